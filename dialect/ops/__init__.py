@@ -1,0 +1,62 @@
+"""The ops of the dialect, one file per family. Importing this package registers them all with `TL`."""
+
+from __future__ import annotations
+
+from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, TensorOp
+from .atomic import AtomicOp
+from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
+from .debug import AssertOp, AssumeOp, PrintOp
+from .gemm import GemmOp
+from .launch import LaunchOp, ParallelOp, ThreadIdOp
+from .reduce import FinalizeReducerOp, ReducerInitOp, ReducerUpdateOp, ReduceOp, ScanOp
+from .sync import (
+    MbarrierArriveOp,
+    MbarrierExpectOp,
+    MbarrierWaitOp,
+    ShuffleOp,
+    SyncGridOp,
+    SyncThreadsOp,
+    SyncWarpOp,
+    VoteOp,
+    WarpReduceOp,
+)
+from .value import BitcastOp, CastOp, MathOp
+
+__all__ = [
+    "AllocBarrierOp",
+    "AllocOp",
+    "AllocReducerOp",
+    "AssertOp",
+    "AssumeOp",
+    "AtomicOp",
+    "BitcastOp",
+    "CastOp",
+    "CommitGroupOp",
+    "CopyOp",
+    "FillOp",
+    "FinalizeReducerOp",
+    "GemmOp",
+    "LaunchOp",
+    "MathOp",
+    "MbarrierArriveOp",
+    "MbarrierExpectOp",
+    "MbarrierWaitOp",
+    "ParallelOp",
+    "PrintOp",
+    "ReduceOp",
+    "ReducerInitOp",
+    "ReducerUpdateOp",
+    "ReshapeOp",
+    "ScanOp",
+    "ShuffleOp",
+    "SliceOp",
+    "SyncGridOp",
+    "SyncThreadsOp",
+    "SyncWarpOp",
+    "TensorOp",
+    "ThreadIdOp",
+    "TransposeOp",
+    "VoteOp",
+    "WaitGroupOp",
+    "WarpReduceOp",
+]

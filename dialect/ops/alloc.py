@@ -1,0 +1,150 @@
+"""Buffers: tensors in device memory, allocations on chip, and views of either."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tilelang_mlir.mlir import dialect, ir
+
+from ..tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TL, TMEM, VAR, scope_of
+from ..verify import buffers, enum_attr, fail, shape_of
+
+ext = dialect("ext")
+
+
+class TensorOp(TL.Operation, name="tensor", traits=[ext.Pure]):
+    """A tensor in device memory: a pointer with a shape and strides.
+
+    `%A = "tl.tensor"(%ptr, %m) {shape = array<i64: -1, 128>, strides = array<i64: 128, 1>}`. Sizes and strides of -1 take
+    the following operands in order, sizes first. The result is a memref in scope `global`. Strides are in elements.
+    """
+
+    ptr: ext.Operand[Any]
+    dims: Sequence[ext.Operand[Any]]
+    shape: Any
+    strides: Any
+    tensor: ext.Result[Any]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        shape, strides = list(op.attributes["shape"]), list(op.attributes["strides"])
+        if len(shape) != len(strides):
+            return fail(self, f"has {len(shape)} sizes but {len(strides)} strides")
+        dynamic = shape.count(-1) + strides.count(-1)
+        if dynamic != len(op.operands) - 1:
+            return fail(self, f"has {dynamic} dynamic sizes and strides but {len(op.operands) - 1} operands for them")
+        if not str(op.operands[0].type).startswith("!llvm.ptr"):
+            return fail(self, f"operand #0 must be a pointer, got {op.operands[0].type}")
+        return buffers(self, op.results, (GLOBAL,))
+
+
+class AllocOp(TL.Operation, name="alloc"):
+    """Allocates a buffer; the result type gives shape, element type and scope.
+
+    Scope `global` is a workspace that the host allocates per call. Optional attributes: `layout` (a `#tl.fragment` or
+    `#tl.smem`), `init` (initial value of a `var`), `safe_value` (what an out-of-bounds element reads as).
+    """
+
+    buffer: ext.Result[Any]
+
+    def verify_invariants(self) -> bool:
+        result = self.operation.results[0]
+        if not buffers(self, [result]):
+            return False
+        scope, shape = scope_of(result), shape_of(result.type)
+        if -1 in shape and scope != GLOBAL:
+            return fail(self, f"on-chip buffers have static shapes, got {shape}")
+        if scope == VAR and shape not in ([], [1]):
+            return fail(self, f"a buffer in scope 'var' is one element, got shape {shape}")
+        if scope == TMEM and len(shape) < 2:
+            return fail(self, f"a buffer in scope 'tmem' has at least two dimensions, got shape {shape}")
+        return True
+
+
+class AllocBarrierOp(TL.Operation, name="alloc_barrier"):
+    """Allocates mbarriers in shared memory and initialises each with its arrival count.
+
+    `counts` gives one arrival count per barrier; `cluster` (optional unit attribute) makes them visible to the cluster.
+    """
+
+    counts: Any
+    barrier: ext.Result[Any]
+
+    def verify_invariants(self) -> bool:
+        counts = list(self.operation.attributes["counts"])
+        if not counts or min(counts) < 1:
+            return fail(self, f"needs positive arrival counts, got {counts}")
+        return True
+
+
+class AllocReducerOp(TL.Operation, name="alloc_reducer"):
+    """Allocates a reduction accumulator: partial values per thread until `tl.finalize_reducer` combines them.
+
+    `kind` is sum, max, min, and, or, xor. The result is a memref in scope `fragment`.
+    """
+
+    kind: Any
+    buffer: ext.Result[Any]
+
+    def verify_invariants(self) -> bool:
+        kinds = ("sum", "max", "min", "umax", "umin", "and", "or", "xor")
+        return enum_attr(self, "kind", kinds) and buffers(self, self.operation.results, (FRAGMENT,))
+
+
+class SliceOp(TL.Operation, name="slice", traits=[ext.Pure]):
+    """A rectangular region of a buffer, possibly reaching past its edges.
+
+    `%t = "tl.slice"(%A, %i, %j) {sizes = array<i64: 128, 64>}` starts at the offsets (one integer per dimension). A size
+    of -1 takes a further operand, in order. What lies outside the buffer reads as its safe value (zero by default) and
+    is not written. The result type has the sizes and the source's strides with a dynamic offset.
+    """
+
+    source: ext.Operand[Any]
+    offsets: Sequence[ext.Operand[Any]]
+    sizes: Any
+    tile: ext.Result[Any]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if not buffers(self, [op.operands[0], op.results[0]]):
+            return False
+        rank = ir.MemRefType(op.operands[0].type).rank
+        sizes = list(op.attributes["sizes"])
+        if len(sizes) != rank:
+            return fail(self, f"has {len(sizes)} sizes for a buffer of rank {rank}")
+        expected = 1 + rank + sizes.count(-1)
+        if len(op.operands) != expected:
+            return fail(self, f"expects {expected} operands (buffer, {rank} offsets, dynamic sizes), got {len(op.operands)}")
+        if shape_of(op.results[0].type) != sizes:
+            return fail(self, f"sizes {sizes} do not match the result's shape {shape_of(op.results[0].type)}")
+        return True
+
+
+class ReshapeOp(TL.Operation, name="reshape", traits=[ext.Pure]):
+    """The same memory under another shape or element type; the number of bits must agree."""
+
+    source: ext.Operand[Any]
+    view: ext.Result[Any]
+
+    def verify_invariants(self) -> bool:
+        source, view = self.operation.operands[0], self.operation.results[0]
+        if not buffers(self, [source, view]):
+            return False
+        if scope_of(source) != scope_of(view):
+            return fail(self, f"changes the scope from {scope_of(source)!r} to {scope_of(view)!r}")
+        bits = [_bits(v.type) for v in (source, view)]
+        if None not in bits and bits[0] != bits[1]:
+            return fail(self, f"has {bits[0]} bits in the source and {bits[1]} in the result")
+        return True
+
+
+def _bits(kind: ir.MemRefType) -> int | None:
+    shape = shape_of(kind)
+    if -1 in shape:
+        return None
+    total = kind.element_type.width
+    for size in shape:
+        total *= size
+    return total
+
+
+ON_CHIP = (SHARED, FRAGMENT, LOCAL, VAR, TMEM)

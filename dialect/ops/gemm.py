@@ -1,0 +1,55 @@
+"""Matrix products of tiles."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tilelang_mlir.mlir import dialect, ir
+
+from ..tl import FRAGMENT, SHARED, TL, TMEM
+from ..verify import buffers, enum_attr, fail
+
+ext = dialect("ext")
+
+
+class GemmOp(TL.Operation, name="gemm"):
+    """C += op(A) op(B) on tiles, all threads of the CTA together.
+
+    A is [M, K] or, with `transpose_a`, [K, M]; B is [K, N] or, with `transpose_b`, [N, K]; C is [M, N]. The flags are
+    boolean attributes. `policy` (square, full_row, full_col) says how warps split C; `clear` (boolean) starts from zero.
+    An optional fourth operand (i1) is a run-time `clear`. Optional unit attributes: `a_unsigned`, `b_unsigned`, `wgmma`
+    (asynchronous: the program waits).
+    """
+
+    a: ext.Operand[Any]
+    b: ext.Operand[Any]
+    c: ext.Operand[Any]
+    clear_if: Sequence[ext.Operand[Any]]
+    transpose_a: Any
+    transpose_b: Any
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        a, b, c = list(op.operands)[:3]
+        if not (buffers(self, [a, b], (SHARED, FRAGMENT, TMEM)) and buffers(self, [c], (FRAGMENT, TMEM))):
+            return False
+        if not enum_attr(self, "policy", ("square", "full_row", "full_col")):
+            return False
+        shapes = [tile_shape_2d(x) for x in (a, b, c)]
+        if any(s is None for s in shapes):
+            return fail(self, "operands must be two-dimensional tiles")
+        (a0, a1), (b0, b1), (m, n) = shapes  # type: ignore[misc]
+        am, ak = (a1, a0) if op.attributes["transpose_a"].value else (a0, a1)
+        bk, bn = (b1, b0) if op.attributes["transpose_b"].value else (b0, b1)
+        if (am, bn) != (m, n) or ak != bk:
+            return fail(self, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
+        return True
+
+
+def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:
+    """The last two dimensions of a tile whose leading dimensions are all one."""
+    kind = ir.MemRefType(value.type)
+    shape = list(kind.shape)
+    if len(shape) < 2 or any(s != 1 for s in shape[:-2]):
+        return None
+    return shape[-2], shape[-1]
+

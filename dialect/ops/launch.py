@@ -1,0 +1,76 @@
+"""Kernels and loops over tiles."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tilelang_mlir.mlir import dialect, ir
+
+from ..tl import TL
+from ..verify import fail, int_operands
+
+ext = dialect("ext")
+
+
+class LaunchOp(TL.Operation, name="launch", traits=[ir.NoTerminatorTrait]):
+    """One kernel: the region runs once per CTA of the grid.
+
+    `"tl.launch"(%gx, %gy) ({ ^bb0(%bx: i32, %by: i32): ... }) {threads = array<i32: 128, 1, 1>, name = "main"}`. One to
+    three grid operands, as many block arguments. Optional attributes: `cluster` (three sizes), `swizzle` ({panel, order}:
+    CTA rasterisation), `min_blocks` (CTAs per multiprocessor asked for).
+    """
+
+    grid: Sequence[ext.Operand[Any]]
+    threads: Any
+    body: ext.Region
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if not 1 <= len(op.operands) <= 3:
+            return fail(self, f"expects 1 to 3 grid dimensions, got {len(op.operands)}")
+        threads = list(op.attributes["threads"])
+        if len(threads) != 3 or min(threads) < 1:
+            return fail(self, f"expects three positive thread counts, got {threads}")
+        return int_operands(self, op.operands)
+
+    def verify_region_invariants(self) -> bool:
+        blocks = list(self.operation.regions[0].blocks)
+        if len(blocks) != 1:
+            return fail(self, f"expects one block, got {len(blocks)}")
+        if len(blocks[0].arguments) != len(self.operation.operands):
+            return fail(self, f"has {len(self.operation.operands)} grid dimensions but {len(blocks[0].arguments)} block arguments")
+        return True
+
+
+class ParallelOp(TL.Operation, name="parallel", traits=[ir.NoTerminatorTrait]):
+    """Iterations in no order, spread over the CTA's threads by a loop layout.
+
+    `"tl.parallel"() ({ ^bb0(%i: i32, %j: i32): ... }) {extents = array<i64: 128, 64>}`. Iterations must not depend on
+    each other. A dynamic extent is -1 in `extents` and an operand, in order. Optional attributes: `layout`
+    (`#tl.fragment` from iterations to threads and registers), `coalesced_width` (elements per access).
+    """
+
+    dims: Sequence[ext.Operand[Any]]
+    extents: Any
+    body: ext.Region
+
+    def verify_invariants(self) -> bool:
+        extents = list(self.operation.attributes["extents"])
+        if extents.count(-1) != len(self.operation.operands):
+            return fail(self, f"has {extents.count(-1)} dynamic extents but {len(self.operation.operands)} operands")
+        if any(e < -1 for e in extents):
+            return fail(self, f"has a negative extent in {extents}")
+        return True
+
+    def verify_region_invariants(self) -> bool:
+        block = self.operation.regions[0].blocks[0]
+        extents = list(self.operation.attributes["extents"])
+        if len(block.arguments) != len(extents):
+            return fail(self, f"has {len(extents)} extents but {len(block.arguments)} block arguments")
+        return True
+
+
+class ThreadIdOp(TL.Operation, name="thread_id", traits=[ext.Pure]):
+    """Index of the thread in its CTA along `dim` (0, 1, 2), as i32."""
+
+    dim: Any
+    index: ext.Result[Any]

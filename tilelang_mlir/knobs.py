@@ -1,0 +1,76 @@
+"""Every environment variable the package reads, typed, in one table.
+
+Values are read at the time of use, never at import, so a test or a program can change them. `overrides` replaces
+values for a block without touching the process environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+T = TypeVar("T", bool, int, float, str)
+
+_OVERRIDES: ContextVar[dict[str, object]] = ContextVar("tilelang_knob_overrides", default={})  # noqa: B039
+_TRUE = {"1", "true", "yes", "on"}
+
+
+@dataclass(frozen=True)
+class Knob(Generic[T]):
+    """One environment variable: `knob.get()` parses it, an empty value means the default."""
+
+    name: str
+    default: T
+    doc: str
+
+    def get(self) -> T:
+        overrides = _OVERRIDES.get()
+        if self.name in overrides:
+            return type(self.default)(overrides[self.name])  # type: ignore[arg-type]
+        text = os.environ.get(self.name, "").strip()
+        if not text:
+            return self.default
+        if isinstance(self.default, bool):
+            return text.lower() in _TRUE  # type: ignore[return-value]
+        return type(self.default)(text)
+
+
+CACHE_DIR = Knob("TILELANG_CACHE_DIR", "", "folder of the kernel cache (default ~/.tilelang/cache)")
+CACHE_SIZE_MB = Knob("TILELANG_CACHE_SIZE_MB", 2048, "size cap of the kernel cache; least recently used entries go first")
+DISABLE_CACHE = Knob("TILELANG_DISABLE_CACHE", False, "compile anew every time and write nothing")
+DEFAULT_TARGET = Knob("TILELANG_DEFAULT_TARGET", "auto", "target when none is given")
+PTXAS_PATH = Knob("TILELANG_PTXAS_PATH", "", "the ptxas to use, before any other place")
+COMPILE_TIMEOUT = Knob("TILELANG_COMPILE_TIMEOUT_SECONDS", 120.0, "time limit of one code generation in the worker")
+COMPILE_WORKERS = Knob("TILELANG_COMPILE_WORKERS", 0, "worker processes for parallel compilation (0: one per core)")
+DUMP_DIR = Knob("TILELANG_DUMP_DIR", "", "write the IR after every pass of every compiled kernel into this folder")
+VERBOSE = Knob("TILELANG_VERBOSE", False, "log compilation stages and their times")
+VERIFY_SPECS = Knob("TILELANG_VERIFY_SPECS", False, "check the executable spec of each IR level between passes")
+SIM_CHECKED = Knob("TILELANG_SIM_CHECKED", True, "simulate with race, bounds and initialisation checks")
+SIM_SEED = Knob("TILELANG_SIM_SEED", 0, "seed of the simulator's schedule and landing order")
+DISABLE_NATIVE = Knob("TILELANG_DISABLE_NATIVE", False, "launch through the pure-Python path even if the extension is built")
+
+
+def cache_dir() -> Path:
+    """The folder of the kernel cache."""
+    return Path(CACHE_DIR.get() or Path.home() / ".tilelang" / "cache")
+
+
+@contextlib.contextmanager
+def overrides(values: dict[str, object]) -> Iterator[None]:
+    """Replace knob values, by environment name, within a `with` block."""
+    token = _OVERRIDES.set({**_OVERRIDES.get(), **values})
+    try:
+        yield
+    finally:
+        _OVERRIDES.reset(token)
+
+
+def describe() -> str:
+    """A table of all knobs for `--help` texts and the documentation."""
+    rows = [knob for knob in globals().values() if isinstance(knob, Knob)]
+    return "\n".join(f"{k.name} (default {k.default!r}): {k.doc}" for k in rows)

@@ -1,0 +1,46 @@
+"""The one module that knows where the MLIR Python bindings come from.
+
+`torch_mlir` carries the upstream bindings and all upstream dialects; the upstream `mlir` package is accepted when
+it is what is installed. Everything else imports `ir`, `passmanager` and dialect modules from here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+
+def _find_root() -> str:
+    for root in ("torch_mlir", "mlir"):
+        try:
+            importlib.import_module(f"{root}.ir")
+        except ImportError:
+            continue
+        return root
+    from tilelang_mlir.errors import ToolchainError
+
+    raise ToolchainError(
+        "no MLIR Python bindings found (looked for the modules torch_mlir and mlir)",
+        hint="pip install torch-mlir==20261001",
+    )
+
+
+ROOT = _find_root()
+if TYPE_CHECKING:
+    from torch_mlir import ir as ir
+    from torch_mlir.passmanager import PassManager as PassManager
+else:
+    ir = importlib.import_module(f"{ROOT}.ir")
+    PassManager = importlib.import_module(f"{ROOT}.passmanager").PassManager
+
+
+def dialect(name: str) -> ModuleType:
+    """Import an upstream dialect module, e.g. `dialect("arith")`."""
+    return importlib.import_module(f"{ROOT}.dialects.{name}")
+
+
+def provide_dialect(name: str, module: ModuleType) -> None:
+    """Make op lookups of dialect `name` find `module`; without it the bindings retry a failing import per op."""
+    sys.modules[f"{ROOT}.dialects.{name}"] = module

@@ -1,0 +1,169 @@
+"""Targets: which machine a kernel is compiled for, and what that machine can do.
+
+Passes ask `target.supports(Feature.X)` or read a limit; they never compare architecture numbers. Facts live in the
+tables below. A simulated target (`sim:sm_80`) has the features of the machine it simulates.
+
+Sources: CUDA C++ Programming Guide, "Compute Capabilities"; PTX ISA 8.7 target notes; AMD CDNA3 / RDNA4 ISA guides.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, replace
+
+from tilelang_mlir.errors import TargetError
+
+
+class Feature(enum.Enum):
+    """A capability that lowering rules ask for."""
+
+    LDMATRIX = "ldmatrix"
+    CP_ASYNC = "cp.async"
+    MMA_F16 = "mma.sync f16"
+    MMA_BF16 = "mma.sync bf16 / tf32"
+    MMA_INT8 = "mma.sync int8"
+    MMA_F64 = "mma.sync f64"
+    MMA_FP8 = "mma.sync fp8"
+    FP8_CONVERT = "fp8 conversions"
+    BF16_MATH = "packed bf16 arithmetic"
+    REDUX = "redux.sync"
+    STMATRIX = "stmatrix"
+    MBARRIER = "mbarrier"
+    TMA = "tensor memory accelerator"
+    WGMMA = "wgmma"
+    CLUSTER = "thread block clusters"
+    ELECT = "elect.sync"
+    SETMAXNREG = "setmaxnreg"
+    PDL = "programmatic dependent launch"
+    TCGEN05 = "tcgen05 and tensor memory"
+    VECTOR_256 = "256-bit global accesses"
+    MFMA = "mfma"
+    WMMA = "wmma"
+
+
+@dataclass(frozen=True)
+class _Facts:
+    features: frozenset[Feature]
+    warp_size: int
+    max_shared: int  # bytes a block may use
+    max_threads: int
+    registers: int  # 32-bit registers a block may use
+    multiprocessors: int
+
+
+_F = Feature
+_SM75 = {_F.LDMATRIX, _F.MMA_F16, _F.MMA_INT8}
+_SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
+_SM89 = _SM80 | {_F.MMA_FP8, _F.FP8_CONVERT}
+_SM90 = _SM89 | {_F.STMATRIX, _F.MBARRIER, _F.TMA, _F.CLUSTER, _F.ELECT, _F.PDL, _F.BF16_MATH}
+_SM90A = _SM90 | {_F.WGMMA, _F.SETMAXNREG}
+_SM100A = _SM90 | {_F.SETMAXNREG, _F.TCGEN05, _F.VECTOR_256}
+_SM120A = _SM90 | {_F.SETMAXNREG, _F.VECTOR_256}
+
+
+def _nv(features: set[Feature], shared_kib: int, sms: int) -> _Facts:
+    return _Facts(frozenset(features), 32, shared_kib * 1024, 1024, 65536, sms)
+
+
+_ARCHS: dict[str, tuple[str, _Facts]] = {
+    "sm_75": ("cuda", _nv(_SM75, 64, 40)),
+    "sm_80": ("cuda", _nv(_SM80, 163, 108)),
+    "sm_86": ("cuda", _nv(_SM80, 99, 84)),
+    "sm_89": ("cuda", _nv(_SM89, 99, 128)),
+    "sm_90": ("cuda", _nv(_SM90, 227, 132)),
+    "sm_90a": ("cuda", _nv(_SM90A, 227, 132)),
+    "sm_100a": ("cuda", _nv(_SM100A, 227, 148)),
+    "sm_103a": ("cuda", _nv(_SM100A, 227, 148)),
+    "sm_120a": ("cuda", _nv(_SM120A, 99, 188)),
+    "gfx90a": ("hip", _Facts(frozenset({_F.MFMA}), 64, 64 * 1024, 1024, 131072, 110)),
+    "gfx942": ("hip", _Facts(frozenset({_F.MFMA}), 64, 64 * 1024, 1024, 131072, 304)),
+    "gfx950": ("hip", _Facts(frozenset({_F.MFMA}), 64, 160 * 1024, 1024, 131072, 256)),
+    "gfx1100": ("hip", _Facts(frozenset({_F.WMMA}), 32, 64 * 1024, 1024, 98304, 96)),
+    "gfx1201": ("hip", _Facts(frozenset({_F.WMMA}), 32, 64 * 1024, 1024, 98304, 64)),
+}
+_DEFAULT_ARCH = {"cuda": "sm_90a", "hip": "gfx942"}
+DEFAULT_SIMULATED = "sm_90a"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One machine. `vendor` is "cuda" or "hip"; `simulated` runs the lowered program without the device."""
+
+    vendor: str
+    arch: str
+    simulated: bool = False
+
+    @property
+    def _facts(self) -> _Facts:
+        return _ARCHS[self.arch][1]
+
+    def supports(self, feature: Feature) -> bool:
+        return feature in self._facts.features
+
+    @property
+    def warp_size(self) -> int:
+        return self._facts.warp_size
+
+    @property
+    def max_shared_bytes(self) -> int:
+        return self._facts.max_shared
+
+    @property
+    def max_threads(self) -> int:
+        return self._facts.max_threads
+
+    @property
+    def registers(self) -> int:
+        return self._facts.registers
+
+    @property
+    def multiprocessors(self) -> int:
+        return self._facts.multiprocessors
+
+    def device(self) -> Target:
+        """The real machine behind a simulated target."""
+        return replace(self, simulated=False)
+
+    def __str__(self) -> str:
+        return f"sim:{self.arch}" if self.simulated else f"{self.vendor}:{self.arch}"
+
+
+def targets_with(feature: Feature) -> list[str]:
+    """Names of the architectures that have a feature, for error messages."""
+    return [arch for arch, (_, facts) in _ARCHS.items() if feature in facts.features]
+
+
+def parse_target(text: str | Target | dict[str, object]) -> Target:
+    """Parse `cuda`, `cuda:sm_80`, `cuda -arch=sm_80`, `sm_90a`, `hip:gfx942`, `sim`, `sim:sm_80` or TileLang's dict form.
+
+    `auto` needs to look for devices and is resolved by the caller (`tilelang_mlir.jit.resolve_target`).
+
+    Raises:
+        TargetError: the vendor or architecture is not known.
+    """
+    if isinstance(text, Target):
+        return text
+    if isinstance(text, dict):
+        kind = str(text.get("kind", "cuda"))
+        arch = text.get("arch") or text.get("mcpu")
+        return parse_target(f"{kind}:{arch}" if arch else kind)
+    match = re.fullmatch(r"\s*(cuda|hip|rocm|sim)?\s*[: ]?\s*(?:-arch=|-mcpu=)?([a-z]+_?\d+[a-z]?)?\s*", text)
+    if not text.strip() or match is None:
+        raise TargetError(f"unknown target {text!r}", hint=_known())
+    vendor, arch = match[1], match[2]
+    vendor = "hip" if vendor == "rocm" else vendor
+    if arch is None:
+        simulated = vendor == "sim"
+        arch = DEFAULT_SIMULATED if simulated else _DEFAULT_ARCH[vendor or "cuda"]
+        return Target(_ARCHS[arch][0], arch, simulated)
+    if arch not in _ARCHS:
+        raise TargetError(f"unknown architecture {arch!r} in target {text!r}", hint=_known())
+    owner = _ARCHS[arch][0]
+    if vendor not in (None, "sim", owner):
+        raise TargetError(f"target {text!r} asks for {vendor}, but {arch} is a {owner} architecture", hint=_known())
+    return Target(owner, arch, vendor == "sim")
+
+
+def _known() -> str:
+    return f"targets are auto, cuda, hip, sim, each optionally with an architecture of {', '.join(_ARCHS)}"
