@@ -1,0 +1,108 @@
+"""Device code for a lowered module, through the worker pool."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+
+from tilelang_mlir.compiler.failures import compile_error, find_location
+from tilelang_mlir.compiler.messages import Reply, Request
+from tilelang_mlir.compiler.options import CodegenOptions
+from tilelang_mlir.compiler.pool import WorkerDied, pool
+from tilelang_mlir.compiler.resources import Resources, parse_ptxas_log
+from tilelang_mlir.compiler.toolchain.arch import ptx_version
+from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
+from tilelang_mlir.errors import CompileError, ToolchainError
+from tilelang_mlir.mlir import ir
+
+
+@dataclass
+class DeviceCode:
+    """PTX and, where ptxas was found, the cubin; resources by kernel name; milliseconds by stage."""
+
+    ptx: str
+    cubin: bytes = b""
+    llvm_ir: str = ""
+    resources: dict[str, Resources] = field(default_factory=dict)
+    log: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+def bytecode(module: ir.Module) -> bytes:
+    """A module as MLIR bytecode, locations included."""
+    buffer = io.BytesIO()
+    module.operation.write_bytecode(buffer)
+    return buffer.getvalue()
+
+
+def submit(module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(),
+           emit: Sequence[str] = ("ptx", "cubin")) -> Future[Reply]:
+    """Start code generation of a level-4 module; pass the future to `finish`.
+
+    Raises:
+        UnsupportedError: there is no code generator for the architecture.
+        ToolchainError: no suitable ptxas, and only a cubin was asked for.
+    """
+    ptx_version(arch)
+    ptxas = ""
+    if "cubin" in emit:
+        try:
+            ptxas = find_ptxas(arch).path
+        except ToolchainError:
+            if "ptx" not in emit:
+                raise  # with PTX at hand the driver can assemble
+    return pool().submit(Request(bytecode(module), arch, options, tuple(emit), ptxas))
+
+
+def finish(future: Future[Reply], module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions()) -> DeviceCode:
+    """Wait for a submitted job.
+
+    Raises:
+        CompileError: a stage failed, the worker crashed or the time limit passed; names the Python line if known.
+    """
+    try:
+        reply = future.result()
+    except WorkerDied as death:
+        raise _crash(death, module, arch, options) from death
+    if reply.error:
+        raise compile_error(reply.stage, reply.error, _text(module), arch, _name(module))
+    return DeviceCode(reply.ptx, reply.cubin, reply.llvm_ir, parse_ptxas_log(reply.log), reply.log, reply.timings)
+
+
+def generate(module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(),
+             emit: Sequence[str] = ("ptx", "cubin")) -> DeviceCode:
+    """`submit` and `finish` in one."""
+    return finish(submit(module, arch, options, emit), module, arch, options)
+
+
+def _crash(death: WorkerDied, module: ir.Module, arch: str, options: CodegenOptions) -> CompileError:
+    output = death.output
+    if not death.timed_out and find_location(output) is None and not options.line_info:
+        output = _crash_with_lines(module, arch, options) or output
+    stage = "code generation" if death.timed_out else f"code generation (the LLVM process died with status {death.status})"
+    return compile_error(stage, output, _text(module), arch, _name(module))
+
+
+def _crash_with_lines(module: ir.Module, arch: str, options: CodegenOptions) -> str:
+    """The output of the same crash with debug info, where LLVM names the source line; empty if it does not crash."""
+    request = Request(bytecode(module), arch, replace(options, line_info=True), ("ptx",))
+    try:
+        pool().submit(request).result()
+    except WorkerDied as death:
+        return death.output
+    return ""
+
+
+def _text(module: ir.Module) -> str:
+    return module.operation.get_asm(enable_debug_info=True)
+
+
+def _name(module: ir.Module) -> str:
+    for op in module.body.operations:
+        if op.operation.name == "gpu.module":
+            for inner in op.operation.regions[0].blocks[0].operations:
+                if inner.operation.name == "llvm.func":
+                    return str(ir.StringAttr(inner.operation.attributes["sym_name"]).value)
+    return "kernel"

@@ -1,0 +1,140 @@
+"""Level-4 MLIR to LLVM IR text, inside a worker process.
+
+The upstream conversions run on the one `gpu.module`; what they need set up first and what they leave out is done here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tilelang_mlir.compiler.failures import find_location
+from tilelang_mlir.compiler.math_calls import lower_math
+from tilelang_mlir.errors import CompileError
+from tilelang_mlir.mlir import PassManager, dialect, ir
+
+_CONVERT = (
+    "gpu.module({printf}convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,convert-nvvm-to-llvm,"
+    "canonicalize,cse,reconcile-unrealized-casts)"
+)
+# Directives only: with full debug info ptxas stops optimising.
+_LINE_INFO = ",ensure-debug-info-scope-on-llvm-func{emission-kind=DebugDirectivesOnly}"
+_LLVM_DIALECTS = ("llvm.", "nvvm.")
+_BRANCHES = ("llvm.br", "llvm.cond_br")
+_LOOP = "llvm.loop_annotation"
+
+Clock = Callable[[str], None]
+
+
+def parse(source: bytes) -> ir.Module:
+    """Parse a level-4 module, bytecode or text, in a context of its own.
+
+    Discardable `tl.*` attributes stay on the ops, so unregistered dialects are allowed; op names are checked later.
+    """
+    ctx = ir.Context()
+    ctx.allow_unregistered_dialects = True
+    with ctx:
+        return ir.Module.parse(source)
+
+
+def device_module(module: ir.Module) -> ir.Operation:
+    """The `gpu.module` of a level-4 module. Raises CompileError when there is not exactly one."""
+    found = [op.operation for op in module.body.operations if op.operation.name == "gpu.module"]
+    if len(found) != 1:
+        raise CompileError(f"a lowered module holds one gpu.module, this one has {len(found)}")
+    return found[0]
+
+
+def to_llvm_ir(module: ir.Module, data_layout: str, triple: str, *, line_info: bool, lap: Clock) -> str:
+    """Lower a level-4 module in place and translate it to LLVM IR text.
+
+    `lap(stage)` is called after each stage, for timings.
+
+    Raises:
+        CompileError: an op has no lowering to LLVM.
+        ir.MLIRError: an upstream pass failed.
+    """
+    with module.context:
+        device = device_module(module)
+        device.attributes["llvm.data_layout"] = ir.StringAttr.get(data_layout)
+        device.attributes["llvm.target_triple"] = ir.StringAttr.get(triple)
+        lower_math(device)
+        _keep_loop_hints(device, "scf.for", "tl.unroll")
+        lap("prepare")
+        PassManager.parse(_pipeline(device, line_info)).run(module.operation)
+        device = device_module(module)
+        _rename_loop_annotations(device)
+        _check_converted(device)
+        lap("mlir")
+        text = dialect("llvm").translate_module_to_llvmir(device)
+        lap("translate")
+        return text
+
+
+def _pipeline(device: ir.Operation, line_info: bool) -> str:
+    printf = "convert-gpu-to-nvvm," if _uses(device, "gpu.printf") else ""
+    return f"builtin.module({_CONVERT.format(printf=printf)}{_LINE_INFO if line_info else ''})"
+
+
+def _uses(root: ir.Operation, name: str) -> bool:
+    found = False
+
+    def look(op: ir.Operation) -> ir.WalkResult:
+        nonlocal found
+        found = found or op.name == name
+        return ir.WalkResult.INTERRUPT if found else ir.WalkResult.ADVANCE
+
+    root.walk(look)
+    return found
+
+
+def _keep_loop_hints(device: ir.Operation, loop: str, hint: str) -> None:
+    """`tl.unroll` on a loop (unit: fully, integer: by a factor) becomes the annotation LLVM's unroller reads."""
+
+    def visit(op: ir.Operation) -> ir.WalkResult:
+        if op.name == loop and hint in op.attributes and _LOOP not in op.attributes:
+            value = op.attributes[hint]
+            how = f"count = {value}" if isinstance(value, ir.IntegerAttr) else "full = true"
+            op.attributes[_LOOP] = ir.Attribute.parse(f"#llvm.loop_annotation<unroll = <disable = false, {how}>>")
+        return ir.WalkResult.ADVANCE
+
+    device.walk(visit)
+
+
+def _rename_loop_annotations(device: ir.Operation) -> None:
+    # The conversion keeps the discardable attribute; translation reads the op's own `loop_annotation`.
+    def visit(op: ir.Operation) -> ir.WalkResult:
+        if op.name in _BRANCHES and _LOOP in op.attributes:
+            op.attributes["loop_annotation"] = op.attributes[_LOOP]
+            del op.attributes[_LOOP]
+        return ir.WalkResult.ADVANCE
+
+    device.walk(visit)
+
+
+def _check_converted(device: ir.Operation) -> None:
+    """Translation crashes the process on an op it does not know: name it instead."""
+    left: list[tuple[str, str]] = []
+
+    def visit(op: ir.Operation) -> ir.WalkResult:
+        if not op.name.startswith(_LLVM_DIALECTS) and op.name != "gpu.module":
+            left.append((op.name, str(op.location)))
+        return ir.WalkResult.ADVANCE
+
+    device.walk(visit)
+    if left:
+        names = ", ".join(sorted({name for name, _ in left}))
+        raise CompileError(f"no lowering to LLVM for {names}", find_location(left[0][1]))
+
+
+def lap_timer(timings: dict[str, float]) -> Clock:
+    """A `lap` that adds the milliseconds since the previous call to `timings[stage]`."""
+    last = time.perf_counter()
+
+    def lap(stage: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        timings[stage] = timings.get(stage, 0.0) + (now - last) * 1e3
+        last = now
+
+    return lap

@@ -1,0 +1,111 @@
+"""Math ops that mean one approximate GPU instruction become calls of the NVVM intrinsic for it.
+
+PTX ISA 8.7, sections 9.7.3.13 (sqrt), 9.7.3.15 (rsqrt), 9.7.3.18-22 (sin, cos, lg2, ex2, tanh). The instructions take
+one f32; vectors are taken apart, f16 and bf16 go through f32. ex2 flushes subnormal results to zero, which saves the
+scaling that full range costs; the others keep the full range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tilelang_mlir.errors import CompileError, Location
+from tilelang_mlir.mlir import ir
+
+_APPROXIMATE = {
+    "math.exp2": "llvm.nvvm.ex2.approx.ftz.f",
+    "math.log2": "llvm.nvvm.lg2.approx.f",
+    "math.sin": "llvm.nvvm.sin.approx.f",
+    "math.cos": "llvm.nvvm.cos.approx.f",
+    "math.rsqrt": "llvm.nvvm.rsqrt.approx.f",
+    "math.sqrt": "llvm.nvvm.sqrt.approx.f",
+    "math.tanh": "llvm.tanh.f32",
+}
+# Full-range ex2 and lg2 serve without the flag too: they are what the C library versions compile to.
+_EXACT_ENOUGH = {"math.exp2": "llvm.nvvm.ex2.approx.f", "math.log2": "llvm.nvvm.lg2.approx.f"}
+# What the upstream conversion lowers to something that the NVPTX back end selects.
+_UPSTREAM = frozenset(
+    f"math.{name}"
+    for name in ("sqrt", "rsqrt", "floor", "ceil", "round", "roundeven", "trunc", "fma", "absf", "absi", "copysign",
+                 "ctpop", "ctlz", "cttz", "isnan", "isinf", "isfinite", "clampf")
+)  # fmt: skip
+_AFN = "afn"
+
+
+def lower_math(device: ir.Operation) -> None:
+    """Replace the math ops of a gpu.module that upstream conversions leave to library calls.
+
+    Raises:
+        CompileError: a math op that has no instruction; a pass should have expanded it.
+    """
+    found: list[ir.Operation] = []
+
+    def collect(op: ir.Operation) -> ir.WalkResult:
+        if op.name.startswith("math."):
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    device.walk(collect)
+    for op in found:
+        intrinsic = _intrinsic(op)
+        if intrinsic:
+            _replace(op, intrinsic)
+        elif op.name not in _UPSTREAM:
+            raise CompileError(f"{op.name} on {op.results[0].type} has no instruction", location_of(op.location),
+                               hint="a lowering pass has to expand it, or mark it fastmath<afn> where one instruction serves")
+
+
+def _intrinsic(op: ir.Operation) -> str:
+    if str(_element(op.results[0].type)) == "f64":
+        return ""
+    approximate = "fastmath" in op.attributes and (
+        _AFN in str(op.attributes["fastmath"]) or "fast>" in str(op.attributes["fastmath"])
+    )
+    return _APPROXIMATE.get(op.name, "") if approximate else _EXACT_ENOUGH.get(op.name, "")
+
+
+def _element(kind: ir.Type) -> ir.Type:
+    return kind.element_type if isinstance(kind, ir.VectorType) else kind
+
+
+def _replace(op: ir.Operation, intrinsic: str) -> None:
+    value, kind = op.operands[0], op.results[0].type
+    with op.location, ir.InsertionPoint(op):
+        if not isinstance(kind, ir.VectorType):
+            result = _call(value, intrinsic)
+        elif kind.rank == 1:
+            call: Callable[[int], ir.Value] = lambda lane: _call(_extract(value, lane), intrinsic)  # noqa: E731
+            lanes = [call(lane) for lane in range(kind.shape[0])]
+            result = ir.Operation.create("vector.from_elements", operands=lanes, results=[kind]).result
+        else:
+            raise CompileError(f"{op.name} on {kind}: only scalars and 1-D vectors reach code generation")
+    op.results[0].replace_all_uses_with(result)
+    op.erase()
+
+
+def _extract(vector: ir.Value, lane: int) -> ir.Value:
+    position = {"static_position": ir.DenseI64ArrayAttr.get([lane])}
+    element = vector.type.element_type
+    return ir.Operation.create("vector.extract", operands=[vector], results=[element], attributes=position).result
+
+
+def _call(value: ir.Value, intrinsic: str) -> ir.Value:
+    kind, f32 = value.type, ir.F32Type.get()
+    narrow = kind != f32
+    if narrow:
+        value = ir.Operation.create("arith.extf", operands=[value], results=[f32]).result
+    attributes: dict[str, ir.Attribute] = {
+        "intrin": ir.StringAttr.get(intrinsic),
+        "op_bundle_sizes": ir.DenseI32ArrayAttr.get([]),
+        "operandSegmentSizes": ir.DenseI32ArrayAttr.get([1, 0]),
+        "fastmathFlags": ir.Attribute.parse("#llvm.fastmath<afn>"),
+    }
+    result = ir.Operation.create("llvm.call_intrinsic", operands=[value], results=[f32], attributes=attributes).result
+    return ir.Operation.create("arith.truncf", operands=[result], results=[kind]).result if narrow else result
+
+
+def location_of(loc: ir.Location) -> Location | None:
+    """The Python position behind an MLIR location, or None when it has none."""
+    from tilelang_mlir.compiler.failures import find_location
+
+    return find_location(str(loc))

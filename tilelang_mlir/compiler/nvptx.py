@@ -1,0 +1,69 @@
+"""LLVM IR text to PTX through llvmlite's NVPTX back end.
+
+LLVM aborts the process when an instruction does not exist on the architecture, so this runs in worker processes only.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from tilelang_mlir.compiler.device_ir import Clock
+from tilelang_mlir.compiler.float_literals import rewrite_float_literals
+from tilelang_mlir.compiler.toolchain.arch import ptx_version
+from tilelang_mlir.errors import CompileError
+
+TRIPLE = "nvptx64-nvidia-cuda"
+# An intrinsic that this LLVM does not know stays in the PTX as a call of an undefined function.
+_UNSELECTED = re.compile(r"\bllvm\.[\w.]+")
+
+
+@functools.lru_cache(maxsize=1)
+def _initialise() -> None:
+    # 32-bit addresses for shared, constant and private memory; has to be set before any target machine exists.
+    llvm.set_option("tilelang", "--nvptx-short-ptr")
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@functools.lru_cache(maxsize=16)
+def target_machine(arch: str, opt_level: int) -> Any:
+    """The llvmlite target machine of an architecture such as `sm_90a`."""
+    _initialise()
+    major, minor = ptx_version(arch)
+    return llvm.Target.from_triple(TRIPLE).create_target_machine(
+        cpu=arch, features=f"+ptx{major}{minor}", opt=opt_level, codemodel="default"
+    )
+
+
+def data_layout(arch: str, opt_level: int = 3) -> str:
+    return str(target_machine(arch, opt_level).target_data)
+
+
+def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock) -> str:
+    """Optimise LLVM IR text and emit PTX.
+
+    Raises:
+        CompileError: the IR does not verify, or names an intrinsic this LLVM cannot select.
+    """
+    machine = target_machine(arch, opt_level)
+    try:
+        module = llvm.parse_assembly(rewrite_float_literals(llvm_ir))
+        module.triple, module.data_layout = TRIPLE, str(machine.target_data)
+        module.verify()
+    except RuntimeError as error:
+        raise CompileError(f"LLVM rejected the module: {error}") from error
+    lap("llvm parse")
+    if opt_level:
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(opt_level))
+        builder.getModulePassManager().run(module, builder)
+    lap("llvm opt")
+    ptx = str(machine.emit_assembly(module))
+    lap("llvm emit")
+    unselected = sorted(set(_UNSELECTED.findall(ptx)))
+    if unselected:
+        raise CompileError(f"this LLVM cannot select {', '.join(unselected)}")
+    return ptx

@@ -1,0 +1,81 @@
+"""What a caller may choose about code generation. Plain data: it travels to the workers and into cache keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tilelang_mlir.errors import TileValueError
+
+_PTXAS_PREFIXES = ("-O", "--opt-level", "-maxrregcount", "--maxrregcount", "--register-usage-level", "-lineinfo",
+                   "--generate-line-info", "--warn", "-warn", "-v", "--verbose", "--def-", "-dlcm", "--fmad", "--allow-expensive")  # fmt: skip
+_FRONTEND_FLAGS = {"--use_fast_math", "-use_fast_math"}
+
+
+@dataclass(frozen=True)
+class CodegenOptions:
+    """Options of the LLVM and ptxas stages.
+
+    `ptxas_flags` are appended to the ptxas command line; `line_info` adds `.loc` directives that map the code to
+    Python lines without changing it; `opt_level` is LLVM's (0 to 3).
+    """
+
+    opt_level: int = 3
+    line_info: bool = False
+    ptxas_flags: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, object]:
+        """The options as JSON-able data, for cache keys and metadata."""
+        return {"opt_level": self.opt_level, "line_info": self.line_info, "ptxas_flags": list(self.ptxas_flags)}
+
+
+def codegen_options(
+    compile_flags: str | Sequence[str] | None = None, pass_configs: Mapping[str, object] | None = None
+) -> CodegenOptions:
+    """Options from TileLang's `compile_flags` and `pass_configs`.
+
+    nvcc spellings are accepted: `-Xptxas=...` and `--ptxas-options=...` are unwrapped; flags of the C++ front end that
+    mean nothing here (`-I`, `-D`, `-std=`) are dropped.
+
+    Raises:
+        TileValueError: a flag that neither ptxas nor this compiler has.
+    """
+    configs = pass_configs or {}
+    level = configs.get("tl.ptxas_register_usage_level")
+    flags: list[str] = [] if level is None else [f"--register-usage-level={level}"]
+    for source in (configs.get("tl.device_compile_flags"), compile_flags):
+        flags += _split(source)
+    line_info = bool(configs.get("tl.emit_line_directives", False)) or "-lineinfo" in flags
+    kept = tuple(f for f in flags if f not in ("-lineinfo", "--generate-line-info", "-v", "--verbose"))
+    return CodegenOptions(line_info=line_info, ptxas_flags=kept)
+
+
+def wants_fast_math(compile_flags: str | Sequence[str] | None) -> bool:
+    """Whether the flags ask for fast math, which the passes decide and ptxas never sees."""
+    words = compile_flags.split() if isinstance(compile_flags, str) else list(compile_flags or ())
+    return any(word in _FRONTEND_FLAGS for word in words)
+
+
+def _split(source: object) -> list[str]:
+    if source is None:
+        return []
+    words = source.split() if isinstance(source, str) else [str(word) for word in source]  # type: ignore[attr-defined]
+    flags: list[str] = []
+    for word in words:
+        for prefix in ("-Xptxas=", "--ptxas-options=", "-Xptxas"):
+            if word.startswith(prefix):
+                word = word[len(prefix) :]
+                break
+        flags += [part for part in word.split(",") if part]
+    return [flag for flag in flags if _known(flag)]
+
+
+def _known(flag: str) -> bool:
+    if flag.startswith(_PTXAS_PREFIXES):
+        return True
+    if flag in _FRONTEND_FLAGS or flag.startswith(("-I", "-D", "-std=", "--std=", "-Xcompiler", "--expt-")):
+        return False
+    raise TileValueError(
+        f"unknown compile flag {flag!r}",
+        hint="ptxas flags are passed on (e.g. -maxrregcount=128, --register-usage-level=8); there is no C++ compiler to give flags to",
+    )

@@ -1,0 +1,73 @@
+"""What a kernel takes of a multiprocessor, as ptxas reports it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tilelang_mlir.target import Target
+
+_ENTRY = re.compile(r"Compiling entry function '([^']+)'")
+_STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+_REGISTERS = re.compile(r"Used (\d+) registers")
+_BARRIERS = re.compile(r"used (\d+) barriers")
+_SHARED = re.compile(r"(\d+) bytes smem")
+_CONSTANT = re.compile(r"(\d+) bytes cmem\[0\]")
+# Performance advice: (C7510) wgmma serialised, (C7508) setmaxnreg ignored, and kin.
+_ADVICE = re.compile(r"^.*\(?\bC75\d\d\b\)?.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Per kernel: registers per thread; bytes of spills, stack and static shared memory; named barriers.
+
+    `advice` holds ptxas' performance messages (for example C7510: wgmma was serialised).
+    """
+
+    registers: int = 0
+    spill_stores: int = 0
+    spill_loads: int = 0
+    stack: int = 0
+    shared: int = 0
+    constant: int = 0
+    barriers: int = 0
+    advice: tuple[str, ...] = ()
+
+    @property
+    def spills(self) -> int:
+        """Bytes written to and read from local memory because registers ran out."""
+        return self.spill_stores + self.spill_loads
+
+    def occupancy(self, target: Target, threads: int, dynamic_shared: int) -> int:
+        """Blocks that fit on one multiprocessor, by registers, shared memory and threads (CUDA Programming Guide,
+        "Occupancy Calculator": registers are handed out per warp in units of 256)."""
+        warps = -(-threads // target.warp_size)
+        per_warp = -(-max(self.registers, 1) * target.warp_size // 256) * 256
+        limits = [target.registers // (per_warp * warps), 64 // warps, 32]
+        block_shared = self.shared + dynamic_shared + 1024  # the driver keeps 1 KiB per block
+        limits.append((target.max_shared_bytes + 1024) // block_shared)
+        return max(0, min(limits))
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "advice": list(self.advice)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Resources:
+        return cls(**{**data, "advice": tuple(data.get("advice", ()))})
+
+
+def parse_ptxas_log(log: str) -> dict[str, Resources]:
+    """Resources by kernel name, from the output of `ptxas -v`."""
+    parts = _ENTRY.split(log)
+    advice = tuple(dict.fromkeys(line.strip() for line in _ADVICE.findall(log)))
+    return {name: _parse_entry(body, advice) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def _parse_entry(body: str, advice: tuple[str, ...]) -> Resources:
+    def number(pattern: re.Pattern[str], group: int = 1) -> int:
+        match = pattern.search(body)
+        return int(match[group]) if match else 0
+
+    return Resources(number(_REGISTERS), number(_STACK, 2), number(_STACK, 3), number(_STACK, 1), number(_SHARED),
+                     number(_CONSTANT), number(_BARRIERS), advice)

@@ -1,0 +1,98 @@
+"""The code generation worker: `python -m tilelang_mlir.compiler.worker` serves requests on stdin until it closes.
+
+LLVM may abort and translation may crash; only this process dies then. Replies go out on the original stdout, which is
+taken away from everything else so that a stray print cannot corrupt them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import BinaryIO
+
+from tilelang_mlir.compiler.messages import Reply, Request, receive, send
+from tilelang_mlir.errors import TileError
+
+_WARM_UP_KERNEL = b"""
+module {
+  gpu.module @warm_up {
+    llvm.func @kernel(%p: !llvm.ptr<1>, %n: i32) attributes {gpu.kernel, nvvm.kernel} {
+      %c0 = arith.constant 0 : i32
+      %c1 = arith.constant 1 : i32
+      %x = arith.constant dense<1.0> : vector<2xf32>
+      scf.for %i = %c0 to %n step %c1 : i32 {
+        %y = math.exp2 %x fastmath<afn> : vector<2xf32>
+        %t = nvvm.read.ptx.sreg.tid.x : i32
+        %q = llvm.getelementptr %p[%t] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, f32
+        llvm.store %y, %q : vector<2xf32>, !llvm.ptr<1>
+      }
+      llvm.return
+    }
+  }
+}
+"""
+
+
+def generate(request: Request) -> Reply:
+    """Run one request in this process. Failures that LLVM reports politely come back in the reply."""
+    from tilelang_mlir.compiler import device_ir, nvptx
+    from tilelang_mlir.compiler.toolchain.ptxas import assemble
+    from tilelang_mlir.mlir import ir
+
+    reply = Reply()
+    options = request.options
+    lap = device_ir.lap_timer(reply.timings)
+    try:
+        reply.stage = "reading the lowered module"
+        module = device_ir.parse(request.module)
+        lap("parse")
+        reply.stage = "conversion to LLVM"
+        layout = nvptx.data_layout(request.arch, options.opt_level)
+        text = device_ir.to_llvm_ir(module, layout, nvptx.TRIPLE, line_info=options.line_info, lap=lap)
+        reply.llvm_ir = text if "llvm" in request.emit else ""
+        reply.stage = "LLVM code generation"
+        ptx = nvptx.emit_ptx(text, request.arch, options.opt_level, lap)
+        reply.ptx = ptx if "ptx" in request.emit else ""
+        if "cubin" in request.emit and request.ptxas:
+            reply.stage = "ptxas"
+            flags = (*options.ptxas_flags, *(("-lineinfo",) if options.line_info else ()))
+            reply.cubin, reply.log = assemble(ptx, request.arch, request.ptxas, flags)
+            lap("ptxas")
+    except ir.MLIRError as error:
+        reply.error = _diagnostics(error)
+    except TileError as error:
+        reply.error = str(error)
+    return reply
+
+
+def _diagnostics(error: Exception) -> str:
+    """The text of an MLIRError, with the locations of its diagnostics in front."""
+    lines = [f"{d.location}: error: {d.message}" for d in getattr(error, "error_diagnostics", ())]
+    return "\n".join(lines) or str(error)
+
+
+def _serve(source: BinaryIO, sink: BinaryIO) -> None:
+    _warm_up()
+    while True:
+        try:
+            request = receive(source)
+        except EOFError:
+            return
+        if isinstance(request, Request):
+            send(sink, generate(request))
+
+
+def _warm_up() -> None:
+    """Take a small kernel through every stage before the first request comes: loads MLIR, LLVM and the dialects."""
+    generate(Request(_WARM_UP_KERNEL, "sm_90a", emit=("ptx",)))
+
+
+def main() -> int:
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    _serve(sys.stdin.buffer, sink)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
