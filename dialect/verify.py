@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tilelang_mlir.mlir import ir
 
-from .tl import SCOPES, scope_of
+from .tl import SCOPES, BarrierType, ScopeAttr, scope_of
+
+_ATTRIBUTES: dict[str, tuple[type, ...]] = {
+    "an integer": (ir.IntegerAttr,),
+    "a boolean": (ir.BoolAttr,),
+    "a string": (ir.StringAttr,),
+    "array<i32>": (ir.DenseI32ArrayAttr,),
+    "array<i64>": (ir.DenseI64ArrayAttr,),
+    "an array of integers": (ir.DenseI32ArrayAttr, ir.DenseI64ArrayAttr),
+    "a unit attribute": (ir.UnitAttr,),
+}
 
 
 def fail(op: ir.OpView, message: str) -> bool:
@@ -15,8 +27,51 @@ def fail(op: ir.OpView, message: str) -> bool:
     return False
 
 
-def has_attr(op: ir.OpView, name: str) -> bool:
-    return name in op.attributes
+def structure(
+    operands: int | tuple[int, int | None], *, results: int | tuple[int, int] = 0, regions: int = 0,
+    attributes: Mapping[str, str] | None = None,
+) -> Callable[[Callable[[Any], bool]], Callable[[Any], bool]]:
+    """Decorates a verifier: counts and attribute kinds are checked first, so the verifier proper may rely on them.
+
+    The bindings run an op's own verifier before the declared structure is checked, and report missing attributes
+    without a location. Counts are exact or (least, most); `attributes` maps names to a kind ("an integer", ...), with a
+    leading "?" on the name where the attribute is optional.
+    """
+
+    def decorate(verify: Callable[[Any], bool]) -> Callable[[Any], bool]:
+        @functools.wraps(verify)
+        def verify_invariants(self: Any) -> bool:
+            op = self.operation
+            counted = (
+                _count(self, "operands", len(op.operands), operands)
+                and _count(self, "results", len(op.results), results)
+                and _count(self, "regions", len(op.regions), regions)
+            )
+            return counted and _attributes(self, attributes or {}) and verify(self)
+
+        return verify_invariants
+
+    return decorate
+
+
+def _count(op: ir.OpView, what: str, got: int, expected: int | tuple[int, int | None]) -> bool:
+    least, most = (expected, expected) if isinstance(expected, int) else expected
+    if least <= got and (most is None or got <= most):
+        return True
+    text = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+    return fail(op, f"expects {text} {what}, got {got}")
+
+
+def _attributes(op: ir.OpView, kinds: Mapping[str, str]) -> bool:
+    present = op.operation.attributes
+    for key, kind in kinds.items():
+        name = key.removeprefix("?")
+        if name not in present:
+            if name == key:
+                return fail(op, f"requires attribute '{name}'")
+        elif not isinstance(present[name], _ATTRIBUTES[kind]):
+            return fail(op, f"attribute '{name}' must be {kind}, got {present[name]}")
+    return True
 
 
 def enum_attr(op: ir.OpView, name: str, allowed: Sequence[str], *, optional: bool = False) -> bool:
@@ -28,13 +83,16 @@ def enum_attr(op: ir.OpView, name: str, allowed: Sequence[str], *, optional: boo
     return text in allowed or fail(op, f"attribute '{name}' is {text!r}, expected one of {', '.join(allowed)}")
 
 
-def buffers(op: ir.OpView, values: Sequence[ir.Value], scopes: Sequence[str] = SCOPES) -> bool:
-    """Every value is a buffer in one of the scopes."""
+def buffers(op: ir.OpView, values: Sequence[ir.Value], scopes: Sequence[str] = SCOPES, what: str = "operand") -> bool:
+    """Every value is a buffer in one of the scopes. `what` names them in messages."""
     for index, value in enumerate(values):
         if not isinstance(value.type, ir.MemRefType):
-            return fail(op, f"operand #{index} must be a buffer, got {value.type}")
+            return fail(op, f"{what} #{index} must be a buffer, got {value.type}")
+        space = value.type.memory_space
+        if space is not None and not isinstance(space.maybe_downcast(), ScopeAttr):
+            return fail(op, f"{what} #{index} has memory space {space}, expected #tl.scope<...>")
         if scope_of(value) not in scopes:
-            return fail(op, f"operand #{index} is in scope {scope_of(value)!r}, expected {' or '.join(scopes)}")
+            return fail(op, f"{what} #{index} is in scope {scope_of(value)!r}, expected {' or '.join(scopes)}")
     return True
 
 
@@ -57,7 +115,57 @@ def same_tile(op: ir.OpView, a: ir.Value, b: ir.Value, what: str = "source and d
 
 
 def int_operands(op: ir.OpView, values: Sequence[ir.Value]) -> bool:
+    """Every value is an integer or an index."""
     for value in values:
         if not isinstance(value.type, ir.IntegerType | ir.IndexType):
             return fail(op, f"expects integer operands, got {value.type}")
     return True
+
+
+def index_operands(op: ir.OpView, values: Sequence[ir.Value]) -> bool:
+    """Every value has type index, as the indices of memref.load do."""
+    for value in values:
+        if not isinstance(value.type, ir.IndexType):
+            return fail(op, f"expects indices of type index, got {value.type}")
+    return True
+
+
+def typed(op: ir.OpView, value: ir.Value, kind: str, what: str) -> bool:
+    """The value has the type spelled `kind`."""
+    return str(value.type) == kind or fail(op, f"{what} must be {kind}, got {value.type}")
+
+
+def element_of(value: ir.Value) -> ir.Type:
+    """Element type of a buffer."""
+    return ir.MemRefType(value.type).element_type
+
+
+def same_element(op: ir.OpView, a: ir.Value, b: ir.Value, what: str) -> bool:
+    """Two buffers have one element type."""
+    left, right = element_of(a), element_of(b)
+    return left == right or fail(op, f"{what} differ in element type: {left} and {right}")
+
+
+def same_class(op: ir.OpView, values: Sequence[ir.Value], what: str) -> bool:
+    """The buffers hold all integers or all floats."""
+    integer = [isinstance(element_of(v), ir.IntegerType) for v in values]
+    names = " and ".join(str(element_of(v)) for v in values)
+    return all(integer) or not any(integer) or fail(op, f"{what} mix integers and floats: {names}")
+
+
+def integers(op: ir.OpView, value: ir.Value, what: str) -> bool:
+    """The buffer or scalar holds integers."""
+    element = element_of(value) if isinstance(value.type, ir.MemRefType) else value.type
+    return isinstance(element, ir.IntegerType) or fail(op, f"{what} needs integers, got {element}")
+
+
+def barrier(op: ir.OpView, value: ir.Value) -> bool:
+    """The value is an array of mbarriers."""
+    return isinstance(value.type, BarrierType) or fail(op, f"operand #0 must be a !tl.barrier, got {value.type}")
+
+
+def dynamic_strides(kind: ir.MemRefType) -> list[int]:
+    """Strides of a memref type in elements, -1 where dynamic."""
+    strides, _ = kind.get_strides_and_offset()
+    dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
+    return [-1 if stride == dynamic else stride for stride in strides]

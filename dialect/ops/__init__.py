@@ -8,7 +8,7 @@ from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
-from .reduce import FinalizeReducerOp, ReducerInitOp, ReducerUpdateOp, ReduceOp, ScanOp
+from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,

@@ -5,8 +5,18 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
-from ..tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TL, TMEM, VAR, scope_of
-from ..verify import buffers, enum_attr, fail, shape_of
+from ..tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TL, TMEM, VAR, BarrierType, scope_of
+from ..verify import (
+    buffers,
+    dynamic_strides,
+    enum_attr,
+    fail,
+    int_operands,
+    integers,
+    same_element,
+    shape_of,
+    structure,
+)
 
 ext = dialect("ext")
 
@@ -24,6 +34,7 @@ class TensorOp(TL.Operation, name="tensor", traits=[ext.Pure]):
     strides: Any
     tensor: ext.Result[Any]
 
+    @structure((1, None), results=1, attributes={"shape": "array<i64>", "strides": "array<i64>"})
     def verify_invariants(self) -> bool:
         op = self.operation
         shape, strides = list(op.attributes["shape"]), list(op.attributes["strides"])
@@ -34,25 +45,45 @@ class TensorOp(TL.Operation, name="tensor", traits=[ext.Pure]):
             return fail(self, f"has {dynamic} dynamic sizes and strides but {len(op.operands) - 1} operands for them")
         if not str(op.operands[0].type).startswith("!llvm.ptr"):
             return fail(self, f"operand #0 must be a pointer, got {op.operands[0].type}")
-        return buffers(self, op.results, (GLOBAL,))
+        if not (int_operands(self, list(op.operands)[1:]) and buffers(self, op.results, (GLOBAL,), "result")):
+            return False
+        kind = ir.MemRefType(op.results[0].type)
+        if shape_of(kind) != shape:
+            return fail(self, f"sizes {shape} do not match the result's shape {shape_of(kind)}")
+        typed = dynamic_strides(kind)
+        if any(have not in (-1, want) for have, want in zip(typed, strides, strict=True)):
+            return fail(self, f"strides {strides} do not match the result's strides {typed}")
+        return True
 
 
 class AllocOp(TL.Operation, name="alloc"):
     """Allocates a buffer; the result type gives shape, element type and scope.
 
-    Scope `global` is a workspace that the host allocates per call. Optional attributes: `layout` (a `#tl.fragment` or
-    `#tl.smem`), `init` (initial value of a `var`), `safe_value` (what an out-of-bounds element reads as).
+    Scope `global` is a workspace that the host allocates per call; its dynamic sizes are the operands, in order. Optional
+    attributes: `layout` (a `#tl.fragment` or `#tl.smem`), `init` (initial value of a `var`), `safe_value` (what an
+    out-of-bounds element reads as).
     """
 
+    dims: Sequence[ext.Operand[Any]]
     buffer: ext.Result[Any]
 
+    @structure((0, None), results=1)
     def verify_invariants(self) -> bool:
-        result = self.operation.results[0]
-        if not buffers(self, [result]):
+        op = self.operation
+        result = op.results[0]
+        if not (buffers(self, [result], what="result") and int_operands(self, op.operands)):
             return False
         scope, shape = scope_of(result), shape_of(result.type)
         if -1 in shape and scope != GLOBAL:
             return fail(self, f"on-chip buffers have static shapes, got {shape}")
+        if shape.count(-1) != len(op.operands):
+            return fail(self, f"has {shape.count(-1)} dynamic sizes but {len(op.operands)} operands for them")
+        if "init" in op.attributes and scope != VAR:
+            return fail(self, f"attribute 'init' is for scope 'var', not {scope!r}")
+        expected = {FRAGMENT: "fragment", SHARED: "smem"}.get(scope)
+        if "layout" in op.attributes and not str(op.attributes["layout"]).startswith(f"#tl.{expected}<"):
+            wanted = f"#tl.{expected}<...>" if expected else "none"
+            return fail(self, f"has layout {op.attributes['layout']} in scope {scope!r}, expected {wanted}")
         if scope == VAR and shape not in ([], [1]):
             return fail(self, f"a buffer in scope 'var' is one element, got shape {shape}")
         if scope == TMEM and len(shape) < 2:
@@ -69,11 +100,16 @@ class AllocBarrierOp(TL.Operation, name="alloc_barrier"):
     counts: Any
     barrier: ext.Result[Any]
 
+    @structure(0, results=1, attributes={"counts": "an array of integers", "?cluster": "a unit attribute"})
     def verify_invariants(self) -> bool:
         counts = list(self.operation.attributes["counts"])
         if not counts or min(counts) < 1:
             return fail(self, f"needs positive arrival counts, got {counts}")
-        return True
+        kind = self.operation.results[0].type
+        if not isinstance(kind, BarrierType):
+            return fail(self, f"result must be a !tl.barrier, got {kind}")
+        size = kind.count.maybe_downcast().value
+        return size == len(counts) or fail(self, f"has {len(counts)} arrival counts for {size} barriers")
 
 
 class AllocReducerOp(TL.Operation, name="alloc_reducer"):
@@ -85,9 +121,16 @@ class AllocReducerOp(TL.Operation, name="alloc_reducer"):
     kind: Any
     buffer: ext.Result[Any]
 
+    @structure(0, results=1, attributes={"kind": "a string"})
     def verify_invariants(self) -> bool:
+        op = self.operation
         kinds = ("sum", "max", "min", "umax", "umin", "and", "or", "xor")
-        return enum_attr(self, "kind", kinds) and buffers(self, self.operation.results, (FRAGMENT,))
+        if not (enum_attr(self, "kind", kinds) and buffers(self, op.results, (FRAGMENT,), "result")):
+            return False
+        if -1 in shape_of(op.results[0].type):
+            return fail(self, f"on-chip buffers have static shapes, got {shape_of(op.results[0].type)}")
+        kind = ir.StringAttr(op.attributes["kind"]).value
+        return kind in ("sum", "max", "min") or integers(self, op.results[0], f"a reducer of kind {kind!r}")
 
 
 class SliceOp(TL.Operation, name="slice", traits=[ext.Pure]):
@@ -103,9 +146,10 @@ class SliceOp(TL.Operation, name="slice", traits=[ext.Pure]):
     sizes: Any
     tile: ext.Result[Any]
 
+    @structure((1, None), results=1, attributes={"sizes": "array<i64>"})
     def verify_invariants(self) -> bool:
         op = self.operation
-        if not buffers(self, [op.operands[0], op.results[0]]):
+        if not (buffers(self, [op.operands[0]]) and buffers(self, op.results, what="result")):
             return False
         rank = ir.MemRefType(op.operands[0].type).rank
         sizes = list(op.attributes["sizes"])
@@ -116,7 +160,17 @@ class SliceOp(TL.Operation, name="slice", traits=[ext.Pure]):
             return fail(self, f"expects {expected} operands (buffer, {rank} offsets, dynamic sizes), got {len(op.operands)}")
         if shape_of(op.results[0].type) != sizes:
             return fail(self, f"sizes {sizes} do not match the result's shape {shape_of(op.results[0].type)}")
-        return True
+        return int_operands(self, list(op.operands)[1:]) and self._same_memory()
+
+    def _same_memory(self) -> bool:
+        """The result is a window on the source: same scope, element type and strides."""
+        source, tile = self.operation.operands[0], self.operation.results[0]
+        if scope_of(source) != scope_of(tile):
+            return fail(self, f"changes the scope from {scope_of(source)!r} to {scope_of(tile)!r}")
+        if not same_element(self, source, tile, "source and result"):
+            return False
+        have, want = (dynamic_strides(ir.MemRefType(value.type)) for value in (tile, source))
+        return have == want or fail(self, f"has strides {have}, expected the source's {want}")
 
 
 class ReshapeOp(TL.Operation, name="reshape", traits=[ext.Pure]):
@@ -125,9 +179,10 @@ class ReshapeOp(TL.Operation, name="reshape", traits=[ext.Pure]):
     source: ext.Operand[Any]
     view: ext.Result[Any]
 
+    @structure(1, results=1)
     def verify_invariants(self) -> bool:
         source, view = self.operation.operands[0], self.operation.results[0]
-        if not buffers(self, [source, view]):
+        if not (buffers(self, [source]) and buffers(self, [view], what="result")):
             return False
         if scope_of(source) != scope_of(view):
             return fail(self, f"changes the scope from {scope_of(source)!r} to {scope_of(view)!r}")

@@ -6,7 +6,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import GLOBAL, SHARED, TL
-from ..verify import buffers, enum_attr, fail
+from ..verify import buffers, enum_attr, fail, index_operands, integers, structure
 
 ext = dialect("ext")
 
@@ -27,6 +27,7 @@ class AtomicOp(TL.Operation, name="atomic"):
     order: Any
     previous: Sequence[ext.Result[Any]]
 
+    @structure((2, None), results=(0, 1), attributes={"kind": "a string", "order": "a string"})
     def verify_invariants(self) -> bool:
         op = self.operation
         buffer, value = list(op.operands)[:2]
@@ -39,4 +40,9 @@ class AtomicOp(TL.Operation, name="atomic"):
             return fail(self, f"has a value of {value.type} for a buffer of {kind.element_type}")
         if len(op.operands) != 2 + kind.rank:
             return fail(self, f"expects {kind.rank} indices, got {len(op.operands) - 2}")
-        return True
+        if any(result.type != value.type for result in op.results):
+            return fail(self, f"returns {op.results[0].type}, expected the buffer's {value.type}")
+        what = ir.StringAttr(op.attributes["kind"]).value
+        if what in ("umax", "umin", "and", "or", "xor") and not integers(self, value, f"kind {what!r}"):
+            return False
+        return index_operands(self, list(op.operands)[2:])

@@ -4,8 +4,8 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
-from ..tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TL
-from ..verify import buffers, fail, same_tile, tile_shape
+from ..tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TL, scope_of
+from ..verify import buffers, enum_attr, fail, same_element, same_tile, structure, tile_shape
 
 ext = dialect("ext")
 
@@ -21,11 +21,17 @@ class CopyOp(TL.Operation, name="copy"):
     source: ext.Operand[Any]
     target: ext.Operand[Any]
 
+    @structure(2, attributes={"?async": "a unit attribute", "?coalesced_width": "an integer"})
     def verify_invariants(self) -> bool:
         source, target = self.operation.operands
-        if not buffers(self, [source, target]):
+        if not (buffers(self, [source, target]) and same_tile(self, source, target)):
             return False
-        return same_tile(self, source, target)
+        if "async" in self.operation.attributes and (scope_of(source), scope_of(target)) != (GLOBAL, SHARED):
+            return fail(self, f"asynchronous copies go from global to shared, not {scope_of(source)} to {scope_of(target)}")
+        eviction = ("evict_normal", "evict_first", "evict_last")
+        return enum_attr(self, "prefer", ("tma", "cp_async", "sync"), optional=True) and enum_attr(
+            self, "eviction", eviction, optional=True
+        )
 
 
 class FillOp(TL.Operation, name="fill"):
@@ -34,6 +40,7 @@ class FillOp(TL.Operation, name="fill"):
     target: ext.Operand[Any]
     value: ext.Operand[Any]
 
+    @structure(2)
     def verify_invariants(self) -> bool:
         target, value = self.operation.operands
         if not buffers(self, [target]):
@@ -48,17 +55,24 @@ class TransposeOp(TL.Operation, name="transpose"):
     source: ext.Operand[Any]
     target: ext.Operand[Any]
 
+    @structure(2)
     def verify_invariants(self) -> bool:
         source, target = self.operation.operands
         if not buffers(self, [source, target], (SHARED, FRAGMENT, LOCAL, GLOBAL)):
             return False
+        if (rank := len(tile_shape(source))) > 2:
+            return fail(self, f"expects two-dimensional tiles, got {rank} dimensions")
         if tile_shape(source) != tile_shape(target)[::-1]:
             return fail(self, f"expects transposed shapes, got {tile_shape(source)} and {tile_shape(target)}")
-        return True
+        return same_element(self, source, target, "source and target")
 
 
 class CommitGroupOp(TL.Operation, name="commit_group"):
     """Closes the current group of asynchronous copies of the calling thread (PTX ISA, cp.async.commit_group)."""
+
+    @structure(0)
+    def verify_invariants(self) -> bool:
+        return True
 
 
 class WaitGroupOp(TL.Operation, name="wait_group"):
@@ -66,6 +80,7 @@ class WaitGroupOp(TL.Operation, name="wait_group"):
 
     pending: Any
 
+    @structure(0, attributes={"pending": "an integer"})
     def verify_invariants(self) -> bool:
         pending = self.operation.attributes["pending"].value
         return pending >= 0 or fail(self, f"attribute 'pending' is {pending}, expected 0 or more")

@@ -6,7 +6,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import FRAGMENT, SHARED, TL, TMEM
-from ..verify import buffers, enum_attr, fail
+from ..verify import buffers, element_of, enum_attr, fail, same_class, structure, typed
 
 ext = dialect("ext")
 
@@ -27,6 +27,10 @@ class GemmOp(TL.Operation, name="gemm"):
     transpose_a: Any
     transpose_b: Any
 
+    @structure((3, 4), attributes={
+        "transpose_a": "a boolean", "transpose_b": "a boolean", "?clear": "a boolean", "policy": "a string",
+        "?a_unsigned": "a unit attribute", "?b_unsigned": "a unit attribute", "?wgmma": "a unit attribute",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
         a, b, c = list(op.operands)[:3]
@@ -42,7 +46,13 @@ class GemmOp(TL.Operation, name="gemm"):
         bk, bn = (b1, b0) if op.attributes["transpose_b"].value else (b0, b1)
         if (am, bn) != (m, n) or ak != bk:
             return fail(self, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
-        return True
+        if not same_class(self, [a, b, c], "A, B and C"):
+            return False
+        widths = {element_of(a).width, element_of(b).width}
+        # Floats of eight bits and fewer may be mixed (PTX ISA, tcgen05.mma .kind::f8f6f4).
+        if len(widths) > 1 and max(widths) > 8:
+            return fail(self, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
+        return len(op.operands) == 3 or typed(self, op.operands[3], "i1", "the run-time 'clear'")
 
 
 def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:
@@ -52,4 +62,3 @@ def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:
     if len(shape) < 2 or any(s != 1 for s in shape[:-2]):
         return None
     return shape[-2], shape[-1]
-

@@ -6,7 +6,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import TL
-from ..verify import fail, int_operands
+from ..verify import fail, structure, typed
 
 ext = dialect("ext")
 
@@ -23,14 +23,17 @@ class LaunchOp(TL.Operation, name="launch", traits=[ir.NoTerminatorTrait]):
     threads: Any
     body: ext.Region
 
+    @structure((1, 3), regions=1, attributes={
+        "threads": "array<i32>", "?name": "a string", "?cluster": "an array of integers", "?min_blocks": "an integer",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
-        if not 1 <= len(op.operands) <= 3:
-            return fail(self, f"expects 1 to 3 grid dimensions, got {len(op.operands)}")
         threads = list(op.attributes["threads"])
         if len(threads) != 3 or min(threads) < 1:
             return fail(self, f"expects three positive thread counts, got {threads}")
-        return int_operands(self, op.operands)
+        if enclosing(op, "tl.launch"):
+            return fail(self, "is nested in another tl.launch")
+        return all(typed(self, size, "i32", "grid size") for size in op.operands)
 
     def verify_region_invariants(self) -> bool:
         blocks = list(self.operation.regions[0].blocks)
@@ -38,7 +41,7 @@ class LaunchOp(TL.Operation, name="launch", traits=[ir.NoTerminatorTrait]):
             return fail(self, f"expects one block, got {len(blocks)}")
         if len(blocks[0].arguments) != len(self.operation.operands):
             return fail(self, f"has {len(self.operation.operands)} grid dimensions but {len(blocks[0].arguments)} block arguments")
-        return True
+        return all(typed(self, argument, "i32", "block argument") for argument in blocks[0].arguments)
 
 
 class ParallelOp(TL.Operation, name="parallel", traits=[ir.NoTerminatorTrait]):
@@ -53,20 +56,26 @@ class ParallelOp(TL.Operation, name="parallel", traits=[ir.NoTerminatorTrait]):
     extents: Any
     body: ext.Region
 
+    @structure((0, None), regions=1, attributes={"extents": "array<i64>", "?coalesced_width": "an integer"})
     def verify_invariants(self) -> bool:
         extents = list(self.operation.attributes["extents"])
         if extents.count(-1) != len(self.operation.operands):
             return fail(self, f"has {extents.count(-1)} dynamic extents but {len(self.operation.operands)} operands")
         if any(e < -1 for e in extents):
             return fail(self, f"has a negative extent in {extents}")
-        return True
+        if enclosing(self.operation, "tl.parallel"):
+            return fail(self, "is nested in another tl.parallel: one loop has all the extents")
+        return all(typed(self, size, "i32", "extent") for size in self.operation.operands)
 
     def verify_region_invariants(self) -> bool:
-        block = self.operation.regions[0].blocks[0]
+        blocks = list(self.operation.regions[0].blocks)
+        if len(blocks) != 1:
+            return fail(self, f"expects one block, got {len(blocks)}")
+        block = blocks[0]
         extents = list(self.operation.attributes["extents"])
         if len(block.arguments) != len(extents):
             return fail(self, f"has {len(extents)} extents but {len(block.arguments)} block arguments")
-        return True
+        return all(typed(self, argument, "i32", "block argument") for argument in block.arguments)
 
 
 class ThreadIdOp(TL.Operation, name="thread_id", traits=[ext.Pure]):
@@ -74,3 +83,20 @@ class ThreadIdOp(TL.Operation, name="thread_id", traits=[ext.Pure]):
 
     dim: Any
     index: ext.Result[Any]
+
+    @structure(0, results=1, attributes={"dim": "an integer"})
+    def verify_invariants(self) -> bool:
+        dim = self.operation.attributes["dim"].value
+        if not 0 <= dim <= 2:
+            return fail(self, f"attribute 'dim' is {dim}, expected 0 to 2")
+        return typed(self, self.operation.results[0], "i32", "result")
+
+
+def enclosing(op: ir.Operation, name: str) -> bool:
+    """Whether an op lies, at any depth, in an op of that name."""
+    parent = op.parent
+    while parent is not None:
+        if parent.operation.name == name:
+            return True
+        parent = parent.operation.parent
+    return False

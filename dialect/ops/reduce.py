@@ -6,11 +6,24 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import FRAGMENT, LOCAL, SHARED, TL
-from ..verify import buffers, enum_attr, fail, shape_of
+from ..verify import (
+    buffers,
+    element_of,
+    enum_attr,
+    fail,
+    index_operands,
+    integers,
+    same_class,
+    same_element,
+    same_tile,
+    shape_of,
+    structure,
+)
 
 ext = dialect("ext")
 
 KINDS = ("sum", "max", "min", "umax", "umin", "abssum", "absmax", "and", "or", "xor")
+INTEGER_KINDS = ("umax", "umin", "and", "or", "xor")
 
 
 class ReduceOp(TL.Operation, name="reduce"):
@@ -26,6 +39,9 @@ class ReduceOp(TL.Operation, name="reduce"):
     dim: Any
     clear: Any
 
+    @structure(2, attributes={
+        "kind": "a string", "dim": "an integer", "clear": "a boolean", "?nan_propagate": "a unit attribute",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
         source, target = op.operands
@@ -38,7 +54,10 @@ class ReduceOp(TL.Operation, name="reduce"):
         got = shape_of(target.type)
         if got not in (dropped or [1], kept):
             return fail(self, f"reduces {shape} over dimension {dim} into {got}, expected {dropped or [1]} or {kept}")
-        return True
+        kind = ir.StringAttr(op.attributes["kind"]).value
+        if kind in INTEGER_KINDS and not integers(self, source, f"kind {kind!r}"):
+            return False
+        return same_class(self, [source, target], "source and target")
 
 
 class ScanOp(TL.Operation, name="scan"):
@@ -50,6 +69,7 @@ class ScanOp(TL.Operation, name="scan"):
     dim: Any
     reverse: Any
 
+    @structure(2, attributes={"kind": "a string", "dim": "an integer", "reverse": "a boolean"})
     def verify_invariants(self) -> bool:
         op = self.operation
         source, target = op.operands
@@ -57,6 +77,8 @@ class ScanOp(TL.Operation, name="scan"):
             return False
         if shape_of(source.type) != shape_of(target.type):
             return fail(self, f"source and target differ in shape: {shape_of(source.type)} and {shape_of(target.type)}")
+        if not same_element(self, source, target, "source and target"):
+            return False
         rank, dim = len(shape_of(source.type)), op.attributes["dim"].value
         return 0 <= dim < rank or fail(self, f"attribute 'dim' is {dim}, expected 0 to {rank - 1}")
 
@@ -67,6 +89,11 @@ class ReducerInitOp(TL.Operation, name="reducer_init"):
     reducer: ext.Operand[Any]
     init: Sequence[ext.Operand[Any]]
 
+    @structure((1, 2))
+    def verify_invariants(self) -> bool:
+        reducer, *init = self.operation.operands
+        return is_reducer(self, reducer) and all(_element(self, reducer, value, "initial value") for value in init)
+
 
 class ReducerUpdateOp(TL.Operation, name="reducer_update"):
     """Combines a value into one element of a reducer: `(reducer, value, index...)`, indices of type index."""
@@ -75,10 +102,15 @@ class ReducerUpdateOp(TL.Operation, name="reducer_update"):
     value: ext.Operand[Any]
     indices: Sequence[ext.Operand[Any]]
 
+    @structure((2, None))
     def verify_invariants(self) -> bool:
-        op = self.operation
-        rank = ir.MemRefType(op.operands[0].type).rank
-        return len(op.operands) == 2 + rank or fail(self, f"expects {rank} indices, got {len(op.operands) - 2}")
+        reducer, value, *indices = self.operation.operands
+        if not (is_reducer(self, reducer) and _element(self, reducer, value, "value")):
+            return False
+        rank = ir.MemRefType(reducer.type).rank
+        if len(indices) != rank:
+            return fail(self, f"expects {rank} indices, got {len(indices)}")
+        return index_operands(self, indices)
 
 
 class FinalizeReducerOp(TL.Operation, name="finalize_reducer"):
@@ -86,3 +118,23 @@ class FinalizeReducerOp(TL.Operation, name="finalize_reducer"):
 
     reducer: ext.Operand[Any]
     target: ext.Operand[Any]
+
+    @structure(2)
+    def verify_invariants(self) -> bool:
+        reducer, target = self.operation.operands
+        if not (is_reducer(self, reducer) and buffers(self, [target])):
+            return False
+        return same_tile(self, reducer, target, "reducer and target") and same_class(
+            self, [reducer, target], "reducer and target"
+        )
+
+
+def is_reducer(op: ir.OpView, value: ir.Value) -> bool:
+    """The value is the result of a tl.alloc_reducer."""
+    made = isinstance(value, ir.OpResult) and value.owner.operation.name == "tl.alloc_reducer"
+    return made or fail(op, "operand #0 must come from tl.alloc_reducer")
+
+
+def _element(op: ir.OpView, reducer: ir.Value, value: ir.Value, what: str) -> bool:
+    element = element_of(reducer)
+    return value.type == element or fail(op, f"has {what} of type {value.type} for a reducer of {element}")

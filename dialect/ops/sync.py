@@ -3,16 +3,28 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tilelang_mlir.mlir import dialect
+from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import TL
-from ..verify import enum_attr, fail
+from ..verify import barrier, enum_attr, fail, int_operands, integers, structure, typed
 
 ext = dialect("ext")
 
 
+# Vote kinds with the number of operands each takes; match and warp votes take an optional lane mask.
+VOTES = {
+    "any": (1, 2), "all": (1, 2), "ballot": (1, 2), "activemask": (0, 0), "block_count": (1, 1), "block_and": (1, 1),
+    "block_or": (1, 1), "match_any": (1, 2), "match_all": (1, 2),
+}  # fmt: skip
+
+
 class SyncThreadsOp(TL.Operation, name="sync_threads"):
     """CTA-wide barrier, or a named one: optional attributes `id` and `count` (threads that take part)."""
+
+    @structure(0, attributes={"?id": "an integer", "?count": "an integer"})
+    def verify_invariants(self) -> bool:
+        attributes = self.operation.attributes
+        return "count" not in attributes or "id" in attributes or fail(self, "attribute 'count' needs attribute 'id'")
 
 
 class SyncWarpOp(TL.Operation, name="sync_warp"):
@@ -20,9 +32,17 @@ class SyncWarpOp(TL.Operation, name="sync_warp"):
 
     mask: Sequence[ext.Operand[Any]]
 
+    @structure((0, 1))
+    def verify_invariants(self) -> bool:
+        return int_operands(self, self.operation.operands)
+
 
 class SyncGridOp(TL.Operation, name="sync_grid"):
     """Barrier over all CTAs of a cooperative launch."""
+
+    @structure(0)
+    def verify_invariants(self) -> bool:
+        return True
 
 
 class ShuffleOp(TL.Operation, name="shuffle"):
@@ -34,13 +54,15 @@ class ShuffleOp(TL.Operation, name="shuffle"):
     width: Any
     result: ext.Result[Any]
 
+    @structure(2, results=1, attributes={"kind": "a string", "width": "an integer"})
     def verify_invariants(self) -> bool:
         if not enum_attr(self, "kind", ("xor", "up", "down", "idx")):
             return False
         width = self.operation.attributes["width"].value
         if width < 1 or width > 64 or width & (width - 1):
             return fail(self, f"attribute 'width' is {width}, expected a power of two up to 64")
-        return True
+        value, lane = self.operation.operands
+        return int_operands(self, [lane]) and typed(self, self.operation.results[0], str(value.type), "result")
 
 
 class VoteOp(TL.Operation, name="vote"):
@@ -50,9 +72,17 @@ class VoteOp(TL.Operation, name="vote"):
     kind: Any
     result: ext.Result[Any]
 
+    @structure((0, 2), results=1, attributes={"kind": "a string"})
     def verify_invariants(self) -> bool:
-        kinds = ("any", "all", "ballot", "activemask", "block_count", "block_and", "block_or", "match_any", "match_all")
-        return enum_attr(self, "kind", kinds)
+        op = self.operation
+        if not enum_attr(self, "kind", tuple(VOTES)):
+            return False
+        kind, count = ir.StringAttr(op.attributes["kind"]).value, len(op.operands)
+        least, most = VOTES[kind]
+        if not least <= count <= most:
+            expected = str(least) if least == most else f"{least} or {most}"
+            return fail(self, f"of kind {kind!r} takes {expected} operands, got {count}")
+        return int_operands(self, op.operands) and integers(self, op.results[0], "the result")
 
 
 class WarpReduceOp(TL.Operation, name="warp_reduce"):
@@ -62,8 +92,15 @@ class WarpReduceOp(TL.Operation, name="warp_reduce"):
     kind: Any
     result: ext.Result[Any]
 
+    @structure(1, results=1, attributes={"kind": "a string"})
     def verify_invariants(self) -> bool:
-        return enum_attr(self, "kind", ("sum", "max", "min", "umax", "umin", "and", "or"))
+        op = self.operation
+        if not enum_attr(self, "kind", ("sum", "max", "min", "umax", "umin", "and", "or")):
+            return False
+        kind = ir.StringAttr(op.attributes["kind"]).value
+        if kind in ("umax", "umin", "and", "or") and not integers(self, op.operands[0], f"kind {kind!r}"):
+            return False
+        return typed(self, op.results[0], str(op.operands[0].type), "result")
 
 
 class MbarrierArriveOp(TL.Operation, name="mbarrier_arrive"):
@@ -73,6 +110,10 @@ class MbarrierArriveOp(TL.Operation, name="mbarrier_arrive"):
     index: ext.Operand[Any]
     cta: Sequence[ext.Operand[Any]]
 
+    @structure((2, 3), attributes={"?expect": "an integer"})
+    def verify_invariants(self) -> bool:
+        return _on_barrier(self)
+
 
 class MbarrierExpectOp(TL.Operation, name="mbarrier_expect"):
     """Announces transaction bytes without arriving: `(barrier, index, bytes)`."""
@@ -81,6 +122,10 @@ class MbarrierExpectOp(TL.Operation, name="mbarrier_expect"):
     index: ext.Operand[Any]
     bytes: ext.Operand[Any]
 
+    @structure(3)
+    def verify_invariants(self) -> bool:
+        return _on_barrier(self)
+
 
 class MbarrierWaitOp(TL.Operation, name="mbarrier_wait"):
     """Blocks until the phase with the given parity is complete: `(barrier, index, parity)`."""
@@ -88,3 +133,13 @@ class MbarrierWaitOp(TL.Operation, name="mbarrier_wait"):
     barrier: ext.Operand[Any]
     index: ext.Operand[Any]
     parity: ext.Operand[Any]
+
+    @structure(3)
+    def verify_invariants(self) -> bool:
+        return _on_barrier(self)
+
+
+def _on_barrier(op: ir.OpView) -> bool:
+    """Operands are a barrier array and integers."""
+    first, *rest = op.operation.operands
+    return barrier(op, first) and int_operands(op, rest)

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tilelang_mlir.mlir import dialect
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileTypeError
+from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import TL
-from ..verify import enum_attr, fail
+from ..verify import enum_attr, fail, structure
 
 ext = dialect("ext")
 
@@ -30,11 +32,23 @@ class CastOp(TL.Operation, name="cast", traits=[ext.Pure]):
     value: ext.Operand[Any]
     result: ext.Result[Any]
 
+    @structure(1, results=1, attributes={
+        "from": "a string", "to": "a string", "?sat": "a boolean", "?round": "a string",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
-        for name in ("from", "to"):
-            if name not in self.operation.attributes:
-                return fail(self, f"requires attribute '{name}'")
-        return enum_attr(self, "round", ("rn", "rz", "rp", "rm", "rs"), optional=True)
+        op = self.operation
+        if not enum_attr(self, "round", ("rn", "rz", "rp", "rm", "rs"), optional=True):
+            return False
+        for name, value in (("from", op.operands[0]), ("to", op.results[0])):
+            text = ir.StringAttr(op.attributes[name]).value
+            try:
+                dtype = DType(text)
+            except TileTypeError:
+                return fail(self, f"attribute '{name}' is {text!r}, which is no dtype")
+            lanes = f"vector<{dtype.lanes}x{dtype.mlir}>"
+            if str(value.type) != (lanes if dtype.lanes > 1 else dtype.mlir):
+                return fail(self, f"has a value of {value.type} where '{name}' is {text!r}")
+        return True
 
 
 class BitcastOp(TL.Operation, name="bitcast", traits=[ext.Pure]):
@@ -42,6 +56,14 @@ class BitcastOp(TL.Operation, name="bitcast", traits=[ext.Pure]):
 
     value: ext.Operand[Any]
     result: ext.Result[Any]
+
+    @structure(1, results=1)
+    def verify_invariants(self) -> bool:
+        source, result = self.operation.operands[0].type, self.operation.results[0].type
+        left, right = bit_width(source), bit_width(result)
+        if 0 in (left, right):
+            return fail(self, f"reinterprets scalars and vectors, got {source} and {result}")
+        return left == right or fail(self, f"changes the width: {source} has {left} bits, {result} has {right}")
 
 
 class MathOp(TL.Operation, name="math", traits=[ext.Pure]):
@@ -51,5 +73,35 @@ class MathOp(TL.Operation, name="math", traits=[ext.Pure]):
     function: Any
     result: ext.Result[Any]
 
+    @structure((1, 3), results=1, attributes={"function": "a string"})
     def verify_invariants(self) -> bool:
-        return enum_attr(self, "function", MATH)
+        op = self.operation
+        if not enum_attr(self, "function", MATH):
+            return False
+        name, result = ir.StringAttr(op.attributes["function"]).value, op.results[0].type
+        if len(op.operands) != arity(name):
+            return fail(self, f"function {name!r} takes {arity(name)} operands, got {len(op.operands)}")
+        for index, value in enumerate(op.operands):
+            exponent = name == "ldexp" and index == 1
+            if value.type != result and not exponent:
+                return fail(self, f"operand #{index} is {value.type}, expected the result's {result}")
+        element = result.element_type if isinstance(result, ir.VectorType) else result
+        return isinstance(element, ir.FloatType) or fail(self, f"computes on floats, got {result}")
+
+
+def arity(function: str) -> int:
+    """Number of arguments of a function of `MATH`."""
+    if function.startswith("fma_"):
+        return 3
+    two = ("hypot", "ldexp", "nextafter", "fmod")
+    return 2 if function in two or function[:4] in ("add_", "sub_", "mul_", "div_") else 1
+
+
+def bit_width(kind: ir.Type) -> int:
+    """Bits of a scalar or a fixed vector, 0 for any other type."""
+    if isinstance(kind, ir.VectorType):
+        size = 1
+        for length in kind.shape:
+            size *= length
+        return size * bit_width(kind.element_type)
+    return kind.width if isinstance(kind, ir.IntegerType | ir.FloatType) else 0

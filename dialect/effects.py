@@ -1,0 +1,129 @@
+"""What each op reads and writes, as data.
+
+Effects name buffers, not tiles: views (`tl.slice`, `tl.reshape`) are looked through, so two effects on overlapping
+tiles of one buffer have the same `value`. Barrier insertion, pipelining and liveness ask here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tilelang_mlir.mlir import ir
+
+Kind = Literal["read", "write"]
+
+# Access per operand of an op: "r", "w", "rw" or "" (no buffer); operands beyond the list have none, "r*" covers the rest.
+_ACCESSES: dict[str, tuple[str, ...]] = {
+    "tl.copy": ("r", "w"),
+    "tl.transpose": ("r", "w"),
+    "tl.fill": ("w",),
+    "tl.gemm": ("r", "r", "rw"),
+    "tl.reduce": ("r", "rw"),
+    "tl.scan": ("r", "w"),
+    "tl.reducer_init": ("w",),
+    "tl.reducer_update": ("rw",),
+    "tl.finalize_reducer": ("rw", "w"),
+    "tl.atomic": ("rw",),
+    "tl.print": ("r*",),
+    "tl.mbarrier_arrive": ("rw",),
+    "tl.mbarrier_expect": ("rw",),
+    "tl.mbarrier_wait": ("r",),
+    "memref.load": ("r",),
+    "memref.store": ("", "w"),
+    "vector.load": ("r",),
+    "vector.store": ("", "w"),
+}
+_VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One access: `value` is the buffer (or barrier) behind the operand `tile` of `op`.
+
+    `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous copy, the operands of an
+    asynchronous matrix product.
+    """
+
+    kind: Kind
+    value: ir.Value
+    tile: ir.Value
+    op: ir.Operation
+    asynchronous: bool = False
+
+
+def root(value: ir.Value) -> ir.Value:
+    """The buffer that a chain of views starts from: an allocation, a tensor or a block argument."""
+    while isinstance(value, ir.OpResult):
+        owner = value.owner.operation
+        if owner.name not in _VIEWS:
+            break
+        value = owner.operands[0]
+    return value
+
+
+def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
+    """The accesses of one op, without those in its regions; reads come before writes."""
+    operation = op.operation
+    accesses = _accesses(operation)
+    if not accesses:
+        return []
+    attributes = operation.attributes
+    asynchronous = "async" in attributes or "wgmma" in attributes
+    pairs: list[tuple[str, ir.Value]] = []
+    for index, tile in enumerate(operation.operands):
+        access = accesses[index] if index < len(accesses) else accesses[-1] if accesses[-1] == "r*" else ""
+        if access and not isinstance(tile.type, ir.IntegerType | ir.FloatType | ir.IndexType):
+            pairs.append((access, tile))
+    reads = [Effect("read", root(t), t, operation, asynchronous) for access, t in pairs if "r" in access]
+    return reads + [Effect("write", root(t), t, operation, asynchronous) for access, t in pairs if "w" in access]
+
+
+def _accesses(op: ir.Operation) -> tuple[str, ...]:
+    """The table's entry, narrowed by the attributes that turn an update into a plain write or read."""
+    accesses = _ACCESSES.get(op.name, ())
+    if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
+        return ("r", "r", "w")
+    if op.name == "tl.reduce" and _flag(op, "clear"):
+        return ("r", "w")
+    if op.name == "tl.atomic":
+        kind = ir.StringAttr(op.attributes["kind"]).value
+        return {"load": ("r",), "store": ("w",)}.get(kind, accesses)
+    return accesses
+
+
+def _flag(op: ir.Operation, name: str) -> bool:
+    return name in op.attributes and bool(ir.BoolAttr(op.attributes[name]).value)
+
+
+def region_effects(op: ir.Operation | ir.OpView) -> list[Effect]:
+    """The accesses of an op and of everything nested in it, in program order."""
+    return [effect for nested in _walk(op.operation) for effect in effects(nested)]
+
+
+def _walk(op: ir.Operation) -> Iterator[ir.Operation]:
+    yield op
+    for region in op.regions:
+        for block in region.blocks:
+            for child in block.operations:
+                yield from _walk(child.operation)
+
+
+def reads(op: ir.Operation | ir.OpView) -> list[ir.Value]:
+    """Buffers an op or its regions read, each once, in order."""
+    return _unique([e.value for e in region_effects(op) if e.kind == "read"])
+
+
+def writes(op: ir.Operation | ir.OpView) -> list[ir.Value]:
+    """Buffers an op or its regions write, each once, in order."""
+    return _unique([e.value for e in region_effects(op) if e.kind == "write"])
+
+
+def conflict(first: Effect, second: Effect) -> bool:
+    """Whether the order of two accesses matters: the same buffer, at least one a write."""
+    return first.value == second.value and "write" in (first.kind, second.kind)
+
+
+def _unique(values: list[ir.Value]) -> list[ir.Value]:
+    return list(dict.fromkeys(values))

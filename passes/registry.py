@@ -1,0 +1,80 @@
+"""Which passes exist: one table of names and import paths.
+
+Looking a name up imports its module; listing names imports nothing. `TABLE` is the only place a pass is registered.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+
+from tilelang_mlir.errors import TileValueError
+
+from .base import Pass
+
+TABLE: tuple[tuple[str, str], ...] = (
+    # Passes that only tests use.
+    ("test-fail", "tilelang_mlir.passes.testing.fail:Fail"),
+    ("test-mark", "tilelang_mlir.passes.testing.mark:Mark"),
+)
+
+# Upstream passes that pipelines use, for suggestions only: any registered upstream pass can be named.
+UPSTREAM = (
+    "canonicalize", "convert-arith-to-llvm", "convert-gpu-to-nvvm", "convert-gpu-to-rocdl", "convert-index-to-llvm",
+    "convert-math-to-llvm", "convert-nvgpu-to-nvvm", "convert-nvvm-to-llvm", "convert-scf-to-cf", "convert-vector-to-llvm",
+    "cse", "gpu-kernel-outlining", "inline", "int-range-optimizations", "lower-affine", "loop-invariant-code-motion",
+    "reconcile-unrealized-casts", "sccp", "strip-debuginfo", "symbol-dce",
+)  # fmt: skip
+
+
+def index(table: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The table as a mapping from name to `module:Class`.
+
+    Raises:
+        TileValueError: a name occurs twice.
+    """
+    found: dict[str, str] = {}
+    for name, path in table:
+        if name in found:
+            raise TileValueError(f"pass {name!r} is registered twice: {found[name]} and {path}")
+        found[name] = path
+    return found
+
+
+_INDEX = index(TABLE)
+
+
+def names() -> list[str]:
+    """All pass names, sorted. Imports nothing."""
+    return sorted(_INDEX)
+
+
+def path_of(name: str) -> str:
+    """The `module:Class` path of a registered pass."""
+    return _INDEX[name]
+
+
+def is_registered(name: str) -> bool:
+    return name in _INDEX
+
+
+def load(name: str) -> type[Pass]:
+    """The class of a registered pass; imports its module.
+
+    Raises:
+        TileValueError: no pass has that name; the hint lists the nearest ones.
+    """
+    if name not in _INDEX:
+        raise TileValueError(f"unknown pass {name!r}", hint=nearest(name))
+    module, _, attribute = _INDEX[name].partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if found.name != name:
+        raise TileValueError(f"pass {name!r} is registered for {_INDEX[name]}, whose name is {found.name!r}")
+    return found
+
+
+def nearest(name: str) -> str:
+    """A hint with the registered and common upstream names that look like `name`."""
+    close = difflib.get_close_matches(name, [*names(), *UPSTREAM], n=3, cutoff=0.5)
+    return f"did you mean {', '.join(close)}?" if close else f"passes here: {', '.join(names())}"

@@ -1,0 +1,1 @@
+"""Passes that exist to test the driver; no pipeline uses them."""
