@@ -13,9 +13,11 @@ from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.compiler.pool import WorkerDied, pool
 from tilelang_mlir.compiler.resources import Resources, parse_ptxas_log
 from tilelang_mlir.compiler.toolchain.arch import ptx_version
+from tilelang_mlir.compiler.toolchain.disasm import disassemble
 from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
-from tilelang_mlir.errors import CompileError, ToolchainError
+from tilelang_mlir.errors import CompileError, TileValueError, ToolchainError
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
 
 
 @dataclass
@@ -37,8 +39,9 @@ def bytecode(module: ir.Module) -> bytes:
     return buffer.getvalue()
 
 
-def submit(module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(),
-           emit: Sequence[str] = ("ptx", "cubin")) -> Future[Reply]:
+def submit(
+    module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ("ptx", "cubin")
+) -> Future[Reply]:
     """Start code generation of a level-4 module; pass the future to `finish`.
 
     Raises:
@@ -56,7 +59,9 @@ def submit(module: ir.Module, arch: str, options: CodegenOptions = CodegenOption
     return pool().submit(Request(bytecode(module), arch, options, tuple(emit), ptxas))
 
 
-def finish(future: Future[Reply], module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions()) -> DeviceCode:
+def finish(
+    future: Future[Reply], module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions()
+) -> DeviceCode:
     """Wait for a submitted job.
 
     Raises:
@@ -71,17 +76,37 @@ def finish(future: Future[Reply], module: ir.Module, arch: str, options: Codegen
     return DeviceCode(reply.ptx, reply.cubin, reply.llvm_ir, parse_ptxas_log(reply.log), reply.log, reply.timings)
 
 
-def generate(module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(),
-             emit: Sequence[str] = ("ptx", "cubin")) -> DeviceCode:
+def generate(
+    module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ("ptx", "cubin")
+) -> DeviceCode:
     """`submit` and `finish` in one."""
     return finish(submit(module, arch, options, emit), module, arch, options)
+
+
+def emit(module: ir.Module, target: Target, kind: str) -> str | bytes:
+    """One output of a level-4 module: `llvm` or `ptx` as text, `sass` as text, `cubin` as bytes.
+
+    Raises:
+        TileValueError: another kind.
+        CompileError, UnsupportedError, ToolchainError: as `generate`.
+    """
+    if kind in ("llvm", "ptx"):
+        code = generate(module, target.arch, emit=(kind,))
+        return code.llvm_ir if kind == "llvm" else code.ptx
+    if kind == "cubin":
+        return generate(module, target.arch, emit=("cubin",)).cubin
+    if kind == "sass":
+        return disassemble(generate(module, target.arch, emit=("cubin",)).cubin)
+    raise TileValueError(f"no output kind {kind!r}", hint="kinds are llvm, ptx, cubin, sass")
 
 
 def _crash(death: WorkerDied, module: ir.Module, arch: str, options: CodegenOptions) -> CompileError:
     output = death.output
     if not death.timed_out and find_location(output) is None and not options.line_info:
         output = _crash_with_lines(module, arch, options) or output
-    stage = "code generation" if death.timed_out else f"code generation (the LLVM process died with status {death.status})"
+    stage = "code generation"
+    if not death.timed_out:
+        stage += f" (the LLVM process died with status {death.status})"
     return compile_error(stage, output, _text(module), arch, _name(module))
 
 

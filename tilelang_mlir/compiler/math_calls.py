@@ -7,9 +7,8 @@ scaling that full range costs; the others keep the full range.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from tilelang_mlir.errors import CompileError, Location
+from tilelang_mlir.compiler.failures import find_location
+from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ir
 
 _APPROXIMATE = {
@@ -51,8 +50,10 @@ def lower_math(device: ir.Operation) -> None:
         if intrinsic:
             _replace(op, intrinsic)
         elif op.name not in _UPSTREAM:
-            raise CompileError(f"{op.name} on {op.results[0].type} has no instruction", location_of(op.location),
-                               hint="a lowering pass has to expand it, or mark it fastmath<afn> where one instruction serves")
+            raise CompileError(
+                f"{op.name} on {op.results[0].type} has no instruction", find_location(str(op.location)),
+                hint="a lowering pass has to expand it, or mark it fastmath<afn> where one instruction serves",
+            )  # fmt: skip
 
 
 def _intrinsic(op: ir.Operation) -> str:
@@ -74,8 +75,7 @@ def _replace(op: ir.Operation, intrinsic: str) -> None:
         if not isinstance(kind, ir.VectorType):
             result = _call(value, intrinsic)
         elif kind.rank == 1:
-            call: Callable[[int], ir.Value] = lambda lane: _call(_extract(value, lane), intrinsic)  # noqa: E731
-            lanes = [call(lane) for lane in range(kind.shape[0])]
+            lanes = [_call(_extract(value, lane), intrinsic) for lane in range(kind.shape[0])]
             result = ir.Operation.create("vector.from_elements", operands=lanes, results=[kind]).result
         else:
             raise CompileError(f"{op.name} on {kind}: only scalars and 1-D vectors reach code generation")
@@ -102,10 +102,3 @@ def _call(value: ir.Value, intrinsic: str) -> ir.Value:
     }
     result = ir.Operation.create("llvm.call_intrinsic", operands=[value], results=[f32], attributes=attributes).result
     return ir.Operation.create("arith.truncf", operands=[result], results=[kind]).result if narrow else result
-
-
-def location_of(loc: ir.Location) -> Location | None:
-    """The Python position behind an MLIR location, or None when it has none."""
-    from tilelang_mlir.compiler.failures import find_location
-
-    return find_location(str(loc))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from tilelang_mlir.errors import TileValueError
 
-_PTXAS_PREFIXES = ("-O", "--opt-level", "-maxrregcount", "--maxrregcount", "--register-usage-level", "-lineinfo",
-                   "--generate-line-info", "--warn", "-warn", "-v", "--verbose", "--def-", "-dlcm", "--fmad", "--allow-expensive")  # fmt: skip
+_PTXAS_PREFIXES = (
+    "-O", "--opt-level", "-maxrregcount", "--maxrregcount", "--register-usage-level", "-lineinfo", "--generate-line-info",
+    "-warn", "--warn", "-v", "--verbose", "--def-", "-dlcm", "--fmad", "--allow-expensive",
+)  # fmt: skip
 _FRONTEND_FLAGS = {"--use_fast_math", "-use_fast_math"}
 
 
@@ -77,5 +79,5 @@ def _known(flag: str) -> bool:
         return False
     raise TileValueError(
         f"unknown compile flag {flag!r}",
-        hint="ptxas flags are passed on (e.g. -maxrregcount=128, --register-usage-level=8); there is no C++ compiler to give flags to",
+        hint="ptxas flags are passed on, e.g. -maxrregcount=128 or --register-usage-level=8",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import queue
 import select
@@ -10,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from tilelang_mlir import knobs
 from tilelang_mlir.compiler.messages import Reply, Request, receive, send
@@ -39,6 +40,8 @@ class Worker:
             [sys.executable, "-m", "tilelang_mlir.compiler.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=environment,
         )  # fmt: skip
+        self._requests = cast(BinaryIO, self._process.stdin)
+        self._replies = cast(BinaryIO, self._process.stdout)
 
     @property
     def alive(self) -> bool:
@@ -47,16 +50,15 @@ class Worker:
     def run(self, request: Request, timeout: float) -> Reply:
         """Send a request and wait for its reply. Raises WorkerDied on a crash, or after `timeout` seconds."""
         process = self._process
-        assert process.stdin is not None and process.stdout is not None
         self._log.seek(0)
         self._log.truncate()
         try:
-            send(process.stdin, request)
-            ready, _, _ = select.select([process.stdout], [], [], timeout)
+            send(self._requests, request)
+            ready, _, _ = select.select([self._replies], [], [], timeout)
             if not ready:
                 process.kill()
                 raise WorkerDied(f"timed out after {timeout:.0f} s\n{self._output()}", process.wait(), True)
-            reply = receive(process.stdout)
+            reply = receive(self._replies)
         except (EOFError, BrokenPipeError) as error:
             raise WorkerDied(self._output(), process.wait(), False) from error
         assert isinstance(reply, Reply)
@@ -69,8 +71,8 @@ class Worker:
 
     def stop(self) -> None:
         """End the process: it leaves when its input closes."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
+        for pipe in (self._requests, self._replies):
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
         try:
             self._process.wait(timeout=1)
@@ -144,12 +146,3 @@ def pool() -> WorkerPool:
 def prestart() -> None:
     """Start a worker in the background; returns at once. Called when the first kernel is traced."""
     threading.Thread(target=lambda: pool().prestart(), daemon=True).start()
-
-
-def wait_idle(deadline: float) -> bool:
-    """Whether some worker is idle before `time.monotonic()` reaches `deadline`; for tests and benchmarks."""
-    while time.monotonic() < deadline:
-        if not pool()._idle.empty():
-            return True
-        time.sleep(0.01)
-    return False

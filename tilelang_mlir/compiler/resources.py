@@ -64,10 +64,19 @@ def parse_ptxas_log(log: str) -> dict[str, Resources]:
     return {name: _parse_entry(body, advice) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def _parse_entry(body: str, advice: tuple[str, ...]) -> Resources:
-    def number(pattern: re.Pattern[str], group: int = 1) -> int:
-        match = pattern.search(body)
-        return int(match[group]) if match else 0
+def _number(pattern: re.Pattern[str], text: str, group: int = 1) -> int:
+    found = pattern.search(text)
+    return int(found.group(group)) if found else 0
 
-    return Resources(number(_REGISTERS), number(_STACK, 2), number(_STACK, 3), number(_STACK, 1), number(_SHARED),
-                     number(_CONSTANT), number(_BARRIERS), advice)
+
+def _parse_entry(body: str, advice: tuple[str, ...]) -> Resources:
+    return Resources(
+        registers=_number(_REGISTERS, body),
+        spill_stores=_number(_STACK, body, 2),
+        spill_loads=_number(_STACK, body, 3),
+        stack=_number(_STACK, body),
+        shared=_number(_SHARED, body),
+        constant=_number(_CONSTANT, body),
+        barriers=_number(_BARRIERS, body),
+        advice=advice,
+    )

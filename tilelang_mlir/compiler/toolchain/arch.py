@@ -27,9 +27,14 @@ _TOOLKIT = {
 
 
 def ptx_version(arch: str) -> tuple[int, int]:
-    """The PTX version (major, minor) that code for `arch` is emitted in. Raises UnsupportedError for other vendors."""
+    """The PTX version (major, minor) that code for `arch` is emitted in.
+
+    Raises:
+        UnsupportedError: the architecture is another vendor's.
+    """
     if arch not in _PTX:
-        raise UnsupportedError(f"there is no code generator for {arch}", hint=f"device code is made for {', '.join(_PTX)}")
+        known = ", ".join(_PTX)
+        raise UnsupportedError(f"there is no code generator for {arch}", hint=f"device code is made for {known}")
     return _PTX[arch]
 
 

@@ -24,7 +24,9 @@ def _releases() -> list[tuple[int, int]]:
     return [(major, minor) for major in (11, 12, 13) for minor in range(10)]
 
 
-def assemble(ptx: str, arch: str, ptxas: str, flags: Sequence[str] = (), timeout: float | None = None) -> tuple[bytes, str]:
+def assemble(
+    ptx: str, arch: str, ptxas: str, flags: Sequence[str] = (), timeout: float | None = None
+) -> tuple[bytes, str]:
     """Assemble PTX; returns the cubin and ptxas' verbose log.
 
     Raises:

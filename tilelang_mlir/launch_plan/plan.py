@@ -1,0 +1,189 @@
+"""The records of a launch plan and their JSON form."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from .expr import Expr, format_expr
+
+FORMAT = 1
+KINDS = ("tensor", "scalar", "pointer", "symbol")
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """One argument of the host function, in kernel argument order.
+
+    `shape` and `strides` (in elements) of a tensor are expressions. `output`: the callee allocates it. `used`: some
+    kernel reads or writes it; an unused tensor may be passed as None.
+    """
+
+    name: str
+    kind: str
+    dtype: str
+    shape: tuple[Expr, ...] = ()
+    strides: tuple[Expr, ...] = ()
+    output: bool = False
+    used: bool = True
+
+
+@dataclass(frozen=True)
+class SolveStep:
+    """How to read one symbolic dimension.
+
+    `coefficient * symbol + rest` is element `axis` of the shape or strides of tensor `param`.
+    """
+
+    symbol: str
+    param: int
+    field: str  # shape or strides
+    axis: int
+    coefficient: int = 1
+    rest: Expr = 0
+
+
+@dataclass(frozen=True)
+class WorkspaceSpec:
+    """Device memory that is allocated for a call and passed to every kernel after the parameters."""
+
+    name: str
+    dtype: str
+    shape: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class TensorMapSpec:
+    """A TMA descriptor passed by value after the workspaces (CUDA Driver API, cuTensorMapEncodeTiled).
+
+    Describes parameter `param` with its plan's shape and strides; `box` in the tensor's dimension order.
+    """
+
+    param: int
+    box: tuple[int, ...]
+    swizzle: str = "none"  # none, 32B, 64B, 128B
+    l2_promotion: str = "256B"
+    nan_fill: bool = False
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """One kernel launch: grid expressions, threads per block, dynamic shared bytes, cluster shape and attributes."""
+
+    name: str
+    grid: tuple[Expr, Expr, Expr]
+    block: tuple[int, int, int]
+    shared_bytes: int = 0
+    cluster: tuple[int, int, int] | None = None
+    cooperative: bool = False
+    programmatic: bool = False  # programmatic dependent launch
+    tensor_maps: tuple[TensorMapSpec, ...] = ()
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """One host function. `asserts` are (condition, message) pairs checked at every call."""
+
+    name: str
+    params: tuple[ParamSpec, ...]
+    kernels: tuple[KernelSpec, ...]
+    workspaces: tuple[WorkspaceSpec, ...] = ()
+    solve: tuple[SolveStep, ...] = ()
+    asserts: tuple[tuple[Expr, str], ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def user_params(self) -> tuple[ParamSpec, ...]:
+        """What the user's signature has: everything but symbolic dimensions."""
+        return tuple(param for param in self.params if param.kind != "symbol")
+
+    @property
+    def out_idx(self) -> tuple[int, ...]:
+        """Positions in the user's signature that the callee allocates."""
+        return tuple(index for index, param in enumerate(self.user_params) if param.output)
+
+    def with_outputs(self, out_idx: tuple[int, ...]) -> LaunchPlan:
+        """The plan with other outputs; negative positions count from the end of the user's signature."""
+        from .solve import plan_solving
+
+        total = len(self.user_params)
+        chosen = {self.user_params[_position(index, total)].name for index in out_idx}
+        params = tuple(replace(p, output=p.kind != "symbol" and p.name in chosen) for p in self.params)
+        return replace(self, params=params, solve=plan_solving(params))
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> LaunchPlan:
+        """Raises ValueError when the text is of another format."""
+        data = json.loads(text)
+        if data.pop("format", None) != FORMAT:
+            raise ValueError("launch plan of another format")
+        return cls(
+            name=data["name"],
+            params=tuple(ParamSpec(**_tuples(p)) for p in data["params"]),
+            kernels=tuple(_kernel(k) for k in data["kernels"]),
+            workspaces=tuple(WorkspaceSpec(**_tuples(w)) for w in data["workspaces"]),
+            solve=tuple(SolveStep(**_tuples(s)) for s in data["solve"]),
+            asserts=tuple((_tuple(condition), message) for condition, message in data["asserts"]),
+            metadata=data["metadata"],
+        )
+
+    def describe(self) -> str:
+        """The plan as readable text: what a host function would do."""
+        lines = [f"launch plan {self.name}({', '.join(p.name for p in self.user_params)})"]
+        for param in self.params:
+            lines.append(f"  {_describe_param(param)}")
+        for step in self.solve:
+            lines.append(f"  solve {_describe_step(step, self.params)}")
+        lines += [f"  assert {format_expr(condition)}: {message}" for condition, message in self.asserts]
+        for space in self.workspaces:
+            lines.append(f"  workspace {space.name}: {space.dtype}{_list(space.shape)}")
+        for kernel in self.kernels:
+            cluster = f" cluster={list(kernel.cluster)}" if kernel.cluster else ""
+            flags = " cooperative" * kernel.cooperative + " programmatic" * kernel.programmatic
+            lines.append(f"  launch {kernel.name} grid={_list(kernel.grid)} block={list(kernel.block)} "
+                         f"shared={kernel.shared_bytes}{cluster}{flags}")
+            lines += [f"    tensor map of {self.params[m.param].name} box={list(m.box)} swizzle={m.swizzle}"
+                      for m in kernel.tensor_maps]
+        return "\n".join(lines)
+
+
+def _position(index: int, total: int) -> int:
+    from tilelang_mlir.errors import TileValueError
+
+    if not -total <= index < total:
+        raise TileValueError(f"out_idx {index} is out of range for {total} parameters")
+    return index % total
+
+
+def _kernel(data: dict[str, Any]) -> KernelSpec:
+    maps = tuple(TensorMapSpec(**_tuples(m)) for m in data["tensor_maps"])
+    return replace(KernelSpec(**_tuples({**data, "tensor_maps": ()})), tensor_maps=maps)
+
+
+def _tuples(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: _tuple(value) for name, value in data.items()}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(item) for item in value) if isinstance(value, list) else value
+
+
+def _list(exprs: tuple[Expr, ...]) -> str:
+    return f"[{', '.join(format_expr(e) for e in exprs)}]"
+
+
+def _describe_param(param: ParamSpec) -> str:
+    out = " (output)" if param.output else "" if param.used else " (unused)"
+    shape = f"{_list(param.shape)} strides {_list(param.strides)}" if param.kind == "tensor" else ""
+    return f"{param.kind} {param.name}: {param.dtype}{shape}{out}"
+
+
+def _describe_step(step: SolveStep, params: tuple[ParamSpec, ...]) -> str:
+    source = f"{params[step.param].name}.{step.field}[{step.axis}]"
+    if step.rest != 0:
+        source = f"({source} - {format_expr(step.rest)})"
+    return f"{step.symbol} = {source}" + (f" / {step.coefficient}" if step.coefficient != 1 else "")
