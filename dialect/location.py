@@ -11,6 +11,7 @@ from tilelang_mlir.mlir import ir
 
 def python_location(loc: ir.Location) -> Location | None:
     """The innermost file position behind a location (the callee of a call site), or None when it has none."""
+    loc = _concrete(loc)
     if isinstance(loc, ir.FileLineColLoc):
         end = loc.end_col - 1 if loc.end_line == loc.start_line and loc.end_col > loc.start_col else -1
         return Location(_text(loc.filename), loc.start_line, loc.start_col - 1, end)
@@ -26,6 +27,7 @@ def python_location(loc: ir.Location) -> Location | None:
 def call_stack(loc: ir.Location) -> list[Location]:
     """Where the code at a location was called from, innermost call first; empty outside of macros."""
     stack: list[Location] = []
+    loc = _concrete(loc)
     while not isinstance(loc, ir.CallSiteLoc):
         if not isinstance(loc, ir.NameLoc):
             return stack
@@ -44,7 +46,13 @@ def location_notes(loc: ir.Location) -> tuple[tuple[str, Location | None], ...]:
 
 def name_of(loc: ir.Location) -> str:
     """The variable name a location carries, or an empty string."""
+    loc = _concrete(loc)
     return loc.name_str if isinstance(loc, ir.NameLoc) else ""
+
+
+def _concrete(loc: ir.Location) -> ir.Location:
+    """The location as its own class: diagnostics hand out the base class."""
+    return ir.Location.from_attr(loc.attr) if type(loc) is ir.Location else loc
 
 
 def _text(value: object) -> str:

@@ -83,9 +83,11 @@ def enum_attr(op: ir.OpView, name: str, allowed: Sequence[str], *, optional: boo
     return text in allowed or fail(op, f"attribute '{name}' is {text!r}, expected one of {', '.join(allowed)}")
 
 
-def buffers(op: ir.OpView, values: Sequence[ir.Value], scopes: Sequence[str] = SCOPES, what: str = "operand") -> bool:
-    """Every value is a buffer in one of the scopes. `what` names them in messages."""
-    for index, value in enumerate(values):
+def buffers(
+    op: ir.OpView, values: Sequence[ir.Value], scopes: Sequence[str] = SCOPES, what: str = "operand", first: int = 0
+) -> bool:
+    """Every value is a buffer in one of the scopes. Messages call them `what`, counted from `first`."""
+    for index, value in enumerate(values, first):
         if not isinstance(value.type, ir.MemRefType):
             return fail(op, f"{what} #{index} must be a buffer, got {value.type}")
         space = value.type.memory_space

@@ -25,7 +25,7 @@ class TensorOp(TL.Operation, name="tensor", traits=[ext.Pure]):
     """A tensor in device memory: a pointer with a shape and strides.
 
     `%A = "tl.tensor"(%ptr, %m) {shape = array<i64: -1, 128>, strides = array<i64: 128, 1>}`. Sizes and strides of -1 take
-    the following operands in order, sizes first. The result is a memref in scope `global`. Strides are in elements.
+    the following operands in order, sizes first; they have one integer type. The result is a memref in scope `global`. Strides are in elements.
     """
 
     ptr: ext.Operand[Any]
@@ -137,7 +137,7 @@ class SliceOp(TL.Operation, name="slice", traits=[ext.Pure]):
     """A rectangular region of a buffer, possibly reaching past its edges.
 
     `%t = "tl.slice"(%A, %i, %j) {sizes = array<i64: 128, 64>}` starts at the offsets (one integer per dimension). A size
-    of -1 takes a further operand, in order. What lies outside the buffer reads as its safe value (zero by default) and
+    of -1 takes a further operand, in order; all have one type. What lies outside the buffer reads as its safe value (zero by default) and
     is not written. The result type has the sizes and the source's strides with a dynamic offset.
     """
 

@@ -12,7 +12,10 @@ ext = dialect("ext")
 
 
 class PrintOp(TL.Operation, name="print"):
-    """Prints `message` and the operands: scalars per thread, buffers element by element from one thread."""
+    """Prints `message` and the operands: scalars per thread, buffers element by element from one thread.
+
+    The operands have one type.
+    """
 
     values: Sequence[ext.Operand[Any]]
     message: Any

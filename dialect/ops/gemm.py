@@ -34,7 +34,7 @@ class GemmOp(TL.Operation, name="gemm"):
     def verify_invariants(self) -> bool:
         op = self.operation
         a, b, c = list(op.operands)[:3]
-        if not (buffers(self, [a, b], (SHARED, FRAGMENT, TMEM)) and buffers(self, [c], (FRAGMENT, TMEM))):
+        if not (buffers(self, [a, b], (SHARED, FRAGMENT, TMEM)) and buffers(self, [c], (FRAGMENT, TMEM), first=2)):
             return False
         if not enum_attr(self, "policy", ("square", "full_row", "full_col")):
             return False

@@ -122,7 +122,7 @@ class FinalizeReducerOp(TL.Operation, name="finalize_reducer"):
     @structure(2)
     def verify_invariants(self) -> bool:
         reducer, target = self.operation.operands
-        if not (is_reducer(self, reducer) and buffers(self, [target])):
+        if not (is_reducer(self, reducer) and buffers(self, [target], first=1)):
             return False
         return same_tile(self, reducer, target, "reducer and target") and same_class(
             self, [reducer, target], "reducer and target"

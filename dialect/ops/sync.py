@@ -66,7 +66,10 @@ class ShuffleOp(TL.Operation, name="shuffle"):
 
 
 class VoteOp(TL.Operation, name="vote"):
-    """Combines a predicate over a warp (any, all, ballot) or a CTA (count, and, or); `activemask` takes none."""
+    """Combines a predicate over a warp (any, all, ballot) or a CTA (count, and, or); `activemask` takes none.
+
+    Warp votes take a lane mask as an optional second operand; the predicate then has the mask's type.
+    """
 
     args: Sequence[ext.Operand[Any]]
     kind: Any

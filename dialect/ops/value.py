@@ -67,7 +67,7 @@ class BitcastOp(TL.Operation, name="bitcast", traits=[ext.Pure]):
 
 
 class MathOp(TL.Operation, name="math", traits=[ext.Pure]):
-    """A named scalar function; the result has the operands' type."""
+    """A named function of scalars or vectors; all operands (also an exponent) have the result's type."""
 
     args: Sequence[ext.Operand[Any]]
     function: Any
@@ -82,8 +82,7 @@ class MathOp(TL.Operation, name="math", traits=[ext.Pure]):
         if len(op.operands) != arity(name):
             return fail(self, f"function {name!r} takes {arity(name)} operands, got {len(op.operands)}")
         for index, value in enumerate(op.operands):
-            exponent = name == "ldexp" and index == 1
-            if value.type != result and not exponent:
+            if value.type != result:
                 return fail(self, f"operand #{index} is {value.type}, expected the result's {result}")
         element = result.element_type if isinstance(result, ir.VectorType) else result
         return isinstance(element, ir.FloatType) or fail(self, f"computes on floats, got {result}")

@@ -1,7 +1,7 @@
 // RUN: tl-opt %s --split-input-file --verify-diagnostics
 // RUN: not tl-opt %s --split-input-file 2>&1 | filecheck %s
 
-// CHECK: diagnostics.mlir:[[@LINE+3]]:3: error: 'tl.thread_id' op requires attribute 'dim'
+// CHECK: diagnostics.mlir:7:3: error: 'tl.thread_id' op requires attribute 'dim'
 func.func @missing() {
   // expected-error@+1 {{requires attribute 'dim'}}
   "tl.thread_id"() : () -> i32

@@ -1,0 +1,92 @@
+// The verifier messages.
+// RUN: tl-opt %s --split-input-file --verify-diagnostics
+
+func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>) {
+  // expected-error@+1 {{expects 3 to 4 operands, got 2}}
+  "tl.gemm"(%s, %s) {policy = "square", transpose_a = false, transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"shared">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{requires attribute 'transpose_a'}}
+  "tl.gemm"(%s, %s, %f) {policy = "square", transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{attribute 'transpose_a' must be a boolean, got 1 : i32}}
+  "tl.gemm"(%s, %s, %f) {policy = "square", transpose_a = 1 : i32, transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{attribute 'policy' is 'rows', expected one of square, full_row, full_col}}
+  "tl.gemm"(%s, %s, %f) {policy = "rows", transpose_a = false, transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%g: memref<8x4xf32, #tl.scope<"global">>, %s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{operand #0 is in scope 'global', expected shared or fragment or tmem}}
+  "tl.gemm"(%g, %s, %f) {policy = "square", transpose_a = false, transpose_b = false} : (memref<8x4xf32, #tl.scope<"global">>, memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>) {
+  // expected-error@+1 {{operand #2 is in scope 'shared', expected fragment or tmem}}
+  "tl.gemm"(%s, %s, %s) {policy = "square", transpose_a = false, transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"shared">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{shapes do not agree: op(A) is 8x4, op(B) is 8x4, C is 8x4}}
+  "tl.gemm"(%s, %s, %f) {policy = "square", transpose_a = false, transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  %q = "tl.alloc"() : () -> memref<4xf32, #tl.scope<"shared">>
+  // expected-error@+1 {{operands must be two-dimensional tiles}}
+  "tl.gemm"(%q, %s, %f) {policy = "square", transpose_a = false, transpose_b = false} : (memref<4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  %q = "tl.alloc"() : () -> memref<4x4xi32, #tl.scope<"shared">>
+  // expected-error@+1 {{A, B and C mix integers and floats: f32 and i32 and f32}}
+  "tl.gemm"(%s, %q, %f) {policy = "square", transpose_a = false, transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<4x4xi32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  %q = "tl.alloc"() : () -> memref<4x4xf16, #tl.scope<"shared">>
+  // expected-error@+1 {{A and B differ in element width: f32 and f16}}
+  "tl.gemm"(%s, %q, %f) {policy = "square", transpose_a = false, transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<4x4xf16, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%i: i32, %s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  %q = "tl.alloc"() : () -> memref<4x4xf32, #tl.scope<"shared">>
+  // expected-error@+1 {{the run-time 'clear' must be i1, got i32}}
+  "tl.gemm"(%s, %q, %f, %i) {policy = "square", transpose_a = false, transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<4x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>, i32) -> ()
+  return
+}

@@ -1,0 +1,22 @@
+// Matrix products.
+// RUN: tl-opt %s | filecheck %s
+// RUN: tl-opt %s > %t
+// RUN: tl-opt %t | diff %t -
+
+// CHECK-LABEL: func.func @gemm(
+// CHECK: "tl.gemm"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (memref<128x32xf16, #tl.scope<"shared">>, memref<32x64xf16, #tl.scope<"shared">>, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
+// CHECK: "tl.gemm"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {clear = true, policy = "full_row", transpose_a = true, transpose_b = true} : (memref<32x128xf16, #tl.scope<"fragment">>, memref<1x64x32xf16, #tl.scope<"shared">>, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
+// CHECK: "tl.gemm"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {policy = "full_col", transpose_a = false, transpose_b = false, wgmma} : (memref<128x32xf16, #tl.scope<"shared">>, memref<32x64xf16, #tl.scope<"shared">>, memref<128x64xf32, #tl.scope<"fragment">>, i1) -> ()
+func.func @gemm(%a: memref<128x32xf16, #tl.scope<"shared">>, %b: memref<32x64xf16, #tl.scope<"shared">>, %c: memref<128x64xf32, #tl.scope<"fragment">>, %at: memref<32x128xf16, #tl.scope<"fragment">>, %bt: memref<1x64x32xf16, #tl.scope<"shared">>, %z: i1) {
+  "tl.gemm"(%a, %b, %c) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (memref<128x32xf16, #tl.scope<"shared">>, memref<32x64xf16, #tl.scope<"shared">>, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
+  "tl.gemm"(%at, %bt, %c) {clear = true, policy = "full_row", transpose_a = true, transpose_b = true} : (memref<32x128xf16, #tl.scope<"fragment">>, memref<1x64x32xf16, #tl.scope<"shared">>, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
+  "tl.gemm"(%a, %b, %c, %z) {policy = "full_col", transpose_a = false, transpose_b = false, wgmma} : (memref<128x32xf16, #tl.scope<"shared">>, memref<32x64xf16, #tl.scope<"shared">>, memref<128x64xf32, #tl.scope<"fragment">>, i1) -> ()
+  return
+}
+
+// CHECK-LABEL: func.func @integers(
+// CHECK: "tl.gemm"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {a_unsigned, policy = "square", transpose_a = false, transpose_b = false} : (memref<16x32xi8, #tl.scope<"shared">>, memref<32x8xi8, #tl.scope<"shared">>, memref<16x8xi32, #tl.scope<"fragment">>) -> ()
+func.func @integers(%a: memref<16x32xi8, #tl.scope<"shared">>, %b: memref<32x8xi8, #tl.scope<"shared">>, %c: memref<16x8xi32, #tl.scope<"fragment">>) {
+  "tl.gemm"(%a, %b, %c) {a_unsigned, policy = "square", transpose_a = false, transpose_b = false} : (memref<16x32xi8, #tl.scope<"shared">>, memref<32x8xi8, #tl.scope<"shared">>, memref<16x8xi32, #tl.scope<"fragment">>) -> ()
+  return
+}
