@@ -1,0 +1,201 @@
+"""Checks a call's arguments against a launch plan and finds the values of its symbolic dimensions.
+
+The errors name the parameter, what was expected, and what came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import ArgumentError
+from tilelang_mlir.launch_plan import Expr, LaunchPlan, ParamSpec, compile_exprs, format_expr
+
+from .views import TensorView, is_tensor, tensor_view
+
+# What a parameter of the first dtype takes besides its own: same bits, another reading.
+_FP8_E4M3 = frozenset({"float8_e4m3", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz"})
+_FP8_E5M2 = frozenset({"float8_e5m2", "float8_e5m2fnuz"})
+_BYTES = frozenset({"bool", "int8", "uint8"})
+_NARROW = frozenset({"int8", "uint8"})
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A checked call: kernel argument values by parameter (views, numbers, None) and the dimensions' values."""
+
+    values: tuple[TensorView | int | float | None, ...]
+    dims: dict[str, int]
+    device: str
+
+
+class Binder:
+    """The argument checks of one launch plan, `device` being the kind of memory it takes: `cuda` or `cpu`."""
+
+    def __init__(self, plan: LaunchPlan, device: str) -> None:
+        self.plan = plan
+        self._device = device
+        self._inputs = tuple(p for p in plan.user_params if not p.output)
+        self._names = tuple(p.name for p in plan.params if p.kind in ("scalar", "symbol"))
+
+    def bind(self, args: Sequence[object]) -> Bound:
+        """Check the arguments of a call; outputs are not among them.
+
+        Raises:
+            ArgumentError: an argument does not match its parameter.
+        """
+        if len(args) != len(self._inputs):
+            names = ", ".join(p.name for p in self._inputs)
+            raise ArgumentError(f"{self.plan.name} takes {len(self._inputs)} arguments ({names}), got {len(args)}")
+        given = {p.name: self._value(p, arg) for p, arg in zip(self._inputs, args, strict=True)}
+        values = tuple(given.get(p.name) for p in self.plan.params)
+        dims: dict[str, int] = {
+            p.name: int(value)
+            for p, value in zip(self.plan.params, values, strict=True)
+            if p.kind == "scalar" and isinstance(value, int | float)
+        }
+        self._solve(values, dims)
+        self._check_layouts(values, dims)
+        for condition, message in self.plan.asserts:
+            if not evaluate((condition,), dims)[0]:
+                raise ArgumentError(f"{self.plan.name}: {message}", hint=f"needs {format_expr(condition)}")
+        return Bound(values, dims, self._common_device(values))
+
+    def _value(self, param: ParamSpec, arg: object) -> TensorView | int | float | None:
+        if param.kind == "scalar":
+            return _scalar(param, arg)
+        if arg is None:
+            if param.used:
+                raise ArgumentError(f"{param.name}: None is only taken for a parameter that no kernel uses")
+            return None
+        if param.kind == "pointer" and isinstance(arg, int):
+            return arg
+        view = tensor_view(arg, param.name)
+        self._check_device(param, view)
+        if param.kind == "tensor":
+            _check_type(param, view)
+        return view
+
+    def _check_device(self, param: ParamSpec, view: TensorView) -> None:
+        if not view.device.startswith(self._device):
+            raise ArgumentError(f"{param.name}: expected a tensor on {self._device}, got one on {view.device}",
+                                hint="move it with .to(...), or compile for target='sim' to run on the CPU")
+
+    def _common_device(self, values: Sequence[object]) -> str:
+        first: tuple[str, str] | None = None
+        for param, value in zip(self.plan.params, values, strict=True):
+            if isinstance(value, TensorView):
+                if first is None:
+                    first = (param.name, value.device)
+                elif value.device != first[1]:
+                    raise ArgumentError(f"{param.name}: is on {value.device}, but {first[0]} is on {first[1]}")
+        return first[1] if first else ""
+
+    def _solve(self, values: Sequence[object], dims: dict[str, int]) -> None:
+        for step in self.plan.solve:
+            param, view = self.plan.params[step.param], values[step.param]
+            if not isinstance(view, TensorView):
+                raise ArgumentError(f"{param.name}: None leaves the dimension {step.symbol} unknown")
+            shape, strides = logical_layout(param, view)
+            seen = (shape if step.field == "shape" else strides)[step.axis]
+            product = seen - evaluate((step.rest,), dims)[0]
+            dims[step.symbol], remainder = divmod(product, step.coefficient)
+            if remainder or dims[step.symbol] < 0:
+                exprs: tuple[Expr, ...] = getattr(param, step.field)
+                raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, but no {step.symbol} makes "
+                                    f"{format_expr(exprs[step.axis])} that value")
+
+    def _check_layouts(self, values: Sequence[object], dims: dict[str, int]) -> None:
+        for param, view in zip(self.plan.params, values, strict=True):
+            if isinstance(view, TensorView) and param.kind == "tensor":
+                _check_layout(param, view, dims)
+
+
+def evaluate(exprs: Sequence[Expr], dims: dict[str, int]) -> tuple[int, ...]:
+    """The values of expressions under known dimensions."""
+    if all(isinstance(expr, int) for expr in exprs):
+        return tuple(exprs)  # type: ignore[arg-type]
+    return compile_exprs(exprs, tuple(dims))(*dims.values())
+
+
+def accepts(expected: str, got: str) -> bool:
+    """Whether a tensor of dtype `got` may be passed for a parameter of dtype `expected`."""
+    if expected == got or (expected == "tfloat32" and got == "float32"):
+        return True
+    for family in (_FP8_E4M3, _FP8_E5M2, _BYTES):
+        if expected in family and got in family:
+            return True
+    if expected in _FP8_E4M3 | _FP8_E5M2 | {"float8_e8m0fnu", "float4_e2m1_unpacked"}:
+        return got in _NARROW
+    return _bits(expected) < 8 and (got in _NARROW or got.removesuffix("_x2") == expected)
+
+
+def _bits(dtype: str) -> int:
+    kind = DType(dtype)
+    return 8 if kind.kind == "bool" else kind.bits * kind.lanes
+
+
+def logical_layout(param: ParamSpec, view: TensorView) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shape and strides in elements of the parameter's dtype; sub-byte types are packed along the last dimension."""
+    bits = _bits(param.dtype)
+    if bits >= 8 or not view.shape:
+        return view.shape, view.strides
+    shape = (*view.shape[:-1], view.shape[-1] * 8 // bits)
+    return shape, (*(step * 8 // bits for step in view.strides[:-1]), view.strides[-1])
+
+
+def _check_type(param: ParamSpec, view: TensorView) -> None:
+    if not accepts(param.dtype, view.dtype):
+        raise ArgumentError(f"{param.name}: expected dtype {param.dtype}, got {view.dtype}")
+    if len(view.shape) != len(param.shape):
+        raise ArgumentError(f"{param.name}: expected {len(param.shape)} dimensions [{_shape(param.shape)}], "
+                            f"got {len(view.shape)} with shape {list(view.shape)}")
+
+
+def _check_layout(param: ParamSpec, view: TensorView, dims: dict[str, int]) -> None:
+    shape, strides = logical_layout(param, view)
+    expected = evaluate(param.shape, dims)
+    for axis, (want, got) in enumerate(zip(expected, shape, strict=True)):
+        if want != got:
+            raise ArgumentError(f"{param.name}: expected shape [{_shape(param.shape)}]{_known(param.shape, dims)}, "
+                                f"got {list(shape)}: dimension {axis} is {got}, not {want}")
+    if 0 in shape:
+        return
+    for axis, (want, got) in enumerate(zip(evaluate(param.strides, dims), strides, strict=True)):
+        if want != got and shape[axis] > 1:  # the stride of a single element is never used
+            raise ArgumentError(
+                f"{param.name}: expected strides [{_shape(param.strides)}]{_known(param.strides, dims)}, "
+                f"got {list(strides)}: stride {axis} is {got}, not {want}",
+                hint=f"pass {param.name}.contiguous(), or declare it as T.StridedTensor",
+            )
+
+
+def _shape(exprs: Sequence[Expr]) -> str:
+    return ", ".join(format_expr(expr) for expr in exprs)
+
+
+def _known(exprs: Sequence[Expr], dims: dict[str, int]) -> str:
+    if all(isinstance(expr, int) for expr in exprs):
+        return ""
+    return f" = {list(evaluate(exprs, dims))}"
+
+
+def _scalar(param: ParamSpec, arg: Any) -> int | float:
+    kind = DType(param.dtype)
+    if is_tensor(arg) and getattr(arg, "shape", None) == ():
+        arg = arg.item()
+    try:
+        if kind.is_float:
+            return float(arg)
+        number = int(arg) if isinstance(arg, bool) else arg.__index__()
+    except (TypeError, ValueError, AttributeError):
+        raise ArgumentError(f"{param.name}: expected a scalar of dtype {param.dtype}, "
+                            f"got {type(arg).__name__} {arg!r}"[:200]) from None
+    low, high = (0, 1) if kind.kind == "bool" else (0, 2**kind.bits - 1)
+    if kind.kind == "int":
+        low, high = -(2 ** (kind.bits - 1)), 2 ** (kind.bits - 1) - 1
+    if kind.kind != "handle" and not low <= number <= high:
+        raise ArgumentError(f"{param.name}: {number} does not fit into {param.dtype}")
+    return number

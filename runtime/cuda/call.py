@@ -1,0 +1,186 @@
+"""A call prepared for repeated launching: everything that depends on types and shapes but not on addresses."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import ArgumentError
+from tilelang_mlir.launch_plan import KernelSpec, LaunchPlan, TensorMapSpec
+
+from ..binding import Bound, evaluate
+from ..packing import POINTER, layout, pack, scalar_format
+from ..views import TensorView
+from . import tensormap
+from .driver import LIBRARY
+from .module import CudaModule
+
+# Sources of a parameter's value; runtime/native/launch.cpp has the same numbers.
+ARGUMENT_POINTER, ARGUMENT_SCALAR, ALLOCATED = 0, 1, 2
+Slot = tuple[int, int, int, str, bool]  # offset, source, index, format, must be aligned
+# CUlaunchAttributeID (cuda.h); an attribute is an int, 4 bytes of padding and 64 bytes of value.
+_COOPERATIVE, _CLUSTER_DIMENSION, _PROGRAMMATIC = 2, 4, 6
+_ATTRIBUTE_VALUE_BYTES = 64
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """One kernel with its grid known. `tensor_maps` are (address -> 128 bytes, slot of the tensor)."""
+
+    function: int
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared_bytes: int
+    attributes: bytes
+    tensor_maps: tuple[tuple[Callable[[int], bytes], Slot], ...]
+
+
+@dataclass(frozen=True)
+class CallSpec:
+    """What every launch of one combination of types and shapes shares.
+
+    `parameters` is the packed parameter block with the constants in place, `slots` what is filled in per call,
+    `allocate` makes outputs and then workspaces; the first `outputs` of them are returned.
+    """
+
+    context: int
+    parameters: bytes
+    offsets: tuple[int, ...]
+    slots: tuple[Slot, ...]
+    allocate: tuple[Callable[[], Any], ...]
+    outputs: int
+    kernels: tuple[KernelCall, ...]
+    current_stream: Callable[[int], int]
+    device_index: int
+
+
+def prepare(plan: LaunchPlan, module: CudaModule, bound: Bound, path: str = LIBRARY) -> CallSpec:
+    """Prepare a checked call.
+
+    Raises:
+        DriverError: the code does not load on the arguments' device.
+        ResourceError: the device has too little shared memory.
+    """
+    index = int(bound.device.partition(":")[2] or 0)
+    formats = [scalar_format(p.dtype) if p.kind in ("scalar", "symbol") else POINTER for p in plan.params]
+    shape = layout([*formats, *(POINTER for _ in plan.workspaces)])
+    parameters = bytearray(shape.size)
+    slots = _slots(plan, shape.offsets, shape.formats)
+    for position, param in enumerate(plan.params):
+        if param.kind == "symbol":
+            pack(parameters, shape.offsets[position], shape.formats[position], bound.dims[param.name])
+    kernels, context = [], 0
+    for kernel in plan.kernels:
+        cluster = kernel.cluster or (1, 1, 1)
+        function = module.function(kernel.name, index, kernel.shared_bytes, cluster[0] * cluster[1] * cluster[2])
+        context = function.context
+        kernels.append(_kernel_call(plan, kernel, function.handle, bound, slots, path))
+    return CallSpec(context, bytes(parameters), shape.offsets, tuple(s for s in slots if s), _allocations(plan, bound),
+                    len(plan.out_idx), tuple(kernels), _stream_source(), index)
+
+
+def _slots(plan: LaunchPlan, offsets: Sequence[int], formats: Sequence[str]) -> list[Slot | None]:
+    """A slot per kernel parameter; None for the constants."""
+    slots: list[Slot | None] = []
+    taken, made = 0, 0
+    for position, param in enumerate(plan.params):
+        offset = offsets[position]
+        if param.kind == "symbol":
+            slots.append(None)
+        elif param.output:
+            slots.append((offset, ALLOCATED, made, POINTER, False))
+            made += 1
+        else:
+            scalar = param.kind == "scalar"
+            source = ARGUMENT_SCALAR if scalar else ARGUMENT_POINTER
+            slots.append((offset, source, taken, formats[position], param.kind == "tensor"))
+            taken += 1
+    for number in range(len(plan.workspaces)):
+        slots.append((offsets[len(plan.params) + number], ALLOCATED, made + number, POINTER, False))
+    return slots
+
+
+def _kernel_call(plan: LaunchPlan, kernel: KernelSpec, function: int, bound: Bound, slots: Sequence[Slot | None],
+                 path: str) -> KernelCall:  # fmt: skip
+    maps: list[tuple[Callable[[int], bytes], Slot]] = []
+    for spec in kernel.tensor_maps:
+        slot = slots[spec.param]
+        if slot is not None:
+            maps.append((_encoder(plan, spec, bound, path), slot))
+    grid = evaluate(kernel.grid, bound.dims)
+    attributes = _attributes(kernel)
+    return KernelCall(function, (grid[0], grid[1], grid[2]), kernel.block, kernel.shared_bytes, attributes, tuple(maps))
+
+
+def _encoder(plan: LaunchPlan, spec: TensorMapSpec, bound: Bound, path: str) -> Callable[[int], bytes]:
+    param = plan.params[spec.param]
+    shape, strides = evaluate(param.shape, bound.dims), evaluate(param.strides, bound.dims)
+    encode = functools.partial(tensormap.encode, spec, param.dtype, shape=shape, strides=strides, path=path)
+    return functools.lru_cache(maxsize=1024)(lambda pointer: encode(pointer=pointer))
+
+
+def _attributes(kernel: KernelSpec) -> bytes:
+    found: list[tuple[int, bytes]] = []
+    if kernel.cooperative:
+        found.append((_COOPERATIVE, (1).to_bytes(4, "little")))
+    if kernel.cluster:
+        found.append((_CLUSTER_DIMENSION, b"".join(size.to_bytes(4, "little") for size in kernel.cluster)))
+    if kernel.programmatic:
+        found.append((_PROGRAMMATIC, (1).to_bytes(4, "little")))
+    return b"".join(
+        number.to_bytes(4, "little") + bytes(4) + value.ljust(_ATTRIBUTE_VALUE_BYTES, b"\0") for number, value in found
+    )
+
+
+def _allocations(plan: LaunchPlan, bound: Bound) -> tuple[Callable[[], Any], ...]:
+    wanted = [(p.dtype, p.shape) for p in plan.params if p.output] + [(w.dtype, w.shape) for w in plan.workspaces]
+    if not wanted:
+        return ()
+    torch = sys.modules.get("torch")
+    if torch is None:
+        raise ArgumentError(f"{plan.name}: outputs and workspaces are torch tensors, and torch is not imported")
+    device = bound.device or f"cuda:{torch.cuda.current_device()}"
+    return tuple(
+        functools.partial(torch.empty, storage_shape(dtype, evaluate(shape, bound.dims)),
+                          dtype=getattr(torch, storage_dtype(dtype)), device=torch.device(device))
+        for dtype, shape in wanted
+    )  # fmt: skip
+
+
+def storage_dtype(dtype: str) -> str:
+    """The name of the torch or numpy dtype that a tensor of `dtype` is stored as."""
+    kind = DType(dtype)
+    if kind.kind != "bool" and (kind.bits < 8 or kind == "float4_e2m1_unpacked"):
+        return "uint8" if kind.kind == "float" else "int8"
+    aliases = {"tfloat32": "float32", "float8_e4m3": "float8_e4m3fn", "handle": "int64"}
+    return aliases.get(kind, str(kind))
+
+
+def storage_shape(dtype: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in stored elements: sub-byte types are packed along the last dimension."""
+    kind = DType(dtype)
+    if kind.kind == "bool" or kind.bits >= 8 or not shape:
+        return shape
+    return (*shape[:-1], -(-shape[-1] * kind.bits // 8))
+
+
+def _stream_source() -> Callable[[int], int]:
+    """A function from device index to the current stream's handle; the default stream without torch."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return lambda index: 0
+    raw = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+    return raw or (lambda index: int(torch.cuda.current_stream(index).cuda_stream))
+
+
+def pointer_of(value: Any, view: Callable[[Any], TensorView]) -> int:
+    """The address a pointer parameter takes from an argument."""
+    if value is None:
+        return 0
+    if isinstance(value, int):
+        return value
+    return int(value.data_ptr()) if hasattr(value, "data_ptr") else view(value).pointer

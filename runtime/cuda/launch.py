@@ -1,0 +1,118 @@
+"""Launching prepared calls through ctypes: what runtime/native/launch.cpp does, for installations without it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..packing import TENSOR_MAP_BYTES, pack
+from ..views import tensor_view
+from .call import ALLOCATED, ARGUMENT_SCALAR, CallSpec, KernelCall, Slot, pointer_of
+from .driver import driver
+
+_POINTER_ALIGNMENT = 16
+_MAP_ALIGNMENT = 64
+_MAX_ENTRIES = 4096
+_ATTRIBUTE_BYTES = 72
+
+
+class _LaunchConfig(ctypes.Structure):  # CUlaunchConfig
+    _fields_ = [
+        ("grid", ctypes.c_uint * 3), ("block", ctypes.c_uint * 3), ("shared", ctypes.c_uint),
+        ("stream", ctypes.c_void_p), ("attributes", ctypes.c_void_p), ("count", ctypes.c_uint),
+    ]  # fmt: skip
+
+
+class Launcher:
+    """Prepared calls by the types and shapes of their arguments.
+
+    `by_value` has a bit per argument whose value matters (a scalar the grid depends on). `miss` is returned for a call
+    that was not added before.
+    """
+
+    def __init__(self, path: str, by_value: int, miss: object, on_error: Callable[[str, int], Any],
+                 on_misaligned: Callable[[int], Any]) -> None:  # fmt: skip
+        self._driver = driver(path)
+        self._by_value = by_value
+        self._miss = miss
+        self._on_error = on_error
+        self._on_misaligned = on_misaligned
+        self._entries: dict[tuple[object, ...], CallSpec] = {}
+
+    def add(self, args: tuple[Any, ...], spec: CallSpec) -> None:
+        """Remember a prepared call for arguments like these."""
+        if len(self._entries) >= _MAX_ENTRIES:  # shapes that never repeat must not pile up
+            self._entries.clear()
+        self._entries[self._key(args)] = spec
+
+    def call(self, args: tuple[Any, ...], stream: int | None) -> Any:
+        """Launch on `stream` (None: the current one) and return the outputs, or `miss`."""
+        spec = self._entries.get(self._key(args))
+        return self._miss if spec is None else self._launch(spec, args, stream)
+
+    def _key(self, args: tuple[Any, ...]) -> tuple[object, ...]:
+        key: list[object] = []
+        for index, value in enumerate(args):
+            if value is None or isinstance(value, int | float):
+                key += (type(value), value if index >= 64 or self._by_value >> index & 1 else None)
+            elif hasattr(value, "get_device"):
+                key += (value.dtype, value.get_device(), value.shape, value.stride())
+            else:
+                view = tensor_view(value, f"argument {index}")
+                key += (view.dtype, view.device, view.shape, view.strides)
+        return tuple(key)
+
+    def _launch(self, spec: CallSpec, args: tuple[Any, ...], stream: int | None) -> Any:
+        made = [make() for make in spec.allocate]
+        block = bytearray(spec.parameters)
+        for slot in spec.slots:
+            offset, source, index, code, _ = slot
+            pack(block, offset, code, args[index] if source == ARGUMENT_SCALAR else self._pointer(slot, args, made))
+        memory = (ctypes.c_char * max(len(block), 1)).from_buffer(block or bytearray(1))
+        base = ctypes.addressof(memory)
+        addresses = [base + offset for offset in spec.offsets]
+        queue = spec.current_stream(spec.device_index) if stream is None else stream
+        before = self._driver.handle("cuCtxGetCurrent")
+        if before != spec.context:
+            self._driver.call("cuCtxSetCurrent", spec.context)
+        try:
+            for kernel in spec.kernels:
+                if all(kernel.grid):  # an empty grid has nothing to do
+                    self._run(kernel, addresses, args, made, queue)
+        finally:
+            if before and before != spec.context:
+                self._driver.call("cuCtxSetCurrent", before)
+        return None if not spec.outputs else made[0] if spec.outputs == 1 else made[: spec.outputs]
+
+    def _pointer(self, slot: Slot, args: Sequence[Any], made: Sequence[Any]) -> int:
+        _, source, index, _, aligned = slot
+        holder = made[index] if source == ALLOCATED else args[index]
+        pointer = pointer_of(holder, lambda value: tensor_view(value, f"argument {index}"))
+        if aligned and pointer % _POINTER_ALIGNMENT:
+            self._on_misaligned(index)
+        return pointer
+
+    def _run(self, kernel: KernelCall, addresses: list[int], args: Sequence[Any], made: Sequence[Any],
+             queue: int) -> None:  # fmt: skip
+        maps = ctypes.create_string_buffer(TENSOR_MAP_BYTES * len(kernel.tensor_maps) + _MAP_ALIGNMENT)
+        at = ctypes.addressof(maps) + -ctypes.addressof(maps) % _MAP_ALIGNMENT
+        places = list(addresses)
+        for encode, slot in kernel.tensor_maps:
+            ctypes.memmove(at, encode(self._pointer(slot, args, made)), TENSOR_MAP_BYTES)
+            places.append(at)
+            at += TENSOR_MAP_BYTES
+        parameters = (ctypes.c_void_p * max(len(places), 1))(*places)
+        if kernel.attributes:
+            attributes = ctypes.create_string_buffer(kernel.attributes, len(kernel.attributes))
+            config = _LaunchConfig(kernel.grid, kernel.block, kernel.shared_bytes, queue, ctypes.addressof(attributes),
+                                   len(kernel.attributes) // _ATTRIBUTE_BYTES)
+            name = "cuLaunchKernelEx"
+            status = self._driver.function(name)(ctypes.byref(config), kernel.function, parameters, None)
+        else:
+            name = "cuLaunchKernel"
+            status = self._driver.function(name)(
+                kernel.function, *kernel.grid, *kernel.block, kernel.shared_bytes, queue, parameters, None
+            )
+        if status:
+            self._on_error(name, status)

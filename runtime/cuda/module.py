@@ -1,0 +1,84 @@
+"""Loading device code: a cubin, or PTX that the driver assembles."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from dataclasses import dataclass
+
+from tilelang_mlir.errors import DriverError, ResourceError
+
+from .device import device, primary_context
+from .driver import LIBRARY, driver
+
+# CUfunction_attribute values (cuda.h).
+_STATIC_SHARED, _LOCAL_BYTES, _REGISTERS, _MAX_DYNAMIC_SHARED, _NON_PORTABLE_CLUSTER = 1, 3, 4, 8, 13
+_DEFAULT_DYNAMIC_SHARED = 48 * 1024
+_PORTABLE_CLUSTER = 8
+# CUjit_option values.
+_LOG_BUFFER, _LOG_BUFFER_SIZE = 5, 6
+
+
+@dataclass(frozen=True)
+class Function:
+    """A kernel ready for launching, and the resources the driver reports for it."""
+
+    handle: int
+    context: int
+    registers: int
+    local_bytes: int
+    static_shared: int
+
+
+class CudaModule:
+    """Device code, loaded per device when first used there."""
+
+    def __init__(self, code: bytes, path: str = LIBRARY) -> None:
+        self._code = code if code[:4] == b"\x7fELF" else code.rstrip(b"\0") + b"\0"  # PTX ends with a NUL
+        self._path = path
+        self._modules: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def function(self, name: str, device_index: int, shared_bytes: int = 0, cluster_size: int = 1) -> Function:
+        """A kernel on a device, allowed to use `shared_bytes` of dynamic shared memory.
+
+        Raises:
+            DriverError: the code does not load there or has no such kernel.
+            ResourceError: the device has less shared memory.
+        """
+        cuda = driver(self._path)
+        limit = device(device_index, self._path).max_shared_bytes
+        if shared_bytes > limit:
+            raise ResourceError(f"{name} needs {shared_bytes} bytes of shared memory, the device has {limit} per block")
+        context = primary_context(device_index, self._path)
+        before = cuda.handle("cuCtxGetCurrent")
+        cuda.call("cuCtxSetCurrent", context)
+        try:
+            handle = cuda.handle("cuModuleGetFunction", self._load(device_index), name.encode())
+            if shared_bytes > _DEFAULT_DYNAMIC_SHARED:
+                cuda.call("cuFuncSetAttribute", handle, _MAX_DYNAMIC_SHARED, shared_bytes)
+            if cluster_size > _PORTABLE_CLUSTER:
+                cuda.call("cuFuncSetAttribute", handle, _NON_PORTABLE_CLUSTER, 1)
+            wanted = (_REGISTERS, _LOCAL_BYTES, _STATIC_SHARED)
+            numbers = [cuda.integer("cuFuncGetAttribute", attribute, handle) for attribute in wanted]
+        finally:
+            if before:  # with none before, ours stays: it is the one everything else would make current
+                cuda.call("cuCtxSetCurrent", before)
+        return Function(handle, context, *numbers)
+
+    def _load(self, device_index: int) -> int:
+        with self._lock:
+            if device_index not in self._modules:
+                self._modules[device_index] = self._load_here()
+            return self._modules[device_index]
+
+    def _load_here(self) -> int:
+        cuda = driver(self._path)
+        log = ctypes.create_string_buffer(8192)
+        options = (ctypes.c_int * 2)(_LOG_BUFFER, _LOG_BUFFER_SIZE)
+        values = (ctypes.c_void_p * 2)(ctypes.addressof(log), len(log))
+        try:
+            return cuda.handle("cuModuleLoadDataEx", self._code, 2, options, values)
+        except DriverError as error:
+            text = log.value.decode(errors="replace").strip()
+            raise DriverError(error.message + (f"\n{text}" if text else ""), hint=error.hint) from error

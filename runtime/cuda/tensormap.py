@@ -1,0 +1,47 @@
+"""TMA descriptors (CUDA Driver API, cuTensorMapEncodeTiled)."""
+
+from __future__ import annotations
+
+import ctypes
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.launch_plan import TensorMapSpec
+
+from .driver import LIBRARY, driver
+
+# CUtensorMapDataType; types without an entry of their own travel as bytes.
+_DATA_TYPES = {
+    "uint8": 0, "int8": 0, "bool": 0, "uint16": 1, "int16": 1, "uint32": 2, "int32": 3, "uint64": 4, "int64": 5,
+    "float16": 6, "float32": 7, "float64": 8, "bfloat16": 9, "tfloat32": 11,
+}  # fmt: skip
+_SWIZZLES = {"none": 0, "32B": 1, "64B": 2, "128B": 3}
+_L2_PROMOTIONS = {"none": 0, "64B": 1, "128B": 2, "256B": 3}
+_ALIGNMENT = 64
+
+
+def encode(
+    spec: TensorMapSpec, dtype: str, pointer: int, shape: tuple[int, ...], strides: tuple[int, ...], path: str = LIBRARY
+) -> bytes:
+    """The 128 bytes of a descriptor for a tensor of `shape` and `strides` (elements), outermost dimension first.
+
+    Raises:
+        UnsupportedError: TMA has no such element type.
+        DriverError: the driver rejects the shape, strides, box or swizzle.
+    """
+    kind = DType(dtype)
+    code = 0 if kind.bits * kind.lanes == 8 else _DATA_TYPES.get(kind)
+    if code is None:
+        raise UnsupportedError(f"tensor maps of dtype {dtype}")
+    rank = len(shape)
+    sizes = (ctypes.c_uint64 * rank)(*reversed(shape))
+    steps = (ctypes.c_uint64 * max(rank - 1, 1))(*(step * kind.bytes for step in reversed(strides[:-1])))
+    box = (ctypes.c_uint32 * rank)(*reversed(spec.box))
+    ones = (ctypes.c_uint32 * rank)(*(1,) * rank)
+    raw = ctypes.create_string_buffer(128 + _ALIGNMENT)  # the driver insists on 64-byte alignment
+    start = -ctypes.addressof(raw) % _ALIGNMENT
+    driver(path).call(
+        "cuTensorMapEncodeTiled", ctypes.addressof(raw) + start, code, rank, pointer, sizes, steps, box, ones,
+        0, _SWIZZLES[spec.swizzle], _L2_PROMOTIONS[spec.l2_promotion], int(spec.nan_fill),
+    )  # fmt: skip
+    return raw.raw[start : start + 128]
