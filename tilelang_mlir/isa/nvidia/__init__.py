@@ -1,0 +1,11 @@
+"""NVIDIA instructions, by family. Sections refer to the PTX ISA document, version 8.7."""
+
+from __future__ import annotations
+
+from tilelang_mlir.isa.instruction import Instruction
+from tilelang_mlir.isa.nvidia import atomic, barrier, convert, cp_async, ldmatrix, math, memory, mma, thread, warp
+
+_FAMILIES = (thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math)
+INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
+
+__all__ = ["INSTRUCTIONS", "atomic", "barrier", "convert", "cp_async", "ldmatrix", "math", "memory", "mma", "thread", "warp"]

@@ -1,0 +1,95 @@
+"""Warp-wide loads and stores of 8x8 matrices. PTX ISA 8.7, sections 9.7.14.5.15 (ldmatrix) and 9.7.14.5.16 (stmatrix).
+
+Matrix q has its 8 row addresses in lanes 8q to 8q + 7, 16 bytes per row. Register q of lane t holds row t / 4, elements
+2 * (t % 4) and the next; transposed: the element of row 2 * (t % 4) and of the next row in column t / 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.isa.instruction import SHARED, Access, Effect, Instruction, Machine, Run, create, flags, integer, unpack
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+_SHAPE = "#nvvm.ld_st_matrix_shape<m = 8, n = 8>"
+_ELEMENT = "#nvvm.ld_st_matrix_elt_type<b16>"
+
+
+def _attributes(transpose: bool) -> dict[str, str]:
+    return {"layout": f"#nvvm.mma_layout<{'col' if transpose else 'row'}>", "shape": _SHAPE, "eltType": _ELEMENT}
+
+
+def emit(address: ir.Value, num: int = 4, transpose: bool = False) -> list[ir.Value]:
+    """`ldmatrix`: `num` (1, 2, 4) matrices of 8x8 16-bit elements from shared memory.
+
+    Args:
+        address: `!llvm.ptr<3>`, 16-byte aligned; lane 8q + r points at row r of matrix q. Lanes beyond 8 * num are ignored.
+        transpose: distribute the transposed matrices.
+
+    Returns:
+        `num` values of type i32, each with two elements.
+    """
+    i32 = ir.IntegerType.get_signless(32)
+    kind = i32 if num == 1 else ir.Type.parse(f"!llvm.struct<({', '.join(['i32'] * num)})>")
+    count = ir.IntegerAttr.get(i32, num)
+    loaded = create("nvvm.ldmatrix", [address], [kind], num=count, **_attributes(transpose))
+    return [loaded] if num == 1 else unpack(loaded, num, i32)
+
+
+def store(address: ir.Value, values: Sequence[ir.Value], transpose: bool = False) -> None:
+    """`stmatrix`: the inverse of `emit`, for 1, 2 or 4 values of type i32 (sm_90)."""
+    create("nvvm.stmatrix", [address, *values], **_attributes(transpose))
+
+
+def _row_addresses(machine: Machine, address: Any, num: int, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Addresses (C|1, W * 8 * num) given by the first 8 * num lanes of each warp, and the columns of those lanes."""
+    if not machine.active().all():
+        raise SimulationError(f"{what} is reached by a part of a warp", hint="all 32 lanes must execute it together")
+    lanes = machine.warps(address)[:, :, : 8 * num]
+    columns = machine.warps(np.arange(machine.shape[1])[None, :])[0, :, : 8 * num]
+    return lanes.reshape(lanes.shape[0], -1), columns.reshape(-1)
+
+
+def _load(op: ir.Operation) -> Run:
+    num, transpose = integer(op, "num"), "col" in flags(op, "layout")
+
+    def run(machine: Machine, address: Any) -> Any:
+        rows, columns = _row_addresses(machine, address, num, "ldmatrix")
+        data = machine.read_rows(rows, 16, columns)
+        halves = np.ascontiguousarray(data).view(np.uint16).reshape(data.shape[0], -1, num, 8, 8)
+        if transpose:
+            halves = np.ascontiguousarray(halves.swapaxes(3, 4))
+        words = halves.view(np.int32)  # (C, W, num, 8 rows, 4 words): lane 4 * row + word
+        parts = tuple(machine.unwarp(words[:, :, q].reshape(*words.shape[:2], 32)) for q in range(num))
+        return parts[0] if num == 1 else parts
+
+    return run
+
+
+def _store(op: ir.Operation) -> Run:
+    num, transpose = len(op.operands) - 1, "col" in flags(op, "layout")
+
+    def run(machine: Machine, address: Any, *values: Any) -> None:
+        rows, columns = _row_addresses(machine, address, num, "stmatrix")
+        lanes = np.broadcast_arrays(*[machine.warps(v) for v in values])
+        words = np.stack([x.reshape(*x.shape[:2], 8, 4) for x in lanes], axis=2)
+        halves = np.ascontiguousarray(words.astype(np.int32, copy=False)).view(np.uint16)
+        if transpose:
+            halves = np.ascontiguousarray(halves.swapaxes(3, 4))
+        units = halves.view(np.complex128).reshape(halves.shape[0], -1)
+        machine.write_rows(rows, 16, columns, units)
+
+    return run
+
+
+INSTRUCTIONS = (
+    Instruction("nvvm.ldmatrix", "ldmatrix.sync.aligned.m8n8.xN{.trans}.shared.b16 r, [p]", "9.7.14.5.15 ldmatrix", _load,
+                emit=emit, feature=Feature.LDMATRIX, effects=(Effect(Access.READ, SHARED, 0, 16),)),
+    Instruction("nvvm.stmatrix", "stmatrix.sync.aligned.m8n8.xN{.trans}.shared.b16 [p], r", "9.7.14.5.16 stmatrix", _store,
+                emit=store, feature=Feature.STMATRIX, effects=(Effect(Access.WRITE, SHARED, 0, 16),)),
+)

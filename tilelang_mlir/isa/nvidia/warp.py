@@ -1,0 +1,235 @@
+"""Exchange inside a warp: shuffles, votes, match, reductions, election, warp barrier.
+
+PTX ISA 8.7, sections 9.7.9.6 (shfl.sync), 9.7.13.2 (bar.warp.sync), 9.7.13.5 to 9.7.13.10 (vote, match, redux, elect).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Machine, Run, constant, create, flags
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+_ALL = -1
+_LANE = np.arange(32)
+
+
+def _i32() -> ir.Type:
+    return ir.IntegerType.get_signless(32)
+
+
+def shuffle(kind: str, value: ir.Value, lane: ir.Value | int, width: int = 32) -> ir.Value:
+    """`shfl.sync`: the value of another lane of the same group of `width` lanes.
+
+    Args:
+        kind: "bfly" (lane xor `lane`), "up" (lane - `lane`), "down" (lane + `lane`) or "idx" (`lane`).
+        value: i32 or f32.
+        lane: offset, mask or index, i32.
+        width: lanes of a group, a power of two up to 32.
+
+    Returns:
+        The other lane's value; the own value where the source lies outside the group.
+    """
+    # Operand c: bits 0-4 clamp, bits 8-12 the mask of lane bits that a group shares.
+    control = (32 - width) << 8 | (0 if kind == "up" else 31)
+    offset = lane if isinstance(lane, ir.Value) else constant(lane)
+    return create("nvvm.shfl.sync", [constant(_ALL), value, offset, constant(control)], [value.type],
+                  kind=f"#nvvm<shfl_kind {kind}>")
+
+
+def vote(kind: str, predicate: ir.Value) -> ir.Value:
+    """`vote.sync`: "any", "all", "uni" give i1; "ballot" gives i32 with one bit per lane."""
+    result = _i32() if kind == "ballot" else ir.IntegerType.get_signless(1)
+    return create("nvvm.vote.sync", [constant(_ALL), predicate], [result], kind=f"#nvvm.vote_sync_kind<{kind}>")
+
+
+def reduce(kind: str, value: ir.Value) -> ir.Value:
+    """`redux.sync` over the warp: "add", "min", "max", "umin", "umax", "and", "or", "xor" of an i32."""
+    return create("nvvm.redux.sync", [value, constant(_ALL)], [value.type], kind=f"#nvvm.reduction_kind<{kind}>")
+
+
+def match(kind: str, value: ir.Value) -> Any:
+    """`match.sync`: "any" gives the i32 mask of lanes with an equal value; "all" gives (mask, i1)."""
+    if kind == "any":
+        return create("nvvm.match.sync", [constant(_ALL), value], [_i32()], kind="#nvvm.match_sync_kind<any>")
+    pair = ir.Type.parse("!llvm.struct<(i32, i1)>")
+    struct = create("nvvm.match.sync", [constant(_ALL), value], [pair], kind="#nvvm.match_sync_kind<all>")
+    return tuple(create("llvm.extractvalue", [struct], [t], position=ir.DenseI64ArrayAttr.get([k]))
+                 for k, t in enumerate((_i32(), ir.IntegerType.get_signless(1))))
+
+
+def elect() -> ir.Value:
+    """`elect.sync`: i1, true in exactly one lane of the warp (the lowest)."""
+    return create("nvvm.elect.sync", [], [ir.IntegerType.get_signless(1)])
+
+
+def sync(members: ir.Value | int = _ALL) -> None:
+    """`bar.warp.sync`: orders memory accesses of the warp's lanes."""
+    create("nvvm.bar.warp.sync", [members if isinstance(members, ir.Value) else constant(members)])
+
+
+def _check_members(machine: Machine, members: Any, what: str) -> np.ndarray:
+    """Active lanes (C|1, W, 32); each must be named by its own mask, and every named lane must be active.
+
+    A lane that exits or diverges while named makes the instruction undefined (9.7.13.2, `membermask`).
+    """
+    active = machine.active()
+    if isinstance(members, int) and members == _ALL and active.all():
+        return active
+    bits = machine.warps(members if isinstance(members, np.ndarray) else np.full((1, 1), members, np.int32))
+    named = (bits.view(np.uint32)[..., None] >> _LANE.astype(np.uint32) & 1).astype(bool)
+    wrong = active & (named != active[:, :, None, :]).any(3)
+    if wrong.any() and not _only_missing_lanes(machine, named, active):
+        _, warp, lane = (int(i) for i in np.argwhere(wrong)[0])
+        raise SimulationError(f"{what}: the member mask of lane {lane} names lanes that do not execute it with the others",
+                              hint="use it where all lanes of the warp are active, or give the mask of the active lanes")
+    return active
+
+
+def _only_missing_lanes(machine: Machine, named: np.ndarray, active: np.ndarray) -> bool:
+    """Whether the only lanes named and not active are lanes that do not exist (a last, partial warp)."""
+    exists = machine.warps(np.ones((1, 1), bool))
+    return bool((machine.mask is None) and (active == exists).all() and not (active[..., None] & ~named & exists[:, :, None, :]).any())
+
+
+def _shuffle(op: ir.Operation) -> Run:
+    kind = next(k for k in ("bfly", "down", "up", "idx") if k in flags(op, "kind"))
+    predicate = "return_value_and_is_valid" in op.attributes
+
+    def run(machine: Machine, members: Any, value: Any, offset: Any, control: Any) -> Any:
+        active = _check_members(machine, members, "shfl.sync")
+        lanes, b, c = machine.warps(value), machine.warps(offset), machine.warps(control)
+        source, valid = _source_lane(kind, b, c)
+        shape = np.broadcast_shapes(lanes.shape[:2], source.shape[:2])
+        if not active.all():
+            reads = np.take_along_axis(np.broadcast_to(active, (*shape, 32)), np.broadcast_to(source, (*shape, 32)), 2)
+            if (np.broadcast_to(active, (*shape, 32)) & ~reads).any():
+                raise SimulationError("shfl.sync reads a lane that does not execute it")
+        if source.shape[:2] == (1, 1):
+            result = lanes[..., source[0, 0]]
+        else:
+            result = np.take_along_axis(np.broadcast_to(lanes, (*shape, 32)), np.broadcast_to(source, (*shape, 32)), 2)
+        out = machine.unwarp(result)
+        return (out, machine.unwarp(np.broadcast_to(valid, result.shape))) if predicate else out
+
+    return run
+
+
+def _source_lane(kind: str, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Source lane and validity by lane, from operands b and c: the pseudocode of 9.7.9.6."""
+    if (b == b.flat[0]).all() and (c == c.flat[0]).all():
+        b, c = b[:1, :1], c[:1, :1]
+    bval, cval, segmask = b & 31, c & 31, c >> 8 & 31
+    max_lane = (_LANE & segmask) | (cval & ~segmask)
+    min_lane = _LANE & segmask
+    if kind == "up":
+        j = _LANE - bval
+        valid = j >= max_lane
+    elif kind == "down":
+        j = _LANE + bval
+        valid = j <= max_lane
+    elif kind == "bfly":
+        j = _LANE ^ bval
+        valid = j <= max_lane
+    else:
+        j = min_lane | (bval & ~segmask)
+        valid = j <= max_lane
+    return np.where(valid, j, _LANE), valid
+
+
+def _vote(op: ir.Operation) -> Run:
+    kind = next(k for k in ("ballot", "any", "all", "uni") if k in flags(op, "kind"))
+
+    def run(machine: Machine, members: Any, predicate: Any) -> np.ndarray:
+        active = _check_members(machine, members, "vote.sync")
+        votes = machine.warps(predicate)
+        true, false = votes & active, ~votes & active
+        if kind == "ballot":
+            bits = (true.astype(np.uint32) << _LANE.astype(np.uint32)).sum(2, dtype=np.uint32).view(np.int32)
+        elif kind == "any":
+            bits = true.any(2)
+        elif kind == "all":
+            bits = ~false.any(2)
+        else:
+            bits = ~(true.any(2) & false.any(2))
+        return _to_lanes(machine, bits)
+
+    return run
+
+
+def _to_lanes(machine: Machine, per_warp: np.ndarray) -> np.ndarray:
+    return machine.unwarp(np.repeat(per_warp[..., None], 32, axis=2))
+
+
+_REDUCE: dict[str, tuple[Callable[..., Any], bool, int]] = {
+    # function, unsigned, neutral element (as stored in 32 bits)
+    "add": (np.add, False, 0), "umin": (np.minimum, True, -1), "umax": (np.maximum, True, 0), "min": (np.minimum, False, 2**31 - 1),
+    "max": (np.maximum, False, -(2**31)), "and": (np.bitwise_and, False, -1), "xor": (np.bitwise_xor, False, 0),
+    "or": (np.bitwise_or, False, 0),
+}
+
+
+def _redux(op: ir.Operation) -> Run:
+    text = flags(op, "kind")
+    kind = text.replace("<", " ").replace(">", " ").split()[-1]
+    function, unsigned, neutral = _REDUCE[kind]
+
+    def run(machine: Machine, value: Any, members: Any) -> np.ndarray:
+        active = _check_members(machine, members, "redux.sync")
+        lanes = machine.warps(value).astype(np.int32, copy=False)
+        if not active.all():
+            lanes = np.where(active, lanes, np.int32(neutral))
+        lanes = lanes.view(np.uint32) if unsigned else lanes
+        return _to_lanes(machine, function.reduce(lanes, axis=2, dtype=lanes.dtype).view(np.int32))  # type: ignore[attr-defined]
+
+    return run
+
+
+def _match(op: ir.Operation) -> Run:
+    everyone = "all" in flags(op, "kind")
+
+    def run(machine: Machine, members: Any, value: Any) -> Any:
+        active = _check_members(machine, members, "match.sync")
+        lanes = machine.warps(value)
+        equal = (lanes[..., :, None] == lanes[..., None, :]) & active[..., None, :]
+        bits = (equal.astype(np.uint32) << _LANE.astype(np.uint32)).sum(3, dtype=np.uint32).view(np.int32)
+        if not everyone:
+            return machine.unwarp(bits)
+        full = (equal == active[..., None, :]).all(3)
+        return machine.unwarp(np.where(full, bits, 0)), machine.unwarp(full)
+
+    return run
+
+
+def _elect(op: ir.Operation) -> Run:
+    def run(machine: Machine, *members: Any) -> np.ndarray:
+        active = _check_members(machine, members[0] if members else _ALL, "elect.sync") if members else machine.active()
+        return machine.unwarp(active & (np.cumsum(active, axis=2) == 1))
+
+    return run
+
+
+def _warp_sync(op: ir.Operation) -> Run:
+    def run(machine: Machine, members: Any) -> None:
+        _check_members(machine, members, "bar.warp.sync")
+        machine.sync_warp(members)
+
+    return run
+
+
+INSTRUCTIONS = (
+    Instruction("nvvm.shfl.sync", "shfl.sync.mode.b32 d, a, b, c, membermask", "9.7.9.6 shfl.sync", _shuffle, emit=shuffle),
+    Instruction("nvvm.vote.sync", "vote.sync.mode d, a, membermask", "9.7.13.6 vote.sync", _vote, emit=vote),
+    Instruction("nvvm.match.sync", "match.sync.mode d, a, membermask", "9.7.13.7 match.sync", _match, emit=match),
+    Instruction("nvvm.redux.sync", "redux.sync.op.type d, a, membermask", "9.7.13.9 redux.sync", _redux, emit=reduce,
+                feature=Feature.REDUX),
+    Instruction("nvvm.elect.sync", "elect.sync _|p, membermask", "9.7.13.10 elect.sync", _elect, emit=elect,
+                feature=Feature.ELECT),
+    Instruction("nvvm.bar.warp.sync", "bar.warp.sync membermask", "9.7.13.2 bar.warp.sync", _warp_sync, emit=sync,
+                effects=(Effect(Access.BARRIER),)),
+)

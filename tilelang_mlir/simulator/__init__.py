@@ -1,0 +1,14 @@
+"""The simulator of thread programs (level 4): what the lowered program does, with checks no GPU makes.
+
+    report = simulate(module, "kernel", (grid_x, 1, 1), [a, b, c, n])
+
+`Program` keeps generated code for several launches, `GlobalMemory` keeps device memory between them.
+"""
+
+from __future__ import annotations
+
+from tilelang_mlir.simulator.launch import Program, simulate
+from tilelang_mlir.simulator.memory import GlobalMemory
+from tilelang_mlir.simulator.report import AccessReport, SimulationReport
+
+__all__ = ["AccessReport", "GlobalMemory", "Program", "SimulationReport", "simulate"]

@@ -1,0 +1,111 @@
+"""Launch arguments: numpy arrays become allocations of the global arena, scalars become lane values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import ArgumentError
+from tilelang_mlir.isa import numeric
+from tilelang_mlir.simulator.memory import GlobalMemory
+from tilelang_mlir.simulator.values import Kind
+
+_ALIGN = 256
+
+
+@dataclass
+class _Range:
+    """Host bytes [low, high) that some arguments cover; `offset` is the distance to the owner's start."""
+
+    low: int
+    high: int
+    offset: int
+    arrays: list[tuple[int, np.ndarray]]
+    address: int = 0
+
+
+class Arguments:
+    """Values of one launch. `copy_in` uploads the arrays, `copy_out` writes them back and frees the arena."""
+
+    def __init__(self, kinds: Sequence[Kind], values: Sequence[Any], kernel: str) -> None:
+        if len(kinds) != len(values):
+            raise ArgumentError(f"kernel {kernel} takes {len(kinds)} arguments, got {len(values)}")
+        self._ranges: list[_Range] = []
+        self._values: list[Any] = []
+        arrays: list[tuple[int, np.ndarray]] = []
+        for index, (kind, value) in enumerate(zip(kinds, values, strict=True)):
+            if isinstance(value, np.ndarray):
+                if kind.element != "ptr":
+                    raise ArgumentError(f"argument {index} of kernel {kernel} is a scalar, got an array")
+                arrays.append((index, value))
+            self._values.append(None if isinstance(value, np.ndarray) else _scalar(kind, value))
+        self._merge(arrays)
+
+    def _merge(self, arrays: list[tuple[int, np.ndarray]]) -> None:
+        """Arrays whose bytes overlap share one allocation."""
+        spans = sorted(((*_bytes_of(a), index, a) for index, a in arrays), key=lambda s: (s[0], s[1]))
+        for low, high, index, array in spans:
+            last = self._ranges[-1] if self._ranges else None
+            if last is not None and low < last.high:
+                last.high = max(last.high, high)
+                last.arrays.append((index, array))
+            else:
+                self._ranges.append(_Range(low, high, low - _owner_start(array), [(index, array)]))
+
+    def copy_in(self, memory: GlobalMemory) -> list[Any]:
+        """Upload; returns one value per argument."""
+        for span in self._ranges:
+            names = " and ".join(f"argument {index}" for index, _ in span.arrays)
+            span.address = memory.allocate(span.high - span.low, names, span.offset)
+            memory.write(span.address, _host_bytes(span))
+            for index, array in span.arrays:
+                self._values[index] = span.address + _pointer(array) - span.low
+        return self._values
+
+    def copy_out(self, memory: GlobalMemory) -> None:
+        """Write results back into the arrays and release what `copy_in` allocated."""
+        for span in self._ranges:
+            if any(array.flags.writeable for _, array in span.arrays):
+                _host_bytes(span)[:] = memory.read(span.address, span.high - span.low)
+        self.release(memory)
+
+    def release(self, memory: GlobalMemory) -> None:
+        for span in reversed(self._ranges):
+            memory.release(span.address)
+
+
+def _pointer(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _bytes_of(array: np.ndarray) -> tuple[int, int]:
+    low, high = np.lib.array_utils.byte_bounds(array)
+    return (low, high) if array.size else (_pointer(array), _pointer(array))
+
+
+def _owner_start(array: np.ndarray) -> int:
+    owner = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    return _bytes_of(owner)[0]
+
+
+def _host_bytes(span: _Range) -> np.ndarray:
+    import ctypes
+
+    return np.ctypeslib.as_array(ctypes.cast(span.low, ctypes.POINTER(ctypes.c_uint8)), (span.high - span.low,))
+
+
+def _scalar(kind: Kind, value: Any) -> Any:
+    """A Python or numpy scalar in the simulator's representation: wrapped int, bool, or numpy float."""
+    if kind.element == "bf16":
+        return numeric.round_bf16(np.float32(value))
+    if kind.is_float:
+        return kind.dtype(value)
+    if kind.bits == 1:
+        return bool(value)
+    half = 1 << kind.bits - 1
+    return (int(value) + half & (1 << kind.bits) - 1) - half

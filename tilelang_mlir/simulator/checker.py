@@ -1,0 +1,299 @@
+"""Finds races in shared memory: vector clocks per warp, shadow cells per unit of memory.
+
+A cell remembers its last write (warp, clock, lane, warp epoch, line), the clock of the last read of every warp, whether it was
+ever written and whether an asynchronous copy into it is under way. Barriers join clocks. While all CTAs of a batch access
+the same addresses under the same masks, one row of shadow stands for all; the first difference gives each CTA its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilelang_mlir.errors import Location, RaceError, SimulationError, UninitializedReadError
+from tilelang_mlir.simulator.memory import SHARED_BASE
+
+if TYPE_CHECKING:
+    from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.ownership import Ownership
+
+_COLLECTIVE = -2  # the "lane" of an access made for other lanes
+
+
+@dataclass
+class _Access:
+    """Accessed cells, flat: shadow row, cell index over all rows, warp, thread."""
+
+    row: np.ndarray
+    cell: np.ndarray
+    warp: np.ndarray
+    thread: np.ndarray
+
+
+class Checker:
+    """The shadow of one batch. `unit` is the granularity in bytes: the narrowest shared store of the kernel, at most 4."""
+
+    def __init__(self, batch: Batch, locate: Callable[[int], Location | None], owners: Ownership | None, unit: int = 4) -> None:
+        self._batch, self._locate, self._owners = batch, locate, owners
+        self._shift = unit.bit_length() - 1
+        self._unit = unit
+        self._rows = 1
+        self._cells = (batch.shared.size + unit - 1) // unit
+        self._warps = warps = (batch.threads + 31) // 32
+        self._clock = np.zeros((1, warps, warps), np.int32)
+        self._clock[:, np.arange(warps), np.arange(warps)] = 1
+        self._epoch = np.zeros((1, warps), np.int32)
+        cells = self._cells
+        self._write_clock = np.zeros(cells, np.int32)
+        self._write_warp = np.zeros(cells, np.int16)
+        self._write_lane = np.full(cells, -1, np.int16)
+        self._write_epoch = np.full(cells, -1, np.int32)
+        self._write_site = np.zeros(cells, np.int32)
+        self._read_clock = np.zeros((cells, warps), np.int32)
+        self._read_lane = np.full(cells, -1, np.int16)
+        self._read_warp = np.zeros(cells, np.int16)
+        self._read_epoch = np.full(cells, -1, np.int32)
+        self._read_site = np.zeros(cells, np.int32)
+        self._written = np.zeros(cells, np.bool_)
+        self._flying = np.zeros(cells, np.bool_)
+        self._atomic = np.zeros(cells, np.bool_)
+
+    # ---- which cells -----------------------------------------------------------------------------------------------------
+    def _each_cta(self) -> None:
+        """Give every CTA its own shadow: up to now all were alike."""
+        count = self._batch.ctas
+        self._rows = count
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                repeats = (count, *[1] * (value.ndim - 1))
+                setattr(self, name, np.tile(value, repeats))
+
+    def _alike(self, value: np.ndarray | None) -> np.ndarray | None:
+        """One row for all CTAs where they are alike; otherwise the value itself, and a shadow for each CTA."""
+        if value is None or value.shape[0] == 1 or self._rows > 1:
+            return value
+        if (value == value[:1]).all():
+            return value[:1]
+        self._each_cta()
+        return value
+
+    def _access(self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None,
+                mask: np.ndarray | None) -> _Access:
+        where, active = self._alike(address), self._alike(mask if columns is None else None)
+        assert where is not None
+        if self._rows == 1 and where.shape[0] > 1:
+            where = where[:1]
+        cell = (where - SHARED_BASE) >> self._shift
+        warp = (lanes.warp if columns is None else lanes.warp[columns])[None, :]
+        thread = lanes.threads[None, :] if columns is None else np.full((1, len(columns)), _COLLECTIVE)
+        row = np.arange(self._rows)[:, None]
+        if self._rows > 1:
+            cell = cell + row * self._cells
+        parts = max(size // self._unit, 1)
+        if active is not None or cell.shape[1] != warp.shape[1] or cell.shape[0] != self._rows:
+            shape = (self._rows, warp.shape[1])
+            keep = slice(None) if active is None else np.broadcast_to(active, shape)
+            row, cell, warp, thread = (np.broadcast_to(x, shape)[keep] for x in (row, cell, warp, thread))
+        else:
+            row, warp, thread = (np.broadcast_to(x, cell.shape) for x in (row, warp, thread))
+        row, cell, warp, thread = (x.reshape(-1) for x in (row, cell, warp, thread))
+        if parts > 1:
+            cell = (cell[:, None] + np.arange(parts)).reshape(-1)
+            row, warp, thread = (np.repeat(x, parts) for x in (row, warp, thread))
+        return _Access(row, cell, warp, thread)
+
+    def _own_clock(self, at: _Access) -> np.ndarray:
+        return self._clock[at.row, at.warp, at.warp]
+
+    # ---- accesses --------------------------------------------------------------------------------------------------------
+    def read_shared(self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None = None) -> None:
+        """A read; `columns` are the lanes that give the addresses when the data goes to other lanes."""
+        self._profile(lanes, "shared", address, size, columns)
+        at = self._access(lanes, address, size, columns, lanes.mask)
+        who = self._write_warp.take(at.cell)
+        self._no_flight(lanes, at, "read")
+        self._ordered(lanes, at, self._write_clock.take(at.cell) > self._clock[at.row, at.warp, who], "read", "write")
+        same = (self._write_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (who == at.warp)
+        same &= self._write_lane.take(at.cell) != at.thread
+        self._same_warp(lanes, at, same, "read", self._write_site, self._write_lane, "write")
+        missing = ~self._written.take(at.cell)
+        if missing.any():
+            self._uninitialized(lanes, at, missing)
+        self._read_clock[at.cell, at.warp] = self._own_clock(at)
+        self._read_lane[at.cell] = at.thread
+        self._read_warp[at.cell] = at.warp
+        self._read_epoch[at.cell] = self._epoch[at.row, at.warp] if columns is None else -1
+        self._read_site[at.cell] = lanes.site
+
+    def write_shared(self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None = None) -> bool:
+        """A write; returns whether two lanes write one cell, which is a race unless the values agree."""
+        self._profile(lanes, "shared", address, size, columns)
+        at = self._access(lanes, address, size, columns, lanes.mask)
+        self._no_conflict(lanes, at, "write")
+        self._record_write(lanes, at)
+        return columns is None and bool((self._write_lane.take(at.cell) != at.thread).any())
+
+    def _no_conflict(self, lanes: Lanes, at: _Access, what: str, with_atomics: bool = True) -> None:
+        who = self._write_warp.take(at.cell)
+        self._no_flight(lanes, at, what)
+        late = self._write_clock.take(at.cell) > self._clock[at.row, at.warp, who]
+        if not with_atomics:
+            late &= ~self._atomic.take(at.cell)
+        self._ordered(lanes, at, late, what, "write")
+        unordered = (self._read_clock[at.cell] > self._clock[at.row, at.warp]).any(1)
+        self._ordered(lanes, at, unordered, what, "read")
+        same = (self._read_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (self._read_warp.take(at.cell) == at.warp)
+        same &= self._read_lane.take(at.cell) != at.thread
+        self._same_warp(lanes, at, same, what, self._read_site, self._read_lane, "read")
+
+    def _record_write(self, lanes: Lanes, at: _Access) -> None:
+        self._write_clock[at.cell] = self._own_clock(at)
+        self._write_warp[at.cell] = at.warp
+        self._write_lane[at.cell] = at.thread
+        self._write_epoch[at.cell] = self._epoch[at.row, at.warp]
+        self._write_site[at.cell] = lanes.site
+        self._written[at.cell] = True
+        self._atomic[at.cell] = False
+
+    def atomic_shared(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
+        """A read-modify-write: ordered with plain accesses like a write, free among other atomics."""
+        self._profile(lanes, "shared", address, size, None)
+        at = self._access(lanes, address, size, None, lanes.mask)
+        missing = ~self._written.take(at.cell)
+        if missing.any():
+            self._uninitialized(lanes, at, missing)
+        self._no_conflict(lanes, at, "atomic update", with_atomics=False)
+        self._record_write(lanes, at)
+        self._atomic[at.cell] = True
+
+    # ---- asynchronous copies -----------------------------------------------------------------------------------------------
+    def issue_copy(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
+        """The start of a cp.async: from now until its wait nobody may touch the destination."""
+        self._profile(lanes, "shared", address, size, None)
+        at = self._access(lanes, address, size, None, lanes.mask)
+        self._no_conflict(lanes, at, "asynchronous copy")
+        self._record_write(lanes, at)
+        self._flying[at.cell] = True
+
+    def land_copy(self, lanes: Lanes, address: np.ndarray, size: int, mask: np.ndarray | None, site: int) -> None:
+        """The end of a cp.async: as if the waiting thread wrote the data now."""
+        at = self._access(lanes, address, size, None, mask)
+        saved, lanes.site = lanes.site, site
+        self._record_write(lanes, at)
+        lanes.site = saved
+        self._flying[at.cell] = False
+
+    # ---- order -----------------------------------------------------------------------------------------------------------
+    def join(self, waiters: Sequence[Lanes], arrivers: Sequence[Lanes]) -> None:
+        """A barrier completes: waiters see everything all participants did before it."""
+        everyone = [*waiters, *arrivers]
+        rows = self._barrier_rows(everyone)
+        warps = np.concatenate([x.warp_ids for x in everyone])
+        merged = self._clock[np.ix_(rows, warps)].max(1)
+        for lanes in waiters:
+            self._clock[np.ix_(rows, lanes.warp_ids)] = merged[:, None, :]
+        for lanes in everyone:
+            self._clock[rows[:, None], lanes.warp_ids, lanes.warp_ids] += 1
+            self._epoch[np.ix_(rows, lanes.warp_ids)] += 1
+
+    def _barrier_rows(self, everyone: Sequence[Lanes]) -> np.ndarray:
+        for lanes in everyone:
+            mask = self._alike(None if lanes.mask is None else lanes.mask.any(1, keepdims=True))
+            if mask is not None and self._rows > 1:
+                return np.nonzero(np.broadcast_to(mask, (self._rows, 1))[:, 0])[0]
+        return np.arange(self._rows)
+
+    def sync_warp(self, lanes: Lanes) -> None:
+        """bar.warp.sync: the lanes of each active warp see one another's accesses."""
+        if lanes.mask is None:
+            self._epoch[:, lanes.warp_ids] += 1
+            return
+        active = self._alike(lanes.active().any(2))
+        assert active is not None
+        self._epoch[:, lanes.warp_ids] += np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
+
+    def fence(self, lanes: Lanes, scope: str) -> None:
+        """A fence alone orders nothing between threads; it needs a flag, which the ownership check cannot follow."""
+
+    # ---- global memory -----------------------------------------------------------------------------------------------------
+    def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
+        self._profile(lanes, "global", address, size, None)
+        if self._owners is not None:
+            self._owners.read(lanes, address, size, self._locate)
+
+    def write_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
+        self._profile(lanes, "global", address, size, None)
+        if self._owners is not None:
+            self._owners.write(lanes, address, size, self._locate)
+
+    def atomic_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
+        self._profile(lanes, "global", address, size, None)
+        if self._owners is not None:
+            self._owners.atomic(lanes, address, size, self._locate)
+
+    def _profile(self, lanes: Lanes, space: str, address: np.ndarray, size: int, columns: np.ndarray | None) -> None:
+        if self._batch.profile is not None:
+            self._batch.profile.access(lanes, space, address, size, columns)
+
+    # ---- reports -----------------------------------------------------------------------------------------------------------
+    def _place(self, at: _Access, index: int) -> str:
+        byte = int(at.cell[index]) % self._cells * self._unit
+        return f"shared byte {byte} of CTA {self._batch.first + int(at.row[index])}"
+
+    def _actor(self, lanes: Lanes, at: _Access, index: int) -> str:
+        role = "" if lanes.name == "all threads" else f" ({lanes.name})"
+        return f"warp {int(at.warp[index])}{role}"
+
+    def _ordered(self, lanes: Lanes, at: _Access, bad: np.ndarray, what: str, earlier: str) -> None:
+        if not bad.any():
+            return
+        index = int(bad.argmax())
+        cell = int(at.cell[index])
+        if earlier == "write":
+            other, site = int(self._write_warp[cell]), int(self._write_site[cell])
+        else:
+            late = self._read_clock[cell] > self._clock[at.row[index], at.warp[index]]
+            other, site = int(late.argmax()), int(self._read_site[cell])
+        raise RaceError(
+            f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} is not ordered after the {earlier} by warp {other}",
+            self._locate(lanes.site), notes=((f"the {earlier} by warp {other}", self._locate(site)),),
+            hint="a barrier between the two is missing")
+
+    def _same_warp(self, lanes: Lanes, at: _Access, bad: np.ndarray, what: str, sites: np.ndarray, threads: np.ndarray,
+                   earlier: str) -> None:
+        if not bad.any():
+            return
+        index = int(bad.argmax())
+        cell = int(at.cell[index])
+        thread = int(at.thread[index])
+        mine = "the warp" if thread == _COLLECTIVE else f"thread {thread}"
+        raise RaceError(
+            f"race inside warp {int(at.warp[index])}: {what} of {self._place(at, index)} by {mine} is not ordered after the "
+            f"{earlier} by thread {int(threads[cell])}",
+            self._locate(lanes.site), notes=((f"the {earlier} by thread {int(threads[cell])}", self._locate(int(sites[cell]))),),
+            hint="lanes of a warp do not run in step; synchronise the warp between the two")
+
+    def _no_flight(self, lanes: Lanes, at: _Access, what: str) -> None:
+        flying = self._flying.take(at.cell)
+        if not flying.any():
+            return
+        index = int(flying.argmax())
+        cell = int(at.cell[index])
+        raise RaceError(
+            f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} while an asynchronous copy into it is in flight",
+            self._locate(lanes.site),
+            notes=((f"the copy by warp {int(self._write_warp[cell])}", self._locate(int(self._write_site[cell]))),),
+            hint="wait for the copy's group, then synchronise")
+
+    def _uninitialized(self, lanes: Lanes, at: _Access, missing: np.ndarray) -> None:
+        index = int(missing.argmax())
+        raise UninitializedReadError(
+            f"{self._actor(lanes, at, index)} reads {self._place(at, index)}, which nothing has written", self._locate(lanes.site))
+
+    def collision(self, lanes: Lanes) -> SimulationError:
+        """The error for lanes that write different values to one place in one instruction."""
+        return RaceError("race: two threads write different values to one place of shared memory in one instruction",
+                         self._locate(lanes.site))

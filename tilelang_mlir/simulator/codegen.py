@@ -1,0 +1,281 @@
+"""A kernel as generated Python: one numpy statement per op.
+
+Uniform values are Python scalars, all others arrays of lanes. Masks exist only while lanes diverge. The function is a
+generator that yields where an agent must wait. A table from generated line to MLIR location costs nothing at run time.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections import Counter
+from collections.abc import Callable, Generator
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import Location, UnsupportedError
+from tilelang_mlir.isa import Instruction, key_of, table
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.simulator import control
+from tilelang_mlir.simulator.grouping import Group
+from tilelang_mlir.simulator.locations import location_of, name_of
+from tilelang_mlir.simulator.memory import SHARED_BASE
+from tilelang_mlir.simulator.ops import RULES
+from tilelang_mlir.simulator.private import Alloca
+from tilelang_mlir.simulator.uniform import uniform_values
+from tilelang_mlir.simulator.values import as_lanes, element_of, kind_of, size_of
+
+_FILES = count(1)
+_PRIVATE_BASE = 256
+_TERMINATORS = ("scf.yield", "scf.condition", "llvm.return", "func.return")
+
+
+class Kernel:
+    """The generated code of one kernel. `start(lanes, arguments)` returns the agent that runs it."""
+
+    def __init__(self, function: ir.Operation, shared: dict[str, int], checked: bool) -> None:
+        self.name = ir.StringAttr(function.attributes["sym_name"]).value
+        block = [int(x) for x in function.attributes["nvvm.reqntid"]] if "nvvm.reqntid" in function.attributes else [1]
+        self.block: tuple[int, int, int] = tuple((block + [1, 1])[:3])  # type: ignore[assignment]
+        self.shared_bytes = int(ir.IntegerAttr(function.attributes["tl.shared_bytes"]).value) \
+            if "tl.shared_bytes" in function.attributes else 0
+        entry = function.regions[0].blocks[0]
+        self.argument_kinds = [kind_of(str(a.type)) for a in entry.arguments]
+        writer = SourceWriter(function, shared, checked)
+        self.allocas = writer.allocas
+        self.ops_by_site = writer.ops_by_site
+        self.histograms = writer.histograms
+        self.global_unit = writer.global_unit
+        self.shared_unit = writer.shared_unit
+        self.may_split = writer.may_split
+        self.ordered = writer.ordered
+        self.file = f"<simulated {self.name} {next(_FILES)}>"
+        self._loops = writer.loops
+        source = "\n".join(writer.lines) + "\n"
+        linecache.cache[self.file] = (len(source), None, source.splitlines(True), self.file)
+        exec(compile(source, self.file, "exec"), writer.namespace)
+        self.start: Callable[..., Generator[Any, None, None]] = writer.namespace["kernel"]
+
+    def locate(self, site: int) -> Location | None:
+        """The Python location of a generated line."""
+        op = self.ops_by_site.get(site)
+        return None if op is None else location_of(op.location)
+
+    def locate_agent(self, agent: Any) -> Location | None:
+        """Where a suspended agent waits."""
+        while getattr(agent, "gi_yieldfrom", None) is not None:
+            agent = agent.gi_yieldfrom
+        return self.locate(agent.gi_frame.f_lineno) if agent.gi_frame is not None else None
+
+    def locate_error(self, error: BaseException) -> tuple[Location | None, dict[str, int]]:
+        """Where an exception came from, and the iteration values of the loops around it."""
+        where, iterations = None, {}
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == self.file:
+                where = self.locate(trace.tb_lineno) or where
+                for variable, label, first, last in self._loops:
+                    value = trace.tb_frame.f_locals.get(variable)
+                    if first <= trace.tb_lineno <= last and isinstance(value, int):
+                        iterations[label] = value
+            trace = trace.tb_next
+        return where, iterations
+
+
+class SourceWriter:
+    """Writes the source of one kernel. Implements `ops.rule.Writer`."""
+
+    def __init__(self, function: ir.Operation, shared: dict[str, int], checked: bool) -> None:
+        self.checked = checked
+        self.lines: list[str] = []
+        self.namespace: dict[str, Any] = {"np": np, **control.HELPERS}
+        self.ops_by_site: dict[int, ir.Operation] = {}
+        self.loops: list[tuple[str, str, int, int]] = []
+        self.allocas: list[Alloca] = []
+        self.histograms: list[Counter[str]] = []
+        self.global_unit = 16  # the narrowest global store: the granularity of ownership checks
+        self.shared_unit = 4  # the narrowest shared store, at most a word: the granularity of the race check
+        self.may_split = False  # whether CTAs of a batch may part ways where they wait
+        self.ordered = False  # whether the kernel orders global memory between CTAs
+        self.depth = 0
+        self._shared = shared
+        self._table = table()
+        self._names: dict[ir.Value, str] = {}
+        self._refs: dict[int, str] = {}
+        self._alloca_address: dict[ir.Operation, int] = {}
+        self._uniform = uniform_values(function)
+        self._blocks_cache: dict[ir.Operation, bool] = {}
+        entry = function.regions[0].blocks[0]
+        arguments = [self.name(a) for a in entry.arguments]
+        self.line(f"def kernel({', '.join(['L', *arguments])}):")
+        self.depth += 1
+        self.block(entry)
+        self.line("return")
+        self.line("yield")
+
+    # ---- names and lines ---------------------------------------------------------------------------------------------
+    def line(self, text: str, op: ir.Operation | None = None) -> None:
+        self.lines.append("    " * self.depth + text)
+        if op is not None:
+            self.ops_by_site[len(self.lines)] = op
+
+    def statement(self, text: str, op: ir.Operation) -> None:
+        if self.checked:
+            self.lines.append("    " * self.depth + f"L.site = {len(self.lines) + 2}")
+        self.line(text, op)
+
+    def name(self, value: ir.Value) -> str:
+        known = self._names.get(value)
+        if known is None:
+            known = self._names[value] = f"v{len(self._names)}"
+        return known
+
+    def rename(self, names: dict[ir.Value, str]) -> dict[ir.Value, str]:
+        """Use other names for some values; returns the names to restore with `restore`."""
+        saved = dict(self._names)
+        self._names.update(names)
+        return saved
+
+    def restore(self, saved: dict[ir.Value, str]) -> None:
+        self._names = {**self._names, **saved}
+
+    def ref(self, value: Any) -> str:
+        known = self._refs.get(id(value))
+        if known is None:
+            known = self._refs[id(value)] = f"k{len(self._refs)}"
+            self.namespace[known] = value  # also keeps the object alive, so its id stays its own
+        return known
+
+    def uniform(self, value: ir.Value) -> bool:
+        return value in self._uniform
+
+    def lanes_name(self, value: ir.Value, name: str | None = None) -> str:
+        """The value as an array, for merges with varying values."""
+        name = name or self.name(value)
+        if value not in self._uniform:
+            return name
+        return f"{self.ref(as_lanes)}({name}, {self.ref(kind_of(str(value.type)).dtype)})"
+
+    def named(self, value: ir.Value) -> bool:
+        return value in self._names
+
+    # ---- blocks and ops ------------------------------------------------------------------------------------------------
+    def block(self, block: ir.Block) -> list[ir.Value]:
+        """Emit a block; returns its terminator's operands."""
+        if self.checked:
+            self.histograms.append(Counter())
+            self.line(f"L.batch.count({len(self.histograms) - 1}, L)")
+        histogram = self.histograms[-1] if self.checked else Counter()
+        group = Group(self)
+        last: list[ir.Value] = []
+        for view in block.operations:
+            op = view.operation
+            if op.name in _TERMINATORS:
+                last = list(op.operands)
+                continue
+            histogram[op.name] += 1
+            if not group.take(op, self.instruction(op)):
+                self.op(op)
+        group.flush()
+        return last
+
+    def op(self, op: ir.Operation) -> None:
+        name = op.name
+        if name in control.RULES:
+            bounds = op.operands[: 3 if name == "scf.for" else 1]
+            if name == "scf.while" or not all(v in self._uniform for v in bounds):
+                self.may_split = self.may_split or self.blocks(op)
+            control.RULES[name](self, op)
+            return
+        operands = [self.name(v) for v in op.operands]
+        entry = self.instruction(op)
+        if entry is not None:
+            self._instruction(op, entry, operands)
+            return
+        rule = RULES.get(name)
+        if rule is None:
+            raise UnsupportedError(f"the simulator has no semantics for {key_of(op)}", location_of(op.location))
+        self._note_memory(op)
+        expression = rule(self, op, operands)
+        if expression is not None and len(op.results):
+            self._assign(op, expression)
+
+    def _assign(self, op: ir.Operation, expression: str) -> None:
+        results = list(op.results)
+        if len(results) == 1:
+            # A literal needs no statement.
+            if op.name == "arith.constant" or op.name in ("llvm.mlir.addressof", "llvm.alloca"):
+                self._names[results[0]] = expression
+                return
+        targets = ", ".join(self.name(r) for r in results)
+        if op.name.startswith("llvm.") and "L." in expression or "(L," in expression:
+            self.statement(f"{targets} = {expression}", op)
+        else:
+            self.line(f"{targets} = {expression}", op)
+
+    def _instruction(self, op: ir.Operation, entry: Instruction, operands: list[str]) -> None:
+        call = f"{self.ref(entry.semantics(op))}({', '.join(['L', *operands])})"
+        results = list(op.results)
+        if entry.blocking:
+            self.statement(f"w = {call}", op)
+            self.line("if w is not None: yield w", op)
+            if results:
+                self.line(f"{self.name(results[0])} = {self.ref(_TRUE)}")
+            return
+        targets = ", ".join(self.name(r) for r in results)
+        self.statement(f"{targets} = {call}" if results else call, op)
+
+    def instruction(self, op: ir.Operation) -> Instruction | None:
+        return self._table.get(key_of(op))
+
+    def blocks(self, op: ir.Operation) -> bool:
+        """Whether an op, or one nested in it, may wait."""
+        known = self._blocks_cache.get(op)
+        if known is None:
+            entry = self.instruction(op)
+            known = entry is not None and entry.blocking
+            known = known or any(self.blocks(x.operation) for r in op.regions for b in r for x in b.operations)
+            self._blocks_cache[op] = known
+        return known
+
+    def _note_memory(self, op: ir.Operation) -> None:
+        if op.name == "llvm.store":
+            space, size = str(op.operands[1].type), kind_of(str(op.operands[0].type)).nbytes
+            if space == "!llvm.ptr<1>":
+                self.global_unit = min(self.global_unit, size)
+            elif space == "!llvm.ptr<3>":
+                self.shared_unit = min(self.shared_unit, size)
+        elif op.name in ("llvm.atomicrmw", "llvm.cmpxchg"):
+            size = kind_of(str(op.operands[1].type)).nbytes
+            self.global_unit, self.shared_unit = min(self.global_unit, size), min(self.shared_unit, size)
+        elif op.name == "llvm.fence":
+            self.ordered = True
+
+    # ---- addresses -----------------------------------------------------------------------------------------------------
+    def shared_address(self, symbol: str) -> int:
+        if symbol not in self._shared:
+            raise UnsupportedError(f"the simulator has no global variable @{symbol}")
+        return SHARED_BASE + self._shared[symbol]
+
+    def alloca_address(self, op: ir.Operation) -> int:
+        if op not in self._alloca_address:
+            text = str(ir.TypeAttr(op.attributes["elem_type"]).value)
+            size = op.operands[0].owner
+            repeat = int(ir.IntegerAttr(size.attributes["value"]).value)  # type: ignore[union-attr]
+            unit = size_of(element_of(text))
+            kind = kind_of(element_of(text))
+            unit = kind.unit if kind.lanes else unit
+            nbytes = size_of(text) * repeat
+            top = self.allocas[-1] if self.allocas else Alloca(_PRIVATE_BASE, 1, 0)
+            base = (top.base + top.element * top.count + 255) // 256 * 256 + 256
+            self.allocas.append(Alloca(base, unit, nbytes // unit))
+            self._alloca_address[op] = base
+        return self._alloca_address[op]
+
+    def loop(self, op: ir.Operation, variable: ir.Value, first: int) -> None:
+        """Remember a loop variable for error messages; `first` is the first generated line of the body."""
+        self.loops.append((self.name(variable), name_of(variable, op.location), first, len(self.lines)))
+
+
+_TRUE = np.ones((1, 1), np.bool_)

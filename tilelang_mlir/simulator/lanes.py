@@ -1,0 +1,356 @@
+"""Lanes: the threads of every CTA of a batch, moving in lock step, and what instructions may ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tilelang_mlir.errors import OutOfBoundsError, SimulationError, UnsupportedError
+from tilelang_mlir.isa.instruction import GLOBAL, PRIVATE, SHARED
+from tilelang_mlir.simulator import atomics
+from tilelang_mlir.simulator.async_copy import CopyQueue
+from tilelang_mlir.simulator.memory import BadLane, GlobalMemory, SharedMemory
+from tilelang_mlir.simulator.private import Alloca, PrivateMemory
+from tilelang_mlir.simulator.schedule import Agent, Fork, RetrySingle, WaitBarrier
+
+if TYPE_CHECKING:
+    from tilelang_mlir.simulator.checker import Checker
+    from tilelang_mlir.simulator.profile import Profile
+
+WARP = 32
+Dim3 = tuple[int, int, int]
+
+
+class Batch:
+    """The CTAs that run together: their memories, barriers and asynchronous operations."""
+
+    def __init__(self, memory: GlobalMemory, shared_bytes: int, block: Dim3, grid: Dim3, first: int, ctas: int) -> None:
+        self.memory, self.block, self.grid, self.first, self.ctas = memory, block, grid, first, ctas
+        self.threads = block[0] * block[1] * block[2]
+        self.shared = SharedMemory(ctas, shared_bytes)
+        self.barriers: dict[int, WaitBarrier] = {}
+        self.flights: list[Callable[[], None]] = []
+        self.checker: Checker | None = None
+        self.random: np.random.Generator | None = None
+        self.printed: list[str] = []
+        self.profile: Profile | None = None
+
+    def count(self, block: int, lanes: Lanes) -> None:
+        """Count one execution of a basic block (checked mode)."""
+        if self.profile is not None:
+            self.profile.count(block, lanes)
+
+    def land_next(self) -> bool:
+        """Let one asynchronous operation complete: the oldest, or any one of them under a random schedule."""
+        if not self.flights:
+            return False
+        slot = 0 if self.random is None else int(self.random.integers(len(self.flights)))
+        self.flights.pop(slot)()
+        return True
+
+    def land_all(self) -> None:
+        while self.land_next():
+            pass
+
+
+class Lanes:
+    """One agent: some threads (columns) of every CTA (rows). Implements `isa.Machine`."""
+
+    def __init__(self, batch: Batch, threads: np.ndarray, columns: np.ndarray, name: str, private: PrivateMemory) -> None:
+        self.batch, self.name, self.private, self.columns = batch, name, private, columns
+        self.threads = threads
+        self.count = len(threads)
+        self.shape = (batch.ctas, self.count)
+        self.mask: np.ndarray | None = None
+        self.site = 0
+        self.warp = threads // WARP
+        self.warp_ids = np.unique(self.warp)
+        self.laneid = (threads % WARP).astype(np.int32)[None, :]
+        self.slots = np.searchsorted(self.warp_ids, self.warp) * WARP + threads % WARP
+        self.whole = self.count == len(self.warp_ids) * WARP
+        self.weight = len(self.warp_ids) * batch.ctas
+        self.copies = CopyQueue(self)
+        self._special: dict[str, np.ndarray] = {}
+
+    @classmethod
+    def all_threads(cls, batch: Batch, allocas: list[Alloca], checked: bool) -> Lanes:
+        threads = np.arange(batch.threads)
+        private = PrivateMemory(allocas, (batch.ctas, batch.threads), checked)
+        return cls(batch, threads, threads, "all threads", private)
+
+    def subset(self, columns: np.ndarray, role: str) -> Lanes:
+        """The agent of some of the columns."""
+        threads = self.threads[columns]
+        first, last = int(threads[0]), int(threads[-1])
+        span = f"thread {first}" if first == last else f"threads {first} to {last}"
+        return Lanes(self.batch, threads, columns, f"{span} ({role})", self.private.take(columns))
+
+    def special(self, name: str) -> np.ndarray:
+        """A special register: tid.x, ntid.y, ctaid.z, nctaid.x, laneid, warpid, as int32."""
+        if name not in self._special:
+            self._special[name] = self._read_special(name)
+        return self._special[name]
+
+    def _read_special(self, name: str) -> np.ndarray:
+        register, _, axis = name.partition(".")
+        dim = "xyz".index(axis) if axis else 0
+        batch = self.batch
+        if register == "laneid":
+            return self.laneid
+        if register == "warpid":
+            return self.warp.astype(np.int32)[None, :]
+        if register in ("ntid", "nctaid"):
+            return np.full((1, 1), (batch.block if register == "ntid" else batch.grid)[dim], np.int32)
+        extents = batch.block if register == "tid" else batch.grid
+        if register not in ("tid", "ctaid"):
+            raise UnsupportedError(f"the simulator has no special register {name}")
+        if extents[dim] == 1:
+            return np.zeros((1, 1), np.int32)
+        linear = self.threads if register == "tid" else np.arange(batch.first, batch.first + batch.ctas)
+        stride = int(np.prod(extents[:dim], dtype=np.int64))
+        value = (linear // stride % extents[dim]).astype(np.int32)
+        return value[None, :] if register == "tid" else value[:, None]
+
+    # ---- memory ----------------------------------------------------------------------------------------------------
+    def _address(self, address: Any) -> np.ndarray:
+        """An int64 array; under a mask inactive lanes get the address of an active one."""
+        if not isinstance(address, np.ndarray):
+            return np.full((1, 1), address, np.int64)
+        mask = self.mask
+        if mask is None or address.size == 1:
+            return address
+        row, column = divmod(int(mask.argmax()), mask.shape[1])
+        first = address[row if address.shape[0] > 1 else 0, column if address.shape[1] > 1 else 0]
+        return np.where(mask, address, first)
+
+    def fault(self, bad: BadLane) -> OutOfBoundsError:
+        """The user's error for a bad lane of an address array of this agent."""
+        return OutOfBoundsError(f"{bad.message}, by {self.who(bad.row, bad.column)}")
+
+    def who(self, row: int, column: int) -> str:
+        """Names the thread of a lane."""
+        thread, cta = int(self.threads[column]), self.batch.first + row
+        grid, block = self.batch.grid, self.batch.block
+        text = f"thread {thread}" if block[1] == block[2] == 1 else f"thread ({_unravel(thread, block)})"
+        place = f"{cta}" if grid[1] == grid[2] == 1 else f"({_unravel(cta, grid)})"
+        return f"{text} (warp {thread // WARP}) of CTA {place}"
+
+    def load_global(self, address: Any, size: int) -> np.ndarray:
+        where = self._address(address)
+        try:
+            index = self.batch.memory.index(where, size)
+        except BadLane as bad:
+            raise self.fault(bad) from None
+        if self.batch.checker is not None:
+            self.batch.checker.read_global(self, where, size)
+        return self.batch.memory.views[size].take(index)
+
+    def store_global(self, address: Any, size: int, value: np.ndarray) -> None:
+        where = self._address(address)
+        try:
+            index = self.batch.memory.index(where, size)
+        except BadLane as bad:
+            raise self.fault(bad) from None
+        if self.batch.checker is not None:
+            self.batch.checker.write_global(self, where, size)
+        shape = np.broadcast_shapes(index.shape, value.shape)
+        index, value = np.broadcast_to(index, shape), np.broadcast_to(value, shape)
+        if self.mask is not None:
+            mask = np.broadcast_to(self.mask, np.broadcast_shapes(shape, self.mask.shape))
+            index, value = np.broadcast_to(index, mask.shape)[mask], np.broadcast_to(value, mask.shape)[mask]
+        self.batch.memory.views[size][index] = value
+
+    def load_shared(self, address: Any, size: int) -> np.ndarray:
+        where = self._address(address)
+        try:
+            self.batch.shared.check(where, size)
+        except BadLane as bad:
+            raise self.fault(bad) from None
+        if self.batch.checker is not None:
+            self.batch.checker.read_shared(self, where, size)
+        return self.batch.shared.load(where, size)
+
+    def store_shared(self, address: Any, size: int, value: np.ndarray) -> None:
+        where = self._address(address)
+        try:
+            self.batch.shared.check(where, size)
+        except BadLane as bad:
+            raise self.fault(bad) from None
+        shared, checker = self.batch.shared, self.batch.checker
+        contested = checker is not None and checker.write_shared(self, where, size)
+        shared.store(where, size, value, self.mask)
+        if checker is not None and contested:
+            differ = shared.load(where, size).view(np.uint8) != np.ascontiguousarray(value).view(np.uint8)
+            if (differ if self.mask is None else differ & np.repeat(self.mask, size, axis=1)).any():
+                raise checker.collision(self)
+
+    def load(self, space: int, address: Any, size: int) -> np.ndarray:
+        """Raw units of 1 to 16 bytes, shape (C|1, T|1)."""
+        if space == GLOBAL:
+            return self.load_global(address, size)
+        if space == SHARED:
+            return self.load_shared(address, size)
+        if space == PRIVATE:
+            return self.private.load(address, size)
+        raise UnsupportedError(f"the simulator has no address space {space}")
+
+    def store(self, space: int, address: Any, size: int, value: np.ndarray) -> None:
+        if space == GLOBAL:
+            self.store_global(address, size, value)
+        elif space == SHARED:
+            self.store_shared(address, size, value)
+        elif space == PRIVATE:
+            self.private.store(address, size, value, self.mask)
+        else:
+            raise UnsupportedError(f"the simulator has no address space {space}")
+
+    def atomic(self, space: int, address: Any, dtype: np.dtype[Any], update: Callable[..., Any], *values: Any) -> np.ndarray:
+        """Read-modify-write, lanes in order; `update(old, *values)` gives the new value. Returns the old values."""
+        return atomics.apply(self, space, self._address(address), np.dtype(dtype), update, values)
+
+    def reduce(self, space: int, address: Any, dtype: np.dtype[Any], update: np.ufunc, value: np.ndarray) -> None:
+        """An atomic whose old value nobody reads: lanes are applied in order by the ufunc's own loop."""
+        atomics.reduce(self, space, self._address(address), np.dtype(dtype), update, value)
+
+    def read_rows(self, address: np.ndarray, size: int, rows: np.ndarray) -> np.ndarray:
+        """Shared memory at addresses (C|1, K) given by the lanes in columns `rows` (K), for use by other lanes."""
+        try:
+            self.batch.shared.check(address, size)
+        except BadLane as bad:
+            raise self.fault(BadLane(bad.message, bad.row, int(rows[bad.column]))) from None
+        if self.batch.checker is not None:
+            self.batch.checker.read_shared(self, address, size, rows)
+        return self.batch.shared.load(address, size)
+
+    def write_rows(self, address: np.ndarray, size: int, rows: np.ndarray, value: np.ndarray) -> None:
+        """The store that corresponds to `read_rows`."""
+        try:
+            self.batch.shared.check(address, size)
+        except BadLane as bad:
+            raise self.fault(BadLane(bad.message, bad.row, int(rows[bad.column]))) from None
+        if self.batch.checker is not None:
+            self.batch.checker.write_shared(self, address, size, rows)
+        self.batch.shared.store(address, size, value, None)
+
+    # ---- warps -----------------------------------------------------------------------------------------------------
+    def warps(self, value: Any) -> np.ndarray:
+        """A scalar operand as (C|1, warps, 32); lanes that do not exist are zero."""
+        value = value if isinstance(value, np.ndarray) else np.asarray(value).reshape(1, 1)
+        full = np.broadcast_to(value, (value.shape[0], self.count))
+        if self.whole:
+            return full.reshape(value.shape[0], -1, WARP)
+        padded = np.zeros((value.shape[0], len(self.warp_ids) * WARP), value.dtype)
+        padded[:, self.slots] = full
+        return padded.reshape(value.shape[0], -1, WARP)
+
+    def unwarp(self, value: np.ndarray) -> np.ndarray:
+        """The inverse of `warps`: (C|1, warps, 32) -> (C|1, T)."""
+        flat = value.reshape(value.shape[0], -1)
+        return flat if self.whole else flat[:, self.slots]
+
+    def active(self) -> np.ndarray:
+        """Which lanes run, as (C|1, warps, 32) bool."""
+        return self.warps(np.ones((1, 1), np.bool_) if self.mask is None else self.mask)
+
+    def require_whole_warps(self, what: str) -> None:
+        """Raises SimulationError when a lane of a warp is missing at an instruction that all 32 must execute."""
+        if self.mask is None and self.whole:
+            return
+        active = self.active()
+        if (active.any(2) != active.all(2)).any():
+            row, warp = (int(i) for i in np.argwhere(active.any(2) != active.all(2))[0])
+            raise SimulationError(f"{what} is reached by {int(active[row, warp].sum())} of 32 lanes of warp "
+                                  f"{int(self.warp_ids[warp])}", hint="all lanes of a warp must execute it together")
+
+    def sync_warp(self, members: Any) -> None:
+        """bar.warp.sync: orders the memory accesses of the lanes of a warp."""
+        if self.batch.checker is not None:
+            self.batch.checker.sync_warp(self)
+
+    def fence(self, scope: str) -> None:
+        if self.batch.checker is not None:
+            self.batch.checker.fence(self, scope)
+
+    # ---- asynchronous copies and barriers ----------------------------------------------------------------------------
+    def copy_async(self, shared: Any, source: Any, size: int, valid: Any) -> None:
+        """Start a copy of `size` bytes from global to shared memory, of which only the first `valid` are read."""
+        self.copies.issue(self._address(shared), source, size, valid)
+
+    def commit_async(self) -> None:
+        self.copies.commit()
+
+    def wait_async(self, pending: int) -> None:
+        self.copies.wait(pending)
+
+    def barrier(self, number: int = 0, threads: int | None = None, wait: bool = True) -> WaitBarrier | None:
+        """Arrive at a barrier of `threads` threads (None: all of the CTA). Returns what to wait for, or None."""
+        batch = self.batch
+        expected = batch.threads if threads is None else int(threads)
+        self._require_converged(number, expected)
+        if self.count == expected and wait:
+            if batch.checker is not None:
+                batch.checker.join([self], [])
+            return None
+        if self.mask is not None and not self.mask.all():
+            raise RetrySingle
+        pending = batch.barriers.setdefault(number, WaitBarrier(number, expected))
+        if pending.expected != expected:
+            raise SimulationError(f"barrier {number} is used with {expected} threads here and with {pending.expected} elsewhere")
+        (pending.waiters if wait else pending.arrivers).append(self)
+        pending.arrived += self.count
+        if pending.arrived > expected:
+            raise SimulationError(f"barrier {number}: {pending.arrived} threads arrived where {expected} are expected")
+        if pending.arrived == expected:
+            del batch.barriers[number]
+            pending.done = True
+            if batch.checker is not None:
+                batch.checker.join(pending.waiters, pending.arrivers)
+        return pending if wait and not pending.done else None
+
+    def _require_converged(self, number: int, expected: int) -> None:
+        if expected % WARP and expected != self.batch.threads:
+            raise SimulationError(f"barrier {number} expects {expected} threads, which is not a multiple of {WARP}")
+        if self.mask is None and (self.whole or self.count == self.batch.threads):
+            return
+        mask = np.broadcast_to(np.bool_(True) if self.mask is None else self.mask, self.shape)
+        partial = mask.any(1) != mask.all(1)
+        if partial.any() or not (self.whole or self.count == self.batch.threads):
+            row = int(partial.argmax())
+            raise SimulationError(f"barrier {number} is reached by {int(mask[row].sum())} of {self.batch.threads} threads of "
+                                  f"CTA {self.batch.first + row} (divergent)",
+                                  hint="move the barrier out of the branch or loop that depends on the thread")
+
+    def fork(self, condition: np.ndarray, yes: Callable[..., Agent], no: Callable[..., Agent] | None) -> Fork:
+        """Two agents for the two sides of a branch whose body blocks.
+
+        Raises:
+            RetrySingle: the condition differs between CTAs.
+        """
+        full = np.broadcast_to(condition, (condition.shape[0], self.count))
+        if (full != full[:1]).any() or (self.mask is not None and not self.mask.all()):
+            if self.batch.ctas > 1:
+                raise RetrySingle
+            raise SimulationError("a branch that waits is reached by a part of the threads (divergent)")
+        children: list[tuple[Agent, Lanes]] = []
+        for columns, body, role in ((np.nonzero(full[0])[0], yes, "then"), (np.nonzero(~full[0])[0], no, "else")):
+            if body is not None:
+                lanes = self.subset(columns, role)
+                children.append((body(lanes, _taker(columns)), lanes))
+        return Fork(children)
+
+
+def _taker(columns: np.ndarray) -> Callable[[Any], Any]:
+    def take(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(take(x) for x in value)
+        if isinstance(value, np.ndarray) and value.ndim >= 2 and value.shape[1] > 1:
+            return value[:, columns]
+        return value
+
+    return take
+
+
+def _unravel(linear: int, extents: Dim3) -> str:
+    return f"{linear % extents[0]}, {linear // extents[0] % extents[1]}, {linear // (extents[0] * extents[1])}"

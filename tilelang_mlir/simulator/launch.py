@@ -1,0 +1,181 @@
+"""Running kernels: batches of CTAs, retries, errors with locations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import ResourceError, SimulationError, TileError, TileValueError
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.simulator.arguments import Arguments
+from tilelang_mlir.simulator.checker import Checker
+from tilelang_mlir.simulator.codegen import Kernel
+from tilelang_mlir.simulator.lanes import Batch, Lanes
+from tilelang_mlir.simulator.memory import GlobalMemory
+from tilelang_mlir.simulator.ownership import Ownership
+from tilelang_mlir.simulator.profile import Profile
+from tilelang_mlir.simulator.report import SimulationReport
+from tilelang_mlir.simulator.schedule import RetrySingle, run
+from tilelang_mlir.simulator.values import size_of
+
+_LANES = 32768  # lanes per batch: beyond this the arrays leave the cache
+_SHARED_TOTAL = 64 << 20  # bytes of shared memory of a batch
+
+Dim3 = tuple[int, int, int]
+
+
+class Program:
+    """The kernels of a module at level 4. Code is generated once per kernel and mode and kept."""
+
+    def __init__(self, module: ir.Module) -> None:
+        self._functions: dict[str, ir.Operation] = {}
+        self._shared: dict[str, int] = {}
+        self._module = module
+        self._kernels: dict[tuple[str, bool], Kernel] = {}
+        self._static_shared = 0
+        self._collect(module.operation)
+
+    def _collect(self, parent: ir.Operation) -> None:
+        for region in parent.regions:
+            for block in region:
+                for view in block.operations:
+                    op = view.operation
+                    if op.name == "llvm.func" and len(op.regions[0].blocks):
+                        self._functions[ir.StringAttr(op.attributes["sym_name"]).value] = op
+                    elif op.name == "llvm.mlir.global":
+                        self._place_shared(op)
+                    elif op.name in ("gpu.module", "builtin.module"):
+                        self._collect(op)
+
+    def _place_shared(self, op: ir.Operation) -> None:
+        """Static shared arrays lie one after the other; dynamic ones (of no size) start after them."""
+        if "addr_space" not in op.attributes or int(ir.IntegerAttr(op.attributes["addr_space"]).value) != 3:
+            return
+        size = size_of(str(ir.TypeAttr(op.attributes["global_type"]).value))
+        self._shared[ir.StringAttr(op.attributes["sym_name"]).value] = self._static_shared if size else -1
+        self._static_shared += (size + 1023) // 1024 * 1024
+
+    @property
+    def kernels(self) -> list[str]:
+        """Names of the kernels, in order."""
+        return list(self._functions)
+
+    def kernel(self, name: str, checked: bool = True) -> Kernel:
+        """The generated code of a kernel."""
+        if name not in self._functions:
+            raise TileValueError(f"the module has no kernel {name}", hint=f"it has {', '.join(self._functions) or 'none'}")
+        key = (name, checked)
+        if key not in self._kernels:
+            shared = {symbol: self._static_shared if at < 0 else at for symbol, at in self._shared.items()}
+            with self._module.context:
+                self._kernels[key] = Kernel(self._functions[name], shared, checked)
+        return self._kernels[key]
+
+    def launch(self, kernel: str, grid: Dim3, args: Sequence[Any], *, checked: bool = True, seed: int = 0,
+               shared_bytes: int | None = None, memory: GlobalMemory | None = None, batch_ctas: int | None = None,
+               ) -> SimulationReport:
+        """Run one kernel on `grid` CTAs.
+
+        Args:
+            kernel: name of the `llvm.func`.
+            grid: CTAs along x, y, z.
+            args: numpy arrays for pointers (their memory is copied in and back; overlapping arrays share memory), or
+                addresses in `memory`; Python or numpy scalars otherwise.
+            checked: find races, uninitialised reads and misuse of barriers, and fill the report's counters.
+            seed: 0 runs agents in order and lets asynchronous work land as late as it may; others choose at random.
+            shared_bytes: dynamic shared memory (default: the kernel's `tl.shared_bytes`).
+            memory: the arena that integer pointer arguments refer to, kept between launches.
+            batch_ctas: CTAs that run together (default: by the number of threads).
+
+        Raises:
+            SimulationError: or a subclass, for what a GPU gives no meaning to; with locations.
+            ArgumentError: the arguments do not match the kernel's.
+        """
+        code = self.kernel(kernel, checked)
+        arena = memory if memory is not None else GlobalMemory()
+        dynamic = code.shared_bytes if shared_bytes is None else shared_bytes
+        arguments = Arguments(code.argument_kinds, args, kernel)
+        launch = _Launch(code, arena, grid, self._static_shared + dynamic, checked, seed)
+        values = arguments.copy_in(arena)
+        started = time.perf_counter()
+        try:
+            launch.run_all(values, batch_ctas)
+        except BaseException:
+            arguments.copy_out(arena)
+            raise
+        launch.report.seconds = time.perf_counter() - started
+        arguments.copy_out(arena)
+        return launch.report
+
+
+class _Launch:
+    """One launch in progress."""
+
+    def __init__(self, code: Kernel, memory: GlobalMemory, grid: Dim3, shared_bytes: int, checked: bool, seed: int) -> None:
+        self.code, self.memory, self.grid, self.shared_bytes = code, memory, grid, shared_bytes
+        self.checked, self.seed = checked, seed
+        self.total = grid[0] * grid[1] * grid[2]
+        self.report = SimulationReport(code.name, self.total)
+        self.profile = Profile() if checked else None
+        self.owners: Ownership | None = None
+        self.threads = code.block[0] * code.block[1] * code.block[2]
+        if self.threads > 1024:
+            raise ResourceError(f"kernel {code.name} has {self.threads} threads per CTA; the limit is 1024")
+
+    def run_all(self, values: list[Any], batch_ctas: int | None) -> None:
+        size = batch_ctas or max(1, min(_LANES // self.threads, _SHARED_TOTAL // max(self.shared_bytes, 1)))
+        if self.checked and not self.code.ordered and self.total > 1:
+            self.owners = Ownership(self.memory, self.code.global_unit)
+        with np.errstate(all="ignore"):
+            first = 0
+            while first < self.total:
+                count = min(size, self.total - first)
+                saved = self.memory.snapshot() if count > 1 and self.code.may_split else None
+                try:
+                    self._run_batch(values, first, count)
+                except RetrySingle:
+                    assert saved is not None
+                    self.memory.restore(saved)
+                    size = 1
+                    continue
+                first += count
+        if self.profile is not None:
+            self.profile.fill(self.report, self.code)
+
+    def _run_batch(self, values: list[Any], first: int, count: int) -> None:
+        batch = Batch(self.memory, self.shared_bytes, self.code.block, self.grid, first, count)
+        batch.random = np.random.default_rng(self.seed) if self.seed else None
+        batch.profile = self.profile
+        if self.checked:
+            batch.checker = Checker(batch, self.code.locate, self.owners, self.code.shared_unit)
+        lanes = Lanes.all_threads(batch, self.code.allocas, self.checked)
+        try:
+            run(batch, self.code.start(lanes, *values), lanes, self.code.locate_agent)
+        except (RetrySingle, KeyboardInterrupt):
+            raise
+        except TileError as error:
+            self._explain(error)
+            raise
+        except Exception as error:
+            where, _ = self.code.locate_error(error)
+            raise SimulationError(f"the simulator failed: {type(error).__name__}: {error}", where) from error
+        finally:
+            self.report.printed.extend(batch.printed)
+        self.report.batches += 1
+
+    def _explain(self, error: TileError) -> None:
+        """Add the location and the iteration values of the loops around it."""
+        where, iterations = self.code.locate_error(error)
+        error.location = error.location or where
+        if iterations:
+            text = ", ".join(f"{name} = {value}" for name, value in iterations.items())
+            error.notes = (*error.notes, (f"in the iteration {text}", None))
+
+
+def simulate(module: ir.Module, kernel: str, grid: Dim3, args: Sequence[Any], *, checked: bool = True, seed: int = 0,
+             shared_bytes: int | None = None) -> SimulationReport:
+    """Run one kernel of a level 4 module once. See `Program.launch`."""
+    return Program(module).launch(kernel, grid, args, checked=checked, seed=seed, shared_bytes=shared_bytes)

@@ -1,0 +1,123 @@
+"""Agents and the scheduler: generators that yield a wait object where they block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tilelang_mlir.errors import DeadlockError, Location
+
+if TYPE_CHECKING:
+    from tilelang_mlir.simulator.lanes import Batch, Lanes
+
+Agent = Generator[Any, None, None]
+
+
+class Wait(Protocol):
+    """Why an agent cannot go on."""
+
+    def ready(self) -> bool: ...
+    def resume(self, lanes: Lanes) -> None: ...
+    def describe(self) -> str: ...
+
+
+class RetrySingle(Exception):
+    """The CTAs of a batch behave differently; the batch must run one CTA at a time."""
+
+
+@dataclass
+class Fork:
+    """Wait for child agents: the two sides of a branch on the thread whose body blocks."""
+
+    children: list[tuple[Agent, Lanes]]
+    left: int = 0
+
+    def ready(self) -> bool:
+        return self.left == 0
+
+    def resume(self, lanes: Lanes) -> None:
+        for _, child in self.children:
+            lanes.private.merge(child.private, child.columns)
+
+    def describe(self) -> str:
+        return "its branches"
+
+
+@dataclass
+class WaitBarrier:
+    """Wait until `expected` threads have arrived at a named barrier."""
+
+    number: int
+    expected: int
+    arrived: int = 0
+    done: bool = False
+    waiters: list[Lanes] = field(default_factory=list)
+    arrivers: list[Lanes] = field(default_factory=list)
+
+    def ready(self) -> bool:
+        return self.done
+
+    def resume(self, lanes: Lanes) -> None:
+        """Clocks were joined when the last thread arrived."""
+
+    def describe(self) -> str:
+        names = ", ".join(lanes.name for lanes in self.waiters + self.arrivers)
+        return f"barrier {self.number}: {self.arrived} of {self.expected} threads arrived ({names})"
+
+
+@dataclass
+class _Entry:
+    agent: Agent
+    lanes: Lanes
+    parent: Fork | None = None
+    waiting: Wait | None = None
+
+
+def run(batch: Batch, root: Agent, lanes: Lanes, locate: Callable[[Agent], Location | None]) -> None:
+    """Run agents to completion.
+
+    Raises:
+        DeadlockError: no agent can move and no asynchronous operation is left; notes name what each one waits on.
+        RetrySingle: the same, with several CTAs in the batch, where it may be an artefact of lock step.
+    """
+    live = [_Entry(root, lanes)]
+    while live:
+        moved = False
+        if batch.random is not None:
+            batch.random.shuffle(live)  # type: ignore[arg-type]
+        for entry in list(live):
+            if entry.waiting is not None:
+                if not entry.waiting.ready():
+                    continue
+                entry.waiting.resume(entry.lanes)
+                entry.waiting = None
+            moved = True
+            _step(entry, live)
+        if not moved and not batch.land_next():
+            if batch.ctas > 1:
+                raise RetrySingle
+            _report(live, locate)
+    batch.land_all()
+
+
+def _step(entry: _Entry, live: list[_Entry]) -> None:
+    try:
+        wait = next(entry.agent)
+    except StopIteration:
+        live.remove(entry)
+        if entry.parent is not None:
+            entry.parent.left -= 1
+        return
+    entry.waiting = wait
+    if isinstance(wait, Fork):
+        wait.left = len(wait.children)
+        live.extend(_Entry(agent, lanes, wait) for agent, lanes in wait.children)
+
+
+def _report(live: list[_Entry], locate: Callable[[Agent], Location | None]) -> None:
+    blocked = [e for e in live if e.waiting is not None and not isinstance(e.waiting, Fork)]
+    notes = tuple((f"{e.lanes.name} waits on {e.waiting.describe()}", locate(e.agent)) for e in blocked if e.waiting)
+    where = notes[0][1] if notes else None
+    summary = "; ".join(text for text, _ in notes)
+    raise DeadlockError(f"deadlock, no thread can move: {summary}", where, notes=notes)
