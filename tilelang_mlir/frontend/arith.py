@@ -1,0 +1,415 @@
+"""Scalar arithmetic: dtype promotion, folding, and the op each Python operator becomes.
+
+Promotion follows TVM: a literal takes the other operand's dtype; an integer meets a float as that float; of two floats
+or integers the wider wins; signed meets unsigned as signed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend.expr import (
+    BOOL,
+    FLOAT32,
+    INT32,
+    Attributes,
+    Expr,
+    Linear,
+    as_expr,
+    describe,
+    make,
+    not_a_scalar,
+    typed_constant,
+)
+from tilelang_mlir.mlir import ir
+
+_PREDICATES = {  # Python comparison -> (cmpi signed, cmpi unsigned, cmpf) predicates
+    "Eq": (0, 0, 1), "NotEq": (1, 1, 13), "Lt": (2, 6, 4), "LtE": (3, 7, 5), "Gt": (4, 8, 2), "GtE": (5, 9, 3),
+}  # fmt: skip
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "Eq": lambda a, b: a == b, "NotEq": lambda a, b: a != b, "Lt": lambda a, b: a < b,
+    "LtE": lambda a, b: a <= b, "Gt": lambda a, b: a > b, "GtE": lambda a, b: a >= b,
+}  # fmt: skip
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def promote(a: Any, b: Any) -> tuple[Expr, Expr]:
+    """Both operands in their common dtype."""
+    if isinstance(a, Expr):
+        a = a.read()
+    if isinstance(b, Expr):
+        b = b.read()
+    if not isinstance(a, Expr) and not isinstance(b, Expr):
+        a, b = as_expr(a), as_expr(b)
+    elif not isinstance(a, Expr):
+        a = as_expr(a, literal_for(a, b.dtype))
+    elif not isinstance(b, Expr):
+        b = as_expr(b, literal_for(b, a.dtype))
+    dtype = common_dtype(a.dtype, b.dtype)
+    return cast(a, dtype), cast(b, dtype)
+
+
+def literal_for(value: object, dtype: DType) -> DType | None:
+    """The dtype a literal takes beside an operand of `dtype`."""
+    if isinstance(value, float) and not dtype.is_float:
+        return FLOAT32
+    if isinstance(value, int) and not isinstance(value, bool) and dtype == BOOL:
+        return INT32
+    if isinstance(value, int) and dtype.is_integer and not -(1 << 63) <= value < (1 << 64):
+        raise TileValueError(f"the literal {value} does not fit any integer dtype")
+    return dtype if isinstance(value, int | float) else None
+
+
+def common_dtype(a: DType, b: DType) -> DType:
+    if a == b:
+        return a
+    if a.is_float or b.is_float:
+        if not (a.is_float and b.is_float):
+            return a if a.is_float else b
+        return b if a.bits < b.bits else a
+    if a.kind == b.kind:
+        return a if a.bits >= b.bits else b
+    if BOOL in (a, b):
+        return a if b == BOOL else b
+    return DType(f"int{max(a.bits, b.bits)}")
+
+
+def cast(value: Any, dtype: DType, attributes: dict[str, Any] | None = None) -> Expr:
+    """`tl.cast` to a dtype; nothing when it has it already. Constants are retyped."""
+    value = as_expr(value, None)
+    if value.dtype == dtype and not attributes:
+        return value
+    if value.const is not None and not attributes:
+        number = value.const
+        if dtype == BOOL:
+            return typed_constant(bool(number), dtype)
+        if dtype.is_integer and math.isfinite(number):
+            return typed_constant(int(number), dtype)
+        if dtype.is_float:
+            return typed_constant(float(number), dtype)
+    if dtype.lanes != 1:
+        raise TileTypeError(f"cannot convert a scalar to the vector dtype {dtype}")
+    source = value.dtype
+
+    def build() -> dict[str, ir.Attribute]:
+        result: dict[str, ir.Attribute] = {"from": ir.StringAttr.get(str(source)), "to": ir.StringAttr.get(str(dtype))}
+        for key, item in (attributes or {}).items():
+            result[key] = ir.BoolAttr.get(item) if isinstance(item, bool) else ir.StringAttr.get(item)
+        return result
+
+    nonneg = value.nonneg and (dtype.is_float or dtype.bits >= source.bits)
+    tag = (str(source), str(dtype), repr(attributes))
+    return make("tl.cast", [value], dtype, build, nonneg=nonneg, tag=tag)
+
+
+def _scalar(value: object) -> Any:
+    """A number as it is, an expression read, anything else an error."""
+    if isinstance(value, Expr):
+        value = value.read()
+        # An int32 constant is as good as a Python int.
+        return value.const if value.const is not None and value.dtype == INT32 else value
+    if not is_number(value):
+        return as_expr(value)
+    return value
+
+
+def add(a: Any, b: Any) -> Any:
+    return _linear_op("addi", "addf", a, b, lambda x, y: x.plus(y), lambda x, y: x + y)
+
+
+def sub(a: Any, b: Any) -> Any:
+    return _linear_op("subi", "subf", a, b, lambda x, y: x.plus(y, -1), lambda x, y: x - y)
+
+
+def mul(a: Any, b: Any) -> Any:
+    def times(x: Linear, y: Linear) -> Linear | None:
+        if not y.terms:
+            return x.times(y.const)
+        return None if x.terms else y.times(x.const)
+
+    return _linear_op("muli", "mulf", a, b, times, lambda x, y: x * y)
+
+
+def _linear_op(
+    int_op: str,
+    float_op: str,
+    a: Any,
+    b: Any,
+    combine: Callable[[Linear, Linear], Linear | None],
+    fold: Callable[[Any, Any], Any],
+) -> Any:
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return fold(a, b)
+    a, b = promote(a, b)
+    if a.dtype.is_float:
+        return make(f"arith.{float_op}", [a, b], a.dtype, nonneg=int_op != "subi" and a.nonneg and b.nonneg)
+    if a.dtype == BOOL:
+        a, b = cast(a, INT32), cast(b, INT32)
+    left, right = a.as_linear(), b.as_linear()
+    linear = combine(left, right) if left is not None and right is not None else None
+    if linear is not None:
+        if not linear.terms:
+            return linear.const if a.dtype == INT32 else typed_constant(linear.const, a.dtype)
+        for operand, form in ((a, left), (b, right)):
+            if form is not None and linear.key == form.key:
+                return operand  # x + 0, x * 1
+    nonneg = int_op != "subi" and a.nonneg and b.nonneg
+    return make(f"arith.{int_op}", [a, b], a.dtype, nonneg=nonneg, linear=linear)
+
+
+def div(a: Any, b: Any) -> Any:
+    """True division; of floats only, as in TVM."""
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return a / b
+    a, b = promote(a, b)
+    if not a.dtype.is_float:
+        raise TileTypeError(
+            f"the quotient of two {a.dtype} values is ambiguous", hint="use //, T.truncdiv, or convert one side to a float"
+        )
+    return make("arith.divf", [a, b], a.dtype, nonneg=a.nonneg and b.nonneg)
+
+
+def _integers(what: str, a: Any, b: Any) -> tuple[Expr, Expr]:
+    a, b = promote(a, b)
+    if a.dtype.is_float:
+        raise TileTypeError(f"{what} needs integer operands, got {describe(a)} and {describe(b)}")
+    return a, b
+
+
+def _check_divisor(b: Expr) -> None:
+    if b.const is not None and b.const == 0:
+        raise TileValueError("division by zero")
+
+
+def floordiv(a: Any, b: Any) -> Any:
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return a // b
+    a, b = promote(a, b)
+    _check_divisor(b)
+    if a.dtype.is_float:
+        return make("math.floor", [make("arith.divf", [a, b], a.dtype)], a.dtype)
+    left = a.as_linear()
+    if isinstance(b.const, int) and b.const > 0 and left is not None and a.nonneg:
+        if all(c % b.const == 0 for c, _ in left.terms.values()) and left.const % b.const == 0:
+            if b.const == 1:
+                return a
+            linear = Linear({k: (c // b.const, n) for k, (c, n) in left.terms.items()}, left.const // b.const)
+            return make("arith.divui", [a, b], a.dtype, nonneg=True, linear=linear)
+    if a.nonneg and b.nonneg:
+        return make("arith.divui", [a, b], a.dtype, nonneg=True)
+    return make("arith.floordivsi", [a, b], a.dtype)
+
+
+def floormod(a: Any, b: Any) -> Any:
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return a % b
+    a, b = promote(a, b)
+    _check_divisor(b)
+    left = a.as_linear()
+    if isinstance(b.const, int) and b.const > 0 and left is not None and a.nonneg:
+        if all(c % b.const == 0 for c, _ in left.terms.values()):
+            return left.const % b.const
+    if not a.dtype.is_float and a.nonneg and b.nonneg:
+        return make("arith.remui", [a, b], a.dtype, nonneg=True)
+    result = sub(a, mul(floordiv(a, b), b))
+    if isinstance(result, Expr) and b.nonneg:
+        result.nonneg = True
+    return result
+
+
+def truncdiv(a: Any, b: Any) -> Any:
+    """Integer quotient rounded towards zero (C)."""
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return int(a / b) if isinstance(a, float) or isinstance(b, float) else abs(a) // abs(b) * (1 if a * b >= 0 else -1)
+    a, b = _integers("truncdiv", a, b)
+    _check_divisor(b)
+    unsigned = a.nonneg and b.nonneg
+    return make("arith.divui" if unsigned else "arith.divsi", [a, b], a.dtype, nonneg=unsigned)
+
+
+def truncmod(a: Any, b: Any) -> Any:
+    """Remainder with the sign of the dividend (C)."""
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return a - b * truncdiv(a, b)
+    a, b = _integers("truncmod", a, b)
+    _check_divisor(b)
+    unsigned = a.nonneg and b.nonneg
+    return make("arith.remui" if unsigned else "arith.remsi", [a, b], a.dtype, nonneg=unsigned)
+
+
+def ceildiv(a: Any, b: Any) -> Any:
+    """The quotient rounded up; `b` is positive."""
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return -(-a // b)
+    return floordiv(add(a, sub(b, 1)), b)
+
+
+def power(a: Any, b: Any) -> Any:
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return a**b
+    if isinstance(b, int) and 0 <= b <= 4:
+        result: Any = 1
+        for _ in range(b):
+            result = mul(result, a)
+        return result
+    a, b = promote(a, b)
+    if not a.dtype.is_float:
+        a, b = cast(a, FLOAT32), cast(b, FLOAT32)
+    return make("math.powf", [a, b], a.dtype)
+
+
+def _bitwise(op: str, a: Any, b: Any, fold: Callable[[Any, Any], Any], nonneg: Callable[[bool, bool], bool]) -> Any:
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return fold(a, b)
+    a, b = _integers("a bitwise operator", a, b)
+    return make(op, [a, b], a.dtype, nonneg=nonneg(a.nonneg, b.nonneg))
+
+
+def bit_and(a: Any, b: Any) -> Any:
+    return _bitwise("arith.andi", a, b, lambda x, y: x & y, lambda x, y: x or y)
+
+
+def bit_or(a: Any, b: Any) -> Any:
+    return _bitwise("arith.ori", a, b, lambda x, y: x | y, lambda x, y: x and y)
+
+
+def bit_xor(a: Any, b: Any) -> Any:
+    return _bitwise("arith.xori", a, b, lambda x, y: x ^ y, lambda x, y: x and y)
+
+
+def bit_not(a: Any) -> Any:
+    a = _scalar(a)
+    if is_number(a):
+        return ~a
+    return bit_xor(a, True if a.dtype == BOOL else -1)
+
+
+def shift_left(a: Any, b: Any) -> Any:
+    return _bitwise("arith.shli", a, b, lambda x, y: x << y, lambda x, y: x)
+
+
+def shift_right(a: Any, b: Any) -> Any:
+    """Shift right: arithmetic for signed dtypes, logical for unsigned."""
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return a >> b
+    a, b = _integers("a shift", a, b)
+    op = "arith.shrui" if a.dtype.is_unsigned or a.nonneg else "arith.shrsi"
+    return make(op, [a, b], a.dtype, nonneg=a.nonneg)
+
+
+def negate(a: Any) -> Any:
+    a = _scalar(a)
+    if is_number(a):
+        return -a
+    if a.const is not None:
+        return typed_constant(-a.const, a.dtype)
+    return make("arith.negf", [a], a.dtype) if a.dtype.is_float else sub(0, a)
+
+
+def absolute(a: Any) -> Any:
+    a = _scalar(a)
+    if is_number(a):
+        return abs(a)
+    if a.dtype.is_unsigned:
+        return a
+    return make("math.absf" if a.dtype.is_float else "math.absi", [a], a.dtype, nonneg=True)
+
+
+def compare(operator: str, a: Any, b: Any) -> Any:
+    """A comparison, of dtype bool; folds when both sides are known."""
+    if not (is_number(a) or isinstance(a, Expr)) or not (is_number(b) or isinstance(b, Expr)):
+        return NotImplemented
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return _COMPARE[operator](a, b)
+    a, b = promote(a, b)
+    left, right = a.as_linear(), b.as_linear()
+    if left is not None and right is not None:
+        difference = left.plus(right, -1)
+        if not difference.terms:
+            return _COMPARE[operator](difference.const, 0)
+    signed, unsigned, floating = _PREDICATES[operator]
+    predicate = floating if a.dtype.is_float else unsigned if a.dtype.is_unsigned else signed
+    return make(
+        "arith.cmpf" if a.dtype.is_float else "arith.cmpi", [a, b], BOOL, _i64("predicate", predicate), tag=predicate
+    )
+
+
+def _i64(name: str, value: int) -> Attributes:
+    return lambda: {name: ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)}
+
+
+def _extremum(a: Any, b: Any, signed: str, unsigned: str, floating: str, fold: Any, nonneg: Any) -> Any:
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return fold(a, b)
+    a, b = promote(a, b)
+    if a.key == b.key and not a.dtype.is_float:
+        return a
+    op = floating if a.dtype.is_float else unsigned if a.dtype.is_unsigned else signed
+    return make(op, [a, b], a.dtype, nonneg=nonneg(a.nonneg, b.nonneg))
+
+
+def maximum(a: Any, b: Any) -> Any:
+    return _extremum(a, b, "arith.maxsi", "arith.maxui", "arith.maxnumf", max, lambda x, y: x or y)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    return _extremum(a, b, "arith.minsi", "arith.minui", "arith.minnumf", min, lambda x, y: x and y)
+
+
+def to_bool(value: Any) -> Any:
+    """The truth of a scalar: numbers fold, other dtypes compare with zero."""
+    value = _scalar(value)
+    if is_number(value):
+        return bool(value)
+    return value if value.dtype == BOOL else compare("NotEq", value, 0)
+
+
+def logical_and(a: Any, b: Any) -> Any:
+    a, b = to_bool(a), to_bool(b)
+    if isinstance(a, bool):
+        return b if a else False
+    return (a if b else False) if isinstance(b, bool) else make("arith.andi", [a, b], BOOL)
+
+
+def logical_or(a: Any, b: Any) -> Any:
+    a, b = to_bool(a), to_bool(b)
+    if isinstance(a, bool):
+        return True if a else b
+    return (True if b else a) if isinstance(b, bool) else make("arith.ori", [a, b], BOOL)
+
+
+def logical_not(a: Any) -> Any:
+    a = to_bool(a)
+    return not a if isinstance(a, bool) else make("arith.xori", [a, typed_constant(True, BOOL)], BOOL)
+
+
+def select(condition: Any, a: Any, b: Any) -> Any:
+    """`a` where the condition holds, else `b`; both are evaluated."""
+    condition = to_bool(condition)
+    if isinstance(condition, bool):
+        return a if condition else b
+    if not (isinstance(a, Expr) or is_number(a)) or not (isinstance(b, Expr) or is_number(b)):
+        raise not_a_scalar(a if not (isinstance(a, Expr) or is_number(a)) else b)
+    a, b = promote(a, b)
+    if a.key == b.key:
+        return a
+    return make("arith.select", [condition, a, b], a.dtype, nonneg=a.nonneg and b.nonneg)

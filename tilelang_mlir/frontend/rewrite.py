@@ -1,0 +1,345 @@
+"""Rewrites a kernel function so that running it emits IR.
+
+Statements become calls of the protocol object `__tl__` (see `protocol`). Blocks stay blocks of the same Python function:
+a loop body or branch is the body of a `for` over a generator that opens the IR region before it yields and closes it
+after. So assignments inside need no `nonlocal`, and Python's own control flow keeps working beside the IR's.
+
+    for i in it: body        ->  for i in __tl__.loop(it, ("i",)): body
+    if c: a                  ->  for b in __tl__.branches(c, True):
+    else: b                          if b: a
+                                     else: b
+    while c: body            ->  for _ in __tl__.while_(lambda: c): body
+    x = e                    ->  x = __tl__.assign(x, e, "x", True)
+
+`break` and `continue` become methods of the loop's jump state; what follows them in a block is guarded by it.
+"""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from . import where
+from .source import function_tree
+from .syntax import all_arguments, assigned_names, check, jumps, target_names
+
+PROTOCOL = "__tl__"
+
+
+def rewrite(func: Callable[..., Any], protocol: object) -> types.FunctionType:
+    """The rewritten function; it shares globals, closure cells and defaults with the original.
+
+    Raises:
+        TileSyntaxError: the function uses Python that kernels do not have.
+    """
+    original: Any = func
+    file = original.__code__.co_filename
+    node = function_tree(func)
+    check(node, file)
+    free = original.__code__.co_freevars
+    code = _compile(_Rewriter(file).function(node), file, [PROTOCOL, *free])
+    cells = dict(zip(free, original.__closure__ or (), strict=True))
+    cells[PROTOCOL] = types.CellType(protocol)
+    closure = tuple(cells[name] for name in code.co_freevars)
+    result = types.FunctionType(code, original.__globals__, original.__name__, original.__defaults__, closure)
+    result.__kwdefaults__ = original.__kwdefaults__
+    result.__qualname__ = original.__qualname__
+    result.__module__ = original.__module__
+    where.register(code)
+    return result
+
+
+def _compile(function: ast.FunctionDef, file: str, free: list[str]) -> types.CodeType:
+    """Compile a function whose free variables are the given names."""
+    outer = ast.parse("def outer(): pass").body[0]
+    assert isinstance(outer, ast.FunctionDef)
+    outer.args.args = [ast.arg(name) for name in free]
+    outer.body = [function]
+    module = ast.fix_missing_locations(ast.Module([outer], []))
+    code = compile(module, file, "exec", dont_inherit=True)
+    for name in ("outer", function.name):
+        code = next(c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == name)
+    return code
+
+
+class _Rewriter(ast.NodeTransformer):
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.count = 0
+        self.loops: list[str] = []  # names of the jump states of the enclosing loops
+
+    def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        node = _CallsToJumps(node).visit(node)
+        names = assigned_names(node)
+        node.decorator_list, node.returns = [], None
+        node.args.defaults, node.args.kw_defaults = [], [None] * len(node.args.kwonlyargs)
+        for arg in all_arguments(node.args):
+            arg.annotation = None
+        prelude = [self._assign_name(name, self._call(node, "unset", ast.Constant(name)), node) for name in names]
+        node.body = [*prelude, *self._block(node.body)]
+        return node
+
+    # Blocks.
+
+    def _block(self, body: list[ast.stmt], *, loop_body: bool = False) -> list[ast.stmt]:
+        """Rewrite a block; what follows a statement that may jump is guarded by the jump state."""
+        out: list[ast.stmt] = []
+        for index, statement in enumerate(body):
+            rest = body[index + 1 :]
+            if loop_body and rest and _skips(statement):
+                assert isinstance(statement, ast.If)
+                inverse = ast.copy_location(ast.UnaryOp(ast.Not(), statement.test), statement.test)
+                branch = ast.copy_location(ast.If(inverse, rest, []), statement)
+                return [*out, *self._statement(branch, loop_body=True)]
+            jumping = any(jumps([statement]))
+            out += self._statement(statement)
+            if jumping and rest:
+                guard = self._method(statement, self.loops[-1], "guard")
+                out.append(_for(self._temp(), guard, self._block(rest), statement))
+                return out
+        return out
+
+    def _statement(self, node: ast.stmt, *, loop_body: bool = False) -> list[ast.stmt]:
+        if isinstance(node, ast.If):
+            return self._if(node, loop_body)
+        result = self.visit(node)
+        return result if isinstance(result, list) else [result]
+
+    def _if(self, node: ast.If, loop_body: bool) -> list[ast.stmt]:
+        taken = self._temp()
+        body = self._block(node.body, loop_body=loop_body)
+        test = self._call(node.test, "branches", self.visit(node.test), ast.Constant(bool(node.orelse)))
+        inner = ast.If(ast.Name(taken, ast.Load()), body, self._block(node.orelse))
+        return [_for(taken, test, [ast.copy_location(inner, node)], node)]
+
+    def visit_If(self, node: ast.If) -> list[ast.stmt]:
+        return self._if(node, False)
+
+    def visit_For(self, node: ast.For) -> list[ast.stmt]:
+        source = node.iter
+        if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) and source.func.id == "range":
+            source.func = self._attribute(source.func, "range")
+        names = ast.Tuple([ast.Constant(name) for name in target_names(node.target)], ast.Load())
+        return self._loop(node, "loop", node.target, [self.visit(source), names])
+
+    def visit_While(self, node: ast.While) -> list[ast.stmt]:
+        target = ast.Name(self._temp(), ast.Store())
+        return self._loop(node, "while_", target, [self._lambda(node.test)])
+
+    def _loop(self, node: ast.For | ast.While, method: str, target: ast.expr, args: list[ast.expr]) -> list[ast.stmt]:
+        may_break, may_continue = jumps(node.body)
+        anchor = node.iter if isinstance(node, ast.For) else node.test
+        if not (may_break or may_continue):
+            self.loops.append("")
+            body = self._block(node.body)
+            self.loops.pop()
+            return [_for(target, self._call(anchor, method, *args), body, node)]
+        state = self._temp()
+        self.loops.append(state)
+        body = self._block(node.body, loop_body=True)
+        self.loops.pop()
+        make = self._call(anchor, "jumps", ast.Constant(may_break), ast.Constant(may_continue))
+        loop = _for(target, self._call(anchor, method, *args, ast.Name(state, ast.Load())), body, node)
+        return [self._assign_name(state, make, node), loop]
+
+    def visit_Break(self, node: ast.Break) -> ast.stmt:
+        return self._expression(self._method(node, self.loops[-1], "break_"), node)
+
+    def visit_Continue(self, node: ast.Continue) -> ast.stmt:
+        return self._expression(self._method(node, self.loops[-1], "continue_"), node)
+
+    def visit_With(self, node: ast.With) -> ast.stmt:
+        for item in node.items:
+            item.context_expr = self.visit(item.context_expr)
+            if item.optional_vars is not None:
+                names = ast.Tuple([ast.Constant(name) for name in target_names(item.optional_vars)], ast.Load())
+                item.context_expr = self._call(item.context_expr, "named", item.context_expr, names)
+        node.body = self._block(node.body)
+        return node
+
+    # Other statements.
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+        return node  # ordinary Python; a macro rewrites itself
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> list[ast.stmt]:
+        fresh = isinstance(node.value, ast.Call)
+        value = self.visit(node.value)
+        if len(node.targets) == 1:
+            return self._store(node.targets[0], value, fresh, node)
+        name = self._temp()
+        out: list[ast.stmt] = [self._assign_name(name, value, node)]
+        for target in node.targets:
+            out += self._store(target, ast.copy_location(ast.Name(name, ast.Load()), node), fresh, node)
+        return out
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> list[ast.stmt]:
+        if node.value is not None:
+            return self._store(node.target, self.visit(node.value), isinstance(node.value, ast.Call), node)
+        if not isinstance(node.target, ast.Name):
+            return []
+        name = node.target.id
+        call = self._call(node, "annotate", self._name(name, node), self.visit(node.annotation), ast.Constant(name))
+        return [self._assign_name(name, call, node)]
+
+    def _store(self, target: ast.expr, value: ast.expr, fresh: bool, node: ast.stmt) -> list[ast.stmt]:
+        """Assign to one target. `fresh` says that the value was just made, so a mutable scalar is bound, not read."""
+        if isinstance(target, ast.Name):
+            old = self._name(target.id, target)
+            call = self._call(node, "assign", old, value, ast.Constant(target.id), ast.Constant(fresh))
+            return [self._assign_name(target.id, call, node)]
+        if isinstance(target, ast.Attribute):
+            holder = self.visit(target.value)
+            call = self._call(node, "set_attribute", holder, ast.Constant(target.attr), value, ast.Constant(fresh))
+            return [self._expression(call, node)]
+        if isinstance(target, ast.Tuple | ast.List):
+            name = self._temp()
+            count = ast.Constant(len(target.elts))
+            out: list[ast.stmt] = [
+                self._assign_name(name, self._call(node, "unpack", value, count, ast.Constant(fresh)), node)
+            ]
+            for index, part in enumerate(target.elts):
+                item = ast.Subscript(self._name(name, part), ast.Constant(index), ast.Load())
+                out += self._store(part, ast.copy_location(item, part), True, node)
+            return out
+        return [ast.copy_location(ast.Assign([self.visit(target)], value), node)]
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        operator, value = ast.Constant(type(node.op).__name__), self.visit(node.value)
+        target = node.target
+        if isinstance(target, ast.Name):
+            call = self._call(node, "augment", self._name(target.id, target), operator, value, ast.Constant(target.id))
+            return self._assign_name(target.id, call, node)
+        holder = self.visit(target.value)
+        if isinstance(target, ast.Attribute):
+            call = self._call(node, "augment_attribute", holder, ast.Constant(target.attr), operator, value)
+        else:
+            call = self._call(node, "augment_item", holder, self._index(target.slice), operator, value)
+        return self._expression(call, node)
+
+    def _index(self, node: ast.expr) -> ast.expr:
+        """A subscript as an expression: slices become slice objects."""
+        if isinstance(node, ast.Slice):
+            parts = [ast.Constant(None) if p is None else self.visit(p) for p in (node.lower, node.upper, node.step)]
+            return self._call(node, "slice", *parts)
+        if isinstance(node, ast.Tuple):
+            return ast.copy_location(ast.Tuple([self._index(part) for part in node.elts], ast.Load()), node)
+        return self.visit(node)
+
+    def visit_Return(self, node: ast.Return) -> ast.stmt:
+        value = self.visit(node.value) if node.value else ast.Constant(None)
+        return ast.copy_location(ast.Return(self._call(node, "returned", value)), node)
+
+    def visit_Raise(self, node: ast.Raise) -> list[ast.stmt]:
+        self.generic_visit(node)
+        return [self._expression(self._call(node, "check_raise"), node), node]
+
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        message = self._lambda(node.msg) if node.msg else ast.Constant(None)
+        text = ast.Constant(ast.unparse(node.test))
+        return self._expression(self._call(node, "assert_", self.visit(node.test), message, text), node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        node.value = self.visit(node.value)
+        return node
+
+    # Expressions.
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        name = "and_" if isinstance(node.op, ast.And) else "or_"
+        result = self.visit(node.values[0])
+        for operand in node.values[1:]:
+            result = self._call(node, name, result, self._lambda(operand))
+        return result
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        self.generic_visit(node)
+        return self._call(node, "not_", node.operand) if isinstance(node.op, ast.Not) else node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        if len(node.ops) == 1:
+            return node
+        operators = ast.Tuple([ast.Constant(type(op).__name__) for op in node.ops], ast.Load())
+        return self._call(node, "chain", operators, node.left, *node.comparators)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        return self._call(node, "ternary", self.visit(node.test), self._lambda(node.body), self._lambda(node.orelse))
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if name == "if_then_else" and len(node.args) == 3 and not node.keywords:
+            branches = [self._lambda(arg) for arg in node.args[1:]]
+            return self._call(node, "ternary", self.visit(node.args[0]), *branches)
+        self.generic_visit(node)
+        return node
+
+    # Makers of nodes.
+
+    def _temp(self) -> str:
+        self.count += 1
+        return f"__tl_{self.count}"
+
+    def _name(self, name: str, node: ast.AST) -> ast.expr:
+        return ast.copy_location(ast.Name(name, ast.Load()), node)
+
+    def _attribute(self, node: ast.AST, name: str) -> ast.expr:
+        return ast.copy_location(ast.Attribute(self._name(PROTOCOL, node), name, ast.Load()), node)
+
+    def _call(self, node: ast.AST, function: str, *args: ast.expr) -> ast.expr:
+        call = ast.copy_location(ast.Call(self._attribute(node, function), list(args), []), node)
+        for arg in args:
+            if not hasattr(arg, "lineno"):
+                ast.copy_location(arg, node)
+        return call
+
+    def _method(self, node: ast.AST, state: str, method: str) -> ast.expr:
+        function = ast.copy_location(ast.Attribute(self._name(state, node), method, ast.Load()), node)
+        return ast.copy_location(ast.Call(function, [], []), node)
+
+    def _lambda(self, node: ast.expr) -> ast.expr:
+        empty = ast.arguments([], [], None, [], [], None, [])
+        return ast.copy_location(ast.Lambda(empty, self.visit(node)), node)
+
+    def _assign_name(self, name: str, value: ast.expr, node: ast.AST) -> ast.stmt:
+        return ast.copy_location(ast.Assign([ast.copy_location(ast.Name(name, ast.Store()), node)], value), node)
+
+    def _expression(self, value: ast.expr, node: ast.AST) -> ast.stmt:
+        return ast.copy_location(ast.Expr(value), node)
+
+
+class _CallsToJumps(ast.NodeTransformer):
+    """`T.loop_break()` as a statement is a break, so that what follows it is guarded like any other."""
+
+    jumps: ClassVar[dict[str, type[ast.stmt]]] = {
+        "loop_break": ast.Break, "break_loop": ast.Break, "continue_loop": ast.Continue,
+    }  # fmt: skip
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        call = node.value
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in self.jumps:
+            return ast.copy_location(self.jumps[call.func.attr](), node)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+        if node is self.root:
+            self.generic_visit(node)
+        return node
+
+    def __init__(self, root: ast.FunctionDef) -> None:
+        self.root = root
+
+
+def _skips(node: ast.stmt) -> bool:
+    """Whether a statement is `if c: continue` and nothing else."""
+    return isinstance(node, ast.If) and not node.orelse and len(node.body) == 1 and isinstance(node.body[0], ast.Continue)
+
+
+def _for(target: str | ast.expr, source: ast.expr, body: list[ast.stmt], node: ast.AST) -> ast.stmt:
+    name = ast.copy_location(ast.Name(target, ast.Store()), node) if isinstance(target, str) else target
+    return ast.copy_location(ast.For(name, source, body or [ast.copy_location(ast.Pass(), node)], [], None), node)

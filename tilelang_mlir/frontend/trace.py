@@ -1,0 +1,136 @@
+"""Tracing: runs a rewritten function with arguments that stand for the kernel's, and returns what it emitted."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tilelang_mlir.dialect.location import location_notes, python_location
+from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
+from tilelang_mlir.frontend import protocol, where
+from tilelang_mlir.frontend.builder import Builder
+from tilelang_mlir.frontend.primfunc import PrimFunc
+from tilelang_mlir.frontend.rewrite import rewrite
+from tilelang_mlir.frontend.spec import Param, declare
+from tilelang_mlir.mlir import ir
+
+Callback = Callable[..., Any]
+
+
+def definition(func: Callback) -> Location:
+    """Where a function is defined."""
+    code: Any = func.__code__  # type: ignore[attr-defined]
+    return Location(code.co_filename, code.co_firstlineno, function=func.__name__)
+
+
+@contextmanager
+def located(fallback: Location) -> Iterator[None]:
+    """Stamp errors raised while tracing with the user's source position and the macro calls that led there."""
+    try:
+        yield
+    except TileError as error:
+        found = where.from_traceback(error.__traceback__)
+        if error.location is None:
+            error.location = found[0] if found else fallback
+            error.notes += tuple(("called from here", place) for place in found[1:])
+        raise
+    except NameError as error:
+        place = _raised_in_user_code(error)
+        if place is None:
+            raise
+        name = error.name or "a name"
+        hint = "" if isinstance(error, UnboundLocalError) else "imports and globals must exist when the kernel is traced"
+        raise TileNameError(f"{name!r} is not defined", place, hint=hint) from None
+
+
+def _raised_in_user_code(error: BaseException) -> Location | None:
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None or not where.is_traced(traceback.tb_frame.f_code):
+        return None
+    return where.from_traceback(traceback)[0]
+
+
+def annotations(func: Callback, local_names: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Parameter annotations as values; those written as strings are evaluated where the function is defined."""
+    plain: Any = func
+    names: dict[str, Any] = dict(local_names or {})
+    for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # the cell is filled later
+            continue
+    result = {}
+    for name, value in getattr(func, "__annotations__", {}).items():
+        if isinstance(value, str):
+            try:
+                value = eval(value, plain.__globals__, names)
+            except Exception as error:
+                raise TileTypeError(f"cannot evaluate the annotation {value!r} of {name!r}: {error}", definition(func)) from error
+        result[name] = value
+    return result
+
+
+def trace_function(func: Callback, local_names: dict[str, Any] | None = None) -> PrimFunc:
+    """Trace a function whose parameters are annotated with what they are (`@T.prim_func`).
+
+    Raises:
+        TileError: anything wrong in the kernel, with its position.
+    """
+    rewritten = rewrite(func, protocol)
+    specs = annotations(func, local_names)
+    builder = Builder(func.__name__, definition(func))
+    names = list(inspect.signature(func).parameters)
+
+    def body() -> list[Param]:
+        declared = [declare(builder, name, specs.get(name)) for name in names]
+        result = rewritten(*[value for value, _ in declared])
+        if result is not None and not isinstance(result, type(None)):
+            finish_outputs(builder, result)
+        return [param for _, param in declared] + builder.side.get("outputs", [])
+
+    return trace_body(builder, body, definition(func))
+
+
+def trace_body(builder: Builder, body: Callable[[], list[Param]], place: Location) -> PrimFunc:
+    """Run a body that declares parameters and emits kernels, and close the function."""
+    with located(place), builder.tracing():
+        builder.entry = sys._getframe(0)
+        params = body()
+        if builder.kernels == 0:
+            raise TileTypeError(f"{builder.name!r} launches no kernel", hint="add `with T.Kernel(...)`")
+        out_idx = [index % len(params) for index in builder.side.get("tilelang_out_idx", [])]
+        builder.finish(out_idx)
+        verify(builder.module)
+    return PrimFunc(builder.name, builder.module, builder.context, params, builder.side)
+
+
+def finish_outputs(builder: Builder, result: Any) -> None:
+    """Check what the function returns: all its `T.empty` tensors, in order."""
+    returned = list(result) if isinstance(result, list | tuple) else [result]
+    outputs = builder.side.get("output_buffers", [])
+    for value in returned:
+        if not any(value is buffer for buffer in outputs):
+            raise TileTypeError("a kernel can only return tensors made by T.empty")
+
+
+def verify(module: ir.Module) -> None:
+    """Run the verifiers of the dialect; what they report becomes an error at the Python line.
+
+    Raises:
+        TileTypeError: the program is not valid level-1 IR.
+    """
+    try:
+        module.operation.verify()
+    except ir.MLIRError as error:
+        diagnostics = error.error_diagnostics
+        if not diagnostics:
+            raise
+        first = diagnostics[0]
+        raise TileTypeError(
+            first.message, python_location(first.location), notes=location_notes(first.location)
+        ) from error

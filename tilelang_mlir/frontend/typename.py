@@ -1,0 +1,57 @@
+"""Dtypes as kernels use them: names that can be called, `T.float16(x)`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileTypeError, ToolchainError
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.expr import BOOL, INT32, Var, typed_constant
+
+
+class dtype(DType):
+    """A dtype. Calling it converts a scalar; without an argument it declares a symbolic variable."""
+
+    def __call__(self, value: Any = None) -> Any:
+        if value is None:
+            return Var("v", self)
+        if isinstance(value, bool | int | float) and self == INT32 and isinstance(value, int):
+            return int(value)
+        if isinstance(value, bool | int | float):
+            if self.is_float:
+                return typed_constant(float(value), self)
+            return typed_constant(bool(value) if self == BOOL else int(value), self)
+        return arith.cast(value, self)
+
+    def as_torch(self) -> Any:
+        """The torch dtype of the same name.
+
+        Raises:
+            TileTypeError: torch has none.
+            ToolchainError: torch is not installed.
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise ToolchainError("torch is not installed") from error
+        name = {"float8_e4m3": "float8_e4m3fn", "tfloat32": "float32"}.get(str(self), str(self))
+        found = getattr(torch, name, None)
+        if found is None:
+            raise TileTypeError(f"torch has no dtype for {self}")
+        return found
+
+
+def to_dtype(value: object) -> dtype:
+    """Normalise a name, a dtype of torch or numpy, a Python type, or `T.ptr`.
+
+    Raises:
+        TileTypeError: it names no dtype.
+    """
+    if isinstance(value, dtype):
+        return value
+    if getattr(value, "is_pointer_spec", False):
+        return dtype("handle")
+    if value is None or isinstance(value, int | float | tuple | list):
+        raise TileTypeError(f"expected a dtype, got {value!r}", hint='write for example T.float16 or "float16"')
+    return dtype(value)

@@ -1,0 +1,265 @@
+"""Allocation of buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tilelang_mlir.dialect.tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TMEM, buffer_type
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileError, TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, memory_of
+from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.control import allocate_variable
+from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.spec import Param, Pointer, TensorSpec, check_shape, declare, declare_tensor
+from tilelang_mlir.frontend.template import current_template
+from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.mlir import ir
+
+_SCOPES = {
+    "shared": SHARED, "shared.dyn": SHARED, "fragment": FRAGMENT, "local.fragment": FRAGMENT, "local": LOCAL,
+    "local.var": "var", "var": "var", "global": GLOBAL, "shared.tmem": TMEM,
+}  # fmt: skip
+
+
+def _allocate(shape: Any, kind: Any, memory: str, what: str, scope: str | None = None) -> Buffer:
+    builder = require(what)
+    builder.require_launch(what)
+    memory = _memory(scope, memory, what)
+    sizes = check_shape(shape)
+    for dim, size in enumerate(sizes):
+        if not isinstance(size, int):
+            raise TileTypeError(
+                f"{what}: dimension {dim} must be a compile-time integer, got {describe(size)}",
+                hint="on-chip buffers have static shapes; use a block size known at compile time",
+            )
+    buffer = Buffer("", sizes, to_dtype(kind), memory)
+    if scope is not None:
+        buffer.spelling = scope
+    return _emit(builder, buffer, "tl.alloc")
+
+
+def _memory(scope: str | None, default: str, what: str) -> str:
+    if scope is None:
+        return default
+    if scope not in _SCOPES:
+        raise TileValueError(f"{what}: unknown scope {scope!r}", hint=f"scopes are {', '.join(_SCOPES)}")
+    return _SCOPES[scope]
+
+
+def _emit(builder: Builder, buffer: Buffer, op: str, attributes: dict[str, ir.Attribute] | None = None) -> Buffer:
+    kind = buffer_type(list(buffer.shape), builder.type(buffer.dtype), buffer.memory)
+    buffer.value = builder.emit(op, [], [kind], attributes).results[0]
+    buffer.frame = builder.frame
+    return buffer
+
+
+def alloc_shared(shape: Any, dtype: Any, scope: str = "shared.dyn") -> Buffer:
+    """A tile in shared memory, one per block."""
+    return _allocate(shape, dtype, SHARED, "T.alloc_shared", scope)
+
+
+def alloc_fragment(shape: Any, dtype: Any, scope: str = "local.fragment") -> Buffer:
+    """A tile in the registers of the block's threads, spread over them by a layout."""
+    return _allocate(shape, dtype, FRAGMENT, "T.alloc_fragment", scope)
+
+
+def alloc_local(shape: Any, dtype: Any, scope: str = "local") -> Buffer:
+    """An array private to each thread."""
+    return _allocate(shape, dtype, LOCAL, "T.alloc_local", scope)
+
+
+def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None) -> Variable:
+    """A mutable scalar of each thread: reading its name loads, assigning to its name stores.
+
+    The initial value is `init` or the second positional argument; a scope string is accepted there too.
+    """
+    builder = require("T.alloc_var")
+    builder.require_launch("T.alloc_var")
+    for arg in args:
+        if isinstance(arg, str):
+            scope = arg
+        elif init is None:
+            init = arg
+        else:
+            raise TileTypeError("T.alloc_var has two initial values")
+    _memory(scope, "var", "T.alloc_var")
+    kind = DType("int64") if getattr(dtype, "is_pointer_spec", False) else to_dtype(dtype)
+    if isinstance(init, Buffer):
+        raise TileTypeError(f"the initial value of T.alloc_var must be a scalar, got {describe(init)}")
+    variable = allocate_variable(builder, "var", to_dtype(kind), init)
+    # Named by the assignment statement it belongs to.
+    if variable.buffer.value is not None:
+        variable.buffer.value.owner.location = builder.location()
+    return variable
+
+
+def alloc_global(shape: Any, dtype: Any) -> Buffer:
+    """A workspace in device memory that the host allocates for each call; every kernel of the function may use it."""
+    builder = require("T.alloc_global")
+    sizes = check_shape(shape)
+    if not all(isinstance(size, int) for size in sizes):
+        raise UnsupportedError("T.alloc_global of dynamic shape", hint="pass the workspace as a tensor argument")
+    with builder.at_host():
+        buffer = _emit(builder, Buffer("", sizes, to_dtype(dtype), GLOBAL), "tl.alloc")
+    buffer.frame = builder.frames[0]
+    return buffer
+
+
+class Barriers:
+    """Mbarriers in shared memory; `barriers[i]` is one of them."""
+
+    named = False
+
+    def __init__(self, value: ir.Value, counts: Sequence[int], frame: Any) -> None:
+        self.value, self.counts, self.frame = value, list(counts), frame
+        self.name = ""
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (len(self.counts),)
+
+    @property
+    def dtype(self) -> DType:
+        return DType("uint64")
+
+    def __getitem__(self, index: Any) -> Barrier:
+        if isinstance(index, Variable | Element):
+            index = index.read()
+        if isinstance(index, int):
+            if not -len(self.counts) <= index < len(self.counts):
+                raise TileValueError(f"barrier index {index} is out of range for {len(self.counts)} barriers")
+            index %= len(self.counts)
+        elif not (isinstance(index, Expr) and index.dtype.is_integer):
+            raise TileTypeError(f"a barrier index must be an integer, got {describe(index)}")
+        return Barrier(self, index)
+
+
+class Barrier:
+    """One mbarrier of an array."""
+
+    def __init__(self, array: Barriers, index: Any) -> None:
+        self.array, self.index = array, index
+
+
+def alloc_barrier(arrive_count: int | Sequence[int]) -> Barriers:
+    """Mbarriers that complete a phase after the given number of arrivals each; a list gives several."""
+    return _barriers(arrive_count, "T.alloc_barrier", cluster=False)
+
+
+def alloc_cluster_barrier(arrive_count: int | Sequence[int]) -> Barriers:
+    """Mbarriers that blocks of the same cluster can arrive at."""
+    return _barriers(arrive_count, "T.alloc_cluster_barrier", cluster=True)
+
+
+def _barriers(arrive_count: Any, what: str, *, cluster: bool) -> Barriers:
+    builder = require(what)
+    builder.require_launch(what)
+    counts = list(arrive_count) if isinstance(arrive_count, list | tuple) else [arrive_count]
+    for count in counts:
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise TileValueError(f"{what}: an arrival count must be a positive integer, got {describe(count)}")
+    if not counts:
+        raise TileValueError(f"{what} needs at least one arrival count")
+    attributes: dict[str, ir.Attribute] = {"counts": ir.DenseI64ArrayAttr.get(counts)}
+    if cluster:
+        attributes["cluster"] = ir.UnitAttr.get()
+    kind = ir.Type.parse(f"!tl.barrier<{len(counts)} : i64>")
+    value = builder.emit("tl.alloc_barrier", [], [kind], attributes).results[0]
+    return Barriers(value, counts, builder.frame)
+
+
+def alloc_tmem(shape: Any, dtype: Any) -> Buffer:
+    """A tile in tensor memory; at least two dimensions."""
+    sizes = check_shape(shape)
+    if len(sizes) < 2:
+        raise TileValueError(f"T.alloc_tmem needs at least two dimensions, got shape {list(sizes)}")
+    return _allocate(sizes, dtype, TMEM, "T.alloc_tmem")
+
+
+def make_tensor(ptr: Any, shape: Any, dtype: Any = "float32", strides: Any = None) -> Any:
+    """A tensor over a pointer argument, or over an address read from a table of pointers."""
+    builder = require("T.make_tensor")
+    sizes = check_shape(shape)
+    steps = check_shape(strides, "stride list") if strides is not None else None
+    if isinstance(ptr, Buffer) and ptr.pointer is not None:
+        ptr = ptr.pointer
+    if isinstance(ptr, Pointer):
+        with builder.at_host():
+            buffer = declare_tensor(builder, "", ptr.value, sizes, to_dtype(dtype), steps)
+        buffer.frame, buffer.pointer = builder.frames[0], ptr
+        return buffer
+    if isinstance(ptr, Expr):
+        builder.require_launch("T.make_tensor over an address")
+        address = value_of(builder, as_expr(ptr))
+        pointer = builder.emit("llvm.inttoptr", [address], [ir.Type.parse("!llvm.ptr<1>")]).results[0]
+        return declare_tensor(builder, "", pointer, sizes, to_dtype(dtype), steps)
+    raise TileTypeError(f"T.make_tensor needs a pointer, got {describe(ptr)}", hint="annotate the argument with T.ptr")
+
+
+make_tensor_from_addr = make_tensor
+
+
+def empty(*shape: Any, dtype: Any = "float32") -> Any:
+    """An output tensor of an eager kernel, allocated for each call and returned by the function.
+
+    Written `T.empty((M, N), dtype)` or `T.empty(M, N, dtype=...)`.
+    """
+    if shape and not isinstance(shape[-1], int | Expr) and len(shape) > 1:
+        shape, dtype = shape[:-1], shape[-1]
+    sizes = check_shape(shape[0] if len(shape) == 1 else shape)
+    if current_template() is not None:
+        return TensorSpec(sizes, to_dtype(dtype))
+    builder = require("T.empty")
+    if builder.launch() is not None:
+        raise TileError("T.empty inside a kernel", hint="outputs are declared before T.Kernel; use T.alloc_global for workspaces")
+    outputs: list[Param] = builder.side.setdefault("outputs", [])
+    buffer, param = declare(builder, f"out{len(outputs)}", TensorSpec(sizes, to_dtype(dtype)))
+    outputs.append(param)
+    builder.side.setdefault("output_buffers", []).append(buffer)
+    builder.side["tilelang_out_idx"] = [index - len(outputs) for index in range(len(outputs))]
+    return buffer
+
+
+def reshape(src: Any, shape: Any) -> Buffer:
+    """The same memory under another shape with as many elements."""
+    return view(src, shape)
+
+
+def view(src: Any, shape: Any = None, dtype: Any = None) -> Buffer:
+    """The same memory under another shape and element type; the number of bits must agree."""
+    builder = require("T.view")
+    if not isinstance(src, Buffer):
+        raise TileTypeError(f"T.view needs a whole buffer, got {describe(src)}")
+    kind = to_dtype(dtype) if dtype is not None else src.dtype
+    if shape is None:
+        ratio = arith.truncdiv(arith.mul(src.shape[-1], src.dtype.bits), kind.bits)
+        shape = (*src.shape[:-1], ratio)
+    sizes = check_shape(shape)
+    bits = [_bits(src.shape, src.dtype), _bits(sizes, kind)]
+    if None not in bits and bits[0] != bits[1]:
+        raise TileValueError(
+            f"cannot view {list(src.shape)} of {src.dtype} ({bits[0]} bits) as {list(sizes)} of {kind} ({bits[1]} bits)"
+        )
+    result = Buffer("", sizes, kind, src.memory)
+    dynamic = ir.ShapedType.get_dynamic_size()
+    static = [size if isinstance(size, int) else dynamic for size in sizes]
+    type_ = buffer_type(static, builder.type(kind), src.memory)
+    result.value = builder.emit("tl.reshape", [memory_of(src)], [type_]).results[0]
+    result.frame = builder.frame if builder.frame.open else src.frame
+    return result
+
+
+def _bits(shape: Sequence[Any], kind: DType) -> int | None:
+    total = kind.bits * kind.lanes
+    for size in shape:
+        if not isinstance(size, int):
+            return None
+        total *= size
+    return total
+

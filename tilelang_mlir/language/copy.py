@@ -1,0 +1,204 @@
+"""Moving and filling tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tilelang_mlir.dialect.layout.attrs import to_attr
+from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.buffer import (
+    Buffer,
+    Element,
+    Region,
+    Variable,
+    buffer_of,
+    extents_of,
+    same_size,
+    store,
+    tile_of,
+)
+from tilelang_mlir.frontend.builder import require
+from tilelang_mlir.frontend.expr import INT32, as_expr, describe, value_of
+from tilelang_mlir.language.loops import as_layout
+from tilelang_mlir.mlir import ir
+
+_EVICTION = ("evict_normal", "evict_first", "evict_last")
+_PREFER = ("tma", "cp_async", "sync")
+
+
+def copy(
+    src: Any,
+    dst: Any,
+    coalesced_width: int | None = None,
+    *,
+    disable_tma: bool = False,
+    eviction_policy: str | None = None,
+    prefer_instruction: str | None = None,
+    annotations: dict[str, Any] | None = None,
+    loop_layout: Any = None,
+) -> None:
+    """Copy a tile between any two memories; elements are converted when the dtypes differ.
+
+    Each side is a buffer, a slice of one, or the address of a tile (`A[i, j]`), whose extent comes from the other side,
+    aligned from the right. Out of bounds, the source reads as its safe value and the target is not written. Two
+    addresses copy one element.
+
+    Raises:
+        TileValueError: the shapes differ.
+    """
+    options = {
+        "coalesced_width": coalesced_width,
+        "disable_tma": disable_tma,
+        "eviction_policy": eviction_policy,
+        "prefer_instruction": prefer_instruction,
+        "loop_layout": loop_layout,
+        **(annotations or {}),
+    }
+    _copy("T.copy", src, dst, options)
+
+
+def async_copy(
+    src: Any,
+    dst: Any,
+    *,
+    coalesced_width: int | None = None,
+    annotations: dict[str, Any] | None = None,
+    loop_layout: Any = None,
+) -> None:
+    """Start copying a tile from global to shared memory and close the group; wait with `T.ptx_wait_group`."""
+    for value, memory, side in ((src, "global", "source"), (dst, "shared", "target")):
+        buffer = buffer_of(value, f"the {side} of T.async_copy")
+        if buffer.memory != memory:
+            raise TileTypeError(f"the {side} of T.async_copy must be in {memory} memory, got {buffer!r}")
+    options = {"coalesced_width": coalesced_width, "loop_layout": loop_layout, **(annotations or {}), "async": True}
+    _copy("T.async_copy", src, dst, options)
+    require("T.async_copy").emit("tl.commit_group")
+
+
+def _copy(what: str, src: Any, dst: Any, options: dict[str, Any]) -> None:
+    builder = require(what)
+    builder.require_launch(what)
+    buffer_of(src, f"the source of {what}")
+    buffer_of(dst, f"the target of {what}")
+    if isinstance(dst, Variable) or (isinstance(src, Element | Variable) and isinstance(dst, Element)):
+        if _is_address(src) or _is_address(dst):
+            raise TileTypeError(f"{what} between two tile addresses has no extent", hint="give one side as a slice")
+        store(dst.element if isinstance(dst, Variable) else dst, src)
+        return
+    extents = _matching_extents(what, src, dst)
+    source = tile_of(src, f"the source of {what}", extents)
+    target = tile_of(dst, f"the target of {what}", extents)
+    builder.emit("tl.copy", [source, target], [], _attributes(what, src, dst, options))
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, Element) and len(value.indices) < value.buffer.ndim
+
+
+def _matching_extents(what: str, src: Any, dst: Any) -> Sequence[Any]:
+    """The extents of the side that has them; both must agree up to dimensions of one."""
+    left, right = extents_of(src), extents_of(dst)
+    if left is None or right is None:
+        return left or right or ()
+    wide = [[size for size in side if not (isinstance(size, int) and size == 1)] for side in (left, right)]
+    agree = len(wide[0]) == len(wide[1]) and all(
+        same_size(a, b) or not (isinstance(a, int) and isinstance(b, int)) for a, b in zip(*wide, strict=True)
+    )
+    if not agree:
+        raise TileValueError(
+            f"the source and target of {what} differ in shape: {describe_shape(left)} and {describe_shape(right)}",
+            hint="slice the larger side, or give it as the address of its first element: A[i, j]",
+        )
+    return left
+
+
+def describe_shape(shape: Sequence[Any]) -> str:
+    return "(" + ", ".join(repr(size) if not isinstance(size, int) else str(size) for size in shape) + ")"
+
+
+def _attributes(what: str, src: Any, dst: Any, options: dict[str, Any]) -> dict[str, ir.Attribute]:
+    attributes: dict[str, ir.Attribute] = {}
+    source, target = buffer_of(src, what).dtype, buffer_of(dst, what).dtype
+    if source.is_unsigned and source != target:
+        attributes["unsigned"] = ir.UnitAttr.get()
+    width = options.get("coalesced_width")
+    if width is not None:
+        if not isinstance(width, int) or width < 1:
+            raise TileValueError(f"coalesced_width must be a positive integer, got {describe(width)}")
+        attributes["coalesced_width"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), width)
+    for key in ("async", "disable_tma"):
+        if options.get(key):
+            attributes[key] = ir.UnitAttr.get()
+    for key, name, allowed in (("eviction_policy", "eviction", _EVICTION), ("prefer_instruction", "prefer", _PREFER)):
+        value = options.get(key)
+        if value is not None:
+            if value not in allowed:
+                raise TileValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
+            attributes[name] = ir.StringAttr.get(value)
+    if options.get("loop_layout") is not None:
+        attributes["loop_layout"] = to_attr(as_layout(options["loop_layout"]))
+    return attributes
+
+
+def fill(buffer: Any, value: Any) -> None:
+    """Set every element of a buffer or region; a reducer starts its reduction."""
+    builder = require("T.fill")
+    builder.require_launch("T.fill")
+    target = buffer_of(buffer, "the target of T.fill")
+    start = getattr(target, "start", None)
+    if start is not None:
+        start(value)
+        return
+    if isinstance(buffer, Variable):
+        store(buffer.element, value)
+        return
+    if isinstance(buffer, Element):
+        if _is_address(buffer):
+            raise TileTypeError("T.fill needs a buffer or a slice, got a tile address", hint="write A[i:i + n, :]")
+        store(buffer, value)
+        return
+    if isinstance(value, Buffer | Region):
+        raise TileTypeError(f"T.fill needs a scalar value, got {describe(value)}", hint="use T.copy to copy a tile")
+    element = value_of(builder, arith.cast(as_expr(value, None), target.dtype))
+    builder.emit("tl.fill", [tile_of(buffer, "the target of T.fill"), element])
+
+
+def clear(buffer: Any) -> None:
+    """Set every element to zero."""
+    fill(buffer, 0)
+
+
+def transpose(src: Any, dst: Any, annotations: dict[str, Any] | None = None) -> None:
+    """Write the transpose of a two-dimensional tile."""
+    del annotations
+    builder = require("T.transpose")
+    builder.require_launch("T.transpose")
+    left, right = (extents_of(side) for side in (src, dst))
+    if left is None or right is None:
+        raise TileTypeError("T.transpose needs buffers or slices")
+    if [s for s in left if s != 1] != [s for s in right if s != 1][::-1]:
+        raise TileValueError(f"T.transpose of shape {describe_shape(left)} does not fit {describe_shape(right)}")
+    builder.emit("tl.transpose", [tile_of(src, "the source of T.transpose"), tile_of(dst, "the target of T.transpose")])
+
+
+def ptx_commit_group() -> None:
+    """Close the current group of asynchronous copies."""
+    require("T.ptx_commit_group").emit("tl.commit_group")
+
+
+def ptx_wait_group(n: int) -> None:
+    """Wait until at most `n` groups of asynchronous copies are unfinished."""
+    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        raise TileValueError(f"T.ptx_wait_group needs a Python integer of 0 or more, got {describe(n)}")
+    builder = require("T.ptx_wait_group")
+    builder.emit("tl.wait_group", [], [], {"pending": ir.IntegerAttr.get(builder.type(INT32), n)})
+
+
+def im2col(img: Any, col: Any, *args: Any, **kwargs: Any) -> None:
+    """Convolution tile loads are not part of the language yet."""
+    raise UnsupportedError("T.im2col", hint="load the tile with T.Parallel and explicit indices")
+
+
+c2d_im2col = im2col

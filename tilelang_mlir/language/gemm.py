@@ -1,0 +1,125 @@
+"""Matrix products of tiles."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile_of
+from tilelang_mlir.frontend.builder import require
+from tilelang_mlir.frontend.expr import Expr, value_of
+from tilelang_mlir.language.copy import describe_shape
+from tilelang_mlir.mlir import ir
+
+
+class GemmWarpPolicy(enum.IntEnum):
+    """How the warps of a block split the result: in both directions, along rows only, along columns only."""
+
+    Square = 0
+    FullRow = 1
+    FullCol = 2
+
+    @classmethod
+    def from_warp_partition(cls, m_warp: int, n_warp: int) -> GemmWarpPolicy:
+        """The policy that gives `m_warp` by `n_warp` warps."""
+        if n_warp == 1:
+            return cls.FullRow
+        return cls.FullCol if m_warp == 1 else cls.Square
+
+
+_POLICY = {GemmWarpPolicy.Square: "square", GemmWarpPolicy.FullRow: "full_row", GemmWarpPolicy.FullCol: "full_col"}
+
+
+def gemm(
+    A: Any,
+    B: Any,
+    C: Any,
+    transpose_A: bool = False,
+    transpose_B: bool = False,
+    policy: GemmWarpPolicy = GemmWarpPolicy.Square,
+    clear_accum: Any = False,
+    k_pack: int = 1,
+    mbar: Any = None,
+    annotations: dict[str, Any] | None = None,
+) -> None:
+    """`C += op(A) @ op(B)`: A is [M, K], B is [K, N], C is [M, N]; a transposed operand is given the other way round.
+
+    A and B are tiles in shared memory or fragments, C a fragment (or tensor memory). With `clear_accum` C is set instead
+    of added to. `k_pack` only concerns some AMD layouts and is accepted.
+
+    Raises:
+        TileValueError: the shapes do not agree. TileTypeError: dtypes or memories that have no matrix product.
+    """
+    del k_pack, annotations
+    builder = require("T.gemm")
+    builder.require_launch("T.gemm")
+    if mbar is not None:
+        raise UnsupportedError("T.gemm(mbar=...)", hint="it needs tensor memory instructions, which are not there yet")
+    _check_memories(A, B, C)
+    _check_shapes(A, B, C, bool(transpose_A), bool(transpose_B))
+    _check_dtypes(*(buffer_of(x, "an operand of T.gemm").dtype for x in (A, B, C)))
+    operands = [tile_of(value, f"operand {name} of T.gemm") for name, value in zip("ABC", (A, B, C), strict=True)]
+    clear = arith.to_bool(clear_accum) if isinstance(clear_accum, Expr) else bool(clear_accum)
+    if isinstance(clear, Expr):
+        operands.append(value_of(builder, clear))
+        clear = False
+    attributes: dict[str, ir.Attribute] = {
+        "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
+        "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
+        "policy": ir.StringAttr.get(_POLICY[GemmWarpPolicy(policy)]),
+        "clear": ir.BoolAttr.get(clear),
+    }
+    for name, value in (("a_unsigned", A), ("b_unsigned", B)):
+        if buffer_of(value, "an operand of T.gemm").dtype.kind == "uint":
+            attributes[name] = ir.UnitAttr.get()
+    builder.emit("tl.gemm", operands, [], attributes)
+
+
+def _check_memories(A: Any, B: Any, C: Any) -> None:
+    allowed = {"A": ("shared", "fragment", "tmem"), "B": ("shared", "fragment"), "C": ("fragment", "tmem")}
+    for name, value in zip("ABC", (A, B, C), strict=True):
+        memory = buffer_of(value, f"operand {name} of T.gemm").memory
+        if memory not in allowed[name]:
+            raise TileTypeError(
+                f"operand {name} of T.gemm is in {memory} memory, expected {' or '.join(allowed[name])}",
+                hint="accumulate into T.alloc_fragment" if name == "C" else "copy it to T.alloc_shared first",
+            )
+
+
+def _check_shapes(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) -> None:
+    shapes = []
+    for name, value in zip("ABC", (A, B, C), strict=True):
+        shape = extents_of(value)
+        if shape is None or len(shape) < 2 or any(size != 1 for size in shape[:-2]):
+            text = "an address" if shape is None else f"shape {describe_shape(shape)}"
+            raise TileValueError(f"operand {name} of T.gemm must be a two-dimensional tile, got {text}")
+        shapes.append(shape[-2:])
+    a: Sequence[Any] = shapes[0][::-1] if transpose_a else shapes[0]
+    b: Sequence[Any] = shapes[1][::-1] if transpose_b else shapes[1]
+    c = shapes[2]
+    if not (same_size(a[0], c[0]) and same_size(b[1], c[1]) and same_size(a[1], b[0])):
+        raise TileValueError(
+            f"the shapes of T.gemm do not agree: op(A) is {describe_shape(a)}, op(B) is {describe_shape(b)}, "
+            f"C is {describe_shape(c)}",
+            hint="op(A) is [M, K], op(B) is [K, N], C is [M, N]; transpose_A and transpose_B swap an operand's dimensions",
+        )
+
+
+_EIGHT_BIT = ("float8_e4m3", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
+
+
+def _check_dtypes(a: DType, b: DType, c: DType) -> None:
+    both_fp8 = a in _EIGHT_BIT and b in _EIGHT_BIT
+    both_small = a.is_float and b.is_float and max(a.bits, b.bits) <= 8
+    both_int = a.is_integer and b.is_integer and a.bits == b.bits
+    if not (a == b or both_fp8 or both_small or both_int):
+        raise TileTypeError(f"T.gemm multiplies {a} with {b}", hint="convert one operand: T.copy converts between buffers")
+    if a.is_integer != c.is_integer:
+        raise TileTypeError(f"T.gemm of {a} cannot accumulate in {c}")
+    if c.bits < a.bits or (c.is_integer and c.bits != 32):
+        raise TileTypeError(f"T.gemm of {a} cannot accumulate in {c}", hint="accumulate in float32, or int32 for integers")
+

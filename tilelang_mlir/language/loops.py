@@ -1,0 +1,201 @@
+"""Loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tilelang_mlir.dialect.layout.attrs import to_attr
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend import arith, control
+from tilelang_mlir.frontend.builder import require
+from tilelang_mlir.frontend.control import Loop
+from tilelang_mlir.frontend.expr import Expr, describe
+from tilelang_mlir.mlir import ir
+
+
+def serial(start: Any, stop: Any = None, step: Any = None, *, annotations: dict[str, Any] | None = None) -> Loop:
+    """A sequential loop: `for i in T.serial(n)`."""
+    del annotations
+    start, stop = (0, start) if stop is None else (start, stop)
+    return Loop("serial", start, stop, 1 if step is None else step)
+
+
+def unroll(
+    start: Any,
+    stop: Any = None,
+    step: Any = None,
+    *,
+    explicit: bool = False,
+    unroll_factor: int | None = None,
+    annotations: dict[str, Any] | None = None,
+) -> Loop:
+    """A loop to unroll, fully or by a factor."""
+    del annotations
+    if explicit and unroll_factor is not None:
+        raise TileValueError("T.unroll takes explicit or unroll_factor, not both")
+    start, stop = (0, start) if stop is None else (start, stop)
+    attribute: Callable[[], ir.Attribute] = ir.UnitAttr.get
+    if unroll_factor is not None:
+        factor = unroll_factor
+
+        def attribute() -> ir.Attribute:
+            return ir.IntegerAttr.get(ir.IntegerType.get_signless(32), factor)
+
+    return Loop("unroll", start, stop, 1 if step is None else step, attributes={"tl.unroll": attribute})
+
+
+def vectorized(start: Any, stop: Any = None, *, annotations: dict[str, Any] | None = None) -> Loop:
+    """A loop whose iterations one thread runs as vector instructions."""
+    del annotations
+    start, stop = (0, start) if stop is None else (start, stop)
+    return Loop("vectorize", start, stop, attributes={"tl.vectorize": ir.UnitAttr.get})
+
+
+def Parallel(
+    *extents: Any,
+    coalesced_width: int | None = None,
+    loop_layout: Any = None,
+    prefer_async: bool | None = None,
+    annotations: dict[str, Any] | None = None,
+) -> Loop:
+    """Iterations in no order, spread over the threads of the block: `for i, j in T.Parallel(128, 64)`."""
+    options = annotations or {}
+    coalesced_width = options.get("coalesced_width", coalesced_width)
+    if not extents:
+        raise TileTypeError("T.Parallel needs at least one extent")
+    for dim, extent in enumerate(extents):
+        integer = isinstance(extent, int) or (isinstance(extent, Expr) and extent.dtype.is_integer)
+        if not integer:
+            raise TileTypeError(f"extent {dim} of T.Parallel must be an integer, got {describe(extent)}")
+        if isinstance(extent, int) and extent < 1:
+            raise TileValueError(f"extent {dim} of T.Parallel is {extent}, expected a positive number")
+    attributes: control.Attributes = {}
+    if coalesced_width is not None:
+        width = coalesced_width
+        attributes["coalesced_width"] = lambda: ir.IntegerAttr.get(ir.IntegerType.get_signless(32), width)
+    if prefer_async:
+        attributes["prefer_async"] = ir.UnitAttr.get
+    if loop_layout is not None:
+        layout = as_layout(loop_layout)
+        attributes["layout"] = lambda: to_attr(layout)
+    return Loop("parallel", extents=extents, attributes=attributes)
+
+
+def as_layout(layout: Any) -> Any:
+    """A layout value; objects that wrap one give it as `layout`."""
+    return getattr(layout, "layout", layout)
+
+
+def Pipelined(
+    start: Any,
+    stop: Any = None,
+    num_stages: int = 0,
+    order: Sequence[int] | None = None,
+    stage: Sequence[int] | None = None,
+    sync: Any = None,
+    group: Any = None,
+    annotations: dict[str, Any] | None = None,
+) -> Loop:
+    """A loop whose copies run ahead of its computation: `num_stages` versions of each buffer are in flight."""
+    del sync, group, annotations
+    if isinstance(num_stages, bool) or not isinstance(num_stages, int) or num_stages < 0:
+        raise TileValueError(f"num_stages must be a Python integer of 0 or more, got {describe(num_stages)}")
+    if (order is None) != (stage is None) or (order is not None and stage is not None and len(order) != len(stage)):
+        raise TileValueError("order and stage of T.Pipelined come together and have one entry per statement each")
+    start, stop = (0, start) if stop is None else (start, stop)
+
+    def attribute() -> ir.Attribute:
+        entries: dict[str, ir.Attribute] = {
+            "num_stages": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), num_stages)
+        }
+        if order is not None and stage is not None:
+            entries["order"] = ir.DenseI64ArrayAttr.get(list(order))
+            entries["stage"] = ir.DenseI64ArrayAttr.get(list(stage))
+        return ir.DictAttr.get(entries)
+
+    plain = num_stages == 0 and order is None
+    return Loop("serial" if plain else "pipelined", start, stop, attributes={} if plain else {"tl.pipeline": attribute})
+
+
+class _Nest:
+    """`T.grid(a, b)`: nested serial loops in one for statement."""
+
+    def __init__(self, extents: Sequence[Any]) -> None:
+        self.extents = extents
+
+    def run_loop(self, names: Sequence[str], jumps: control.Jumps | None) -> Iterator[Any]:
+        if jumps is not None and jumps.may_break:
+            raise TileTypeError("a T.grid loop has no break", hint="write nested T.serial loops")
+        return self._nest(list(self.extents), list(names), (), jumps)
+
+    def _nest(
+        self, extents: list[Any], names: list[str], ivs: tuple[Any, ...], jumps: control.Jumps | None
+    ) -> Iterator[Any]:
+        inner = len(extents) == 1
+        for iv in control.run(Loop("serial", 0, extents[0], 1), names[:1], jumps if inner else None):
+            if inner:
+                yield (*ivs, iv)
+            else:
+                yield from self._nest(extents[1:], names[1:], (*ivs, iv), jumps)
+
+
+def grid(*extents: Any) -> Any:
+    """Nested sequential loops: `for i, j in T.grid(n, m)`."""
+    if not extents:
+        raise TileTypeError("T.grid needs at least one extent")
+    return serial(extents[0]) if len(extents) == 1 else _Nest(extents)
+
+
+class _Persistent:
+    """`T.Persistent`: the tiles of a domain that one block works on."""
+
+    def __init__(self, domain: Sequence[Any], wave_size: Any, index: Any, group_size: int) -> None:
+        self.domain, self.wave_size, self.index, self.group_size = list(domain), wave_size, index, group_size
+
+    def run_loop(self, names: Sequence[str], jumps: control.Jumps | None) -> Iterator[Any]:
+        if jumps is not None and jumps.may_break:
+            raise TileTypeError("a T.Persistent loop has no break")
+        builder = require("T.Persistent")
+        last = self.domain[-1]
+        group = arith.minimum(self.group_size, last)
+        # Tiles are numbered group by group along the last dimension, so that neighbours share operands.
+        grouped = [arith.ceildiv(last, group), *self.domain[:-1], group]
+        total: Any = 1
+        for size in grouped:
+            total = arith.mul(total, size)
+        waves = Loop("serial", 0, arith.ceildiv(total, self.wave_size), 1)
+        for wave in control.run(waves, ("wave",), jumps):
+            linear = arith.add(arith.mul(wave, self.wave_size), self.index)
+            parts = coordinates(linear, grouped)
+            place = arith.add(arith.mul(parts[0], group), parts[-1])
+            inside = arith.logical_and(arith.compare("Lt", linear, total), arith.compare("Lt", place, last))
+            if isinstance(inside, bool):
+                yield (*parts[1:-1], place)
+                continue
+            for _ in control.branch(builder, inside, has_else=False):
+                yield (*parts[1:-1], place)
+
+
+def Persistent(domain: Sequence[Any], wave_size: Any, index: Any, group_size: int = 8) -> Any:
+    """The tiles `index, index + wave_size, ...` of a domain of tiles; yields their coordinates.
+
+    Tiles are numbered in groups of `group_size` along the last dimension.
+    """
+    return _Persistent(domain, wave_size, index, group_size)
+
+
+def coordinates(index: Any, shape: Sequence[Any]) -> list[Any]:
+    """Row-major coordinates of a linear index."""
+    result: list[Any] = []
+    for size in reversed(shape[1:]):
+        result.insert(0, arith.floormod(index, size))
+        index = arith.floordiv(index, size)
+    return [index, *result]
+
+
+index_to_coordinates = coordinates
+Serial = serial
+Unroll = unroll
+Vectorized = vectorized
+parallel = Parallel
