@@ -14,6 +14,13 @@ from tilelang_mlir.errors import TileValueError
 from .base import Pass
 
 TABLE: tuple[tuple[str, str], ...] = (
+    ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),
+    ("insert-barriers", "tilelang_mlir.passes.insert_barriers:InsertBarriers"),
+    ("layout-inference", "tilelang_mlir.passes.layout_inference.pass_:LayoutInference"),
+    ("legalize-tile-ops", "tilelang_mlir.passes.legalize_tile_ops:LegalizeTileOps"),
+    ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
+    ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
+    ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
     # Passes that only tests use.
     ("test-fail", "tilelang_mlir.passes.testing.fail:Fail"),
     ("test-mark", "tilelang_mlir.passes.testing.mark:Mark"),

@@ -1,0 +1,18 @@
+"""Layouts as plain values: fragments over threads and registers, shared-memory tiles. No MLIR inside but in `attrs`."""
+
+from .fragment import REPLICATE, Digit, Fragment, from_table, replicated
+from .shared import SharedLayout, Step, Swizzle, row_major, swizzle_span, swizzled
+
+__all__ = [
+    "REPLICATE",
+    "Digit",
+    "Fragment",
+    "SharedLayout",
+    "Step",
+    "Swizzle",
+    "from_table",
+    "replicated",
+    "row_major",
+    "swizzle_span",
+    "swizzled",
+]

@@ -1,0 +1,165 @@
+"""`expand-tile-ops`: copies, fills and transposes as parallel loops over their elements.
+
+Input: scheduled program with layouts. Output: no `tl.copy` without `async`, no `tl.fill`, no `tl.transpose`. The loop runs
+where a fragment's elements lie, or in coalesced vectors when none takes part.
+
+    tl.copy A[i0:64, j0:32] -> S   =>   parallel (i, j) in 64x32 { S[i, j] = A[i0 + i, j0 + j] }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tilelang_mlir import dtypes
+from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from . import build
+from .base import Pass
+from ..dialect.layout import Fragment
+from ..dialect.layout.attrs import from_attr, to_attr
+from ..dialect.location import python_location
+from ..dialect.tl import FRAGMENT, scope_of
+from .layout_inference.plan import plan_fragment
+from .walk import launches, nested, num_threads
+
+
+@dataclass(frozen=True)
+class ExpandTileOps(Pass):
+    """Turn synchronous copies, fills and transposes into parallel loops."""
+
+    name: ClassVar[str] = "expand-tile-ops"
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        for launch in launches(module):
+            threads = num_threads(launch)
+            with module.context:
+                for op in list(nested(launch)):
+                    if op.name in ("tl.copy", "tl.transpose") and "async" not in op.attributes:
+                        _expand_copy(op, threads)
+                    elif op.name == "tl.fill":
+                        _expand_fill(op, threads)
+
+
+@dataclass(frozen=True)
+class _Region:
+    """A tile operand: its buffer, the offset per dimension, and the dimensions that are longer than one."""
+
+    buffer: ir.Value
+    offsets: tuple[ir.Value | None, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def dims(self) -> list[int]:
+        return [d for d, size in enumerate(self.sizes) if size != 1]
+
+    @property
+    def shape(self) -> list[int]:
+        return [self.sizes[d] for d in self.dims]
+
+    def indices(self, variables: Sequence[ir.Value]) -> list[ir.Value]:
+        """Indices of the element that the variables name, one per long dimension."""
+        along = dict(zip(self.dims, variables, strict=True))
+        out: list[ir.Value] = []
+        for dim, offset in enumerate(self.offsets):
+            variable = along.get(dim)
+            if offset is not None and variable is not None:
+                variable = build.binary("addi", offset, variable)
+            out.append(variable if variable is not None else offset if offset is not None else build.constant(0))
+        return out
+
+
+def region_of(value: ir.Value) -> _Region:
+    """Look through slices to the buffer."""
+    owner = value.owner
+    if not isinstance(owner, ir.Block) and owner.operation.name == "tl.slice":
+        op = owner.operation
+        inner = region_of(op.operands[0])
+        rank = len(inner.sizes)
+        offsets: list[ir.Value | None] = []
+        for outer, here in zip(inner.offsets, list(op.operands)[1 : 1 + rank], strict=True):
+            offsets.append(here if outer is None else build.binary("addi", outer, here))
+        return _Region(inner.buffer, tuple(offsets), tuple(ir.DenseI64ArrayAttr(op.attributes["sizes"])))
+    shape = tuple(ir.MemRefType(value.type).shape)
+    return _Region(value, (None,) * len(shape), shape)
+
+
+def _expand_copy(op: ir.Operation, threads: int) -> None:
+    with ir.InsertionPoint(op), op.location:
+        source, target = (region_of(v) for v in op.operands)
+        shape = target.shape or [1]
+        layout = _loop_layout(op, [source, target], shape, threads)
+        loop = build.parallel(shape, {"layout": to_attr(layout)})
+        with ir.InsertionPoint(loop.regions[0].blocks[0]):
+            variables = list(loop.regions[0].blocks[0].arguments)[: len(target.shape)]
+            flipped = variables[::-1] if op.name == "tl.transpose" else variables
+            value = build.load(source.buffer, source.indices(flipped))
+            value = _convert(op, value, ir.MemRefType(target.buffer.type).element_type)
+            build.store(value, target.buffer, target.indices(variables))
+    op.erase()
+
+
+def _convert(op: ir.Operation, value: ir.Value, element: ir.Type) -> ir.Value:
+    if value.type == element:
+        return value
+    unsigned = "unsigned" in op.attributes
+    names = {
+        "from": ir.StringAttr.get(dtypes.from_mlir(str(value.type), unsigned=unsigned)),
+        "to": ir.StringAttr.get(dtypes.from_mlir(str(element), unsigned=unsigned)),
+    }
+    return ir.Operation.create("tl.cast", [element], [value], names).result
+
+
+def _expand_fill(op: ir.Operation, threads: int) -> None:
+    with ir.InsertionPoint(op), op.location:
+        target = region_of(op.operands[0])
+        shape = target.shape or [1]
+        layout = _loop_layout(op, [target], shape, threads)
+        loop = build.parallel(shape, {"layout": to_attr(layout)})
+        with ir.InsertionPoint(loop.regions[0].blocks[0]):
+            variables = list(loop.regions[0].blocks[0].arguments)[: len(target.shape)]
+            build.store(op.operands[1], target.buffer, target.indices(variables))
+    op.erase()
+
+
+def _loop_layout(op: ir.Operation, regions: Sequence[_Region], shape: list[int], threads: int) -> Fragment:
+    """The layout of the fragment that takes part (the one without replication if two do), else a coalesced one."""
+    if "loop_layout" in op.attributes:
+        layout = from_attr(op.attributes["loop_layout"])
+        assert isinstance(layout, Fragment)
+        return layout
+    found: list[Fragment] = []
+    for position, region in enumerate(regions):
+        if scope_of(region.buffer) == FRAGMENT:
+            fragment = _fragment_loop(op, region, shape)
+            flip = op.name == "tl.transpose" and position == 0
+            found.append(fragment.with_dims(shape, [1, 0]) if flip else fragment)
+    if found:
+        return min(found, key=lambda f: f.replication)
+    bits = max(_bits(r.buffer) for r in regions)
+    limit = ir.IntegerAttr(op.attributes["coalesced_width"]).value if "coalesced_width" in op.attributes else 0
+    return plan_fragment(shape, bits, threads, limit=limit)
+
+
+def _fragment_loop(op: ir.Operation, region: _Region, shape: list[int]) -> Fragment:
+    attr = region.buffer.owner.operation.attributes
+    layout = from_attr(attr["layout"])
+    assert isinstance(layout, Fragment)
+    full = tuple(ir.MemRefType(region.buffer.type).shape)
+    if region.sizes != full:
+        raise LayoutError(
+            f"a copy of a part {list(region.sizes)} of a fragment of {list(full)}",
+            python_location(op.location),
+            hint="copy whole fragments, or go through shared memory",
+        )
+    if not region.dims:
+        return layout.project([0]) if len(full) > 1 else layout
+    return layout.project(region.dims)
+
+
+def _bits(buffer: ir.Value) -> int:
+    element = ir.MemRefType(buffer.type).element_type
+    return 8 if str(element) == "i1" else element.width

@@ -1,0 +1,158 @@
+"""`insert-barriers`: order accesses of different threads to shared memory.
+
+Input: scheduled program with shared tiles placed. Output: `tl.sync_threads` before every operation that touches bytes
+another one may still be reading or writing. Accesses since the last barrier are tracked as byte ranges of the arena, so
+tiles that share memory conflict like one tile. A loop is walked twice, the second time with what its end left pending.
+
+Rules, cited in the code:
+ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
+         decide (the pipelining pass and `T.async_copy` put them).
+DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
+PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from . import build
+from .base import Pass
+from ..dialect.effects import Effect, effects, region_effects
+from ..dialect.tl import SHARED, scope_of
+from .plan_shared_memory import tile_bytes
+from .walk import launches
+
+Range = tuple[int, int]
+
+
+@dataclass
+class Pending:
+    """Byte ranges accessed since the last barrier."""
+
+    reads: set[Range] = field(default_factory=set)
+    writes: set[Range] = field(default_factory=set)
+
+    def copy(self) -> Pending:
+        return Pending(set(self.reads), set(self.writes))
+
+    def merge(self, other: Pending) -> None:
+        self.reads |= other.reads
+        self.writes |= other.writes
+
+    def clear(self) -> None:
+        self.reads.clear()
+        self.writes.clear()
+
+    def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
+        return _meet(reads, self.writes) or _meet(writes, self.writes) or _meet(writes, self.reads)
+
+
+def _meet(a: set[Range], b: set[Range]) -> bool:
+    return any(x[0] < y[1] and y[0] < x[1] for x in a for y in b)
+
+
+@dataclass(frozen=True)
+class InsertBarriers(Pass):
+    """Insert CTA barriers where shared memory needs them."""
+
+    name: ClassVar[str] = "insert-barriers"
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        for launch in launches(module):
+            with module.context:
+                _walk(launch.regions[0].blocks[0], Pending())
+
+
+def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
+    """Byte ranges read, written, and written asynchronously."""
+    reads: set[Range] = set()
+    writes: set[Range] = set()
+    late: set[Range] = set()
+    for effect in found:
+        if not isinstance(effect.value.type, ir.MemRefType) or scope_of(effect.value) != SHARED:
+            continue
+        op = effect.value.owner.operation
+        start = ir.IntegerAttr(op.attributes["tl.offset"]).value
+        span = (start, start + tile_bytes(op))
+        (reads if effect.kind == "read" else late if effect.asynchronous else writes).add(span)
+    return reads, writes, late
+
+
+def _walk(block: ir.Block, pending: Pending) -> None:
+    for op in list(block.operations):
+        _visit(op.operation, pending)
+
+
+def _visit(op: ir.Operation, pending: Pending) -> None:
+    if op.name == "tl.sync_threads":
+        if "id" not in op.attributes:
+            pending.clear()
+        return
+    if op.name == "tl.reduce" and "tl.scratch" in op.attributes:
+        pending.clear()  # its exchange through shared memory has barriers
+        return
+    if op.name in ("scf.for", "scf.while"):
+        _visit_loop(op, pending)
+        return
+    if op.name == "scf.if" and is_uniform(op.operands[0]):
+        _visit_branch(op, pending)
+        return
+    found = region_effects(op) if len(op.regions) else effects(op)  # DIVERGE, PRIVATE
+    reads, writes, late = _ranges(found)
+    if pending.conflicts(reads, writes | late):
+        with ir.InsertionPoint(op), op.location:
+            build.sync_threads()
+        pending.clear()
+    pending.reads |= reads
+    pending.writes |= writes  # ASYNC: `late` is left to the program
+
+
+def _visit_loop(op: ir.Operation, pending: Pending) -> None:
+    for _ in range(2):
+        entry = pending.copy()
+        for region in op.regions:
+            _walk(region.blocks[0], pending)
+        pending.merge(entry)
+
+
+def _visit_branch(op: ir.Operation, pending: Pending) -> None:
+    after = pending.copy() if any(not len(r.blocks) for r in op.regions) else Pending()
+    for region in op.regions:
+        if len(region.blocks):
+            arm = pending.copy()
+            _walk(region.blocks[0], arm)
+            after.merge(arm)
+    pending.clear()
+    pending.merge(after)
+
+
+def is_uniform(value: ir.Value, seen: frozenset[ir.Value] = frozenset()) -> bool:
+    """Whether a value is the same in all threads of a CTA: it depends on no thread index and no memory of the threads.
+
+    `seen` holds the variables under examination: a store of a variable's own value to itself changes nothing.
+    """
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        parent = owner.owner.operation
+        bounds = list(parent.operands)[:3] if parent.name == "scf.for" else []
+        return parent.name != "tl.parallel" and all(is_uniform(v, seen) for v in bounds)
+    op = owner.operation
+    if op.name in ("tl.thread_id", "tl.shuffle", "tl.atomic", "tl.warp_reduce"):
+        return False
+    if op.name == "memref.load":
+        scope = scope_of(op.operands[0])
+        if scope in ("local", "fragment"):
+            return False
+        if scope == "var":
+            return op.operands[0] in seen or _uniform_variable(op.operands[0], seen | {op.operands[0]})
+    return all(is_uniform(v, seen) for v in op.operands if not isinstance(v.type, ir.MemRefType))
+
+
+def _uniform_variable(buffer: ir.Value, seen: frozenset[ir.Value]) -> bool:
+    """A scalar variable is uniform when everything stored to it is."""
+    stores = [use.owner.operation for use in buffer.uses if use.owner.operation.name == "memref.store"]
+    return all(is_uniform(op.operands[0], seen) for op in stores if op.operands[1] == buffer)

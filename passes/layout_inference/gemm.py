@@ -1,0 +1,45 @@
+"""What a matrix product dictates about its operands' layouts."""
+
+from __future__ import annotations
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from ...dialect.effects import root
+from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, swizzled
+from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.tl import FRAGMENT, SHARED, scope_of
+from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition
+
+
+def gemm_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
+    """Layouts of the buffers behind A, B and C."""
+    if target.vendor != "cuda":
+        raise UnsupportedError(f"T.gemm has no lowering for {target}")
+    a, b, c = list(op.operands)[:3]
+    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    transpose_a, transpose_b = (ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab")
+    k = tile_shape_2d(a)[0 if transpose_a else 1]  # type: ignore[index]
+    bits = ir.MemRefType(a.type).element_type.width
+    shape = mma_shape(bits)
+    grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
+    out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), accumulator(grid, shape))]
+    for value, layout in (
+        (a, lambda: operand_a(grid, shape, k, bits)),
+        (b, lambda: operand_b(grid, shape, k, bits, transposed=transpose_b)),
+    ):
+        if scope_of(value) == FRAGMENT:
+            out.append((root(value), layout()))
+        elif scope_of(value) == SHARED:
+            out.append((root(value), shared_operand(root(value), bits)))
+    return out
+
+
+def shared_operand(buffer: ir.Value, bits: int) -> SharedLayout:
+    """The widest hardware swizzle that the tile admits, else rows padded by 16 bytes."""
+    shape = list(ir.MemRefType(buffer.type).shape)
+    tile = shape[-2:]
+    span = swizzle_span(tile, bits)
+    layout = swizzled(tile, bits, span) if span else row_major(tile, pad=128 // bits)
+    return layout

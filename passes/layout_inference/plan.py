@@ -1,0 +1,54 @@
+"""Layouts chosen freely: coalesced vectors along the last dimension, threads over what remains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ...dialect.layout import REPLICATE, Digit, Fragment
+
+
+def plan_fragment(shape: Sequence[int], bits: int, threads: int, *, limit: int = 0) -> Fragment:
+    """Spread a tile over threads: 16-byte vectors (at most `limit` elements), neighbours in neighbouring threads.
+
+    Where the shape has no common factor with the threads, the thread digit is padded past the edge rather than leaving
+    threads without work; threads left over replicate.
+    """
+    shape = tuple(shape) or (1,)
+    vector = _vector(shape, bits, threads, limit)
+    last = len(shape) - 1
+    thread: list[Digit] = []
+    value = [Digit(vector, last, 1)]
+    left = threads
+    for dim in reversed(range(len(shape))):
+        stride = vector if dim == last else 1
+        count = shape[dim] // stride
+        here = _share(left, count)
+        repeats = -(-count // here)
+        thread.append(Digit(here, dim, stride))
+        value.append(Digit(repeats, dim, stride * here))
+        left //= here
+    if left > 1:
+        thread.append(Digit(left, REPLICATE, 1))
+    return Fragment(shape, tuple(thread), tuple(value))
+
+
+def _vector(shape: tuple[int, ...], bits: int, threads: int, limit: int) -> int:
+    most = max(1, 128 // max(bits, 8))
+    most = min(most, limit) if limit else most
+    total = math.prod(shape)
+    vector = 1
+    while vector * 2 <= most and shape[-1] % (vector * 2) == 0 and total // (vector * 2) >= threads:
+        vector *= 2
+    return vector
+
+
+def _share(threads: int, count: int) -> int:
+    """How many of the threads a dimension of `count` steps takes."""
+    common = math.gcd(threads, count)
+    if common * 2 > min(threads, count):
+        return common
+    for padded in sorted(d for d in range(1, threads + 1) if threads % d == 0):
+        if padded >= count:
+            return padded
+    return threads

@@ -1,0 +1,251 @@
+"""The solver of layout inference: what is known of each buffer, and the steps that add to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from ...dialect.effects import root
+from ...dialect.layout import Fragment, SharedLayout, replicated, row_major
+from ...dialect.layout.attrs import from_attr, to_attr
+from ...dialect.location import name_of, python_location
+from ...dialect.tl import FRAGMENT, SHARED, scope_of
+from ...dialect.verify import tile_shape
+from ..walk import num_threads
+from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
+from .gemm import gemm_layouts
+from .plan import plan_fragment
+
+
+@dataclass
+class Known:
+    """A layout and the operation it came from."""
+
+    layout: Fragment | SharedLayout
+    source: ir.Operation
+
+
+class Solver:
+    """Layouts of one kernel."""
+
+    def __init__(self, launch: ir.Operation, target: Target, ops: list[ir.Operation]) -> None:
+        self.launch = launch
+        self.target = target
+        self.threads = num_threads(launch)
+        self.ops = ops
+        self.known: dict[ir.Value, Known] = {}
+        self.loops: dict[ir.Operation, Fragment] = {}
+        self.accesses: dict[ir.Operation, list[Access]] = {o: loop_accesses(o) for o in ops if o.name == "tl.parallel"}
+        self.fragments = [o.results[0] for o in ops if o.name in ("tl.alloc", "tl.alloc_reducer") and scope_of(o.results[0]) == FRAGMENT]
+        self.fragments += [o.results[0] for o in ops if o.name == "tl.reshape" and scope_of(o.results[0]) == FRAGMENT]
+        self.shared = [o.results[0] for o in ops if o.name == "tl.alloc" and scope_of(o.results[0]) == SHARED]
+
+    # -- facts ------------------------------------------------------------------------------------------------------------
+    def layout(self, value: ir.Value) -> Fragment | None:
+        found = self.known.get(value)
+        return found.layout if found is not None and isinstance(found.layout, Fragment) else None
+
+    def learn(self, value: ir.Value, layout: Fragment | SharedLayout, source: ir.Operation, *, strict: bool = False) -> bool:
+        """Record a layout; returns whether it is new. Strict facts that contradict are an error."""
+        old = self.known.get(value)
+        if old is None:
+            self.known[value] = Known(layout, source)
+            return True
+        if strict and not _same(old.layout, layout):
+            raise self._conflict(value, old, layout, source)
+        return False
+
+    def _conflict(self, value: ir.Value, old: Known, layout: Fragment | SharedLayout, source: ir.Operation) -> LayoutError:
+        name = name_of(value.owner.operation.location) or "the buffer"
+        return LayoutError(
+            f"{name} needs two different layouts",
+            python_location(source.location),
+            notes=(
+                (f"here it needs {layout}", python_location(source.location)),
+                (f"here it needs {old.layout}", python_location(old.source.location)),
+                ("allocated here", python_location(value.owner.operation.location)),
+            ),
+            hint="copy it to a second buffer, or make the operations agree (for T.gemm: policy=T.GemmWarpPolicy.FullRow)",
+        )
+
+    # -- steps ------------------------------------------------------------------------------------------------------------
+    def solve(self) -> None:
+        self._strict()
+        self._spread()
+        while (value := self._largest_unknown()) is not None:
+            self._free(value)
+            self._spread()
+        for loop in self.accesses:
+            if loop not in self.loops:
+                self.loops[loop] = self._plan_loop(loop)
+        for value in self.shared:
+            if value not in self.known:
+                self.learn(value, row_major(ir.MemRefType(value.type).shape), value.owner.operation)
+
+    def _strict(self) -> None:
+        for value in self.fragments + self.shared:
+            op = value.owner.operation
+            if "layout" in op.attributes:
+                self.learn(value, from_attr(op.attributes["layout"]), op)
+        for loop in self.accesses:
+            if "layout" in loop.attributes:
+                layout = from_attr(loop.attributes["layout"])
+                assert isinstance(layout, Fragment)
+                self.loops[loop] = layout
+        for op in self.ops:
+            if op.name == "tl.gemm":
+                for value, layout in gemm_layouts(op, self.threads, self.target):
+                    shared = isinstance(layout, SharedLayout)
+                    self.learn(value, layout, op, strict=not shared)
+
+    def _spread(self) -> None:
+        changed = True
+        while changed:
+            changed = False
+            for op in self.ops:
+                changed |= self._spread_op(op)
+
+    def _spread_op(self, op: ir.Operation) -> bool:
+        if op.name == "tl.copy":
+            return self._spread_copy(op)
+        if op.name == "tl.reduce":
+            return self._spread_reduce(op)
+        if op.name == "tl.parallel":
+            return self._spread_loop(op)
+        if op.name == "tl.reshape" and scope_of(op.results[0]) == FRAGMENT:
+            return self._spread_view(op)
+        if op.name == "tl.finalize_reducer":
+            return self._spread_copy(op)
+        return False
+
+    def _spread_copy(self, op: ir.Operation) -> bool:
+        a, b = op.operands
+        if scope_of(a) != FRAGMENT or scope_of(b) != FRAGMENT or tile_shape(a) != tile_shape(b):
+            return False
+        a, b = root(a), root(b)
+        for source, target in ((a, b), (b, a)):
+            layout = self.layout(source)
+            if layout is not None and target not in self.known and _whole(source) == _whole(target):
+                return self.learn(target, layout, op)
+            if layout is not None and target not in self.known:
+                return self.learn(target, _with_unit_dims(layout, ir.MemRefType(target.type).shape), op)
+        return False
+
+    def _spread_reduce(self, op: ir.Operation) -> bool:
+        source, target = (root(v) for v in op.operands)
+        layout = self.layout(source)
+        if layout is None or target in self.known or scope_of(target) != FRAGMENT:
+            return False
+        keep = ir.MemRefType(target.type).rank == ir.MemRefType(source.type).rank
+        return self.learn(target, layout.reduce(ir.IntegerAttr(op.attributes["dim"]).value, keep=keep), op)
+
+    def _spread_view(self, op: ir.Operation) -> bool:
+        """A view that only adds or drops unit dimensions has its source's layout."""
+        source, view = op.operands[0], op.results[0]
+        if tile_shape(source) != tile_shape(view):
+            return False
+        for a, b in ((source, view), (view, source)):
+            layout = self.layout(a)
+            if layout is not None and b not in self.known:
+                return self.learn(b, _with_unit_dims(layout, ir.MemRefType(b.type).shape), op)
+        return False
+
+    def _spread_loop(self, loop: ir.Operation) -> bool:
+        changed = False
+        if loop not in self.loops:
+            layout = self._loop_layout(loop)
+            if layout is None:
+                return False
+            self.loops[loop] = layout
+            changed = True
+        for access in self.accesses[loop]:
+            if access.fragment in self.known:
+                continue
+            shape = tuple(ir.MemRefType(access.fragment.type).shape)
+            layout = fragment_from_loop(access, self.loops[loop], shape)
+            if layout is not None:
+                changed |= self.learn(access.fragment, layout, loop)
+        return changed
+
+    def _loop_layout(self, loop: ir.Operation) -> Fragment | None:
+        """From a fragment that all loop variables index: one without replication if there is, stores first."""
+        rank = len(loop.regions[0].blocks[0].arguments)
+        extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+        candidates: list[Fragment] = []
+        for access in self.accesses[loop]:
+            fragment = self.layout(access.fragment)
+            if fragment is None or not access.covers(rank):
+                continue
+            layout = loop_layout_from(access, fragment)
+            if all(s == e for s, e in zip(layout.shape, extents, strict=True)):
+                candidates.append(layout)
+        return min(candidates, key=lambda c: c.replication, default=None)
+
+    # -- free choices -------------------------------------------------------------------------------------------------------
+    def _largest_unknown(self) -> ir.Value | None:
+        unknown = [v for v in self.fragments if v not in self.known]
+        return max(unknown, key=lambda v: (math.prod(ir.MemRefType(v.type).shape), ir.MemRefType(v.type).rank), default=None)
+
+    def _free(self, value: ir.Value) -> None:
+        kind = ir.MemRefType(value.type)
+        op = value.owner.operation
+        if self._floats(value):
+            self.learn(value, replicated(kind.shape, self.threads), op)
+            return
+        self.learn(value, plan_fragment(kind.shape, _bits(kind.element_type), self.threads), op)
+
+    def _floats(self, value: ir.Value) -> bool:
+        """Only touched outside of tile operations and parallel loops, or by fixed elements: every thread has its own."""
+        in_loops = [a for accesses in self.accesses.values() for a in accesses if a.fragment == value]
+        if any(any(v is not None for v in a.variables) for a in in_loops):
+            return False
+        users = {use.owner.operation.name for use in value.uses}
+        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.scan", "tl.slice", "tl.transpose"}
+
+    def _plan_loop(self, loop: ir.Operation) -> Fragment:
+        extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+        body = loop.regions[0].blocks[0]
+        elements = [_bits(_element(o.operation)) for o in body.operations if o.operation.name in ("memref.load", "memref.store")]
+        limit = ir.IntegerAttr(loop.attributes["coalesced_width"]).value if "coalesced_width" in loop.attributes else 0
+        if -1 in extents:
+            # A dynamic extent is run through by all threads; the loop around the chunks is at run time.
+            raise LayoutError("a parallel loop has a run-time extent", python_location(loop.location),
+                              hint="use a constant extent and guard the body with `if`")
+        return plan_fragment(extents, max(elements, default=32), self.threads, limit=limit)
+
+    # -- result ---------------------------------------------------------------------------------------------------------------
+    def assign(self) -> None:
+        for value, known in self.known.items():
+            value.owner.operation.attributes["layout"] = to_attr(known.layout)
+        for loop, layout in self.loops.items():
+            loop.attributes["layout"] = to_attr(layout)
+
+
+def _same(a: Fragment | SharedLayout, b: Fragment | SharedLayout) -> bool:
+    if isinstance(a, Fragment) and isinstance(b, Fragment):
+        return a.same_map(b)
+    return a == b
+
+
+def _whole(value: ir.Value) -> list[int]:
+    return list(ir.MemRefType(value.type).shape)
+
+
+def _with_unit_dims(layout: Fragment, shape: list[int]) -> Fragment:
+    """The layout under a shape that differs in unit dimensions only."""
+    old = [i for i, s in enumerate(layout.shape) if s != 1]
+    new = [i for i, s in enumerate(shape) if s != 1]
+    squeezed = layout.project(old) if len(old) != len(layout.shape) else layout
+    return squeezed.with_dims(tuple(shape), new)
+
+
+def _bits(element: ir.Type) -> int:
+    return 8 if str(element) == "i1" else element.width
+
+
+def _element(op: ir.Operation) -> ir.Type:
+    return ir.MemRefType(op.operands[0 if op.name == "memref.load" else 1].type).element_type

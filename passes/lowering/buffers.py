@@ -1,0 +1,104 @@
+"""What a buffer value of the tile program has become: memory with an address, or registers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilelang_mlir.mlir import ir
+
+from ...dialect.layout import Fragment, SharedLayout
+from .emitter import Emitter
+from .index import Index
+
+
+@dataclass(eq=False)
+class GlobalBuffer:
+    """A tensor in device memory. Sizes and strides in elements, constants where known."""
+
+    pointer: ir.Value
+    element: ir.Type
+    shape: tuple[int | ir.Value, ...]
+    strides: tuple[int | ir.Value, ...]
+    safe_value: float | int = 0
+
+    @property
+    def needs_wide_offsets(self) -> bool:
+        """Whether an element offset may exceed 31 bits."""
+        if any(not isinstance(s, int) for s in (*self.shape, *self.strides)):
+            return True
+        reach = sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))  # type: ignore[operator]
+        return reach >= 2**31
+
+
+@dataclass(eq=False)
+class SharedBuffer:
+    """A tile in the shared arena at `offset` bytes; leading dims beyond the layout's are stages."""
+
+    offset: int
+    element: ir.Type
+    shape: tuple[int, ...]
+    layout: SharedLayout
+
+
+@dataclass(eq=False)
+class PrivateBuffer:
+    """An array of each thread."""
+
+    pointer: ir.Value
+    element: ir.Type
+    shape: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class FragmentBuffer:
+    """A tile in registers: `chunk` elements per SSA value, the values in the context's register file."""
+
+    element: ir.Type
+    layout: Fragment
+    chunk: int
+
+    @property
+    def count(self) -> int:
+        """SSA values."""
+        return self.layout.num_values // self.chunk
+
+
+Buffer = GlobalBuffer | SharedBuffer | PrivateBuffer | FragmentBuffer
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A region of a buffer: one offset per dimension of the buffer and static sizes."""
+
+    buffer: Buffer
+    offsets: tuple[Index, ...]
+    sizes: tuple[int, ...]
+
+
+def register_chunk(layout: Fragment, bits: int) -> int:
+    """Elements per SSA value: the longest run of fast register digits that fits 16 bytes."""
+    limit = max(1, 128 // max(bits, 8))
+    chunk = 1
+    for digit in layout.value:
+        size = max(d for d in range(1, digit.size + 1) if digit.size % d == 0 and chunk * d <= limit)
+        chunk *= size
+        if size != digit.size:
+            break
+    return chunk
+
+
+def element_bits(element: ir.Type) -> int:
+    """Bits an element takes in memory; i1 takes a byte."""
+    return 8 if str(element) == "i1" else element.width
+
+
+def value_type(e: Emitter, element: ir.Type) -> ir.Type:
+    """The type of an element in SSA: narrow floats are carried as integers of their width."""
+    if str(element).startswith(("f8", "f6", "f4")):
+        return e.i8
+    return e.i32 if str(element) == "index" else element
+
+
+def storage_type(e: Emitter, element: ir.Type) -> ir.Type:
+    """The type of an element in memory."""
+    return e.i8 if str(element) == "i1" else value_type(e, element)

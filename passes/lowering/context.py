@@ -1,0 +1,160 @@
+"""State of the lowering of one kernel, and the registry of its rules.
+
+A rule lowers one operation of the tile program: `rule(ctx, op) -> None`. Values of the tile program map to `Value`s here:
+an `Index` (integers of the form base + constant per lane) or an SSA value, scalar when all lanes agree, a vector of
+`ctx.width` elements when they differ.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tilelang_mlir.errors import PassError
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from ...dialect.location import python_location
+from .buffers import Buffer, FragmentBuffer
+from .emitter import Emitter
+from .index import Index, IndexMath
+
+if TYPE_CHECKING:
+    from .hardware import Hardware
+
+Value = Index | ir.Value
+Rule = Callable[["Context", ir.Operation], None]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Register the rule of an operation; a second one for the same operation is an error."""
+
+    def register(function: Rule) -> Rule:
+        for name in names:
+            if name in RULES:
+                raise PassError(f"two lowering rules for {name}")
+            RULES[name] = function
+        return function
+
+    return register
+
+
+class Context:
+    """Where the emission of one kernel stands."""
+
+    def __init__(self, emitter: Emitter, target: Target, hardware: Hardware, threads: tuple[int, int, int]) -> None:
+        self.e = emitter
+        self.ix = IndexMath(emitter)
+        self.target = target
+        self.hardware = hardware
+        self.threads = threads
+        self.values: dict[ir.Value, Value] = {}
+        self.buffers: dict[ir.Value, Buffer] = {}
+        self.registers: dict[FragmentBuffer, list[ir.Value]] = {}
+        self.width = 1
+        self.predicate: ir.Value | None = None  # guards effects outside the registers
+        # Inside a parallel loop: its variables over [thread, register], and what was derived from them.
+        self.iteration_tables: dict[ir.Value, npt.NDArray[np.int64]] = {}
+        self.iteration_valid: npt.NDArray[np.bool_] | None = None
+        self.register_tables: dict[ir.Operation, list[int]] = {}
+        self.chunk_start = 0
+        self.arena: ir.Value | None = None
+        self.thread = hardware.thread_index(self)
+
+    @property
+    def num_threads(self) -> int:
+        return self.threads[0] * self.threads[1] * self.threads[2]
+
+    # -- values ---------------------------------------------------------------------------------------------------------
+    def get(self, value: ir.Value) -> Value:
+        """What a value of the tile program has become; host arithmetic is emitted when first asked for."""
+        if value not in self.values:
+            owner = value.owner
+            if not isinstance(owner, ir.Operation | ir.OpView):
+                raise PassError(f"no value for a block argument of type {value.type}")
+            self.lower(owner.operation)
+        return self.values[value]
+
+    def index(self, value: ir.Value) -> Index:
+        """An integer value as an index over the lanes."""
+        found = self.get(value)
+        if isinstance(found, Index):
+            return found.spread(self.width)
+        if isinstance(found.type, ir.VectorType):
+            raise PassError(f"an index differs between lanes in a way that is not affine: {value.owner}")
+        return self.ix.uniform(found).spread(self.width)
+
+    def ssa(self, value: ir.Value, *, varying: bool = False) -> ir.Value:
+        """The value as SSA: a scalar when all lanes agree (unless `varying` asks for a vector), else a vector."""
+        return self.materialize(self.get(value), value.type, varying=varying)
+
+    def materialize(self, found: Value, kind: ir.Type, *, varying: bool = False) -> ir.Value:
+        if isinstance(found, Index):
+            found = self._from_index(found, kind)
+        if varying and self.width > 1 and not isinstance(found.type, ir.VectorType):
+            found = self.e.broadcast(found, self.width)
+        return found
+
+    def _from_index(self, index: Index, kind: ir.Type) -> ir.Value:
+        kind = self.e.i32 if str(kind) == "index" else kind
+        if index.is_uniform:
+            return self.e.value(self.ix.scalar(index), kind)
+        element = kind.element_type if isinstance(kind, ir.VectorType) else kind
+        vector = self.e.vector_type(index.width, element)
+        key = tuple(ir.IntegerAttr.get(element, c) for c in index.constants)
+        lanes = ir.DenseElementsAttr.get(list(key), vector)
+        offsets = self.e.pure("arith.constant", vector, [], {"value": lanes})
+        if index.base is None:
+            return offsets
+        return self.e.pure("arith.addi", vector, [self.e.broadcast(index.base, index.width), offsets])
+
+    def hardware_arena(self) -> ir.Value:
+        """The start of the CTA's shared memory."""
+        if self.arena is None:
+            symbol = {"global_name": ir.FlatSymbolRefAttr.get("smem")}
+            with ir.InsertionPoint.at_block_begin(self.e.entry):
+                self.arena = self.e.op("llvm.mlir.addressof", [self.e.shared_ptr], attributes=symbol).result
+        return self.arena
+
+    # -- control --------------------------------------------------------------------------------------------------------
+    def lower(self, op: ir.Operation) -> None:
+        """Lower one operation through its rule, at its own location."""
+        found = RULES.get(op.name)
+        if found is None:
+            raise PassError(f"no lowering for {op.name} on {self.target}", python_location(op.location))
+        with op.location:
+            try:
+                found(self, op)
+            except PassError as error:
+                error.location = error.location or python_location(op.location)
+                raise
+
+    def lower_block(self, block: ir.Block) -> None:
+        for op in block.operations:
+            if op.operation.name not in ("scf.yield", "func.return"):
+                self.lower(op.operation)
+
+    @contextlib.contextmanager
+    def guarded(self, predicate: ir.Value | None) -> Iterator[None]:
+        """Add a condition to the predicate of effects."""
+        before = self.predicate
+        self.predicate = self.e.both(before, predicate)
+        try:
+            yield
+        finally:
+            self.predicate = before
+
+    @contextlib.contextmanager
+    def lanes(self, width: int) -> Iterator[None]:
+        """Lower with this many lanes."""
+        before = self.width
+        self.width = width
+        try:
+            yield
+        finally:
+            self.width = before

@@ -1,0 +1,206 @@
+"""Elementary functions in terms of what every target has: exp2, log2, sin and cos of reduced arguments, rsqrt, fma.
+
+All expansions compute in float32; 16-bit floats go through it. Errors are a few units in the last place of float32 over
+the whole range unless a comment says otherwise; the `fast_` forms trade that for one hardware approximation.
+Coefficients: Abramowitz and Stegun (erf 7.1.26), minimax fits for atan and asin in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.mlir import ir
+
+from .context import Context
+from .real import Real
+
+LOG2E = math.log2(math.e)
+LOG2E_HIGH, LOG2E_LOW = 1.4426950216293335, 1.9259629911783772e-08  # float32 head and tail of log2(e)
+LN2 = math.log(2.0)
+_TWO_PI = (6.28125, 0.0019350051879882812, 3.0199159819e-07)  # Cody-Waite parts of 2*pi
+
+# Operations every target's thread program has as they are.
+_DIRECT = frozenset(
+    "math.absf math.absi math.ceil math.floor math.fma math.sqrt math.roundeven math.trunc math.copysign math.ctpop "
+    "math.ctlz math.cttz math.isfinite math.isinf math.isnan".split()
+)
+Function = Callable[..., Real]
+
+
+def expand_math(ctx: Context, name: str, operands: Sequence[ir.Value], result: ir.Type) -> ir.Value:
+    """Emit a `math` operation or a named `tl.math` function on scalars or vectors."""
+    e = ctx.e
+    first = operands[0].type
+    element = first.element_type if isinstance(first, ir.VectorType) else first
+    vector = (lambda t: e.vector_type(first.shape[0], t)) if isinstance(first, ir.VectorType) else (lambda t: t)
+    if name in _DIRECT:
+        return e.pure(name, vector(result), operands)
+    function = _FUNCTIONS.get(name.removeprefix("math."))
+    if function is None:
+        return ctx.hardware.math(ctx, name.removeprefix("math."), operands)
+    if str(element) == "f64":
+        raise UnsupportedError(f"{name} of float64 has no expansion", hint="cast to float32 around it")
+    if element == e.f32:
+        return function(*(Real(e, v) for v in operands)).value
+    wide = [Real(e, e.pure("arith.extf", vector(e.f32), [v])) for v in operands]
+    return e.pure("arith.truncf", vector(element), [function(*wide).value])
+
+
+def _exp2(x: Real) -> Real:
+    return x.call("exp2", fast=True)
+
+
+def _log2(x: Real) -> Real:
+    return x.call("log2", fast=True)
+
+
+def _exp(x: Real) -> Real:
+    """2^(x log2 e) with the product's rounding error put back; the error of infinities is dropped."""
+    y = x * LOG2E_HIGH
+    error = x.fma(LOG2E_HIGH, -y).fma(1.0, x * LOG2E_LOW)
+    error = error.where(error.compare("ord", error), 0.0)
+    return _exp2(y) * error.fma(LN2, 1.0)
+
+
+def _expm1(x: Real) -> Real:
+    small = x * x.polynomial((1 / 24, 1 / 6, 0.5, 1.0))
+    return small.where(x.abs().compare("olt", 0.03), _exp(x) - 1.0)
+
+
+def _log1p(x: Real) -> Real:
+    u = x + 1.0
+    return _log2(u) * LN2 + (x - (u - 1.0)) / u
+
+
+def _reduce_angle(x: Real) -> Real:
+    turns = (x * (1 / (2 * math.pi))).call("roundeven")
+    for part in _TWO_PI:
+        x = turns.fma(-part, x)
+    return x
+
+
+def _sin(x: Real) -> Real:
+    return _reduce_angle(x).call("sin", fast=True)
+
+
+def _cos(x: Real) -> Real:
+    return _reduce_angle(x).call("cos", fast=True)
+
+
+def _tanh(x: Real) -> Real:
+    square = x * x
+    small = x * square.polynomial((-17 / 315, 2 / 15, -1 / 3, 1.0))
+    large = 1.0 - 2.0 / (_exp(x * 2.0) + 1.0)
+    return small.where(x.abs().compare("olt", 0.15), large)
+
+
+def _sinh(x: Real) -> Real:
+    square = x * x
+    small = x * square.polynomial((1 / 5040, 1 / 120, 1 / 6, 1.0))
+    return small.where(x.abs().compare("olt", 0.5), (_exp(x) - _exp(-x)) * 0.5)
+
+
+def _cosh(x: Real) -> Real:
+    return (_exp(x) + _exp(-x)) * 0.5
+
+
+def _power(x: Real, y: Real) -> Real:
+    """x**y; a negative x needs an integral y and takes its parity."""
+    size = _exp2(y * _log2(x.abs()))
+    half = y * 0.5
+    odd = half.call("floor").compare("one", half)
+    signed = (-size).where(odd, size)
+    integral = y.call("floor").compare("oeq", y)
+    negative = signed.where(integral, math.nan)
+    return negative.where(x.compare("olt", 0.0), size).where(y.compare("one", 0.0), 1.0)
+
+
+def _atan(x: Real) -> Real:
+    a = x.abs()
+    big = a.compare("ogt", 1.0)
+    t = (1.0 / a).where(big, a)
+    s = t * t
+    series = s.polynomial((0.0028662257, -0.0161657367, 0.0429096138, -0.0752896400, 0.1065626393, -0.1420889944, 0.1999355085, -0.3333314528, 1.0))
+    value = t * series
+    return (math.pi / 2 - value).where(big, value).call("copysign", x)
+
+
+def _atan2(y: Real, x: Real) -> Real:
+    base = _atan(y / x)
+    turned = base + Real(x.e, x.e.splat(x.value.type, math.pi)).call("copysign", y)
+    return turned.where(x.compare("olt", 0.0), base)
+
+
+def _asin(x: Real) -> Real:
+    a = x.abs()
+    root = (1.0 - a).call("sqrt")
+    poly = a.polynomial((-0.0012624911, 0.0066700901, -0.0170881256, 0.0308918810, -0.0501743046, 0.0889789874, -0.2145988016, 1.5707963050))
+    return (math.pi / 2 - root * poly).call("copysign", x)
+
+
+def _erf(x: Real) -> Real:
+    """Absolute error below 2e-7; a series near zero keeps the relative error small there."""
+    a = x.abs()
+    t = 1.0 / a.fma(0.3275911, 1.0)
+    tail = t * t.polynomial((1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592))
+    large = 1.0 - tail * _exp(-(a * a))
+    s = x * x
+    small = a * s.polynomial((0.0052239776, -0.0268661706, 0.1128379167, -0.3761263890, 1.1283791671))
+    return small.where(a.compare("olt", 0.5), large).call("copysign", x)
+
+
+def _round(x: Real) -> Real:
+    """To the nearest integer, ties away from zero."""
+    return (x.abs() + 0.49999997).call("floor").call("copysign", x)
+
+
+def _fmod(x: Real, y: Real) -> Real:
+    return (x / y).call("trunc").fma(-y, x)
+
+
+def _sigmoid(x: Real) -> Real:
+    return 1.0 / (_exp(-x) + 1.0)
+
+
+_FUNCTIONS: dict[str, Function] = {
+    "exp2": _exp2,
+    "log2": _log2,
+    "exp": _exp,
+    "exp10": lambda x: _exp(x * math.log(10.0)),
+    "expm1": _expm1,
+    "log": lambda x: _log2(x) * LN2,
+    "log10": lambda x: _log2(x) * math.log10(2.0),
+    "log1p": _log1p,
+    "sin": _sin,
+    "cos": _cos,
+    "tan": lambda x: _sin(x) / _cos(x),
+    "tanh": _tanh,
+    "sinh": _sinh,
+    "cosh": _cosh,
+    "asinh": lambda x: (_log2(x.abs() + x.fma(x, 1.0).call("sqrt")) * LN2).call("copysign", x),
+    "acosh": lambda x: _log2(x + x.fma(x, -1.0).call("sqrt")) * LN2,
+    "atanh": lambda x: _log2((x + 1.0) / (1.0 - x)) * (LN2 / 2),
+    "asin": _asin,
+    "acos": lambda x: math.pi / 2 - _asin(x),
+    "atan": _atan,
+    "atan2": _atan2,
+    "powf": _power,
+    "erf": _erf,
+    "rsqrt": lambda x: x.call("rsqrt", fast=True),
+    "round": _round,
+    "nearbyint": lambda x: x.call("roundeven"),
+    "sigmoid": _sigmoid,
+    "hypot": lambda x, y: x.fma(x, y * y).call("sqrt"),
+    "fmod": _fmod,
+    "fast_exp": lambda x: _exp2(x * LOG2E),
+    "fast_exp10": lambda x: _exp2(x * math.log2(10.0)),
+    "fast_log": lambda x: _log2(x) * LN2,
+    "fast_log2": _log2,
+    "fast_log10": lambda x: _log2(x) * math.log10(2.0),
+    "fast_sin": lambda x: x.call("sin", fast=True),
+    "fast_cos": lambda x: x.call("cos", fast=True),
+    "fast_tan": lambda x: x.call("sin", fast=True) / x.call("cos", fast=True),
+    "fast_rcp": lambda x: 1.0 / x,
+}

@@ -1,0 +1,184 @@
+"""`tl.parallel`: iterations spread over threads and registers, several per operation.
+
+Each thread runs the iterations its layout gives it, `width` at a time: an index becomes the thread's part plus one
+constant per lane, element arithmetic becomes vector arithmetic. Bodies with control flow that may differ between
+iterations run one iteration at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tilelang_mlir.errors import PassError
+from tilelang_mlir.mlir import ir
+
+from ...dialect.effects import root
+from ...dialect.layout import REPLICATE, Digit, Fragment
+from ...dialect.layout.attrs import from_attr
+from ...dialect.location import python_location
+from .buffers import FragmentBuffer, element_bits, register_chunk
+from .context import Context, rule
+from .index import Index
+
+# Operations that mean the same on a vector of iterations as on each of them.
+_LANEWISE_PREFIXES = ("arith.", "math.", "memref.")
+_LANEWISE = frozenset(("tl.cast", "tl.math", "tl.bitcast", "tl.thread_id", "tl.assume"))
+
+
+@rule("tl.parallel")
+def lower_parallel(ctx: Context, op: ir.Operation) -> None:
+    if "layout" not in op.attributes:
+        raise PassError("a parallel loop without a layout reached lowering", python_location(op.location))
+    layout = from_attr(op.attributes["layout"])
+    assert isinstance(layout, Fragment)
+    body = op.regions[0].blocks[0]
+    width = _vector_width(ctx, body, layout)
+    thread_part = thread_coordinates(ctx, layout)
+    guard = replica_guard(ctx, layout)
+    extents = _extents(ctx, op)
+    _enter(ctx, body, layout)
+    for start in range(0, layout.num_values, width):
+        ctx.chunk_start = start
+        with ctx.lanes(width):
+            indices = _iteration(ctx, layout, thread_part, start, width)
+            inside = _inside(ctx, layout, indices, extents)
+            if inside is False:
+                continue
+            ctx.values.update(zip(body.arguments, indices, strict=True))
+            _clear(ctx, body)
+            with ctx.guarded(ctx.e.both(guard, inside if inside is not True else None)):
+                ctx.lower_block(body)
+    _leave(ctx)
+
+
+def _enter(ctx: Context, body: ir.Block, layout: Fragment) -> None:
+    """Tables of the iteration variables over threads and registers, for the fragments' accesses."""
+    if ctx.iteration_tables:
+        raise PassError("nested parallel loops reached lowering")
+    threads = np.arange(ctx.num_threads, dtype=np.int64)[:, None] % layout.num_threads
+    tables = layout.coordinates(threads, np.arange(layout.num_values, dtype=np.int64)[None, :])
+    ctx.iteration_tables = dict(zip(body.arguments, tables, strict=True))
+    ctx.register_tables = {}
+    ctx.iteration_valid = None
+    if layout.is_padded:
+        ctx.iteration_valid = np.logical_and.reduce([t < size for t, size in zip(tables, layout.shape, strict=True)])
+
+
+def _leave(ctx: Context) -> None:
+    ctx.iteration_tables, ctx.register_tables, ctx.iteration_valid, ctx.chunk_start = {}, {}, None, 0
+
+
+def _clear(ctx: Context, block: ir.Block) -> None:
+    """Forget the values of the previous chunk."""
+    for op in block.operations:
+        for result in op.operation.results:
+            ctx.values.pop(result, None)
+        for region in op.operation.regions:
+            for inner in region.blocks:
+                _clear(ctx, inner)
+
+
+def thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
+    """The share of each coordinate that depends on the thread."""
+    parts = [Index.of(0) for _ in layout.shape]
+    for digit, value in thread_digits(ctx, layout):
+        if digit.dim != REPLICATE:
+            parts[digit.dim] = ctx.ix.add(parts[digit.dim], ctx.ix.scale(value, digit.stride))
+    return parts
+
+
+def thread_digits(ctx: Context, layout: Fragment) -> list[tuple[Digit, Index]]:
+    """The digits of the thread index with their run-time values."""
+    out: list[tuple[Digit, Index]] = []
+    weight = 1
+    for digit in layout.thread:
+        quotient = ctx.ix.divide(ctx.thread, weight)
+        value = ctx.ix.remainder(quotient, digit.size) if quotient is not None else None
+        if value is None:
+            raise PassError(f"thread index has no digit {digit} in {layout}")
+        out.append((digit, value))
+        weight *= digit.size
+    return out
+
+
+def replica_guard(ctx: Context, layout: Fragment) -> ir.Value | None:
+    """True in one of the threads that run the same iteration; None when only one does."""
+    guard: ir.Value | None = None
+    for digit, value in thread_digits(ctx, layout):
+        if digit.dim == REPLICATE:
+            guard = ctx.e.both(guard, ctx.e.compare("eq", ctx.ix.scalar(value), 0))
+    if ctx.num_threads > layout.num_threads:
+        guard = ctx.e.both(guard, ctx.e.compare("ult", ctx.ix.scalar(ctx.thread), layout.num_threads))
+    return guard
+
+
+def _iteration(ctx: Context, layout: Fragment, thread_part: list[Index], start: int, width: int) -> list[Index]:
+    constants = layout.value_part(np.arange(start, start + width, dtype=np.int64))
+    return [
+        ctx.ix.add(part, Index(None, tuple(int(c) for c in lanes), 0, 0, 0, 0))
+        for part, lanes in zip(thread_part, constants, strict=True)
+    ]
+
+
+def _extents(ctx: Context, op: ir.Operation) -> list[int | ir.Value]:
+    dynamic = iter(op.operands)
+    extents = list(ir.DenseI64ArrayAttr(op.attributes["extents"]))
+    return [ctx.ssa(next(dynamic)) if e == -1 else e for e in extents]
+
+
+def _inside(
+    ctx: Context, layout: Fragment, indices: list[Index], extents: list[int | ir.Value]
+) -> ir.Value | bool:
+    """Whether the iterations are within the extents: True or False when known, else a predicate of the whole chunk."""
+    predicate: ir.Value | None = None
+    for dim, (index, extent) in enumerate(zip(indices, extents, strict=True)):
+        if isinstance(extent, int) and dim not in layout.padded_dims():
+            continue
+        top, bottom = index.maximum(), index.minimum()
+        if isinstance(extent, int) and top is not None and top < extent:
+            continue
+        if isinstance(extent, int) and bottom is not None and bottom >= extent:
+            return False
+        predicate = ctx.e.both(predicate, ctx.e.compare("slt", ctx.ix.scalar(index), extent))
+    return True if predicate is None else predicate
+
+
+# -- how many iterations at a time ---------------------------------------------------------------------------------------------
+def _vector_width(ctx: Context, body: ir.Block, layout: Fragment) -> int:
+    if not all(_is_lanewise(op.operation) for op in body.operations):
+        return 1
+    bits = max((element_bits(_element(op.operation)) for op in body.operations if op.operation.name.startswith("memref.")), default=32)
+    width = register_chunk(layout, bits)
+    if layout.is_padded or -1 in _static_extents(body):
+        width = _within_edges(layout, width, _static_extents(body))
+    return width
+
+
+def _static_extents(body: ir.Block) -> list[int]:
+    return list(ir.DenseI64ArrayAttr(body.owner.operation.attributes["extents"]))
+
+
+def _within_edges(layout: Fragment, width: int, extents: list[int]) -> int:
+    """Shrink the width until no chunk straddles the edge of a padded or dynamic dimension."""
+    edges = {d for d in range(len(extents)) if d in layout.padded_dims() or extents[d] == -1}
+    while width > 1:
+        chunk = layout.value_part(np.arange(width, dtype=np.int64))
+        spans = {d: int(chunk[d].max()) + 1 for d in edges}
+        if all(span == 1 or (extents[d] != -1 and extents[d] % span == 0) for d, span in spans.items()):
+            return width
+        width = next(w for w in range(width - 1, 0, -1) if width % w == 0)
+    return 1
+
+
+def _is_lanewise(op: ir.Operation) -> bool:
+    return op.name in _LANEWISE or op.name.startswith(_LANEWISE_PREFIXES) and not len(op.regions)
+
+
+def _element(op: ir.Operation) -> ir.Type:
+    return ir.MemRefType(op.operands[0 if op.name == "memref.load" else 1].type).element_type
+
+
+def fragment_of(ctx: Context, value: ir.Value) -> FragmentBuffer | None:
+    """The fragment behind a value, if it is one."""
+    found = ctx.buffers.get(root(value))
+    return found if isinstance(found, FragmentBuffer) else None

@@ -1,0 +1,196 @@
+"""`lower-to-threads`: from the scheduled tile program to the program of one thread.
+
+Input: host functions with `tl.launch` regions whose fragments, shared tiles and parallel loops have layouts and whose
+shared tiles have offsets. Output: one `gpu.module @kernels` with an `llvm.func` per launch, and nothing else.
+
+    tl.parallel {...} -> vector arithmetic on the thread's registers
+    tl.gemm           -> ldmatrix and mma.sync
+    scf.for           -> scf.for carrying registers
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tilelang_mlir.errors import PassError
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from ..base import Pass
+from ...dialect.layout import SharedLayout
+from ...dialect.layout.attrs import from_attr
+from ...dialect.location import python_location
+from ...dialect.tl import SHARED, scope_of
+from ..hardware import hardware_for
+from . import atomics, debug, reduce, scalar, structure, sync, tiles  # noqa: F401  (they register their rules)
+from .buffers import GlobalBuffer, SharedBuffer
+from .context import Context, rule
+from .emitter import Emitter
+from .index import Index
+from .rasterize import block_indices
+
+
+@dataclass(frozen=True)
+class LowerToThreads(Pass):
+    """Lower every kernel to the program of one thread."""
+
+    name: ClassVar[str] = "lower-to-threads"
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        functions = [op for op in module.body.operations if op.operation.name == "func.func"]
+        with module.context, ir.Location.unknown():
+            kernels = ir.Operation.create("gpu.module", attributes={"sym_name": ir.StringAttr.get("kernels")}, regions=1)
+            body = kernels.regions[0].blocks.append()
+            module.body.append(kernels)
+            shared = 0
+            for function in functions:
+                for position, launch in enumerate(_launches(function.operation)):
+                    shared = max(shared, _lower_kernel(function.operation, launch, position, body, target))
+            if shared:
+                _declare_arena(body)
+        for function in functions:
+            function.operation.erase()
+
+
+def _launches(function: ir.Operation) -> list[ir.Operation]:
+    block = function.regions[0].blocks[0]
+    return [op.operation for op in block.operations if op.operation.name == "tl.launch"]
+
+
+def kernel_name(function: ir.Operation, position: int) -> str:
+    """The symbol of the i-th launch of a host function."""
+    base = ir.StringAttr(function.attributes["sym_name"]).value
+    return f"{base}_kernel" + (f"_{position}" if position else "")
+
+
+def _lower_kernel(function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target) -> int:
+    host = function.regions[0].blocks[0]
+    workspaces = [o.operation for o in host.operations if o.operation.name == "tl.alloc"]
+    pointer = ir.Type.parse("!llvm.ptr<1>")
+    kinds = [a.type for a in host.arguments] + [pointer] * len(workspaces)
+    signature = ir.Type.parse(f"!llvm.func<void ({', '.join(str(k) for k in kinds)})>")
+    threads = tuple(ir.DenseI32ArrayAttr(launch.attributes["threads"]))
+    hardware = hardware_for(target)
+    shared = ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in launch.attributes else 0
+    i64 = ir.IntegerType.get_signless(64)
+    attributes = {
+        "sym_name": ir.StringAttr.get(kernel_name(function, position)),
+        "function_type": ir.TypeAttr.get(signature),
+        "linkage": ir.Attribute.parse("#llvm.linkage<external>"),
+        "CConv": ir.Attribute.parse("#llvm.cconv<ccc>"),
+        "gpu.kernel": ir.UnitAttr.get(),
+        "tl.shared_bytes": ir.IntegerAttr.get(i64, shared),
+        "arg_attrs": _argument_attributes(kinds),
+        **hardware.kernel_attributes(threads, launch),
+    }
+    with ir.InsertionPoint(body), launch.location:
+        kernel = ir.Operation.create("llvm.func", attributes=attributes, regions=1)
+    entry = kernel.regions[0].blocks.append(*kinds)
+    with ir.InsertionPoint(entry), launch.location:
+        emitter = Emitter(entry)
+        ctx = Context(emitter, target, hardware, threads)
+        _bind_arguments(ctx, host, entry, workspaces)
+        _bind_grid(ctx, launch)
+        _bind_shared(ctx, launch)
+        ctx.lower_block(launch.regions[0].blocks[0])
+        ir.Operation.create("llvm.return")
+    return shared
+
+
+def _argument_attributes(kinds: list[ir.Type]) -> ir.Attribute:
+    """Tensor arguments do not alias and are aligned to 16 bytes: the launch checks the alignment."""
+    i64 = ir.IntegerType.get_signless(64)
+    pointer = ir.DictAttr.get({"llvm.noalias": ir.UnitAttr.get(), "llvm.align": ir.IntegerAttr.get(i64, 16)})
+    return ir.ArrayAttr.get([pointer if str(k).startswith("!llvm.ptr") else ir.DictAttr.get({}) for k in kinds])
+
+
+def _bind_arguments(ctx: Context, host: ir.Block, entry: ir.Block, workspaces: list[ir.Operation]) -> None:
+    for source, argument in zip(host.arguments, entry.arguments, strict=False):
+        if str(argument.type) == "i32":
+            ctx.values[source] = ctx.ix.uniform(argument)
+        else:
+            ctx.values[source] = argument
+    first = len(host.arguments)
+    for position, workspace in enumerate(workspaces):
+        result = workspace.results[0]
+        kind = ir.MemRefType(result.type)
+        shape = tuple(kind.shape)
+        ctx.buffers[result] = GlobalBuffer(entry.arguments[first + position], kind.element_type, shape, _row_major(shape))
+    for op in host.operations:
+        if op.operation.name == "tl.tensor":
+            ctx.lower(op.operation)
+
+
+def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.append(strides[-1] * size)
+    return tuple(reversed(strides)) if shape else ()
+
+
+@rule("tl.tensor")
+def lower_tensor(ctx: Context, op: ir.Operation) -> None:
+    result = op.results[0]
+    if result in ctx.buffers:
+        return
+    dynamic = iter(list(op.operands)[1:])
+    shape, strides = (
+        tuple(ctx.ssa(next(dynamic)) if n == -1 else n for n in ir.DenseI64ArrayAttr(op.attributes[name]))
+        for name in ("shape", "strides")
+    )
+    element = ir.MemRefType(result.type).element_type
+    safe = op.attributes["safe_value"].value if "safe_value" in op.attributes else 0
+    ctx.buffers[result] = GlobalBuffer(ctx.ssa(op.operands[0]), element, shape, strides, safe)
+
+
+def _bind_grid(ctx: Context, launch: ir.Operation) -> None:
+    """Block indices with the bounds that the grid gives them."""
+    arguments = list(launch.regions[0].blocks[0].arguments)
+    extents = [_extent(ctx, v) for v in launch.operands]
+    blocks = block_indices(ctx, launch, extents)
+    for argument, value, extent in zip(arguments, blocks, extents, strict=True):
+        hi = extent - 1 if isinstance(extent, int) else None
+        ctx.values[argument] = ctx.ix.uniform(value, lo=0, hi=hi)
+
+
+def _extent(ctx: Context, value: ir.Value) -> int | ir.Value:
+    found = ctx.get(value)
+    return ctx.ix.scalar(found) if isinstance(found, Index) else found
+
+
+def _bind_shared(ctx: Context, launch: ir.Operation) -> None:
+    for op in _walk(launch):
+        if op.name != "tl.alloc" or scope_of(op.results[0]) != SHARED:
+            continue
+        result = op.results[0]
+        if "layout" not in op.attributes or "tl.offset" not in op.attributes:
+            raise PassError("a shared tile without layout or offset reached lowering", python_location(op.location))
+        layout = from_attr(op.attributes["layout"])
+        assert isinstance(layout, SharedLayout)
+        kind = ir.MemRefType(result.type)
+        offset = ir.IntegerAttr(op.attributes["tl.offset"]).value
+        ctx.buffers[result] = SharedBuffer(offset, kind.element_type, tuple(kind.shape), layout)
+
+
+def _walk(op: ir.Operation) -> list[ir.Operation]:
+    found: list[ir.Operation] = []
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in block.operations:
+                found += [inner.operation, *_walk(inner.operation)]
+    return found
+
+
+def _declare_arena(body: ir.Block) -> None:
+    """The dynamic shared memory of the module's kernels; 1024-byte alignment suits every swizzle."""
+    text = "!llvm.array<0 x i8>"
+    attributes = {
+        "sym_name": ir.StringAttr.get("smem"),
+        "global_type": ir.TypeAttr.get(ir.Type.parse(text)),
+        "linkage": ir.Attribute.parse("#llvm.linkage<external>"),
+        "addr_space": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), 3),
+        "alignment": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 1024),
+    }
+    with ir.InsertionPoint.at_block_begin(body):
+        ir.Operation.create("llvm.mlir.global", attributes=attributes, regions=1)

@@ -1,0 +1,221 @@
+"""Element arithmetic: upstream `arith` and `math` operations over the lanes, and the casts of `tl`."""
+
+from __future__ import annotations
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import PassError
+from tilelang_mlir.mlir import ir
+
+from .buffers import value_type
+from .context import Context, Value, rule
+from .expand_math import expand_math
+from .index import Index
+
+_ELEMENTWISE = (
+    "addi subi muli divsi divui remsi remui andi ori xori shli shrsi shrui minsi maxsi minui maxui addf subf mulf divf remf "
+    "negf maxnumf minnumf maximumf minimumf cmpi cmpf extsi extui trunci extf truncf sitofp uitofp fptosi fptoui bitcast select"
+).split()
+_MATH = (
+    "absf absi ceil floor fma sqrt rsqrt exp2 log2 sin cos tanh round roundeven trunc copysign ctpop ctlz cttz "
+    "exp log log10 log1p expm1 powf fpowi tan sinh cosh asin acos atan atan2 asinh acosh atanh erf ipowi isfinite isinf isnan"
+).split()
+
+
+@rule("arith.constant")
+def lower_constant(ctx: Context, op: ir.Operation) -> None:
+    attr, kind = op.attributes["value"], op.results[0].type
+    if isinstance(attr, ir.IntegerAttr) and (str(kind) == "index" or kind.width > 1):
+        value = attr.value
+        if str(kind) in ("index", "i32"):
+            ctx.values[op.results[0]] = Index.of(value, 1)
+            return
+        ctx.values[op.results[0]] = ctx.e.constant(kind, value)
+        return
+    if value_type(ctx.e, kind) != kind:
+        raise PassError(f"constant {attr} of a narrow float: the front end casts a wider constant instead")
+    value = attr.value if not isinstance(attr, ir.BoolAttr) else int(attr.value)
+    ctx.values[op.results[0]] = ctx.e.constant(kind, value)
+
+
+@rule("arith.index_cast", "arith.index_castui")
+def lower_index_cast(ctx: Context, op: ir.Operation) -> None:
+    found = ctx.get(op.operands[0])
+    if not isinstance(found, Index) and not isinstance(found.type, ir.VectorType) and found.type != ctx.e.i32:
+        found = ctx.e.pure("arith.trunci" if found.type == ctx.e.i64 else "arith.extsi", ctx.e.i32, [found])
+    ctx.values[op.results[0]] = found
+
+
+@rule("arith.addi", "arith.subi", "arith.muli", "arith.divui", "arith.remui", "arith.floordivsi")
+def lower_integer(ctx: Context, op: ir.Operation) -> None:
+    """Integer arithmetic keeps the form base + constants where it can."""
+    if str(op.results[0].type) in ("i32", "index"):
+        a, b = (_as_index(ctx, v) for v in op.operands)
+        if a is not None and b is not None and (folded := _fold(ctx, op.name, a, b)) is not None:
+            ctx.values[op.results[0]] = folded
+            return
+    if op.name == "arith.floordivsi":
+        ctx.values[op.results[0]] = _floor_divide(ctx, op)
+    else:
+        lower_elementwise(ctx, op)
+
+
+def _as_index(ctx: Context, value: ir.Value) -> Index | None:
+    found = ctx.get(value)
+    if isinstance(found, Index):
+        return found
+    return None if isinstance(found.type, ir.VectorType) else ctx.ix.uniform(found)
+
+
+def _fold(ctx: Context, name: str, a: Index, b: Index) -> Index | None:
+    if name == "arith.addi":
+        return ctx.ix.add(a, b)
+    if name == "arith.subi":
+        return ctx.ix.add(a, b, -1)
+    if name == "arith.muli":
+        return ctx.ix.multiply(a, b)
+    if not (b.is_constant and b.is_uniform and b.constants[0] > 0):
+        return None
+    if name in ("arith.divui", "arith.floordivsi"):
+        return ctx.ix.divide(_assume_positive(a) if name == "arith.divui" else a, b.constants[0])
+    return ctx.ix.remainder(_assume_positive(a), b.constants[0])
+
+
+def _assume_positive(a: Index) -> Index:
+    """An unsigned operation states that its operand is not negative."""
+    if a.base is None or a.lo is not None:
+        return a
+    return Index(a.base, a.constants, a.divisor, 0, a.hi, a.bits) if min(a.constants) >= 0 else a
+
+
+def _floor_divide(ctx: Context, op: ir.Operation) -> Value:
+    """a // b rounding down, for operands of any sign: truncated quotient less one when the remainder has the other sign."""
+    varying = _varies(ctx, op)
+    a, b = (ctx.ssa(v, varying=varying) for v in op.operands)
+    kind = a.type
+    quotient = ctx.e.pure("arith.divsi", kind, [a, b])
+    rest = ctx.e.pure("arith.remsi", kind, [a, b])
+    zero = ctx.e.splat(kind, 0)
+    flag = ctx.e.i1 if not isinstance(kind, ir.VectorType) else ctx.e.vector_type(kind.shape[0], ctx.e.i1)
+    unequal = ctx.e.pure("arith.cmpi", flag, [rest, zero], {"predicate": ir.IntegerAttr.get(ctx.e.i64, 1)})
+    mixed = ctx.e.pure("arith.xori", kind, [rest, b])
+    negative = ctx.e.pure("arith.cmpi", flag, [mixed, zero], {"predicate": ir.IntegerAttr.get(ctx.e.i64, 2)})
+    adjust = ctx.e.pure("arith.andi", flag, [unequal, negative])
+    lower = ctx.e.pure("arith.subi", kind, [quotient, ctx.e.splat(kind, 1)])
+    return ctx.e.pure("arith.select", kind, [adjust, lower, quotient])
+
+
+@rule(*(f"arith.{n}" for n in _ELEMENTWISE if n not in ("addi", "subi", "muli", "divui", "remui")))
+def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
+    """The operation on scalars when no operand varies, else on vectors."""
+    varying = _varies(ctx, op)
+    if op.name == "arith.select" and (chosen := _known_choice(ctx, op)) is not None:
+        ctx.values[op.results[0]] = chosen
+        return
+    operands = [ctx.ssa(v, varying=varying) for v in op.operands]
+    kind = value_type(ctx.e, op.results[0].type)
+    if varying and ctx.width > 1:
+        kind = ctx.e.vector_type(ctx.width, kind)
+    attributes = {n: op.attributes[n] for n in op.attributes if not n.startswith("tl.")}
+    ctx.values[op.results[0]] = ctx.e.pure(op.name, kind, operands, attributes)
+
+
+def _varies(ctx: Context, op: ir.Operation) -> bool:
+    if ctx.width == 1:
+        return False
+    for value in op.operands:
+        found = ctx.get(value)
+        if (not found.is_uniform) if isinstance(found, Index) else isinstance(found.type, ir.VectorType):
+            return True
+    return False
+
+
+def _known_choice(ctx: Context, op: ir.Operation) -> Value | None:
+    condition, a, b = (ctx.get(v) for v in op.operands)
+    if not isinstance(a, Index) and a == b:
+        return a
+    return None
+
+
+@rule("arith.ceildivsi", "arith.ceildivui")
+def lower_ceildiv(ctx: Context, op: ir.Operation) -> None:
+    """ceil(a / b) of operands that are not negative: (a + b - 1) / b."""
+    a, b = (ctx.ssa(v) for v in op.operands)
+    bumped = ctx.e.add(ctx.e.add(a, b), -1)
+    ctx.values[op.results[0]] = ctx.e.binary("divui", bumped, b)
+
+
+@rule(*(f"math.{n}" for n in _MATH))
+def lower_math(ctx: Context, op: ir.Operation) -> None:
+    varying = _varies(ctx, op)
+    operands = [ctx.ssa(v, varying=varying) for v in op.operands]
+    ctx.values[op.results[0]] = expand_math(ctx, op.name, operands, op.results[0].type)
+
+
+@rule("tl.math")
+def lower_tl_math(ctx: Context, op: ir.Operation) -> None:
+    varying = _varies(ctx, op)
+    operands = [ctx.ssa(v, varying=varying) for v in op.operands]
+    ctx.values[op.results[0]] = expand_math(ctx, op.attributes["function"].value, operands, op.results[0].type)
+
+
+@rule("tl.bitcast")
+def lower_bitcast(ctx: Context, op: ir.Operation) -> None:
+    varying = _varies(ctx, op)
+    value = ctx.ssa(op.operands[0], varying=varying)
+    kind = value_type(ctx.e, op.results[0].type)
+    if isinstance(value.type, ir.VectorType):
+        kind = ctx.e.vector_type(value.type.shape[0], kind)
+    ctx.values[op.results[0]] = value if kind == value.type else ctx.e.pure("arith.bitcast", kind, [value])
+
+
+@rule("tl.cast")
+def lower_cast(ctx: Context, op: ir.Operation) -> None:
+    source, result = DType(op.attributes["from"].value), DType(op.attributes["to"].value)
+    found = ctx.get(op.operands[0])
+    if isinstance(found, Index) and source.mlir == result.mlir == "i32":
+        ctx.values[op.results[0]] = found
+        return
+    value = ctx.ssa(op.operands[0], varying=_varies(ctx, op))
+    ctx.values[op.results[0]] = cast(ctx, value, source, result)
+
+
+def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Value:
+    """Convert a scalar or vector between dtypes; narrow floats go through the hardware's conversions."""
+    if source.mlir == result.mlir:
+        return value
+    if "f8" in (source.mlir[:2], result.mlir[:2]) or source.bits < 8 or result.bits < 8 and result.kind == "float":
+        return ctx.hardware.narrow_float_cast(ctx, value, str(source), str(result))
+    kind = value_type(ctx.e, ir.Type.parse(result.mlir))
+    if isinstance(value.type, ir.VectorType):
+        kind = ctx.e.vector_type(value.type.shape[0], kind)
+    if result.kind == "bool":
+        return _nonzero(ctx, value, source, kind)
+    return ctx.e.pure(_cast_op(source, result), kind, [value]) if _direct(source, result) else _via_f32(ctx, value, source, result)
+
+
+def _direct(source: DType, result: DType) -> bool:
+    """Two 16-bit floats of different formats convert through float32."""
+    return not (source.is_float and result.is_float and source.bits == result.bits)
+
+
+def _via_f32(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Value:
+    middle = DType("float32")
+    return cast(ctx, cast(ctx, value, source, middle), middle, result)
+
+
+def _nonzero(ctx: Context, value: ir.Value, source: DType, kind: ir.Type) -> ir.Value:
+    zero = ctx.e.splat(value.type, 0.0 if source.is_float else 0)
+    name, code = ("arith.cmpf", 13) if source.is_float else ("arith.cmpi", 1)  # une, ne
+    return ctx.e.pure(name, kind, [value, zero], {"predicate": ir.IntegerAttr.get(ctx.e.i64, code)})
+
+
+def _cast_op(source: DType, result: DType) -> str:
+    if source.is_float and result.is_float:
+        return "arith.extf" if result.bits > source.bits else "arith.truncf"
+    if source.is_float:
+        return "arith.fptosi" if result.kind == "int" else "arith.fptoui"
+    if result.is_float:
+        return "arith.uitofp" if source.is_unsigned else "arith.sitofp"
+    if result.bits < source.bits:
+        return "arith.trunci"
+    return "arith.extui" if source.is_unsigned else "arith.extsi"

@@ -1,0 +1,58 @@
+"""Views of buffers under another shape or element type, and tiles of buffers."""
+
+from __future__ import annotations
+
+from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.mlir import ir
+
+from ...dialect.layout import SharedLayout, row_major
+from ...dialect.layout.attrs import from_attr
+from ...dialect.location import python_location
+from .buffers import Buffer, FragmentBuffer, GlobalBuffer, PrivateBuffer, SharedBuffer, Tile, element_bits, register_chunk
+from .context import Context
+from .index import Index
+
+
+def reshape_buffer(ctx: Context, op: ir.Operation) -> Buffer:
+    """The buffer of a `tl.reshape`. Memory is viewed in place; a fragment needs a layout on the op, and its registers move."""
+    source, kind = ctx.buffers[op.operands[0]], ir.MemRefType(op.results[0].type)
+    shape, element = tuple(kind.shape), kind.element_type
+    if isinstance(source, GlobalBuffer):
+        strides = [1]
+        for size in reversed(shape[1:]):
+            strides.append(strides[-1] * size)
+        return GlobalBuffer(source.pointer, element, shape, tuple(reversed(strides)))
+    if isinstance(source, PrivateBuffer):
+        return PrivateBuffer(source.pointer, element, shape)
+    if isinstance(source, SharedBuffer):
+        if source.layout != row_major(source.layout.shape):
+            raise LayoutError("a view of a shared tile whose layout is not row-major", python_location(op.location))
+        return SharedBuffer(source.offset, element, shape, row_major(shape))
+    layout = from_attr(op.attributes["layout"])
+    assert not isinstance(layout, SharedLayout)
+    view = FragmentBuffer(element, layout, register_chunk(layout, element_bits(element)))
+    ctx.registers[view] = _regroup(ctx, source, view)
+    return view
+
+
+def _regroup(ctx: Context, source: FragmentBuffer, view: FragmentBuffer) -> list[ir.Value]:
+    if source.element != view.element or source.layout.num_values != view.layout.num_values:
+        raise LayoutError("a fragment view that changes the element type")
+    file = ctx.registers[source]
+    flat = [(file[i // source.chunk], i % source.chunk) for i in range(source.layout.num_values)]
+    return [ctx.e.gather(flat[i : i + view.chunk]) for i in range(0, len(flat), view.chunk)]
+
+
+def tile_of(ctx: Context, value: ir.Value) -> Tile:
+    """The region a tile operand names: its buffer, the offset of its first element, and its static sizes."""
+    owner = value.owner
+    if isinstance(owner, ir.Operation | ir.OpView) and owner.operation.name == "tl.slice":
+        op = owner.operation
+        base = tile_of(ctx, op.operands[0])
+        offsets = [ctx.index(v).lane(0) for v in list(op.operands)[1 : 1 + len(base.offsets)]]
+        moved = tuple(ctx.ix.add(a, b) for a, b in zip(base.offsets, offsets, strict=True))
+        return Tile(base.buffer, moved, tuple(ir.DenseI64ArrayAttr(op.attributes["sizes"])))
+    shape = tuple(ir.MemRefType(value.type).shape)
+    if value not in ctx.buffers:
+        ctx.lower(value.owner.operation)
+    return Tile(ctx.buffers[value], tuple(Index.of(0) for _ in shape), shape)

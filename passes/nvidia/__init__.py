@@ -1,0 +1,1 @@
+"""What NVIDIA machines do their own way: matrix products, asynchronous copies, thread and warp instructions."""

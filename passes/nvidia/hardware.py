@@ -1,0 +1,113 @@
+"""The `Hardware` of NVIDIA targets: instructions come from the tables in `isa/nvidia`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.isa.nvidia import barrier, cp_async, thread, warp
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, Target, targets_with
+
+from ..lowering.context import Context
+from ..lowering.index import Index
+from .async_copy import lower_async_copy
+from .gemm_mma import lower_gemm
+from .narrow import narrow_float_cast
+from .rounding import rounded_math
+
+_AXES = "xyz"
+
+
+class Nvidia:
+    """Emission for one NVIDIA target."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
+        attributes: dict[str, ir.Attribute] = {
+            "nvvm.kernel": ir.UnitAttr.get(),
+            "nvvm.reqntid": ir.DenseI32ArrayAttr.get(list(threads)),
+        }
+        if "min_blocks" in launch.attributes:
+            blocks = ir.IntegerAttr(launch.attributes["min_blocks"]).value
+            attributes["nvvm.minctasm"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), blocks)
+        return attributes
+
+    def require(self, feature: Feature, what: str) -> None:
+        if not self.target.supports(feature):
+            raise UnsupportedError(
+                f"{what} needs {feature.value}, which {self.target} lacks",
+                hint=f"targets that have it: {', '.join(targets_with(feature))}",
+            )
+
+    def thread_index(self, ctx: Context) -> Index:
+        """Linear index of the thread in its CTA."""
+        linear = ctx.ix.uniform(thread.tid("x"), lo=0, hi=ctx.threads[0] - 1)
+        weight = ctx.threads[0]
+        for dim in (1, 2):
+            if ctx.threads[dim] > 1:
+                part = ctx.ix.uniform(thread.tid(_AXES[dim]), lo=0, hi=ctx.threads[dim] - 1)
+                linear = ctx.ix.add(linear, ctx.ix.scale(part, weight))
+            weight *= ctx.threads[dim]
+        return linear
+
+    def thread_id(self, ctx: Context, dim: int) -> ir.Value:
+        return thread.tid(_AXES[dim])
+
+    def block_id(self, ctx: Context, dim: int) -> ir.Value:
+        return thread.ctaid(_AXES[dim])
+
+    def barrier(self, ctx: Context, number: int = 0, count: int | None = None) -> None:
+        if number == 0 and count is None:
+            barrier.emit()
+        else:
+            barrier.emit(number, count)
+
+    def warp_barrier(self, ctx: Context, mask: ir.Value | None) -> None:
+        if mask is None:
+            warp.sync()
+        else:
+            warp.sync(mask)
+
+    def shuffle(self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int) -> ir.Value:
+        return warp.shuffle("bfly" if kind == "xor" else kind, value, lane, min(width, 32))
+
+    def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
+        return _vote(ctx, kind, args, result)
+
+    def gemm(self, ctx: Context, op: ir.Operation) -> None:
+        lower_gemm(ctx, op)
+
+    def async_copy(self, ctx: Context, op: ir.Operation) -> None:
+        self.require(Feature.CP_ASYNC, "an asynchronous copy")
+        lower_async_copy(ctx, op)
+
+    def commit_group(self, ctx: Context) -> None:
+        if self.target.supports(Feature.CP_ASYNC):
+            cp_async.commit()
+
+    def wait_group(self, ctx: Context, pending: int) -> None:
+        if self.target.supports(Feature.CP_ASYNC):
+            cp_async.wait(pending)
+
+    def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:
+        if "float8" in source or "float8" in result:
+            self.require(Feature.FP8_CONVERT, f"a conversion from {source} to {result}")
+        return narrow_float_cast(ctx, value, source, result)
+
+    def math(self, ctx: Context, function: str, args: Sequence[ir.Value]) -> ir.Value:
+        return rounded_math(ctx, function, args)
+
+
+def _vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
+    if kind == "activemask":
+        value = warp.vote("ballot", ctx.e.constant(ctx.e.i1, 1))
+    elif kind in ("any", "all", "ballot"):
+        value = warp.vote(kind, args[0])
+    else:
+        raise UnsupportedError(f"vote {kind!r} has no lowering yet")
+    if value.type == result:
+        return value
+    return ctx.e.pure("arith.extui", result, [value])

@@ -1,0 +1,94 @@
+"""How warps share a matrix product on mma.sync, and the fragments that follow.
+
+One instruction computes 16x8 (8x8 for float64) from k of 256 bits per row (PTX ISA, "Matrix Fragments for mma"). Warps
+are numbered along M first; each owns a contiguous part of C.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.mlir import ir
+
+from ...dialect.layout import REPLICATE, Digit, Fragment
+from ...dialect.location import python_location
+
+
+@dataclass(frozen=True)
+class MmaShape:
+    """m x n x k of one instruction for operands of `bits` bits."""
+
+    m: int
+    n: int
+    k: int
+
+
+def mma_shape(bits: int) -> MmaShape:
+    return MmaShape(8, 8, 4) if bits == 64 else MmaShape(16, 8, 256 // bits)
+
+
+@dataclass(frozen=True)
+class WarpGrid:
+    """Warps along M and N, and the part of C each owns."""
+
+    m: int
+    n: int
+    rows: int
+    columns: int
+
+
+def partition(m: int, n: int, warps: int, policy: str, shape: MmaShape, op: ir.Operation) -> WarpGrid:
+    """Split C over the warps. Square minimises the difference of the warp tile's aspect from C's; full_row and full_col
+    put as many warps as fit on M or on N."""
+    fits = [(a, warps // a) for a in range(1, warps + 1) if warps % a == 0 and m % (a * shape.m) == 0 and n % (warps // a * shape.n) == 0]
+    if not fits:
+        raise LayoutError(
+            f"C of {m}x{n} cannot be split over {warps} warps: each needs a multiple of {shape.m}x{shape.n}",
+            python_location(op.location),
+            hint="choose other block sizes or fewer threads",
+        )
+    if policy == "full_row":
+        best = max(fits)
+    elif policy == "full_col":
+        best = min(fits)
+    else:
+        best = min(fits, key=lambda f: (abs(math.log((m / f[0]) / (n / f[1]))), -f[0]))
+    return WarpGrid(best[0], best[1], m // best[0], n // best[1])
+
+
+def accumulator(grid: WarpGrid, shape: MmaShape) -> Fragment:
+    """C: a lane holds two neighbours in a row, and the same eight rows further down."""
+    thread = (Digit(4, 1, 2), Digit(8, 0, 1), Digit(grid.m, 0, grid.rows), Digit(grid.n, 1, grid.columns))
+    value = [Digit(2, 1, 1)]
+    if shape.m == 16:
+        value.append(Digit(2, 0, 8))
+    value += [Digit(grid.columns // shape.n, 1, shape.n), Digit(grid.rows // shape.m, 0, shape.m)]
+    return Fragment((grid.rows * grid.m, grid.columns * grid.n), thread, tuple(value))
+
+
+def operand_a(grid: WarpGrid, shape: MmaShape, k: int, bits: int) -> Fragment:
+    """A [M, K] in registers, for every warp along N."""
+    pack = max(1, 32 // bits)
+    thread = (Digit(4, 1, pack), Digit(8, 0, 1), Digit(grid.m, 0, grid.rows), Digit(grid.n, REPLICATE, 1))
+    value = [Digit(pack, 1, 1)]
+    if shape.m == 16:
+        value.append(Digit(2, 0, 8))
+    value += [Digit(shape.k // (4 * pack), 1, 4 * pack), Digit(k // shape.k, 1, shape.k), Digit(grid.rows // shape.m, 0, shape.m)]
+    return Fragment((grid.rows * grid.m, k), thread, tuple(value))
+
+
+def operand_b(grid: WarpGrid, shape: MmaShape, k: int, bits: int, *, transposed: bool) -> Fragment:
+    """B in registers, [K, N] or, transposed, [N, K], for every warp along M."""
+    pack = max(1, 32 // bits)
+    kd, nd = (1, 0) if transposed else (0, 1)
+    thread = (Digit(4, kd, pack), Digit(8, nd, 1), Digit(grid.m, REPLICATE, 1), Digit(grid.n, nd, grid.columns))
+    value = (
+        Digit(pack, kd, 1),
+        Digit(shape.k // (4 * pack), kd, 4 * pack),
+        Digit(k // shape.k, kd, shape.k),
+        Digit(grid.columns // shape.n, nd, shape.n),
+    )
+    total = (grid.columns * grid.n, k) if transposed else (k, grid.columns * grid.n)
+    return Fragment(total, thread, value)

@@ -1,0 +1,210 @@
+"""`pipeline-loops`: overlap copies into shared memory with the computation on earlier tiles.
+
+Input: laid-out program; a loop marked `tl.pipeline = {num_stages = s}` whose body copies tiles from device to shared
+memory. Output: those tiles have s versions, the copies run s - 1 iterations ahead as asynchronous groups:
+
+    for k: copy A[k] -> S; use S
+    =>
+    for p < s - 1: if lb + p < ub: copy async A[lb + p] -> S[p]; commit
+    for k: wait_group s - 2; barrier; if k + s - 1 < ub: copy async A[k + s - 1] -> S[(k - lb + s - 1) % s]; commit; use S[(k - lb) % s]
+
+One barrier per iteration does both: copies of all threads are visible, and the version about to be overwritten has been
+read. A copy qualifies when its target is used in this loop only, is written by nothing else, and what it depends on can
+be computed ahead. Loops in which none qualifies, and targets without asynchronous copies, keep their plain form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, Target
+
+from . import build
+from .base import Pass
+from ..dialect.effects import region_effects, root
+from ..dialect.tl import GLOBAL, SHARED, buffer_type, scope_of
+from .walk import launches, nested
+
+
+@dataclass(frozen=True)
+class PipelineLoops(Pass):
+    """Expand pipelined loops into asynchronous multi-stage copies."""
+
+    name: ClassVar[str] = "pipeline-loops"
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        for launch in launches(module):
+            for loop in [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]:
+                stages = _stages(loop)
+                del loop.attributes["tl.pipeline"]
+                if stages < 2 or not target.supports(Feature.CP_ASYNC):
+                    continue
+                copies = _producers(loop)
+                if copies:
+                    with module.context, loop.location:
+                        _Expansion(loop, copies, stages).run()
+
+
+def _stages(loop: ir.Operation) -> int:
+    options = ir.DictAttr(loop.attributes["tl.pipeline"])
+    return ir.IntegerAttr(options["num_stages"]).value if "num_stages" in options else 0
+
+
+def _producers(loop: ir.Operation) -> list[ir.Operation]:
+    """Top-level copies from device to shared memory that may run ahead."""
+    accesses = region_effects(loop)
+    written = {e.value for e in accesses if e.kind == "write"}
+    found: list[ir.Operation] = []
+    for op in loop.regions[0].blocks[0].operations:
+        op = op.operation
+        if op.name != "tl.copy" or "async" in op.attributes:
+            continue
+        source, target = op.operands
+        buffer = root(target)
+        elements = [ir.MemRefType(v.type).element_type for v in (source, target)]
+        if scope_of(source) != GLOBAL or scope_of(target) != SHARED or elements[0] != elements[1] or buffer != target:
+            continue
+        writers = [e for e in accesses if e.value == buffer and e.kind == "write"]
+        if len(writers) == 1 and root(source) not in written and _only_here(buffer, loop) and _computable(source, loop, written):
+            found.append(op)
+    return found
+
+
+def _only_here(buffer: ir.Value, loop: ir.Operation) -> bool:
+    return buffer.owner.operation.parent != loop and all(_inside(use.owner.operation, loop) for use in buffer.uses)
+
+
+def _inside(op: ir.Operation, loop: ir.Operation) -> bool:
+    parent = op.parent
+    while parent is not None:
+        if parent.operation == loop:
+            return True
+        parent = parent.operation.parent
+    return False
+
+
+def _computable(value: ir.Value, loop: ir.Operation, written: set[ir.Value]) -> bool:
+    """Whether what a value depends on inside the loop is arithmetic and reads of memory the loop does not write."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or not _inside(owner.operation, loop):
+        return True
+    op = owner.operation
+    if len(op.regions) or op.name == "memref.load" and root(op.operands[0]) in written:
+        return False
+    pure = op.name.startswith(("arith.", "math.")) or op.name in ("tl.slice", "tl.cast", "memref.load", "tl.reshape")
+    return pure and all(_computable(v, loop, written) for v in op.operands)
+
+
+class _Expansion:
+    """The rewriting of one loop."""
+
+    def __init__(self, loop: ir.Operation, copies: list[ir.Operation], stages: int) -> None:
+        self.loop = loop
+        self.copies = copies
+        self.stages = stages
+        self.body = loop.regions[0].blocks[0]
+        self.lower, self.upper, self.step = list(loop.operands)[:3]
+        self.versions: dict[ir.Value, ir.Value] = {}
+
+    def run(self) -> None:
+        for copy in self.copies:
+            self._add_versions(copy.operands[1])
+        with ir.InsertionPoint(self.loop):
+            for ahead in range(self.stages - 1):
+                offset = build.binary("muli", self.step, build.constant(ahead))
+                self._issue(build.binary("addi", self.lower, offset), build.constant(ahead))
+        first = next(iter(self.body.operations))
+        with ir.InsertionPoint(first):
+            pending = ir.IntegerAttr.get(build.i32(), self.stages - 2)
+            ir.Operation.create("tl.wait_group", attributes={"pending": pending})
+            build.sync_threads()
+            trip = self._trip()
+            ahead = build.binary("addi", self.body.arguments[0], build.binary("muli", self.step, build.constant(self.stages - 1)))
+            later = build.binary("addi", trip, build.constant(self.stages - 1))
+            self._issue(ahead, build.binary("remui", later, build.constant(self.stages)))
+            slot = build.binary("remui", trip, build.constant(self.stages))
+        for copy in self.copies:
+            copy.erase()
+        for old, new in self.versions.items():
+            _redirect(old, new, slot)
+            old.owner.operation.erase()
+
+    def _trip(self) -> ir.Value:
+        """Number of the iteration, from 0."""
+        distance = build.binary("subi", self.body.arguments[0], self.lower)
+        return build.binary("divui", distance, self.step)
+
+    def _add_versions(self, buffer: ir.Value) -> None:
+        old = buffer.owner.operation
+        kind = ir.MemRefType(buffer.type)
+        result = buffer_type([self.stages, *kind.shape], kind.element_type, SHARED)
+        with ir.InsertionPoint(old), old.location:
+            new = ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old))
+        self.versions[buffer] = new.result
+
+    def _issue(self, variable: ir.Value, slot: ir.Value) -> None:
+        """All copies of the iteration with loop variable `variable`, if there is one, as one group."""
+        branch = ir.Operation.create("scf.if", [], [build.compare(2, variable, self.upper)], regions=2)
+        with ir.InsertionPoint(branch.regions[0].blocks.append()):
+            cloned: dict[ir.Value, ir.Value] = {self.body.arguments[0]: variable}
+            for copy in self.copies:
+                with copy.location:
+                    source = self._clone(copy.operands[0], cloned)
+                    target = _version(self.versions[copy.operands[1]], slot)
+                    attrs = build.attributes_of(copy)
+                    ir.Operation.create("tl.copy", [], [source, target], {**attrs, "async": build.unit()})
+            ir.Operation.create("scf.yield")
+        ir.Operation.create("tl.commit_group")
+
+    def _clone(self, value: ir.Value, cloned: dict[ir.Value, ir.Value]) -> ir.Value:
+        """The value computed for another iteration."""
+        if value in cloned:
+            return cloned[value]
+        owner = value.owner
+        if isinstance(owner, ir.Block) or not _inside(owner.operation, self.loop):
+            return value
+        op = owner.operation
+        operands = [self._clone(v, cloned) for v in op.operands]
+        attrs = build.attributes_of(op)
+        with op.location:
+            copy = ir.Operation.create(op.name, [r.type for r in op.results], operands, attrs)
+        for old, new in zip(op.results, copy.results, strict=True):
+            cloned[old] = new
+        return cloned[value]
+
+
+def _version(buffer: ir.Value, slot: ir.Value) -> ir.Value:
+    """One version of a multi-versioned tile."""
+    shape = list(ir.MemRefType(buffer.type).shape)
+    zero = build.constant(0)
+    return build.slice_of(buffer, [slot, *[zero] * (len(shape) - 1)], [1, *shape[1:]])
+
+
+def _redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
+    """Make every use of a tile use the version `slot`."""
+    for use in list(old.uses):
+        op, position = use.owner.operation, use.operand_number
+        with ir.InsertionPoint(op), op.location:
+            if op.name in ("memref.load", "memref.store"):
+                operands = list(op.operands)
+                operands[position : position + 1] = [new, build.to_index(slot)]
+                _replace(op, operands)
+            elif op.name == "tl.slice":
+                operands = list(op.operands)
+                sizes = [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])]
+                op.results[0].replace_all_uses_with(build.slice_of(new, [slot, *operands[1:]], sizes))
+                op.erase()
+            else:
+                op.operands[position] = _version(new, slot)
+
+
+def _replace(op: ir.Operation, operands: list[ir.Value]) -> None:
+    attrs = build.attributes_of(op)
+    new = ir.Operation.create(op.name, [r.type for r in op.results], operands, attrs)
+    for old, result in zip(op.results, new.results, strict=True):
+        old.replace_all_uses_with(result)
+    op.erase()
+
+

@@ -1,0 +1,172 @@
+"""`plan-shared-memory`: give every shared tile its place in the CTA's arena.
+
+Input: laid-out, scheduled program. Output: `tl.offset` on each shared allocation, `tl.scratch` on each reduction that
+exchanges through shared memory, `tl.shared_bytes` on the launch. Tiles whose lives do not meet share memory: lives are
+intervals of program order, widened to the outermost loop that contains a use but not the allocation. Placement is first
+fit, largest first. Barriers are inserted after this pass, so that they see what shares memory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tilelang_mlir.errors import ResourceError
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from .base import Pass
+from ..dialect.effects import root
+from ..dialect.layout import Fragment, SharedLayout
+from ..dialect.layout.attrs import from_attr
+from ..dialect.location import name_of, python_location
+from ..dialect.tl import SHARED, scope_of
+from .lowering.reduce import scratch_bytes
+from .walk import launches, nested
+
+SWIZZLE_ALIGNMENT = 1024  # bytes; whole swizzle atoms
+PLAIN_ALIGNMENT = 128
+
+
+@dataclass
+class Life:
+    """A tile's size and the span of operations between its first and last use."""
+
+    op: ir.Operation
+    size: int
+    alignment: int
+    first: int
+    last: int
+    offset: int = -1
+
+    def overlaps(self, other: Life) -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class PlanSharedMemory(Pass):
+    """Place shared tiles in one arena, reusing memory of dead ones."""
+
+    name: ClassVar[str] = "plan-shared-memory"
+
+    reuse: bool = True
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        for launch in launches(module):
+            with module.context:
+                lives = _lives(launch)
+                total = _place(lives, self.reuse)
+                scratch = _scratch(launch, total, target)
+                _record(launch, lives, scratch)
+                _check(launch, lives, scratch, target)
+
+
+def tile_bytes(op: ir.Operation) -> int:
+    """Bytes of a shared allocation, all versions and padding included."""
+    kind = ir.MemRefType(op.results[0].type)
+    layout = from_attr(op.attributes["layout"])
+    assert isinstance(layout, SharedLayout)
+    versions = math.prod(list(kind.shape)[: len(kind.shape) - len(layout.shape)])
+    bits = 8 if str(kind.element_type) == "i1" else kind.element_type.width
+    return -(-versions * layout.size * bits // 8)
+
+
+def _lives(launch: ir.Operation) -> list[Life]:
+    order = {op: i for i, op in enumerate(nested(launch))}
+    spans = {op: _span(op, order) for op in order if len(op.regions)}
+    lives: list[Life] = []
+    for op in order:
+        if op.name != "tl.alloc" or scope_of(op.results[0]) != SHARED:
+            continue
+        users = [user for user in _users(op.results[0]) if user in order]
+        points = [_widened(user, op, spans, order) for user in users] or [(order[op], order[op])]
+        layout = from_attr(op.attributes["layout"])
+        swizzled = isinstance(layout, SharedLayout) and layout.swizzle.bits
+        first, last = min(p[0] for p in points), max(p[1] for p in points)
+        lives.append(Life(op, tile_bytes(op), SWIZZLE_ALIGNMENT if swizzled else PLAIN_ALIGNMENT, first, last))
+    return lives
+
+
+def _users(value: ir.Value) -> list[ir.Operation]:
+    """Operations that access a buffer, through views too."""
+    found: list[ir.Operation] = []
+    for use in value.uses:
+        op = use.owner.operation
+        found.append(op)
+        if op.name in ("tl.slice", "tl.reshape"):
+            found += _users(op.results[0])
+    return found
+
+
+def _span(op: ir.Operation, order: dict[ir.Operation, int]) -> tuple[int, int]:
+    inside = [order[o] for o in nested(op)]
+    return order[op], max(inside, default=order[op])
+
+
+def _widened(
+    user: ir.Operation, alloc: ir.Operation, spans: dict[ir.Operation, tuple[int, int]], order: dict[ir.Operation, int]
+) -> tuple[int, int]:
+    """A use inside a loop that the allocation is outside of lives through the whole loop."""
+    span = (order[user], order[user])
+    parent, home = user.parent.operation, alloc.parent.operation
+    while parent != home and parent in spans:
+        if parent.name in ("scf.for", "scf.while"):
+            span = spans[parent]
+        parent = parent.parent.operation
+    return span
+
+
+def _place(lives: list[Life], reuse: bool) -> int:
+    """First fit, largest first; returns the end of the arena."""
+    placed: list[Life] = []
+    for life in sorted(lives, key=lambda t: (-t.alignment, -t.size)):
+        taken = sorted((o.offset, o.offset + o.size) for o in placed if not reuse or o.overlaps(life))
+        offset = 0
+        for start, end in taken:
+            if offset + life.size <= start:
+                break
+            offset = max(offset, -(-end // life.alignment) * life.alignment)
+        life.offset = offset
+        placed.append(life)
+    return max((t.offset + t.size for t in lives), default=0)
+
+
+def _scratch(launch: ir.Operation, start: int, target: Target) -> tuple[int, int]:
+    """One scratch area for all reductions: each ends with a barrier. Returns its offset and size."""
+    start = -(-start // PLAIN_ALIGNMENT) * PLAIN_ALIGNMENT
+    most = 0
+    for op in nested(launch):
+        if op.name == "tl.reduce":
+            layouts = [from_attr(root(v).owner.operation.attributes["layout"]) for v in op.operands]
+            assert isinstance(layouts[0], Fragment) and isinstance(layouts[1], Fragment)
+            bits = ir.MemRefType(op.operands[0].type).element_type.width
+            dim = ir.IntegerAttr(op.attributes["dim"]).value
+            size = scratch_bytes(layouts[0], layouts[1], dim, bits, target.warp_size)
+            if size:
+                op.attributes["tl.scratch"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), start)
+            most = max(most, size)
+    return start, most
+
+
+def _record(launch: ir.Operation, lives: list[Life], scratch: tuple[int, int]) -> None:
+    i64 = ir.IntegerType.get_signless(64)
+    for life in lives:
+        life.op.attributes["tl.offset"] = ir.IntegerAttr.get(i64, life.offset)
+    total = max((t.offset + t.size for t in lives), default=0)
+    launch.attributes["tl.shared_bytes"] = ir.IntegerAttr.get(i64, sum(scratch) if scratch[1] else total)
+
+
+def _check(launch: ir.Operation, lives: list[Life], scratch: tuple[int, int], target: Target) -> None:
+    total = ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value
+    if total <= target.max_shared_bytes:
+        return
+    parts = [(f"{name_of(t.op.location) or 'tile'}: {t.size} bytes", python_location(t.op.location)) for t in lives]
+    if scratch[1]:
+        parts.append((f"reductions: {scratch[1]} bytes", None))
+    raise ResourceError(
+        f"the kernel needs {total} bytes of shared memory, {target} has {target.max_shared_bytes}",
+        python_location(launch.location),
+        notes=tuple(parts),
+        hint="use smaller tiles or fewer pipeline stages",
+    )

@@ -1,0 +1,27 @@
+"""Walking programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tilelang_mlir.mlir import ir
+
+
+def nested(op: ir.Operation) -> Iterator[ir.Operation]:
+    """Every operation inside an op's regions, in program order."""
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in block.operations:
+                yield inner.operation
+                yield from nested(inner.operation)
+
+
+def launches(module: ir.Module) -> list[ir.Operation]:
+    """The kernels of all host functions, in order."""
+    return [op for op in nested(module.operation) if op.name == "tl.launch"]
+
+
+def num_threads(launch: ir.Operation) -> int:
+    """Threads of a CTA."""
+    x, y, z = ir.DenseI32ArrayAttr(launch.attributes["threads"])
+    return x * y * z
