@@ -134,7 +134,7 @@ def create(name: str, operands: Sequence[ir.Value] = (), results: Sequence[ir.Ty
 
 def inline_ptx(instr: str, text: str, reads: Sequence[ir.Value] = (), results: Sequence[ir.Type] = ()) -> Any:
     """Create an `nvvm.inline_ptx` marked with its table entry. Placeholders are {$rN} for reads, {$wN} for results."""
-    segments = ir.DenseI32ArrayAttr.get([len(reads), 0])
+    segments = ir.DenseI32ArrayAttr.get([len(reads), 0, 0])  # reads, read-writes, predicate
     op = ir.Operation.create("nvvm.inline_ptx", results=list(results), operands=list(reads), attributes={
         "ptxCode": ir.StringAttr.get(text), "operandSegmentSizes": segments, "tl.instr": ir.StringAttr.get(instr)})
     return op.results[0] if len(results) == 1 else list(op.results)

@@ -23,7 +23,7 @@ def emit(number: ir.Value | int | None = None, threads: ir.Value | int | None = 
         threads: how many threads take part, a multiple of 32.
     """
     operands = [_operand(v) for v in (number, threads) if v is not None]
-    segments = ir.DenseI32ArrayAttr.get([int(number is not None), int(threads is not None), 0])
+    segments = ir.DenseI32ArrayAttr.get([int(number is not None), int(threads is not None)])
     create("nvvm.barrier", operands, operandSegmentSizes=segments)
 
 

@@ -24,7 +24,7 @@ def emit(destination: ir.Value, source: ir.Value, size: int, src_size: ir.Value 
     kind = cache or ("cg" if size == 16 else "ca")
     operands = [destination, source] + ([src_size] if src_size is not None else [])
     create("nvvm.cp.async.shared.global", operands, size=ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size),
-           modifier=f"#nvvm.load_cache_modifier<{kind}>")
+           modifier=f"#nvvm<load_cache_modifier {kind}>")
 
 
 def commit() -> None:

@@ -54,11 +54,9 @@ def emit(a: Sequence[ir.Value], b: Sequence[ir.Value], c: Sequence[ir.Value], sh
     m, n, k = shape
     attributes: dict[str, Any] = {
         "layoutA": "#nvvm.mma_layout<row>", "layoutB": "#nvvm.mma_layout<col>", "shape": f"#nvvm.shape<m = {m}, n = {n}, k = {k}>",
+        "multiplicandAPtxType": f"#nvvm.mma_type<{a_type}>", "multiplicandBPtxType": f"#nvvm.mma_type<{b_type}>",
         "operandSegmentSizes": ir.DenseI32ArrayAttr.get([len(left), len(right), len(start)]),
     }
-    if a_type != "f64":
-        attributes["multiplicandAPtxType"] = f"#nvvm.mma_type<{a_type}>"
-        attributes["multiplicandBPtxType"] = f"#nvvm.mma_type<{b_type}>"
     if a_type in ("s8", "u8"):
         attributes["intOverflowBehavior"] = "#nvvm.mma_int_overflow<wrapped>"
     struct = ir.Type.parse(f"!llvm.struct<({', '.join([str(result)] * len(start))})>")

@@ -45,20 +45,20 @@ def shuffle(kind: str, value: ir.Value, lane: ir.Value | int, width: int = 32) -
 def vote(kind: str, predicate: ir.Value) -> ir.Value:
     """`vote.sync`: "any", "all", "uni" give i1; "ballot" gives i32 with one bit per lane."""
     result = _i32() if kind == "ballot" else ir.IntegerType.get_signless(1)
-    return create("nvvm.vote.sync", [constant(_ALL), predicate], [result], kind=f"#nvvm.vote_sync_kind<{kind}>")
+    return create("nvvm.vote.sync", [constant(_ALL), predicate], [result], kind=f"#nvvm<vote_sync_kind {kind}>")
 
 
 def reduce(kind: str, value: ir.Value) -> ir.Value:
     """`redux.sync` over the warp: "add", "min", "max", "umin", "umax", "and", "or", "xor" of an i32."""
-    return create("nvvm.redux.sync", [value, constant(_ALL)], [value.type], kind=f"#nvvm.reduction_kind<{kind}>")
+    return create("nvvm.redux.sync", [value, constant(_ALL)], [value.type], kind=f"#nvvm<reduction_kind {kind}>")
 
 
 def match(kind: str, value: ir.Value) -> Any:
     """`match.sync`: "any" gives the i32 mask of lanes with an equal value; "all" gives (mask, i1)."""
     if kind == "any":
-        return create("nvvm.match.sync", [constant(_ALL), value], [_i32()], kind="#nvvm.match_sync_kind<any>")
+        return create("nvvm.match.sync", [constant(_ALL), value], [_i32()], kind="#nvvm<match_sync_kind any>")
     pair = ir.Type.parse("!llvm.struct<(i32, i1)>")
-    struct = create("nvvm.match.sync", [constant(_ALL), value], [pair], kind="#nvvm.match_sync_kind<all>")
+    struct = create("nvvm.match.sync", [constant(_ALL), value], [pair], kind="#nvvm<match_sync_kind all>")
     return tuple(create("llvm.extractvalue", [struct], [t], position=ir.DenseI64ArrayAttr.get([k]))
                  for k, t in enumerate((_i32(), ir.IntegerType.get_signless(1))))
 

@@ -1,0 +1,196 @@
+"""Every emitter's spelling parses, verifies, and reaches the instruction it names in PTX that ptxas accepts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.unit.isa.kernel_builder import POINTER, build, lane, load, smem, store
+
+from tilelang_mlir.compiler.codegen import generate
+from tilelang_mlir.isa import table
+from tilelang_mlir.isa.instruction import bitcast, constant
+from tilelang_mlir.isa.nvidia import atomic, barrier, convert, cp_async, ldmatrix, math, memory, mma, thread, warp
+from tilelang_mlir.mlir import ir
+
+
+@pytest.fixture(autouse=True)
+def context() -> Iterator[None]:
+    with ir.Context(), ir.Location.unknown():
+        yield
+
+
+def _result(out: ir.Value, *values: ir.Value) -> None:
+    for position, value in enumerate(values):
+        store(value, lane(out, len(values), position))
+
+
+def _mma(shape: tuple[int, int, int], kind: str, other: str, total: str) -> Callable[[list[ir.Value]], None]:
+    def body(arguments: list[ir.Value]) -> None:
+        source, out = arguments
+        na, nb = mma.registers(shape, kind)
+        text = "f64" if kind == "f64" else "i32"
+        values = [load(lane(source, na + nb, i), text, 4) for i in range(na + nb)]
+        count = shape[0] * shape[1] // 32 // (2 if total == "f16" else 1)
+        typed = {"f32": "f32", "f16": "i32", "s32": "i32", "f64": "f64"}[total]
+        start = [load(lane(out, count, i), typed, 4) for i in range(count)]
+        _result(out, *mma.emit(values[:na], values[na:], start, shape, kind, other, total))
+
+    return body
+
+
+def _thread(arguments: list[ir.Value]) -> None:
+    _result(arguments[1], thread.tid("y"), thread.ctaid(), thread.emit("ntid.x"), thread.emit("nctaid.x"),
+            thread.emit("laneid"))
+
+
+def _barriers(arguments: list[ir.Value]) -> None:
+    barrier.emit()
+    barrier.emit(1, 32)
+    barrier.arrive(2, 64)
+    barrier.emit(2, 64)
+    warp.sync()
+    memory.fence("gpu")
+
+
+def _exchange(arguments: list[ir.Value]) -> None:
+    value = load(lane(arguments[0], 1))
+    for kind in ("bfly", "up", "down", "idx"):
+        value = warp.shuffle(kind, value, 1, 16)
+    i1 = ir.IntegerType.get_signless(1)
+    predicate = ir.Operation.create("arith.trunci", results=[i1], operands=[value]).result
+    flag = warp.vote("any", predicate)
+    chosen = ir.Operation.create("arith.select", results=[value.type], operands=[flag, value, constant(3)]).result
+    _result(arguments[1], chosen, warp.vote("ballot", predicate), warp.reduce("add", value), warp.reduce("umax", value),
+            warp.match("any", value))
+
+
+def _elect(arguments: list[ir.Value]) -> None:
+    chosen = ir.Operation.create("arith.extui", results=[ir.Type.parse("i32")], operands=[warp.elect()]).result
+    _result(arguments[1], chosen)
+
+
+def _ldmatrix(arguments: list[ir.Value]) -> None:
+    row = lane(smem(), 4)
+    cp_async.emit(row, lane(arguments[0], 4), 16)
+    cp_async.emit(row, lane(arguments[0], 4), 4)
+    cp_async.emit(row, lane(arguments[0], 4), 8, constant(3))
+    cp_async.commit()
+    cp_async.wait(0)
+    values = ldmatrix.emit(row, 4) + ldmatrix.emit(row, 2, transpose=True) + ldmatrix.emit(row, 1)
+    _result(arguments[1], *values)
+
+
+def _stmatrix(arguments: list[ir.Value]) -> None:
+    values = [load(lane(arguments[0], 4, i)) for i in range(4)]
+    ldmatrix.store(lane(smem(), 4), values)
+    ldmatrix.store(lane(smem(), 4), values[:2], transpose=True)
+    ldmatrix.store(lane(smem(), 4), values[:1])
+
+
+def _atomics(kind: str) -> Callable[[list[ir.Value]], None]:
+    def body(arguments: list[ir.Value]) -> None:
+        pair = bitcast(load(lane(arguments[0], 1)), ir.Type.parse(f"vector<2x{kind}>"))
+        atomic.add_pair(lane(arguments[1], 1), pair)
+        _result(arguments[1], atomic.fetch_add_pair(lane(arguments[1], 1), pair))
+
+    return body
+
+
+def _atomic_floats(arguments: list[ir.Value]) -> None:
+    values = [load(lane(arguments[0], 4, i), "f32") for i in range(4)]
+    atomic.add_floats(lane(arguments[1], 4), values)
+    atomic.add_floats(lane(arguments[1], 4), values[:2])
+
+
+def _fp8(arguments: list[ir.Value]) -> None:
+    low, high = (load(lane(arguments[0], 2, i), "f32") for i in range(2))
+    for kind in ("e4m3", "e5m2"):
+        bits = convert.f32x2_to_fp8x2(low, high, kind)
+        store(convert.fp8x2_to_f16x2(bits, kind), lane(arguments[1], 2, int(kind == "e5m2")))
+
+
+def _tf32(arguments: list[ir.Value]) -> None:
+    _result(arguments[1], convert.f32_to_tf32(load(lane(arguments[0], 1), "f32")))
+
+
+def _math(arguments: list[ir.Value]) -> None:
+    value = load(lane(arguments[0], 1), "f32")
+    for name in ("ex2", "lg2", "rsqrt", "sin", "cos"):
+        value = math.emit(name, value)
+    _result(arguments[1], math.reciprocal(value))
+
+
+CASES = [
+    ("thread", _thread, "sm_80", ["%tid.y", "%ctaid.x", "%nctaid.x", "%laneid"]),
+    ("barrier", _barriers, "sm_80", ["bar", "bar.arrive", "bar.warp.sync", "membar.gl|fence"]),
+    ("exchange", _exchange, "sm_80",
+     ["shfl.sync.bfly", "shfl.sync.up", "shfl.sync.down", "shfl.sync.idx", "vote.sync.any", "vote.sync.ballot",
+      "redux.sync.add.s32", "redux.sync.max.u32", "match.any.sync"]),
+    ("elect", _elect, "sm_90a", ["elect.sync"]),
+    ("ldmatrix", _ldmatrix, "sm_80",
+     ["ldmatrix.sync.aligned.m8n8.x4.shared", "ldmatrix.sync.aligned.m8n8.x2.trans.shared",
+      "ldmatrix.sync.aligned.m8n8.x1.shared", "cp.async.cg.shared.global", "cp.async.ca.shared.global",
+      "cp.async.commit_group", "cp.async.wait_group"]),
+    ("stmatrix", _stmatrix, "sm_90a",
+     ["stmatrix.sync.aligned.m8n8.x4.shared", "stmatrix.sync.aligned.m8n8.x2.trans.shared",
+      "stmatrix.sync.aligned.m8n8.x1.shared"]),
+    ("atomic f16", _atomics("f16"), "sm_80", ["red.global.add.noftz.f16x2", "atom.global.add.noftz.f16x2"]),
+    ("atomic bf16", _atomics("bf16"), "sm_90a", ["red.global.add.noftz.bf16x2", "atom.global.add.noftz.bf16x2"]),
+    ("atomic floats", _atomic_floats, "sm_90a", ["red.global.add.v4.f32", "red.global.add.v2.f32"]),
+    ("fp8", _fp8, "sm_90a",
+     ["cvt.rn.satfinite.e4m3x2.f32", "cvt.rn.satfinite.e5m2x2.f32", "cvt.rn.f16x2.e4m3x2", "cvt.rn.f16x2.e5m2x2"]),
+    ("tf32", _tf32, "sm_80", ["cvt.rna.tf32.f32"]),
+    ("math", _math, "sm_80",
+     ["ex2.approx.ftz.f32", "lg2.approx.ftz.f32", "rsqrt.approx.ftz.f32", "sin.approx.ftz.f32", "cos.approx.ftz.f32",
+      "rcp.approx.ftz.f32"]),
+]
+MMA = [
+    ((16, 8, 16), "f16", "f16", "f32", "sm_80"), ((16, 8, 16), "f16", "f16", "f16", "sm_80"),
+    ((16, 8, 8), "f16", "f16", "f32", "sm_80"), ((16, 8, 16), "bf16", "bf16", "f32", "sm_80"),
+    ((16, 8, 8), "bf16", "bf16", "f32", "sm_80"), ((16, 8, 8), "tf32", "tf32", "f32", "sm_80"),
+    ((16, 8, 4), "tf32", "tf32", "f32", "sm_80"), ((16, 8, 32), "s8", "s8", "s32", "sm_80"),
+    ((16, 8, 32), "u8", "s8", "s32", "sm_80"), ((16, 8, 16), "s8", "s8", "s32", "sm_80"),
+    ((8, 8, 16), "s8", "s8", "s32", "sm_80"), ((8, 8, 4), "f64", "f64", "f64", "sm_80"),
+    ((16, 8, 32), "e4m3", "e4m3", "f32", "sm_90a"), ((16, 8, 32), "e5m2", "e4m3", "f32", "sm_90a"),
+]
+
+
+@pytest.mark.parametrize(("name", "body", "arch", "expected"), CASES, ids=[c[0] for c in CASES])
+def test_reaches_ptx(name: str, body: Callable[[list[ir.Value]], None], arch: str, expected: list[str]) -> None:
+    code = generate(build(body, [POINTER, POINTER], shared=2048), arch)
+    for pattern in expected:
+        assert re.search(pattern.replace(".", r"\."), code.ptx), f"{pattern} is not in\n{code.ptx}"
+    assert code.cubin
+
+
+@pytest.mark.parametrize(("shape", "a", "b", "total", "arch"), MMA)
+def test_mma_reaches_ptx(shape: tuple[int, int, int], a: str, b: str, total: str, arch: str) -> None:
+    code = generate(build(_mma(shape, a, b, total), [POINTER, POINTER]), arch)
+    m, n, k = shape
+    assert re.search(rf"mma\.sync\.aligned\.m{m}n{n}k{k}\.row\.col.*\.{total}\.{a}\.{b}\.{total}", code.ptx)
+    assert code.cubin
+
+
+def test_keys_are_unique_and_sections_are_given() -> None:
+    from tilelang_mlir.isa.nvidia import INSTRUCTIONS
+
+    assert len(table()) == len(INSTRUCTIONS)
+    assert all(re.match(r"(9\.7|10)\.\d", entry.section) for entry in INSTRUCTIONS)
+
+
+def test_emitters_name_the_ops_of_their_entries() -> None:
+    """Whatever an emitter builds has an entry, so the simulator can run it."""
+    bodies = [c[1] for c in CASES] + [_mma(*case[:4]) for case in MMA]
+    for body in bodies:
+        module = build(body, [POINTER, POINTER])
+
+        def check(op: ir.Operation) -> ir.WalkResult:
+            inline = op.name == "nvvm.inline_ptx"
+            if op.name.startswith("nvvm."):
+                key = ir.StringAttr(op.attributes["tl.instr"]).value if inline else op.name
+                assert key in table(), key
+            return ir.WalkResult.ADVANCE
+
+        module.operation.walk(check)
