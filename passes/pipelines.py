@@ -13,8 +13,9 @@ from collections.abc import Callable
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
+from . import registry
 from .manager import RunOptions, run_pipeline
-from .pipeline_text import Element, parse_element
+from .pipeline_text import Element
 
 Record = Callable[[str, Callable[[], str]], None]
 
@@ -32,7 +33,11 @@ STAGES: dict[str, tuple[str, ...]] = {
 def stages(target: Target, options: object = None) -> dict[str, list[Element]]:
     """The passes of each named stage, ours as objects, upstream ones as names."""
     del target, options
-    return {stage: [parse_element(name) for name in passes] for stage, passes in STAGES.items()}
+    return {stage: [_element(name) for name in passes] for stage, passes in STAGES.items()}
+
+
+def _element(name: str) -> Element:
+    return registry.load(name)() if registry.is_registered(name) else name
 
 
 def lower(module: ir.Module, target: Target, options: RunOptions | None = None, record: Record | None = None) -> None:
