@@ -6,7 +6,7 @@ expressions over the arguments.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tilelang_mlir.compiler.device_ir import device_module
@@ -20,6 +20,7 @@ from tilelang_mlir.launch_plan import (
     ParamSpec,
     TensorMapSpec,
     WorkspaceSpec,
+    mark_outputs,
     plan_solving,
 )
 from tilelang_mlir.launch_plan.expr import simplify
@@ -36,19 +37,20 @@ _PREDICATES = ("eq", "ne", "lt", "le", "gt", "ge", "lt", "le", "gt", "ge")  # or
 _SAME_VALUE = ("arith.extsi", "arith.extui", "arith.trunci", "arith.index_cast", "arith.index_castui", "tl.cast")
 
 
-def build_plan(module: ir.Module, function: str = "") -> LaunchPlan:
+def build_plan(module: ir.Module, function: str = "", out_idx: Sequence[int] | None = None) -> LaunchPlan:
     """The launch plan of a host function (the first, unless named). Run it before the module is lowered in place.
 
+    `out_idx` overrides the outputs the function declares; positions in the user's signature, negative from its end.
     Block sizes and shared bytes are those of the source; `complete_plan` replaces them after lowering.
 
     Raises:
         UnsupportedError: the host function computes something that is no integer expression of its arguments.
-        TileValueError: a symbolic dimension cannot be read off any argument.
+        TileValueError: a symbolic dimension cannot be read off any argument, or an output position does not exist.
     """
     host = _host_function(module, function)
     name = str(ir.StringAttr(host.attributes["sym_name"]).value)
     reader = _HostReader(host)
-    params = tuple(reader.params)
+    params = tuple(reader.params) if out_idx is None else mark_outputs(reader.params, out_idx)
     return LaunchPlan(
         name=name,
         params=params,
@@ -108,8 +110,8 @@ def _tensor_map(entry: ir.DictAttr) -> TensorMapSpec:
         return str(ir.StringAttr(entry[name]).value) if name in entry else default
 
     box = tuple(int(size) for size in ir.DenseI64ArrayAttr(entry["box"]))
-    return TensorMapSpec(ir.IntegerAttr(entry["param"]).value, box, text("swizzle", "none"), text("l2_promotion", "256B"),
-                         "nan_fill" in entry)
+    param = ir.IntegerAttr(entry["param"]).value
+    return TensorMapSpec(param, box, text("swizzle", "none"), text("l2_promotion", "256B"), "nan_fill" in entry)
 
 
 def _three(sizes: list[int]) -> tuple[int, int, int]:
@@ -152,11 +154,9 @@ class _HostReader:
             params.append(ParamSpec(name, kind, dtype, used=any(True for _ in argument.uses)))
             if kind in ("scalar", "symbol"):
                 self._values[argument] = name
-        users = [index for index, p in enumerate(params) if p.kind != "symbol"]
         if "tl.out_idx" in host.attributes:
-            for index in ir.DenseI64ArrayAttr(host.attributes["tl.out_idx"]):
-                position = users[int(index)]
-                params[position] = replace(params[position], output=True)
+            declared = [int(index) for index in ir.DenseI64ArrayAttr(host.attributes["tl.out_idx"])]
+            params = list(mark_outputs(params, declared))
         return params
 
     def _visit(self, op: ir.Operation) -> None:

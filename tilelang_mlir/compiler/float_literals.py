@@ -1,7 +1,7 @@
 """Rewrites floating-point literals of LLVM IR text into the form every LLVM version reads.
 
-MLIR's LLVM is newer than the one that generates code: it prints `f0x3F8CCCCD`, `+inf`, `-nan`, and decimals that are not
-exact, which older parsers reject. All become the hexadecimal forms of the LLVM Language Reference ("Simple
+MLIR's LLVM is newer than the one that generates code: it prints `f0x3F8CCCCD`, `+inf`, `-nan`, and decimals that are
+not exact, which older parsers reject. All become the hexadecimal forms of the LLVM Language Reference ("Simple
 Constants"): 16 digits for float and double, `0xH` for half, `0xR` for bfloat.
 """
 

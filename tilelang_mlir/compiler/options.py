@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tilelang_mlir.errors import TileValueError
 
 _PTXAS_PREFIXES = (
-    "-O", "--opt-level", "-maxrregcount", "--maxrregcount", "--register-usage-level", "-lineinfo", "--generate-line-info",
-    "-warn", "--warn", "-v", "--verbose", "--def-", "-dlcm", "--fmad", "--allow-expensive",
+    "-O", "--opt-level", "-maxrregcount", "--maxrregcount", "--register-usage-level", "-lineinfo",
+    "--generate-line-info", "-warn", "--warn", "-v", "--verbose", "--def-", "-dlcm", "--fmad", "--allow-expensive",
 )  # fmt: skip
 _FRONTEND_FLAGS = {"--use_fast_math", "-use_fast_math"}
 

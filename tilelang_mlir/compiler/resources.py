@@ -54,7 +54,8 @@ class Resources:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Resources:
-        return cls(**{**data, "advice": tuple(data.get("advice", ()))})
+        numbers = {name: int(value) for name, value in data.items() if name != "advice"}
+        return cls(**numbers, advice=tuple(data.get("advice", ())))
 
 
 def parse_ptxas_log(log: str) -> dict[str, Resources]:

@@ -7,7 +7,7 @@ which kernels to launch with which grid. It is made by `compiler.build_plan` and
 from __future__ import annotations
 
 from .expr import Expr, compile_exprs, format_expr, linear_form, names_in
-from .plan import KernelSpec, LaunchPlan, ParamSpec, SolveStep, TensorMapSpec, WorkspaceSpec
+from .plan import KernelSpec, LaunchPlan, ParamSpec, SolveStep, TensorMapSpec, WorkspaceSpec, mark_outputs
 from .solve import plan_solving
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "compile_exprs",
     "format_expr",
     "linear_form",
+    "mark_outputs",
     "names_in",
     "plan_solving",
 ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from tilelang_mlir.errors import TileValueError
 
 from .expr import Expr, format_expr
 
@@ -103,15 +106,6 @@ class LaunchPlan:
         """Positions in the user's signature that the callee allocates."""
         return tuple(index for index, param in enumerate(self.user_params) if param.output)
 
-    def with_outputs(self, out_idx: tuple[int, ...]) -> LaunchPlan:
-        """The plan with other outputs; negative positions count from the end of the user's signature."""
-        from .solve import plan_solving
-
-        total = len(self.user_params)
-        chosen = {self.user_params[_position(index, total)].name for index in out_idx}
-        params = tuple(replace(p, output=p.kind != "symbol" and p.name in chosen) for p in self.params)
-        return replace(self, params=params, solve=plan_solving(params))
-
     def to_json(self) -> str:
         return json.dumps({"format": FORMAT, **asdict(self)})
 
@@ -151,12 +145,21 @@ class LaunchPlan:
         return "\n".join(lines)
 
 
-def _position(index: int, total: int) -> int:
-    from tilelang_mlir.errors import TileValueError
+def mark_outputs(params: Sequence[ParamSpec], out_idx: Sequence[int]) -> tuple[ParamSpec, ...]:
+    """The parameters with other outputs. Positions count the user's signature, negative ones from its end.
 
-    if not -total <= index < total:
-        raise TileValueError(f"out_idx {index} is out of range for {total} parameters")
-    return index % total
+    Raises:
+        TileValueError: a position is out of range, or names a parameter that is no tensor.
+    """
+    users = [p for p in params if p.kind != "symbol"]
+    chosen: set[str] = set()
+    for index in out_idx:
+        if not -len(users) <= index < len(users):
+            raise TileValueError(f"out_idx {index} is out of range for {len(users)} parameters")
+        if users[index].kind != "tensor":
+            raise TileValueError(f"out_idx {index} is {users[index].name}, a {users[index].kind}; outputs are tensors")
+        chosen.add(users[index].name)
+    return tuple(replace(p, output=p.kind != "symbol" and p.name in chosen) for p in params)
 
 
 def _kernel(data: dict[str, Any]) -> KernelSpec:

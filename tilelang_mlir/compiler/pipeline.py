@@ -1,0 +1,148 @@
+"""A level-1 module to an `Artifact`: launch plan, pass stages, code generation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tilelang_mlir import knobs
+from tilelang_mlir.compiler import codegen
+from tilelang_mlir.compiler.artifact import Artifact
+from tilelang_mlir.compiler.build_plan import build_plan, complete_plan
+from tilelang_mlir.compiler.options import CodegenOptions
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.launch_plan import LaunchPlan
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+STAGES = ("tl", "laid_out", "scheduled", "lowered")
+Record = Callable[[str, Callable[[], str]], None]
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What decides the code besides module and target.
+
+    `out_idx` overrides which parameters the callee allocates; `pass_configs` maps TileLang's `tl.*` keys to values and
+    is handed to the passes.
+    """
+
+    out_idx: tuple[int, ...] | None = None
+    pass_configs: Mapping[str, object] = field(default_factory=dict)
+    codegen: CodegenOptions = CodegenOptions()
+
+    def describe(self) -> dict[str, object]:
+        """The options as JSON-able data, for cache keys and metadata."""
+        configs = {key: repr(value) for key, value in sorted(self.pass_configs.items())}
+        return {"out_idx": self.out_idx, "pass_configs": configs, "codegen": self.codegen.describe()}
+
+
+def copy_module(module: ir.Module) -> ir.Module:
+    """A copy that can be lowered in place, in the same context."""
+    with module.context, module.operation.location:
+        copy = ir.Module.create()
+        for op in module.body.operations:
+            copy.body.append(op.operation.clone())
+        for name in module.operation.attributes:
+            attribute = name if isinstance(name, str) else name.name
+            copy.operation.attributes[attribute] = module.operation.attributes[attribute]
+        return copy
+
+
+def lower_module(module: ir.Module, target: Target, options: CompileOptions, record: Record) -> None:
+    """Run the pass stages on a level-1 module, in place; `record(stage, text)` is called after each.
+
+    The pass configurations travel as the module attribute `tl.pass_configs`, a dictionary that any pass may look into.
+    """
+    try:
+        from tilelang_mlir.passes.pipelines import lower
+    except ImportError as error:
+        raise UnsupportedError(f"there is no lowering for {target}: {error}") from error
+    with module.context:
+        if options.pass_configs:
+            configs = {key: _attribute(value) for key, value in options.pass_configs.items()}
+            module.operation.attributes["tl.pass_configs"] = ir.DictAttr.get(configs)
+        lower(module, target, None, record)
+
+
+def _attribute(value: object) -> ir.Attribute:
+    if isinstance(value, bool):
+        return ir.BoolAttr.get(value)
+    if isinstance(value, int):
+        return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
+    if isinstance(value, float):
+        return ir.FloatAttr.get_f64(value)
+    return ir.StringAttr.get(str(value))
+
+
+def stage_texts(
+    module: ir.Module, target: Target, options: CompileOptions, wanted: Sequence[str] = STAGES
+) -> dict[str, str]:
+    """The text of the wanted stages; runs the passes on a copy, up to the last stage."""
+    texts: dict[str, str] = {}
+
+    def record(stage: str, text: Callable[[], str]) -> None:
+        if stage in wanted:
+            texts[stage] = text()
+
+    lower_module(copy_module(module), target, options, record)
+    return texts
+
+
+def compile_module(module: ir.Module, target: Target, options: CompileOptions | None = None) -> Artifact:
+    """Compile the host function of a level-1 module; the module is left as it is.
+
+    A simulated target needs no LLVM: its artifact holds the lowered module only.
+
+    Raises:
+        TileError: a pass, LLVM or ptxas rejects the program.
+    """
+    options = options or CompileOptions()
+    timings: dict[str, float] = {}
+    last = time.perf_counter()
+
+    def record(stage: str, text: Callable[[], str]) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        timings[stage] = (now - last) * 1e3
+        _dump(plan.name, stage, text)
+        last = time.perf_counter()
+
+    with module.context:
+        plan = build_plan(module, out_idx=options.out_idx)
+        copy = copy_module(module)
+        lower_module(copy, target, options, record)
+        plan = complete_plan(plan, copy)
+        return _generate(copy, target, options, plan, timings)
+
+
+def compile_lowered(
+    lowered: ir.Module, target: Target, plan: LaunchPlan, options: CompileOptions | None = None
+) -> Artifact:
+    """An artifact from a level-4 module and its launch plan, for tools and tests that start there."""
+    with lowered.context:
+        return _generate(lowered, target, options or CompileOptions(), complete_plan(plan, lowered), {})
+
+
+def _generate(
+    lowered: ir.Module, target: Target, options: CompileOptions, plan: LaunchPlan, timings: dict[str, float]
+) -> Artifact:
+    artifact = Artifact(plan.name, str(target), plan, codegen.bytecode(lowered), timings=timings,
+                        metadata={"options": options.describe()})
+    if not target.simulated:
+        code = codegen.generate(lowered, target.arch, options.codegen)
+        artifact.ptx, artifact.cubin, artifact.resources, artifact.log = code.ptx, code.cubin, code.resources, code.log
+        timings.update(code.timings)
+        _dump(plan.name, "ptx", lambda: code.ptx)
+    return artifact
+
+
+def _dump(name: str, stage: str, text: Callable[[], str]) -> None:
+    folder = knobs.DUMP_DIR.get()
+    if folder:
+        number = (*STAGES, "ptx").index(stage) if stage in (*STAGES, "ptx") else len(STAGES)
+        path = Path(folder) / name / f"{number}_{stage}.{'ptx' if stage == 'ptx' else 'mlir'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text())

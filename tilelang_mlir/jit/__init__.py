@@ -1,0 +1,21 @@
+"""Compiling and running kernels from Python. Names are imported when used: neither MLIR nor torch is loaded before."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_LAZY = {
+    "JITKernel": "tilelang_mlir.jit.kernel",
+    "Profiler": "tilelang_mlir.jit.profiler",
+    "TensorSupplyType": "tilelang_mlir.jit.profiler",
+    "compile_prim_func": "tilelang_mlir.jit.compile",
+    "par_compile": "tilelang_mlir.jit.compile",
+    "resolve_target": "tilelang_mlir.jit.target",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

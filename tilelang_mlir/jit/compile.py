@@ -1,0 +1,151 @@
+"""Compiling traced functions, one or many, through the kernel cache."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from tilelang_mlir import cache, knobs
+from tilelang_mlir.compiler.artifact import Artifact
+from tilelang_mlir.compiler.options import codegen_options, wants_fast_math
+from tilelang_mlir.compiler.pass_configs import normalize
+from tilelang_mlir.errors import CacheError, TileError, TileTypeError, TileValueError
+from tilelang_mlir.jit.kernel import JITKernel
+from tilelang_mlir.jit.target import resolve_target
+from tilelang_mlir.target import Target
+
+if TYPE_CHECKING:
+    from tilelang_mlir.compiler.pipeline import CompileOptions
+
+_LOG = logging.getLogger("tilelang_mlir")
+_BACKENDS = ("auto", "tvm_ffi", "cython", "nvrtc", "cutedsl", "ctypes", "native", "sim", "torch")
+
+
+def compile_prim_func(
+    prim_func: Any,
+    out_idx: int | Sequence[int] | None = None,
+    target: str | Target | dict[str, object] | None = "auto",
+    pass_configs: Mapping[Any, object] | None = None,
+    compile_flags: str | Sequence[str] | None = None,
+    verbose: bool = False,
+    execution_backend: str | None = "auto",
+) -> JITKernel:
+    """Compile a `PrimFunc`.
+
+    Arguments given here win over the function's own attributes (`T.annotate_pass_configs` and so on).
+    `execution_backend` is accepted for compatibility; the target decides how a kernel runs.
+
+    Raises:
+        TileError: a pass, LLVM or ptxas rejects the program, or an option is unknown.
+    """
+    if not hasattr(prim_func, "module"):
+        raise TileTypeError(f"expected a prim_func, got {type(prim_func).__name__}",
+                            hint="pass a function decorated with T.prim_func, or the result of a factory")
+    if execution_backend not in (None, *_BACKENDS):
+        raise TileValueError(f"unknown execution backend {execution_backend!r}", hint=f"known: {', '.join(_BACKENDS)}")
+    machine = resolve_target(target)
+    options = _options(prim_func, out_idx, pass_configs, compile_flags)
+    if not cache.is_cache_enabled():
+        return JITKernel(_compile(prim_func, machine, options, verbose), prim_func, options)
+    key = _key(prim_func, machine, options)
+    known = cache.KERNELS.loaded(key)
+    if known is None:
+        known = JITKernel(_cached(key, prim_func, machine, options, verbose), prim_func, options)
+        cache.KERNELS.remember(key, known)
+    return known
+
+
+def compile(
+    func: Any = None,
+    out_idx: int | Sequence[int] | None = None,
+    execution_backend: str | None = "auto",
+    target: str | Target | dict[str, object] | None = "auto",
+    target_host: Any = None,
+    verbose: bool = False,
+    pass_configs: Mapping[Any, object] | None = None,
+    compile_flags: str | Sequence[str] | None = None,
+) -> JITKernel:
+    """TileLang's `tilelang.compile`: a `JITKernel` from a `PrimFunc`. `target_host` is ignored: the host is Python."""
+    return compile_prim_func(func, out_idx, target, pass_configs, compile_flags, verbose, execution_backend)
+
+
+def par_compile(
+    funcs: Sequence[Any],
+    out_idx: int | Sequence[int] | None = None,
+    execution_backend: str | None = "auto",
+    target: str | Target | dict[str, object] | None = "auto",
+    target_host: Any = None,
+    verbose: bool = False,
+    pass_configs: Mapping[Any, object] | None = None,
+    compile_flags: str | Sequence[str] | None = None,
+    num_workers: int | None = None,
+    ignore_error: bool = False,
+) -> list[JITKernel | None]:
+    """Compile many functions at once; results in order. With `ignore_error` a failure is None in its place."""
+
+    def one(func: Any) -> JITKernel | None:
+        try:
+            return compile(func, out_idx, execution_backend, target, target_host, verbose, pass_configs, compile_flags)
+        except TileError as error:
+            if not ignore_error:
+                raise
+            _LOG.warning("%s does not compile: %s", getattr(func, "name", func), error)
+            return None
+
+    if not funcs:
+        return []
+    with ThreadPoolExecutor(num_workers or min(len(funcs), os.cpu_count() or 1)) as threads:
+        return list(threads.map(one, funcs))
+
+
+def _options(
+    prim_func: Any,
+    out_idx: int | Sequence[int] | None,
+    pass_configs: Mapping[Any, object] | None,
+    compile_flags: str | Sequence[str] | None,
+) -> CompileOptions:
+    from tilelang_mlir.compiler.pipeline import CompileOptions
+
+    attributes: dict[str, Any] = getattr(prim_func, "attrs", None) or {}
+    configs = {**normalize(attributes.get("tilelang_pass_configs")), **normalize(pass_configs)}
+    flags = compile_flags if compile_flags is not None else attributes.get("tilelang_compile_flags")
+    if wants_fast_math(flags):
+        configs.setdefault("tl.enable_fast_math", True)
+    outputs = (out_idx,) if isinstance(out_idx, int) else None if out_idx is None else tuple(out_idx)
+    if outputs is not None and attributes.get("tilelang_out_idx"):
+        raise TileValueError("out_idx is given, but the function already returns the tensors it makes with T.empty",
+                             hint="leave out_idx out, or take the output as a parameter")
+    return CompileOptions(outputs, configs, codegen_options(flags, configs))
+
+
+def _key(prim_func: Any, target: Target, options: CompileOptions) -> str:
+    text = prim_func.module.operation.get_asm(enable_debug_info=options.codegen.line_info)
+    return cache.cache_key({"module": text, "target": str(target), "options": options.describe()})
+
+
+def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
+    data = cache.KERNELS.read(key)
+    if data is not None:
+        try:
+            return Artifact.from_bytes(data)
+        except CacheError as error:
+            _LOG.debug("rebuilding %s: %s", key, error)
+    artifact = _compile(prim_func, target, options, verbose)
+    cache.KERNELS.write(key, artifact.to_bytes())
+    return artifact
+
+
+def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
+    from tilelang_mlir.compiler.pipeline import compile_module
+
+    started = time.perf_counter()
+    artifact = compile_module(prim_func.module, target, options)
+    artifact.timings["total"] = (time.perf_counter() - started) * 1e3
+    if verbose or knobs.VERBOSE.get():
+        stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in artifact.timings.items())
+        print(f"compiled {artifact.name} for {target} in ms: {stages}")
+    return artifact

@@ -1,0 +1,47 @@
+"""Which machine to compile for when the user does not say."""
+
+from __future__ import annotations
+
+from tilelang_mlir import knobs
+from tilelang_mlir.errors import TargetError
+from tilelang_mlir.target import DEFAULT_SIMULATED, Target, parse_target
+
+
+def resolve_target(target: str | Target | dict[str, object] | None = None) -> Target:
+    """A target; `auto` is the first CUDA device, else the simulator. None is TILELANG_DEFAULT_TARGET.
+
+    `cuda` without an architecture is that of the device where there is one.
+
+    Raises:
+        TargetError: the target is not known.
+    """
+    text = knobs.DEFAULT_TARGET.get() if target is None else target
+    if isinstance(text, str) and text.strip() in ("auto", "cuda"):
+        found = _device_target()
+        if found is not None:
+            return found
+        return parse_target("cuda") if text.strip() == "cuda" else parse_target(f"sim:{DEFAULT_SIMULATED}")
+    return parse_target(text)
+
+
+def _device_target() -> Target | None:
+    from tilelang_mlir.runtime.cuda.device import device, device_count
+
+    if not device_count():
+        return None
+    arch = device(_current_device()).arch
+    try:
+        return parse_target(f"cuda:{arch}")
+    except TargetError as error:
+        message = f"this machine's GPU is {arch}, for which there is no code generator"
+        raise TargetError(message, hint=error.hint) from error
+
+
+def _current_device() -> int:
+    """Torch's current device when torch is in use, else the first."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return int(torch.cuda.current_device())
+    return 0
