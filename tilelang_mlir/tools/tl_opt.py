@@ -122,11 +122,11 @@ def _pipeline(options: Options) -> list[Element]:
     except ImportError as error:
         raise UnsupportedError(f"no stages here: {error}", hint="name the passes with --pass-pipeline") from error
     table = stages(options.target, None)
-    if options.stage not in table:
+    if options.stage.replace("-", "_") not in table:
         hint = f"stages for {options.target}: {', '.join(table)}"
         raise TileValueError(f"unknown stage {options.stage!r}", hint=hint)
     names = list(table)
-    chosen = names[: names.index(options.stage) + 1]
+    chosen = names[: names.index(options.stage.replace("-", "_")) + 1]
     return [element for name in chosen for element in table[name]] + options.pipeline
 
 
