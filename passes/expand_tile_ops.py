@@ -8,7 +8,7 @@ where a fragment's elements lie, or in coalesced vectors when none takes part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ from .base import Pass
 from ..dialect.layout import Fragment
 from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.location import python_location
-from ..dialect.tl import FRAGMENT, scope_of
+from ..dialect.tl import FRAGMENT, LOCAL, VAR, scope_of
 from .layout_inference.plan import plan_fragment
 from .walk import launches, nested, num_threads
 
@@ -90,16 +90,40 @@ def region_of(value: ir.Value) -> _Region:
 def _expand_copy(op: ir.Operation, threads: int) -> None:
     with ir.InsertionPoint(op), op.location:
         source, target = (region_of(v) for v in op.operands)
-        shape = target.shape or [1]
-        layout = _loop_layout(op, [source, target], shape, threads)
-        loop = build.parallel(shape, {"layout": to_attr(layout)})
-        with ir.InsertionPoint(loop.regions[0].blocks[0]):
-            variables = list(loop.regions[0].blocks[0].arguments)[: len(target.shape)]
+
+        def body(variables: list[ir.Value]) -> None:
             flipped = variables[::-1] if op.name == "tl.transpose" else variables
             value = build.load(source.buffer, source.indices(flipped))
             value = _convert(op, value, ir.MemRefType(target.buffer.type).element_type)
             build.store(value, target.buffer, target.indices(variables))
+
+        _element_loop(op, [source, target], target, threads, body)
     op.erase()
+
+
+def _element_loop(
+    op: ir.Operation, regions: Sequence[_Region], target: _Region, threads: int, body: Callable[[list[ir.Value]], None]
+) -> None:
+    """A loop over the target's elements: spread over the threads, or whole in each thread when it has its own copy."""
+    if any(scope_of(r.buffer) in (LOCAL, VAR) for r in regions):
+        _thread_loop(target.shape, [], body)
+        return
+    shape = target.shape or [1]
+    layout = _loop_layout(op, regions, shape, threads)
+    loop = build.parallel(shape, {"layout": to_attr(layout)})
+    with ir.InsertionPoint(loop.regions[0].blocks[0]):
+        body(list(loop.regions[0].blocks[0].arguments)[: len(target.shape)])
+
+
+def _thread_loop(shape: list[int], variables: list[ir.Value], body: Callable[[list[ir.Value]], None]) -> None:
+    if not shape:
+        body(variables)
+        return
+    loop = build.for_range(shape[0])
+    loop.attributes["tl.unroll"] = build.unit()
+    with ir.InsertionPoint(loop.regions[0].blocks[0]):
+        _thread_loop(shape[1:], [*variables, loop.regions[0].blocks[0].arguments[0]], body)
+        ir.Operation.create("scf.yield")
 
 
 def _convert(op: ir.Operation, value: ir.Value, element: ir.Type) -> ir.Value:
@@ -116,12 +140,8 @@ def _convert(op: ir.Operation, value: ir.Value, element: ir.Type) -> ir.Value:
 def _expand_fill(op: ir.Operation, threads: int) -> None:
     with ir.InsertionPoint(op), op.location:
         target = region_of(op.operands[0])
-        shape = target.shape or [1]
-        layout = _loop_layout(op, [target], shape, threads)
-        loop = build.parallel(shape, {"layout": to_attr(layout)})
-        with ir.InsertionPoint(loop.regions[0].blocks[0]):
-            variables = list(loop.regions[0].blocks[0].arguments)[: len(target.shape)]
-            build.store(op.operands[1], target.buffer, target.indices(variables))
+        fill = lambda variables: build.store(op.operands[1], target.buffer, target.indices(variables))  # noqa: E731
+        _element_loop(op, [target], target, threads, fill)
     op.erase()
 
 

@@ -107,11 +107,12 @@ def _span(op: ir.Operation, order: dict[ir.Operation, int]) -> tuple[int, int]:
 def _widened(
     user: ir.Operation, alloc: ir.Operation, spans: dict[ir.Operation, tuple[int, int]], order: dict[ir.Operation, int]
 ) -> tuple[int, int]:
-    """A use inside a loop that the allocation is outside of lives through the whole loop."""
+    """A use inside a loop that the allocation is outside of lives through the whole loop: other iterations, and in a
+    parallel loop other threads, are anywhere in it."""
     span = (order[user], order[user])
     parent, home = user.parent.operation, alloc.parent.operation
     while parent != home and parent in spans:
-        if parent.name in ("scf.for", "scf.while"):
+        if parent.name in ("scf.for", "scf.while", "tl.parallel"):
             span = spans[parent]
         parent = parent.parent.operation
     return span

@@ -16,6 +16,12 @@ def plan_fragment(shape: Sequence[int], bits: int, threads: int, *, limit: int =
     """
     shape = tuple(shape) or (1,)
     vector = _vector(shape, bits, threads, limit)
+    exact, padded = (_spread(shape, vector, threads, pad=pad) for pad in (False, True))
+    return padded if padded.num_values < exact.num_values else exact
+
+
+def _spread(shape: tuple[int, ...], vector: int, threads: int, *, pad: bool) -> Fragment:
+    """Deal the threads out from the last dimension to the first."""
     last = len(shape) - 1
     thread: list[Digit] = []
     value = [Digit(vector, last, 1)]
@@ -23,7 +29,7 @@ def plan_fragment(shape: Sequence[int], bits: int, threads: int, *, limit: int =
     for dim in reversed(range(len(shape))):
         stride = vector if dim == last else 1
         count = shape[dim] // stride
-        here = _share(left, count)
+        here = _share(left, count) if pad else math.gcd(left, count)
         repeats = -(-count // here)
         thread.append(Digit(here, dim, stride))
         value.append(Digit(repeats, dim, stride * here))

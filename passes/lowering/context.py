@@ -57,7 +57,8 @@ class Context:
         self.buffers: dict[ir.Value, Buffer] = {}
         self.registers: dict[FragmentBuffer, list[ir.Value]] = {}
         self.width = 1
-        self.predicate: ir.Value | None = None  # guards effects outside the registers
+        self.inside: ir.Value | None = None  # the iteration exists: guards all accesses to memory
+        self.owner: ir.Value | None = None  # this replica of the iteration acts: guards effects on memory
         # Inside a parallel loop: its variables over [thread, register], and what was derived from them.
         self.iteration_tables: dict[ir.Value, npt.NDArray[np.int64]] = {}
         self.iteration_valid: npt.NDArray[np.bool_] | None = None
@@ -139,15 +140,20 @@ class Context:
             if op.operation.name not in ("scf.yield", "func.return"):
                 self.lower(op.operation)
 
+    @property
+    def predicate(self) -> ir.Value | None:
+        """What guards effects outside the registers."""
+        return self.e.both(self.inside, self.owner)
+
     @contextlib.contextmanager
-    def guarded(self, predicate: ir.Value | None) -> Iterator[None]:
-        """Add a condition to the predicate of effects."""
-        before = self.predicate
-        self.predicate = self.e.both(before, predicate)
+    def guarded(self, inside: ir.Value | None, owner: ir.Value | None = None) -> Iterator[None]:
+        """Add conditions under which iterations exist, and under which they may act on memory."""
+        before = self.inside, self.owner
+        self.inside, self.owner = self.e.both(self.inside, inside), self.e.both(self.owner, owner)
         try:
             yield
         finally:
-            self.predicate = before
+            self.inside, self.owner = before
 
     @contextlib.contextmanager
     def lanes(self, width: int) -> Iterator[None]:

@@ -70,9 +70,7 @@ def store_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], value: i
 def _load_piece(ctx: Context, buffer: Memory, piece: Piece, kind: ir.Type) -> ir.Value:
     shape = (lambda t: ctx.e.vector_type(piece.width, t)) if piece.width > 1 else (lambda t: t)
     stored = shape(storage_type(ctx.e, buffer.element))
-    predicate = piece.predicate
-    if isinstance(buffer, GlobalBuffer):
-        predicate = ctx.e.both(ctx.predicate, predicate)
+    predicate = piece.predicate if isinstance(buffer, PrivateBuffer) else ctx.e.both(ctx.inside, piece.predicate)
     if predicate is None:
         return _from_storage(ctx, buffer.element, ctx.e.load(piece.pointer, stored, piece.align), shape(kind))
     branch = ctx.e.if_then_else(predicate, [stored])

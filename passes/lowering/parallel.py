@@ -18,6 +18,7 @@ from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from .buffers import FragmentBuffer, element_bits, register_chunk
 from .context import Context, rule
+from .carried import written_fragments
 from .index import Index
 
 # Operations that mean the same on a vector of iterations as on each of them.
@@ -31,12 +32,25 @@ def lower_parallel(ctx: Context, op: ir.Operation) -> None:
         raise PassError("a parallel loop without a layout reached lowering", python_location(op.location))
     layout = from_attr(op.attributes["layout"])
     assert isinstance(layout, Fragment)
+    guard = replica_guard(ctx, layout)
+    _enter(ctx, op.regions[0].blocks[0], layout)
+    if guard is not None and not written_fragments(ctx, op):
+        # Replicas would only repeat the loads, and race with the stores of the one that acts.
+        branch = ctx.e.op("scf.if", [], [guard], regions=2)
+        with ctx.e.scope(branch.regions[0].blocks.append()):
+            _lower_chunks(ctx, op, layout, None)
+            ctx.e.end_region()
+    else:
+        _lower_chunks(ctx, op, layout, guard)
+    _leave(ctx)
+
+
+def _lower_chunks(ctx: Context, op: ir.Operation, layout: Fragment, guard: ir.Value | None) -> None:
+    """The thread's iterations, `width` at a time."""
     body = op.regions[0].blocks[0]
     width = _vector_width(ctx, body, layout)
     thread_part = thread_coordinates(ctx, layout)
-    guard = replica_guard(ctx, layout)
     extents = _extents(ctx, op)
-    _enter(ctx, body, layout)
     for start in range(0, layout.num_values, width):
         ctx.chunk_start = start
         with ctx.lanes(width):
@@ -46,9 +60,8 @@ def lower_parallel(ctx: Context, op: ir.Operation) -> None:
                 continue
             ctx.values.update(zip(body.arguments, indices, strict=True))
             _clear(ctx, body)
-            with ctx.guarded(ctx.e.both(guard, inside if inside is not True else None)):
+            with ctx.guarded(inside if inside is not True else None, guard):
                 ctx.lower_block(body)
-    _leave(ctx)
 
 
 def _enter(ctx: Context, body: ir.Block, layout: Fragment) -> None:

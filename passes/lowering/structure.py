@@ -18,6 +18,7 @@ from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from ...dialect.tl import scope_of
 from .buffers import FragmentBuffer, PrivateBuffer, element_bits, register_chunk, storage_type, value_type
+from .carried import flatten, unflatten, written_fragments
 from .context import Context, rule
 from .fragments import load_fragment, store_fragment
 from .index import Index
@@ -25,28 +26,6 @@ from .memory import load_lanes, store_lanes
 from .views import reshape_buffer
 
 UNROLL_LIMIT = 1024
-
-
-def written_fragments(ctx: Context, op: ir.Operation) -> list[FragmentBuffer]:
-    """Fragments of outside that something in the op's regions writes, in the order of their first write."""
-    found: dict[FragmentBuffer, None] = {}
-    for effect in region_effects(op):
-        if effect.kind == "write":
-            buffer = ctx.buffers.get(effect.value)
-            if isinstance(buffer, FragmentBuffer) and buffer in ctx.registers:
-                found[buffer] = None
-    return list(found)
-
-
-def flatten(ctx: Context, fragments: Sequence[FragmentBuffer]) -> list[ir.Value]:
-    return [value for fragment in fragments for value in ctx.registers[fragment]]
-
-
-def unflatten(ctx: Context, fragments: Sequence[FragmentBuffer], values: Sequence[ir.Value]) -> None:
-    start = 0
-    for fragment in fragments:
-        ctx.registers[fragment] = list(values[start : start + fragment.count])
-        start += fragment.count
 
 
 # -- loops ------------------------------------------------------------------------------------------------------------------
