@@ -1,8 +1,8 @@
 """What a table entry is, and what it may ask of the machine that runs it.
 
-Lanes and shapes: a batch of C CTAs with T threads each runs in lock step. A scalar operand is an array of shape (C, T), where
-either extent may be 1 (the value does not vary along it), or a Python scalar when it is the same everywhere; a vector
-operand has a trailing axis of its elements; a struct is a tuple. i1 is bool, bf16 is carried as float32.
+Lanes and shapes: a batch of C CTAs with T threads each runs in lock step. A scalar operand is an array of shape (C,
+T), where either extent may be 1 (the value does not vary along it), or a Python scalar when it is the same everywhere;
+a vector operand has a trailing axis of its elements; a struct is a tuple. i1 is bool, bf16 is carried as float32.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Machine(Protocol):
     def special(self, name: str) -> np.ndarray: ...
     def load(self, space: int, address: Any, size: int) -> np.ndarray: ...
     def store(self, space: int, address: Any, size: int, value: np.ndarray) -> None: ...
-    def atomic(self, space: int, address: Any, dtype: np.dtype[Any], update: Callable[..., Any], *values: Any) -> Any: ...
+    def atomic(
+        self, space: int, address: Any, dtype: np.dtype[Any], update: Callable[..., Any], *values: Any
+    ) -> Any: ...
     def read_rows(self, address: np.ndarray, size: int, rows: np.ndarray) -> np.ndarray: ...
     def write_rows(self, address: np.ndarray, size: int, rows: np.ndarray, value: np.ndarray) -> None: ...
     def warps(self, value: Any) -> np.ndarray: ...
@@ -126,8 +128,10 @@ def create(name: str, operands: Sequence[ir.Value] = (), results: Sequence[ir.Ty
 
     Attributes given as text are parsed; a trailing underscore of a keyword is dropped.
     """
-    parsed = {key.rstrip("_"): ir.Attribute.parse(value) if isinstance(value, str) else value
-              for key, value in attributes.items()}
+    parsed = {
+        key.rstrip("_"): ir.Attribute.parse(value) if isinstance(value, str) else value
+        for key, value in attributes.items()
+    }
     op = ir.Operation.create(name, results=list(results), operands=list(operands), attributes=parsed)
     return op.result if len(results) == 1 else op
 
@@ -135,15 +139,25 @@ def create(name: str, operands: Sequence[ir.Value] = (), results: Sequence[ir.Ty
 def inline_ptx(instr: str, text: str, reads: Sequence[ir.Value] = (), results: Sequence[ir.Type] = ()) -> Any:
     """Create an `nvvm.inline_ptx` marked with its table entry. Placeholders are {$rN} for reads, {$wN} for results."""
     segments = ir.DenseI32ArrayAttr.get([len(reads), 0, 0])  # reads, read-writes, predicate
-    op = ir.Operation.create("nvvm.inline_ptx", results=list(results), operands=list(reads), attributes={
-        "ptxCode": ir.StringAttr.get(text), "operandSegmentSizes": segments, "tl.instr": ir.StringAttr.get(instr)})
+    op = ir.Operation.create(
+        "nvvm.inline_ptx",
+        results=list(results),
+        operands=list(reads),
+        attributes={
+            "ptxCode": ir.StringAttr.get(text),
+            "operandSegmentSizes": segments,
+            "tl.instr": ir.StringAttr.get(instr),
+        },
+    )
     return op.results[0] if len(results) == 1 else list(op.results)
 
 
 def constant(value: int, bits: int = 32) -> ir.Value:
     """An integer constant at the insertion point."""
     kind = ir.IntegerType.get_signless(bits)
-    return ir.Operation.create("arith.constant", results=[kind], attributes={"value": ir.IntegerAttr.get(kind, value)}).result
+    return ir.Operation.create(
+        "arith.constant", results=[kind], attributes={"value": ir.IntegerAttr.get(kind, value)}
+    ).result
 
 
 def unpack(struct: ir.Value, count: int, kind: ir.Type) -> list[ir.Value]:

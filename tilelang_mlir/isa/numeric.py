@@ -1,7 +1,7 @@
 """Number formats in numpy: conversions that round as the hardware does.
 
-bfloat16 is carried as float32 whose low 16 bits are zero; fp8 as its byte. Source: PTX ISA 8.7, section 5.2.3 (alternate
-floating-point formats) and 9.7.9.21 (cvt); IEEE 754 for binary16.
+bfloat16 is carried as float32 whose low 16 bits are zero; fp8 as its byte. Source: PTX ISA 8.7, section 5.2.3
+(alternate floating-point formats) and 9.7.9.21 (cvt); IEEE 754 for binary16.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def float_to_fp8(value: Any, kind: str) -> np.ndarray:
     magnitude = np.minimum(np.abs(x).astype(np.float64), _FP8[kind][3])
     midpoints = (finite[1:] + finite[:-1]) / 2
     low = np.searchsorted(midpoints, magnitude, side="left")  # a tie stays at the lower code ...
-    code = low + ((low < len(midpoints)) & (magnitude == midpoints[np.minimum(low, len(midpoints) - 1)]) & (low & 1 == 1))
+    code = low + (
+        (low < len(midpoints)) & (magnitude == midpoints[np.minimum(low, len(midpoints) - 1)]) & (low & 1 == 1)
+    )
     byte = code.astype(np.uint8) | (np.signbit(x).astype(np.uint8) << np.uint8(7))
     return np.where(np.isnan(x), np.uint8(0x7F), byte)
 

@@ -1,7 +1,7 @@
 """Read-modify-write operations: lanes that meet at one address take turns, in lane order.
 
-Lanes are sorted by address; round k applies the k-th lane of every address at once, so the cost is the largest number of
-lanes on one address, and old values are those of a serial execution.
+Lanes are sorted by address; round k applies the k-th lane of every address at once, so the cost is the largest number
+of lanes on one address, and old values are those of a serial execution.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
 
 
-def apply(lanes: Lanes, space: int, address: np.ndarray, dtype: np.dtype[Any], update: Callable[..., Any],
-          values: tuple[Any, ...]) -> np.ndarray:
+def apply(
+    lanes: Lanes,
+    space: int,
+    address: np.ndarray,
+    dtype: np.dtype[Any],
+    update: Callable[..., Any],
+    values: tuple[Any, ...],
+) -> np.ndarray:
     """Apply `update(old, *values)` at each active lane's address; returns old values (C, T)."""
     index, units = _cells(lanes, space, address, dtype.itemsize)
     shape = lanes.shape
@@ -33,14 +39,18 @@ def apply(lanes: Lanes, space: int, address: np.ndarray, dtype: np.dtype[Any], u
     return old
 
 
-def reduce(lanes: Lanes, space: int, address: np.ndarray, dtype: np.dtype[Any], update: np.ufunc, value: np.ndarray) -> None:
+def reduce(
+    lanes: Lanes, space: int, address: np.ndarray, dtype: np.dtype[Any], update: np.ufunc, value: np.ndarray
+) -> None:
     """`memory = update(memory, value)` for each active lane, in lane order."""
     index, units = _cells(lanes, space, address, dtype.itemsize)
     mask = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
     update.at(units.view(dtype), np.broadcast_to(index, lanes.shape)[mask], np.broadcast_to(value, lanes.shape)[mask])
 
 
-def _rounds(memory: np.ndarray, index: np.ndarray, update: Callable[..., Any], operands: list[np.ndarray]) -> np.ndarray:
+def _rounds(
+    memory: np.ndarray, index: np.ndarray, update: Callable[..., Any], operands: list[np.ndarray]
+) -> np.ndarray:
     order = np.argsort(index, kind="stable")
     ordered = index[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))

@@ -1,8 +1,9 @@
 """Finds races in shared memory: vector clocks per warp, shadow cells per unit of memory.
 
-A cell remembers its last write (warp, clock, lane, warp epoch, line), the clock of the last read of every warp, whether it was
-ever written and whether an asynchronous copy into it is under way. Barriers join clocks. While all CTAs of a batch access
-the same addresses under the same masks, one row of shadow stands for all; the first difference gives each CTA its own.
+A cell remembers its last write (warp, clock, lane, warp epoch, line), the clock of the last read of every warp,
+whether it was ever written and whether an asynchronous copy into it is under way. Barriers join clocks. While all CTAs
+of a batch access the same addresses under the same masks, one row of shadow stands for all; the first difference gives
+each CTA its own.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ class _Access:
 
 
 class Checker:
-    """The shadow of one batch. `unit` is the granularity in bytes: the narrowest shared store of the kernel, at most 4."""
+    """The shadow of one batch. `unit` is its granularity: bytes of the kernel's narrowest shared store, at most 4."""
 
-    def __init__(self, batch: Batch, locate: Callable[[int], Location | None], owners: Ownership | None, unit: int = 4) -> None:
+    def __init__(
+        self, batch: Batch, locate: Callable[[int], Location | None], owners: Ownership | None, unit: int = 4
+    ) -> None:
         self._batch, self._locate, self._owners = batch, locate, owners
         self._shift = unit.bit_length() - 1
         self._unit = unit
@@ -61,7 +64,7 @@ class Checker:
         self._flying = np.zeros(cells, np.bool_)
         self._atomic = np.zeros(cells, np.bool_)
 
-    # ---- which cells -----------------------------------------------------------------------------------------------------
+    # ---- which cells -----------------------------------------------------------------------------
     def _each_cta(self) -> None:
         """Give every CTA its own shadow: up to now all were alike."""
         count = self._batch.ctas
@@ -80,8 +83,9 @@ class Checker:
         self._each_cta()
         return value
 
-    def _access(self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None,
-                mask: np.ndarray | None) -> _Access:
+    def _access(
+        self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None, mask: np.ndarray | None
+    ) -> _Access:
         where, active = self._alike(address), self._alike(mask if columns is None else None)
         assert where is not None
         if self._rows == 1 and where.shape[0] > 1:
@@ -108,7 +112,7 @@ class Checker:
     def _own_clock(self, at: _Access) -> np.ndarray:
         return self._clock[at.row, at.warp, at.warp]
 
-    # ---- accesses --------------------------------------------------------------------------------------------------------
+    # ---- accesses --------------------------------------------------------------------------------
     def read_shared(self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None = None) -> None:
         """A read; `columns` are the lanes that give the addresses when the data goes to other lanes."""
         self._profile(lanes, "shared", address, size, columns)
@@ -145,7 +149,9 @@ class Checker:
         self._ordered(lanes, at, late, what, "write")
         unordered = (self._read_clock[at.cell] > self._clock[at.row, at.warp]).any(1)
         self._ordered(lanes, at, unordered, what, "read")
-        same = (self._read_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (self._read_warp.take(at.cell) == at.warp)
+        same = (self._read_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (
+            self._read_warp.take(at.cell) == at.warp
+        )
         same &= self._read_lane.take(at.cell) != at.thread
         self._same_warp(lanes, at, same, what, self._read_site, self._read_lane, "read")
 
@@ -169,7 +175,7 @@ class Checker:
         self._record_write(lanes, at)
         self._atomic[at.cell] = True
 
-    # ---- asynchronous copies -----------------------------------------------------------------------------------------------
+    # ---- asynchronous copies ---------------------------------------------------------------------
     def issue_copy(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         """The start of a cp.async: from now until its wait nobody may touch the destination."""
         self._profile(lanes, "shared", address, size, None)
@@ -186,7 +192,7 @@ class Checker:
         lanes.site = saved
         self._flying[at.cell] = False
 
-    # ---- order -----------------------------------------------------------------------------------------------------------
+    # ---- order -----------------------------------------------------------------------------------
     def join(self, waiters: Sequence[Lanes], arrivers: Sequence[Lanes]) -> None:
         """A barrier completes: waiters see everything all participants did before it."""
         everyone = [*waiters, *arrivers]
@@ -218,7 +224,7 @@ class Checker:
     def fence(self, lanes: Lanes, scope: str) -> None:
         """A fence alone orders nothing between threads; it needs a flag, which the ownership check cannot follow."""
 
-    # ---- global memory -----------------------------------------------------------------------------------------------------
+    # ---- global memory ---------------------------------------------------------------------------
     def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)
         if self._owners is not None:
@@ -238,7 +244,7 @@ class Checker:
         if self._batch.profile is not None:
             self._batch.profile.access(lanes, space, address, size, columns)
 
-    # ---- reports -----------------------------------------------------------------------------------------------------------
+    # ---- reports ---------------------------------------------------------------------------------
     def _place(self, at: _Access, index: int) -> str:
         byte = int(at.cell[index]) % self._cells * self._unit
         return f"shared byte {byte} of CTA {self._batch.first + int(at.row[index])}"
@@ -258,12 +264,23 @@ class Checker:
             late = self._read_clock[cell] > self._clock[at.row[index], at.warp[index]]
             other, site = int(late.argmax()), int(self._read_site[cell])
         raise RaceError(
-            f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} is not ordered after the {earlier} by warp {other}",
-            self._locate(lanes.site), notes=((f"the {earlier} by warp {other}", self._locate(site)),),
-            hint="a barrier between the two is missing")
+            f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} is not ordered "
+            f"after the {earlier} by warp {other}",
+            self._locate(lanes.site),
+            notes=((f"the {earlier} by warp {other}", self._locate(site)),),
+            hint="a barrier between the two is missing",
+        )
 
-    def _same_warp(self, lanes: Lanes, at: _Access, bad: np.ndarray, what: str, sites: np.ndarray, threads: np.ndarray,
-                   earlier: str) -> None:
+    def _same_warp(
+        self,
+        lanes: Lanes,
+        at: _Access,
+        bad: np.ndarray,
+        what: str,
+        sites: np.ndarray,
+        threads: np.ndarray,
+        earlier: str,
+    ) -> None:
         if not bad.any():
             return
         index = int(bad.argmax())
@@ -271,10 +288,12 @@ class Checker:
         thread = int(at.thread[index])
         mine = "the warp" if thread == _COLLECTIVE else f"thread {thread}"
         raise RaceError(
-            f"race inside warp {int(at.warp[index])}: {what} of {self._place(at, index)} by {mine} is not ordered after the "
-            f"{earlier} by thread {int(threads[cell])}",
-            self._locate(lanes.site), notes=((f"the {earlier} by thread {int(threads[cell])}", self._locate(int(sites[cell]))),),
-            hint="lanes of a warp do not run in step; synchronise the warp between the two")
+            f"race inside warp {int(at.warp[index])}: {what} of {self._place(at, index)} by {mine} is not ordered "
+            f"after the {earlier} by thread {int(threads[cell])}",
+            self._locate(lanes.site),
+            notes=((f"the {earlier} by thread {int(threads[cell])}", self._locate(int(sites[cell]))),),
+            hint="lanes of a warp do not run in step; synchronise the warp between the two",
+        )
 
     def _no_flight(self, lanes: Lanes, at: _Access, what: str) -> None:
         flying = self._flying.take(at.cell)
@@ -283,17 +302,23 @@ class Checker:
         index = int(flying.argmax())
         cell = int(at.cell[index])
         raise RaceError(
-            f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} while an asynchronous copy into it is in flight",
+            f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} while an asynchronous copy "
+            "into it is in flight",
             self._locate(lanes.site),
             notes=((f"the copy by warp {int(self._write_warp[cell])}", self._locate(int(self._write_site[cell]))),),
-            hint="wait for the copy's group, then synchronise")
+            hint="wait for the copy's group, then synchronise",
+        )
 
     def _uninitialized(self, lanes: Lanes, at: _Access, missing: np.ndarray) -> None:
         index = int(missing.argmax())
         raise UninitializedReadError(
-            f"{self._actor(lanes, at, index)} reads {self._place(at, index)}, which nothing has written", self._locate(lanes.site))
+            f"{self._actor(lanes, at, index)} reads {self._place(at, index)}, which nothing has written",
+            self._locate(lanes.site),
+        )
 
     def collision(self, lanes: Lanes) -> SimulationError:
         """The error for lanes that write different values to one place in one instruction."""
-        return RaceError("race: two threads write different values to one place of shared memory in one instruction",
-                         self._locate(lanes.site))
+        return RaceError(
+            "race: two threads write different values to one place of shared memory in one instruction",
+            self._locate(lanes.site),
+        )

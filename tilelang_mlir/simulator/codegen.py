@@ -38,8 +38,11 @@ class Kernel:
         self.name = ir.StringAttr(function.attributes["sym_name"]).value
         block = [int(x) for x in function.attributes["nvvm.reqntid"]] if "nvvm.reqntid" in function.attributes else [1]
         self.block: tuple[int, int, int] = tuple((block + [1, 1])[:3])  # type: ignore[assignment]
-        self.shared_bytes = int(ir.IntegerAttr(function.attributes["tl.shared_bytes"]).value) \
-            if "tl.shared_bytes" in function.attributes else 0
+        self.shared_bytes = (
+            int(ir.IntegerAttr(function.attributes["tl.shared_bytes"]).value)
+            if "tl.shared_bytes" in function.attributes
+            else 0
+        )
         entry = function.regions[0].blocks[0]
         self.argument_kinds = [kind_of(str(a.type)) for a in entry.arguments]
         writer = SourceWriter(function, shared, checked)
@@ -160,7 +163,7 @@ class SourceWriter:
     def named(self, value: ir.Value) -> bool:
         return value in self._names
 
-    # ---- blocks and ops ------------------------------------------------------------------------------------------------
+    # ---- blocks and ops --------------------------------------------------------------------------
     def block(self, block: ir.Block) -> list[ir.Value]:
         """Emit a block; returns its terminator's operands."""
         if self.checked:
@@ -252,7 +255,7 @@ class SourceWriter:
         elif op.name == "llvm.fence":
             self.ordered = True
 
-    # ---- addresses -----------------------------------------------------------------------------------------------------
+    # ---- addresses -------------------------------------------------------------------------------
     def shared_address(self, symbol: str) -> int:
         if symbol not in self._shared:
             raise UnsupportedError(f"the simulator has no global variable @{symbol}")

@@ -1,7 +1,7 @@
 """Structured control flow as generated Python.
 
-Branches and loops on uniform values are Python's own. On varying values both sides run under masks; when all active lanes
-agree, no mask is set. A branch whose body waits runs as two agents when the lanes of a CTA disagree.
+Branches and loops on uniform values are Python's own. On varying values both sides run under masks; when all active
+lanes agree, no mask is set. A branch whose body waits runs as two agents when the lanes of a CTA disagree.
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ def _masked_if(w: Writer, op: ir.Operation, sides: list[ir.Block]) -> None:
         w.depth -= 1
     w.line(f"L.mask = m{tag}")
     for result, yes, no in zip(results, *outcomes, strict=False) if len(outcomes) == 2 else ():
-        w.line(f"{w.name(result)} = {yes} if t{tag} == 1 else {no} if t{tag} == 0 else select({condition}, {yes}, {no})", op)
+        w.line(
+            f"{w.name(result)} = {yes} if t{tag} == 1 else {no} if t{tag} == 0 else select({condition}, {yes}, {no})",
+            op,
+        )
 
 
 def _waiting_if(w: Writer, op: ir.Operation, sides: list[ir.Block]) -> None:
@@ -198,7 +201,7 @@ def _while(w: Writer, op: ir.Operation) -> None:
 RULES: dict[str, Callable[[Any, ir.Operation], None]] = {"scf.if": _if, "scf.for": _for, "scf.while": _while}
 
 
-# ---- what the generated code calls -------------------------------------------------------------------------------------
+# ---- what the generated code calls ---------------------------------------------------------------
 def split(lanes: Any, condition: np.ndarray) -> int:
     """1: the condition holds in all active lanes, 0: in none, 2: in some."""
     if lanes.mask is None:

@@ -1,7 +1,7 @@
 """Delays matrix instructions so that independent ones run as one batched product.
 
-A matrix instruction has no memory effects: it may run later in its block, up to the first use of its result. Cheap ops that
-only take such results apart, and stores of them to private memory at constant addresses, are delayed along.
+A matrix instruction has no memory effects: it may run later in its block, up to the first use of its result. Cheap ops
+that only take such results apart, and stores of them to private memory at constant addresses, are delayed along.
 """
 
 from __future__ import annotations
@@ -59,9 +59,15 @@ class Group:
 
     def _like(self, op: ir.Operation) -> bool:
         first = self._products[0]
-        return op.name == first.name and all(
-            str(a.type) == str(b.type) for a, b in zip(op.operands, first.operands, strict=False)) and all(
-            str(op.attributes[k]) == str(first.attributes[k]) for k in ("shape", "multiplicandAPtxType") if k in first.attributes)
+        return (
+            op.name == first.name
+            and all(str(a.type) == str(b.type) for a, b in zip(op.operands, first.operands, strict=False))
+            and all(
+                str(op.attributes[k]) == str(first.attributes[k])
+                for k in ("shape", "multiplicandAPtxType")
+                if k in first.attributes
+            )
+        )
 
     def _take_access(self, op: ir.Operation, dependent: bool) -> bool:
         pointer = op.operands[0 if op.name == "llvm.load" else 1]
@@ -105,7 +111,9 @@ class Group:
         for a, row in rows.items():
             self._product([op for _, op in row], [a], [b for b, _ in row])
 
-    def _product(self, ops: list[ir.Operation], rows: list[tuple[ir.Value, ...]], columns: list[tuple[ir.Value, ...]]) -> None:
+    def _product(
+        self, ops: list[ir.Operation], rows: list[tuple[ir.Value, ...]], columns: list[tuple[ir.Value, ...]]
+    ) -> None:
         w = self._writer
         assert self._entry is not None and self._entry.grid is not None
         grid = self._entry.grid

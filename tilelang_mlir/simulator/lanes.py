@@ -58,7 +58,9 @@ class Batch:
 class Lanes:
     """One agent: some threads (columns) of every CTA (rows). Implements `isa.Machine`."""
 
-    def __init__(self, batch: Batch, threads: np.ndarray, columns: np.ndarray, name: str, private: PrivateMemory) -> None:
+    def __init__(
+        self, batch: Batch, threads: np.ndarray, columns: np.ndarray, name: str, private: PrivateMemory
+    ) -> None:
         self.batch, self.name, self.private, self.columns = batch, name, private, columns
         self.threads = threads
         self.count = len(threads)
@@ -181,10 +183,14 @@ class Lanes:
         shared, checker = self.batch.shared, self.batch.checker
         contested = checker is not None and checker.write_shared(self, where, size)
         shared.store(where, size, value, self.mask)
-        if checker is not None and contested:
-            differ = shared.load(where, size).view(np.uint8) != np.ascontiguousarray(value).view(np.uint8)
-            if (differ if self.mask is None else differ & np.repeat(self.mask, size, axis=1)).any():
-                raise checker.collision(self)
+        if checker is not None and contested and self._lost(shared.load(where, size), value, size):
+            raise checker.collision(self)
+
+    def _lost(self, kept: np.ndarray, value: np.ndarray, size: int) -> bool:
+        """Whether memory now differs from what some active lane wrote (compared as bytes: NaN equals itself)."""
+        pair = [np.ascontiguousarray(np.broadcast_to(x, self.shape))[..., None].view(np.uint8) for x in (kept, value)]
+        differ = (pair[0] != pair[1]).any(2)
+        return bool((differ if self.mask is None else differ & self.mask).any())
 
     def load(self, space: int, address: Any, size: int) -> np.ndarray:
         """Raw units of 1 to 16 bytes, shape (C|1, T|1)."""
@@ -206,7 +212,9 @@ class Lanes:
         else:
             raise UnsupportedError(f"the simulator has no address space {space}")
 
-    def atomic(self, space: int, address: Any, dtype: np.dtype[Any], update: Callable[..., Any], *values: Any) -> np.ndarray:
+    def atomic(
+        self, space: int, address: Any, dtype: np.dtype[Any], update: Callable[..., Any], *values: Any
+    ) -> np.ndarray:
         """Read-modify-write, lanes in order; `update(old, *values)` gives the new value. Returns the old values."""
         return atomics.apply(self, space, self._address(address), np.dtype(dtype), update, values)
 
@@ -261,8 +269,10 @@ class Lanes:
         active = self.active()
         if (active.any(2) != active.all(2)).any():
             row, warp = (int(i) for i in np.argwhere(active.any(2) != active.all(2))[0])
-            raise SimulationError(f"{what} is reached by {int(active[row, warp].sum())} of 32 lanes of warp "
-                                  f"{int(self.warp_ids[warp])}", hint="all lanes of a warp must execute it together")
+            raise SimulationError(
+                f"{what} is reached by {int(active[row, warp].sum())} of 32 lanes of warp {int(self.warp_ids[warp])}",
+                hint="all lanes of a warp must execute it together",
+            )
 
     def sync_warp(self, members: Any) -> None:
         """bar.warp.sync: orders the memory accesses of the lanes of a warp."""
@@ -297,7 +307,9 @@ class Lanes:
             raise RetrySingle
         pending = batch.barriers.setdefault(number, WaitBarrier(number, expected))
         if pending.expected != expected:
-            raise SimulationError(f"barrier {number} is used with {expected} threads here and with {pending.expected} elsewhere")
+            raise SimulationError(
+                f"barrier {number} is used with {expected} threads here and with {pending.expected} elsewhere"
+            )
         (pending.waiters if wait else pending.arrivers).append(self)
         pending.arrived += self.count
         if pending.arrived > expected:
@@ -318,9 +330,11 @@ class Lanes:
         partial = mask.any(1) != mask.all(1)
         if partial.any() or not (self.whole or self.count == self.batch.threads):
             row = int(partial.argmax())
-            raise SimulationError(f"barrier {number} is reached by {int(mask[row].sum())} of {self.batch.threads} threads of "
-                                  f"CTA {self.batch.first + row} (divergent)",
-                                  hint="move the barrier out of the branch or loop that depends on the thread")
+            raise SimulationError(
+                f"barrier {number} is reached by {int(mask[row].sum())} of {self.batch.threads} threads of "
+                f"CTA {self.batch.first + row} (divergent)",
+                hint="move the barrier out of the branch or loop that depends on the thread",
+            )
 
     def fork(self, condition: np.ndarray, yes: Callable[..., Agent], no: Callable[..., Agent] | None) -> Fork:
         """Two agents for the two sides of a branch whose body blocks.

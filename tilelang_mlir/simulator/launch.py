@@ -66,7 +66,9 @@ class Program:
     def kernel(self, name: str, checked: bool = True) -> Kernel:
         """The generated code of a kernel."""
         if name not in self._functions:
-            raise TileValueError(f"the module has no kernel {name}", hint=f"it has {', '.join(self._functions) or 'none'}")
+            raise TileValueError(
+                f"the module has no kernel {name}", hint=f"it has {', '.join(self._functions) or 'none'}"
+            )
         key = (name, checked)
         if key not in self._kernels:
             shared = {symbol: self._static_shared if at < 0 else at for symbol, at in self._shared.items()}
@@ -74,9 +76,18 @@ class Program:
                 self._kernels[key] = Kernel(self._functions[name], shared, checked)
         return self._kernels[key]
 
-    def launch(self, kernel: str, grid: Dim3, args: Sequence[Any], *, checked: bool = True, seed: int = 0,
-               shared_bytes: int | None = None, memory: GlobalMemory | None = None, batch_ctas: int | None = None,
-               ) -> SimulationReport:
+    def launch(
+        self,
+        kernel: str,
+        grid: Dim3,
+        args: Sequence[Any],
+        *,
+        checked: bool = True,
+        seed: int = 0,
+        shared_bytes: int | None = None,
+        memory: GlobalMemory | None = None,
+        batch_ctas: int | None = None,
+    ) -> SimulationReport:
         """Run one kernel on `grid` CTAs.
 
         Args:
@@ -114,7 +125,9 @@ class Program:
 class _Launch:
     """One launch in progress."""
 
-    def __init__(self, code: Kernel, memory: GlobalMemory, grid: Dim3, shared_bytes: int, checked: bool, seed: int) -> None:
+    def __init__(
+        self, code: Kernel, memory: GlobalMemory, grid: Dim3, shared_bytes: int, checked: bool, seed: int
+    ) -> None:
         self.code, self.memory, self.grid, self.shared_bytes = code, memory, grid, shared_bytes
         self.checked, self.seed = checked, seed
         self.total = grid[0] * grid[1] * grid[2]
@@ -175,7 +188,15 @@ class _Launch:
             error.notes = (*error.notes, (f"in the iteration {text}", None))
 
 
-def simulate(module: ir.Module, kernel: str, grid: Dim3, args: Sequence[Any], *, checked: bool = True, seed: int = 0,
-             shared_bytes: int | None = None) -> SimulationReport:
+def simulate(
+    module: ir.Module,
+    kernel: str,
+    grid: Dim3,
+    args: Sequence[Any],
+    *,
+    checked: bool = True,
+    seed: int = 0,
+    shared_bytes: int | None = None,
+) -> SimulationReport:
     """Run one kernel of a level 4 module once. See `Program.launch`."""
     return Program(module).launch(kernel, grid, args, checked=checked, seed=seed, shared_bytes=shared_bytes)

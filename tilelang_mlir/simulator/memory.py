@@ -1,7 +1,7 @@
 """The memories of a simulated machine: flat bytes, viewed in units of 1 to 16 bytes.
 
-Bounds and alignment are always checked. 16-byte units are carried as complex128, which numpy gathers and scatters without
-touching the bits.
+Bounds and alignment are always checked. 16-byte units are carried as complex128, which numpy gathers and scatters
+without touching the bits.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ class GlobalMemory:
             return f"global access of {size} bytes at the invalid address {address}"
         if nearer_next:
             before = self.starts[slot + 1] - address
-            return f"global access of {size} bytes starts {before} bytes before {self.names[slot + 1] or 'an allocation'}"
+            return (
+                f"global access of {size} bytes starts {before} bytes before {self.names[slot + 1] or 'an allocation'}"
+            )
         return f"global access of {size} bytes at byte {offset} of {name}, which has {length} bytes"
 
 
@@ -151,7 +153,9 @@ class SharedMemory:
         bad = (address < SHARED_BASE) | (address > self.end - size) | ((address & (size - 1)) != 0)
         where: tuple[int, int] = tuple(int(i) for i in np.argwhere(bad)[0])
         byte = int(address[where]) - SHARED_BASE
-        what = f"is outside its {self.size} bytes" if not 0 <= byte <= self.size - size else f"is not {size}-byte aligned"
+        what = (
+            f"is outside its {self.size} bytes" if not 0 <= byte <= self.size - size else f"is not {size}-byte aligned"
+        )
         raise BadLane(f"shared access of {size} bytes at byte {byte} {what}", *where)
 
     def load(self, address: np.ndarray, size: int) -> np.ndarray:
@@ -161,7 +165,8 @@ class SharedMemory:
 
     def store(self, address: np.ndarray, size: int, value: np.ndarray, mask: np.ndarray | None) -> None:
         if mask is None and address.shape[0] == 1:
-            self.rows[size][:, address[0] >> SHIFT[size]] = value
+            columns = max(address.shape[1], value.shape[1])
+            self.rows[size][:, np.broadcast_to(address[0] >> SHIFT[size], (columns,))] = value
             return
         index = (address + self.row_start) >> SHIFT[size]
         if mask is None:

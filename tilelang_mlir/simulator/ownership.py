@@ -72,8 +72,16 @@ class Ownership:
         self._owner[cell] = _ATOMIC
         self._site[cell] = lanes.site
 
-    def _check(self, lanes: Lanes, cell: np.ndarray, owner: np.ndarray, bad: np.ndarray, other: np.ndarray, verb: str,
-               locate: _Locate) -> None:
+    def _check(
+        self,
+        lanes: Lanes,
+        cell: np.ndarray,
+        owner: np.ndarray,
+        bad: np.ndarray,
+        other: np.ndarray,
+        verb: str,
+        locate: _Locate,
+    ) -> None:
         if not bad.any():
             return
         index = int(bad.argmax())
@@ -82,7 +90,10 @@ class Ownership:
         name = self._memory.names[slot] or "an allocation"
         who = "an atomic update" if other[index] == _ATOMIC else f"CTA {int(other[index]) - 1}"
         raise RaceError(
-            f"race between CTAs: CTA {int(owner[index]) - 1} {verb} byte {address - self._memory.starts[slot]} of {name}, "
+            f"race between CTAs: CTA {int(owner[index]) - 1} {verb} "
+            f"byte {address - self._memory.starts[slot]} of {name}, "
             f"which {who} has written in this launch",
-            locate(lanes.site), notes=(("the other access", locate(int(self._site[cell[index]]))),),
-            hint="use an atomic operation, or give each CTA its own part")
+            locate(lanes.site),
+            notes=(("the other access", locate(int(self._site[cell[index]]))),),
+            hint="use an atomic operation, or give each CTA its own part",
+        )

@@ -1,7 +1,8 @@
 """Private memory: the allocas of the threads.
 
-Registers in disguise: nearly all accesses have an address that is the same in all lanes, so an alloca is a list of cells,
-one lane array per element, replaced and never copied. The first access whose address varies turns the alloca dense.
+Registers in disguise: nearly all accesses have an address that is the same in all lanes, so an alloca is a list of
+cells, one lane array per element, replaced and never copied. The first access whose address varies turns the alloca
+dense.
 """
 
 from __future__ import annotations
@@ -117,8 +118,10 @@ class PrivateMemory:
         place = buffer.place
         offset = address - place.base
         if (offset < 0).any() or (offset > place.element * place.count - size).any() or size % place.element:
-            raise OutOfBoundsError(f"private access of {size} bytes is outside its local buffer of "
-                                   f"{place.element * place.count} bytes, or narrower than its elements")
+            raise OutOfBoundsError(
+                f"private access of {size} bytes is outside its local buffer of "
+                f"{place.element * place.count} bytes, or narrower than its elements"
+            )
         if (offset % place.element).any():
             raise OutOfBoundsError(f"private access of {size} bytes is not aligned")
         return buffer, offset // place.element
@@ -149,8 +152,14 @@ class PrivateMemory:
     def merge(self, child: PrivateMemory, columns: np.ndarray) -> None:
         """Take back what a child of `take` changed."""
         for mine, theirs in zip(self._buffers, child._buffers, strict=True):
-            if theirs.dense is None and mine.dense is None and all(
-                    new is None or (old is not None and old is new) for old, new in zip(mine.cells, theirs.cells, strict=True)):
+            if (
+                theirs.dense is None
+                and mine.dense is None
+                and all(
+                    new is None or (old is not None and old is new)
+                    for old, new in zip(mine.cells, theirs.cells, strict=True)
+                )
+            ):
                 continue
             if all(c is None for c in theirs.cells) and theirs.dense is None:
                 continue

@@ -1,8 +1,9 @@
 """Counters of checked runs: instructions, bank conflicts, coalescing.
 
-Memory requests are measured on the first CTA of every batch. Patterns repeat from iteration to iteration, so the cost of a
-pattern is computed once. Sources: CUDA C++ Best Practices Guide, "Shared Memory and Memory Banks" (32 banks of 4 bytes; an
-access of 8 or 16 bytes per lane runs as two or four groups of lanes) and "Coalesced Access to Global Memory" (32-byte sectors).
+Memory requests are measured on the first CTA of every batch. Patterns repeat from iteration to iteration, so the cost
+of a pattern is computed once. Sources: CUDA C++ Best Practices Guide, "Shared Memory and Memory Banks" (32 banks of 4
+bytes; an access of 8 or 16 bytes per lane runs as two or four groups of lanes) and "Coalesced Access to Global Memory"
+(32-byte sectors).
 """
 
 from __future__ import annotations

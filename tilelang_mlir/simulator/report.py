@@ -12,8 +12,9 @@ from tilelang_mlir.errors import Location
 class AccessReport:
     """Memory requests of one Python line in one space, counted on the first CTA of every batch.
 
-    A request is one access instruction of one warp. Shared: `cost` are wavefronts, `ideal` those without bank conflicts.
-    Global: `cost` are 32-byte sectors touched, `ideal` the sectors that the same bytes fill when contiguous.
+    A request is one access instruction of one warp. Shared: `cost` are wavefronts, `ideal` those without bank
+    conflicts. Global: `cost` are 32-byte sectors touched, `ideal` the sectors that the same bytes fill when
+    contiguous.
     """
 
     location: Location | None
@@ -57,6 +58,8 @@ class SimulationReport:
         lines = [f"{self.kernel}: {self.ctas} CTAs in {self.batches} batches, {self.seconds * 1e3:.1f} ms"]
         for access in sorted(self.accesses, key=lambda a: -a.excess):
             unit = "wavefronts" if access.space == "shared" else "sectors"
-            lines.append(f"  {access.location}: {access.space}, {access.requests} requests, "
-                         f"{access.cost} {unit} (ideal {access.ideal})")
+            lines.append(
+                f"  {access.location}: {access.space}, {access.requests} requests, "
+                f"{access.cost} {unit} (ideal {access.ideal})"
+            )
         return "\n".join(lines)

@@ -5,8 +5,20 @@ from __future__ import annotations
 from tilelang_mlir.mlir import ir
 
 _PURE = ("arith.", "math.", "llvm.intr.f", "llvm.intr.m")
-_POINTERS = {"llvm.getelementptr", "llvm.mlir.addressof", "llvm.mlir.constant", "llvm.mlir.zero", "llvm.mlir.undef",
-             "llvm.mlir.poison", "llvm.ptrtoint", "llvm.inttoptr", "llvm.bitcast", "llvm.addrspacecast", "llvm.alloca"}
+_POINTERS = {
+    "llvm.getelementptr",
+    "llvm.mlir.addressof",
+    "llvm.mlir.constant",
+    "llvm.mlir.zero",
+    "llvm.mlir.undef",
+    "llvm.mlir.poison",
+    "ub.poison",
+    "llvm.ptrtoint",
+    "llvm.inttoptr",
+    "llvm.bitcast",
+    "llvm.addrspacecast",
+    "llvm.alloca",
+}
 _VARYING = {"arith.mulsi_extended", "arith.mului_extended"}
 
 

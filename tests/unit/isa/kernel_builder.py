@@ -18,7 +18,7 @@ def build(body: Body, arguments: Sequence[str], threads: int = 32, shared: int =
     text = f"""
     module {{ gpu.module @kernels {{
       llvm.mlir.global external @smem() {{addr_space = 3 : i32, alignment = 1024 : i64}} : !llvm.array<0 x i8>
-      llvm.func @k({', '.join(f'%a{i}: {t}' for i, t in enumerate(arguments))}) attributes {{gpu.kernel, nvvm.kernel,
+      llvm.func @k({", ".join(f"%a{i}: {t}" for i, t in enumerate(arguments))}) attributes {{gpu.kernel, nvvm.kernel,
           nvvm.reqntid = array<i32: {threads}, 1, 1>, tl.shared_bytes = {shared} : i64}} {{
         llvm.return
       }}
@@ -39,8 +39,13 @@ def smem() -> ir.Value:
 def offset(pointer: ir.Value, index: ir.Value | int, element: str = "i32") -> ir.Value:
     """`pointer + index` elements."""
     index = index if isinstance(index, ir.Value) else constant(index)
-    return create("llvm.getelementptr", [pointer, index], [pointer.type], elem_type=ir.TypeAttr.get(ir.Type.parse(element)),
-                  rawConstantIndices=ir.DenseI32ArrayAttr.get([-(1 << 31)]))
+    return create(
+        "llvm.getelementptr",
+        [pointer, index],
+        [pointer.type],
+        elem_type=ir.TypeAttr.get(ir.Type.parse(element)),
+        rawConstantIndices=ir.DenseI32ArrayAttr.get([-(1 << 31)]),
+    )
 
 
 def load(pointer: ir.Value, kind: str = "i32", alignment: int = 4) -> ir.Value:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.unit.isa.kernel_builder import POINTER, build, lane, load, smem, store
 
+from tests.unit.isa.kernel_builder import POINTER, build, lane, load, smem, store
 from tilelang_mlir.compiler.codegen import generate
 from tilelang_mlir.isa import table
 from tilelang_mlir.isa.instruction import bitcast, constant
@@ -41,8 +41,14 @@ def _mma(shape: tuple[int, int, int], kind: str, other: str, total: str) -> Call
 
 
 def _thread(arguments: list[ir.Value]) -> None:
-    _result(arguments[1], thread.tid("y"), thread.ctaid(), thread.emit("ntid.x"), thread.emit("nctaid.x"),
-            thread.emit("laneid"))
+    _result(
+        arguments[1],
+        thread.tid("y"),
+        thread.ctaid(),
+        thread.emit("ntid.x"),
+        thread.emit("nctaid.x"),
+        thread.emit("laneid"),
+    )
 
 
 def _barriers(arguments: list[ir.Value]) -> None:
@@ -62,8 +68,14 @@ def _exchange(arguments: list[ir.Value]) -> None:
     predicate = ir.Operation.create("arith.trunci", results=[i1], operands=[value]).result
     flag = warp.vote("any", predicate)
     chosen = ir.Operation.create("arith.select", results=[value.type], operands=[flag, value, constant(3)]).result
-    _result(arguments[1], chosen, warp.vote("ballot", predicate), warp.reduce("add", value), warp.reduce("umax", value),
-            warp.match("any", value))
+    _result(
+        arguments[1],
+        chosen,
+        warp.vote("ballot", predicate),
+        warp.reduce("add", value),
+        warp.reduce("umax", value),
+        warp.match("any", value),
+    )
 
 
 def _elect(arguments: list[ir.Value]) -> None:
@@ -125,35 +137,86 @@ def _math(arguments: list[ir.Value]) -> None:
 CASES = [
     ("thread", _thread, "sm_80", ["%tid.y", "%ctaid.x", "%nctaid.x", "%laneid"]),
     ("barrier", _barriers, "sm_80", ["bar", "bar.arrive", "bar.warp.sync", "membar.gl|fence"]),
-    ("exchange", _exchange, "sm_80",
-     ["shfl.sync.bfly", "shfl.sync.up", "shfl.sync.down", "shfl.sync.idx", "vote.sync.any", "vote.sync.ballot",
-      "redux.sync.add.s32", "redux.sync.max.u32", "match.any.sync"]),
+    (
+        "exchange",
+        _exchange,
+        "sm_80",
+        [
+            "shfl.sync.bfly",
+            "shfl.sync.up",
+            "shfl.sync.down",
+            "shfl.sync.idx",
+            "vote.sync.any",
+            "vote.sync.ballot",
+            "redux.sync.add.s32",
+            "redux.sync.max.u32",
+            "match.any.sync",
+        ],
+    ),
     ("elect", _elect, "sm_90a", ["elect.sync"]),
-    ("ldmatrix", _ldmatrix, "sm_80",
-     ["ldmatrix.sync.aligned.m8n8.x4.shared", "ldmatrix.sync.aligned.m8n8.x2.trans.shared",
-      "ldmatrix.sync.aligned.m8n8.x1.shared", "cp.async.cg.shared.global", "cp.async.ca.shared.global",
-      "cp.async.commit_group", "cp.async.wait_group"]),
-    ("stmatrix", _stmatrix, "sm_90a",
-     ["stmatrix.sync.aligned.m8n8.x4.shared", "stmatrix.sync.aligned.m8n8.x2.trans.shared",
-      "stmatrix.sync.aligned.m8n8.x1.shared"]),
+    (
+        "ldmatrix",
+        _ldmatrix,
+        "sm_80",
+        [
+            "ldmatrix.sync.aligned.m8n8.x4.shared",
+            "ldmatrix.sync.aligned.m8n8.x2.trans.shared",
+            "ldmatrix.sync.aligned.m8n8.x1.shared",
+            "cp.async.cg.shared.global",
+            "cp.async.ca.shared.global",
+            "cp.async.commit_group",
+            "cp.async.wait_group",
+        ],
+    ),
+    (
+        "stmatrix",
+        _stmatrix,
+        "sm_90a",
+        [
+            "stmatrix.sync.aligned.m8n8.x4.shared",
+            "stmatrix.sync.aligned.m8n8.x2.trans.shared",
+            "stmatrix.sync.aligned.m8n8.x1.shared",
+        ],
+    ),
     ("atomic f16", _atomics("f16"), "sm_80", ["red.global.add.noftz.f16x2", "atom.global.add.noftz.f16x2"]),
     ("atomic bf16", _atomics("bf16"), "sm_90a", ["red.global.add.noftz.bf16x2", "atom.global.add.noftz.bf16x2"]),
     ("atomic floats", _atomic_floats, "sm_90a", ["red.global.add.v4.f32", "red.global.add.v2.f32"]),
-    ("fp8", _fp8, "sm_90a",
-     ["cvt.rn.satfinite.e4m3x2.f32", "cvt.rn.satfinite.e5m2x2.f32", "cvt.rn.f16x2.e4m3x2", "cvt.rn.f16x2.e5m2x2"]),
+    (
+        "fp8",
+        _fp8,
+        "sm_90a",
+        ["cvt.rn.satfinite.e4m3x2.f32", "cvt.rn.satfinite.e5m2x2.f32", "cvt.rn.f16x2.e4m3x2", "cvt.rn.f16x2.e5m2x2"],
+    ),
     ("tf32", _tf32, "sm_80", ["cvt.rna.tf32.f32"]),
-    ("math", _math, "sm_80",
-     ["ex2.approx.ftz.f32", "lg2.approx.ftz.f32", "rsqrt.approx.ftz.f32", "sin.approx.ftz.f32", "cos.approx.ftz.f32",
-      "rcp.approx.ftz.f32"]),
+    (
+        "math",
+        _math,
+        "sm_80",
+        [
+            "ex2.approx.ftz.f32",
+            "lg2.approx.ftz.f32",
+            "rsqrt.approx.ftz.f32",
+            "sin.approx.ftz.f32",
+            "cos.approx.ftz.f32",
+            "rcp.approx.ftz.f32",
+        ],
+    ),
 ]
 MMA = [
-    ((16, 8, 16), "f16", "f16", "f32", "sm_80"), ((16, 8, 16), "f16", "f16", "f16", "sm_80"),
-    ((16, 8, 8), "f16", "f16", "f32", "sm_80"), ((16, 8, 16), "bf16", "bf16", "f32", "sm_80"),
-    ((16, 8, 8), "bf16", "bf16", "f32", "sm_80"), ((16, 8, 8), "tf32", "tf32", "f32", "sm_80"),
-    ((16, 8, 4), "tf32", "tf32", "f32", "sm_80"), ((16, 8, 32), "s8", "s8", "s32", "sm_80"),
-    ((16, 8, 32), "u8", "s8", "s32", "sm_80"), ((16, 8, 16), "s8", "s8", "s32", "sm_80"),
-    ((8, 8, 16), "s8", "s8", "s32", "sm_80"), ((8, 8, 4), "f64", "f64", "f64", "sm_80"),
-    ((16, 8, 32), "e4m3", "e4m3", "f32", "sm_90a"), ((16, 8, 32), "e5m2", "e4m3", "f32", "sm_90a"),
+    ((16, 8, 16), "f16", "f16", "f32", "sm_80"),
+    ((16, 8, 16), "f16", "f16", "f16", "sm_80"),
+    ((16, 8, 8), "f16", "f16", "f32", "sm_80"),
+    ((16, 8, 16), "bf16", "bf16", "f32", "sm_80"),
+    ((16, 8, 8), "bf16", "bf16", "f32", "sm_80"),
+    ((16, 8, 8), "tf32", "tf32", "f32", "sm_80"),
+    ((16, 8, 4), "tf32", "tf32", "f32", "sm_80"),
+    ((16, 8, 32), "s8", "s8", "s32", "sm_80"),
+    ((16, 8, 32), "u8", "s8", "s32", "sm_80"),
+    ((16, 8, 16), "s8", "s8", "s32", "sm_80"),
+    ((8, 8, 16), "s8", "s8", "s32", "sm_80"),
+    ((8, 8, 4), "f64", "f64", "f64", "sm_80"),
+    ((16, 8, 32), "e4m3", "e4m3", "f32", "sm_90a"),
+    ((16, 8, 32), "e5m2", "e4m3", "f32", "sm_90a"),
 ]
 
 

@@ -8,4 +8,16 @@ from tilelang_mlir.isa.nvidia import atomic, barrier, convert, cp_async, ldmatri
 _FAMILIES = (thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math)
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
-__all__ = ["INSTRUCTIONS", "atomic", "barrier", "convert", "cp_async", "ldmatrix", "math", "memory", "mma", "thread", "warp"]
+__all__ = [
+    "INSTRUCTIONS",
+    "atomic",
+    "barrier",
+    "convert",
+    "cp_async",
+    "ldmatrix",
+    "math",
+    "memory",
+    "mma",
+    "thread",
+    "warp",
+]

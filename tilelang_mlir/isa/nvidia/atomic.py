@@ -26,8 +26,9 @@ def add_pair(pointer: ir.Value, value: ir.Value) -> None:
 def fetch_add_pair(pointer: ir.Value, value: ir.Value) -> ir.Value:
     """`atom.global.add.noftz.{f16x2,bf16x2}`: as `add_pair`, and return the old values."""
     kind = "bf16" if "bf16" in str(value.type) else "f16"
-    return inline_ptx(f"atom.{kind}x2", f"atom.global.add.noftz.{kind}x2 {{$w0}}, [{{$r0}}], {{$r1}};", [pointer, value],
-                      [value.type])
+    return inline_ptx(
+        f"atom.{kind}x2", f"atom.global.add.noftz.{kind}x2 {{$w0}}, [{{$r0}}], {{$r1}};", [pointer, value], [value.type]
+    )
 
 
 def add_floats(pointer: ir.Value, values: list[ir.Value]) -> None:
@@ -47,9 +48,14 @@ def _pair(kind: str, fetch: bool) -> Instruction:
 
         return run
 
-    return Instruction(name, f"{name.partition('.')[0]}.global.add.noftz.{kind}x2 [a], b", "9.7.13.3 atom, 9.7.13.4 red",
-                       semantics, emit=fetch_add_pair if fetch else add_pair,
-                       effects=(Effect(Access.ATOMIC, GLOBAL, 0, 4),))
+    return Instruction(
+        name,
+        f"{name.partition('.')[0]}.global.add.noftz.{kind}x2 [a], b",
+        "9.7.13.3 atom, 9.7.13.4 red",
+        semantics,
+        emit=fetch_add_pair if fetch else add_pair,
+        effects=(Effect(Access.ATOMIC, GLOBAL, 0, 4),),
+    )
 
 
 def _add_half(machine: Machine, address: Any, value: np.ndarray, kind: str) -> np.ndarray:
@@ -71,8 +77,15 @@ def _floats(count: int) -> Instruction:
 
         return run
 
-    return Instruction(f"red.v{count}.f32", f"red.global.add.v{count}.f32 [a], b", "9.7.13.4 red", semantics, emit=add_floats,
-                       feature=Feature.MBARRIER, effects=(Effect(Access.ATOMIC, GLOBAL, 0, 4 * count),))
+    return Instruction(
+        f"red.v{count}.f32",
+        f"red.global.add.v{count}.f32 [a], b",
+        "9.7.13.4 red",
+        semantics,
+        emit=add_floats,
+        feature=Feature.MBARRIER,
+        effects=(Effect(Access.ATOMIC, GLOBAL, 0, 4 * count),),
+    )
 
 
 INSTRUCTIONS = (*(_pair(kind, fetch) for kind in _PAIR for fetch in (False, True)), _floats(2), _floats(4))

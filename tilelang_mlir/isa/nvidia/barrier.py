@@ -62,8 +62,18 @@ def _arrive(op: ir.Operation) -> Run:
 
 _SECTION = "9.7.13.1 bar, barrier"
 INSTRUCTIONS = (
-    Instruction("nvvm.barrier", "bar.sync a, b", _SECTION, _sync, emit=emit, effects=(Effect(Access.BARRIER),), blocking=True),
-    Instruction("nvvm.barrier0", "bar.sync 0", _SECTION, lambda op: lambda machine: machine.barrier(0, None, True),
-                effects=(Effect(Access.BARRIER),), blocking=True),
-    Instruction("nvvm.barrier.arrive", "bar.arrive a, b", _SECTION, _arrive, emit=arrive, effects=(Effect(Access.BARRIER),)),
+    Instruction(
+        "nvvm.barrier", "bar.sync a, b", _SECTION, _sync, emit=emit, effects=(Effect(Access.BARRIER),), blocking=True
+    ),
+    Instruction(
+        "nvvm.barrier0",
+        "bar.sync 0",
+        _SECTION,
+        lambda op: lambda machine: machine.barrier(0, None, True),
+        effects=(Effect(Access.BARRIER),),
+        blocking=True,
+    ),
+    Instruction(
+        "nvvm.barrier.arrive", "bar.arrive a, b", _SECTION, _arrive, emit=arrive, effects=(Effect(Access.BARRIER),)
+    ),
 )

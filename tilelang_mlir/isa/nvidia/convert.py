@@ -17,21 +17,32 @@ _SATURATE = {"rnd": "#nvvm.fp_rnd_mode<rn>", "sat": "#nvvm.sat_mode<satfinite>"}
 
 def f32x2_to_fp8x2(low: ir.Value, high: ir.Value, kind: str = "e4m3") -> ir.Value:
     """`cvt.rn.satfinite.{kind}x2.f32`: two f32 -> i16 with `low` in bits 0-7 and `high` in bits 8-15."""
-    return create("nvvm.convert.f32x2.to.f8x2", [high, low], [ir.IntegerType.get_signless(16)],
-                  dstTy=ir.TypeAttr.get(ir.Type.parse(_TYPES[kind])), **_SATURATE)
+    return create(
+        "nvvm.convert.f32x2.to.f8x2",
+        [high, low],
+        [ir.IntegerType.get_signless(16)],
+        dstTy=ir.TypeAttr.get(ir.Type.parse(_TYPES[kind])),
+        **_SATURATE,
+    )
 
 
 def fp8x2_to_f16x2(value: ir.Value, kind: str = "e4m3") -> ir.Value:
     """`cvt.rn.f16x2.{kind}x2`: i16 (or 2 x i8 vector) -> vector<2xf16>, exact."""
     pair = ir.Type.parse("vector<2xi8>")
     source = value if value.type == pair else create("llvm.bitcast", [value], [pair])
-    return create("nvvm.convert.f8x2.to.f16x2", [source], [ir.Type.parse("vector<2xf16>")],
-                  srcType=ir.TypeAttr.get(ir.Type.parse(_TYPES[kind])))
+    return create(
+        "nvvm.convert.f8x2.to.f16x2",
+        [source],
+        [ir.Type.parse("vector<2xf16>")],
+        srcType=ir.TypeAttr.get(ir.Type.parse(_TYPES[kind])),
+    )
 
 
 def f32_to_tf32(value: ir.Value) -> ir.Value:
     """`cvt.rna.tf32.f32`: f32 -> i32 register whose low 13 bits are zero."""
-    return create("nvvm.convert.float.to.tf32", [value], [ir.IntegerType.get_signless(32)], rnd="#nvvm.fp_rnd_mode<rna>")
+    return create(
+        "nvvm.convert.float.to.tf32", [value], [ir.IntegerType.get_signless(32)], rnd="#nvvm.fp_rnd_mode<rna>"
+    )
 
 
 def _kind(op: ir.Operation, name: str) -> str:
@@ -68,10 +79,28 @@ def _to_tf32(op: ir.Operation) -> Run:
 
 _SECTION = "9.7.9.21 cvt"
 INSTRUCTIONS = (
-    Instruction("nvvm.convert.f32x2.to.f8x2", "cvt.rn.satfinite.e4m3x2.f32 d, a, b", _SECTION, _to_fp8, emit=f32x2_to_fp8x2,
-                feature=Feature.FP8_CONVERT),
-    Instruction("nvvm.convert.f8x2.to.f16x2", "cvt.rn.f16x2.e4m3x2 d, a", _SECTION, _from_fp8, emit=fp8x2_to_f16x2,
-                feature=Feature.FP8_CONVERT),
-    Instruction("nvvm.convert.float.to.tf32", "cvt.rna.tf32.f32 d, a", _SECTION, _to_tf32, emit=f32_to_tf32,
-                feature=Feature.MMA_BF16),
+    Instruction(
+        "nvvm.convert.f32x2.to.f8x2",
+        "cvt.rn.satfinite.e4m3x2.f32 d, a, b",
+        _SECTION,
+        _to_fp8,
+        emit=f32x2_to_fp8x2,
+        feature=Feature.FP8_CONVERT,
+    ),
+    Instruction(
+        "nvvm.convert.f8x2.to.f16x2",
+        "cvt.rn.f16x2.e4m3x2 d, a",
+        _SECTION,
+        _from_fp8,
+        emit=fp8x2_to_f16x2,
+        feature=Feature.FP8_CONVERT,
+    ),
+    Instruction(
+        "nvvm.convert.float.to.tf32",
+        "cvt.rna.tf32.f32 d, a",
+        _SECTION,
+        _to_tf32,
+        emit=f32_to_tf32,
+        feature=Feature.MMA_BF16,
+    ),
 )

@@ -23,8 +23,12 @@ def emit(destination: ir.Value, source: ir.Value, size: int, src_size: ir.Value 
     """
     kind = cache or ("cg" if size == 16 else "ca")
     operands = [destination, source] + ([src_size] if src_size is not None else [])
-    create("nvvm.cp.async.shared.global", operands, size=ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size),
-           modifier=f"#nvvm<load_cache_modifier {kind}>")
+    create(
+        "nvvm.cp.async.shared.global",
+        operands,
+        size=ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size),
+        modifier=f"#nvvm<load_cache_modifier {kind}>",
+    )
 
 
 def commit() -> None:
@@ -53,12 +57,31 @@ def _wait(op: ir.Operation) -> Run:
 
 _SECTION = "9.7.9.25.3 cp.async"
 INSTRUCTIONS = (
-    Instruction("nvvm.cp.async.shared.global", "cp.async.cg.shared.global [d], [s], n, src", _SECTION, _copy, emit=emit,
-                feature=Feature.CP_ASYNC,
-                effects=(Effect(Access.READ, GLOBAL, 1, group=_GROUP), Effect(Access.WRITE, SHARED, 0, group=_GROUP))),
-    Instruction("nvvm.cp.async.commit.group", "cp.async.commit_group", _SECTION,
-                lambda op: lambda machine: machine.commit_async(), emit=commit, feature=Feature.CP_ASYNC,
-                effects=(Effect(Access.COMMIT, group=_GROUP),)),
-    Instruction("nvvm.cp.async.wait.group", "cp.async.wait_group n", _SECTION, _wait, emit=wait, feature=Feature.CP_ASYNC,
-                effects=(Effect(Access.WAIT, group=_GROUP),)),
+    Instruction(
+        "nvvm.cp.async.shared.global",
+        "cp.async.cg.shared.global [d], [s], n, src",
+        _SECTION,
+        _copy,
+        emit=emit,
+        feature=Feature.CP_ASYNC,
+        effects=(Effect(Access.READ, GLOBAL, 1, group=_GROUP), Effect(Access.WRITE, SHARED, 0, group=_GROUP)),
+    ),
+    Instruction(
+        "nvvm.cp.async.commit.group",
+        "cp.async.commit_group",
+        _SECTION,
+        lambda op: lambda machine: machine.commit_async(),
+        emit=commit,
+        feature=Feature.CP_ASYNC,
+        effects=(Effect(Access.COMMIT, group=_GROUP),),
+    ),
+    Instruction(
+        "nvvm.cp.async.wait.group",
+        "cp.async.wait_group n",
+        _SECTION,
+        _wait,
+        emit=wait,
+        feature=Feature.CP_ASYNC,
+        effects=(Effect(Access.WAIT, group=_GROUP),),
+    ),
 )

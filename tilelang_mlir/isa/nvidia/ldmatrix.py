@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 
 from tilelang_mlir.errors import SimulationError
-from tilelang_mlir.isa.instruction import SHARED, Access, Effect, Instruction, Machine, Run, create, flags, integer, unpack
+from tilelang_mlir.isa.instruction import (
+    SHARED,
+    Access,
+    Effect,
+    Instruction,
+    Machine,
+    Run,
+    create,
+    flags,
+    integer,
+    unpack,
+)
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -28,8 +39,8 @@ def emit(address: ir.Value, num: int = 4, transpose: bool = False) -> list[ir.Va
     """`ldmatrix`: `num` (1, 2, 4) matrices of 8x8 16-bit elements from shared memory.
 
     Args:
-        address: `!llvm.ptr<3>`, 16-byte aligned; lane 8q + r points at row r of matrix q. Lanes beyond 8 * num are ignored.
-        transpose: distribute the transposed matrices.
+        address: `!llvm.ptr<3>`, 16-byte aligned; lane 8q + r points at row r of matrix q, lanes from 8 * num on are
+        ignored. transpose: distribute the transposed matrices.
 
     Returns:
         `num` values of type i32, each with two elements.
@@ -88,8 +99,22 @@ def _store(op: ir.Operation) -> Run:
 
 
 INSTRUCTIONS = (
-    Instruction("nvvm.ldmatrix", "ldmatrix.sync.aligned.m8n8.xN{.trans}.shared.b16 r, [p]", "9.7.14.5.15 ldmatrix", _load,
-                emit=emit, feature=Feature.LDMATRIX, effects=(Effect(Access.READ, SHARED, 0, 16),)),
-    Instruction("nvvm.stmatrix", "stmatrix.sync.aligned.m8n8.xN{.trans}.shared.b16 [p], r", "9.7.14.5.16 stmatrix", _store,
-                emit=store, feature=Feature.STMATRIX, effects=(Effect(Access.WRITE, SHARED, 0, 16),)),
+    Instruction(
+        "nvvm.ldmatrix",
+        "ldmatrix.sync.aligned.m8n8.xN{.trans}.shared.b16 r, [p]",
+        "9.7.14.5.15 ldmatrix",
+        _load,
+        emit=emit,
+        feature=Feature.LDMATRIX,
+        effects=(Effect(Access.READ, SHARED, 0, 16),),
+    ),
+    Instruction(
+        "nvvm.stmatrix",
+        "stmatrix.sync.aligned.m8n8.xN{.trans}.shared.b16 [p], r",
+        "9.7.14.5.16 stmatrix",
+        _store,
+        emit=store,
+        feature=Feature.STMATRIX,
+        effects=(Effect(Access.WRITE, SHARED, 0, 16),),
+    ),
 )

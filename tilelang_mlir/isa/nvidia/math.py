@@ -33,7 +33,9 @@ def reciprocal(value: ir.Value) -> ir.Value:
     return create("nvvm.rcp.approx.ftz.f", [value], [value.type])
 
 
-def _entry(op_name: str, ptx: str, function: Callable[[Any], Any], section: str, always_flush: bool = False) -> Instruction:
+def _entry(
+    op_name: str, ptx: str, function: Callable[[Any], Any], section: str, always_flush: bool = False
+) -> Instruction:
     def semantics(op: ir.Operation) -> Run:
         ftz = always_flush or ("ftz" in op.attributes and bool(ir.BoolAttr(op.attributes["ftz"]).value))
 

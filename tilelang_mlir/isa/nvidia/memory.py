@@ -26,7 +26,13 @@ def _nothing(op: ir.Operation) -> Run:
 
 
 INSTRUCTIONS = (
-    Instruction("nvvm.memory.barrier", "fence.acq_rel.scope", "9.7.13.4 membar, fence", _fence, emit=fence,
-                effects=(Effect(Access.FENCE),)),
+    Instruction(
+        "nvvm.memory.barrier",
+        "fence.acq_rel.scope",
+        "9.7.13.4 membar, fence",
+        _fence,
+        emit=fence,
+        effects=(Effect(Access.FENCE),),
+    ),
     Instruction("nvvm.prefetch", "prefetch.level [a]", "9.7.9.15 prefetch", _nothing),
 )

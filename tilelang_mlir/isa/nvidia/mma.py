@@ -4,8 +4,8 @@ All m16n8 shapes follow one rule: with e elements per 32-bit register, g = lane 
  A register q, element i: row g + 8 * (q % 2), column t * e + i + 4 * e * (q / 2)
  B register q, element i: row t * e + i + 4 * e * q, column g
  C element i:             row g + 8 * (i / 2), column 2 * t + i % 2
-(9.7.14.5.7 to 9.7.14.5.11 and the figures there). m8n8 shapes are the half with rows g only. Products are summed in float32
-(float64, int32); the order of the hardware's sum is not documented, so results agree to rounding only.
+(9.7.14.5.7 to 9.7.14.5.11 and the figures there). m8n8 shapes are the half with rows g only. Products are summed in
+float32 (float64, int32); the order of the hardware's sum is not documented, so results agree to rounding only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 _BITS = {"f16": 16, "bf16": 16, "tf32": 32, "s8": 8, "u8": 8, "e4m3": 8, "e5m2": 8, "f64": 64}
-_SHAPES = {16: ((16, 8, 8), (16, 8, 16)), 32: ((16, 8, 4), (16, 8, 8)), 8: ((16, 8, 16), (16, 8, 32), (8, 8, 16)), 64: ((8, 8, 4),)}
+_SHAPES = {
+    16: ((16, 8, 8), (16, 8, 16)),
+    32: ((16, 8, 4), (16, 8, 8)),
+    8: ((16, 8, 16), (16, 8, 32), (8, 8, 16)),
+    64: ((8, 8, 4),),
+}
 
 
 def registers(shape: tuple[int, int, int], kind: str) -> tuple[int, int]:
@@ -34,8 +39,15 @@ def registers(shape: tuple[int, int, int], kind: str) -> tuple[int, int]:
     return m * k * bits // 32 // width, n * k * bits // 32 // width
 
 
-def emit(a: Sequence[ir.Value], b: Sequence[ir.Value], c: Sequence[ir.Value], shape: tuple[int, int, int] = (16, 8, 16),
-         a_type: str = "f16", b_type: str = "f16", c_type: str = "f32") -> list[ir.Value]:
+def emit(
+    a: Sequence[ir.Value],
+    b: Sequence[ir.Value],
+    c: Sequence[ir.Value],
+    shape: tuple[int, int, int] = (16, 8, 16),
+    a_type: str = "f16",
+    b_type: str = "f16",
+    c_type: str = "f32",
+) -> list[ir.Value]:
     """`mma.sync.aligned.m{m}n{n}k{k}.row.col`: D = A * B + C.
 
     Args:
@@ -53,8 +65,11 @@ def emit(a: Sequence[ir.Value], b: Sequence[ir.Value], c: Sequence[ir.Value], sh
     left, right, start = ([bitcast(v, t) for v in values] for values, t in ((a, operand), (b, operand), (c, result)))
     m, n, k = shape
     attributes: dict[str, Any] = {
-        "layoutA": "#nvvm.mma_layout<row>", "layoutB": "#nvvm.mma_layout<col>", "shape": f"#nvvm.shape<m = {m}, n = {n}, k = {k}>",
-        "multiplicandAPtxType": f"#nvvm.mma_type<{a_type}>", "multiplicandBPtxType": f"#nvvm.mma_type<{b_type}>",
+        "layoutA": "#nvvm.mma_layout<row>",
+        "layoutB": "#nvvm.mma_layout<col>",
+        "shape": f"#nvvm.shape<m = {m}, n = {n}, k = {k}>",
+        "multiplicandAPtxType": f"#nvvm.mma_type<{a_type}>",
+        "multiplicandBPtxType": f"#nvvm.mma_type<{b_type}>",
         "operandSegmentSizes": ir.DenseI32ArrayAttr.get([len(left), len(right), len(start)]),
     }
     if a_type in ("s8", "u8"):
@@ -121,7 +136,6 @@ def _decode(bits: np.ndarray, kind: str) -> np.ndarray:
 
 def _grid(op: ir.Operation) -> Run:
     form = _Form.of(op)
-    rows, depth, e = form.m // 8, form.counts[1], form.elements
 
     def run(machine: Machine, lefts: list[Any], rights: list[Any], starts: list[Any]) -> list[Any]:
         _require_warps(machine)
@@ -129,15 +143,13 @@ def _grid(op: ir.Operation) -> Run:
         rights = [[_varying(x) for x in regs] for regs in rights]
         ctas = max(x.shape[0] for regs in (*lefts, *rights) for x in regs)
         warps = machine.shape[1] // 32
-        a = _gather(lefts, ctas, warps, machine, form.a, e)  # (C, W, i, q, g, t, e)
-        a = a.reshape(ctas, warps, len(lefts), depth, rows, 8, 4, e).transpose(0, 1, 2, 4, 5, 3, 6, 7)
-        b = _gather(rights, ctas, warps, machine, form.b, e)  # (C, W, j, q, g, t, e)
-        b = b.transpose(0, 1, 3, 5, 6, 2, 4)
-        left = _decode(np.ascontiguousarray(a), form.a).reshape(ctas * warps, len(lefts) * form.m, form.k)
-        right = _decode(np.ascontiguousarray(b), form.b).reshape(ctas * warps, form.k, len(rights) * 8)
-        product = np.matmul(left, right).reshape(ctas, warps, len(lefts), rows, 8, len(rights), 4, 2)
+        left = _decode(_left(lefts, ctas, warps, machine, form), form.a)
+        right = _decode(_right(rights, ctas, warps, machine, form), form.b)
+        left = left.reshape(ctas * warps, len(lefts) * form.m, form.k)
+        right = right.reshape(ctas * warps, form.k, len(rights) * 8)
+        product = np.matmul(left, right).reshape(ctas, warps, len(lefts), form.m // 8, 8, len(rights), 4, 2)
         parts = np.ascontiguousarray(product.transpose(2, 5, 3, 7, 0, 1, 4, 6))
-        parts = parts.reshape(len(lefts) * len(rights), rows * 2, ctas, warps * 32)
+        parts = parts.reshape(len(lefts) * len(rights), form.m // 4, ctas, warps * 32)
         return [_accumulate(form, part, start) for part, start in zip(parts, starts, strict=True)]
 
     return run
@@ -147,22 +159,41 @@ def _varying(value: Any) -> np.ndarray:
     return value if isinstance(value, np.ndarray) and value.ndim >= 2 else np.asarray(value).reshape(1, 1)
 
 
-def _gather(fragments: list[Any], ctas: int, warps: int, machine: Machine, kind: str, e: int) -> np.ndarray:
-    """Registers of several fragments -> bit patterns (C, W, fragment, register, g, t, element)."""
-    first = _raw(fragments[0][0], e, kind)
-    out = np.empty((ctas, warps, len(fragments), len(fragments[0]), 8, 4, e), first.dtype)
+def _bits(register: Any, warps: int, machine: Machine, kind: str, e: int) -> np.ndarray:
+    """A register as bit patterns (C|1, W, g, t, element)."""
+    if register.shape[1] == 1:
+        register = np.broadcast_to(register, (register.shape[0], machine.shape[1], *register.shape[2:]))
+    return _raw(register, e, kind).reshape(-1, warps, 8, 4, e)
+
+
+def _left(fragments: list[Any], ctas: int, warps: int, machine: Machine, form: _Form) -> np.ndarray:
+    """A of several fragments as bit patterns, row-major: (C, W, fragment, row / 8, g, register / rows, t, element)."""
+    rows, depth, e = form.m // 8, form.counts[1], form.elements
+    dtype = _raw(fragments[0][0], e, form.a).dtype
+    out = np.empty((ctas, warps, len(fragments), rows, 8, depth, 4, e), dtype)
     for i, registers_ in enumerate(fragments):
         for q, register in enumerate(registers_):
-            if register.shape[1] == 1:
-                register = np.broadcast_to(register, (register.shape[0], machine.shape[1], *register.shape[2:]))
-            out[:, :, i, q] = _raw(register, e, kind).reshape(-1, warps, 8, 4, e)
+            out[:, :, i, q % rows, :, q // rows] = _bits(register, warps, machine, form.a, e)
     return out
+
+
+def _right(fragments: list[Any], ctas: int, warps: int, machine: Machine, form: _Form) -> np.ndarray:
+    """B of several fragments as bit patterns, k-major: (C, W, register, t, element, fragment, g)."""
+    depth, e = form.counts[1], form.elements
+    dtype = _raw(fragments[0][0], e, form.b).dtype
+    out = np.empty((ctas, warps, depth, len(fragments), 8, 4, e), dtype)
+    for j, registers_ in enumerate(fragments):
+        for q, register in enumerate(registers_):
+            out[:, :, q, j] = _bits(register, warps, machine, form.b, e)
+    return np.ascontiguousarray(out.transpose(0, 1, 2, 5, 6, 3, 4))
 
 
 def _accumulate(form: _Form, part: np.ndarray, start: tuple[Any, ...]) -> tuple[Any, ...]:
     """D = product + C by register; `part` is (register, C, T)."""
     if form.half_sum:
-        pairs = [np.stack((part[2 * q], part[2 * q + 1]), axis=2) + start[q].astype(np.float32) for q in range(len(start))]
+        pairs = [
+            np.stack((part[2 * q], part[2 * q + 1]), axis=2) + start[q].astype(np.float32) for q in range(len(start))
+        ]
         return tuple(p.astype(np.float16) for p in pairs)
     if form.a in ("s8", "u8"):
         return tuple(part[q].astype(np.int32) + start[q] for q in range(len(start)))
@@ -188,12 +219,27 @@ def _single(op: ir.Operation) -> Run:
 
 
 INSTRUCTIONS = (
-    Instruction("nvvm.mma.sync", "mma.sync.aligned.mMnNkK.row.col.d.a.b.c d, a, b, c", "9.7.14.5 mma.sync", _single, emit=emit,
-                feature=Feature.MMA_F16, grid=Grid(_split, _grid)),  # type: ignore[arg-type]
+    Instruction(
+        "nvvm.mma.sync",
+        "mma.sync.aligned.mMnNkK.row.col.d.a.b.c d, a, b, c",
+        "9.7.14.5 mma.sync",
+        _single,
+        emit=emit,
+        feature=Feature.MMA_F16,
+        grid=Grid(_split, _grid),
+    ),  # type: ignore[arg-type]
 )
 
 
 def feature_of(kind: str) -> Feature:
     """The feature that operands of a type need."""
-    return {"f16": Feature.MMA_F16, "bf16": Feature.MMA_BF16, "tf32": Feature.MMA_BF16, "s8": Feature.MMA_INT8,
-            "u8": Feature.MMA_INT8, "e4m3": Feature.MMA_FP8, "e5m2": Feature.MMA_FP8, "f64": Feature.MMA_F64}[kind]
+    return {
+        "f16": Feature.MMA_F16,
+        "bf16": Feature.MMA_BF16,
+        "tf32": Feature.MMA_BF16,
+        "s8": Feature.MMA_INT8,
+        "u8": Feature.MMA_INT8,
+        "e4m3": Feature.MMA_FP8,
+        "e5m2": Feature.MMA_FP8,
+        "f64": Feature.MMA_F64,
+    }[kind]

@@ -38,8 +38,12 @@ def shuffle(kind: str, value: ir.Value, lane: ir.Value | int, width: int = 32) -
     # Operand c: bits 0-4 clamp, bits 8-12 the mask of lane bits that a group shares.
     control = (32 - width) << 8 | (0 if kind == "up" else 31)
     offset = lane if isinstance(lane, ir.Value) else constant(lane)
-    return create("nvvm.shfl.sync", [constant(_ALL), value, offset, constant(control)], [value.type],
-                  kind=f"#nvvm<shfl_kind {kind}>")
+    return create(
+        "nvvm.shfl.sync",
+        [constant(_ALL), value, offset, constant(control)],
+        [value.type],
+        kind=f"#nvvm<shfl_kind {kind}>",
+    )
 
 
 def vote(kind: str, predicate: ir.Value) -> ir.Value:
@@ -59,8 +63,10 @@ def match(kind: str, value: ir.Value) -> Any:
         return create("nvvm.match.sync", [constant(_ALL), value], [_i32()], kind="#nvvm<match_sync_kind any>")
     pair = ir.Type.parse("!llvm.struct<(i32, i1)>")
     struct = create("nvvm.match.sync", [constant(_ALL), value], [pair], kind="#nvvm<match_sync_kind all>")
-    return tuple(create("llvm.extractvalue", [struct], [t], position=ir.DenseI64ArrayAttr.get([k]))
-                 for k, t in enumerate((_i32(), ir.IntegerType.get_signless(1))))
+    return tuple(
+        create("llvm.extractvalue", [struct], [t], position=ir.DenseI64ArrayAttr.get([k]))
+        for k, t in enumerate((_i32(), ir.IntegerType.get_signless(1)))
+    )
 
 
 def elect() -> ir.Value:
@@ -86,15 +92,21 @@ def _check_members(machine: Machine, members: Any, what: str) -> np.ndarray:
     wrong = active & (named != active[:, :, None, :]).any(3)
     if wrong.any() and not _only_missing_lanes(machine, named, active):
         _, warp, lane = (int(i) for i in np.argwhere(wrong)[0])
-        raise SimulationError(f"{what}: the member mask of lane {lane} names lanes that do not execute it with the others",
-                              hint="use it where all lanes of the warp are active, or give the mask of the active lanes")
+        raise SimulationError(
+            f"{what}: the member mask of lane {lane} names lanes that do not execute it with the others",
+            hint="use it where all lanes of the warp are active, or give the mask of the active lanes",
+        )
     return active
 
 
 def _only_missing_lanes(machine: Machine, named: np.ndarray, active: np.ndarray) -> bool:
     """Whether the only lanes named and not active are lanes that do not exist (a last, partial warp)."""
     exists = machine.warps(np.ones((1, 1), bool))
-    return bool((machine.mask is None) and (active == exists).all() and not (active[..., None] & ~named & exists[:, :, None, :]).any())
+    return bool(
+        (machine.mask is None)
+        and (active == exists).all()
+        and not (active[..., None] & ~named & exists[:, :, None, :]).any()
+    )
 
 
 def _shuffle(op: ir.Operation) -> Run:
@@ -168,8 +180,13 @@ def _to_lanes(machine: Machine, per_warp: np.ndarray) -> np.ndarray:
 
 _REDUCE: dict[str, tuple[Callable[..., Any], bool, int]] = {
     # function, unsigned, neutral element (as stored in 32 bits)
-    "add": (np.add, False, 0), "umin": (np.minimum, True, -1), "umax": (np.maximum, True, 0), "min": (np.minimum, False, 2**31 - 1),
-    "max": (np.maximum, False, -(2**31)), "and": (np.bitwise_and, False, -1), "xor": (np.bitwise_xor, False, 0),
+    "add": (np.add, False, 0),
+    "umin": (np.minimum, True, -1),
+    "umax": (np.maximum, True, 0),
+    "min": (np.minimum, False, 2**31 - 1),
+    "max": (np.maximum, False, -(2**31)),
+    "and": (np.bitwise_and, False, -1),
+    "xor": (np.bitwise_xor, False, 0),
     "or": (np.bitwise_or, False, 0),
 }
 
@@ -223,13 +240,33 @@ def _warp_sync(op: ir.Operation) -> Run:
 
 
 INSTRUCTIONS = (
-    Instruction("nvvm.shfl.sync", "shfl.sync.mode.b32 d, a, b, c, membermask", "9.7.9.6 shfl.sync", _shuffle, emit=shuffle),
+    Instruction(
+        "nvvm.shfl.sync", "shfl.sync.mode.b32 d, a, b, c, membermask", "9.7.9.6 shfl.sync", _shuffle, emit=shuffle
+    ),
     Instruction("nvvm.vote.sync", "vote.sync.mode d, a, membermask", "9.7.13.6 vote.sync", _vote, emit=vote),
     Instruction("nvvm.match.sync", "match.sync.mode d, a, membermask", "9.7.13.7 match.sync", _match, emit=match),
-    Instruction("nvvm.redux.sync", "redux.sync.op.type d, a, membermask", "9.7.13.9 redux.sync", _redux, emit=reduce,
-                feature=Feature.REDUX),
-    Instruction("nvvm.elect.sync", "elect.sync _|p, membermask", "9.7.13.10 elect.sync", _elect, emit=elect,
-                feature=Feature.ELECT),
-    Instruction("nvvm.bar.warp.sync", "bar.warp.sync membermask", "9.7.13.2 bar.warp.sync", _warp_sync, emit=sync,
-                effects=(Effect(Access.BARRIER),)),
+    Instruction(
+        "nvvm.redux.sync",
+        "redux.sync.op.type d, a, membermask",
+        "9.7.13.9 redux.sync",
+        _redux,
+        emit=reduce,
+        feature=Feature.REDUX,
+    ),
+    Instruction(
+        "nvvm.elect.sync",
+        "elect.sync _|p, membermask",
+        "9.7.13.10 elect.sync",
+        _elect,
+        emit=elect,
+        feature=Feature.ELECT,
+    ),
+    Instruction(
+        "nvvm.bar.warp.sync",
+        "bar.warp.sync membermask",
+        "9.7.13.2 bar.warp.sync",
+        _warp_sync,
+        emit=sync,
+        effects=(Effect(Access.BARRIER),),
+    ),
 )

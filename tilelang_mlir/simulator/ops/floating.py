@@ -12,7 +12,6 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.ops.rule import RULES, Rule, Writer, all_uniform, operand_kind, result_kind, rule
 from tilelang_mlir.simulator.values import as_lanes
 
-
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -48,7 +47,9 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
     if kind == np.float32:
         return numeric.fma32(a, b, c)[()]
     if kind == np.float16:
-        return (np.asarray(a, np.float64) * np.asarray(b, np.float64) + np.asarray(c, np.float64)).astype(np.float16)[()]
+        return (np.asarray(a, np.float64) * np.asarray(b, np.float64) + np.asarray(c, np.float64)).astype(np.float16)[
+            ()
+        ]
     return a * b + c
 
 
@@ -57,20 +58,64 @@ def _round_half_away(x: Any) -> Any:
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "arith.maxnumf": np.fmax, "arith.minnumf": np.fmin, "arith.maximumf": np.maximum, "arith.minimumf": np.minimum,
-    "arith.negf": np.negative, "arith.remf": np.fmod,
-    "math.exp": np.exp, "math.exp2": np.exp2, "math.expm1": np.expm1, "math.log": np.log, "math.log2": np.log2,
-    "math.log10": np.log10, "math.log1p": np.log1p, "math.sin": np.sin, "math.cos": np.cos, "math.tan": np.tan,
-    "math.asin": np.arcsin, "math.acos": np.arccos, "math.atan": np.arctan, "math.atan2": np.arctan2,
-    "math.sinh": np.sinh, "math.cosh": np.cosh, "math.tanh": np.tanh, "math.asinh": np.arcsinh, "math.acosh": np.arccosh,
-    "math.atanh": np.arctanh, "math.sqrt": np.sqrt, "math.rsqrt": _rsqrt, "math.absf": np.abs, "math.ceil": np.ceil,
-    "math.floor": np.floor, "math.trunc": np.trunc, "math.roundeven": np.rint, "math.round": _round_half_away,
-    "math.powf": np.power, "math.copysign": np.copysign, "math.erf": _erf, "math.fma": _fma, "math.cbrt": np.cbrt,
-    "llvm.intr.fma": _fma, "llvm.intr.fmuladd": _fma, "llvm.intr.exp2": np.exp2, "llvm.intr.log2": np.log2,
-    "llvm.intr.sqrt": np.sqrt, "llvm.intr.fabs": np.abs, "llvm.intr.maxnum": np.fmax, "llvm.intr.minnum": np.fmin,
-    "llvm.intr.maximum": np.maximum, "llvm.intr.minimum": np.minimum, "llvm.intr.sin": np.sin, "llvm.intr.cos": np.cos,
-    "llvm.intr.tanh": np.tanh, "llvm.intr.floor": np.floor, "llvm.intr.ceil": np.ceil, "llvm.intr.trunc": np.trunc,
-    "llvm.intr.rint": np.rint, "llvm.intr.roundeven": np.rint, "llvm.intr.round": _round_half_away,
+    "arith.maxnumf": np.fmax,
+    "arith.minnumf": np.fmin,
+    "arith.maximumf": np.maximum,
+    "arith.minimumf": np.minimum,
+    "arith.negf": np.negative,
+    "arith.remf": np.fmod,
+    "math.exp": np.exp,
+    "math.exp2": np.exp2,
+    "math.expm1": np.expm1,
+    "math.log": np.log,
+    "math.log2": np.log2,
+    "math.log10": np.log10,
+    "math.log1p": np.log1p,
+    "math.sin": np.sin,
+    "math.cos": np.cos,
+    "math.tan": np.tan,
+    "math.asin": np.arcsin,
+    "math.acos": np.arccos,
+    "math.atan": np.arctan,
+    "math.atan2": np.arctan2,
+    "math.sinh": np.sinh,
+    "math.cosh": np.cosh,
+    "math.tanh": np.tanh,
+    "math.asinh": np.arcsinh,
+    "math.acosh": np.arccosh,
+    "math.atanh": np.arctanh,
+    "math.sqrt": np.sqrt,
+    "math.rsqrt": _rsqrt,
+    "math.absf": np.abs,
+    "math.ceil": np.ceil,
+    "math.floor": np.floor,
+    "math.trunc": np.trunc,
+    "math.roundeven": np.rint,
+    "math.round": _round_half_away,
+    "math.powf": np.power,
+    "math.copysign": np.copysign,
+    "math.erf": _erf,
+    "math.fma": _fma,
+    "math.cbrt": np.cbrt,
+    "llvm.intr.fma": _fma,
+    "llvm.intr.fmuladd": _fma,
+    "llvm.intr.exp2": np.exp2,
+    "llvm.intr.log2": np.log2,
+    "llvm.intr.sqrt": np.sqrt,
+    "llvm.intr.fabs": np.abs,
+    "llvm.intr.maxnum": np.fmax,
+    "llvm.intr.minnum": np.fmin,
+    "llvm.intr.maximum": np.maximum,
+    "llvm.intr.minimum": np.minimum,
+    "llvm.intr.sin": np.sin,
+    "llvm.intr.cos": np.cos,
+    "llvm.intr.tanh": np.tanh,
+    "llvm.intr.floor": np.floor,
+    "llvm.intr.ceil": np.ceil,
+    "llvm.intr.trunc": np.trunc,
+    "llvm.intr.rint": np.rint,
+    "llvm.intr.roundeven": np.rint,
+    "llvm.intr.round": _round_half_away,
     "llvm.intr.copysign": np.copysign,
 }
 for _name, _function in _FUNCTIONS.items():
@@ -98,9 +143,22 @@ def _one(a: Any, b: Any) -> Any:
 
 
 _COMPARE: list[Any] = [
-    None, "==", ">", ">=", "<", "<=", _one, _ordered, _unordered(np.equal), _unordered(np.greater),
-    _unordered(np.greater_equal), _unordered(np.less), _unordered(np.less_equal), "!=",
-    lambda a, b: np.isnan(a) | np.isnan(b), None,
+    None,
+    "==",
+    ">",
+    ">=",
+    "<",
+    "<=",
+    _one,
+    _ordered,
+    _unordered(np.equal),
+    _unordered(np.greater),
+    _unordered(np.greater_equal),
+    _unordered(np.less),
+    _unordered(np.less_equal),
+    "!=",
+    lambda a, b: np.isnan(a) | np.isnan(b),
+    None,
 ]
 
 
@@ -187,8 +245,13 @@ def _bitcast(w: Writer, op: ir.Operation, a: list[str]) -> str:
     source, target = operand_kind(op, 0), result_kind(op)
     if source == target:
         return a[0]
-    if "bf16" not in (source.element, target.element) and not all_uniform(w, op) and source.lanes == target.lanes \
-            and source.unit == target.unit and not w.uniform(op.operands[0]):
+    if (
+        "bf16" not in (source.element, target.element)
+        and not all_uniform(w, op)
+        and source.lanes == target.lanes
+        and source.unit == target.unit
+        and not w.uniform(op.operands[0])
+    ):
         return f"{a[0]}.view({w.ref(target.dtype)})"
     text = f"{w.ref(_reinterpret)}({a[0]}, {w.ref(source)}, {w.ref(target)})"
     return f"{text}[0, 0]" + (".item()" if not target.is_float else "") if all_uniform(w, op) else text

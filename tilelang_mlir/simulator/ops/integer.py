@@ -261,7 +261,9 @@ def _bitwise(function: Any) -> Rule:
 RULES["math.ctpop"] = _bitwise(_popcount)
 RULES["math.ctlz"] = _bitwise(_leading_zeros)
 RULES["math.cttz"] = _bitwise(_trailing_zeros)
-RULES["math.absi"] = lambda w, op, a: wrap(f"abs({a[0]})", result_kind(op).bits) if all_uniform(w, op) else f"abs({a[0]})"
+RULES["math.absi"] = lambda w, op, a: (
+    wrap(f"abs({a[0]})", result_kind(op).bits) if all_uniform(w, op) else f"abs({a[0]})"
+)
 
 
 @rule("arith.constant", "llvm.mlir.constant")

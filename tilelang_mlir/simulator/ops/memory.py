@@ -121,9 +121,21 @@ def _require_power(nbytes: int, text: str) -> None:
 
 # llvm.atomicrmw bin_op (LLVM language reference, "atomicrmw") -> update of the old value
 _UPDATES: dict[int, Any] = {
-    0: lambda old, new: new, 1: np.add, 2: np.subtract, 3: np.bitwise_and, 4: lambda old, new: ~(old & new),
-    5: np.bitwise_or, 6: np.bitwise_xor, 7: np.maximum, 8: np.minimum, 9: np.maximum, 10: np.minimum, 11: np.add,
-    12: np.subtract, 13: np.fmax, 14: np.fmin,
+    0: lambda old, new: new,
+    1: np.add,
+    2: np.subtract,
+    3: np.bitwise_and,
+    4: lambda old, new: ~(old & new),
+    5: np.bitwise_or,
+    6: np.bitwise_xor,
+    7: np.maximum,
+    8: np.minimum,
+    9: np.maximum,
+    10: np.minimum,
+    11: np.add,
+    12: np.subtract,
+    13: np.fmax,
+    14: np.fmin,
 }
 _UNSIGNED = (9, 10)
 
@@ -148,7 +160,8 @@ def _atomic(w: Writer, op: ir.Operation, a: list[str]) -> str:
         call = f"L.reduce({space}, {a[0]}, {w.ref(dtype)}, {w.ref(update)}, {value}.view({w.ref(dtype)}))"
         w.statement(call, op)
         return "None"
-    return f"L.atomic({space}, {a[0]}, {w.ref(dtype)}, {w.ref(update)}, {value}.view({w.ref(dtype)})).view({w.ref(kind.dtype)})"
+    call = f"L.atomic({space}, {a[0]}, {w.ref(dtype)}, {w.ref(update)}, {value}.view({w.ref(dtype)}))"
+    return f"{call}.view({w.ref(kind.dtype)})"
 
 
 def _on_bf16(update: Any) -> Any:
@@ -167,7 +180,9 @@ def _compare_exchange(w: Writer, op: ir.Operation, a: list[str]) -> str:
     return f"{w.ref(_exchange)}(L, {arguments}, {lanes}({a[1]}, {dtype}), {lanes}({a[2]}, {dtype}))"
 
 
-def _exchange(lanes: Any, space: int, address: Any, dtype: Any, expected: np.ndarray, new: np.ndarray) -> tuple[Any, Any]:
+def _exchange(
+    lanes: Any, space: int, address: Any, dtype: Any, expected: np.ndarray, new: np.ndarray
+) -> tuple[Any, Any]:
     old = lanes.atomic(space, address, dtype, lambda cur, want, put: np.where(cur == want, put, cur), expected, new)
     return old, old == expected
 

@@ -73,7 +73,9 @@ def _pick(x: np.ndarray, y: np.ndarray, picks: list[int]) -> np.ndarray:
 
 @rule("vector.extract_strided_slice")
 def _slice(w: Writer, op: ir.Operation, a: list[str]) -> str:
-    offset, size, stride = (int(ir.IntegerAttr(ir.ArrayAttr(op.attributes[n])[0]).value) for n in ("offsets", "sizes", "strides"))
+    offset, size, stride = (
+        int(ir.IntegerAttr(ir.ArrayAttr(op.attributes[n])[0]).value) for n in ("offsets", "sizes", "strides")
+    )
     return f"{a[0]}[..., {offset}:{offset + size * stride}:{stride}]"
 
 
@@ -83,9 +85,19 @@ def _insert_slice(w: Writer, op: ir.Operation, a: list[str]) -> str:
     return f"{w.ref(_put)}({a[1]}, slice({offset}, {offset} + {a[0]}.shape[2]), {a[0]})"
 
 
-_FOLD: dict[str, Any] = {"add": np.add, "mul": np.multiply, "minsi": np.minimum, "maxsi": np.maximum, "and": np.bitwise_and,
-                         "or": np.bitwise_or, "xor": np.bitwise_xor, "minimumf": np.minimum, "maximumf": np.maximum,
-                         "minnumf": np.fmin, "maxnumf": np.fmax}
+_FOLD: dict[str, Any] = {
+    "add": np.add,
+    "mul": np.multiply,
+    "minsi": np.minimum,
+    "maxsi": np.maximum,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "minimumf": np.minimum,
+    "maximumf": np.maximum,
+    "minnumf": np.fmin,
+    "maxnumf": np.fmax,
+}
 
 
 @rule("vector.reduction")
@@ -137,7 +149,7 @@ def _element(vector: np.ndarray, index: Any) -> np.ndarray:
     return np.take_along_axis(wide, np.broadcast_to(index, shape)[..., None].astype(np.int64), 2)[..., 0]
 
 
-@rule("llvm.mlir.zero", "llvm.mlir.undef", "llvm.mlir.poison")
+@rule("llvm.mlir.zero", "llvm.mlir.undef", "llvm.mlir.poison", "ub.poison")
 def _filled(w: Writer, op: ir.Operation, a: list[str]) -> str:
     text = str(op.results[0].type)
     zero = op.name == "llvm.mlir.zero"
