@@ -71,7 +71,7 @@ class Builder:
         self.symbols: dict[Any, Parameter] = {}
         self.kernels = 0
         self.forcing = 0  # > 0 while host expressions are being emitted
-        self.calls: list[int] = [0]  # depth of the frame stack at the entry of each running macro
+        self.calls: list[int] = [1]  # depth of the frame stack at the entry of each running macro
         self.side: dict[str, Any] = {}  # facts for the PrimFunc that are no IR: layouts, flags
         self.entry: FrameType | None = None
         self.probe_loads: list[ir.Operation] = []

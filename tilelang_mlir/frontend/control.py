@@ -81,7 +81,7 @@ class Jumps:
 
     def leave(self) -> None:
         """At the end of an iteration: drop the flag when every continue turned out to need none."""
-        if self.reset is not None and self.continued is not None and not self.used and self.continued.buffer.value:
+        if self.reset is not None and self.continued is not None and not self.used and self.continued.buffer.value is not None:
             self.reset.erase()
             self.continued.buffer.value.owner.erase()
 

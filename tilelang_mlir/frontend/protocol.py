@@ -17,6 +17,7 @@ from tilelang_mlir.frontend import arith, control, where
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region, Variable, load, store
 from tilelang_mlir.frontend.builder import current, require
 from tilelang_mlir.frontend.expr import Expr, value_of
+from tilelang_mlir.frontend.template import stop_at_kernel
 from tilelang_mlir.mlir import ir
 
 _BINARY: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
@@ -113,6 +114,7 @@ def branches(test: Any, has_else: bool) -> Iterator[bool]:
     if not isinstance(test, Expr):
         yield bool(test)
         return
+    stop_at_kernel()  # a template ends where the program depends on a size it does not know
     yield from control.branch(require("a branch"), test, has_else=has_else)
 
 

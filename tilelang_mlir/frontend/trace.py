@@ -12,6 +12,7 @@ from tilelang_mlir.dialect.location import location_notes, python_location
 from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
 from tilelang_mlir.frontend import protocol, where
 from tilelang_mlir.frontend.builder import Builder
+from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.rewrite import rewrite
 from tilelang_mlir.frontend.spec import Param, declare
@@ -89,8 +90,7 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
     def body() -> list[Param]:
         declared = [declare(builder, name, specs.get(name)) for name in names]
         result = rewritten(*[value for value, _ in declared])
-        if result is not None and not isinstance(result, type(None)):
-            finish_outputs(builder, result)
+        finish_outputs(builder, result)
         return [param for _, param in declared] + builder.side.get("outputs", [])
 
     return trace_body(builder, body, definition(func))
@@ -110,12 +110,33 @@ def trace_body(builder: Builder, body: Callable[[], list[Param]], place: Locatio
 
 
 def finish_outputs(builder: Builder, result: Any) -> None:
-    """Check what the function returns: all its `T.empty` tensors, in order."""
-    returned = list(result) if isinstance(result, list | tuple) else [result]
-    outputs = builder.side.get("output_buffers", [])
+    """Check that a function returns the tensors it makes with `T.empty`, all of them, and order them as returned.
+
+    Raises:
+        TileTypeError: something else is returned, or an output is not.
+    """
+    outputs: list[Any] = builder.side.get("output_buffers", [])
+    returned = [] if result is None else list(result) if isinstance(result, list | tuple) else [result]
+    order = []
     for value in returned:
-        if not any(value is buffer for buffer in outputs):
-            raise TileTypeError("a kernel can only return tensors made by T.empty")
+        place = next((index for index, buffer in enumerate(outputs) if buffer is value), None)
+        if place is None:
+            raise TileTypeError(f"a kernel can only return tensors made by T.empty, got {describe(value)}")
+        order.append(place)
+    if sorted(order) != list(range(len(outputs))):
+        raise TileTypeError(f"the function makes {len(outputs)} tensors with T.empty but returns {len(set(order))} of them")
+    params: list[Param] = builder.side.get("outputs", [])
+    if params:
+        places = {param.name: index for index, param in enumerate(builder.parameters) if param.name in _names(params)}
+        slots = sorted(places.values())
+        arguments = [builder.parameters[places[params[index].name]] for index in order]
+        for slot, argument in zip(slots, arguments, strict=True):
+            builder.parameters[slot] = argument
+        builder.side["outputs"] = [params[index] for index in order]
+
+
+def _names(params: list[Param]) -> set[str]:
+    return {param.name for param in params}
 
 
 def verify(module: ir.Module) -> None:

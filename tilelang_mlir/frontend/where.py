@@ -46,9 +46,19 @@ def span_of(code: CodeType, instruction: int) -> Span:
     entry = _TRACED[id(code)]
     spans = entry.spans
     if spans is None:
-        spans = entry.spans = [_span(code, *position) for position in code.co_positions()]
+        spans = entry.spans = _spans(code)
     index = instruction // 2
     return spans[index] if 0 <= index < len(spans) else (code.co_filename, code.co_firstlineno, -1, -1)
+
+
+def _spans(code: CodeType) -> list[Span]:
+    """The span of every instruction; before Python 3.11 only its line is known."""
+    if sys.version_info >= (3, 11):
+        return [_span(code, *position) for position in code.co_positions()]
+    spans: list[Span] = []
+    for start, end, line in code.co_lines():
+        spans += [(code.co_filename, line or code.co_firstlineno, -1, -1)] * ((end - start) // 2)
+    return spans
 
 
 def _span(code: CodeType, line: int | None, end_line: int | None, column: int | None, end_column: int | None) -> Span:

@@ -1,26 +1,291 @@
-"""The kernel language: `import tilelang_mlir.language as T`. Names shadow builtins on purpose (`T.print`, `T.max`)."""
+# ruff: noqa: F401
+"""The kernel language: `import tilelang_mlir.language as T`.
 
-from tilelang_mlir.frontend.arith import ceildiv as ceildiv
+Names shadow builtins on purpose (`T.print`, `T.max`, `T.int32`). Dtype names and names that are not available yet are
+resolved by the module's `__getattr__`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tilelang_mlir.frontend.arith import ceildiv, floordiv, floormod, shift_left, shift_right, truncdiv, truncmod
+from tilelang_mlir.frontend.buffer import Element as BufferLoad
+from tilelang_mlir.frontend.buffer import Region as BufferRegion
+from tilelang_mlir.frontend.expr import Expr as PrimExpr
+from tilelang_mlir.frontend.expr import Var
+from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
+from tilelang_mlir.frontend.primfunc import PrimFunc
+from tilelang_mlir.frontend.typename import dtype
 from tilelang_mlir.language.alloc import (
-    alloc_barrier as alloc_barrier,
-    alloc_cluster_barrier as alloc_cluster_barrier,
-    alloc_fragment as alloc_fragment,
-    alloc_global as alloc_global,
-    alloc_local as alloc_local,
-    alloc_shared as alloc_shared,
-    alloc_var as alloc_var,
-    empty as empty,
+    alloc_barrier,
+    alloc_cluster_barrier,
+    alloc_fragment,
+    alloc_global,
+    alloc_local,
+    alloc_shared,
+    alloc_tmem,
+    alloc_var,
+    empty,
+    make_tensor,
+    make_tensor_from_addr,
+    reshape,
+    view,
 )
-from tilelang_mlir.language.copy import clear as clear, copy as copy, fill as fill
+from tilelang_mlir.language.annotate import (
+    annotate_l2_hit_ratio,
+    annotate_layout,
+    annotate_min_blocks_per_sm,
+    annotate_restrict_buffers,
+    annotate_safe_value,
+    use_swizzle,
+)
+from tilelang_mlir.language.atomic import (
+    atomic_add,
+    atomic_addx2,
+    atomic_addx4,
+    atomic_load,
+    atomic_max,
+    atomic_min,
+    atomic_or,
+    atomic_store,
+)
+from tilelang_mlir.language.copy import (
+    async_copy,
+    c2d_im2col,
+    clear,
+    copy,
+    fill,
+    im2col,
+    ptx_commit_group,
+    ptx_wait_group,
+    transpose,
+)
+from tilelang_mlir.language.debug import call_extern, device_assert, print
+from tilelang_mlir.language.dtypes import ALIASES, SCALARS, find, get_tvm_dtype, is_float4
 from tilelang_mlir.language.function import (
-    StridedTensor as StridedTensor,
-    Tensor as Tensor,
-    const as const,
-    dynamic as dynamic,
-    macro as macro,
-    prim_func as prim_func,
-    ptr as ptr,
+    Buffer,
+    FragmentBuffer,
+    JITNoBuilderError,
+    LocalBuffer,
+    Ptr,
+    SharedBuffer,
+    StridedTensor,
+    Tensor,
+    annotate_compile_flags,
+    annotate_pass_configs,
+    const,
+    dynamic,
+    handle,
+    inline,
+    prim_func,
+    ptr,
+    symbolic,
 )
-from tilelang_mlir.language.gemm import GemmWarpPolicy as GemmWarpPolicy, gemm as gemm
-from tilelang_mlir.language.kernel import Kernel as Kernel
-from tilelang_mlir.language.loops import Parallel as Parallel, Pipelined as Pipelined, serial as serial
+from tilelang_mlir.language.gemm import GemmWarpPolicy, gemm
+from tilelang_mlir.language.kernel import (
+    ClusterKernel,
+    Kernel,
+    KernelLaunchFrame,
+    get_block_binding,
+    get_block_bindings,
+    get_block_extent,
+    get_block_extents,
+    get_lane_idx,
+    get_thread_binding,
+    get_thread_bindings,
+    get_thread_extent,
+    get_thread_extents,
+    get_warp_group_idx,
+    get_warp_idx,
+    get_warp_idx_sync,
+)
+from tilelang_mlir.language.logic import (
+    EQ,
+    GE,
+    GT,
+    LE,
+    LT,
+    NE,
+    Add,
+    And,
+    Div,
+    FloorDiv,
+    FloorMod,
+    Mod,
+    Mul,
+    Not,
+    Or,
+    Select,
+    Sub,
+    assume,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    break_loop,
+    cdiv,
+    continue_loop,
+    evaluate,
+    if_then_else,
+    likely,
+    loop_break,
+    thread_return,
+    where,
+)
+from tilelang_mlir.language.loops import (
+    Parallel,
+    Persistent,
+    Pipelined,
+    Serial,
+    Unroll,
+    Vectorized,
+    grid,
+    index_to_coordinates,
+    parallel,
+    serial,
+    unroll,
+    vectorized,
+)
+from tilelang_mlir.language.math import FAST as _FAST
+from tilelang_mlir.language.math import (
+    Cast,
+    Max,
+    Min,
+    abs,
+    acos,
+    acosh,
+    align_up,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cast,
+    ceil,
+    clamp,
+    clz,
+    copysign,
+    cos,
+    cosh,
+    dp4a,
+    erf,
+    exp,
+    exp2,
+    exp10,
+    fabs,
+    fast_rcp,
+    floor,
+    fmod,
+    hypot,
+    ieee_add,
+    ieee_fdiv,
+    ieee_fmaf,
+    ieee_frcp,
+    ieee_frsqrt,
+    ieee_fsqrt,
+    ieee_mul,
+    ieee_sub,
+    infinity,
+    isfinite,
+    isinf,
+    isnan,
+    ldexp,
+    log,
+    log1p,
+    log2,
+    log10,
+    max,
+    max_value,
+    min,
+    min_value,
+    nearbyint,
+    nextafter,
+    popcount,
+    pow,
+    power,
+    reinterpret,
+    round,
+    rsqrt,
+    sigmoid,
+    sin,
+    sinh,
+    sqrt,
+    tan,
+    tanh,
+    trunc,
+)
+from tilelang_mlir.language.missing import lookup
+from tilelang_mlir.language.reduce import (
+    all_of,
+    alloc_reducer,
+    any_of,
+    cummax,
+    cumsum,
+    finalize_reducer,
+    reduce,
+    reduce_absmax,
+    reduce_abssum,
+    reduce_bitand,
+    reduce_bitor,
+    reduce_bitxor,
+    reduce_max,
+    reduce_min,
+    reduce_sum,
+    reducer_init,
+    reducer_update,
+    warp_reduce_bitand,
+    warp_reduce_bitor,
+    warp_reduce_max,
+    warp_reduce_min,
+    warp_reduce_sum,
+)
+from tilelang_mlir.language.sync import (
+    activemask,
+    all_sync,
+    any_sync,
+    ballot,
+    ballot_sync,
+    barrier_arrive,
+    barrier_wait,
+    match_all_sync,
+    match_any_sync,
+    mbarrier_arrive,
+    mbarrier_arrive_expect_tx,
+    mbarrier_expect_tx,
+    mbarrier_wait_parity,
+    ptx_arrive_cluster_barrier,
+    shfl_down,
+    shfl_sync,
+    shfl_up,
+    shfl_xor,
+    shuffle_elect,
+    sync_grid,
+    sync_threads,
+    sync_warp,
+    syncthreads_and,
+    syncthreads_count,
+    syncthreads_or,
+)
+
+if TYPE_CHECKING:
+    from tilelang_mlir.dialect.layout import Fragment as Fragment
+    from tilelang_mlir.dialect.layout import SharedLayout as Layout
+
+__tilelang_dialect__ = "cuda"
+
+# Dtypes, and the fast functions whose names start with two underscores.
+globals().update({name: find(name) for name in (*SCALARS, *ALIASES)})
+globals().update(_FAST)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Fragment", "Layout"):
+        from tilelang_mlir.dialect import layout
+
+        return layout.Fragment if name == "Fragment" else layout.SharedLayout
+    found = find(name)
+    if found is not None:
+        return found
+    lookup(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.spec import PointerSpec, TensorSpec, contiguous, strided
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.trace import trace_function
-from tilelang_mlir.frontend.typename import dtype, to_dtype
+from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.language.alloc import make_tensor
 
 __all__ = ["Macro", "PrimFunc", "Ref", "macro", "meta_class"]

@@ -1,0 +1,193 @@
+"""`tilelang.jit`: kernels that compile when they are first called.
+
+A factory (lazy style) takes compile-time values and returns a `PrimFunc`; calling it gives a `JITKernel`. An eager
+function is the kernel itself; calling it compiles for the tensors it gets and runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
+from tilelang_mlir.frontend.primfunc import PrimFunc
+from tilelang_mlir.frontend.source import calls, function_tree, has_nested
+from tilelang_mlir.jit.binding import Binder, freeze
+from tilelang_mlir.jit.eager import EagerFunction
+
+if TYPE_CHECKING:
+    from tilelang_mlir.jit.kernel import JITKernel
+
+
+class JITImpl:
+    """A decorated function. Compiled kernels are kept by their compile-time arguments and sizes."""
+
+    def __init__(self, func: Callable[..., Any], options: dict[str, Any]) -> None:
+        functools.update_wrapper(self, func)
+        self.func = func
+        self.options = options
+        self._kernels: dict[Any, JITKernel] = {}
+        self._locks: dict[Any, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    @functools.cached_property
+    def style(self) -> str:
+        """`lazy` for a factory of prim_funcs, `eager` for a function that is the kernel."""
+        tree = function_tree(self.func)
+        if has_nested(tree, "prim_func"):
+            return "lazy"
+        return "eager" if calls(tree, "Kernel") or calls(tree, "ClusterKernel") or self._eager.runtime else "lazy"
+
+    @functools.cached_property
+    def _eager(self) -> EagerFunction:
+        return EagerFunction(self.func)
+
+    @functools.cached_property
+    def _binder(self) -> Binder:
+        return Binder(self.func)
+
+    def __getattr__(self, name: str) -> Any:
+        options = self.__dict__.get("options", {})
+        if name in options:
+            return options[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Lazy: the kernel for these compile-time arguments. Eager: run, and return the tensors of `T.empty`."""
+        if self.style == "lazy":
+            return self.compile(*args, **kwargs)
+        constants, runtime, sizes = self._eager.split(args, kwargs)
+        kernel = self._eager_kernel(constants, runtime, sizes)
+        return kernel(*[runtime[name] for name in self._eager.runtime])
+
+    def compile(self, *args: Any, **kwargs: Any) -> JITKernel:
+        """The kernel for the arguments. Eager functions take tensors, `T.Tensor` placeholders, or sizes by keyword."""
+        if self.style == "lazy":
+            key = self.parse_cache_key(*args, **kwargs)
+            return self._cached(key, lambda: self.get_tir(*args, **kwargs))
+        constants, runtime, sizes = self._eager.split(args, kwargs, partial=True)
+        return self._eager_kernel(constants, runtime, sizes)
+
+    def get_tir(self, *args: Any, **kwargs: Any) -> PrimFunc:
+        """The traced function for the arguments, not compiled."""
+        if self.style == "lazy":
+            result = self.func(*args, **kwargs)
+            if not isinstance(result, PrimFunc):
+                raise TileTypeError(
+                    f"{self.func.__name__} must return a prim_func, got {type(result).__name__}",
+                    hint="return the function decorated with @T.prim_func, or write the kernel directly with T.Kernel",
+                )
+            return result
+        constants, runtime, sizes = self._eager.split(args, kwargs, partial=True)
+        return self._eager.trace(constants, self._eager.sizes(constants, runtime, sizes))
+
+    def par_compile(
+        self,
+        configs: Sequence[Mapping[str, Any] | Sequence[Any]],
+        num_workers: int | None = None,
+        ignore_error: bool = False,
+    ) -> list[JITKernel | None]:
+        """Compile for many argument sets at once; with `ignore_error` a failure is None in its place."""
+
+        def one(config: Mapping[str, Any] | Sequence[Any]) -> JITKernel | None:
+            try:
+                if isinstance(config, Mapping):
+                    return self.compile(**config)
+                return self.compile(*config)
+            except TileError:
+                if not ignore_error:
+                    raise
+                return None
+
+        with ThreadPoolExecutor(num_workers) as threads:
+            return list(threads.map(one, configs))
+
+    def get_kernel_source(self, *args: Any, **kwargs: Any) -> str:
+        """The device code of the kernel for the arguments."""
+        return self.compile(*args, **kwargs).get_kernel_source()
+
+    def parse_cache_key(self, *args: Any, **kwargs: Any) -> Any:
+        """What identifies the kernel for the arguments; equal calls give equal keys."""
+        if self.style == "lazy":
+            return _key(self._binder.bind(args, kwargs))
+        constants, runtime, given = self._eager.split(args, kwargs, partial=True)
+        return (_key(constants), _key(self._eager.sizes(constants, runtime, given)))
+
+    def _eager_kernel(self, constants: dict[str, Any], runtime: dict[str, Any], given: dict[str, int]) -> JITKernel:
+        sizes = self._eager.sizes(constants, runtime, given)
+        return self._cached((_key(constants), _key(sizes)), lambda: self._eager.trace(constants, sizes))
+
+    def _cached(self, key: Any, trace: Callable[[], PrimFunc]) -> JITKernel:
+        kernel = self._kernels.get(key)
+        if kernel is not None:
+            return kernel
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            kernel = self._kernels.get(key)
+            if kernel is None:
+                kernel = self._kernels[key] = self._compile(trace())
+        return kernel
+
+    def _compile(self, prim_func: PrimFunc) -> JITKernel:
+        from tilelang_mlir.jit.compile import compile_prim_func
+
+        options = self.options
+        if options["out_idx"] is not None and prim_func.out_idx:
+            raise TileValueError(
+                "out_idx is given, but the function already returns the tensors it makes with T.empty",
+                hint="leave out_idx out, or take the output as a parameter",
+            )
+        return compile_prim_func(
+            prim_func,
+            out_idx=options["out_idx"],
+            target=options["target"] or "auto",
+            pass_configs=options["pass_configs"],
+            compile_flags=options["compile_flags"],
+            verbose=bool(options["verbose"]),
+            execution_backend=options["execution_backend"] or "auto",
+        )
+
+
+def _key(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple((name, freeze(name, value)) for name, value in arguments.items())
+
+
+def jit(
+    func: Callable[..., Any] | None = None,
+    *,
+    out_idx: int | Sequence[int] | None = None,
+    target: Any = None,
+    target_host: Any = None,
+    execution_backend: str | None = None,
+    verbose: bool | None = None,
+    pass_configs: Mapping[Any, Any] | None = None,
+    debug_root_path: str | None = None,
+    compile_flags: str | Sequence[str] | None = None,
+) -> Any:
+    """Decorator, bare or called: compile a factory of prim_funcs or an eager kernel when it is called.
+
+    `out_idx` names parameters that the kernel allocates and returns (lazy style only). `target_host` and
+    `debug_root_path` are accepted for compatibility: the host is Python.
+    """
+    options = {
+        "out_idx": out_idx,
+        "target": target,
+        "target_host": target_host,
+        "execution_backend": execution_backend,
+        "verbose": verbose,
+        "pass_configs": pass_configs,
+        "debug_root_path": debug_root_path,
+        "compile_flags": compile_flags,
+    }
+    if func is None:
+        return lambda inner: jit(inner, **options)
+    if not callable(func):
+        raise TileTypeError(f"tilelang.jit decorates functions, got {type(func).__name__}")
+    return JITImpl(func, options)
+
+
+__all__ = ["JITImpl", "jit"]

@@ -1,0 +1,182 @@
+"""Atomic operations on elements and tiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.frontend import arith, control
+from tilelang_mlir.frontend.buffer import Buffer, Element, Region, buffer_of, index_value, memory_of, subscript
+from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.mlir import ir
+
+_ORDERS = ("relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst")
+
+
+def atomic_add(dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False) -> Any:
+    """Add to an element, or elementwise to a tile; `return_prev` gives the old value of an element."""
+    if use_tma:
+        raise UnsupportedError("T.atomic_add(use_tma=True)", hint="leave use_tma out: threads add the tile themselves")
+    return _atomic("add", dst, value, memory_order, return_prev)
+
+
+def atomic_max(dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False) -> Any:
+    """Raise an element, or the elements of a tile, to at least a value."""
+    return _atomic("max", dst, value, memory_order, return_prev)
+
+
+def atomic_min(dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False) -> Any:
+    """Lower an element, or the elements of a tile, to at most a value."""
+    return _atomic("min", dst, value, memory_order, return_prev)
+
+
+def atomic_or(dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False) -> Any:
+    """Set bits of an element."""
+    return _atomic("or", dst, value, memory_order, return_prev)
+
+
+def atomic_load(src: Any, memory_order: str = "seq_cst") -> Expr:
+    """Read an element atomically."""
+    element = _element("T.atomic_load", src)
+    return _emit("load", element, 0, memory_order, True)
+
+
+def atomic_store(dst: Any, value: Any, memory_order: str = "seq_cst") -> None:
+    """Write an element atomically."""
+    _emit("store", _element("T.atomic_store", dst), value, memory_order, False)
+
+
+def atomic_addx2(dst: Any, value: Any, return_prev: bool = False) -> None:
+    """Add two neighbouring elements, starting at the given ones."""
+    _packed("T.atomic_addx2", dst, value, 2, return_prev)
+
+
+def atomic_addx4(dst: Any, value: Any, return_prev: bool = False) -> None:
+    """Add four neighbouring elements, starting at the given ones."""
+    _packed("T.atomic_addx4", dst, value, 4, return_prev)
+
+
+def _packed(what: str, dst: Any, value: Any, count: int, return_prev: bool) -> None:
+    if return_prev:
+        raise UnsupportedError(f"{what}(return_prev=True)")
+    target, source = first_element(what, dst), first_element(what, value)
+    for step in range(count):
+        _emit("add", shifted(target, step), shifted(source, step), None, False)
+
+
+def first_element(what: str, value: Any) -> Element:
+    """The first element of what a packed operation works on."""
+    if isinstance(value, Element):
+        return value
+    if isinstance(value, Region):
+        return Element(value.buffer, value.offsets)
+    if isinstance(value, Buffer):
+        return Element(value, [0] * value.ndim)
+    raise TileTypeError(f"{what} needs elements of buffers, got {describe(value)}")
+
+
+def shifted(element: Element, step: int) -> Element:
+    return Element(element.buffer, [*element.indices[:-1], arith.add(element.indices[-1], step)])
+
+
+def _atomic(kind: str, dst: Any, value: Any, order: str | None, return_prev: bool) -> Any:
+    what = f"T.atomic_{kind}"
+    tile = isinstance(dst, Buffer | Region) or isinstance(value, Buffer | Region)
+    if not tile:
+        return _emit(kind, _element(what, dst), value, order, return_prev)
+    if return_prev:
+        raise TileTypeError(f"{what} on a tile cannot return previous values")
+    _tile_atomic(what, kind, dst, value, order)
+    return None
+
+
+def _element(what: str, value: Any) -> Element:
+    if isinstance(value, Buffer) and all(size == 1 for size in value.shape):
+        return Element(value, [0] * value.ndim)
+    if not isinstance(value, Element):
+        raise TileTypeError(f"{what} needs an element of a buffer, got {describe(value)}", hint="write T.atomic_add(A[i], value)")
+    if len(value.indices) != value.buffer.ndim:
+        raise TileTypeError(f"buffer {value.buffer.name!r} has {value.buffer.ndim} dimensions but got {len(value.indices)}")
+    return value
+
+
+def _region(what: str, value: Any, extents: tuple[Any, ...] | None) -> Region:
+    if isinstance(value, Region):
+        return value
+    if isinstance(value, Buffer):
+        region = subscript(value, tuple(slice(None) for _ in value.shape))
+        assert isinstance(region, Region)
+        return region
+    buffer = buffer_of(value, what)
+    if extents is None or len(extents) > buffer.ndim:
+        raise TileTypeError(f"{what}: the tile has no extent", hint="give one side as a buffer or slice")
+    offsets = [*value.indices, *[0] * (buffer.ndim - len(value.indices))]
+    return Region(buffer, offsets, [1] * (buffer.ndim - len(extents)) + list(extents))
+
+
+def _tile_atomic(what: str, kind: str, dst: Any, value: Any, order: str | None) -> None:
+    """A parallel loop of element operations; elements outside the target are skipped."""
+    builder = require(what)
+    builder.require_launch(what)
+    whole = value if isinstance(value, Buffer | Region) else dst
+    extents = tuple(whole.shape)
+    target = _region(what, dst, extents)
+    source = _region(what, value, tuple(target.extents)) if isinstance(value, Buffer | Region | Element) else None
+    wide = [dim for dim, size in enumerate(target.extents) if not (isinstance(size, int) and size == 1)]
+    theirs = [dim for dim, size in enumerate(source.extents) if not (isinstance(size, int) and size == 1)] if source else []
+    sizes = [target.extents[dim] for dim in wide]
+    if source is not None and [source.extents[dim] for dim in theirs] != sizes:
+        raise TileValueError(f"{what}: the tiles differ in shape: {list(target.extents)} and {list(source.extents)}")
+    loop = control.Loop("parallel", extents=sizes or [1])
+    for ivs in control.run(loop, (), None):
+        ivs = ivs if isinstance(ivs, tuple) else (ivs,)
+        place = _moved(target, wide, ivs)
+        item = Element(source.buffer, _moved(source, theirs, ivs)) if source is not None else value
+        inside = _inside(target, place)
+        if isinstance(inside, bool):
+            _emit(kind, Element(target.buffer, place), item, order, False)
+            continue
+        for _ in control.branch(builder, inside, has_else=False):
+            _emit(kind, Element(target.buffer, place), item, order, False)
+
+
+def _moved(region: Region, dims: list[int], ivs: tuple[Any, ...]) -> list[Any]:
+    offsets = list(region.offsets)
+    for dim, iv in zip(dims, ivs, strict=False):
+        offsets[dim] = arith.add(offsets[dim], iv)
+    return offsets
+
+
+def _inside(target: Region, place: list[Any]) -> Any:
+    """Whether a place is inside the buffer: True when the whole region is known to be."""
+    result: Any = True
+    for offset, extent, size, index in zip(target.offsets, target.extents, target.buffer.shape, place, strict=True):
+        end = arith.add(offset, extent)
+        if not (isinstance(end, int) and isinstance(size, int) and end <= size):
+            result = arith.logical_and(result, arith.compare("Lt", index, size))
+    return result
+
+
+def _order(order: str | None) -> str:
+    order = "relaxed" if order is None else order
+    if order not in _ORDERS:
+        raise TileValueError(f"unknown memory order {order!r}", hint=f"one of {', '.join(_ORDERS)}")
+    return order
+
+
+def _emit(kind: str, element: Element, value: Any, order: str | None, return_prev: bool) -> Any:
+    builder: Builder = require(f"T.atomic_{kind}")
+    builder.require_launch(f"T.atomic_{kind}")
+    buffer = element.buffer
+    if buffer.memory not in ("global", "shared"):
+        raise TileTypeError(f"atomic operations work on global and shared memory, got {buffer!r}")
+    if kind == "or" and buffer.dtype.is_float:
+        raise TileTypeError(f"T.atomic_or needs an integer element, got {buffer.dtype}")
+    name = f"u{kind}" if kind in ("max", "min") and buffer.dtype.is_unsigned else kind
+    data = value_of(builder, arith.cast(as_expr(value, None), buffer.dtype))
+    indices = [index_value(builder, index) for index in element.indices]
+    results = [builder.type(buffer.dtype)] if return_prev else []
+    attributes: dict[str, ir.Attribute] = {"kind": ir.StringAttr.get(name), "order": ir.StringAttr.get(_order(order))}
+    op = builder.emit("tl.atomic", [memory_of(buffer), data, *indices], results, attributes)
+    return Expr(buffer.dtype, value=op.results[0], frame=builder.frame) if return_prev else None

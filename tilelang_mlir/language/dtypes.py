@@ -1,0 +1,44 @@
+"""The dtype names of the language, `T.float16` and the rest; every name can be called to convert a scalar."""
+
+from __future__ import annotations
+
+from tilelang_mlir.errors import TileTypeError
+from tilelang_mlir.frontend.typename import dtype
+
+SCALARS = (
+    "bool", "int4", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "bfloat16",
+    "tfloat32", "float32", "float64", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn",
+    "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn",
+    "float4_e2m1fn", "float4_e2m1_unpacked",
+)  # fmt: skip
+ALIASES = {
+    "short": "int16", "int": "int32", "long": "int64", "uint": "uint32", "half": "float16", "float": "float32",
+    "double": "float64", "boolean": "bool",
+}  # fmt: skip
+_LANES = ("2", "4", "8", "16", "32", "64")
+_SCALAR_ONLY = ("bool", "int4", "float4_e2m1_unpacked")
+
+
+def find(name: str) -> dtype | None:
+    """The dtype of a name, vector dtypes such as `float32x4` included; None for other names."""
+    if name in ALIASES:
+        return dtype(ALIASES[name])
+    if name in SCALARS:
+        return dtype(name)
+    base, _, lanes = name.rpartition("x")
+    if lanes in _LANES and base in SCALARS and base not in _SCALAR_ONLY:
+        return dtype(name)
+    return None
+
+
+def get_tvm_dtype(value: object) -> dtype:
+    """The dtype of a name or of a dtype of another library, under its older name."""
+    return dtype(value)
+
+
+def is_float4(value: object) -> bool:
+    """Whether a dtype is a four-bit float."""
+    try:
+        return dtype(value).startswith("float4")
+    except TileTypeError:
+        return False

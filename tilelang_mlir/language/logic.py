@@ -1,0 +1,92 @@
+"""Conditions, selection and integer operators by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilelang_mlir.errors import TileTypeError, UnsupportedError
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.arith import (
+    add,
+    bit_and,
+    bit_not,
+    bit_or,
+    bit_xor,
+    ceildiv,
+    compare,
+    div,
+    floordiv,
+    floormod,
+    logical_and,
+    logical_not,
+    logical_or,
+    mul,
+    select,
+    shift_left,
+    shift_right,
+    sub,
+    truncdiv,
+    truncmod,
+)
+from tilelang_mlir.frontend.builder import require
+from tilelang_mlir.frontend.expr import Expr, value_of
+
+Add, Sub, Mul, Div, FloorDiv, FloorMod, Mod = add, sub, mul, div, floordiv, floormod, truncmod
+And, Or, Not = logical_and, logical_or, logical_not
+Select = select
+cdiv = ceildiv
+bitwise_and, bitwise_or, bitwise_xor, bitwise_not = bit_and, bit_or, bit_xor, bit_not
+
+
+def EQ(a: Any, b: Any) -> Any: return compare("Eq", a, b)
+def NE(a: Any, b: Any) -> Any: return compare("NotEq", a, b)
+def LT(a: Any, b: Any) -> Any: return compare("Lt", a, b)
+def LE(a: Any, b: Any) -> Any: return compare("LtE", a, b)
+def GT(a: Any, b: Any) -> Any: return compare("Gt", a, b)
+def GE(a: Any, b: Any) -> Any: return compare("GtE", a, b)
+
+
+def if_then_else(condition: Any, then: Any, otherwise: Any) -> Any:
+    """`then` where the condition holds, else `otherwise`.
+
+    In a traced function only the chosen side is evaluated; called from ordinary Python both sides are.
+    """
+    return select(condition, then, otherwise)
+
+
+where = if_then_else
+
+
+def likely(condition: Any) -> Any:
+    """The condition itself; the hint is not used."""
+    return condition
+
+
+def assume(condition: Any) -> None:
+    """A fact the compiler may rely on."""
+    builder = require("T.assume")
+    test = arith.to_bool(condition)
+    if isinstance(test, Expr) and builder.launch() is not None:
+        builder.emit("tl.assume", [value_of(builder, test)])
+
+
+def evaluate(value: Any) -> None:
+    """A statement made of an expression; its ops have been emitted already."""
+    if isinstance(value, Expr):
+        value.read()
+
+
+def loop_break() -> None:
+    """A break as a call; it is rewritten where it stands alone as a statement."""
+    raise TileTypeError("T.loop_break() must be a statement of its own in a loop of a traced function")
+
+
+break_loop = loop_break
+continue_loop = loop_break
+
+
+def thread_return() -> None:
+    raise UnsupportedError("T.thread_return", hint="put the rest of the kernel under an if")
+
+
+__all__ = ["shift_left", "shift_right", "truncdiv", "truncmod"]

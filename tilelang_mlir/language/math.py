@@ -1,0 +1,311 @@
+"""Scalar mathematics."""
+
+from __future__ import annotations
+
+import builtins
+import math as _math
+from collections.abc import Callable
+from typing import Any
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.expr import BOOL, FLOAT32, INT32, Expr, as_expr, describe, make, typed_constant
+from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.language.reduce import Pending
+from tilelang_mlir.mlir import ir
+
+_FLOATS = {  # finite range by dtype: largest value
+    "float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38,
+    "tfloat32": 3.4028234663852886e38, "float64": 1.7976931348623157e308, "float8_e4m3": 448.0,
+    "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0, "float8_e4m3fnuz": 240.0, "float8_e5m2fnuz": 57344.0,
+    "float8_e4m3b11fnuz": 30.0, "float8_e3m4": 15.5, "float6_e2m3fn": 7.5, "float6_e3m2fn": 28.0, "float4_e2m1fn": 6.0,
+}  # fmt: skip
+
+
+def _floats(name: str, args: tuple[Any, ...]) -> list[Expr]:
+    """Operands in one floating-point dtype; integers become float32."""
+    operands = [as_expr(arg) if isinstance(arg, Expr) else arg for arg in args]
+    dtype: DType | None = None
+    for operand in operands:
+        if isinstance(operand, Expr):
+            dtype = operand.dtype if dtype is None else arith.common_dtype(dtype, operand.dtype)
+        elif not isinstance(operand, int | float):
+            raise TileTypeError(f"T.{name} needs scalars, got {describe(operand)}", hint="loop over the elements of a buffer")
+    if dtype is None or not dtype.is_float:
+        dtype = FLOAT32
+    return [arith.cast(as_expr(operand, dtype), dtype) for operand in operands]
+
+
+def _function(name: str, op: str, count: int = 1) -> Callable[..., Any]:
+    """A function of floats that is one op of the math dialect."""
+
+    def run(*args: Any) -> Any:
+        if len(args) != count:
+            raise TileTypeError(f"T.{name} takes {count} argument{'s' * (count != 1)}, got {len(args)}")
+        operands = _floats(name, args)
+        return make(op, operands, operands[0].dtype)
+
+    run.__name__, run.__doc__ = name, f"{name}, elementwise on a scalar; integers are converted to float32."
+    return run
+
+
+def _named(name: str, function: str, count: int = 1) -> Callable[..., Any]:
+    """A function of floats that is `tl.math`."""
+
+    def run(*args: Any) -> Any:
+        if len(args) != count:
+            raise TileTypeError(f"T.{name} takes {count} argument{'s' * (count != 1)}, got {len(args)}")
+        operands = _floats(name, args)
+        return make(
+            "tl.math", operands, operands[0].dtype, lambda: {"function": ir.StringAttr.get(function)}, tag=function
+        )
+
+    run.__name__, run.__doc__ = name, f"{name}, on a scalar; integers are converted to float32."
+    return run
+
+
+exp = _function("exp", "math.exp")
+exp2 = _function("exp2", "math.exp2")
+log = _function("log", "math.log")
+log2 = _function("log2", "math.log2")
+log10 = _function("log10", "math.log10")
+log1p = _function("log1p", "math.log1p")
+sqrt = _function("sqrt", "math.sqrt")
+rsqrt = _function("rsqrt", "math.rsqrt")
+sin = _function("sin", "math.sin")
+cos = _function("cos", "math.cos")
+tan = _function("tan", "math.tan")
+sinh = _function("sinh", "math.sinh")
+cosh = _function("cosh", "math.cosh")
+tanh = _function("tanh", "math.tanh")
+asin = _function("asin", "math.asin")
+acos = _function("acos", "math.acos")
+atan = _function("atan", "math.atan")
+atan2 = _function("atan2", "math.atan2", 2)
+asinh = _function("asinh", "math.asinh")
+acosh = _function("acosh", "math.acosh")
+atanh = _function("atanh", "math.atanh")
+erf = _function("erf", "math.erf")
+copysign = _function("copysign", "math.copysign", 2)
+exp10 = _named("exp10", "exp10")
+sigmoid = _named("sigmoid", "sigmoid")
+hypot = _named("hypot", "hypot", 2)
+ldexp = _named("ldexp", "ldexp", 2)
+nextafter = _named("nextafter", "nextafter", 2)
+fmod = _named("fmod", "fmod", 2)
+fast_rcp = _named("fast_rcp", "fast_rcp")
+__exp = _named("__exp", "fast_exp")
+__exp10 = _named("__exp10", "fast_exp10")
+__log = _named("__log", "fast_log")
+__log2 = _named("__log2", "fast_log2")
+__log10 = _named("__log10", "fast_log10")
+__sin = _named("__sin", "fast_sin")
+__cos = _named("__cos", "fast_cos")
+__tan = _named("__tan", "fast_tan")
+FAST = {
+    "__exp": __exp, "__exp10": __exp10, "__log": __log, "__log2": __log2, "__log10": __log10, "__sin": __sin,
+    "__cos": __cos, "__tan": __tan,
+}  # fmt: skip
+
+
+def _rounding(name: str, op: str, fold: Callable[[float], float]) -> Callable[[Any], Any]:
+    """Rounding to an integral value; integers are themselves."""
+
+    def run(x: Any) -> Any:
+        if isinstance(x, int | float):
+            return fold(x)
+        operand = as_expr(x)
+        return operand if operand.dtype.is_integer else make(op, [operand], operand.dtype)
+
+    run.__name__, run.__doc__ = name, f"{name} of a scalar; integers are themselves."
+    return run
+
+
+floor = _rounding("floor", "math.floor", _math.floor)
+ceil = _rounding("ceil", "math.ceil", _math.ceil)
+trunc = _rounding("trunc", "math.trunc", _math.trunc)
+nearbyint = _rounding("nearbyint", "math.roundeven", builtins.round)
+
+
+def round(x: Any, rounding_mode: str = "ties-to-even") -> Any:
+    """The nearest integral value; halves go to even, or with "ties-away" away from zero."""
+    modes = {"ties-to-even": "math.roundeven", "ties-away": "math.round", "ties-away-from-zero": "math.round"}
+    if rounding_mode not in modes:
+        raise TileValueError(f"unknown rounding mode {rounding_mode!r}", hint=f"one of {', '.join(modes)}")
+    return _rounding("round", modes[rounding_mode], builtins.round)(x)
+
+
+def _ieee(name: str, count: int) -> Callable[..., Any]:
+    modes = ("rn",) if name == "frsqrt" else ("rn", "rz", "ru", "rd")
+
+    def run(*args: Any, rounding_mode: str = "rn") -> Any:
+        if len(args) == count + 1 and isinstance(args[-1], str):
+            args, rounding_mode = args[:-1], args[-1]
+        if len(args) != count:
+            raise TileTypeError(f"T.ieee_{name} takes {count} operand{'s' * (count != 1)}, got {len(args)}")
+        if rounding_mode not in modes:
+            raise TileValueError(f"T.ieee_{name}: unknown rounding mode {rounding_mode!r}", hint=f"one of {', '.join(modes)}")
+        if name == "frsqrt":
+            return rsqrt(*args)
+        stem = {"fmaf": "fma", "frcp": "rcp", "fsqrt": "sqrt", "fdiv": "div"}.get(name, name)
+        return _named(f"ieee_{name}", f"{stem}_{rounding_mode}", count)(*args)
+
+    run.__name__, run.__doc__ = f"ieee_{name}", f"{name} with an IEEE rounding mode: {', '.join(modes)}."
+    return run
+
+
+ieee_add = _ieee("add", 2)
+ieee_sub = _ieee("sub", 2)
+ieee_mul = _ieee("mul", 2)
+ieee_fmaf = _ieee("fmaf", 3)
+ieee_frcp = _ieee("frcp", 1)
+ieee_fsqrt = _ieee("fsqrt", 1)
+ieee_frsqrt = _ieee("frsqrt", 1)
+ieee_fdiv = _ieee("fdiv", 2)
+
+
+def pow(x: Any, y: Any) -> Any:
+    """x to the power y."""
+    return arith.power(x, y)
+
+
+power = pow
+abs = fabs = arith.absolute
+
+
+def max(a: Any, b: Any, *more: Any) -> Any:
+    """The larger of two scalars (of floats, the number when one is NaN); a reducer element is combined."""
+    return _many(a, b, more, "max", arith.maximum)
+
+
+def min(a: Any, b: Any, *more: Any) -> Any:
+    """The smaller of two scalars (of floats, the number when one is NaN); a reducer element is combined."""
+    return _many(a, b, more, "min", arith.minimum)
+
+
+def _many(a: Any, b: Any, more: tuple[Any, ...], kind: str, combine: Callable[[Any, Any], Any]) -> Any:
+    if isinstance(a, Pending):
+        return a.combine(kind, b)
+    if isinstance(b, Pending):
+        return b.combine(kind, a)
+    result = combine(a, b)
+    for other in more:
+        result = combine(result, other)
+    return result
+
+
+Max, Min = max, min
+
+
+def clamp(x: Any, lo: Any, hi: Any) -> Any:
+    """x limited to the range from `lo` to `hi`."""
+    return arith.minimum(arith.maximum(x, lo), hi)
+
+
+def align_up(x: Any, y: Any) -> Any:
+    """x rounded up to a multiple of y."""
+    return arith.mul(arith.ceildiv(x, y), y)
+
+
+def _float_test(name: str, op: str) -> Callable[[Any], Any]:
+    def run(x: Any) -> Any:
+        operand = as_expr(x)
+        if operand.dtype.is_integer:
+            return name == "isfinite"
+        return make(op, [operand], BOOL)
+
+    run.__name__, run.__doc__ = name, f"{name} of a scalar, as bool."
+    return run
+
+
+isnan = _float_test("isnan", "math.isnan")
+isinf = _float_test("isinf", "math.isinf")
+isfinite = _float_test("isfinite", "math.isfinite")
+
+
+def _bits(name: str, op: str) -> Callable[[Any], Any]:
+    def run(x: Any) -> Any:
+        operand = as_expr(x)
+        if not operand.dtype.is_integer:
+            raise TileTypeError(f"T.{name} needs an integer, got {describe(operand)}")
+        return make(op, [operand], operand.dtype, nonneg=True)
+
+    run.__name__, run.__doc__ = name, f"{name} of an integer."
+    return run
+
+
+clz = _bits("clz", "math.ctlz")
+popcount = _bits("popcount", "math.ctpop")
+
+
+def infinity(dtype: Any) -> Expr:
+    """Positive infinity of a floating-point dtype."""
+    kind = to_dtype(dtype)
+    if not kind.is_float:
+        raise TileTypeError(f"{kind} has no infinity", hint="use T.max_value")
+    return typed_constant(_math.inf, kind)
+
+
+def max_value(dtype: Any) -> Expr:
+    """The largest finite value of a dtype."""
+    kind = to_dtype(dtype)
+    if kind.is_float:
+        return typed_constant(_FLOATS[str(kind)], kind)
+    return typed_constant((1 << (kind.bits - (kind.kind == "int"))) - 1, kind)
+
+
+def min_value(dtype: Any) -> Expr:
+    """The smallest (most negative) finite value of a dtype."""
+    kind = to_dtype(dtype)
+    if kind.is_float:
+        return typed_constant(-_FLOATS[str(kind)], kind)
+    return typed_constant(-(1 << (kind.bits - 1)) if kind.kind == "int" else 0, kind)
+
+
+def cast(value: Any, dtype: Any, round: str = "", sat: bool = True, rbits: Any = None) -> Any:
+    """The value converted to a dtype. `round` is rn, rz, rp or rm; narrow floats saturate unless `sat` is false."""
+    if isinstance(value, str | DType):
+        value, dtype = dtype, value
+    if round == "rs" or rbits is not None:
+        raise TileValueError("stochastic rounding (round='rs') is not available")
+    if round not in ("", "rn", "rz", "rp", "rm"):
+        raise TileValueError(f"unknown rounding {round!r}", hint="one of rn, rz, rp, rm")
+    attributes: dict[str, Any] = {"round": round} if round else {}
+    if not sat:
+        attributes["sat"] = False
+    return arith.cast(value, to_dtype(dtype), attributes or None)
+
+
+def Cast(dtype: Any, value: Any) -> Any:
+    """`T.cast` with the dtype first."""
+    return cast(value, dtype)
+
+
+def reinterpret(value: Any, dtype: Any = None) -> Any:
+    """The bits of a scalar as another dtype of the same width; the arguments come in either order."""
+    if isinstance(value, str | DType):
+        value, dtype = dtype, value
+    kind, operand = to_dtype(dtype), as_expr(value)
+    if kind.bits != operand.dtype.bits:
+        raise TileTypeError(f"cannot reinterpret {operand.dtype} ({operand.dtype.bits} bits) as {kind} ({kind.bits} bits)")
+    if kind.mlir == operand.dtype.mlir:
+        return make("tl.cast", [operand], kind, _cast_names(operand.dtype, kind), tag=("sign", str(kind)))
+    return make("tl.bitcast", [operand], kind, tag=str(kind))
+
+
+def _cast_names(source: DType, target: DType) -> Callable[[], dict[str, ir.Attribute]]:
+    return lambda: {"from": ir.StringAttr.get(str(source)), "to": ir.StringAttr.get(str(target))}
+
+
+def dp4a(A: Any, B: Any, C: Any) -> None:
+    """`C[0] += sum(A[i] * B[i])` over four int8 values of each operand's start, accumulated in int32."""
+    from tilelang_mlir.frontend.buffer import store
+    from tilelang_mlir.language.atomic import first_element, shifted
+
+    a, b, c = (first_element("T.dp4a", value) for value in (A, B, C))
+    total: Any = c.read()
+    for step in range(4):
+        product = arith.mul(arith.cast(shifted(a, step), INT32), arith.cast(shifted(b, step), INT32))
+        total = arith.add(total, product)
+    store(c, total)

@@ -1,0 +1,205 @@
+"""Barriers, shuffles and votes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.buffer import int32_value
+from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.expr import INT32, Expr, as_expr, describe, value_of
+from tilelang_mlir.language.alloc import Barrier, Barriers
+from tilelang_mlir.language.kernel import get_lane_idx as lane
+from tilelang_mlir.mlir import ir
+
+FULL_MASK = 0xFFFFFFFF
+_UINT64 = DType("uint64")
+
+
+def _i32(value: int) -> ir.Attribute:
+    return ir.IntegerAttr.get(ir.IntegerType.get_signless(32), value)
+
+
+def _in_kernel(what: str) -> Builder:
+    builder = require(what)
+    builder.require_launch(what)
+    return builder
+
+
+def sync_threads(barrier_id: int | None = None, arrive_count: int | None = None) -> None:
+    """Barrier of the block's threads, or a named barrier of `arrive_count` of them."""
+    attributes = {}
+    for name, value in (("id", barrier_id), ("count", arrive_count)):
+        if value is not None:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise TileValueError(f"T.sync_threads: {name} must be a Python integer of 0 or more, got {describe(value)}")
+            attributes[name] = _i32(value)
+    _in_kernel("T.sync_threads").emit("tl.sync_threads", [], [], attributes)
+
+
+def sync_warp(mask: Any = None) -> None:
+    """Barrier of the warp's threads, or of the lanes in a mask."""
+    builder = _in_kernel("T.sync_warp")
+    builder.emit("tl.sync_warp", [] if mask is None else [int32_value(builder, mask)])
+
+
+def sync_grid() -> None:
+    """Barrier of all blocks of the kernel."""
+    _in_kernel("T.sync_grid").emit("tl.sync_grid")
+
+
+def _shuffle(kind: str, value: Any, lane_or_delta: Any, width: int | None) -> Expr:
+    builder = _in_kernel(f"T.shfl_{kind}")
+    width = 32 if width is None else width
+    if not isinstance(width, int) or width < 1 or width > 64 or width & (width - 1):
+        raise TileValueError(f"T.shfl_{kind}: width must be a power of two up to 64, got {describe(width)}")
+    operand = as_expr(value)
+    attributes = {"kind": ir.StringAttr.get(kind), "width": _i32(width)}
+    values = [value_of(builder, operand), int32_value(builder, lane_or_delta)]
+    op = builder.emit("tl.shuffle", values, [builder.type(operand.dtype)], attributes)
+    return Expr(operand.dtype, value=op.results[0], frame=builder.frame)
+
+
+def shfl_xor(value: Any, delta: Any, width: int = 32, mask: int = FULL_MASK) -> Expr:
+    """The value of the lane whose index differs by the bits of `delta`."""
+    _check_mask(mask)
+    return _shuffle("xor", value, delta, width)
+
+
+def shfl_down(value: Any, delta: Any, width: int = 32, mask: int = FULL_MASK) -> Expr:
+    """The value of the lane `delta` above."""
+    _check_mask(mask)
+    return _shuffle("down", value, delta, width)
+
+
+def shfl_up(value: Any, delta: Any, width: int = 32, mask: int = FULL_MASK) -> Expr:
+    """The value of the lane `delta` below."""
+    _check_mask(mask)
+    return _shuffle("up", value, delta, width)
+
+
+def shfl_sync(*args: Any, width: int | None = None, mask: int = FULL_MASK) -> Expr:
+    """The value of one lane: `(value, lane, width=32, mask=full)`, or the older `(mask, value, lane, width=32)`."""
+    if not 2 <= len(args) <= 4:
+        raise TileTypeError(f"T.shfl_sync takes 2 to 4 arguments, got {len(args)}")
+    if isinstance(args[0], int) and len(args) >= 3 and not isinstance(args[1], int):
+        mask, value, source, *rest = args
+    else:
+        value, source, *rest = args
+        mask = rest.pop(1) if len(rest) > 1 else mask
+    _check_mask(mask)
+    return _shuffle("idx", value, source, rest[0] if rest else width)
+
+
+def _check_mask(mask: Any) -> None:
+    if mask not in (FULL_MASK, -1):
+        raise TileValueError(f"shuffles take the full mask only, got {describe(mask)}")
+
+
+def _vote(what: str, kind: str, args: list[Any], dtype: DType, result: DType) -> Expr:
+    builder = _in_kernel(what)
+    values = [value_of(builder, arith.cast(as_expr(arg), dtype)) for arg in args]
+    op = builder.emit("tl.vote", values, [builder.type(result)], {"kind": ir.StringAttr.get(kind)})
+    return Expr(result, value=op.results[0], frame=builder.frame)
+
+
+def _predicate(what: str, value: Any) -> Any:
+    test = arith.to_bool(value)
+    if isinstance(value, Expr) and value.dtype.is_float:
+        raise TileTypeError(f"{what} needs an integer or bool predicate, got {value.dtype}")
+    return test
+
+
+def _warp_vote(name: str, kind: str, result: DType) -> Callable[..., Expr]:
+    def run(predicate: Any, mask: int = FULL_MASK) -> Expr:
+        _check_mask(mask)
+        return _vote(f"T.{name}", kind, [_predicate(f"T.{name}", predicate)], DType("bool"), result)
+
+    run.__name__, run.__doc__ = name, f"Warp vote: {kind} of a predicate."
+    return run
+
+
+any_sync = _warp_vote("any_sync", "any", INT32)
+all_sync = _warp_vote("all_sync", "all", INT32)
+ballot_sync = _warp_vote("ballot_sync", "ballot", _UINT64)
+ballot = _warp_vote("ballot", "ballot", _UINT64)
+syncthreads_count = _warp_vote("syncthreads_count", "block_count", INT32)
+syncthreads_and = _warp_vote("syncthreads_and", "block_and", INT32)
+syncthreads_or = _warp_vote("syncthreads_or", "block_or", INT32)
+
+
+def activemask() -> Expr:
+    """The lanes of the warp that run together, as a bit mask."""
+    return _vote("T.activemask", "activemask", [], INT32, _UINT64)
+
+
+def match_any_sync(value: Any, mask: int = FULL_MASK) -> Expr:
+    """The lanes that have the same value, as a bit mask."""
+    _check_mask(mask)
+    return _vote("T.match_any_sync", "match_any", [value], as_expr(value).dtype, DType("uint32"))
+
+
+def match_all_sync(value: Any, mask: int = FULL_MASK) -> Expr:
+    """The full mask when all lanes have the same value, else zero."""
+    _check_mask(mask)
+    return _vote("T.match_all_sync", "match_all", [value], as_expr(value).dtype, DType("uint32"))
+
+
+# Mbarriers.
+
+
+def _barrier(what: str, barrier: Any) -> tuple[Builder, list[ir.Value]]:
+    builder = _in_kernel(what)
+    if isinstance(barrier, Barriers):
+        if len(barrier) != 1:
+            raise TileTypeError(f"{what} needs one barrier, got an array of {len(barrier)}", hint="index it: bars[i]")
+        barrier = barrier[0]
+    if not isinstance(barrier, Barrier):
+        raise TileTypeError(f"{what} needs a barrier made by T.alloc_barrier, got {describe(barrier)}")
+    return builder, [barrier.array.value, int32_value(builder, barrier.index)]
+
+
+def mbarrier_arrive(mbarrier: Any, cta_id: Any = None) -> None:
+    """Arrive at a barrier, of another block of the cluster with `cta_id`."""
+    builder, operands = _barrier("T.mbarrier_arrive", mbarrier)
+    if cta_id is not None:
+        operands.append(int32_value(builder, cta_id))
+    builder.emit("tl.mbarrier_arrive", operands)
+
+
+def mbarrier_expect_tx(mbarrier: Any, tx: Any) -> None:
+    """Announce bytes that asynchronous copies will deliver in this phase."""
+    builder, operands = _barrier("T.mbarrier_expect_tx", mbarrier)
+    builder.emit("tl.mbarrier_expect", [*operands, int32_value(builder, tx)])
+
+
+def mbarrier_arrive_expect_tx(mbarrier: Any, tx: Any) -> None:
+    """Announce bytes and arrive."""
+    mbarrier_expect_tx(mbarrier, tx)
+    mbarrier_arrive(mbarrier)
+
+
+def mbarrier_wait_parity(mbarrier: Any, parity: Any) -> None:
+    """Block until the phase of the given parity is complete."""
+    builder, operands = _barrier("T.mbarrier_wait_parity", mbarrier)
+    builder.emit("tl.mbarrier_wait", [*operands, int32_value(builder, parity)])
+
+
+barrier_arrive = mbarrier_arrive
+barrier_wait = mbarrier_wait_parity
+ptx_arrive_cluster_barrier = mbarrier_arrive
+
+
+def shuffle_elect(thread_extent: int) -> Any:
+    """True in one thread of each group of `thread_extent` threads (0: of the block)."""
+    if isinstance(thread_extent, bool) or not isinstance(thread_extent, int) or thread_extent < 0:
+        raise TileValueError(f"T.shuffle_elect needs a Python integer, got {describe(thread_extent)}")
+    from tilelang_mlir.language.kernel import linear_thread
+
+    index = linear_thread()
+    if thread_extent:
+        index = lane() if thread_extent == 32 else arith.floormod(index, thread_extent)
+    return arith.compare("Eq", index, 0)
