@@ -14,7 +14,8 @@ from tilelang_mlir.mlir import ir
 
 Kind = Literal["read", "write"]
 
-# Access per operand of an op: "r", "w", "rw" or "" (no buffer); operands beyond the list have none, "r*" covers the rest.
+# Access per operand of an op: "r", "w", "rw" or "" (no buffer); operands beyond the list have none, "r*" covers the
+# rest.
 _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.copy": ("r", "w"),
     "tl.transpose": ("r", "w"),
@@ -42,8 +43,8 @@ _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "
 class Effect:
     """One access: `value` is the buffer (or barrier) behind the operand `tile` of `op`.
 
-    `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous copy, the operands of an
-    asynchronous matrix product.
+    `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous copy, the operands of
+    an asynchronous matrix product.
     """
 
     kind: Kind

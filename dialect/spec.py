@@ -113,7 +113,9 @@ def _loop_laid_out(op: ir.Operation) -> str:
 def _placed(op: ir.Operation) -> str:
     """Every shared allocation has its place in the arena."""
     needs = op.name == "tl.alloc_barrier" or scope_of(op.results[0]) == SHARED
-    return "has no 'tl.offset': its place in shared memory is not decided" if needs and not _has(op, "tl.offset") else ""
+    return (
+        "has no 'tl.offset': its place in shared memory is not decided" if needs and not _has(op, "tl.offset") else ""
+    )
 
 
 def _not_pipelined(op: ir.Operation) -> str:
@@ -152,8 +154,8 @@ def _kernel(op: ir.Operation) -> str:
 
 _TL_OPS = frozenset((
     "builtin.module", "func.func", "func.return", "scf.for", "scf.if", "scf.while", "scf.yield", "scf.condition",
-    "memref.load", "memref.store", "llvm.inttoptr", "llvm.ptrtoint", "llvm.getelementptr", "vector.extract", "vector.insert",
-    "vector.from_elements", "vector.broadcast", "vector.bitcast", "ub.poison",
+    "memref.load", "memref.store", "llvm.inttoptr", "llvm.ptrtoint", "llvm.getelementptr", "vector.extract",
+    "vector.insert", "vector.from_elements", "vector.broadcast", "vector.bitcast", "ub.poison",
 ))  # fmt: skip
 _TL_DIALECTS = frozenset(("tl", "arith", "math"))
 _STRUCTURE: dict[str, tuple[Rule, ...]] = {

@@ -28,7 +28,10 @@ def fail(op: ir.OpView, message: str) -> bool:
 
 
 def structure(
-    operands: int | tuple[int, int | None], *, results: int | tuple[int, int] = 0, regions: int = 0,
+    operands: int | tuple[int, int | None],
+    *,
+    results: int | tuple[int, int] = 0,
+    regions: int = 0,
     attributes: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Any], bool]], Callable[[Any], bool]]:
     """Decorates a verifier: counts and attribute kinds are checked first, so the verifier proper may rely on them.

@@ -19,7 +19,8 @@ class Pass:
     """Base of all passes.
 
     `input_level` and `output_level` name levels of `dialect.spec` (empty: any). Where they are set, the driver checks
-    the module against that level's spec before or after the pass when `TILELANG_VERIFY_SPECS` or a debug run asks for it.
+    the module against that level's spec before or after the pass when `TILELANG_VERIFY_SPECS` or a debug run asks for
+    it.
     """
 
     name: ClassVar[str]

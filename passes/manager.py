@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -34,9 +35,17 @@ class Timing:
         """A table in the manner of `mlir-opt --mlir-timing`."""
         total = sum(seconds for _, seconds in self.rows)
         bar = "===" + "-" * 73 + "==="
-        lines = [bar, f"{'... Execution time report ...':^79}".rstrip(), bar, f"  Total Execution Time: {total:.4f} seconds", ""]
+        lines = [
+            bar,
+            f"{'... Execution time report ...':^79}".rstrip(),
+            bar,
+            f"  Total Execution Time: {total:.4f} seconds",
+            "",
+        ]
         lines.append("  ----Wall Time----  ----Name----")
-        share = [(name, seconds, 100 * seconds / total if total else 0.0) for name, seconds in [*self.rows, ("Total", total)]]
+        share = [
+            (name, seconds, 100 * seconds / total if total else 0.0) for name, seconds in [*self.rows, ("Total", total)]
+        ]
         return "\n".join(lines + [f"  {seconds:9.4f} ({part:5.1f}%)  {name}" for name, seconds, part in share])
 
 
@@ -45,8 +54,8 @@ class RunOptions:
     """What to do around each pass.
 
     `print_*` write IR to `stream` (standard error by default); `dump_dir` gets one file per pass. `debug` checks level
-    specs even when the knob is off. `debug_info` prints locations. `reproducer` is where a failing pass leaves its input
-    ("" : a file in the temporary folder, None: nowhere). `show` turns a module into the text that is printed.
+    specs even when the knob is off. `debug_info` prints locations. `reproducer` is where a failing pass leaves its
+    input ("" : a file in the temporary folder, None: nowhere). `show` turns a module into the text that is printed.
     """
 
     print_before_all: bool = False
@@ -92,7 +101,8 @@ class _Run:
         self.dump_dir = Path(folder) if (folder := options.dump_dir or knobs.DUMP_DIR.get()) else None
         self.check_specs = options.debug or knobs.VERIFY_SPECS.get()
         self.watches = options.print_after_change
-        # Only a failure needs the input of the failing pass, so keep the compact form of the pipeline's input and replay.
+        # Only a failure needs the input of the failing pass, so keep the compact form of the pipeline's input and
+        # replay.
         self.snapshot = _bytecode(module) if options.reproducer is not None else b""
 
     def run(self) -> None:
@@ -129,7 +139,8 @@ class _Run:
         with _failures(f"pass {element.name!r}"):
             if self.check_specs and element.input_level:
                 spec.check(element.input_level, self.module)
-            element.run(self.module, self.target)
+            with _errors_of(self.module.context):
+                element.run(self.module, self.target)
             if self.options.verify_each and not self.module.operation.verify():
                 raise PassError("left IR that does not verify")
             if self.check_specs and element.output_level:
@@ -156,7 +167,7 @@ class _Run:
             return ""
         with self.module.context:
             module = ir.Module.parse(self.snapshot)
-            pipeline, quiet = self.pipeline[position:position + 1], RunOptions(verify_each=False, reproducer=None)
+            pipeline, quiet = self.pipeline[position : position + 1], RunOptions(verify_each=False, reproducer=None)
             try:
                 with knobs.overrides({knobs.DUMP_DIR.name: "", knobs.VERIFY_SPECS.name: False}):
                     run_pipeline(module, self.pipeline[:position], self.target, quiet)
@@ -183,7 +194,7 @@ def write_reproducer(module: ir.Module, pipeline: Sequence[Element], target: Tar
 def read_reproducer(text: str) -> list[str] | None:
     """The command-line arguments in a reproducer's first line, or None when the text is no reproducer."""
     first = text.split("\n", 1)[0]
-    return shlex.split(first[len(REPRODUCER_KEY):]) if first.startswith(REPRODUCER_KEY) else None
+    return shlex.split(first[len(REPRODUCER_KEY) :]) if first.startswith(REPRODUCER_KEY) else None
 
 
 class _failures:
@@ -217,6 +228,26 @@ class _failures:
         where = found[0].location
         message = f"{self.what} failed: {found[0].message}"
         return PassError(message, python_location(where), notes=(*notes, *location_notes(where)))
+
+
+@contextlib.contextmanager
+def _errors_of(context: ir.Context) -> Iterator[None]:
+    """Errors that a pass of ours emits as MLIR diagnostics fail it, as they do in C++ passes."""
+    found: list[PassError] = []
+
+    def collect(item: ir.Diagnostic) -> bool:
+        if item.severity != ir.DiagnosticSeverity.ERROR:
+            return False
+        found.append(PassError(item.message, python_location(item.location), notes=location_notes(item.location)))
+        return True
+
+    handler = context.attach_diagnostic_handler(collect)
+    try:
+        yield
+    finally:
+        handler.detach()
+    if found:
+        raise found[0]
 
 
 def _bytecode(module: ir.Module) -> bytes:

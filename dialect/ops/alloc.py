@@ -24,8 +24,9 @@ ext = dialect("ext")
 class TensorOp(TL.Operation, name="tensor", traits=[ext.Pure]):
     """A tensor in device memory: a pointer with a shape and strides.
 
-    `%A = "tl.tensor"(%ptr, %m) {shape = array<i64: -1, 128>, strides = array<i64: 128, 1>}`. Sizes and strides of -1 take
-    the following operands in order, sizes first; they have one integer type. The result is a memref in scope `global`. Strides are in elements.
+    `%A = "tl.tensor"(%ptr, %m) {shape = array<i64: -1, 128>, strides = array<i64: 128, 1>}`. Sizes and strides of -1
+    take the following operands in order, sizes first; they have one integer type. The result is a memref in scope
+    `global`. Strides are in elements.
     """
 
     ptr: ext.Operand[Any]
@@ -59,9 +60,9 @@ class TensorOp(TL.Operation, name="tensor", traits=[ext.Pure]):
 class AllocOp(TL.Operation, name="alloc"):
     """Allocates a buffer; the result type gives shape, element type and scope.
 
-    Scope `global` is a workspace that the host allocates per call; its dynamic sizes are the operands, in order. Optional
-    attributes: `layout` (a `#tl.fragment` or `#tl.smem`), `init` (initial value of a `var`), `safe_value` (what an
-    out-of-bounds element reads as).
+    Scope `global` is a workspace that the host allocates per call; its dynamic sizes are the operands, in order.
+    Optional attributes: `layout` (a `#tl.fragment` or `#tl.smem`), `init` (initial value of a `var`), `safe_value`
+    (what an out-of-bounds element reads as).
     """
 
     dims: Sequence[ext.Operand[Any]]
@@ -136,9 +137,10 @@ class AllocReducerOp(TL.Operation, name="alloc_reducer"):
 class SliceOp(TL.Operation, name="slice", traits=[ext.Pure]):
     """A rectangular region of a buffer, possibly reaching past its edges.
 
-    `%t = "tl.slice"(%A, %i, %j) {sizes = array<i64: 128, 64>}` starts at the offsets (one integer per dimension). A size
-    of -1 takes a further operand, in order; all have one type. What lies outside the buffer reads as its safe value (zero by default) and
-    is not written. The result type has the sizes and the source's strides with a dynamic offset.
+    `%t = "tl.slice"(%A, %i, %j) {sizes = array<i64: 128, 64>}` starts at the offsets (one integer per dimension). A
+    size of -1 takes a further operand, in order; all have one type. What lies outside the buffer reads as its safe
+    value (zero by default) and is not written. The result type has the sizes and the source's strides with a dynamic
+    offset.
     """
 
     source: ext.Operand[Any]
@@ -157,7 +159,8 @@ class SliceOp(TL.Operation, name="slice", traits=[ext.Pure]):
             return fail(self, f"has {len(sizes)} sizes for a buffer of rank {rank}")
         expected = 1 + rank + sizes.count(-1)
         if len(op.operands) != expected:
-            return fail(self, f"expects {expected} operands (buffer, {rank} offsets, dynamic sizes), got {len(op.operands)}")
+            wanted = f"{expected} operands (buffer, {rank} offsets, dynamic sizes)"
+            return fail(self, f"expects {wanted}, got {len(op.operands)}")
         if shape_of(op.results[0].type) != sizes:
             return fail(self, f"sizes {sizes} do not match the result's shape {shape_of(op.results[0].type)}")
         return int_operands(self, list(op.operands)[1:]) and self._same_memory()

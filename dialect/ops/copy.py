@@ -27,7 +27,8 @@ class CopyOp(TL.Operation, name="copy"):
         if not (buffers(self, [source, target]) and same_tile(self, source, target)):
             return False
         if "async" in self.operation.attributes and (scope_of(source), scope_of(target)) != (GLOBAL, SHARED):
-            return fail(self, f"asynchronous copies go from global to shared, not {scope_of(source)} to {scope_of(target)}")
+            way = f"{scope_of(source)} to {scope_of(target)}"
+            return fail(self, f"asynchronous copies go from global to shared, not {way}")
         eviction = ("evict_normal", "evict_first", "evict_last")
         return enum_attr(self, "prefer", ("tma", "cp_async", "sync"), optional=True) and enum_attr(
             self, "eviction", eviction, optional=True

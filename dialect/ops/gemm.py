@@ -15,7 +15,8 @@ class GemmOp(TL.Operation, name="gemm"):
     """C += op(A) op(B) on tiles, all threads of the CTA together.
 
     A is [M, K] or, with `transpose_a`, [K, M]; B is [K, N] or, with `transpose_b`, [N, K]; C is [M, N]. The flags are
-    boolean attributes. `policy` (square, full_row, full_col) says how warps split C; `clear` (boolean) starts from zero.
+    boolean attributes. `policy` (square, full_row, full_col) says how warps split C; `clear` (boolean) starts from
+    zero.
     An optional fourth operand (i1) is a run-time `clear`. Optional unit attributes: `a_unsigned`, `b_unsigned`, `wgmma`
     (asynchronous: the program waits).
     """

@@ -15,8 +15,8 @@ class LaunchOp(TL.Operation, name="launch", traits=[ir.NoTerminatorTrait]):
     """One kernel: the region runs once per CTA of the grid.
 
     `"tl.launch"(%gx, %gy) ({ ^bb0(%bx: i32, %by: i32): ... }) {threads = array<i32: 128, 1, 1>, name = "main"}`. One to
-    three grid operands, as many block arguments. Optional attributes: `cluster` (three sizes), `swizzle` ({panel, order}:
-    CTA rasterisation), `min_blocks` (CTAs per multiprocessor asked for).
+    three grid operands, as many block arguments. Optional attributes: `cluster` (three sizes), `swizzle` ({panel,
+    order}: CTA rasterisation), `min_blocks` (CTAs per multiprocessor asked for).
     """
 
     grid: Sequence[ext.Operand[Any]]
@@ -40,7 +40,8 @@ class LaunchOp(TL.Operation, name="launch", traits=[ir.NoTerminatorTrait]):
         if len(blocks) != 1:
             return fail(self, f"expects one block, got {len(blocks)}")
         if len(blocks[0].arguments) != len(self.operation.operands):
-            return fail(self, f"has {len(self.operation.operands)} grid dimensions but {len(blocks[0].arguments)} block arguments")
+            dimensions = len(self.operation.operands)
+            return fail(self, f"has {dimensions} grid dimensions but {len(blocks[0].arguments)} block arguments")
         return all(typed(self, argument, "i32", "block argument") for argument in blocks[0].arguments)
 
 

@@ -84,7 +84,10 @@ class ScanOp(TL.Operation, name="scan"):
 
 
 class ReducerInitOp(TL.Operation, name="reducer_init"):
-    """Starts a reduction: partial values become neutral; the optional operand is combined in exactly once per element."""
+    """Starts a reduction.
+
+    Partial values become neutral; the optional operand is combined in exactly once per element.
+    """
 
     reducer: ext.Operand[Any]
     init: Sequence[ext.Operand[Any]]

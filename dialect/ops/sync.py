@@ -89,7 +89,10 @@ class VoteOp(TL.Operation, name="vote"):
 
 
 class WarpReduceOp(TL.Operation, name="warp_reduce"):
-    """Reduces a scalar over the lanes of a warp; every lane gets the result. `kind` is sum, max, min, umax, umin, and, or."""
+    """Reduces a scalar over the lanes of a warp.
+
+    Every lane gets the result. `kind` is sum, max, min, umax, umin, and, or.
+    """
 
     value: ext.Operand[Any]
     kind: Any

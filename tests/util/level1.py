@@ -20,7 +20,9 @@ def expand(text: str) -> str:
     return text
 
 
-def kernel(body: str, arguments: str = "", host: str = "", grid: str = "%one", block: str = "%bx: i32", threads: int = 32) -> str:
+def kernel(
+    body: str, arguments: str = "", host: str = "", grid: str = "%one", block: str = "%bx: i32", threads: int = 32
+) -> str:
     """A host function `main` with one kernel; `%one` and `%zero` are constants."""
     return expand(f"""
 func.func @main({arguments}) {{
@@ -41,7 +43,7 @@ def tensor(name: str, pointer: str, shape: Sequence[int], element: str) -> str:
     sizes = "x".join(str(s) for s in shape)
     return (
         f'{name} = "tl.tensor"({pointer}) {{shape = array<i64: {", ".join(map(str, shape))}>, '
-        f'strides = array<i64: {", ".join(map(str, strides))}>}} : (!llvm.ptr<1>) -> memref<{sizes}x{element}, @G>'
+        f"strides = array<i64: {', '.join(map(str, strides))}>}} : (!llvm.ptr<1>) -> memref<{sizes}x{element}, @G>"
     )
 
 

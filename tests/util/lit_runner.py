@@ -1,8 +1,8 @@
 """Runs the `RUN:` lines of a lit test inside this process: tl-opt and filecheck are called, not started.
 
 Each test runs in a fork, so an abort inside LLVM or MLIR fails one test and not the run. Supported: pipes, `not`,
-`2>&1`, `2>FILE`, `>FILE`, line continuation with a backslash, and the substitutions %s (the test file), %S (its folder), %t (a
-file name of its own) and %%.
+`2>&1`, `2>FILE`, `>FILE`, line continuation with a backslash, and the substitutions %s (the test file), %S (its
+folder), %t (a file name of its own) and %%.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ def round_tf32(value: Value) -> Value:
 def to_float(value: Value, dtype: np.dtype, rounding: str = "rn", saturate: bool = True) -> Value:
     """Convert a float or integer to a float type.
 
-    Types of eight bits and fewer saturate to the largest finite value when asked (PTX ISA, cvt .satfinite). `rounding` is
-    rn (nearest even), rz (to zero), rp (up) or rm (down).
+    Types of eight bits and fewer saturate to the largest finite value when asked (PTX ISA, cvt .satfinite).
+    `rounding` is rn (nearest even), rz (to zero), rp (up) or rm (down).
     """
     value = np.asarray(value)
     if is_float(value.dtype) and value.dtype != np.float64:
@@ -68,7 +68,9 @@ def _neighbour(value: Value, step: int) -> Value:
     return coded.astype(np.dtype(f"u{kind.itemsize}")).view(value.dtype)
 
 
-def cast(value: Value, source: DType, target: DType, dtype: np.dtype, rounding: str = "", saturate: bool = True) -> Value:
+def cast(
+    value: Value, source: DType, target: DType, dtype: np.dtype, rounding: str = "", saturate: bool = True
+) -> Value:
     """Convert between dtypes; `dtype` is the numpy dtype of the result."""
     if target.kind == "bool":
         return np.asarray(value != np.zeros((), value.dtype))
@@ -93,8 +95,8 @@ def _cast(op: Instruction, frame: Frame) -> None:
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "exp10": lambda x: np.power(np.asarray(10, x.dtype), x), "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "hypot": np.hypot, "ldexp": lambda x, e: x * np.exp2(e), "nextafter": np.nextafter, "fmod": np.fmod,
-    "nearbyint": np.rint, "exp": np.exp, "log": np.log, "log2": np.log2, "log10": np.log10, "sin": np.sin, "cos": np.cos,
-    "tan": np.tan, "rcp": lambda x: 1 / x, "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
+    "nearbyint": np.rint, "exp": np.exp, "log": np.log, "log2": np.log2, "log10": np.log10, "sin": np.sin,
+    "cos": np.cos, "tan": np.tan, "rcp": lambda x: 1 / x, "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
     "fma": lambda a, b, c: a * b + c, "sqrt": np.sqrt,
 }  # fmt: skip
 _ROUNDINGS = {"rn": "rn", "rz": "rz", "ru": "rp", "rd": "rm"}

@@ -93,7 +93,9 @@ def _divergent(op: Instruction, condition: Value, frame: Frame) -> Iterator[str]
             yield from run(code, inner)
             continue
         # A copy of the values: the program goes on and may reach the same code again.
-        branch = Frame(list(frame.env), frame.machine, frame.cta, frame.lanes, inner.mask, frame.parallel, True, frame.private)
+        branch = Frame(
+            list(frame.env), frame.machine, frame.cta, frame.lanes, inner.mask, frame.parallel, True, frame.private
+        )
         task = run(code, branch)
         if next(task, None) is not None:
             frame.cta.waiting.append(task)

@@ -31,7 +31,9 @@ def _tensor(op: Instruction, frame: Frame) -> None:
     span = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True)) if 0 not in shape else 0
     name = op.label()
     if pointer.owner is not None:
-        _check_span(pointer.owner, span * dtype.itemsize, f"{name or 'tensor'} {list(shape)} with strides {list(strides)}")
+        _check_span(
+            pointer.owner, span * dtype.itemsize, f"{name or 'tensor'} {list(shape)} with strides {list(strides)}"
+        )
     if span <= 0:
         frame.env[op.results[0]] = Buffer(np.empty(shape, dtype), "global", name)
         return
@@ -179,8 +181,8 @@ def _private_for_read(buffer: Buffer, frame: Frame) -> tuple[Buffer, tuple[objec
         return buffer, (0,) * len(buffer.lead)
     if buffer.lead != frame.lanes:
         raise UnsupportedError(
-            f"{buffer.describe()} differs between threads, and which thread runs an iteration of a parallel loop is the "
-            "layout's choice",
+            f"{buffer.describe()} differs between threads, and which thread runs an iteration of a parallel loop is "
+            "the layout's choice",
             hint="compute the value inside the loop, or keep it in a fragment or in shared memory",
         )
     return buffer, _lane_index(buffer.lead)

@@ -19,8 +19,8 @@ def evaluate(module: ir.Module, func: str, args: Sequence[np.ndarray | int | flo
     """Run a host function of a level-1 module on numpy arrays, writing results into them.
 
     `args` has one entry per function argument, symbolic dims (solved by the caller) included: an array for a tensor or
-    pointer, whose memory is used in place; a number for a scalar. Arrays of bfloat16 and narrower floats have the dtypes of
-    `ml_dtypes`, or any dtype of the same size. Returns the lines the kernels printed.
+    pointer, whose memory is used in place; a number for a scalar. Arrays of bfloat16 and narrower floats have the
+    dtypes of `ml_dtypes`, or any dtype of the same size. Returns the lines the kernels printed.
 
     Raises:
         ArgumentError: the module has no such function, or the number or kind of the arguments differs.

@@ -1,6 +1,7 @@
 """How instructions run: frames of lanes, the order of CTAs, and threads that wait for each other.
 
-Code outside `tl.parallel` runs once for all threads of a CTA: a value is one number while all threads agree and an array
+Code outside `tl.parallel` runs once for all threads of a CTA: a value is one number while all threads agree and an
+array
 over the threads where they do not. Inside `tl.parallel` a value is an array that broadcasts to the iteration space. A
 branch that only some threads take runs under a mask. When such a branch has to wait for a barrier it is set aside and
 the other threads go on, which is all that warp-specialised programs need.
@@ -91,7 +92,9 @@ def run(code: Code, frame: Frame) -> Iterator[str]:
 
 
 # Ops that the threads of a branch set aside need not have reached: they only compute.
-_ALONE = frozenset(("tl.thread_id", "tl.cast", "tl.math", "tl.bitcast", "tl.slice", "tl.reshape", "tl.tensor", "tl.alloc"))
+_ALONE = frozenset(
+    ("tl.thread_id", "tl.cast", "tl.math", "tl.bitcast", "tl.slice", "tl.reshape", "tl.tensor", "tl.alloc")
+)
 
 
 def _joins(instruction: Instruction) -> bool:

@@ -1,7 +1,7 @@
 """Buffers and tiles of the reference evaluator.
 
-A buffer is one numpy array of its shape. A private buffer (scope `local` or `var`) has leading lane dimensions: size one
-while every thread holds the same contents, the number of threads (or the shape of a parallel loop) after that.
+A buffer is one numpy array of its shape. A private buffer (scope `local` or `var`) has leading lane dimensions: size
+one while every thread holds the same contents, the number of threads (or the shape of a parallel loop) after that.
 On-chip buffers remember which bytes were written; per byte, so that views under another element type share it.
 """
 
@@ -21,7 +21,8 @@ PRIVATE = frozenset(("local", "var"))
 
 @dataclass(eq=False)
 class Buffer:
-    """`data` has shape `lead` + the buffer's shape; `written` one more dimension, of bytes, or is None (always written).
+    """`data` has shape `lead` + the buffer's shape; `written` one more dimension, of bytes, or is None (always
+    written).
 
     `safe` is what lies outside the buffer. `name` is for messages. A reducer has a `kind` and, once started, `partial`
     values in a type wide enough to accumulate in.
@@ -94,7 +95,7 @@ def allocate(shape: Sequence[int], dtype: np.dtype, scope: str, name: str, lead:
     full = (*lead, *shape)
     data = np.empty(full, dtype)
     # Any other byte would make an invalid numpy bool.
-    data.reshape(-1).view(np.uint8).fill(1 if dtype == bool else 0x7B)
+    data.reshape(-1).view(np.uint8).fill(1 if dtype.kind == "b" else 0x7B)
     written = None if scope == "global" else np.zeros((*full, dtype.itemsize), bool)
     return Buffer(data, scope, name, written, lead)
 
@@ -102,7 +103,9 @@ def allocate(shape: Sequence[int], dtype: np.dtype, scope: str, name: str, lead:
 def reshape(source: Buffer, shape: Sequence[int], dtype: np.dtype) -> Buffer:
     """The same memory under another shape or element type."""
     if dtype != source.data.dtype and (is_sub_byte(dtype) or is_sub_byte(source.data.dtype)):
-        raise UnsupportedError(f"reinterprets {source.describe()} as {dtype}: elements below a byte are not packed here")
+        raise UnsupportedError(
+            f"reinterprets {source.describe()} as {dtype}: elements below a byte are not packed here"
+        )
     if not source.data.flags.c_contiguous:
         raise UnsupportedError(f"reshapes {source.describe()}, whose rows are not contiguous")
     full = (*source.lead, *shape)

@@ -85,7 +85,9 @@ class Compiler:
     def _instruction(self, op: ir.Operation) -> Instruction:
         run = self.table.get(op.name)
         if run is None:
-            raise UnsupportedError(f"the reference evaluator does not know the op {op.name}", python_location(op.location))
+            raise UnsupportedError(
+                f"the reference evaluator does not know the op {op.name}", python_location(op.location)
+            )
         operands = tuple(self.slots[value] for value in op.operands)
         try:
             types = tuple(result.type for result in op.results)
@@ -108,7 +110,9 @@ class Compiler:
         used: set[int] = set()
         for code in regions:
             for instruction in code.instructions:
-                used.update(s for s in (*instruction.operands, *instruction.captures) if s < outside and s in self.scalars)
+                used.update(
+                    s for s in (*instruction.operands, *instruction.captures) if s < outside and s in self.scalars
+                )
         return used
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.reference.machine import Frame
 from tilelang_mlir.reference.program import Instruction, Run
-from tilelang_mlir.reference.types import Value, compute_dtype, dtype_of, is_float, signed, unsigned
+from tilelang_mlir.reference.types import Value, compute_dtype, is_float, signed, unsigned
 
 Function = Callable[..., Value]
 
@@ -61,7 +61,7 @@ def _convert(prepare: Function = lambda value: value) -> Run:
     def run(op: Instruction, frame: Frame) -> None:
         value, dtype = prepare(frame.env[op.operands[0]]), op.dtypes[0]
         value = np.asarray(value)
-        if dtype == bool and value.dtype.kind in "iu":
+        if dtype.kind == "b" and value.dtype.kind in "iu":
             frame.env[op.results[0]] = ((value & 1) != 0)[()]
         elif is_float(value.dtype) and dtype.kind == "i":
             frame.env[op.results[0]] = float_to_int(value, dtype)[()]
@@ -249,18 +249,19 @@ def _extend_signed(value: Value) -> Value:
 FLOAT_FUNCTIONS: dict[str, Function] = {
     "arith.addf": np.add, "arith.subf": np.subtract, "arith.mulf": np.multiply, "arith.divf": np.divide,
     "arith.remf": np.fmod, "arith.negf": np.negative, "arith.maximumf": np.maximum, "arith.minimumf": np.minimum,
-    "arith.maxnumf": np.fmax, "arith.minnumf": np.fmin, "math.exp": np.exp, "math.exp2": np.exp2, "math.expm1": np.expm1,
-    "math.log": np.log, "math.log2": np.log2, "math.log10": np.log10, "math.log1p": np.log1p, "math.sqrt": np.sqrt,
+    "arith.maxnumf": np.fmax, "arith.minnumf": np.fmin, "math.exp": np.exp, "math.exp2": np.exp2,
+    "math.expm1": np.expm1, "math.log": np.log, "math.log2": np.log2, "math.log10": np.log10, "math.log1p": np.log1p, "math.sqrt": np.sqrt,
     "math.rsqrt": lambda x: 1 / np.sqrt(x), "math.cbrt": np.cbrt, "math.sin": np.sin, "math.cos": np.cos,
     "math.tan": np.tan, "math.sinh": np.sinh, "math.cosh": np.cosh, "math.tanh": np.tanh, "math.asin": np.arcsin,
     "math.acos": np.arccos, "math.atan": np.arctan, "math.asinh": np.arcsinh, "math.acosh": np.arccosh,
-    "math.atanh": np.arctanh, "math.atan2": np.arctan2, "math.powf": np.power, "math.absf": np.abs, "math.ceil": np.ceil,
-    "math.floor": np.floor, "math.trunc": np.trunc, "math.round": _round_half_away, "math.roundeven": np.rint,
+    "math.atanh": np.arctanh, "math.atan2": np.arctan2, "math.powf": np.power, "math.absf": np.abs,
+    "math.ceil": np.ceil, "math.floor": np.floor, "math.trunc": np.trunc, "math.round": _round_half_away, "math.roundeven": np.rint,
     "math.copysign": np.copysign, "math.fma": _fma, "math.erf": _python(_erf), "math.erfc": _python(_erfc),
     "math.clampf": lambda x, low, high: np.minimum(np.maximum(x, low), high),
 }  # fmt: skip
 _INT_FUNCTIONS: dict[str, Function] = {
-    "arith.addi": np.add, "arith.subi": np.subtract, "arith.muli": np.multiply, "arith.divsi": _div, "arith.remsi": _rem,
+    "arith.addi": np.add, "arith.subi": np.subtract, "arith.muli": np.multiply, "arith.divsi": _div,
+    "arith.remsi": _rem,
     "arith.floordivsi": lambda a, b: np.where(b == 0, 0, a // _no_zero(b)),
     "arith.ceildivsi": lambda a, b: np.where(b == 0, 0, -(-a // _no_zero(b))),
     "arith.andi": np.bitwise_and, "arith.ori": np.bitwise_or, "arith.xori": np.bitwise_xor,

@@ -31,7 +31,9 @@ def _thread_id(op: Instruction, frame: Frame) -> None:
 def _lanes_of(value: Value, frame: Frame) -> Array:
     """A value spread over the threads."""
     if frame.parallel:
-        raise UnsupportedError("an op between threads inside a parallel loop: which thread runs what is the layout's choice")
+        raise UnsupportedError(
+            "an op between threads inside a parallel loop: which thread runs what is the layout's choice"
+        )
     return np.broadcast_to(value, frame.lanes)
 
 
@@ -201,7 +203,16 @@ def _element(buffer: Buffer | Tile, index: list[Value]) -> tuple[Buffer, list[Va
     return buffer, index
 
 
-_ATOMIC = {"add": "sum", "max": "max", "min": "min", "umax": "umax", "umin": "umin", "and": "and", "or": "or", "xor": "xor"}
+_ATOMIC = {
+    "add": "sum",
+    "max": "max",
+    "min": "min",
+    "umax": "umax",
+    "umin": "umin",
+    "and": "and",
+    "or": "or",
+    "xor": "xor",
+}
 
 
 def _combine_at(data: Array, where: tuple[Array, ...], values: Array, kind: str) -> None:
@@ -266,4 +277,3 @@ THREADS: dict[str, Run] = {
     "tl.commit_group": _nothing, "tl.wait_group": _nothing, "tl.atomic": _atomic, "tl.print": _print,
     "tl.assert": _assert,
 }  # fmt: skip
-

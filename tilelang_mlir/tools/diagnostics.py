@@ -14,7 +14,8 @@ from tilelang_mlir.mlir import ir
 _MEMORY = "-"
 _EXPECTED = re.compile(
     r"expected-(?P<severity>error|warning|remark|note)(?P<regex>-re)?"
-    r"(?:@(?P<where>[+-]?\d+|above|below|unknown))?\s*(?P<count>\d+)?\s*\{\{(?P<text>.*?)\}\}(?!\})"
+    r"(?:@(?P<where>[+-]?\d+|above|below|unknown))?\s*(?P<count>\d+)?\s*"
+    r"\{\{(?P<text>(?:[^{}]|\{\{.*?\}\}|[{}](?![{}]))*)\}\}"
 )
 
 
@@ -91,7 +92,9 @@ def verify(text: str, file: str, found: Sequence[Diagnostic]) -> list[str]:
         if match is not None:
             match.count -= 1
         elif diagnostic.severity != "note":
-            problems.append(f"{file}:{diagnostic.line_in(file)}: error: unexpected {diagnostic.severity}: {diagnostic.message}")
+            problems.append(
+                f"{file}:{diagnostic.line_in(file)}: error: unexpected {diagnostic.severity}: {diagnostic.message}"
+            )
     for rest in expected:
         if rest.count:
             problems.append(f'{file}:{rest.at}: error: expected {rest.severity} "{rest.pattern}" was not produced')

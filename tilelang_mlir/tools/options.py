@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--pass-pipeline", default="", metavar="TEXT", help="passes as text, e.g. builtin.module(canonicalize,cse)")
     add("--stage", default="", help="run everything up to a named stage of the compiler, e.g. laid-out or lowered")
     add("--emit", default="mlir", choices=EMIT, help="what to print")
-    add("--check-level", default="", metavar="LEVEL", help="check the result against a level's spec, e.g. tl or lowered")
+    add(
+        "--check-level", default="", metavar="LEVEL", help="check the result against a level's spec, e.g. tl or lowered"
+    )
     add("--split-input-file", action="store_true", help="treat parts between // ----- lines as separate inputs")
     add("--verify-diagnostics", action="store_true", help="compare errors with expected-error@... {{...}} comments")
     add("--verify-each", default="true", choices=("true", "false"), nargs="?", const="true", help="verify after passes")

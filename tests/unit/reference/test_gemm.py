@@ -15,9 +15,10 @@ def _program(m: int, n: int, k: int, element: str, accumulator: str, ta: bool, t
     a, b = (f"{x}x{y}x{element}" for x, y in (a_shape, b_shape))
     c = f"{m}x{n}x{accumulator}"
     host = "\n".join((
-        tensor("%A", "%a", a_shape, element), tensor("%B", "%b", b_shape, element), tensor("%C", "%c", (m, n), accumulator),
+        tensor("%A", "%a", a_shape, element), tensor("%B", "%b", b_shape, element),
+        tensor("%C", "%c", (m, n), accumulator),
     ))  # fmt: skip
-    flags = f"clear = true, policy = \"square\", transpose_a = {str(ta).lower()}, transpose_b = {str(tb).lower()}{extra}"
+    flags = f'clear = true, policy = "square", transpose_a = {str(ta).lower()}, transpose_b = {str(tb).lower()}{extra}'
     body = f"""
     %sa = "tl.alloc"() : () -> memref<{a}, @S>
     %sb = "tl.alloc"() : () -> memref<{b}, @S>
@@ -74,8 +75,11 @@ def test_tf32_rounds_to_nearest_even() -> None:
 
 def test_accumulates_unless_clear() -> None:
     text = _program(2, 2, 2, "f16", "f32", False, False).replace("clear = true", "clear = false")
-    text = text.replace('"tl.gemm"', '%v = arith.constant 5.0 : f32\n"tl.fill"(%acc, %v) : (memref<2x2xf32, '
-                        '#tl.scope<"fragment">>, f32) -> ()\n"tl.gemm"')
+    text = text.replace(
+        '"tl.gemm"',
+        '%v = arith.constant 5.0 : f32\n"tl.fill"(%acc, %v) : (memref<2x2xf32, '
+        '#tl.scope<"fragment">>, f32) -> ()\n"tl.gemm"',
+    )
     a, c = np.eye(2, dtype=np.float16), np.zeros((2, 2), np.float32)
     run(text, [a, a, c])
     np.testing.assert_array_equal(c, np.eye(2) + 5)

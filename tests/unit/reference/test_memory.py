@@ -37,8 +37,12 @@ def test_slices_read_zero_outside(row: int, column: int) -> None:
 
 def test_slices_drop_writes_outside() -> None:
     text = _copy_tile(1, 3).replace('"tl.copy"(%t, %s)', '%x = arith.constant 9.0 : f32\n"tl.fill"(%t, %x)')
-    text = text.replace(f'(%t, %x) : ({expand(SLICE)}, memref<4x4xf32, #tl.scope<"shared">>)', f"(%t, %x) : ({expand(SLICE)}, f32)")
-    text = text.replace('"tl.copy"(%s, %B) : (memref<4x4xf32, #tl.scope<"shared">>, memref<4x4xf32, #tl.scope<"global">>) -> ()', "")
+    text = text.replace(
+        f'(%t, %x) : ({expand(SLICE)}, memref<4x4xf32, #tl.scope<"shared">>)', f"(%t, %x) : ({expand(SLICE)}, f32)"
+    )
+    text = text.replace(
+        '"tl.copy"(%s, %B) : (memref<4x4xf32, #tl.scope<"shared">>, memref<4x4xf32, #tl.scope<"global">>) -> ()', ""
+    )
     a = np.zeros((3, 5), np.float32)
     run(text, [a, np.zeros((4, 4), np.float32)])
     want = np.zeros((3, 5), np.float32)
@@ -144,8 +148,8 @@ def test_wrong_number_of_arguments() -> None:
 def test_strided_and_dynamic_tensors() -> None:
     text = expand("""
 func.func @main(%a: !llvm.ptr<1>, %n: i32, %s: i32) {
-  %A = "tl.tensor"(%a, %n, %s) {shape = array<i64: -1, 2>, strides = array<i64: -1, 1>} : (!llvm.ptr<1>, i32, i32) -> memref<?x2xf32, strided<[?, 1]>, @G>
-  %x = arith.constant 3.0 : f32
+  %A = "tl.tensor"(%a, %n, %s) {shape = array<i64: -1, 2>, strides = array<i64: -1, 1>} : (!llvm.ptr<1>, i32, i32) ->
+  memref<?x2xf32, strided<[?, 1]>, @G> %x = arith.constant 3.0 : f32
   "tl.launch"(%n) ({
   ^bb0(%i: i32):
     %ii = arith.index_cast %i : i32 to index
