@@ -21,7 +21,7 @@ _APPROXIMATE = {
     "math.tanh": "llvm.tanh.f32",
 }
 # Full-range ex2 and lg2 serve without the flag too: they are what the C library versions compile to.
-_EXACT_ENOUGH = {"math.exp2": "llvm.nvvm.ex2.approx.f", "math.log2": "llvm.nvvm.lg2.approx.f"}
+_EXACT_ENOUGH = {"math.exp2": "llvm.exp2.f32", "math.log2": "llvm.nvvm.lg2.approx.f"}
 # What the upstream conversion lowers to something that the NVPTX back end selects.
 _UPSTREAM = frozenset(
     f"math.{name}"

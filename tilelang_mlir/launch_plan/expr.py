@@ -36,7 +36,7 @@ _PYTHON = {
     "ge": "({} >= {})",
     "select": "({1} if {0} else {2})",
 }
-_TEXT = {**_PYTHON, "ceildiv": "ceildiv({}, {})", "truncdiv": "truncdiv({}, {})", "rem": "rem({}, {})"}
+_CALLS = ("ceildiv", "truncdiv", "rem", "min", "max")  # shown as calls
 OPERATORS = frozenset(_PYTHON)
 
 
@@ -76,19 +76,17 @@ def operands(expr: Expr) -> tuple[Expr, ...]:
 
 def format_expr(expr: Expr) -> str:
     """The expression as a reader would write it."""
+    return _format(expr, nested=False)
+
+
+def _format(expr: Expr, nested: bool) -> str:
     if not isinstance(expr, tuple):
         return str(expr)
-    text = _TEXT[str(expr[0])].format(*(format_expr(operand) for operand in operands(expr)))
-    return text[1:-1] if text.startswith("(") and _closes_at_end(text) else text
-
-
-def _closes_at_end(text: str) -> bool:
-    depth = 0
-    for index, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if depth == 0:
-            return index == len(text) - 1
-    return False
+    operator = str(expr[0])
+    call = operator in _CALLS
+    template = f"{operator}({{}}, {{}})" if call else _PYTHON[operator]
+    text = template.format(*(_format(operand, nested=not call) for operand in operands(expr)))
+    return text if nested or call else text[1:-1]
 
 
 def names_in(expr: Expr) -> Iterator[str]:

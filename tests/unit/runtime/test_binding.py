@@ -65,7 +65,8 @@ def test_stride_of_a_single_element_does_not_matter() -> None:
 
 
 def test_linear_size_is_solved_and_checked() -> None:
-    params = (ParamSpec("A", "tensor", "float32", (("add", ("mul", "n", 4), 2),), (1,)), ParamSpec("n", "symbol", "int32"))
+    size = ("add", ("mul", "n", 4), 2)
+    params = (ParamSpec("A", "tensor", "float32", (size,), (1,)), ParamSpec("n", "symbol", "int32"))
     plan = LaunchPlan("f", params, (), solve=plan_solving(params))
     assert bind(np.zeros(22, np.float32), plan=plan) == {"n": 5}
     with pytest.raises(ArgumentError, match=r"A: shape\[0\] is 23, but no n makes"):
@@ -95,7 +96,8 @@ def test_host_assertion() -> None:
     [
         ("float8_e4m3fn", "float8_e4m3fnuz", True), ("float8_e5m2", "float8_e4m3fn", False), ("bool", "uint8", True),
         ("int8", "bool", True), ("float16", "bfloat16", False), ("tfloat32", "float32", True),
-        ("int4", "int8", True), ("float4_e2m1fn", "uint8", True), ("int32", "int64", False), ("float8_e5m2", "uint8", True),
+        ("int4", "int8", True), ("float4_e2m1fn", "uint8", True), ("int32", "int64", False),
+        ("float8_e5m2", "uint8", True),
     ],
 )  # fmt: skip
 def test_dtype_tolerance(expected: str, got: str, taken: bool) -> None:

@@ -138,7 +138,7 @@ def test_tensor_map_per_address(cuda: Any, tensor: Make, fake_torch: SimpleNames
     ]
 
 
-def test_second_device_uses_its_own_context(cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str) -> None:
+def test_each_device_uses_its_own_context(cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str) -> None:
     kernel = CudaKernel(plan_of((vector("A"), N), ONE), CUBIN, cuda.path)
     cuda.set_current(0xC0)
     kernel(tensor((512,), device=1))
