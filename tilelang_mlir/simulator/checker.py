@@ -147,8 +147,8 @@ class Checker:
         if not with_atomics:
             late &= ~self._atomic.take(at.cell)
         self._ordered(lanes, at, late, what, "write")
-        unordered = (self._read_clock[at.cell] > self._clock[at.row, at.warp]).any(1)
-        self._ordered(lanes, at, unordered, what, "read")
+        unordered = np.any(self._read_clock[at.cell] > self._clock[at.row, at.warp], axis=1)
+        self._ordered(lanes, at, np.asarray(unordered), what, "read")
         same = (self._read_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (
             self._read_warp.take(at.cell) == at.warp
         )
@@ -207,7 +207,7 @@ class Checker:
 
     def _barrier_rows(self, everyone: Sequence[Lanes]) -> np.ndarray:
         for lanes in everyone:
-            mask = self._alike(None if lanes.mask is None else lanes.mask.any(1, keepdims=True))
+            mask = self._alike(None if lanes.mask is None else np.asarray(lanes.mask.any(1, keepdims=True)))
             if mask is not None and self._rows > 1:
                 return np.nonzero(np.broadcast_to(mask, (self._rows, 1))[:, 0])[0]
         return np.arange(self._rows)
@@ -217,7 +217,7 @@ class Checker:
         if lanes.mask is None:
             self._epoch[:, lanes.warp_ids] += 1
             return
-        active = self._alike(lanes.active().any(2))
+        active = self._alike(np.asarray(lanes.active().any(2)))
         assert active is not None
         self._epoch[:, lanes.warp_ids] += np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
 

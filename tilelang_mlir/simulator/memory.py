@@ -111,9 +111,9 @@ class GlobalMemory:
         bad = outside | misaligned
         if not bad.any():
             return
-        where: tuple[int, int] = tuple(int(i) for i in np.argwhere(bad)[0])
-        value = int(address[where])
-        raise BadLane(self._describe(value, size, bool(outside[where])), *where)
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        value = int(address[row, column])
+        raise BadLane(self._describe(value, size, bool(outside[row, column])), row, column)
 
     def _describe(self, address: int, size: int, outside: bool) -> str:
         slot = max(self.find(address), 0)
@@ -151,12 +151,12 @@ class SharedMemory:
         if inside and not (size > 1 and int(np.bitwise_or.reduce(address, axis=None)) & (size - 1)):
             return
         bad = (address < SHARED_BASE) | (address > self.end - size) | ((address & (size - 1)) != 0)
-        where: tuple[int, int] = tuple(int(i) for i in np.argwhere(bad)[0])
-        byte = int(address[where]) - SHARED_BASE
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        byte = int(address[row, column]) - SHARED_BASE
         what = (
             f"is outside its {self.size} bytes" if not 0 <= byte <= self.size - size else f"is not {size}-byte aligned"
         )
-        raise BadLane(f"shared access of {size} bytes at byte {byte} {what}", *where)
+        raise BadLane(f"shared access of {size} bytes at byte {byte} {what}", row, column)
 
     def load(self, address: np.ndarray, size: int) -> np.ndarray:
         if address.shape[0] == 1:

@@ -40,7 +40,7 @@ class Profile:
         first = address[0]
         warps = lanes.warp if columns is None else lanes.warp[columns]
         if lanes.mask is not None and columns is None:
-            keep = np.broadcast_to(lanes.mask[0], (lanes.count,))
+            keep = np.broadcast_to(lanes.mask[:1], (1, lanes.count))[0]
             if not keep.any():
                 return
             first, warps = np.broadcast_to(first, (lanes.count,))[keep], warps[keep]
@@ -70,8 +70,8 @@ class Profile:
 
 
 def _active_warps(lanes: Lanes) -> int:
-    active = lanes.active().any(2)
-    return int(active.sum()) * (lanes.batch.ctas // active.shape[0])
+    active = np.asarray(lanes.active().any(2))
+    return int(active.sum()) * (lanes.batch.ctas // len(active))
 
 
 def _cost(address: np.ndarray, warps: np.ndarray, size: int, space: str) -> tuple[int, int, int]:

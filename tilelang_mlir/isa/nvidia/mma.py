@@ -5,7 +5,8 @@ All m16n8 shapes follow one rule: with e elements per 32-bit register, g = lane 
  B register q, element i: row t * e + i + 4 * e * q, column g
  C element i:             row g + 8 * (i / 2), column 2 * t + i % 2
 (9.7.14.5.7 to 9.7.14.5.11 and the figures there). m8n8 shapes are the half with rows g only. Products are summed in
-float32 (float64, int32); the order of the hardware's sum is not documented, so results agree to rounding only.
+float32 (integers are exact there) or float64; the order of the hardware's sum is not documented, so results agree to
+rounding only.
 """
 
 from __future__ import annotations
@@ -207,7 +208,7 @@ def _require_warps(machine: Machine) -> None:
         raise SimulationError("mma.sync is reached by a part of a warp", hint="all 32 lanes must execute it together")
 
 
-def _split(op: ir.Operation) -> tuple[tuple[ir.Value, ...], ...]:
+def _split(op: ir.Operation) -> tuple[tuple[ir.Value, ...], tuple[ir.Value, ...], tuple[ir.Value, ...]]:
     na, nb, _ = ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"])
     values = tuple(op.operands)
     return values[:na], values[na : na + nb], values[na + nb :]
@@ -227,7 +228,7 @@ INSTRUCTIONS = (
         emit=emit,
         feature=Feature.MMA_F16,
         grid=Grid(_split, _grid),
-    ),  # type: ignore[arg-type]
+    ),
 )
 
 

@@ -91,7 +91,7 @@ def _check_members(machine: Machine, members: Any, what: str) -> np.ndarray:
     named = (bits.view(np.uint32)[..., None] >> _LANE.astype(np.uint32) & 1).astype(bool)
     wrong = active & (named != active[:, :, None, :]).any(3)
     if wrong.any() and not _only_missing_lanes(machine, named, active):
-        _, warp, lane = (int(i) for i in np.argwhere(wrong)[0])
+        lane = int(np.argwhere(wrong)[0][2])
         raise SimulationError(
             f"{what}: the member mask of lane {lane} names lanes that do not execute it with the others",
             hint="use it where all lanes of the warp are active, or give the mask of the active lanes",
@@ -164,11 +164,11 @@ def _vote(op: ir.Operation) -> Run:
         if kind == "ballot":
             bits = (true.astype(np.uint32) << _LANE.astype(np.uint32)).sum(2, dtype=np.uint32).view(np.int32)
         elif kind == "any":
-            bits = true.any(2)
+            bits = np.asarray(true.any(2))
         elif kind == "all":
-            bits = ~false.any(2)
+            bits = np.asarray(~false.any(2))
         else:
-            bits = ~(true.any(2) & false.any(2))
+            bits = np.asarray(~(true.any(2) & false.any(2)))
         return _to_lanes(machine, bits)
 
     return run

@@ -127,7 +127,9 @@ def _floordivsi(x: Any, y: Any) -> Any:
 
 
 def _ceildivsi(x: Any, y: Any) -> Any:
-    return -_floordivsi(-x, y)
+    quotient = _floordivsi(x, y)
+    more = quotient * y != x
+    return quotient + (int(more) if isinstance(more, bool) else more.astype(quotient.dtype))
 
 
 def _ceildivui(x: Any, y: Any) -> Any:
