@@ -30,8 +30,8 @@ TABLE: tuple[tuple[str, str], ...] = (
 UPSTREAM = (
     "canonicalize", "convert-arith-to-llvm", "convert-gpu-to-nvvm", "convert-gpu-to-rocdl", "convert-index-to-llvm",
     "convert-math-to-llvm", "convert-nvgpu-to-nvvm", "convert-nvvm-to-llvm", "convert-scf-to-cf",
-    "convert-vector-to-llvm", "cse", "gpu-kernel-outlining", "inline", "int-range-optimizations", "lower-affine", "loop-invariant-code-motion",
-    "reconcile-unrealized-casts", "sccp", "strip-debuginfo", "symbol-dce",
+    "convert-vector-to-llvm", "cse", "gpu-kernel-outlining", "inline", "int-range-optimizations", "lower-affine",
+    "loop-invariant-code-motion", "reconcile-unrealized-casts", "sccp", "strip-debuginfo", "symbol-dce",
 )  # fmt: skip
 
 

@@ -96,8 +96,8 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "exp10": lambda x: np.power(np.asarray(10, x.dtype), x), "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "hypot": np.hypot, "ldexp": lambda x, e: x * np.exp2(e), "nextafter": np.nextafter, "fmod": np.fmod,
     "nearbyint": np.rint, "exp": np.exp, "log": np.log, "log2": np.log2, "log10": np.log10, "sin": np.sin,
-    "cos": np.cos, "tan": np.tan, "rcp": lambda x: 1 / x, "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
-    "fma": lambda a, b, c: a * b + c, "sqrt": np.sqrt,
+    "cos": np.cos, "tan": np.tan, "rcp": lambda x: 1 / x, "add": np.add, "sub": np.subtract, "mul": np.multiply,
+    "div": np.divide, "fma": lambda a, b, c: a * b + c, "sqrt": np.sqrt,
 }  # fmt: skip
 _ROUNDINGS = {"rn": "rn", "rz": "rz", "ru": "rp", "rd": "rm"}
 
