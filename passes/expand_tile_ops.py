@@ -19,10 +19,10 @@ from tilelang_mlir.target import Target
 
 from . import build
 from .base import Pass
-from ..dialect.layout import Fragment
+from ..dialect.layout import Fragment, row_major
 from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.location import python_location
-from ..dialect.tl import FRAGMENT, LOCAL, VAR, scope_of
+from ..dialect.tl import FRAGMENT, LOCAL, SHARED, VAR, buffer_type, scope_of
 from .layout_inference.plan import plan_fragment
 from .walk import launches, nested, num_threads
 
@@ -97,8 +97,39 @@ def _expand_copy(op: ir.Operation, threads: int) -> None:
             value = _convert(op, value, ir.MemRefType(target.buffer.type).element_type)
             build.store(value, target.buffer, target.indices(variables))
 
-        _element_loop(op, [source, target], target, threads, body)
+        if _layouts_differ(op, source, target):
+            _through_shared(op, source, target, threads)
+        else:
+            _element_loop(op, [source, target], target, threads, body)
     op.erase()
+
+
+def _layouts_differ(op: ir.Operation, source: _Region, target: _Region) -> bool:
+    """Two fragments that spread the tile over threads in different ways."""
+    if not scope_of(source.buffer) == scope_of(target.buffer) == FRAGMENT:
+        return False
+    left, right = (_fragment_loop(op, r, r.shape or [1]) for r in (source, target))
+    left = left.with_dims(left.shape[::-1], [1, 0]) if op.name == "tl.transpose" else left
+    return not right.canonical().thread == left.canonical().thread or not left.same_map(right)
+
+
+def _through_shared(op: ir.Operation, source: _Region, target: _Region, threads: int) -> None:
+    """Exchange elements between threads through a shared tile of the target's element type."""
+    element = ir.MemRefType(target.buffer.type).element_type
+    shape = source.shape or [1]
+    layout = {"layout": to_attr(row_major(shape, pad=max(1, 128 // max(8, _bits(target.buffer)))))}
+    staged = ir.Operation.create("tl.alloc", [buffer_type(shape, element, SHARED)], attributes=layout).result
+    tile = region_of(staged)
+
+    def write(variables: list[ir.Value]) -> None:
+        build.store(_convert(op, build.load(source.buffer, source.indices(variables)), element), staged, tile.indices(variables))
+
+    def read(variables: list[ir.Value]) -> None:
+        flipped = variables[::-1] if op.name == "tl.transpose" else variables
+        build.store(build.load(staged, tile.indices(flipped)), target.buffer, target.indices(variables))
+
+    _element_loop(op, [source, tile], tile, threads, write)
+    _element_loop(op, [tile, target], target, threads, read)
 
 
 def _element_loop(
@@ -155,7 +186,7 @@ def _loop_layout(op: ir.Operation, regions: Sequence[_Region], shape: list[int],
     for position, region in enumerate(regions):
         if scope_of(region.buffer) == FRAGMENT:
             fragment = _fragment_loop(op, region, shape)
-            flip = op.name == "tl.transpose" and position == 0
+            flip = op.name == "tl.transpose" and position == 0 and fragment.shape != tuple(shape)
             found.append(fragment.with_dims(shape, [1, 0]) if flip else fragment)
     if found:
         return min(found, key=lambda f: f.replication)

@@ -92,7 +92,7 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
         if "id" not in op.attributes:
             pending.clear()
         return
-    if op.name == "tl.reduce" and "tl.scratch" in op.attributes:
+    if "tl.scratch" in op.attributes:
         pending.clear()  # its exchange through shared memory has barriers
         return
     if op.name in ("scf.for", "scf.while"):

@@ -1,8 +1,8 @@
 """`legalize-tile-ops`: rewrite tile operations into those that layouts and lowering know.
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
-fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, atomic reducers as
-fragments, prints of buffers as loops.
+fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, parallel loops with
+constant extents.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tilelang_mlir.target import Target
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
-from .walk import launches, nested
+from .walk import launches, nested, num_threads
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,15 @@ class LegalizeTileOps(Pass):
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
+            threads = num_threads(launch)
             with module.context:
                 for op in list(nested(launch)):
                     if op.name == "tl.reduce":
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":
                         _legalize_scan(op)
-                    elif op.name == "tl.print":
-                        _legalize_print(op)
+                    elif op.name == "tl.parallel":
+                        _legalize_parallel(op, threads)
 
 
 def _like(value: ir.Value, scope: str) -> ir.Value:
@@ -168,18 +169,58 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
             ir.Operation.create("scf.yield")
 
 
-def _legalize_print(op: ir.Operation) -> None:
-    """A buffer is printed element by element: from shared or device memory by a loop over its elements."""
-    if not any(isinstance(v.type, ir.MemRefType) for v in op.operands):
+def _legalize_parallel(op: ir.Operation, threads: int) -> None:
+    """Run-time extents: the last one is walked in chunks of the CTA's threads, others serially.
+
+        parallel i < n { body }   =>   for base = 0 to n step T { parallel t < T { i = base + t; if i < n { body } } }
+    """
+    extents = list(ir.DenseI64ArrayAttr(op.attributes["extents"]))
+    if -1 not in extents:
         return
-    message = ir.StringAttr(op.attributes["message"]).value if "message" in op.attributes else ""
+    body = op.regions[0].blocks[0]
+    dynamic = iter(list(op.operands))
+    bounds = [next(dynamic) if e == -1 else None for e in extents]
     with ir.InsertionPoint(op), op.location:
-        for value in op.operands:
-            shape = list(ir.MemRefType(value.type).shape)
-            loop = build.parallel(shape)
-            with ir.InsertionPoint(loop.regions[0].blocks[0]):
-                variables = list(loop.regions[0].blocks[0].arguments)
-                attrs = {"message": ir.StringAttr.get(f"{message}[{', '.join(['%d'] * len(shape))}] =".strip())}
-                element = build.load(value, variables)
-                ir.Operation.create("tl.print", [], [*variables, element], {**attrs, "inline": build.unit()})
+        serial: list[ir.Value | None] = []
+        points: list[ir.InsertionPoint] = []
+        for dim, bound in enumerate(bounds):
+            if bound is None:
+                serial.append(None)
+                continue
+            last = dim == len(bounds) - 1
+            step = build.constant(threads if last else 1)
+            with points[-1] if points else ir.InsertionPoint(op):
+                loop = ir.Operation.create("scf.for", [], [build.constant(0), bound, step], regions=1)
+            block = loop.regions[0].blocks.append(build.i32())
+            with ir.InsertionPoint(block):
+                end = ir.Operation.create("scf.yield")
+            points.append(ir.InsertionPoint(end))
+            serial.append(block.arguments[0])
+        with points[-1]:
+            inner = [threads if b is not None and d == len(bounds) - 1 else e for d, (e, b) in enumerate(zip(extents, bounds, strict=True))]
+            kept = [d for d, b in enumerate(bounds) if b is None or d == len(bounds) - 1]
+            loop = build.parallel([inner[d] for d in kept])
+        _move_body(op, body, loop, serial, bounds, kept)
     op.erase()
+
+
+def _move_body(
+    op: ir.Operation, body: ir.Block, loop: ir.Operation, serial: list[ir.Value | None], bounds: list[ir.Value | None], kept: list[int]
+) -> None:
+    """Put the old body into the new loop under the bound of the chunked dimension."""
+    inside = loop.regions[0].blocks[0]
+    places = dict(zip(kept, inside.arguments, strict=True))
+    with ir.InsertionPoint(inside), op.location:
+        for dim, argument in enumerate(body.arguments):
+            place, base = places.get(dim), serial[dim]
+            value = build.binary("addi", base, place) if place is not None and base is not None else place if place is not None else base
+            assert value is not None
+            argument.replace_all_uses_with(value)
+            if dim == len(bounds) - 1 and bounds[dim] is not None:
+                guard = ir.Operation.create("scf.if", [], [build.compare(2, value, bounds[dim])], regions=2)
+                inside = guard.regions[0].blocks.append()
+        for inner in list(body.operations):
+            inside.append(inner)
+        if inside != loop.regions[0].blocks[0]:
+            with ir.InsertionPoint(inside):
+                ir.Operation.create("scf.yield")

@@ -34,12 +34,14 @@ class PipelineLoops(Pass):
 
     name: ClassVar[str] = "pipeline-loops"
 
+    async_copy: bool = True
+
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             for loop in [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]:
                 stages = _stages(loop)
                 del loop.attributes["tl.pipeline"]
-                if stages < 2 or not target.supports(Feature.CP_ASYNC):
+                if stages < 2 or not self.async_copy or not target.supports(Feature.CP_ASYNC):
                     continue
                 copies = _producers(loop)
                 if copies:

@@ -9,6 +9,7 @@ lowered     the program of one thread
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -30,14 +31,46 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 
 
-def stages(target: Target, options: object = None) -> dict[str, list[Element]]:
+@dataclass(frozen=True)
+class LoweringOptions:
+    """What a user may change about the passes; the names are TileLang's pass configurations."""
+
+    fast_math: bool = False
+    reuse_shared: bool = True
+    async_copy: bool = True
+
+    @staticmethod
+    def of(module: ir.Module) -> LoweringOptions:
+        """The options in the module attribute `tl.pass_configs`."""
+        attributes = module.operation.attributes
+        configs = ir.DictAttr(attributes["tl.pass_configs"]) if "tl.pass_configs" in attributes else None
+
+        def flag(key: str, default: bool) -> bool:
+            if configs is None or key not in configs:
+                return default
+            return bool(ir.BoolAttr(configs[key]).value)
+
+        return LoweringOptions(
+            fast_math=flag("tl.enable_fast_math", False),
+            reuse_shared=not flag("tl.disable_shared_memory_reuse", False),
+            async_copy=flag("tl.enable_async_copy", True),
+        )
+
+
+def stages(target: Target, options: LoweringOptions | None = None) -> dict[str, list[Element]]:
     """The passes of each named stage, ours as objects, upstream ones as names."""
-    del target, options
-    return {stage: [_element(name) for name in passes] for stage, passes in STAGES.items()}
+    chosen = options or LoweringOptions()
+    arguments: dict[str, dict[str, bool]] = {
+        "lower-to-threads": {"fast_math": chosen.fast_math},
+        "plan-shared-memory": {"reuse": chosen.reuse_shared},
+        "pipeline-loops": {"async_copy": chosen.async_copy},
+    }
+    del target
+    return {stage: [_element(name, arguments.get(name, {})) for name in passes] for stage, passes in STAGES.items()}
 
 
-def _element(name: str) -> Element:
-    return registry.load(name)() if registry.is_registered(name) else name
+def _element(name: str, arguments: dict[str, bool]) -> Element:
+    return registry.load(name)(**arguments) if registry.is_registered(name) else name
 
 
 def lower(module: ir.Module, target: Target, options: RunOptions | None = None, record: Record | None = None) -> None:
@@ -46,7 +79,7 @@ def lower(module: ir.Module, target: Target, options: RunOptions | None = None, 
     Raises:
         TileError: a pass rejects the program; the location is the Python line.
     """
-    for stage, passes in stages(target).items():
+    for stage, passes in stages(target, LoweringOptions.of(module)).items():
         with module.context, ir.Location.unknown():
             run_pipeline(module, passes, target, options)
         if record is not None:

@@ -18,7 +18,7 @@ from tilelang_mlir.target import Target
 
 from .base import Pass
 from ..dialect.effects import root
-from ..dialect.layout import Fragment, SharedLayout
+from ..dialect.layout import REPLICATE, Fragment, SharedLayout
 from ..dialect.layout.attrs import from_attr
 from ..dialect.location import name_of, python_location
 from ..dialect.tl import SHARED, scope_of
@@ -138,16 +138,20 @@ def _scratch(launch: ir.Operation, start: int, target: Target) -> tuple[int, int
     start = -(-start // PLAIN_ALIGNMENT) * PLAIN_ALIGNMENT
     most = 0
     for op in nested(launch):
-        if op.name == "tl.reduce":
-            layouts = [from_attr(root(v).owner.operation.attributes["layout"]) for v in op.operands]
-            assert isinstance(layouts[0], Fragment) and isinstance(layouts[1], Fragment)
-            bits = ir.MemRefType(op.operands[0].type).element_type.width
-            dim = ir.IntegerAttr(op.attributes["dim"]).value
-            size = scratch_bytes(layouts[0], layouts[1], dim, bits, target.warp_size)
+        if op.name in ("tl.reduce", "tl.finalize_reducer"):
+            size = _exchange_bytes(op, target)
             if size:
                 op.attributes["tl.scratch"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), start)
             most = max(most, size)
     return start, most
+
+
+def _exchange_bytes(op: ir.Operation, target: Target) -> int:
+    source, result = (from_attr(root(v).owner.operation.attributes["layout"]) for v in op.operands)
+    assert isinstance(source, Fragment) and isinstance(result, Fragment)
+    bits = ir.MemRefType(op.operands[0].type).element_type.width
+    dim = ir.IntegerAttr(op.attributes["dim"]).value if op.name == "tl.reduce" else REPLICATE
+    return scratch_bytes(source, result, dim, bits, target.warp_size)
 
 
 def _record(launch: ir.Operation, lives: list[Life], scratch: tuple[int, int]) -> None:

@@ -26,7 +26,7 @@ def gemm_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple[i
     grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), accumulator(grid, shape))]
     for value, layout in (
-        (a, lambda: operand_a(grid, shape, k, bits)),
+        (a, lambda: _stored_a(operand_a(grid, shape, k, bits), transpose_a)),
         (b, lambda: operand_b(grid, shape, k, bits, transposed=transpose_b)),
     ):
         if scope_of(value) == FRAGMENT:
@@ -34,6 +34,11 @@ def gemm_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple[i
         elif scope_of(value) == SHARED:
             out.append((root(value), shared_operand(root(value), bits)))
     return out
+
+
+def _stored_a(layout: Fragment, transposed: bool) -> Fragment:
+    """A is stored as [K, M] when transposed."""
+    return layout.with_dims(layout.shape[::-1], [1, 0]) if transposed else layout
 
 
 def shared_operand(buffer: ir.Value, bits: int) -> SharedLayout:

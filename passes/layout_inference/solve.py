@@ -76,6 +76,7 @@ class Solver:
     def solve(self) -> None:
         self._strict()
         self._spread()
+        self._plan_reducing_loops()
         while (value := self._largest_unknown()) is not None:
             self._free(value)
             self._spread()
@@ -184,6 +185,13 @@ class Solver:
             if all(s == e for s, e in zip(layout.shape, extents, strict=True)):
                 candidates.append(layout)
         return min(candidates, key=lambda c: c.replication, default=None)
+
+    def _plan_reducing_loops(self) -> None:
+        """A loop that updates a reducer has its own coalesced layout; the reducer takes what follows from it."""
+        for loop, accesses in self.accesses.items():
+            if loop not in self.loops and any(a.op.name == "tl.reducer_update" for a in accesses):
+                self.loops[loop] = self._plan_loop(loop)
+        self._spread()
 
     # -- free choices -------------------------------------------------------------------------------------------------------
     def _largest_unknown(self) -> ir.Value | None:

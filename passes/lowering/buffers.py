@@ -94,7 +94,7 @@ def element_bits(element: ir.Type) -> int:
 
 def value_type(e: Emitter, element: ir.Type) -> ir.Type:
     """The type of an element in SSA: narrow floats are carried as integers of their width."""
-    if str(element).startswith(("f8", "f6", "f4")):
+    if str(element).startswith(("f8E", "f6E", "f4E")):
         return e.i8
     return e.i32 if str(element) == "index" else element
 

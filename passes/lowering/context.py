@@ -65,6 +65,7 @@ class Context:
         self.register_tables: dict[ir.Operation, list[int]] = {}
         self.chunk_start = 0
         self.arena: ir.Value | None = None
+        self.fast_math = False  # one hardware approximation instead of an accurate expansion
         self.thread = hardware.thread_index(self)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Sequence
 
 from tilelang_mlir.dtypes import DType
@@ -9,15 +11,22 @@ from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
+from .buffers import Buffer, FragmentBuffer, PrivateBuffer
 from .context import Context, rule
 from .index import Index
+from .memory import load_lanes
+from .parallel import replica_guard, thread_coordinates
 from .scalar import cast
 
 
 @rule("tl.print")
 def lower_print(ctx: Context, op: ir.Operation) -> None:
-    """One line per thread with the scalars' values (buffers are expanded to element prints before lowering)."""
+    """Scalars: one line per thread. Buffers: one line per element, from one thread (of a fragment, from its holder)."""
     message = ir.StringAttr(op.attributes["message"]).value if "message" in op.attributes else ""
+    if any(isinstance(v.type, ir.MemRefType) for v in op.operands):
+        for value in op.operands:
+            print_buffer(ctx, ctx.buffers[value], message)
+        return
     values = [ctx.get(v) for v in op.operands]
     operands = [ctx.materialize(v, k.type) for v, k in zip(values, op.operands, strict=True)]
     if any(isinstance(v.type, ir.VectorType) for v in operands):
@@ -35,6 +44,62 @@ def lower_print(ctx: Context, op: ir.Operation) -> None:
     with ctx.e.scope(branch.regions[0].blocks.append()):
         _printf(ctx, line, arguments)
         ctx.e.end_region()
+
+
+def print_buffer(ctx: Context, buffer: Buffer, message: str) -> None:
+    """Every element of a buffer with its indices."""
+    if isinstance(buffer, FragmentBuffer):
+        _print_fragment(ctx, buffer, message)
+        return
+    shape = [s for s in buffer.shape if isinstance(s, int)]
+    if len(shape) != len(buffer.shape):
+        raise UnsupportedError("print of a tensor with run-time sizes")
+    guard = None if isinstance(buffer, PrivateBuffer) else ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
+    with contextlib.ExitStack() as stack:
+        if guard is not None:
+            branch = ctx.e.op("scf.if", [], [guard], regions=2)
+            stack.enter_context(ctx.e.scope(branch.regions[0].blocks.append()))
+            stack.callback(ctx.e.end_region)
+        count = ctx.e.value(math.prod(shape))
+        loop = ctx.e.op("scf.for", [], [ctx.e.value(0), count, ctx.e.value(1)], regions=1)
+        with ctx.e.scope(loop.regions[0].blocks.append(ctx.e.i32)):
+            indices = _coordinates(ctx, loop.regions[0].blocks[0].arguments[0], shape)
+            _print_element(ctx, message, indices, load_lanes(ctx, buffer, indices))
+            ctx.e.end_region()
+
+
+def _coordinates(ctx: Context, linear: ir.Value, shape: Sequence[int]) -> list[Index]:
+    out: list[Index] = []
+    rest: int | ir.Value = linear
+    for size in reversed(shape):
+        out.append(ctx.ix.uniform(ctx.e.value(ctx.e.rem(rest, size)), lo=0, hi=size - 1))
+        rest = ctx.e.div(rest, size)
+    return out[::-1]
+
+
+def _print_fragment(ctx: Context, buffer: FragmentBuffer, message: str) -> None:
+    part, guard = thread_coordinates(ctx, buffer.layout), replica_guard(ctx, buffer.layout)
+    file = ctx.registers[buffer]
+    for register in range(buffer.layout.num_values):
+        constants = buffer.layout.value_part(register)
+        indices = [ctx.ix.add(p, Index.of(int(c))) for p, c in zip(part, constants, strict=True)]
+        inside = guard
+        for dim in buffer.layout.padded_dims():
+            inside = ctx.e.both(inside, ctx.e.compare("slt", ctx.ix.scalar(indices[dim]), buffer.layout.shape[dim]))
+        value = ctx.e.extract(file[register // buffer.chunk], register % buffer.chunk)
+        if inside is None:
+            _print_element(ctx, message, indices, value)
+            continue
+        branch = ctx.e.op("scf.if", [], [inside], regions=2)
+        with ctx.e.scope(branch.regions[0].blocks.append()):
+            _print_element(ctx, message, indices, value)
+            ctx.e.end_region()
+
+
+def _print_element(ctx: Context, message: str, indices: Sequence[Index], value: ir.Value) -> None:
+    text, argument = _argument(ctx, value)
+    place = ", ".join(["%d"] * len(indices))
+    _printf(ctx, f"{message}[{place}] = {text}\n", [*(ctx.e.value(ctx.ix.scalar(i)) for i in indices), argument])
 
 
 def _printf(ctx: Context, text: str, arguments: Sequence[ir.Value]) -> None:

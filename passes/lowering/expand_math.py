@@ -37,9 +37,10 @@ def expand_math(ctx: Context, name: str, operands: Sequence[ir.Value], result: i
     vector = (lambda t: e.vector_type(first.shape[0], t)) if isinstance(first, ir.VectorType) else (lambda t: t)
     if name in _DIRECT:
         return e.pure(name, vector(result), operands)
-    function = _FUNCTIONS.get(name.removeprefix("math."))
+    short = name.removeprefix("math.")
+    function = (_FUNCTIONS.get(f"fast_{short}") if ctx.fast_math else None) or _FUNCTIONS.get(short)
     if function is None:
-        return ctx.hardware.math(ctx, name.removeprefix("math."), operands)
+        return ctx.hardware.math(ctx, short, operands)
     if str(element) == "f64":
         raise UnsupportedError(f"{name} of float64 has no expansion", hint="cast to float32 around it")
     if element == e.f32:
@@ -202,5 +203,7 @@ _FUNCTIONS: dict[str, Function] = {
     "fast_sin": lambda x: x.call("sin", fast=True),
     "fast_cos": lambda x: x.call("cos", fast=True),
     "fast_tan": lambda x: x.call("sin", fast=True) / x.call("cos", fast=True),
+    "fast_tanh": lambda x: x.call("tanh", fast=True),
+    "fast_sigmoid": lambda x: 1.0 / (_exp2(x * -LOG2E) + 1.0),
     "fast_rcp": lambda x: 1.0 / x,
 }

@@ -20,10 +20,7 @@ from .buffers import FragmentBuffer, element_bits, register_chunk
 from .context import Context, rule
 from .carried import written_fragments
 from .index import Index
-
-# Operations that mean the same on a vector of iterations as on each of them.
-_LANEWISE_PREFIXES = ("arith.", "math.", "memref.")
-_LANEWISE = frozenset(("tl.cast", "tl.math", "tl.bitcast", "tl.thread_id", "tl.assume"))
+from .lanewise import is_lanewise
 
 
 @rule("tl.parallel")
@@ -158,7 +155,7 @@ def _inside(
 
 # -- how many iterations at a time ---------------------------------------------------------------------------------------------
 def _vector_width(ctx: Context, body: ir.Block, layout: Fragment) -> int:
-    if not all(_is_lanewise(op.operation) for op in body.operations):
+    if not all(is_lanewise(op.operation) for op in body.operations):
         return 1
     bits = max((element_bits(_element(op.operation)) for op in body.operations if op.operation.name.startswith("memref.")), default=32)
     width = register_chunk(layout, bits)
@@ -181,10 +178,6 @@ def _within_edges(layout: Fragment, width: int, extents: list[int]) -> int:
             return width
         width = next(w for w in range(width - 1, 0, -1) if width % w == 0)
     return 1
-
-
-def _is_lanewise(op: ir.Operation) -> bool:
-    return op.name in _LANEWISE or op.name.startswith(_LANEWISE_PREFIXES) and not len(op.regions)
 
 
 def _element(op: ir.Operation) -> ir.Type:

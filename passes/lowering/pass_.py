@@ -23,7 +23,7 @@ from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
 from ..hardware import hardware_for
-from . import atomics, debug, reduce, scalar, structure, sync, tiles  # noqa: F401  (they register their rules)
+from . import atomics, debug, reduce, reducer, scalar, structure, sync, tiles  # noqa: F401  (they register their rules)
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -37,6 +37,8 @@ class LowerToThreads(Pass):
 
     name: ClassVar[str] = "lower-to-threads"
 
+    fast_math: bool = False
+
     def run(self, module: ir.Module, target: Target) -> None:
         functions = [op for op in module.body.operations if op.operation.name == "func.func"]
         with module.context, ir.Location.unknown():
@@ -46,7 +48,7 @@ class LowerToThreads(Pass):
             shared = 0
             for function in functions:
                 for position, launch in enumerate(_launches(function.operation)):
-                    shared = max(shared, _lower_kernel(function.operation, launch, position, body, target))
+                    shared = max(shared, _lower_kernel(function.operation, launch, position, body, target, self.fast_math))
             if shared:
                 _declare_arena(body)
         for function in functions:
@@ -64,7 +66,9 @@ def kernel_name(function: ir.Operation, position: int) -> str:
     return f"{base}_kernel" + (f"_{position}" if position else "")
 
 
-def _lower_kernel(function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target) -> int:
+def _lower_kernel(
+    function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target, fast_math: bool
+) -> int:
     host = function.regions[0].blocks[0]
     workspaces = [o.operation for o in host.operations if o.operation.name == "tl.alloc"]
     pointer = ir.Type.parse("!llvm.ptr<1>")
@@ -90,6 +94,7 @@ def _lower_kernel(function: ir.Operation, launch: ir.Operation, position: int, b
     with ir.InsertionPoint(entry), launch.location:
         emitter = Emitter(entry)
         ctx = Context(emitter, target, hardware, threads)
+        ctx.fast_math = fast_math
         _bind_arguments(ctx, host, entry, workspaces)
         _bind_grid(ctx, launch)
         _bind_shared(ctx, launch)

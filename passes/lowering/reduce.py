@@ -99,7 +99,7 @@ def lower_reduce(ctx: Context, op: ir.Operation) -> None:
     join = lambda c, k, a, b: combine(c, k, a, b, propagate)  # noqa: E731
     partial = [exchange(ctx, kind, v, split.lanes, join) for v in partial]
     if split.far:
-        partial = _exchange_far(ctx, op, layout, split, kind, partial, join)
+        partial = exchange_far(ctx, op, layout, split, kind, partial, join)
     value = ctx.e.pack(_to_element(ctx, partial, value_type(ctx.e, target.element)))
     registers = list(range(len(partial)))
     if not ir.BoolAttr(op.attributes["clear"]).value:
@@ -204,7 +204,7 @@ def exchange(ctx: Context, kind: str, value: ir.Value, distances: Sequence[int],
     return value
 
 
-def _exchange_far(
+def exchange_far(
     ctx: Context, op: ir.Operation, layout: Fragment, split: ThreadSplit, kind: str, values: Sequence[ir.Value], join  # noqa: ANN001
 ) -> list[ir.Value]:
     """Each thread leaves its partial results in scratch and reads those of all threads that share them."""

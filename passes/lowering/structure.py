@@ -22,6 +22,7 @@ from .carried import flatten, unflatten, written_fragments
 from .context import Context, rule
 from .fragments import load_fragment, store_fragment
 from .index import Index
+from .lanewise import is_lanewise
 from .memory import load_lanes, store_lanes
 from .views import reshape_buffer
 
@@ -36,10 +37,25 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
     body = op.regions[0].blocks[0]
     trips = range(*(b.constants[0] for b in bounds)) if constant else None
     wants_unroll = "tl.unroll" in op.attributes or "tl.vectorize" in op.attributes
+    if trips is not None and "tl.vectorize" in op.attributes and _vectorizes(ctx, op, len(trips)):
+        with ctx.lanes(len(trips)):
+            ctx.values[body.arguments[0]] = Index(None, tuple(trips), 0, 0, 0, 0)
+            ctx.lower_block(body)
+        return
     if trips is not None and (wants_unroll and len(trips) <= UNROLL_LIMIT or _indexes_fragment(ctx, body)):
         _unroll(ctx, body, trips)
         return
     lower_serial(ctx, op, bounds)
+
+
+def _vectorizes(ctx: Context, op: ir.Operation, width: int) -> bool:
+    """Whether the loop's iterations can be the lanes of vectors: plain element work on memory, up to 16 bytes each."""
+    if ctx.width != 1 or not 1 < width <= 16:
+        return False
+    body = op.regions[0].blocks[0]
+    touches = [ctx.buffers.get(root(e.tile)) for e in region_effects(op)]
+    lanewise = all(is_lanewise(inner.operation) for inner in body.operations if inner.operation.name != "scf.yield")
+    return lanewise and not any(isinstance(b, FragmentBuffer) for b in touches)
 
 
 def _unroll(ctx: Context, body: ir.Block, trips: range) -> None:
