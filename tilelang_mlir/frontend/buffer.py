@@ -116,7 +116,7 @@ class Variable(Expr):
     def __init__(self, buffer: Buffer, element: Element | None = None) -> None:
         super().__init__(buffer.dtype)
         self.buffer = buffer
-        self.element = element or Element(buffer, (0,))
+        self.element = element if element is not None else Element(buffer, (0,))
 
     @property
     def shape(self) -> tuple[Size, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import TileNameError, TileSyntaxError, TileTypeError
+from tilelang_mlir.errors import Location, TileNameError, TileSyntaxError, TileTypeError
 from tilelang_mlir.frontend import arith, control, where
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region, Variable, load, store
 from tilelang_mlir.frontend.builder import current, require
@@ -68,6 +68,55 @@ class Unset:
 unset = Unset
 
 
+class Stale(Unset):
+    """A name whose Python value was changed under run-time control flow, so that it has no one value after it."""
+
+    def __init__(self, name: str, place: Location | None) -> None:
+        super().__init__(name)
+        self.__dict__["place"] = place
+
+    def _fail(self, *_: object) -> Any:
+        raise TileNameError(
+            f"{self.__dict__['name']!r} is a Python value that was changed in a run-time branch or loop",
+            notes=(("the branch or loop is here", self.__dict__["place"]),),
+            hint="tracing runs both branches and a loop body once; make the name a T.alloc_var to change it at run time",
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = __mod__ = _fail
+    __lt__ = __le__ = __gt__ = __ge__ = __call__ = __getitem__ = __setitem__ = __iter__ = __bool__ = __len__ = _fail
+    __index__ = __int__ = __float__ = _fail
+
+
+class Scope:
+    """The names that a branch or loop rebinds, with their values before it."""
+
+    def __init__(self, before: tuple[Any, ...], carried: Sequence[str]) -> None:
+        self.before, self.carried = before, carried
+        self.runtime = True
+
+    def restore(self, names: Sequence[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """At the start of an else branch: what the other branch did has not happened here."""
+        del names
+        return self.before if self.runtime else values
+
+    def close(self, names: Sequence[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """After the statement: Python numbers and strings that changed are known no more."""
+        if not self.runtime:
+            return values
+        result = []
+        for name, old, new in zip(names, self.before, values, strict=True):
+            changed = isinstance(new, int | float | str) and not isinstance(new, DType)
+            if changed and not (type(old) is type(new) and old == new):
+                if name in self.carried and isinstance(old, int | float):
+                    raise TileSyntaxError(
+                        f"{name!r} is a Python number that every iteration of a run-time loop updates",
+                        hint=f"the loop body is traced once: write {name} = T.alloc_var(dtype, {old!r})",
+                    )
+                new = Stale(name, where.here())
+            result.append(new)
+        return tuple(result)
+
+
 class Stub:
     """An argument of an eager kernel before the annotation in the body says what it is."""
 
@@ -107,11 +156,13 @@ def while_(condition: Callable[[], Any], state: control.Jumps | None = None) -> 
     return control.while_(builder, condition, state)
 
 
-def branches(test: Any, has_else: bool) -> Iterator[bool]:
+def branches(test: Any, has_else: bool, scope: Scope | None = None) -> Iterator[bool]:
     """The branches of an if statement to trace: one for a Python condition, both for a run-time one."""
     if isinstance(test, Expr):
         test = arith.to_bool(test)
     if not isinstance(test, Expr):
+        if scope is not None:
+            scope.runtime = False
         yield bool(test)
         return
     stop_at_kernel()  # a template ends where the program depends on a size it does not know

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from . import where
 from .source import function_tree
-from .syntax import all_arguments, assigned_names, check, jumps, target_names
+from .syntax import all_arguments, assigned_in, assigned_names, carried_names, check, jumps, target_names
 
 PROTOCOL = "__tl__"
 
@@ -57,22 +57,26 @@ def _compile(function: ast.FunctionDef, file: str, free: list[str]) -> types.Cod
     assert isinstance(outer, ast.FunctionDef)
     outer.args.args = [ast.arg(name) for name in free]
     outer.body = [function]
+    # Under its own name a recursive function would refer to this local definition instead of its global.
+    name, function.name = function.name, "__tl_function__"
     module = ast.fix_missing_locations(ast.Module([outer], []))
     code = compile(module, file, "exec", dont_inherit=True)
-    for name in ("outer", function.name):
-        code = next(c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == name)
-    return code
+    for inner in ("outer", function.name):
+        code = next(c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == inner)
+    return code.replace(co_name=name)
 
 
 class _Rewriter(ast.NodeTransformer):
     def __init__(self, file: str) -> None:
         self.file = file
         self.count = 0
+        self.locals: set[str] = set()
         self.loops: list[str] = []  # names of the jump states of the enclosing loops
 
     def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node = _CallsToJumps(node).visit(node)
         names = assigned_names(node)
+        self.locals = {*names, *(arg.arg for arg in all_arguments(node.args))}
         node.decorator_list, node.returns = [], None
         node.args.defaults, node.args.kw_defaults = [], [None] * len(node.args.kwonlyargs)
         for arg in all_arguments(node.args):
@@ -108,11 +112,42 @@ class _Rewriter(ast.NodeTransformer):
         return result if isinstance(result, list) else [result]
 
     def _if(self, node: ast.If, loop_body: bool) -> list[ast.stmt]:
-        taken = self._temp()
+        taken, names = self._temp(), self._rebound(node)
         body = self._block(node.body, loop_body=loop_body)
+        orelse = self._block(node.orelse)
         test = self._call(node.test, "branches", self.visit(node.test), ast.Constant(bool(node.orelse)))
-        inner = ast.If(ast.Name(taken, ast.Load()), body, self._block(node.orelse))
-        return [_for(taken, test, [ast.copy_location(inner, node)], node)]
+        if not names:
+            inner = ast.If(ast.Name(taken, ast.Load()), body, orelse)
+            return [_for(taken, test, [ast.copy_location(inner, node)], node)]
+        scope = self._temp()
+        assert isinstance(test, ast.Call)
+        test.args.append(ast.copy_location(ast.Name(scope, ast.Load()), node.test))
+        if orelse:
+            orelse.insert(0, self._scope(scope, "restore", names, node))
+        inner = ast.If(ast.Name(taken, ast.Load()), body, orelse)
+        branch = _for(taken, test, [ast.copy_location(inner, node)], node)
+        return [self._open_scope(scope, names, node), branch, self._scope(scope, "close", names, node)]
+
+    def _rebound(self, node: ast.stmt) -> list[str]:
+        """Local names that a compound statement may rebind."""
+        return [name for name in assigned_in(ast.iter_child_nodes(node)) if name in self.locals]
+
+    def _open_scope(self, scope: str, names: list[str], node: ast.stmt) -> ast.stmt:
+        carried = ast.Tuple([ast.Constant(name) for name in carried_names(node)], ast.Load())
+        place = _head(node)
+        return self._assign_name(scope, self._call(place, "Scope", self._tuple(names, place), carried), place)
+
+    def _scope(self, scope: str, method: str, names: list[str], node: ast.stmt) -> ast.stmt:
+        """`(a, b) = scope.method(("a", "b"), (a, b))`"""
+        place = _head(node)
+        call = self._method(place, scope, method)
+        assert isinstance(call, ast.Call)
+        call.args = [ast.Tuple([ast.Constant(name) for name in names], ast.Load()), self._tuple(names, place)]
+        stores: list[ast.expr] = [ast.Name(name, ast.Store()) for name in names]
+        return ast.copy_location(ast.Assign([ast.Tuple(stores, ast.Store())], call), place)
+
+    def _tuple(self, names: list[str], node: ast.AST) -> ast.expr:
+        return ast.copy_location(ast.Tuple([self._name(name, node) for name in names], ast.Load()), node)
 
     def visit_If(self, node: ast.If) -> list[ast.stmt]:
         return self._if(node, False)
@@ -135,14 +170,22 @@ class _Rewriter(ast.NodeTransformer):
             self.loops.append("")
             body = self._block(node.body)
             self.loops.pop()
-            return [_for(target, self._call(anchor, method, *args), body, node)]
+            return self._scoped(_for(target, self._call(anchor, method, *args), body, node), node)
         state = self._temp()
         self.loops.append(state)
         body = self._block(node.body, loop_body=True)
         self.loops.pop()
         make = self._call(anchor, "jumps", ast.Constant(may_break), ast.Constant(may_continue))
         loop = _for(target, self._call(anchor, method, *args, ast.Name(state, ast.Load())), body, node)
-        return [self._assign_name(state, make, node), loop]
+        return [self._assign_name(state, make, node), *self._scoped(loop, node)]
+
+    def _scoped(self, loop: ast.stmt, node: ast.For | ast.While) -> list[ast.stmt]:
+        """Python values that the body changes are marked after the loop."""
+        names = self._rebound(node)
+        if not names:
+            return [loop]
+        scope = self._temp()
+        return [self._open_scope(scope, names, node), loop, self._scope(scope, "close", names, node)]
 
     def visit_Break(self, node: ast.Break) -> ast.stmt:
         return self._expression(self._method(node, self.loops[-1], "break_"), node)
@@ -333,6 +376,13 @@ class _CallsToJumps(ast.NodeTransformer):
 
     def __init__(self, root: ast.FunctionDef) -> None:
         self.root = root
+
+
+def _head(node: ast.stmt) -> ast.AST:
+    """The expression a compound statement begins with: its place, where the statement itself spans many lines."""
+    if isinstance(node, ast.For):
+        return node.iter
+    return node.test if isinstance(node, ast.If | ast.While) else node
 
 
 def _skips(node: ast.stmt) -> bool:

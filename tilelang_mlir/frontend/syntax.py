@@ -63,11 +63,17 @@ def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 def assigned_names(function: ast.FunctionDef) -> list[str]:
     """Local names that assignment statements bind, parameters and nonlocal names excepted."""
-    names: dict[str, None] = {}
     skip = {arg.arg for arg in all_arguments(function.args)}
     for node in own_nodes(function.body):
         if isinstance(node, ast.Nonlocal):
             skip.update(node.names)
+    return [name for name in assigned_in(function.body) if name not in skip]
+
+
+def assigned_in(body: Iterable[ast.AST]) -> list[str]:
+    """Names that assignment statements in a block bind, in order."""
+    names: dict[str, None] = {}
+    for node in own_nodes(body):
         targets: list[ast.expr] = []
         if isinstance(node, ast.Assign):
             targets = node.targets
@@ -75,7 +81,27 @@ def assigned_names(function: ast.FunctionDef) -> list[str]:
             targets = [node.target]
         for target in targets:
             names.update((part.id, None) for part in ast.walk(target) if _is_bound_name(part))
-    return [name for name in names if name not in skip]
+    return list(names)
+
+
+def carried_names(node: ast.stmt) -> list[str]:
+    """Names that a loop only updates (`n += 1`), so that each iteration needs the value of the one before."""
+    if not isinstance(node, ast.For | ast.While):
+        return []
+    updated = [n.target.id for n in own_nodes(node.body) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)]
+    plain = [n for n in own_nodes(node.body) if not isinstance(n, ast.AugAssign)]
+    return [name for name in dict.fromkeys(updated) if name not in _plainly_assigned(plain)]
+
+
+def _plainly_assigned(nodes: Iterable[ast.AST]) -> set[str]:
+    return {
+        part.id
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        for part in ast.walk(target)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+    }
 
 
 def _is_bound_name(node: ast.AST) -> bool:

@@ -67,7 +67,7 @@ def annotations(func: Callback, local_names: dict[str, Any] | None = None) -> di
             continue
     result = {}
     for name, value in getattr(func, "__annotations__", {}).items():
-        if isinstance(value, str):
+        if type(value) is str:  # a dtype is a str too
             try:
                 value = eval(value, plain.__globals__, names)
             except Exception as error:

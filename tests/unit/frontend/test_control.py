@@ -52,6 +52,9 @@ PROGRAMS = {
     "augmented-item": "for i in range(8):\n    O[i] += 5\n    O[i] *= 2\n    O[i] -= i\n    O[i] //= 3",
     "multiple-targets": "a = b = 7\nO[0] = a\nO[1] = b",
     "loop-break-call": "for i in range(32):\n    if I[i] == 5:\n        T.loop_break()\n    O[i] = 1",
+    "else-sees-value-before": "k = n\nif I[0] > 100:\n    k = k + 1\n    O[0] = k\nelse:\n    O[1] = k",
+    "same-value-in-branch": "k = 3\nif I[0] > 100:\n    k = 3\nO[k] = 1",
+    "local-in-loop": "for i in range(4):\n    k = 0\n    k += 2\n    O[i] = k",
     "pass": "for i in range(3):\n    pass\nO[0] = 1",
 }
 

@@ -23,6 +23,10 @@ BODIES: list[tuple[str, type[TileError], str]] = [
     ("for i in T.serial(4):\n    t = A[i] + 1\nA[0] = t  # !", TileNameError, "outside of the block"),
     ("for i in T.serial(4):\n    pass\nA[i] = 1.0  # !", TileNameError, "outside of the block"),
     ("if bx > 1:\n    s = T.alloc_shared((8,), 'float32')\nT.clear(s)  # !", TileNameError, "outside of the block that allocates"),
+    ("k = 0\nif bx > 1:\n    k = 5\nA[k] = 1.0  # !", TileNameError, "changed in a run-time branch"),
+    ("if bx > 1:\n    k = 1\nelse:\n    k = 2\nA[0] = k + 1  # !", TileNameError, "changed in a run-time branch"),
+    ("k = 0\nfor i in T.serial(4):\n    k = i + 1 if False else 3\nA[0] = k * 2  # !", TileNameError, "changed in a run-time"),
+    ("k = 0\nfor i in T.serial(4):  # !\n    k += 1\n", TileSyntaxError, "every iteration of a run-time loop updates"),
     # Python that kernels do not have.
     ("try:  # !\n    pass\nexcept ValueError:\n    pass", TileSyntaxError, "no try statements"),
     ("for i in [1, 2]:  # !\n    A[i] = 1.0", TileSyntaxError, "cannot iterate over list"),
