@@ -332,6 +332,7 @@ class Launcher {
 }  // namespace
 
 NB_MODULE(_launch, m) {
+  nb::set_leak_warnings(false);  // kernels held by module globals live until the interpreter ends
   m.doc() = "Launches prepared kernels with little host time.";
   nb::class_<Launcher>(m, "Launcher")
       .def(nb::init<const char *, uint64_t, nb::object, nb::object, nb::object>(), nb::arg("path"),

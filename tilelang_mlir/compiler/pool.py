@@ -88,12 +88,14 @@ class WorkerPool:
     def __init__(self, size: int) -> None:
         self.size = size
         self._pid = os.getpid()
+        self._started = False
         self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="tilelang-codegen")
 
     def prestart(self) -> None:
         """Start one worker in the background, so that it is warm when the first request comes."""
-        if self._idle.empty():
+        if not self._started:
+            self._started = True
             self._idle.put(Worker())
 
     def submit(self, request: Request, timeout: float | None = None) -> Future[Reply]:
@@ -115,6 +117,7 @@ class WorkerPool:
             try:
                 worker = self._idle.get_nowait()
             except queue.Empty:
+                self._started = True
                 return Worker()
             if worker.alive:
                 return worker

@@ -141,7 +141,10 @@ def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, v
 
 def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
     from tilelang_mlir.compiler.pipeline import compile_module
+    from tilelang_mlir.compiler.pool import prestart
 
+    if not target.simulated:
+        prestart()  # a worker gets ready while the passes run
     started = time.perf_counter()
     artifact = compile_module(prim_func.module, target, options)
     artifact.timings["total"] = (time.perf_counter() - started) * 1e3

@@ -134,6 +134,12 @@ def test_line_info_reaches_the_ptx() -> None:
     assert ", debug" not in code.ptx
 
 
+def test_printf_calls_the_device_runtime() -> None:
+    text = ptx('gpu.printf "x = %f\\n", %x : f32')
+    assert "vprintf" in text
+    assert codegen.generate(function('gpu.printf "x = %f\\n", %x : f32'), "sm_90a").cubin
+
+
 def test_unroll_hints_reach_llvm() -> None:
     loop = """module {{ gpu.module @kernels {{
       llvm.func @kernel(%p: !llvm.ptr<1>, %x: f32) attributes {{gpu.kernel, nvvm.kernel}} {{

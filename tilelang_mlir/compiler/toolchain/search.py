@@ -15,6 +15,7 @@ from pathlib import Path
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import ToolchainError
 
+_INSTALLED = Path("/usr/local/cuda")
 _RELEASE = re.compile(r"release (\d+)\.(\d+)")
 
 
@@ -41,7 +42,7 @@ def candidates(name: str) -> Iterator[tuple[str, Path]]:
         if home := os.environ.get(variable):
             yield variable, Path(home) / "bin" / name
     yield "PATH", Path(shutil.which(name) or name)
-    yield "/usr/local/cuda", Path("/usr/local/cuda/bin") / name
+    yield str(_INSTALLED), _INSTALLED / "bin" / name
 
 
 def find(name: str, *, reads: str, accept: tuple[int, int] = (0, 0)) -> Tool:
