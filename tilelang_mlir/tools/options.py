@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("file", nargs="?", default="-", help="the input; - is standard input")
     add("-o", dest="output", default="-", metavar="FILE", help="the output; - is standard output")
-    add("--target", default="cuda", help="what to compile for, e.g. sm_80, hip:gfx942 (default cuda)")
+    add("--target", default="cuda", help="what to compile for, as tilelang_mlir.target spells it (default cuda)")
     add("--pass-pipeline", default="", metavar="TEXT", help="passes as text, e.g. builtin.module(canonicalize,cse)")
     add("--stage", default="", help="run everything up to a named stage of the compiler, e.g. laid-out or lowered")
     add("--emit", default="mlir", choices=EMIT, help="what to print")

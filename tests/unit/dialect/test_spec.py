@@ -46,7 +46,7 @@ BAD = [
     ("lowered", GOOD[0][1], "'func.func' may not occur at level 'lowered'"),
     ("lowered", "gpu.module @k { llvm.func @f() { %i = arith.constant 0 : index\n llvm.return } }",
      "a result of type index"),
-    ("lowered", 'gpu.module @k { llvm.func @f() { llvm.inline_asm has_side_effects "nop", "": () -> ()\nllvm.return } }',
+    ("lowered", 'gpu.module @k { llvm.func @f() { llvm.inline_asm "nop", "" : () -> ()\nllvm.return } }',
      "has no 'tl.instr'"),
     ("lowered",
      "gpu.module @k { llvm.func @f() attributes {gpu.kernel, nvvm.kernel, tl.shared_bytes = 0 : i32} { llvm.return } }",
