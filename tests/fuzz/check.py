@@ -1,0 +1,153 @@
+"""Runs a generated program twice, by the reference evaluator and by the simulator, and compares.
+
+Outcomes: `ok`; `rejected` (the compiler names a limit: layouts, resources, something unsupported); `invalid` (the
+evaluator gives the program no meaning); everything else is a failure, with the exception's name or `mismatch`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+import tilelang_mlir as tilelang
+import tilelang_mlir.language as T
+from tests.fuzz.program import Program, Scalar, Tensor
+from tilelang_mlir.errors import LayoutError, ResourceError, SimulationError, UnsupportedError
+from tilelang_mlir.passes import pipelines
+from tilelang_mlir.reference import evaluate
+from tilelang_mlir.simulator import Program as Simulated
+from tilelang_mlir.target import parse_target
+
+_COUNT = itertools.count()
+_RAW = {1: np.uint8, 2: np.uint16}
+# Relative norm per narrowest float in the program: rounding at another place moves single elements by one unit.
+_TOLERANCE = {"float8_e4m3fn": 6e-2, "float8_e5m2": 1.2e-1, "bfloat16": 1e-2, "float16": 2e-3, "float32": 1e-5, "float64": 1e-5}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened; `kind` compares equal for the same error (used to keep the error while cutting down)."""
+
+    kind: str
+    detail: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return self.kind not in ("ok", "rejected", "invalid")
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    return np.dtype(bool if name == "bool" else getattr(ml_dtypes, name, None) or name)
+
+
+def trace(program: Program) -> Any:
+    """The PrimFunc of a program's text."""
+    text = "import tilelang_mlir as tilelang\nimport tilelang_mlir.language as T\n" + program.text()
+    file = f"<fuzz {program.seed}.{next(_COUNT)}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    scope: dict[str, Any] = {"__name__": file, "T": T, "tilelang": tilelang}
+    try:
+        exec(compile(text, file, "exec", dont_inherit=True), scope)
+    finally:
+        del linecache.cache[file]
+    return scope["main"]
+
+
+def arguments(program: Program) -> list[Any]:
+    """Random inputs, poisoned outputs, scalars, then the symbols' values."""
+    out: list[Any] = []
+    for param in program.used_params():
+        if isinstance(param, Scalar):
+            out.append(param.value)
+            continue
+        seed = [program.seed, *param.name.encode()]
+        out.append(_filled(param, np.random.default_rng(seed)))
+    return [*out, *program.used_symbols().values()]
+
+
+def _filled(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
+    dtype = numpy_dtype(tensor.dtype)
+    if tensor.fill == "zero":
+        return np.zeros(tensor.sizes, dtype)
+    if tensor.fill == "poison":
+        return np.full(tensor.sizes, 0x5A, np.uint8).astype(dtype) if dtype.kind in "biu" else np.full(tensor.sizes, np.nan, dtype)
+    if dtype.kind == "b":
+        return rng.integers(0, 2, tensor.sizes).astype(dtype)
+    if dtype.kind in "iu":
+        low, high = (0, 128) if dtype.kind == "u" else (-100, 100)
+        return rng.integers(low, high, tensor.sizes).astype(dtype)
+    return rng.standard_normal(tensor.sizes).astype(dtype)
+
+
+def check(program: Program) -> Outcome:
+    """Run a program both ways and compare all its tensors."""
+    try:
+        func = trace(program)
+    except Exception as error:
+        return _error("trace", error)
+    reference, simulated = arguments(program), arguments(program)
+    try:
+        evaluate(func.module, "main", reference)
+    except SimulationError as error:
+        return Outcome("invalid", f"{type(error).__name__}: {error}")
+    except Exception as error:
+        return _error("reference", error)
+    try:
+        pipelines.lower(func.module, parse_target(program.target))
+    except (LayoutError, UnsupportedError, ResourceError) as error:
+        return Outcome("rejected", f"{type(error).__name__}: {error}")
+    except Exception as error:
+        return _error("lower", error)
+    try:
+        _simulate(program, func, simulated)
+    except Exception as error:
+        return _error("simulate", error)
+    return _compare(program, reference, simulated)
+
+
+def _error(stage: str, error: Exception) -> Outcome:
+    return Outcome(f"{stage} {type(error).__name__}", "".join(traceback.format_exception(error))[-4000:])
+
+
+def _simulate(program: Program, func: Any, values: list[Any]) -> None:
+    simulator = Simulated(func.module)
+    raw = [v if not isinstance(v, np.ndarray) or v.dtype.kind in "biuf" and v.dtype.name[0] in "biuf" and v.dtype.itemsize in (1, 2, 4, 8)
+           and not hasattr(ml_dtypes, v.dtype.name) else v.view(_RAW[v.dtype.itemsize]) for v in values]  # fmt: skip
+    for name, kernel in zip(simulator.kernels, program.kernels, strict=True):
+        simulator.launch(name, (*kernel.grid, 1), raw, checked=True, seed=program.seed % 3)
+
+
+def tolerance(program: Program) -> float:
+    text = program.text()
+    return max((t for name, t in _TOLERANCE.items() if name in text), default=0.0)
+
+
+def _compare(program: Program, reference: list[Any], simulated: list[Any]) -> Outcome:
+    allowed = tolerance(program)
+    for param, want, got in zip(program.used_params(), reference, simulated, strict=False):
+        if not isinstance(want, np.ndarray):
+            continue
+        if want.dtype.kind in "biu":
+            if not np.array_equal(want, got):
+                return Outcome("mismatch", _difference(param.name, want.astype(np.int64), got.astype(np.int64)))
+            continue
+        want, got = want.astype(np.float64), got.astype(np.float64)
+        special = ~np.isfinite(want) | ~np.isfinite(got)
+        if not np.array_equal(want[special], got[special], equal_nan=True):
+            return Outcome("mismatch", _difference(param.name, want, got))
+        want, got = np.where(special, 0, want), np.where(special, 0, got)
+        if np.linalg.norm(want - got) > allowed * np.linalg.norm(want):
+            return Outcome("mismatch", _difference(param.name, want, got))
+    return Outcome("ok")
+
+
+def _difference(name: str, want: np.ndarray, got: np.ndarray) -> str:
+    differs = ~((want == got) | (np.isnan(want) & np.isnan(got))) if want.dtype.kind == "f" else want != got
+    place = tuple(int(i) for i in np.argwhere(differs)[0])
+    return f"{name}: {int(differs.sum())} of {want.size} elements differ; first at {list(place)}: want {want[place]}, got {got[place]}"
