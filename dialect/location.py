@@ -14,7 +14,7 @@ def python_location(loc: ir.Location) -> Location | None:
     loc = _concrete(loc)
     if isinstance(loc, ir.FileLineColLoc):
         end = loc.end_col - 1 if loc.end_line == loc.start_line and loc.end_col > loc.start_col else -1
-        return Location(_text(loc.filename), loc.start_line, loc.start_col - 1, end)
+        return Location(str(loc.filename), loc.start_line, loc.start_col - 1, end)
     if isinstance(loc, ir.NameLoc):
         return python_location(loc.child_loc)
     if isinstance(loc, ir.CallSiteLoc):
@@ -53,7 +53,3 @@ def name_of(loc: ir.Location) -> str:
 def _concrete(loc: ir.Location) -> ir.Location:
     """The location as its own class: diagnostics hand out the base class."""
     return ir.Location.from_attr(loc.attr) if type(loc) is ir.Location else loc
-
-
-def _text(value: object) -> str:
-    return value.value if isinstance(value, ir.StringAttr) else str(value)

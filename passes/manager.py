@@ -8,7 +8,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -231,7 +231,7 @@ class _failures:
 
 
 @contextlib.contextmanager
-def _errors_of(context: ir.Context) -> Iterator[None]:
+def _errors_of(context: ir.Context) -> Generator[None, None, None]:
     """Errors that a pass of ours emits as MLIR diagnostics fail it, as they do in C++ passes."""
     found: list[PassError] = []
 

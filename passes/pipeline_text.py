@@ -68,8 +68,9 @@ def _parse_value(name: str, key: str, text: str, default: object) -> object:
     if isinstance(default, tuple):
         kind, items = "integers separated by commas", [i for i in text.strip("[]()").split(",") if i]
     else:
-        kind, items = {int: "an integer", float: "a number"}.get(type(default), "text"), [text]
-    convert = int if isinstance(default, tuple) else type(default)
+        kind = "an integer" if isinstance(default, int) else "a number" if isinstance(default, float) else "text"
+        items = [text]
+    convert = int if isinstance(default, tuple | int) else float if isinstance(default, float) else str
     try:
         values = [convert(item) for item in items]
     except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def _tensor(op: Instruction, frame: Frame) -> None:
         frame.env[op.results[0]] = Buffer(np.empty(shape, dtype), "global", name)
         return
     memory = (ctypes.c_char * (span * dtype.itemsize)).from_address(pointer.address)
-    base = np.frombuffer(memory, dtype)
+    base: Array = np.frombuffer(memory, dtype)  # type: ignore[arg-type]
     steps = tuple(stride * dtype.itemsize for stride in strides)
     frame.env[op.results[0]] = Buffer(np.lib.stride_tricks.as_strided(base, shape, steps), "global", name)
 
@@ -172,7 +173,7 @@ def _lane_index(lanes: tuple[int, ...]) -> tuple[Array, ...]:
     return tuple(np.ogrid[tuple(slice(size) for size in lanes)]) if lanes else ()
 
 
-def _private_for_read(buffer: Buffer, frame: Frame) -> tuple[Buffer, tuple[object, ...]]:
+def _private_for_read(buffer: Buffer, frame: Frame) -> tuple[Buffer, tuple[Any, ...]]:
     """Where a lane's own contents are: the array, and the lane part of the index."""
     if not buffer.lead:
         return buffer, ()
@@ -190,17 +191,19 @@ def _private_for_read(buffer: Buffer, frame: Frame) -> tuple[Buffer, tuple[objec
 
 def _private_for_write(
     buffer: Buffer, values: Sequence[Value], mask: Array | None, frame: Frame
-) -> tuple[Buffer, tuple[object, ...]]:
+) -> tuple[Buffer, tuple[Any, ...]]:
     """Where a lane writes: all lanes at once while they agree, each its own after that."""
     if not buffer.lead:
         return buffer, ()
     if frame.parallel and buffer.lead != frame.lanes:
         # A scratch variable of the iterations: each has its own until the loop ends.
         if buffer not in frame.private:
+            assert buffer.written is not None
             copy = Buffer(buffer.data, buffer.scope, buffer.name, buffer.written, buffer.lead)
             if any(size != 1 for size in buffer.lead):
-                copy.data, copy.written, copy.lead = buffer.data[:1], buffer.written[:1] * False, (1,)
+                copy.data, copy.written, copy.lead = buffer.data[:1], np.zeros_like(buffer.written[:1]), (1,)
             copy.data = copy.data.reshape((1,) * len(frame.lanes) + buffer.shape)
+            assert copy.written is not None
             copy.written = copy.written.reshape(*copy.data.shape, -1)
             copy.lead = (1,) * len(frame.lanes)
             copy.spread(frame.lanes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def evaluate(module: ir.Module, func: str, args: Sequence[np.ndarray | int | flo
         raise ArgumentError(f"{func} takes {len(block.arguments)} arguments, got {len(args)}")
     compiler = Compiler(TABLE)
     code = compiler.block(block)
-    env: list[object] = [None] * len(compiler.slots)
+    env: list[Any] = [None] * len(compiler.slots)
     for slot, argument, value in zip(code.arguments, block.arguments, args, strict=True):
         env[slot] = _argument(argument, value)
     machine = Machine()

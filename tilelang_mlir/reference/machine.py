@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Cta:
 class Frame:
     """Where code runs: values by slot, the shape of the lanes, and which of them are active (None: all)."""
 
-    env: list[object]
+    env: list[Any]
     machine: Machine
     cta: Cta | None = None
     lanes: tuple[int, ...] = ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Buffer:
             self.written = np.broadcast_to(self.written, self.data.shape + self.written.shape[-1:]).copy()
         self.lead = lead
 
-    def require_written(self, where: tuple[object, ...], mask: Array | None = None) -> None:
+    def require_written(self, where: tuple[Any, ...], mask: Array | None = None) -> None:
         """Raise unless all bytes selected by an index were written.
 
         Raises:
@@ -81,7 +82,7 @@ class Buffer:
             place = f", the first at {list(first)} of what is read" if first else ""
             raise UninitializedReadError(f"reads {what} of {self.describe()} that nothing has written{place}")
 
-    def mark(self, where: tuple[object, ...]) -> None:
+    def mark(self, where: tuple[Any, ...]) -> None:
         if self.written is not None:
             self.written[where] = True
 
@@ -133,7 +134,7 @@ class Tile:
     """A rectangular region of a buffer, possibly reaching past its edges. Offsets and sizes are per dimension."""
 
     buffer: Buffer
-    offsets: tuple[int, ...]
+    offsets: tuple[Any, ...]  # integers, or arrays over the threads
     sizes: tuple[int, ...]
 
     @property

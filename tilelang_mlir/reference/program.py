@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Instruction:
     run: Run
     operands: tuple[int, ...]
     results: tuple[int, ...]
-    attributes: dict[str, object]
+    attributes: dict[str, Any]
     dtypes: tuple[np.dtype, ...]
     types: tuple[ir.Type, ...]
     location: ir.Location

@@ -220,7 +220,7 @@ def _combine_at(data: Array, where: tuple[Array, ...], values: Array, kind: str)
         data[where] = values
         return
     function = COMBINE[_ATOMIC[kind]]
-    if data.dtype == np.float16 or not is_float(data.dtype) or data.dtype in (np.float32, np.float64):
+    if not is_float(data.dtype) or data.dtype.kind == "f":
         no_sign = kind in ("umax", "umin")
         function.at(unsigned(data) if no_sign else data, where, unsigned(values) if no_sign else values)
         return

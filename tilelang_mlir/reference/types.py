@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
-Array = np.ndarray
-Value = np.ndarray | np.generic
+Array = np.ndarray[Any, Any]
+# A numpy scalar or an array over the lanes; numpy's own types do not say that both have the same operators.
+Value = Any
 
 _BY_NAME: dict[str, np.dtype] = {
     "i1": np.dtype(bool), "i4": np.dtype(ml_dtypes.int4), "i8": np.dtype(np.int8), "i16": np.dtype(np.int16),
