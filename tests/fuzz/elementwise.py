@@ -67,18 +67,18 @@ def operand(state: State, loop: Loop, kind: str) -> Value:
     dtype = "float32" if kind == "float" else "int32"
     if choices and state.chance(0.75):
         tile, index = state.rng.choice(choices)
-        return f'T.cast({tile.at(index)}, "{dtype}")', tile.size
+        return f'T.cast({tile.at(index)}, "{dtype}")', tile.size if tile.is_float else 1.0
     if state.chance(0.4):
         tensor = state.inputs(loop.shape, state.dtype(kind))
         return f'T.cast({place(tensor, loop.shape, loop.variables)}, "{dtype}")', 3.0
     if state.chance(0.5):
         names = [*loop.variables, "bx", "by", *state.loops]
         name = state.rng.choice(names)
-        return (f'T.cast({name}, "float32") * 0.0625', 2.0) if kind == "float" else (name, 16.0)
+        return (f'T.cast({name}, "float32") * 0.0625', 2.0) if kind == "float" else (name, 1.0)
     if kind == "float":
         value = state.rng.choice((0.5, -1.25, 2.0, 0.75))
         return f"T.float32({value})", abs(value)
-    return str(state.rng.choice((1, 2, 3, 7, -5))), 5.0
+    return str(state.rng.choice((1, 2, 3, 7, -5))), 1.0
 
 
 def expression(state: State, loop: Loop, kind: str, depth: int) -> Value:
@@ -119,7 +119,7 @@ def _integer(state: State, a: Value, b: Value) -> Value:
     forms = [f"({x} + {y})", f"({x} - {y})", f"({x} * {y})", f"T.max({x}, {y})", f"T.min({x}, {y})", f"({x} // 3)", f"({x} % 5)",
              f"({x} & {y})", f"({x} | {y})", f"({x} ^ {y})", f"({x} >> 2)", f"({x} << 1)", f"T.if_then_else({x} > {y}, {x}, {y})",
              f"T.if_then_else({x} == {y}, 1, {y})", f"(-{x})", f"T.abs({x} % 100)"]  # fmt: skip
-    return state.rng.choice(forms), 100.0
+    return state.rng.choice(forms), 1.0  # integers wrap around; they need no scaling
 
 
 def parallel(state: State) -> None:
