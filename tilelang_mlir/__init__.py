@@ -26,8 +26,10 @@ _LAZY = {
     "is_cache_enabled": "tilelang_mlir.cache",
     "Fragment": "tilelang_mlir.dialect.layout",
 }
-_MODULES = ("cache", "compiler", "dialect", "dtypes", "errors", "frontend", "isa", "jit", "knobs", "language", "launch_plan",
-            "mlir", "passes", "profiler", "reference", "runtime", "simulator", "target", "tools")  # fmt: skip
+_MODULES = (
+    "cache", "compiler", "dialect", "dtypes", "errors", "frontend", "isa", "jit", "knobs", "language", "launch_plan",
+    "mlir", "passes", "profiler", "reference", "runtime", "simulator", "target", "tools",
+)  # fmt: skip
 
 
 class _CallableModule(ModuleType):

@@ -173,7 +173,8 @@ def div(a: Any, b: Any) -> Any:
     a, b = promote(a, b)
     if not a.dtype.is_float:
         raise TileTypeError(
-            f"the quotient of two {a.dtype} values is ambiguous", hint="use //, T.truncdiv, or convert one side to a float"
+            f"the quotient of two {a.dtype} values is ambiguous",
+            hint="use //, T.truncdiv, or convert one side to a float",
         )
     return make("arith.divf", [a, b], a.dtype, nonneg=a.nonneg and b.nonneg)
 
@@ -232,7 +233,9 @@ def truncdiv(a: Any, b: Any) -> Any:
     """Integer quotient rounded towards zero (C)."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
-        return int(a / b) if isinstance(a, float) or isinstance(b, float) else abs(a) // abs(b) * (1 if a * b >= 0 else -1)
+        return (
+            int(a / b) if isinstance(a, float) or isinstance(b, float) else abs(a) // abs(b) * (1 if a * b >= 0 else -1)
+        )
     a, b = _integers("truncdiv", a, b)
     _check_divisor(b)
     unsigned = a.nonneg and b.nonneg

@@ -207,7 +207,9 @@ def _index(buffer: Buffer, dim: int, index: Any) -> Size:
     if index < 0:
         index = arith.add(size, index)
     if isinstance(size, int) and not 0 <= index < size:
-        raise TileValueError(f"index {index} is out of range for dimension {dim} of buffer {buffer.name!r} of size {size}")
+        raise TileValueError(
+            f"index {index} is out of range for dimension {dim} of buffer {buffer.name!r} of size {size}"
+        )
     return index
 
 
@@ -296,10 +298,13 @@ def store_region(region: Region, value: Any) -> None:
     from tilelang_mlir.frontend.control import nest
 
     if not all(isinstance(extent, int) for extent in region.extents):
-        raise TileTypeError("a slice that is assigned to needs a static size", hint="use T.copy for tiles of dynamic size")
+        raise TileTypeError(
+            "a slice that is assigned to needs a static size", hint="use T.copy for tiles of dynamic size"
+        )
     if isinstance(value, Buffer):
         value = subscript(value, tuple(slice(None) for _ in value.shape))
     source = value if isinstance(value, Region) else None
+    theirs: list[int] = []
     wide = [dim for dim, extent in enumerate(region.extents) if extent != 1]
     if source is not None:
         theirs = [dim for dim, extent in enumerate(source.extents) if _is_wide(extent)]
@@ -367,7 +372,9 @@ def tile_of(value: Any, what: str, extents: Sequence[Size] | None = None) -> ir.
     while len(extents) > buffer.ndim and extents[0] == 1:
         extents = extents[1:]
     if len(extents) > buffer.ndim:
-        raise TileValueError(f"a tile of {len(extents)} dimensions does not fit buffer {buffer.name!r} of rank {buffer.ndim}")
+        raise TileValueError(
+            f"a tile of {len(extents)} dimensions does not fit buffer {buffer.name!r} of rank {buffer.ndim}"
+        )
     sizes = [1] * (buffer.ndim - len(extents)) + extents
     offsets = [*value.indices, *[0] * (buffer.ndim - len(value.indices))]
     return slice_of(builder, buffer, offsets, sizes)

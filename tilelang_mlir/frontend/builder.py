@@ -1,13 +1,14 @@
 """Where ops go while a function is traced: the current block, its constants, the function's arguments.
 
-A `Builder` makes one host function. Blocks form a stack of `Frame`s; a value may be used while the frame that made it is
-open. Outside of kernels (in the host function) arithmetic is not emitted but kept as expressions, which are emitted
-where they are needed: kernels then depend on nothing but the function's arguments and tensors.
+A `Builder` makes one host function. Blocks form a stack of `Frame`s; a value may be used while the frame that made
+it is open. Outside of kernels (in the host function) arithmetic is not emitted but kept as expressions, which are
+emitted where they are needed: kernels then depend on nothing but the function's arguments and tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
@@ -19,6 +20,8 @@ from tilelang_mlir.errors import Location, TileError, TileTypeError
 from tilelang_mlir.frontend import where
 from tilelang_mlir.mlir import ir
 
+# The bindings load Python-defined dialects through state of the process.
+_LOADING = threading.Lock()
 _CURRENT: ContextVar[Builder | None] = ContextVar("tilelang_builder", default=None)
 
 
@@ -31,7 +34,9 @@ def require(what: str) -> Builder:
     """The current builder; raises a TileError when no kernel is being traced."""
     builder = _CURRENT.get()
     if builder is None:
-        raise TileError(f"{what} can only be used inside a kernel", hint="call it in a @T.prim_func or @tilelang.jit function")
+        raise TileError(
+            f"{what} can only be used inside a kernel", hint="call it in a @T.prim_func or @tilelang.jit function"
+        )
     return builder
 
 
@@ -64,7 +69,8 @@ class Builder:
 
     def __init__(self, name: str, place: Location) -> None:
         self.name = name
-        self.context = new_context()
+        with _LOADING:
+            self.context = new_context()
         self.types: dict[str, ir.Type] = {}
         self.locations: dict[tuple[where.Span, ...], ir.Location] = {}
         self.parameters: list[Parameter] = []
@@ -88,7 +94,7 @@ class Builder:
             self.frames = [Frame("host", self.function.regions[0].blocks.append())]
 
     @contextmanager
-    def tracing(self) -> Iterator[Builder]:
+    def tracing(self) -> Generator[Builder, None, None]:
         """Make this the current builder of the thread."""
         token = _CURRENT.set(self)
         try:
@@ -121,7 +127,7 @@ class Builder:
         return frame
 
     @contextmanager
-    def inside(self, kind: str, block: ir.Block) -> Iterator[Frame]:
+    def inside(self, kind: str, block: ir.Block) -> Generator[Frame, None, None]:
         """Emit into a block for the duration of the context."""
         frame = self.push(kind, block)
         try:
@@ -139,8 +145,8 @@ class Builder:
         self.frames.remove(frame)
 
     @contextmanager
-    def recording(self) -> Iterator[list[ir.Operation]]:
-        """Collect the ops emitted into the current block, which can then be moved: nothing else shares their constants."""
+    def recording(self) -> Generator[list[ir.Operation], None, None]:
+        """Collect the ops emitted into the current block. They can be moved: nothing else shares their constants."""
         frame = Frame("record", self.frame.block)
         frame.recorded = []
         outer = self.frame
@@ -259,7 +265,7 @@ class Builder:
         return parameter
 
     @contextmanager
-    def at_host(self) -> Iterator[None]:
+    def at_host(self) -> Generator[None, None, None]:
         """Emit into the host function, before the kernel being traced."""
         host, launch = self.frames[0], self.launch()
         frame = Frame("host", host.block)
@@ -280,7 +286,9 @@ class Builder:
             if not list(op.results[0].uses):
                 op.erase()
         self.emit("func.return", loc=self.place)
-        ordered = [p for p in self.parameters if p.kind != "symbol"] + [p for p in self.parameters if p.kind == "symbol"]
+        ordered = [p for p in self.parameters if p.kind != "symbol"] + [
+            p for p in self.parameters if p.kind == "symbol"
+        ]
         descriptions, types = [], []
         for parameter in ordered:
             argument = block.add_argument(parameter.value.type, parameter.stand_in.location)

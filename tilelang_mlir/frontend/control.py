@@ -25,8 +25,8 @@ Attributes = dict[str, Callable[[], ir.Attribute]]
 class Loop:
     """What `T.serial`, `T.Parallel` and the others return: a loop that has not been opened.
 
-    `kind` is serial, pipelined, unroll, vectorize or parallel; a parallel loop has `extents`, the others `start`, `stop`
-    and `step`. `then` maps the loop variables to what the loop yields, None where the body must not run.
+    `kind` is serial, pipelined, unroll, vectorize or parallel; a parallel loop has `extents`, the others `start`,
+    `stop` and `step`. `then` maps the loop variables to what the loop yields, None where the body must not run.
     """
 
     kind: str
@@ -81,7 +81,12 @@ class Jumps:
 
     def leave(self) -> None:
         """At the end of an iteration: drop the flag when every continue turned out to need none."""
-        if self.reset is not None and self.continued is not None and not self.used and self.continued.buffer.value is not None:
+        if (
+            self.reset is not None
+            and self.continued is not None
+            and not self.used
+            and self.continued.buffer.value is not None
+        ):
             self.reset.erase()
             self.continued.buffer.value.owner.erase()
 
@@ -108,7 +113,11 @@ class Jumps:
         if not self.dirty:
             yield
             return
-        flags = [flag.read() for flag, set_ in ((self.broken, self.stopped), (self.continued, self.used)) if flag is not None and set_]
+        flags = [
+            flag.read()
+            for flag, set_ in ((self.broken, self.stopped), (self.continued, self.used))
+            if flag is not None and set_
+        ]
         stop = flags[0] if len(flags) == 1 else arith.logical_or(*flags)
         for _ in branch(builder, arith.logical_not(stop), has_else=False):
             yield
@@ -189,7 +198,9 @@ def _breakable(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps)
     down = loop.step < 0
     # The counter is not negative when it starts so and counts up.
     nonneg = not down and (loop.start.nonneg if isinstance(loop.start, Expr) else loop.start >= 0)
-    for _ in while_(builder, lambda: arith.compare("Gt" if down else "Lt", counter, loop.stop), jumps, counter, loop.step):
+    for _ in while_(
+        builder, lambda: arith.compare("Gt" if down else "Lt", counter, loop.stop), jumps, counter, loop.step
+    ):
         iv = counter.read()
         iv.nonneg = nonneg
         yield iv
@@ -208,7 +219,8 @@ def while_(
         if isinstance(test, bool):
             if test and not (jumps is not None and jumps.may_break):
                 raise TileValueError(
-                    "the condition of the while loop is always true", hint="test a T.alloc_var or a buffer element, or break"
+                    "the condition of the while loop is always true",
+                    hint="test a T.alloc_var or a buffer element, or break",
                 )
             test = arith.typed_constant(test, BOOL)
         if jumps is not None:
@@ -320,7 +332,11 @@ def _result_dtype(a: Any, b: Any) -> DType:
         return arith.common_dtype(sides[0].dtype, sides[1].dtype)
     for side, other in ((sides[0], b), (sides[1], a)):
         if side is not None:
-            return as_expr(other, arith.literal_for(other, side.dtype)).dtype if not isinstance(other, Expr) else side.dtype
+            return (
+                as_expr(other, arith.literal_for(other, side.dtype)).dtype
+                if not isinstance(other, Expr)
+                else side.dtype
+            )
     return as_expr(a).dtype
 
 

@@ -105,7 +105,8 @@ class Expr:
     def __bool__(self) -> bool:
         raise TileTypeError(
             "a value of the running kernel has no truth value while it is traced",
-            hint="only functions under @T.prim_func, @T.macro and @tilelang.jit may branch on it; decorate helpers with @T.macro",
+            hint="only functions under @T.prim_func, @T.macro and @tilelang.jit may branch on it; decorate "
+                "helpers with @T.macro",
         )
 
     def __index__(self) -> int:
@@ -123,40 +124,107 @@ class Expr:
         return _arith().cast(self, DType(dtype))
 
     # Each operator is one function of `arith`; the reflected form swaps the operands.
-    def __add__(self, other: Any) -> Any: return _arith().add(self, other)
-    def __radd__(self, other: Any) -> Any: return _arith().add(other, self)
-    def __sub__(self, other: Any) -> Any: return _arith().sub(self, other)
-    def __rsub__(self, other: Any) -> Any: return _arith().sub(other, self)
-    def __mul__(self, other: Any) -> Any: return _arith().mul(self, other)
-    def __rmul__(self, other: Any) -> Any: return _arith().mul(other, self)
-    def __truediv__(self, other: Any) -> Any: return _arith().div(self, other)
-    def __rtruediv__(self, other: Any) -> Any: return _arith().div(other, self)
-    def __floordiv__(self, other: Any) -> Any: return _arith().floordiv(self, other)
-    def __rfloordiv__(self, other: Any) -> Any: return _arith().floordiv(other, self)
-    def __mod__(self, other: Any) -> Any: return _arith().floormod(self, other)
-    def __rmod__(self, other: Any) -> Any: return _arith().floormod(other, self)
-    def __pow__(self, other: Any) -> Any: return _arith().power(self, other)
-    def __rpow__(self, other: Any) -> Any: return _arith().power(other, self)
-    def __lshift__(self, other: Any) -> Any: return _arith().shift_left(self, other)
-    def __rlshift__(self, other: Any) -> Any: return _arith().shift_left(other, self)
-    def __rshift__(self, other: Any) -> Any: return _arith().shift_right(self, other)
-    def __rrshift__(self, other: Any) -> Any: return _arith().shift_right(other, self)
-    def __and__(self, other: Any) -> Any: return _arith().bit_and(self, other)
-    def __rand__(self, other: Any) -> Any: return _arith().bit_and(other, self)
-    def __or__(self, other: Any) -> Any: return _arith().bit_or(self, other)
-    def __ror__(self, other: Any) -> Any: return _arith().bit_or(other, self)
-    def __xor__(self, other: Any) -> Any: return _arith().bit_xor(self, other)
-    def __rxor__(self, other: Any) -> Any: return _arith().bit_xor(other, self)
-    def __neg__(self) -> Any: return _arith().negate(self)
-    def __pos__(self) -> Any: return self
-    def __invert__(self) -> Any: return _arith().bit_not(self)
-    def __abs__(self) -> Any: return _arith().absolute(self)
-    def __eq__(self, other: object) -> Any: return _arith().compare("Eq", self, other)
-    def __ne__(self, other: object) -> Any: return _arith().compare("NotEq", self, other)
-    def __lt__(self, other: Any) -> Any: return _arith().compare("Lt", self, other)
-    def __le__(self, other: Any) -> Any: return _arith().compare("LtE", self, other)
-    def __gt__(self, other: Any) -> Any: return _arith().compare("Gt", self, other)
-    def __ge__(self, other: Any) -> Any: return _arith().compare("GtE", self, other)
+    def __add__(self, other: Any) -> Any:
+        return _arith().add(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _arith().add(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _arith().sub(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _arith().sub(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _arith().mul(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _arith().mul(other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _arith().div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _arith().div(other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return _arith().floordiv(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return _arith().floordiv(other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return _arith().floormod(self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return _arith().floormod(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return _arith().power(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return _arith().power(other, self)
+
+    def __lshift__(self, other: Any) -> Any:
+        return _arith().shift_left(self, other)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return _arith().shift_left(other, self)
+
+    def __rshift__(self, other: Any) -> Any:
+        return _arith().shift_right(self, other)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return _arith().shift_right(other, self)
+
+    def __and__(self, other: Any) -> Any:
+        return _arith().bit_and(self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return _arith().bit_and(other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return _arith().bit_or(self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return _arith().bit_or(other, self)
+
+    def __xor__(self, other: Any) -> Any:
+        return _arith().bit_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Any:
+        return _arith().bit_xor(other, self)
+
+    def __neg__(self) -> Any:
+        return _arith().negate(self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __invert__(self) -> Any:
+        return _arith().bit_not(self)
+
+    def __abs__(self) -> Any:
+        return _arith().absolute(self)
+
+    def __eq__(self, other: object) -> Any:
+        return _arith().compare("Eq", self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return _arith().compare("NotEq", self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return _arith().compare("Lt", self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return _arith().compare("LtE", self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return _arith().compare("Gt", self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return _arith().compare("GtE", self, other)
 
 
 def _arith() -> Any:

@@ -79,6 +79,8 @@ def macro(func: Callable[..., Any]) -> Macro:
 def meta_class(cls: type) -> type:
     """Decorator: the methods of a class are macros, so its objects can hold kernel state (`T.alloc_var` attributes)."""
     for name, member in list(vars(cls).items()):
-        if isinstance(member, types.FunctionType) and not (name.startswith("__") and name not in ("__init__", "__call__")):
+        if isinstance(member, types.FunctionType) and not (
+            name.startswith("__") and name not in ("__init__", "__call__")
+        ):
             setattr(cls, name, Macro(member))
     return cls

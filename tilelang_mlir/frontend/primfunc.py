@@ -12,8 +12,9 @@ from tilelang_mlir.mlir import ir
 class PrimFunc:
     """A function of kernels as a level-1 `tl` module.
 
-    `module` belongs to `context`. `params` describes the user's parameters in order, `out_idx` those the callee allocates
-    (negative from the end). `attrs` has `tilelang_out_idx`, `tilelang_pass_configs`, `tilelang_compile_flags` where set.
+    `module` belongs to `context`. `params` describes the user's parameters in order, `out_idx` those the callee
+    allocates (negative from the end). `attrs` has `tilelang_out_idx`, `tilelang_pass_configs` and
+    `tilelang_compile_flags` where they are set.
     `layouts` maps buffer names to the layout objects given by `T.annotate_layout`.
     """
 

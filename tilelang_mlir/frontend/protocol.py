@@ -79,7 +79,8 @@ class Stale(Unset):
         raise TileNameError(
             f"{self.__dict__['name']!r} is a Python value that was changed in a run-time branch or loop",
             notes=(("the branch or loop is here", self.__dict__["place"]),),
-            hint="tracing runs both branches and a loop body once; make the name a T.alloc_var to change it at run time",
+            hint="tracing runs both branches and a loop body once; make the name a T.alloc_var to change it at "
+                "run time",
         )
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = __mod__ = _fail
@@ -375,7 +376,9 @@ def augment_item(holder: Any, index: Any, op: str, value: Any) -> None:
         return
     target = holder[index]
     if isinstance(target, Region):
-        raise TileTypeError("a slice cannot be updated in place", hint="loop over its elements with T.Parallel or T.serial")
+        raise TileTypeError(
+            "a slice cannot be updated in place", hint="loop over its elements with T.Parallel or T.serial"
+        )
     store(target, _apply(op, load(target), value))
 
 

@@ -1,7 +1,7 @@
 """Rewrites a kernel function so that running it emits IR.
 
-Statements become calls of the protocol object `__tl__` (see `protocol`). Blocks stay blocks of the same Python function:
-a loop body or branch is the body of a `for` over a generator that opens the IR region before it yields and closes it
+Statements become calls of the protocol object `__tl__` (see `protocol`). Blocks stay blocks of the same function: a
+loop body or branch is the body of a `for` over a generator that opens the IR region before it yields and closes it
 after. So assignments inside need no `nonlocal`, and Python's own control flow keeps working beside the IR's.
 
     for i in it: body        ->  for i in __tl__.loop(it, ("i",)): body
@@ -40,7 +40,7 @@ def rewrite(func: Callable[..., Any], protocol: object) -> types.FunctionType:
     check(node, file)
     free = original.__code__.co_freevars
     code = _compile(_Rewriter(file).function(node), file, [PROTOCOL, *free])
-    cells = dict(zip(free, original.__closure__ or (), strict=True))
+    cells: dict[str, types.CellType] = dict(zip(free, original.__closure__ or (), strict=True))
     cells[PROTOCOL] = types.CellType(protocol)
     closure = tuple(cells[name] for name in code.co_freevars)
     result = types.FunctionType(code, original.__globals__, original.__name__, original.__defaults__, closure)
@@ -387,7 +387,9 @@ def _head(node: ast.stmt) -> ast.AST:
 
 def _skips(node: ast.stmt) -> bool:
     """Whether a statement is `if c: continue` and nothing else."""
-    return isinstance(node, ast.If) and not node.orelse and len(node.body) == 1 and isinstance(node.body[0], ast.Continue)
+    return (
+        isinstance(node, ast.If) and not node.orelse and len(node.body) == 1 and isinstance(node.body[0], ast.Continue)
+    )
 
 
 def _for(target: str | ast.expr, source: ast.expr, body: list[ast.stmt], node: ast.AST) -> ast.stmt:

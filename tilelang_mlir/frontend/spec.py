@@ -1,4 +1,4 @@
-"""Descriptions of arguments: what `T.Tensor(...)`, `T.StridedTensor(...)` and `T.ptr` return, and how they become arguments."""
+"""Descriptions of arguments: what `T.Tensor(...)` and `T.ptr` return, and how they become arguments."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ def check_shape(shape: Any, what: str = "shape") -> tuple[Any, ...]:
             size = size.const if size.const is not None and size.dtype.is_integer else size
         elif hasattr(size, "item") and not isinstance(size, int | float):
             size = size.item()
-        if isinstance(size, bool) or not (
-            isinstance(size, int) or (isinstance(size, Expr) and size.dtype.is_integer)
-        ):
+        if isinstance(size, bool) or not (isinstance(size, int) or (isinstance(size, Expr) and size.dtype.is_integer)):
             raise TileTypeError(f"dimension {index} of a {what} must be an integer, got {describe(size)}")
         if isinstance(size, int) and size < (1 if what == "shape" else 0):
             raise TileValueError(f"dimension {index} of a {what} is {size}, expected a positive number")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
 from tilelang_mlir.errors import Location, TileSyntaxError
 
@@ -19,7 +21,7 @@ _REJECTED: dict[type[ast.AST], tuple[str, str]] = {
     ast.Match: ("match statements", "write if / elif"),
     ast.Global: ("global statements", "pass the value as an argument or capture it from the enclosing function"),
 }
-if hasattr(ast, "TryStar"):
+if sys.version_info >= (3, 11):
     _REJECTED[ast.TryStar] = _REJECTED[ast.Try]
 
 
@@ -44,7 +46,9 @@ def check(function: ast.FunctionDef, file: str) -> None:
             what, hint = _REJECTED[type(node)]
             raise reject(node, file, what, hint)
         if isinstance(node, ast.For | ast.While) and node.orelse:
-            raise reject(node.orelse[0], file, "else clauses on loops", "set a T.alloc_var flag and test it after the loop")
+            raise reject(
+                node.orelse[0], file, "else clauses on loops", "set a T.alloc_var flag and test it after the loop"
+            )
         if isinstance(node, ast.Assign | ast.For):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
@@ -88,7 +92,9 @@ def carried_names(node: ast.stmt) -> list[str]:
     """Names that a loop only updates (`n += 1`), so that each iteration needs the value of the one before."""
     if not isinstance(node, ast.For | ast.While):
         return []
-    updated = [n.target.id for n in own_nodes(node.body) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)]
+    updated = [
+        n.target.id for n in own_nodes(node.body) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
+    ]
     plain = [n for n in own_nodes(node.body) if not isinstance(n, ast.AugAssign)]
     return [name for name in dict.fromkeys(updated) if name not in _plainly_assigned(plain)]
 
@@ -104,7 +110,7 @@ def _plainly_assigned(nodes: Iterable[ast.AST]) -> set[str]:
     }
 
 
-def _is_bound_name(node: ast.AST) -> bool:
+def _is_bound_name(node: ast.AST) -> TypeGuard[ast.Name]:
     return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 

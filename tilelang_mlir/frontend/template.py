@@ -5,7 +5,7 @@ While a template is being made there is no builder; `T.const` gives symbolic siz
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -25,7 +25,7 @@ class Template:
         self.constants: dict[str, Var] = {}
 
     @contextmanager
-    def collecting(self) -> Iterator[Template]:
+    def collecting(self) -> Generator[Template, None, None]:
         token = _TEMPLATE.set(self)
         try:
             yield self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ def definition(func: Callback) -> Location:
 
 
 @contextmanager
-def located(fallback: Location) -> Iterator[None]:
+def located(fallback: Location) -> Generator[None, None, None]:
     """Stamp errors raised while tracing with the user's source position and the macro calls that led there."""
     try:
         yield
@@ -43,7 +43,9 @@ def located(fallback: Location) -> Iterator[None]:
         if place is None:
             raise
         name = error.name or "a name"
-        hint = "" if isinstance(error, UnboundLocalError) else "imports and globals must exist when the kernel is traced"
+        hint = (
+            "" if isinstance(error, UnboundLocalError) else "imports and globals must exist when the kernel is traced"
+        )
         raise TileNameError(f"{name!r} is not defined", place, hint=hint) from None
 
 
@@ -56,7 +58,7 @@ def _raised_in_user_code(error: BaseException) -> Location | None:
     return where.from_traceback(traceback)[0]
 
 
-def annotations(func: Callback, local_names: dict[str, Any] | None = None) -> dict[str, Any]:
+def parameter_annotations(func: Callback, local_names: dict[str, Any] | None = None) -> dict[str, Any]:
     """Parameter annotations as values; those written as strings are evaluated where the function is defined."""
     plain: Any = func
     names: dict[str, Any] = dict(local_names or {})
@@ -71,7 +73,9 @@ def annotations(func: Callback, local_names: dict[str, Any] | None = None) -> di
             try:
                 value = eval(value, plain.__globals__, names)
             except Exception as error:
-                raise TileTypeError(f"cannot evaluate the annotation {value!r} of {name!r}: {error}", definition(func)) from error
+                raise TileTypeError(
+                    f"cannot evaluate the annotation {value!r} of {name!r}: {error}", definition(func)
+                ) from error
         result[name] = value
     return result
 
@@ -83,7 +87,7 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
         TileError: anything wrong in the kernel, with its position.
     """
     rewritten = rewrite(func, protocol)
-    specs = annotations(func, local_names)
+    specs = parameter_annotations(func, local_names)
     builder = Builder(func.__name__, definition(func))
     names = list(inspect.signature(func).parameters)
 
@@ -124,7 +128,9 @@ def finish_outputs(builder: Builder, result: Any) -> None:
             raise TileTypeError(f"a kernel can only return tensors made by T.empty, got {describe(value)}")
         order.append(place)
     if sorted(order) != list(range(len(outputs))):
-        raise TileTypeError(f"the function makes {len(outputs)} tensors with T.empty but returns {len(set(order))} of them")
+        raise TileTypeError(
+            f"the function makes {len(outputs)} tensors with T.empty but returns {len(set(order))} of them"
+        )
     params: list[Param] = builder.side.get("outputs", [])
     if params:
         places = {param.name: index for index, param in enumerate(builder.parameters) if param.name in _names(params)}

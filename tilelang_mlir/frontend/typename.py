@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, ToolchainError
@@ -42,6 +42,10 @@ class dtype(DType):
         return found
 
 
+def _make(value: object) -> dtype:
+    return cast("dtype", dtype(value))
+
+
 def to_dtype(value: object) -> dtype:
     """Normalise a name, a dtype of torch or numpy, a Python type, or `T.ptr`.
 
@@ -51,7 +55,7 @@ def to_dtype(value: object) -> dtype:
     if isinstance(value, dtype):
         return value
     if getattr(value, "is_pointer_spec", False):
-        return dtype("handle")
+        return _make("handle")
     if value is None or isinstance(value, int | float | tuple | list):
         raise TileTypeError(f"expected a dtype, got {value!r}", hint='write for example T.float16 or "float16"')
-    return dtype(value)
+    return _make(value)

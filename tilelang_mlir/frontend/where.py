@@ -16,7 +16,7 @@ Span = tuple[str, int, int, int]  # file, line, first column, end column (0-base
 
 
 class _Entry:
-    """A registered code object; `parent` is the id of the function around a lambda or comprehension, 0 for functions."""
+    """A registered code object. `parent` is the id of the code around a lambda or comprehension, 0 for functions."""
 
     __slots__ = ("code", "parent", "spans")
 

@@ -173,7 +173,7 @@ def jit(
     `out_idx` names parameters that the kernel allocates and returns (lazy style only). `target_host` and
     `debug_root_path` are accepted for compatibility: the host is Python.
     """
-    options = {
+    options: dict[str, Any] = {
         "out_idx": out_idx,
         "target": target,
         "target_host": target_host,

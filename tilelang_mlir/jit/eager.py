@@ -25,7 +25,7 @@ from tilelang_mlir.frontend.source import function_tree
 from tilelang_mlir.frontend.spec import Param, TensorSpec, declare
 from tilelang_mlir.frontend.syntax import own_nodes
 from tilelang_mlir.frontend.template import KernelReached, Template
-from tilelang_mlir.frontend.trace import annotations, definition, finish_outputs, located, trace_body
+from tilelang_mlir.frontend.trace import definition, finish_outputs, located, parameter_annotations, trace_body
 from tilelang_mlir.frontend.typename import dtype, to_dtype
 from tilelang_mlir.jit.binding import Binder, freeze
 
@@ -84,29 +84,29 @@ class EagerFunction:
     def __init__(self, func: Callable[..., Any]) -> None:
         self.func = func
         self.binder = Binder(func)
-        self.specs = {name: _called(spec) for name, spec in annotations(func).items()}
+        self.specs = {name: _called(spec) for name, spec in parameter_annotations(func).items()}
         annotated = {
             node.target.id
             for node in own_nodes(function_tree(func).body)
             if isinstance(node, ast.AnnAssign) and node.value is None and isinstance(node.target, ast.Name)
         }
-        self.runtime = [
-            name for name in self.binder.names if name in annotated or _is_runtime(self.specs.get(name))
-        ]
+        self.runtime = [name for name in self.binder.names if name in annotated or _is_runtime(self.specs.get(name))]
         self.templates: dict[Any, tuple[Template, dict[str, Source]]] = {}
 
     @functools.cached_property
     def rewritten(self) -> Callable[..., Any]:
         return rewrite(self.func, protocol)
 
-    def split(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, partial: bool = False) -> tuple[
-        dict[str, Any], dict[str, Any], dict[str, int]
-    ]:
+    def split(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, partial: bool = False
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, int]]:
         """Compile-time arguments, run-time arguments, and sizes given by keyword."""
         sizes = {name: value for name, value in kwargs.items() if name not in self.binder.names}
         if sizes and not partial:
             unknown = ", ".join(sizes)
-            raise ArgumentError(f"{self.binder.name} has no parameter {unknown}", hint="sizes by keyword are for .compile()")
+            raise ArgumentError(
+                f"{self.binder.name} has no parameter {unknown}", hint="sizes by keyword are for .compile()"
+            )
         known = {name: value for name, value in kwargs.items() if name in self.binder.names}
         bound = self.binder.bind(args, known, partial=partial)
         runtime = {name: bound.pop(name) for name in self.runtime if name in bound}
@@ -158,7 +158,9 @@ class EagerFunction:
                     hint="it must occur by itself in a shape, not only in an expression, or be given to .compile()",
                 )
             elif source.argument not in runtime:
-                raise ArgumentError(f"{self.binder.name}: size {name!r} needs argument {source.argument!r}, or {name}=...")
+                raise ArgumentError(
+                    f"{self.binder.name}: size {name!r} needs argument {source.argument!r}, or {name}=..."
+                )
             else:
                 sizes[name] = _read(source, runtime[source.argument])
         return sizes

@@ -1,4 +1,3 @@
-# ruff: noqa: F401
 """The kernel language: `import tilelang_mlir.language as T`.
 
 Names shadow builtins on purpose (`T.print`, `T.max`, `T.int32`). Dtype names and names that are not available yet are
@@ -267,6 +266,42 @@ from tilelang_mlir.language.sync import (
     syncthreads_count,
     syncthreads_or,
 )
+
+__all__ = [
+    "Add", "And", "Buffer", "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
+    "FloorMod", "Fragment", "FragmentBuffer", "GE", "GT", "GemmWarpPolicy", "JITNoBuilderError", "Kernel",
+    "KernelLaunchFrame", "LE", "LT", "Layout", "LocalBuffer", "Macro", "Max", "Min", "Mod", "Mul", "NE", "Not",
+    "Or", "Parallel", "Persistent", "Pipelined", "PrimExpr", "PrimFunc", "Ptr", "Ref", "Select", "Serial",
+    "SharedBuffer", "StridedTensor", "Sub", "Tensor", "Unroll", "Var", "Vectorized", "abs", "acos", "acosh",
+    "activemask", "align_up", "all_of", "all_sync", "alloc_barrier", "alloc_cluster_barrier", "alloc_fragment",
+    "alloc_global", "alloc_local", "alloc_reducer", "alloc_shared", "alloc_tmem", "alloc_var",
+    "annotate_compile_flags", "annotate_l2_hit_ratio", "annotate_layout", "annotate_min_blocks_per_sm",
+    "annotate_pass_configs", "annotate_restrict_buffers", "annotate_safe_value", "any_of", "any_sync", "asin",
+    "asinh", "assume", "async_copy", "atan", "atan2", "atanh", "atomic_add", "atomic_addx2", "atomic_addx4",
+    "atomic_load", "atomic_max", "atomic_min", "atomic_or", "atomic_store", "ballot", "ballot_sync",
+    "barrier_arrive", "barrier_wait", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "break_loop",
+    "c2d_im2col", "call_extern", "cast", "cdiv", "ceil", "ceildiv", "clamp", "clear", "clz", "const",
+    "continue_loop", "copy", "copysign", "cos", "cosh", "cummax", "cumsum", "device_assert", "dp4a", "dtype",
+    "dynamic", "empty", "erf", "evaluate", "exp", "exp10", "exp2", "fabs", "fast_rcp", "fill", "finalize_reducer",
+    "floor", "floordiv", "floormod", "fmod", "gemm", "get_block_binding", "get_block_bindings", "get_block_extent",
+    "get_block_extents", "get_lane_idx", "get_thread_binding", "get_thread_bindings", "get_thread_extent",
+    "get_thread_extents", "get_tvm_dtype", "get_warp_group_idx", "get_warp_idx", "get_warp_idx_sync", "grid",
+    "handle", "hypot", "ieee_add", "ieee_fdiv", "ieee_fmaf", "ieee_frcp", "ieee_frsqrt", "ieee_fsqrt", "ieee_mul",
+    "ieee_sub", "if_then_else", "im2col", "index_to_coordinates", "infinity", "inline", "is_float4", "isfinite",
+    "isinf", "isnan", "ldexp", "likely", "log", "log10", "log1p", "log2", "loop_break", "macro", "make_tensor",
+    "make_tensor_from_addr", "match_all_sync", "match_any_sync", "max", "max_value", "mbarrier_arrive",
+    "mbarrier_arrive_expect_tx", "mbarrier_expect_tx", "mbarrier_wait_parity", "meta_class", "min", "min_value",
+    "nearbyint", "nextafter", "parallel", "popcount", "pow", "power", "prim_func", "print", "ptr",
+    "ptx_arrive_cluster_barrier", "ptx_commit_group", "ptx_wait_group", "reduce", "reduce_absmax", "reduce_abssum",
+    "reduce_bitand", "reduce_bitor", "reduce_bitxor", "reduce_max", "reduce_min", "reduce_sum", "reducer_init",
+    "reducer_update", "reinterpret", "reshape", "round", "rsqrt", "serial", "shfl_down", "shfl_sync", "shfl_up",
+    "shfl_xor", "shift_left", "shift_right", "shuffle_elect", "sigmoid", "sin", "sinh", "sqrt", "symbolic",
+    "sync_grid", "sync_threads", "sync_warp", "syncthreads_and", "syncthreads_count", "syncthreads_or", "tan",
+    "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
+    "view", "warp_reduce_bitand", "warp_reduce_bitor", "warp_reduce_max", "warp_reduce_min", "warp_reduce_sum",
+    "where",
+]  # fmt: skip
+
 
 if TYPE_CHECKING:
     from tilelang_mlir.dialect.layout import Fragment as Fragment

@@ -217,7 +217,9 @@ def empty(*shape: Any, dtype: Any = "float32") -> Any:
         return TensorSpec(sizes, to_dtype(dtype))
     builder = require("T.empty")
     if builder.launch() is not None:
-        raise TileError("T.empty inside a kernel", hint="outputs are declared before T.Kernel; use T.alloc_global for workspaces")
+        raise TileError(
+            "T.empty inside a kernel", hint="outputs are declared before T.Kernel; use T.alloc_global for workspaces"
+        )
     outputs: list[Param] = builder.side.setdefault("outputs", [])
     buffer, param = declare(builder, f"out{len(outputs)}", TensorSpec(sizes, to_dtype(dtype)))
     outputs.append(param)
@@ -262,4 +264,3 @@ def _bits(shape: Sequence[Any], kind: DType) -> int | None:
             return None
         total *= size
     return total
-

@@ -18,7 +18,7 @@ def _i32(value: int) -> ir.Attribute:
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(32), value)
 
 
-def use_swizzle(panel_size: int, order: str = "row", enable: bool = True) -> None:
+def use_swizzle(panel_size: Any, order: str = "row", enable: bool = True) -> None:
     """Visit the blocks of the grid in panels of `panel_size` rows or columns, so that neighbours share operands."""
     if order not in ("row", "column", "mlx"):
         raise TileValueError(f"T.use_swizzle: unknown order {order!r}", hint="row or column")
@@ -30,7 +30,7 @@ def use_swizzle(panel_size: int, order: str = "row", enable: bool = True) -> Non
         launch.block.owner.attributes["swizzle"] = attribute
 
 
-def annotate_min_blocks_per_sm(n: int) -> None:
+def annotate_min_blocks_per_sm(n: Any) -> None:
     """Ask for at least `n` blocks per multiprocessor, which limits the registers of a thread."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise TileValueError(f"T.annotate_min_blocks_per_sm needs a positive integer, got {describe(n)}")
@@ -46,7 +46,9 @@ def annotate_layout(layout_map: dict[Any, Any]) -> None:
         buffer = buffer_of(key, "a key of T.annotate_layout")
         layout = as_layout(given)
         layouts[buffer.name] = given
-        if isinstance(layout, Fragment) != (buffer.memory == "fragment") and isinstance(layout, Fragment | SharedLayout):
+        if isinstance(layout, Fragment) != (buffer.memory == "fragment") and isinstance(
+            layout, Fragment | SharedLayout
+        ):
             expected = "a Fragment" if buffer.memory == "fragment" else "a shared-memory layout"
             raise TileTypeError(f"{buffer!r} needs {expected}, got {type(layout).__name__}")
         if isinstance(layout, Fragment | SharedLayout):
@@ -68,13 +70,15 @@ def annotate_safe_value(safe_value_map: dict[Any, Any]) -> None:
         memory_of(buffer).owner.attributes["safe_value"] = attribute
 
 
-def annotate_l2_hit_ratio(l2_hit_ratio_map: dict[Any, float]) -> None:
+def annotate_l2_hit_ratio(l2_hit_ratio_map: dict[Any, Any]) -> None:
     """Which part of a tensor's accesses should stay in the L2 cache: `{tensor: ratio}`."""
     require("T.annotate_l2_hit_ratio")
     for key, ratio in l2_hit_ratio_map.items():
         buffer = buffer_of(key, "a key of T.annotate_l2_hit_ratio")
         if buffer.memory != "global" or not isinstance(ratio, int | float) or not 0 <= ratio <= 1:
-            raise TileValueError(f"T.annotate_l2_hit_ratio needs a global tensor and a ratio from 0 to 1, got {ratio!r}")
+            raise TileValueError(
+                f"T.annotate_l2_hit_ratio needs a global tensor and a ratio from 0 to 1, got {ratio!r}"
+            )
         memory_of(buffer).owner.attributes["tl.l2_hit_ratio"] = ir.FloatAttr.get(ir.F64Type.get(), float(ratio))
 
 

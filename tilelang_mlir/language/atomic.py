@@ -14,7 +14,9 @@ from tilelang_mlir.mlir import ir
 _ORDERS = ("relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst")
 
 
-def atomic_add(dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False) -> Any:
+def atomic_add(
+    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
+) -> Any:
     """Add to an element, or elementwise to a tile; `return_prev` gives the old value of an element."""
     if use_tma:
         raise UnsupportedError("T.atomic_add(use_tma=True)", hint="leave use_tma out: threads add the tile themselves")
@@ -95,9 +97,13 @@ def _element(what: str, value: Any) -> Element:
     if isinstance(value, Buffer) and all(size == 1 for size in value.shape):
         return Element(value, [0] * value.ndim)
     if not isinstance(value, Element):
-        raise TileTypeError(f"{what} needs an element of a buffer, got {describe(value)}", hint="write T.atomic_add(A[i], value)")
+        raise TileTypeError(
+            f"{what} needs an element of a buffer, got {describe(value)}", hint="write T.atomic_add(A[i], value)"
+        )
     if len(value.indices) != value.buffer.ndim:
-        raise TileTypeError(f"buffer {value.buffer.name!r} has {value.buffer.ndim} dimensions but got {len(value.indices)}")
+        raise TileTypeError(
+            f"buffer {value.buffer.name!r} has {value.buffer.ndim} dimensions but got {len(value.indices)}"
+        )
     return value
 
 
@@ -124,7 +130,9 @@ def _tile_atomic(what: str, kind: str, dst: Any, value: Any, order: str | None) 
     target = _region(what, dst, extents)
     source = _region(what, value, tuple(target.extents)) if isinstance(value, Buffer | Region | Element) else None
     wide = [dim for dim, size in enumerate(target.extents) if not (isinstance(size, int) and size == 1)]
-    theirs = [dim for dim, size in enumerate(source.extents) if not (isinstance(size, int) and size == 1)] if source else []
+    theirs = (
+        [dim for dim, size in enumerate(source.extents) if not (isinstance(size, int) and size == 1)] if source else []
+    )
     sizes = [target.extents[dim] for dim in wide]
     if source is not None and [source.extents[dim] for dim in theirs] != sizes:
         raise TileValueError(f"{what}: the tiles differ in shape: {list(target.extents)} and {list(source.extents)}")

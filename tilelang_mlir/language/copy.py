@@ -188,7 +188,7 @@ def ptx_commit_group() -> None:
     require("T.ptx_commit_group").emit("tl.commit_group")
 
 
-def ptx_wait_group(n: int) -> None:
+def ptx_wait_group(n: Any) -> None:
     """Wait until at most `n` groups of asynchronous copies are unfinished."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 0:
         raise TileValueError(f"T.ptx_wait_group needs a Python integer of 0 or more, got {describe(n)}")

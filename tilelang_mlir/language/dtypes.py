@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tilelang_mlir.errors import TileTypeError
-from tilelang_mlir.frontend.typename import dtype
+from tilelang_mlir.frontend.typename import dtype, to_dtype
 
 SCALARS = (
     "bool", "int4", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "bfloat16",
@@ -22,23 +22,23 @@ _SCALAR_ONLY = ("bool", "int4", "float4_e2m1_unpacked")
 def find(name: str) -> dtype | None:
     """The dtype of a name, vector dtypes such as `float32x4` included; None for other names."""
     if name in ALIASES:
-        return dtype(ALIASES[name])
+        return to_dtype(ALIASES[name])
     if name in SCALARS:
-        return dtype(name)
+        return to_dtype(name)
     base, _, lanes = name.rpartition("x")
     if lanes in _LANES and base in SCALARS and base not in _SCALAR_ONLY:
-        return dtype(name)
+        return to_dtype(name)
     return None
 
 
 def get_tvm_dtype(value: object) -> dtype:
     """The dtype of a name or of a dtype of another library, under its older name."""
-    return dtype(value)
+    return to_dtype(value)
 
 
 def is_float4(value: object) -> bool:
     """Whether a dtype is a four-bit float."""
     try:
-        return dtype(value).startswith("float4")
+        return to_dtype(value).startswith("float4")
     except TileTypeError:
         return False

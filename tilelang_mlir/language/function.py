@@ -95,7 +95,9 @@ class TensorProxy:
         if not isinstance(keys, tuple):
             if isinstance(keys, list):
                 return contiguous(keys, "float32", self.memory)
-            raise TileTypeError("T.Tensor[...] takes [[sizes], dtype] or several sizes", hint="write T.Tensor[[N], dtype]")
+            raise TileTypeError(
+                "T.Tensor[...] takes [[sizes], dtype] or several sizes", hint="write T.Tensor[[N], dtype]"
+            )
         if isinstance(keys[0], list | tuple):
             return contiguous(keys[0], keys[1] if len(keys) > 1 else "float32", self.memory)
         return contiguous(keys, "float32", self.memory)
@@ -166,5 +168,3 @@ def annotate_compile_flags(flags: Any) -> None:
     if current_template() is None:
         chosen = flags.split() if isinstance(flags, str) else list(flags)
         require("T.annotate_compile_flags").side["tilelang_compile_flags"] = chosen
-
-

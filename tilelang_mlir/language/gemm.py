@@ -48,8 +48,8 @@ def gemm(
 ) -> None:
     """`C += op(A) @ op(B)`: A is [M, K], B is [K, N], C is [M, N]; a transposed operand is given the other way round.
 
-    A and B are tiles in shared memory or fragments, C a fragment (or tensor memory). With `clear_accum` C is set instead
-    of added to. `k_pack` only concerns some AMD layouts and is accepted.
+    A and B are tiles in shared memory or fragments, C a fragment (or tensor memory). With `clear_accum` C is set,
+    not added to. `k_pack` only concerns some AMD layouts and is accepted.
 
     Raises:
         TileValueError: the shapes do not agree. TileTypeError: dtypes or memories that have no matrix product.
@@ -105,7 +105,8 @@ def _check_shapes(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) 
         raise TileValueError(
             f"the shapes of T.gemm do not agree: op(A) is {describe_shape(a)}, op(B) is {describe_shape(b)}, "
             f"C is {describe_shape(c)}",
-            hint="op(A) is [M, K], op(B) is [K, N], C is [M, N]; transpose_A and transpose_B swap an operand's dimensions",
+            hint="op(A) is [M, K], op(B) is [K, N], C is [M, N]; transpose_A and transpose_B swap an operand's "
+                "dimensions",
         )
 
 
@@ -117,9 +118,12 @@ def _check_dtypes(a: DType, b: DType, c: DType) -> None:
     both_small = a.is_float and b.is_float and max(a.bits, b.bits) <= 8
     both_int = a.is_integer and b.is_integer and a.bits == b.bits
     if not (a == b or both_fp8 or both_small or both_int):
-        raise TileTypeError(f"T.gemm multiplies {a} with {b}", hint="convert one operand: T.copy converts between buffers")
+        raise TileTypeError(
+            f"T.gemm multiplies {a} with {b}", hint="convert one operand: T.copy converts between buffers"
+        )
     if a.is_integer != c.is_integer:
         raise TileTypeError(f"T.gemm of {a} cannot accumulate in {c}")
     if c.bits < a.bits or (c.is_integer and c.bits != 32):
-        raise TileTypeError(f"T.gemm of {a} cannot accumulate in {c}", hint="accumulate in float32, or int32 for integers")
-
+        raise TileTypeError(
+            f"T.gemm of {a} cannot accumulate in {c}", hint="accumulate in float32, or int32 for integers"
+        )

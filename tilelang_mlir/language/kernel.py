@@ -38,7 +38,11 @@ class Kernel:
     """
 
     def __init__(
-        self, *blocks: Any, threads: int | Sequence[int] | None = None, prelude: str | None = None, cluster_dims: Any = None
+        self,
+        *blocks: Any,
+        threads: int | Sequence[int] | None = None,
+        prelude: str | None = None,
+        cluster_dims: Any = None,
     ) -> None:
         stop_at_kernel()
         if not 1 <= len(blocks) <= 3:
@@ -72,13 +76,13 @@ class Kernel:
         if self.cluster_dims is not None:
             attributes["cluster"] = ir.DenseI32ArrayAttr.get(list(_threads(self.cluster_dims, "cluster_dims")))
         builder.kernels += 1
-        self.op = builder.emit("tl.launch", grid, [], attributes, regions=1)
+        op = self.op = builder.emit("tl.launch", grid, [], attributes, regions=1)
         kind = builder.type(INT32)
         locations = [
             builder.named(self.target_names[dim]) if dim < len(self.target_names) else builder.location()
             for dim in range(len(grid))
         ]
-        block = self.op.regions[0].blocks.append(*[kind] * len(grid), arg_locs=locations)
+        block = op.regions[0].blocks.append(*[kind] * len(grid), arg_locs=locations)
         self.frame = builder.push("launch", block)
         builder.side["kernel"] = self
         maker = BlockVar if len(grid) == 1 else Expr
@@ -110,7 +114,9 @@ def _threads(threads: Any, what: str = "threads") -> tuple[int, int, int]:
         raise TileValueError(f"{what} has {len(sizes)} dimensions, expected 1 to 3")
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, int):
-            raise TileTypeError(f"{what} must be Python integers, got {describe(size)}", hint="block sizes are compile-time constants")
+            raise TileTypeError(
+                f"{what} must be Python integers, got {describe(size)}", hint="block sizes are compile-time constants"
+            )
         if size < 1:
             raise TileValueError(f"{what} must be positive, got {size}")
     sizes += [1] * (3 - len(sizes))
@@ -140,7 +146,7 @@ def current_kernel(what: str) -> tuple[Builder, Kernel]:
     return builder, builder.side["kernel"]
 
 
-def _check_dim(what: str, dim: int, count: int) -> None:
+def _check_dim(what: str, dim: Any, count: int) -> None:
     if not isinstance(dim, int) or not 0 <= dim < count:
         raise TileValueError(f"{what}: dimension {dim!r} is not in 0 to {count - 1}")
 

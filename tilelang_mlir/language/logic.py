@@ -38,12 +38,28 @@ cdiv = ceildiv
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not = bit_and, bit_or, bit_xor, bit_not
 
 
-def EQ(a: Any, b: Any) -> Any: return compare("Eq", a, b)
-def NE(a: Any, b: Any) -> Any: return compare("NotEq", a, b)
-def LT(a: Any, b: Any) -> Any: return compare("Lt", a, b)
-def LE(a: Any, b: Any) -> Any: return compare("LtE", a, b)
-def GT(a: Any, b: Any) -> Any: return compare("Gt", a, b)
-def GE(a: Any, b: Any) -> Any: return compare("GtE", a, b)
+def EQ(a: Any, b: Any) -> Any:
+    return compare("Eq", a, b)
+
+
+def NE(a: Any, b: Any) -> Any:
+    return compare("NotEq", a, b)
+
+
+def LT(a: Any, b: Any) -> Any:
+    return compare("Lt", a, b)
+
+
+def LE(a: Any, b: Any) -> Any:
+    return compare("LtE", a, b)
+
+
+def GT(a: Any, b: Any) -> Any:
+    return compare("Gt", a, b)
+
+
+def GE(a: Any, b: Any) -> Any:
+    return compare("GtE", a, b)
 
 
 def if_then_else(condition: Any, then: Any, otherwise: Any) -> Any:

@@ -90,7 +90,7 @@ def as_layout(layout: Any) -> Any:
 def Pipelined(
     start: Any,
     stop: Any = None,
-    num_stages: int = 0,
+    num_stages: Any = 0,
     order: Sequence[int] | None = None,
     stage: Sequence[int] | None = None,
     sync: Any = None,

@@ -31,7 +31,9 @@ def _floats(name: str, args: tuple[Any, ...]) -> list[Expr]:
         if isinstance(operand, Expr):
             dtype = operand.dtype if dtype is None else arith.common_dtype(dtype, operand.dtype)
         elif not isinstance(operand, int | float):
-            raise TileTypeError(f"T.{name} needs scalars, got {describe(operand)}", hint="loop over the elements of a buffer")
+            raise TileTypeError(
+                f"T.{name} needs scalars, got {describe(operand)}", hint="loop over the elements of a buffer"
+            )
     if dtype is None or not dtype.is_float:
         dtype = FLOAT32
     return [arith.cast(as_expr(operand, dtype), dtype) for operand in operands]
@@ -145,7 +147,9 @@ def _ieee(name: str, count: int) -> Callable[..., Any]:
         if len(args) != count:
             raise TileTypeError(f"T.ieee_{name} takes {count} operand{'s' * (count != 1)}, got {len(args)}")
         if rounding_mode not in modes:
-            raise TileValueError(f"T.ieee_{name}: unknown rounding mode {rounding_mode!r}", hint=f"one of {', '.join(modes)}")
+            raise TileValueError(
+                f"T.ieee_{name}: unknown rounding mode {rounding_mode!r}", hint=f"one of {', '.join(modes)}"
+            )
         if name == "frsqrt":
             return rsqrt(*args)
         stem = {"fmaf": "fma", "frcp": "rcp", "fsqrt": "sqrt", "fdiv": "div"}.get(name, name)
@@ -288,7 +292,9 @@ def reinterpret(value: Any, dtype: Any = None) -> Any:
         value, dtype = dtype, value
     kind, operand = to_dtype(dtype), as_expr(value)
     if kind.bits != operand.dtype.bits:
-        raise TileTypeError(f"cannot reinterpret {operand.dtype} ({operand.dtype.bits} bits) as {kind} ({kind.bits} bits)")
+        raise TileTypeError(
+            f"cannot reinterpret {operand.dtype} ({operand.dtype.bits} bits) as {kind} ({kind.bits} bits)"
+        )
     if kind.mlir == operand.dtype.mlir:
         return make("tl.cast", [operand], kind, _cast_names(operand.dtype, kind), tag=("sign", str(kind)))
     return make("tl.bitcast", [operand], kind, tag=str(kind))

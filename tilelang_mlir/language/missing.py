@@ -6,7 +6,8 @@ from tilelang_mlir.errors import UnsupportedError
 
 _LATER = {
     "warp specialization": (
-        "ws WarpSpecialize WarpSpecializeFrame annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline WSScope WSInstr "
+        "ws WarpSpecialize WarpSpecializeFrame annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline "
+        "WSScope WSInstr "
         "WSOpRef WSSync WSSyncKind set_max_nreg inc_max_nreg dec_max_nreg annotate_producer_reg_dealloc "
         "annotate_consumer_reg_alloc no_set_max_nreg disable_warp_group_reg_alloc annotate_ws_pipeline_depth"
     ),
@@ -15,11 +16,15 @@ _LATER = {
         "fence_proxy_async tma_store_arrive tma_store_wait ptx_cp_async ptx_cp_async_bulk cp_async_barrier_noinc"
     ),
     "explicit matrix instructions": (
-        "wgmma_gemm wgmma_mma wait_wgmma warpgroup_arrive warpgroup_commit_batch warpgroup_wait warpgroup_fence_operand "
-        "tcgen05_gemm tcgen05_mma tcgen05_gemm_blockscaled tcgen05_mma_blockscaled mma_gemm_blockscaled gemm_sp wgmma_gemm_sp "
+        "wgmma_gemm wgmma_mma wait_wgmma warpgroup_arrive warpgroup_commit_batch warpgroup_wait "
+        "warpgroup_fence_operand "
+        "tcgen05_gemm tcgen05_mma tcgen05_gemm_blockscaled tcgen05_mma_blockscaled mma_gemm_blockscaled gemm_sp "
+        "wgmma_gemm_sp "
         "tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout tcgen05_mma_arrive tcgen05_before_thread_sync "
-        "tcgen05_after_thread_sync tcgen05_cp_warpx4 tcgen05_sf_warp_transpose deallocate_tmem initialize_wgmma_descriptor "
-        "initialize_tcgen05_descriptor increase_descriptor_offset alloc_descriptor alloc_wgmma_desc alloc_tcgen05_smem_desc "
+        "tcgen05_after_thread_sync tcgen05_cp_warpx4 tcgen05_sf_warp_transpose deallocate_tmem "
+        "initialize_wgmma_descriptor "
+        "initialize_tcgen05_descriptor increase_descriptor_offset alloc_descriptor alloc_wgmma_desc "
+        "alloc_tcgen05_smem_desc "
         "alloc_tcgen05_instr_desc ptx_ldmatrix ptx_mma ptx_mma_sp mma_fill mma_store"
     ),
     "clusters and dependent launches": (
@@ -28,7 +33,8 @@ _LATER = {
         "pdl_trigger pdl_sync"
     ),
     "raw memory access": (
-        "access_ptr address_of tvm_access_ptr handle_add_byte_offset ldg32 ldg64 ldg128 ldg256 stg32 stg64 stg128 stg256 "
+        "access_ptr address_of tvm_access_ptr handle_add_byte_offset ldg32 ldg64 ldg128 ldg256 stg32 stg64 "
+        "stg128 stg256 "
         "lds32 lds64 lds128 sts32 sts64 sts128 __ldg"
     ),
     "vector values": (
@@ -37,7 +43,8 @@ _LATER = {
     ),
     "random numbers": "rng_init rng_rand rng_rand_float",
     "tile schedulers": "PersistentTileScheduler BaseTileScheduler",
-    "device source code": "import_source CUDASourceCodeKernel call_pure_extern call_intrin call_llvm_intrin call_packed",
+    "device source code": "import_source CUDASourceCodeKernel call_pure_extern call_intrin call_llvm_intrin "
+    "call_packed",
 }
 _BY_NAME = {name: topic for topic, names in _LATER.items() for name in names.split()}
 

@@ -63,7 +63,9 @@ def reduce(
         raise TileTypeError(f"{what} needs buffers or slices, got a tile address")
     for tile in (source, target):
         if tile.memory not in ("fragment", "shared", "local"):
-            raise TileTypeError(f"{what} works on fragments, shared and local buffers, got {tile!r}", hint="copy the tile first")
+            raise TileTypeError(
+                f"{what} works on fragments, shared and local buffers, got {tile!r}", hint="copy the tile first"
+            )
     axis = _axis(what, dim, len(shape))
     dropped, kept = [*shape[:axis], *shape[axis + 1 :]] or [1], [*shape[:axis], 1, *shape[axis + 1 :]]
     if list(result) not in (dropped, kept):
@@ -158,7 +160,9 @@ class Pending:
 
     def combine(self, kind: str, value: Any) -> Pending:
         if self.kind or kind != self.reducer.kind:
-            raise TileTypeError(f"a reducer of kind {self.reducer.kind!r} can only be combined with that operation, got {kind!r}")
+            raise TileTypeError(
+                f"a reducer of kind {self.reducer.kind!r} can only be combined with that operation, got {kind!r}"
+            )
         return Pending(self.reducer, self.indices, kind, value)
 
     def __add__(self, value: Any) -> Pending:
@@ -190,7 +194,11 @@ class Reducer(Buffer):
         self.final = False
         operands = [memory_of(self)]
         if value is not None and not self._is_neutral(value):
-            data = memory_of(value) if isinstance(value, Buffer) else value_of(builder, arith.cast(as_expr(value, None), self.dtype))
+            data = (
+                memory_of(value)
+                if isinstance(value, Buffer)
+                else value_of(builder, arith.cast(as_expr(value, None), self.dtype))
+            )
             operands.append(data)
         builder.emit("tl.reducer_init", operands)
 
@@ -325,5 +333,3 @@ def any_of(buffer: Any) -> Any:
 def all_of(buffer: Any) -> Any:
     """Whether all elements of a run are not zero."""
     return _over_run(buffer, "T.all_of", arith.logical_and)
-
-

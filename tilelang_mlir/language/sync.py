@@ -29,13 +29,15 @@ def _in_kernel(what: str) -> Builder:
     return builder
 
 
-def sync_threads(barrier_id: int | None = None, arrive_count: int | None = None) -> None:
+def sync_threads(barrier_id: Any = None, arrive_count: Any = None) -> None:
     """Barrier of the block's threads, or a named barrier of `arrive_count` of them."""
     attributes = {}
     for name, value in (("id", barrier_id), ("count", arrive_count)):
         if value is not None:
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise TileValueError(f"T.sync_threads: {name} must be a Python integer of 0 or more, got {describe(value)}")
+                raise TileValueError(
+                    f"T.sync_threads: {name} must be a Python integer of 0 or more, got {describe(value)}"
+                )
             attributes[name] = _i32(value)
     _in_kernel("T.sync_threads").emit("tl.sync_threads", [], [], attributes)
 
@@ -51,7 +53,7 @@ def sync_grid() -> None:
     _in_kernel("T.sync_grid").emit("tl.sync_grid")
 
 
-def _shuffle(kind: str, value: Any, lane_or_delta: Any, width: int | None) -> Expr:
+def _shuffle(kind: str, value: Any, lane_or_delta: Any, width: Any) -> Expr:
     builder = _in_kernel(f"T.shfl_{kind}")
     width = 32 if width is None else width
     if not isinstance(width, int) or width < 1 or width > 64 or width & (width - 1):
@@ -83,13 +85,14 @@ def shfl_up(value: Any, delta: Any, width: int = 32, mask: int = FULL_MASK) -> E
 
 def shfl_sync(*args: Any, width: int | None = None, mask: int = FULL_MASK) -> Expr:
     """The value of one lane: `(value, lane, width=32, mask=full)`, or the older `(mask, value, lane, width=32)`."""
-    if not 2 <= len(args) <= 4:
-        raise TileTypeError(f"T.shfl_sync takes 2 to 4 arguments, got {len(args)}")
-    if isinstance(args[0], int) and len(args) >= 3 and not isinstance(args[1], int):
-        mask, value, source, *rest = args
-    else:
-        value, source, *rest = args
-        mask = rest.pop(1) if len(rest) > 1 else mask
+    rest: list[Any] = list(args)
+    if not 2 <= len(rest) <= 4:
+        raise TileTypeError(f"T.shfl_sync takes 2 to 4 arguments, got {len(rest)}")
+    if isinstance(rest[0], int) and len(rest) >= 3 and not isinstance(rest[1], int):
+        mask = rest.pop(0)
+    elif len(rest) == 4:
+        mask = rest.pop(3)
+    value, source = rest.pop(0), rest.pop(0)
     _check_mask(mask)
     return _shuffle("idx", value, source, rest[0] if rest else width)
 
@@ -193,7 +196,7 @@ barrier_wait = mbarrier_wait_parity
 ptx_arrive_cluster_barrier = mbarrier_arrive
 
 
-def shuffle_elect(thread_extent: int) -> Any:
+def shuffle_elect(thread_extent: Any) -> Any:
     """True in one thread of each group of `thread_extent` threads (0: of the block)."""
     if isinstance(thread_extent, bool) or not isinstance(thread_extent, int) or thread_extent < 0:
         raise TileValueError(f"T.shuffle_elect needs a Python integer, got {describe(thread_extent)}")

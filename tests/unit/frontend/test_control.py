@@ -18,7 +18,8 @@ PROGRAMS = {
     "for-down": "for i in range(9, 1, -3):\n    O[i] = i",
     "for-down-empty": "for i in range(1, 9, -3):\n    O[i] = i",
     "nested": "for i in range(4):\n    for j in range(i):\n        O[i * 4 + j] = i - j",
-    "if-else": "for i in range(32):\n    if I[i] > 3:\n        O[i] = 1\n    elif I[i] == 2:\n        O[i] = 2\n    else:\n        O[i] = 3",
+    "if-else": "for i in range(32):\n    if I[i] > 3:\n        O[i] = 1\n    elif I[i] == 2:\n"
+        "        O[i] = 2\n    else:\n        O[i] = 3",
     "break": "for i in range(32):\n    if I[i] == 5:\n        break\n    O[i] = 1",
     "break-nested": (
         "for i in range(6):\n    for j in range(5):\n        if I[i * 5 + j] > 6:\n            break\n"
@@ -26,7 +27,8 @@ PROGRAMS = {
     ),
     "continue": "for i in range(32):\n    if I[i] % 2 == 0:\n        continue\n    O[i] = I[i]",
     "continue-deep": (
-        "for i in range(32):\n    if I[i] > 2:\n        if I[i] < 6:\n            continue\n        O[i] = 1\n    O[i] += 2"
+        "for i in range(32):\n    if I[i] > 2:\n        if I[i] < 6:\n            continue\n        O[i] = 1\n"
+        "    O[i] += 2"
     ),
     "break-and-continue": (
         "for i in range(32):\n    if I[i] == 1:\n        continue\n    if I[i] == 7:\n        O[i] = 9\n        break\n"

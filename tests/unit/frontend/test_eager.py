@@ -132,7 +132,7 @@ def test_eager_outputs_in_the_order_they_are_returned() -> None:
     @tilelang.jit
     def split(A):
         N = T.const("N")
-        A: T.Tensor[[N], float32]
+        A: T.Tensor[[N], T.float32]
         first = T.empty(N, dtype="int8")
         second = T.empty((N, 2), "float16")
         with T.Kernel(N, threads=32) as i:
@@ -170,7 +170,7 @@ def test_eager_stride_supplies_a_size() -> None:
     @tilelang.jit
     def first(A):
         N, S = T.const("N, S")
-        A: T.StridedTensor[[N, 4], [S, 1], float32]
+        A: T.StridedTensor[[N, 4], [S, 1], T.float32]
         with T.Kernel(N, threads=32) as b:
             A[b, 0] = 1.0
 
@@ -182,7 +182,7 @@ def test_eager_errors() -> None:
     @tilelang.jit
     def product(A):
         N = T.const("N")
-        A: T.Tensor[[N * 2], float32]
+        A: T.Tensor[[N * 2], T.float32]
         with T.Kernel(N, threads=32) as b:
             A[b] = 1.0
 
@@ -200,7 +200,7 @@ def test_eager_errors() -> None:
     @tilelang.jit
     def forgets(A):
         N = T.const("N")
-        A: T.Tensor[[N], float32]
+        A: T.Tensor[[N], T.float32]
         C = T.empty((N,), "float32")
         with T.Kernel(N, threads=32) as b:
             C[b] = A[b]
@@ -210,7 +210,7 @@ def test_eager_errors() -> None:
 
     @tilelang.jit
     def returns_argument(A):
-        A: T.Tensor[[4], float32]
+        A: T.Tensor[[4], T.float32]
         with T.Kernel(4, threads=32) as b:
             A[b] = 1.0
         return A
@@ -222,7 +222,7 @@ def test_eager_errors() -> None:
 def test_out_idx_with_empty_is_an_error() -> None:
     @tilelang.jit(out_idx=[-1])
     def both(A):
-        A: T.Tensor[[4], float32]
+        A: T.Tensor[[4], T.float32]
         C = T.empty((4,), "float32")
         with T.Kernel(4, threads=32) as b:
             C[b] = A[b]
@@ -256,7 +256,7 @@ def test_function_attributes(compiled: list[StubKernel]) -> None:
     def noted(A):
         T.annotate_pass_configs({"tl.enable_fast_math": True})
         T.annotate_compile_flags("-O3 -v")
-        A: T.Tensor[[4], float32]
+        A: T.Tensor[[4], T.float32]
         with T.Kernel(4, threads=32) as b:
             A[b] = 1.0
 

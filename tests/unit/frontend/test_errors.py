@@ -22,10 +22,18 @@ BODIES: list[tuple[str, type[TileError], str]] = [
     ("x = x + 1  # !", TileNameError, "'x' is read before it is assigned"),
     ("for i in T.serial(4):\n    t = A[i] + 1\nA[0] = t  # !", TileNameError, "outside of the block"),
     ("for i in T.serial(4):\n    pass\nA[i] = 1.0  # !", TileNameError, "outside of the block"),
-    ("if bx > 1:\n    s = T.alloc_shared((8,), 'float32')\nT.clear(s)  # !", TileNameError, "outside of the block that allocates"),
+    (
+        "if bx > 1:\n    s = T.alloc_shared((8,), 'float32')\nT.clear(s)  # !",
+        TileNameError,
+        "outside of the block that allocates",
+    ),
     ("k = 0\nif bx > 1:\n    k = 5\nA[k] = 1.0  # !", TileNameError, "changed in a run-time branch"),
     ("if bx > 1:\n    k = 1\nelse:\n    k = 2\nA[0] = k + 1  # !", TileNameError, "changed in a run-time branch"),
-    ("k = 0\nfor i in T.serial(4):\n    k = i + 1 if False else 3\nA[0] = k * 2  # !", TileNameError, "changed in a run-time"),
+    (
+        "k = 0\nfor i in T.serial(4):\n    k = i + 1 if False else 3\nA[0] = k * 2  # !",
+        TileNameError,
+        "changed in a run-time",
+    ),
     ("k = 0\nfor i in T.serial(4):  # !\n    k += 1\n", TileSyntaxError, "every iteration of a run-time loop updates"),
     # Python that kernels do not have.
     ("try:  # !\n    pass\nexcept ValueError:\n    pass", TileSyntaxError, "no try statements"),
@@ -82,7 +90,11 @@ BODIES: list[tuple[str, type[TileError], str]] = [
     ("s = T.alloc_shared((32,), 'float32')\nT.copy(A, s)  # !", TileValueError, r"\(128\) and \(32\)"),
     ("T.copy(A[0], 3)  # !", TileTypeError, "the target of T.copy must be a buffer"),
     ("T.copy(B[0], B[1])  # !", TileTypeError, "no extent"),
-    ("s = T.alloc_shared((128,), 'float32')\nT.copy(A, s, eviction_policy='never')  # !", TileValueError, "eviction_policy"),
+    (
+        "s = T.alloc_shared((128,), 'float32')\nT.copy(A, s, eviction_policy='never')  # !",
+        TileValueError,
+        "eviction_policy",
+    ),
     ("s = T.alloc_shared((128,), 'float32')\nT.async_copy(s, A)  # !", TileTypeError, "must be in global memory"),
     ("T.fill(A, A)  # !", TileTypeError, "needs a scalar value"),
     ("T.ptx_wait_group(-1)  # !", TileValueError, "0 or more"),
@@ -110,12 +122,14 @@ BODIES: list[tuple[str, type[TileError], str]] = [
     ),
     ("c = T.alloc_fragment((64,), 'float32')\nT.gemm(c, c, c)  # !", TileValueError, "two-dimensional"),
     (
-        "a = T.alloc_fragment((8, 4), 'float32')\nb = T.alloc_fragment((4,), 'float32')\nT.reduce_sum(a, b, dim=1)  # !",
+        "a = T.alloc_fragment((8, 4), 'float32')\nb = T.alloc_fragment((4,), 'float32')\n"
+        "T.reduce_sum(a, b, dim=1)  # !",
         TileValueError,
         r"gives \(8\), but the target has shape \(4\)",
     ),
     (
-        "a = T.alloc_fragment((8, 4), 'float32')\nb = T.alloc_fragment((8,), 'float32')\nT.reduce_sum(a, b, dim=2)  # !",
+        "a = T.alloc_fragment((8, 4), 'float32')\nb = T.alloc_fragment((8,), 'float32')\n"
+        "T.reduce_sum(a, b, dim=2)  # !",
         TileValueError,
         "dimension 2 is out of range",
     ),
@@ -158,18 +172,35 @@ def test_wrong_kernel_body(body: str, kind: type[TileError], match: str) -> None
 FUNCTIONS: list[tuple[str, type[TileError], str]] = [
     ("@T.prim_func\ndef main(A):\n    with T.Kernel(1):\n        pass\n", TileTypeError, "'A' has no annotation"),
     ("@T.prim_func\ndef main(A: T.Tensor((4,), 'float32')):\n    pass\n", TileTypeError, "launches no kernel"),
-    ("@T.prim_func\ndef main(A: 'T.Tensr((4,))'):\n    with T.Kernel(1):\n        pass\n", TileTypeError, "cannot evaluate"),
+    (
+        "@T.prim_func\ndef main(A: 'T.Tensr((4,))'):\n    with T.Kernel(1):\n        pass\n",
+        TileTypeError,
+        "cannot evaluate",
+    ),
     ("@T.prim_func\ndef main():\n    with T.Kernel(0):  # !\n        pass\n", TileValueError, "grid dimension 0 is 0"),
-    ("@T.prim_func\ndef main():\n    with T.Kernel(1, threads=2048):  # !\n        pass\n", TileValueError, "at most 1024"),
+    (
+        "@T.prim_func\ndef main():\n    with T.Kernel(1, threads=2048):  # !\n        pass\n",
+        TileValueError,
+        "at most 1024",
+    ),
     ("@T.prim_func\ndef main():\n    with T.Kernel(1, 2, 3, 4):  # !\n        pass\n", TileValueError, "1 to 3 grid"),
     ("@T.prim_func\ndef main():\n    with T.Kernel(1.5):  # !\n        pass\n", TileTypeError, "must be an integer"),
-    ("@T.prim_func\ndef main():\n    s = T.alloc_shared((4,), 'float32')  # !\n", TileError, "only be used inside `with T.Kernel"),
     (
-        "@T.prim_func\ndef main(A: T.Tensor((4,), 'float32')):\n    A[0] = 1.0  # !\n    with T.Kernel(1):\n        pass\n",
+        "@T.prim_func\ndef main():\n    s = T.alloc_shared((4,), 'float32')  # !\n",
         TileError,
         "only be used inside `with T.Kernel",
     ),
-    ("@T.prim_func\ndef main(x: T.int32):\n    with T.Kernel(1):\n        return x  # !\n", TileSyntaxError, "return inside"),
+    (
+        "@T.prim_func\ndef main(A: T.Tensor((4,), 'float32')):\n    A[0] = 1.0  # !\n    with T.Kernel(1):\n"
+        "        pass\n",
+        TileError,
+        "only be used inside `with T.Kernel",
+    ),
+    (
+        "@T.prim_func\ndef main(x: T.int32):\n    with T.Kernel(1):\n        return x  # !\n",
+        TileSyntaxError,
+        "return inside",
+    ),
     (
         "@T.prim_func\ndef main(x: T.int32):\n    with T.Kernel(1):\n        pass\n    return x\n",
         TileTypeError,

@@ -103,7 +103,9 @@ def test_host_function_arguments_in_order() -> None:
     m = T.dynamic("m")
 
     @T.prim_func
-    def main(A: T.Tensor((m, 4), "float16"), p: T.ptr, x: T.float32, n: T.int64, C: T.StridedTensor((4, m), (m, 1), "int8")):
+    def main(
+        A: T.Tensor((m, 4), "float16"), p: T.ptr, x: T.float32, n: T.int64, C: T.StridedTensor((4, m), (m, 1), "int8")
+    ):
         with T.Kernel(T.ceildiv(m, 2), threads=[32, 2]) as bx:
             C[0, bx] = T.cast(A[bx, 0] * x, "int8")
 
@@ -201,7 +203,10 @@ def test_several_kernels_and_workspace() -> None:
 
 
 def test_string_annotations() -> None:
-    text = "N = 16\ndef make(dt):\n    @T.prim_func\n    def main(A: 'T.Tensor((N,), dt)'):\n        with T.Kernel(1):\n            A[0] = 1\n    return main\nmain = make('int8')\n"
+    text = (
+        "N = 16\ndef make(dt):\n    @T.prim_func\n    def main(A: 'T.Tensor((N,), dt)'):\n"
+        "        with T.Kernel(1):\n            A[0] = 1\n    return main\nmain = make('int8')\n"
+    )
     assert "memref<16xi8" in str(checked(run_text(text)["main"]))
 
 
@@ -220,7 +225,10 @@ def test_integer_dtypes_and_division() -> None:
 
 
 def test_dtype_promotion() -> None:
-    params = 'H: T.Tensor((8,), "float16"), F: T.Tensor((8,), "float32"), I: T.Tensor((8,), "int8"), U: T.Tensor((8,), "uint8")'
+    params = (
+        'H: T.Tensor((8,), "float16"), F: T.Tensor((8,), "float32"), I: T.Tensor((8,), "int8"), U: '
+        'T.Tensor((8,), "uint8")'
+    )
     func = trace_kernel(
         "F[0] = H[0] + F[1]\nF[2] = I[0] * H[0]\nI[1] = I[0] + 1\nF[3] = I[0] * 0.5\nF[4] = (H[0] > 1) + 1\n"
         "I[2] = U[0] + I[0]\nU[1] = U[0] >> 1\nI[3] = I[0] >> 1\nF[5] = U[0] < 3",
