@@ -169,12 +169,14 @@ def _static_extents(body: ir.Block) -> list[int]:
 
 
 def _within_edges(layout: Fragment, width: int, extents: list[int]) -> int:
-    """Shrink the width until no chunk straddles the edge of a padded or dynamic dimension."""
-    edges = {d for d in range(len(extents)) if d in layout.padded_dims() or extents[d] == -1}
+    """Shrink the width until no chunk straddles the edge of a padded or dynamic dimension in any thread."""
+    threads = np.arange(layout.num_threads, dtype=np.int64)[:, None]
+    tables = layout.coordinates(threads, np.arange(layout.num_values, dtype=np.int64))
+    # A dynamic edge may lie anywhere: there the lanes of a chunk must have equal coordinates.
+    sides = [tables[d] if extents[d] == -1 else tables[d] < extents[d] for d in range(len(extents))]
     while width > 1:
-        chunk = layout.value_part(np.arange(width, dtype=np.int64))
-        spans = {d: int(chunk[d].max()) + 1 for d in edges}
-        if all(span == 1 or (extents[d] != -1 and extents[d] % span == 0) for d, span in spans.items()):
+        chunks = [np.broadcast_to(s, (layout.num_threads, layout.num_values)).reshape(-1, width) for s in sides]
+        if all((chunk == chunk[:, :1]).all() for chunk in chunks):
             return width
         width = next(w for w in range(width - 1, 0, -1) if width % w == 0)
     return 1
