@@ -17,6 +17,7 @@ from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.source import calls, function_tree, has_nested
 from tilelang_mlir.jit.binding import Binder, freeze
 from tilelang_mlir.jit.eager import EagerFunction
+from tilelang_mlir.jit.fastpath import CallForm
 
 if TYPE_CHECKING:
     from tilelang_mlir.jit.kernel import JITKernel
@@ -30,6 +31,7 @@ class JITImpl:
         self.func = func
         self.options = options
         self._kernels: dict[Any, JITKernel] = {}
+        self._forms: dict[Any, CallForm] = {}
         self._locks: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -59,8 +61,18 @@ class JITImpl:
         """Lazy: the kernel for these compile-time arguments. Eager: run, and return the tensors of `T.empty`."""
         if self.style == "lazy":
             return self.compile(*args, **kwargs)
-        constants, runtime, sizes = self._eager.split(args, kwargs)
-        kernel = self._eager_kernel(constants, runtime, sizes)
+        values = (*args, *kwargs.values()) if kwargs else args
+        pattern = (len(args), tuple(kwargs)) if kwargs else len(args)
+        form = self._forms.get(pattern)
+        if form is not None:
+            kernel = form.find(values)
+            if kernel is not None:
+                return kernel(*form.arguments(values))
+        constants, runtime, given = self._eager.split(args, kwargs)
+        sizes = self._eager.sizes(constants, runtime, given)
+        kernel = self._eager_kernel(constants, sizes)
+        form = self._forms.setdefault(pattern, CallForm(self._eager, len(args), tuple(kwargs)))
+        form.remember(values, constants, sizes, kernel)
         return kernel(*[runtime[name] for name in self._eager.runtime])
 
     def compile(self, *args: Any, **kwargs: Any) -> JITKernel:
@@ -68,8 +80,8 @@ class JITImpl:
         if self.style == "lazy":
             key = self.parse_cache_key(*args, **kwargs)
             return self._cached(key, lambda: self.get_tir(*args, **kwargs))
-        constants, runtime, sizes = self._eager.split(args, kwargs, partial=True)
-        return self._eager_kernel(constants, runtime, sizes)
+        constants, runtime, given = self._eager.split(args, kwargs, partial=True)
+        return self._eager_kernel(constants, self._eager.sizes(constants, runtime, given))
 
     def get_tir(self, *args: Any, **kwargs: Any) -> PrimFunc:
         """The traced function for the arguments, not compiled."""
@@ -116,8 +128,7 @@ class JITImpl:
         constants, runtime, given = self._eager.split(args, kwargs, partial=True)
         return (_key(constants), _key(self._eager.sizes(constants, runtime, given)))
 
-    def _eager_kernel(self, constants: dict[str, Any], runtime: dict[str, Any], given: dict[str, int]) -> JITKernel:
-        sizes = self._eager.sizes(constants, runtime, given)
+    def _eager_kernel(self, constants: dict[str, Any], sizes: dict[str, int]) -> JITKernel:
         return self._cached((_key(constants), _key(sizes)), lambda: self._eager.trace(constants, sizes))
 
     def _cached(self, key: Any, trace: Callable[[], PrimFunc]) -> JITKernel:

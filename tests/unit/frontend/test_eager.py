@@ -128,6 +128,24 @@ def test_eager_specialises_for_shapes(compiled: list[StubKernel]) -> None:
     assert kernel.prim_func.attrs["tilelang_out_idx"] == [-1]
 
 
+def test_repeated_calls_reach_the_same_kernels(compiled: list[StubKernel]) -> None:
+    add = make_add()
+    small, large = np.zeros(64, np.float32), np.zeros(96, np.float32)
+    first = add(small, small)[1]
+    for _ in range(2):
+        assert add(small, small)[1] is first
+        assert add(A=small, B=small)[1] is first and add(B=small, A=small, blk=256)[1] is first
+        assert add(large, large)[1] is add(large, B=large)[1] is not first
+        assert add(small, small, 128)[1] is add(small, small, blk=128)[1] is not first
+    assert len(compiled) == 3
+    with pytest.raises(ArgumentError):
+        add(3, small)
+    with pytest.raises(ArgumentError, match="not hashable"):
+        add(small, small, bytearray(b"x"))
+    marked = add(B=large, A=small)[1]
+    assert marked is first and marked.calls[-1][0] is small and marked.calls[-1][1] is large
+
+
 def test_eager_outputs_in_the_order_they_are_returned() -> None:
     @tilelang.jit
     def split(A):
