@@ -20,7 +20,9 @@ import tilelang_mlir.language as T
 @tilelang.jit(out_idx=[-1])
 def gemm_bias_relu(M, N, K, dtype="float16", block_M=128, block_N=128, block_K=32, num_stages=3):
     @T.prim_func
-    def gemm(A: T.Tensor((M, K), dtype), B: T.Tensor((K, N), dtype), bias: T.Tensor((N,), dtype), C: T.Tensor((M, N), dtype)):
+    def gemm(
+        A: T.Tensor((M, K), dtype), B: T.Tensor((K, N), dtype), bias: T.Tensor((N,), dtype), C: T.Tensor((M, N), dtype)
+    ):
         with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), threads=128) as (bx, by):
             A_shared = T.alloc_shared((block_M, block_K), dtype)
             B_shared = T.alloc_shared((block_K, block_N), dtype)
@@ -42,19 +44,23 @@ def reference(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return np.maximum(a @ b + bias, 0)
 
 
+def multiply(run: Run, M: int, N: int, K: int, tiles: tuple[int, int, int]) -> None:
+    kernel = run.kernel(gemm_bias_relu, M, N, K, run.dtype, *tiles)
+    if run.compile_only:
+        return
+    a, b, bias = run.random((M, K), run.dtype), run.random((K, N), run.dtype, K**-0.5), run.random((N,), run.dtype)
+    rows = run.rows(M)
+    want = reference(float64(a[rows]), float64(b), float64(bias))
+    run.check(f"gemm_bias_relu {M}x{N}x{K} {run.dtype}", kernel(a, b, bias)[rows], want)
+    run.time(lambda: kernel(a, b, bias), lambda: (a @ b + bias).relu_(), flops=2 * M * N * K)
+
+
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
-    tokens = 4096
-    shapes = [(tokens, 14336, 4096), (tokens, 4096, 14336), (tokens, 28672, 8192)]  # the MLPs of Llama-3-8B and -70B
-    for M, N, K in run.pick([(200, 136, 104), (129, 77, 65)], shapes):
-        kernel = run.kernel(gemm_bias_relu, M, N, K, run.dtype)
-        if run.compile_only:
-            continue
-        a, b, bias = run.random((M, K), run.dtype), run.random((K, N), run.dtype, K**-0.5), run.random((N,), run.dtype)
-        rows = run.rows(M)
-        want = reference(float64(a[rows]), float64(b), float64(bias))
-        run.check(f"gemm_bias_relu {M}x{N}x{K} {run.dtype}", kernel(a, b, bias)[rows], want)
-        run.time(lambda: kernel(a, b, bias), lambda: (a @ b + bias).relu_(), flops=2 * M * N * K)
+    # The MLPs of Llama-3-8B (up, down) and -70B (up) for 4096 tokens.
+    real = [(4096, 14336, 4096), (4096, 4096, 14336), (4096, 28672, 8192)]
+    for M, N, K in run.pick([(200, 136, 104), (129, 77, 65)], real):
+        multiply(run, M, N, K, run.pick((64, 64, 32), (128, 128, 32)))
     return run
 
 

@@ -10,6 +10,7 @@ and `threads` are compile-time options.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from support import Run, float64
@@ -47,24 +48,29 @@ def reference(x: np.ndarray, weight: np.ndarray, epsilon: float = 1e-5) -> np.nd
     return x / np.sqrt((x * x).mean(axis=1, keepdims=True) + epsilon) * weight
 
 
+def normalise(run: Run, M: int, N: int, rows: int, threads: int) -> None:
+    kernel = run.kernel(rms_norm, M=M, N=N, dtype=run.dtype, rows=rows, threads=threads)
+    if run.compile_only:
+        return
+    x, weight = run.random((M, N), run.dtype), run.random((N,), run.dtype)
+    sample = run.rows(M)
+    want = reference(float64(x[sample]), float64(weight))
+    run.check(f"rms_norm {M}x{N} {run.dtype}", kernel(x, weight)[sample], want)
+
+    def peer() -> Any:
+        from torch.nn.functional import rms_norm
+
+        return rms_norm(x, (N,), weight, 1e-5)
+
+    run.time(lambda: kernel(x, weight), peer, bytes_moved=2 * M * N * 2)
+
+
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
-    small = [(21, 768, 4, 128), (5, 1000, 1, 128)]
-    for M, N, rows, threads in run.pick(small, [(16384, 4096, 1, 256), (16384, 8192, 1, 256), (8192, 16384, 1, 512)]):
-        kernel = run.kernel(rms_norm, M=M, N=N, dtype=run.dtype, rows=rows, threads=threads)
-        if run.compile_only:
-            continue
-        x, weight = run.random((M, N), run.dtype), run.random((N,), run.dtype)
-        sample = run.rows(M)
-        want = reference(float64(x[sample]), float64(weight))
-        run.check(f"rms_norm {M}x{N} {run.dtype}", kernel(x, weight)[sample], want)
-
-        def peer():
-            from torch.nn.functional import rms_norm
-
-            return rms_norm(x, (N,), weight, 1e-5)
-
-        run.time(lambda: kernel(x, weight), peer, bytes_moved=2 * M * N * 2)
+    small = [(21, 768, 4, 128), (5, 1003, 1, 128)]
+    real = [(16384, 4096, 1, 256), (16384, 8192, 1, 256), (8192, 16384, 1, 512)]  # hidden sizes: Llama-3 8B, 70B, 405B
+    for case in run.pick(small, real):
+        normalise(run, *case)
     return run
 
 

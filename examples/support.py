@@ -32,7 +32,7 @@ class Run:
 
     def __init__(self, doc: str | None, argv: Sequence[str] | None = None) -> None:
         parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-        parser.add_argument("--target", default="auto", help="cuda, sim, sim:sm_80, ... (default: the GPU, else the simulator)")
+        parser.add_argument("--target", default="auto", help="cuda, sim, sim:sm_80, ... (default: auto)")
         parser.add_argument("--size", choices=("small", "real"), help="default: real on a GPU, small in the simulator")
         parser.add_argument("--compile-only", action="store_true", help="print registers and spills, run nothing")
         options = parser.parse_args(argv)

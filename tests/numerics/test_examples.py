@@ -61,7 +61,8 @@ def test_real_sizes_compile_without_spills(name: str, target: str) -> None:
 
 
 def test_quick_start() -> None:
-    done = subprocess.run([sys.executable, FOLDER / "quickstart.py"], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    command = [sys.executable, FOLDER / "quickstart.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
     for part in ("relative error", ".visible .entry", "registers", "compiled in ms", "no races"):
         assert part in done.stdout, f"{part!r} is not in the output:\n{done.stdout}"

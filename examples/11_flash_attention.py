@@ -1,0 +1,132 @@
+"""Attention, forward: softmax(Q K^T / sqrt(D)) V in one kernel that never stores the scores; full or causal.
+
+A block owns `block_M` queries of one head and walks over the keys, keeping per query a running maximum and sum
+(online softmax) and rescaling the output when the maximum grows. Query heads may share key heads (`heads_kv`), as in
+Llama-3. Shown here: two `T.gemm` in a pipelined loop, the first result feeding the second from registers, masks as
+the initial value of an accumulator, and a loop whose length depends on the block (causal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from support import Run, float64
+
+import tilelang_mlir as tilelang
+import tilelang_mlir.language as T
+
+LOG2_E = 1.4426950408889634
+
+
+@tilelang.jit(out_idx=[-1])
+def attention(
+    batch, S, heads, heads_kv, D, causal, dtype="float16", block_M=128, block_N=64, num_stages=2, threads=256
+):
+    scale = D**-0.5 * LOG2_E
+    masked = causal or S % block_N != 0
+
+    @T.prim_func
+    def attention_forward(
+        Q: T.Tensor((batch, S, heads, D), dtype),
+        K: T.Tensor((batch, S, heads_kv, D), dtype),
+        V: T.Tensor((batch, S, heads_kv, D), dtype),
+        O: T.Tensor((batch, S, heads, D), dtype),  # noqa: E741
+    ):
+        with T.Kernel(T.ceildiv(S, block_M), heads, batch, threads=threads) as (bx, head, b):
+            Q_shared = T.alloc_shared((block_M, D), dtype)
+            K_shared = T.alloc_shared((block_N, D), dtype)
+            V_shared = T.alloc_shared((block_N, D), dtype)
+            scores = T.alloc_fragment((block_M, block_N), "float32")
+            weights = T.alloc_fragment((block_M, block_N), dtype)
+            out = T.alloc_fragment((block_M, D), "float32")
+            largest = T.alloc_fragment((block_M,), "float32")
+            previous = T.alloc_fragment((block_M,), "float32")
+            shrink = T.alloc_fragment((block_M,), "float32")
+            part = T.alloc_fragment((block_M,), "float32")
+            total = T.alloc_fragment((block_M,), "float32")
+            head_kv = head // (heads // heads_kv)
+            T.copy(Q[b, bx * block_M : (bx + 1) * block_M, head, :], Q_shared)
+            T.clear(out)
+            T.clear(total)
+            T.fill(largest, -T.infinity("float32"))
+            last = T.min(S, (bx + 1) * block_M) if causal else S
+            for k in T.Pipelined(T.ceildiv(last, block_N), num_stages=num_stages):
+                T.copy(K[b, k * block_N : (k + 1) * block_N, head_kv, :], K_shared)
+                if masked:
+                    for i, j in T.Parallel(block_M, block_N):
+                        key = k * block_N + j
+                        seen = key <= bx * block_M + i if causal else key < S
+                        scores[i, j] = T.if_then_else(seen, 0, -T.infinity("float32"))
+                else:
+                    T.clear(scores)
+                T.gemm(Q_shared, K_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
+                T.copy(largest, previous)
+                T.reduce_max(scores, largest, dim=1, clear=False)
+                for i in T.Parallel(block_M):
+                    shrink[i] = T.exp2((previous[i] - largest[i]) * scale)
+                for i, j in T.Parallel(block_M, block_N):
+                    scores[i, j] = T.exp2(scores[i, j] * scale - largest[i] * scale)
+                T.reduce_sum(scores, part, dim=1)
+                for i in T.Parallel(block_M):
+                    total[i] = total[i] * shrink[i] + part[i]
+                T.copy(scores, weights)
+                for i, j in T.Parallel(block_M, D):
+                    out[i, j] *= shrink[i]
+                T.copy(V[b, k * block_N : (k + 1) * block_N, head_kv, :], V_shared)
+                T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
+            for i, j in T.Parallel(block_M, D):
+                out[i, j] /= total[i]
+            T.copy(out, O[b, bx * block_M : (bx + 1) * block_M, head, :])
+
+    return attention_forward
+
+
+def reference(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool, queries: list[int]) -> np.ndarray:
+    """Attention of one head for some of the queries; q, k, v are (S, D)."""
+    scores = q[queries] @ k.T * q.shape[1] ** -0.5
+    if causal:
+        scores = np.where(np.arange(len(k))[None, :] <= np.asarray(queries)[:, None], scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True) @ v
+
+
+def attend(
+    run: Run, batch: int, S: int, heads: int, heads_kv: int, D: int, causal: bool, blocks: tuple[int, ...]
+) -> None:
+    kernel = run.kernel(attention, batch, S, heads, heads_kv, D, causal, run.dtype, *blocks)
+    if run.compile_only:
+        return
+    q = run.random((batch, S, heads, D), run.dtype)
+    k, v = (run.random((batch, S, heads_kv, D), run.dtype) for _ in range(2))
+    out = kernel(q, k, v)
+    queries = run.rows(S)
+    got, want = [], []
+    for head in sorted({0, heads // 2, heads - 1}):
+        inputs = (float64(x[-1, :, h]) for x, h in ((q, head), *((x, head // (heads // heads_kv)) for x in (k, v))))
+        want.append(reference(*inputs, causal, queries))
+        got.append(float64(out[-1, :, head])[queries])
+    name = f"attention {'causal' if causal else 'full'} B={batch} S={S} H={heads}/{heads_kv} D={D} {run.dtype}"
+    run.check(name, np.stack(got), np.stack(want))
+
+    def peer() -> Any:
+        from torch.nn.functional import scaled_dot_product_attention as attend
+
+        return attend(*(x.transpose(1, 2) for x in (q, k, v)), is_causal=causal, enable_gqa=heads != heads_kv)
+
+    run.time(lambda: kernel(q, k, v), peer, flops=4 * batch * heads * S * S * D * (0.5 if causal else 1))
+
+
+def main(argv: Sequence[str] | None = None) -> Run:
+    run = Run(__doc__, argv)
+    small = [(1, 192, 2, 1, 64, False), (2, 100, 2, 2, 64, True), (1, 77, 1, 1, 128, False)]
+    # Llama-3-8B and -70B at S = 4096, 8 key heads; and as many key heads as query heads.
+    real = [(4, 4096, 32, 8, 128, True), (4, 4096, 64, 8, 128, True), (4, 4096, 16, 16, 128, False)]
+    for case in run.pick(small, real):
+        attend(run, *case, run.pick((64, 64, 2, 128), (128, 64, 2, 256)))
+    return run
+
+
+if __name__ == "__main__":
+    main()
