@@ -330,10 +330,6 @@ def _moved(region: Region, dims: Sequence[int], ivs: Sequence[Any]) -> list[Size
 # Tiles.
 
 
-def is_buffer_like(value: object) -> bool:
-    return isinstance(value, Buffer | Region | Element | Variable)
-
-
 def buffer_of(value: object, what: str) -> Buffer:
     """The buffer behind a buffer, region, element or variable.
 

@@ -18,7 +18,6 @@ from tilelang_mlir.frontend.builder import Builder, Frame, current
 from tilelang_mlir.mlir import ir
 
 Number = int | float | bool
-Scalar = "Expr | int | float | bool"
 Attributes = Callable[[], dict[str, ir.Attribute]]
 
 _SERIAL = count()

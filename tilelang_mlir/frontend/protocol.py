@@ -384,7 +384,3 @@ def augment_item(holder: Any, index: Any, op: str, value: Any) -> None:
 
 def augment_attribute(holder: Any, name: str, op: str, value: Any) -> None:
     setattr(holder, name, augment(getattr(holder, name), op, value, name))
-
-
-def is_dtype(value: object) -> bool:
-    return isinstance(value, DType)
