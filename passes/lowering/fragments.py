@@ -121,7 +121,7 @@ def evaluate(ctx: Context, value: ir.Value, grid: dict[ir.Value, IntArray], op: 
     """An integer of the tile program as numbers, for every thread and iteration."""
     if value in grid:
         return grid[value]
-    known = ctx.values.get(value)
+    known = None if _in_parallel(value) else ctx.values.get(value)
     if isinstance(known, Index) and known.is_constant and known.is_uniform:
         return np.asarray(known.constants[0], np.int64)
     owner = value.owner
@@ -139,6 +139,14 @@ def evaluate(ctx: Context, value: ir.Value, grid: dict[ir.Value, IntArray], op: 
         python_location(op.location),
         hint="a fragment's elements are registers: index it with loop variables of T.Parallel or T.unroll and constants",
     )
+
+
+def _in_parallel(value: ir.Value) -> bool:
+    """Whether a parallel loop's body computes it: what is known of it then holds for the current iterations only."""
+    op = None if isinstance(value.owner, ir.Block) else value.owner.operation.parent
+    while op is not None and op.name != "tl.parallel":
+        op = op.operation.parent
+    return op is not None
 
 
 def thread_coordinate(ctx: Context, dim: int) -> IntArray:

@@ -195,12 +195,31 @@ def _known_bound(ctx: Context, op: ir.Operation | None) -> Iterator[None]:
         ctx.values[compare.operands[0]] = left
 
 
+def scattered_indices(ctx: Context, values: Sequence[ir.Value]) -> list[list[Index]] | None:
+    """The indices lane by lane, where some differ between lanes by no known constants; None where none does."""
+    found = [ctx.get(v) for v in values]
+    if all(isinstance(f, Index) or not isinstance(f.type, ir.VectorType) for f in found):
+        return None
+    lanes: list[list[Index]] = []
+    for lane in range(ctx.width):
+        lanes.append([
+            f.spread(ctx.width).lane(lane) if isinstance(f, Index)
+            else ctx.ix.uniform(ctx.e.extract(f, lane) if isinstance(f.type, ir.VectorType) else f)
+            for f in found
+        ])  # fmt: skip
+    return lanes
+
+
 # -- elements -----------------------------------------------------------------------------------------------------------------
 @rule("memref.load")
 def lower_load(ctx: Context, op: ir.Operation) -> None:
     buffer = ctx.buffers[op.operands[0]]
     if isinstance(buffer, FragmentBuffer):
         ctx.values[op.results[0]] = load_fragment(ctx, buffer, op)
+        return
+    if (scattered := scattered_indices(ctx, list(op.operands)[1:])) is not None:
+        with ctx.lanes(1):
+            ctx.values[op.results[0]] = ctx.e.pack([load_lanes(ctx, buffer, indices) for indices in scattered])
         return
     indices = [ctx.index(v) for v in list(op.operands)[1:]]
     ctx.values[op.results[0]] = load_lanes(ctx, buffer, indices)
@@ -211,6 +230,12 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
     buffer = ctx.buffers[op.operands[1]]
     if isinstance(buffer, FragmentBuffer):
         store_fragment(ctx, buffer, op)
+        return
+    if (scattered := scattered_indices(ctx, list(op.operands)[2:])) is not None:
+        value = ctx.ssa(op.operands[0], varying=True)
+        with ctx.lanes(1):
+            for lane, indices in enumerate(scattered):
+                store_lanes(ctx, buffer, indices, ctx.e.extract(value, lane))
         return
     indices = [ctx.index(v) for v in list(op.operands)[2:]]
     varying = not all(i.is_uniform for i in indices)
