@@ -39,9 +39,9 @@ def _tensor(op: Instruction, frame: Frame) -> None:
         frame.env[op.results[0]] = Buffer(np.empty(shape, dtype), "global", name)
         return
     memory = (ctypes.c_char * (span * dtype.itemsize)).from_address(pointer.address)
-    base: Array = np.frombuffer(memory, dtype)  # type: ignore[arg-type]
     steps = tuple(stride * dtype.itemsize for stride in strides)
-    frame.env[op.results[0]] = Buffer(np.lib.stride_tricks.as_strided(base, shape, steps), "global", name)
+    # Not `as_strided`, which loses dtypes that numpy itself does not know.
+    frame.env[op.results[0]] = Buffer(np.ndarray(shape, dtype, memory, 0, steps), "global", name)
 
 
 def _check_span(owner: Array, needed: int, what: str) -> None:
