@@ -8,6 +8,7 @@ lowering in `spec.py`.
 from __future__ import annotations
 
 import sys
+import threading
 
 from tilelang_mlir.mlir import ir, provide_dialect
 
@@ -17,9 +18,13 @@ from .tl import TL
 __all__ = ["TL", "context", "load", "ops"]
 
 
+# The bindings register the dialect's classes in tables of the process while they load it into a context.
+_LOADING = threading.Lock()
+
+
 def load(ctx: ir.Context) -> None:
     """Load the dialect into a context; does nothing when it is there already."""
-    with ctx:
+    with _LOADING, ctx:
         if not ctx.is_dialect_loaded("tl"):
             provide_dialect("tl", sys.modules[__name__])
             TL.load()

@@ -19,6 +19,8 @@ Kind = Literal["read", "write"]
 _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.copy": ("r", "w"),
     "tl.transpose": ("r", "w"),
+    "tl.tma_load": ("r", "w", "rw"),
+    "tl.tma_store": ("r", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
     "tl.reduce": ("r", "rw"),

@@ -8,6 +8,8 @@ Rules, cited in the code:
 ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
          decide (the pipelining pass and `T.async_copy` put them).
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
+PROXY    What ordinary stores wrote and an asynchronous reader reads is fenced by the writers before the barrier.
+ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked.
 PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
 """
 
@@ -95,6 +97,9 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     if "tl.scratch" in op.attributes:
         pending.clear()  # its exchange through shared memory has barriers
         return
+    if op.name == "tl.specialize":  # ROLES
+        _walk(op.regions[1].blocks[0], pending)
+        return
     if op.name in ("scf.for", "scf.while"):
         _visit_loop(op, pending)
         return
@@ -105,10 +110,17 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     reads, writes, late = _ranges(found)
     if pending.conflicts(reads, writes | late):
         with ir.InsertionPoint(op), op.location:
+            if _reads_asynchronously(op):
+                ir.Operation.create("tl.fence_proxy")
             build.sync_threads()
         pending.clear()
     pending.reads |= reads
     pending.writes |= writes  # ASYNC: `late` is left to the program
+
+
+def _reads_asynchronously(op: ir.Operation) -> bool:
+    """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
+    return op.name == "tl.tma_store" or op.name == "tl.gemm" and "instr" in op.attributes
 
 
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:

@@ -43,10 +43,10 @@ class PipelineLoops(Pass):
                 del loop.attributes["tl.pipeline"]
                 if stages < 2 or not self.async_copy or not target.supports(Feature.CP_ASYNC):
                     continue
-                copies = _producers(loop)
+                copies = producers(loop)
                 if copies:
                     with module.context, loop.location:
-                        _Expansion(loop, copies, stages).run()
+                        _expand(Versions(loop, copies, stages), any("instr" in o.attributes for o in nested(loop) if o.name == "tl.gemm"))
 
 
 def _stages(loop: ir.Operation) -> int:
@@ -54,7 +54,7 @@ def _stages(loop: ir.Operation) -> int:
     return ir.IntegerAttr(options["num_stages"]).value if "num_stages" in options else 0
 
 
-def _producers(loop: ir.Operation) -> list[ir.Operation]:
+def producers(loop: ir.Operation) -> list[ir.Operation]:
     """Top-level copies from device to shared memory that may run ahead."""
     accesses = region_effects(loop)
     written = {e.value for e in accesses if e.kind == "write"}
@@ -99,8 +99,8 @@ def _computable(value: ir.Value, loop: ir.Operation, written: set[ir.Value]) -> 
     return pure and all(_computable(v, loop, written) for v in op.operands)
 
 
-class _Expansion:
-    """The rewriting of one loop."""
+class Versions:
+    """The multi-versioned tiles of a loop and the arithmetic of its rounds."""
 
     def __init__(self, loop: ir.Operation, copies: list[ir.Operation], stages: int) -> None:
         self.loop = loop
@@ -108,73 +108,92 @@ class _Expansion:
         self.stages = stages
         self.body = loop.regions[0].blocks[0]
         self.lower, self.upper, self.step = list(loop.operands)[:3]
-        self.versions: dict[ir.Value, ir.Value] = {}
+        self.tiles: dict[ir.Value, ir.Value] = {}
+        for copy in copies:
+            self._add(copy.operands[1])
 
-    def run(self) -> None:
-        for copy in self.copies:
-            self._add_versions(copy.operands[1])
-        with ir.InsertionPoint(self.loop):
-            for ahead in range(self.stages - 1):
-                offset = build.binary("muli", self.step, build.constant(ahead))
-                self._issue(build.binary("addi", self.lower, offset), build.constant(ahead))
-        first = next(iter(self.body.operations))
-        with ir.InsertionPoint(first):
-            pending = ir.IntegerAttr.get(build.i32(), self.stages - 2)
-            ir.Operation.create("tl.wait_group", attributes={"pending": pending})
-            build.sync_threads()
-            trip = self._trip()
-            ahead = build.binary("addi", self.body.arguments[0], build.binary("muli", self.step, build.constant(self.stages - 1)))
-            later = build.binary("addi", trip, build.constant(self.stages - 1))
-            self._issue(ahead, build.binary("remui", later, build.constant(self.stages)))
-            slot = build.binary("remui", trip, build.constant(self.stages))
-        for copy in self.copies:
-            copy.erase()
-        for old, new in self.versions.items():
-            _redirect(old, new, slot)
-            old.owner.operation.erase()
-
-    def _trip(self) -> ir.Value:
-        """Number of the iteration, from 0."""
-        distance = build.binary("subi", self.body.arguments[0], self.lower)
-        return build.binary("divui", distance, self.step)
-
-    def _add_versions(self, buffer: ir.Value) -> None:
+    def _add(self, buffer: ir.Value) -> None:
         old = buffer.owner.operation
         kind = ir.MemRefType(buffer.type)
         result = buffer_type([self.stages, *kind.shape], kind.element_type, SHARED)
         with ir.InsertionPoint(old), old.location:
             new = ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old))
-        self.versions[buffer] = new.result
+        self.tiles[buffer] = new.result
 
-    def _issue(self, variable: ir.Value, slot: ir.Value) -> None:
-        """All copies of the iteration with loop variable `variable`, if there is one, as one group."""
-        branch = ir.Operation.create("scf.if", [], [build.compare(2, variable, self.upper)], regions=2)
-        with ir.InsertionPoint(branch.regions[0].blocks.append()):
-            cloned: dict[ir.Value, ir.Value] = {self.body.arguments[0]: variable}
-            for copy in self.copies:
-                with copy.location:
-                    source = self._clone(copy.operands[0], cloned)
-                    target = _version(self.versions[copy.operands[1]], slot)
-                    attrs = build.attributes_of(copy)
-                    ir.Operation.create("tl.copy", [], [source, target], {**attrs, "async": build.unit()})
-            ir.Operation.create("scf.yield")
-        ir.Operation.create("tl.commit_group")
+    def trip(self, variable: ir.Value, bounds: list[ir.Value]) -> ir.Value:
+        """Number of the iteration, from 0."""
+        return build.binary("divui", build.binary("subi", variable, bounds[0]), bounds[2])
 
-    def _clone(self, value: ir.Value, cloned: dict[ir.Value, ir.Value]) -> ir.Value:
-        """The value computed for another iteration."""
+    def slot(self, trip: ir.Value) -> ir.Value:
+        """The version that an iteration uses."""
+        return build.binary("remui", trip, build.constant(self.stages))
+
+    def phase(self, trip: ir.Value) -> ir.Value:
+        """Parity of the round: how often the ring has been walked."""
+        return build.binary("andi", build.binary("divui", trip, build.constant(self.stages)), build.constant(1))
+
+    def version(self, buffer: ir.Value, slot: ir.Value) -> ir.Value:
+        """One version of a tile."""
+        return _version(self.tiles[buffer], slot)
+
+    def clone(self, value: ir.Value, cloned: dict[ir.Value, ir.Value]) -> ir.Value:
+        """The value computed for another iteration: `cloned` maps what is replaced and remembers what was computed."""
         if value in cloned:
             return cloned[value]
         owner = value.owner
         if isinstance(owner, ir.Block) or not _inside(owner.operation, self.loop):
             return value
         op = owner.operation
-        operands = [self._clone(v, cloned) for v in op.operands]
-        attrs = build.attributes_of(op)
+        operands = [self.clone(v, cloned) for v in op.operands]
         with op.location:
-            copy = ir.Operation.create(op.name, [r.type for r in op.results], operands, attrs)
+            copy = ir.Operation.create(op.name, [r.type for r in op.results], operands, build.attributes_of(op))
         for old, new in zip(op.results, copy.results, strict=True):
             cloned[old] = new
         return cloned[value]
+
+    def finish(self, slot: ir.Value) -> None:
+        """Drop the copies and make every use of a tile use the iteration's version."""
+        for copy in self.copies:
+            copy.erase()
+        for old, new in self.tiles.items():
+            _redirect(old, new, slot)
+            old.owner.operation.erase()
+
+
+def _expand(versions: Versions, needs_fence: bool) -> None:
+    """Asynchronous copies ahead of the iteration that uses them."""
+    stages = versions.stages
+    bounds = [versions.lower, versions.upper, versions.step]
+    with ir.InsertionPoint(versions.loop):
+        for ahead in range(stages - 1):
+            offset = build.binary("muli", versions.step, build.constant(ahead))
+            _issue(versions, build.binary("addi", versions.lower, offset), build.constant(ahead))
+    first = next(iter(versions.body.operations))
+    with ir.InsertionPoint(first):
+        pending = ir.IntegerAttr.get(build.i32(), stages - 2)
+        ir.Operation.create("tl.wait_group", attributes={"pending": pending})
+        if needs_fence:
+            ir.Operation.create("tl.fence_proxy")
+        build.sync_threads()
+        trip = versions.trip(versions.body.arguments[0], bounds)
+        ahead = build.binary("addi", versions.body.arguments[0], build.binary("muli", versions.step, build.constant(stages - 1)))
+        _issue(versions, ahead, versions.slot(build.binary("addi", trip, build.constant(stages - 1))))
+        slot = versions.slot(trip)
+    versions.finish(slot)
+
+
+def _issue(versions: Versions, variable: ir.Value, slot: ir.Value) -> None:
+    """All copies of the iteration with loop variable `variable`, if there is one, as one group."""
+    branch = ir.Operation.create("scf.if", [], [build.compare(2, variable, versions.upper)], regions=2)
+    with ir.InsertionPoint(branch.regions[0].blocks.append()):
+        cloned: dict[ir.Value, ir.Value] = {versions.body.arguments[0]: variable}
+        for copy in versions.copies:
+            with copy.location:
+                source = versions.clone(copy.operands[0], cloned)
+                target = versions.version(copy.operands[1], slot)
+                ir.Operation.create("tl.copy", [], [source, target], {**build.attributes_of(copy), "async": build.unit()})
+        ir.Operation.create("scf.yield")
+    ir.Operation.create("tl.commit_group")
 
 
 def _version(buffer: ir.Value, slot: ir.Value) -> ir.Value:

@@ -25,8 +25,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "tl": ("canonicalize", "cse"),
     # Staging buffers of reductions and scans must exist before layouts are inferred.
     "laid_out": ("legalize-tile-ops", "layout-inference"),
-    # Pipelining needs copies as copies; memory is planned when all versions exist; barriers see which tiles share memory.
-    "scheduled": ("pipeline-loops", "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory", "insert-barriers"),
+    # Roles first: what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all versions exist; barriers see which tiles share memory.
+    "scheduled": ("specialize-warps", "pipeline-loops", "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory", "insert-barriers"),
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
 
@@ -38,6 +38,8 @@ class LoweringOptions:
     fast_math: bool = False
     reuse_shared: bool = True
     async_copy: bool = True
+    specialize: bool = True
+    wgmma: bool = True
 
     @staticmethod
     def of(module: ir.Module) -> LoweringOptions:
@@ -54,6 +56,8 @@ class LoweringOptions:
             fast_math=flag("tl.enable_fast_math", False),
             reuse_shared=not flag("tl.disable_shared_memory_reuse", False),
             async_copy=flag("tl.enable_async_copy", True),
+            specialize=not flag("tl.disable_warp_specialized", False) and not flag("tl.disable_tma_lower", False),
+            wgmma=not flag("tl.disable_wgmma", False),
         )
 
 
@@ -63,6 +67,8 @@ def stages(target: Target, options: LoweringOptions | None = None) -> dict[str, 
     arguments: dict[str, dict[str, bool]] = {
         "lower-to-threads": {"fast_math": chosen.fast_math},
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
+        "layout-inference": {"wgmma": chosen.wgmma},
+        "specialize-warps": {"enabled": chosen.specialize},
         "pipeline-loops": {"async_copy": chosen.async_copy},
     }
     del target

@@ -57,8 +57,9 @@ class PlanSharedMemory(Pass):
             with module.context:
                 lives = _lives(launch)
                 total = _place(lives, self.reuse)
+                total = _barriers(launch, total)
                 scratch = _scratch(launch, total, target)
-                _record(launch, lives, scratch)
+                _record(launch, lives, scratch, total)
                 _check(launch, lives, scratch, target)
 
 
@@ -133,6 +134,16 @@ def _place(lives: list[Life], reuse: bool) -> int:
     return max((t.offset + t.size for t in lives), default=0)
 
 
+def _barriers(launch: ir.Operation, end: int) -> int:
+    """mbarriers live through the whole kernel, behind the tiles; returns the new end of the arena."""
+    for op in nested(launch):
+        if op.name == "tl.alloc_barrier":
+            end = -(-end // 8) * 8
+            op.attributes["tl.offset"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), end)
+            end += 8 * len(list(ir.DenseI64ArrayAttr(op.attributes["counts"])))
+    return end
+
+
 def _scratch(launch: ir.Operation, start: int, target: Target) -> tuple[int, int]:
     """One scratch area for all reductions: each ends with a barrier. Returns its offset and size."""
     start = -(-start // PLAIN_ALIGNMENT) * PLAIN_ALIGNMENT
@@ -154,11 +165,10 @@ def _exchange_bytes(op: ir.Operation, target: Target) -> int:
     return scratch_bytes(source, result, dim, bits, target.warp_size)
 
 
-def _record(launch: ir.Operation, lives: list[Life], scratch: tuple[int, int]) -> None:
+def _record(launch: ir.Operation, lives: list[Life], scratch: tuple[int, int], total: int) -> None:
     i64 = ir.IntegerType.get_signless(64)
     for life in lives:
         life.op.attributes["tl.offset"] = ir.IntegerAttr.get(i64, life.offset)
-    total = max((t.offset + t.size for t in lives), default=0)
     launch.attributes["tl.shared_bytes"] = ir.IntegerAttr.get(i64, sum(scratch) if scratch[1] else total)
 
 

@@ -20,6 +20,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("legalize-tile-ops", "tilelang_mlir.passes.legalize_tile_ops:LegalizeTileOps"),
     ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
+    ("specialize-warps", "tilelang_mlir.passes.specialize_warps:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
     # Passes that only tests use.
     ("test-fail", "tilelang_mlir.passes.testing.fail:Fail"),

@@ -9,6 +9,7 @@ from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
+from .roles import SpecializeOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -20,6 +21,7 @@ from .sync import (
     VoteOp,
     WarpReduceOp,
 )
+from .tma import FenceProxyOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "CastOp",
     "CommitGroupOp",
     "CopyOp",
+    "FenceProxyOp",
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
@@ -50,11 +53,15 @@ __all__ = [
     "ScanOp",
     "ShuffleOp",
     "SliceOp",
+    "SpecializeOp",
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",
     "TensorOp",
     "ThreadIdOp",
+    "TmaLoadOp",
+    "TmaStoreOp",
+    "TmaWaitOp",
     "TransposeOp",
     "VoteOp",
     "WaitGroupOp",

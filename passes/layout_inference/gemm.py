@@ -11,9 +11,14 @@ from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, s
 from ...dialect.ops.gemm import tile_shape_2d
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition
+from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma
+from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
+from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
 
 
-def gemm_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
+def gemm_layouts(
+    op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
+) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, B and C."""
     if target.vendor != "cuda":
         raise UnsupportedError(f"T.gemm has no lowering for {target}")
@@ -22,6 +27,9 @@ def gemm_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple[i
     transpose_a, transpose_b = (ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab")
     k = tile_shape_2d(a)[0 if transpose_a else 1]  # type: ignore[index]
     bits = ir.MemRefType(a.type).element_type.width
+    groups = uses_wgmma(op, threads, target) if wgmma else None
+    if groups is not None:
+        return _wgmma_layouts(op, groups, k, bits)
     shape = mma_shape(bits)
     grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), accumulator(grid, shape))]
@@ -33,6 +41,18 @@ def gemm_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple[i
             out.append((root(value), layout()))
         elif scope_of(value) == SHARED:
             out.append((root(value), shared_operand(root(value), bits)))
+    return out
+
+
+def _wgmma_layouts(op: ir.Operation, grid: GroupGrid, k: int, bits: int) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
+    """Layouts for warpgroup products; the op is marked with the instruction."""
+    a, b, c = list(op.operands)[:3]
+    op.attributes["instr"] = ir.StringAttr.get("wgmma")
+    out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), wgmma_accumulator(grid)), (root(b), shared_operand(root(b), bits))]
+    if scope_of(a) == FRAGMENT:
+        out.append((root(a), wgmma_operand_a(grid, k, bits)))
+    else:
+        out.append((root(a), shared_operand(root(a), bits)))
     return out
 
 

@@ -31,10 +31,12 @@ class LayoutInference(Pass):
 
     name: ClassVar[str] = "layout-inference"
 
+    wgmma: bool = True
+
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context, launch.location:
-                solver = Solver(launch, target, list(nested(launch)))
+                solver = Solver(launch, target, list(nested(launch)), wgmma=self.wgmma)
                 solver.solve()
                 solver.assign()
 

@@ -32,9 +32,10 @@ class Known:
 class Solver:
     """Layouts of one kernel."""
 
-    def __init__(self, launch: ir.Operation, target: Target, ops: list[ir.Operation]) -> None:
+    def __init__(self, launch: ir.Operation, target: Target, ops: list[ir.Operation], *, wgmma: bool = True) -> None:
         self.launch = launch
         self.target = target
+        self.wgmma = wgmma
         self.threads = num_threads(launch)
         self.ops = ops
         self.known: dict[ir.Value, Known] = {}
@@ -99,7 +100,7 @@ class Solver:
                 self.loops[loop] = layout
         for op in self.ops:
             if op.name == "tl.gemm":
-                for value, layout in gemm_layouts(op, self.threads, self.target):
+                for value, layout in gemm_layouts(op, self.threads, self.target, wgmma=self.wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
 

@@ -65,6 +65,9 @@ class Context:
         self.register_tables: dict[ir.Operation, list[int]] = {}
         self.chunk_start = 0
         self.arena: ir.Value | None = None
+        self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
+        self.tensor_maps: dict[object, ir.Value] = {}  # descriptors by what they describe
+        self.barrier_id = 0  # the barrier of the threads that run this code
         self.fast_math = False  # one hardware approximation instead of an accurate expansion
         self.thread = hardware.thread_index(self)
 

@@ -23,6 +23,7 @@ from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
 from ..hardware import hardware_for
+from ..nvidia import bulk_copy, roles  # noqa: F401  (they register their rules)
 from . import atomics, debug, reduce, reducer, scalar, structure, sync, tiles  # noqa: F401  (they register their rules)
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
@@ -72,7 +73,9 @@ def _lower_kernel(
     host = function.regions[0].blocks[0]
     workspaces = [o.operation for o in host.operations if o.operation.name == "tl.alloc"]
     pointer = ir.Type.parse("!llvm.ptr<1>")
-    kinds = [a.type for a in host.arguments] + [pointer] * len(workspaces)
+    maps = bulk_copy.kernel_maps(launch)
+    generic = ir.Type.parse("!llvm.ptr")
+    kinds = [a.type for a in host.arguments] + [pointer] * len(workspaces) + [generic] * len(maps)
     signature = ir.Type.parse(f"!llvm.func<void ({', '.join(str(k) for k in kinds)})>")
     threads = tuple(ir.DenseI32ArrayAttr(launch.attributes["threads"]))
     hardware = hardware_for(target)
@@ -86,6 +89,7 @@ def _lower_kernel(
         "gpu.kernel": ir.UnitAttr.get(),
         "tl.shared_bytes": ir.IntegerAttr.get(i64, shared),
         "arg_attrs": _argument_attributes(kinds),
+        "tl.tensor_maps": bulk_copy.map_attribute(maps),
         **hardware.kernel_attributes(threads, launch),
     }
     with ir.InsertionPoint(body), launch.location:
@@ -96,6 +100,7 @@ def _lower_kernel(
         ctx = Context(emitter, target, hardware, threads)
         ctx.fast_math = fast_math
         _bind_arguments(ctx, host, entry, workspaces)
+        ctx.tensor_maps = dict(zip(maps, list(entry.arguments)[len(kinds) - len(maps) :], strict=True))
         _bind_grid(ctx, launch)
         _bind_shared(ctx, launch)
         ctx.lower_block(launch.regions[0].blocks[0])
@@ -104,14 +109,20 @@ def _lower_kernel(
 
 
 def _argument_attributes(kinds: list[ir.Type]) -> ir.Attribute:
-    """Tensor arguments do not alias and are aligned to 16 bytes: the launch checks the alignment."""
+    """Tensor arguments do not alias and are aligned to 16 bytes: the launch checks the alignment. Tensor maps go by value."""
     i64 = ir.IntegerType.get_signless(64)
     pointer = ir.DictAttr.get({"llvm.noalias": ir.UnitAttr.get(), "llvm.align": ir.IntegerAttr.get(i64, 16)})
-    return ir.ArrayAttr.get([pointer if str(k).startswith("!llvm.ptr") else ir.DictAttr.get({}) for k in kinds])
+    descriptor = ir.DictAttr.get({
+        "llvm.byval": ir.TypeAttr.get(ir.Type.parse("!llvm.array<128 x i8>")),
+        "llvm.align": ir.IntegerAttr.get(i64, 64),
+        "nvvm.grid_constant": ir.UnitAttr.get(),
+    })  # fmt: skip
+    by_type = {"!llvm.ptr<1>": pointer, "!llvm.ptr": descriptor}
+    return ir.ArrayAttr.get([by_type.get(str(k), ir.DictAttr.get({})) for k in kinds])
 
 
 def _bind_arguments(ctx: Context, host: ir.Block, entry: ir.Block, workspaces: list[ir.Operation]) -> None:
-    for source, argument in zip(host.arguments, entry.arguments, strict=False):
+    for source, argument in zip(host.arguments, list(entry.arguments), strict=False):
         if str(argument.type) == "i32":
             ctx.values[source] = ctx.ix.uniform(argument)
         else:

@@ -13,6 +13,7 @@ from ..lowering.context import Context
 from ..lowering.index import Index
 from .async_copy import lower_async_copy
 from .gemm_mma import lower_gemm
+from .gemm_wgmma import lower_gemm_wgmma
 from .narrow import narrow_float_cast
 from .rounding import rounded_math
 
@@ -60,8 +61,10 @@ class Nvidia:
         return thread.ctaid(_AXES[dim])
 
     def barrier(self, ctx: Context, number: int = 0, count: int | None = None) -> None:
-        if number == 0 and count is None:
+        if number == 0 and count is None and ctx.barrier_id == 0:
             barrier.emit()
+        elif number == 0 and count is None:
+            barrier.emit(ctx.barrier_id, ctx.num_threads)
         else:
             barrier.emit(number, count)
 
@@ -78,7 +81,10 @@ class Nvidia:
         return _vote(ctx, kind, args, result)
 
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
-        lower_gemm(ctx, op)
+        if "instr" in op.attributes:
+            lower_gemm_wgmma(ctx, op)
+        else:
+            lower_gemm(ctx, op)
 
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
         self.require(Feature.CP_ASYNC, "an asynchronous copy")

@@ -1,0 +1,27 @@
+"""Warp roles."""
+
+from typing import Any
+
+from tilelang_mlir.mlir import dialect, ir
+
+from ..tl import TL
+from ..verify import fail, structure
+
+ext = dialect("ext")
+
+
+class SpecializeOp(TL.Operation, name="specialize", traits=[ir.NoTerminatorTrait]):
+    """Splits the CTA: the first `consumers` threads run the second region, one thread of the rest runs the first.
+
+    Inside the second region the CTA has `consumers` threads: barriers, layouts and thread indices count those only.
+    `registers` (optional) gives registers per thread of producer and consumers.
+    """
+
+    consumers: Any
+    producer: ext.Region
+    consumer: ext.Region
+
+    @structure(0, regions=2, attributes={"consumers": "an integer"})
+    def verify_invariants(self) -> bool:
+        count = ir.IntegerAttr(self.operation.attributes["consumers"]).value
+        return count % 128 == 0 and count > 0 or fail(self, f"attribute 'consumers' is {count}, expected whole warpgroups of 128 threads")

@@ -1,0 +1,107 @@
+"""`tl.gemm {instr = "wgmma"}`: one piece of assembly per product, complete when it ends.
+
+Descriptors (see `isa/nvidia/wgmma`) follow from the tiles' swizzled layouts. Along K, a row is one swizzle span: a k step
+moves 32 bytes inside it and to the next panel after the span; eight rows are the stride offset. Along M or N, a panel is 64
+elements wide: a k step moves 16 rows down, the next 64 elements are the leading offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tilelang_mlir.isa.nvidia import wgmma
+from tilelang_mlir.mlir import ir
+
+from ...dialect.ops.gemm import tile_shape_2d
+from ..lowering.buffers import FragmentBuffer, SharedBuffer, element_bits
+from ..lowering.context import Context
+from ..lowering.fragments import write_registers
+from ..lowering.index import Index
+from ..lowering.memory import shared_pointer
+from ..lowering.views import tile_of
+from .wgmma_layout import ROWS, WARPGROUP, GroupGrid, partition
+
+_KINDS = {"f16": "f16", "bf16": "bf16", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2"}
+
+
+def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
+    a, b, c = list(op.operands)[:3]
+    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    grid = partition(m, n, ctx.num_threads)
+    target = ctx.buffers[c]
+    assert grid is not None and isinstance(target, FragmentBuffer)
+    flags = [ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"]
+    bits = ir.MemRefType(a.type).element_type.width
+    k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
+    steps = k * bits // 256
+    group = ctx.ix.divide(ctx.thread, WARPGROUP)
+    assert group is not None
+    along_m, along_n = ctx.ix.remainder(group, grid.m), ctx.ix.divide(group, grid.m)
+    assert along_m is not None and along_n is not None
+    right = _descriptor(ctx, b, ctx.ix.scale(along_n, grid.columns), steps, 1, bits, along_k=flags[1])
+    buffer = ctx.buffers.get(a)
+    if isinstance(buffer, FragmentBuffer):
+        left: wgmma.Descriptor | Sequence[Sequence[ir.Value]] = _register_operand(ctx, buffer, bits)
+    else:
+        left = _descriptor(ctx, a, ctx.ix.scale(along_m, grid.rows), steps, grid.rows // ROWS, bits, along_k=not flags[0])
+    clear = "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
+    file = ctx.registers[target]
+    count = target.layout.num_values
+    sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
+    kinds = tuple(_KINDS[str(ir.MemRefType(v.type).element_type)] for v in (a, b))
+    blocks = _blocks(grid)
+    results = wgmma.product(sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks)  # type: ignore[arg-type]
+    for start in range(0, count, target.chunk):
+        write_registers(ctx, target, range(start, start + target.chunk), ctx.e.pack(results[start : start + target.chunk]))
+
+
+def _blocks(grid: GroupGrid) -> int:
+    return grid.rows // ROWS
+
+
+def _descriptor(
+    ctx: Context, value: ir.Value, offset: Index, steps: int, blocks: int, bits: int, *, along_k: bool
+) -> wgmma.Descriptor:
+    """The descriptor of a warpgroup's part of a shared tile; `offset` is its first row of M or N."""
+    tile = tile_of(ctx, value)
+    buffer = tile.buffer
+    assert isinstance(buffer, SharedBuffer)
+    rows = buffer.layout.shape[-2]
+    span = 16 << buffer.layout.swizzle.bits  # bytes of a swizzled row
+    panel = rows * span  # bytes of a column panel
+    start = shared_pointer(ctx, buffer, tile.offsets)
+    address = ctx.e.pure("llvm.ptrtoint", ctx.e.i32, [start])
+    if along_k:
+        first = ctx.ix.scalar(ctx.ix.scale(offset, span))
+        leading, stride = 16, 8 * span
+        moves = [step * 32 // span * panel + step * 32 % span for step in range(steps)]
+        ahead = [block * ROWS * span for block in range(blocks)]
+    else:
+        first = ctx.ix.scalar(_panel_offset(ctx, offset, panel))
+        leading, stride = panel, 8 * span
+        moves = [step * 16 * span for step in range(steps)]
+        ahead = [block * panel for block in range(blocks)]
+    low = ctx.e.binary("andi", ctx.e.binary("shrui", ctx.e.value(ctx.e.add(address, first)), 4), 0x3FFF)
+    low = ctx.e.binary("ori", low, leading >> 4 << 16)
+    units = lambda values: tuple(v >> 4 for v in values)  # noqa: E731
+    high = wgmma.high_word(stride, span)
+    assert element_bits(buffer.element) == bits
+    return wgmma.Descriptor(low, high, units(moves), units(ahead), transposed=not along_k)
+
+
+def _panel_offset(ctx: Context, offset: Index, panel: int) -> Index:
+    """Bytes to the panel that starts at element `offset` of M or N: panels are 64 elements wide."""
+    number = ctx.ix.divide(offset, 64)
+    assert number is not None
+    return ctx.ix.scale(number, panel)
+
+
+def _register_operand(ctx: Context, buffer: FragmentBuffer, bits: int) -> list[list[ir.Value]]:
+    """Four words per block and k step."""
+    pack = 32 // bits
+    file = ctx.registers[buffer]
+    words: list[ir.Value] = []
+    for start in range(0, buffer.layout.num_values, pack):
+        value = ctx.e.gather([(file[e // buffer.chunk], e % buffer.chunk) for e in range(start, start + pack)])
+        words.append(ctx.e.extract(ctx.e.pure("vector.bitcast", ctx.e.vector_type(1, ctx.e.i32), [value]), 0))
+    return [words[i : i + 4] for i in range(0, len(words), 4)]

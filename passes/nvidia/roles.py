@@ -1,0 +1,95 @@
+"""Warp roles and mbarriers: which threads run what, and how they wait for each other."""
+
+from __future__ import annotations
+
+from tilelang_mlir.isa.nvidia import mbarrier, tma
+from tilelang_mlir.mlir import ir
+
+from ..lowering.context import Context, rule
+
+CONSUMER_BARRIER = 1  # the named barrier that the consumers use for their own synchronisation
+
+
+@rule("tl.alloc_barrier")
+def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
+    """One thread initialises the barriers; then they are visible to all threads and to the asynchronous engine."""
+    start = ctx.e.gep(ctx.hardware_arena(), ir.IntegerAttr(op.attributes["tl.offset"]).value, ctx.e.i8)
+    ctx.barriers[op.results[0]] = start
+    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
+    branch = ctx.e.op("scf.if", [], [first], regions=2)
+    with ctx.e.scope(branch.regions[0].blocks.append()):
+        for position, count in enumerate(ir.DenseI64ArrayAttr(op.attributes["counts"])):
+            mbarrier.init(ctx.e.gep(start, 8 * position, ctx.e.i8), count)
+        mbarrier.fence_init()
+        ctx.e.end_region()
+    ctx.hardware.barrier(ctx)
+
+
+def barrier_pointer(ctx: Context, barrier: ir.Value, index: ir.Value) -> ir.Value:
+    """Address of one element of a barrier array."""
+    place = ctx.ix.scale(ctx.index(index).lane(0), 8)
+    return ctx.e.gep(ctx.barriers[barrier], ctx.ix.scalar(place), ctx.e.i8)
+
+
+@rule("tl.mbarrier_wait")
+def lower_wait(ctx: Context, op: ir.Operation) -> None:
+    """Try until the phase is complete: each try may suspend the thread for a while."""
+    pointer, parity = barrier_pointer(ctx, op.operands[0], op.operands[1]), ctx.ssa(op.operands[2])
+    loop = ctx.e.op("scf.while", [], [], regions=2)
+    with ctx.e.scope(loop.regions[0].blocks.append()):
+        done = mbarrier.wait(pointer, parity)
+        again = ctx.e.pure("arith.xori", ctx.e.i1, [done, ctx.e.constant(ctx.e.i1, 1)])
+        ctx.e.op("scf.condition", [], [again])
+    with ctx.e.scope(loop.regions[1].blocks.append()):
+        ctx.e.end_region()
+
+
+@rule("tl.mbarrier_arrive")
+def lower_arrive(ctx: Context, op: ir.Operation) -> None:
+    """Every thread arrives; with `per_warp` one lane of each warp."""
+    pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
+    if "expect" in op.attributes:
+        mbarrier.arrive_expect_tx(pointer, ir.IntegerAttr(op.attributes["expect"]).value)
+        return
+    if "per_warp" not in op.attributes:
+        mbarrier.arrive(pointer)
+        return
+    lane = ctx.ix.remainder(ctx.thread, ctx.target.warp_size)
+    assert lane is not None
+    branch = ctx.e.op("scf.if", [], [ctx.e.compare("eq", ctx.ix.scalar(lane), 0)], regions=2)
+    with ctx.e.scope(branch.regions[0].blocks.append()):
+        mbarrier.arrive(pointer)
+        ctx.e.end_region()
+
+
+@rule("tl.specialize")
+def lower_specialize(ctx: Context, op: ir.Operation) -> None:
+    consumers = ir.IntegerAttr(op.attributes["consumers"]).value
+    registers = list(ir.DenseI32ArrayAttr(op.attributes["registers"])) if "registers" in op.attributes else []
+    producer, consumer = (region.blocks[0] for region in op.regions)
+    branch = ctx.e.op("scf.if", [], [ctx.e.compare("ult", ctx.ix.scalar(ctx.thread), consumers)], regions=2)
+    with ctx.e.scope(branch.regions[0].blocks.append()):
+        if registers:
+            tma.set_registers(registers[1], increase=True)
+        _lower_consumers(ctx, consumer, consumers)
+        ctx.e.end_region()
+    with ctx.e.scope(branch.regions[1].blocks.append()):
+        if registers:
+            tma.set_registers(registers[0], increase=False)
+        elected = ctx.e.op("scf.if", [], [ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), consumers)], regions=2)
+        with ctx.e.scope(elected.regions[0].blocks.append()):
+            ctx.lower_block(producer)
+            ctx.e.end_region()
+        ctx.e.end_region()
+
+
+def _lower_consumers(ctx: Context, block: ir.Block, consumers: int) -> None:
+    """Lower with the consumers as the whole CTA."""
+    before = ctx.threads, ctx.thread, ctx.barrier_id
+    assert ctx.thread.base is not None
+    ctx.threads = (consumers, 1, 1)
+    ctx.thread = ctx.ix.uniform(ctx.thread.base, lo=0, hi=consumers - 1)
+    ctx.barrier_id = CONSUMER_BARRIER
+    ctx.lower_block(block)
+    ctx.threads, ctx.thread, ctx.barrier_id = before
+

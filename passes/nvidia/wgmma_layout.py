@@ -1,0 +1,95 @@
+"""How warpgroups share a matrix product on wgmma, and the fragments that follow (PTX ISA, "Register Fragments for wgmma").
+
+A warpgroup computes 64 rows per instruction, 16 per warp; each owns a contiguous part of C along M, or along N when M has
+too few rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, Target
+
+from ...dialect.effects import root
+from ...dialect.layout import REPLICATE, Digit, Fragment, swizzle_span
+from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.tl import FRAGMENT, SHARED, scope_of
+
+WARPGROUP = 128
+ROWS = 64  # per instruction
+MAX_COLUMNS = 256
+_KINDS = frozenset(("f16", "bf16", "f8E4M3FN", "f8E5M2"))
+
+
+@dataclass(frozen=True)
+class GroupGrid:
+    """Warpgroups along M and N, and the part of C each owns."""
+
+    m: int
+    n: int
+    rows: int
+    columns: int
+
+
+def partition(m: int, n: int, threads: int) -> GroupGrid | None:
+    """Split C over the warpgroups; None when it does not fit the instruction."""
+    groups = threads // WARPGROUP
+    if threads % WARPGROUP or not groups:
+        return None
+    for along_m in sorted((d for d in range(1, groups + 1) if groups % d == 0), reverse=True):
+        along_n = groups // along_m
+        fits = m % (along_m * ROWS) == 0 and n % (along_n * 8) == 0 and n // along_n <= MAX_COLUMNS
+        if fits:
+            return GroupGrid(along_m, along_n, m // along_m, n // along_n)
+    return None
+
+
+def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | None:
+    """The split when a product can run on wgmma, else None.
+
+    B, and A unless it is in registers, must be shared tiles in a hardware swizzle: whole 16-byte-swizzled rows along K,
+    or (16-bit elements only) whole 128-byte rows along M or N.
+    """
+    if not target.supports(Feature.WGMMA) or len(op.operands) != 3:
+        return None
+    a, b, c = op.operands
+    element = str(ir.MemRefType(a.type).element_type)
+    if element not in _KINDS or str(ir.MemRefType(c.type).element_type) != "f32" or scope_of(b) != SHARED:
+        return None
+    if element != str(ir.MemRefType(b.type).element_type):
+        return None
+    shape = tile_shape_2d(c)
+    grid = partition(*shape, threads) if shape else None
+    flags = [ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"]
+    if grid is None or (scope_of(a) == FRAGMENT and flags[0]):
+        return None
+    bits = ir.MemRefType(a.type).element_type.width
+    k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
+    if k % (256 // bits):
+        return None
+    sides = [(b, flags[1])] + ([(a, not flags[0])] if scope_of(a) == SHARED else [])
+    return grid if all(_describable(v, along_k, bits) for v, along_k in sides) else None
+
+
+def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
+    tile = list(ir.MemRefType(root(value).type).shape)[-2:]
+    if list(ir.MemRefType(value.type).shape)[-2:] != tile:
+        return False
+    span = swizzle_span(tile, bits)
+    return span > 0 if along_k else span == 128 and bits == 16
+
+
+def accumulator(grid: GroupGrid) -> Fragment:
+    """C: per block of 64 rows the mma fragment of four warps, blocks one after another."""
+    thread = (Digit(4, 1, 2), Digit(8, 0, 1), Digit(4, 0, 16), Digit(grid.m, 0, grid.rows), Digit(grid.n, 1, grid.columns))
+    value = (Digit(2, 1, 1), Digit(2, 0, 8), Digit(grid.columns // 8, 1, 8), Digit(grid.rows // ROWS, 0, ROWS))
+    return Fragment((grid.rows * grid.m, grid.columns * grid.n), thread, value)
+
+
+def operand_a(grid: GroupGrid, k: int, bits: int) -> Fragment:
+    """A [M, K] in registers: four 32-bit words per 64 rows and k step."""
+    pack = 32 // bits
+    thread = (Digit(4, 1, pack), Digit(8, 0, 1), Digit(4, 0, 16), Digit(grid.m, 0, grid.rows), Digit(grid.n, REPLICATE, 1))
+    value = (Digit(pack, 1, 1), Digit(2, 0, 8), Digit(2, 1, 4 * pack), Digit(k // (8 * pack), 1, 8 * pack), Digit(grid.rows // ROWS, 0, ROWS))
+    return Fragment((grid.rows * grid.m, k), thread, value)

@@ -1,0 +1,218 @@
+"""`specialize-warps`: a producer warp loads tiles, consumer warpgroups compute.
+
+Input: laid-out program for a target with the tensor memory accelerator and warpgroup products; a kernel with one pipelined
+loop at its top level whose tiles can be loaded by bulk copies and feed a warpgroup product. Output: `tl.specialize` with a
+ring of s versions per tile and two barriers per version:
+
+    for k: copy A[k] -> S; use S
+    =>
+    producer:  for k: wait empty[k % s] (parity of the round before); arrive full[k % s] expecting the bytes; load A[k] -> S[k % s]
+    consumers: ...before...; for k: wait full[k % s]; use S[k % s]; arrive empty[k % s]; ...after...
+
+Every warp of the consumers arrives once per round on `empty`. Copies of fragments to device memory after the loop go through
+a swizzled shared tile and one bulk store. Kernels that name threads or barriers themselves keep their form, as do those whose
+copies do not qualify; the rules of the bulk copy are in `nvidia/tma_rules`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, Target
+
+from ..dialect.effects import root
+from ..dialect.layout import swizzle_span, swizzled
+from ..dialect.layout.attrs import to_attr
+from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, buffer_type, scope_of
+from . import build
+from .base import Pass
+from .nvidia.tma_rules import box_bytes, tma_obstacle
+from .pipeline_loops import Versions, producers
+from .walk import launches, nested, num_threads
+
+# Operations whose meaning depends on which threads run them.
+_THREADED = ("tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.vote", "tl.shuffle", "tl.alloc_barrier", "tl.print")
+# Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the CTA.
+_REGISTERS = {2: (24, 240), 3: (24, 160)}
+
+
+@dataclass(frozen=True)
+class SpecializeWarps(Pass):
+    """Split pipelined kernels into a loading warp and computing warpgroups."""
+
+    name: ClassVar[str] = "specialize-warps"
+
+    enabled: bool = True
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        if not self.enabled or not all(target.supports(f) for f in (Feature.TMA, Feature.WGMMA, Feature.SETMAXNREG)):
+            return
+        for launch in launches(module):
+            found = _candidate(launch)
+            if found is not None:
+                with module.context, launch.location:
+                    _Split(launch, *found).run()
+
+
+def _candidate(launch: ir.Operation) -> tuple[ir.Operation, list[ir.Operation], int] | None:
+    """The loop to split, its copies and stages."""
+    body = launch.regions[0].blocks[0]
+    loops = [op.operation for op in body.operations if op.operation.name == "scf.for" and "tl.pipeline" in op.operation.attributes]
+    threads = num_threads(launch)
+    if len(loops) != 1 or threads % 128 or threads > 384 or any(op.name in _THREADED for op in nested(launch)):
+        return None
+    loop = loops[0]
+    stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
+    copies = producers(loop)
+    loads = [op for op in nested(loop) if op.name == "tl.copy" and scope_of(op.operands[1]) == SHARED and scope_of(op.operands[0]) == GLOBAL]
+    if stages < 1 or not copies or len(copies) != len(loads):
+        return None
+    if any(tma_obstacle(*copy.operands) or "disable_tma" in copy.attributes for copy in copies):
+        return None
+    inputs = [*list(loop.operands)[:3], *(copy.operands[0] for copy in copies)]
+    if not all(_is_setup_value(v, loop) for v in inputs):
+        return None
+    products = [op for op in nested(loop) if op.name == "tl.gemm"]
+    if not products or not all("instr" in op.attributes for op in products):
+        return None
+    return loop, copies, stages
+
+
+class _Split:
+    """The rewriting of one kernel."""
+
+    def __init__(self, launch: ir.Operation, loop: ir.Operation, copies: list[ir.Operation], stages: int) -> None:
+        self.launch = launch
+        self.loop = loop
+        self.copies = copies
+        self.stages = stages
+        self.threads = num_threads(launch)
+        self.block = launch.regions[0].blocks[0]
+
+    def run(self) -> None:
+        del self.loop.attributes["tl.pipeline"]
+        versions = Versions(self.loop, self.copies, self.stages)
+        with ir.InsertionPoint.at_block_begin(self.block):
+            self.full = self._barriers(1)
+            self.empty = self._barriers(self.threads // 32)
+        groups = self.threads // 128
+        attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
+        if groups in _REGISTERS:
+            attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[groups]))
+        with ir.InsertionPoint(self.block):
+            split = ir.Operation.create("tl.specialize", attributes=attributes, regions=2)
+        producer, consumer = (region.blocks.append() for region in split.regions)
+        self._move(consumer, split)
+        with ir.InsertionPoint(producer):
+            self._produce(versions)
+        self._consume(versions)
+        for op in list(nested(split)):
+            if op.name == "tl.copy":
+                _store_by_tma(op)
+        self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 128, 1, 1])
+        self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), 1)
+
+    def _barriers(self, count: int) -> ir.Value:
+        kind = ir.Type.parse(f"!tl.barrier<{self.stages} : i64>")
+        counts = ir.DenseI64ArrayAttr.get([count] * self.stages)
+        return ir.Operation.create("tl.alloc_barrier", [kind], attributes={"counts": counts}).result
+
+    def _move(self, consumer: ir.Block, split: ir.Operation) -> None:
+        """Everything but what both roles share goes to the consumers."""
+        moved: set[ir.Value] = set()
+        for op in list(self.block.operations):
+            op = op.operation
+            stays = _is_shared_setup(op) and not any(v in moved for v in op.operands)
+            if op != split and op.name != "tl.alloc_barrier" and not stays:
+                moved.update(op.results)
+                consumer.append(op)
+
+    def _produce(self, versions: Versions) -> None:
+        """Wait for a free version, announce the bytes, start the loads."""
+        clone: dict[ir.Value, ir.Value] = {}
+        bounds = [versions.clone(v, clone) for v in (versions.lower, versions.upper, versions.step)]
+        loop = ir.Operation.create("scf.for", [], bounds, regions=1)
+        block = loop.regions[0].blocks.append(build.i32())
+        with ir.InsertionPoint(block):
+            trip = versions.trip(block.arguments[0], bounds)
+            slot, phase = versions.slot(trip), versions.phase(trip)
+            free = build.binary("xori", phase, build.constant(1))
+            ir.Operation.create("tl.mbarrier_wait", [], [self.empty, slot, free])
+            size = sum(box_bytes(copy.operands[1]) for copy in self.copies)
+            attrs = {"expect": ir.IntegerAttr.get(build.i32(), size)}
+            ir.Operation.create("tl.mbarrier_arrive", [], [self.full, slot], attrs)
+            clone[versions.body.arguments[0]] = block.arguments[0]
+            for copy in self.copies:
+                with copy.location:
+                    source = versions.clone(copy.operands[0], clone)
+                    target = versions.version(copy.operands[1], slot)
+                    ir.Operation.create("tl.tma_load", [], [source, target, self.full, slot])
+            ir.Operation.create("scf.yield")
+
+    def _consume(self, versions: Versions) -> None:
+        """Wait for the version, use it, give it back."""
+        first = next(iter(versions.body.operations))
+        with ir.InsertionPoint(first):
+            trip = versions.trip(versions.body.arguments[0], [versions.lower, versions.upper, versions.step])
+            slot, phase = versions.slot(trip), versions.phase(trip)
+            ir.Operation.create("tl.mbarrier_wait", [], [self.full, slot, phase])
+        last = list(versions.body.operations)[-1]
+        with ir.InsertionPoint(last):
+            ir.Operation.create("tl.mbarrier_arrive", [], [self.empty, slot], {"per_warp": build.unit()})
+        versions.finish(slot)
+
+
+def _is_setup_value(value: ir.Value, loop: ir.Operation) -> bool:
+    """Whether both roles can compute a value: from arguments, constants and the loop's variable by arithmetic alone."""
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return owner.owner.operation.name in ("tl.launch", "func.func") or owner.owner.operation == loop
+    op = owner.operation
+    return (_is_shared_setup(op) or op.name in ("tl.tensor", "tl.slice")) and all(_is_setup_value(v, loop) for v in op.operands)
+
+
+def _is_shared_setup(op: ir.Operation) -> bool:
+    """Shared allocations and arithmetic without effects stay in front: both roles may use them."""
+    if op.name == "tl.alloc":
+        return scope_of(op.results[0]) == SHARED
+    return op.name.startswith("arith.") or op.name in ("tl.slice", "tl.cast")
+
+
+def _store_by_tma(op: ir.Operation) -> None:
+    """A copy to device memory as one bulk store, from a staging tile when it starts in registers."""
+    source, target = op.operands
+    if scope_of(target) != GLOBAL or scope_of(source) not in (FRAGMENT, SHARED) or "disable_tma" in op.attributes:
+        return
+    with ir.InsertionPoint(op), op.location:
+        if scope_of(source) == FRAGMENT:
+            staged = _staging_tile(source, target)
+            if staged is None:
+                return
+            attrs = build.attributes_of(op)
+            if tma_obstacle(target, staged):
+                staged.owner.operation.erase()
+                return
+            ir.Operation.create("tl.copy", [], [source, staged], attrs)
+            source = staged
+        elif root(source) != source or tma_obstacle(target, source):
+            return
+        ir.Operation.create("tl.tma_store", [], [source, target])
+        ir.Operation.create("tl.tma_wait", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
+    op.erase()
+
+
+def _staging_tile(source: ir.Value, target: ir.Value) -> ir.Value | None:
+    """A shared tile of the fragment's shape in the widest swizzle, in the device element type."""
+    if root(source) != source:
+        return None
+    shape = list(ir.MemRefType(source.type).shape)
+    element = ir.MemRefType(target.type).element_type
+    if len(shape) != 2 or element.width < 8:
+        return None
+    span = swizzle_span(shape, element.width)
+    if not span:
+        return None
+    layout = to_attr(swizzled(shape, element.width, span))
+    return ir.Operation.create("tl.alloc", [buffer_type(shape, element, SHARED)], attributes={"layout": layout}).result
