@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from tilelang_mlir.errors import ArgumentError
 from tilelang_mlir.isa import numeric
 from tilelang_mlir.simulator.memory import GlobalMemory
+from tilelang_mlir.simulator.tensor_map import TensorMap
 from tilelang_mlir.simulator.values import Kind
 
 _ALIGN = 256
@@ -35,8 +36,15 @@ class Arguments:
             raise ArgumentError(f"kernel {kernel} takes {len(kinds)} arguments, got {len(values)}")
         self._ranges: list[_Range] = []
         self._values: list[Any] = []
+        self._maps: list[tuple[int, TensorMap]] = []
         arrays: list[tuple[int, np.ndarray]] = []
         for index, (kind, value) in enumerate(zip(kinds, values, strict=True)):
+            if isinstance(value, TensorMap):
+                self._maps.append((index, value))
+                self._values.append(value)
+                if isinstance(value.tensor, np.ndarray):
+                    arrays.append((index, value.tensor))
+                continue
             if isinstance(value, np.ndarray):
                 if kind.element != "ptr":
                     raise ArgumentError(f"argument {index} of kernel {kernel} is a scalar, got an array")
@@ -63,6 +71,9 @@ class Arguments:
             memory.write(span.address, _host_bytes(span))
             for index, array in span.arrays:
                 self._values[index] = span.address + _pointer(array) - span.low
+        for index, tensor_map in self._maps:
+            place = self._values[index] if isinstance(tensor_map.tensor, np.ndarray) else int(tensor_map.tensor)
+            self._values[index] = replace(tensor_map, address=place)
         return self._values
 
     def copy_out(self, memory: GlobalMemory) -> None:

@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Batch, Lanes
     from tilelang_mlir.simulator.ownership import Ownership
 
-_COLLECTIVE = -2  # the "lane" of an access made for other lanes
+COLLECTIVE = -2  # the "lane" of an access made for other lanes
 
 
 @dataclass
-class _Access:
+class Access:
     """Accessed cells, flat: shadow row, cell index over all rows, warp, thread."""
 
     row: np.ndarray
     cell: np.ndarray
     warp: np.ndarray
     thread: np.ndarray
+    rows: int  # shadow rows there were
 
 
 class Checker:
@@ -45,17 +46,18 @@ class Checker:
         self._unit = unit
         self._rows = 1
         self._cells = (batch.shared.size + unit - 1) // unit
-        self._warps = warps = (batch.threads + 31) // 32
-        self._clock = np.zeros((1, warps, warps), np.int32)
-        self._clock[:, np.arange(warps), np.arange(warps)] = 1
-        self._epoch = np.zeros((1, warps), np.int32)
+        self._engine = (batch.threads + 31) // 32  # the slot after the warps: asynchronous copies and products
+        slots = self._engine + 1
+        self._clock = np.zeros((1, slots, slots), np.int32)
+        self._clock[:, np.arange(slots), np.arange(slots)] = 1
+        self._epoch = np.zeros((1, slots), np.int32)
         cells = self._cells
         self._write_clock = np.zeros(cells, np.int32)
         self._write_warp = np.zeros(cells, np.int16)
         self._write_lane = np.full(cells, -1, np.int16)
         self._write_epoch = np.full(cells, -1, np.int32)
         self._write_site = np.zeros(cells, np.int32)
-        self._read_clock = np.zeros((cells, warps), np.int32)
+        self._read_clock = np.zeros((cells, slots), np.int32)
         self._read_lane = np.full(cells, -1, np.int16)
         self._read_warp = np.zeros(cells, np.int16)
         self._read_epoch = np.full(cells, -1, np.int32)
@@ -63,6 +65,7 @@ class Checker:
         self._written = np.zeros(cells, np.bool_)
         self._flying = np.zeros(cells, np.bool_)
         self._atomic = np.zeros(cells, np.bool_)
+        self._generic = np.zeros(cells, np.bool_)  # written by ordinary stores, no proxy fence since
 
     # ---- which cells -----------------------------------------------------------------------------
     def _each_cta(self) -> None:
@@ -85,14 +88,14 @@ class Checker:
 
     def _access(
         self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None, mask: np.ndarray | None
-    ) -> _Access:
+    ) -> Access:
         where, active = self._alike(address), self._alike(mask if columns is None else None)
         assert where is not None
         if self._rows == 1 and where.shape[0] > 1:
             where = where[:1]
         cell = (where - SHARED_BASE) >> self._shift
         warp = (lanes.warp if columns is None else lanes.warp[columns])[None, :]
-        thread = lanes.threads[None, :] if columns is None else np.full((1, len(columns)), _COLLECTIVE)
+        thread = lanes.threads[None, :] if columns is None else np.full((1, len(columns)), COLLECTIVE)
         row = np.arange(self._rows)[:, None]
         if self._rows > 1:
             cell = cell + row * self._cells
@@ -107,9 +110,9 @@ class Checker:
         if parts > 1:
             cell = (cell[:, None] + np.arange(parts)).reshape(-1)
             row, warp, thread = (np.repeat(x, parts) for x in (row, warp, thread))
-        return _Access(row, cell, warp, thread)
+        return Access(row, cell, warp, thread, self._rows)
 
-    def _own_clock(self, at: _Access) -> np.ndarray:
+    def _own_clock(self, at: Access) -> np.ndarray:
         return self._clock[at.row, at.warp, at.warp]
 
     # ---- accesses --------------------------------------------------------------------------------
@@ -117,6 +120,14 @@ class Checker:
         """A read; `columns` are the lanes that give the addresses when the data goes to other lanes."""
         self._profile(lanes, "shared", address, size, columns)
         at = self._access(lanes, address, size, columns, lanes.mask)
+        self._check_read(lanes, at)
+        self._read_clock[at.cell, at.warp] = self._own_clock(at)
+        self._read_lane[at.cell] = at.thread
+        self._read_warp[at.cell] = at.warp
+        self._read_epoch[at.cell] = self._epoch[at.row, at.warp] if columns is None else -1
+        self._read_site[at.cell] = lanes.site
+
+    def _check_read(self, lanes: Lanes, at: Access) -> None:
         who = self._write_warp.take(at.cell)
         self._no_flight(lanes, at, "read")
         self._ordered(lanes, at, self._write_clock.take(at.cell) > self._clock[at.row, at.warp, who], "read", "write")
@@ -126,11 +137,6 @@ class Checker:
         missing = ~self._written.take(at.cell)
         if missing.any():
             self._uninitialized(lanes, at, missing)
-        self._read_clock[at.cell, at.warp] = self._own_clock(at)
-        self._read_lane[at.cell] = at.thread
-        self._read_warp[at.cell] = at.warp
-        self._read_epoch[at.cell] = self._epoch[at.row, at.warp] if columns is None else -1
-        self._read_site[at.cell] = lanes.site
 
     def write_shared(self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None = None) -> bool:
         """A write; returns whether two lanes write one cell, which is a race unless the values agree."""
@@ -140,7 +146,7 @@ class Checker:
         self._record_write(lanes, at)
         return columns is None and bool((self._write_lane.take(at.cell) != at.thread).any())
 
-    def _no_conflict(self, lanes: Lanes, at: _Access, what: str, with_atomics: bool = True) -> None:
+    def _no_conflict(self, lanes: Lanes, at: Access, what: str, with_atomics: bool = True) -> None:
         who = self._write_warp.take(at.cell)
         self._no_flight(lanes, at, what)
         late = self._write_clock.take(at.cell) > self._clock[at.row, at.warp, who]
@@ -155,7 +161,7 @@ class Checker:
         same &= self._read_lane.take(at.cell) != at.thread
         self._same_warp(lanes, at, same, what, self._read_site, self._read_lane, "read")
 
-    def _record_write(self, lanes: Lanes, at: _Access) -> None:
+    def _record_write(self, lanes: Lanes, at: Access) -> None:
         self._write_clock[at.cell] = self._own_clock(at)
         self._write_warp[at.cell] = at.warp
         self._write_lane[at.cell] = at.thread
@@ -163,6 +169,7 @@ class Checker:
         self._write_site[at.cell] = lanes.site
         self._written[at.cell] = True
         self._atomic[at.cell] = False
+        self._generic[at.cell] = True
 
     def atomic_shared(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         """A read-modify-write: ordered with plain accesses like a write, free among other atomics."""
@@ -222,7 +229,18 @@ class Checker:
         self._epoch[:, lanes.warp_ids] += np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
 
     def fence(self, lanes: Lanes, scope: str) -> None:
-        """A fence alone orders nothing between threads; it needs a flag, which the ownership check cannot follow."""
+        """A proxy fence makes the ordinary stores that the warp knows of visible to asynchronous reads.
+
+        Other fences alone order nothing between threads; they need a flag, which the ownership check does not follow.
+        """
+        if scope != "proxy.async":
+            return
+        cells = np.nonzero(self._generic)[0]
+        rows, writers = cells // max(self._cells, 1), self._write_warp[cells]
+        known = np.zeros(len(cells), np.bool_)
+        for warp in lanes.warp_ids:
+            known |= self._write_clock[cells] <= self._clock[rows, warp, writers]
+        self._generic[cells[known]] = False
 
     # ---- global memory ---------------------------------------------------------------------------
     def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
@@ -245,15 +263,18 @@ class Checker:
             self._batch.profile.access(lanes, space, address, size, columns)
 
     # ---- reports ---------------------------------------------------------------------------------
-    def _place(self, at: _Access, index: int) -> str:
+    def _place(self, at: Access, index: int) -> str:
         byte = int(at.cell[index]) % self._cells * self._unit
         return f"shared byte {byte} of CTA {self._batch.first + int(at.row[index])}"
 
-    def _actor(self, lanes: Lanes, at: _Access, index: int) -> str:
+    def _name(self, slot: int) -> str:
+        return "an asynchronous operation" if slot == self._engine else f"warp {slot}"
+
+    def _actor(self, lanes: Lanes, at: Access, index: int) -> str:
         role = "" if lanes.name == "all threads" else f" ({lanes.name})"
         return f"warp {int(at.warp[index])}{role}"
 
-    def _ordered(self, lanes: Lanes, at: _Access, bad: np.ndarray, what: str, earlier: str) -> None:
+    def _ordered(self, lanes: Lanes, at: Access, bad: np.ndarray, what: str, earlier: str) -> None:
         if not bad.any():
             return
         index = int(bad.argmax())
@@ -265,16 +286,16 @@ class Checker:
             other, site = int(late.argmax()), int(self._read_site[cell])
         raise RaceError(
             f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} is not ordered "
-            f"after the {earlier} by warp {other}",
+            f"after the {earlier} by {self._name(other)}",
             self._locate(lanes.site),
-            notes=((f"the {earlier} by warp {other}", self._locate(site)),),
+            notes=((f"the {earlier} by {self._name(other)}", self._locate(site)),),
             hint="a barrier between the two is missing",
         )
 
     def _same_warp(
         self,
         lanes: Lanes,
-        at: _Access,
+        at: Access,
         bad: np.ndarray,
         what: str,
         sites: np.ndarray,
@@ -286,7 +307,7 @@ class Checker:
         index = int(bad.argmax())
         cell = int(at.cell[index])
         thread = int(at.thread[index])
-        mine = "the warp" if thread == _COLLECTIVE else f"thread {thread}"
+        mine = "the warp" if thread == COLLECTIVE else f"thread {thread}"
         raise RaceError(
             f"race inside warp {int(at.warp[index])}: {what} of {self._place(at, index)} by {mine} is not ordered "
             f"after the {earlier} by thread {int(threads[cell])}",
@@ -295,7 +316,7 @@ class Checker:
             hint="lanes of a warp do not run in step; synchronise the warp between the two",
         )
 
-    def _no_flight(self, lanes: Lanes, at: _Access, what: str) -> None:
+    def _no_flight(self, lanes: Lanes, at: Access, what: str) -> None:
         flying = self._flying.take(at.cell)
         if not flying.any():
             return
@@ -305,11 +326,13 @@ class Checker:
             f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} while an asynchronous copy "
             "into it is in flight",
             self._locate(lanes.site),
-            notes=((f"the copy by warp {int(self._write_warp[cell])}", self._locate(int(self._write_site[cell]))),),
+            notes=(
+                (f"the copy by {self._name(int(self._write_warp[cell]))}", self._locate(int(self._write_site[cell]))),
+            ),
             hint="wait for the copy's group, then synchronise",
         )
 
-    def _uninitialized(self, lanes: Lanes, at: _Access, missing: np.ndarray) -> None:
+    def _uninitialized(self, lanes: Lanes, at: Access, missing: np.ndarray) -> None:
         index = int(missing.argmax())
         raise UninitializedReadError(
             f"{self._actor(lanes, at, index)} reads {self._place(at, index)}, which nothing has written",

@@ -16,6 +16,7 @@ import numpy as np
 
 from tilelang_mlir.errors import Location, UnsupportedError
 from tilelang_mlir.isa import Instruction, key_of, table
+from tilelang_mlir.isa.instruction import Access
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator import control
 from tilelang_mlir.simulator.grouping import Group
@@ -217,9 +218,13 @@ class SourceWriter:
         else:
             self.line(f"{targets} = {expression}", op)
 
+    def _waits_on_others(self, entry: Instruction) -> bool:
+        return entry.blocking and any(e.access is Access.WAIT for e in entry.effects)
+
     def _instruction(self, op: ir.Operation, entry: Instruction, operands: list[str]) -> None:
         call = f"{self.ref(entry.semantics(op))}({', '.join(['L', *operands])})"
         results = list(op.results)
+        self.may_split = self.may_split or self._waits_on_others(entry)
         if entry.blocking:
             self.statement(f"w = {call}", op)
             self.line("if w is not None: yield w", op)

@@ -11,12 +11,14 @@ from tilelang_mlir.errors import OutOfBoundsError, SimulationError, UnsupportedE
 from tilelang_mlir.isa.instruction import GLOBAL, PRIVATE, SHARED
 from tilelang_mlir.simulator import atomics
 from tilelang_mlir.simulator.async_copy import CopyQueue
+from tilelang_mlir.simulator.engine import Engine
+from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import BadLane, GlobalMemory, SharedMemory
 from tilelang_mlir.simulator.private import Alloca, PrivateMemory
 from tilelang_mlir.simulator.schedule import Agent, Fork, RetrySingle, WaitBarrier
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.checker import Checker
+    from tilelang_mlir.simulator.engine_checks import EngineChecker
     from tilelang_mlir.simulator.profile import Profile
 
 WARP = 32
@@ -31,8 +33,10 @@ class Batch:
         self.threads = block[0] * block[1] * block[2]
         self.shared = SharedMemory(ctas, shared_bytes)
         self.barriers: dict[int, WaitBarrier] = {}
+        self.mbarriers: dict[int, MBarrier] = {}
         self.flights: list[Callable[[], None]] = []
-        self.checker: Checker | None = None
+        self.at_end: list[Callable[[], None]] = []
+        self.checker: EngineChecker | None = None
         self.random: np.random.Generator | None = None
         self.printed: list[str] = []
         self.profile: Profile | None = None
@@ -51,8 +55,11 @@ class Batch:
         return True
 
     def land_all(self) -> None:
+        """Complete everything, as the end of the kernel does."""
         while self.land_next():
             pass
+        for finish in self.at_end:
+            finish()
 
 
 class Lanes:
@@ -74,6 +81,7 @@ class Lanes:
         self.whole = self.count == len(self.warp_ids) * WARP
         self.weight = len(self.warp_ids) * batch.ctas
         self.copies = CopyQueue(self)
+        self.engine = Engine(self)
         self._special: dict[str, np.ndarray] = {}
 
     @classmethod

@@ -11,8 +11,8 @@ import numpy as np
 from tilelang_mlir.errors import ResourceError, SimulationError, TileError, TileValueError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.arguments import Arguments
-from tilelang_mlir.simulator.checker import Checker
 from tilelang_mlir.simulator.codegen import Kernel
+from tilelang_mlir.simulator.engine_checks import EngineChecker
 from tilelang_mlir.simulator.lanes import Batch, Lanes
 from tilelang_mlir.simulator.memory import GlobalMemory
 from tilelang_mlir.simulator.ownership import Ownership
@@ -163,7 +163,7 @@ class _Launch:
         batch.random = np.random.default_rng(self.seed) if self.seed else None
         batch.profile = self.profile
         if self.checked:
-            batch.checker = Checker(batch, self.code.locate, self.owners, self.code.shared_unit)
+            batch.checker = EngineChecker(batch, self.code.locate, self.owners, self.code.shared_unit)
         lanes = Lanes.all_threads(batch, self.code.allocas, self.checked)
         try:
             run(batch, self.code.start(lanes, *values), lanes, self.code.locate_agent)

@@ -7,11 +7,26 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.unit.isa.kernel_builder import POINTER, build, lane, load, smem, store
+from tests.unit.isa.kernel_builder import POINTER, build, lane, load, offset, smem, store
 from tilelang_mlir.compiler.codegen import generate
 from tilelang_mlir.isa import table
-from tilelang_mlir.isa.instruction import bitcast, constant
-from tilelang_mlir.isa.nvidia import atomic, barrier, convert, cp_async, ldmatrix, math, memory, mma, thread, warp
+from tilelang_mlir.isa.instruction import bitcast, constant, create
+from tilelang_mlir.isa.nvidia import (
+    atomic,
+    barrier,
+    bulk,
+    convert,
+    cp_async,
+    ldmatrix,
+    math,
+    mbarrier,
+    memory,
+    mma,
+    thread,
+    tma,
+    warp,
+    wgmma,
+)
 from tilelang_mlir.mlir import ir
 
 
@@ -134,6 +149,46 @@ def _math(arguments: list[ir.Value]) -> None:
     _result(arguments[1], math.reciprocal(value))
 
 
+def _mbarriers(arguments: list[ir.Value]) -> None:
+    place = offset(smem(), 1024, "i8")
+    mbarrier.init(place, 1)
+    mbarrier.fence_init()
+    mbarrier.arrive(place)
+    mbarrier.arrive_expect_tx(place, 64)
+    bulk.load(smem(), arguments[0], place, 64)
+    done = ir.Operation.create(
+        "arith.extui", results=[ir.Type.parse("i32")], operands=[mbarrier.wait(place, constant(0))]
+    )
+    _result(arguments[1], done.result)
+    tma.fence_shared()
+    bulk.store(arguments[1], smem(), 64)
+    tma.commit()
+    tma.wait(0)
+    tma.wait(0, read=False)
+    mbarrier.invalidate(place)
+    tma.set_registers(40, increase=False)
+
+
+def _tma(arguments: list[ir.Value]) -> None:
+    generic = create("llvm.addrspacecast", [arguments[0]], [ir.Type.parse("!llvm.ptr")])
+    tma.load(smem(), generic, offset(smem(), 1024, "i8"), [constant(0), 8])
+    tma.store(generic, smem(), [0, 8, constant(3)])
+
+
+def _wgmma(arguments: list[ir.Value]) -> None:
+    sums = [load(lane(arguments[0], 4, i), "f32") for i in range(4)]
+    low = load(lane(arguments[0], 1))
+    long = create("arith.extui", [low], [ir.IntegerType.get_signless(64)])
+    wgmma.fence()
+    packed = wgmma.emit(wgmma.pack(sums), long, long, 8)
+    wgmma.commit()
+    sums = wgmma.wait(0, packed, 4)
+    shared = wgmma.Descriptor(low, wgmma.high_word(1024, 128), (0, 2))
+    sums = wgmma.product(sums, shared, shared, 8, ("bf16", "bf16"), k=16)
+    words = [[low] * 4] * 2
+    _result(arguments[1], *wgmma.product([], words, shared, 8, ("e4m3", "e5m2"), k=32, clear=True), *sums)
+
+
 CASES = [
     ("thread", _thread, "sm_80", ["%tid.y", "%ctaid.x", "%nctaid.x", "%laneid"]),
     ("barrier", _barriers, "sm_80", ["bar", "bar.arrive", "bar.warp.sync", "membar.gl|fence"]),
@@ -189,6 +244,44 @@ CASES = [
     ),
     ("tf32", _tf32, "sm_80", ["cvt.rna.tf32.f32"]),
     (
+        "mbarrier",
+        _mbarriers,
+        "sm_90a",
+        [
+            "mbarrier.init.shared",
+            "fence.mbarrier_init.release.cluster",
+            "mbarrier.arrive",
+            "mbarrier.arrive.expect_tx",
+            "mbarrier.try_wait.parity",
+            "cp.async.bulk.shared",
+            "cp.async.bulk.global.shared::cta",
+            "fence.proxy.async.shared::cta",
+            "cp.async.bulk.commit_group",
+            "cp.async.bulk.wait_group.read",
+            "mbarrier.inval.shared",
+            "setmaxnreg.dec",
+        ],
+    ),
+    (
+        "tma",
+        _tma,
+        "sm_90a",
+        ["cp.async.bulk.tensor.2d.shared::cta.global", "cp.async.bulk.tensor.3d.global.shared::cta"],
+    ),
+    (
+        "wgmma",
+        _wgmma,
+        "sm_90a",
+        [
+            "wgmma.fence.sync.aligned",
+            "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16",
+            "wgmma.wait_group.sync.aligned 0",
+            "m64n8k16.f32.bf16.bf16",
+            "m64n8k32.f32.e4m3.e5m2",
+            "wgmma.commit_group.sync.aligned",
+        ],
+    ),
+    (
         "math",
         _math,
         "sm_80",
@@ -222,7 +315,7 @@ MMA = [
 
 @pytest.mark.parametrize(("name", "body", "arch", "expected"), CASES, ids=[c[0] for c in CASES])
 def test_reaches_ptx(name: str, body: Callable[[list[ir.Value]], None], arch: str, expected: list[str]) -> None:
-    code = generate(build(body, [POINTER, POINTER], shared=2048), arch)
+    code = generate(build(body, [POINTER, POINTER], 128 if name == "wgmma" else 32, 2048), arch)
     for pattern in expected:
         assert re.search(pattern.replace(".", r"\."), code.ptx), f"{pattern} is not in\n{code.ptx}"
     assert code.cubin
@@ -250,8 +343,8 @@ def test_emitters_name_the_ops_of_their_entries() -> None:
         module = build(body, [POINTER, POINTER])
 
         def check(op: ir.Operation) -> ir.WalkResult:
-            inline = op.name == "nvvm.inline_ptx"
-            if op.name.startswith("nvvm."):
+            inline = op.name in ("nvvm.inline_ptx", "llvm.inline_asm")
+            if op.name.startswith("nvvm.") or inline:
                 key = ir.StringAttr(op.attributes["tl.instr"]).value if inline else op.name
                 assert key in table(), key
             return ir.WalkResult.ADVANCE

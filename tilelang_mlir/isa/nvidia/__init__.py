@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from tilelang_mlir.isa.instruction import Instruction
-from tilelang_mlir.isa.nvidia import atomic, barrier, convert, cp_async, ldmatrix, math, memory, mma, thread, warp
+from tilelang_mlir.isa.nvidia import (
+    atomic,
+    barrier,
+    bulk,
+    convert,
+    cp_async,
+    ldmatrix,
+    math,
+    mbarrier,
+    memory,
+    mma,
+    thread,
+    tma,
+    warp,
+    wgmma,
+)
 
-_FAMILIES = (thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math)
+_FAMILIES = (
+    *(thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math),
+    *(mbarrier, bulk, tma, wgmma),
+)
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
 __all__ = [
     "INSTRUCTIONS",
     "atomic",
     "barrier",
+    "bulk",
     "convert",
     "cp_async",
     "ldmatrix",
     "math",
+    "mbarrier",
     "memory",
     "mma",
     "thread",
+    "tma",
     "warp",
+    "wgmma",
 ]

@@ -1,0 +1,190 @@
+"""Tensor memory accelerator: copies of boxes of tensors, bulk groups, and what goes with them.
+
+PTX ISA 8.7, sections 9.7.9.25.5 (cp.async.bulk.tensor), 9.7.9.25.4 (bulk groups), 9.7.13.4 (fence), 9.7.20.5
+(setmaxnreg).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.isa.instruction import (
+    GLOBAL,
+    SHARED,
+    Access,
+    Effect,
+    Instruction,
+    Machine,
+    Run,
+    constant,
+    create,
+    flags,
+    integer,
+)
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+_LOAD, _STORE = "mbarrier", "cp.async.bulk"
+
+
+def load(destination: ir.Value, tensor_map: ir.Value, barrier: ir.Value, coordinates: Sequence[ir.Value | int]) -> None:
+    """`cp.async.bulk.tensor.Nd.shared::cta.global.tile.mbarrier::complete_tx::bytes`: a box into shared memory.
+
+    Args:
+        destination: `!llvm.ptr<3>`, 128-byte aligned (1024 for swizzled boxes).
+        tensor_map: generic pointer to the 128-byte descriptor.
+        barrier: `!llvm.ptr<3>` of the mbarrier whose transaction count the box's bytes complete.
+        coordinates: start of the box, innermost dimension first, i32.
+    """
+    places = [constant(c) if isinstance(c, int) else c for c in coordinates]
+    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 1, 0, 0, 0, 0])
+    create(
+        "nvvm.cp.async.bulk.tensor.shared.cluster.global",
+        [destination, tensor_map, *places, barrier],
+        operandSegmentSizes=segments,
+        isCTAOnly=ir.BoolAttr.get(True),
+    )
+
+
+def store(tensor_map: ir.Value, source: ir.Value, coordinates: Sequence[ir.Value | int]) -> None:
+    """`cp.async.bulk.tensor.Nd.global.shared::cta.tile.bulk_group`: a box from shared memory; clipped at the edges."""
+    places = [constant(c) if isinstance(c, int) else c for c in coordinates]
+    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 0, 0])
+    create("nvvm.cp.async.bulk.tensor.global.shared.cta", [tensor_map, source, *places], operandSegmentSizes=segments)
+
+
+def commit() -> None:
+    """`cp.async.bulk.commit_group`."""
+    create("nvvm.cp.async.bulk.commit.group")
+
+
+def wait(pending: int, *, read: bool = True) -> None:
+    """`cp.async.bulk.wait_group[.read]`: until at most `pending` groups are incomplete (have not read their source)."""
+    attributes: dict[str, Any] = {"group": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), pending)}
+    if read:
+        attributes["read"] = ir.UnitAttr.get()
+    create("nvvm.cp.async.bulk.wait_group", **attributes)
+
+
+def prefetch_descriptor(tensor_map: ir.Value) -> None:
+    """`prefetch.tensormap` (9.7.9.15)."""
+    create("nvvm.prefetch", [tensor_map], tensormap=ir.UnitAttr.get())
+
+
+def fence_shared() -> None:
+    """`fence.proxy.async.shared::cta`: ordinary writes to shared memory before later asynchronous accesses."""
+    create("nvvm.fence.proxy", kind="#nvvm.proxy_kind<async.shared>", space="#nvvm.shared_space<cta>")
+
+
+def set_registers(count: int, *, increase: bool) -> None:
+    """`setmaxnreg.{inc,dec}.sync.aligned.u32`: registers per thread of the warpgroup (9.7.20.5)."""
+    action = "increase" if increase else "decrease"
+    create(
+        "nvvm.setmaxregister",
+        regCount=ir.IntegerAttr.get(ir.IntegerType.get_signless(32), count),
+        action=f"#nvvm<action {action}>",
+    )
+
+
+def _boxed(op: ir.Operation) -> int:
+    """How many coordinates an op has."""
+    return list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))[2]
+
+
+def _load(op: ir.Operation) -> Run:
+    count = _boxed(op)
+
+    def run(machine: Machine, shared: Any, tensor_map: Any, *rest: Any) -> None:
+        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), rest[count])
+
+    return run
+
+
+def _store(op: ir.Operation) -> Run:
+    count = _boxed(op)
+
+    def run(machine: Machine, tensor_map: Any, shared: Any, *coordinates: Any) -> None:
+        machine.engine.tensor_store(tensor_map, shared, list(coordinates[:count]))
+
+    return run
+
+
+def _wait(op: ir.Operation) -> Run:
+    pending = integer(op, "group")
+    return lambda machine: machine.engine.wait_stores(pending)
+
+
+def _proxy(op: ir.Operation) -> Run:
+    scope = "proxy.async" if "async" in flags(op, "kind") else "proxy"
+    return lambda machine: machine.fence(scope)
+
+
+def _set_registers(op: ir.Operation) -> Run:
+    count = integer(op, "regCount")
+
+    def run(machine: Machine) -> None:
+        if count % 8 or not 24 <= count <= 256:
+            raise SimulationError(f"setmaxnreg {count}: the count is a multiple of 8 from 24 to 256")
+        machine.require_whole_warps("setmaxnreg")
+
+    return run
+
+
+_TENSOR, _GROUPS = "9.7.9.25.5 cp.async.bulk.tensor", "9.7.9.25.4 cp.async.bulk"
+INSTRUCTIONS = (
+    Instruction(
+        "nvvm.cp.async.bulk.tensor.shared.cluster.global",
+        "cp.async.bulk.tensor.Nd.shared::cta.global.tile.mbarrier::complete_tx::bytes [d], [m, {c}], [b]",
+        _TENSOR,
+        _load,
+        emit=load,
+        feature=Feature.TMA,
+        effects=(Effect(Access.READ, GLOBAL, 1, group=_LOAD), Effect(Access.WRITE, SHARED, 0, group=_LOAD)),
+    ),
+    Instruction(
+        "nvvm.cp.async.bulk.tensor.global.shared.cta",
+        "cp.async.bulk.tensor.Nd.global.shared::cta.tile.bulk_group [m, {c}], [s]",
+        _TENSOR,
+        _store,
+        emit=store,
+        feature=Feature.TMA,
+        effects=(Effect(Access.READ, SHARED, 1, group=_STORE), Effect(Access.WRITE, GLOBAL, 0, group=_STORE)),
+    ),
+    Instruction(
+        "nvvm.cp.async.bulk.commit.group",
+        "cp.async.bulk.commit_group",
+        _GROUPS,
+        lambda op: lambda machine: machine.engine.commit_stores(),
+        emit=commit,
+        feature=Feature.TMA,
+        effects=(Effect(Access.COMMIT, group=_STORE),),
+    ),
+    Instruction(
+        "nvvm.cp.async.bulk.wait_group",
+        "cp.async.bulk.wait_group{.read} n",
+        _GROUPS,
+        _wait,
+        emit=wait,
+        feature=Feature.TMA,
+        effects=(Effect(Access.WAIT, group=_STORE),),
+    ),
+    Instruction(
+        "nvvm.fence.proxy",
+        "fence.proxy.async",
+        "9.7.13.4 fence",
+        _proxy,
+        emit=fence_shared,
+        feature=Feature.TMA,
+        effects=(Effect(Access.FENCE),),
+    ),
+    Instruction(
+        "nvvm.setmaxregister",
+        "setmaxnreg.inc.sync.aligned.u32 n",
+        "9.7.20.5 setmaxnreg",
+        _set_registers,
+        emit=set_registers,
+        feature=Feature.SETMAXNREG,
+    ),
+)

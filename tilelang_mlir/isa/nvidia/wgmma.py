@@ -1,0 +1,396 @@
+"""Warpgroup products. PTX ISA 8.7, section 9.7.15 (wgmma).
+
+The product runs asynchronously: it reads shared memory and has a value only when its group has been waited for.
+Descriptor (9.7.15.5.1.2): bits 0-13 start address / 16, 16-29 leading byte offset / 16, 32-45 stride byte offset / 16,
+62-63 swizzle (0 none, 1 128 bytes, 2 64 bytes, 3 32 bytes). Accumulator fragment (9.7.15.5.1.1): register i of lane l
+of warp w holds row 16 w + l / 4 + 8 * (i / 2 % 2), column 8 * (i / 4) + 2 * (l % 4) + i % 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import SimulationError, UnsupportedError
+from tilelang_mlir.isa.instruction import SHARED, Access, Effect, Instruction, Run, create, flags, integer, unpack
+from tilelang_mlir.isa.nvidia.wgmma_operands import (
+    BYTES,
+    Accumulator,
+    Register,
+    addresses,
+    fragment_a,
+    matrix,
+    start_matrix,
+)
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+_GROUP = "wgmma"
+
+
+def depth(kind: str) -> int:
+    """k of one instruction: 32 bytes of elements."""
+    return 32 // BYTES[kind]
+
+
+def emit(
+    accumulator: ir.Value,
+    a: ir.Value,
+    b: ir.Value,
+    n: int,
+    kind: str = "f16",
+    b_kind: str = "",
+    *,
+    accumulate: bool = True,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+) -> ir.Value:
+    """`wgmma.mma_async.sync.aligned.m64nNkK.f32`, both operands in shared memory.
+
+    Args:
+        accumulator: `!llvm.struct` of n / 2 values f32; see `pack`.
+        a, b: i64 descriptors.
+        n: a multiple of 8 up to 256.
+        kind, b_kind: f16, bf16, tf32, e4m3 or e5m2; the two fp8 kinds mix.
+        accumulate: add to the accumulator (False: start from zero).
+        transpose_a, transpose_b: the operand is MN-major (16-bit kinds only).
+
+    Returns:
+        The new accumulator; it has no value before `wait`.
+    """
+    scale = "one" if accumulate else "zero"
+    layout_a, layout_b = ("col" if transpose_a else "row"), ("row" if transpose_b else "col")
+    return create(
+        "nvvm.wgmma.mma_async",
+        [accumulator, a, b],
+        [accumulator.type],
+        shape=f"#nvvm.shape<m = 64, n = {n}, k = {depth(kind)}>",
+        typeA=f"#nvvm.wgmma_type<{kind}>",
+        typeB=f"#nvvm.wgmma_type<{b_kind or kind}>",
+        typeD="#nvvm.wgmma_type<f32>",
+        scaleD=f"#nvvm.wgmma_scale_out<{scale}>",
+        scaleA="#nvvm.wgmma_scale_in<one>",
+        scaleB="#nvvm.wgmma_scale_in<one>",
+        layoutA=f"#nvvm.mma_layout<{layout_a}>",
+        layoutB=f"#nvvm.mma_layout<{layout_b}>",
+    )
+
+
+def pack(values: Sequence[ir.Value]) -> ir.Value:
+    """f32 values as the struct `emit` takes."""
+    kind = ir.Type.parse(f"!llvm.struct<({', '.join(['f32'] * len(values))})>")
+    struct = create("llvm.mlir.undef", [], [kind])
+    for index, value in enumerate(values):
+        struct = create("llvm.insertvalue", [struct, value], [kind], position=ir.DenseI64ArrayAttr.get([index]))
+    return struct
+
+
+def fence() -> None:
+    """`wgmma.fence.sync.aligned`: before the first product, and after other accesses to its registers."""
+    create("nvvm.wgmma.fence.aligned")
+
+
+def commit() -> None:
+    """`wgmma.commit_group.sync.aligned`."""
+    create("nvvm.wgmma.commit.group.sync.aligned")
+
+
+def wait(pending: int, accumulator: ir.Value, count: int) -> list[ir.Value]:
+    """`wgmma.wait_group.sync.aligned`, tied to an accumulator so that no use moves above it; returns its f32 values."""
+    f32 = ir.F32Type.get()
+    values = unpack(accumulator, count, f32)
+    constraints = ",".join(["=f"] * count + [str(k) for k in range(count)])
+    struct = ir.Type.parse(f"!llvm.struct<({', '.join(['f32'] * count)})>")
+    i64 = ir.IntegerType.get_signless(64)
+    op = ir.Operation.create(
+        "llvm.inline_asm",
+        results=[struct],
+        operands=values,
+        attributes={
+            "asm_string": ir.StringAttr.get(f"wgmma.wait_group.sync.aligned {pending};"),
+            "constraints": ir.StringAttr.get(constraints),
+            "has_side_effects": ir.UnitAttr.get(),
+            "asm_dialect": ir.IntegerAttr.get(i64, 0),
+            "tl.instr": ir.StringAttr.get("wgmma.wait_group"),
+            "tl.pending": ir.IntegerAttr.get(i64, pending),
+        },
+    )
+    return unpack(op.result, count, f32)
+
+
+def _product(op: ir.Operation) -> Run:
+    sizes = flags(op, "shape").replace(",", " ").replace(">", " ").split("<")[1].split()
+    n, kinds = int(sizes[5]), [flags(op, name).partition("<")[2].rstrip(">").split()[-1] for name in ("typeA", "typeB")]
+    if any(kind not in BYTES for kind in kinds) or "f32" not in flags(op, "typeD"):
+        raise UnsupportedError(f"the simulator has no wgmma of {kinds[0]} into {flags(op, 'typeD')}")
+    transposes = "col" in flags(op, "layoutA"), "row" in flags(op, "layoutB")
+    fresh = "zero" in flags(op, "scaleD")
+    negate = ("neg" in flags(op, "scaleA")) != ("neg" in flags(op, "scaleB"))
+
+    def run(machine: Any, start: Any, a: Any, b: Any) -> Accumulator:
+        _require_warpgroups(machine)
+        places = [
+            addresses(machine, d, rows, BYTES[kind], trans)
+            for d, rows, kind, trans in zip((a, b), (64, n), kinds, transposes, strict=True)
+        ]
+        result = Accumulator(n)
+
+        def finish() -> None:
+            left, right = (matrix(machine, p, kind, t) for p, kind, t in zip(places, kinds, transposes, strict=True))
+            product = np.matmul(left, right.swapaxes(2, 3))
+            product = -product if negate else product
+            result.matrix = product if fresh else start_matrix(machine, start, n) + product
+
+        machine.engine.issue_product(finish, [p.reshape(p.shape[0], -1) for p in places])
+        return result
+
+    return run
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A shared operand of `product`: descriptors of its k steps and blocks of 64 rows.
+
+    `low` is the i32 low word (start address / 16, leading offset / 16 in the upper half), `high` the constant high
+    word; step s of block b starts `moves[s] + ahead[b]` units of 16 bytes further. `transposed`: MN-major.
+    """
+
+    low: ir.Value
+    high: int
+    moves: tuple[int, ...]
+    ahead: tuple[int, ...] = (0,)
+    transposed: bool = False
+
+
+def high_word(stride: int, span: int) -> int:
+    """The high word of a descriptor: bytes between groups of eight rows, swizzle span (16: none, 32, 64, 128)."""
+    return stride >> 4 | {16: 0, 128: 1, 64: 2, 32: 3}[span] << 30
+
+
+def product(
+    sums: Sequence[ir.Value],
+    left: Descriptor | Sequence[Sequence[ir.Value]],
+    right: Descriptor,
+    n: int,
+    kinds: tuple[str, str],
+    *,
+    k: int,
+    clear: bool = False,
+    blocks: int = 1,
+) -> list[ir.Value]:
+    """A whole product of a warpgroup, complete when it ends: fence, all k steps, commit, wait.
+
+    Args:
+        sums: `blocks * n / 2` accumulators f32, block by block; empty with `clear`.
+        left: A in shared memory, or four i32 registers per block and k step, block by block.
+        right: B in shared memory.
+        n: columns, a multiple of 8 up to 256. kinds: f16, bf16, tf32, e4m3, e5m2. k: of one step, `depth(kind)`.
+        clear: start from zero.
+        blocks: blocks of 64 rows.
+
+    Returns:
+        `blocks * n / 2` values f32.
+    """
+    shared = isinstance(left, Descriptor)
+    steps = len(right.moves)
+    count = blocks * n // 2
+    reads = [left.low] if shared else [word for words in left for word in words]
+    inputs = [*([] if clear else sums), *reads, right.low]
+    text = _assembly(left if shared else None, right, n, kinds, k, steps, blocks, clear)
+    kept = [] if clear else [str(i) for i in range(count)]
+    constraints = ["=&f" if clear else "=f"] * count + kept + ["r"] * (len(reads) + 1)
+    f32 = ir.F32Type.get()
+    facts = _facts(left if shared else None, right, n, kinds, blocks, clear)
+    op = ir.Operation.create(
+        "llvm.inline_asm",
+        results=[ir.Type.parse(f"!llvm.struct<({', '.join(['f32'] * count)})>")],
+        operands=inputs,
+        attributes={
+            "asm_string": ir.StringAttr.get(text),
+            "constraints": ir.StringAttr.get(",".join(constraints)),
+            "has_side_effects": ir.UnitAttr.get(),
+            "asm_dialect": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0),
+            "tl.instr": ir.StringAttr.get("wgmma.product"),
+            "tl.product": ir.StringAttr.get(facts),
+        },
+    )
+    return unpack(op.result, count, f32)
+
+
+def _assembly(
+    left: Descriptor | None,
+    right: Descriptor,
+    n: int,
+    kinds: tuple[str, str],
+    k: int,
+    steps: int,
+    blocks: int,
+    clear: bool,
+) -> str:
+    """PTX text; operands: accumulators, then (tied inputs,) the words of A or its low word, then B's low word."""
+    half, first = n // 2, blocks * n // 2 * (1 if clear else 2)
+    words = 1 if left is not None else 4 * blocks * steps
+    transposes = (
+        f", {int(left.transposed)}, {int(right.transposed)}" if left is not None else f", {int(right.transposed)}"
+    )
+    majors = transposes if kinds[0] in ("f16", "bf16") else ""
+    lines = ["{", ".reg .pred p;", ".reg .b32 t;", ".reg .b64 a, b;", "wgmma.fence.sync.aligned;"]
+    for block in range(blocks):
+        sums = ", ".join(f"${block * half + i}" for i in range(half))
+        for step in range(steps):
+            lines.append(f"setp.ne.b32 p, {int(not (clear and step == 0))}, 0;")
+            if left is not None:
+                lines.append(f"add.s32 t, ${first}, {left.moves[step] + left.ahead[block]};")
+                lines.append(f"mov.b64 a, {{t, {left.high}}};")
+                operand = "a"
+            else:
+                start = first + 4 * (block * steps + step)
+                operand = "{" + ", ".join(f"${start + i}" for i in range(4)) + "}"
+            lines.append(f"add.s32 t, ${first + words}, {right.moves[step]};")
+            lines.append(f"mov.b64 b, {{t, {right.high}}};")
+            shape = f"wgmma.mma_async.sync.aligned.m64n{n}k{k}.f32.{kinds[0]}.{kinds[1]}"
+            lines.append(f"{shape} {{{sums}}}, {operand}, b, p, 1, 1{majors};")
+    return " ".join([*lines, "wgmma.commit_group.sync.aligned;", "wgmma.wait_group.sync.aligned 0;", "}"])
+
+
+def _facts(left: Descriptor | None, right: Descriptor, n: int, kinds: tuple[str, str], blocks: int, clear: bool) -> str:
+    """What the assembly computes, for its semantics."""
+
+    def side(d: Descriptor | None) -> object:
+        return None if d is None else [d.high, list(d.moves), list(d.ahead), d.transposed]
+
+    return json.dumps({"a": side(left), "b": side(right), "n": n, "kinds": kinds, "blocks": blocks, "clear": clear})
+
+
+def _whole_product(op: ir.Operation) -> Run:
+    facts = json.loads(ir.StringAttr(op.attributes["tl.product"]).value)
+    n, kinds, blocks, clear = facts["n"], facts["kinds"], facts["blocks"], facts["clear"]
+    high_b, moves_b, _, trans_b = facts["b"]
+    steps, half = len(moves_b), n // 2
+
+    def place(machine: Any, low: Any, high: int, move: int, rows: int, kind: str, transposed: bool) -> np.ndarray:
+        word = (np.asarray(low).astype(np.int64) & 0xFFFFFFFF) + move | high << 32
+        return addresses(machine, word, rows, BYTES[kind], transposed)
+
+    def run(machine: Any, *values: Any) -> tuple[Any, ...]:
+        _require_warpgroups(machine)
+        sums = () if clear else values[: blocks * half]
+        operands, low_b = values[len(sums) : -1], values[-1]
+        out: list[Any] = []
+        for block in range(blocks):
+            result = Accumulator(n)
+            lefts: list[Any] = []
+            if facts["a"] is not None:
+                high_a, moves_a, ahead, trans_a = facts["a"]
+                lefts = [place(machine, operands[0], high_a, m + ahead[block], 64, kinds[0], trans_a) for m in moves_a]
+            rights = [place(machine, low_b, high_b, m, n, kinds[1], trans_b) for m in moves_b]
+
+            def finish(
+                block: int = block, result: Accumulator = result, lefts: list[Any] = lefts, rights: list[Any] = rights
+            ) -> None:
+                total = None if clear else start_matrix(machine, sums[block * half : (block + 1) * half], n)
+                for step in range(steps):
+                    if lefts:
+                        a = matrix(machine, lefts[step], kinds[0], facts["a"][3])
+                    else:
+                        first = 4 * (block * steps + step)
+                        a = fragment_a(machine, list(operands[first : first + 4]), kinds[0])
+                    b = matrix(machine, rights[step], kinds[1], trans_b)
+                    part = np.matmul(a, b.swapaxes(2, 3))
+                    total = part if total is None else total + part
+                result.matrix = total
+
+            reads = [p.reshape(p.shape[0], -1) for p in (*lefts, *rights)]
+            machine.engine.issue_product(finish, reads)
+            machine.engine.commit_products()
+            machine.engine.wait_products(0)
+            out.extend(result.lanes(i) for i in range(half))
+        return tuple(out)
+
+    return run
+
+
+def _require_warpgroups(machine: Any) -> None:
+    threads = machine.threads
+    aligned = len(threads) % 128 == 0 and (threads.reshape(-1, 128)[:, 0] % 128 == 0).all()
+    if machine.mask is not None and not machine.mask.all() or not aligned:
+        raise SimulationError(
+            "wgmma is reached by a part of a warpgroup", hint="all 128 threads must execute it together"
+        )
+
+
+def _wait_op(op: ir.Operation) -> Run:
+    pending = integer(op, "group")
+    return lambda machine: machine.engine.wait_products(pending)
+
+
+def _wait_tied(op: ir.Operation) -> Run:
+    pending = integer(op, "tl.pending")
+
+    def run(machine: Any, *values: Any) -> tuple[Any, ...]:
+        machine.engine.wait_products(pending)
+        return tuple(v.get() if isinstance(v, Register) and pending == 0 else v for v in values)
+
+    return run
+
+
+_SECTION = "9.7.15 wgmma"
+INSTRUCTIONS = (
+    Instruction(
+        "nvvm.wgmma.fence.aligned",
+        "wgmma.fence.sync.aligned",
+        _SECTION,
+        lambda op: lambda machine: None,
+        emit=fence,
+        feature=Feature.WGMMA,
+        effects=(Effect(Access.FENCE),),
+    ),
+    Instruction(
+        "nvvm.wgmma.mma_async",
+        "wgmma.mma_async.sync.aligned.m64nNkK.f32.a.b d, a, b, p, 1, 1, ta, tb",
+        _SECTION,
+        _product,
+        emit=emit,
+        feature=Feature.WGMMA,
+        effects=(Effect(Access.READ, SHARED, group=_GROUP),),
+    ),
+    Instruction(
+        "nvvm.wgmma.commit.group.sync.aligned",
+        "wgmma.commit_group.sync.aligned",
+        _SECTION,
+        lambda op: lambda machine: machine.engine.commit_products(),
+        emit=commit,
+        feature=Feature.WGMMA,
+        effects=(Effect(Access.COMMIT, group=_GROUP),),
+    ),
+    Instruction(
+        "nvvm.wgmma.wait.group.sync.aligned",
+        "wgmma.wait_group.sync.aligned n",
+        _SECTION,
+        _wait_op,
+        feature=Feature.WGMMA,
+        effects=(Effect(Access.WAIT, group=_GROUP),),
+    ),
+    Instruction(
+        "wgmma.wait_group",
+        "wgmma.wait_group.sync.aligned n, tied to registers",
+        _SECTION,
+        _wait_tied,
+        emit=wait,
+        feature=Feature.WGMMA,
+        effects=(Effect(Access.WAIT, group=_GROUP),),
+    ),
+    Instruction(
+        "wgmma.product",
+        "wgmma.fence; wgmma.mma_async ...; wgmma.commit_group; wgmma.wait_group 0",
+        _SECTION,
+        _whole_product,
+        emit=product,
+        feature=Feature.WGMMA,
+        effects=(Effect(Access.READ, SHARED),),
+    ),
+)

@@ -1,0 +1,275 @@
+"""What an agent asks of the asynchronous hardware: mbarriers, bulk and tensor copies, warpgroup products.
+
+Loads land when no agent can move (the longest legal delay) or at random times; stores and products when they are waited
+for. Sources are read when the operation completes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.simulator.mbarrier import MBarrier, WaitPhase, scalar
+from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
+
+if TYPE_CHECKING:
+    from tilelang_mlir.simulator.lanes import Lanes
+    from tilelang_mlir.simulator.tensor_map import TensorMap
+
+
+@dataclass
+class _Pending:
+    """An operation that completes at its wait; `finish` runs once."""
+
+    finish: Callable[[], None]
+    done: bool = False
+
+    def land(self) -> None:
+        if not self.done:
+            self.done = True
+            self.finish()
+
+
+class Engine:
+    """The asynchronous side of one agent."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+        self._stores: list[_Pending] = []
+        self._store_groups: list[list[_Pending]] = []
+        self._products: list[_Pending] = []
+        self._product_groups: list[list[_Pending]] = []
+
+    # ---- mbarriers -------------------------------------------------------------------------------
+    def _barrier(self, address: Any) -> MBarrier:
+        place = scalar(self._active(address), "the address of an mbarrier")
+        barrier = self._lanes.batch.mbarriers.get(place)
+        if barrier is None:
+            raise SimulationError(f"the mbarrier at shared address {place} is not initialised")
+        return barrier
+
+    def _active(self, value: Any) -> Any:
+        mask = self._lanes.mask
+        if not isinstance(value, np.ndarray) or mask is None:
+            return value
+        value, mask = np.broadcast_arrays(value, mask)
+        return value[mask]
+
+    def _lanes_per_cta(self) -> np.ndarray:
+        lanes = self._lanes
+        if lanes.mask is None:
+            return np.full(lanes.batch.ctas, lanes.count, np.int64)
+        return np.broadcast_to(lanes.mask, lanes.shape).sum(1)
+
+    def init(self, address: Any, count: Any) -> None:
+        """mbarrier.init. Raises SimulationError for a misaligned address."""
+        place = scalar(self._active(address), "the address of an mbarrier")
+        if place % 8:
+            raise SimulationError(f"the mbarrier at shared address {place} is not 8-byte aligned")
+        batch = self._lanes.batch
+        batch.mbarriers[place] = MBarrier(place, scalar(self._active(count), "the count of an mbarrier"), batch.ctas)
+
+    def invalidate(self, address: Any) -> None:
+        del self._lanes.batch.mbarriers[self._barrier(address).address]
+
+    def arrive(self, address: Any, size: Any = 0, arrivals: bool = True) -> np.ndarray:
+        """mbarrier.arrive, .expect_tx (no arrival) and .arrive.expect_tx. Returns the phase as a state token."""
+        barrier, count = self._barrier(address), self._lanes_per_cta()
+        checker = self._lanes.batch.checker
+        if checker is not None:
+            barrier.clock, barrier.done = checker.release(self._lanes, barrier.clock, barrier.done)
+        token = barrier.phase.copy()[:, None]
+        expected = count * scalar(self._active(size), "the byte count of an mbarrier")
+        barrier.arrive(count if arrivals else count * 0, expected, self._lanes.name)
+        return token
+
+    def wait(self, address: Any, parity: Any) -> WaitPhase | None:
+        """mbarrier.try_wait.parity, modelled as waiting without a time limit."""
+        lanes, barrier = self._lanes, self._barrier(address)
+        ctas = None if lanes.mask is None else np.asarray(np.broadcast_to(lanes.mask, lanes.shape).any(1))
+        wait = WaitPhase(barrier, scalar(self._active(parity), "the parity of a wait") & 1, ctas, lanes.batch.checker)
+        if wait.ready():
+            wait.resume(lanes)
+            return None
+        return wait
+
+    # ---- bulk and tensor copies ------------------------------------------------------------------
+    def _issuers(self) -> tuple[np.ndarray, np.ndarray]:
+        """(CTA, column) of every lane that issues a copy: each makes its own."""
+        lanes = self._lanes
+        mask = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+        ctas, columns = np.nonzero(mask)
+        return ctas, columns
+
+    def _pick(self, value: Any, ctas: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(np.asarray(value, np.int64), self._lanes.shape)[ctas, columns]
+
+    def bulk_load(self, shared: Any, source: Any, barrier: Any, size: Any) -> None:
+        """cp.async.bulk from global to shared memory; completes `size` bytes on the mbarrier."""
+        ctas, columns = self._issuers()
+        nbytes = _multiple_of_16(scalar(self._active(size), "the size of a bulk copy"))
+        offset = np.arange(0, nbytes, 16)
+        place = self._pick(shared, ctas, columns)[:, None] + offset
+        start = self._pick(source, ctas, columns)[:, None] + offset
+        self._load(ctas, columns, place, start, None, 16, self._barrier(barrier), nbytes)
+
+    def tensor_load(self, shared: Any, tensor_map: TensorMap, coordinates: list[Any], barrier: Any) -> None:
+        """cp.async.bulk.tensor from global to shared memory; what lies outside the tensor becomes zero."""
+        ctas, columns = self._issuers()
+        base = self._pick(shared, ctas, columns)
+        _require_alignment(base, tensor_map)
+        picked = [self._pick(c, ctas, columns) for c in coordinates]
+        place, start, inside, unit = tensor_map.places(base, picked)
+        self._load(ctas, columns, place, start, inside, unit, self._barrier(barrier), tensor_map.nbytes)
+
+    def _load(
+        self,
+        ctas: np.ndarray,
+        columns: np.ndarray,
+        place: np.ndarray,
+        start: np.ndarray,
+        inside: np.ndarray | None,
+        unit: int,
+        barrier: MBarrier,
+        nbytes: int,
+    ) -> None:
+        lanes, batch = self._lanes, self._lanes.batch
+        try:
+            batch.shared.check(place, unit)
+            index = batch.memory.index(start if inside is None else _safe(start, inside, batch.memory.starts[-1]), unit)
+        except BadLane as bad:
+            raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
+        cells = (place + batch.shared.row_start[ctas]) >> SHIFT[unit]
+        checker = batch.checker
+        shadow = None
+        if checker is not None:
+            shadow = checker.engine_access(lanes, ctas, columns, place, unit)
+            checker.issue_load(lanes, shadow)
+            batch.shared.flat[unit][cells] = poison(unit)
+
+        def land() -> None:
+            data = batch.memory.views[unit].take(index)
+            batch.shared.flat[unit][cells] = data if inside is None else np.where(inside, data, CARRY[unit](0))
+            if checker is not None and shadow is not None:
+                barrier.clock, barrier.done = checker.land_load(shadow, barrier.clock, barrier.done)
+            barrier.complete(ctas, nbytes)
+
+        batch.flights.append(land)
+
+    def bulk_store(self, target: Any, shared: Any, size: Any) -> None:
+        """cp.async.bulk from shared to global memory, in the open bulk group."""
+        ctas, columns = self._issuers()
+        offset = np.arange(0, _multiple_of_16(scalar(self._active(size), "the size of a bulk copy")), 16)
+        place = self._pick(shared, ctas, columns)[:, None] + offset
+        self._store(ctas, columns, place, self._pick(target, ctas, columns)[:, None] + offset, None, 16)
+
+    def tensor_store(self, tensor_map: TensorMap, shared: Any, coordinates: list[Any]) -> None:
+        """cp.async.bulk.tensor from shared to global memory; what lies outside the tensor is not written."""
+        ctas, columns = self._issuers()
+        base = self._pick(shared, ctas, columns)
+        _require_alignment(base, tensor_map)
+        picked = [self._pick(c, ctas, columns) for c in coordinates]
+        self._store(ctas, columns, *tensor_map.places(base, picked))
+
+    def _store(
+        self,
+        ctas: np.ndarray,
+        columns: np.ndarray,
+        place: np.ndarray,
+        target: np.ndarray,
+        inside: np.ndarray | None,
+        unit: int,
+    ) -> None:
+        lanes, batch = self._lanes, self._lanes.batch
+        inside = np.ones(place.shape, np.bool_) if inside is None else inside
+        try:
+            batch.shared.check(place, unit)
+            index = batch.memory.index(_safe(target, inside, batch.memory.starts[-1]), unit)
+        except BadLane as bad:
+            raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
+        cells = (place + batch.shared.row_start[ctas]) >> SHIFT[unit]
+        checker = batch.checker
+        shadow = None if checker is None else checker.engine_access(lanes, ctas, columns, place, unit)
+        if checker is not None and shadow is not None:
+            checker.start_reading(lanes, shadow)
+
+        def finish() -> None:
+            data = batch.shared.flat[unit].take(cells)
+            batch.memory.views[unit][index[inside]] = data[inside]
+            if checker is not None and shadow is not None:
+                checker.stop_reading(shadow)
+
+        pending = _Pending(finish)
+        self._stores.append(pending)
+        batch.at_end.append(pending.land)
+
+    def commit_stores(self) -> None:
+        self._store_groups.append(self._stores)
+        self._stores = []
+
+    def wait_stores(self, pending: int) -> None:
+        """cp.async.bulk.wait_group{.read}: all but the `pending` most recent groups are complete."""
+        self._store_groups = _finish(self._store_groups, pending)
+
+    # ---- warpgroup products ----------------------------------------------------------------------
+    def issue_product(self, finish: Callable[[], None], reads: list[np.ndarray]) -> None:
+        """A wgmma that reads 16-byte units at shared addresses (C|1, K) per entry of `reads` when it runs."""
+        lanes, checker = self._lanes, self._lanes.batch.checker
+        shadows = []
+        for address in reads:
+            try:
+                lanes.batch.shared.check(address, 16)
+            except BadLane as bad:
+                raise lanes.fault(BadLane(bad.message, bad.row, 0)) from None
+            if checker is not None:
+                shadows.append(checker.product_access(lanes, address))
+                checker.start_reading(lanes, shadows[-1])
+
+        def land() -> None:
+            finish()
+            if checker is not None:
+                for shadow in shadows:
+                    checker.stop_reading(shadow)
+
+        self._products.append(_Pending(land))
+
+    def commit_products(self) -> None:
+        self._product_groups.append(self._products)
+        self._products = []
+
+    def wait_products(self, pending: int) -> None:
+        """wgmma.wait_group."""
+        self._product_groups = _finish(self._product_groups, pending)
+
+
+def _finish(groups: list[list[_Pending]], pending: int) -> list[list[_Pending]]:
+    keep = max(len(groups) - pending, 0)
+    for group in groups[:keep]:
+        for item in group:
+            item.land()
+    return groups[keep:]
+
+
+def _safe(address: np.ndarray, inside: np.ndarray, otherwise: int) -> np.ndarray:
+    """Addresses whose outside units point at some valid place instead."""
+    first = int(address[inside][0]) if inside.any() else (otherwise + 15) // 16 * 16
+    return np.where(inside, address, first)
+
+
+def _multiple_of_16(size: int) -> int:
+    if size <= 0 or size % 16:
+        raise SimulationError(f"the size of a bulk copy is a positive multiple of 16, got {size}")
+    return size
+
+
+def _require_alignment(base: np.ndarray, tensor_map: TensorMap) -> None:
+    need = {0: 128, 32: 256, 64: 512, 128: 1024}[tensor_map.swizzle]
+    if (base % need).any():
+        raise SimulationError(
+            f"a tensor copy with swizzle {tensor_map.swizzle} needs a {need}-byte aligned place in shared "
+            f"memory, got address {int(base[(base % need).argmax()])}"
+        )

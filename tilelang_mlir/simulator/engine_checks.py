@@ -1,0 +1,156 @@
+"""The checks of asynchronous hardware: what mbarriers order, who may touch memory while a copy or product uses it.
+
+Releases and acquires follow the memory consistency model of the PTX ISA 8.7, sections 8.9 and 9.7.13.15: an arrival
+releases what its warp knows, a completed copy what it wrote, and a wait acquires what the completed phase was given.
+Ordinary stores reach asynchronous reads only through fence.proxy.async (section 8.6, proxies).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilelang_mlir.errors import RaceError
+from tilelang_mlir.simulator.checker import COLLECTIVE, Access, Checker
+from tilelang_mlir.simulator.memory import SHARED_BASE
+
+if TYPE_CHECKING:
+    from tilelang_mlir.simulator.lanes import Lanes
+
+_FOREVER = np.int32(2**31 - 1)
+Clocks = tuple[np.ndarray | None, np.ndarray | None]
+
+
+class EngineChecker(Checker):
+    """The checker of kernels with mbarriers, bulk copies and warpgroup products."""
+
+    # ---- order -----------------------------------------------------------------------------------
+    def _fit(self, clock: np.ndarray | None) -> np.ndarray:
+        """A barrier's clock with one row per shadow row."""
+        if clock is None:
+            return np.zeros((self._rows, self._engine + 1), np.int32)
+        return clock if len(clock) == self._rows else np.repeat(clock[:1], self._rows, axis=0)
+
+    def _active_warps(self, lanes: Lanes) -> np.ndarray:
+        active = self._alike(np.asarray(lanes.active().any(2)))
+        assert active is not None
+        return np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
+
+    def release(self, lanes: Lanes, clock: np.ndarray | None, done: np.ndarray | None) -> Clocks:
+        """An arrival: the barrier learns what the arriving warps know."""
+        active = self._active_warps(lanes)
+        known = np.where(active[..., None], self._clock[:, lanes.warp_ids], 0).max(1)
+        self._clock[:, lanes.warp_ids, lanes.warp_ids] += active
+        self._epoch[:, lanes.warp_ids] += active
+        return np.maximum(self._fit(clock), known), None if done is None else self._fit(done)
+
+    def acquire(self, lanes: Lanes, done: np.ndarray | None) -> None:
+        """A wait: the waiting warps learn what the completed phase was given."""
+        active = self._active_warps(lanes)
+        if done is not None:
+            learned = np.where(active[..., None], self._fit(done)[:, None], 0)
+            self._clock[:, lanes.warp_ids] = np.maximum(self._clock[:, lanes.warp_ids], learned)
+        self._epoch[:, lanes.warp_ids] += active
+
+    # ---- which cells -----------------------------------------------------------------------------
+    def engine_access(
+        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, place: np.ndarray, unit: int
+    ) -> Access:
+        """Units of `unit` bytes at addresses (K, U), issued by lane (ctas[k], columns[k])."""
+        count, total = len(ctas), self._batch.ctas
+        if self._rows == 1 and total > 1:
+            same = count % total == 0
+            if same:
+                grouped = place.reshape(total, -1)
+                same = bool((grouped == grouped[:1]).all()) and bool(
+                    (columns.reshape(total, -1) == columns[: count // total]).all()
+                )
+            if same:
+                keep = slice(0, count // total)
+                ctas, columns, place = ctas[keep], columns[keep], place[keep]
+            else:
+                self._each_cta()
+        rows = ctas if self._rows > 1 else np.zeros_like(ctas)
+        return self._cells_of(rows, lanes.warp[columns], place, unit)
+
+    def product_access(self, lanes: Lanes, address: np.ndarray) -> Access:
+        """16-byte units (C|1, K) read by the warpgroups of an agent, in equal parts."""
+        where = self._alike(address)
+        assert where is not None
+        groups = lanes.warp_ids[::4]
+        wide = np.broadcast_to(where[: self._rows], (self._rows, where.shape[1])).reshape(self._rows * len(groups), -1)
+        rows = np.repeat(np.arange(self._rows), len(groups))
+        return self._cells_of(rows, np.tile(groups, self._rows), wide, 16)
+
+    def _cells_of(self, rows: np.ndarray, warps: np.ndarray, place: np.ndarray, unit: int) -> Access:
+        parts = np.arange(max(unit // self._unit, 1))
+        cell = ((place - SHARED_BASE) >> self._shift)[:, :, None] + parts
+        cell = (cell + (rows * self._cells)[:, None, None]).reshape(len(rows), -1)
+        shape = cell.shape
+        row, warp = (np.broadcast_to(x[:, None], shape).reshape(-1) for x in (rows, warps))
+        return Access(row, cell.reshape(-1), warp, np.full(cell.size, COLLECTIVE), self._rows)
+
+    def _refit(self, at: Access) -> Access:
+        """The access in a shadow that has got one row per CTA since."""
+        if at.rows == self._rows:
+            return at
+        row = np.repeat(np.arange(self._rows), len(at.cell))
+        cell = np.tile(at.cell, self._rows) + row * self._cells
+        return replace(
+            at,
+            row=row,
+            cell=cell,
+            warp=np.tile(at.warp, self._rows),
+            thread=np.tile(at.thread, self._rows),
+            rows=self._rows,
+        )
+
+    # ---- copies into shared memory ---------------------------------------------------------------
+    def issue_load(self, lanes: Lanes, at: Access) -> None:
+        """The start of a bulk or tensor load: until it lands nobody may touch the destination."""
+        self._no_conflict(lanes, at, "asynchronous copy")
+        self._write_warp[at.cell] = self._engine
+        self._write_site[at.cell] = lanes.site
+        self._flying[at.cell] = True
+
+    def land_load(self, at: Access, clock: np.ndarray | None, done: np.ndarray | None) -> Clocks:
+        """The end of a load: the barrier learns of the data."""
+        at, engine = self._refit(at), self._engine
+        self._clock[:, engine, engine] += 1
+        now = self._clock[at.row, engine, engine]
+        self._write_clock[at.cell] = now
+        self._write_warp[at.cell] = engine
+        self._write_lane[at.cell] = COLLECTIVE
+        self._write_epoch[at.cell] = -1
+        self._written[at.cell] = True
+        self._flying[at.cell] = self._generic[at.cell] = self._atomic[at.cell] = False
+        fitted = self._fit(clock).copy()
+        fitted[at.row, engine] = now
+        return fitted, None if done is None else self._fit(done)
+
+    # ---- reads that go on ------------------------------------------------------------------------
+    def start_reading(self, lanes: Lanes, at: Access) -> None:
+        """The start of a store or product that reads shared memory until its wait."""
+        self._check_read(lanes, at)
+        stale = self._generic.take(at.cell)
+        if stale.any():
+            index = int(stale.argmax())
+            cell = int(at.cell[index])
+            raise RaceError(
+                f"race: {self._place(at, index)} was written by ordinary stores of "
+                f"{self._name(int(self._write_warp[cell]))} and is read by an asynchronous operation "
+                "without fence.proxy.async between",
+                self._locate(lanes.site),
+                notes=(("the store", self._locate(int(self._write_site[cell]))),),
+                hint="fence.proxy.async after the stores, then synchronise",
+            )
+        self._read_clock[at.cell, self._engine] = _FOREVER
+        self._read_site[at.cell] = lanes.site
+
+    def stop_reading(self, at: Access) -> None:
+        """Its end, known to the warp that waits."""
+        at = self._refit(at)
+        self._read_clock[at.cell, self._engine] = 0
+        self._read_clock[at.cell, at.warp] = self._own_clock(at)

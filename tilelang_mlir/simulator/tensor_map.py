@@ -1,0 +1,77 @@
+"""Tensor maps of the tensor memory accelerator: which bytes a box covers. CUDA driver API, cuTensorMapEncodeTiled;
+PTX ISA 8.7, section 5.5 (tensors): boxes, swizzle modes, out-of-bounds fill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import SimulationError
+
+_SWIZZLE_BITS = {0: 0, 32: 1, 64: 3, 128: 7}
+
+
+@dataclass(frozen=True)
+class TensorMap:
+    """A descriptor as a launch argument.
+
+    Args:
+        tensor: a numpy array, or an address in the arena.
+        itemsize: bytes of an element: 1, 2, 4 or 8.
+        shape: extents in elements, innermost first.
+        strides: bytes between neighbours of dimensions 1, 2, ... (the innermost is dense); multiples of 16.
+        box: extents of a copied box, innermost first.
+        swizzle: 0, 32, 64 or 128 bytes; the inner extent of the box may not exceed it.
+    """
+
+    tensor: Any
+    itemsize: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    box: tuple[int, ...]
+    swizzle: int = 0
+    address: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        if len(self.box) != len(self.shape) or len(self.strides) != len(self.shape) - 1:
+            raise SimulationError("a tensor map needs as many box extents as dimensions, and one stride less")
+        if self.swizzle not in _SWIZZLE_BITS or (self.swizzle and self.box[0] * self.itemsize > self.swizzle):
+            raise SimulationError(
+                f"a box of {self.box[0] * self.itemsize} inner bytes does not fit swizzle {self.swizzle}"
+            )
+        if any(stride % 16 for stride in self.strides) or self.box[0] * self.itemsize % 16:
+            raise SimulationError("strides and the inner bytes of the box of a tensor map are multiples of 16")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes a box takes in shared memory; also what it reports to its mbarrier, filled parts included."""
+        return int(np.prod(self.box)) * self.itemsize
+
+    def places(
+        self, shared: np.ndarray, coordinates: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Of boxes at shared addresses (K) and coordinates (K each, innermost first): (shared, global, inside, unit).
+
+        The arrays are (K, units), with units of 16 bytes where the tensor's edge allows, else of an element.
+        """
+        edge = self.shape[0] * self.itemsize % 16 == 0 and all(
+            (c * self.itemsize % 16 == 0).all() for c in coordinates[:1]
+        )
+        unit = 16 if edge else self.itemsize
+        inner = self.box[0] * self.itemsize // unit
+        extents = (*reversed(self.box[1:]), inner)
+        index = np.indices(extents).reshape(len(extents), -1)[::-1]  # innermost first
+        offset = np.arange(index.shape[1]) * unit
+        place = shared[:, None] + offset
+        place = place ^ ((place >> 7 & _SWIZZLE_BITS[self.swizzle]) << 4)
+        first = coordinates[0][:, None] * self.itemsize + index[0] * unit
+        inside = (first >= 0) & (first < self.shape[0] * self.itemsize)
+        source = self.address + first
+        for axis in range(1, len(self.shape)):
+            position = coordinates[axis][:, None] + index[axis]
+            inside &= (position >= 0) & (position < self.shape[axis])
+            source = source + position * self.strides[axis - 1]
+        return place, source, inside, unit
