@@ -10,7 +10,7 @@ import numpy as np
 
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import ArgumentError
-from tilelang_mlir.launch_plan import LaunchPlan
+from tilelang_mlir.launch_plan import LaunchPlan, TensorMapSpec
 from tilelang_mlir.runtime.binding import Binder, Bound, evaluate
 from tilelang_mlir.runtime.cuda.call import storage_dtype, storage_shape
 from tilelang_mlir.runtime.views import TensorView
@@ -53,9 +53,21 @@ class SimulatedKernel:
         for kernel in self.plan.kernels:
             grid = evaluate(kernel.grid, bound.dims)
             if all(grid):
-                report = self._loaded().launch(kernel.name, grid, values, checked=knobs.SIM_CHECKED.get(),
+                arguments = [*values, *(self._tensor_map(spec, values, bound) for spec in kernel.tensor_maps)]
+                report = self._loaded().launch(kernel.name, grid, arguments, checked=knobs.SIM_CHECKED.get(),
                                                seed=knobs.SIM_SEED.get(), shared_bytes=kernel.shared_bytes)
                 self.reports.append(report)
+
+    def _tensor_map(self, spec: TensorMapSpec, values: Sequence[Any], bound: Bound) -> Any:
+        """The simulator's form of a descriptor: innermost dimension first, strides in bytes."""
+        from tilelang_mlir.simulator import TensorMap
+
+        param = self.plan.params[spec.param]
+        size = _item_bytes(param.dtype)
+        shape, strides = evaluate(param.shape, bound.dims), evaluate(param.strides, bound.dims)
+        swizzle = 0 if spec.swizzle == "none" else int(spec.swizzle.removesuffix("B"))
+        steps = tuple(step * size for step in reversed(strides[:-1]))
+        return TensorMap(values[spec.param], size, tuple(reversed(shape)), steps, tuple(reversed(spec.box)), swizzle)
 
     def _loaded(self) -> Any:
         if self._program is None:
