@@ -273,7 +273,8 @@ def _whole_product(op: ir.Operation) -> Run:
     steps, half = len(moves_b), n // 2
 
     def place(machine: Any, low: Any, high: int, move: int, rows: int, kind: str, transposed: bool) -> np.ndarray:
-        word = (np.asarray(low).astype(np.int64) & 0xFFFFFFFF) + move | high << 32
+        signed = high - (1 << 32 if high >> 31 else 0)
+        word = (np.asarray(low).astype(np.int64) & 0xFFFFFFFF) + move | np.int64(signed << 32)
         return addresses(machine, word, rows, BYTES[kind], transposed)
 
     def run(machine: Any, *values: Any) -> tuple[Any, ...]:
