@@ -24,7 +24,7 @@ from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.location import python_location
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, VAR, buffer_type, scope_of
 from .layout_inference.plan import plan_fragment
-from .walk import launches, nested, num_threads
+from .walk import launches, nested, threads_of
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,12 @@ class ExpandTileOps(Pass):
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
-            threads = num_threads(launch)
             with module.context:
                 for op in list(nested(launch)):
                     if op.name in ("tl.copy", "tl.transpose") and "async" not in op.attributes:
-                        _expand_copy(op, threads)
+                        _expand_copy(op, threads_of(op))
                     elif op.name == "tl.fill":
-                        _expand_fill(op, threads)
+                        _expand_fill(op, threads_of(op))
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,14 @@ def _reads_asynchronously(op: ir.Operation) -> bool:
 
 
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:
+    inside = region_effects(op)
+    reads, writes, late = _ranges(inside)
+    if pending.conflicts(reads, writes | late):  # once before the loop rather than in every iteration
+        with ir.InsertionPoint(op), op.location:
+            if any(_reads_asynchronously(effect.op) for effect in inside):
+                ir.Operation.create("tl.fence_proxy")
+            build.sync_threads()
+        pending.clear()
     for _ in range(2):
         entry = pending.copy()
         for region in op.regions:

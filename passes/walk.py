@@ -25,3 +25,12 @@ def num_threads(launch: ir.Operation) -> int:
     """Threads of a CTA."""
     x, y, z = ir.DenseI32ArrayAttr(launch.attributes["threads"])
     return x * y * z
+
+
+def threads_of(op: ir.Operation) -> int:
+    """Threads that run an operation together: the consumers inside a warp-specialised region, else the whole CTA."""
+    while op.name != "tl.launch":
+        op = op.parent.operation
+        if op.name == "tl.specialize":
+            return ir.IntegerAttr(op.attributes["consumers"]).value
+    return num_threads(op)
