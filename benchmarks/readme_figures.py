@@ -1,0 +1,120 @@
+"""Fills the figures of README.md from benchmarks/results: python benchmarks/readme_figures.py [--check]
+
+The newest file of every benchmark counts. What stands between `<!-- figures -->` and `<!-- /figures -->` is replaced;
+with --check nothing is written and the exit code says whether the page is up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+NONE_YET = "No measurement is checked in yet: `python benchmarks/run_all.py` writes them to `benchmarks/results`."
+_BLOCK = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
+Result = dict[str, Any]
+Line = tuple[str, str]
+
+
+def newest(folder: Path) -> list[Result]:
+    """The newest result of each benchmark, by the date inside the file, sorted by benchmark."""
+    found: dict[str, Result] = {}
+    for path in sorted(folder.glob("*.json")):
+        result: Result = json.loads(path.read_text())
+        name = result["benchmark"]
+        if name not in found or result["date"] > found[name]["date"]:
+            found[name] = result
+    return [found[name] for name in sorted(found)]
+
+
+def _column(result: Result, name: str) -> list[float]:
+    values = [row[name] for row in result["rows"] if isinstance(row.get(name), int | float)]
+    return [float(value) for value in values if math.isfinite(value)]
+
+
+def _mean(values: Iterable[float]) -> float:
+    logs = [math.log(value) for value in values]
+    return math.exp(sum(logs) / len(logs))
+
+
+def _gemm(result: Result) -> list[Line]:
+    ratios, rates = _column(result, "ratio"), _column(result, "tflops")
+    return [(
+        f"GEMM, time of cuBLAS over ours, {len(ratios)} shapes",
+        f"geometric mean {_mean(ratios):.2f}, lowest {min(ratios):.2f}; up to {max(rates):.0f} TFLOP/s",
+    )]  # fmt: skip
+
+
+def _bandwidth(result: Result) -> list[Line]:
+    return [
+        (f"{row['kernel']}, share of the rate of a copy", f"{row['of_copy']:.2f} ({row['tbps']:.2f} TB/s)")
+        for row in result["rows"]
+    ]
+
+
+def _launch(result: Result) -> list[Line]:
+    return [(f"host time of a call: {row['call']}", f"{row['microseconds']:.1f} µs") for row in result["rows"]]
+
+
+def _compile(result: Result) -> list[Line]:
+    return [(row["what"], f"{row['ms']:.0f} ms") for row in result["rows"] if "ms" in row]
+
+
+def _ratios(result: Result) -> list[Line]:
+    """Any other benchmark: the ratios to its peer."""
+    ratios = _column(result, "ratio")
+    if not ratios:
+        return []
+    what = f"{result['benchmark']}, time of the peer over ours, {len(ratios)} cases"
+    return [(what, f"geometric mean {_mean(ratios):.2f}, lowest {min(ratios):.2f}")]
+
+
+_LINES: dict[str, Callable[[Result], list[Line]]] = {
+    "gemm": _gemm, "bandwidth": _bandwidth, "launch": _launch, "compile": _compile,
+}  # fmt: skip
+
+
+def figures(folder: Path = RESULTS) -> str:
+    """The text between the markers: a table, or a line that says there is none."""
+    rows = [
+        f"| {what} | {figure} | {result['device']} | {result['date'][:10]} |"
+        for result in newest(folder)
+        for what, figure in _LINES.get(result["benchmark"], _ratios)(result)
+    ]
+    return "\n".join(["| what | figure | device | date |", "|---|---|---|---|", *rows] if rows else [NONE_YET]) + "\n"
+
+
+def filled(page: str, folder: Path = RESULTS) -> str:
+    """The page with its figures replaced.
+
+    Raises:
+        ValueError: it has no markers.
+    """
+    if not _BLOCK.search(page):
+        raise ValueError("the page has no <!-- figures --> ... <!-- /figures --> block")
+    return _BLOCK.sub(lambda _: figures(folder), page)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when README.md is stale")
+    options = parser.parse_args(argv)
+    path = ROOT / "README.md"
+    before, after = path.read_text(), filled(path.read_text())
+    if options.check:
+        if before != after:
+            print("README.md is not up to date: run python benchmarks/readme_figures.py", file=sys.stderr)
+        return int(before != after)
+    path.write_text(after)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

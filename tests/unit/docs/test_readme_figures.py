@@ -1,0 +1,60 @@
+"""The figures on the first page are those of the newest measurements."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme_figures", ROOT / "benchmarks" / "readme_figures.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _save(folder: Path, name: str, date: str, *rows: dict[str, Any]) -> None:
+    result = {"benchmark": name, "device": "GPU", "date": f"{date}T00:00:00+00:00", "rows": list(rows)}
+    (folder / f"{name}-{date}.json").write_text(json.dumps(result))
+
+
+def test_readme_is_up_to_date(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_the_newest_result_counts(script: ModuleType, tmp_path: Path) -> None:
+    _save(tmp_path, "gemm", "2026-01-02", {"ratio": 2.0, "tflops": 700.0}, {"ratio": 0.5, "tflops": 800.0})
+    _save(tmp_path, "gemm", "2026-01-01", {"ratio": 9.0, "tflops": 100.0})
+    what = "GEMM, time of cuBLAS over ours, 2 shapes"
+    figure = "geometric mean 1.00, lowest 0.50; up to 800 TFLOP/s"
+    assert f"| {what} | {figure} | GPU | 2026-01-02 |" in script.figures(tmp_path)
+
+
+def test_every_known_benchmark_has_lines(script: ModuleType, tmp_path: Path) -> None:
+    _save(tmp_path, "bandwidth", "2026-01-02", {"kernel": "softmax", "of_copy": 0.91, "tbps": 3.9})
+    _save(tmp_path, "launch", "2026-01-02", {"call": "add", "microseconds": 2.5, "ratio_to_torch": 0.5})
+    _save(tmp_path, "compile", "2026-01-02", {"what": "compile gemm", "ms": 212.2}, {"what": "stages", "trace": 3.0})
+    _save(tmp_path, "attention", "2026-01-02", {"ratio": 1.25}, {"note": "skipped"})
+    text = script.figures(tmp_path)
+    for line in (
+        "| softmax, share of the rate of a copy | 0.91 (3.90 TB/s) |", "| host time of a call: add | 2.5 µs |",
+        "| compile gemm | 212 ms |", "| attention, time of the peer over ours, 1 cases | geometric mean 1.25",
+    ):  # fmt: skip
+        assert line in text
+    assert "stages" not in text
+
+
+def test_without_results_the_page_says_so(script: ModuleType, tmp_path: Path) -> None:
+    page = "a\n<!-- figures -->\nold\n<!-- /figures -->\nb\n"
+    assert script.filled(page, tmp_path) == f"a\n<!-- figures -->\n{script.NONE_YET}\n<!-- /figures -->\nb\n"
+    with pytest.raises(ValueError, match="no <!-- figures -->"):
+        script.filled("nothing", tmp_path)
