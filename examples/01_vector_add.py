@@ -31,7 +31,7 @@ def vector_add(a, b, block: int = 1024):
 
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
-    n = run.pick(10_007, 1 << 28)
+    n = run.pick(10_007, 1 << 26)
     kernel = run.kernel(vector_add, n=n)
     if run.compile_only:
         return run

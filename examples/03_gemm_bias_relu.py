@@ -18,7 +18,7 @@ import tilelang_mlir.language as T
 
 
 @tilelang.jit(out_idx=[-1])
-def gemm_bias_relu(M, N, K, dtype="float16", block_M=128, block_N=128, block_K=32, num_stages=3):
+def gemm_bias_relu(M, N, K, dtype="float16", block_M=128, block_N=128, block_K=64, num_stages=3):
     @T.prim_func
     def gemm(
         A: T.Tensor((M, K), dtype), B: T.Tensor((K, N), dtype), bias: T.Tensor((N,), dtype), C: T.Tensor((M, N), dtype)
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> Run:
     # The MLPs of Llama-3-8B (up, down) and -70B (up) for 4096 tokens.
     real = [(4096, 14336, 4096), (4096, 4096, 14336), (4096, 28672, 8192)]
     for M, N, K in run.pick([(200, 136, 104), (129, 77, 65)], real):
-        multiply(run, M, N, K, run.pick((64, 64, 32), (128, 128, 32)))
+        multiply(run, M, N, K, run.pick((64, 64, 32), (128, 128, 64)))
     return run
 
 

@@ -17,7 +17,7 @@ import tilelang_mlir.language as T
 
 
 @tilelang.jit(out_idx=[-1])
-def linear(N, K, dtype="float16", block_M=128, block_N=128, block_K=32, num_stages=3):
+def linear(N, K, dtype="float16", block_M=128, block_N=128, block_K=64, num_stages=3):
     m = T.dynamic("m")
 
     @T.prim_func
@@ -43,7 +43,7 @@ def reference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
     N, K = run.pick((72, 96), (14336, 4096))
-    kernel = run.kernel(linear, N, K, run.dtype, *run.pick((64, 64, 32), (128, 128, 32)))
+    kernel = run.kernel(linear, N, K, run.dtype, *run.pick((64, 64, 32), (128, 128, 64)))
     if run.compile_only:
         return run
     b = run.random((N, K), run.dtype, K**-0.5)

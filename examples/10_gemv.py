@@ -46,8 +46,9 @@ def multiply(run: Run, N: int, K: int, rows: int, block_K: int) -> None:
     if run.compile_only:
         return
     w, x = run.random((N, K), run.dtype), run.random((K,), run.dtype)
-    want = reference(float64(w), float64(x))
-    run.check(f"gemv {N}x{K} {run.dtype}", kernel(w, x), want, "float32")
+    sample = run.rows(N)
+    want = reference(float64(w[sample]), float64(x))
+    run.check(f"gemv {N}x{K} {run.dtype}", kernel(w, x)[sample], want, "float32")
     run.time(lambda: kernel(w, x), lambda: w @ x, bytes_moved=2 * N * K)
 
 

@@ -1,0 +1,86 @@
+"""The benchmarks that need no GPU run, and what they write can be read back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "benchmarks"
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import importlib
+
+    return importlib.import_module("harness")
+
+
+def run(script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FOLDER / script), *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+
+
+def test_compile_benchmark(tmp_path: Path) -> None:
+    done = run("bench_compile.py", "--quick", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("compile-*.json")
+    result = json.loads(path.read_text())
+    rows = {row["what"]: row for row in result["rows"]}
+    total, stages = rows["compile gemm"]["ms"], rows["compile gemm: stages"]
+    parts = sum(value for key, value in stages.items() if key != "what")
+    assert 0.5 * total < parts < 1.05 * total, "the stages do not account for the time of a compilation"
+    assert {"trace", "laid_out", "lowered", "ptxas"} <= set(stages)
+    assert rows["gemm asked for again"]["ms"] < 2
+    assert rows["gemm in the cache: disk"]["lookup_ms"] < total
+    assert result["versions"]["llvmlite"] != "none" and len(result["commit"]) in (7, 40)
+
+
+def test_run_all_skips_what_needs_a_gpu(tmp_path: Path, harness: ModuleType) -> None:
+    if harness.has_gpu():
+        pytest.skip("there is a GPU")
+    done = run("run_all.py", "gemm", "launch", "bandwidth", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("needs a GPU") == 3 and not list(tmp_path.iterdir())
+
+
+def test_run_all_keeps_to_its_limit(tmp_path: Path) -> None:
+    done = run("run_all.py", "compile", "simulator", "--out", str(tmp_path), "--limit", "0.1")
+    assert done.returncode == 1
+    assert done.stdout.count("out of time") == 2
+
+
+def test_run_all_rejects_unknown_names() -> None:
+    done = run("run_all.py", "gemv")
+    assert done.returncode == 2 and "no benchmark gemv" in done.stderr
+
+
+def test_report_round_trip(tmp_path: Path, harness: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    report = harness.Report("tried", tmp_path)
+    report.add(case="first", ms=1.23456789, ratio=2.0)
+    report.add(case="second", ms=12345.678, ratio=0.5)
+    report.add(other="third")
+    result = json.loads(report.save().read_text())
+    assert [row.get("ms") for row in result["rows"]] == [1.23456789, 12345.678, None]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == ["case", "ms", "ratio"] and printed[1].split() == ["first", "1.235", "2"]
+    assert printed[3].split() == ["other"], "rows with other columns get a heading of their own"
+
+
+def test_examples_load_anew(harness: ModuleType) -> None:
+    first, second = harness.example("04"), harness.example("04")
+    assert first is not second and first.softmax is not second.softmax
+
+
+def test_a_wrong_kernel_is_not_timed(harness: ModuleType) -> None:
+    assert harness.require("right", 1e-4, 2e-3) == 1e-4
+    with pytest.raises(AssertionError, match="softmax: relative error 0.5 is above"):
+        harness.require("softmax", 0.5, 2e-3)
+    with pytest.raises(AssertionError):
+        harness.require("not a number", float("nan"), 2e-3)
