@@ -1,0 +1,64 @@
+// RUN: tl-opt %s --legalize-tile-ops | filecheck %s
+
+!frag = memref<16x8xf32, #tl.scope<"fragment">>
+!shared = memref<16x8xf32, #tl.scope<"shared">>
+!local = memref<4x2xf32, #tl.scope<"local">>
+
+// Operands in shared memory go through fragments; a result that is added to is read first.
+// CHECK-LABEL: func.func @reduce_shared_operands
+// CHECK: %[[S:.*]] = "tl.alloc"() : () -> memref<16x8xf32, #tl.scope<"shared">>
+// CHECK: %[[D:.*]] = "tl.alloc"() : () -> memref<16xf32, #tl.scope<"shared">>
+// CHECK: "tl.copy"(%[[S]], %[[SF:.*]]) : (memref<16x8xf32, #tl.scope<"shared">>, memref<16x8xf32, #tl.scope<"fragment">>)
+// CHECK: "tl.copy"(%[[D]], %[[DF:.*]]) : (memref<16xf32, #tl.scope<"shared">>, memref<16xf32, #tl.scope<"fragment">>)
+// CHECK: "tl.reduce"(%[[SF]], %[[DF]]) {clear = false, dim = 1 : i32, kind = "sum"}
+// CHECK: "tl.copy"(%[[DF]], %[[D]])
+func.func @reduce_shared_operands() {
+  %one = arith.constant 1 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %s = "tl.alloc"() : () -> !shared
+    %d = "tl.alloc"() : () -> memref<16xf32, #tl.scope<"shared">>
+    "tl.reduce"(%s, %d) {clear = false, dim = 1 : i32, kind = "sum"} : (!shared, memref<16xf32, #tl.scope<"shared">>) -> ()
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}
+
+// Arrays of each thread are reduced by loops; `clear` starts from the first element.
+// CHECK-LABEL: func.func @reduce_private
+// CHECK-NOT: tl.reduce
+// CHECK: scf.for %[[I:.*]] = {{.*}} : i32 {
+// CHECK: %[[FIRST:.*]] = memref.load {{.*}} : memref<4x2xf32
+// CHECK: %[[ABS:.*]] = math.absf %[[FIRST]]
+// CHECK: memref.store %[[ABS]], {{.*}} : memref<4xf32
+// CHECK: scf.for
+// CHECK: arith.maxnumf
+// CHECK: memref.store {{.*}} : memref<4xf32
+func.func @reduce_private() {
+  %one = arith.constant 1 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %s = "tl.alloc"() : () -> !local
+    %d = "tl.alloc"() : () -> memref<4xf32, #tl.scope<"local">>
+    "tl.reduce"(%s, %d) {clear = true, dim = 1 : i32, kind = "absmax"} : (!local, memref<4xf32, #tl.scope<"local">>) -> ()
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}
+
+// A scan of a fragment walks a copy in shared memory, one line per iteration; here from the end.
+// CHECK-LABEL: func.func @scan
+// CHECK: "tl.copy"(%[[F:.*]], %[[S:.*]]) : (memref<16x8xf32, #tl.scope<"fragment">>, memref<16x8xf32, #tl.scope<"shared">>)
+// CHECK: "tl.parallel"() ({
+// CHECK: arith.subi %{{.*}}, %{{.*}} : i32
+// CHECK: scf.for
+// CHECK: arith.maxnumf
+// CHECK: }) {extents = array<i64: 8>}
+// CHECK: "tl.copy"(%[[S]], %[[F]])
+func.func @scan() {
+  %one = arith.constant 1 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %f = "tl.alloc"() : () -> !frag
+    "tl.scan"(%f, %f) {dim = 0 : i32, kind = "max", reverse = true} : (!frag, !frag) -> ()
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}
