@@ -2,8 +2,8 @@
 
     python -m tests.util.snippets README.md docs/*.md        # bring the outputs on the pages up to date
 
-A page is a program: its ```python blocks run in order in one namespace, in a folder of their own. The ```text block that
-follows a block directly is its output; a line `...` there stands for anything. Words after the language are options:
+A page is a program: its ```python blocks run in order in one namespace, in a folder of their own. A ```text block right
+after a block is its output; `...` there stands for anything. Words after the language are options:
 
     ```python file=race.py        the block is saved under this name, which error messages then show
     ```python raises=RaceError    the block ends with this error, whose text is part of the output

@@ -93,7 +93,7 @@ def evaluate(value: Any) -> None:
 
 
 def loop_break() -> None:
-    """A break as a call; it is rewritten where it stands alone as a statement."""
+    """A break (or `continue_loop`: a continue) as a call; it is rewritten where it stands alone as a statement."""
     raise TileTypeError("T.loop_break() must be a statement of its own in a loop of a traced function")
 
 

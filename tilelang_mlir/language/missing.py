@@ -62,3 +62,8 @@ def lookup(name: str) -> None:
 
 def names() -> list[str]:
     return sorted(_BY_NAME)
+
+
+def topics() -> dict[str, list[str]]:
+    """The names by what they belong to."""
+    return {topic: sorted(text.split()) for topic, text in _LATER.items()}

@@ -1,0 +1,116 @@
+"""The page docs/language.md: the names of `T` by family, with signatures and docstrings."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import sys
+from collections.abc import Iterable
+
+import tilelang_mlir.language as T
+from tilelang_mlir.language import dtypes, missing
+
+# The modules of each family; the docstring of the first is the title.
+_FAMILIES: tuple[tuple[str, ...], ...] = (
+    ("language.function", "frontend.primfunc", "frontend.macro"),
+    ("language.kernel",),
+    ("language.loops",),
+    ("language.alloc",),
+    ("language.copy",),
+    ("language.gemm",),
+    ("language.reduce",),
+    ("language.math",),
+    ("language.logic", "frontend.arith"),
+    ("language.atomic",),
+    ("language.sync",),
+    ("language.annotate", "dialect.layout.fragment", "dialect.layout.shared"),
+    ("language.debug",),
+    ("frontend.expr", "frontend.buffer", "frontend.typename", "language.dtypes"),
+)
+_FULL_MASK = 2**32 - 1
+
+
+def language_page(note: str) -> str:
+    """The page, with `note` under its title."""
+    parts = [
+        "# The language `T`",
+        note,
+        "`import tilelang_mlir.language as T`. Names shadow Python's builtins on purpose (`T.print`, `T.max`, "
+        "`T.int32`). Inside a kernel, `for`, `while`, `if`, `break`, `continue`, `and`, `or`, `not`, comparisons and "
+        "conditional expressions on run-time values become part of it; on Python values they run while it is traced.",
+    ]
+    for family in _FAMILIES:
+        modules = [f"tilelang_mlir.{name}" for name in family]
+        parts.append(f"## {_title(modules[0])}")
+        parts.append("\n".join(_entry(names) for names in _names_in(modules)))
+    parts += ["## Dtypes", _dtypes(), "## Not available yet", _missing()]
+    return "\n\n".join(parts) + "\n"
+
+
+def names() -> set[str]:
+    """The names that the families cover."""
+    modules = [f"tilelang_mlir.{name}" for family in _FAMILIES for name in family]
+    return {name for aliases in _names_in(modules) for name in aliases}
+
+
+def _title(module: str) -> str:
+    return (inspect.getdoc(sys.modules[module]) or "").splitlines()[0].rstrip(".")
+
+
+def _names_in(modules: Iterable[str]) -> list[list[str]]:
+    """Names that live in the modules, aliases of one object together."""
+    found: dict[int, list[str]] = {}
+    places = list(modules)
+    for name in T.__all__:
+        value = getattr(T, name)
+        if getattr(value, "__module__", None) in places:
+            found.setdefault(id(value), []).append(name)
+    return sorted(found.values(), key=lambda aliases: aliases[0].lower())
+
+
+def _entry(aliases: list[str]) -> str:
+    first, *others = sorted(aliases, key=lambda name: (name[0].isupper(), name))
+    value = getattr(T, first)
+    also = f" (also {', '.join(f'`T.{name}`' for name in others)})" if others else ""
+    text = " ".join((inspect.getdoc(value) or "").partition("Raises:")[0].split())
+    if isinstance(value, enum.EnumMeta):
+        text += f" Members: {', '.join(value.__members__)}."
+    return f"* `T.{first}{_signature(value)}`{also}" + (f": {text}" if text else "")
+
+
+def _signature(value: object) -> str:
+    if inspect.isclass(value) and issubclass(value, BaseException | enum.Enum):
+        return ""
+    try:
+        parameters = inspect.signature(value).parameters.values()  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return ""
+    shown = [_parameter(parameter) for parameter in parameters]
+    bare = next((i for i, p in enumerate(parameters) if p.kind is p.KEYWORD_ONLY), None)
+    if bare is not None and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        shown.insert(bare, "*")
+    return f"({', '.join(shown)})"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    if parameter.default is parameter.empty:
+        return f"{star}{parameter.name}"
+    default = parameter.default
+    if isinstance(default, enum.Enum):
+        return f"{parameter.name}={type(default).__name__}.{default.name}"
+    return f"{parameter.name}={hex(default) if default == _FULL_MASK else repr(default)}"
+
+
+def _dtypes() -> str:
+    names = [f"`T.{name}`" for name in dtypes.SCALARS]
+    aliases = [f"`T.{alias}` is `{target}`" for alias, target in dtypes.ALIASES.items()]
+    return (
+        f"{', '.join(names)}. Other names: {', '.join(aliases)}. Vectors are spelled `T.float32x4`. A dtype is also a "
+        "string, `\"float16\"`; called, it converts a scalar: `T.float16(x)`."
+    )
+
+
+def _missing() -> str:
+    lines = [f"* {topic}: {', '.join(f'`T.{name}`' for name in later)}" for topic, later in missing.topics().items()]
+    return "\n".join(["Names of TileLang that raise `UnsupportedError` when touched:", "", *lines])
