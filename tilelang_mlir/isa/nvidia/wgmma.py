@@ -101,8 +101,11 @@ def commit() -> None:
 
 def wait(pending: int, accumulator: ir.Value, count: int) -> list[ir.Value]:
     """`wgmma.wait_group.sync.aligned`, tied to an accumulator so that no use moves above it; returns its f32 values."""
-    f32 = ir.F32Type.get()
-    values = unpack(accumulator, count, f32)
+    return _tied_wait(unpack(accumulator, count, ir.F32Type.get()), pending)
+
+
+def _tied_wait(values: list[ir.Value], pending: int) -> list[ir.Value]:
+    f32, count = ir.F32Type.get(), len(values)
     constraints = ",".join(["=f"] * count + [str(k) for k in range(count)])
     struct = ir.Type.parse(f"!llvm.struct<({', '.join(['f32'] * count)})>")
     i64 = ir.IntegerType.get_signless(64)
@@ -181,8 +184,9 @@ def product(
     k: int,
     clear: bool = False,
     blocks: int = 1,
+    wait: bool = True,
 ) -> list[ir.Value]:
-    """A whole product of a warpgroup, complete when it ends: fence, all k steps, commit, wait.
+    """A whole product of a warpgroup: fence, all k steps, commit and, unless it is left to `wait_for`, the wait.
 
     Args:
         sums: `blocks * n / 2` accumulators f32, block by block; empty with `clear`.
@@ -191,6 +195,7 @@ def product(
         n: columns, a multiple of 8 up to 256. kinds: f16, bf16, tf32, e4m3, e5m2. k: of one step, `depth(kind)`.
         clear: start from zero.
         blocks: blocks of 64 rows.
+        wait: complete when it ends; otherwise the results have no value before `wait_for`.
 
     Returns:
         `blocks * n / 2` values f32.
@@ -200,11 +205,11 @@ def product(
     count = blocks * n // 2
     reads = [left.low] if shared else [word for words in left for word in words]
     inputs = [*([] if clear else sums), *reads, right.low]
-    text = _assembly(left if shared else None, right, n, kinds, k, steps, blocks, clear)
+    text = _assembly(left if shared else None, right, n, kinds, k, steps, blocks, clear, wait)
     kept = [] if clear else [str(i) for i in range(count)]
     constraints = ["=&f" if clear else "=f"] * count + kept + ["r"] * (len(reads) + 1)
     f32 = ir.F32Type.get()
-    facts = _facts(left if shared else None, right, n, kinds, blocks, clear)
+    facts = _facts(left if shared else None, right, n, kinds, blocks, clear, wait)
     op = ir.Operation.create(
         "llvm.inline_asm",
         results=[ir.Type.parse(f"!llvm.struct<({', '.join(['f32'] * count)})>")],
@@ -230,6 +235,7 @@ def _assembly(
     steps: int,
     blocks: int,
     clear: bool,
+    wait: bool,
 ) -> str:
     """PTX text; operands: accumulators, then (tied inputs,) the words of A or its low word, then B's low word."""
     half, first = n // 2, blocks * n // 2 * (1 if clear else 2)
@@ -254,16 +260,24 @@ def _assembly(
             lines.append(f"mov.b64 b, {{t, {right.high}}};")
             shape = f"wgmma.mma_async.sync.aligned.m64n{n}k{k}.f32.{kinds[0]}.{kinds[1]}"
             lines.append(f"{shape} {{{sums}}}, {operand}, b, p, 1, 1{majors};")
-    return " ".join([*lines, "wgmma.commit_group.sync.aligned;", "wgmma.wait_group.sync.aligned 0;", "}"])
+    end = ["wgmma.wait_group.sync.aligned 0;"] if wait else []
+    return " ".join([*lines, "wgmma.commit_group.sync.aligned;", *end, "}"])
 
 
-def _facts(left: Descriptor | None, right: Descriptor, n: int, kinds: tuple[str, str], blocks: int, clear: bool) -> str:
+def wait_for(values: Sequence[ir.Value], pending: int) -> list[ir.Value]:
+    """`wgmma.wait_group`, tied to the accumulators of a finished product so that no use moves above it."""
+    return _tied_wait(list(values), pending)
+
+
+def _facts(
+    left: Descriptor | None, right: Descriptor, n: int, kinds: tuple[str, str], blocks: int, clear: bool, wait: bool
+) -> str:
     """What the assembly computes, for its semantics."""
 
     def side(d: Descriptor | None) -> object:
         return None if d is None else [d.high, list(d.moves), list(d.ahead), d.transposed]
 
-    return json.dumps({"a": side(left), "b": side(right), "n": n, "kinds": kinds, "blocks": blocks, "clear": clear})
+    return json.dumps({"a": side(left), "b": side(right), "n": n, "kinds": kinds, "blocks": blocks, "clear": clear, "wait": wait})
 
 
 def _whole_product(op: ir.Operation) -> Run:
@@ -281,7 +295,7 @@ def _whole_product(op: ir.Operation) -> Run:
         _require_warpgroups(machine)
         sums = () if clear else values[: blocks * half]
         operands, low_b = values[len(sums) : -1], values[-1]
-        out: list[Any] = []
+        results: list[Accumulator] = []
         for block in range(blocks):
             result = Accumulator(n)
             lefts: list[Any] = []
@@ -307,10 +321,11 @@ def _whole_product(op: ir.Operation) -> Run:
 
             reads = [p.reshape(p.shape[0], -1) for p in (*lefts, *rights)]
             machine.engine.issue_product(finish, reads)
-            machine.engine.commit_products()
+            results.append(result)
+        machine.engine.commit_products()
+        if facts["wait"]:
             machine.engine.wait_products(0)
-            out.extend(result.lanes(i) for i in range(half))
-        return tuple(out)
+        return tuple(result[i] for result in results for i in range(half))
 
     return run
 
@@ -334,7 +349,7 @@ def _wait_tied(op: ir.Operation) -> Run:
 
     def run(machine: Any, *values: Any) -> tuple[Any, ...]:
         machine.engine.wait_products(pending)
-        return tuple(v.get() if isinstance(v, Register) and pending == 0 else v for v in values)
+        return tuple(v.get() if isinstance(v, Register) and v.is_complete else v for v in values)
 
     return run
 

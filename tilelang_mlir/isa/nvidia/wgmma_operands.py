@@ -44,6 +44,11 @@ class Register:
     def __init__(self, accumulator: Accumulator, index: int) -> None:
         self._accumulator, self._index = accumulator, index
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the product has run."""
+        return self._accumulator.matrix is not None
+
     def get(self) -> np.ndarray:
         return self._accumulator.lanes(self._index)
 
