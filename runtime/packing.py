@@ -5,6 +5,7 @@ PTX ISA 8.7, section 5.1.6.1, "Kernel Function Parameters".
 
 from __future__ import annotations
 
+import ctypes
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import UnsupportedError
 
 POINTER = "P"
-BFLOAT = "B"  # not a struct format: the upper half of a float32
+BFLOAT = "g"  # not a struct format: the upper half of a float32
 TENSOR_MAP_BYTES = 128
 _FLOATS = {"float16": "e", "float32": "f", "float64": "d", "bfloat16": BFLOAT}
-_INTS = {8: "b", 16: "h", 32: "i", 64: "q"}
-_SIZE = {POINTER: 8, BFLOAT: 2, "?": 1, "e": 2, "f": 4, "d": 8, "b": 1, "h": 2, "i": 4, "q": 8}
+_INTS = {8: "b", 16: "h", 32: "i", 64: "q"}  # unsigned: the upper case letter
+_SIZE = {POINTER: 8, BFLOAT: 2, "?": 1, "e": 2, "f": 4, "d": 8}
+_SIZE |= {letter: bits // 8 for bits, code in _INTS.items() for letter in (code, code.upper())}
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def scalar_format(dtype: str) -> str:
     if kind.kind == "bool":
         return "?"
     if kind.is_integer and kind.bits in _INTS:
-        return _INTS[kind.bits]
+        return _INTS[kind.bits].upper() if kind.kind == "uint" else _INTS[kind.bits]
     raise UnsupportedError(f"scalar parameters of dtype {dtype}", hint="pass a tensor of one element")
 
 
@@ -54,18 +56,21 @@ def layout(formats: Sequence[str]) -> Layout:
 
 
 def pack(buffer: bytearray, offset: int, code: str, value: int | float) -> None:
-    """Write one parameter. Integers are taken modulo their size, so that unsigned values fit."""
+    """Write one parameter.
+
+    Raises:
+        struct.error, OverflowError: the value does not fit.
+    """
     if code == POINTER:
         struct.pack_into("=Q", buffer, offset, value)
     elif code == BFLOAT:
         struct.pack_into("=H", buffer, offset, bfloat_bits(float(value)))
-    elif code == "?":
-        buffer[offset] = bool(value)
-    elif code in "efd":
+    elif code == "f":
+        struct.pack_into("=f", buffer, offset, ctypes.c_float(value).value)  # as C does: what is too large is infinite
+    elif code in "?ed":
         struct.pack_into(f"={code}", buffer, offset, value)
     else:
-        size = _SIZE[code]
-        buffer[offset : offset + size] = (int(value) & (1 << 8 * size) - 1).to_bytes(size, "little")
+        struct.pack_into(f"={code}", buffer, offset, int(value))
 
 
 def bfloat_bits(value: float) -> int:

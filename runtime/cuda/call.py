@@ -14,7 +14,7 @@ from tilelang_mlir.launch_plan import KernelSpec, LaunchPlan, TensorMapSpec
 
 from ..binding import Bound, evaluate
 from ..packing import POINTER, layout, pack, scalar_format
-from ..views import TensorView
+from ..views import TensorView, contiguous_strides
 from . import tensormap
 from .driver import LIBRARY
 from .module import CudaModule
@@ -44,7 +44,8 @@ class CallSpec:
     """What every launch of one combination of types and shapes shares.
 
     `parameters` is the packed parameter block with the constants in place, `slots` what is filled in per call,
-    `allocate` makes outputs and then workspaces; the first `outputs` of them are returned.
+    `allocate` makes outputs and then workspaces, with `context` current; the first `outputs` of them are returned.
+    `stream_type` may offer the stream through DLPack's C functions, which is faster than calling `current_stream`.
     """
 
     context: int
@@ -55,6 +56,7 @@ class CallSpec:
     outputs: int
     kernels: tuple[KernelCall, ...]
     current_stream: Callable[[int], int]
+    stream_type: type | None
     device_index: int
 
 
@@ -80,7 +82,7 @@ def prepare(plan: LaunchPlan, module: CudaModule, bound: Bound, path: str = LIBR
         context = function.context
         kernels.append(_kernel_call(plan, kernel, function.handle, bound, slots, path))
     return CallSpec(context, bytes(parameters), shape.offsets, tuple(s for s in slots if s), _allocations(plan, bound),
-                    len(plan.out_idx), tuple(kernels), _stream_source(), index)
+                    len(plan.out_idx), tuple(kernels), _stream_source(), _stream_type(), index)
 
 
 def _slots(plan: LaunchPlan, offsets: Sequence[int], formats: Sequence[str]) -> list[Slot | None]:
@@ -119,8 +121,7 @@ def _kernel_call(plan: LaunchPlan, kernel: KernelSpec, function: int, bound: Bou
 def _encoder(plan: LaunchPlan, spec: TensorMapSpec, bound: Bound, path: str) -> Callable[[int], bytes]:
     param = plan.params[spec.param]
     shape, strides = evaluate(param.shape, bound.dims), evaluate(param.strides, bound.dims)
-    encode = functools.partial(tensormap.encode, spec, param.dtype, shape=shape, strides=strides, path=path)
-    return functools.lru_cache(maxsize=1024)(lambda pointer: encode(pointer=pointer))
+    return lambda pointer: tensormap.encode(spec, param.dtype, pointer, shape, strides, path)
 
 
 def _attributes(kernel: KernelSpec) -> bytes:
@@ -143,12 +144,19 @@ def _allocations(plan: LaunchPlan, bound: Bound) -> tuple[Callable[[], Any], ...
     torch = sys.modules.get("torch")
     if torch is None:
         raise ArgumentError(f"{plan.name}: outputs and workspaces are torch tensors, and torch is not imported")
-    device = bound.device or f"cuda:{torch.cuda.current_device()}"
-    return tuple(
-        functools.partial(torch.empty, storage_shape(dtype, evaluate(shape, bound.dims)),
-                          dtype=getattr(torch, storage_dtype(dtype)), device=torch.device(device))
-        for dtype, shape in wanted
-    )  # fmt: skip
+    index = int(bound.device.partition(":")[2]) if bound.device else torch.cuda.current_device()
+    return tuple(_maker(torch, dtype, evaluate(shape, bound.dims), index) for dtype, shape in wanted)
+
+
+def _maker(torch: Any, dtype: str, shape: tuple[int, ...], index: int) -> Callable[[], Any]:
+    """A function that allocates on a device, which is the current one whenever it is called."""
+    stored, kind = storage_shape(dtype, shape), getattr(torch, storage_dtype(dtype))
+    # What torch's own compiler allocates with: `torch.empty` without its argument parser and dispatcher.
+    guards = getattr(getattr(torch._C, "_dynamo", None), "guards", None)
+    direct = getattr(guards, "_empty_strided_cuda", None)
+    if direct is not None:
+        return functools.partial(direct, stored, contiguous_strides(stored), kind)
+    return functools.partial(torch.empty, stored, dtype=kind, device=torch.device(f"cuda:{index}"))
 
 
 def storage_dtype(dtype: str) -> str:
@@ -175,6 +183,10 @@ def _stream_source() -> Callable[[int], int]:
         return lambda index: 0
     raw = getattr(torch._C, "_cuda_getCurrentRawStream", None)
     return raw or (lambda index: int(torch.cuda.current_stream(index).cuda_stream))
+
+
+def _stream_type() -> type | None:
+    return getattr(sys.modules.get("torch"), "Tensor", None)
 
 
 def pointer_of(value: Any, view: Callable[[Any], TensorView]) -> int:

@@ -20,45 +20,48 @@ _MISS = object()
 
 
 class CudaKernel:
-    """Calls a launch plan's kernels with device arrays, on the current torch stream unless told otherwise."""
+    """Calls a launch plan's kernels with device arrays, on the current torch stream unless told otherwise.
+
+    `launch` is the callable to keep where host time matters: it does what calling this object does.
+    """
 
     def __init__(self, plan: LaunchPlan, code: bytes, path: str = LIBRARY) -> None:
         self.plan = plan
         self.module = CudaModule(code, path)
         self._path = path
         self._binder = Binder(plan, "cuda")
-        # Functions without a reference to this object: the extension's objects do not take part in cycle collection.
-        self._callbacks = (functools.partial(_fail, path), functools.partial(_misaligned, plan))
-        self._launcher = _launcher_class()(path, _by_value(plan), _MISS, *self._callbacks)
+        self._callbacks = (self._call, functools.partial(_fail, path), functools.partial(_misaligned, plan))
+        self.launch = _launcher_class()(path, _by_value(plan), _MISS, *self._callbacks)
 
-    def __call__(self, *args: Any, stream: Any = None) -> Any:
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Launch; returns the outputs the plan allocates (one tensor, a list, or None).
 
-        `stream` is a handle or an object with `cuda_stream` (torch) or `ptr` (cupy).
+        The keyword `stream` is a handle or an object with `cuda_stream` (torch) or `ptr` (cupy).
 
         Raises:
             ArgumentError: an argument does not match its parameter.
             DriverError: the launch failed.
         """
-        if stream is not None:
-            return self._call_on(_stream_handle(stream), args)
-        return self._call(args, None)
+        return self.launch(*args, **keywords)
 
-    def _call_on(self, queue: int, args: tuple[Any, ...]) -> Any:
-        torch = sys.modules.get("torch")
+    def _call(self, *args: Any, stream: Any = None) -> Any:
+        """What the launcher does not know by heart: calls that are new, or name a stream."""
+        if stream is None:
+            return self._call_on(None, args)
+        queue, torch = _stream_handle(stream), sys.modules.get("torch")
         if torch is None or not (self.plan.out_idx or self.plan.workspaces):
-            return self._call(args, queue)
+            return self._call_on(queue, args)
         # Memory that torch hands out belongs to its current stream: allocate on the one the kernel runs on.
         with torch.cuda.stream(torch.cuda.ExternalStream(queue)):
-            return self._call(args, queue)
+            return self._call_on(queue, args)
 
-    def _call(self, args: tuple[Any, ...], queue: int | None) -> Any:
-        result = self._launcher.call(args, queue)
+    def _call_on(self, queue: int | None, args: tuple[Any, ...]) -> Any:
+        result = self.launch.call(args, queue)
         if result is not _MISS:
             return result
         spec = prepare(self.plan, self.module, self._binder.bind(args), self._path)
-        self._launcher.add(args, spec)
-        result = self._launcher.call(args, queue)
+        self.launch.add(args, spec)
+        result = self.launch.call(args, queue)
         if result is not _MISS:
             return result
         fallback = Launcher(self._path, 0, _MISS, *self._callbacks)  # arrays the extension does not know

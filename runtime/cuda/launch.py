@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tilelang_mlir.errors import ArgumentError
+
 from ..packing import TENSOR_MAP_BYTES, pack
 from ..views import tensor_view
-from .call import ALLOCATED, ARGUMENT_SCALAR, CallSpec, KernelCall, Slot, pointer_of
+from .call import ALLOCATED, ARGUMENT_POINTER, ARGUMENT_SCALAR, CallSpec, KernelCall, Slot, pointer_of
 from .driver import driver
 
 _POINTER_ALIGNMENT = 16
@@ -27,18 +31,25 @@ class _LaunchConfig(ctypes.Structure):  # CUlaunchConfig
 class Launcher:
     """Prepared calls by the types and shapes of their arguments.
 
-    `by_value` has a bit per argument whose value matters (a scalar the grid depends on). `miss` is returned for a call
-    that was not added before.
+    `by_value` has a bit per argument whose value matters (a scalar the grid depends on). `miss` is what `call` returns
+    for a call that was not added before; calling the object hands such calls to `on_call`.
     """
 
-    def __init__(self, path: str, by_value: int, miss: object, on_error: Callable[[str, int], Any],
-                 on_misaligned: Callable[[int], Any]) -> None:  # fmt: skip
+    def __init__(self, path: str, by_value: int, miss: object, on_call: Callable[..., Any],
+                 on_error: Callable[[str, int], Any], on_misaligned: Callable[[int], Any]) -> None:  # fmt: skip
         self._driver = driver(path)
         self._by_value = by_value
         self._miss = miss
+        self._on_call = on_call
         self._on_error = on_error
         self._on_misaligned = on_misaligned
         self._entries: dict[tuple[object, ...], CallSpec] = {}
+        self._encode = functools.lru_cache(maxsize=1024)(_encode)
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """Launch on the current stream and return the outputs."""
+        result = self._miss if keywords else self.call(args, None)
+        return self._on_call(*args, **keywords) if result is self._miss else result
 
     def add(self, args: tuple[Any, ...], spec: CallSpec) -> None:
         """Remember a prepared call for arguments like these."""
@@ -48,7 +59,10 @@ class Launcher:
 
     def call(self, args: tuple[Any, ...], stream: int | None) -> Any:
         """Launch on `stream` (None: the current one) and return the outputs, or `miss`."""
-        spec = self._entries.get(self._key(args))
+        try:
+            spec = self._entries.get(self._key(args))
+        except ArgumentError:  # the checks of a new call name the parameter
+            return self._miss
         return self._miss if spec is None else self._launch(spec, args, stream)
 
     def _key(self, args: tuple[Any, ...]) -> tuple[object, ...]:
@@ -64,19 +78,22 @@ class Launcher:
         return tuple(key)
 
     def _launch(self, spec: CallSpec, args: tuple[Any, ...], stream: int | None) -> Any:
-        made = [make() for make in spec.allocate]
         block = bytearray(spec.parameters)
-        for slot in spec.slots:
-            offset, source, index, code, _ = slot
-            pack(block, offset, code, args[index] if source == ARGUMENT_SCALAR else self._pointer(slot, args, made))
+        try:
+            self._fill(block, spec, args, ARGUMENT_SCALAR, ())
+        except (struct.error, OverflowError, TypeError, ValueError):
+            return self._miss  # the checks of a new call say what does not fit
+        self._fill(block, spec, args, ARGUMENT_POINTER, ())
         memory = (ctypes.c_char * max(len(block), 1)).from_buffer(block or bytearray(1))
         base = ctypes.addressof(memory)
         addresses = [base + offset for offset in spec.offsets]
-        queue = spec.current_stream(spec.device_index) if stream is None else stream
         before = self._driver.handle("cuCtxGetCurrent")
         if before != spec.context:
             self._driver.call("cuCtxSetCurrent", spec.context)
         try:
+            made = [make() for make in spec.allocate]
+            self._fill(block, spec, args, ALLOCATED, made)
+            queue = spec.current_stream(spec.device_index) if stream is None else stream
             for kernel in spec.kernels:
                 if all(kernel.grid):  # an empty grid has nothing to do
                     self._run(kernel, addresses, args, made, queue)
@@ -84,6 +101,12 @@ class Launcher:
             if before and before != spec.context:
                 self._driver.call("cuCtxSetCurrent", before)
         return None if not spec.outputs else made[0] if spec.outputs == 1 else made[: spec.outputs]
+
+    def _fill(self, block: bytearray, spec: CallSpec, args: tuple[Any, ...], wanted: int, made: Sequence[Any]) -> None:
+        for slot in spec.slots:
+            offset, source, index, code, _ = slot
+            if source == wanted:
+                pack(block, offset, code, args[index] if wanted == ARGUMENT_SCALAR else self._pointer(slot, args, made))
 
     def _pointer(self, slot: Slot, args: Sequence[Any], made: Sequence[Any]) -> int:
         _, source, index, _, aligned = slot
@@ -99,7 +122,7 @@ class Launcher:
         at = ctypes.addressof(maps) + -ctypes.addressof(maps) % _MAP_ALIGNMENT
         places = list(addresses)
         for encode, slot in kernel.tensor_maps:
-            ctypes.memmove(at, encode(self._pointer(slot, args, made)), TENSOR_MAP_BYTES)
+            ctypes.memmove(at, self._encode(encode, self._pointer(slot, args, made)), TENSOR_MAP_BYTES)
             places.append(at)
             at += TENSOR_MAP_BYTES
         parameters = (ctypes.c_void_p * max(len(places), 1))(*places)
@@ -116,3 +139,7 @@ class Launcher:
             )
         if status:
             self._on_error(name, status)
+
+
+def _encode(encode: Callable[[int], bytes], pointer: int) -> bytes:
+    return encode(pointer)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import operator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.resources import Resources
@@ -40,14 +41,24 @@ class JITKernel:
         """The kernel as relocatable bytes: device code and launch plan."""
         return self.artifact.to_bytes()
 
-    def __call__(self, *args: Any, stream: Any = None) -> Any:
-        """Run the kernel; on CUDA, on the current torch stream unless `stream` is given.
+    if TYPE_CHECKING:
 
-        Raises:
-            ArgumentError: an argument does not match its parameter.
-            DriverError, SimulationError: the launch or the simulated program failed.
-        """
-        return self.adapter(*args, stream=stream)
+        def __call__(self, *args: Any, stream: Any = None) -> Any:
+            """Run the kernel; on CUDA, on the current torch stream unless `stream` is given.
+
+            Raises:
+                ArgumentError: an argument does not match its parameter.
+                DriverError, SimulationError: the launch or the simulated program failed.
+            """
+
+    else:
+        # No Python frame between the caller and the launcher: it would cost as much as reading two tensors.
+        __call__ = property(operator.attrgetter("run"))
+
+    @functools.cached_property
+    def run(self) -> Any:
+        """What calling the kernel calls."""
+        return getattr(self.adapter, "launch", self.adapter)
 
     @functools.cached_property
     def adapter(self) -> Any:
@@ -64,7 +75,7 @@ class JITKernel:
 
     @property
     def torch_function(self) -> Any:
-        return self.adapter
+        return self.run
 
     @property
     def plan(self) -> LaunchPlan:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -24,6 +24,7 @@ class FakeCuda:
         self._library = ctypes.CDLL(self.path)
         self._library.log_text.restype = ctypes.c_char_p
         self._library.set_current.argtypes = (ctypes.c_void_p,)
+        self._library.get_current.restype = ctypes.c_void_p
 
     def log(self) -> list[str]:
         return self._library.log_text().decode().splitlines()
@@ -39,6 +40,9 @@ class FakeCuda:
 
     def set_current(self, context: int) -> None:
         self._library.set_current(context)
+
+    def current(self) -> int:
+        return self._library.get_current() or 0
 
 
 @pytest.fixture(scope="session")
@@ -87,14 +91,19 @@ class FakeTensor:
 
 
 @pytest.fixture
-def fake_torch(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def fake_torch(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> SimpleNamespace:
     """A torch that allocates fake tensors from 0xA000 on and whose current stream is 0x77."""
     pointers = iter(range(0xA000, 0x100000, 0x1000))
 
     def empty(shape: tuple[int, ...], dtype: str, device: str) -> FakeTensor:
         return FakeTensor(tuple(shape), dtype, next(pointers), int(device.partition(":")[2]))
 
-    torch = SimpleNamespace(empty=empty, device=str, _C=SimpleNamespace(_cuda_getCurrentRawStream=lambda index: 0x77))
+    def empty_strided(shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> FakeTensor:
+        return FakeTensor(shape, dtype, next(pointers), cuda.current() - 0xC0, strides)
+
+    internals = SimpleNamespace(_cuda_getCurrentRawStream=lambda index: 0x77,
+                                _dynamo=SimpleNamespace(guards=SimpleNamespace(_empty_strided_cuda=empty_strided)))
+    torch = SimpleNamespace(empty=empty, device=str, _C=internals)
     for name in ("float16", "float32", "uint8", "int8"):
         setattr(torch, name, name)
     monkeypatch.setitem(sys.modules, "torch", torch)
@@ -102,14 +111,14 @@ def fake_torch(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def native_launcher() -> type:
+def native() -> ModuleType:
     """The launch extension, built from this checkout into build/native when it is not installed."""
     try:
-        from tilelang_mlir.runtime._launch import Launcher
+        from tilelang_mlir.runtime import _launch
     except ImportError:
         pass
     else:
-        return Launcher
+        return _launch
     root = Path(__file__).parents[3]
     folder = root / "build" / "native"
     try:
@@ -126,7 +135,7 @@ def native_launcher() -> type:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.Launcher
+    return module
 
 
 @pytest.fixture(params=["python", "native"])
@@ -134,6 +143,6 @@ def launcher(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Runs a test once with each launcher."""
     from tilelang_mlir.runtime.cuda import kernel, launch
 
-    chosen = launch.Launcher if request.param == "python" else request.getfixturevalue("native_launcher")
+    chosen = launch.Launcher if request.param == "python" else request.getfixturevalue("native").Launcher
     monkeypatch.setattr(kernel, "_launcher_class", lambda: chosen)
     return request.param

@@ -16,6 +16,7 @@ const char *log_text(void) { return text; }
 void log_clear(void) { text[0] = 0; }
 void fail_next(const char *name, int status) { snprintf(failing, sizeof failing, "%s", name); failing_status = status; }
 void set_current(void *context) { current = context; }
+void *get_current(void) { return current; }
 void expect_parameters(const int *sizes, int count) {
   memcpy(parameter_sizes, sizes, count * sizeof(int));
   parameter_count = count;

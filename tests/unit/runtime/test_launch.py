@@ -89,6 +89,17 @@ def test_outputs_and_workspaces(cuda: Any, tensor: Make, fake_torch: SimpleNames
     assert again[0].data_ptr() != first.data_ptr()
 
 
+def test_outputs_are_made_on_the_arguments_device(
+    cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str
+) -> None:
+    kernel = CudaKernel(plan_of((vector("A"), vector("B", output=True), N), ONE), CUBIN, cuda.path)
+    cuda.set_current(0xC0)
+    assert kernel(tensor((6,), device=1)).get_device() == 1
+    assert cuda.current() == 0xC0
+    del fake_torch._C._dynamo  # an older torch
+    assert kernel(tensor((7,), device=1)).get_device() == 1
+
+
 def test_scalars_of_every_format(cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str) -> None:
     cases = [("bool", True, "01"), ("int8", -2, "fe"), ("uint8", 200, "c8"), ("int16", -3, "fffd"),
              ("int32", -4, "fffffffc"), ("uint32", 2**32 - 1, "ffffffff"), ("int64", -5, "f" * 15 + "b"),
@@ -112,6 +123,48 @@ def test_scalar_in_the_grid_is_part_of_the_key(cuda: Any, fake_torch: SimpleName
         words = launches(cuda)[-1].split()
         assert words[2] == f"{blocks},1,1"
         assert words[-1] == struct.pack(">f", x).hex()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "good", "bad"),
+    [("int8", 5, 128), ("uint8", 255, -1), ("int16", 5, -40000), ("uint16", 5, 65536), ("int32", -5, 2**31),
+     ("uint32", 2**32 - 1, -1), ("int64", 5, 2**63), ("uint64", 2**64 - 1, -1), ("int32", 7, 1.5), ("bool", True, 2)],
+)  # fmt: skip
+def test_scalars_that_do_not_fit_are_refused_on_warm_calls(
+    cuda: Any, fake_torch: SimpleNamespace, launcher: str, dtype: str, good: Any, bad: Any
+) -> None:
+    fake_torch.cuda = SimpleNamespace(current_device=lambda: 0)
+    plan = plan_of((ParamSpec("x", "scalar", dtype),), KernelSpec("k", (1, 1, 1), (32, 1, 1)))
+    kernel = CudaKernel(plan, CUBIN, cuda.path)
+    kernel(good)
+    kernel(good)
+    assert len(launches(cuda)) == 2
+    with pytest.raises(ArgumentError, match="x: "):
+        kernel(bad)
+    assert len(launches(cuda)) == 2
+
+
+def test_wrong_arguments_after_right_ones(cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str) -> None:
+    matrix = ParamSpec("A", "tensor", "float32", ("n", 8), (8, 1))
+    kernel = CudaKernel(plan_of((matrix, vector("B"), N), ONE), CUBIN, cuda.path)
+    kernel(tensor((4, 8)), tensor((4,)))
+    wrong = [
+        ((tensor((4, 8), "float16"), tensor((4,))), "A: expected dtype float32, got float16"),
+        ((tensor((4, 9)), tensor((4,))), "A: expected shape"),
+        ((tensor((32,)), tensor((4,))), "A: expected 2 dimensions"),
+        ((tensor((4, 8), strides=(1, 4)), tensor((4,))), "A: expected strides"),
+        ((tensor((4, 8)), tensor((5,))), "B: expected shape"),
+        ((tensor((4, 8)), tensor((4,), device=1)), "B: is on cuda:1, but A is on cuda:0"),
+        ((tensor((4, 8)),), "f takes 2 arguments"),
+        ((tensor((4, 8)), tensor((4,)), tensor((4,))), "f takes 2 arguments"),
+        ((tensor((4, 8)), [1.0]), "B: expected a tensor, got list"),
+        ((tensor((4, 8)), "B"), "B: expected a tensor, got str"),
+    ]
+    for _ in range(2):  # a refused call must not be remembered
+        for args, message in wrong:
+            with pytest.raises(ArgumentError, match=message):
+                kernel(*args)
+    assert len(launches(cuda)) == 1
 
 
 def test_launch_attributes(cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str) -> None:
