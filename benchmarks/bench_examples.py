@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             outcome, error, ratios = "passed", max(run.errors), run.ratios
         except Exception as failure:  # any failure of one example is a row of the table
             print(f"{path.stem}: {type(failure).__name__}: {failure}")
-            outcome, error, ratios, failures = type(failure).__name__, float("nan"), [], failures + 1
+            outcome, error, ratios, failures = type(failure).__name__, None, [], failures + 1
         report.add(
             example=path.stem, outcome=outcome, error=error, seconds=time.perf_counter() - started,
             ratios=" ".join(f"{ratio:.2f}" for ratio in ratios),

@@ -21,6 +21,7 @@ FOLDER = ROOT / "benchmarks"
 BENCHMARKS = {
     "bandwidth": (True, ("--out",)),
     "gemm": (True, ("--out", "--quick")),
+    "attention": (True, ("--out", "--quick")),
     "launch": (True, ("--out",)),
     "compile": (False, ("--out", "--quick")),
     "examples": (False, ("--out", "--quick")),

@@ -69,11 +69,6 @@ class Run:
             return (torch.randn(*shape, device="cuda") * scale).to(getattr(torch, dtype))
         return (self._random.standard_normal(shape) * scale).astype(dtype)
 
-    def integers(self, low: int, high: int, shape: Sequence[int], dtype: str) -> Any:
-        """Uniform integers from `low` up to but not including `high`."""
-        values = self._random.integers(low, high, shape).astype(dtype)
-        return self.on_device(values)
-
     def zeros(self, shape: Sequence[int], dtype: str = "float32") -> Any:
         return self.on_device(np.zeros(shape, dtype))
 
