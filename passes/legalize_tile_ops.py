@@ -14,6 +14,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
+from ..dialect.effects import region_effects
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
@@ -35,6 +36,8 @@ class LegalizeTileOps(Pass):
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":
                         _legalize_scan(op)
+                    elif op.name == "tl.gemm":
+                        _fold_clear(op)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads)
 
@@ -167,6 +170,32 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
             total = combine(kind, build.load(target, at(before)), build.load(source, at(here)))
             build.store(total, target, at(here))
             ir.Operation.create("scf.yield")
+
+
+def _fold_clear(op: ir.Operation) -> None:
+    """A product right after its accumulator was set to zero starts from zero itself."""
+    accumulator = op.operands[2]
+    block = op.block
+    before = None
+    for other in block.operations:
+        if other.operation == op:
+            break
+        if accumulator in {e.value for e in region_effects(other.operation)}:
+            before = other.operation
+    if before is None or before.name != "tl.fill" or before.operands[0] != accumulator or not _is_zero(before.operands[1]):
+        return
+    op.attributes["clear"] = ir.BoolAttr.get(True)
+    before.erase()
+
+
+def _is_zero(value: ir.Value) -> bool:
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return False
+    op = owner.operation
+    if op.name == "tl.cast":
+        return _is_zero(op.operands[0])
+    return op.name == "arith.constant" and getattr(op.attributes["value"], "value", None) == 0
 
 
 def _legalize_parallel(op: ir.Operation, threads: int) -> None:

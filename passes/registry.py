@@ -19,6 +19,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("layout-inference", "tilelang_mlir.passes.layout_inference.pass_:LayoutInference"),
     ("legalize-tile-ops", "tilelang_mlir.passes.legalize_tile_ops:LegalizeTileOps"),
     ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
+    ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
     ("specialize-warps", "tilelang_mlir.passes.specialize_warps:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),

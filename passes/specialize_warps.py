@@ -34,8 +34,10 @@ from .walk import launches, nested, num_threads
 
 # Operations whose meaning depends on which threads run them.
 _THREADED = ("tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.vote", "tl.shuffle", "tl.alloc_barrier", "tl.print")
-# Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the CTA.
-_REGISTERS = {2: (24, 240), 3: (24, 160)}
+# Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
+# CTAs of one consumer warpgroup or one larger CTA.
+_REGISTERS = {1: (24, 232), 2: (24, 240), 3: (24, 160)}
+_HALF_SHARED = 112 * 1024  # bytes of shared memory with which two CTAs fit
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,7 @@ class _Split:
             self.empty = self._barriers(self.threads // 32)
         groups = self.threads // 128
         attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
-        if groups in _REGISTERS:
-            attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[groups]))
+        attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[groups]))
         with ir.InsertionPoint(self.block):
             split = ir.Operation.create("tl.specialize", attributes=attributes, regions=2)
         producer, consumer = (region.blocks.append() for region in split.regions)
@@ -112,7 +113,11 @@ class _Split:
             if op.name == "tl.copy":
                 _store_by_tma(op)
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 128, 1, 1])
-        self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), 1)
+        ring = self.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
+        pair = groups == 1 and ring <= _HALF_SHARED
+        if not pair and groups == 1:
+            del split.attributes["registers"]
+        self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), 2 if pair else 1)
 
     def _barriers(self, count: int) -> ir.Value:
         kind = ir.Type.parse(f"!tl.barrier<{self.stages} : i64>")

@@ -63,3 +63,17 @@ def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:
     if len(shape) < 2 or any(s != 1 for s in shape[:-2]):
         return None
     return shape[-2], shape[-1]
+
+
+class WaitProductsOp(TL.Operation, name="wait_products"):
+    """Waits until at most `pending` later products are unfinished: the accumulator then has its value.
+
+    Takes the accumulator of a `tl.gemm` with the attribute `asynchronous`; nothing may touch it in between.
+    """
+
+    accumulator: ext.Operand[Any]
+    pending: Any
+
+    @structure(1, attributes={"pending": "an integer"})
+    def verify_invariants(self) -> bool:
+        return buffers(self, self.operation.operands, (FRAGMENT,))

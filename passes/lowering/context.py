@@ -65,6 +65,7 @@ class Context:
         self.register_tables: dict[ir.Operation, list[int]] = {}
         self.chunk_start = 0
         self.arena: ir.Value | None = None
+        self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
         self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
         self.tensor_maps: dict[object, ir.Value] = {}  # descriptors by what they describe
         self.barrier_id = 0  # the barrier of the threads that run this code

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tilelang_mlir.errors import PassError
 from tilelang_mlir.isa.nvidia import wgmma
 from tilelang_mlir.mlir import ir
 
+from ...dialect.location import python_location
 from ...dialect.ops.gemm import tile_shape_2d
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, element_bits
-from ..lowering.context import Context
+from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
-from .wgmma_layout import ROWS, WARPGROUP, GroupGrid, partition
+from .wgmma_layout import ROWS, WARPGROUP, partition
 
 _KINDS = {"f16": "f16", "bf16": "bf16", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2"}
 
@@ -49,14 +51,28 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     count = target.layout.num_values
     sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
     kinds = tuple(_KINDS[str(ir.MemRefType(v.type).element_type)] for v in (a, b))
-    blocks = _blocks(grid)
-    results = wgmma.product(sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks)  # type: ignore[arg-type]
-    for start in range(0, count, target.chunk):
+    blocks, wait = grid.rows // ROWS, "asynchronous" not in op.attributes
+    results = wgmma.product(sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks, wait=wait)  # type: ignore[arg-type]
+    if wait:
+        _complete(ctx, target, results)
+    else:
+        ctx.pending_products[target] = results
+
+
+def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> None:
+    for start in range(0, len(results), target.chunk):
         write_registers(ctx, target, range(start, start + target.chunk), ctx.e.pack(results[start : start + target.chunk]))
 
 
-def _blocks(grid: GroupGrid) -> int:
-    return grid.rows // ROWS
+@rule("tl.wait_products")
+def lower_wait_products(ctx: Context, op: ir.Operation) -> None:
+    """The accumulators flow through the wait, so that no use can be moved above it."""
+    target = ctx.buffers[op.operands[0]]
+    assert isinstance(target, FragmentBuffer)
+    if target not in ctx.pending_products:
+        raise PassError("a wait for a product that is not under way", python_location(op.location))
+    values = wgmma.wait_for(ctx.pending_products.pop(target), ir.IntegerAttr(op.attributes["pending"]).value)
+    _complete(ctx, target, values)
 
 
 def _descriptor(
