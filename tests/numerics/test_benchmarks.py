@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+
+import tilelang_mlir as tilelang
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "benchmarks"
@@ -17,8 +21,6 @@ FOLDER = ROOT / "benchmarks"
 @pytest.fixture
 def harness(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(FOLDER))
-    import importlib
-
     return importlib.import_module("harness")
 
 
@@ -27,6 +29,7 @@ def run(script: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
 
 
+@pytest.mark.slow
 def test_compile_benchmark(tmp_path: Path) -> None:
     done = run("bench_compile.py", "--quick", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -84,3 +87,34 @@ def test_a_wrong_kernel_is_not_timed(harness: ModuleType) -> None:
         harness.require("softmax", 0.5, 2e-3)
     with pytest.raises(AssertionError):
         harness.require("not a number", float("nan"), 2e-3)
+
+
+def error_of(got: np.ndarray, want: np.ndarray) -> float:
+    return float(np.linalg.norm(got.astype(np.float64) - want) / np.linalg.norm(want))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("b_rows", [False, True])
+def test_gemm_configurations_in_the_simulator(harness: ModuleType, b_rows: bool) -> None:
+    bench = importlib.import_module("bench_gemm")
+    rng = np.random.default_rng(0)
+    M, N, K = 136, 264, 200
+    a, b = rng.standard_normal((M, K)).astype(np.float16), rng.standard_normal((K, N)).astype(np.float16)
+    right = np.ascontiguousarray(b.T) if b_rows else b
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    matmul = tilelang.jit(bench.matmul.func, out_idx=[-1], target="sim:sm_90a")
+    for config in bench.CONFIGS:
+        assert error_of(matmul(M, N, K, "float16", b_rows, *config)(a, right), want) < 2e-3, config
+
+
+@pytest.mark.slow
+def test_attention_configurations_in_the_simulator(harness: ModuleType) -> None:
+    bench = importlib.import_module("bench_attention")
+    example = harness.example("11")
+    rng = np.random.default_rng(0)
+    q, k, v = rng.standard_normal((3, 1, 320, 1, bench.D)).astype(np.float16)
+    want = example.reference(*(x[0, :, 0].astype(np.float64) for x in (q, k, v)), False, list(range(320)))
+    attention = tilelang.jit(example.attention.func, out_idx=[-1], target="sim:sm_90a")
+    for config in bench.CONFIGS:
+        got = attention(1, 320, 1, 1, bench.D, False, "float16", *config)(q, k, v)
+        assert error_of(got[0, :, 0], want) < 2e-3, config
