@@ -11,7 +11,7 @@ threads compute:
     O += P V[last]
 
 The wait for O comes before the first operation that touches O or writes P: what precedes it runs under the product. The
-version of V that a product reads is given back after its wait, one iteration later than the version of B; rings of one
+version of V that a product reads is given back after its wait, one iteration later than the version of B: rings of one
 version are therefore left alone, and so are loops whose step is not one.
 """
 
@@ -52,13 +52,16 @@ class OverlapProducts(Pass):
 
 @dataclass(frozen=True)
 class _Parts:
-    """The pieces of a loop body: before the first product, the products, between them, and the release of the version."""
+    """The pieces of a loop body: what precedes the first product, the products, what lies between them, and the waits and
+    releases of the tiles that each product reads."""
 
     before: list[ir.Operation]
     first: ir.Operation
+    first_releases: list[ir.Operation]
     between: list[ir.Operation]
+    second_waits: list[ir.Operation]
     second: ir.Operation
-    release: ir.Operation
+    second_releases: list[ir.Operation]
 
 
 def _parts(loop: ir.Operation) -> _Parts | None:
@@ -66,21 +69,23 @@ def _parts(loop: ir.Operation) -> _Parts | None:
         return None
     body = [op.operation for op in loop.regions[0].blocks[0].operations][:-1]
     products = [i for i, op in enumerate(body) if op.name == "tl.gemm" and "instr" in op.attributes]
-    releases = [i for i, op in enumerate(body) if op.name == "tl.mbarrier_arrive"]
-    if len(products) != 2 or len(releases) != 1 or sum(op.name == "tl.gemm" for op in nested(loop)) != 2:
+    if len(products) != 2 or sum(op.name == "tl.gemm" for op in nested(loop)) != 2:
         return None
     one, two = products
-    if releases[0] != two + 1 or releases[0] != len(body) - 1:
+    after, second = body[two + 1 :], body[two]
+    if not after or any(op.name != "tl.mbarrier_arrive" for op in after):
         return None
-    barrier = body[releases[0]].operands[0]
-    if ir.Type(barrier.type) == ir.Type.parse("!tl.barrier<1 : i64>"):
+    if any(ir.Type(op.operands[0].type) == ir.Type.parse("!tl.barrier<1 : i64>") for op in after):
         return None
-    second = body[two]
     if scope_of(second.operands[0]) != FRAGMENT or ir.BoolAttr(second.attributes["clear"]).value:
         return None
-    between = body[one + 1 : two]
+    middle = body[one + 1 : two]
+    releases, waits = ([op for op in middle if op.name == name] for name in ("tl.mbarrier_arrive", "tl.mbarrier_wait"))
+    between = [op for op in middle if op not in releases and op not in waits]
     touched = {e.value for op in between for e in region_effects(op) if e.kind == "write"}
-    return _Parts(body[:one], body[one], between, second, body[-1]) if root(second.operands[0]) in touched else None
+    if root(second.operands[0]) not in touched:
+        return None
+    return _Parts(body[:one], body[one], releases, between, waits, second, after)
 
 
 def _is_constant(value: ir.Value, number: int) -> bool:
@@ -105,7 +110,7 @@ class _Rotation:
             guard = ir.Operation.create("scf.if", [], [build.compare(2, lower, upper)], regions=2)
         inside = guard.regions[0].blocks.append()
         with ir.InsertionPoint(inside):
-            _clone([*parts.before, parts.first, *parts.between], {self.variable: lower})
+            _clone([*parts.before, parts.first, *parts.first_releases, *parts.between], {self.variable: lower})
             start = build.binary("addi", lower, build.constant(1))
         inside.append(self.loop)
         self.loop.operands[0] = start
@@ -116,28 +121,34 @@ class _Rotation:
         self._rotate()
 
     def _tail(self) -> list[ir.Operation]:
-        """The second product, the release, and the arithmetic they need."""
+        """The second product with its waits and releases, and the arithmetic they need."""
+        parts = self.parts
+        ops = [*parts.second_waits, parts.second, *parts.second_releases]
         chain: list[ir.Operation] = []
-        _collect([*self.parts.second.operands, *self.parts.release.operands], self.loop, chain)
-        return [*chain, self.parts.second, self.parts.release]
+        _collect([v for op in ops for v in op.operands], self.loop, chain)
+        return [*chain, *ops]
 
     def _rotate(self) -> None:
         parts = self.parts
         accumulator, operand = root(parts.second.operands[2]), root(parts.second.operands[0])
-        after_first = parts.between[0]
-        with ir.InsertionPoint(after_first), parts.second.location:
+        count = len(parts.second_releases)
+        with ir.InsertionPoint.after(parts.first), parts.second.location:
             before = build.binary("subi", self.variable, build.constant(1))
-            *chain, release = _clone(self._tail(), {self.variable: before})
-            second = chain[-1]
+            copies = _clone(self._tail(), {self.variable: before})
+            second, releases = copies[-1 - count], copies[-count:]
             wait(root(parts.first.operands[2]), 1)
         parts.first.attributes["asynchronous"] = build.unit()
         second.attributes["asynchronous"] = build.unit()
+        first_after = parts.between[0]
+        for release in parts.first_releases:
+            release.move_before(first_after)
         barrier_point = next(op for op in parts.between if _touches(op, accumulator, operand))
         with ir.InsertionPoint(barrier_point):
             wait(accumulator, 0)
-        release.move_before(barrier_point)
-        parts.release.erase()
-        parts.second.erase()
+        for release in releases:
+            release.move_before(barrier_point)
+        for op in [*parts.second_releases, parts.second, *parts.second_waits]:
+            op.erase()
 
 
 def wait(accumulator: ir.Value, pending: int) -> None:

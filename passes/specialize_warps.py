@@ -2,12 +2,12 @@
 
 Input: laid-out program for a target with the tensor memory accelerator and warpgroup products; a kernel with one pipelined
 loop at its top level whose tiles can be loaded by bulk copies and feed a warpgroup product. Output: `tl.specialize` with a
-ring of s versions per tile and two barriers per version:
+ring of s versions per tile and two barriers per version (tiles used by the same operations share them):
 
     for k: copy A[k] -> S; use S
     =>
     producer:  for k: wait empty[k % s] (parity of the round before); arrive full[k % s] expecting the bytes; load A[k] -> S[k % s]
-    consumers: ...before...; for k: wait full[k % s]; use S[k % s]; arrive empty[k % s]; ...after...
+    consumers: ...before...; for k: wait full[k % s] (parity of this round); use S[k % s]; arrive empty[k % s]; ...after...
 
 Every warp of the consumers arrives once per round on `empty`. Copies of fragments to device memory after the loop go through
 a swizzled shared tile and one bulk store. Kernels that name threads or barriers themselves keep their form, as do those whose
@@ -22,7 +22,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.effects import root
+from ..dialect.effects import effects, region_effects, root
 from ..dialect.layout import swizzle_span, swizzled
 from ..dialect.layout.attrs import to_attr
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, buffer_type, scope_of
@@ -76,6 +76,9 @@ def _candidate(launch: ir.Operation) -> tuple[ir.Operation, list[ir.Operation], 
     inputs = [*list(loop.operands)[:3], *(copy.operands[0] for copy in copies)]
     if not all(_is_setup_value(v, loop) for v in inputs):
         return None
+    used = [e.value for op in nested(loop) if op not in copies for e in effects(op)]
+    if any(copy.operands[1] not in used for copy in copies):
+        return None
     products = [op for op in nested(loop) if op.name == "tl.gemm"]
     if not products or not all("instr" in op.attributes for op in products):
         return None
@@ -95,27 +98,27 @@ class _Split:
 
     def run(self) -> None:
         del self.loop.attributes["tl.pipeline"]
+        groups = _by_use(self.copies, self.loop)
         versions = Versions(self.loop, self.copies, self.stages)
         with ir.InsertionPoint.at_block_begin(self.block):
-            self.full = self._barriers(1)
-            self.empty = self._barriers(self.threads // 32)
-        groups = self.threads // 128
+            rings = [_Ring(copies, first, last, self._barriers(1), self._barriers(self.threads // 32)) for copies, first, last in groups]
+        warpgroups = self.threads // 128
         attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
-        attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[groups]))
+        attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[warpgroups]))
         with ir.InsertionPoint(self.block):
             split = ir.Operation.create("tl.specialize", attributes=attributes, regions=2)
         producer, consumer = (region.blocks.append() for region in split.regions)
         self._move(consumer, split)
         with ir.InsertionPoint(producer):
-            self._produce(versions)
-        self._consume(versions)
+            self._produce(versions, rings)
+        self._consume(versions, rings)
         for op in list(nested(split)):
             if op.name == "tl.copy":
                 _store_by_tma(op)
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 128, 1, 1])
         ring = self.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
-        pair = groups == 1 and ring <= _HALF_SHARED
-        if not pair and groups == 1:
+        pair = warpgroups == 1 and ring <= _HALF_SHARED
+        if not pair and warpgroups == 1:
             del split.attributes["registers"]
         self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), 2 if pair else 1)
 
@@ -134,8 +137,8 @@ class _Split:
                 moved.update(op.results)
                 consumer.append(op)
 
-    def _produce(self, versions: Versions) -> None:
-        """Wait for a free version, announce the bytes, start the loads."""
+    def _produce(self, versions: Versions, rings: list[_Ring]) -> None:
+        """Per ring: wait for a free version, announce the bytes, start the loads."""
         clone: dict[ir.Value, ir.Value] = {}
         bounds = [versions.clone(v, clone) for v in (versions.lower, versions.upper, versions.step)]
         loop = ir.Operation.create("scf.for", [], bounds, regions=1)
@@ -144,29 +147,53 @@ class _Split:
             trip = versions.trip(block.arguments[0], bounds)
             slot, phase = versions.slot(trip), versions.phase(trip)
             free = build.binary("xori", phase, build.constant(1))
-            ir.Operation.create("tl.mbarrier_wait", [], [self.empty, slot, free])
-            size = sum(box_bytes(copy.operands[1]) for copy in self.copies)
-            attrs = {"expect": ir.IntegerAttr.get(build.i32(), size)}
-            ir.Operation.create("tl.mbarrier_arrive", [], [self.full, slot], attrs)
             clone[versions.body.arguments[0]] = block.arguments[0]
-            for copy in self.copies:
-                with copy.location:
-                    source = versions.clone(copy.operands[0], clone)
-                    target = versions.version(copy.operands[1], slot)
-                    ir.Operation.create("tl.tma_load", [], [source, target, self.full, slot])
+            for ring in rings:
+                ir.Operation.create("tl.mbarrier_wait", [], [ring.empty, slot, free])
+                size = sum(box_bytes(copy.operands[1]) for copy in ring.copies)
+                attrs = {"expect": ir.IntegerAttr.get(build.i32(), size)}
+                ir.Operation.create("tl.mbarrier_arrive", [], [ring.full, slot], attrs)
+                for copy in ring.copies:
+                    with copy.location:
+                        source = versions.clone(copy.operands[0], clone)
+                        target = versions.version(copy.operands[1], slot)
+                        ir.Operation.create("tl.tma_load", [], [source, target, ring.full, slot])
             ir.Operation.create("scf.yield")
 
-    def _consume(self, versions: Versions) -> None:
-        """Wait for the version, use it, give it back."""
-        first = next(iter(versions.body.operations))
-        with ir.InsertionPoint(first):
+    def _consume(self, versions: Versions, rings: list[_Ring]) -> None:
+        """Per ring: wait for the version before its first use, give it back after its last."""
+        with ir.InsertionPoint(next(iter(versions.body.operations))):
             trip = versions.trip(versions.body.arguments[0], [versions.lower, versions.upper, versions.step])
             slot, phase = versions.slot(trip), versions.phase(trip)
-            ir.Operation.create("tl.mbarrier_wait", [], [self.full, slot, phase])
-        last = list(versions.body.operations)[-1]
-        with ir.InsertionPoint(last):
-            ir.Operation.create("tl.mbarrier_arrive", [], [self.empty, slot], {"per_warp": build.unit()})
+        for ring in rings:
+            with ir.InsertionPoint(ring.first):
+                ir.Operation.create("tl.mbarrier_wait", [], [ring.full, slot, phase])
+            with ir.InsertionPoint.after(ring.last):
+                ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot], {"per_warp": build.unit()})
         versions.finish(slot)
+
+
+@dataclass(frozen=True)
+class _Ring:
+    """Tiles that are used together: their copies, the first and last operation that uses them, and their barriers."""
+
+    copies: list[ir.Operation]
+    first: ir.Operation
+    last: ir.Operation
+    full: ir.Value
+    empty: ir.Value
+
+
+def _by_use(copies: list[ir.Operation], loop: ir.Operation) -> list[tuple[list[ir.Operation], ir.Operation, ir.Operation]]:
+    """Copies grouped by the span of the body in which their tiles are used, in the order of first use."""
+    body = [op.operation for op in loop.regions[0].blocks[0].operations]
+    spans: dict[tuple[int, int], list[ir.Operation]] = {}
+    for copy in copies:
+        tile = copy.operands[1]
+        uses = [i for i, op in enumerate(body) if op != copy and any(e.value == tile for e in region_effects(op))]
+        span = (uses[0], uses[-1]) if uses else (len(body) - 1, len(body) - 1)
+        spans.setdefault(span, []).append(copy)
+    return [(spans[span], body[span[0]], body[span[1]]) for span in sorted(spans)]
 
 
 def _is_setup_value(value: ir.Value, loop: ir.Operation) -> bool:
