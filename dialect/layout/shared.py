@@ -58,7 +58,7 @@ class SharedLayout:
     def __post_init__(self) -> None:
         for dim, size in enumerate(self.shape):
             reach = 1
-            for step in sorted((s for s in self.steps if s.dim == dim), key=lambda s: s.stride):
+            for step in sorted((s for s in self.steps if s.dim == dim and s.size > 1), key=lambda s: s.stride):
                 if step.stride != reach:
                     raise TileValueError(f"steps of dimension {dim} do not tile it: {step} after a reach of {reach}")
                 reach *= step.size
