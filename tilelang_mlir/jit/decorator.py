@@ -18,6 +18,7 @@ from tilelang_mlir.frontend.source import calls, function_tree, has_nested
 from tilelang_mlir.jit.binding import Binder, freeze
 from tilelang_mlir.jit.eager import EagerFunction
 from tilelang_mlir.jit.fastpath import CallForm
+from tilelang_mlir.runtime.router import make_router
 
 if TYPE_CHECKING:
     from tilelang_mlir.jit.kernel import JITKernel
@@ -59,14 +60,24 @@ class JITImpl:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Lazy: the kernel for these compile-time arguments. Eager: run, and return the tensors of `T.empty`."""
-        if self.style == "lazy":
-            return self.compile(*args, **kwargs)
+        return self._router(*args, **kwargs) if self.style == "eager" else self.compile(*args, **kwargs)
+
+    @functools.cached_property
+    def _router(self) -> Any:
+        """Runs an eager kernel; calls like earlier ones go straight to their kernel."""
+        eager = self._eager
+        constants = sum(1 << place for place, name in enumerate(eager.binder.names[:64]) if name not in eager.runtime)
+        return make_router(constants, self._call_eager)
+
+    def _call_eager(self, *args: Any, **kwargs: Any) -> Any:
         values = (*args, *kwargs.values()) if kwargs else args
         pattern = (len(args), tuple(kwargs)) if kwargs else len(args)
         form = self._forms.get(pattern)
         if form is not None:
             kernel = form.find(values)
             if kernel is not None:
+                if form.positions is not None:
+                    self._router.add(args, kwargs, kernel, form.positions)
                 return kernel(*form.arguments(values))
         constants, runtime, given = self._eager.split(args, kwargs)
         sizes = self._eager.sizes(constants, runtime, given)

@@ -25,6 +25,9 @@ class CallForm:
         self.runtime = [
             (given.index(name), None) if name in given else (-1, defaults[name]) for name in function.runtime
         ]
+        positions = tuple(index for index, _ in self.runtime)
+        # Of the run-time arguments in the kernel's order; none when a default stands in for one.
+        self.positions = positions if min(positions, default=0) >= 0 else None
         self.in_order = [index for index, _ in self.runtime] == list(range(len(given)))
         self.places = {name: index for index, name in enumerate(given)}
         self.kernels: dict[Any, tuple[list[_Reader], dict[tuple[int, ...], Any]]] = {}

@@ -57,7 +57,8 @@ def described_by_c(base: type, **versions: int) -> type:
         out[0] = STREAM + device
         return 0 if device_type == 2 else -1
 
-    table = Table(describe=DESCRIBE(describe), current_stream=CURRENT_STREAM(current_stream), **{"major": 1, **versions})
+    functions = {"describe": DESCRIBE(describe), "current_stream": CURRENT_STREAM(current_stream)}
+    table = Table(**functions, **{"major": 1, **versions})
     make_capsule = ctypes.pythonapi.PyCapsule_New
     make_capsule.restype, make_capsule.argtypes = py_object, (c_void_p, ctypes.c_char_p, c_void_p)
     name = b"dlpack_exchange_api"

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilelang_mlir as tilelang
+import tilelang_mlir.language as T
 from tilelang_mlir import knobs
+from tilelang_mlir.jit import decorator
 from tilelang_mlir.runtime.router import Router, make_router
 
 
@@ -76,3 +79,32 @@ def test_without_the_extension_every_call_is_new(log: Log) -> None:
     router.add((1,), {}, log.named("hit"), ())
     router(1, k=2)
     assert log.calls == [("miss", (1,), {"k": 2})]
+
+
+def test_eager_kernels(native: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(decorator, "make_router", native.Router)
+
+    @tilelang.jit(target="sim:sm_80")
+    def scale(A, factor: T.float32 = 2.0, threads: int = 128):
+        n = T.const("n")
+        A: T.Tensor((n,), T.float32)
+        B = T.empty((n,), T.float32)
+        with T.Kernel(1, threads=threads):
+            for i in T.Parallel(n):
+                B[i] = A[i] * factor
+        return B
+
+    slow: list[int] = []
+    find = decorator.CallForm.find
+    monkeypatch.setattr(decorator.CallForm, "find", lambda form, values: (slow.append(len(values)), find(form, values))[1])
+    a, b = torch.randn(32), torch.randn(48)
+    for _ in range(3):
+        slow.clear()
+        torch.testing.assert_close(scale(a), 2 * a)  # the default is filled in by the slow path, always
+        torch.testing.assert_close(scale(a, 3.0), 3 * a)
+        torch.testing.assert_close(scale(a, 5.0), 5 * a)  # a run-time scalar: the same kernel and the same route
+        torch.testing.assert_close(scale(b, 3.0), 3 * b)
+        torch.testing.assert_close(scale(factor=4.0, A=b, threads=64), 4 * b)
+    assert len(scale._kernels) == 3
+    assert slow == [1]
