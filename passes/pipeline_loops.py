@@ -69,9 +69,21 @@ def producers(loop: ir.Operation) -> list[ir.Operation]:
         if scope_of(source) != GLOBAL or scope_of(target) != SHARED or elements[0] != elements[1] or buffer != target:
             continue
         writers = [e for e in accesses if e.value == buffer and e.kind == "write"]
+        if not _aligned_rows(source):
+            continue
         if len(writers) == 1 and root(source) not in written and _only_here(buffer, loop) and _computable(source, loop, written):
             found.append(op)
     return found
+
+
+def _aligned_rows(source: ir.Value) -> bool:
+    """Whether every row starts at a multiple of four bytes: asynchronous copies move no less."""
+    tensor = root(source).owner
+    if isinstance(tensor, ir.Block) or tensor.operation.name != "tl.tensor":
+        return True
+    strides = list(ir.DenseI64ArrayAttr(tensor.operation.attributes["strides"]))
+    size = max(ir.MemRefType(source.type).element_type.width // 8, 1)
+    return strides[-1] == 1 and all(s != -1 and s * size % 4 == 0 for s in strides[:-1])
 
 
 def _only_here(buffer: ir.Value, loop: ir.Operation) -> bool:

@@ -39,6 +39,37 @@ def _spread(shape: tuple[int, ...], vector: int, threads: int, *, pad: bool) -> 
     return Fragment(shape, tuple(thread), tuple(value))
 
 
+def extend_fragment(fragment: Fragment, variables: Sequence[int], extents: Sequence[int], bits: int) -> Fragment:
+    """A loop layout over `extents` in which the loop's variables `variables` run as a fragment of those dimensions lies.
+
+    The fragment's replicas share the other dimensions: vectors along the last of them, then threads, then registers.
+    """
+    others = [d for d in reversed(range(len(extents))) if d not in variables]
+    left, stride = {d: extents[d] for d in others}, dict.fromkeys(others, 1)
+    value: list[Digit] = []
+    if others and others[0] == len(extents) - 1:
+        vector = math.gcd(extents[-1], max(1, 128 // max(bits, 8)))
+        value.append(Digit(vector, others[0], 1))
+        left[others[0]] //= vector
+        stride[others[0]] = vector
+    thread: list[Digit] = []
+    for digit in fragment.thread:
+        if digit.dim != REPLICATE:
+            thread.append(Digit(digit.size, variables[digit.dim], digit.stride))
+            continue
+        rest = digit.size
+        for dim in others:
+            share = math.gcd(rest, left[dim])
+            thread.append(Digit(share, dim, stride[dim]))
+            stride[dim] *= share
+            left[dim] //= share
+            rest //= share
+        thread.append(Digit(rest, REPLICATE, 1))
+    value += [Digit(d.size, variables[d.dim], d.stride) for d in fragment.value]
+    value += [Digit(left[d], d, stride[d]) for d in others]
+    return Fragment(tuple(extents), tuple(thread), tuple(value))
+
+
 def _vector(shape: tuple[int, ...], bits: int, threads: int, limit: int) -> int:
     most = max(1, 128 // max(bits, 8))
     most = min(most, limit) if limit else most

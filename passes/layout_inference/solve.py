@@ -18,7 +18,7 @@ from ...dialect.verify import tile_shape
 from ..walk import num_threads
 from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
 from .gemm import gemm_layouts
-from .plan import plan_fragment
+from .plan import extend_fragment, plan_fragment
 
 
 @dataclass
@@ -78,8 +78,12 @@ class Solver:
         self._strict()
         self._spread()
         self._plan_reducing_loops()
-        while (value := self._largest_unknown()) is not None:
-            self._free(value)
+        while True:
+            if not self._extend_a_loop():
+                value = self._largest_unknown()
+                if value is None:
+                    break
+                self._free(value)
             self._spread()
         for loop in self.accesses:
             if loop not in self.loops:
@@ -194,6 +198,22 @@ class Solver:
                 self.loops[loop] = self._plan_loop(loop)
         self._spread()
 
+    def _extend_a_loop(self) -> bool:
+        """Give a loop that uses a known fragment of fewer dimensions the layout that extends it; False when none does."""
+        for loop, accesses in self.accesses.items():
+            if loop in self.loops:
+                continue
+            for access in accesses:
+                fragment = self.layout(access.fragment)
+                variables = [v for v in access.variables if v is not None]
+                if fragment is None or len(variables) != len(access.variables) or len(set(variables)) != len(variables):
+                    continue
+                extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+                if [extents[v] for v in variables] == list(fragment.shape):
+                    self.loops[loop] = extend_fragment(fragment, variables, extents, self._element_bits(loop))
+                    return True
+        return False
+
     # -- free choices -------------------------------------------------------------------------------------------------------
     def _largest_unknown(self) -> ir.Value | None:
         unknown = [v for v in self.fragments if v not in self.known]
@@ -217,14 +237,18 @@ class Solver:
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
-        body = loop.regions[0].blocks[0]
-        elements = [_bits(_element(o.operation)) for o in body.operations if o.operation.name in ("memref.load", "memref.store")]
         limit = ir.IntegerAttr(loop.attributes["coalesced_width"]).value if "coalesced_width" in loop.attributes else 0
         if -1 in extents:
             # A dynamic extent is run through by all threads; the loop around the chunks is at run time.
             raise LayoutError("a parallel loop has a run-time extent", python_location(loop.location),
                               hint="use a constant extent and guard the body with `if`")
-        return plan_fragment(extents, max(elements, default=32), self.threads, limit=limit)
+        return plan_fragment(extents, self._element_bits(loop), self.threads, limit=limit)
+
+    def _element_bits(self, loop: ir.Operation) -> int:
+        """The widest element that the loop's body touches."""
+        body = loop.regions[0].blocks[0]
+        found = [_bits(_element(o.operation)) for o in body.operations if o.operation.name in ("memref.load", "memref.store")]
+        return max(found, default=32)
 
     # -- result ---------------------------------------------------------------------------------------------------------------
     def assign(self) -> None:

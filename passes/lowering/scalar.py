@@ -20,6 +20,9 @@ _MATH = (
     "exp log log10 log1p expm1 powf fpowi tan sinh cosh asin acos atan atan2 asinh acosh atanh erf ipowi isfinite isinf isnan"
 ).split()
 
+# A product and the sum it goes into may round once, as device compilers do by default.
+_CONTRACTED = ("arith.mulf", "arith.addf", "arith.subf")
+
 
 @rule("arith.constant")
 def lower_constant(ctx: Context, op: ir.Operation) -> None:
@@ -116,6 +119,8 @@ def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
     if varying and ctx.width > 1:
         kind = ctx.e.vector_type(ctx.width, kind)
     attributes = {n: op.attributes[n] for n in op.attributes if not n.startswith("tl.")}
+    if op.name in _CONTRACTED and "fastmath" not in attributes:
+        attributes["fastmath"] = ir.Attribute.parse("#arith.fastmath<contract>")
     ctx.values[op.results[0]] = ctx.e.pure(op.name, kind, operands, attributes)
 
 

@@ -18,6 +18,7 @@ from .narrow import narrow_float_cast
 from .rounding import rounded_math
 
 _AXES = "xyz"
+_LARGE_BLOCK = 512  # threads
 
 
 class Nvidia:
@@ -31,8 +32,10 @@ class Nvidia:
             "nvvm.kernel": ir.UnitAttr.get(),
             "nvvm.reqntid": ir.DenseI32ArrayAttr.get(list(threads)),
         }
-        if "min_blocks" in launch.attributes:
-            blocks = ir.IntegerAttr(launch.attributes["min_blocks"]).value
+        blocks = ir.IntegerAttr(launch.attributes["min_blocks"]).value if "min_blocks" in launch.attributes else 0
+        if threads[0] * threads[1] * threads[2] > _LARGE_BLOCK:
+            blocks = max(blocks, 1)  # left alone, ptxas aims at two such blocks and spills
+        if blocks:
             attributes["nvvm.minctasm"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), blocks)
         return attributes
 
