@@ -1,4 +1,4 @@
-"""The one lit configuration: `lit tests/lit` runs every test in this process's workers (see tests/util/lit_format.py)."""
+"""The one lit configuration: `lit tests/lit` runs every test inside the workers of lit (tests/util/lit_format.py)."""
 
 import os
 import sys

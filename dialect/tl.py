@@ -44,7 +44,7 @@ class FragmentLayoutAttr(TL.Attribute, name="fragment"):
 class SharedLayoutAttr(TL.Attribute, name="smem"):
     """Where an element of a shared tile lies: serialisation of `layout.SharedLayout`.
 
-    `digits` is a flat list of (size, dim, stride, offset) and `swizzle` is (bits, base, shift) in elements, or (0, 0, 0).
+    `digits` is a flat list of (size, dim, stride, offset), `swizzle` is (bits, base, shift) in elements, or (0, 0, 0).
     """
 
     shape: Any

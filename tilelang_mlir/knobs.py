@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Knob(Generic[T]):
 
 
 CACHE_DIR = Knob("TILELANG_CACHE_DIR", "", "folder of the kernel cache (default ~/.tilelang/cache)")
-CACHE_SIZE_MB = Knob("TILELANG_CACHE_SIZE_MB", 2048, "size cap of the kernel cache; least recently used entries go first")
+CACHE_SIZE_MB = Knob("TILELANG_CACHE_SIZE_MB", 2048, "size cap of the kernel cache; the least recently used go first")
 DISABLE_CACHE = Knob("TILELANG_DISABLE_CACHE", False, "compile anew every time and write nothing")
 DEFAULT_TARGET = Knob("TILELANG_DEFAULT_TARGET", "auto", "target when none is given")
 PTXAS_PATH = Knob("TILELANG_PTXAS_PATH", "", "the ptxas to use, before any other place")
@@ -52,7 +52,9 @@ VERBOSE = Knob("TILELANG_VERBOSE", False, "log compilation stages and their time
 VERIFY_SPECS = Knob("TILELANG_VERIFY_SPECS", False, "check the executable spec of each IR level between passes")
 SIM_CHECKED = Knob("TILELANG_SIM_CHECKED", True, "simulate with race, bounds and initialisation checks")
 SIM_SEED = Knob("TILELANG_SIM_SEED", 0, "seed of the simulator's schedule and landing order")
-DISABLE_NATIVE = Knob("TILELANG_DISABLE_NATIVE", False, "launch through the pure-Python path even if the extension is built")
+DISABLE_NATIVE = Knob("TILELANG_DISABLE_NATIVE", False, "launch through Python even where the extension is built")
+CUDA_HOME = Knob("CUDA_HOME", "", "a CUDA toolkit whose tools are used after those of Python packages")
+CUDA_PATH = Knob("CUDA_PATH", "", "the same, where CUDA_HOME has no such tool")
 
 
 def cache_dir() -> Path:
@@ -61,7 +63,7 @@ def cache_dir() -> Path:
 
 
 @contextlib.contextmanager
-def overrides(values: dict[str, object]) -> Iterator[None]:
+def overrides(values: dict[str, object]) -> Generator[None]:
     """Replace knob values, by environment name, within a `with` block."""
     token = _OVERRIDES.set({**_OVERRIDES.get(), **values})
     try:

@@ -135,7 +135,7 @@ def targets_with(feature: Feature) -> list[str]:
 
 
 def parse_target(text: str | Target | dict[str, object]) -> Target:
-    """Parse `cuda`, `cuda:sm_80`, `cuda -arch=sm_80`, `sm_90a`, `hip:gfx942`, `sim`, `sim:sm_80` or TileLang's dict form.
+    """Parse `cuda`, `cuda:sm_80`, `cuda -arch=sm_80`, `sm_90a`, `hip:gfx942`, `sim`, `sim:sm_80`, or a dictionary.
 
     `auto` needs to look for devices and is resolved by the caller (`tilelang_mlir.jit.resolve_target`).
 

@@ -26,7 +26,9 @@ def from_attr(attr: ir.Attribute) -> Fragment | SharedLayout:
         return Fragment(tuple(shape), _digits(thread), _digits(value))
     if isinstance(attr, SharedLayoutAttr):
         shape, steps, swizzle = (_list(a) for a in (attr.shape, attr.digits, attr.swizzle))
-        return SharedLayout(tuple(shape), tuple(Step(*steps[i : i + 4]) for i in range(0, len(steps), 4)), Swizzle(*swizzle))
+        return SharedLayout(
+            tuple(shape), tuple(Step(*steps[i : i + 4]) for i in range(0, len(steps), 4)), Swizzle(*swizzle)
+        )
     raise TypeError(f"{attr} is no layout attribute")
 
 

@@ -1,14 +1,14 @@
 """Fragments: how a tile is spread over threads and registers.
 
-A fragment is a pair of mixed-radix numbers. The thread index is a number with the digits `thread`, the register index one
-with the digits `value`, fastest digit first; every digit adds `digit * stride` to the coordinate of one dimension, or
-marks replication (dim -1): threads that differ only there hold the same elements.
+A fragment is a pair of mixed-radix numbers. The thread index is a number with the digits `thread`, the register index
+one with the digits `value`, fastest digit first; every digit adds `digit * stride` to the coordinate of one dimension,
+or marks replication (dim -1): threads that differ only there hold the same elements.
 
     Fragment((16, 8), thread=((4, 1, 2), (8, 0, 1)), value=((2, 1, 1), (2, 0, 8)))
 
-is the accumulator of mma.m16n8: lane t holds columns 2*(t%4) and 2*(t%4)+1 of rows t/4 and t/4+8. Sizes need be no power
-of two. The digits of one dimension, sorted by stride, tile it exactly, or past its end (a padded fragment: some threads
-or registers hold nothing).
+is the accumulator of mma.m16n8: lane t holds columns 2*(t%4) and 2*(t%4)+1 of rows t/4 and t/4+8. Sizes need be no
+power of two. The digits of one dimension, sorted by stride, tile it exactly, or past its end (a padded fragment: some
+threads or registers hold nothing).
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Fragment:
         reach = 1
         for digit in sorted((d for d in self.thread + self.value if d.dim == dim), key=lambda d: d.stride):
             if digit.stride != reach:
-                raise TileValueError(f"digits of dimension {dim} do not tile it: {digit} follows a reach of {reach} in {self}")
+                raise TileValueError(
+                    f"digits of dimension {dim} do not tile it: {digit} follows a reach of {reach} in {self}"
+                )
             reach *= digit.size
         if reach < size:
             raise TileValueError(f"digits of dimension {dim} cover {reach} of {size} elements in {self}")
@@ -133,11 +135,13 @@ class Fragment:
         rest, ok = np.asarray(thread, np.int64), np.asarray(True)
         for digit in self.thread:
             if digit.dim != REPLICATE:
-                ok = ok & (rest % digit.size == np.asarray(coordinates[digit.dim], np.int64) // digit.stride % digit.size)
+                ok = ok & (
+                    rest % digit.size == np.asarray(coordinates[digit.dim], np.int64) // digit.stride % digit.size
+                )
             rest = rest // digit.size
         return ok & (rest == 0)
 
-    # -- derived fragments -----------------------------------------------------------------------------------------------
+    # -- derived fragments ---------------------------------------------------------------------------------------------
     def project(self, dims: Sequence[int]) -> Fragment:
         """The fragment of a tensor indexed by some of the dimensions: threads of the others replicate it."""
         place = {dim: new for new, dim in enumerate(dims)}
@@ -195,7 +199,9 @@ def replicated(shape: Sequence[int], threads: int) -> Fragment:
     return Fragment(tuple(shape), (Digit(threads, REPLICATE, 1),), tuple(value))
 
 
-def from_table(shape: Sequence[int], thread: IntArray, value: IntArray, *, threads: int, replicate: int = 1) -> Fragment:
+def from_table(
+    shape: Sequence[int], thread: IntArray, value: IntArray, *, threads: int, replicate: int = 1
+) -> Fragment:
     """Recover the digits of a map given as tables.
 
     `thread` and `value` have the tile's shape, or one more leading axis of `replicate` replicas for `thread`.

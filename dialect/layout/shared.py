@@ -1,8 +1,8 @@
 """Shared-memory layouts: where an element of a tile lies.
 
-A layout is a mixed-radix map from coordinates to an element offset, followed by an optional XOR swizzle of the offset's
-bits. The hardware patterns (32, 64 and 128 bytes) put a tile into column panels one swizzle span wide, row-major inside,
-and exchange 16-byte chunks within eight rows (PTX ISA, "Shared Memory Matrix Layout", swizzling modes).
+A layout is a mixed-radix map from coordinates to an element offset, followed by an optional XOR swizzle of the bits of
+that offset. The hardware patterns (32, 64 and 128 bytes) put a tile into column panels one swizzle span wide, row-major
+inside, and exchange 16-byte chunks within eight rows (PTX ISA, "Shared Memory Matrix Layout", swizzling modes).
 """
 
 from __future__ import annotations
@@ -101,11 +101,13 @@ def row_major(shape: Sequence[int], *, pad: int = 0) -> SharedLayout:
 
 
 def swizzled(shape: Sequence[int], element_bits: int, span_bytes: int) -> SharedLayout:
-    """The hardware pattern of 32, 64 or 128 bytes for a two-dimensional tile of whole panels and whole groups of eight rows."""
+    """The hardware pattern of 32, 64 or 128 bytes for a tile of whole panels and whole groups of eight rows."""
     rows, columns = shape[-2], shape[-1]
     span = span_bytes * 8 // element_bits
     if span_bytes not in (32, 64, 128) or columns % span or rows % 8:
-        raise TileValueError(f"a {span_bytes}-byte swizzle needs columns in multiples of {span} and rows of 8, got {list(shape)}")
+        raise TileValueError(
+            f"a {span_bytes}-byte swizzle needs columns in multiples of {span} and rows of 8, got {list(shape)}"
+        )
     panel = Step(columns // span, len(shape) - 1, span, rows * span)
     lead: list[Step] = []
     offset = rows * columns
@@ -116,8 +118,10 @@ def swizzled(shape: Sequence[int], element_bits: int, span_bytes: int) -> Shared
     chunk = 128 // element_bits
     base = chunk.bit_length() - 1
     bits = (span_bytes // 16).bit_length() - 1
-    # 128 B: chunk ^= row % 8; 64 B: chunk ^= row / 2 % 4; 32 B: chunk ^= row / 4 % 2. The XOR source is always 128-byte rows.
-    return SharedLayout(tuple(shape), tuple(s for s in steps if s.size > 1 or s.dim >= len(shape) - 2), Swizzle(bits, base, 3))
+    # 128 B: chunk ^= row % 8; 64 B: chunk ^= row / 2 % 4; 32 B: chunk ^= row / 4 % 2. The XOR source: 128-byte rows.
+    return SharedLayout(
+        tuple(shape), tuple(s for s in steps if s.size > 1 or s.dim >= len(shape) - 2), Swizzle(bits, base, 3)
+    )
 
 
 def swizzle_span(shape: Sequence[int], element_bits: int) -> int:

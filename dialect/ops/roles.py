@@ -24,4 +24,6 @@ class SpecializeOp(TL.Operation, name="specialize", traits=[ir.NoTerminatorTrait
     @structure(0, regions=2, attributes={"consumers": "an integer"})
     def verify_invariants(self) -> bool:
         count = ir.IntegerAttr(self.operation.attributes["consumers"]).value
-        return count % 128 == 0 and count > 0 or fail(self, f"attribute 'consumers' is {count}, expected whole warpgroups of 128 threads")
+        if count > 0 and count % 128 == 0:
+            return True
+        return fail(self, f"attribute 'consumers' is {count}, expected whole warpgroups of 128 threads")

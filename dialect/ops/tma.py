@@ -27,7 +27,11 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
         source, target, bar, index = self.operation.operands
         if not (buffers(self, [source], (GLOBAL,)) and buffers(self, [target], (SHARED,)) and barrier(self, bar)):
             return False
-        return same_tile(self, source, target) and same_element(self, source, target, "source and target") and int_operands(self, [index])
+        return (
+            same_tile(self, source, target)
+            and same_element(self, source, target, "source and target")
+            and int_operands(self, [index])
+        )
 
 
 class TmaStoreOp(TL.Operation, name="tma_store"):
@@ -55,4 +59,4 @@ class TmaWaitOp(TL.Operation, name="tma_wait"):
 
 
 class FenceProxyOp(TL.Operation, name="fence_proxy"):
-    """Orders this thread's ordinary accesses to shared memory before later asynchronous ones (after a barrier, anyone's)."""
+    """Orders this thread's accesses to shared memory before later asynchronous ones; after a barrier, anyone's."""

@@ -28,7 +28,14 @@ from tilelang_mlir.target import parse_target
 _COUNT = itertools.count()
 _RAW = {1: np.uint8, 2: np.uint16}
 # Relative norm per narrowest float in the program: rounding at another place moves single elements by one unit.
-_TOLERANCE = {"float8_e4m3fn": 6e-2, "float8_e5m2": 1.2e-1, "bfloat16": 1e-2, "float16": 2e-3, "float32": 1e-5, "float64": 1e-5}
+_TOLERANCE = {
+    "float8_e4m3fn": 6e-2,
+    "float8_e5m2": 1.2e-1,
+    "bfloat16": 1e-2,
+    "float16": 2e-3,
+    "float32": 1e-5,
+    "float64": 1e-5,
+}
 _TF32 = 2e-3  # the evaluator rounds operands to nearest, the instruction drops bits
 
 
@@ -78,7 +85,11 @@ def _filled(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
     if tensor.fill == "zero":
         return np.zeros(tensor.sizes, dtype)
     if tensor.fill == "poison":
-        return np.full(tensor.sizes, 0x5A, np.uint8).astype(dtype) if dtype.kind in "biu" else np.full(tensor.sizes, np.nan, dtype)
+        return (
+            np.full(tensor.sizes, 0x5A, np.uint8).astype(dtype)
+            if dtype.kind in "biu"
+            else np.full(tensor.sizes, np.nan, dtype)
+        )
     if dtype.kind == "b":
         return rng.integers(0, 2, tensor.sizes).astype(dtype)
     if dtype.kind in "iu":
@@ -119,10 +130,14 @@ def _error(stage: str, error: Exception) -> Outcome:
 
 def _simulate(program: Program, func: Any, values: list[Any]) -> None:
     simulator = Simulated(func.module)
-    raw = [v if not isinstance(v, np.ndarray) or v.dtype.kind in "biuf" and v.dtype.name[0] in "biuf" and v.dtype.itemsize in (1, 2, 4, 8)
-           and not hasattr(ml_dtypes, v.dtype.name) else v.view(_RAW[v.dtype.itemsize]) for v in values]  # fmt: skip
+    raw = [v.view(_RAW[v.dtype.itemsize]) if isinstance(v, np.ndarray) and _is_foreign(v.dtype) else v for v in values]
     for name, kernel in zip(simulator.kernels, program.kernels, strict=True):
         simulator.launch(name, (*kernel.grid, 1), raw, checked=True, seed=program.seed % 3)
+
+
+def _is_foreign(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype comes from ml_dtypes: the simulator takes such arrays as raw bits."""
+    return dtype.kind not in "biuf" or hasattr(ml_dtypes, dtype.name)
 
 
 def tolerance(program: Program) -> float:
@@ -157,4 +172,5 @@ def _compare(program: Program, reference: list[Any], simulated: list[Any]) -> Ou
 def _difference(name: str, want: np.ndarray, got: np.ndarray) -> str:
     differs = ~((want == got) | (np.isnan(want) & np.isnan(got))) if want.dtype.kind == "f" else want != got
     place = tuple(int(i) for i in np.argwhere(differs)[0])
-    return f"{name}: {int(differs.sum())} of {want.size} elements differ; first at {list(place)}: want {want[place]}, got {got[place]}"
+    first = f"first at {list(place)}: want {want[place]}, got {got[place]}"
+    return f"{name}: {int(differs.sum())} of {want.size} elements differ; {first}"

@@ -29,7 +29,9 @@ def readable(state: State, loop: Loop) -> list[tuple[Tile, list[str]]]:
     """Tiles that a loop may read, with the indices. What it writes it reads in place only: iterations have no order."""
     found: list[tuple[Tile, list[str]]] = []
     for tile in state.tiles:
-        if tile is loop.target or (tile.scope == "fragment" and tile.family == loop.family and tile.shape == loop.shape):
+        if tile is loop.target or (
+            tile.scope == "fragment" and tile.family == loop.family and tile.shape == loop.shape
+        ):
             found.append((tile, loop.variables))
         elif tile.scope == "shared":
             found += [(tile, index) for index in _shared_indices(state, tile.shape, loop.shape, loop.variables)]
@@ -45,7 +47,9 @@ def _reduced_index(tile: Tile, dim: int, variables: list[str]) -> list[str]:
     return [v for i, v in enumerate(variables) if i != dim] or ["0"]
 
 
-def _shared_indices(state: State, have: tuple[int, ...], shape: tuple[int, ...], variables: list[str]) -> list[list[str]]:
+def _shared_indices(
+    state: State, have: tuple[int, ...], shape: tuple[int, ...], variables: list[str]
+) -> list[list[str]]:
     out: list[list[str]] = []
     if have == shape:
         out.append(variables)
@@ -97,9 +101,11 @@ def _float(state: State, a: Value, b: Value, loop: Loop) -> Value:
         (f"({x} + {y})", m + n), (f"({x} - {y})", m + n), (f"({x} * {y})", m * n),
         (f"({x} / (T.abs({y}) + 1.0))", m), (f"T.max({x}, {y})", max(m, n)), (f"T.min({x}, {y})", max(m, n)),
         (f"T.exp({x} * 0.25)", math.exp(m * 0.25)), (f"T.exp2({x} * 0.25)", 2 ** (m * 0.25)),
-        (f"T.sqrt(T.abs({x}))", m), (f"T.rsqrt(T.abs({x}) + 1.0)", 1.0), (f"T.log(T.abs({x}) + 1.0)", m), (f"T.tanh({x})", 1.0),
-        (f"T.sigmoid({x})", 1.0), (f"(-{x})", m), (f"T.abs({x})", m), (f"T.floor({x} * 0.0)", 1.0),
-        (f"T.if_then_else({variable} < {limit}, {x}, {y})", max(m, n)), (f"T.if_then_else({x} > 0.5, {x}, {y})", max(m, n)),
+        (f"T.sqrt(T.abs({x}))", m), (f"T.rsqrt(T.abs({x}) + 1.0)", 1.0), (f"T.log(T.abs({x}) + 1.0)", m),
+        (f"T.tanh({x})", 1.0), (f"T.sigmoid({x})", 1.0), (f"(-{x})", m), (f"T.abs({x})", m),
+        (f"T.floor({x} * 0.0)", 1.0),
+        (f"T.if_then_else({variable} < {limit}, {x}, {y})", max(m, n)),
+        (f"T.if_then_else({x} > 0.5, {x}, {y})", max(m, n)),
         (f"T.clamp({x}, -1.0, 2.0)", 2.0), (f"T.sin({x})", 1.0), (f"T.erf({x})", 1.0),
     ]  # fmt: skip
     return state.rng.choice(forms[:6] if state.chance(0.5) else forms)
@@ -116,9 +122,11 @@ def _tamed(value: Value) -> Value:
 
 def _integer(state: State, a: Value, b: Value) -> Value:
     x, y = a[0], b[0]
-    forms = [f"({x} + {y})", f"({x} - {y})", f"({x} * {y})", f"T.max({x}, {y})", f"T.min({x}, {y})", f"({x} // 3)", f"({x} % 5)",
-             f"({x} & {y})", f"({x} | {y})", f"({x} ^ {y})", f"({x} >> 2)", f"({x} << 1)", f"T.if_then_else({x} > {y}, {x}, {y})",
-             f"T.if_then_else({x} == {y}, 1, {y})", f"(-{x})", f"T.abs({x} % 100)"]  # fmt: skip
+    forms = [
+        f"({x} + {y})", f"({x} - {y})", f"({x} * {y})", f"T.max({x}, {y})", f"T.min({x}, {y})", f"({x} // 3)",
+        f"({x} % 5)", f"({x} & {y})", f"({x} | {y})", f"({x} ^ {y})", f"({x} >> 2)", f"({x} << 1)",
+        f"T.if_then_else({x} > {y}, {x}, {y})", f"T.if_then_else({x} == {y}, 1, {y})", f"(-{x})", f"T.abs({x} % 100)",
+    ]  # fmt: skip
     return state.rng.choice(forms), 1.0  # integers wrap around; they need no scaling
 
 
@@ -134,7 +142,10 @@ def parallel(state: State) -> None:
     loop = Loop(shape, family, _target(state, shape, family))
     kind = "float" if (loop.target.is_float if loop.target else state.chance(0.7)) else "int"
     text, size = _tamed(expression(state, loop, kind, state.rng.choice((1, 2, 2, 3))))
-    state.emit(f"for {', '.join(loop.variables)} in T.Parallel({', '.join(map(str, shape))}):", [_store(state, loop, text, kind)])
+    state.emit(
+        f"for {', '.join(loop.variables)} in T.Parallel({', '.join(map(str, shape))}):",
+        [_store(state, loop, text, kind)],
+    )
     if loop.target is not None:
         known = loop.target in state.tiles
         loop.target.size = max(size, loop.target.size) if known else size

@@ -23,12 +23,19 @@ def generate(seed: int, statements: int = 0) -> Program:
     params: list[Tensor | Scalar] = []
     symbols: dict[str, int] = {}
     counter = [0]
-    kernels = [_kernel(rng, target, params, symbols, counter, statements) for _ in range(rng.choices((1, 2), (8, 1))[0])]
+    kernels = [
+        _kernel(rng, target, params, symbols, counter, statements) for _ in range(rng.choices((1, 2), (8, 1))[0])
+    ]
     return Program(seed, target, params, symbols, kernels)
 
 
 def _kernel(
-    rng: random.Random, target: str, params: list[Tensor | Scalar], symbols: dict[str, int], counter: list[int], statements: int
+    rng: random.Random,
+    target: str,
+    params: list[Tensor | Scalar],
+    symbols: dict[str, int],
+    counter: list[int],
+    statements: int,
 ) -> KernelText:
     grid = (rng.choice((1, 1, 2, 3)), rng.choice((1, 1, 2)))
     block = Block(grid, rng.choice(_THREADS))

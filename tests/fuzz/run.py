@@ -81,7 +81,9 @@ def save(program: Program, outcome: Outcome, folder: Path) -> Path:
         outcome = check(program)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{outcome.kind.replace(' ', '-')}-{program.seed}.py"
-    head = "".join(f"# {line}\n" for line in (f"target {program.target}", outcome.kind, *outcome.detail.splitlines()[-12:]))
+    head = "".join(
+        f"# {line}\n" for line in (f"target {program.target}", outcome.kind, *outcome.detail.splitlines()[-12:])
+    )
     path.write_text(f"{head}import tilelang_mlir as tilelang\nimport tilelang_mlir.language as T\n\n\n{program.text()}")
     return path
 

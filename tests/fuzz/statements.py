@@ -21,7 +21,9 @@ def load(state: State, shape: tuple[int, ...] | None = None) -> None:
 
 
 def load_into(state: State, tile: Tile, dtype: str = "") -> None:
-    source = state.inputs(tile.shape, dtype or (tile.dtype if state.chance(0.7) else state.dtype("float" if tile.is_float else "int")))
+    source = state.inputs(
+        tile.shape, dtype or (tile.dtype if state.chance(0.7) else state.dtype("float" if tile.is_float else "int"))
+    )
     tile.size = 3.0 if tile.is_float else 100.0
     state.emit(f"T.copy({place(source, tile.shape)}, {tile.name})")
 
@@ -194,7 +196,11 @@ def _pipelined_operands(state: State, what: Product, a: Tile, b: Tile) -> None:
         sizes = [0, 0]
         sizes[k_dim], sizes[1 - k_dim] = what.k * steps - state.rng.choice((0, 0, 1, 3)), tile.shape[1 - k_dim] * count
         at = [f"k * {what.k}" if d == k_dim else f"{other} * {tile.shape[d]}" for d in (0, 1)]
-        dtype = what.dtype if what.dtype in _NARROW or state.chance(0.9) else state.dtype("float" if tile.is_float else "int")
+        dtype = (
+            what.dtype
+            if what.dtype in _NARROW or state.chance(0.9)
+            else state.dtype("float" if tile.is_float else "int")
+        )
         tensor = state.inputs(tile.shape, dtype)
         state.params[-1] = tensor = type(tensor)(tensor.name, tuple(sizes), tuple(map(str, sizes)), dtype, "random")
         state.emit(f"T.copy({tensor.name}[{at[0]}, {at[1]}], {tile.name})")
@@ -213,7 +219,9 @@ def _second_product(state: State, first: Product, total: Tile) -> None:
     right = state.tile((first.n, n), first.dtype, "shared")
     result = state.tile((first.m, n), "float32", "fragment")
     load_into(state, right)
-    state.emit(f"for i, j in T.Parallel({first.m}, {first.n}):", [Node(f"{total.name}[i, j] = {total.name}[i, j] * 0.125")])
+    state.emit(
+        f"for i, j in T.Parallel({first.m}, {first.n}):", [Node(f"{total.name}[i, j] = {total.name}[i, j] * 0.125")]
+    )
     state.emit(f"T.copy({total.name}, {left.name})")
     state.emit(f"T.gemm({left.name}, {right.name}, {result.name}, policy=T.GemmWarpPolicy.FullRow, clear_accum=True)")
     result.size = total.size
@@ -280,7 +288,8 @@ def _head(state: State, kind: str) -> str:
 
 
 _CHOICES: tuple[tuple[int, Callable[[State], None]], ...] = (
-    (6, parallel), (3, load), (5, copy), (2, store), (1, fill), (4, reduce), (1, scan), (3, gemm), (2, nested), (1, atomics), (1, transpose),
+    (6, parallel), (3, load), (5, copy), (2, store), (1, fill), (4, reduce), (1, scan), (3, gemm), (2, nested),
+    (1, atomics), (1, transpose),
 )  # fmt: skip
 
 

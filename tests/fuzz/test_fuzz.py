@@ -19,7 +19,9 @@ def test_programs_agree_with_the_reference(block: int) -> None:
     seeds = range(block * PER_BLOCK, (block + 1) * PER_BLOCK)
     found = {seed: check(generate(seed)) for seed in seeds}
     failed = {seed: outcome for seed, outcome in found.items() if outcome.kind not in ("ok", "rejected")}
-    text = "\n".join(f"seed {seed}: {o.kind}\n{o.detail[-1500:]}\n{generate(seed).text()}" for seed, o in failed.items())
+    text = "\n".join(
+        f"seed {seed}: {o.kind}\n{o.detail[-1500:]}\n{generate(seed).text()}" for seed, o in failed.items()
+    )
     assert not failed, text
     assert sum(outcome.kind == "rejected" for outcome in found.values()) <= MAX_REJECTED, found
 
@@ -31,8 +33,10 @@ def test_a_seed_always_gives_the_same_program() -> None:
 
 def test_programs_cover_the_language() -> None:
     text = "\n".join(generate(seed).text() for seed in range(400))
-    for needed in ("T.Pipelined", "T.gemm", "transpose_A", "transpose_B", "T.reduce_", "clear=False", "T.cumsum", "T.atomic_",
-                   "T.dynamic", "T.transpose", "if ", "T.serial", "float8_e4m3fn", "int8", "float64", "num_stages=4"):  # fmt: skip
+    for needed in (
+        "T.Pipelined", "T.gemm", "transpose_A", "transpose_B", "T.reduce_", "clear=False", "T.cumsum", "T.atomic_",
+        "T.dynamic", "T.transpose", "if ", "T.serial", "float8_e4m3fn", "int8", "float64", "num_stages=4",
+    ):  # fmt: skip
         assert needed in text, needed
 
 

@@ -38,9 +38,9 @@ def candidates(name: str) -> Iterator[tuple[str, Path]]:
     for root in _package_roots("triton"):
         for variant in (name, f"{name}-blackwell"):
             yield "the triton package", root / "backends" / "nvidia" / "bin" / variant
-    for variable in ("CUDA_HOME", "CUDA_PATH"):
-        if home := os.environ.get(variable):
-            yield variable, Path(home) / "bin" / name
+    for knob in (knobs.CUDA_HOME, knobs.CUDA_PATH):
+        if home := knob.get():
+            yield knob.name, Path(home) / "bin" / name
     yield "PATH", Path(shutil.which(name) or name)
     yield str(_INSTALLED), _INSTALLED / "bin" / name
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tilelang_mlir.errors import SimulationError, UnsupportedError
-from tilelang_mlir.isa.instruction import SHARED, Access, Effect, Instruction, Run, create, flags, integer, unpack
+from tilelang_mlir.isa.instruction import SHARED, WARPGROUP, Access, Effect, Instruction, Run, create, flags, integer, unpack
 from tilelang_mlir.isa.nvidia.wgmma_operands import (
     BYTES,
     Accumulator,
@@ -277,7 +277,9 @@ def _facts(
     def side(d: Descriptor | None) -> object:
         return None if d is None else [d.high, list(d.moves), list(d.ahead), d.transposed]
 
-    return json.dumps({"a": side(left), "b": side(right), "n": n, "kinds": kinds, "blocks": blocks, "clear": clear, "wait": wait})
+    return json.dumps(
+        {"a": side(left), "b": side(right), "n": n, "kinds": kinds, "blocks": blocks, "clear": clear, "wait": wait}
+    )
 
 
 def _whole_product(op: ir.Operation) -> Run:
@@ -363,6 +365,7 @@ INSTRUCTIONS = (
         lambda op: lambda machine: None,
         emit=fence,
         feature=Feature.WGMMA,
+        together=WARPGROUP,
         effects=(Effect(Access.FENCE),),
     ),
     Instruction(
@@ -372,6 +375,7 @@ INSTRUCTIONS = (
         _product,
         emit=emit,
         feature=Feature.WGMMA,
+        together=WARPGROUP,
         effects=(Effect(Access.READ, SHARED, group=_GROUP),),
     ),
     Instruction(
@@ -381,6 +385,7 @@ INSTRUCTIONS = (
         lambda op: lambda machine: machine.engine.commit_products(),
         emit=commit,
         feature=Feature.WGMMA,
+        together=WARPGROUP,
         effects=(Effect(Access.COMMIT, group=_GROUP),),
     ),
     Instruction(
@@ -389,6 +394,7 @@ INSTRUCTIONS = (
         _SECTION,
         _wait_op,
         feature=Feature.WGMMA,
+        together=WARPGROUP,
         effects=(Effect(Access.WAIT, group=_GROUP),),
     ),
     Instruction(
@@ -398,6 +404,7 @@ INSTRUCTIONS = (
         _wait_tied,
         emit=wait,
         feature=Feature.WGMMA,
+        together=WARPGROUP,
         effects=(Effect(Access.WAIT, group=_GROUP),),
     ),
     Instruction(
@@ -407,6 +414,7 @@ INSTRUCTIONS = (
         _whole_product,
         emit=product,
         feature=Feature.WGMMA,
+        together=WARPGROUP,
         effects=(Effect(Access.READ, SHARED),),
     ),
 )
