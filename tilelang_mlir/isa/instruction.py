@@ -19,6 +19,7 @@ from tilelang_mlir.target import Feature
 
 GLOBAL, SHARED, PRIVATE, CLUSTER = 1, 3, 0, 7
 """Address spaces of the thread program (the numbers of `!llvm.ptr<n>`)."""
+WARP, WARPGROUP = 32, 128
 
 
 class Access(Enum):
@@ -102,6 +103,7 @@ class Instruction:
 
     `semantics(op)` reads the op's attributes once and returns `fn(machine, *operands)`, which returns the result, a
     tuple for a struct, or None. A `blocking` instruction's function returns None when complete, else a wait object.
+    `together` is the number of neighbouring threads that must execute it together: 0, a warp or a warpgroup.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Instruction:
     feature: Feature | None = None
     effects: tuple[Effect, ...] = field(default=())
     blocking: bool = False
+    together: int = 0
     grid: Grid | None = None
 
 

@@ -89,7 +89,9 @@ class Checker:
     def _access(
         self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None, mask: np.ndarray | None
     ) -> Access:
-        where, active = self._alike(address), self._alike(mask if columns is None else None)
+        if mask is not None and columns is not None:
+            mask = np.broadcast_to(mask, (mask.shape[0], lanes.count))[:, columns]
+        where, active = self._alike(address), self._alike(mask)
         assert where is not None
         if self._rows == 1 and where.shape[0] > 1:
             where = where[:1]
@@ -265,7 +267,7 @@ class Checker:
     # ---- reports ---------------------------------------------------------------------------------
     def _place(self, at: Access, index: int) -> str:
         byte = int(at.cell[index]) % self._cells * self._unit
-        return f"shared byte {byte} of CTA {self._batch.first + int(at.row[index])}"
+        return f"shared byte {byte} of CTA {self._batch.ids[at.row[index]]}"
 
     def _name(self, slot: int) -> str:
         return "an asynchronous operation" if slot == self._engine else f"warp {slot}"

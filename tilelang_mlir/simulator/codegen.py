@@ -16,7 +16,7 @@ import numpy as np
 
 from tilelang_mlir.errors import Location, UnsupportedError
 from tilelang_mlir.isa import Instruction, key_of, table
-from tilelang_mlir.isa.instruction import Access
+from tilelang_mlir.isa.instruction import SHARED, WARP, Access
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator import control
 from tilelang_mlir.simulator.grouping import Group
@@ -110,6 +110,7 @@ class SourceWriter:
         self._alloca_address: dict[ir.Operation, int] = {}
         self._uniform = uniform_values(function)
         self._blocks_cache: dict[ir.Operation, bool] = {}
+        self._together_cache: dict[ir.Operation, bool] = {}
         entry = function.regions[0].blocks[0]
         arguments = [self.name(a) for a in entry.arguments]
         self.line(f"def kernel({', '.join(['L', *arguments])}):")
@@ -189,7 +190,7 @@ class SourceWriter:
         if name in control.RULES:
             bounds = op.operands[: 3 if name == "scf.for" else 1]
             if name == "scf.while" or not all(v in self._uniform for v in bounds):
-                self.may_split = self.may_split or self.blocks(op)
+                self.may_split = self.may_split or self.moves_together(op)
             control.RULES[name](self, op)
             return
         operands = [self.name(v) for v in op.operands]
@@ -238,13 +239,27 @@ class SourceWriter:
         return self._table.get(key_of(op))
 
     def blocks(self, op: ir.Operation) -> bool:
-        """Whether an op, or one nested in it, may wait."""
+        """Whether an op, or one nested in it, may wait or is executed by whole warpgroups (agents, without masks)."""
         known = self._blocks_cache.get(op)
         if known is None:
             entry = self.instruction(op)
-            known = entry is not None and entry.blocking
+            known = entry is not None and (entry.blocking or entry.together > WARP)
             known = known or any(self.blocks(x.operation) for r in op.regions for b in r for x in b.operations)
             self._blocks_cache[op] = known
+        return known
+
+    def moves_together(self, op: ir.Operation) -> bool:
+        """Whether an op, or one nested in it, needs whole warps or shares state with them: shared memory, queues."""
+        known = self._together_cache.get(op)
+        if known is None:
+            entry = self.instruction(op)
+            known = entry is not None and (
+                entry.blocking or entry.together > 0 or any(e.space == SHARED or e.group for e in entry.effects)
+            )
+            pointer = {"llvm.load": 0, "llvm.store": 1}.get(op.name)
+            known = known or (pointer is not None and str(op.operands[pointer].type) == "!llvm.ptr<3>")
+            known = known or any(self.moves_together(x.operation) for r in op.regions for b in r for x in b.operations)
+            self._together_cache[op] = known
         return known
 
     def _note_memory(self, op: ir.Operation) -> None:

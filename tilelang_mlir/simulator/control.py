@@ -1,7 +1,9 @@
 """Structured control flow as generated Python.
 
 Branches and loops on uniform values are Python's own. On varying values both sides run under masks; when all active
-lanes agree, no mask is set. A branch whose body waits runs as two agents when the lanes of a CTA disagree.
+lanes agree, no mask is set. A branch whose body waits runs as two agents when the lanes of a CTA disagree. Where warps
+must move together (matrix products, shuffles, barriers, asynchronous copies) and whole CTAs go different ways, the batch
+runs again in groups of CTAs that go the same way: that is simpler and checks faster than masks by CTA.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.values import select
+
+_MANY = np.int64(2**62)
 
 
 class Writer(Protocol):
@@ -27,6 +32,7 @@ class Writer(Protocol):
     def named(self, value: ir.Value) -> bool: ...
     def uniform(self, value: ir.Value) -> bool: ...
     def blocks(self, op: ir.Operation) -> bool: ...
+    def moves_together(self, op: ir.Operation) -> bool: ...
     def block(self, block: ir.Block) -> list[ir.Value]: ...
     def rename(self, names: dict[ir.Value, str]) -> dict[ir.Value, str]: ...
     def restore(self, saved: dict[ir.Value, str]) -> None: ...
@@ -64,7 +70,7 @@ def _if(w: Writer, op: ir.Operation) -> None:
 
 def _masked_if(w: Writer, op: ir.Operation, sides: list[ir.Block]) -> None:
     tag, condition, results = len(w.lines), w.name(op.operands[0]), list(op.results)
-    w.line(f"t{tag} = split(L, {condition}); m{tag} = L.mask", op)
+    w.line(f"t{tag} = {_splitter(w, op)}(L, {condition}); m{tag} = L.mask", op)
     outcomes: list[list[str]] = []
     for index, side in enumerate(sides):
         w.line(f"if t{tag}{' != 1' if index else ''}:", op)
@@ -83,6 +89,10 @@ def _masked_if(w: Writer, op: ir.Operation, sides: list[ir.Block]) -> None:
             f"{w.name(result)} = {yes} if t{tag} == 1 else {no} if t{tag} == 0 else select({condition}, {yes}, {no})",
             op,
         )
+
+
+def _splitter(w: Writer, op: ir.Operation) -> str:
+    return "split_together" if w.moves_together(op) else "split"
 
 
 def _waiting_if(w: Writer, op: ir.Operation, sides: list[ir.Block]) -> None:
@@ -151,7 +161,9 @@ def _masked_for(w: Writer, op: ir.Operation, targets: list[str]) -> None:
     body, tag = op.regions[0].blocks[0], len(w.lines)
     variable = w.name(body.arguments[0])
     low, high, step = (w.lanes_name(v) for v in list(op.operands)[:3])
-    w.line(f"{variable} = {low}; m{tag} = L.mask; h{tag} = {high}; s{tag} = {step}", op)
+    w.line(f"{variable} = one_row({low}); m{tag} = L.mask; h{tag} = {high}; s{tag} = {step}", op)
+    if w.moves_together(op):
+        w.line(f"same_trips(L, {variable}, h{tag}, s{tag})", op)
     w.line("while True:")
     w.depth += 1
     first = len(w.lines) + 1
@@ -188,7 +200,7 @@ def _while(w: Writer, op: ir.Operation) -> None:
         w.line(f"p{tag}_{index} = {w.lanes_name(value)}")
         text = f"p{tag}_{index} if L.mask is m{tag} else select(L.mask, p{tag}_{index}, {w.name(result)})"
         w.line(f"{w.name(result)} = {text}")
-    w.line(f"c{tag} = {w.lanes_name(condition)}; t{tag} = split(L, c{tag})", op)
+    w.line(f"c{tag} = {w.lanes_name(condition)}; t{tag} = {_splitter(w, op)}(L, c{tag})", op)
     w.line(f"if t{tag} == 0: break")
     w.line(f"if t{tag} == 2: L.mask = both(L.mask, c{tag})")
     _assign(w, [w.name(v) for v in after.arguments], [f"p{tag}_{k}" for k in range(len(passed))])
@@ -212,6 +224,33 @@ def split(lanes: Any, condition: np.ndarray) -> int:
     return 2 if (lanes.mask & ~condition).any() else 1
 
 
+def split_together(lanes: Any, condition: np.ndarray) -> int:
+    """As `split`, for bodies whose warps move together: raises Diverged when whole CTAs go different ways."""
+    case = split(lanes, condition)
+    if case == 2 and lanes.batch.ctas > 1:
+        active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+        yes, no = ((active & side).any(1) for side in (condition, ~condition))
+        if not (yes & no).any():
+            raise Diverged(yes)
+    return case
+
+
+def same_trips(lanes: Any, low: np.ndarray, high: np.ndarray, step: np.ndarray) -> None:
+    """Raises Diverged when a loop takes different numbers of trips in different CTAs and one number in each."""
+    trips = np.maximum(-((low.astype(np.int64) - high) // step), 0)
+    if trips.shape[0] == 1 or (trips == trips[:1]).all():
+        return
+    active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+    most, least = np.where(active, trips, -1).max(1), np.where(active, trips, _MANY).min(1)
+    if (most == least)[active.any(1)].all():
+        raise Diverged(most)
+
+
+def one_row(value: np.ndarray) -> np.ndarray:
+    """The value with one row when all CTAs agree: addresses made of it then show that they agree, too."""
+    return value[:1] if (value == value[:1]).all() else value
+
+
 def both(mask: np.ndarray | None, condition: np.ndarray) -> np.ndarray:
     return condition if mask is None else mask & condition
 
@@ -222,38 +261,18 @@ def _same(value: Any) -> Any:
 
 def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any) -> Any:
     """Run a branch whose body waits; returns its results."""
-    case = split(lanes, condition)
+    case = split_together(lanes, condition)
     out: list[Any] = []
     if case != 2:
         side = yes if case == 1 else no
         if side is not None:
             yield from side(lanes, _same, out)
         return out
-    if _same_in_cta(lanes, condition):
-        return (yield from _by_cta(lanes, condition, yes, no))
     outs: tuple[list[Any], list[Any]] = ([], [])
     fork = lanes.fork(condition, lambda L, take: yes(L, take, outs[0]), no and (lambda L, take: no(L, take, outs[1])))
     yield fork
     full = np.broadcast_to(condition, (condition.shape[0], lanes.count))[0]
     return [_scatter(full, a, b) for a, b in zip(*outs, strict=True)] if no else []
-
-
-def _same_in_cta(lanes: Any, condition: np.ndarray) -> bool:
-    """Whether all active threads of each CTA agree, so that no CTA is split."""
-    full = np.broadcast_to(condition, lanes.shape)
-    active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
-    return not ((full & active).any(1) & (~full & active).any(1)).any()
-
-
-def _by_cta(lanes: Any, condition: np.ndarray, yes: Any, no: Any) -> Any:
-    mask = lanes.mask
-    outs: list[list[Any]] = [[], []]
-    for index, (side, holds) in enumerate(((yes, condition), (no, ~condition))):
-        if side is not None:
-            lanes.mask = both(mask, holds)
-            yield from side(lanes, _same, outs[index])
-    lanes.mask = mask
-    return [select(condition, a, b) for a, b in zip(*outs, strict=True)] if no else []
 
 
 def _scatter(columns: np.ndarray, yes: Any, no: Any) -> Any:
@@ -267,4 +286,12 @@ def _scatter(columns: np.ndarray, yes: Any, no: Any) -> Any:
     return out
 
 
-HELPERS = {"split": split, "both": both, "branch": branch, "select": select}
+HELPERS = {
+    "split": split,
+    "split_together": split_together,
+    "same_trips": same_trips,
+    "one_row": one_row,
+    "both": both,
+    "branch": branch,
+    "select": select,
+}

@@ -15,7 +15,7 @@ from tilelang_mlir.simulator.engine import Engine
 from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import BadLane, GlobalMemory, SharedMemory
 from tilelang_mlir.simulator.private import Alloca, PrivateMemory
-from tilelang_mlir.simulator.schedule import Agent, Fork, RetrySingle, WaitBarrier
+from tilelang_mlir.simulator.schedule import Agent, Diverged, Fork, WaitBarrier
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.engine_checks import EngineChecker
@@ -26,10 +26,11 @@ Dim3 = tuple[int, int, int]
 
 
 class Batch:
-    """The CTAs that run together: their memories, barriers and asynchronous operations."""
+    """The CTAs that run together, by linear index: their memories, barriers and asynchronous operations."""
 
-    def __init__(self, memory: GlobalMemory, shared_bytes: int, block: Dim3, grid: Dim3, first: int, ctas: int) -> None:
-        self.memory, self.block, self.grid, self.first, self.ctas = memory, block, grid, first, ctas
+    def __init__(self, memory: GlobalMemory, shared_bytes: int, block: Dim3, grid: Dim3, ids: np.ndarray) -> None:
+        self.memory, self.block, self.grid, self.ids, self.ctas = memory, block, grid, ids, len(ids)
+        ctas = self.ctas
         self.threads = block[0] * block[1] * block[2]
         self.shared = SharedMemory(ctas, shared_bytes)
         self.barriers: dict[int, WaitBarrier] = {}
@@ -118,7 +119,7 @@ class Lanes:
             raise UnsupportedError(f"the simulator has no special register {name}")
         if extents[dim] == 1:
             return np.zeros((1, 1), np.int32)
-        linear = self.threads if register == "tid" else np.arange(batch.first, batch.first + batch.ctas)
+        linear = self.threads if register == "tid" else batch.ids
         stride = int(np.prod(extents[:dim], dtype=np.int64))
         value = (linear // stride % extents[dim]).astype(np.int32)
         return value[None, :] if register == "tid" else value[:, None]
@@ -141,7 +142,7 @@ class Lanes:
 
     def who(self, row: int, column: int) -> str:
         """Names the thread of a lane."""
-        thread, cta = int(self.threads[column]), self.batch.first + row
+        thread, cta = int(self.threads[column]), int(self.batch.ids[row])
         grid, block = self.batch.grid, self.batch.block
         text = f"thread {thread}" if block[1] == block[2] == 1 else f"thread ({_unravel(thread, block)})"
         place = f"{cta}" if grid[1] == grid[2] == 1 else f"({_unravel(cta, grid)})"
@@ -232,6 +233,7 @@ class Lanes:
 
     def read_rows(self, address: np.ndarray, size: int, rows: np.ndarray) -> np.ndarray:
         """Shared memory at addresses (C|1, K) given by the lanes in columns `rows` (K), for use by other lanes."""
+        address, _ = self._active_rows(address, rows)
         try:
             self.batch.shared.check(address, size)
         except BadLane as bad:
@@ -242,13 +244,22 @@ class Lanes:
 
     def write_rows(self, address: np.ndarray, size: int, rows: np.ndarray, value: np.ndarray) -> None:
         """The store that corresponds to `read_rows`."""
+        address, active = self._active_rows(address, rows)
         try:
             self.batch.shared.check(address, size)
         except BadLane as bad:
             raise self.fault(BadLane(bad.message, bad.row, int(rows[bad.column]))) from None
         if self.batch.checker is not None:
             self.batch.checker.write_shared(self, address, size, rows)
-        self.batch.shared.store(address, size, value, None)
+        self.batch.shared.store(address, size, value, active)
+
+    def _active_rows(self, address: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Addresses with those of inactive lanes replaced by an active one's, and which are active (None: all)."""
+        if self.mask is None:
+            return address, None
+        active = np.broadcast_to(self.mask, self.shape)[:, rows]
+        wide = np.broadcast_to(address, active.shape)
+        return np.where(active, wide, wide[active][0]), active
 
     # ---- warps -----------------------------------------------------------------------------------------------------
     def warps(self, value: Any) -> np.ndarray:
@@ -312,7 +323,7 @@ class Lanes:
                 batch.checker.join([self], [])
             return None
         if self.mask is not None and not self.mask.all():
-            raise RetrySingle
+            raise Diverged(np.broadcast_to(self.mask, self.shape).any(1))
         pending = batch.barriers.setdefault(number, WaitBarrier(number, expected))
         if pending.expected != expected:
             raise SimulationError(
@@ -340,7 +351,7 @@ class Lanes:
             row = int(partial.argmax())
             raise SimulationError(
                 f"barrier {number} is reached by {int(mask[row].sum())} of {self.batch.threads} threads of "
-                f"CTA {self.batch.first + row} (divergent)",
+                f"CTA {self.batch.ids[row]} (divergent)",
                 hint="move the barrier out of the branch or loop that depends on the thread",
             )
 
@@ -348,12 +359,12 @@ class Lanes:
         """Two agents for the two sides of a branch whose body blocks.
 
         Raises:
-            RetrySingle: the condition differs between CTAs.
+            Diverged: the condition differs between CTAs.
         """
         full = np.broadcast_to(condition, (condition.shape[0], self.count))
-        if (full != full[:1]).any() or (self.mask is not None and not self.mask.all()):
-            if self.batch.ctas > 1:
-                raise RetrySingle
+        if (full != full[:1]).any():
+            raise Diverged(np.unique(full, axis=0, return_inverse=True)[1])
+        if self.mask is not None and not self.mask.all():
             raise SimulationError("a branch that waits is reached by a part of the threads (divergent)")
         children: list[tuple[Agent, Lanes]] = []
         for columns, body, role in ((np.nonzero(full[0])[0], yes, "then"), (np.nonzero(~full[0])[0], no, "else")):

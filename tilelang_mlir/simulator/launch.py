@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,11 @@ from tilelang_mlir.simulator.memory import GlobalMemory
 from tilelang_mlir.simulator.ownership import Ownership
 from tilelang_mlir.simulator.profile import Profile
 from tilelang_mlir.simulator.report import SimulationReport
-from tilelang_mlir.simulator.schedule import RetrySingle, run
+from tilelang_mlir.simulator.schedule import Diverged, run
 from tilelang_mlir.simulator.values import size_of
 
 _LANES = 32768  # lanes per batch: beyond this the arrays leave the cache
+_MAX_SPLITS = 4  # times a batch is split into groups before its CTAs run alone
 _SHARED_TOTAL = 64 << 20  # bytes of shared memory of a batch
 
 Dim3 = tuple[int, int, int]
@@ -142,24 +143,38 @@ class _Launch:
         size = batch_ctas or max(1, min(_LANES // self.threads, _SHARED_TOTAL // max(self.shared_bytes, 1)))
         if self.checked and not self.code.ordered and self.total > 1:
             self.owners = Ownership(self.memory, self.code.global_unit)
+        work = [(np.arange(first, min(first + size, self.total)), 0) for first in range(0, self.total, size)][::-1]
         with np.errstate(all="ignore"):
-            first = 0
-            while first < self.total:
-                count = min(size, self.total - first)
-                saved = self.memory.snapshot() if count > 1 and self.code.may_split else None
+            while work:
+                ids, depth = work.pop()
+                restore = self._snapshot() if len(ids) > 1 and self.code.may_split else None
                 try:
-                    self._run_batch(values, first, count)
-                except RetrySingle:
-                    assert saved is not None
-                    self.memory.restore(saved)
-                    size = 1
-                    continue
-                first += count
+                    self._run_batch(values, ids)
+                except Diverged as split:
+                    assert restore is not None
+                    restore()
+                    keys = split.groups if depth < _MAX_SPLITS else None
+                    work.extend((group, depth + 1) for group in _groups(ids, keys))
         if self.profile is not None:
             self.profile.fill(self.report, self.code)
 
-    def _run_batch(self, values: list[Any], first: int, count: int) -> None:
-        batch = Batch(self.memory, self.shared_bytes, self.code.block, self.grid, first, count)
+    def _snapshot(self) -> Callable[[], None]:
+        """Returns what undoes everything that happens from now on."""
+        memory = self.memory.snapshot()
+        owners = None if self.owners is None else self.owners.snapshot()
+        profile = None if self.profile is None else self.profile.snapshot()
+
+        def restore() -> None:
+            self.memory.restore(memory)
+            if self.owners is not None and owners is not None:
+                self.owners.restore(owners)
+            if self.profile is not None and profile is not None:
+                self.profile.restore(profile)
+
+        return restore
+
+    def _run_batch(self, values: list[Any], ids: np.ndarray) -> None:
+        batch = Batch(self.memory, self.shared_bytes, self.code.block, self.grid, ids)
         batch.random = np.random.default_rng(self.seed) if self.seed else None
         batch.profile = self.profile
         if self.checked:
@@ -167,7 +182,8 @@ class _Launch:
         lanes = Lanes.all_threads(batch, self.code.allocas, self.checked)
         try:
             run(batch, self.code.start(lanes, *values), lanes, self.code.locate_agent)
-        except (RetrySingle, KeyboardInterrupt):
+        except Diverged:
+            batch.printed.clear()
             raise
         except TileError as error:
             self._explain(error)
@@ -177,6 +193,7 @@ class _Launch:
             raise SimulationError(f"the simulator failed: {type(error).__name__}: {error}", where) from error
         finally:
             self.report.printed.extend(batch.printed)
+            print("".join(batch.printed), end="")
         self.report.batches += 1
 
     def _explain(self, error: TileError) -> None:
@@ -186,6 +203,13 @@ class _Launch:
         if iterations:
             text = ", ".join(f"{name} = {value}" for name, value in iterations.items())
             error.notes = (*error.notes, (f"in the iteration {text}", None))
+
+
+def _groups(ids: np.ndarray, keys: np.ndarray | None) -> list[np.ndarray]:
+    """CTAs with equal keys together, the first to run last (as on a stack)."""
+    if keys is None:
+        return [ids[i : i + 1] for i in reversed(range(len(ids)))]
+    return [ids[keys == key] for key in np.unique(keys)[::-1]]
 
 
 def simulate(

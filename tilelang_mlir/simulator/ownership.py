@@ -29,10 +29,18 @@ class Ownership:
         self._site = np.zeros(len(self._owner), np.int32)
         self._buffers: set[int] = set()
 
+    def snapshot(self) -> tuple[np.ndarray, set[int]]:
+        """What `restore` takes to forget later accesses."""
+        return self._owner.copy(), set(self._buffers)
+
+    def restore(self, saved: tuple[np.ndarray, set[int]]) -> None:
+        """Forget what happened since the snapshot, which must not be used again."""
+        self._owner, self._buffers = saved
+
     def _cells(self, lanes: Lanes, address: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Flat unit indices and owner numbers of the active lanes."""
         cell = address >> self._shift
-        owner = np.arange(lanes.batch.first + 1, lanes.batch.first + 1 + lanes.batch.ctas, dtype=np.int32)[:, None]
+        owner = (lanes.batch.ids + 1).astype(np.int32)[:, None]
         shape = np.broadcast_shapes(cell.shape, owner.shape)
         if lanes.mask is not None:
             shape = np.broadcast_shapes(shape, lanes.mask.shape)

@@ -30,6 +30,14 @@ class Profile:
         self._sites: dict[tuple[int, str], list[int]] = {}
         self._patterns: dict[tuple[bytes, int, str], tuple[int, int, int]] = {}
 
+    def snapshot(self) -> tuple[dict[int, int], dict[tuple[int, str], list[int]]]:
+        """What `restore` takes to forget later counts."""
+        return dict(self._blocks), {key: list(record) for key, record in self._sites.items()}
+
+    def restore(self, saved: tuple[dict[int, int], dict[tuple[int, str], list[int]]]) -> None:
+        """Forget what was counted since the snapshot, which must not be used again."""
+        self._blocks, self._sites = saved
+
     def count(self, block: int, lanes: Lanes) -> None:
         """One execution of a basic block by the active warps."""
         weight = lanes.weight if lanes.mask is None else _active_warps(lanes)

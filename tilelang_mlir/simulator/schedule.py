@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from tilelang_mlir.errors import DeadlockError, Location
 
 if TYPE_CHECKING:
@@ -22,8 +24,15 @@ class Wait(Protocol):
     def describe(self) -> str: ...
 
 
-class RetrySingle(Exception):
-    """The CTAs of a batch behave differently; the batch must run one CTA at a time."""
+class Diverged(Exception):
+    """CTAs of a batch part ways where all must move together; the batch must run again in groups.
+
+    `groups` has one key per CTA of the batch, equal for CTAs that go the same way; None: every CTA alone.
+    """
+
+    def __init__(self, groups: np.ndarray | None = None) -> None:
+        super().__init__("the CTAs of a batch go different ways")
+        self.groups = groups
 
 
 @dataclass
@@ -79,7 +88,7 @@ def run(batch: Batch, root: Agent, lanes: Lanes, locate: Callable[[Agent], Locat
 
     Raises:
         DeadlockError: no agent can move and no asynchronous operation is left; notes name what each one waits on.
-        RetrySingle: the same, with several CTAs in the batch, where it may be an artefact of lock step.
+        Diverged: the same, with several CTAs in the batch, where it may be an artefact of lock step.
     """
     live = [_Entry(root, lanes)]
     while live:
@@ -96,7 +105,7 @@ def run(batch: Batch, root: Agent, lanes: Lanes, locate: Callable[[Agent], Locat
             _step(entry, live)
         if not moved and not batch.land_next():
             if batch.ctas > 1:
-                raise RetrySingle
+                raise Diverged
             _report(live, locate)
     batch.land_all()
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
 from tilelang_mlir.isa.instruction import (
     SHARED,
+    WARP,
     Access,
     Effect,
     Instruction,
@@ -59,8 +59,7 @@ def store(address: ir.Value, values: Sequence[ir.Value], transpose: bool = False
 
 def _row_addresses(machine: Machine, address: Any, num: int, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Addresses (C|1, W * 8 * num) given by the first 8 * num lanes of each warp, and the columns of those lanes."""
-    if not machine.active().all():
-        raise SimulationError(f"{what} is reached by a part of a warp", hint="all 32 lanes must execute it together")
+    machine.require_whole_warps(what)
     lanes = machine.warps(address)[:, :, : 8 * num]
     columns = machine.warps(np.arange(machine.shape[1])[None, :])[0, :, : 8 * num]
     return lanes.reshape(lanes.shape[0], -1), columns.reshape(-1)
@@ -106,6 +105,7 @@ INSTRUCTIONS = (
         _load,
         emit=emit,
         feature=Feature.LDMATRIX,
+        together=WARP,
         effects=(Effect(Access.READ, SHARED, 0, 16),),
     ),
     Instruction(
@@ -115,6 +115,7 @@ INSTRUCTIONS = (
         _store,
         emit=store,
         feature=Feature.STMATRIX,
+        together=WARP,
         effects=(Effect(Access.WRITE, SHARED, 0, 16),),
     ),
 )

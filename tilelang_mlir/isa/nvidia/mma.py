@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError, UnsupportedError
+from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa import numeric
-from tilelang_mlir.isa.instruction import Grid, Instruction, Machine, Run, bitcast, create, flags, unpack
+from tilelang_mlir.isa.instruction import WARP, Grid, Instruction, Machine, Run, bitcast, create, flags, unpack
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -204,8 +204,7 @@ def _accumulate(form: _Form, part: np.ndarray, start: tuple[Any, ...]) -> tuple[
 def _require_warps(machine: Machine) -> None:
     if machine.mask is None and machine.shape[1] % 32 == 0:
         return
-    if not machine.active().all():
-        raise SimulationError("mma.sync is reached by a part of a warp", hint="all 32 lanes must execute it together")
+    machine.require_whole_warps("mma.sync")
 
 
 def _split(op: ir.Operation) -> tuple[tuple[ir.Value, ...], tuple[ir.Value, ...], tuple[ir.Value, ...]]:
@@ -227,6 +226,7 @@ INSTRUCTIONS = (
         _single,
         emit=emit,
         feature=Feature.MMA_F16,
+        together=WARP,
         grid=Grid(_split, _grid),
     ),
 )

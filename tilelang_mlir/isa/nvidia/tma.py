@@ -13,6 +13,7 @@ from tilelang_mlir.errors import SimulationError
 from tilelang_mlir.isa.instruction import (
     GLOBAL,
     SHARED,
+    WARP,
     Access,
     Effect,
     Instruction,
@@ -186,5 +187,6 @@ INSTRUCTIONS = (
         _set_registers,
         emit=set_registers,
         feature=Feature.SETMAXNREG,
+        together=WARP,
     ),
 )

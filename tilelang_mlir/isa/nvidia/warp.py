@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tilelang_mlir.errors import SimulationError
-from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Machine, Run, constant, create, flags
+from tilelang_mlir.isa.instruction import WARP, Access, Effect, Instruction, Machine, Run, constant, create, flags
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -119,6 +119,7 @@ def _shuffle(op: ir.Operation) -> Run:
         source, valid = _source_lane(kind, b, c)
         shape = np.broadcast_shapes(lanes.shape[:2], source.shape[:2])
         if not active.all():
+            shape = np.broadcast_shapes(shape, active.shape[:2])
             reads = np.take_along_axis(np.broadcast_to(active, (*shape, 32)), np.broadcast_to(source, (*shape, 32)), 2)
             if (np.broadcast_to(active, (*shape, 32)) & ~reads).any():
                 raise SimulationError("shfl.sync reads a lane that does not execute it")
@@ -241,16 +242,26 @@ def _warp_sync(op: ir.Operation) -> Run:
 
 INSTRUCTIONS = (
     Instruction(
-        "nvvm.shfl.sync", "shfl.sync.mode.b32 d, a, b, c, membermask", "9.7.9.6 shfl.sync", _shuffle, emit=shuffle
+        "nvvm.shfl.sync",
+        "shfl.sync.mode.b32 d, a, b, c, membermask",
+        "9.7.9.6 shfl.sync",
+        _shuffle,
+        emit=shuffle,
+        together=WARP,
     ),
-    Instruction("nvvm.vote.sync", "vote.sync.mode d, a, membermask", "9.7.13.6 vote.sync", _vote, emit=vote),
-    Instruction("nvvm.match.sync", "match.sync.mode d, a, membermask", "9.7.13.7 match.sync", _match, emit=match),
+    Instruction(
+        "nvvm.vote.sync", "vote.sync.mode d, a, membermask", "9.7.13.6 vote.sync", _vote, emit=vote, together=WARP
+    ),
+    Instruction(
+        "nvvm.match.sync", "match.sync.mode d, a, membermask", "9.7.13.7 match.sync", _match, emit=match, together=WARP
+    ),
     Instruction(
         "nvvm.redux.sync",
         "redux.sync.op.type d, a, membermask",
         "9.7.13.9 redux.sync",
         _redux,
         emit=reduce,
+        together=WARP,
         feature=Feature.REDUX,
     ),
     Instruction(
@@ -259,6 +270,7 @@ INSTRUCTIONS = (
         "9.7.13.10 elect.sync",
         _elect,
         emit=elect,
+        together=WARP,
         feature=Feature.ELECT,
     ),
     Instruction(
@@ -267,6 +279,7 @@ INSTRUCTIONS = (
         "9.7.13.2 bar.warp.sync",
         _warp_sync,
         emit=sync,
+        together=WARP,
         effects=(Effect(Access.BARRIER),),
     ),
 )

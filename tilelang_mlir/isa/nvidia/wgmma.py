@@ -16,7 +16,18 @@ from typing import Any
 import numpy as np
 
 from tilelang_mlir.errors import SimulationError, UnsupportedError
-from tilelang_mlir.isa.instruction import SHARED, WARPGROUP, Access, Effect, Instruction, Run, create, flags, integer, unpack
+from tilelang_mlir.isa.instruction import (
+    SHARED,
+    WARPGROUP,
+    Access,
+    Effect,
+    Instruction,
+    Run,
+    create,
+    flags,
+    integer,
+    unpack,
+)
 from tilelang_mlir.isa.nvidia.wgmma_operands import (
     BYTES,
     Accumulator,

@@ -23,14 +23,13 @@ def _print(w: Writer, op: ir.Operation, a: list[str]) -> None:
 
 
 def _printf(lanes: Any, text: str, kinds: list[Any], values: tuple[Any, ...]) -> None:
-    """One line per active lane, by CTA then thread, to the report and to standard output."""
+    """One line per active lane, by CTA then thread, to the report; the end of the batch shows it."""
     mask = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
     wide = [np.broadcast_to(np.asarray(v), lanes.shape) for v in values]
     for row, column in np.argwhere(mask):
         items = [v[row, column].item() for v in wide]
         line = _format(text, items, kinds)
         lanes.batch.printed.append(line)
-        print(line, end="")
 
 
 def _format(text: str, items: list[Any], kinds: list[Any]) -> str:
