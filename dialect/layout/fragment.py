@@ -221,11 +221,9 @@ def from_table(
         first = table.reshape(replicate, -1)[:, 0]
         digits.append((int(first[1] - first[0]), Digit(replicate, REPLICATE, 1)))
     result = Fragment(tuple(shape), _by_weight(digits, threads), _by_weight(registers, None))
-    grid = np.indices(tuple(shape)).reshape(len(shape), -1)
-    exact = np.array_equal(result.thread_of(grid), table[0].reshape(-1)) and np.array_equal(
-        result.value_of(grid), value.reshape(-1)
-    )
-    if not exact:
+    grid = list(np.indices(tuple(shape)).reshape(len(shape), -1))
+    same_thread = np.array_equal(result.thread_of(grid), table[0].reshape(-1))
+    if not same_thread or not np.array_equal(result.value_of(grid), value.reshape(-1)):
         raise TileValueError("the layout function is no mixed-radix map of the coordinates to (thread, register)")
     return result
 

@@ -38,7 +38,7 @@ def _tensor(op: Instruction, frame: Frame) -> None:
     if span <= 0:
         frame.env[op.results[0]] = Buffer(np.empty(shape, dtype), "global", name)
         return
-    memory = (ctypes.c_char * (span * dtype.itemsize)).from_address(pointer.address)
+    memory: Any = (ctypes.c_char * (span * dtype.itemsize)).from_address(pointer.address)
     steps = tuple(stride * dtype.itemsize for stride in strides)
     # Not `as_strided`, which loses dtypes that numpy itself does not know.
     frame.env[op.results[0]] = Buffer(np.ndarray(shape, dtype, memory, 0, steps), "global", name)

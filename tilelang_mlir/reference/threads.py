@@ -133,7 +133,8 @@ def _alloc_barrier(op: Instruction, frame: Frame) -> None:
 def _arrive(op: Instruction, frame: Frame) -> None:
     """Every active thread arrives once; asynchronous copies have landed already, so their bytes need no count."""
     barrier: Barrier = frame.env[op.operands[0]]
-    if len(op.operands) > 2 and np.any(frame.env[op.operands[2]]):
+    remote = op.operands[2:]
+    if remote and np.any(frame.env[remote[0]]):
         raise UnsupportedError("an arrival at the barrier of another CTA of the cluster")
     slots = np.broadcast_to(frame.env[op.operands[1]], frame.lanes)[frame.active()]
     for index in slots:
