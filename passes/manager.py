@@ -8,7 +8,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -53,15 +53,17 @@ class Timing:
 class RunOptions:
     """What to do around each pass.
 
-    `print_*` write IR to `stream` (standard error by default); `dump_dir` gets one file per pass. `debug` checks level
-    specs even when the knob is off. `debug_info` prints locations. `reproducer` is where a failing pass leaves its
-    input ("" : a file in the temporary folder, None: nowhere). `show` turns a module into the text that is printed.
+    `verify_each` verifies after every pass of ours and, unless `verify_upstream` is off, of upstream's. `print_*` write
+    IR to `stream` (standard error by default); `dump_dir` gets one file per pass. `debug` checks level specs even when
+    the knob is off. `debug_info` prints locations. `reproducer` is where a failing pass leaves its input ("" : a file
+    in the temporary folder, None: nowhere). `show` turns a module into the text that is printed.
     """
 
     print_before_all: bool = False
     print_after_all: bool = False
     print_after_change: bool = False
     verify_each: bool = True
+    verify_upstream: bool = True
     debug: bool = False
     debug_info: bool = False
     timing: Timing | None = None
@@ -90,6 +92,21 @@ def run_pipeline(
     _Run(module, list(pipeline), target, options or RunOptions()).run()
 
 
+def run_stages(
+    module: ir.Module, stages: Mapping[str, Sequence[Element]], target: Target, options: RunOptions | None = None,
+    after: Callable[[str], None] | None = None,
+) -> None:  # fmt: skip
+    """`run_pipeline` on the elements of all stages; `after(stage)` is called when the last one of a stage is done."""
+    whole = [element for elements in stages.values() for element in elements]
+    run = _Run(module, whole, target, options or RunOptions())
+    first = 0
+    for stage, elements in stages.items():
+        run.run(range(first, first + len(elements)))
+        first += len(elements)
+        if after is not None:
+            after(stage)
+
+
 class _Run:
     """One execution of a pipeline."""
 
@@ -105,12 +122,14 @@ class _Run:
         # replay.
         self.snapshot = _bytecode(module) if options.reproducer is not None else b""
 
-    def run(self) -> None:
-        if self.options.verify_each:
+    def run(self, positions: range | None = None) -> None:
+        """Run the elements at these positions of the pipeline, all by default."""
+        chosen = range(len(self.pipeline)) if positions is None else positions
+        if self.options.verify_each and chosen.start == 0:
             with _failures("the input of the pipeline"):
                 self.module.operation.verify()
-        for position, element in enumerate(self.pipeline):
-            self._run_one(position, element)
+        for position in chosen:
+            self._run_one(position, self.pipeline[position])
 
     def _run_one(self, position: int, element: Element) -> None:
         options, name = self.options, print_element(element)
@@ -133,7 +152,7 @@ class _Run:
         if isinstance(element, str):
             with _failures(f"pass {element!r}"):
                 manager = PassManager.parse(f"builtin.module({element})")
-                manager.enable_verifier(self.options.verify_each)
+                manager.enable_verifier(self.options.verify_each and (self.options.verify_upstream or self.check_specs))
                 manager.run(self.module.operation)
             return
         with _failures(f"pass {element.name!r}"):

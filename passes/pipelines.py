@@ -15,7 +15,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from . import registry
-from .manager import RunOptions, run_pipeline
+from .manager import RunOptions, run_stages
 from .pipeline_text import Element
 
 Record = Callable[[str, Callable[[], str]], None]
@@ -85,8 +85,12 @@ def lower(module: ir.Module, target: Target, options: RunOptions | None = None, 
     Raises:
         TileError: a pass rejects the program; the location is the Python line.
     """
-    for stage, passes in stages(target, LoweringOptions.of(module)).items():
-        with module.context, ir.Location.unknown():
-            run_pipeline(module, passes, target, options)
+
+    def after(stage: str) -> None:
         if record is not None:
             record(stage, module.__str__)
+
+    # Upstream's passes keep valid IR valid; verifying after them too would cost as much as they do.
+    chosen = options or RunOptions(verify_upstream=False)
+    with module.context, ir.Location.unknown():
+        run_stages(module, stages(target, LoweringOptions.of(module)), target, chosen, after)

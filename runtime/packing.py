@@ -19,7 +19,8 @@ TENSOR_MAP_BYTES = 128
 _FLOATS = {"float16": "e", "float32": "f", "float64": "d", "bfloat16": BFLOAT}
 _INTS = {8: "b", 16: "h", 32: "i", 64: "q"}  # unsigned: the upper case letter
 _SIZE = {
-    POINTER: 8, BFLOAT: 2, "?": 1, "e": 2, "f": 4, "d": 8, "b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "q": 8, "Q": 8,
+    POINTER: 8, BFLOAT: 2, "?": 1, "e": 2, "f": 4, "d": 8,
+    "b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "q": 8, "Q": 8,
 }  # fmt: skip
 
 

@@ -40,9 +40,9 @@ def bytecode(module: ir.Module) -> bytes:
 
 
 def submit(
-    module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ("ptx", "cubin")
+    lowered: bytes, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ("ptx", "cubin")
 ) -> Future[Reply]:
-    """Start code generation of a level-4 module; pass the future to `finish`.
+    """Start code generation of a level-4 module, given as bytecode; pass the future to `finish`.
 
     Raises:
         UnsupportedError: there is no code generator for the architecture.
@@ -56,7 +56,7 @@ def submit(
         except ToolchainError:
             if "ptx" not in emit:
                 raise  # with PTX at hand the driver can assemble
-    return pool().submit(Request(bytecode(module), arch, options, tuple(emit), ptxas))
+    return pool().submit(Request(lowered, arch, options, tuple(emit), ptxas))
 
 
 def finish(
@@ -80,7 +80,7 @@ def generate(
     module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ("ptx", "cubin")
 ) -> DeviceCode:
     """`submit` and `finish` in one."""
-    return finish(submit(module, arch, options, emit), module, arch, options)
+    return finish(submit(bytecode(module), arch, options, emit), module, arch, options)
 
 
 def emit(module: ir.Module, target: Target, kind: str) -> str | bytes:

@@ -26,14 +26,19 @@ _LOOP = "llvm.loop_annotation"
 Clock = Callable[[str], None]
 
 
-def parse(source: bytes) -> ir.Module:
-    """Parse a level-4 module, bytecode or text, in a context of its own.
+def new_context() -> ir.Context:
+    """A context for level-4 modules; takes some 5 ms.
 
     Discardable `tl.*` attributes stay on the ops, so unregistered dialects are allowed; op names are checked later.
     """
     ctx = ir.Context()
     ctx.allow_unregistered_dialects = True
-    with ctx:
+    return ctx
+
+
+def parse(source: bytes, context: ir.Context | None = None) -> ir.Module:
+    """Parse a level-4 module, bytecode or text, in a context of its own or one that `new_context` made."""
+    with context or new_context():
         return ir.Module.parse(source)
 
 

@@ -132,7 +132,8 @@ def _generate(
     artifact = Artifact(plan.name, str(target), plan, codegen.bytecode(lowered), timings=timings,
                         metadata={"options": options.describe()})
     if not target.simulated:
-        code = codegen.generate(lowered, target.arch, options.codegen)
+        job = codegen.submit(artifact.lowered, target.arch, options.codegen)
+        code = codegen.finish(job, lowered, target.arch, options.codegen)
         artifact.ptx, artifact.cubin, artifact.resources, artifact.log = code.ptx, code.cubin, code.resources, code.log
         timings.update(code.timings)
         _dump(plan.name, "ptx", lambda: code.ptx)

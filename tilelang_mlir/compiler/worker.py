@@ -10,8 +10,11 @@ import os
 import sys
 from typing import BinaryIO
 
+from tilelang_mlir.compiler import device_ir, nvptx
 from tilelang_mlir.compiler.messages import Reply, Request, receive, send
+from tilelang_mlir.compiler.toolchain.ptxas import assemble
 from tilelang_mlir.errors import TileError
+from tilelang_mlir.mlir import ir
 
 _WARM_UP_KERNEL = b"""
 module {
@@ -33,18 +36,14 @@ module {
 """
 
 
-def generate(request: Request) -> Reply:
-    """Run one request in this process. Failures that LLVM reports politely come back in the reply."""
-    from tilelang_mlir.compiler import device_ir, nvptx
-    from tilelang_mlir.compiler.toolchain.ptxas import assemble
-    from tilelang_mlir.mlir import ir
-
+def generate(request: Request, context: ir.Context) -> Reply:
+    """Run one request in this process, in a new context. Failures that LLVM reports politely come back in the reply."""
     reply = Reply()
     options = request.options
     lap = device_ir.lap_timer(reply.timings)
     try:
         reply.stage = "reading the lowered module"
-        module = device_ir.parse(request.module)
+        module = device_ir.parse(request.module, context)
         lap("parse")
         reply.stage = "conversion to LLVM"
         layout = nvptx.data_layout(request.arch, options.opt_level)
@@ -72,19 +71,16 @@ def _diagnostics(error: Exception) -> str:
 
 
 def _serve(source: BinaryIO, sink: BinaryIO) -> None:
-    _warm_up()
+    # A small kernel through every stage before the first request comes: loads MLIR, LLVM and the dialects.
+    generate(Request(_WARM_UP_KERNEL, "sm_90a", emit=("ptx",)), device_ir.new_context())
     while True:
+        context = device_ir.new_context()  # between requests: making one and freeing the last takes as long as parsing
         try:
             request = receive(source)
         except EOFError:
             return
         if isinstance(request, Request):
-            send(sink, generate(request))
-
-
-def _warm_up() -> None:
-    """Take a small kernel through every stage before the first request comes: loads MLIR, LLVM and the dialects."""
-    generate(Request(_WARM_UP_KERNEL, "sm_90a", emit=("ptx",)))
+            send(sink, generate(request, context))
 
 
 def main() -> int:

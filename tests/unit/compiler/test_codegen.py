@@ -161,7 +161,7 @@ def test_unroll_hints_reach_llvm() -> None:
 
 def test_many_requests_run_in_parallel_and_in_order() -> None:
     modules = [function(f"%y = arith.constant {n}.0 : f32\nllvm.store %y, %p : f32, !llvm.ptr<1>") for n in range(5)]
-    futures = [codegen.submit(m, "sm_80", emit=("llvm",)) for m in modules]
+    futures = [codegen.submit(codegen.bytecode(m), "sm_80", emit=("llvm",)) for m in modules]
     texts = [codegen.finish(f, m, "sm_80").llvm_ir for f, m in zip(futures, modules, strict=True)]
     assert [f"store float {n}.000000e+00" in text for n, text in enumerate(texts)] == [True] * 5
     assert pool().size >= 1
