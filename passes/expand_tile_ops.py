@@ -1,7 +1,7 @@
 """`expand-tile-ops`: copies, fills and transposes as parallel loops over their elements.
 
-Input: scheduled program with layouts. Output: no `tl.copy` without `async`, no `tl.fill`, no `tl.transpose`. The loop runs
-where a fragment's elements lie, or in coalesced vectors when none takes part.
+Input: scheduled program with layouts. Output: no `tl.copy` without `async`, no `tl.fill`, no `tl.transpose`. The loop
+runs where a fragment's elements lie, or in coalesced vectors when none takes part.
 
     tl.copy A[i0:64, j0:32] -> S   =>   parallel (i, j) in 64x32 { S[i, j] = A[i0 + i, j0 + j] }
 """
@@ -17,12 +17,12 @@ from tilelang_mlir.errors import LayoutError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from . import build
-from .base import Pass
 from ..dialect.layout import Fragment, row_major
 from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.location import python_location
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, VAR, buffer_type, scope_of
+from . import build
+from .base import Pass
 from .layout_inference.plan import plan_fragment
 from .walk import launches, nested, threads_of
 
@@ -121,7 +121,9 @@ def _through_shared(op: ir.Operation, source: _Region, target: _Region, threads:
     tile = region_of(staged)
 
     def write(variables: list[ir.Value]) -> None:
-        build.store(_convert(op, build.load(source.buffer, source.indices(variables)), element), staged, tile.indices(variables))
+        build.store(
+            _convert(op, build.load(source.buffer, source.indices(variables)), element), staged, tile.indices(variables)
+        )
 
     def read(variables: list[ir.Value]) -> None:
         flipped = variables[::-1] if op.name == "tl.transpose" else variables

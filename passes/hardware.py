@@ -12,4 +12,6 @@ from .nvidia.hardware import Nvidia
 def hardware_for(target: Target) -> Hardware:
     if target.vendor == "cuda":
         return Nvidia(target)
-    raise UnsupportedError(f"no lowering for {target}", hint=f"targets with one: {', '.join(targets_with(Feature.LDMATRIX))}")
+    raise UnsupportedError(
+        f"no lowering for {target}", hint=f"targets with one: {', '.join(targets_with(Feature.LDMATRIX))}"
+    )

@@ -21,10 +21,10 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from . import build
-from .base import Pass
 from ..dialect.effects import Effect, effects, region_effects
 from ..dialect.tl import SHARED, scope_of
+from . import build
+from .base import Pass
 from .plan_shared_memory import tile_bytes
 from .walk import launches
 

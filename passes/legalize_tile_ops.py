@@ -1,8 +1,8 @@
 """`legalize-tile-ops`: rewrite tile operations into those that layouts and lowering know.
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
-fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, parallel loops with
-constant extents.
+fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, parallel loops
+with constant extents.
 """
 
 from __future__ import annotations
@@ -73,9 +73,10 @@ def _legalize_reduce(op: ir.Operation) -> None:
         _copy(staged, target)
 
 
-_COMBINE = {"sum": ("arith.addf", "arith.addi"), "max": ("arith.maxnumf", "arith.maxsi"), "min": ("arith.minnumf", "arith.minsi"),
-            "umax": ("arith.maxnumf", "arith.maxui"), "umin": ("arith.minnumf", "arith.minui"), "and": ("", "arith.andi"),
-            "or": ("", "arith.ori"), "xor": ("", "arith.xori")}  # fmt: skip
+_COMBINE = {"sum": ("arith.addf", "arith.addi"), "max": ("arith.maxnumf", "arith.maxsi"), "min": ("arith.minnumf",
+"arith.minsi"),
+            "umax": ("arith.maxnumf", "arith.maxui"), "umin": ("arith.minnumf", "arith.minui"), "and": ("",
+            "arith.andi"), "or": ("", "arith.ori"), "xor": ("", "arith.xori")}  # fmt: skip
 
 
 def combine(kind: str, a: ir.Value, b: ir.Value) -> ir.Value:
@@ -182,7 +183,12 @@ def _fold_clear(op: ir.Operation) -> None:
             break
         if accumulator in {e.value for e in region_effects(other.operation)}:
             before = other.operation
-    if before is None or before.name != "tl.fill" or before.operands[0] != accumulator or not _is_zero(before.operands[1]):
+    if (
+        before is None
+        or before.name != "tl.fill"
+        or before.operands[0] != accumulator
+        or not _is_zero(before.operands[1])
+    ):
         return
     op.attributes["clear"] = ir.BoolAttr.get(True)
     before.erase()
@@ -226,7 +232,10 @@ def _legalize_parallel(op: ir.Operation, threads: int) -> None:
             points.append(ir.InsertionPoint(end))
             serial.append(block.arguments[0])
         with points[-1]:
-            inner = [threads if b is not None and d == len(bounds) - 1 else e for d, (e, b) in enumerate(zip(extents, bounds, strict=True))]
+            inner = [
+                threads if b is not None and d == len(bounds) - 1 else e
+                for d, (e, b) in enumerate(zip(extents, bounds, strict=True))
+            ]
             kept = [d for d, b in enumerate(bounds) if b is None or d == len(bounds) - 1]
             loop = build.parallel([inner[d] for d in kept])
         _move_body(op, body, loop, serial, bounds, kept)
@@ -234,7 +243,12 @@ def _legalize_parallel(op: ir.Operation, threads: int) -> None:
 
 
 def _move_body(
-    op: ir.Operation, body: ir.Block, loop: ir.Operation, serial: list[ir.Value | None], bounds: list[ir.Value | None], kept: list[int]
+    op: ir.Operation,
+    body: ir.Block,
+    loop: ir.Operation,
+    serial: list[ir.Value | None],
+    bounds: list[ir.Value | None],
+    kept: list[int],
 ) -> None:
     """Put the old body into the new loop under the bound of the chunked dimension."""
     inside = loop.regions[0].blocks[0]
@@ -242,7 +256,13 @@ def _move_body(
     with ir.InsertionPoint(inside), op.location:
         for dim, argument in enumerate(body.arguments):
             place, base = places.get(dim), serial[dim]
-            value = build.binary("addi", base, place) if place is not None and base is not None else place if place is not None else base
+            value = (
+                build.binary("addi", base, place)
+                if place is not None and base is not None
+                else place
+                if place is not None
+                else base
+            )
             assert value is not None
             argument.replace_all_uses_with(value)
             if dim == len(bounds) - 1 and bounds[dim] is not None:

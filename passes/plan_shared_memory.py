@@ -16,12 +16,12 @@ from tilelang_mlir.errors import ResourceError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from .base import Pass
 from ..dialect.effects import root
 from ..dialect.layout import REPLICATE, Fragment, SharedLayout
 from ..dialect.layout.attrs import from_attr
 from ..dialect.location import name_of, python_location
 from ..dialect.tl import SHARED, scope_of
+from .base import Pass
 from .lowering.reduce import scratch_bytes
 from .walk import launches, nested
 

@@ -79,8 +79,15 @@ def fragment_from_loop(access: Access, loop: Fragment, shape: tuple[int, ...]) -
     if None in dims or len(set(dims)) != len(dims):
         return None
     kept = [v for v in dims if v is not None]
-    if any(loop.shape[v] < size for v, size in zip(kept, (s for s, a in zip(shape, access.variables, strict=True) if s != 1 or a is not None), strict=True)):
+    if any(
+        loop.shape[v] < size
+        for v, size in zip(
+            kept, (s for s, a in zip(shape, access.variables, strict=True) if s != 1 or a is not None), strict=True
+        )
+    ):
         return None
     projected = loop.project(kept)
-    positions = [i for i, (v, size) in enumerate(zip(access.variables, shape, strict=True)) if size != 1 or v is not None]
+    positions = [
+        i for i, (v, size) in enumerate(zip(access.variables, shape, strict=True)) if size != 1 or v is not None
+    ]
     return projected.with_dims(shape, positions)

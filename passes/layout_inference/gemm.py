@@ -44,11 +44,16 @@ def gemm_layouts(
     return out
 
 
-def _wgmma_layouts(op: ir.Operation, grid: GroupGrid, k: int, bits: int) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
+def _wgmma_layouts(
+    op: ir.Operation, grid: GroupGrid, k: int, bits: int
+) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts for warpgroup products; the op is marked with the instruction."""
     a, b, c = list(op.operands)[:3]
     op.attributes["instr"] = ir.StringAttr.get("wgmma")
-    out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), wgmma_accumulator(grid)), (root(b), shared_operand(root(b), bits))]
+    out: list[tuple[ir.Value, Fragment | SharedLayout]] = [
+        (root(c), wgmma_accumulator(grid)),
+        (root(b), shared_operand(root(b), bits)),
+    ]
     if scope_of(a) == FRAGMENT:
         out.append((root(a), wgmma_operand_a(grid, k, bits)))
     else:

@@ -76,8 +76,11 @@ class Tile:
 
 
 def register_chunk(layout: Fragment, bits: int) -> int:
-    """Elements per SSA value: the longest run of fast register digits that fits 16 bytes."""
-    limit = max(1, 128 // max(bits, 8))
+    """Elements per SSA value: the longest run of fast register digits that fits 64 bytes.
+
+    Wider values mean fewer operations to build, optimise and simulate; code generation takes them apart again.
+    """
+    limit = max(1, 512 // max(bits, 8))
     chunk = 1
     for digit in layout.value:
         size = max(d for d in range(1, digit.size + 1) if digit.size % d == 0 and chunk * d <= limit)

@@ -1,8 +1,8 @@
 """State of the lowering of one kernel, and the registry of its rules.
 
-A rule lowers one operation of the tile program: `rule(ctx, op) -> None`. Values of the tile program map to `Value`s here:
-an `Index` (integers of the form base + constant per lane) or an SSA value, scalar when all lanes agree, a vector of
-`ctx.width` elements when they differ.
+A rule lowers one operation of the tile program: `rule(ctx, op) -> None`. Values of the tile program map to `Value`s
+here: an `Index` (integers of the form base + constant per lane) or an SSA value, scalar when all lanes agree, a vector
+of `ctx.width` elements when they differ.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Context:
     def num_threads(self) -> int:
         return self.threads[0] * self.threads[1] * self.threads[2]
 
-    # -- values ---------------------------------------------------------------------------------------------------------
+    # -- values --------------------------------------------------------------------------------------------------------
     def get(self, value: ir.Value) -> Value:
         """What a value of the tile program has become; host arithmetic is emitted when first asked for."""
         if value not in self.values:
@@ -127,7 +127,7 @@ class Context:
                 self.arena = self.e.op("llvm.mlir.addressof", [self.e.shared_ptr], attributes=symbol).result
         return self.arena
 
-    # -- control --------------------------------------------------------------------------------------------------------
+    # -- control -------------------------------------------------------------------------------------------------------
     def lower(self, op: ir.Operation) -> None:
         """Lower one operation through its rule, at its own location."""
         found = RULES.get(op.name)

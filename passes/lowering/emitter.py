@@ -53,7 +53,11 @@ class Emitter:
         return ir.Operation.create(name, list(results), list(operands), attributes or {}, regions=regions)
 
     def pure(
-        self, name: str, result: ir.Type, operands: Sequence[ir.Value], attributes: dict[str, ir.Attribute] | None = None
+        self,
+        name: str,
+        result: ir.Type,
+        operands: Sequence[ir.Value],
+        attributes: dict[str, ir.Attribute] | None = None,
     ) -> ir.Value:
         """A side-effect free operation with one result, built once per enclosing region."""
         key = (name, result, *operands, *(attributes or {}).items())
@@ -163,7 +167,7 @@ class Emitter:
             return a
         return self.pure("arith.extsi", self.i64, [a])
 
-    # -- pointers and vectors --------------------------------------------------------------------------------------------
+    # -- pointers and vectors ------------------------------------------------------------------------------------------
     def gep(self, pointer: ir.Value, offset: int | ir.Value, element: ir.Type) -> ir.Value:
         """pointer + offset elements."""
         if isinstance(offset, int):

@@ -108,7 +108,11 @@ class IndexMath:
         bounds = sorted((_times(a.lo, factor), _times(a.hi, factor)), key=lambda x: (x is None, x))
         lo, hi = (None, None) if None in bounds else bounds
         power = factor > 0 and factor & (factor - 1) == 0
-        bits = a.bits << (factor.bit_length() - 1) if power and a.bits is not None else _mask(lo, hi, a.divisor * abs(factor))
+        bits = (
+            a.bits << (factor.bit_length() - 1)
+            if power and a.bits is not None
+            else _mask(lo, hi, a.divisor * abs(factor))
+        )
         return Index(_known(self.e.mul(a.base, factor)), constants, a.divisor * abs(factor), lo, hi, bits)
 
     def multiply(self, a: Index, b: Index) -> Index | None:

@@ -98,7 +98,7 @@ def _to_storage(ctx: Context, element: ir.Type, value: ir.Value) -> ir.Value:
     return ctx.e.pure("arith.extui", wide, [value])
 
 
-# -- planning ------------------------------------------------------------------------------------------------------------
+# -- planning ----------------------------------------------------------------------------------------------------------
 def plan_pieces(ctx: Context, buffer: Memory, indices: Sequence[Index], limit: int = 0) -> list[Piece]:
     """Split the lanes of an access into pieces; `limit` caps a piece's elements (0: 16 bytes)."""
     width = indices[0].width if indices else 1
@@ -155,7 +155,11 @@ def _shared_alignment(buffer: SharedBuffer, lane: Sequence[Index]) -> int:
     last = [s for s in buffer.layout.steps if s.dim == rank - 1 and s.stride == 1]
     if not last or last[0].offset != 1:
         return 1
-    chunk = 1 << buffer.layout.swizzle.base if buffer.layout.swizzle.bits else MAX_ACCESS * 8 // element_bits(buffer.element)
+    chunk = (
+        1 << buffer.layout.swizzle.base
+        if buffer.layout.swizzle.bits
+        else MAX_ACCESS * 8 // element_bits(buffer.element)
+    )
     multiple = math.gcd(last[0].size, lane[-1].multiple_of())
     for step in buffer.layout.steps:
         if step is not last[0] and step.size > 1:

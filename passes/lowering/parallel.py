@@ -17,8 +17,8 @@ from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from .buffers import FragmentBuffer, element_bits, register_chunk
-from .context import Context, rule
 from .carried import written_fragments
+from .context import Context, rule
 from .index import Index
 from .lanewise import is_lanewise
 
@@ -153,11 +153,14 @@ def _inside(
     return True if predicate is None else predicate
 
 
-# -- how many iterations at a time ---------------------------------------------------------------------------------------------
+# -- how many iterations at a time -------------------------------------------------------------------------------------
 def _vector_width(ctx: Context, body: ir.Block, layout: Fragment) -> int:
     if not all(is_lanewise(op.operation) for op in body.operations):
         return 1
-    bits = max((element_bits(_element(op.operation)) for op in body.operations if op.operation.name.startswith("memref.")), default=32)
+    bits = max(
+        (element_bits(_element(op.operation)) for op in body.operations if op.operation.name.startswith("memref.")),
+        default=32,
+    )
     width = register_chunk(layout, bits)
     if layout.is_padded or -1 in _static_extents(body):
         width = _within_edges(layout, width, _static_extents(body))

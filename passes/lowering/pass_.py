@@ -17,11 +17,11 @@ from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..base import Pass
 from ...dialect.layout import SharedLayout
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
+from ..base import Pass
 from ..hardware import hardware_for
 from ..nvidia import bulk_copy, roles  # noqa: F401  (they register their rules)
 from . import atomics, debug, reduce, reducer, scalar, structure, sync, tiles  # noqa: F401  (they register their rules)
@@ -43,13 +43,17 @@ class LowerToThreads(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         functions = [op for op in module.body.operations if op.operation.name == "func.func"]
         with module.context, ir.Location.unknown():
-            kernels = ir.Operation.create("gpu.module", attributes={"sym_name": ir.StringAttr.get("kernels")}, regions=1)
+            kernels = ir.Operation.create(
+                "gpu.module", attributes={"sym_name": ir.StringAttr.get("kernels")}, regions=1
+            )
             body = kernels.regions[0].blocks.append()
             module.body.append(kernels)
             shared = 0
             for function in functions:
                 for position, launch in enumerate(_launches(function.operation)):
-                    shared = max(shared, _lower_kernel(function.operation, launch, position, body, target, self.fast_math))
+                    shared = max(
+                        shared, _lower_kernel(function.operation, launch, position, body, target, self.fast_math)
+                    )
             if shared:
                 _declare_arena(body)
         for function in functions:
@@ -132,7 +136,9 @@ def _bind_arguments(ctx: Context, host: ir.Block, entry: ir.Block, workspaces: l
         result = workspace.results[0]
         kind = ir.MemRefType(result.type)
         shape = tuple(kind.shape)
-        ctx.buffers[result] = GlobalBuffer(entry.arguments[first + position], kind.element_type, shape, _row_major(shape))
+        ctx.buffers[result] = GlobalBuffer(
+            entry.arguments[first + position], kind.element_type, shape, _row_major(shape)
+        )
     for op in host.operations:
         if op.operation.name == "tl.tensor":
             ctx.lower(op.operation)

@@ -24,8 +24,17 @@ from .index import Index
 from .parallel import thread_coordinates, thread_digits
 from .sync import shuffle
 
-_FLOAT = {"sum": "addf", "abssum": "addf", "max": "maxnumf", "absmax": "maxnumf", "umax": "maxnumf", "min": "minnumf", "umin": "minnumf"}
-_INTEGER = {"sum": "addi", "abssum": "addi", "max": "maxsi", "absmax": "maxsi", "min": "minsi", "umax": "maxui", "umin": "minui",
+_FLOAT = {
+    "sum": "addf",
+    "abssum": "addf",
+    "max": "maxnumf",
+    "absmax": "maxnumf",
+    "umax": "maxnumf",
+    "min": "minnumf",
+    "umin": "minnumf",
+}
+_INTEGER = {"sum": "addi", "abssum": "addi", "max": "maxsi", "absmax": "maxsi", "min": "minsi", "umax": "maxui", "umin":
+"minui",
             "and": "andi", "or": "ori", "xor": "xori"}  # fmt: skip
 _PROPAGATE = {"maxnumf": "maximumf", "minnumf": "minimumf"}
 
@@ -155,7 +164,9 @@ def _prepare(ctx: Context, source: FragmentBuffer, slot: int, value: ir.Value, k
     """Take absolute values, widen sums of 16-bit floats, and neutralise what lies past the shape."""
     e = ctx.e
     element = value.type.element_type if isinstance(value.type, ir.VectorType) else value.type
-    shaped = (lambda t: e.vector_type(value.type.shape[0], t)) if isinstance(value.type, ir.VectorType) else (lambda t: t)
+    shaped = (
+        (lambda t: e.vector_type(value.type.shape[0], t)) if isinstance(value.type, ir.VectorType) else (lambda t: t)
+    )
     if kind.startswith("abs"):
         name = "math.absi" if isinstance(element, ir.IntegerType) else "math.absf"
         value = e.pure(name, value.type, [value])
@@ -225,7 +236,9 @@ def exchange_far(
         weight *= digit.size
     kind_type = values[0].type
     start = e.gep(ctx.hardware_arena(), ir.IntegerAttr(op.attributes["tl.scratch"]).value, e.i8)
-    address = lambda place, register: e.gep(e.gep(start, ctx.ix.scalar(place), kind_type), register * split.slots, kind_type)  # noqa: E731
+    address = lambda place, register: e.gep(
+        e.gep(start, ctx.ix.scalar(place), kind_type), register * split.slots, kind_type
+    )  # noqa: E731
     size = kind_type.width // 8
     _store_partials(ctx, guard, [(v, address(slot, r)) for r, v in enumerate(values)], size)
     ctx.hardware.barrier(ctx)
@@ -241,7 +254,9 @@ def exchange_far(
     return results
 
 
-def _store_partials(ctx: Context, guard: ir.Value | None, pairs: Sequence[tuple[ir.Value, ir.Value]], size: int) -> None:
+def _store_partials(
+    ctx: Context, guard: ir.Value | None, pairs: Sequence[tuple[ir.Value, ir.Value]], size: int
+) -> None:
     if guard is None:
         for value, pointer in pairs:
             ctx.e.store(value, pointer, size)

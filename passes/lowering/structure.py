@@ -29,7 +29,7 @@ from .views import reshape_buffer
 UNROLL_LIMIT = 1024
 
 
-# -- loops ------------------------------------------------------------------------------------------------------------------
+# -- loops -------------------------------------------------------------------------------------------------------------
 @rule("scf.for")
 def lower_for(ctx: Context, op: ir.Operation) -> None:
     bounds = [ctx.index(v) for v in list(op.operands)[:3]]
@@ -183,7 +183,9 @@ def _known_bound(ctx: Context, op: ir.Operation | None) -> Iterator[None]:
     compare = owner.operation
     left, right = (ctx.values.get(v) for v in compare.operands)
     signed_less = ir.IntegerAttr(compare.attributes["predicate"]).value == 2
-    if not (signed_less and isinstance(left, Index) and isinstance(right, Index) and right.is_constant and left.width == 1):
+    if not (
+        signed_less and isinstance(left, Index) and isinstance(right, Index) and right.is_constant and left.width == 1
+    ):
         yield
         return
     top = right.constants[0] - 1 - left.constants[0]
@@ -210,7 +212,7 @@ def scattered_indices(ctx: Context, values: Sequence[ir.Value]) -> list[list[Ind
     return lanes
 
 
-# -- elements -----------------------------------------------------------------------------------------------------------------
+# -- elements ----------------------------------------------------------------------------------------------------------
 @rule("memref.load")
 def lower_load(ctx: Context, op: ir.Operation) -> None:
     buffer = ctx.buffers[op.operands[0]]
@@ -247,7 +249,7 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
     store_lanes(ctx, buffer, indices, value)
 
 
-# -- allocations ----------------------------------------------------------------------------------------------------------------
+# -- allocations -------------------------------------------------------------------------------------------------------
 @rule("tl.alloc")
 def lower_alloc(ctx: Context, op: ir.Operation) -> None:
     result = op.results[0]
@@ -265,7 +267,9 @@ def lower_alloc(ctx: Context, op: ir.Operation) -> None:
     for size in shape:
         count *= size
     with ir.InsertionPoint.at_block_begin(ctx.e.entry):
-        length = ctx.e.op("arith.constant", [ctx.e.i32], attributes={"value": ir.IntegerAttr.get(ctx.e.i32, count)}).result
+        length = ctx.e.op(
+            "arith.constant", [ctx.e.i32], attributes={"value": ir.IntegerAttr.get(ctx.e.i32, count)}
+        ).result
         attrs = {"elem_type": ir.TypeAttr.get(stored), "alignment": ir.IntegerAttr.get(ctx.e.i64, 16)}
         pointer = ctx.e.op("llvm.alloca", [ctx.e.private_ptr], [length], attrs).result
     buffer = ctx.buffers[result] = PrivateBuffer(pointer, kind.element_type, shape)

@@ -73,7 +73,9 @@ def lower_warp_reduce(ctx: Context, op: ir.Operation) -> None:
 
     kind = ir.StringAttr(op.attributes["kind"]).value
     value = ctx.ssa(op.operands[0])
-    ctx.values[op.results[0]] = exchange(ctx, kind, value, [1 << i for i in range(ctx.target.warp_size.bit_length() - 1)], combine)
+    ctx.values[op.results[0]] = exchange(
+        ctx, kind, value, [1 << i for i in range(ctx.target.warp_size.bit_length() - 1)], combine
+    )
 
 
 @rule("tl.commit_group")

@@ -8,7 +8,16 @@ from tilelang_mlir.mlir import ir
 from ...dialect.layout import SharedLayout, row_major
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
-from .buffers import Buffer, FragmentBuffer, GlobalBuffer, PrivateBuffer, SharedBuffer, Tile, element_bits, register_chunk
+from .buffers import (
+    Buffer,
+    FragmentBuffer,
+    GlobalBuffer,
+    PrivateBuffer,
+    SharedBuffer,
+    Tile,
+    element_bits,
+    register_chunk,
+)
 from .context import Context
 from .index import Index
 

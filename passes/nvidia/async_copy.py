@@ -45,7 +45,9 @@ def _coordinates(ctx: Context, linear: Index, rows: Sequence[int], start: int, t
     for size in reversed(rows[1:]):
         quotient, digit = ctx.ix.divide(rest, size), ctx.ix.remainder(rest, size)
         if quotient is None or digit is None:
-            whole = ctx.ix.uniform(ctx.e.value(ctx.ix.scalar(rest)), lo=start, hi=max(start + ctx.num_threads, total) - 1)
+            whole = ctx.ix.uniform(
+                ctx.e.value(ctx.ix.scalar(rest)), lo=start, hi=max(start + ctx.num_threads, total) - 1
+            )
             quotient, digit = ctx.ix.divide(whole, size), ctx.ix.remainder(whole, size)
         assert quotient is not None and digit is not None
         out.append(digit)
@@ -74,7 +76,9 @@ def _aligned(ctx: Context, tile: Tile, shape: Sequence[int], vector: int) -> boo
     probe = [*lanes, Index(None, tuple(range(vector)), 0, 0, 0, 0)]
     # A row step must keep the alignment too: probe the second row of every dimension that has one.
     for dim in [None, *(d for d, s in enumerate(shape[:-1]) if s > 1)]:
-        moved = [Index(p.base, tuple(c + 1 for c in p.constants), 0, 0, 0, 0) if d == dim else p for d, p in enumerate(probe)]
+        moved = [
+            Index(p.base, tuple(c + 1 for c in p.constants), 0, 0, 0, 0) if d == dim else p for d, p in enumerate(probe)
+        ]
         indices = [i.spread(vector) for i in _place(ctx, tile, moved)]
         if len(plan_pieces(ctx, tile.buffer, indices)) != 1:  # type: ignore[arg-type]
             return False
@@ -96,7 +100,9 @@ def _copy_chunk(ctx: Context, source: Tile, target: Tile, coordinates: Sequence[
     destination = shared_pointer(ctx, target.buffer, here)
     read = None
     if inside is not None:
-        read = ctx.e.pure("arith.select", ctx.e.i32, [inside, ctx.e.constant(ctx.e.i32, size), ctx.e.constant(ctx.e.i32, 0)])
+        read = ctx.e.pure(
+            "arith.select", ctx.e.i32, [inside, ctx.e.constant(ctx.e.i32, size), ctx.e.constant(ctx.e.i32, 0)]
+        )
     if ctx.predicate is None:
         cp_async.emit(destination, pointer, size, read)
         return

@@ -32,7 +32,8 @@ from .mma_layout import MmaShape, WarpGrid, mma_shape, operand_a, operand_b, par
 _KINDS = {"f16": "f16", "bf16": "bf16", "f32": "tf32", "f64": "f64", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2", "i8": "s8"}
 _SUMS = {"f32": "f32", "f16": "f16", "i32": "s32", "f64": "f64"}
 _FEATURES = {"bf16": Feature.MMA_BF16, "tf32": Feature.MMA_BF16, "e4m3": Feature.MMA_FP8, "e5m2": Feature.MMA_FP8,
-             "f64": Feature.MMA_F64, "s8": Feature.MMA_INT8, "u8": Feature.MMA_INT8, "f16": Feature.MMA_F16}  # fmt: skip
+             "f64": Feature.MMA_F64, "s8": Feature.MMA_INT8, "u8": Feature.MMA_INT8, "f16": Feature.MMA_F16}  # fmt:
+             skip
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,17 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     k = tile_shape_2d(a)[0 if flags["a"] else 1]  # type: ignore[index]
     shape = mma_shape(bits)
     if k % shape.k:
-        raise UnsupportedError(f"K = {k} is no multiple of {shape.k}", python_location(op.location), hint="use a larger block_K")
+        raise UnsupportedError(
+            f"K = {k} is no multiple of {shape.k}", python_location(op.location), hint="use a larger block_K"
+        )
     warps = ctx.num_threads // ctx.target.warp_size
     grid = partition(m, n, warps, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     left = _Operand(tile_of(ctx, a), 0 if flags["a"] else 1, bits, operand_a(grid, shape, k, bits), False)
     if flags["a"]:
         left = _Operand(left.tile, 0, bits, left.layout.with_dims((k, m), [1, 0]), False)
-    right = _Operand(tile_of(ctx, b), 1 if flags["b"] else 0, bits, operand_b(grid, shape, k, bits, transposed=flags["b"]), True)
+    right = _Operand(
+        tile_of(ctx, b), 1 if flags["b"] else 0, bits, operand_b(grid, shape, k, bits, transposed=flags["b"]), True
+    )
     target = ctx.buffers[c]
     assert isinstance(target, FragmentBuffer)
     _multiply(ctx, op, left, right, target, grid, shape, k, kinds)
@@ -87,8 +92,15 @@ def _kind(ctx: Context, op: ir.Operation, value: ir.Value, side: str) -> str:
 
 
 def _multiply(
-    ctx: Context, op: ir.Operation, left: _Operand, right: _Operand, target: FragmentBuffer, grid: WarpGrid, shape: MmaShape,
-    k: int, kinds: Sequence[str],
+    ctx: Context,
+    op: ir.Operation,
+    left: _Operand,
+    right: _Operand,
+    target: FragmentBuffer,
+    grid: WarpGrid,
+    shape: MmaShape,
+    k: int,
+    kinds: Sequence[str],
 ) -> None:
     rows, columns = grid.rows // shape.m, grid.columns // shape.n
     per_tile = 2 * shape.m // 8
@@ -111,7 +123,13 @@ def _multiply(
 
 
 def _mma(
-    ctx: Context, a: Sequence[ir.Value], b: Sequence[ir.Value], c: Sequence[ir.Value], shape: MmaShape, kinds: Sequence[str], sum_type: str
+    ctx: Context,
+    a: Sequence[ir.Value],
+    b: Sequence[ir.Value],
+    c: Sequence[ir.Value],
+    shape: MmaShape,
+    kinds: Sequence[str],
+    sum_type: str,
 ) -> list[ir.Value]:
     """One instruction; float16 sums travel as pairs."""
     sizes = (shape.m, shape.n, shape.k)
@@ -167,7 +185,11 @@ class _Fetch:
         others = [s.offset for s in buffer.layout.steps if s not in inner]
         last = self.operand.tile.offsets[-1]
         whole = bool(inner) and inner[0].offset == 1 and inner[0].size % self.chunk_elements == 0
-        return whole and all(o % self.chunk_elements == 0 for o in others) and last.multiple_of() % self.chunk_elements == 0
+        return (
+            whole
+            and all(o % self.chunk_elements == 0 for o in others)
+            and last.multiple_of() % self.chunk_elements == 0
+        )
 
     # -- by ldmatrix ----------------------------------------------------------------------------------------------------------
     def _lane_base(self, grid: WarpGrid) -> tuple[Index, Index]:

@@ -1,8 +1,8 @@
 """`tl.gemm {instr = "wgmma"}`: one piece of assembly per product, complete when it ends.
 
-Descriptors (see `isa/nvidia/wgmma`) follow from the tiles' swizzled layouts. Along K, a row is one swizzle span: a k step
-moves 32 bytes inside it and to the next panel after the span; eight rows are the stride offset. Along M or N, a panel is 64
-elements wide: a k step moves 16 rows down, the next 64 elements are the leading offset.
+Descriptors (see `isa/nvidia/wgmma`) follow from the tiles' swizzled layouts. Along K, a row is one swizzle span: a k
+step moves 32 bytes inside it and to the next panel after the span; eight rows are the stride offset. Along M or N, a
+panel is 64 elements wide: a k step moves 16 rows down, the next 64 elements are the leading offset.
 """
 
 from __future__ import annotations
@@ -45,14 +45,18 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     if isinstance(buffer, FragmentBuffer):
         left: wgmma.Descriptor | Sequence[Sequence[ir.Value]] = _register_operand(ctx, buffer, bits)
     else:
-        left = _descriptor(ctx, a, ctx.ix.scale(along_m, grid.rows), steps, grid.rows // ROWS, bits, along_k=not flags[0])
+        left = _descriptor(
+            ctx, a, ctx.ix.scale(along_m, grid.rows), steps, grid.rows // ROWS, bits, along_k=not flags[0]
+        )
     clear = "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
     file = ctx.registers[target]
     count = target.layout.num_values
     sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
     kinds = tuple(_KINDS[str(ir.MemRefType(v.type).element_type)] for v in (a, b))
     blocks, wait = grid.rows // ROWS, "asynchronous" not in op.attributes
-    results = wgmma.product(sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks, wait=wait)  # type: ignore[arg-type]
+    results = wgmma.product(
+        sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks, wait=wait
+    )  # type: ignore[arg-type]
     if wait:
         _complete(ctx, target, results)
     else:
@@ -61,7 +65,9 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
 
 def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> None:
     for start in range(0, len(results), target.chunk):
-        write_registers(ctx, target, range(start, start + target.chunk), ctx.e.pack(results[start : start + target.chunk]))
+        write_registers(
+            ctx, target, range(start, start + target.chunk), ctx.e.pack(results[start : start + target.chunk])
+        )
 
 
 @rule("tl.wait_products")

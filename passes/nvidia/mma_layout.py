@@ -42,7 +42,11 @@ class WarpGrid:
 def partition(m: int, n: int, warps: int, policy: str, shape: MmaShape, op: ir.Operation) -> WarpGrid:
     """Split C over the warps. Square minimises the difference of the warp tile's aspect from C's; full_row and full_col
     put as many warps as fit on M or on N."""
-    fits = [(a, warps // a) for a in range(1, warps + 1) if warps % a == 0 and m % (a * shape.m) == 0 and n % (warps // a * shape.n) == 0]
+    fits = [
+        (a, warps // a)
+        for a in range(1, warps + 1)
+        if warps % a == 0 and m % (a * shape.m) == 0 and n % (warps // a * shape.n) == 0
+    ]
     if not fits:
         raise LayoutError(
             f"C of {m}x{n} cannot be split over {warps} warps: each needs a multiple of {shape.m}x{shape.n}",
@@ -75,7 +79,11 @@ def operand_a(grid: WarpGrid, shape: MmaShape, k: int, bits: int) -> Fragment:
     value = [Digit(pack, 1, 1)]
     if shape.m == 16:
         value.append(Digit(2, 0, 8))
-    value += [Digit(shape.k // (4 * pack), 1, 4 * pack), Digit(k // shape.k, 1, shape.k), Digit(grid.rows // shape.m, 0, shape.m)]
+    value += [
+        Digit(shape.k // (4 * pack), 1, 4 * pack),
+        Digit(k // shape.k, 1, shape.k),
+        Digit(grid.rows // shape.m, 0, shape.m),
+    ]
     return Fragment((grid.rows * grid.m, k), thread, tuple(value))
 
 

@@ -9,7 +9,8 @@ from tilelang_mlir.mlir import ir
 
 from ..lowering.context import Context
 
-_NEAREST = {"add_rn": "arith.addf", "sub_rn": "arith.subf", "mul_rn": "arith.mulf", "div_rn": "arith.divf", "fma_rn": "math.fma",
+_NEAREST = {"add_rn": "arith.addf", "sub_rn": "arith.subf", "mul_rn": "arith.mulf", "div_rn": "arith.divf", "fma_rn":
+"math.fma",
             "sqrt_rn": "math.sqrt"}  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """What the tensor memory accelerator can copy, and in which boxes.
 
-Rules (CUDA Driver API, cuTensorMapEncodeTiled; PTX ISA, "Tensors"): the innermost stride is one and the others multiples of
-16 bytes; at most five dimensions; a box side is at most 256 and the innermost one a multiple of 16 bytes, at most one swizzle
-span; the shared tile is dense, in panels of one span.
+Rules (CUDA Driver API, cuTensorMapEncodeTiled; PTX ISA, "Tensors"): the innermost stride is one and the others
+multiples of 16 bytes; at most five dimensions; a box side is at most 256 and the innermost one a multiple of 16 bytes,
+at most one swizzle span; the shared tile is dense, in panels of one span, and starts at a multiple of 128 bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ...dialect.layout.attrs import from_attr
 from ...dialect.verify import shape_of
 
 MAX_BOX = 256
+ALIGNMENT = 128  # bytes, of a box in shared memory
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
     if isinstance(tensor, ir.Block) or tensor.operation.name != "tl.tensor":
         return "the device tile belongs to no tensor argument"
     op = tensor.operation
-    if not isinstance(op.operands[0].owner, ir.Block):
-        return "the tensor's address is only known on the device"
+    if not _is_tensor_argument(op.operands[0]):
+        return "the tensor is no argument whose shape the launch plan knows"
     element = ir.MemRefType(device.type).element_type
     if element != ir.MemRefType(shared.type).element_type:
         return "the copy converts elements"
@@ -62,7 +63,20 @@ def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
         return f"a box of {list(plan.box)}, at most {MAX_BOX} a side"
     if plan.box[-1] * size % 16:
         return f"rows of {plan.box[-1] * size} bytes, which must be a multiple of 16"
+    if box_bytes(shared) % ALIGNMENT:
+        return f"tiles of {box_bytes(shared)} bytes, whose versions must start at multiples of {ALIGNMENT}"
     return ""
+
+
+def _is_tensor_argument(pointer: ir.Value) -> bool:
+    """Whether a pointer is an argument declared as a tensor: what only has an address has no shape to encode."""
+    if not isinstance(pointer.owner, ir.Block):
+        return False
+    attributes = pointer.owner.owner.operation.attributes
+    if "tl.params" not in attributes:
+        return True
+    param = ir.DictAttr(ir.ArrayAttr(attributes["tl.params"])[ir.BlockArgument(pointer).arg_number])
+    return ir.StringAttr(param["kind"]).value == "tensor"
 
 
 def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:

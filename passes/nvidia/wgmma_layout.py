@@ -1,7 +1,7 @@
 """How warpgroups share a matrix product on wgmma, and the fragments that follow (PTX ISA, "Register Fragments for wgmma").
 
-A warpgroup computes 64 rows per instruction, 16 per warp; each owns a contiguous part of C along M, or along N when M has
-too few rows.
+A warpgroup computes 64 rows per instruction, 16 per warp; each owns a contiguous part of C along M, or along N when M
+has too few rows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ...dialect.effects import root
-from ...dialect.layout import REPLICATE, Digit, Fragment, swizzle_span
+from ...dialect.layout import REPLICATE, Digit, Fragment, swizzle_span, swizzled
+from ...dialect.layout.attrs import from_attr
 from ...dialect.ops.gemm import tile_shape_2d
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 
@@ -49,7 +50,7 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     """The split when a product can run on wgmma, else None.
 
     B, and A unless it is in registers, must be shared tiles in a hardware swizzle: whole 16-byte-swizzled rows along K,
-    or (16-bit elements only) whole 128-byte rows along M or N.
+    or (16-bit elements only) whole 128-byte rows along M or N, of which each warpgroup takes whole ones.
     """
     if not target.supports(Feature.WGMMA) or len(op.operands) != 3:
         return None
@@ -66,23 +67,35 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
         return None
     bits = ir.MemRefType(a.type).element_type.width
     k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
-    if k % (256 // bits):
+    if k % (256 // bits) or (not flags[1] and grid.n > 1 and grid.columns % 64):
         return None
     sides = [(b, flags[1])] + ([(a, not flags[0])] if scope_of(a) == SHARED else [])
     return grid if all(_describable(v, along_k, bits) for v, along_k in sides) else None
 
 
 def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
-    tile = list(ir.MemRefType(root(value).type).shape)[-2:]
+    """Whether a descriptor can name the tile: it has the widest swizzle, by inference or as the user asks."""
+    buffer = root(value)
+    tile = list(ir.MemRefType(buffer.type).shape)[-2:]
     if list(ir.MemRefType(value.type).shape)[-2:] != tile:
         return False
     span = swizzle_span(tile, bits)
+    owner = buffer.owner
+    given = owner.operation.attributes if not isinstance(owner, ir.Block) else {}
+    if span and "layout" in given and from_attr(given["layout"]) != swizzled(tile, bits, span):
+        return False
     return span > 0 if along_k else span == 128 and bits == 16
 
 
 def accumulator(grid: GroupGrid) -> Fragment:
     """C: per block of 64 rows the mma fragment of four warps, blocks one after another."""
-    thread = (Digit(4, 1, 2), Digit(8, 0, 1), Digit(4, 0, 16), Digit(grid.m, 0, grid.rows), Digit(grid.n, 1, grid.columns))
+    thread = (
+        Digit(4, 1, 2),
+        Digit(8, 0, 1),
+        Digit(4, 0, 16),
+        Digit(grid.m, 0, grid.rows),
+        Digit(grid.n, 1, grid.columns),
+    )
     value = (Digit(2, 1, 1), Digit(2, 0, 8), Digit(grid.columns // 8, 1, 8), Digit(grid.rows // ROWS, 0, ROWS))
     return Fragment((grid.rows * grid.m, grid.columns * grid.n), thread, value)
 
@@ -90,6 +103,18 @@ def accumulator(grid: GroupGrid) -> Fragment:
 def operand_a(grid: GroupGrid, k: int, bits: int) -> Fragment:
     """A [M, K] in registers: four 32-bit words per 64 rows and k step."""
     pack = 32 // bits
-    thread = (Digit(4, 1, pack), Digit(8, 0, 1), Digit(4, 0, 16), Digit(grid.m, 0, grid.rows), Digit(grid.n, REPLICATE, 1))
-    value = (Digit(pack, 1, 1), Digit(2, 0, 8), Digit(2, 1, 4 * pack), Digit(k // (8 * pack), 1, 8 * pack), Digit(grid.rows // ROWS, 0, ROWS))
+    thread = (
+        Digit(4, 1, pack),
+        Digit(8, 0, 1),
+        Digit(4, 0, 16),
+        Digit(grid.m, 0, grid.rows),
+        Digit(grid.n, REPLICATE, 1),
+    )
+    value = (
+        Digit(pack, 1, 1),
+        Digit(2, 0, 8),
+        Digit(2, 1, 4 * pack),
+        Digit(k // (8 * pack), 1, 8 * pack),
+        Digit(grid.rows // ROWS, 0, ROWS),
+    )
     return Fragment((grid.rows * grid.m, k), thread, value)
