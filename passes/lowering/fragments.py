@@ -137,8 +137,7 @@ def evaluate(ctx: Context, value: ir.Value, grid: dict[ir.Value, IntArray], op: 
     raise LayoutError(
         f"a fragment is indexed with a run-time value{f' ({name})' if name else ''}",
         python_location(op.location),
-        hint="a fragment's elements are registers: index it with loop variables of T.Parallel or T.unroll and
-        constants",
+        hint="fragments are registers: index them with loop variables of T.Parallel or T.unroll and constants",
     )
 
 

@@ -31,9 +31,10 @@ from .mma_layout import MmaShape, WarpGrid, mma_shape, operand_a, operand_b, par
 
 _KINDS = {"f16": "f16", "bf16": "bf16", "f32": "tf32", "f64": "f64", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2", "i8": "s8"}
 _SUMS = {"f32": "f32", "f16": "f16", "i32": "s32", "f64": "f64"}
-_FEATURES = {"bf16": Feature.MMA_BF16, "tf32": Feature.MMA_BF16, "e4m3": Feature.MMA_FP8, "e5m2": Feature.MMA_FP8,
-             "f64": Feature.MMA_F64, "s8": Feature.MMA_INT8, "u8": Feature.MMA_INT8, "f16": Feature.MMA_F16}  # fmt:
-             skip
+_FEATURES = {
+    "bf16": Feature.MMA_BF16, "tf32": Feature.MMA_BF16, "e4m3": Feature.MMA_FP8, "e5m2": Feature.MMA_FP8,
+    "f64": Feature.MMA_F64, "s8": Feature.MMA_INT8, "u8": Feature.MMA_INT8, "f16": Feature.MMA_F16,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
