@@ -2,7 +2,7 @@
 
 Branches and loops on uniform values are Python's own. On varying values both sides run under masks; when all active
 lanes agree, no mask is set. A branch whose body waits runs as two agents when the lanes of a CTA disagree. Where warps
-must move together (matrix products, shuffles, barriers, asynchronous copies) and whole CTAs go different ways, the batch
+must move together (products, shuffles, barriers, asynchronous copies) and whole CTAs go different ways, the batch
 runs again in groups of CTAs that go the same way: that is simpler and checks faster than masks by CTA.
 """
 
