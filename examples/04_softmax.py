@@ -35,10 +35,12 @@ def softmax(M: int, N: int, dtype: str = "float16", threads: int = 256):
             T.copy(packed, x)
             T.reduce_max(x, largest, dim=1)
             for i, j in T.Parallel(1, N):
-                x[i, j] = T.exp2((x[i, j] - largest[i]) * LOG2_E)
+                x[i, j] = T.exp2(x[i, j] * LOG2_E - largest[i] * LOG2_E)
             T.reduce_sum(x, total, dim=1)
+            for i in T.Parallel(1):
+                total[i] = 1.0 / total[i]
             for i, j in T.Parallel(1, N):
-                x[i, j] = x[i, j] / total[i]
+                x[i, j] = x[i, j] * total[i]
             T.copy(x, packed)
             T.copy(packed, Y[row, 0])
 
@@ -66,15 +68,17 @@ def softmax_online(M: int, N: int, dtype: str = "float16", block_N: int = 8192, 
                 T.copy(largest, previous)
                 T.reduce_max(x, largest, dim=1, clear=False)
                 for i, j in T.Parallel(1, block_N):
-                    x[i, j] = T.exp2((x[i, j] - largest[i]) * LOG2_E)
+                    x[i, j] = T.exp2(x[i, j] * LOG2_E - largest[i] * LOG2_E)
                 T.reduce_sum(x, part, dim=1)
                 for i in T.Parallel(1):
                     total[i] = total[i] * T.exp2((previous[i] - largest[i]) * LOG2_E) + part[i]
+            for i in T.Parallel(1):
+                total[i] = 1.0 / total[i]
             for k in T.serial(T.ceildiv(N, block_N)):
                 T.copy(X[row, k * block_N], packed)
                 T.copy(packed, x)
                 for i, j in T.Parallel(1, block_N):
-                    x[i, j] = T.exp2((x[i, j] - largest[i]) * LOG2_E) / total[i]
+                    x[i, j] = T.exp2(x[i, j] * LOG2_E - largest[i] * LOG2_E) * total[i]
                 T.copy(x, packed)
                 T.copy(packed, Y[row, k * block_N])
 

@@ -166,7 +166,7 @@ class JITImpl:
         return compile_prim_func(
             prim_func,
             out_idx=options["out_idx"],
-            target=options["target"] or "auto",
+            target=options["target"],
             pass_configs=options["pass_configs"],
             compile_flags=options["compile_flags"],
             verbose=bool(options["verbose"]),
