@@ -10,8 +10,8 @@ ring of s versions per tile and two barriers per version (tiles used by the same
     consumers: ...before...; for k: wait full[k % s] (parity of this round); use S[k % s]; arrive empty[k % s]; ...after...
 
 Every warp of the consumers arrives once per round on `empty`. Copies of fragments to device memory after the loop go through
-a swizzled shared tile and one bulk store. Kernels that name threads or barriers themselves keep their form, as do those whose
-copies do not qualify; the rules of the bulk copy are in `nvidia/tma_rules`.
+a swizzled shared tile and one bulk store. Kernels that name threads or barriers themselves keep their form, as do those that write
+what they load and those whose copies do not qualify; the rules of the bulk copy are in `nvidia/tma_rules`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .pipeline_loops import Versions, producers
 from .walk import launches, nested, num_threads
 
 # Operations whose meaning depends on which threads run them.
-_THREADED = ("tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.vote", "tl.shuffle", "tl.alloc_barrier", "tl.print")
+_THREADED = ("tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.alloc_barrier", "tl.print")
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
 # CTAs of one consumer warpgroup or one larger CTA.
 _REGISTERS = {1: (24, 232), 2: (24, 240), 3: (24, 160)}
@@ -77,7 +77,8 @@ def _candidate(launch: ir.Operation) -> tuple[ir.Operation, list[ir.Operation], 
     if not all(_is_setup_value(v, loop) for v in inputs):
         return None
     used = [e.value for op in nested(loop) if op not in copies for e in effects(op)]
-    if any(copy.operands[1] not in used for copy in copies):
+    written = [e.value for e in region_effects(launch) if e.kind == "write"]
+    if any(copy.operands[1] not in used or root(copy.operands[0]) in written for copy in copies):
         return None
     products = [op for op in nested(loop) if op.name == "tl.gemm"]
     if not products or not all("instr" in op.attributes for op in products):
@@ -169,6 +170,8 @@ class _Split:
             with ir.InsertionPoint(ring.first):
                 ir.Operation.create("tl.mbarrier_wait", [], [ring.full, slot, phase])
             with ir.InsertionPoint.after(ring.last):
+                if ring.last.name != "tl.gemm":  # a product ends with its warps together, ordinary reads may not
+                    ir.Operation.create("tl.sync_warp")
                 ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot], {"per_warp": build.unit()})
         versions.finish(slot)
 
