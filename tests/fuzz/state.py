@@ -80,7 +80,7 @@ class State:
     loops: list[str] = field(default_factory=list)
     depth: int = 0
 
-    # -- choices -------------------------------------------------------------------------------------------------------
+    # -- choices ------------------------------------------------------------------------------------------------------
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
 
@@ -105,7 +105,7 @@ class State:
         self.counter[0] += 1
         return f"{prefix}{self.counter[0]}"
 
-    # -- things --------------------------------------------------------------------------------------------------------
+    # -- things -------------------------------------------------------------------------------------------------------
     def emit(self, line: str, body: list[Node] | None = None) -> None:
         self.body.append(Node(line, body or []))
 

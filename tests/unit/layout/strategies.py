@@ -21,7 +21,9 @@ def fragments(draw: st.DrawFn, *, padded: bool = True, replicate: bool = True, m
     left = MAX_PLACES
     for dim in range(draw(st.integers(1, max_rank))):
         factors = draw(st.lists(st.sampled_from((1, 2, 3, 4, 5, 7)), min_size=1, max_size=3))
-        factors = [f for f, total in zip(factors, accumulate(factors, operator.mul), strict=True) if total <= left] or [1]
+        factors = [f for f, total in zip(factors, accumulate(factors, operator.mul), strict=True) if total <= left] or [
+            1
+        ]
         left //= math.prod(factors)
         reach = 1
         for factor in factors:

@@ -65,7 +65,9 @@ def test_one_instruction(bits: int, lane: int) -> None:
     shape, grid = mma_shape(bits), ONE_WARP[bits]
     assert places(operand_a(grid, shape, shape.k, bits), lane) == isa_a(bits, lane)
     assert places(operand_b(grid, shape, shape.k, bits, transposed=False), lane) == isa_b(bits, lane)
-    assert places(operand_b(grid, shape, shape.k, bits, transposed=True), lane) == [(n, k) for k, n in isa_b(bits, lane)]
+    assert places(operand_b(grid, shape, shape.k, bits, transposed=True), lane) == [
+        (n, k) for k, n in isa_b(bits, lane)
+    ]
     assert places(accumulator(grid, shape), lane) == isa_c(bits, lane)
 
 
@@ -75,14 +77,21 @@ def test_instruction_shapes(bits: int, m: int, n: int, k: int) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 16, 32, 64])
-@pytest.mark.parametrize(("warps_m", "warps_n", "tiles_m", "tiles_n", "steps"), [(1, 1, 1, 1, 1), (2, 2, 2, 3, 2), (4, 1, 1, 4, 3), (1, 3, 2, 1, 1)])
+@pytest.mark.parametrize(
+    ("warps_m", "warps_n", "tiles_m", "tiles_n", "steps"),
+    [(1, 1, 1, 1, 1), (2, 2, 2, 3, 2), (4, 1, 1, 4, 3), (1, 3, 2, 1, 1)],
+)
 def test_warp_tiles(bits: int, warps_m: int, warps_n: int, tiles_m: int, tiles_n: int, steps: int) -> None:
     """Registers walk k steps within columns within rows of instruction tiles; warps are numbered along M first and own
     contiguous parts of C; operands repeat in the warps that share them."""
     shape = mma_shape(bits)
     grid = WarpGrid(warps_m, warps_n, tiles_m * shape.m, tiles_n * shape.n)
     k = steps * shape.k
-    a, b, c = operand_a(grid, shape, k, bits), operand_b(grid, shape, k, bits, transposed=False), accumulator(grid, shape)
+    a, b, c = (
+        operand_a(grid, shape, k, bits),
+        operand_b(grid, shape, k, bits, transposed=False),
+        accumulator(grid, shape),
+    )
     assert (a.replication, b.replication, c.replication) == (warps_n, warps_m, 1)
     for warp_n, warp_m in itertools.product(range(warps_n), range(warps_m)):
         for lane in (0, 7, 30):
@@ -93,10 +102,16 @@ def test_warp_tiles(bits: int, warps_m: int, warps_n: int, tiles_m: int, tiles_n
                 for i in range(tiles_m) for j in range(tiles_n) for r, q in isa_c(bits, lane)
             ]  # fmt: skip
             assert places(a, thread) == [
-                (top + i * shape.m + r, s * shape.k + q) for i in range(tiles_m) for s in range(steps) for r, q in isa_a(bits, lane)
+                (top + i * shape.m + r, s * shape.k + q)
+                for i in range(tiles_m)
+                for s in range(steps)
+                for r, q in isa_a(bits, lane)
             ]
             assert places(b, thread) == [
-                (s * shape.k + r, left + j * shape.n + q) for j in range(tiles_n) for s in range(steps) for r, q in isa_b(bits, lane)
+                (s * shape.k + r, left + j * shape.n + q)
+                for j in range(tiles_n)
+                for s in range(steps)
+                for r, q in isa_b(bits, lane)
             ]
 
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from tilelang_mlir.passes.layout_inference.plan import plan_fragment
 
-SHAPES = st.lists(st.sampled_from((1, 2, 3, 5, 7, 13, 16, 17, 31, 64, 80, 176)), min_size=1, max_size=3).filter(lambda s: math.prod(s) <= 8192)
+SHAPES = st.lists(st.sampled_from((1, 2, 3, 5, 7, 13, 16, 17, 31, 64, 80, 176)), min_size=1, max_size=3).filter(
+    lambda s: math.prod(s) <= 8192
+)
 THREADS = st.sampled_from((1, 32, 64, 96, 128, 160, 256, 384))
 BITS = st.sampled_from((8, 16, 32, 64))
 
@@ -30,7 +32,7 @@ def test_all_elements_are_held_by_the_threads_there_are(shape: list[int], bits: 
 
 @given(SHAPES, BITS, THREADS, st.sampled_from((0, 1, 2, 4)))
 def test_vectors_are_as_wide_as_16_bytes_allow(shape: list[int], bits: int, threads: int, limit: int) -> None:
-    """The widest power of two that divides the rows and leaves every thread a vector; each starts at a multiple of it."""
+    """The widest power of two that divides the rows and leaves each thread a vector; each starts at a multiple."""
     layout = plan_fragment(shape, bits, threads, limit=limit)
     most = min(128 // bits, limit or 128)
     fits = [w for w in (1, 2, 4, 8, 16) if w <= most and shape[-1] % w == 0 and math.prod(shape) // w >= threads]
@@ -51,7 +53,8 @@ def test_no_thread_holds_twice_its_share(shape: list[int], bits: int, threads: i
 
 
 @pytest.mark.parametrize(("shape", "bits", "threads", "width"), [
-    ((64, 64), 16, 128, 8), ((64, 64), 32, 128, 4), ((64, 64), 8, 128, 16), ((128,), 32, 32, 4), ((64,), 32, 32, 2), ((32,), 32, 32, 1),
+    ((64, 64), 16, 128, 8), ((64, 64), 32, 128, 4), ((64, 64), 8, 128, 16),
+    ((128,), 32, 32, 4), ((64,), 32, 32, 2), ((32,), 32, 32, 1),
 ])  # fmt: skip
 def test_pinned_vectors(shape: tuple[int, ...], bits: int, threads: int, width: int) -> None:
     layout = plan_fragment(shape, bits, threads)

@@ -52,11 +52,15 @@ def test_row_major(shape: list[int], pad: int) -> None:
 _MODES = [(128, 8, 1), (64, 4, 2), (32, 2, 4)]
 
 
-@pytest.mark.parametrize(("bits", "panels", "rows"), [(8, 1, 8), (8, 2, 24), (16, 1, 16), (16, 3, 80), (32, 2, 8), (64, 1, 176)])
+@pytest.mark.parametrize(
+    ("bits", "panels", "rows"), [(8, 1, 8), (8, 2, 24), (16, 1, 16), (16, 3, 80), (32, 2, 8), (64, 1, 176)]
+)
 @pytest.mark.parametrize(("span_bytes", "chunks", "repeat"), _MODES)
-def test_swizzle_is_the_hardware_pattern(span_bytes: int, chunks: int, repeat: int, bits: int, panels: int, rows: int) -> None:
-    """PTX ISA, "Shared Memory Matrix Layout", swizzling modes: panels one span wide, row-major inside, and within eight rows
-    the 16-byte chunk c of row r lies at chunk c ^ (r % 8), c ^ (r / 2 % 4), c ^ (r / 4 % 2)."""
+def test_swizzle_is_the_hardware_pattern(
+    span_bytes: int, chunks: int, repeat: int, bits: int, panels: int, rows: int
+) -> None:
+    """PTX ISA, "Shared Memory Matrix Layout", swizzling modes: panels one span wide, row-major inside, and within eight
+    rows the 16-byte chunk c of row r lies at chunk c ^ (r % 8), c ^ (r / 2 % 4), c ^ (r / 4 % 2)."""
     vector = 128 // bits
     span = vector * chunks
     table = offsets(swizzled((rows, panels * span), bits, span_bytes))
@@ -68,8 +72,8 @@ def test_swizzle_is_the_hardware_pattern(span_bytes: int, chunks: int, repeat: i
 
 @pytest.mark.parametrize(("bits", "span_bytes"), [(16, 128), (16, 64), (16, 32), (8, 128), (32, 64)])
 def test_swizzled_columns_meet_no_bank_conflict(bits: int, span_bytes: int) -> None:
-    """ldmatrix reads one 16-byte chunk of eight rows: with the 128-byte pattern they lie in eight different groups of banks;
-    the narrower ones pack 2 or 4 rows into 128 bytes and reach the same."""
+    """ldmatrix reads one 16-byte chunk of eight rows: with the 128-byte pattern they lie in eight different groups of
+    banks; the narrower ones pack 2 or 4 rows into 128 bytes and reach the same."""
     span = span_bytes * 8 // bits
     table = offsets(swizzled((8, span), bits, span_bytes)) * bits // 8
     for chunk in range(span_bytes // 16):
@@ -104,7 +108,9 @@ def test_tiles_that_admit_no_swizzle(shape: tuple[int, int], span_bytes: int) ->
 def test_the_pattern_repeats_after_its_period(swizzle: Swizzle, period: int) -> None:
     assert swizzle.period == period
     offset = np.arange(period)
-    np.testing.assert_array_equal(np.asarray(swizzle.apply(offset + 5 * period)), np.asarray(swizzle.apply(offset)) + 5 * period)
+    np.testing.assert_array_equal(
+        np.asarray(swizzle.apply(offset + 5 * period)), np.asarray(swizzle.apply(offset)) + 5 * period
+    )
 
 
 @pytest.mark.parametrize("steps", [(Step(4, 0, 1, 1),), (Step(4, 0, 1, 1), Step(2, 0, 8, 4))])

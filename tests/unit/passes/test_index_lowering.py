@@ -92,7 +92,9 @@ def one_context() -> Iterator[None]:
 @st.composite
 def leaves(draw: st.DrawFn, machine: Machine, argument: int) -> Known:
     """A run-time base with facts that hold for its value, or a constant, over 1 to 8 lanes."""
-    constants = draw(st.sampled_from(([0], [3], [0, 1], [0, 1, 2, 3], [8, 9, 10, 11], [0, 4, 8, 12], [5, 2], list(range(8)))))
+    constants = draw(
+        st.sampled_from(([0], [3], [0, 1], [0, 1, 2, 3], [8, 9, 10, 11], [0, 4, 8, 12], [5, 2], list(range(8))))
+    )
     if draw(st.booleans()) and draw(st.booleans()):
         return Known(Index(None, tuple(constants), 0, 0, 0, 0), list(constants))
     divisor = draw(st.sampled_from((1, 2, 3, 4, 8, 16, 40)))
