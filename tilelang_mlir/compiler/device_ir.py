@@ -66,10 +66,12 @@ def to_llvm_ir(module: ir.Module, data_layout: str, triple: str, *, line_info: b
         lower_math(device)
         _keep_loop_hints(device, "scf.for", "tl.unroll")
         lap("prepare")
-        PassManager.parse(_pipeline(device, line_info)).run(module.operation)
+        passes = PassManager.parse(_pipeline(device, line_info))
+        passes.enable_verifier(False)  # once, below: seven times would take longer than the passes
+        passes.run(module.operation)
         device = device_module(module)
-        _rename_loop_annotations(device)
         _check_converted(device)
+        device.verify()
         lap("mlir")
         text = dialect("llvm").translate_module_to_llvmir(device)
         lap("translate")
@@ -106,24 +108,20 @@ def _keep_loop_hints(device: ir.Operation, loop: str, hint: str) -> None:
     device.walk(visit)
 
 
-def _rename_loop_annotations(device: ir.Operation) -> None:
-    # The conversion keeps the discardable attribute; translation reads the op's own `loop_annotation`.
-    def visit(op: ir.Operation) -> ir.WalkResult:
-        if op.name in _BRANCHES and _LOOP in op.attributes:
-            op.attributes["loop_annotation"] = op.attributes[_LOOP]
-            del op.attributes[_LOOP]
-        return ir.WalkResult.ADVANCE
-
-    device.walk(visit)
-
-
 def _check_converted(device: ir.Operation) -> None:
-    """Translation crashes the process on an op it does not know: name it instead."""
+    """Name the ops that translation does not know, for it would crash the process on them.
+
+    Loop annotations move on the way: the conversion keeps the discardable attribute, translation reads the branch's own.
+    """
     left: list[tuple[str, str]] = []
 
     def visit(op: ir.Operation) -> ir.WalkResult:
-        if not op.name.startswith(_LLVM_DIALECTS) and op.name != "gpu.module":
-            left.append((op.name, str(op.location)))
+        name = op.name
+        if name in _BRANCHES and _LOOP in op.attributes:
+            op.attributes["loop_annotation"] = op.attributes[_LOOP]
+            del op.attributes[_LOOP]
+        if not name.startswith(_LLVM_DIALECTS) and name != "gpu.module":
+            left.append((name, str(op.location)))
         return ir.WalkResult.ADVANCE
 
     device.walk(visit)
