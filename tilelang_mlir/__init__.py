@@ -24,11 +24,11 @@ _LAZY = {
     "enable_cache": "tilelang_mlir.cache",
     "disable_cache": "tilelang_mlir.cache",
     "is_cache_enabled": "tilelang_mlir.cache",
-    "Fragment": "tilelang_mlir.dialect.layout",
+    "Fragment": "tilelang_mlir.layout",
 }
 _MODULES = (
-    "cache", "compiler", "dialect", "dtypes", "errors", "frontend", "isa", "jit", "knobs", "language", "launch_plan",
-    "mlir", "passes", "profiler", "reference", "runtime", "simulator", "target", "tools",
+    "cache", "compiler", "dialect", "dtypes", "errors", "frontend", "isa", "jit", "knobs", "language",
+    "launch_plan", "layout", "mlir", "passes", "profiler", "reference", "runtime", "simulator", "target", "tools",
 )  # fmt: skip
 
 

@@ -304,8 +304,8 @@ __all__ = [
 
 
 if TYPE_CHECKING:
-    from tilelang_mlir.dialect.layout import Fragment as Fragment
-    from tilelang_mlir.dialect.layout import SharedLayout as Layout
+    from tilelang_mlir.layout import Fragment as Fragment
+    from tilelang_mlir.layout import Layout as Layout
 
 __tilelang_dialect__ = "cuda"
 
@@ -316,9 +316,9 @@ globals().update(_FAST)
 
 def __getattr__(name: str) -> Any:
     if name in ("Fragment", "Layout"):
-        from tilelang_mlir.dialect import layout
+        from tilelang_mlir import layout
 
-        return layout.Fragment if name == "Fragment" else layout.SharedLayout
+        return layout.Fragment if name == "Fragment" else layout.Layout
     found = find(name)
     if found is not None:
         return found
