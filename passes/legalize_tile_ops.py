@@ -7,7 +7,7 @@ with constant extents.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -73,10 +73,12 @@ def _legalize_reduce(op: ir.Operation) -> None:
         _copy(staged, target)
 
 
-_COMBINE = {"sum": ("arith.addf", "arith.addi"), "max": ("arith.maxnumf", "arith.maxsi"), "min": ("arith.minnumf",
-"arith.minsi"),
-            "umax": ("arith.maxnumf", "arith.maxui"), "umin": ("arith.minnumf", "arith.minui"), "and": ("",
-            "arith.andi"), "or": ("", "arith.ori"), "xor": ("", "arith.xori")}  # fmt: skip
+_COMBINE = {
+    "sum": ("arith.addf", "arith.addi"), "max": ("arith.maxnumf", "arith.maxsi"),
+    "min": ("arith.minnumf", "arith.minsi"), "umax": ("arith.maxnumf", "arith.maxui"),
+    "umin": ("arith.minnumf", "arith.minui"), "and": ("", "arith.andi"), "or": ("", "arith.ori"),
+    "xor": ("", "arith.xori"),
+}  # fmt: skip
 
 
 def combine(kind: str, a: ir.Value, b: ir.Value) -> ir.Value:
@@ -127,7 +129,7 @@ def _serial_reduce(op: ir.Operation) -> None:
     op.erase()
 
 
-def _loops(extents: Sequence[int], variables: list[ir.Value], body) -> None:  # noqa: ANN001
+def _loops(extents: Sequence[int], variables: list[ir.Value], body: Callable[[list[ir.Value]], None]) -> None:
     if not extents:
         body(variables)
         return
@@ -256,13 +258,7 @@ def _move_body(
     with ir.InsertionPoint(inside), op.location:
         for dim, argument in enumerate(body.arguments):
             place, base = places.get(dim), serial[dim]
-            value = (
-                build.binary("addi", base, place)
-                if place is not None and base is not None
-                else place
-                if place is not None
-                else base
-            )
+            value = base if place is None else place if base is None else build.binary("addi", base, place)
             assert value is not None
             argument.replace_all_uses_with(value)
             if dim == len(bounds) - 1 and bounds[dim] is not None:

@@ -4,8 +4,7 @@ Input: the tile program. Output: the same with `layout` on each fragment and sha
 parallel loop. Three steps, in fixed order:
 
 STRICT   operations that dictate: layouts annotated by the user, matrix products (accumulators, register operands,
-swizzled
-         shared operands).
+         swizzled shared operands).
 SPREAD   to a fixpoint: copies between fragments, reductions (source to result), parallel loops (a fragment that every
          loop variable indexes fixes the loop; the loop fixes the others).
 FREE     the largest fragment without a layout gets a coalesced one; then SPREAD again.

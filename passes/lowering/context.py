@@ -8,7 +8,7 @@ of `ctx.width` elements when they differ.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,11 +100,10 @@ class Context:
         return self.materialize(self.get(value), value.type, varying=varying)
 
     def materialize(self, found: Value, kind: ir.Type, *, varying: bool = False) -> ir.Value:
-        if isinstance(found, Index):
-            found = self._from_index(found, kind)
-        if varying and self.width > 1 and not isinstance(found.type, ir.VectorType):
-            found = self.e.broadcast(found, self.width)
-        return found
+        value = self._from_index(found, kind) if isinstance(found, Index) else found
+        if varying and self.width > 1 and not isinstance(value.type, ir.VectorType):
+            return self.e.broadcast(value, self.width)
+        return value
 
     def _from_index(self, index: Index, kind: ir.Type) -> ir.Value:
         kind = self.e.i32 if str(kind) == "index" else kind
@@ -151,7 +150,7 @@ class Context:
         return self.e.both(self.inside, self.owner)
 
     @contextlib.contextmanager
-    def guarded(self, inside: ir.Value | None, owner: ir.Value | None = None) -> Iterator[None]:
+    def guarded(self, inside: ir.Value | None, owner: ir.Value | None = None) -> Generator[None]:
         """Add conditions under which iterations exist, and under which they may act on memory."""
         before = self.inside, self.owner
         self.inside, self.owner = self.e.both(self.inside, inside), self.e.both(self.owner, owner)
@@ -161,7 +160,7 @@ class Context:
             self.inside, self.owner = before
 
     @contextlib.contextmanager
-    def lanes(self, width: int) -> Iterator[None]:
+    def lanes(self, width: int) -> Generator[None]:
         """Lower with this many lanes."""
         before = self.width
         self.width = width

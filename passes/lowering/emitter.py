@@ -7,7 +7,7 @@ remembered per region: asking again for the same one inside it returns the first
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from tilelang_mlir.mlir import ir
 
@@ -33,7 +33,7 @@ class Emitter:
 
     # -- basic building ---------------------------------------------------------------------------------------------
     @contextlib.contextmanager
-    def scope(self, block: ir.Block) -> Iterator[None]:
+    def scope(self, block: ir.Block) -> Generator[None]:
         """Emit at the end of a block; what is remembered inside is forgotten after."""
         self._scopes.append({})
         try:

@@ -173,7 +173,7 @@ class IndexMath:
         return (a.base, high, low) if all(c < room for c in low) else None
 
     def swizzle(self, a: Index, bits: int, base: int, shift: int, lane: int = 0) -> int | ir.Value:
-        """One lane's value with `x ^ ((x >> shift) & mask)` applied, the constant part folded where bits do not meet."""
+        """One lane's value with `x ^ ((x >> shift) & mask)` applied, the constant part folded where no bits meet."""
         mask = ((1 << bits) - 1) << base
         constant = a.constants[lane]
         twisted = constant ^ ((constant >> shift) & mask)

@@ -242,7 +242,7 @@ def shared_offset(ctx: Context, layout: SharedLayout, lane: Sequence[Index]) -> 
         part: Index | None = lane[step.dim]
         if step.stride > 1:
             part = ctx.ix.divide(part, step.stride)
-        if part is not None and (part.maximum() is None or part.maximum() >= step.size):
+        if part is not None and ((top := part.maximum()) is None or top >= step.size):
             part = ctx.ix.remainder(part, step.size) if _wraps(layout, step.dim, step.stride, step.size) else part
         if part is None:
             return _general_offset(ctx, layout, lane)

@@ -23,13 +23,16 @@ from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
 from ..base import Pass
 from ..hardware import hardware_for
-from ..nvidia import bulk_copy, roles  # noqa: F401  (they register their rules)
-from . import atomics, debug, reduce, reducer, scalar, structure, sync, tiles  # noqa: F401  (they register their rules)
+from ..nvidia import bulk_copy, roles
+from . import atomics, debug, reduce, reducer, scalar, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
 from .index import Index
 from .rasterize import block_indices
+
+# Importing these registered their rules.
+RULE_MODULES = (atomics, bulk_copy, debug, reduce, reducer, roles, scalar, structure, sync, tiles)
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def _lower_kernel(
 
 
 def _argument_attributes(kinds: list[ir.Type]) -> ir.Attribute:
-    """Tensor arguments do not alias and are aligned to 16 bytes: the launch checks the alignment. Tensor maps go by value."""
+    """Tensor arguments do not alias and are aligned to 16 bytes (the launch checks it). Tensor maps go by value."""
     i64 = ir.IntegerType.get_signless(64)
     pointer = ir.DictAttr.get({"llvm.noalias": ir.UnitAttr.get(), "llvm.align": ir.IntegerAttr.get(i64, 16)})
     descriptor = ir.DictAttr.get({

@@ -7,7 +7,7 @@ dimension are combined in place, thread digits within a warp by a butterfly of s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,23 +25,19 @@ from .parallel import thread_coordinates, thread_digits
 from .sync import shuffle
 
 _FLOAT = {
-    "sum": "addf",
-    "abssum": "addf",
-    "max": "maxnumf",
-    "absmax": "maxnumf",
-    "umax": "maxnumf",
-    "min": "minnumf",
+    "sum": "addf", "abssum": "addf", "max": "maxnumf", "absmax": "maxnumf", "umax": "maxnumf", "min": "minnumf",
     "umin": "minnumf",
-}
-_INTEGER = {"sum": "addi", "abssum": "addi", "max": "maxsi", "absmax": "maxsi", "min": "minsi", "umax": "maxui", "umin":
-"minui",
-            "and": "andi", "or": "ori", "xor": "xori"}  # fmt: skip
+}  # fmt: skip
+_INTEGER = {
+    "sum": "addi", "abssum": "addi", "max": "maxsi", "absmax": "maxsi", "min": "minsi", "umax": "maxui",
+    "umin": "minui", "and": "andi", "or": "ori", "xor": "xori",
+}  # fmt: skip
 _PROPAGATE = {"maxnumf": "maximumf", "minnumf": "minimumf"}
 
 
 @dataclass(frozen=True)
 class ThreadSplit:
-    """The reduced thread digits of a fragment: `lanes` are shuffle distances in a warp, `far` digits need shared memory.
+    """The reduced thread digits of a fragment: `lanes` are shuffle distances, `far` digits need shared memory.
 
     `slots` counts the places in scratch per result: one per thread, the lanes already combined sharing one.
     """
@@ -208,7 +204,10 @@ def combine(ctx: Context, kind: str, a: ir.Value, b: ir.Value, propagate: bool =
     return ctx.e.pure(f"arith.{_PROPAGATE.get(name, name) if propagate else name}", a.type, [a, b])
 
 
-def exchange(ctx: Context, kind: str, value: ir.Value, distances: Sequence[int], join=combine) -> ir.Value:  # noqa: ANN001
+Join = Callable[[Context, str, ir.Value, ir.Value], ir.Value]
+
+
+def exchange(ctx: Context, kind: str, value: ir.Value, distances: Sequence[int], join: Join = combine) -> ir.Value:
     """Butterfly over lanes at the given distances; every lane gets the result."""
     for distance in distances:
         value = join(ctx, kind, value, shuffle(ctx, "xor", value, distance, ctx.target.warp_size))
@@ -216,7 +215,13 @@ def exchange(ctx: Context, kind: str, value: ir.Value, distances: Sequence[int],
 
 
 def exchange_far(
-    ctx: Context, op: ir.Operation, layout: Fragment, split: ThreadSplit, kind: str, values: Sequence[ir.Value], join  # noqa: ANN001
+    ctx: Context,
+    op: ir.Operation,
+    layout: Fragment,
+    split: ThreadSplit,
+    kind: str,
+    values: Sequence[ir.Value],
+    join: Join,
 ) -> list[ir.Value]:
     """Each thread leaves its partial results in scratch and reads those of all threads that share them."""
     e = ctx.e
@@ -236,9 +241,10 @@ def exchange_far(
         weight *= digit.size
     kind_type = values[0].type
     start = e.gep(ctx.hardware_arena(), ir.IntegerAttr(op.attributes["tl.scratch"]).value, e.i8)
-    address = lambda place, register: e.gep(
-        e.gep(start, ctx.ix.scalar(place), kind_type), register * split.slots, kind_type
-    )  # noqa: E731
+
+    def address(place: Index, register: int) -> ir.Value:
+        return e.gep(e.gep(start, ctx.ix.scalar(place), kind_type), register * split.slots, kind_type)
+
     size = kind_type.width // 8
     _store_partials(ctx, guard, [(v, address(slot, r)) for r, v in enumerate(values)], size)
     ctx.hardware.barrier(ctx)

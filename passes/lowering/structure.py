@@ -6,7 +6,7 @@ Registers are SSA values, so loops and branches carry those of the fragments tha
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from tilelang_mlir.errors import PassError
@@ -174,7 +174,7 @@ def lower_branches(ctx: Context, condition: ir.Value, blocks: Sequence[ir.Block 
 
 
 @contextlib.contextmanager
-def _known_bound(ctx: Context, op: ir.Operation | None) -> Iterator[None]:
+def _known_bound(ctx: Context, op: ir.Operation | None) -> Generator[None]:
     """Inside `if a < b` with a constant b, a's upper bound is known: guards on it need not be tested again."""
     owner = op.operands[0].owner if op is not None and op.name == "scf.if" else None
     if owner is None or isinstance(owner, ir.Block) or owner.operation.name != "arith.cmpi":

@@ -23,7 +23,7 @@ from .index import Index
 
 
 def reshape_buffer(ctx: Context, op: ir.Operation) -> Buffer:
-    """The buffer of a `tl.reshape`. Memory is viewed in place; a fragment needs a layout on the op, and its registers move."""
+    """The buffer of a `tl.reshape`. Memory is viewed in place; a fragment has its layout on the op and is moved."""
     source, kind = ctx.buffers[op.operands[0]], ir.MemRefType(op.results[0].type)
     shape, element = tuple(kind.shape), kind.element_type
     if isinstance(source, GlobalBuffer):

@@ -192,10 +192,10 @@ class _Fetch:
             and last.multiple_of() % self.chunk_elements == 0
         )
 
-    # -- by ldmatrix ----------------------------------------------------------------------------------------------------------
+    # -- by ldmatrix ---------------------------------------------------------------------------------------------------
     def _lane_base(self, grid: WarpGrid) -> tuple[Index, Index]:
-        """Row and column in the tile of the 8x8 matrix row whose address a lane supplies, for the first tile and step."""
-        ctx, ix = self.ctx, self.ctx.ix
+        """Row and column in the tile of the 8x8 matrix row whose address a lane gives, for the first tile and step."""
+        ix = self.ctx.ix
         lane, low, high = self._lane_digits()
         warp = self._warp_offset(grid)
         eight = lambda x: ix.scale(x, 8)  # noqa: E731
@@ -262,7 +262,7 @@ class _Fetch:
         address = shared_pointer(ctx, operand.tile.buffer, place)
         return ldmatrix.emit(address, count, operand.k_dim != 1)
 
-    # -- element by element -----------------------------------------------------------------------------------------------------
+    # -- element by element --------------------------------------------------------------------------------------------
     def _elementwise(self, tile: int, step: int) -> list[ir.Value]:
         """The operand's registers in the order of its fragment: tile, k step, word, element."""
         start = ((tile * self.steps) + step) * self.words

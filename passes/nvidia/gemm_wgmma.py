@@ -52,11 +52,11 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     file = ctx.registers[target]
     count = target.layout.num_values
     sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
-    kinds = tuple(_KINDS[str(ir.MemRefType(v.type).element_type)] for v in (a, b))
+    first, second = (_KINDS[str(ir.MemRefType(v.type).element_type)] for v in (a, b))
     blocks, wait = grid.rows // ROWS, "asynchronous" not in op.attributes
     results = wgmma.product(
-        sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks, wait=wait
-    )  # type: ignore[arg-type]
+        sums, left, right, grid.columns, (first, second), k=256 // bits, clear=clear, blocks=blocks, wait=wait
+    )
     if wait:
         _complete(ctx, target, results)
     else:

@@ -1,4 +1,7 @@
-"""Arithmetic with a rounding mode (PTX ISA, "Floating Point Instructions": add, sub, mul, fma, rcp, sqrt, div .rn .rz .rm .rp)."""
+"""Arithmetic with a rounding mode.
+
+PTX ISA, "Floating Point Instructions": add, sub, mul, fma, rcp, sqrt, div with .rn .rz .rm .rp.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from tilelang_mlir.mlir import ir
 
 from ..lowering.context import Context
 
-_NEAREST = {"add_rn": "arith.addf", "sub_rn": "arith.subf", "mul_rn": "arith.mulf", "div_rn": "arith.divf", "fma_rn":
-"math.fma",
-            "sqrt_rn": "math.sqrt"}  # fmt: skip
+_NEAREST = {
+    "add_rn": "arith.addf", "sub_rn": "arith.subf", "mul_rn": "arith.mulf", "div_rn": "arith.divf",
+    "fma_rn": "math.fma", "sqrt_rn": "math.sqrt",
+}  # fmt: skip
 
 
 def rounded_math(ctx: Context, function: str, args: Sequence[ir.Value]) -> ir.Value:

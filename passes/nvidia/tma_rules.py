@@ -23,7 +23,7 @@ ALIGNMENT = 128  # bytes, of a box in shared memory
 
 @dataclass(frozen=True)
 class BoxPlan:
-    """How a device tile becomes boxes: the box in the tensor's dimension order, its swizzle, and how many side by side."""
+    """How a device tile becomes boxes: one in the tensor's dimension order, its swizzle, and how many side by side."""
 
     box: tuple[int, ...]
     swizzle: str

@@ -1,4 +1,6 @@
-"""How warpgroups share a matrix product on wgmma, and the fragments that follow (PTX ISA, "Register Fragments for wgmma").
+"""How warpgroups share a matrix product on wgmma, and the fragments that follow.
+
+PTX ISA, "Register Fragments for wgmma".
 
 A warpgroup computes 64 rows per instruction, 16 per warp; each owns a contiguous part of C along M, or along N when M
 has too few rows.
