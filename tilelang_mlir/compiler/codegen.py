@@ -83,21 +83,21 @@ def generate(
     return finish(submit(bytecode(module), arch, options, emit), module, arch, options)
 
 
-def emit(module: ir.Module, target: Target, kind: str) -> str | bytes:
+def emit(
+    module: ir.Module, target: Target, kind: str, options: CodegenOptions = CodegenOptions()
+) -> str | bytes:
     """One output of a level-4 module: `llvm` or `ptx` as text, `sass` as text, `cubin` as bytes.
 
     Raises:
         TileValueError: another kind.
         CompileError, UnsupportedError, ToolchainError: as `generate`.
     """
-    if kind in ("llvm", "ptx"):
-        code = generate(module, target.arch, emit=(kind,))
-        return code.llvm_ir if kind == "llvm" else code.ptx
-    if kind == "cubin":
-        return generate(module, target.arch, emit=("cubin",)).cubin
+    if kind not in ("llvm", "ptx", "cubin", "sass"):
+        raise TileValueError(f"no output kind {kind!r}", hint="kinds are llvm, ptx, cubin, sass")
+    code = generate(module, target.arch, options, emit=("cubin" if kind == "sass" else kind,))
     if kind == "sass":
-        return disassemble(generate(module, target.arch, emit=("cubin",)).cubin)
-    raise TileValueError(f"no output kind {kind!r}", hint="kinds are llvm, ptx, cubin, sass")
+        return disassemble(code.cubin)
+    return {"llvm": code.llvm_ir, "ptx": code.ptx, "cubin": code.cubin}[kind]
 
 
 def _crash(death: WorkerDied, module: ir.Module, arch: str, options: CodegenOptions) -> CompileError:

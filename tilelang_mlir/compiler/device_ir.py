@@ -111,7 +111,7 @@ def _keep_loop_hints(device: ir.Operation, loop: str, hint: str) -> None:
 def _check_converted(device: ir.Operation) -> None:
     """Name the ops that translation does not know, for it would crash the process on them.
 
-    Loop annotations move on the way: the conversion keeps the discardable attribute, translation reads the branch's own.
+    Loop annotations move on the way: conversion keeps the discardable attribute, translation reads the branch's own.
     """
     left: list[tuple[str, str]] = []
 

@@ -31,11 +31,14 @@ def _initialise() -> None:
 
 @functools.lru_cache(maxsize=16)
 def target_machine(arch: str, opt_level: int) -> Any:
-    """The llvmlite target machine of an architecture such as `sm_90a`."""
+    """The llvmlite target machine of an architecture such as `sm_90a`.
+
+    Instruction selection always optimises when the passes do: without it, copies between products serialise them.
+    """
     _initialise()
     major, minor = ptx_version(arch)
     return llvm.Target.from_triple(TRIPLE).create_target_machine(
-        cpu=arch, features=f"+ptx{major}{minor}", opt=opt_level, codemodel="default"
+        cpu=arch, features=f"+ptx{major}{minor}", opt=3 if opt_level else 0, codemodel="default"
     )
 
 

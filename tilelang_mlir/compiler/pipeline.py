@@ -91,6 +91,33 @@ def stage_texts(
     return texts
 
 
+def lower_program(
+    module: ir.Module, target: Target, options: CompileOptions, timings: dict[str, float] | None = None
+) -> tuple[LaunchPlan, ir.Module]:
+    """The launch plan and level-4 module of a level-1 module's host function; the module is left as it is.
+
+    `timings` receives the milliseconds of every stage.
+
+    Raises:
+        TileError: a pass rejects the program.
+    """
+    last = time.perf_counter()
+
+    def record(stage: str, text: Callable[[], str]) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if timings is not None:
+            timings[stage] = (now - last) * 1e3
+        _dump(plan.name, stage, text)
+        last = time.perf_counter()
+
+    with module.context:
+        plan = build_plan(module, out_idx=options.out_idx)
+        copy = copy_module(module)
+        lower_module(copy, target, options, record)
+        return complete_plan(plan, copy), copy
+
+
 def compile_module(module: ir.Module, target: Target, options: CompileOptions | None = None) -> Artifact:
     """Compile the host function of a level-1 module; the module is left as it is.
 
@@ -101,21 +128,9 @@ def compile_module(module: ir.Module, target: Target, options: CompileOptions | 
     """
     options = options or CompileOptions()
     timings: dict[str, float] = {}
-    last = time.perf_counter()
-
-    def record(stage: str, text: Callable[[], str]) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        timings[stage] = (now - last) * 1e3
-        _dump(plan.name, stage, text)
-        last = time.perf_counter()
-
-    with module.context:
-        plan = build_plan(module, out_idx=options.out_idx)
-        copy = copy_module(module)
-        lower_module(copy, target, options, record)
-        plan = complete_plan(plan, copy)
-        return _generate(copy, target, options, plan, timings)
+    plan, lowered = lower_program(module, target, options, timings)
+    with lowered.context:
+        return _generate(lowered, target, options, plan, timings)
 
 
 def compile_lowered(
