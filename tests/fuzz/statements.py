@@ -236,7 +236,7 @@ def atomics(state: State) -> None:
     tile = state.rng.choice(tiles)
     kind = "add" if tile.is_float else state.rng.choice(("add", "max", "min"))
     name = state.name("O")
-    sizes = (state.block.grid[1] * tile.shape[0] - state.rng.choice((0, 0, 1)), *tile.shape[1:])
+    sizes = (max(1, state.block.grid[1] * tile.shape[0] - state.rng.choice((0, 0, 1))), *tile.shape[1:])
     state.params.append(Tensor(name, sizes, tuple(map(str, sizes)), tile.dtype, "zero"))
     variables = ["i", "j", "l"][: len(sizes)]
     target = f"{name}[{', '.join([f'by * {tile.shape[0]} + i', *variables[1:]])}]"

@@ -41,7 +41,8 @@ COLUMNS = T.Fragment((64, 32), lambda i, j: (i % 4 * 32 + j, i // 4))
 
 
 @pytest.mark.parametrize("shared_layout", [
-    None, make_swizzled_layout, lambda s: T.Layout(s.shape, lambda i, j: i * 65 + j), lambda s: T.Layout(s.shape, lambda i, j: j * 32 + i),
+    None, make_swizzled_layout,
+    lambda s: T.Layout(s.shape, lambda i, j: i * 65 + j), lambda s: T.Layout(s.shape, lambda i, j: j * 32 + i),
 ])  # fmt: skip
 @pytest.mark.parametrize("fragment", [None, ROWS, COLUMNS, make_mma_accumulator_fragment(64, 32, (2, 2))])
 def test_results_do_not_depend_on_layouts(shared_layout: Any, fragment: Any) -> None:
