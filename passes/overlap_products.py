@@ -1,8 +1,8 @@
 """`overlap-products`: run the second of two chained products under the computation between them.
 
-Input: a warp-specialised kernel whose consumer loop computes S = A B, something on S that ends in a register operand P, and
-O += P V (attention). Output: the loop rotated by half an iteration, so that the tensor cores have a product to do while the
-threads compute:
+Input: a warp-specialised kernel whose consumer loop computes S = A B, something on S that ends in a register operand P,
+and O += P V (attention). Output: the loop rotated by half an iteration, so that the tensor cores have a product to do
+while the threads compute:
 
     for k: S = A B[k]; f(S) -> P; g(O); O += P V[k]
     =>
@@ -52,8 +52,8 @@ class OverlapProducts(Pass):
 
 @dataclass(frozen=True)
 class _Parts:
-    """The pieces of a loop body: what precedes the first product, the products, what lies between them, and the waits and
-    releases of the tiles that each product reads."""
+    """The pieces of a loop body: what precedes the first product, the products, what lies between them, and the waits
+    and releases of the tiles that each product reads."""
 
     before: list[ir.Operation]
     first: ir.Operation

@@ -6,7 +6,9 @@ memory. Output: those tiles have s versions, the copies run s - 1 iterations ahe
     for k: copy A[k] -> S; use S
     =>
     for p < s - 1: if lb + p < ub: copy async A[lb + p] -> S[p]; commit
-    for k: wait_group s - 2; barrier; if k + s - 1 < ub: copy async A[k + s - 1] -> S[(k - lb + s - 1) % s]; commit; use S[(k - lb) % s]
+    for k: wait_group s - 2; barrier
+           if k + s - 1 < ub: copy async A[k + s - 1] -> S[(k - lb + s - 1) % s]
+           commit; use S[(k - lb) % s]
 
 One barrier per iteration does both: copies of all threads are visible, and the version about to be overwritten has been
 read. A copy qualifies when its target is used in this loop only, is written by nothing else, and what it depends on can
@@ -21,10 +23,10 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from . import build
-from .base import Pass
 from ..dialect.effects import region_effects, root
 from ..dialect.tl import GLOBAL, SHARED, buffer_type, scope_of
+from . import build
+from .base import Pass
 from .walk import launches, nested
 
 
@@ -46,7 +48,10 @@ class PipelineLoops(Pass):
                 copies = producers(loop)
                 if copies:
                     with module.context, loop.location:
-                        _expand(Versions(loop, copies, stages), any("instr" in o.attributes for o in nested(loop) if o.name == "tl.gemm"))
+                        _expand(
+                            Versions(loop, copies, stages),
+                            any("instr" in o.attributes for o in nested(loop) if o.name == "tl.gemm"),
+                        )
 
 
 def _stages(loop: ir.Operation) -> int:
@@ -71,7 +76,12 @@ def producers(loop: ir.Operation) -> list[ir.Operation]:
         writers = [e for e in accesses if e.value == buffer and e.kind == "write"]
         if not _aligned_rows(source):
             continue
-        if len(writers) == 1 and root(source) not in written and _only_here(buffer, loop) and _computable(source, loop, written):
+        if (
+            len(writers) == 1
+            and root(source) not in written
+            and _only_here(buffer, loop)
+            and _computable(source, loop, written)
+        ):
             found.append(op)
     return found
 
@@ -188,7 +198,9 @@ def _expand(versions: Versions, needs_fence: bool) -> None:
             ir.Operation.create("tl.fence_proxy")
         build.sync_threads()
         trip = versions.trip(versions.body.arguments[0], bounds)
-        ahead = build.binary("addi", versions.body.arguments[0], build.binary("muli", versions.step, build.constant(stages - 1)))
+        ahead = build.binary(
+            "addi", versions.body.arguments[0], build.binary("muli", versions.step, build.constant(stages - 1))
+        )
         _issue(versions, ahead, versions.slot(build.binary("addi", trip, build.constant(stages - 1))))
         slot = versions.slot(trip)
     versions.finish(slot)
@@ -203,7 +215,9 @@ def _issue(versions: Versions, variable: ir.Value, slot: ir.Value) -> None:
             with copy.location:
                 source = versions.clone(copy.operands[0], cloned)
                 target = versions.version(copy.operands[1], slot)
-                ir.Operation.create("tl.copy", [], [source, target], {**build.attributes_of(copy), "async": build.unit()})
+                ir.Operation.create(
+                    "tl.copy", [], [source, target], {**build.attributes_of(copy), "async": build.unit()}
+                )
         ir.Operation.create("scf.yield")
     ir.Operation.create("tl.commit_group")
 

@@ -25,8 +25,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     "tl": ("canonicalize", "cse"),
     # Staging buffers of reductions and scans must exist before layouts are inferred.
     "laid_out": ("legalize-tile-ops", "layout-inference"),
-    # Roles first: what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all versions exist; barriers see which tiles share memory.
-    "scheduled": ("specialize-warps", "overlap-products", "pipeline-loops", "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory", "insert-barriers"),
+    # Roles first: what they do not take is pipelined within the warps. Both need copies as copies; memory is planned
+    # when all versions exist; barriers see which tiles share memory.
+    "scheduled": (
+        "specialize-warps", "overlap-products", "pipeline-loops", "expand-tile-ops", "canonicalize", "cse",
+        "plan-shared-memory", "insert-barriers",
+    ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
 

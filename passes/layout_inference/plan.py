@@ -40,7 +40,7 @@ def _spread(shape: tuple[int, ...], vector: int, threads: int, *, pad: bool) -> 
 
 
 def extend_fragment(fragment: Fragment, variables: Sequence[int], extents: Sequence[int], bits: int) -> Fragment:
-    """A loop layout over `extents` in which the loop's variables `variables` run as a fragment of those dimensions lies.
+    """A loop layout over `extents` in which the variables `variables` run as a fragment of those dimensions lies.
 
     The fragment's replicas share the other dimensions: vectors along the last of them, then threads, then registers.
     """

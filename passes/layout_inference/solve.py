@@ -41,16 +41,22 @@ class Solver:
         self.known: dict[ir.Value, Known] = {}
         self.loops: dict[ir.Operation, Fragment] = {}
         self.accesses: dict[ir.Operation, list[Access]] = {o: loop_accesses(o) for o in ops if o.name == "tl.parallel"}
-        self.fragments = [o.results[0] for o in ops if o.name in ("tl.alloc", "tl.alloc_reducer") and scope_of(o.results[0]) == FRAGMENT]
+        self.fragments = [
+            o.results[0]
+            for o in ops
+            if o.name in ("tl.alloc", "tl.alloc_reducer") and scope_of(o.results[0]) == FRAGMENT
+        ]
         self.fragments += [o.results[0] for o in ops if o.name == "tl.reshape" and scope_of(o.results[0]) == FRAGMENT]
         self.shared = [o.results[0] for o in ops if o.name == "tl.alloc" and scope_of(o.results[0]) == SHARED]
 
-    # -- facts ------------------------------------------------------------------------------------------------------------
+    # -- facts ---------------------------------------------------------------------------------------------------------
     def layout(self, value: ir.Value) -> Fragment | None:
         found = self.known.get(value)
         return found.layout if found is not None and isinstance(found.layout, Fragment) else None
 
-    def learn(self, value: ir.Value, layout: Fragment | SharedLayout, source: ir.Operation, *, strict: bool = False) -> bool:
+    def learn(
+        self, value: ir.Value, layout: Fragment | SharedLayout, source: ir.Operation, *, strict: bool = False
+    ) -> bool:
         """Record a layout; returns whether it is new. Strict facts that contradict are an error."""
         old = self.known.get(value)
         if old is None:
@@ -60,7 +66,9 @@ class Solver:
             raise self._conflict(value, old, layout, source)
         return False
 
-    def _conflict(self, value: ir.Value, old: Known, layout: Fragment | SharedLayout, source: ir.Operation) -> LayoutError:
+    def _conflict(
+        self, value: ir.Value, old: Known, layout: Fragment | SharedLayout, source: ir.Operation
+    ) -> LayoutError:
         name = name_of(value.owner.operation.location) or "the buffer"
         return LayoutError(
             f"{name} needs two different layouts",
@@ -70,10 +78,10 @@ class Solver:
                 (f"here it needs {old.layout}", python_location(old.source.location)),
                 ("allocated here", python_location(value.owner.operation.location)),
             ),
-            hint="copy it to a second buffer, or make the operations agree (for T.gemm: policy=T.GemmWarpPolicy.FullRow)",
+            hint="copy it to a second buffer, or make the operations agree (T.gemm: policy=T.GemmWarpPolicy.FullRow)",
         )
 
-    # -- steps ------------------------------------------------------------------------------------------------------------
+    # -- steps ---------------------------------------------------------------------------------------------------------
     def solve(self) -> None:
         self._strict()
         self._spread()
@@ -199,7 +207,7 @@ class Solver:
         self._spread()
 
     def _extend_a_loop(self) -> bool:
-        """Give a loop that uses a known fragment of fewer dimensions the layout that extends it; False when none does."""
+        """Give a loop that uses a known fragment of fewer dimensions a layout that extends it; False when none does."""
         for loop, accesses in self.accesses.items():
             if loop in self.loops:
                 continue
@@ -214,10 +222,12 @@ class Solver:
                     return True
         return False
 
-    # -- free choices -------------------------------------------------------------------------------------------------------
+    # -- free choices --------------------------------------------------------------------------------------------------
     def _largest_unknown(self) -> ir.Value | None:
         unknown = [v for v in self.fragments if v not in self.known]
-        return max(unknown, key=lambda v: (math.prod(ir.MemRefType(v.type).shape), ir.MemRefType(v.type).rank), default=None)
+        return max(
+            unknown, key=lambda v: (math.prod(ir.MemRefType(v.type).shape), ir.MemRefType(v.type).rank), default=None
+        )
 
     def _free(self, value: ir.Value) -> None:
         kind = ir.MemRefType(value.type)
@@ -228,7 +238,7 @@ class Solver:
         self.learn(value, plan_fragment(kind.shape, _bits(kind.element_type), self.threads), op)
 
     def _floats(self, value: ir.Value) -> bool:
-        """Only touched outside of tile operations and parallel loops, or by fixed elements: every thread has its own."""
+        """Touched only outside of tile operations and parallel loops, or by fixed elements: each thread has its own."""
         in_loops = [a for accesses in self.accesses.values() for a in accesses if a.fragment == value]
         if any(any(v is not None for v in a.variables) for a in in_loops):
             return False
@@ -247,10 +257,12 @@ class Solver:
     def _element_bits(self, loop: ir.Operation) -> int:
         """The widest element that the loop's body touches."""
         body = loop.regions[0].blocks[0]
-        found = [_bits(_element(o.operation)) for o in body.operations if o.operation.name in ("memref.load", "memref.store")]
+        found = [
+            _bits(_element(o.operation)) for o in body.operations if o.operation.name in ("memref.load", "memref.store")
+        ]
         return max(found, default=32)
 
-    # -- result ---------------------------------------------------------------------------------------------------------------
+    # -- result --------------------------------------------------------------------------------------------------------
     def assign(self) -> None:
         for value, known in self.known.items():
             value.owner.operation.attributes["layout"] = to_attr(known.layout)

@@ -12,12 +12,14 @@ from .expand_math import expand_math
 from .index import Index
 
 _ELEMENTWISE = (
-    "addi subi muli divsi divui remsi remui andi ori xori shli shrsi shrui minsi maxsi minui maxui addf subf mulf divf remf "
-    "negf maxnumf minnumf maximumf minimumf cmpi cmpf extsi extui trunci extf truncf sitofp uitofp fptosi fptoui bitcast select"
+    "addi subi muli divsi divui remsi remui andi ori xori shli shrsi shrui minsi maxsi minui maxui addf subf mulf "
+    "divf remf negf maxnumf minnumf maximumf minimumf cmpi cmpf extsi extui trunci extf truncf sitofp uitofp fptosi "
+    "fptoui bitcast select"
 ).split()
 _MATH = (
     "absf absi ceil floor fma sqrt rsqrt exp2 log2 sin cos tanh round roundeven trunc copysign ctpop ctlz cttz "
-    "exp log log10 log1p expm1 powf fpowi tan sinh cosh asin acos atan atan2 asinh acosh atanh erf ipowi isfinite isinf isnan"
+    "exp log log10 log1p expm1 powf fpowi tan sinh cosh asin acos atan atan2 asinh acosh atanh erf ipowi isfinite "
+    "isinf isnan"
 ).split()
 
 # A product and the sum it goes into may round once, as device compilers do by default.
@@ -91,7 +93,7 @@ def _assume_positive(a: Index) -> Index:
 
 
 def _floor_divide(ctx: Context, op: ir.Operation) -> Value:
-    """a // b rounding down, for operands of any sign: truncated quotient less one when the remainder has the other sign."""
+    """a // b rounding down, for any signs: truncated quotient less one when the remainder has the other sign."""
     varying = _varies(ctx, op)
     a, b = (ctx.ssa(v, varying=varying) for v in op.operands)
     kind = a.type
@@ -135,7 +137,7 @@ def _varies(ctx: Context, op: ir.Operation) -> bool:
 
 
 def _known_choice(ctx: Context, op: ir.Operation) -> Value | None:
-    condition, a, b = (ctx.get(v) for v in op.operands)
+    a, b = (ctx.get(v) for v in list(op.operands)[1:])
     if not isinstance(a, Index) and a == b:
         return a
     return None
@@ -195,7 +197,9 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
         kind = ctx.e.vector_type(value.type.shape[0], kind)
     if result.kind == "bool":
         return _nonzero(ctx, value, source, kind)
-    return ctx.e.pure(_cast_op(source, result), kind, [value]) if _direct(source, result) else _via_f32(ctx, value, source, result)
+    if not _direct(source, result):
+        return _via_f32(ctx, value, source, result)
+    return ctx.e.pure(_cast_op(source, result), kind, [value])
 
 
 def _direct(source: DType, result: DType) -> bool:
