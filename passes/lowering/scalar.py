@@ -121,7 +121,7 @@ def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
     if varying and ctx.width > 1:
         kind = ctx.e.vector_type(ctx.width, kind)
     attributes = {n: op.attributes[n] for n in op.attributes if not n.startswith("tl.")}
-    if op.name in _CONTRACTED and "fastmath" not in attributes:
+    if op.name in _CONTRACTED and "none" in str(attributes.get("fastmath", "none")):
         attributes["fastmath"] = ir.Attribute.parse("#arith.fastmath<contract>")
     ctx.values[op.results[0]] = ctx.e.pure(op.name, kind, operands, attributes)
 
