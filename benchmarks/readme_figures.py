@@ -44,41 +44,42 @@ def _mean(values: Iterable[float]) -> float:
     return math.exp(sum(logs) / len(logs))
 
 
-def _gemm(result: Result) -> list[Line]:
-    ratios, rates = _column(result, "ratio"), _column(result, "tflops")
-    return [(
-        f"GEMM, time of cuBLAS over ours, {len(ratios)} shapes",
-        f"geometric mean {_mean(ratios):.2f}, lowest {min(ratios):.2f}; up to {max(rates):.0f} TFLOP/s",
-    )]  # fmt: skip
+def _against(what: str, peer: str) -> Callable[[Result], list[Line]]:
+    """One line on the ratios to a peer, and the best rate where rates were taken."""
+
+    def lines(result: Result) -> list[Line]:
+        ratios, rates = _column(result, "ratio"), _column(result, "tflops")
+        if not ratios:
+            return []
+        figure = f"geometric mean {_mean(ratios):.2f}, lowest {min(ratios):.2f}"
+        figure += f"; up to {max(rates):.0f} TFLOP/s" if rates else ""
+        return [(f"{what}: time of {peer} over ours, {len(ratios)} cases", figure)]
+
+    return lines
 
 
 def _bandwidth(result: Result) -> list[Line]:
-    return [
-        (f"{row['kernel']}, share of the rate of a copy", f"{row['of_copy']:.2f} ({row['tbps']:.2f} TB/s)")
-        for row in result["rows"]
-    ]
+    shares = [f"{row['kernel'].split()[0]} {row['of_copy']:.2f}" for row in result["rows"]]
+    return [("bandwidth-bound kernels: share of the rate of a device copy", ", ".join(shares))]
 
 
 def _launch(result: Result) -> list[Line]:
-    return [(f"host time of a call: {row['call']}", f"{row['microseconds']:.1f} µs") for row in result["rows"]]
+    calls = [f"{row['call']}: {row['microseconds']:.1f} µs" for row in result["rows"]]
+    return [("host time of a call", "; ".join(calls))]
 
 
 def _compile(result: Result) -> list[Line]:
-    return [(row["what"], f"{row['ms']:.0f} ms") for row in result["rows"] if "ms" in row]
-
-
-def _ratios(result: Result) -> list[Line]:
-    """Any other benchmark: the ratios to its peer."""
-    ratios = _column(result, "ratio")
-    if not ratios:
-        return []
-    what = f"{result['benchmark']}, time of the peer over ours, {len(ratios)} cases"
-    return [(what, f"geometric mean {_mean(ratios):.2f}, lowest {min(ratios):.2f}")]
+    timed = [row for row in result["rows"] if "ms" in row]
+    return [("on the host", "; ".join(f"{row['what']}: {row['ms']:.3g} ms" for row in timed))]
 
 
 _LINES: dict[str, Callable[[Result], list[Line]]] = {
-    "gemm": _gemm, "bandwidth": _bandwidth, "launch": _launch, "compile": _compile,
-}  # fmt: skip
+    "gemm": _against("matrix products", "cuBLAS"),
+    "attention": _against("attention, forward", "cuDNN"),
+    "bandwidth": _bandwidth,
+    "launch": _launch,
+    "compile": _compile,
+}
 
 
 def figures(folder: Path = RESULTS) -> str:
@@ -86,7 +87,7 @@ def figures(folder: Path = RESULTS) -> str:
     rows = [
         f"| {what} | {figure} | {result['device']} | {result['date'][:10]} |"
         for result in newest(folder)
-        for what, figure in _LINES.get(result["benchmark"], _ratios)(result)
+        for what, figure in _LINES.get(result["benchmark"], _against(result["benchmark"], "the peer"))(result)
     ]
     return "\n".join(["| what | figure | device | date |", "|---|---|---|---|", *rows] if rows else [NONE_YET]) + "\n"
 

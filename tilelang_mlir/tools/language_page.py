@@ -23,7 +23,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.logic", "frontend.arith"),
     ("language.atomic",),
     ("language.sync",),
-    ("language.annotate", "dialect.layout.fragment", "dialect.layout.shared"),
+    ("language.annotate", "layout.maps"),
     ("language.debug",),
     ("frontend.expr", "frontend.buffer", "frontend.typename", "language.dtypes"),
 )

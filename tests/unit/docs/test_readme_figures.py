@@ -34,7 +34,7 @@ def test_readme_is_up_to_date(script: ModuleType, capsys: pytest.CaptureFixture[
 def test_the_newest_result_counts(script: ModuleType, tmp_path: Path) -> None:
     _save(tmp_path, "gemm", "2026-01-02", {"ratio": 2.0, "tflops": 700.0}, {"ratio": 0.5, "tflops": 800.0})
     _save(tmp_path, "gemm", "2026-01-01", {"ratio": 9.0, "tflops": 100.0})
-    what = "GEMM, time of cuBLAS over ours, 2 shapes"
+    what = "matrix products: time of cuBLAS over ours, 2 cases"
     figure = "geometric mean 1.00, lowest 0.50; up to 800 TFLOP/s"
     assert f"| {what} | {figure} | GPU | 2026-01-02 |" in script.figures(tmp_path)
 
@@ -44,13 +44,18 @@ def test_every_known_benchmark_has_lines(script: ModuleType, tmp_path: Path) -> 
     _save(tmp_path, "launch", "2026-01-02", {"call": "add", "microseconds": 2.5, "ratio_to_torch": 0.5})
     _save(tmp_path, "compile", "2026-01-02", {"what": "compile gemm", "ms": 212.2}, {"what": "stages", "trace": 3.0})
     _save(tmp_path, "attention", "2026-01-02", {"ratio": 1.25}, {"note": "skipped"})
+    _save(tmp_path, "other", "2026-01-02", {"ratio": 2.0})
+    _save(tmp_path, "examples", "2026-01-02", {"outcome": "ok"})
     text = script.figures(tmp_path)
     for line in (
-        "| softmax, share of the rate of a copy | 0.91 (3.90 TB/s) |", "| host time of a call: add | 2.5 µs |",
-        "| compile gemm | 212 ms |", "| attention, time of the peer over ours, 1 cases | geometric mean 1.25",
-    ):  # fmt: skip
+        "| bandwidth-bound kernels: share of the rate of a device copy | softmax 0.91 |",
+        "| host time of a call | add: 2.5 µs |",
+        "| on the host | compile gemm: 212 ms |",
+        "| attention, forward: time of cuDNN over ours, 1 cases | geometric mean 1.25, lowest 1.25 |",
+        "| other: time of the peer over ours, 1 cases | geometric mean 2.00, lowest 2.00 |",
+    ):
         assert line in text
-    assert "stages" not in text
+    assert "stages" not in text and "examples" not in text
 
 
 def test_without_results_the_page_says_so(script: ModuleType, tmp_path: Path) -> None:

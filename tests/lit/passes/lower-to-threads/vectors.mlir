@@ -4,19 +4,20 @@
 !f = memref<32x64xf32, #tl.scope<"fragment">>
 #rows = #tl.fragment<array<i64: 32, 64>, array<i64: 16, 1, 4, 2, 0, 1>, array<i64: 4, 1, 1, 16, 0, 2>>
 
-// Rows of 16 threads with 4 elements each: 16-byte accesses at one address plus constants, and nothing in memory between.
+// Rows of 16 threads with 4 elements each: 16-byte accesses at one address plus constants, arithmetic on 64 bytes
+// at a time, and nothing in memory between.
 // CHECK-LABEL: llvm.func @vectors_kernel
 // CHECK-SAME: nvvm.reqntid = array<i32: 32, 1, 1>
 // CHECK-SAME: tl.shared_bytes = 0 : i64
 // CHECK: %[[TID:.*]] = nvvm.read.ptx.sreg.tid.x
 // CHECK: %[[AT:.*]] = llvm.getelementptr %arg0[%{{.*}}] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, f32
-// CHECK: llvm.load %[[AT]] {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
 // CHECK: %[[NEXT:.*]] = llvm.getelementptr %[[AT]][128]
+// CHECK: llvm.load %[[AT]] {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
 // CHECK: llvm.load %[[NEXT]] {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
 // CHECK-COUNT-14: llvm.load %{{.*}} -> vector<4xf32>
 // CHECK-NOT: llvm.load
 // CHECK-NOT: scf.if
-// CHECK: arith.addf %{{.*}} : vector<4xf32>
+// CHECK: arith.addf %{{.*}} : vector<16xf32>
 // CHECK: llvm.store %{{.*}} {alignment = 16 : i64} : vector<4xf32>, !llvm.ptr<1>
 // CHECK-NOT: llvm.alloca
 func.func @vectors(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>) attributes {tl.params = [{dtype = "float32", kind = "tensor", name = "A"}, {dtype = "float32", kind = "tensor", name = "B"}]} {
