@@ -149,8 +149,9 @@ class KernelCache:
         """The object of this process, or None."""
         return self._objects.get(key)
 
-    def remember(self, key: str, value: Any) -> None:
-        self._objects[key] = value
+    def remember(self, key: str, value: Any) -> Any:
+        """Keep an object of this process; returns the one that counts, which another thread may have made first."""
+        return self._objects.setdefault(key, value)
 
     def read(self, key: str) -> bytes | None:
         """The serialised form on disk, or None."""

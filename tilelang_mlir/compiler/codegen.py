@@ -15,7 +15,7 @@ from tilelang_mlir.compiler.resources import Resources, parse_ptxas_log
 from tilelang_mlir.compiler.toolchain.arch import ptx_version
 from tilelang_mlir.compiler.toolchain.disasm import disassemble
 from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
-from tilelang_mlir.errors import CompileError, TileValueError, ToolchainError
+from tilelang_mlir.errors import TileValueError, ToolchainError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
@@ -39,10 +39,18 @@ def bytecode(module: ir.Module) -> bytes:
     return buffer.getvalue()
 
 
+@dataclass(frozen=True)
+class Job:
+    """A request on its way."""
+
+    request: Request
+    reply: Future[Reply]
+
+
 def submit(
     lowered: bytes, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ("ptx", "cubin")
-) -> Future[Reply]:
-    """Start code generation of a level-4 module, given as bytecode; pass the future to `finish`.
+) -> Job:
+    """Start code generation of a level-4 module, given as bytecode; pass the job to `finish`.
 
     Raises:
         UnsupportedError: there is no code generator for the architecture.
@@ -56,23 +64,22 @@ def submit(
         except ToolchainError:
             if "ptx" not in emit:
                 raise  # with PTX at hand the driver can assemble
-    return pool().submit(Request(lowered, arch, options, tuple(emit), ptxas))
+    request = Request(lowered, arch, options, tuple(emit), ptxas)
+    return Job(request, pool().submit(request))
 
 
-def finish(
-    future: Future[Reply], module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions()
-) -> DeviceCode:
-    """Wait for a submitted job.
+def finish(job: Job, module: ir.Module) -> DeviceCode:
+    """Wait for the job of a module.
 
     Raises:
         CompileError: a stage failed, the worker crashed or the time limit passed; names the Python line if known.
     """
     try:
-        reply = future.result()
+        reply = job.reply.result()
     except WorkerDied as death:
-        raise _crash(death, module, arch, options) from death
+        reply = _retry(job.request, death, module)
     if reply.error:
-        raise compile_error(reply.stage, reply.error, _text(module), arch, _name(module))
+        raise compile_error(reply.stage, reply.error, _text(module), job.request.arch, _name(module))
     return DeviceCode(reply.ptx, reply.cubin, reply.llvm_ir, parse_ptxas_log(reply.log), reply.log, reply.timings)
 
 
@@ -80,7 +87,7 @@ def generate(
     module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ("ptx", "cubin")
 ) -> DeviceCode:
     """`submit` and `finish` in one."""
-    return finish(submit(bytecode(module), arch, options, emit), module, arch, options)
+    return finish(submit(bytecode(module), arch, options, emit), module)
 
 
 def emit(
@@ -100,24 +107,27 @@ def emit(
     return {"llvm": code.llvm_ir, "ptx": code.ptx, "cubin": code.cubin}[kind]
 
 
-def _crash(death: WorkerDied, module: ir.Module, arch: str, options: CodegenOptions) -> CompileError:
-    output = death.output
-    if not death.timed_out and find_location(output) is None and not options.line_info:
-        output = _crash_with_lines(module, arch, options) or output
-    stage = "code generation"
-    if not death.timed_out:
-        stage += f" (the LLVM process died with status {death.status})"
-    return compile_error(stage, output, _text(module), arch, _name(module))
+def _retry(request: Request, death: WorkerDied, module: ir.Module) -> Reply:
+    """Run a request again whose worker died.
 
+    First for PTX with debug info: a program that LLVM aborts on aborts it again, and then LLVM names the source line.
+    If it does not, something else ended the worker, and the request deserves its result.
 
-def _crash_with_lines(module: ir.Module, arch: str, options: CodegenOptions) -> str:
-    """The output of the same crash with debug info, where LLVM names the source line; empty if it does not crash."""
-    request = Request(bytecode(module), arch, replace(options, line_info=True), ("ptx",))
+    Raises:
+        CompileError: the program is to blame.
+    """
     try:
-        pool().submit(request).result()
-    except WorkerDied as death:
-        return death.output
-    return ""
+        if death.timed_out:
+            raise death
+        located = replace(request, options=replace(request.options, line_info=True), emit=("ptx",))
+        pool().submit(located).result()
+        return pool().submit(request).result()
+    except WorkerDied as again:
+        stage = "code generation"
+        if not again.timed_out:
+            stage += f" (the LLVM process died with status {again.status})"
+        output = again.output if find_location(again.output) else death.output or again.output
+        raise compile_error(stage, output, _text(module), request.arch, _name(module)) from again
 
 
 def _text(module: ir.Module) -> str:

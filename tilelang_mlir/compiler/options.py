@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tilelang_mlir.errors import TileValueError
 
@@ -19,8 +20,8 @@ class CodegenOptions:
     """Options of the LLVM and ptxas stages.
 
     `ptxas_flags` are appended to the ptxas command line; `line_info` adds `.loc` directives that map the code to
-    Python lines without changing it; `opt_level` is that of LLVM's passes (0 to 3): measured kernels gain nothing above 1,
-    since the passes before LLVM have folded, unrolled and vectorised.
+    Python lines without changing it; `opt_level` is that of LLVM's passes (0 to 3): measured kernels gain nothing
+    above 1, since the passes before LLVM have folded, unrolled and vectorised.
     """
 
     opt_level: int = 1
@@ -30,6 +31,11 @@ class CodegenOptions:
     def describe(self) -> dict[str, object]:
         """The options as JSON-able data, for cache keys and metadata."""
         return {"opt_level": self.opt_level, "line_info": self.line_info, "ptxas_flags": list(self.ptxas_flags)}
+
+    @classmethod
+    def restore(cls, data: Mapping[str, Any]) -> CodegenOptions:
+        """The options that `describe` gave the data of."""
+        return cls(data["opt_level"], data["line_info"], tuple(data["ptxas_flags"]))
 
 
 def codegen_options(

@@ -148,7 +148,7 @@ def _generate(
                         metadata={"options": options.describe()})
     if not target.simulated:
         job = codegen.submit(artifact.lowered, target.arch, options.codegen)
-        code = codegen.finish(job, lowered, target.arch, options.codegen)
+        code = codegen.finish(job, lowered)
         artifact.ptx, artifact.cubin, artifact.resources, artifact.log = code.ptx, code.cubin, code.resources, code.log
         timings.update(code.timings)
         _dump(plan.name, "ptx", lambda: code.ptx)

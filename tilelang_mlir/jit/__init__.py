@@ -6,10 +6,13 @@ import importlib
 from typing import Any
 
 _LAZY = {
+    "CompiledArtifact": "tilelang_mlir.jit.lowering",
     "JITKernel": "tilelang_mlir.jit.kernel",
+    "KernelParam": "tilelang_mlir.jit.lowering",
     "Profiler": "tilelang_mlir.jit.profiler",
     "TensorSupplyType": "tilelang_mlir.jit.profiler",
     "compile_prim_func": "tilelang_mlir.jit.compile",
+    "lower": "tilelang_mlir.jit.lowering",
     "par_compile": "tilelang_mlir.jit.compile",
     "resolve_target": "tilelang_mlir.jit.target",
 }

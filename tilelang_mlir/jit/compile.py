@@ -13,7 +13,8 @@ from tilelang_mlir import cache, knobs
 from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.options import codegen_options, wants_fast_math
 from tilelang_mlir.compiler.pass_configs import normalize
-from tilelang_mlir.errors import CacheError, TileError, TileTypeError, TileValueError
+from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
+from tilelang_mlir.errors import CacheError, TileError, TileTypeError, TileValueError, ToolchainError
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.target import Target
@@ -48,14 +49,14 @@ def compile_prim_func(
     if execution_backend not in (None, *_BACKENDS):
         raise TileValueError(f"unknown execution backend {execution_backend!r}", hint=f"known: {', '.join(_BACKENDS)}")
     machine = resolve_target(target)
-    options = _options(prim_func, out_idx, pass_configs, compile_flags)
+    options = compile_options(prim_func, out_idx, pass_configs, compile_flags)
     if not cache.is_cache_enabled():
         return JITKernel(_compile(prim_func, machine, options, verbose), prim_func, options)
     key = _key(prim_func, machine, options)
     known = cache.KERNELS.loaded(key)
     if known is None:
         known = JITKernel(_cached(key, prim_func, machine, options, verbose), prim_func, options)
-        cache.KERNELS.remember(key, known)
+        known = cache.KERNELS.remember(key, known)
     return known
 
 
@@ -102,12 +103,13 @@ def par_compile(
         return list(threads.map(one, funcs))
 
 
-def _options(
+def compile_options(
     prim_func: Any,
-    out_idx: int | Sequence[int] | None,
-    pass_configs: Mapping[Any, object] | None,
-    compile_flags: str | Sequence[str] | None,
+    out_idx: int | Sequence[int] | None = None,
+    pass_configs: Mapping[Any, object] | None = None,
+    compile_flags: str | Sequence[str] | None = None,
 ) -> CompileOptions:
+    """The options of a compilation: what the function declares, and the arguments, which win."""
     from tilelang_mlir.compiler.pipeline import CompileOptions
 
     attributes: dict[str, Any] = getattr(prim_func, "attrs", None) or {}
@@ -124,7 +126,18 @@ def _options(
 
 def _key(prim_func: Any, target: Target, options: CompileOptions) -> str:
     text = prim_func.module.operation.get_asm(enable_debug_info=options.codegen.line_info)
-    return cache.cache_key({"module": text, "target": str(target), "options": options.describe()})
+    parts = {"module": text, "target": str(target), "options": options.describe(), "ptxas": _assembler(target)}
+    return cache.cache_key(parts)
+
+
+def _assembler(target: Target) -> object:
+    """The release of the ptxas that will make the machine code; without one an entry holds PTX only."""
+    if target.simulated or target.vendor != "cuda":
+        return None
+    try:
+        return find_ptxas(target.arch).release
+    except ToolchainError:
+        return None
 
 
 def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilelang_mlir.compiler.artifact import Artifact
+from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.compiler.resources import Resources
 from tilelang_mlir.errors import TileValueError, UnsupportedError
 from tilelang_mlir.launch_plan import LaunchPlan, ParamSpec
@@ -171,7 +172,11 @@ class JITKernel:
     def _emit(self, kind: str) -> str | bytes:
         from tilelang_mlir.compiler.codegen import emit
 
-        return emit(self._lowered_module(), self.target.device(), kind)
+        return emit(self._lowered_module(), self.target.device(), kind, self._codegen)
+
+    @property
+    def _codegen(self) -> CodegenOptions:
+        return CodegenOptions.restore(self.artifact.metadata["options"]["codegen"])
 
     def _lowered_module(self) -> Any:
         from tilelang_mlir.compiler.device_ir import parse
@@ -189,12 +194,16 @@ class JITKernel:
 
     @functools.cached_property
     def resources(self) -> dict[str, Resources]:
-        """What ptxas reports, by kernel name. Assembled on demand for simulated targets."""
+        """What ptxas reports, by kernel name; assembled on demand where the compilation did not.
+
+        Raises:
+            ToolchainError: there is no ptxas.
+        """
         if self.artifact.resources or self.target.vendor != "cuda":
             return self.artifact.resources
         from tilelang_mlir.compiler.codegen import generate
 
-        return generate(self._lowered_module(), self.target.arch).resources
+        return generate(self._lowered_module(), self.target.arch, self._codegen, emit=("cubin",)).resources
 
     @property
     def resource_usage(self) -> dict[str, Resources]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tilelang_mlir import knobs
 from tilelang_mlir.compiler import codegen
 from tilelang_mlir.compiler.options import CodegenOptions
-from tilelang_mlir.compiler.pool import pool
+from tilelang_mlir.compiler.pool import Worker, pool
 from tilelang_mlir.dialect import context
 from tilelang_mlir.errors import CompileError, UnsupportedError
 from tilelang_mlir.mlir import ir
@@ -119,6 +122,34 @@ def test_hanging_worker_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         codegen.generate(module(VECTOR_ADD), "sm_90a")
 
 
+def test_worker_that_is_killed_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, deaths = Worker.run, []
+
+    def killed_once(worker: Any, request: Any, timeout: float) -> Any:
+        if not deaths:
+            deaths.append(worker._process.pid)
+            os.kill(worker._process.pid, signal.SIGKILL)
+        return run(worker, request, timeout)
+
+    monkeypatch.setattr(Worker, "run", killed_once)
+    assert codegen.generate(module(VECTOR_ADD), "sm_90a").cubin
+    assert deaths
+
+
+def test_worker_that_is_always_killed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Worker.run
+
+    def killed(worker: Any, request: Any, timeout: float) -> Any:
+        os.kill(worker._process.pid, signal.SIGKILL)
+        return run(worker, request, timeout)
+
+    monkeypatch.setattr(Worker, "run", killed)
+    with pytest.raises(CompileError, match="the LLVM process died with status -9"):
+        codegen.generate(module(VECTOR_ADD), "sm_90a")
+    monkeypatch.undo()
+    assert codegen.generate(module(VECTOR_ADD), "sm_90a").ptx
+
+
 def test_ptxas_errors_are_shown() -> None:
     body = 'llvm.inline_asm has_side_effects asm_dialect = att "no.such.instruction $0;", "f" %x : (f32) -> ()'
     with pytest.raises(CompileError, match="ptxas failed") as caught:
@@ -161,8 +192,8 @@ def test_unroll_hints_reach_llvm() -> None:
 
 def test_many_requests_run_in_parallel_and_in_order() -> None:
     modules = [function(f"%y = arith.constant {n}.0 : f32\nllvm.store %y, %p : f32, !llvm.ptr<1>") for n in range(5)]
-    futures = [codegen.submit(codegen.bytecode(m), "sm_80", emit=("llvm",)) for m in modules]
-    texts = [codegen.finish(f, m, "sm_80").llvm_ir for f, m in zip(futures, modules, strict=True)]
+    jobs = [codegen.submit(codegen.bytecode(m), "sm_80", emit=("llvm",)) for m in modules]
+    texts = [codegen.finish(job, m).llvm_ir for job, m in zip(jobs, modules, strict=True)]
     assert [f"store float {n}.000000e+00" in text for n, text in enumerate(texts)] == [True] * 5
     assert pool().size >= 1
 

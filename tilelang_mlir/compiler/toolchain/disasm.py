@@ -11,13 +11,13 @@ from tilelang_mlir.errors import ToolchainError
 
 
 def disassemble(cubin: bytes) -> str:
-    """The SASS of a cubin.
+    """The SASS of a cubin, with the source lines where it was compiled with line information.
 
     Raises:
         ToolchainError: neither nvdisasm nor cuobjdump is found, or it rejects the cubin.
     """
     try:
-        command = [find("nvdisasm", reads="cubins").path]
+        command = [find("nvdisasm", reads="cubins").path, "--print-line-info"]
     except ToolchainError:
         command = [find("cuobjdump", reads="cubins").path, "--dump-sass"]
     with tempfile.TemporaryDirectory(prefix="tilelang-") as folder:

@@ -64,6 +64,7 @@ def find(name: str, *, reads: str, accept: tuple[int, int] = (0, 0)) -> Tool:
                          notes=tuple((reason, None) for reason in rejected))
 
 
+@functools.lru_cache(maxsize=8)
 def _package_roots(package: str) -> list[Path]:
     try:
         spec = importlib.util.find_spec(package)
