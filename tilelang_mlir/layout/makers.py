@@ -96,7 +96,7 @@ def make_tcgen05mma_swizzled_layout(buffer: Any, continuity: int | None = None, 
 
 def make_volta_swizzled_layout(buffer: Any, is_a: bool = True, k_inner: bool = True) -> Layout:
     """Not available: the layouts of sm_70's matrix instructions."""
-    raise UnsupportedError("make_volta_swizzled_layout", hint="targets before sm_75 have no matrix products here")
+    raise UnsupportedError("make_volta_swizzled_layout", hint="Volta has no code generator here")
 
 
 def make_cutlass_metadata_layout(
