@@ -43,9 +43,14 @@ class LegalizeTileOps(Pass):
 
 
 def _like(value: ir.Value, scope: str) -> ir.Value:
-    """A fresh buffer of the same shape in another scope."""
+    """A fresh buffer of the same shape in another scope, of float32 elements instead of floats below 16 bits."""
     kind = ir.MemRefType(value.type)
-    return ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), kind.element_type, scope)]).result
+    element = ir.F32Type.get() if _is_narrow(value) else kind.element_type
+    return ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), element, scope)]).result
+
+
+def _is_narrow(value: ir.Value) -> bool:
+    return str(ir.MemRefType(value.type).element_type).startswith(("f8E", "f6E", "f4E"))
 
 
 def _copy(source: ir.Value, target: ir.Value) -> None:
@@ -58,11 +63,11 @@ def _legalize_reduce(op: ir.Operation) -> None:
         _serial_reduce(op)
         return
     with ir.InsertionPoint(op), op.location:
-        if scope_of(source) != FRAGMENT:
+        if scope_of(source) != FRAGMENT or _is_narrow(source):
             staged = _like(source, FRAGMENT)
             _copy(source, staged)
             op.operands[0] = staged
-    if scope_of(target) == FRAGMENT:
+    if scope_of(target) == FRAGMENT and not _is_narrow(target):
         return
     with ir.InsertionPoint(op), op.location:
         staged = _like(target, FRAGMENT)
@@ -143,7 +148,7 @@ def _legalize_scan(op: ir.Operation) -> None:
     """On shared memory, one thread per line walks it: T[..., k] = T[..., k - 1] + S[..., k]. Fragments are staged."""
     source, target = op.operands
     with ir.InsertionPoint(op), op.location:
-        if FRAGMENT in (scope_of(source), scope_of(target)):
+        if FRAGMENT in (scope_of(source), scope_of(target)) or _is_narrow(source):
             staged = _like(source, SHARED)
             _copy(source, staged)
             _scan_shared(op, staged, staged)
@@ -209,7 +214,7 @@ def _is_zero(value: ir.Value) -> bool:
 def _legalize_parallel(op: ir.Operation, threads: int) -> None:
     """Run-time extents: the last one is walked in chunks of the CTA's threads, others serially.
 
-        parallel i < n { body }   =>   for base = 0 to n step T { parallel t < T { i = base + t; if i < n { body } } }
+    parallel i < n { body }   =>   for base = 0 to n step T { parallel t < T { i = base + t; if i < n { body } } }
     """
     extents = list(ir.DenseI64ArrayAttr(op.attributes["extents"]))
     if -1 not in extents:

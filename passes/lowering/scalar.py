@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import PassError
+from tilelang_mlir.dtypes import DType, from_mlir
 from tilelang_mlir.mlir import ir
 
 from .buffers import value_type
@@ -36,8 +35,10 @@ def lower_constant(ctx: Context, op: ir.Operation) -> None:
             return
         ctx.values[op.results[0]] = ctx.e.constant(kind, value)
         return
-    if value_type(ctx.e, kind) != kind:
-        raise PassError(f"constant {attr} of a narrow float: the front end casts a wider constant instead")
+    if is_narrow(kind):
+        wide = ctx.e.constant(ctx.e.f32, float(attr.value))
+        ctx.values[op.results[0]] = cast(ctx, wide, DType("float32"), DType(from_mlir(str(kind), unsigned=False)))
+        return
     value = attr.value if not isinstance(attr, ir.BoolAttr) else int(attr.value)
     ctx.values[op.results[0]] = ctx.e.constant(kind, value)
 
@@ -116,6 +117,9 @@ def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
     if op.name == "arith.select" and (chosen := _known_choice(ctx, op)) is not None:
         ctx.values[op.results[0]] = chosen
         return
+    if op.name not in ("arith.select", "arith.bitcast") and any(is_narrow(v.type) for v in (*op.operands, *op.results)):
+        ctx.values[op.results[0]] = _through_f32(ctx, op, varying)
+        return
     operands = [ctx.ssa(v, varying=varying) for v in op.operands]
     kind = value_type(ctx.e, op.results[0].type)
     if varying and ctx.width > 1:
@@ -124,6 +128,32 @@ def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
     if op.name in _CONTRACTED and "none" in str(attributes.get("fastmath", "none")):
         attributes["fastmath"] = ir.Attribute.parse("#arith.fastmath<contract>")
     ctx.values[op.results[0]] = ctx.e.pure(op.name, kind, operands, attributes)
+
+
+def is_narrow(kind: ir.Type) -> bool:
+    """Whether elements are floats below 16 bits, with which no target computes."""
+    return str(kind).startswith(("f8E", "f6E", "f4E"))
+
+
+def _through_f32(ctx: Context, op: ir.Operation, varying: bool) -> ir.Value:
+    """The operation on narrow floats: exact operands in float32, the result rounded back."""
+    kinds = [DType(from_mlir(str(v.type), unsigned=False)) for v in (*op.operands, op.results[0])]
+    operands = [ctx.ssa(v, varying=varying) for v in op.operands]
+    if op.name in ("arith.extf", "arith.truncf"):
+        return cast(ctx, operands[0], kinds[0], kinds[1])
+    wide = DType("float32")
+    operands = [
+        cast(ctx, v, k, wide) if is_narrow(o.type) else v for v, k, o in zip(operands, kinds, op.operands, strict=False)
+    ]
+    result = ctx.e.f32 if is_narrow(op.results[0].type) else op.results[0].type
+    if op.name.startswith("arith."):
+        kind = ctx.e.vector_type(ctx.width, result) if varying and ctx.width > 1 else result
+        value = ctx.e.pure(
+            op.name, kind, operands, {n: op.attributes[n] for n in op.attributes if not n.startswith("tl.")}
+        )
+    else:
+        value = expand_math(ctx, _function(op), operands, result)
+    return cast(ctx, value, wide, kinds[-1]) if is_narrow(op.results[0].type) else value
 
 
 def _varies(ctx: Context, op: ir.Operation) -> bool:
@@ -151,18 +181,18 @@ def lower_ceildiv(ctx: Context, op: ir.Operation) -> None:
     ctx.values[op.results[0]] = ctx.e.binary("divui", bumped, b)
 
 
-@rule(*(f"math.{n}" for n in _MATH))
+@rule("tl.math", *(f"math.{n}" for n in _MATH))
 def lower_math(ctx: Context, op: ir.Operation) -> None:
     varying = _varies(ctx, op)
+    if any(is_narrow(v.type) for v in op.operands):
+        ctx.values[op.results[0]] = _through_f32(ctx, op, varying)
+        return
     operands = [ctx.ssa(v, varying=varying) for v in op.operands]
-    ctx.values[op.results[0]] = expand_math(ctx, op.name, operands, op.results[0].type)
+    ctx.values[op.results[0]] = expand_math(ctx, _function(op), operands, op.results[0].type)
 
 
-@rule("tl.math")
-def lower_tl_math(ctx: Context, op: ir.Operation) -> None:
-    varying = _varies(ctx, op)
-    operands = [ctx.ssa(v, varying=varying) for v in op.operands]
-    ctx.values[op.results[0]] = expand_math(ctx, op.attributes["function"].value, operands, op.results[0].type)
+def _function(op: ir.Operation) -> str:
+    return op.attributes["function"].value if op.name == "tl.math" else op.name
 
 
 @rule("tl.bitcast")

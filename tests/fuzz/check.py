@@ -121,7 +121,7 @@ def check(program: Program) -> Outcome:
         _simulate(program, func, simulated)
     except Exception as error:
         return _error("simulate", error)
-    return _compare(program, reference, simulated)
+    return compare(program, reference, simulated)
 
 
 def _error(stage: str, error: Exception) -> Outcome:
@@ -150,7 +150,7 @@ def tolerance(program: Program) -> float:
     return max(found, default=0.0)
 
 
-def _compare(program: Program, reference: list[Any], simulated: list[Any]) -> Outcome:
+def compare(program: Program, reference: list[Any], simulated: list[Any]) -> Outcome:
     allowed = tolerance(program)
     for param, want, got in zip(program.used_params(), reference, simulated, strict=False):
         if not isinstance(want, np.ndarray):

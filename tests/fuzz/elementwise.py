@@ -72,6 +72,8 @@ def operand(state: State, loop: Loop, kind: str) -> Value:
     if choices and state.chance(0.75):
         tile, index = state.rng.choice(choices)
         return f'T.cast({tile.at(index)}, "{dtype}")', tile.size if tile.is_float else 1.0
+    if kind == "float" and state.scalars and state.chance(0.3):
+        return state.rng.choice(state.scalars), 4.0
     if state.chance(0.4):
         tensor = state.inputs(loop.shape, state.dtype(kind))
         return f'T.cast({place(tensor, loop.shape, loop.variables)}, "{dtype}")', 3.0

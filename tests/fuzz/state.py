@@ -41,17 +41,32 @@ class Features:
 
     dtypes: tuple[str, ...]
     gemm: tuple[tuple[str, str], ...]  # operand and accumulator
+    async_copies: bool
 
 
 def features(target: str) -> Features:
-    dtypes = ("float32", "float32", "float16", "float16", "int32", "int8", "uint8", "int16", "uint32")
+    dtypes = (
+        "float32",
+        "float32",
+        "float32",
+        "float16",
+        "float16",
+        "int32",
+        "int32",
+        "int8",
+        "uint8",
+        "int16",
+        "uint32",
+    )
+    dtypes += ("int64", "uint16")
     gemm = [("float16", "float32"), ("float16", "float16")]
     if target != "sm_75":
         dtypes += ("bfloat16", "bfloat16", "float64")
         gemm += [("bfloat16", "float32"), ("float32", "float32"), ("int8", "int32"), ("float64", "float64")]
     if target in ("sm_89", "sm_90"):
+        dtypes += ("float8_e4m3fn", "float8_e5m2")
         gemm += [("float8_e4m3fn", "float32"), ("float8_e5m2", "float32")]
-    return Features(dtypes, tuple(gemm))
+    return Features(dtypes, tuple(gemm), target != "sm_75")
 
 
 @dataclass
@@ -78,6 +93,7 @@ class State:
     tiles: list[Tile] = field(default_factory=list)
     body: list[Node] = field(default_factory=list)
     loops: list[str] = field(default_factory=list)
+    scalars: list[str] = field(default_factory=list)
     depth: int = 0
 
     # -- choices ------------------------------------------------------------------------------------------------------

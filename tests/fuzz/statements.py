@@ -9,6 +9,19 @@ from dataclasses import dataclass
 from tests.fuzz.elementwise import parallel
 from tests.fuzz.program import Node, Tensor
 from tests.fuzz.state import State, Tile, place
+from tests.fuzz.structure import (
+    annotation,
+    late_copy,
+    part,
+    private,
+    reducer,
+    row_loop,
+    scalar,
+    stages,
+    tile_atomic,
+    variable,
+    view,
+)
 
 _NARROW = ("float8_e4m3fn", "float8_e5m2")
 
@@ -288,8 +301,9 @@ def _head(state: State, kind: str) -> str:
 
 
 _CHOICES: tuple[tuple[int, Callable[[State], None]], ...] = (
-    (6, parallel), (3, load), (5, copy), (2, store), (1, fill), (4, reduce), (1, scan), (3, gemm), (2, nested),
-    (1, atomics), (1, transpose),
+    (12, parallel), (6, load), (10, copy), (4, store), (2, fill), (8, reduce), (2, scan), (6, gemm), (4, nested),
+    (2, atomics), (2, transpose), (2, part), (1, view), (1, stages), (2, row_loop), (1, private), (2, variable),
+    (1, scalar), (2, reducer), (1, late_copy), (2, annotation), (1, tile_atomic),
 )  # fmt: skip
 
 
