@@ -78,7 +78,7 @@ class Expressions:
 
     def definition(self, op: ir.Operation) -> str:
         """`name = expression` for an expression that is not inlined."""
-        text = self._expression(op)[0]
+        text = self.expression(op)[0]
         return f"{self.declare(op.results[0])} = {text}"
 
     def inline(self, op: ir.Operation) -> None:
@@ -125,10 +125,10 @@ class Expressions:
             return self._inlined[value]
         if not isinstance(value, ir.OpResult) or not self.is_inline(value.owner.operation):
             return self.declare(value)
-        text, own = self._expression(value.owner.operation)
+        text, own = self.expression(value.owner.operation)
         return f"({text})" if own < strength else text
 
-    def _expression(self, op: ir.Operation) -> tuple[str, int]:
+    def expression(self, op: ir.Operation) -> tuple[str, int]:
         """The text of an op and how tightly it binds."""
         operands = list(op.operands)
         if op.name == "arith.constant":
@@ -179,7 +179,7 @@ class Expressions:
 def _strength(expressions: Expressions, value: ir.Value) -> int:
     """How tightly the expression behind a silent conversion binds."""
     if isinstance(value, ir.OpResult) and expressions.is_inline(value.owner.operation):
-        return expressions._expression(value.owner.operation)[1]
+        return expressions.expression(value.owner.operation)[1]
     return _ATOM
 
 

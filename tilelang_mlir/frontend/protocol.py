@@ -278,7 +278,7 @@ def assign(old: Any, value: Any, name: str, fresh: bool) -> Any:
             store(old.element, value)
             return old
     if isinstance(value, Unset):
-        value._fail()
+        value._fail()  # pyright: ignore[reportPrivateUsage]
     if isinstance(value, Variable) and not fresh:
         value = value.read()
     value = settle(value)
@@ -349,7 +349,7 @@ def set_attribute(holder: Any, name: str, value: Any, fresh: bool) -> None:
 def augment(old: Any, op: str, value: Any, name: str) -> Any:
     """`name op= value`"""
     if isinstance(old, Unset):
-        old._fail()
+        old._fail()  # pyright: ignore[reportPrivateUsage]
     if isinstance(old, Variable):
         store(old.element, _BINARY[op][0](old.read(), value))
         return old

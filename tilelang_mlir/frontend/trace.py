@@ -103,7 +103,7 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
 def trace_body(builder: Builder, body: Callable[[], list[Param]], place: Location) -> PrimFunc:
     """Run a body that declares parameters and emits kernels, and close the function."""
     with located(place), builder.tracing():
-        builder.entry = sys._getframe(0)
+        builder.entry = sys._getframe(0)  # pyright: ignore[reportPrivateUsage]
         params = body()
         if builder.kernels == 0:
             raise TileTypeError(f"{builder.name!r} launches no kernel", hint="add `with T.Kernel(...)`")

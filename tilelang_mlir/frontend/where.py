@@ -72,7 +72,7 @@ def stack(stop: FrameType | None = None) -> list[Span]:
 
     A lambda or comprehension counts as part of the function around it.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     spans: list[Span] = []
     skip = 0
     while frame is not None and frame is not stop:

@@ -32,7 +32,7 @@ def prim_func(func: Callable[..., Any] | None = None, *, eager_jit: bool = False
         TileError: anything wrong in the kernel, with its position.
     """
     del eager_jit, private
-    scope = dict(sys._getframe(1).f_locals)
+    scope = dict(sys._getframe(1).f_locals)  # pyright: ignore[reportPrivateUsage]
     if func is None:
         return lambda inner: trace_function(inner, scope)
     return trace_function(func, scope)
