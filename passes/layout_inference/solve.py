@@ -85,9 +85,8 @@ class Solver:
     def solve(self) -> None:
         self._strict()
         self._spread()
-        self._plan_reducing_loops()
         while True:
-            if not self._extend_a_loop():
+            if not self._extend_a_loop() and not self._plan_a_reducing_loop():
                 value = self._largest_unknown()
                 if value is None:
                     break
@@ -199,12 +198,17 @@ class Solver:
                 candidates.append(layout)
         return min(candidates, key=lambda c: c.replication, default=None)
 
-    def _plan_reducing_loops(self) -> None:
-        """A loop that updates a reducer has its own coalesced layout; the reducer takes what follows from it."""
+    def _plan_a_reducing_loop(self) -> bool:
+        """Give a loop that updates a reducer a coalesced layout, and the reducer what follows; False when none is left.
+
+        Loops wait for other fragments that they use: those are fixed by what they come from."""
         for loop, accesses in self.accesses.items():
-            if loop not in self.loops and any(a.op.name == "tl.reducer_update" for a in accesses):
+            if loop in self.loops or not any(a.op.name == "tl.reducer_update" for a in accesses):
+                continue
+            if all(a.op.name == "tl.reducer_update" or a.fragment in self.known for a in accesses):
                 self.loops[loop] = self._plan_loop(loop)
-        self._spread()
+                return True
+        return False
 
     def _extend_a_loop(self) -> bool:
         """Give a loop that uses a known fragment of fewer dimensions a layout that extends it; False when none does."""
@@ -224,10 +228,11 @@ class Solver:
 
     # -- free choices --------------------------------------------------------------------------------------------------
     def _largest_unknown(self) -> ir.Value | None:
+        """Reducers last: they follow from the loops that update them."""
         unknown = [v for v in self.fragments if v not in self.known]
-        return max(
-            unknown, key=lambda v: (math.prod(ir.MemRefType(v.type).shape), ir.MemRefType(v.type).rank), default=None
-        )
+        kind = lambda v: ir.MemRefType(v.type)  # noqa: E731
+        rank = lambda v: (v.owner.name != "tl.alloc_reducer", math.prod(kind(v).shape), kind(v).rank)  # noqa: E731
+        return max(unknown, key=rank, default=None)
 
     def _free(self, value: ir.Value) -> None:
         kind = ir.MemRefType(value.type)
