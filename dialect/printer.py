@@ -18,6 +18,7 @@ from collections.abc import Callable
 from tilelang_mlir.mlir import ir
 
 from .expressions import Expressions, buffer_text, is_expression
+from .layout.attrs import from_attr
 from .location import name_of, python_location
 from .tl import scope_of
 
@@ -85,6 +86,8 @@ def _attribute(name: str, value: ir.Attribute) -> str:
         return f"{name}={value.value}"
     if isinstance(value, ir.DenseI32ArrayAttr | ir.DenseI64ArrayAttr):
         return f"{name}={list(value)}"
+    if name == "layout":
+        return str(from_attr(value))
     return f"{name}={value}"
 
 
@@ -176,6 +179,15 @@ def _while(printer: _Printer, op: ir.Operation, depth: int) -> None:
     printer.block(after, depth + 1)
 
 
+def _specialize(printer: _Printer, op: ir.Operation, depth: int) -> None:
+    registers = list(ir.DenseI32ArrayAttr(op.attributes["registers"])) if "registers" in op.attributes else []
+    roles = ("producer", f"consumers, {ir.IntegerAttr(op.attributes['consumers']).value} threads")
+    for position, (role, region) in enumerate(zip(roles, op.regions, strict=True)):
+        limit = f", {registers[position]} registers per thread" if registers else ""
+        printer.line(op, depth, f"{role}{limit}:")
+        printer.block(region.blocks[0], depth + 1)
+
+
 def _nothing(printer: _Printer, op: ir.Operation, depth: int) -> None:
     """Terminators say nothing."""
 
@@ -241,7 +253,7 @@ def _load(printer: _Printer, op: ir.Operation, depth: int) -> None:
 _STRUCTURE: dict[str, Callable[[_Printer, ir.Operation, int], None]] = {
     "builtin.module": _module, "func.func": _function, "tl.launch": _launch, "tl.parallel": _parallel, "scf.for": _for,
     "scf.if": _if, "scf.while": _while, "scf.yield": _nothing, "func.return": _nothing, "scf.condition": _nothing,
-    "memref.load": _load,
+    "memref.load": _load, "tl.specialize": _specialize,
 }  # fmt: skip
 
 
@@ -271,7 +283,10 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.sync_grid": _words("sync_grid"), "tl.commit_group": _words("commit_group"),
     "tl.wait_group": _words("wait_group"), "tl.mbarrier_arrive": _words("arrive {0}[{1}]"),
     "tl.mbarrier_wait": _words("wait {0}[{1}] parity {2}"), "tl.mbarrier_expect": _words("expect {0}[{1}] bytes {2}"),
-    "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"), "tl.assume": _words("assume {0}"),
+    "tl.tma_load": _words("load {0} -> {1} arriving at {2}[{3}]"), "tl.tma_store": _words("store {0} -> {1}"),
+    "tl.tma_wait": _words("wait_stores"), "tl.wait_products": _words("wait_products {all}"),
+    "tl.fence_proxy": _words("fence_proxy"), "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"),
+    "tl.assume": _words("assume {0}"),
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
     "tl.reducer_update": _words("update {all}"), "tl.finalize_reducer": _words("finish {0} -> {1}"),

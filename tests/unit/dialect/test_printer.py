@@ -66,3 +66,22 @@ def test_shared_expressions_do_not_grow_without_bound(ctx: ir.Context) -> None:
 def test_ops_without_a_form_of_their_own(ctx: ir.Context) -> None:
     text = print_module(ir.Module.parse("gpu.module @k { llvm.func @f(%p: !llvm.ptr) { %0 = llvm.load %p : !llvm.ptr -> i32\n llvm.return } }"))  # noqa: E501
     assert "llvm.load(" in text and "gpu.module" in text
+
+
+def test_roles_and_layouts(ctx: ir.Context) -> None:
+    text = _text("""
+    %b = "tl.alloc_barrier"() {counts = array<i64: 1>} : () -> !tl.barrier<1 : i64> loc("full"("k.py":2:1))
+    %s = "tl.alloc"() {layout = #tl.smem<array<i64: 4>, array<i64: 4, 0, 1, 1>, array<i64: 0, 0, 0>>}
+      : () -> memref<4xf32, @S> loc("s"("k.py":3:1))
+    %zero = arith.constant 0 : i32
+    "tl.specialize"() ({
+      "tl.mbarrier_arrive"(%b, %zero) {expect = 16 : i32} : (!tl.barrier<1 : i64>, i32) -> ()
+    }, {
+      "tl.mbarrier_wait"(%b, %zero, %zero) : (!tl.barrier<1 : i64>, i32, i32) -> ()
+    }) {consumers = 128 : i32, registers = array<i32: 24, 232>} : () -> ()""")
+    lines = [line.strip() for line in text.splitlines()]
+    assert "s = alloc shared [4xf32] {shared [4] (4@0/1*1)}" in lines
+    start = lines.index("producer, 24 registers per thread:")
+    assert lines[start + 1 : start + 4] == [
+        "arrive full[0] {expect=16}", "consumers, 128 threads, 232 registers per thread:", "wait full[0] parity 0"
+    ]  # fmt: skip

@@ -9,9 +9,9 @@
 // CHECK: for
 // CHECK: [[S]] = {{.*}} {asynchronous, instr=wgmma
 // CHECK: [[O]] += [[P]] @ {{.*}} {asynchronous, instr=wgmma
-// CHECK: wait_products([[S]]) {pending=1}
+// CHECK: wait_products [[S]] {pending=1}
 // CHECK: parallel
-// CHECK: wait_products([[O]]) {pending=0}
+// CHECK: wait_products [[O]] {pending=0}
 // CHECK: arrive {{.*}} {per_warp}
 // CHECK: copy [[S]] -> [[P]]
 // CHECK: [[O]] += [[P]] @ {{.*}} {instr=wgmma
