@@ -73,7 +73,6 @@ def test_roles_and_layouts(ctx: ir.Context) -> None:
     %b = "tl.alloc_barrier"() {counts = array<i64: 1>} : () -> !tl.barrier<1 : i64> loc("full"("k.py":2:1))
     %s = "tl.alloc"() {layout = #tl.smem<array<i64: 4>, array<i64: 4, 0, 1, 1>, array<i64: 0, 0, 0>>}
       : () -> memref<4xf32, @S> loc("s"("k.py":3:1))
-    %zero = arith.constant 0 : i32
     "tl.specialize"() ({
       "tl.mbarrier_arrive"(%b, %zero) {expect = 16 : i32} : (!tl.barrier<1 : i64>, i32) -> ()
     }, {
