@@ -58,6 +58,14 @@ def _against(what: str, peer: str) -> Callable[[Result], list[Line]]:
     return lines
 
 
+def _gemm(result: Result) -> list[Line]:
+    lines: list[Line] = []
+    for instruction in dict.fromkeys(row.get("instruction", "wgmma") for row in result["rows"]):
+        rows = [row for row in result["rows"] if row.get("instruction", "wgmma") == instruction]
+        lines += _against(f"matrix products by `{instruction}`", "cuBLAS")({**result, "rows": rows})
+    return lines
+
+
 def _bandwidth(result: Result) -> list[Line]:
     shares = [f"{row['kernel'].split()[0]} {row['of_copy']:.2f}" for row in result["rows"]]
     return [("bandwidth-bound kernels: share of the rate of a device copy", ", ".join(shares))]
@@ -74,7 +82,7 @@ def _compile(result: Result) -> list[Line]:
 
 
 _LINES: dict[str, Callable[[Result], list[Line]]] = {
-    "gemm": _against("matrix products", "cuBLAS"),
+    "gemm": _gemm,
     "attention": _against("attention, forward", "cuDNN"),
     "bandwidth": _bandwidth,
     "launch": _launch,

@@ -39,7 +39,8 @@ def run(program: Program) -> Outcome:
         return Outcome("rejected", str(error))
     symbols = len(program.used_symbols())
     users = values[: len(values) - symbols]
-    device = [_to_device(v, p) if isinstance(v, np.ndarray) else v for v, p in zip(users, program.used_params(), strict=True)]
+    pairs = zip(users, program.used_params(), strict=True)
+    device = [_to_device(value, param) if isinstance(value, np.ndarray) else value for value, param in pairs]
     kernel(*device)
     for value, tensor in zip(users, device, strict=True):
         if isinstance(value, np.ndarray):
