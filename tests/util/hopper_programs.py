@@ -1,4 +1,4 @@
-"""What the Hopper tests share: a GEMM with every choice open, random inputs, the form a kernel was lowered to, and checks."""
+"""What the Hopper tests share: a GEMM with every choice open, inputs, the form a kernel was lowered to, and checks."""
 
 from __future__ import annotations
 
@@ -72,6 +72,17 @@ class Gemm:
                 T.copy(acc, C[by * bm, bx * bn])
 
         return main
+
+
+@T.macro
+def accumulate(A: Any, B: Any, A_shared: Any, B_shared: Any, acc: Any, row: Any, column: Any, steps: Any) -> None:
+    """acc = A[row :] B[:, column :], in tiles of the shared buffers' shapes."""
+    block_K = A_shared.shape[1]
+    T.clear(acc)
+    for k in T.Pipelined(steps, num_stages=2):
+        T.copy(A[row, k * block_K], A_shared)
+        T.copy(B[k * block_K, column], B_shared)
+        T.gemm(A_shared, B_shared, acc)
 
 
 def compiled(program: Any, **configs: bool) -> Any:

@@ -1,0 +1,158 @@
+"""What the Hopper forms must get right at their borders: edges, user layouts, sources without tensor maps, fences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hopper_programs import HOPPER, accumulate, check, compiled, f64, form, poisoned, random
+
+import tilelang_mlir.language as T
+from tilelang_mlir import knobs
+from tilelang_mlir.dialect.layout import SharedLayout, row_major, swizzled
+from tilelang_mlir.errors import RaceError
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
+        yield
+
+
+def single(
+    edit: Callable[..., None], rows: int = 0, threads: Any = 128
+) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
+    """A product of one block, with `edit(A_shared, B_shared)` in front of it; A and C are moved by `rows` rows."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 128), "float16"), B: T.Tensor((128, 64), "float16"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=threads) as bx:
+            A_shared, B_shared = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            acc = T.alloc_fragment((64, 64), "float32")
+            edit(A_shared, B_shared)
+            accumulate(A, B, A_shared, B_shared, acc, bx + rows, 0, 2)
+            T.copy(acc, C[bx + rows, 0])
+
+    kernel = compiled(main)
+    a, b, c = random((64, 128)), random((128, 64)), np.zeros((64, 64), np.float32)
+    kernel(a, b, c)
+    return kernel, c, f64(a), f64(b)
+
+
+@pytest.mark.parametrize("rows", [-3, 5])
+def test_tiles_that_hang_over_an_edge(rows: int) -> None:
+    kernel, c, a, b = single(lambda *_: None, rows)
+    inside = slice(max(rows, 0), 64 + min(rows, 0))
+    want = np.zeros((64, 64))
+    want[inside] = a[inside] @ b
+    check(c, want, "float32")
+    assert form(kernel) == HOPPER
+
+
+def test_threads_in_two_dimensions() -> None:
+    kernel, c, a, b = single(lambda *_: None, threads=(64, 2))
+    check(c, a @ b, "float32")
+    assert form(kernel) == HOPPER
+
+
+@pytest.mark.parametrize(
+    ("layout", "wgmma"),
+    [
+        (swizzled((64, 64), 16, 128), True),
+        (swizzled((64, 64), 16, 64), False),
+        (row_major((64, 64)), False),
+        (row_major((64, 64), pad=8), False),
+    ],
+    ids=["128-byte swizzle", "64-byte swizzle", "row-major", "padded"],
+)
+@pytest.mark.parametrize("operand", [0, 1])
+def test_layouts_of_the_user(operand: int, layout: SharedLayout, wgmma: bool) -> None:
+    kernel, c, a, b = single(lambda *tiles: T.annotate_layout({tiles[operand]: layout}))
+    check(c, a @ b, "float32")
+    assert ("wgmma" in form(kernel)) == wgmma
+
+
+def source_form(kind: str) -> tuple[Any, list[np.ndarray], np.ndarray]:
+    """A product whose left operand is no tensor argument read as it is declared."""
+    declared = T.ptr if kind == "pointer" else T.Tensor((128, 64), "float16")
+
+    @T.prim_func
+    def main(A: declared, W: T.Tensor((64, 128), "float16"), B: T.Tensor((128, 64), "float16"),
+             C: T.Tensor((64, 64), "float32")):  # fmt: skip
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            acc, w = T.alloc_fragment((64, 64), "float32"), T.alloc_fragment((64, 128), "float16")
+            source = T.make_tensor(A, (64, 128), "float16") if kind == "pointer" else T.view(A, (64, 128))
+            if kind == "written":
+                T.copy(source, w)
+                T.copy(w, W)
+                source = W
+            accumulate(source, B, A_shared, B_shared, acc, 0, 0, 2)
+            T.copy(acc, C)
+
+    a, w, b, c = random((128, 64)), np.full((64, 128), 7, np.float16), random((128, 64)), poisoned((64, 64), "float32")
+    return compiled(main), [a, w, b, c], f64(a).reshape(64, 128) @ f64(b)
+
+
+@pytest.mark.parametrize("kind", ["pointer", "view", "written"])
+def test_sources_without_a_tensor_map(kind: str) -> None:
+    """An address without a shape, another shape over an argument, and what the kernel itself has written."""
+    kernel, arguments, want = source_form(kind)
+    kernel(*arguments)
+    check(arguments[-1], want, "float32")
+    assert form(kernel) == {"wgmma", "cp.async"}
+
+
+def test_thread_indices_keep_their_meaning() -> None:
+    @T.prim_func
+    def main(
+        A: T.Tensor((64, 128), "float16"), B: T.Tensor((128, 64), "float16"), C: T.Tensor((64, 64), "float32"),
+        who: T.Tensor((128,), "int32"),
+    ):  # fmt: skip
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            acc = T.alloc_fragment((64, 64), "float32")
+            thread = T.get_thread_binding()
+            who[thread] = thread
+            accumulate(A, B, A_shared, B_shared, acc, 0, 0, 2)
+            T.copy(acc, C)
+
+    kernel = compiled(main)
+    a, b, c, who = random((64, 128)), random((128, 64)), poisoned((64, 64), "float32"), poisoned((128,), "int32")
+    kernel(a, b, c, who)
+    check(c, f64(a) @ f64(b), "float32")
+    assert who.tolist() == list(range(128))
+    assert "roles" not in form(kernel)
+
+
+@pytest.mark.xfail(strict=True, raises=RaceError, reason="a barrier without a fence stands between store and product")
+@pytest.mark.parametrize("between", ["barrier", "reader", "other product"])
+def test_stores_are_fenced_whatever_barrier_follows_them(between: str) -> None:
+    @T.prim_func
+    def main(
+        A: T.Tensor((64, 64), "float16"), B: T.Tensor((64, 64), "float16"), C: T.Tensor((64, 64), "float32"),
+        copy: T.Tensor((64, 64), "float16"),
+    ):  # fmt: skip
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            f, acc = T.alloc_fragment((64, 64), "float16"), T.alloc_fragment((64, 64), "float32")
+            other = T.alloc_fragment((64, 64), "float16")
+            T.copy(A, A_shared)
+            T.copy(B, B_shared)
+            if between == "barrier":
+                T.sync_threads()
+            elif between == "reader":
+                T.copy(A_shared, f)
+                T.copy(f, copy)
+            else:
+                T.gemm(A_shared, B_shared, other, clear_accum=True)  # sums in float16: mma.sync
+                T.copy(other, copy)
+            T.gemm(A_shared, B_shared, acc, clear_accum=True)
+            T.copy(acc, C)
+
+    kernel = compiled(main)
+    a, b, c = random((64, 64)), random((64, 64)), poisoned((64, 64), "float32")
+    kernel(a, b, c, np.zeros((64, 64), np.float16))
+    check(c, f64(a) @ f64(b), "float32")
