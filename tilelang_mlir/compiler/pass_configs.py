@@ -68,22 +68,24 @@ class PassConfigKey(str, enum.Enum):
     TIR_NOALIAS = "tirx.noalias"
 
 
+_KNOWN = frozenset(key.value for key in PassConfigKey)
+
+
 def normalize(configs: Mapping[Any, object] | None) -> dict[str, object]:
     """Configurations by string key; `tir.` spellings of the `tirx.` keys are accepted.
 
     Raises:
         TileValueError: an unknown key; the hint names the nearest one.
     """
-    known = {key.value for key in PassConfigKey}
     found: dict[str, object] = {}
     for key, value in (configs or {}).items():
         if not isinstance(key, str):
             raise TileTypeError(f"pass configuration key {key!r} is no string or PassConfigKey")
         name = str(key.value) if isinstance(key, PassConfigKey) else str(key)
-        if name not in known and name.startswith("tir."):
+        if name not in _KNOWN and name.startswith("tir."):
             name = f"tirx.{name.removeprefix('tir.')}"
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+        if name not in _KNOWN:
+            close = difflib.get_close_matches(name, _KNOWN, n=1)
             hint = f"did you mean {close[0]}?" if close else ""
             raise TileValueError(f"unknown pass configuration {key!r}", hint=hint)
         found[name] = value

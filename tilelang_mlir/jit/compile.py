@@ -125,7 +125,8 @@ def compile_options(
 
 
 def _key(prim_func: Any, target: Target, options: CompileOptions) -> str:
-    text = prim_func.module.operation.get_asm(enable_debug_info=options.codegen.line_info)
+    # Tracing has verified the module; without the flag printing would do it again.
+    text = prim_func.module.operation.get_asm(enable_debug_info=options.codegen.line_info, assume_verified=True)
     parts = {"module": text, "target": str(target), "options": options.describe(), "ptxas": _assembler(target)}
     return cache.cache_key(parts)
 
