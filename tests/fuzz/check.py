@@ -37,6 +37,7 @@ _TOLERANCE = {
     "float64": 1e-5,
 }
 _TF32 = 2e-3  # the evaluator rounds operands to nearest, the instruction drops bits
+_F16_SUMS = 2e-2  # sums rounded at every step, in another order
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,12 @@ def _is_foreign(dtype: np.dtype[Any]) -> bool:
 
 
 def tolerance(program: Program) -> float:
-    """The relative norm by which results may differ: the coarsest format wins, and products of float32 run as tf32."""
+    """The relative norm by which results may differ: the coarsest format wins, and products have formats of their own."""
     text = program.text()
     found = [allowed for name, allowed in _TOLERANCE.items() if name in text]
-    single = set(re.findall(r'(\w+) = T.alloc_shared\(.*"float32"\)', text))
-    if any(name in single for name in re.findall(r"T.gemm\((\w+),", text)):
-        found.append(_TF32)
+    dtypes = dict(re.findall(r'(\w+) = T.alloc_\w+\(.*, "(\w+)"\)', text))
+    for a, c in re.findall(r"T.gemm\((\w+), \w+, (\w+)", text):
+        found += [_TF32] * (dtypes[a] == "float32") + [_F16_SUMS] * (dtypes[c] == "float16")
     return max(found, default=0.0)
 
 
