@@ -1,17 +1,22 @@
 """`specialize-warps`: a producer warp loads tiles, consumer warpgroups compute.
 
-Input: laid-out program for a target with the tensor memory accelerator and warpgroup products; a kernel with one pipelined
-loop at its top level whose tiles can be loaded by bulk copies and feed a warpgroup product. Output: `tl.specialize` with a
-ring of s versions per tile and two barriers per version (tiles used by the same operations share them):
+Input: laid-out program for a target with the tensor memory accelerator and warpgroup products; a kernel with one
+pipelined loop at its top level whose tiles can be loaded by bulk copies and feed a warpgroup product. Output:
+`tl.specialize` with a ring of s versions per tile and two barriers per version (tiles used by the same operations share
+them):
 
     for k: copy A[k] -> S; use S
     =>
-    producer:  for k: wait empty[k % s] (parity of the round before); arrive full[k % s] expecting the bytes; load A[k] -> S[k % s]
-    consumers: ...before...; for k: wait full[k % s] (parity of this round); use S[k % s]; arrive empty[k % s]; ...after...
+    producer:  for k: wait empty[k % s] (parity of the round before); arrive full[k % s] expecting the bytes;
+                      load A[k] -> S[k % s]
+    consumers: ...before...
+               for k: wait full[k % s] (parity of this round); use S[k % s]; arrive empty[k % s]
+               ...after...
 
-Every warp of the consumers arrives once per round on `empty`. Copies of fragments to device memory after the loop go through
-a swizzled shared tile and one bulk store. Kernels that name threads or barriers themselves keep their form, as do those that write
-what they load and those whose copies do not qualify; the rules of the bulk copy are in `nvidia/tma_rules`.
+Every warp of the consumers arrives once per round on `empty`. Copies of fragments to device memory after the loop go
+through a swizzled shared tile and one bulk store. Kernels that name threads or barriers themselves keep their form, as
+do those that write what they load and those whose copies do not qualify; the rules of the bulk copy are in
+`nvidia/tma_rules`.
 """
 
 from __future__ import annotations
@@ -33,7 +38,10 @@ from .pipeline_loops import Versions, producers
 from .walk import launches, nested, num_threads
 
 # Operations whose meaning depends on which threads run them.
-_THREADED = ("tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.alloc_barrier", "tl.print")
+_THREADED = (
+    "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.alloc_barrier",
+    "tl.print",
+)  # fmt: skip
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
 # CTAs of one consumer warpgroup or one larger CTA.
 _REGISTERS = {1: (24, 232), 2: (24, 240), 3: (24, 160)}
@@ -61,14 +69,22 @@ class SpecializeWarps(Pass):
 def _candidate(launch: ir.Operation) -> tuple[ir.Operation, list[ir.Operation], int] | None:
     """The loop to split, its copies and stages."""
     body = launch.regions[0].blocks[0]
-    loops = [op.operation for op in body.operations if op.operation.name == "scf.for" and "tl.pipeline" in op.operation.attributes]
+    loops = [
+        op.operation
+        for op in body.operations
+        if op.operation.name == "scf.for" and "tl.pipeline" in op.operation.attributes
+    ]
     threads = num_threads(launch)
     if len(loops) != 1 or threads % 128 or threads > 384 or any(op.name in _THREADED for op in nested(launch)):
         return None
     loop = loops[0]
     stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
     copies = producers(loop)
-    loads = [op for op in nested(loop) if op.name == "tl.copy" and scope_of(op.operands[1]) == SHARED and scope_of(op.operands[0]) == GLOBAL]
+    loads = [
+        op
+        for op in nested(loop)
+        if op.name == "tl.copy" and scope_of(op.operands[1]) == SHARED and scope_of(op.operands[0]) == GLOBAL
+    ]
     if stages < 1 or not copies or len(copies) != len(loads):
         return None
     if any(tma_obstacle(*copy.operands) or "disable_tma" in copy.attributes for copy in copies):
@@ -102,7 +118,10 @@ class _Split:
         groups = _by_use(self.copies, self.loop)
         versions = Versions(self.loop, self.copies, self.stages)
         with ir.InsertionPoint.at_block_begin(self.block):
-            rings = [_Ring(copies, first, last, self._barriers(1), self._barriers(self.threads // 32)) for copies, first, last in groups]
+            rings = [
+                _Ring(copies, first, last, self._barriers(1), self._barriers(self.threads // 32))
+                for copies, first, last in groups
+            ]
         warpgroups = self.threads // 128
         attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
         attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[warpgroups]))
@@ -187,7 +206,9 @@ class _Ring:
     empty: ir.Value
 
 
-def _by_use(copies: list[ir.Operation], loop: ir.Operation) -> list[tuple[list[ir.Operation], ir.Operation, ir.Operation]]:
+def _by_use(
+    copies: list[ir.Operation], loop: ir.Operation
+) -> list[tuple[list[ir.Operation], ir.Operation, ir.Operation]]:
     """Copies grouped by the span of the body in which their tiles are used, in the order of first use."""
     body = [op.operation for op in loop.regions[0].blocks[0].operations]
     spans: dict[tuple[int, int], list[ir.Operation]] = {}
@@ -205,7 +226,9 @@ def _is_setup_value(value: ir.Value, loop: ir.Operation) -> bool:
     if isinstance(owner, ir.Block):
         return owner.owner.operation.name in ("tl.launch", "func.func") or owner.owner.operation == loop
     op = owner.operation
-    return (_is_shared_setup(op) or op.name in ("tl.tensor", "tl.slice")) and all(_is_setup_value(v, loop) for v in op.operands)
+    return (_is_shared_setup(op) or op.name in ("tl.tensor", "tl.slice")) and all(
+        _is_setup_value(v, loop) for v in op.operands
+    )
 
 
 def _is_shared_setup(op: ir.Operation) -> bool:
