@@ -142,7 +142,7 @@ def _is_foreign(dtype: np.dtype[Any]) -> bool:
 
 
 def tolerance(program: Program) -> float:
-    """The relative norm by which results may differ: the coarsest format wins, and products have formats of their own."""
+    """The relative norm by which results may differ: the coarsest format wins; products have formats of their own."""
     text = program.text()
     found = [allowed for name, allowed in _TOLERANCE.items() if name in text]
     dtypes = dict(re.findall(r'(\w+) = T.alloc_\w+\(.*, "(\w+)"\)', text))
