@@ -107,6 +107,16 @@ def run_stages(
             after(stage)
 
 
+def _dump_dir(folder: str, module: ir.Module) -> Path | None:
+    """Where the IR after each pass goes: the folder of the options, else one per kernel in that of the knob."""
+    if folder or not knobs.DUMP_DIR.get():
+        return Path(folder) if folder else None
+    names = [
+        ir.StringAttr(op.attributes["sym_name"]).value for op in module.body.operations if "sym_name" in op.attributes
+    ]
+    return Path(knobs.DUMP_DIR.get()) / (names[0] if names else "module")
+
+
 class _Run:
     """One execution of a pipeline."""
 
@@ -115,7 +125,7 @@ class _Run:
         self.pipeline = pipeline
         self.target = target
         self.options = options
-        self.dump_dir = Path(folder) if (folder := options.dump_dir or knobs.DUMP_DIR.get()) else None
+        self.dump_dir = _dump_dir(options.dump_dir, module)
         self.check_specs = options.debug or knobs.VERIFY_SPECS.get()
         self.watches = options.print_after_change
         # Only a failure needs the input of the failing pass, so keep the compact form of the pipeline's input and

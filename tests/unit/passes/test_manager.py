@@ -81,9 +81,9 @@ def test_print_all(ctx: ir.Context) -> None:
 def test_dump_dir(ctx: ir.Context, tmp_path: Path) -> None:
     with knobs.overrides({"TILELANG_DUMP_DIR": str(tmp_path)}):
         _run("cse,test-mark{value=5}")
-    names = sorted(p.name for p in tmp_path.iterdir())
+    names = sorted(p.name for p in (tmp_path / "f").iterdir())
     assert names == ["00-cse.mlir", "01-test-mark_value_5_.mlir"]
-    assert "tl.mark = 5" in (tmp_path / names[1]).read_text()
+    assert "tl.mark = 5" in (tmp_path / "f" / names[1]).read_text()
 
 
 def test_timing(ctx: ir.Context) -> None:
