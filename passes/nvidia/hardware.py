@@ -112,11 +112,26 @@ class Nvidia:
 
 def _vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
     if kind == "activemask":
-        value = warp.vote("ballot", ctx.e.constant(ctx.e.i1, 1))
-    elif kind in ("any", "all", "ballot"):
-        value = warp.vote(kind, args[0])
+        value = warp.active()
+    elif kind.startswith("block_"):
+        place = (ctx.barrier_id, ctx.num_threads) if ctx.barrier_id else ()
+        value = barrier.reduce({"block_count": "popc"}.get(kind, kind.removeprefix("block_")), args[0], *place)
+    elif kind.startswith("match_"):
+        found = warp.match(kind.removeprefix("match_"), _bits(ctx, args[0]), *args[1:])
+        value = found[0] if kind == "match_all" else found
     else:
-        raise UnsupportedError(f"vote {kind!r} has no lowering yet")
+        value = warp.vote(kind, args[0], *args[1:])
     if value.type == result:
         return value
     return ctx.e.pure("arith.extui", result, [value])
+
+
+def _bits(ctx: Context, value: ir.Value) -> ir.Value:
+    """A scalar as an integer of 32 or 64 bits that is equal where the bits are."""
+    width = value.type.width
+    raw = (
+        value
+        if isinstance(value.type, ir.IntegerType)
+        else ctx.e.pure("arith.bitcast", ir.IntegerType.get_signless(width), [value])
+    )
+    return raw if width >= 32 else ctx.e.pure("arith.extui", ctx.e.i32, [raw])

@@ -57,6 +57,7 @@ class Machine(Protocol):
     """
 
     mask: np.ndarray | None
+    whole: bool  # whether the lanes are whole warps
     shape: tuple[int, int]
     laneid: np.ndarray
     engine: Any  # mbarriers, bulk copies and warpgroup products: `simulator.engine.Engine`
@@ -76,6 +77,7 @@ class Machine(Protocol):
     def commit_async(self) -> None: ...
     def wait_async(self, pending: int) -> None: ...
     def barrier(self, number: int, threads: int | None, wait: bool) -> object: ...
+    def barrier_reduce(self, number: int, threads: int | None, kind: str, predicate: Any) -> object: ...
     def require_whole_warps(self, what: str) -> None: ...
     def sync_warp(self, members: Any) -> None: ...
     def fence(self, scope: str) -> None: ...
@@ -102,7 +104,8 @@ class Instruction:
     """One instruction. `name` is the op name or the `tl.instr` name; `section` cites the vendor's ISA document.
 
     `semantics(op)` reads the op's attributes once and returns `fn(machine, *operands)`, which returns the result, a
-    tuple for a struct, or None. A `blocking` instruction's function returns None when complete, else a wait object.
+    tuple for a struct, or None. A `blocking` instruction's function returns a wait object, whose `outcome()` is the
+    result in the end, or None when complete with the result true.
     `together` is the number of neighbouring threads that must execute it together: 0, a warp or a warpgroup.
     """
 

@@ -67,10 +67,28 @@ class CopyQueue:
             keep = max(len(self._groups) - pending, 0)
             for group in self._groups[:keep]:
                 for copy in group.copies:
-                    self._land(copy, copy.mask)
+                    if copy.mask is None or copy.mask.any():
+                        self._land(copy, copy.mask)
             del self._groups[:keep]
             return
         self._wait_lanewise(pending)
+
+    def outstanding(self) -> list[tuple[_Copy, np.ndarray]]:
+        """The copies of the active lanes that have not landed, with those lanes."""
+        lanes = self._lanes
+        active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+        found = [*(copy for group in self._groups for copy in group.copies), *self._open]
+        return [(copy, active if copy.mask is None else active & copy.mask) for copy in found]
+
+    def land_part(self, copy: _Copy, mask: np.ndarray) -> np.ndarray | None:
+        """Land a copy in the lanes of a mask that have not been waited for; returns those lanes (None: none)."""
+        own = np.broadcast_to(np.bool_(True) if copy.mask is None else copy.mask, self._lanes.shape)
+        landing = own & mask
+        copy.mask = own & ~mask
+        if not landing.any():
+            return None
+        self._write(copy, landing)
+        return landing
 
     def _wait_lanewise(self, pending: int) -> None:
         """Lanes committed different numbers of groups: count each lane's own."""
@@ -108,6 +126,12 @@ class CopyQueue:
         return self._lanes.batch.memory.index(address, copy.size), reads
 
     def _land(self, copy: _Copy, mask: np.ndarray | None) -> None:
+        self._write(copy, mask)
+        checker = self._lanes.batch.checker
+        if checker is not None:
+            checker.land_copy(self._lanes, copy.shared, copy.size, mask, copy.site)
+
+    def _write(self, copy: _Copy, mask: np.ndarray | None) -> None:
         batch = self._lanes.batch
         index, reads = self._source_index(copy, mask)
         if copy.valid is not None and reads is not None and not reads.any():
@@ -117,8 +141,6 @@ class CopyQueue:
         if copy.valid is not None:
             data = _zero_tail(data, copy.size, copy.valid)
         batch.shared.store(copy.shared, copy.size, data, mask)
-        if batch.checker is not None:
-            batch.checker.land_copy(self._lanes, copy.shared, copy.size, mask, copy.site)
 
 
 def _zero_tail(data: np.ndarray, size: int, valid: Any) -> np.ndarray:

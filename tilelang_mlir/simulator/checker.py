@@ -270,11 +270,13 @@ class Checker:
         return f"shared byte {byte} of CTA {self._batch.ids[at.row[index]]}"
 
     def _name(self, slot: int) -> str:
-        return "an asynchronous operation" if slot == self._engine else f"warp {slot}"
+        if slot == self._engine:
+            return "an asynchronous operation"
+        role = self._batch.roles.get(slot)
+        return f"warp {slot} ({role})" if role else f"warp {slot}"
 
-    def _actor(self, lanes: Lanes, at: Access, index: int) -> str:
-        role = "" if lanes.name == "all threads" else f" ({lanes.name})"
-        return f"warp {int(at.warp[index])}{role}"
+    def _actor(self, at: Access, index: int) -> str:
+        return self._name(int(at.warp[index]))
 
     def _ordered(self, lanes: Lanes, at: Access, bad: np.ndarray, what: str, earlier: str) -> None:
         if not bad.any():
@@ -287,7 +289,7 @@ class Checker:
             late = self._read_clock[cell] > self._clock[at.row[index], at.warp[index]]
             other, site = int(late.argmax()), int(self._read_site[cell])
         raise RaceError(
-            f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} is not ordered "
+            f"race: {what} of {self._place(at, index)} by {self._actor(at, index)} is not ordered "
             f"after the {earlier} by {self._name(other)}",
             self._locate(lanes.site),
             notes=((f"the {earlier} by {self._name(other)}", self._locate(site)),),
@@ -325,7 +327,7 @@ class Checker:
         index = int(flying.argmax())
         cell = int(at.cell[index])
         raise RaceError(
-            f"race: {what} of {self._place(at, index)} by {self._actor(lanes, at, index)} while an asynchronous copy "
+            f"race: {what} of {self._place(at, index)} by {self._actor(at, index)} while an asynchronous copy "
             "into it is in flight",
             self._locate(lanes.site),
             notes=(
@@ -337,7 +339,7 @@ class Checker:
     def _uninitialized(self, lanes: Lanes, at: Access, missing: np.ndarray) -> None:
         index = int(missing.argmax())
         raise UninitializedReadError(
-            f"{self._actor(lanes, at, index)} reads {self._place(at, index)}, which nothing has written",
+            f"{self._actor(at, index)} reads {self._place(at, index)}, which nothing has written",
             self._locate(lanes.site),
         )
 

@@ -220,7 +220,8 @@ class SourceWriter:
             self.line(f"{targets} = {expression}", op)
 
     def _waits_on_others(self, entry: Instruction) -> bool:
-        return entry.blocking and any(e.access is Access.WAIT for e in entry.effects)
+        shared = any(e.access is Access.BARRIER and e.space == SHARED for e in entry.effects)
+        return shared or (entry.blocking and any(e.access is Access.WAIT for e in entry.effects))
 
     def _instruction(self, op: ir.Operation, entry: Instruction, operands: list[str]) -> None:
         call = f"{self.ref(entry.semantics(op))}({', '.join(['L', *operands])})"
@@ -230,7 +231,7 @@ class SourceWriter:
             self.statement(f"w = {call}", op)
             self.line("if w is not None: yield w", op)
             if results:
-                self.line(f"{self.name(results[0])} = {self.ref(_TRUE)}")
+                self.line(f"{self.name(results[0])} = {self.ref(_TRUE)} if w is None else w.outcome()")
             return
         targets = ", ".join(self.name(r) for r in results)
         self.statement(f"{targets} = {call}" if results else call, op)
@@ -261,6 +262,19 @@ class SourceWriter:
             known = known or any(self.moves_together(x.operation) for r in op.regions for b in r for x in b.operations)
             self._together_cache[op] = known
         return known
+
+    def roles(self, op: ir.Operation) -> tuple[str, str]:
+        """What the two sides of a branch do: the side that alone starts asynchronous copies is the producer."""
+        loads = [any(self._copies(x.operation) for b in region for x in b.operations) for region in op.regions]
+        if len(loads) < 2 or loads[0] == loads[1] or not len(op.regions[1].blocks):
+            return "", ""
+        return ("producer", "consumer") if loads[0] else ("consumer", "producer")
+
+    def _copies(self, op: ir.Operation) -> bool:
+        entry = self.instruction(op)
+        if entry is not None and any(e.access is Access.WRITE and e.space == SHARED and e.group for e in entry.effects):
+            return True
+        return any(self._copies(x.operation) for region in op.regions for b in region for x in b.operations)
 
     def _note_memory(self, op: ir.Operation) -> None:
         if op.name == "llvm.store":

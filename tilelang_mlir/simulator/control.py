@@ -33,6 +33,7 @@ class Writer(Protocol):
     def uniform(self, value: ir.Value) -> bool: ...
     def blocks(self, op: ir.Operation) -> bool: ...
     def moves_together(self, op: ir.Operation) -> bool: ...
+    def roles(self, op: ir.Operation) -> tuple[str, str]: ...
     def block(self, block: ir.Block) -> list[ir.Value]: ...
     def rename(self, names: dict[ir.Value, str]) -> dict[ir.Value, str]: ...
     def restore(self, saved: dict[ir.Value, str]) -> None: ...
@@ -115,7 +116,7 @@ def _waiting_if(w: Writer, op: ir.Operation, sides: list[ir.Block]) -> None:
         w.line("yield")
         w.depth -= 1
     arguments = ", ".join([*bodies, "None"][:2])
-    w.line(f"r{tag} = yield from branch(L, {condition}, {arguments})", op)
+    w.line(f"r{tag} = yield from branch(L, {condition}, {arguments}, {w.roles(op)})", op)
     _assign(w, [w.name(r) for r in results], [f"r{tag}[{k}]" for k in range(len(results))])
 
 
@@ -259,7 +260,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any) -> Any:
+def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[str, str]) -> Any:
     """Run a branch whose body waits; returns its results."""
     case = split_together(lanes, condition)
     out: list[Any] = []
@@ -269,7 +270,8 @@ def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any) -> Any:
             yield from side(lanes, _same, out)
         return out
     outs: tuple[list[Any], list[Any]] = ([], [])
-    fork = lanes.fork(condition, lambda L, take: yes(L, take, outs[0]), no and (lambda L, take: no(L, take, outs[1])))
+    sides = lambda L, take: yes(L, take, outs[0]), no and (lambda L, take: no(L, take, outs[1]))
+    fork = lanes.fork(condition, *sides, roles)
     yield fork
     full = np.broadcast_to(condition, (condition.shape[0], lanes.count))[0]
     return [_scatter(full, a, b) for a, b in zip(*outs, strict=True)] if no else []

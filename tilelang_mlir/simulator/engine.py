@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilelang_mlir.errors import SimulationError
-from tilelang_mlir.simulator.mbarrier import MBarrier, WaitPhase, scalar
+from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitPhase
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
+from tilelang_mlir.simulator.schedule import Diverged
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
@@ -46,18 +47,33 @@ class Engine:
 
     # ---- mbarriers -------------------------------------------------------------------------------
     def _barrier(self, address: Any) -> MBarrier:
-        place = scalar(self._active(address), "the address of an mbarrier")
+        place = self._same(address, "the address of an mbarrier")
         barrier = self._lanes.batch.mbarriers.get(place)
         if barrier is None:
             raise SimulationError(f"the mbarrier at shared address {place} is not initialised")
         return barrier
 
-    def _active(self, value: Any) -> Any:
-        mask = self._lanes.mask
-        if not isinstance(value, np.ndarray) or mask is None:
-            return value
-        value, mask = np.broadcast_arrays(value, mask)
-        return value[mask]
+    def _by_cta(self, value: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
+        """An operand that all active lanes of a CTA share (C), and which CTAs have active lanes (C)."""
+        lanes = self._lanes
+        active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+        wide = np.broadcast_to(np.asarray(value, np.int64), lanes.shape)
+        chosen = wide[np.arange(len(wide)), active.argmax(1)]
+        if (active & (wide != chosen[:, None])).any():
+            raise SimulationError(f"{what} differs between lanes")
+        return chosen, active.any(1)
+
+    def _same(self, value: Any, what: str) -> int:
+        """An operand that all active lanes share. Raises Diverged when it differs between CTAs."""
+        if not isinstance(value, np.ndarray):
+            return int(value)
+        if value.size == 1:
+            return int(value.flat[0])
+        chosen, ctas = self._by_cta(value, what)
+        first = chosen[ctas.argmax()]
+        if (chosen[ctas] != first).any():
+            raise Diverged(np.where(ctas, chosen, -1))
+        return int(first)
 
     def _lanes_per_cta(self) -> np.ndarray:
         lanes = self._lanes
@@ -67,11 +83,11 @@ class Engine:
 
     def init(self, address: Any, count: Any) -> None:
         """mbarrier.init. Raises SimulationError for a misaligned address."""
-        place = scalar(self._active(address), "the address of an mbarrier")
+        place = self._same(address, "the address of an mbarrier")
         if place % 8:
             raise SimulationError(f"the mbarrier at shared address {place} is not 8-byte aligned")
         batch = self._lanes.batch
-        batch.mbarriers[place] = MBarrier(place, scalar(self._active(count), "the count of an mbarrier"), batch.ctas)
+        batch.mbarriers[place] = MBarrier(place, self._same(count, "the count of an mbarrier"), batch.ctas)
 
     def invalidate(self, address: Any) -> None:
         del self._lanes.batch.mbarriers[self._barrier(address).address]
@@ -83,19 +99,48 @@ class Engine:
         if checker is not None:
             barrier.clock, barrier.done = checker.release(self._lanes, barrier.clock, barrier.done)
         token = barrier.phase.copy()[:, None]
-        expected = count * scalar(self._active(size), "the byte count of an mbarrier")
+        expected = count * self._same(size, "the byte count of an mbarrier")
         barrier.arrive(count if arrivals else count * 0, expected, self._lanes.name)
         return token
 
-    def wait(self, address: Any, parity: Any) -> WaitPhase | None:
-        """mbarrier.try_wait.parity, modelled as waiting without a time limit."""
-        lanes, barrier = self._lanes, self._barrier(address)
-        ctas = None if lanes.mask is None else np.asarray(np.broadcast_to(lanes.mask, lanes.shape).any(1))
-        wait = WaitPhase(barrier, scalar(self._active(parity), "the parity of a wait") & 1, ctas, lanes.batch.checker)
+    def arrive_after_copies(self, address: Any, counted: bool) -> None:
+        """cp.async.mbarrier.arrive: arrive when the lanes' cp.async copies up to now are complete.
+
+        `counted` (.noinc): the arrival is part of the barrier's count; otherwise it is added to the phase first.
+        """
+        lanes, barrier, count = self._lanes, self._barrier(address), self._lanes_per_cta()
+        if not counted:
+            barrier.pending += count
+        copies = lanes.copies.outstanding()
+
+        def land() -> None:
+            checker = lanes.batch.checker
+            for copy, mask in copies:
+                landed = lanes.copies.land_part(copy, mask)
+                if checker is not None and landed is not None:
+                    shadow = checker.copied(lanes, copy.shared, copy.size, landed)
+                    barrier.clock, barrier.done = checker.land_load(shadow, barrier.clock, barrier.done)
+            barrier.arrive(count, count * 0, lanes.name)
+
+        lanes.batch.flights.append(land)
+
+    def wait(self, address: Any, state: Any, token: bool = False) -> WaitPhase | None:
+        """mbarrier.try_wait of a parity or a state token, modelled as waiting without a time limit."""
+        target, ctas = self._by_cta(state, "the phase of a wait")
+        wait = WaitPhase(self._barrier(address), target if token else target & 1, token, ctas, self._lanes)
         if wait.ready():
-            wait.resume(lanes)
+            wait.resume(self._lanes)
             return None
         return wait
+
+    def test(self, address: Any, state: Any, token: bool = False) -> WaitPhase:
+        """mbarrier.test_wait: fails when nothing else can move, and under a random schedule maybe at once."""
+        target, ctas = self._by_cta(state, "the phase of a wait")
+        poll = PollPhase(self._barrier(address), target if token else target & 1, token, ctas, self._lanes)
+        random = self._lanes.batch.random
+        if random is not None and random.integers(2):
+            poll.give_up()
+        return poll
 
     # ---- bulk and tensor copies ------------------------------------------------------------------
     def _issuers(self) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +156,7 @@ class Engine:
     def bulk_load(self, shared: Any, source: Any, barrier: Any, size: Any) -> None:
         """cp.async.bulk from global to shared memory; completes `size` bytes on the mbarrier."""
         ctas, columns = self._issuers()
-        nbytes = _multiple_of_16(scalar(self._active(size), "the size of a bulk copy"))
+        nbytes = _multiple_of_16(self._same(size, "the size of a bulk copy"))
         offset = np.arange(0, nbytes, 16)
         place = self._pick(shared, ctas, columns)[:, None] + offset
         start = self._pick(source, ctas, columns)[:, None] + offset
@@ -163,7 +208,7 @@ class Engine:
     def bulk_store(self, target: Any, shared: Any, size: Any) -> None:
         """cp.async.bulk from shared to global memory, in the open bulk group."""
         ctas, columns = self._issuers()
-        offset = np.arange(0, _multiple_of_16(scalar(self._active(size), "the size of a bulk copy")), 16)
+        offset = np.arange(0, _multiple_of_16(self._same(size, "the size of a bulk copy")), 16)
         place = self._pick(shared, ctas, columns)[:, None] + offset
         self._store(ctas, columns, place, self._pick(target, ctas, columns)[:, None] + offset, None, 16)
 

@@ -75,6 +75,10 @@ class EngineChecker(Checker):
         rows = ctas if self._rows > 1 else np.zeros_like(ctas)
         return self._cells_of(rows, lanes.warp[columns], place, unit)
 
+    def copied(self, lanes: Lanes, address: np.ndarray, size: int, mask: np.ndarray) -> Access:
+        """The destination of cp.async copies that complete on an mbarrier."""
+        return self._access(lanes, address, size, None, mask)
+
     def product_access(self, lanes: Lanes, address: np.ndarray) -> Access:
         """16-byte units (C|1, K) read by the warpgroups of an agent, in equal parts."""
         where = self._alike(address)

@@ -40,6 +40,7 @@ class Batch:
         self.checker: EngineChecker | None = None
         self.random: np.random.Generator | None = None
         self.printed: list[str] = []
+        self.roles: dict[int, str] = {}  # of warps that run in agents of their own
         self.profile: Profile | None = None
 
     def count(self, block: int, lanes: Lanes) -> None:
@@ -73,6 +74,7 @@ class Lanes:
         self.threads = threads
         self.count = len(threads)
         self.shape = (batch.ctas, self.count)
+        self.role = ""
         self.mask: np.ndarray | None = None
         self.site = 0
         self.warp = threads // WARP
@@ -92,11 +94,15 @@ class Lanes:
         return cls(batch, threads, threads, "all threads", private)
 
     def subset(self, columns: np.ndarray, role: str) -> Lanes:
-        """The agent of some of the columns."""
+        """The agent of some of the columns; without a `role` of its own it has that of this agent."""
         threads = self.threads[columns]
         first, last = int(threads[0]), int(threads[-1])
         span = f"thread {first}" if first == last else f"threads {first} to {last}"
-        return Lanes(self.batch, threads, columns, f"{span} ({role})", self.private.take(columns))
+        role = role or self.role
+        child = Lanes(self.batch, threads, columns, f"{role}, {span}" if role else span, self.private.take(columns))
+        child.role = role
+        self.batch.roles.update((int(warp), child.name) for warp in child.warp_ids)
+        return child
 
     def special(self, name: str) -> np.ndarray:
         """A special register: tid.x, ntid.y, ctaid.z, nctaid.x, laneid, warpid, as int32."""
@@ -315,13 +321,24 @@ class Lanes:
 
     def barrier(self, number: int = 0, threads: int | None = None, wait: bool = True) -> WaitBarrier | None:
         """Arrive at a barrier of `threads` threads (None: all of the CTA). Returns what to wait for, or None."""
+        pending = self._arrive(number, threads, wait, None)
+        return pending if wait and not pending.done else None
+
+    def barrier_reduce(self, number: int, threads: int | None, kind: str, predicate: Any) -> WaitBarrier:
+        """Wait at a barrier and combine a predicate of its threads: "popc", "and" or "or". Has the result when done."""
+        true = np.broadcast_to(np.asarray(predicate), self.shape) != 0
+        votes = (true if self.mask is None else true & self.mask).sum(1)
+        return self._arrive(number, threads, True, (kind, votes))
+
+    def _arrive(self, number: int, threads: int | None, wait: bool, vote: tuple[str, np.ndarray] | None) -> WaitBarrier:
         batch = self.batch
         expected = batch.threads if threads is None else int(threads)
         self._require_converged(number, expected)
         if self.count == expected and wait:
             if batch.checker is not None:
                 batch.checker.join([self], [])
-            return None
+            kind, votes = vote or ("", None)
+            return WaitBarrier(number, expected, expected, True, kind, votes)
         if self.mask is not None and not self.mask.all():
             raise Diverged(np.broadcast_to(self.mask, self.shape).any(1))
         pending = batch.barriers.setdefault(number, WaitBarrier(number, expected))
@@ -329,6 +346,8 @@ class Lanes:
             raise SimulationError(
                 f"barrier {number} is used with {expected} threads here and with {pending.expected} elsewhere"
             )
+        if vote is not None or pending.kind:
+            pending.vote(*(vote or ("sync", np.zeros(batch.ctas, np.int64))))
         (pending.waiters if wait else pending.arrivers).append(self)
         pending.arrived += self.count
         if pending.arrived > expected:
@@ -338,7 +357,7 @@ class Lanes:
             pending.done = True
             if batch.checker is not None:
                 batch.checker.join(pending.waiters, pending.arrivers)
-        return pending if wait and not pending.done else None
+        return pending
 
     def _require_converged(self, number: int, expected: int) -> None:
         if expected % WARP and expected != self.batch.threads:
@@ -355,8 +374,14 @@ class Lanes:
                 hint="move the barrier out of the branch or loop that depends on the thread",
             )
 
-    def fork(self, condition: np.ndarray, yes: Callable[..., Agent], no: Callable[..., Agent] | None) -> Fork:
-        """Two agents for the two sides of a branch whose body blocks.
+    def fork(
+        self,
+        condition: np.ndarray,
+        yes: Callable[..., Agent],
+        no: Callable[..., Agent] | None,
+        roles: tuple[str, str] = ("", ""),
+    ) -> Fork:
+        """Two agents for the two sides of a branch whose body blocks; `roles` name what they do, for messages.
 
         Raises:
             Diverged: the condition differs between CTAs.
@@ -367,8 +392,9 @@ class Lanes:
         if self.mask is not None and not self.mask.all():
             raise SimulationError("a branch that waits is reached by a part of the threads (divergent)")
         children: list[tuple[Agent, Lanes]] = []
-        for columns, body, role in ((np.nonzero(full[0])[0], yes, "then"), (np.nonzero(~full[0])[0], no, "else")):
+        for side, body, role in ((full[0], yes, roles[0]), (~full[0], no, roles[1])):
             if body is not None:
+                columns = np.nonzero(side)[0]
                 lanes = self.subset(columns, role)
                 children.append((body(lanes, _taker(columns)), lanes))
         return Fork(children)

@@ -6,14 +6,14 @@ pending; then the count starts anew. What arrivals release is what a wait for th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.simulator.schedule import Diverged
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.engine_checks import EngineChecker
     from tilelang_mlir.simulator.lanes import Lanes
 
 _MAX_COUNT = (1 << 20) - 1
@@ -60,37 +60,66 @@ class MBarrier:
         if self.clock is not None:
             self.done = np.array(self.clock if self.done is None else np.maximum(self.done, self.clock))
 
-    def describe(self) -> str:
-        late = int(np.argmax(self.pending + abs(self.bytes)))
+    def describe(self, late: int) -> str:
+        """The state in a CTA of the batch."""
         return (
             f"mbarrier at {self.address}: phase {int(self.phase[late])}, "
-            f"{int(self.pending[late])} of {self.count} arrivals and {int(self.bytes[late])} bytes pending, "
+            f"{int(self.pending[late])} of {self.count} arrivals missing, {_bytes(int(self.bytes[late]))}, "
             f"arrived so far: {', '.join(self.arrived) or 'nobody'}"
         )
 
 
-class WaitPhase:
-    """Wait until the phase of a parity is complete in every active CTA."""
+def _bytes(pending: int) -> str:
+    """Transaction bytes of a phase: negative when more arrived than were announced."""
+    return f"{pending} bytes missing" if pending >= 0 else f"{-pending} bytes more than expected"
 
-    def __init__(self, barrier: MBarrier, parity: int, ctas: np.ndarray | None, checker: EngineChecker | None) -> None:
-        self._barrier, self._parity, self._ctas, self._checker = barrier, parity, ctas, checker
+
+class WaitPhase:
+    """Wait until a phase is complete in every active CTA.
+
+    `target` (C) is a parity, or with `token` the number of the phase as `mbarrier.arrive` returned it.
+    """
+
+    def __init__(self, barrier: MBarrier, target: np.ndarray, token: bool, ctas: np.ndarray, lanes: Lanes) -> None:
+        self._barrier, self._target, self._token, self._ctas = barrier, target, token, ctas
+        self._checker = lanes.batch.checker
+
+    def complete(self) -> np.ndarray:
+        """In which CTAs the phase is complete (C)."""
+        phase = self._barrier.phase
+        done = phase > self._target if self._token else (phase & 1) != self._target
+        return np.asarray(done | ~self._ctas)
 
     def ready(self) -> bool:
-        done = (self._barrier.phase & 1) != self._parity
-        return bool(done.all() if self._ctas is None else done[self._ctas].all())
+        return bool(self.complete().all())
 
     def resume(self, lanes: Lanes) -> None:
         if self._checker is not None:
             self._checker.acquire(lanes, self._barrier.done)
 
+    def outcome(self) -> np.ndarray:
+        return self.complete()[:, None]
+
     def describe(self) -> str:
-        return f"parity {self._parity} of the {self._barrier.describe()}"
+        late = int(np.argmin(self.complete()))
+        what = "phase" if self._token else "parity"
+        return f"{what} {int(self._target[late])} of the {self._barrier.describe(late)}"
 
 
-def scalar(value: Any, what: str) -> int:
-    """An operand that must be the same in all lanes."""
-    if not isinstance(value, np.ndarray):
-        return int(value)
-    if (value != value.flat[0]).any():
-        raise SimulationError(f"{what} differs between lanes")
-    return int(value.flat[0])
+class PollPhase(WaitPhase):
+    """A test of a phase: gives up when nothing else can move, so that the program may do something else meanwhile."""
+
+    _given_up = False
+
+    def give_up(self) -> None:
+        self._given_up = True
+
+    def ready(self) -> bool:
+        return self._given_up or super().ready()
+
+    def resume(self, lanes: Lanes) -> None:
+        done = self.complete()[self._ctas]
+        if done.all():
+            super().resume(lanes)
+        elif done.any():
+            raise Diverged(self.complete())

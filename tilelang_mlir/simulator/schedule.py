@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from tilelang_mlir.errors import DeadlockError, Location
+from tilelang_mlir.errors import DeadlockError, Location, SimulationError
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Batch, Lanes
 
 Agent = Generator[Any, None, None]
+_MAX_POLLS = 1000  # rounds in which nothing but tests of a condition ran: the condition will never hold
 
 
 class Wait(Protocol):
@@ -22,6 +23,13 @@ class Wait(Protocol):
     def ready(self) -> bool: ...
     def resume(self, lanes: Lanes) -> None: ...
     def describe(self) -> str: ...
+
+
+@runtime_checkable
+class Poll(Protocol):
+    """A wait that may also give up: a test of a condition. It gives up when nothing else can move."""
+
+    def give_up(self) -> None: ...
 
 
 class Diverged(Exception):
@@ -61,8 +69,27 @@ class WaitBarrier:
     expected: int
     arrived: int = 0
     done: bool = False
+    kind: str = ""  # of a reduction: popc, and, or
+    votes: np.ndarray | None = None  # of a reduction: how many threads of each CTA voted yes
     waiters: list[Lanes] = field(default_factory=list)
     arrivers: list[Lanes] = field(default_factory=list)
+
+    def vote(self, kind: str, votes: np.ndarray) -> None:
+        """Add the yes votes (C) of arriving threads.
+
+        Raises:
+            SimulationError: other threads came for another operation.
+        """
+        if self.arrived and kind != self.kind:
+            raise SimulationError(f"barrier {self.number} is used for bar.{self.kind or 'sync'} and bar.{kind} at once")
+        self.kind = kind
+        self.votes = votes if self.votes is None else self.votes + votes
+
+    def outcome(self) -> np.ndarray:
+        """The result of a reduction (C, 1), i32."""
+        assert self.votes is not None
+        result = {"popc": self.votes, "and": self.votes == self.expected, "or": self.votes > 0}[self.kind]
+        return result.astype(np.int32)[:, None]
 
     def ready(self) -> bool:
         return self.done
@@ -91,6 +118,7 @@ def run(batch: Batch, root: Agent, lanes: Lanes, locate: Callable[[Agent], Locat
         Diverged: the same, with several CTAs in the batch, where it may be an artefact of lock step.
     """
     live = [_Entry(root, lanes)]
+    idle = 0
     while live:
         moved = False
         if batch.random is not None:
@@ -100,14 +128,27 @@ def run(batch: Batch, root: Agent, lanes: Lanes, locate: Callable[[Agent], Locat
                 if not entry.waiting.ready():
                     continue
                 entry.waiting.resume(entry.lanes)
+                idle = idle if isinstance(entry.waiting, Poll) else 0
                 entry.waiting = None
             moved = True
             _step(entry, live)
-        if not moved and not batch.land_next():
-            if batch.ctas > 1:
-                raise Diverged
-            _report(live, locate)
+        if moved or batch.land_next():
+            continue
+        idle += 1
+        if idle < _MAX_POLLS and _give_up_polls(live):
+            continue
+        if batch.ctas > 1:
+            raise Diverged
+        _report(live, locate)
     batch.land_all()
+
+
+def _give_up_polls(live: list[_Entry]) -> bool:
+    """Let agents that only test a condition go on without it; whether there are any."""
+    polls = [e.waiting for e in live if isinstance(e.waiting, Poll)]
+    for poll in polls:
+        poll.give_up()
+    return bool(polls)
 
 
 def _step(entry: _Entry, live: list[_Entry]) -> None:
@@ -124,9 +165,13 @@ def _step(entry: _Entry, live: list[_Entry]) -> None:
         live.extend(_Entry(agent, lanes, wait) for agent, lanes in wait.children)
 
 
+def _waits(lanes: Lanes) -> str:
+    return f"{lanes.name} wait{'' if lanes.count > 1 else 's'}"
+
+
 def _report(live: list[_Entry], locate: Callable[[Agent], Location | None]) -> None:
     blocked = [e for e in live if e.waiting is not None and not isinstance(e.waiting, Fork)]
-    notes = tuple((f"{e.lanes.name} waits on {e.waiting.describe()}", locate(e.agent)) for e in blocked if e.waiting)
+    notes = tuple((f"{_waits(e.lanes)} on {e.waiting.describe()}", locate(e.agent)) for e in blocked if e.waiting)
     where = notes[0][1] if notes else None
     summary = "; ".join(text for text, _ in notes)
     raise DeadlockError(f"deadlock, no thread can move: {summary}", where, notes=notes)

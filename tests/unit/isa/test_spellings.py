@@ -73,6 +73,10 @@ def _barriers(arguments: list[ir.Value]) -> None:
     barrier.emit(2, 64)
     warp.sync()
     memory.fence("gpu")
+    value = load(lane(arguments[0], 1))
+    reduced = [barrier.reduce(kind, value) for kind in ("popc", "and", "or")]
+    reduced += [barrier.reduce(kind, value, 3, 32) for kind in ("popc", "and", "or")]
+    _result(arguments[1], *reduced, barrier.reduce("popc", value, 4))
 
 
 def _exchange(arguments: list[ir.Value]) -> None:
@@ -90,6 +94,8 @@ def _exchange(arguments: list[ir.Value]) -> None:
         warp.reduce("add", value),
         warp.reduce("umax", value),
         warp.match("any", value),
+        warp.match("all", create("arith.extui", [value], [ir.IntegerType.get_signless(64)]), -1)[0],
+        warp.reduce("xor", value, warp.vote("ballot", predicate, warp.match("any", value))),
     )
 
 
@@ -153,13 +159,20 @@ def _mbarriers(arguments: list[ir.Value]) -> None:
     place = offset(smem(), 1024, "i8")
     mbarrier.init(place, 1)
     mbarrier.fence_init()
-    mbarrier.arrive(place)
+    state = mbarrier.arrive(place)
     mbarrier.arrive_expect_tx(place, 64)
+    mbarrier.expect_tx(place, 32)
+    mbarrier.arrive_after_copies(place)
+    mbarrier.arrive_after_copies(place, noinc=False)
     bulk.load(smem(), arguments[0], place, 64)
     done = ir.Operation.create(
         "arith.extui", results=[ir.Type.parse("i32")], operands=[mbarrier.wait(place, constant(0))]
     )
-    _result(arguments[1], done.result)
+    tested = [mbarrier.test_wait(place, phase) for phase in (state, constant(1))]
+    tested = [create("arith.extui", [t], [ir.Type.parse("i32")]) for t in tested]
+    _result(arguments[1], done.result, *tested)
+    memory.grid_dependency("wait")
+    memory.grid_dependency("launch_dependents")
     tma.fence_shared()
     bulk.store(arguments[1], smem(), 64)
     tma.commit()
@@ -191,7 +204,18 @@ def _wgmma(arguments: list[ir.Value]) -> None:
 
 CASES = [
     ("thread", _thread, "sm_80", ["%tid.y", "%ctaid.x", "%nctaid.x", "%laneid"]),
-    ("barrier", _barriers, "sm_80", ["bar", "bar.arrive", "bar.warp.sync", "membar.gl|fence"]),
+    (
+        "barrier",
+        _barriers,
+        "sm_80",
+        [
+            "bar.sync",
+            "bar.*arrive",
+            "bar.warp.sync",
+            "membar.gl|fence",
+            *(f"bar.*red.*{kind}" for kind in ("popc", "and", "or")),
+        ],
+    ),
     (
         "exchange",
         _exchange,
@@ -205,7 +229,8 @@ CASES = [
             "vote.sync.ballot",
             "redux.sync.add.s32",
             "redux.sync.max.u32",
-            "match.any.sync",
+            "match.any.sync.b32",
+            "match.all.sync.b64",
         ],
     ),
     ("elect", _elect, "sm_90a", ["elect.sync"]),
@@ -252,7 +277,14 @@ CASES = [
             "fence.mbarrier_init.release.cluster",
             "mbarrier.arrive",
             "mbarrier.arrive.expect_tx",
+            "mbarrier.expect_tx",
             "mbarrier.try_wait.parity",
+            "mbarrier.test_wait.parity",
+            "mbarrier.test_wait.shared",
+            "cp.async.mbarrier.arrive.noinc.shared",
+            "cp.async.mbarrier.arrive.shared",
+            "griddepcontrol.wait",
+            "griddepcontrol.launch_dependents",
             "cp.async.bulk.shared",
             "cp.async.bulk.global.shared::cta",
             "fence.proxy.async.shared::cta",
@@ -317,7 +349,8 @@ MMA = [
 def test_reaches_ptx(name: str, body: Callable[[list[ir.Value]], None], arch: str, expected: list[str]) -> None:
     code = generate(build(body, [POINTER, POINTER], 128 if name == "wgmma" else 32, 2048), arch)
     for pattern in expected:
-        assert re.search(pattern.replace(".", r"\."), code.ptx), f"{pattern} is not in\n{code.ptx}"
+        regex = pattern.replace(".", r"\.").replace(r"\.*", ".*")
+        assert re.search(regex, code.ptx), f"{pattern} is not in\n{code.ptx}"
     assert code.cubin
 
 

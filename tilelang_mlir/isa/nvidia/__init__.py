@@ -14,6 +14,7 @@ from tilelang_mlir.isa.nvidia import (
     mbarrier,
     memory,
     mma,
+    rounding,
     thread,
     tma,
     warp,
@@ -21,7 +22,7 @@ from tilelang_mlir.isa.nvidia import (
 )
 
 _FAMILIES = (
-    *(thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math),
+    *(thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
     *(mbarrier, bulk, tma, wgmma),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
@@ -38,6 +39,7 @@ __all__ = [
     "mbarrier",
     "memory",
     "mma",
+    "rounding",
     "thread",
     "tma",
     "warp",

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from tilelang_mlir.errors import SimulationError
-from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Machine, Run, constant, create
+from tilelang_mlir.isa.instruction import (
+    Access,
+    Effect,
+    Instruction,
+    Machine,
+    Run,
+    constant,
+    create,
+    flags,
+    inline_ptx,
+)
 from tilelang_mlir.mlir import ir
 
 
@@ -30,6 +40,35 @@ def emit(number: ir.Value | int | None = None, threads: ir.Value | int | None = 
 def arrive(number: ir.Value | int, threads: ir.Value | int) -> None:
     """`bar.arrive number, threads`: arrive without waiting."""
     create("nvvm.barrier.arrive", [_operand(number), _operand(threads)])
+
+
+def reduce(
+    kind: str, predicate: ir.Value, number: ir.Value | int | None = None, threads: ir.Value | int | None = None
+) -> ir.Value:
+    """`bar.red`: wait at a barrier and combine a predicate of its threads.
+
+    Args:
+        kind: "popc" (how many predicates hold), "and", "or".
+        predicate: i1, or an i32 that holds when it is not zero.
+        number: the barrier, 0 to 15 (default 0).
+        threads: how many threads take part, a multiple of 32 (default: all of the CTA).
+
+    Returns:
+        i32: the count, or 1 or 0.
+    """
+    i32 = ir.IntegerType.get_signless(32)
+    word = create("arith.extui", [predicate], [i32]) if str(predicate.type) == "i1" else predicate
+    if threads is None:
+        operands = [word] if number is None else [_operand(number), word]
+        return create("nvvm.barrier.reduction", operands, [i32], reductionOp=f"#nvvm.reduction<{kind}>")
+    name = f"bar.red.{kind}"
+    setup = "{ .reg .pred p; setp.ne.b32 p, {$r2}, 0; "
+    if kind == "popc":
+        text = setup + "barrier.cta.red.popc.aligned.u32 {$w0}, {$r0}, {$r1}, p; }"
+    else:
+        call = f"barrier.cta.red.{kind}.aligned.pred q, {{$r0}}, {{$r1}}, p; "
+        text = setup + ".reg .pred q; " + call + "selp.b32 {$w0}, 1, 0, q; }"
+    return inline_ptx(name, text, [_operand(0 if number is None else number), _operand(threads), word], [i32])
 
 
 def _one(value: Any, what: str) -> int:
@@ -60,6 +99,33 @@ def _arrive(op: ir.Operation) -> Run:
     return run
 
 
+def _reduction(op: ir.Operation) -> Run:
+    kind = next(k for k in _KINDS if f"<{k}>" in flags(op, "reductionOp"))
+
+    def run(machine: Machine, *operands: Any) -> object:
+        number = _one(operands[0], "the number") if len(operands) == 2 else 0
+        return machine.barrier_reduce(number, None, kind, operands[-1])
+
+    return run
+
+
+def _counted_reduction(kind: str) -> Instruction:
+    def run(machine: Machine, number: Any, threads: Any, predicate: Any) -> object:
+        threads = _one(threads, "the thread count")
+        return machine.barrier_reduce(_one(number, "the number"), threads, kind, predicate)
+
+    return Instruction(
+        f"bar.red.{kind}",
+        f"barrier.cta.red.{kind}.aligned d, a, b, p",
+        _SECTION,
+        lambda op: run,
+        emit=reduce,
+        effects=(Effect(Access.BARRIER),),
+        blocking=True,
+    )
+
+
+_KINDS = ("popc", "and", "or")
 _SECTION = "9.7.13.1 bar, barrier"
 INSTRUCTIONS = (
     Instruction(
@@ -76,4 +142,14 @@ INSTRUCTIONS = (
     Instruction(
         "nvvm.barrier.arrive", "bar.arrive a, b", _SECTION, _arrive, emit=arrive, effects=(Effect(Access.BARRIER),)
     ),
+    Instruction(
+        "nvvm.barrier.reduction",
+        "bar.red.popc.u32 d, a, p",
+        _SECTION,
+        _reduction,
+        emit=reduce,
+        effects=(Effect(Access.BARRIER),),
+        blocking=True,
+    ),
+    *(_counted_reduction(kind) for kind in _KINDS),
 )

@@ -23,9 +23,9 @@ def invalidate(barrier: ir.Value) -> None:
     create("nvvm.mbarrier.inval", [barrier])
 
 
-def arrive(barrier: ir.Value) -> None:
-    """`mbarrier.arrive`: one arrival per executing thread."""
-    create("nvvm.mbarrier.arrive", [barrier], [ir.IntegerType.get_signless(64)])
+def arrive(barrier: ir.Value) -> ir.Value:
+    """`mbarrier.arrive`: one arrival per executing thread; returns the phase's state (i64), for `test_wait`."""
+    return create("nvvm.mbarrier.arrive", [barrier], [ir.IntegerType.get_signless(64)])
 
 
 def arrive_expect_tx(barrier: ir.Value, size: ir.Value | int) -> None:
@@ -33,9 +33,30 @@ def arrive_expect_tx(barrier: ir.Value, size: ir.Value | int) -> None:
     create("nvvm.mbarrier.arrive.expect_tx", [barrier, _value(size)])
 
 
+def expect_tx(barrier: ir.Value, size: ir.Value | int) -> None:
+    """`mbarrier.expect_tx`: the phase also waits for `size` bytes of asynchronous copies; no arrival."""
+    create("nvvm.mbarrier.expect_tx", [barrier, _value(size)])
+
+
+def arrive_after_copies(barrier: ir.Value, *, noinc: bool = True) -> None:
+    """`cp.async.mbarrier.arrive{.noinc}`: arrive when all cp.async copies this thread has started are complete.
+
+    With `noinc` the arrival is one of the barrier's count; otherwise the phase waits for one more.
+    """
+    create("nvvm.cp.async.mbarrier.arrive", [barrier], noinc=ir.BoolAttr.get(noinc))
+
+
 def wait(barrier: ir.Value, parity: ir.Value) -> ir.Value:
     """`mbarrier.try_wait.parity` once: i1, whether the phase of that parity (i32, 0 or 1) is complete. Loop on it."""
     return create("nvvm.mbarrier.try_wait", [barrier, parity], [ir.IntegerType.get_signless(1)])
+
+
+def test_wait(barrier: ir.Value, phase: ir.Value) -> ir.Value:
+    """`mbarrier.test_wait{.parity}`: i1, at once, whether a phase is complete.
+
+    `phase` is a parity (i32, 0 or 1), or the state that `mbarrier.arrive` returned (i64).
+    """
+    return create("nvvm.mbarrier.test.wait", [barrier, phase], [ir.IntegerType.get_signless(1)])
 
 
 def fence_init() -> None:
@@ -55,8 +76,24 @@ def _expect(machine: Any, address: Any, size: Any) -> None:
     machine.engine.arrive(address, size, False)
 
 
+def _token(op: ir.Operation) -> bool:
+    """Whether a wait names its phase by a state token."""
+    return str(op.operands[1].type) == "i64"
+
+
 def _try_wait(op: ir.Operation) -> Run:
-    return lambda machine, address, parity, *limit: machine.engine.wait(address, parity)
+    token = _token(op)
+    return lambda machine, address, phase, *limit: machine.engine.wait(address, phase, token)
+
+
+def _test_wait(op: ir.Operation) -> Run:
+    token = _token(op)
+    return lambda machine, address, phase: machine.engine.test(address, phase, token)
+
+
+def _copies_arrive(op: ir.Operation) -> Run:
+    counted = "noinc" in op.attributes and bool(ir.BoolAttr(op.attributes["noinc"]).value)
+    return lambda machine, address: machine.engine.arrive_after_copies(address, counted)
 
 
 _SECTION = "9.7.13.15 mbarrier"
@@ -103,6 +140,7 @@ INSTRUCTIONS = (
         "mbarrier.expect_tx.shared.b64 [a], n",
         _SECTION,
         lambda op: lambda machine, a, n: _expect(machine, a, n),
+        emit=expect_tx,
         feature=Feature.MBARRIER,
         effects=_READ,
     ),
@@ -124,6 +162,25 @@ INSTRUCTIONS = (
         feature=Feature.MBARRIER,
         effects=(Effect(Access.WAIT, SHARED, 0, 8),),
         blocking=True,
+    ),
+    Instruction(
+        "nvvm.mbarrier.test.wait",
+        "mbarrier.test_wait{.parity}.shared.b64 p, [a], phase",
+        _SECTION,
+        _test_wait,
+        emit=test_wait,
+        feature=Feature.CP_ASYNC,
+        effects=(Effect(Access.WAIT, SHARED, 0, 8),),
+        blocking=True,
+    ),
+    Instruction(
+        "nvvm.cp.async.mbarrier.arrive",
+        "cp.async.mbarrier.arrive{.noinc}.shared.b64 [a]",
+        _SECTION,
+        _copies_arrive,
+        emit=arrive_after_copies,
+        feature=Feature.CP_ASYNC,
+        effects=_READ,
     ),
     Instruction(
         "nvvm.fence.mbarrier.init",

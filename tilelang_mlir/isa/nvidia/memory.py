@@ -1,4 +1,8 @@
-"""Fences and cache hints. PTX ISA 8.7, sections 9.7.13.4 (membar, fence), 9.7.9.8 (ld), 9.7.9.15 (prefetch)."""
+"""Fences, cache hints, dependent launches: what changes no value.
+
+PTX ISA 8.7, sections 9.7.13.4 (membar, fence), 9.7.9.15 (prefetch), 9.7.13.12 (griddepcontrol). A simulated launch
+starts when the one before has ended, so there is nothing to wait for.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,20 @@ from typing import Any
 
 from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Run, create, flags
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
 
 
 def fence(scope: str = "gpu") -> None:
     """`fence.acq_rel` / `membar`: order this thread's memory accesses as seen by "cta", "gpu" or "sys"."""
     create("nvvm.memory.barrier", scope=f"#nvvm.mem_scope<{scope}>")
+
+
+def grid_dependency(kind: str) -> None:
+    """`griddepcontrol`: "wait" for the kernels ahead to end, or "launch_dependents": let those behind start.
+
+    Needs sm_90 and a launch that allows it (`tl.programmatic`).
+    """
+    create("nvvm.griddepcontrol", kind=f"#nvvm<grid_dep_action {kind}>")
 
 
 def _fence(op: ir.Operation) -> Run:
@@ -20,7 +33,7 @@ def _fence(op: ir.Operation) -> Run:
 
 def _nothing(op: ir.Operation) -> Run:
     def run(machine: Any, *operands: Any) -> None:
-        """A hint has no effect on values."""
+        """No effect on values."""
 
     return run
 
@@ -32,6 +45,15 @@ INSTRUCTIONS = (
         "9.7.13.4 membar, fence",
         _fence,
         emit=fence,
+        effects=(Effect(Access.FENCE),),
+    ),
+    Instruction(
+        "nvvm.griddepcontrol",
+        "griddepcontrol.{wait,launch_dependents}",
+        "9.7.13.12 griddepcontrol",
+        _nothing,
+        emit=grid_dependency,
+        feature=Feature.PDL,
         effects=(Effect(Access.FENCE),),
     ),
     Instruction("nvvm.prefetch", "prefetch.level [a]", "9.7.9.15 prefetch", _nothing),
