@@ -1,0 +1,151 @@
+// The verifier messages.
+// RUN: tl-opt %s --split-input-file --verify-diagnostics
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s) {
+  // expected-error@+1 {{expects 4 operands, got 2}}
+  "tl.tma_load"(%g, %s) : (!g, !s) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {
+  // expected-error@+1 {{operand #0 is in scope 'shared', expected global}}
+  "tl.tma_load"(%s, %g, %b, %i) : (!s, !g, !tl.barrier<1 : i64>, i32) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!f = memref<64x64xf16, #tl.scope<"fragment">>
+func.func @f(%g: !g, %f: !f, %b: !tl.barrier<1 : i64>, %i: i32) {
+  // expected-error@+1 {{is in scope 'fragment', expected shared}}
+  "tl.tma_load"(%g, %f, %b, %i) : (!g, !f, !tl.barrier<1 : i64>, i32) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %i: i32) {
+  // expected-error@+1 {{must be a !tl.barrier, got i32}}
+  "tl.tma_load"(%g, %s, %i, %i) : (!g, !s, i32, i32) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %x: f32) {
+  // expected-error@+1 {{expects integer operands, got f32}}
+  "tl.tma_load"(%g, %s, %b, %x) : (!g, !s, !tl.barrier<1 : i64>, f32) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x32xf16, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {
+  // expected-error@+1 {{source and destination differ in shape: [64, 32] and [64, 64]}}
+  "tl.tma_load"(%g, %s, %b, %i) : (!g, !s, !tl.barrier<1 : i64>, i32) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xf32, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {
+  // expected-error@+1 {{source and target differ in element type: f32 and f16}}
+  "tl.tma_load"(%g, %s, %b, %i) : (!g, !s, !tl.barrier<1 : i64>, i32) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!f = memref<64x64xf16, #tl.scope<"fragment">>
+func.func @f(%g: !g, %f: !f) {
+  // expected-error@+1 {{operand #0 is in scope 'fragment', expected shared}}
+  "tl.tma_store"(%f, %g) : (!f, !g) -> ()
+  return
+}
+
+// -----
+
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%s: !s) {
+  // expected-error@+1 {{is in scope 'shared', expected global}}
+  "tl.tma_store"(%s, %s) : (!s, !s) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xbf16, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s) {
+  // expected-error@+1 {{source and target differ in element type: f16 and bf16}}
+  "tl.tma_store"(%s, %g) : (!s, !g) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x65xf16, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s) {
+  // expected-error@+1 {{source and destination differ in shape: [64, 64] and [64, 65]}}
+  "tl.tma_store"(%s, %g) : (!s, !g) -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{requires attribute 'pending'}}
+  "tl.tma_wait"() : () -> ()
+  return
+}
+
+// -----
+
+func.func @f(%i: i32) {
+  // expected-error@+1 {{expects 0 operands, got 1}}
+  "tl.tma_wait"(%i) {pending = 0 : i32} : (i32) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%i: i32) {
+  // expected-error@+1 {{expects exactly 0 operands, but got 1}}
+  "tl.fence_proxy"(%i) : (i32) -> ()
+  return
+}
+
+// -----
+
+!s = memref<64x64xf32, #tl.scope<"shared">>
+func.func @f(%s: !s) {
+  // expected-error@+1 {{operand #0 is in scope 'shared', expected fragment}}
+  "tl.wait_products"(%s) {pending = 0 : i32} : (!s) -> ()
+  return
+}
+
+// -----
+
+!f = memref<64x64xf32, #tl.scope<"fragment">>
+func.func @f(%f: !f) {
+  // expected-error@+1 {{requires attribute 'pending'}}
+  "tl.wait_products"(%f) : (!f) -> ()
+  return
+}

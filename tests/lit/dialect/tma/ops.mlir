@@ -1,0 +1,35 @@
+// Bulk copies and the fence between the proxies.
+// RUN: tl-opt %s | filecheck %s
+// RUN: tl-opt %s > %t
+// RUN: tl-opt %t | diff %t -
+
+!g = memref<512x512xf16, #tl.scope<"global">>
+!tile = memref<64x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+
+// CHECK-LABEL: func.func @copies(
+// CHECK: "tl.tma_load"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) : (memref<64x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>, memref<64x64xf16, #tl.scope<"shared">>, !tl.barrier<2 : i64>, i32) -> ()
+// CHECK: "tl.tma_load"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) : (memref<64x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>, memref<1x64x64xf16, #tl.scope<"shared">>, !tl.barrier<2 : i64>, i32) -> ()
+// CHECK: "tl.fence_proxy"() : () -> ()
+// CHECK: "tl.tma_store"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) : (memref<64x64xf16, #tl.scope<"shared">>, memref<64x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>) -> ()
+// CHECK: "tl.tma_wait"() {pending = 0 : i32} : () -> ()
+// CHECK: "tl.tma_wait"() {pending = 2 : i32} : () -> ()
+func.func @copies(%g: !g, %s: !s, %v: memref<1x64x64xf16, #tl.scope<"shared">>, %b: !tl.barrier<2 : i64>, %i: i32) {
+  %tile = "tl.slice"(%g, %i, %i) {sizes = array<i64: 64, 64>} : (!g, i32, i32) -> !tile
+  "tl.tma_load"(%tile, %s, %b, %i) : (!tile, !s, !tl.barrier<2 : i64>, i32) -> ()
+  "tl.tma_load"(%tile, %v, %b, %i) : (!tile, memref<1x64x64xf16, #tl.scope<"shared">>, !tl.barrier<2 : i64>, i32) -> ()
+  "tl.fence_proxy"() : () -> ()
+  "tl.tma_store"(%s, %tile) : (!s, !tile) -> ()
+  "tl.tma_wait"() {pending = 0 : i32} : () -> ()
+  "tl.tma_wait"() {pending = 2 : i32} : () -> ()
+  return
+}
+
+// CHECK-LABEL: func.func @products(
+// CHECK: "tl.gemm"(%{{.*}}) {asynchronous, clear = false, instr = "wgmma", policy = "square", transpose_a = false, transpose_b = true}
+// CHECK: "tl.wait_products"(%{{[0-9a-z_]+}}) {pending = 1 : i32} : (memref<64x64xf32, #tl.scope<"fragment">>) -> ()
+func.func @products(%a: !s, %b: !s, %c: memref<64x64xf32, #tl.scope<"fragment">>) {
+  "tl.gemm"(%a, %b, %c) {asynchronous, clear = false, instr = "wgmma", policy = "square", transpose_a = false, transpose_b = true} : (!s, !s, memref<64x64xf32, #tl.scope<"fragment">>) -> ()
+  "tl.wait_products"(%c) {pending = 1 : i32} : (memref<64x64xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
