@@ -18,6 +18,7 @@ from tilelang_mlir.errors import Location, RaceError, SimulationError, Uninitial
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
+    from tilelang_mlir.simulator.engine import Pending
     from tilelang_mlir.simulator.lanes import Batch, Lanes
     from tilelang_mlir.simulator.ownership import Ownership
 
@@ -63,6 +64,7 @@ class Checker:
         self._read_epoch = np.full(cells, -1, np.int32)
         self._read_site = np.zeros(cells, np.int32)
         self._written = np.zeros(cells, np.bool_)
+        self._reading = np.zeros(cells, np.int16)  # how many asynchronous operations read the cell now
         self._flying = np.zeros(cells, np.bool_)
         self._atomic = np.zeros(cells, np.bool_)
         self._generic = np.zeros(cells, np.bool_)  # written by ordinary stores, no proxy fence since
@@ -341,6 +343,14 @@ class Checker:
         raise UninitializedReadError(
             f"{self._actor(at, index)} reads {self._place(at, index)}, which nothing has written",
             self._locate(lanes.site),
+        )
+
+    def unfinished(self, pending: Pending) -> SimulationError:
+        """The error for an asynchronous operation that nobody has waited for when its CTA ends."""
+        return RaceError(
+            f"race: the kernel ends before {pending.what} has been waited for",
+            self._locate(pending.site),
+            hint="wait for it: shared memory belongs to the next block when a block ends",
         )
 
     def collision(self, lanes: Lanes) -> SimulationError:

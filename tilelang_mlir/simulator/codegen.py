@@ -66,23 +66,37 @@ class Kernel:
         op = self.ops_by_site.get(site)
         return None if op is None else location_of(op.location)
 
-    def locate_agent(self, agent: Any) -> Location | None:
-        """Where a suspended agent waits."""
-        while getattr(agent, "gi_yieldfrom", None) is not None:
-            agent = agent.gi_yieldfrom
-        return self.locate(agent.gi_frame.f_lineno) if agent.gi_frame is not None else None
+    def locate_agent(self, agent: Any) -> tuple[Location | None, dict[str, int]]:
+        """Where a suspended agent waits, and the iteration values of the loops around it."""
+        where: Location | None = None
+        iterations: dict[str, int] = {}
+        while agent is not None and agent.gi_frame is not None:
+            frame = agent.gi_frame
+            where = self.locate(frame.f_lineno) or where
+            iterations.update(self._iterations(frame.f_locals, frame.f_lineno))
+            agent = getattr(agent, "gi_yieldfrom", None)
+        return where, iterations
+
+    def _iterations(self, values: dict[str, Any], line: int) -> dict[str, int]:
+        """Values of the loop variables in a frame that stands at a line, where all lanes agree."""
+        found: dict[str, int] = {}
+        for variable, label, first, last in self._loops:
+            value = values.get(variable)
+            if isinstance(value, np.ndarray) and value.size and (value == value.flat[0]).all():
+                value = int(value.flat[0])
+            if first <= line <= last and isinstance(value, int):
+                found[label] = value
+        return found
 
     def locate_error(self, error: BaseException) -> tuple[Location | None, dict[str, int]]:
         """Where an exception came from, and the iteration values of the loops around it."""
-        where, iterations = None, {}
+        where: Location | None = None
+        iterations: dict[str, int] = {}
         trace = error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == self.file:
                 where = self.locate(trace.tb_lineno) or where
-                for variable, label, first, last in self._loops:
-                    value = trace.tb_frame.f_locals.get(variable)
-                    if first <= trace.tb_lineno <= last and isinstance(value, int):
-                        iterations[label] = value
+                iterations.update(self._iterations(trace.tb_frame.f_locals, trace.tb_lineno))
             trace = trace.tb_next
         return where, iterations
 

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class _Pending:
-    """An operation that completes at its wait; `finish` runs once."""
+class Pending:
+    """An operation that completes later; `finish` runs once. `what` and `site` say what it is and where it started."""
 
     finish: Callable[[], None]
+    what: str
+    site: int
     done: bool = False
 
     def land(self) -> None:
@@ -40,10 +42,10 @@ class Engine:
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
-        self._stores: list[_Pending] = []
-        self._store_groups: list[list[_Pending]] = []
-        self._products: list[_Pending] = []
-        self._product_groups: list[list[_Pending]] = []
+        self._stores: list[Pending] = []
+        self._store_groups: list[list[Pending]] = []
+        self._products: list[Pending] = []
+        self._product_groups: list[list[Pending]] = []
 
     # ---- mbarriers -------------------------------------------------------------------------------
     def _barrier(self, address: Any) -> MBarrier:
@@ -51,6 +53,9 @@ class Engine:
         barrier = self._lanes.batch.mbarriers.get(place)
         if barrier is None:
             raise SimulationError(f"the mbarrier at shared address {place} is not initialised")
+        checker = self._lanes.batch.checker
+        if checker is not None:
+            checker.use_barrier(self._lanes, barrier)
         return barrier
 
     def _by_cta(self, value: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +92,10 @@ class Engine:
         if place % 8:
             raise SimulationError(f"the mbarrier at shared address {place} is not 8-byte aligned")
         batch = self._lanes.batch
-        batch.mbarriers[place] = MBarrier(place, self._same(count, "the count of an mbarrier"), batch.ctas)
+        barrier = MBarrier(place, self._same(count, "the count of an mbarrier"), batch.ctas)
+        if batch.checker is not None:
+            barrier.site, barrier.made = self._lanes.site, batch.checker.initialise(self._lanes)
+        batch.mbarriers[place] = barrier
 
     def invalidate(self, address: Any) -> None:
         del self._lanes.batch.mbarriers[self._barrier(address).address]
@@ -122,7 +130,7 @@ class Engine:
                     barrier.clock, barrier.done = checker.land_load(shadow, barrier.clock, barrier.done)
             barrier.arrive(count, count * 0, lanes.name)
 
-        lanes.batch.flights.append(land)
+        lanes.batch.flights.append(Pending(land, "an arrival after cp.async copies", lanes.site))
 
     def wait(self, address: Any, state: Any, token: bool = False) -> WaitPhase | None:
         """mbarrier.try_wait of a parity or a state token, modelled as waiting without a time limit."""
@@ -192,6 +200,7 @@ class Engine:
         checker = batch.checker
         shadow = None
         if checker is not None:
+            checker.use_by_copy(lanes, barrier)
             shadow = checker.engine_access(lanes, ctas, columns, place, unit)
             checker.issue_load(lanes, shadow)
             batch.shared.flat[unit][cells] = poison(unit)
@@ -203,7 +212,7 @@ class Engine:
                 barrier.clock, barrier.done = checker.land_load(shadow, barrier.clock, barrier.done)
             barrier.complete(ctas, nbytes)
 
-        batch.flights.append(land)
+        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site))
 
     def bulk_store(self, target: Any, shared: Any, size: Any) -> None:
         """cp.async.bulk from shared to global memory, in the open bulk group."""
@@ -248,9 +257,9 @@ class Engine:
             if checker is not None and shadow is not None:
                 checker.stop_reading(shadow)
 
-        pending = _Pending(finish)
+        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site)
         self._stores.append(pending)
-        batch.at_end.append(pending.land)
+        batch.at_end.append(pending)
 
     def commit_stores(self) -> None:
         self._store_groups.append(self._stores)
@@ -280,7 +289,7 @@ class Engine:
                 for shadow in shadows:
                     checker.stop_reading(shadow)
 
-        self._products.append(_Pending(land))
+        self._products.append(Pending(land, "a warpgroup product", lanes.site))
 
     def commit_products(self) -> None:
         self._product_groups.append(self._products)
@@ -291,7 +300,7 @@ class Engine:
         self._product_groups = _finish(self._product_groups, pending)
 
 
-def _finish(groups: list[list[_Pending]], pending: int) -> list[list[_Pending]]:
+def _finish(groups: list[list[Pending]], pending: int) -> list[list[Pending]]:
     keep = max(len(groups) - pending, 0)
     for group in groups[:keep]:
         for item in group:

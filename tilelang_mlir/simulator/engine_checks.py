@@ -18,6 +18,7 @@ from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
+    from tilelang_mlir.simulator.mbarrier import MBarrier
 
 _FOREVER = np.int32(2**31 - 1)
 Clocks = tuple[np.ndarray | None, np.ndarray | None]
@@ -53,6 +54,47 @@ class EngineChecker(Checker):
             learned = np.where(active[..., None], self._fit(done)[:, None], 0)
             self._clock[:, lanes.warp_ids] = np.maximum(self._clock[:, lanes.warp_ids], learned)
         self._epoch[:, lanes.warp_ids] += active
+
+    def initialise(self, lanes: Lanes) -> np.ndarray:
+        """mbarrier.init: what a warp must know before it may use the barrier (rows, slots)."""
+        made = np.zeros((self._rows, self._engine + 1), np.int32)
+        made[:, lanes.warp_ids] = self._active_warps(lanes) * self._clock[:, lanes.warp_ids, lanes.warp_ids]
+        return made
+
+    def use_barrier(self, lanes: Lanes, barrier: MBarrier) -> None:
+        """An operation on an mbarrier: raises RaceError when its initialisation is not ordered before."""
+        if barrier.made is None:
+            return
+        active, known = self._active_warps(lanes), self._clock[:, lanes.warp_ids]
+        late = active & (self._fit(barrier.made)[:, None] > known).any(2)
+        if late.any():
+            row, slot = (int(i) for i in np.argwhere(late)[0])
+            raise RaceError(
+                f"race: {self._name(int(lanes.warp_ids[slot]))} of CTA {self._batch.ids[row]} uses the mbarrier at "
+                f"shared address {barrier.address}, whose initialisation is not ordered before",
+                self._locate(lanes.site),
+                notes=(("the initialisation", self._locate(barrier.site)),),
+                hint="synchronise the block after mbarrier.init",
+            )
+        if (self._fit(barrier.made)[:, None] <= self._clock[:, : self._engine]).all():
+            barrier.made = None
+
+    def use_by_copy(self, lanes: Lanes, barrier: MBarrier) -> None:
+        """An asynchronous copy completes on an mbarrier: it must see the initialisation, too."""
+        if not barrier.fenced:
+            raise RaceError(
+                f"race: an asynchronous copy completes on the mbarrier at shared address {barrier.address} without a "
+                "fence after its initialisation",
+                self._locate(lanes.site),
+                notes=(("the initialisation", self._locate(barrier.site)),),
+                hint="fence.mbarrier_init after mbarrier.init, then synchronise the block",
+            )
+
+    def fence(self, lanes: Lanes, scope: str) -> None:
+        super().fence(lanes, scope)
+        if scope in ("mbarrier", "proxy.async"):
+            for barrier in self._batch.mbarriers.values():
+                barrier.fenced = True
 
     # ---- which cells -----------------------------------------------------------------------------
     def engine_access(
@@ -150,11 +192,13 @@ class EngineChecker(Checker):
                 notes=(("the store", self._locate(int(self._write_site[cell]))),),
                 hint="fence.proxy.async after the stores, then synchronise",
             )
+        np.add.at(self._reading, at.cell, 1)
         self._read_clock[at.cell, self._engine] = _FOREVER
         self._read_site[at.cell] = lanes.site
 
     def stop_reading(self, at: Access) -> None:
-        """Its end, known to the warp that waits."""
+        """Its end, known to the warp that waits; other operations may still read the same cells."""
         at = self._refit(at)
-        self._read_clock[at.cell, self._engine] = 0
+        np.subtract.at(self._reading, at.cell, 1)
+        self._read_clock[at.cell[self._reading.take(at.cell) == 0], self._engine] = 0
         self._read_clock[at.cell, at.warp] = self._own_clock(at)

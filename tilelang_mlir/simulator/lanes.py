@@ -11,7 +11,7 @@ from tilelang_mlir.errors import OutOfBoundsError, SimulationError, UnsupportedE
 from tilelang_mlir.isa.instruction import GLOBAL, PRIVATE, SHARED
 from tilelang_mlir.simulator import atomics
 from tilelang_mlir.simulator.async_copy import CopyQueue
-from tilelang_mlir.simulator.engine import Engine
+from tilelang_mlir.simulator.engine import Engine, Pending
 from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import BadLane, GlobalMemory, SharedMemory
 from tilelang_mlir.simulator.private import Alloca, PrivateMemory
@@ -35,8 +35,8 @@ class Batch:
         self.shared = SharedMemory(ctas, shared_bytes)
         self.barriers: dict[int, WaitBarrier] = {}
         self.mbarriers: dict[int, MBarrier] = {}
-        self.flights: list[Callable[[], None]] = []
-        self.at_end: list[Callable[[], None]] = []
+        self.flights: list[Pending] = []
+        self.at_end: list[Pending] = []
         self.checker: EngineChecker | None = None
         self.random: np.random.Generator | None = None
         self.printed: list[str] = []
@@ -53,15 +53,20 @@ class Batch:
         if not self.flights:
             return False
         slot = 0 if self.random is None else int(self.random.integers(len(self.flights)))
-        self.flights.pop(slot)()
+        self.flights.pop(slot).land()
         return True
 
     def land_all(self) -> None:
-        """Complete everything, as the end of the kernel does."""
-        while self.land_next():
-            pass
-        for finish in self.at_end:
-            finish()
+        """Complete everything, as the end of the kernel does.
+
+        Raises:
+            RaceError: in checked mode, something still reads or writes shared memory, which the CTA gives back.
+        """
+        left = [p for p in (*self.flights, *self.at_end) if not p.done]
+        if left and self.checker is not None:
+            raise self.checker.unfinished(left[0])
+        for pending in left:
+            pending.land()
 
 
 class Lanes:

@@ -32,6 +32,9 @@ class MBarrier:
         self.clock: np.ndarray | None = None
         self.done: np.ndarray | None = None
         self.arrived: list[str] = []
+        self.site = 0  # of the initialisation
+        self.made: np.ndarray | None = None  # the clocks of the initialisation, until everyone knows them
+        self.fenced = False  # whether a fence has followed it
 
     def arrive(self, count: np.ndarray, expected: np.ndarray, who: str) -> None:
         """Arrivals and expected bytes by CTA."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Batch, Lanes
 
 Agent = Generator[Any, None, None]
+Locate = Callable[[Agent], tuple[Location | None, dict[str, int]]]
 _MAX_POLLS = 1000  # rounds in which nothing but tests of a condition ran: the condition will never hold
 
 
@@ -110,7 +111,7 @@ class _Entry:
     waiting: Wait | None = None
 
 
-def run(batch: Batch, root: Agent, lanes: Lanes, locate: Callable[[Agent], Location | None]) -> None:
+def run(batch: Batch, root: Agent, lanes: Lanes, locate: Locate) -> None:
     """Run agents to completion.
 
     Raises:
@@ -169,9 +170,12 @@ def _waits(lanes: Lanes) -> str:
     return f"{lanes.name} wait{'' if lanes.count > 1 else 's'}"
 
 
-def _report(live: list[_Entry], locate: Callable[[Agent], Location | None]) -> None:
-    blocked = [e for e in live if e.waiting is not None and not isinstance(e.waiting, Fork)]
-    notes = tuple((f"{_waits(e.lanes)} on {e.waiting.describe()}", locate(e.agent)) for e in blocked if e.waiting)
-    where = notes[0][1] if notes else None
+def _report(live: list[_Entry], locate: Locate) -> None:
+    notes: list[tuple[str, Location | None]] = []
+    for entry in live:
+        if entry.waiting is not None and not isinstance(entry.waiting, Fork):
+            where, iterations = locate(entry.agent)
+            inside = "".join(f", in the iteration {name} = {value}" for name, value in iterations.items())
+            notes.append((f"{_waits(entry.lanes)} on {entry.waiting.describe()}{inside}", where))
     summary = "; ".join(text for text, _ in notes)
-    raise DeadlockError(f"deadlock, no thread can move: {summary}", where, notes=notes)
+    raise DeadlockError(f"deadlock, no thread can move: {summary}", notes[0][1] if notes else None, notes=tuple(notes))
