@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import re
 import sys
 import time
 from collections import Counter
@@ -91,7 +92,8 @@ def save(program: Program, outcome: Outcome, folder: Path) -> Path:
 def _reason(outcome: Outcome) -> str:
     """The last line of the error that says something: without location, hints and notes."""
     lines = [line for line in outcome.detail.splitlines() if "Error: " in line] or outcome.detail.splitlines()
-    return lines[-1].rsplit("Error: ", 1)[-1][:160] if lines else ""
+    last = lines[-1].rsplit("Error: ", 1)[-1] if lines else ""
+    return re.sub(r"^<fuzz [^>]*>:\d+:\d+: ", "", last)[:160]
 
 
 if __name__ == "__main__":
