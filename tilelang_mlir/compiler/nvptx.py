@@ -13,6 +13,7 @@ import llvmlite.binding as llvm
 
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
+from tilelang_mlir.compiler.negated_extrema import keep_negations
 from tilelang_mlir.compiler.toolchain.arch import ptx_version
 from tilelang_mlir.errors import CompileError
 
@@ -69,4 +70,4 @@ def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock) -> str:
     unselected = sorted(set(_UNSELECTED.findall(ptx)))
     if unselected:
         raise CompileError(f"this LLVM cannot select {', '.join(unselected)}")
-    return ptx
+    return keep_negations(ptx)

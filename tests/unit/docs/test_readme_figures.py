@@ -32,10 +32,13 @@ def test_readme_is_up_to_date(script: ModuleType, capsys: pytest.CaptureFixture[
 
 
 def test_the_newest_result_counts(script: ModuleType, tmp_path: Path) -> None:
-    _save(tmp_path, "gemm", "2026-01-02", {"ratio": 2.0, "tflops": 700.0}, {"ratio": 0.5, "tflops": 800.0})
+    rows = [{"ratio": 2.0, "tflops": 700.0}, {"ratio": 0.5, "tflops": 800.0}]
+    _save(tmp_path, "gemm", "2026-01-02", *rows, {"ratio": 0.25, "tflops": 90.0, "instruction": "mma.sync"})
     _save(tmp_path, "gemm", "2026-01-01", {"ratio": 9.0, "tflops": 100.0})
-    what = "matrix products: time of cuBLAS over ours, 2 cases"
+    what = "matrix products by `wgmma`: time of cuBLAS over ours, 2 cases"
     figure = "geometric mean 1.00, lowest 0.50; up to 800 TFLOP/s"
+    older = "| matrix products by `mma.sync`: time of cuBLAS over ours, 1 cases | geometric mean 0.25, lowest 0.25"
+    assert older in script.figures(tmp_path)
     assert f"| {what} | {figure} | GPU | 2026-01-02 |" in script.figures(tmp_path)
 
 
