@@ -230,7 +230,7 @@ def split_together(lanes: Any, condition: np.ndarray) -> int:
     case = split(lanes, condition)
     if case == 2 and lanes.batch.ctas > 1:
         active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
-        yes, no = ((active & side).any(1) for side in (condition, ~condition))
+        yes, no = (np.logical_or.reduce(active & side, axis=1) for side in (condition, ~condition))
         if not (yes & no).any():
             raise Diverged(yes)
     return case

