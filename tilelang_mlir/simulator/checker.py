@@ -49,7 +49,7 @@ class Checker:
         self._cells = (batch.shared.size + unit - 1) // unit
         self._engine = (batch.threads + 31) // 32  # the slot after the warps: asynchronous copies and products
         slots = self._engine + 1
-        self._clock = np.zeros((1, slots, slots), np.int32)
+        self._clock = np.zeros((1, slots, slots), np.int32)  # what each slot knows; a column more per mbarrier
         self._clock[:, np.arange(slots), np.arange(slots)] = 1
         self._epoch = np.zeros((1, slots), np.int32)
         cells = self._cells
@@ -157,7 +157,8 @@ class Checker:
         if not with_atomics:
             late &= ~self._atomic.take(at.cell)
         self._ordered(lanes, at, late, what, "write")
-        unordered = np.any(self._read_clock[at.cell] > self._clock[at.row, at.warp], axis=1)
+        known = self._clock[:, :, : self._engine + 1][at.row, at.warp]
+        unordered = np.any(self._read_clock[at.cell] > known, axis=1)
         self._ordered(lanes, at, np.asarray(unordered), what, "read")
         same = (self._read_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (
             self._read_warp.take(at.cell) == at.warp
@@ -272,7 +273,7 @@ class Checker:
         return f"shared byte {byte} of CTA {self._batch.ids[at.row[index]]}"
 
     def _name(self, slot: int) -> str:
-        if slot == self._engine:
+        if slot >= self._engine:
             return "an asynchronous operation"
         role = self._batch.roles.get(slot)
         return f"warp {slot} ({role})" if role else f"warp {slot}"
@@ -288,7 +289,7 @@ class Checker:
         if earlier == "write":
             other, site = int(self._write_warp[cell]), int(self._write_site[cell])
         else:
-            late = self._read_clock[cell] > self._clock[at.row[index], at.warp[index]]
+            late = self._read_clock[cell] > self._clock[at.row[index], at.warp[index], : self._engine + 1]
             other, site = int(late.argmax()), int(self._read_site[cell])
         raise RaceError(
             f"race: {what} of {self._place(at, index)} by {self._actor(at, index)} is not ordered "

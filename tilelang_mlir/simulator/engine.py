@@ -66,7 +66,7 @@ class Engine:
         chosen = wide[np.arange(len(wide)), active.argmax(1)]
         if (active & (wide != chosen[:, None])).any():
             raise SimulationError(f"{what} differs between lanes")
-        return chosen, active.any(1)
+        return chosen, np.logical_or.reduce(active, axis=1)
 
     def _same(self, value: Any, what: str) -> int:
         """An operand that all active lanes share. Raises Diverged when it differs between CTAs."""
@@ -94,7 +94,7 @@ class Engine:
         batch = self._lanes.batch
         barrier = MBarrier(place, self._same(count, "the count of an mbarrier"), batch.ctas)
         if batch.checker is not None:
-            barrier.site, barrier.made = self._lanes.site, batch.checker.initialise(self._lanes)
+            batch.checker.initialise(self._lanes, barrier)
         batch.mbarriers[place] = barrier
 
     def invalidate(self, address: Any) -> None:
@@ -105,7 +105,7 @@ class Engine:
         barrier, count = self._barrier(address), self._lanes_per_cta()
         checker = self._lanes.batch.checker
         if checker is not None:
-            barrier.clock, barrier.done = checker.release(self._lanes, barrier.clock, barrier.done)
+            checker.release(self._lanes, barrier)
         token = barrier.phase.copy()[:, None]
         expected = count * self._same(size, "the byte count of an mbarrier")
         barrier.arrive(count if arrivals else count * 0, expected, self._lanes.name)
@@ -127,7 +127,7 @@ class Engine:
                 landed = lanes.copies.land_part(copy, mask)
                 if checker is not None and landed is not None:
                     shadow = checker.copied(lanes, copy.shared, copy.size, landed)
-                    barrier.clock, barrier.done = checker.land_load(shadow, barrier.clock, barrier.done)
+                    checker.land_load(shadow, barrier)
             barrier.arrive(count, count * 0, lanes.name)
 
         lanes.batch.flights.append(Pending(land, "an arrival after cp.async copies", lanes.site))
@@ -209,7 +209,7 @@ class Engine:
             data = batch.memory.views[unit].take(index)
             batch.shared.flat[unit][cells] = data if inside is None else np.where(inside, data, CARRY[unit](0))
             if checker is not None and shadow is not None:
-                barrier.clock, barrier.done = checker.land_load(shadow, barrier.clock, barrier.done)
+                checker.land_load(shadow, barrier)
             barrier.complete(ctas, nbytes)
 
         batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site))

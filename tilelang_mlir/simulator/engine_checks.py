@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.mbarrier import MBarrier
 
 _FOREVER = np.int32(2**31 - 1)
-Clocks = tuple[np.ndarray | None, np.ndarray | None]
 
 
 class EngineChecker(Checker):
@@ -29,9 +28,12 @@ class EngineChecker(Checker):
 
     # ---- order -----------------------------------------------------------------------------------
     def _fit(self, clock: np.ndarray | None) -> np.ndarray:
-        """A barrier's clock with one row per shadow row."""
+        """A barrier's clock with one row per shadow row, and a column for every slot there is by now."""
+        columns = self._clock.shape[2]
         if clock is None:
-            return np.zeros((self._rows, self._engine + 1), np.int32)
+            return np.zeros((self._rows, columns), np.int32)
+        if clock.shape[1] < columns:
+            clock = np.pad(clock, ((0, 0), (0, columns - clock.shape[1])))
         return clock if len(clock) == self._rows else np.repeat(clock[:1], self._rows, axis=0)
 
     def _active_warps(self, lanes: Lanes) -> np.ndarray:
@@ -39,13 +41,14 @@ class EngineChecker(Checker):
         assert active is not None
         return np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
 
-    def release(self, lanes: Lanes, clock: np.ndarray | None, done: np.ndarray | None) -> Clocks:
+    def release(self, lanes: Lanes, barrier: MBarrier) -> None:
         """An arrival: the barrier learns what the arriving warps know."""
         active = self._active_warps(lanes)
         known = np.where(active[..., None], self._clock[:, lanes.warp_ids], 0).max(1)
         self._clock[:, lanes.warp_ids, lanes.warp_ids] += active
         self._epoch[:, lanes.warp_ids] += active
-        return np.maximum(self._fit(clock), known), None if done is None else self._fit(done)
+        barrier.clock = np.maximum(self._fit(barrier.clock), known)
+        barrier.done = None if barrier.done is None else self._fit(barrier.done)
 
     def acquire(self, lanes: Lanes, done: np.ndarray | None) -> None:
         """A wait: the waiting warps learn what the completed phase was given."""
@@ -55,11 +58,16 @@ class EngineChecker(Checker):
             self._clock[:, lanes.warp_ids] = np.maximum(self._clock[:, lanes.warp_ids], learned)
         self._epoch[:, lanes.warp_ids] += active
 
-    def initialise(self, lanes: Lanes) -> np.ndarray:
-        """mbarrier.init: what a warp must know before it may use the barrier (rows, slots)."""
-        made = np.zeros((self._rows, self._engine + 1), np.int32)
+    def initialise(self, lanes: Lanes, barrier: MBarrier) -> None:
+        """mbarrier.init: notes what a warp must know before it may use the barrier.
+
+        Copies that complete on different barriers do so in any order, so each barrier has a time of its own.
+        """
+        barrier.site, barrier.slot = lanes.site, self._clock.shape[2]
+        self._clock = np.pad(self._clock, ((0, 0), (0, 0), (0, 1)))
+        made = np.zeros((self._rows, self._clock.shape[2]), np.int32)
         made[:, lanes.warp_ids] = self._active_warps(lanes) * self._clock[:, lanes.warp_ids, lanes.warp_ids]
-        return made
+        barrier.made = made
 
     def use_barrier(self, lanes: Lanes, barrier: MBarrier) -> None:
         """An operation on an mbarrier: raises RaceError when its initialisation is not ordered before."""
@@ -161,20 +169,21 @@ class EngineChecker(Checker):
         self._write_site[at.cell] = lanes.site
         self._flying[at.cell] = True
 
-    def land_load(self, at: Access, clock: np.ndarray | None, done: np.ndarray | None) -> Clocks:
-        """The end of a load: the barrier learns of the data."""
-        at, engine = self._refit(at), self._engine
-        self._clock[:, engine, engine] += 1
-        now = self._clock[at.row, engine, engine]
+    def land_load(self, at: Access, barrier: MBarrier) -> None:
+        """The end of a load: its barrier learns of the data."""
+        at, slot = self._refit(at), barrier.slot
+        self._clock[:, self._engine, slot] += 1
+        now = self._clock[at.row, self._engine, slot]
         self._write_clock[at.cell] = now
-        self._write_warp[at.cell] = engine
+        self._write_warp[at.cell] = slot
         self._write_lane[at.cell] = COLLECTIVE
         self._write_epoch[at.cell] = -1
         self._written[at.cell] = True
         self._flying[at.cell] = self._generic[at.cell] = self._atomic[at.cell] = False
-        fitted = self._fit(clock).copy()
-        fitted[at.row, engine] = now
-        return fitted, None if done is None else self._fit(done)
+        clock = self._fit(barrier.clock).copy()
+        clock[at.row, slot] = now
+        barrier.clock = clock
+        barrier.done = None if barrier.done is None else self._fit(barrier.done)
 
     # ---- reads that go on ------------------------------------------------------------------------
     def start_reading(self, lanes: Lanes, at: Access) -> None:

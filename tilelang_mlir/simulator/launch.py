@@ -14,6 +14,7 @@ from tilelang_mlir.simulator.arguments import Arguments
 from tilelang_mlir.simulator.codegen import Kernel
 from tilelang_mlir.simulator.engine_checks import EngineChecker
 from tilelang_mlir.simulator.lanes import Batch, Lanes
+from tilelang_mlir.simulator.locations import iteration_text
 from tilelang_mlir.simulator.memory import GlobalMemory
 from tilelang_mlir.simulator.ownership import Ownership
 from tilelang_mlir.simulator.profile import Profile
@@ -201,8 +202,7 @@ class _Launch:
         where, iterations = self.code.locate_error(error)
         error.location = error.location or where
         if iterations:
-            text = ", ".join(f"{name} = {value}" for name, value in iterations.items())
-            error.notes = (*error.notes, (f"in the iteration {text}", None))
+            error.notes = (*error.notes, (iteration_text(iterations), None))
 
 
 def _groups(ids: np.ndarray, keys: np.ndarray | None) -> list[np.ndarray]:

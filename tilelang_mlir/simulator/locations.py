@@ -5,6 +5,8 @@ from __future__ import annotations
 from tilelang_mlir.errors import Location
 from tilelang_mlir.mlir import ir
 
+_UNNAMED = "the loop"
+
 
 def location_of(location: ir.Location) -> Location | None:
     """The innermost Python position of an MLIR location: through names, call sites (the callee) and fusions."""
@@ -27,4 +29,12 @@ def name_of(variable: ir.Value, location: ir.Location) -> str:
         if isinstance(candidate, ir.NameLoc):
             return str(candidate.name_str)
     where = location_of(location)
-    return f"the loop of line {where.line}" if where else "the loop"
+    return f"{_UNNAMED} of line {where.line}" if where else _UNNAMED
+
+
+def iteration_text(iterations: dict[str, int]) -> str:
+    """The iteration values of loops, outermost first: "in iteration ko = 3, 1 of the loop of line 7"; or nothing."""
+    parts = [
+        f"{value} of {name}" if name.startswith(_UNNAMED) else f"{name} = {value}" for name, value in iterations.items()
+    ]
+    return f"in iteration {', '.join(parts)}" if parts else ""

@@ -33,6 +33,7 @@ class MBarrier:
         self.done: np.ndarray | None = None
         self.arrived: list[str] = []
         self.site = 0  # of the initialisation
+        self.slot = 0  # of the checker, for the times at which copies complete on this barrier
         self.made: np.ndarray | None = None  # the clocks of the initialisation, until everyone knows them
         self.fenced = False  # whether a fence has followed it
 

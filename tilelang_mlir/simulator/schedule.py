@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from tilelang_mlir.errors import DeadlockError, Location, SimulationError
+from tilelang_mlir.simulator.locations import iteration_text
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Batch, Lanes
@@ -175,7 +176,8 @@ def _report(live: list[_Entry], locate: Locate) -> None:
     for entry in live:
         if entry.waiting is not None and not isinstance(entry.waiting, Fork):
             where, iterations = locate(entry.agent)
-            inside = "".join(f", in the iteration {name} = {value}" for name, value in iterations.items())
-            notes.append((f"{_waits(entry.lanes)} on {entry.waiting.describe()}{inside}", where))
+            inside = iteration_text(iterations)
+            text = f"{_waits(entry.lanes)} on {entry.waiting.describe()}"
+            notes.append((f"{text}, {inside}" if inside else text, where))
     summary = "; ".join(text for text, _ in notes)
     raise DeadlockError(f"deadlock, no thread can move: {summary}", notes[0][1] if notes else None, notes=tuple(notes))

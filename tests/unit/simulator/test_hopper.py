@@ -12,7 +12,7 @@ from tests.unit.isa.kernel_builder import POINTER, build, lane, load, offset, sm
 from tests.unit.simulator.texts import Text, poisoned, relative_error
 from tilelang_mlir import errors
 from tilelang_mlir.isa.instruction import constant, create
-from tilelang_mlir.isa.nvidia import barrier, mbarrier, thread, tma, wgmma
+from tilelang_mlir.isa.nvidia import barrier, bulk, mbarrier, thread, tma, wgmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator import TensorMap, simulate
 
@@ -329,6 +329,81 @@ def test_ordinary_stores_need_a_proxy_fence(fence: bool, context: None) -> None:
         return
     with pytest.raises(errors.RaceError, match="without fence.proxy.async between"):
         simulate(module, "k", (1, 1, 1), arguments)
+
+
+@pytest.mark.parametrize(
+    ("groups", "pending", "message"),
+    [
+        (1, 0, ""),
+        (2, 0, ""),
+        (1, 1, "write of shared byte 0 .* not ordered after the read by an asynchronous operation"),
+        (2, 1, "write of shared byte 0 .* not ordered after the read by an asynchronous operation"),
+    ],
+)
+def test_source_of_stores_is_free_when_all_readers_are_done(
+    groups: int, pending: int, message: str, context: None
+) -> None:
+    """`groups` copies out of the same bytes overlap; all but `pending` are waited for before the bytes change."""
+    out = np.zeros((groups, 64), np.int32)
+
+    def body(a: Sequence[ir.Value]) -> None:
+        for k in range(2):
+            store(constant(3), lane(smem(), 2, k))
+        tma.fence_shared()
+        barrier.emit()
+
+        def back() -> None:
+            for group in range(groups):
+                bulk.store(offset(a[0], 64 * group), smem(), 256)
+                tma.commit()
+            tma.wait(pending)
+
+        _once(back)
+        barrier.emit()
+        store(constant(4), lane(smem(), 2))
+        _once(lambda: tma.wait(0))
+
+    module = build(body, [POINTER], 32, 256)
+    if not message:
+        simulate(module, "k", (1, 1, 1), [out])
+        assert (out == 3).all()
+        return
+    with pytest.raises(errors.RaceError, match=message):
+        simulate(module, "k", (1, 1, 1), [out])
+
+
+@pytest.mark.parametrize(
+    ("skip", "message"),
+    [
+        ("fence", "completes on the mbarrier at shared address 1280 without a fence after its initialisation"),
+        ("barrier", "warp 1 of CTA 0 uses the mbarrier .* whose initialisation is not ordered before"),
+        ("wait", "the kernel ends before an asynchronous copy into shared memory has been waited for"),
+        ("", ""),
+    ],
+)
+def test_life_of_an_mbarrier(skip: str, message: str, context: None) -> None:
+    def body(a: Sequence[ir.Value]) -> None:
+        flag = offset(smem(), 64)
+        _once(lambda: mbarrier.init(flag, 1))
+        if skip != "fence":
+            mbarrier.fence_init()
+        if skip != "barrier":
+            barrier.emit()
+
+        def copy() -> None:
+            mbarrier.arrive_expect_tx(flag, 256)
+            bulk.load(smem(), a[0], flag, 256)
+
+        _once(copy)
+        if skip != "wait":
+            _wait(flag, 0)
+
+    module = build(body, [POINTER], 64, 512)
+    if not message:
+        simulate(module, "k", (2, 1, 1), [np.zeros(64, np.int32)])
+        return
+    with pytest.raises(errors.RaceError, match=message):
+        simulate(module, "k", (2, 1, 1), [np.zeros(64, np.int32)])
 
 
 def test_mbarrier_misuse() -> None:

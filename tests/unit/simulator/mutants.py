@@ -1,0 +1,210 @@
+"""Defects put mechanically into lowered kernels: one synchronising op at a time dropped, moved or made wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from tilelang_mlir.dialect import context
+from tilelang_mlir.isa import key_of
+from tilelang_mlir.mlir import ir
+
+_COPY_IN = "nvvm.cp.async.bulk.tensor.shared.cluster.global"
+_COPY_OUT = "nvvm.cp.async.bulk.tensor.global.shared.cta"
+_EXPECT = "nvvm.mbarrier.arrive.expect_tx"
+_DROPPED = (
+    *("nvvm.barrier", "nvvm.cp.async.commit.group", "nvvm.cp.async.wait.group", "nvvm.fence.mbarrier.init"),
+    *("nvvm.fence.proxy", "nvvm.mbarrier.init", "nvvm.mbarrier.arrive", _EXPECT, _COPY_IN, "scf.while"),
+    *("nvvm.cp.async.bulk.commit.group", "nvvm.cp.async.bulk.wait_group"),
+)
+_REGROUPED = {
+    "nvvm.cp.async.wait.group": "n",
+    "nvvm.cp.async.bulk.wait_group": "group",
+    "wgmma.wait_group": "tl.pending",
+}
+Edit = Callable[[ir.Operation], None]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A defect: `edit` is applied to the `index`-th op (in program order) of a name."""
+
+    defect: str
+    op: str
+    index: int
+    edit: Edit
+
+    @property
+    def name(self) -> str:
+        return f"{self.defect}: {self.op.removeprefix('nvvm.')} {self.index}"
+
+    def apply(self, lowered: bytes) -> bytes:
+        """The changed module."""
+        ctx = context()
+        ctx.allow_unregistered_dialects = True
+        with ctx, ir.Location.unknown():
+            module = ir.Module.parse(lowered)
+            op = [x for x in walk(module.operation) if key_of(x) == self.op][self.index]
+            with ir.InsertionPoint(op):
+                self.edit(op)
+            out = BytesIO()
+            module.operation.write_bytecode(out)
+            return out.getvalue()
+
+
+def walk(op: ir.Operation) -> Iterator[ir.Operation]:
+    """All nested ops in program order."""
+    for region in op.regions:
+        for block in region:
+            for view in block.operations:
+                yield view.operation
+                yield from walk(view.operation)
+
+
+def mutants(lowered: bytes, stage_bytes: int) -> list[Mutant]:
+    """All defects of a kernel; `stage_bytes` lie between the versions of a pipelined buffer."""
+    ctx = context()
+    ctx.allow_unregistered_dialects = True
+    found: list[Mutant] = []
+    with ctx:
+        seen: dict[str, int] = {}
+        for op in walk(ir.Module.parse(lowered).operation):
+            key = key_of(op)
+            index = seen[key] = seen.get(key, -1) + 1
+            found += [Mutant(defect, key, index, edit) for defect, edit in _edits(key, op, stage_bytes)]
+    return found
+
+
+def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]:
+    if key in _DROPPED and (key != "scf.while" or _waits(op)):
+        yield "drop", lambda op: op.erase()
+    if key in _REGROUPED:
+        yield "wait for one group less", lambda op: _add_to_attribute(op, _REGROUPED[key])
+    if key == "nvvm.mbarrier.try_wait":
+        yield "wrong parity", lambda op: _change(op, 1, "arith.xori", 1)
+    if key == _EXPECT:
+        yield "16 bytes less", lambda op: _change(op, 1, "arith.subi", 16)
+        yield "16 bytes more", lambda op: _change(op, 1, "arith.addi", 16)
+    if key == "nvvm.mbarrier.init":
+        yield "one arrival more", lambda op: _change(op, 1, "arith.addi", 1)
+    if key in ("nvvm.mbarrier.try_wait", "nvvm.mbarrier.arrive", _EXPECT):
+        yield "next barrier", lambda op: _shift(op, 0, 8)
+    if key == "nvvm.mbarrier.arrive":
+        yield "arrive twice", lambda op: op.clone() and None
+        yield "too early", _arrive_early
+    if key == _COPY_IN:
+        yield "next stage", lambda op: _shift(op, 0, stage)
+        yield "next barrier", lambda op: _shift(op, _shared_operands(op)[1], 8)
+        yield "before the wait", _before_wait
+    if key == "nvvm.ldmatrix":
+        yield "next stage", lambda op: _shift(op, 0, stage)
+    if key == "wgmma.product":
+        yield "next stage", lambda op: _change(op, len(op.operands) - 1, "arith.addi", stage >> 4)
+        if json.loads(ir.StringAttr(op.attributes["tl.product"]).value)["wait"]:
+            yield "no wait", _without_wait
+    if key == "nvvm.barrier":
+        yield "late", _to_end
+    if key == "nvvm.fence.proxy":
+        yield "late", _to_end
+    if key == _COPY_OUT:
+        yield "early", _before_barrier
+    if key == "nvvm.cp.async.bulk.wait_group":
+        yield "early", lambda op: op.move_before(_previous(op, "nvvm.cp.async.bulk.commit.group"))
+
+
+def _waits(op: ir.Operation) -> bool:
+    return any(x.name == "nvvm.mbarrier.try_wait" for x in walk(op))
+
+
+def _constant(value: int) -> ir.Value:
+    kind = ir.IntegerType.get_signless(32)
+    attributes = {"value": ir.IntegerAttr.get(kind, value)}
+    return ir.Operation.create("arith.constant", results=[kind], attributes=attributes).result
+
+
+def _change(op: ir.Operation, operand: int, operation: str, value: int) -> None:
+    old = op.operands[operand]
+    op.operands[operand] = ir.Operation.create(operation, results=[old.type], operands=[old, _constant(value)]).result
+
+
+def _shift(op: ir.Operation, operand: int, nbytes: int) -> None:
+    """Move a pointer operand."""
+    old = op.operands[operand]
+    attributes: dict[str, Any] = {
+        "elem_type": ir.TypeAttr.get(ir.IntegerType.get_signless(8)),
+        "rawConstantIndices": ir.DenseI32ArrayAttr.get([nbytes]),
+    }
+    moved = ir.Operation.create("llvm.getelementptr", results=[old.type], operands=[old], attributes=attributes)
+    op.operands[operand] = moved.result
+
+
+def _shared_operands(op: ir.Operation) -> list[int]:
+    return [i for i, v in enumerate(op.operands) if str(v.type) == "!llvm.ptr<3>"]
+
+
+def _add_to_attribute(op: ir.Operation, name: str) -> None:
+    old = ir.IntegerAttr(op.attributes[name])
+    op.attributes[name] = ir.IntegerAttr.get(old.type, old.value + 1)
+
+
+def _without_wait(op: ir.Operation) -> None:
+    facts = json.loads(ir.StringAttr(op.attributes["tl.product"]).value)
+    op.attributes["tl.product"] = ir.StringAttr.get(json.dumps({**facts, "wait": False}))
+
+
+def _ancestors(op: ir.Operation) -> Iterator[ir.Operation]:
+    """The op, then those around it inside the kernel."""
+    while op.name != "llvm.func":
+        yield op
+        op = op.parent.operation
+
+
+def _previous(op: ir.Operation, *keys: str) -> ir.Operation:
+    """The closest op of a name (or holding a wait, for scf.while) before an op in its block or in those around it."""
+    for around in _ancestors(op):
+        before = [x.operation for x in around.block.operations]
+        for candidate in reversed(before[: before.index(around)]):
+            if key_of(candidate) in keys:
+                return candidate
+    raise LookupError(f"no {keys} before {op.name}")
+
+
+def _to_end(op: ir.Operation) -> None:
+    """After everything else in its block."""
+    last = list(op.block.operations)[-1].operation
+    op.move_before(last)
+
+
+def _arrive_early(op: ir.Operation) -> None:
+    """The arrival, with the branch around it, right after the last wait before it."""
+    branch = op.parent.operation
+    wait = _previous(branch, "scf.while")
+    _move_up(branch, wait)
+    branch.move_after(wait)
+
+
+def _move_up(op: ir.Operation, place: ir.Operation) -> None:
+    """Move an op and what it depends on in its block before a place."""
+    inside = [x.operation for x in place.block.operations]
+    if op not in inside or inside.index(op) < inside.index(place):
+        return
+    for used in (op, *walk(op)):
+        for value in used.operands:
+            if not isinstance(value.owner, ir.Block):
+                _move_up(value.owner.operation, place)
+    op.move_before(place)
+
+
+def _before_wait(op: ir.Operation) -> None:
+    """A copy before the wait for its stage."""
+    wait = _previous(op, "scf.while")
+    _move_up(op, wait)
+
+
+def _before_barrier(op: ir.Operation) -> None:
+    """A store by one thread, with the branch around it, before the barrier after the data was written."""
+    branch = op.parent.operation
+    branch.move_before(_previous(branch, "nvvm.barrier"))

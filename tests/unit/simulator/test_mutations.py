@@ -1,0 +1,186 @@
+"""Every synchronising op of whole lowered kernels is needed, and the checker says so when one is missing or wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.simulator import programs
+from tests.unit.simulator.mutants import Mutant, mutants
+from tests.unit.simulator.texts import relative_error
+from tilelang_mlir import errors, knobs
+from tilelang_mlir.jit.simulated import SimulatedKernel
+
+_LATER = "a barrier or fence of the next initialisation follows"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel; `harmless` names the defects that change nothing, with the reason."""
+
+    target: str
+    stage_bytes: int
+    program: tuple[Any, ...]
+    least: int  # defects there must be
+    harmless: dict[str, str] = field(default_factory=dict)
+
+
+CASES = {
+    "gemm sm_80": Case("sim:sm_80", 4096, ("gemm", (64, 64, 160)), 15),
+    "gemm sm_90a": Case(
+        "sim:sm_90a",
+        16384,
+        ("gemm", (128, 128, 384), (128, 128, 64), 3, 256),
+        55,
+        {
+            "drop: fence.mbarrier.init 0": _LATER,
+            "drop: fence.mbarrier.init 1": "no copy completes on the barriers of released stages",
+            "drop: barrier 0": _LATER,
+            "late: barrier 0": _LATER,
+        },
+    ),
+    "attention sm_80": Case(
+        "sim:sm_80",
+        8192,
+        ("attention", 1, 128, 64),
+        40,
+        {
+            "drop: barrier 0": "the first barrier of the loop orders the tile of Q, too",
+            "late: barrier 0": "the first barrier of the loop orders the tile of Q, too",
+        },
+    ),
+    "attention sm_90a": Case(
+        "sim:sm_90a",
+        8192,
+        ("attention", 1, 256, 64, (128, 64), 256),
+        80,
+        {
+            **{f"{what}: barrier {i}": _LATER for i in range(3) for what in ("drop", "late")},
+            **{f"drop: fence.mbarrier.init {i}": _LATER for i in range(3)},
+            "drop: fence.mbarrier.init 3": "no copy completes on the barriers of released stages",
+            "drop: mbarrier.arrive 3": "the last release: no load follows",
+            "arrive twice: mbarrier.arrive 3": "the last release: no load follows",
+            "too early: mbarrier.arrive 3": "the last release: no load follows",
+            "too early: mbarrier.arrive 1": "the release of V, later, is waited for before the next load of K",
+            "next barrier: mbarrier.try_wait 4": "waits for the release of a later tile, which implies this one's",
+        },
+    ),
+}
+by_case = pytest.mark.parametrize("name", list(CASES))
+
+
+def _kernel(case: Case) -> tuple[Any, list[np.ndarray], np.ndarray]:
+    """The compiled kernel, its arguments and what it computes."""
+    kind, *details = case.program
+    kernel = programs.compiled(getattr(programs, kind)(*details), case.target)
+    rng = np.random.default_rng(0)
+    if kind == "gemm":
+        m, n, k = details[0]
+        a, b = rng.standard_normal((m, k)).astype(np.float16), rng.standard_normal((k, n)).astype(np.float16)
+        return kernel, [a, b, np.zeros((m, n), np.float32)], a.astype(np.float64) @ b.astype(np.float64)
+    q, k, v = rng.standard_normal((3, *details[:3])).astype(np.float16)
+    return kernel, [q, k, v, np.zeros_like(q)], programs.attention_reference(q, k, v, causal=False)
+
+
+@by_case
+def test_defects_are_reported(name: str) -> None:
+    case = CASES[name]
+    kernel, args, _ = _kernel(case)
+    lowered = kernel.artifact.lowered
+    found = mutants(lowered, case.stage_bytes)
+    silent = [m.name for m in found if not _is_reported(kernel.plan, m, lowered, args)]
+    assert set(silent) == set(case.harmless), "silent, or harmless according to the list"
+    assert len(found) - len(silent) >= case.least
+
+
+def _is_reported(plan: Any, mutant: Mutant, lowered: bytes, args: list[np.ndarray]) -> bool:
+    try:
+        SimulatedKernel(plan, mutant.apply(lowered))(*args)
+    except errors.SimulationError as error:
+        assert "the simulator failed" not in error.message, (mutant.name, error.message)
+        return True
+    return False
+
+
+@by_case
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_the_kernels_themselves_are_accepted(name: str, seed: int) -> None:
+    """Under any order of warps and of asynchronous copies."""
+    kernel, args, want = _kernel(CASES[name])
+    args[-1][:] = np.nan
+    with knobs.overrides({"TILELANG_SIM_SEED": seed}):
+        kernel(*args)
+    assert relative_error(args[-1], want) < (1e-5 if args[-1].dtype == np.float32 else 2e-3)
+
+
+def _report(name: str, mutant: str) -> errors.SimulationError:
+    kernel, args, _ = _kernel(CASES[name])
+    (chosen,) = [m for m in mutants(kernel.artifact.lowered, CASES[name].stage_bytes) if m.name == mutant]
+    with pytest.raises(errors.SimulationError) as caught:
+        SimulatedKernel(kernel.plan, chosen.apply(kernel.artifact.lowered))(*args)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "mutant", "texts"),
+    [
+        (
+            "gemm sm_80",
+            "drop: barrier 0",
+            [
+                r"race: read of shared byte \d+ of CTA 0 by warp 0 is not ordered after the write by warp 1",
+                r"T\.gemm\(a, b, c\)",
+                r"note: .*the write by warp 1",
+                r"T\.copy\(B\[",
+                r"in iteration 0 of the loop of line \d+",
+            ],
+        ),
+        (
+            "gemm sm_90a",
+            "drop: fence.proxy 0",
+            [
+                r"written by ordinary stores of warp 0 \(consumer, threads 0 to 255\) and is read by an asynchronous",
+                r"fence\.proxy\.async after the stores",
+            ],
+        ),
+        (
+            "gemm sm_90a",
+            "16 bytes more: mbarrier.arrive.expect_tx 0",
+            [
+                r"consumer, threads 0 to 255 wait on parity 0 of the mbarrier at \d+: phase 0, "
+                r"0 of 1 arrivals missing, 16 bytes missing, arrived so far: producer, thread 256",
+                r"producer, thread 256 waits on parity 0 .* 8 of 8 arrivals missing, 0 bytes missing",
+                r"in iteration 3 of the loop",
+            ],
+        ),
+        (
+            "gemm sm_90a",
+            "too early: mbarrier.arrive 0",
+            [
+                r"asynchronous copy of shared byte 0 of CTA 0 by warp 8 \(producer, thread 256\) is not ordered after "
+                r"the read by warp 0 \(consumer",
+                r"T\.copy\(A\[",
+                r"T\.gemm\(a, b, c\)",
+            ],
+        ),
+        (
+            "gemm sm_90a",
+            "drop: cp.async.bulk.wait_group 0",
+            [r"the kernel ends before an asynchronous copy out of shared"],
+        ),
+        (
+            "gemm sm_90a",
+            "drop: barrier 1",
+            [r"warp 8 .* uses the mbarrier .* whose initialisation is not ordered before"],
+        ),
+    ],
+)
+def test_messages(name: str, mutant: str, texts: list[str]) -> None:
+    """They name both roles, both lines and the iteration."""
+    text = str(_report(name, mutant))
+    for part in texts:
+        assert re.search(part, text), text
