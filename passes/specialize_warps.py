@@ -30,10 +30,12 @@ from tilelang_mlir.target import Feature, Target
 from ..dialect.effects import effects, region_effects, root
 from ..dialect.layout import swizzle_span, swizzled
 from ..dialect.layout.attrs import to_attr
+from ..dialect.ops.gemm import tile_shape_2d
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
 from .nvidia.tma_rules import box_bytes, tma_obstacle
+from .nvidia.wgmma_layout import max_columns, partition
 from .pipeline_loops import Versions, producers
 from .walk import launches, nested, num_threads
 
@@ -99,6 +101,8 @@ def _candidate(launch: ir.Operation) -> tuple[ir.Operation, list[ir.Operation], 
     products = [op for op in nested(loop) if op.name == "tl.gemm"]
     if not products or not all("instr" in op.attributes for op in products):
         return None
+    if _widest(launch, threads) > max_columns(threads + 128):
+        return None
     return loop, copies, stages
 
 
@@ -137,10 +141,18 @@ class _Split:
                 _store_by_tma(op)
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 128, 1, 1])
         ring = self.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
-        pair = warpgroups == 1 and ring <= _HALF_SHARED
-        if not pair and warpgroups == 1:
+        self._share_registers(split, ring)
+
+    def _share_registers(self, split: ir.Operation, ring: int) -> None:
+        """How many CTAs a multiprocessor gets; the split of registers holds for one number only."""
+        most = 2 if self.threads == 128 else 1
+        fits = ring <= _HALF_SHARED and _widest(self.launch, self.threads) <= max_columns(most * (self.threads + 128))
+        blocks = most if fits else 1
+        if "min_blocks" in self.launch.attributes:
+            blocks = ir.IntegerAttr(self.launch.attributes["min_blocks"]).value
+        if blocks != most:
             del split.attributes["registers"]
-        self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), 2 if pair else 1)
+        self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), blocks)
 
     def _barriers(self, count: int) -> ir.Value:
         kind = ir.Type.parse(f"!tl.barrier<{self.stages} : i64>")
@@ -218,6 +230,14 @@ def _by_use(
         span = (uses[0], uses[-1]) if uses else (len(body) - 1, len(body) - 1)
         spans.setdefault(span, []).append(copy)
     return [(spans[span], body[span[0]], body[span[1]]) for span in sorted(spans)]
+
+
+def _widest(launch: ir.Operation, threads: int) -> int:
+    """Columns of the widest instruction of a kernel's products on warpgroups."""
+    products = [op for op in nested(launch) if op.name == "tl.gemm" and "instr" in op.attributes]
+    tiles = [tile_shape_2d(op.operands[2]) for op in products]
+    grids = [partition(*tile, threads) for tile in tiles if tile]
+    return max((grid.columns for grid in grids if grid), default=0)
 
 
 def _is_setup_value(value: ir.Value, loop: ir.Operation) -> bool:

@@ -42,10 +42,19 @@ def partition(m: int, n: int, threads: int) -> GroupGrid | None:
         return None
     for along_m in sorted((d for d in range(1, groups + 1) if groups % d == 0), reverse=True):
         along_n = groups // along_m
-        fits = m % (along_m * ROWS) == 0 and n % (along_n * 8) == 0 and n // along_n <= MAX_COLUMNS
-        if fits:
+        whole = m % (along_m * ROWS) == 0 and n % (along_n * 8) == 0
+        if whole and n // along_n <= max_columns(threads):
             return GroupGrid(along_m, along_n, m // along_m, n // along_n)
     return None
+
+
+def max_columns(threads: int) -> int:
+    """Columns of the widest instruction when so many threads share a multiprocessor.
+
+    An instruction needs half as many registers as it has columns; ptxas wants 26 more (error C7602).
+    """
+    registers = 65536 // threads // 8 * 8
+    return min(MAX_COLUMNS, (registers - 26) * 2 // 8 * 8)
 
 
 def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | None:

@@ -82,6 +82,10 @@ def test_left_operand(bits: int, k: int, blocks: int, groups_m: int, groups_n: i
         (192, 80, 384, (3, 1, 64, 80)),
         (64, 192, 384, (1, 3, 64, 64)),
         (128, 64, 512, (2, 2, 64, 32)),
+        (256, 256, 512, (2, 2, 128, 128)),  # 128 registers a thread: no instruction of 256 columns
+        (256, 200, 512, (4, 1, 64, 200)),
+        (192, 256, 384, (3, 1, 64, 256)),
+        (512, 128, 1024, (4, 2, 128, 64)),
         (64, 264, 128, None),  # more columns than an instruction has
         (64, 8, 256, None),
         (64, 12, 128, None),

@@ -161,3 +161,55 @@ func.func @large_ring(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
+
+// The program may ask for another number of CTAs; the split of registers is for two.
+// CHECK-LABEL: func.func @asked_for(
+// CHECK: }) {consumers = 128 : i32}
+// CHECK: min_blocks = 1 : i32, threads = array<i32: 256, 1, 1>
+func.func @asked_for(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
+  %zero = arith.constant 0 : i32
+  %one = arith.constant 1 : i32
+  %step = arith.constant 64 : i32
+  %A = "tl.tensor"(%a) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %B = "tl.tensor"(%b) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %As = "tl.alloc"() : () -> !s
+    %Bs = "tl.alloc"() : () -> !s
+    %acc = "tl.alloc"() : () -> !f
+    scf.for %k = %zero to %n step %step : i32 {
+      %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      "tl.copy"(%at, %As) : (!at, !s) -> ()
+      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
+      "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
+    } {tl.pipeline = {num_stages = 3 : i32}}
+  }) {min_blocks = 1 : i32, threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// Nor do two CTAs fit when an instruction has 256 columns.
+// CHECK-LABEL: func.func @wide_instruction(
+// CHECK: }) {consumers = 128 : i32}
+// CHECK: min_blocks = 1 : i32, threads = array<i32: 256, 1, 1>
+func.func @wide_instruction(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
+  %zero = arith.constant 0 : i32
+  %one = arith.constant 1 : i32
+  %step = arith.constant 64 : i32
+  %A = "tl.tensor"(%a) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %B = "tl.tensor"(%b) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %As = "tl.alloc"() : () -> !s
+    %Bs = "tl.alloc"() : () -> memref<256x64xf16, #tl.scope<"shared">>
+    %acc = "tl.alloc"() : () -> memref<64x256xf32, #tl.scope<"fragment">>
+    scf.for %k = %zero to %n step %step : i32 {
+      %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      "tl.copy"(%at, %As) : (!at, !s) -> ()
+      %bt = "tl.slice"(%B, %bx, %k) {sizes = array<i64: 256, 64>} : (!A, i32, i32) -> memref<256x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
+      "tl.copy"(%bt, %Bs) : (memref<256x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>, memref<256x64xf16, #tl.scope<"shared">>) -> ()
+      "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = true} : (!s, memref<256x64xf16, #tl.scope<"shared">>, memref<64x256xf32, #tl.scope<"fragment">>) -> ()
+    } {tl.pipeline = {num_stages = 3 : i32}}
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
