@@ -47,7 +47,7 @@ def cases(x: Any) -> dict[str, tuple[list[Any], Call, Call, int]]:
             lambda: double, x.clone, moved,
         ),
         "softmax": (
-            [lambda k=k: k(x) for k in (softmax(M, N, DTYPE, threads) for threads in (512, 1024))],
+            [lambda k=k: k(x) for k in (softmax(M, N, DTYPE, threads) for threads in (256, 512))],
             lambda: double.softmax(-1), lambda: x.softmax(-1), moved,
         ),
         "rms_norm": (
@@ -55,7 +55,7 @@ def cases(x: Any) -> dict[str, tuple[list[Any], Call, Call, int]]:
             lambda: F.rms_norm(double, (N,), weight.double(), 1e-5), lambda: F.rms_norm(x, (N,), weight, 1e-5), moved,
         ),
         "layer_norm": (
-            [lambda k=k: k(x, weight, bias) for k in (layer_norm(M, N, DTYPE, threads) for threads in (512, 1024))],
+            [lambda k=k: k(x, weight, bias) for k in (layer_norm(M, N, DTYPE, threads) for threads in (256, 512))],
             lambda: F.layer_norm(double, (N,), weight.double(), bias.double()),
             lambda: F.layer_norm(x, (N,), weight, bias), moved,
         ),

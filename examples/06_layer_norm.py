@@ -70,7 +70,7 @@ def normalise(run: Run, M: int, N: int, threads: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
-    real = [(16384, 4096, 256), (16384, 8192, 256), (8192, 16384, 512)]
+    real = [(16384, 4096, 256), (16384, 8192, 256), (8192, 16384, 256)]
     for case in run.pick([(9, 768, 128), (5, 1003, 128)], real):
         normalise(run, *case)
     return run
