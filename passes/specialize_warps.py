@@ -136,8 +136,10 @@ class _Split:
         with ir.InsertionPoint(producer):
             self._produce(versions, rings)
         self._consume(versions, rings)
+        # Bulk stores are ordered with nothing that the threads read or write themselves.
+        direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
         for op in list(nested(split)):
-            if op.name == "tl.copy":
+            if op.name == "tl.copy" and root(op.operands[1]) not in direct:
                 _store_by_tma(op)
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 128, 1, 1])
         ring = self.stages * sum(box_bytes(tile) for tile in versions.tiles.values())

@@ -127,6 +127,38 @@ def test_thread_indices_keep_their_meaning() -> None:
     assert "roles" not in form(kernel)
 
 
+@pytest.mark.parametrize("also", ["reads", "writes"])
+def test_bulk_stores_only_to_what_the_threads_leave_alone(also: str) -> None:
+    """Nothing orders them with what a thread itself reads or writes there."""
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((64, 128), "float16"), B: T.Tensor((128, 64), "float16"), C: T.Tensor((64, 64), "float32"),
+        E: T.Tensor((64, 64), "float32"),
+    ):  # fmt: skip
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            acc, again = T.alloc_fragment((64, 64), "float32"), T.alloc_fragment((64, 64), "float32")
+            accumulate(A, B, A_shared, B_shared, acc, 0, 0, 2)
+            T.copy(acc, C)
+            for i, j in T.Parallel(64, 64):
+                again[i, j] = acc[i, j]
+                if also == "reads":
+                    again[i, j] += C[i, j]
+                else:
+                    C[i, j] = acc[i, j] + 1
+            T.copy(again, E)
+
+    kernel = compiled(main)
+    a, b, c, e = random((64, 128)), random((128, 64)), poisoned((64, 64), "float32"), poisoned((64, 64), "float32")
+    kernel(a, b, c, e)
+    product = f64(a) @ f64(b)
+    check(c, product if also == "reads" else product + 1, "float32")
+    check(e, product * 2 if also == "reads" else product, "float32")
+    assert form(kernel) == HOPPER
+    assert kernel.ir("lowered").count("box = array<i64: 64, 32>") == 1, "E alone is stored in bulk"
+
+
 @pytest.mark.xfail(strict=True, raises=RaceError, reason="a barrier without a fence stands between store and product")
 @pytest.mark.parametrize("between", ["barrier", "reader", "other product"])
 def test_stores_are_fenced_whatever_barrier_follows_them(between: str) -> None:
