@@ -12,6 +12,7 @@ from tilelang_mlir.compiler import codegen
 from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.build_plan import build_plan, complete_plan
 from tilelang_mlir.compiler.options import CodegenOptions
+from tilelang_mlir.dialect import prepare_context
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.launch_plan import LaunchPlan
 from tilelang_mlir.mlir import ir
@@ -148,6 +149,7 @@ def _generate(
                         metadata={"options": options.describe()})
     if not target.simulated:
         job = codegen.submit(artifact.lowered, target.arch, options.codegen)
+        prepare_context()  # for the next kernel, while the worker is busy with this one
         code = codegen.finish(job, lowered)
         artifact.ptx, artifact.cubin, artifact.resources, artifact.log = code.ptx, code.cubin, code.resources, code.log
         timings.update(code.timings)
