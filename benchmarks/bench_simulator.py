@@ -1,78 +1,83 @@
 """Speed of the simulator on one core: OPENBLAS_NUM_THREADS=1 python benchmarks/bench_simulator.py
 
-Best of several runs in milliseconds, in fast and in checked mode. Goals for the 512-cubed f16 GEMM of mma.sync, 64
-CTAs of 128 threads: 100 ms fast, 150 ms checked.
+Whole kernels as the compiler lowers them, called as users call them; best of several calls in milliseconds of processor
+time, in fast and in checked mode, and of the first call, which generates code. A wrong result is an error.
 """
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from harness import Report, arguments, require
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests.unit.simulator import programs
+from tests.unit.simulator.texts import relative_error
+from tilelang_mlir import knobs
 
-from tests.unit.simulator.texts import Text, gemm, softmax, vector_add  # noqa: E402
-from tilelang_mlir.mlir import ir  # noqa: E402
-from tilelang_mlir.simulator import Program  # noqa: E402
+GOALS = {
+    ("gemm 512 sm_80", "fast"): 100.0,
+    ("gemm 512 sm_80", "checked"): 150.0,
+    ("attention 512x64 sm_80", "fast"): 100.0,
+    ("causal attention 4x512x64 sm_80", "checked"): 500.0,
+}
+Case = tuple[str, str, Any, list[np.ndarray], np.ndarray, float]
 
-GOALS = {("gemm 512", False): 100.0, ("gemm 512", True): 150.0}
+
+def _gemm(target: str, *details: Any) -> Case:
+    a, b = np.random.default_rng(0).standard_normal((2, 512, 512)).astype(np.float16)
+    name = f"gemm 512 {target.partition(':')[2]}"
+    program, want = programs.gemm((512, 512, 512), *details), a.astype(np.float64) @ b.astype(np.float64)
+    return name, target, program, [a, b, np.zeros((512, 512), np.float32)], want, 1e-5
 
 
-def _cases() -> list[tuple[str, Text, int, list[Any], Callable[[list[Any]], bool]]]:
-    rng = np.random.default_rng(0)
-    a, b = (rng.integers(-4, 5, (512, 512)).astype(np.float16) for _ in range(2))
-    x = rng.standard_normal(1 << 20).astype(np.float32)
-    rows = rng.standard_normal((4096, 1024)).astype(np.float32)
-    product = a.astype(np.float32) @ b.astype(np.float32)
+def _attention(heads: int, target: str, causal: bool, *details: Any) -> Case:
+    q, k, v = np.random.default_rng(1).standard_normal((3, heads, 512, 64)).astype(np.float16)
+    size = "512x64" if heads == 1 else f"{heads}x512x64"
+    name = f"{'causal ' if causal else ''}attention {size} {target.partition(':')[2]}"
+    program = programs.attention(heads, 512, 64, *details, causal=causal)
+    want = programs.attention_reference(q, k, v, causal)
+    return name, target, program, [q, k, v, np.zeros_like(q)], want, 2e-3
+
+
+def cases() -> list[Case]:
+    """Name, target, program, arguments (the output last), what it computes, the relative error allowed."""
     return [
-        (
-            "gemm 512",
-            gemm(512, 512, 512),
-            64,
-            [a, b, np.zeros((512, 512), np.float32)],
-            lambda args: np.array_equal(args[2], product),
-        ),
-        (
-            "vector add 1M",
-            vector_add(256),
-            4096,
-            [x, x, np.zeros_like(x), len(x)],
-            lambda args: np.array_equal(args[2], x + x),
-        ),
-        (
-            "softmax 4096x1024",
-            softmax(1024),
-            1024,
-            [rows, np.zeros_like(rows), 4096],
-            lambda args: bool(abs(args[1].sum(1) - 1).max() < 1e-4),
-        ),
+        _gemm("sim:sm_80"),
+        _gemm("sim:sm_90a", (128, 128, 64), 3, 256),
+        _attention(1, "sim:sm_80", False),
+        _attention(1, "sim:sm_90a", False, (128, 64), 256),
+        _attention(4, "sim:sm_80", True),
     ]
 
 
-def main() -> int:
-    """Print the table; the exit status is 1 when a result is wrong."""
-    status = 0
-    print(f"{'kernel':20s} {'mode':8s} {'generate':>9s} {'run':>9s} {'goal':>9s}")
-    for name, text, grid, args, right in _cases():
-        with ir.Context():
-            program = Program(ir.Module.parse(text.text))
-            for checked in (False, True):
-                start = time.perf_counter()
-                program.kernel("k", checked)
-                generate = time.perf_counter() - start
-                best = min(program.launch("k", (grid, 1, 1), args, checked=checked).seconds for _ in range(5))
-                goal = GOALS.get((name, checked))
-                mode = "checked" if checked else "fast"
-                wrong = "" if right(args) else "  WRONG RESULT"
-                status |= bool(wrong)
-                print(f"{name:20s} {mode:8s} {generate * 1e3:9.1f} {best * 1e3:9.1f} {goal or '':>9}{wrong}")
-    return status
+def _milliseconds(call: Callable[[], object]) -> float:
+    started = time.process_time()
+    call()
+    return (time.process_time() - started) * 1e3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = arguments(__doc__, argv, "quick")
+    report = Report("sim", options.out)
+    for name, target, program, args, want, limit in cases():
+        for mode in ("fast", "checked"):
+            kernel = programs.compiled(program, target)
+
+            def call(kernel: Any = kernel, args: list[np.ndarray] = args) -> None:
+                kernel(*args)
+
+            with knobs.overrides({"TILELANG_SIM_CHECKED": mode == "checked"}):
+                args[-1][:] = np.nan
+                first = _milliseconds(call)
+                require(name, relative_error(args[-1], want), limit)
+                best = min(_milliseconds(call) for _ in range(1 if options.quick else 7))
+            report.add(what=name, mode=mode, ms=best, first_ms=first, goal_ms=GOALS.get((name, mode)))
+    report.save()
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

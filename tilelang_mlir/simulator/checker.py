@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 COLLECTIVE = -2  # the "lane" of an access made for other lanes
 
 
+_Participants = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
 @dataclass
 class Access:
     """Accessed cells, flat: shadow row, cell index over all rows, warp, thread."""
@@ -45,6 +48,7 @@ class Checker:
         self._batch, self._locate, self._owners = batch, locate, owners
         self._shift = unit.bit_length() - 1
         self._unit = unit
+        self._known: dict[tuple[int, int, int, int], tuple[Lanes, np.ndarray | None, _Participants]] = {}
         self._rows = 1
         self._cells = (batch.shared.size + unit - 1) // unit
         self._engine = (batch.threads + 31) // 32  # the slot after the warps: asynchronous copies and products
@@ -98,23 +102,34 @@ class Checker:
         if self._rows == 1 and where.shape[0] > 1:
             where = where[:1]
         cell = (where - SHARED_BASE) >> self._shift
-        warp = (lanes.warp if columns is None else lanes.warp[columns])[None, :]
-        thread = lanes.threads[None, :] if columns is None else np.full((1, len(columns)), COLLECTIVE)
-        row = np.arange(self._rows)[:, None]
-        if self._rows > 1:
-            cell = cell + row * self._cells
         parts = max(size // self._unit, 1)
-        if active is not None or cell.shape[1] != warp.shape[1] or cell.shape[0] != self._rows:
-            shape = (self._rows, warp.shape[1])
-            keep = slice(None) if active is None else np.broadcast_to(active, shape)
-            row, cell, warp, thread = (np.broadcast_to(x, shape)[keep] for x in (row, cell, warp, thread))
-        else:
-            row, warp, thread = (np.broadcast_to(x, cell.shape) for x in (row, warp, thread))
-        row, cell, warp, thread = (x.reshape(-1) for x in (row, cell, warp, thread))
+        if self._rows > 1:
+            cell = cell + np.arange(self._rows)[:, None] * self._cells
+        row, warp, thread = self._participants(lanes, columns, parts)
+        shape = (self._rows, len(row) // (self._rows * parts))
+        if cell.shape != shape:
+            cell = np.broadcast_to(cell, shape)
+        keep = None if active is None else np.broadcast_to(active, shape)
+        cell = cell.reshape(-1) if keep is None else cell[keep]
         if parts > 1:
             cell = (cell[:, None] + np.arange(parts)).reshape(-1)
-            row, warp, thread = (np.repeat(x, parts) for x in (row, warp, thread))
+        if keep is not None:
+            chosen = np.repeat(keep.reshape(-1), parts)
+            row, warp, thread = row[chosen], warp[chosen], thread[chosen]
         return Access(row, cell, warp, thread, self._rows)
+
+    def _participants(self, lanes: Lanes, columns: np.ndarray | None, parts: int) -> _Participants:
+        """Row, warp and thread of each of `parts` cells of every lane in `columns` (None: all), flat. Computed once."""
+        key = (id(lanes), id(columns), parts, self._rows)
+        known = self._known.get(key)
+        if known is None:
+            warp = lanes.warp if columns is None else lanes.warp[columns]
+            thread = lanes.threads if columns is None else np.full(len(columns), COLLECTIVE)
+            row = np.repeat(np.arange(self._rows), len(warp) * parts)
+            warp, thread = (np.tile(np.repeat(x, parts), self._rows) for x in (warp, thread))
+            # The objects are kept, so their ids stay their own.
+            known = self._known[key] = (lanes, columns, (row, warp, thread))
+        return known[2]
 
     def _own_clock(self, at: Access) -> np.ndarray:
         return self._clock[at.row, at.warp, at.warp]

@@ -201,13 +201,21 @@ class EngineChecker(Checker):
                 notes=(("the store", self._locate(int(self._write_site[cell]))),),
                 hint="fence.proxy.async after the stores, then synchronise",
             )
-        np.add.at(self._reading, at.cell, 1)
+        self._count_readers(at, 1)
         self._read_clock[at.cell, self._engine] = _FOREVER
         self._read_site[at.cell] = lanes.site
+
+    def _count_readers(self, at: Access, step: int) -> None:
+        """Cells may occur several times; counting all cells at once is faster unless there are many others."""
+        if len(self._reading) < 8 * len(at.cell):
+            counts = np.bincount(at.cell, minlength=len(self._reading))
+            np.add(self._reading, step * counts, out=self._reading, casting="same_kind")
+        else:
+            np.add.at(self._reading, at.cell, step)
 
     def stop_reading(self, at: Access) -> None:
         """Its end, known to the warp that waits; other operations may still read the same cells."""
         at = self._refit(at)
-        np.subtract.at(self._reading, at.cell, 1)
+        self._count_readers(at, -1)
         self._read_clock[at.cell[self._reading.take(at.cell) == 0], self._engine] = 0
         self._read_clock[at.cell, at.warp] = self._own_clock(at)

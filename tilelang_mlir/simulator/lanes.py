@@ -91,6 +91,7 @@ class Lanes:
         self.copies = CopyQueue(self)
         self.engine = Engine(self)
         self._special: dict[str, np.ndarray] = {}
+        self._first_columns: dict[int, np.ndarray] = {}
 
     @classmethod
     def all_threads(cls, batch: Batch, allocas: list[Alloca], checked: bool) -> Lanes:
@@ -276,12 +277,18 @@ class Lanes:
     def warps(self, value: Any) -> np.ndarray:
         """A scalar operand as (C|1, warps, 32); lanes that do not exist are zero."""
         value = value if isinstance(value, np.ndarray) else np.asarray(value).reshape(1, 1)
-        full = np.broadcast_to(value, (value.shape[0], self.count))
+        full = value if value.shape[1] == self.count else np.broadcast_to(value, (value.shape[0], self.count))
         if self.whole:
             return full.reshape(value.shape[0], -1, WARP)
         padded = np.zeros((value.shape[0], len(self.warp_ids) * WARP), value.dtype)
         padded[:, self.slots] = full
         return padded.reshape(value.shape[0], -1, WARP)
+
+    def first_columns(self, count: int) -> np.ndarray:
+        """The columns of the first `count` lanes of each warp, in order; always the same object."""
+        if count not in self._first_columns:
+            self._first_columns[count] = self.warps(np.arange(self.count)[None, :])[0, :, :count].reshape(-1)
+        return self._first_columns[count]
 
     def unwarp(self, value: np.ndarray) -> np.ndarray:
         """The inverse of `warps`: (C|1, warps, 32) -> (C|1, T)."""

@@ -165,8 +165,10 @@ class SharedMemory:
 
     def store(self, address: np.ndarray, size: int, value: np.ndarray, mask: np.ndarray | None) -> None:
         if mask is None and address.shape[0] == 1:
-            columns = max(address.shape[1], value.shape[1])
-            self.rows[size][:, np.broadcast_to(address[0] >> SHIFT[size], (columns,))] = value
+            place = address[0] >> SHIFT[size]
+            if len(place) < value.shape[1]:
+                place = np.broadcast_to(place, (value.shape[1],))
+            self.rows[size][:, place] = value
             return
         index = (address + self.row_start) >> SHIFT[size]
         if mask is None:

@@ -52,7 +52,7 @@ class Profile:
             if not keep.any():
                 return
             first, warps = np.broadcast_to(first, (lanes.count,))[keep], warps[keep]
-        else:
+        elif first.shape != warps.shape:
             first = np.broadcast_to(first, warps.shape)
         base = int(first[0]) & ~127
         key = ((first - base).tobytes(), size, space)

@@ -66,9 +66,14 @@ def _shuffle(w: Writer, op: ir.Operation, a: list[str]) -> str:
 
 
 def _pick(x: np.ndarray, y: np.ndarray, picks: list[int]) -> np.ndarray:
-    shape = np.broadcast_shapes(x.shape[:2], y.shape[:2])
-    joined = np.concatenate([np.broadcast_to(v, (*shape, v.shape[2])) for v in (x, y)], axis=2)
-    return joined[..., [max(p, 0) for p in picks]]
+    if max(picks) < x.shape[2]:
+        return x[..., [max(p, 0) for p in picks]]
+    if x.shape[:2] != y.shape[:2]:
+        shape = np.broadcast_shapes(x.shape[:2], y.shape[:2])
+        x, y = (np.broadcast_to(v, (*shape, v.shape[2])) for v in (x, y))
+    if picks == list(range(x.shape[2] + y.shape[2])):
+        return np.concatenate((x, y), axis=2)
+    return np.concatenate((x, y), axis=2)[..., [max(p, 0) for p in picks]]
 
 
 @rule("vector.extract_strided_slice")
