@@ -33,21 +33,32 @@ Range = tuple[int, int]
 
 @dataclass
 class Pending:
-    """Byte ranges accessed since the last barrier."""
+    """Byte ranges accessed since the last barrier, and those written since the last fence between the proxies."""
 
     reads: set[Range] = field(default_factory=set)
     writes: set[Range] = field(default_factory=set)
+    unfenced: set[Range] = field(default_factory=set)
 
     def copy(self) -> Pending:
-        return Pending(set(self.reads), set(self.writes))
+        return Pending(set(self.reads), set(self.writes), set(self.unfenced))
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
         self.writes |= other.writes
+        self.unfenced |= other.unfenced
 
     def clear(self) -> None:
         self.reads.clear()
         self.writes.clear()
+
+    def order(self, op: ir.Operation, *, fence: bool) -> None:
+        """Put a barrier in front of an operation, behind a fence where the operation reads asynchronously."""
+        with ir.InsertionPoint(op), op.location:
+            if fence:
+                ir.Operation.create("tl.fence_proxy")
+                self.unfenced.clear()
+            build.sync_threads()
+        self.clear()
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
         return _meet(reads, self.writes) or _meet(writes, self.writes) or _meet(writes, self.reads)
@@ -97,6 +108,9 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     if "tl.scratch" in op.attributes:
         pending.clear()  # its exchange through shared memory has barriers
         return
+    if op.name == "tl.fence_proxy":
+        pending.unfenced.clear()
+        return
     if op.name == "tl.specialize":  # ROLES
         _walk(op.regions[1].blocks[0], pending)
         return
@@ -108,14 +122,12 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
         return
     found = region_effects(op) if len(op.regions) else effects(op)  # DIVERGE, PRIVATE
     reads, writes, late = _ranges(found)
-    if pending.conflicts(reads, writes | late):
-        with ir.InsertionPoint(op), op.location:
-            if _reads_asynchronously(op):
-                ir.Operation.create("tl.fence_proxy")
-            build.sync_threads()
-        pending.clear()
+    fence = _reads_asynchronously(op) and _meet(reads, pending.unfenced)
+    if fence or pending.conflicts(reads, writes | late):
+        pending.order(op, fence=fence)
     pending.reads |= reads
     pending.writes |= writes  # ASYNC: `late` is left to the program
+    pending.unfenced |= writes
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
@@ -126,12 +138,9 @@ def _reads_asynchronously(op: ir.Operation) -> bool:
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:
     inside = region_effects(op)
     reads, writes, late = _ranges(inside)
-    if pending.conflicts(reads, writes | late):  # once before the loop rather than in every iteration
-        with ir.InsertionPoint(op), op.location:
-            if any(_reads_asynchronously(effect.op) for effect in inside):
-                ir.Operation.create("tl.fence_proxy")
-            build.sync_threads()
-        pending.clear()
+    fence = _meet(_ranges([e for e in inside if _reads_asynchronously(e.op)])[0], pending.unfenced)
+    if fence or pending.conflicts(reads, writes | late):  # once before the loop rather than in every iteration
+        pending.order(op, fence=fence)
     for _ in range(2):
         entry = pending.copy()
         for region in op.regions:
@@ -147,6 +156,7 @@ def _visit_branch(op: ir.Operation, pending: Pending) -> None:
             _walk(region.blocks[0], arm)
             after.merge(arm)
     pending.clear()
+    pending.unfenced.clear()
     pending.merge(after)
 
 

@@ -82,10 +82,28 @@ def _parts(loop: ir.Operation) -> _Parts | None:
     middle = body[one + 1 : two]
     releases, waits = ([op for op in middle if op.name == name] for name in ("tl.mbarrier_arrive", "tl.mbarrier_wait"))
     between = [op for op in middle if op not in releases and op not in waits]
-    touched = {e.value for op in between for e in region_effects(op) if e.kind == "write"}
-    if root(second.operands[0]) not in touched:
+    if not _may_rotate(body[:one], between, second, loop):
         return None
     return _Parts(body[:one], body[one], releases, between, waits, second, after)
+
+
+def _may_rotate(
+    before: list[ir.Operation], between: list[ir.Operation], second: ir.Operation, loop: ir.Operation
+) -> bool:
+    """Whether the second product may end as late as the first of the next iteration has begun.
+
+    What runs under it must neither touch its accumulator nor write its operands, and between the products no tile of
+    the rings is used: their waits and releases move.
+    """
+    operand, tile, accumulator = (root(v) for v in list(second.operands)[:3])
+    early, middle = ([e for op in ops for e in region_effects(op)] for ops in (before, between))
+    loads = [op for op in nested(loop.parent.operation) if op.name == "tl.tma_load"]
+    rings = [root(op.operands[1]) for op in loads]
+    if any(e.value == accumulator or (e.kind == "write" and e.value in (operand, tile)) for e in early):
+        return False
+    if any(e.value in rings or (e.kind == "write" and e.value == tile) for e in middle):
+        return False
+    return any(e.kind == "write" and e.value == operand for e in middle)
 
 
 def _is_constant(value: ir.Value, number: int) -> bool:

@@ -12,7 +12,6 @@ from hopper_programs import HOPPER, accumulate, check, compiled, f64, form, pois
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
 from tilelang_mlir.dialect.layout import SharedLayout, row_major, swizzled
-from tilelang_mlir.errors import RaceError
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +158,6 @@ def test_bulk_stores_only_to_what_the_threads_leave_alone(also: str) -> None:
     assert kernel.ir("lowered").count("box = array<i64: 64, 32>") == 1, "E alone is stored in bulk"
 
 
-@pytest.mark.xfail(strict=True, raises=RaceError, reason="a barrier without a fence stands between store and product")
 @pytest.mark.parametrize("between", ["barrier", "reader", "other product"])
 def test_stores_are_fenced_whatever_barrier_follows_them(between: str) -> None:
     @T.prim_func

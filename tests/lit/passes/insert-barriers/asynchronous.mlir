@@ -40,6 +40,34 @@ func.func @product(%one: i32, %z: f16) {
   return
 }
 
+// A barrier that stands there already fences nothing; a fence that stands there is enough.
+// CHECK-LABEL: func.func @other_barrier(
+// CHECK: tag = "write a"
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: "tl.fence_proxy"()
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: "tl.gemm"
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: "tl.gemm"
+func.func @other_barrier(%one: i32, %z: f16) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() {layout = #swizzled, tl.offset = 0 : i64} : () -> !s
+    %c = "tl.alloc"() {layout = #sums} : () -> !f
+    "tl.parallel"() ({
+    ^bb0(%i: i32, %j: i32):
+      %ii = arith.index_cast %i : i32 to index
+      %jj = arith.index_cast %j : i32 to index
+      memref.store %z, %a[%ii, %jj] : !s
+    }) {extents = array<i64: 64, 64>, layout = #loop, tag = "write a"} : () -> ()
+    "tl.sync_threads"() : () -> ()
+    "tl.gemm"(%a, %a, %c) {clear = false, instr = "wgmma", policy = "square", transpose_a = false, transpose_b = true} : (!s, !s, !f) -> ()
+    "tl.sync_threads"() : () -> ()
+    "tl.gemm"(%a, %a, %c) {clear = false, instr = "wgmma", policy = "square", transpose_a = false, transpose_b = true} : (!s, !s, !f) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
 // A bulk store.
 // CHECK-LABEL: func.func @store(
 // CHECK: tag = "write a"
