@@ -1,4 +1,4 @@
-"""Atomic additions LLVM has no single instruction for. PTX ISA 8.7, sections 9.7.13.3 (atom) and 9.7.13.4 (red).
+"""Atomic additions LLVM has no single instruction for. PTX ISA 8.7, sections 9.7.13.5 (atom) and 9.7.13.6 (red).
 
 Scalar atomics are `llvm.atomicrmw`; these are packed halves and float vectors, through inline PTX.
 """
@@ -51,7 +51,7 @@ def _pair(kind: str, fetch: bool) -> Instruction:
     return Instruction(
         name,
         f"{name.partition('.')[0]}.global.add.noftz.{kind}x2 [a], b",
-        "9.7.13.3 atom, 9.7.13.4 red",
+        "9.7.13.5 atom, 9.7.13.6 red",
         semantics,
         emit=fetch_add_pair if fetch else add_pair,
         effects=(Effect(Access.ATOMIC, GLOBAL, 0, 4),),
@@ -59,7 +59,7 @@ def _pair(kind: str, fetch: bool) -> Instruction:
 
 
 def _add_half(machine: Machine, address: Any, value: np.ndarray, kind: str) -> np.ndarray:
-    """One element of a pair: the pair is not atomic as a whole (9.7.13.3: each element separately)."""
+    """One element of a pair: the pair is not atomic as a whole (9.7.13.5: each element separately)."""
     if kind == "f16":
         return machine.atomic(GLOBAL, address, np.dtype(np.float16), np.add, value)
 
@@ -80,7 +80,7 @@ def _floats(count: int) -> Instruction:
     return Instruction(
         f"red.v{count}.f32",
         f"red.global.add.v{count}.f32 [a], b",
-        "9.7.13.4 red",
+        "9.7.13.6 red",
         semantics,
         emit=add_floats,
         feature=Feature.MBARRIER,

@@ -61,8 +61,7 @@ def _row_addresses(machine: Machine, address: Any, num: int, what: str) -> tuple
     """Addresses (C|1, W * 8 * num) given by the first 8 * num lanes of each warp, and the columns of those lanes."""
     machine.require_whole_warps(what)
     lanes = machine.warps(address)[:, :, : 8 * num]
-    columns = machine.warps(np.arange(machine.shape[1])[None, :])[0, :, : 8 * num]
-    return lanes.reshape(lanes.shape[0], -1), columns.reshape(-1)
+    return lanes.reshape(lanes.shape[0], -1), machine.first_columns(8 * num)
 
 
 def _load(op: ir.Operation) -> Run:

@@ -50,10 +50,10 @@ def _entry(
 
 
 INSTRUCTIONS = (
-    _entry("nvvm.ex2", "ex2.approx.ftz.f32", np.exp2, "9.7.3.22 ex2"),
-    _entry("nvvm.log2", "lg2.approx.ftz.f32", np.log2, "9.7.3.21 lg2"),
-    _entry("nvvm.rsqrt", "rsqrt.approx.ftz.f32", lambda x: np.float32(1) / np.sqrt(x), "9.7.3.17 rsqrt"),
-    _entry("nvvm.sin", "sin.approx.ftz.f32", np.sin, "9.7.3.19 sin"),
-    _entry("nvvm.cos", "cos.approx.ftz.f32", np.cos, "9.7.3.20 cos"),
-    _entry("nvvm.rcp.approx.ftz.f", "rcp.approx.ftz.f32", np.reciprocal, "9.7.3.14 rcp.approx.ftz", always_flush=True),
+    _entry("nvvm.ex2", "ex2.approx.ftz.f32", np.exp2, "9.7.3.21 ex2"),
+    _entry("nvvm.log2", "lg2.approx.ftz.f32", np.log2, "9.7.3.20 lg2"),
+    _entry("nvvm.rsqrt", "rsqrt.approx.ftz.f32", lambda x: np.float32(1) / np.sqrt(x), "9.7.3.16 rsqrt"),
+    _entry("nvvm.sin", "sin.approx.ftz.f32", np.sin, "9.7.3.18 sin"),
+    _entry("nvvm.cos", "cos.approx.ftz.f32", np.cos, "9.7.3.19 cos"),
+    _entry("nvvm.rcp.approx.ftz.f", "rcp.approx.ftz.f32", np.reciprocal, "9.7.3.13 rcp", always_flush=True),
 )

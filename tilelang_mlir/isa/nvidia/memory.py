@@ -1,6 +1,6 @@
 """Fences, cache hints, dependent launches: what changes no value.
 
-PTX ISA 8.7, sections 9.7.13.4 (membar, fence), 9.7.9.15 (prefetch), 9.7.13.12 (griddepcontrol). A simulated launch
+PTX ISA 8.7, sections 9.7.13.4 (membar, fence), 9.7.9.15 (prefetch), 9.7.13.13 (griddepcontrol). A simulated launch
 starts when the one before has ended, so there is nothing to wait for.
 """
 
@@ -50,7 +50,7 @@ INSTRUCTIONS = (
     Instruction(
         "nvvm.griddepcontrol",
         "griddepcontrol.{wait,launch_dependents}",
-        "9.7.13.12 griddepcontrol",
+        "9.7.13.13 griddepcontrol",
         _nothing,
         emit=grid_dependency,
         feature=Feature.PDL,

@@ -1,6 +1,6 @@
 """Tensor memory accelerator: copies of boxes of tensors, bulk groups, and what goes with them.
 
-PTX ISA 8.7, sections 9.7.9.25.5 (cp.async.bulk.tensor), 9.7.9.25.4 (bulk groups), 9.7.13.4 (fence), 9.7.20.5
+PTX ISA 8.7, sections 9.7.9.25.5 (cp.async.bulk.tensor), 9.7.9.25.4 (bulk groups), 9.7.13.4 (fence), 9.7.19.5
 (setmaxnreg).
 """
 
@@ -80,7 +80,7 @@ def fence_shared() -> None:
 
 
 def set_registers(count: int, *, increase: bool) -> None:
-    """`setmaxnreg.{inc,dec}.sync.aligned.u32`: registers per thread of the warpgroup (9.7.20.5)."""
+    """`setmaxnreg.{inc,dec}.sync.aligned.u32`: registers per thread of the warpgroup (9.7.19.5)."""
     action = "increase" if increase else "decrease"
     create(
         "nvvm.setmaxregister",
@@ -183,7 +183,7 @@ INSTRUCTIONS = (
     Instruction(
         "nvvm.setmaxregister",
         "setmaxnreg.inc.sync.aligned.u32 n",
-        "9.7.20.5 setmaxnreg",
+        "9.7.19.5 setmaxnreg",
         _set_registers,
         emit=set_registers,
         feature=Feature.SETMAXNREG,

@@ -1,6 +1,6 @@
 """Exchange inside a warp: shuffles, votes, match, reductions, election, warp barrier.
 
-PTX ISA 8.7, sections 9.7.9.6 (shfl.sync), 9.7.13.2 (bar.warp.sync), 9.7.13.5 to 9.7.13.10 (vote, match, redux, elect).
+PTX ISA 8.7, sections 9.7.9.6 (shfl.sync), 9.7.13.2 (bar.warp.sync), 9.7.13.9 to 9.7.13.14 (vote, match, redux, elect).
 """
 
 from __future__ import annotations
@@ -285,25 +285,25 @@ INSTRUCTIONS = (
         together=WARP,
     ),
     Instruction(
-        "nvvm.vote.sync", "vote.sync.mode d, a, membermask", "9.7.13.6 vote.sync", _vote, emit=vote, together=WARP
+        "nvvm.vote.sync", "vote.sync.mode d, a, membermask", "9.7.13.9 vote.sync", _vote, emit=vote, together=WARP
     ),
     Instruction(
-        "nvvm.match.sync", "match.sync.mode d, a, membermask", "9.7.13.7 match.sync", _match, emit=match, together=WARP
+        "nvvm.match.sync", "match.sync.mode d, a, membermask", "9.7.13.10 match.sync", _match, emit=match, together=WARP
     ),
     Instruction(
         "nvvm.redux.sync",
         "redux.sync.op.type d, a, membermask",
-        "9.7.13.9 redux.sync",
+        "9.7.13.12 redux.sync",
         _redux,
         emit=reduce,
         together=WARP,
         feature=Feature.REDUX,
     ),
-    Instruction("activemask", "activemask.b32 d", "9.7.13.8 activemask", _active, emit=active),
+    Instruction("activemask", "activemask.b32 d", "9.7.13.11 activemask", _active, emit=active),
     Instruction(
         "nvvm.elect.sync",
         "elect.sync _|p, membermask",
-        "9.7.13.10 elect.sync",
+        "9.7.13.14 elect.sync",
         _elect,
         emit=elect,
         together=WARP,
