@@ -53,8 +53,9 @@ class _Facts:
 
 
 _F = Feature
-_SM75 = {_F.LDMATRIX, _F.MMA_F16, _F.MMA_INT8}
-_SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
+# Its mma.sync has the shapes m16n8k8 and m8n8k16 only, which are not emitted.
+_SM75 = {_F.LDMATRIX}
+_SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_F16, _F.MMA_INT8, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
 _SM89 = _SM80 | {_F.MMA_FP8, _F.FP8_CONVERT}
 _SM90 = _SM89 | {_F.STMATRIX, _F.MBARRIER, _F.TMA, _F.CLUSTER, _F.ELECT, _F.PDL, _F.BF16_MATH}
 _SM90A = _SM90 | {_F.WGMMA, _F.SETMAXNREG}

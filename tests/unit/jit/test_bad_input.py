@@ -81,6 +81,24 @@ def test_target_without_a_code_generator() -> None:
         build("hip:gfx942")
 
 
+@pytest.mark.parametrize(("dtype", "sums", "arch", "lacks"), [
+    ("float16", "float32", "sm_75", "f16 needs mma.sync f16"), ("int8", "int32", "sm_75", "i8 needs mma.sync int8"),
+    ("float8_e4m3fn", "float32", "sm_80", "f8E4M3FN needs"),
+])  # fmt: skip
+def test_products_that_a_target_has_no_instruction_for(dtype: str, sums: str, arch: str, lacks: str) -> None:
+    @T.prim_func
+    def product(A: T.Tensor((64, 64), dtype), C: T.Tensor((64, 64), sums)):
+        with T.Kernel(1, threads=128):
+            a, c = T.alloc_shared((64, 64), dtype), T.alloc_fragment((64, 64), sums)
+            T.copy(A, a)
+            T.gemm(a, a, c, transpose_B=True, clear_accum=True)
+            T.copy(c, C)
+
+    with pytest.raises(UnsupportedError, match=f"{lacks}.*, which cuda:{arch} lacks") as raised:
+        compile_prim_func(product, target=f"cuda:{arch}")
+    assert raised.value.location is not None
+
+
 def test_device_of_an_unknown_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "device_count", lambda: 1)
     monkeypatch.setattr(device, "device", lambda index: SimpleNamespace(arch="sm_70"))
