@@ -149,8 +149,8 @@ class Product:
 
 
 def product(state: State) -> Product | None:
-    """A product that the warps can share; None when the kernel's threads are no whole number of warps."""
-    if state.block.threads % 32:
+    """A product that the warps can share; None without whole warps, or without instructions for it."""
+    if state.block.threads % 32 or not state.features.gemm:
         return None
     warps = state.block.threads // 32
     dtype, sums = state.rng.choice(state.features.gemm)
