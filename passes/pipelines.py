@@ -65,7 +65,7 @@ class LoweringOptions:
         )
 
 
-def stages(target: Target, options: LoweringOptions | None = None) -> dict[str, list[Element]]:
+def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
     """The passes of each named stage, ours as objects, upstream ones as names."""
     chosen = options or LoweringOptions()
     arguments: dict[str, dict[str, bool]] = {
@@ -75,7 +75,6 @@ def stages(target: Target, options: LoweringOptions | None = None) -> dict[str, 
         "specialize-warps": {"enabled": chosen.specialize},
         "pipeline-loops": {"async_copy": chosen.async_copy},
     }
-    del target
     return {stage: [_element(name, arguments.get(name, {})) for name in passes] for stage, passes in STAGES.items()}
 
 
@@ -97,4 +96,4 @@ def lower(module: ir.Module, target: Target, options: RunOptions | None = None, 
     # Upstream's passes keep valid IR valid; verifying after them too would cost as much as they do.
     chosen = options or RunOptions(verify_upstream=False)
     with module.context, ir.Location.unknown():
-        run_stages(module, stages(target, LoweringOptions.of(module)), target, chosen, after)
+        run_stages(module, stages(LoweringOptions.of(module)), target, chosen, after)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tilelang_mlir.errors import PassError
+from tilelang_mlir.errors import PassError, UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
@@ -131,7 +131,7 @@ class Context:
         """Lower one operation through its rule, at its own location."""
         found = RULES.get(op.name)
         if found is None:
-            raise PassError(f"no lowering for {op.name} on {self.target}", python_location(op.location))
+            raise UnsupportedError(f"no lowering for {op.name} on {self.target}", python_location(op.location))
         with op.location:
             try:
                 found(self, op)

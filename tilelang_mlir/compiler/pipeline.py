@@ -13,7 +13,6 @@ from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.build_plan import build_plan, complete_plan
 from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.dialect import prepare_context
-from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.launch_plan import LaunchPlan
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -57,10 +56,8 @@ def lower_module(module: ir.Module, target: Target, options: CompileOptions, rec
 
     The pass configurations travel as the module attribute `tl.pass_configs`, a dictionary that any pass may look into.
     """
-    try:
-        from tilelang_mlir.passes.pipelines import lower
-    except ImportError as error:
-        raise UnsupportedError(f"there is no lowering for {target}: {error}") from error
+    from tilelang_mlir.passes.pipelines import lower
+
     with module.context:
         if options.pass_configs:
             configs = {key: _attribute(value) for key, value in options.pass_configs.items()}

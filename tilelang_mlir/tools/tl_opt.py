@@ -117,11 +117,9 @@ def _pipeline(options: Options) -> list[Element]:
     """The passes of the command line, after those of the stage it names."""
     if not options.stage:
         return options.pipeline
-    try:
-        from tilelang_mlir.passes.pipelines import stages
-    except ImportError as error:
-        raise UnsupportedError(f"no stages here: {error}", hint="name the passes with --pass-pipeline") from error
-    table = stages(options.target, None)
+    from tilelang_mlir.passes.pipelines import stages
+
+    table = stages()
     if options.stage.replace("-", "_") not in table:
         hint = f"stages for {options.target}: {', '.join(table)}"
         raise TileValueError(f"unknown stage {options.stage!r}", hint=hint)

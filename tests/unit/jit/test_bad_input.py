@@ -99,6 +99,19 @@ def test_products_that_a_target_has_no_instruction_for(dtype: str, sums: str, ar
     assert raised.value.location is not None
 
 
+@pytest.mark.parametrize("target", ["sim:sm_80", "cuda:sm_90a"])
+def test_operations_without_a_lowering(target: str) -> None:
+    @T.prim_func
+    def meet(A: T.Tensor((64,), "float32")):
+        with T.Kernel(2, threads=32) as block:
+            A[block] = 1.0
+            T.sync_grid()
+
+    with pytest.raises(UnsupportedError, match=r"no lowering for tl\.sync_grid") as raised:
+        compile_prim_func(meet, target=target)
+    assert raised.value.location is not None and raised.value.location.file == __file__
+
+
 def test_device_of_an_unknown_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "device_count", lambda: 1)
     monkeypatch.setattr(device, "device", lambda index: SimpleNamespace(arch="sm_70"))

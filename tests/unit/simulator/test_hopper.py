@@ -198,6 +198,11 @@ def _fragment(t: int, i: int) -> tuple[int, int]:
     return row, 8 * (i // 4) + 2 * (t % 4) + i % 2
 
 
+def _float32(value: float) -> ir.Value:
+    kind = ir.F32Type.get()
+    return ir.Operation.create("arith.constant", [kind], [], {"value": ir.FloatAttr.get(kind, value)}).result
+
+
 def _wgmma_body(
     n: int, *, bug: str = "", whole: bool = False, registers: bool = False
 ) -> Callable[[Sequence[ir.Value]], None]:
@@ -221,26 +226,16 @@ def _wgmma_body(
             address = create("llvm.ptrtoint", [place], [i32])
             return create("arith.shrui", [address, constant(4)], [i32])
 
-        zero = ir.Operation.create(
-            "arith.constant", results=[ir.F32Type.get()], attributes={"value": ir.FloatAttr.get(ir.F32Type.get(), 0.0)}
-        ).result
         if whole:
             moves = tuple(2 * s for s in range(4))
             left: Any = wgmma.Descriptor(low(smem()), wgmma.high_word(1024, 128), moves)
             if registers:
                 left = [[load(lane(a[3], 16, 4 * s + q)) for q in range(4)] for s in range(4)]
             right = wgmma.Descriptor(low(b_place), wgmma.high_word(1024, 128), moves)
-            ones = [
-                ir.Operation.create(
-                    "arith.constant",
-                    results=[ir.F32Type.get()],
-                    attributes={"value": ir.FloatAttr.get(ir.F32Type.get(), 1.0)},
-                ).result
-            ] * (n // 2)
-            values = wgmma.product(ones, left, right, n, ("f16", "f16"), k=16)
+            values = wgmma.product([_float32(1.0)] * (n // 2), left, right, n, ("f16", "f16"), k=16)
         else:
             high = constant((1024 >> 4 | 1 << 30) << 32, 64)
-            sums = wgmma.pack([zero] * (n // 2))
+            sums = wgmma.pack([_float32(0.0)] * (n // 2))
             wgmma.fence()
             for step in range(4):
                 descriptors = []

@@ -206,14 +206,19 @@ def gemm(m: int, n: int, k: int, *, skip: str = "") -> Text:
         t.barrier()
     t.line(f"scf.yield {', '.join(sums)} : {', '.join(['f32'] * 32)}")
     t.line("}")
+    _store_sums(t, lane, t.add(row0, warp_row), t.add(col0, warp_col), n)
+    return t
+
+
+def _store_sums(t: Text, lane: str, row0: str, col0: str, n: int) -> None:
+    """The accumulators of a warp's 32x32 tile, whose corner is (row0, col0), into %c with rows of n."""
     group, pair = t.op("shrui", lane, 2), t.mul(t.op("andi", lane, 3), 2)
     for i in range(2):
         for j in range(4):
             for q in range(4):
-                row = t.add(t.add(row0, warp_row), t.add(group, 16 * i + 8 * (q // 2)))
-                column = t.add(t.add(col0, warp_col), t.add(pair, 8 * j + q % 2))
+                row = t.add(row0, t.add(group, 16 * i + 8 * (q // 2)))
+                column = t.add(col0, t.add(pair, 8 * j + q % 2))
                 t.store(f"%end#{(i * 4 + j) * 4 + q}", t.at("%c", t.add(t.mul(row, n), column)))
-    return t
 
 
 def _multiply(
