@@ -111,13 +111,10 @@ class Context:
         if index.is_uniform:
             return self.e.value(self.ix.scalar(index), kind)
         element = kind.element_type if isinstance(kind, ir.VectorType) else kind
-        vector = self.e.vector_type(index.width, element)
-        key = tuple(ir.IntegerAttr.get(element, c) for c in index.constants)
-        lanes = ir.DenseElementsAttr.get(list(key), vector)
-        offsets = self.e.pure("arith.constant", vector, [], {"value": lanes})
+        offsets = self.e.numbers(element, index.constants)
         if index.base is None:
             return offsets
-        return self.e.pure("arith.addi", vector, [self.e.broadcast(index.base, index.width), offsets])
+        return self.e.pure("arith.addi", offsets.type, [self.e.broadcast(index.base, index.width), offsets])
 
     def hardware_arena(self) -> ir.Value:
         """The start of the CTA's shared memory."""
