@@ -36,7 +36,8 @@ from . import build
 from .base import Pass
 from .nvidia.tma_rules import box_bytes, tma_obstacle
 from .nvidia.wgmma_layout import max_columns, partition
-from .pipeline_loops import Versions, producers
+from .pipeline_loops import producers
+from .versions import Versions
 from .walk import launches, nested, num_threads
 
 # Operations whose meaning depends on which threads run them.
