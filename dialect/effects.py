@@ -24,6 +24,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.staged_store": ("r", "w", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
+    "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),
     "tl.reduce": ("r", "rw"),
     "tl.scan": ("r", "w"),

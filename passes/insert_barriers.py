@@ -6,7 +6,8 @@ tiles that share memory conflict like one tile. A loop is walked twice, the seco
 
 Rules, cited in the code:
 ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
-         decide (the pipelining pass and `T.async_copy` put them).
+         decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
+         too: it goes to another version of its tile than the accesses since.
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
 PROXY    What ordinary stores wrote and an asynchronous reader reads is fenced by the writers before the barrier.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked.
@@ -88,6 +89,8 @@ def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
     for effect in found:
         if not isinstance(effect.value.type, ir.MemRefType) or scope_of(effect.value) != SHARED:
             continue
+        if effect.asynchronous and "ordered" in effect.op.attributes:
+            continue  # ASYNC
         op = effect.value.owner.operation
         start = ir.IntegerAttr(op.attributes["tl.offset"]).value
         span = (start, start + tile_bytes(op))

@@ -6,7 +6,7 @@ from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, 
 from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
-from .gemm import GemmOp, WaitProductsOp
+from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp
@@ -40,6 +40,7 @@ __all__ = [
     "FinalizeReducerOp",
     "GemmOp",
     "LaunchOp",
+    "LoadOperandOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",

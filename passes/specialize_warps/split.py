@@ -8,7 +8,7 @@ from tilelang_mlir.target import Target
 from .. import build
 from ..nvidia.tma_rules import box_bytes
 from ..nvidia.wgmma_layout import max_columns
-from ..pipeline_loops import Versions
+from ..versions import Versions
 from ..walk import num_threads
 from .candidate import Candidate, is_shared_setup, widest
 from .producer import Producer
