@@ -132,7 +132,7 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
     """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
-    return op.name == "tl.tma_store" or op.name == "tl.gemm" and "instr" in op.attributes
+    return op.name in ("tl.tma_store", "tl.tcgen05_mma", "tl.tcgen05_cp") or op.name == "tl.gemm" and "instr" in op.attributes
 
 
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:

@@ -21,6 +21,7 @@ from .sync import (
     VoteOp,
     WarpReduceOp,
 )
+from .tensor import DeallocTmemOp, Tcgen05CommitOp, Tcgen05CpOp, Tcgen05FenceOp, Tcgen05MmaOp, TmemArenaOp, TmemFreeOp
 from .tma import FenceProxyOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
@@ -35,6 +36,7 @@ __all__ = [
     "CastOp",
     "CommitGroupOp",
     "CopyOp",
+    "DeallocTmemOp",
     "FenceProxyOp",
     "FillOp",
     "FinalizeReducerOp",
@@ -57,11 +59,17 @@ __all__ = [
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",
+    "Tcgen05CommitOp",
+    "Tcgen05CpOp",
+    "Tcgen05FenceOp",
+    "Tcgen05MmaOp",
     "TensorOp",
     "ThreadIdOp",
     "TmaLoadOp",
     "TmaStoreOp",
     "TmaWaitOp",
+    "TmemArenaOp",
+    "TmemFreeOp",
     "TransposeOp",
     "VoteOp",
     "WaitGroupOp",

@@ -18,6 +18,7 @@ from ...dialect.verify import tile_shape
 from ..walk import num_threads
 from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
 from .gemm import gemm_layouts
+from .tensor import TensorSide
 from .plan import extend_fragment, plan_fragment
 
 
@@ -47,6 +48,7 @@ class Solver:
             if o.name in ("tl.alloc", "tl.alloc_reducer") and scope_of(o.results[0]) == FRAGMENT
         ]
         self.fragments += [o.results[0] for o in ops if o.name == "tl.reshape" and scope_of(o.results[0]) == FRAGMENT]
+        self.tensor = TensorSide(self.threads, ops)
         self.shared = [o.results[0] for o in ops if o.name == "tl.alloc" and scope_of(o.results[0]) == SHARED]
 
     # -- facts ---------------------------------------------------------------------------------------------------------
@@ -114,6 +116,9 @@ class Solver:
                 for value, layout in gemm_layouts(op, self.threads, self.target, wgmma=self.wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
+            elif op.name == "tl.tcgen05_mma":
+                for value, layout in self.tensor.shared_operands(op):
+                    self.learn(value, layout, op)
 
     def _spread(self) -> None:
         changed = True
@@ -137,6 +142,9 @@ class Solver:
 
     def _spread_copy(self, op: ir.Operation) -> bool:
         a, b = op.operands
+        met = self.tensor.meeting(op)
+        if met is not None and met[0] not in self.known:
+            return self.learn(*met, op)
         if scope_of(a) != FRAGMENT or scope_of(b) != FRAGMENT or tile_shape(a) != tile_shape(b):
             return False
         a, b = root(a), root(b)
@@ -269,6 +277,7 @@ class Solver:
 
     # -- result --------------------------------------------------------------------------------------------------------
     def assign(self) -> None:
+        self.tensor.assign()
         for value, known in self.known.items():
             value.owner.operation.attributes["layout"] = to_attr(known.layout)
         for loop, layout in self.loops.items():
