@@ -23,6 +23,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
+from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.effects import region_effects, root
 from ..dialect.tl import GLOBAL, SHARED, buffer_type, scope_of
 from . import build
@@ -48,10 +49,11 @@ class PipelineLoops(Pass):
                 copies = producers(loop)
                 if copies:
                     with module.context, loop.location:
-                        _expand(
-                            Versions(loop, copies, stages),
-                            any("instr" in o.attributes for o in nested(loop) if o.name == "tl.gemm"),
-                        )
+                        _expand(Versions(loop, copies, stages), any(_reads_asynchronously(o) for o in nested(loop)))
+
+
+def _reads_asynchronously(op: ir.Operation) -> bool:
+    return op.name in MMA_OPS or op.name == "tl.gemm" and "instr" in op.attributes
 
 
 def _stages(loop: ir.Operation) -> int:

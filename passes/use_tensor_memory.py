@@ -27,6 +27,7 @@ from tilelang_mlir.target import Feature, Target, targets_with
 
 from ..dialect.effects import Effect, region_effects, root
 from ..dialect.location import python_location
+from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import FRAGMENT, SHARED, TMEM, VAR, buffer_type, scope_of
 from . import build
 from .base import Pass
@@ -34,7 +35,7 @@ from .nvidia.tensor_rules import WARPGROUP, meeting_fragment, product_obstacle, 
 from .walk import launches, nested, num_threads
 
 _EQ = 0
-_TENSOR_OPS = ("tl.tcgen05_mma", "tl.tcgen05_commit", "tl.tcgen05_cp", "tl.tcgen05_fence", "tl.dealloc_tmem")
+_TENSOR_OPS = (*MMA_OPS, "tl.tcgen05_commit", "tl.tcgen05_cp", "tl.tcgen05_fence", "tl.dealloc_tmem")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,16 @@ from .sync import (
     VoteOp,
     WarpReduceOp,
 )
-from .tensor import DeallocTmemOp, Tcgen05CommitOp, Tcgen05CpOp, Tcgen05FenceOp, Tcgen05MmaOp, TmemArenaOp, TmemFreeOp
+from .tensor import (
+    DeallocTmemOp,
+    Tcgen05CommitOp,
+    Tcgen05CpOp,
+    Tcgen05FenceOp,
+    Tcgen05MmaOp,
+    Tcgen05ScaledMmaOp,
+    TmemArenaOp,
+    TmemFreeOp,
+)
 from .tma import FenceProxyOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
@@ -63,6 +72,7 @@ __all__ = [
     "Tcgen05CpOp",
     "Tcgen05FenceOp",
     "Tcgen05MmaOp",
+    "Tcgen05ScaledMmaOp",
     "TensorOp",
     "ThreadIdOp",
     "TmaLoadOp",

@@ -1,6 +1,5 @@
 """Tensor memory: products that one thread starts, their completion, and what orders them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
@@ -11,67 +10,92 @@ from .gemm import tile_shape_2d
 
 ext = dialect("ext")
 
-MAX_ROWS, MAX_COLUMNS = 256, 256
 _PAIR = {"?pair": "a unit attribute"}
 
 
+_MMA = {
+    "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
+    "?b_unsigned": "a unit attribute", **_PAIR,
+}  # fmt: skip
+
+
 class Tcgen05MmaOp(TL.Operation, name="tcgen05_mma"):
-    """Starts `C = op(A) op(B)`, plus C where `keep` (i1) holds, in tensor memory: `(A, B, C, keep[, SA, SB])`.
+    """Starts `C = op(A) op(B)`, plus C where `keep` (i1) holds, in tensor memory: `(A, B, C, keep)`.
 
     One thread of those that reach it issues the product. It runs asynchronously: the barrier of a later
     `tl.tcgen05_commit` by the same thread says when it is complete. A is a shared tile or in tensor memory, B a shared
-    tile. SA and SB are tiles of scale factors in tensor memory, four bytes a column (`tl.tcgen05_cp`);
-    `scale_bytes = array<i64: a, b>` are the first bytes, `scale_blocks = array<i64: a, b>` the elements along k of one
-    factor. `pair`: two CTAs of a cluster work together.
+    tile. `pair`: two CTAs of a cluster work together, each with its rows of A and C and half of the columns of B.
     """
 
     a: ext.Operand[Any]
     b: ext.Operand[Any]
     c: ext.Operand[Any]
-    keep: Sequence[ext.Operand[Any]]
+    keep: ext.Operand[Any]
     transpose_a: Any
     transpose_b: Any
 
-    @structure((4, 6), attributes={
-        "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
-        "?b_unsigned": "a unit attribute", "?scale_bytes": "array<i64>", "?scale_blocks": "array<i64>", **_PAIR,
-    })  # fmt: skip
+    @structure(4, attributes=_MMA)
+    def verify_invariants(self) -> bool:
+        return _product(self)
+
+
+class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
+    """The same with block scales: `(A, B, C, keep, SA, SB)`, factors of A's rows and B's columns in tensor memory.
+
+    A 32-bit column has four factors of a row (see `tl.tcgen05_cp`). `scale_bytes = array<i64: a, b>` are the first
+    factors, `scale_blocks = array<i64: a, b>` the elements along k of one.
+    """
+
+    a: ext.Operand[Any]
+    b: ext.Operand[Any]
+    c: ext.Operand[Any]
+    keep: ext.Operand[Any]
+    scale_a: ext.Operand[Any]
+    scale_b: ext.Operand[Any]
+    transpose_a: Any
+    transpose_b: Any
+    scale_bytes: Any
+    scale_blocks: Any
+
+    @structure(6, attributes={**_MMA, "scale_bytes": "array<i64>", "scale_blocks": "array<i64>"})
     def verify_invariants(self) -> bool:
         op = self.operation
-        a, b, c, keep, *scales = op.operands
-        if not (buffers(self, [a], (SHARED, TMEM)) and buffers(self, [b], (SHARED,), first=1)):
+        if not buffers(self, list(op.operands)[4:], (TMEM,), first=4):
             return False
-        if not (buffers(self, [c], (TMEM,), first=2) and typed(self, keep, "i1", "'keep'")):
-            return False
-        if not (buffers(self, scales, (TMEM,), first=4) and self._scales(scales)):
-            return False
-        return self._shapes(a, b, c) and same_class(self, [a, b, c], "A, B and C")
+        for name in ("scale_bytes", "scale_blocks"):
+            if len(list(op.attributes[name])) != 2:
+                return fail(self, f"attribute '{name}' has {len(list(op.attributes[name]))} numbers, expected 2")
+        return _product(self)
 
-    def _scales(self, scales: Sequence[ir.Value]) -> bool:
-        attributes = self.operation.attributes
-        if len(scales) == 1:
-            return fail(self, "has scale factors of one operand, expected those of A and of B")
-        given = [name for name in ("scale_bytes", "scale_blocks") if name in attributes]
-        if len(given) != (2 if scales else 0):
-            return fail(self, "takes 'scale_bytes' and 'scale_blocks' with scale factors, and only then")
-        return True
 
-    def _shapes(self, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
-        op = self.operation
-        shapes = [tile_shape_2d(x) for x in (a, b, c)]
-        if any(s is None for s in shapes):
-            return fail(self, "operands must be two-dimensional tiles")
-        (a0, a1), (b0, b1), (m, n) = shapes  # type: ignore[misc]
-        am, ak = (a1, a0) if op.attributes["transpose_a"].value else (a0, a1)
-        bk, bn = (b1, b0) if op.attributes["transpose_b"].value else (b0, b1)
-        if "pair" in op.attributes:
-            bn *= 2  # each CTA has half of the columns of B
-        if (am, bn) != (m, n) or ak != bk:
-            return fail(self, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
-        widths = {element_of(a).width, element_of(b).width}
-        if len(widths) > 1 and max(widths) > 8:
-            return fail(self, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
-        return True
+MMA_OPS = ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")
+
+
+def _product(op: ir.OpView) -> bool:
+    a, b, c, keep = list(op.operation.operands)[:4]
+    if not (buffers(op, [a], (SHARED, TMEM)) and buffers(op, [b], (SHARED,), first=1)):
+        return False
+    if not (buffers(op, [c], (TMEM,), first=2) and typed(op, keep, "i1", "'keep'")):
+        return False
+    return _shapes(op, a, b, c) and same_class(op, [a, b, c], "A, B and C")
+
+
+def _shapes(op: ir.OpView, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
+    shapes = [tile_shape_2d(x) for x in (a, b, c)]
+    if any(s is None for s in shapes):
+        return fail(op, "operands must be two-dimensional tiles")
+    (a0, a1), (b0, b1), (m, n) = shapes  # type: ignore[misc]
+    attributes = op.operation.attributes
+    am, ak = (a1, a0) if attributes["transpose_a"].value else (a0, a1)
+    bk, bn = (b1, b0) if attributes["transpose_b"].value else (b0, b1)
+    if "pair" in attributes:
+        bn *= 2  # each CTA has half of the columns of B
+    if (am, bn) != (m, n) or ak != bk:
+        return fail(op, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
+    widths = {element_of(a).width, element_of(b).width}
+    if len(widths) > 1 and max(widths) > 8:
+        return fail(op, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
+    return True
 
 
 class Tcgen05CommitOp(TL.Operation, name="tcgen05_commit"):

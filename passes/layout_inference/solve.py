@@ -13,6 +13,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, replicated, row_major
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.location import name_of, python_location
+from ...dialect.ops.tensor import MMA_OPS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import num_threads
@@ -116,7 +117,7 @@ class Solver:
                 for value, layout in gemm_layouts(op, self.threads, self.target, wgmma=self.wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
-            elif op.name == "tl.tcgen05_mma":
+            elif op.name in MMA_OPS:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
 

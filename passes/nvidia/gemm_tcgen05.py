@@ -25,7 +25,7 @@ from .tensor_rules import Product, product_obstacle, product_of, transposes
 _SCALE_BYTES = 4  # scale factors of a row in one column
 
 
-@rule("tl.tcgen05_mma")
+@rule("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")
 def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
     obstacle = product_obstacle(op)
     if obstacle:

@@ -44,7 +44,7 @@ def product_obstacle(op: ir.Operation) -> str:
     if kinds is None:
         return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
     m, n = tile_shape_2d(c)  # type: ignore[misc]
-    pair, scaled = "pair" in op.attributes, op.name == "tl.tcgen05_mma" and len(op.operands) > 4
+    pair, scaled = "pair" in op.attributes, op.name == "tl.tcgen05_scaled_mma"
     rows = (128,) if scaled or pair or scope_of(a) == TMEM else (64, 128)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
@@ -72,7 +72,7 @@ def product_of(op: ir.Operation) -> Product:
     kinds = _kinds(op)
     assert kinds is not None and not product_obstacle(op)
     kind, a_type, b_type, d_type = kinds
-    if len(op.operands) > 4:
+    if op.name == "tl.tcgen05_scaled_mma":
         kind = "mx" + kind
     m, n = tile_shape_2d(op.operands[2])  # type: ignore[misc]
     flags = transposes(op)

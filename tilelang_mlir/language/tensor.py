@@ -97,7 +97,7 @@ def start_product(
     attributes: dict[str, ir.Attribute] | None = None,
     pair: bool = False,
 ) -> None:
-    """Emit `tl.tcgen05_mma`."""
+    """Emit `tl.tcgen05_mma`, or its form with block scales."""
     operands = [tile_of(value, f"operand {name} of the product") for name, value in zip("ABC", (A, B, C), strict=True)]
     keep = arith.logical_not(clear) if isinstance(clear, Expr) else not clear
     operands.append(value_of(builder, as_expr(keep, BOOL)))
@@ -113,7 +113,7 @@ def start_product(
             given[name] = ir.UnitAttr.get()
     if pair:
         given["pair"] = ir.UnitAttr.get()
-    builder.emit("tl.tcgen05_mma", operands, [], given)
+    builder.emit("tl.tcgen05_scaled_mma" if scales else "tl.tcgen05_mma", operands, [], given)
 
 
 def tcgen05_mma_arrive(mbar: Any, arrive_2cta: bool = False) -> None:
@@ -217,7 +217,7 @@ def tcgen05_gemm_blockscaled(
 tcgen05_mma_blockscaled = tcgen05_gemm_blockscaled
 
 
-def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: int = 0, *, use_2cta: bool = False) -> None:
+def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *, use_2cta: bool = False) -> None:
     """Start a copy of scale factors from shared to tensor memory; it is complete when a later product is.
 
     Every 128 words are four columns: word i of row r (0 to 31) is word 4 r + i of the source, and column i of lane r in
@@ -246,9 +246,10 @@ def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: int = 0, *,
     columns = words * source.dtype.bits // 1024
     where = tmem_dst
     rows, width = target.shape[-2:]
-    if not isinstance(width, int) or not isinstance(rows, int) or tmem_col_offset + columns > width:
+    known = tmem_col_offset if isinstance(tmem_col_offset, int) else 0  # a loop variable is checked by what it becomes
+    if not isinstance(width, int) or not isinstance(rows, int) or known + columns > width:
         raise TileValueError(f"{what}: {columns} columns from {tmem_col_offset} do not fit {describe(width)} columns")
-    if (tmem_col_offset, columns) != (0, width):
+    if not isinstance(tmem_col_offset, int) or (tmem_col_offset, columns) != (0, width):
         where = target[(*[0] * (len(target.shape) - 2), slice(0, rows), slice(tmem_col_offset, tmem_col_offset + columns))]
     operands = [tile_of(smem_src, f"the source of {what}"), tile_of(where, f"the target of {what}")]
     builder.emit("tl.tcgen05_cp", operands, [], {"pair": ir.UnitAttr.get()} if use_2cta else {})

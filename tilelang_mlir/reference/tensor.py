@@ -60,6 +60,7 @@ def _commit(op: Instruction, frame: Frame) -> None:
 
 TENSOR: dict[str, Run] = {
     "tl.tcgen05_mma": _mma,
+    "tl.tcgen05_scaled_mma": _mma,
     "tl.tcgen05_cp": _copy_scales,
     "tl.tcgen05_commit": _commit,
 }
