@@ -26,6 +26,10 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.gemm": ("r", "r", "rw"),
     "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),
+    "tl.tcgen05_mma": ("r", "r", "rw"),
+    "tl.tcgen05_scaled_mma": ("r", "r", "rw", "", "r", "r"),
+    "tl.tcgen05_commit": ("rw",),
+    "tl.tcgen05_cp": ("r", "w"),
     "tl.reduce": ("r", "rw"),
     "tl.scan": ("r", "w"),
     "tl.reducer_init": ("w",),
@@ -41,6 +45,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "vector.load": ("r",),
     "vector.store": ("", "w"),
 }
+# Operations whose accesses end at a later wait.
+_ASYNCHRONOUS = frozenset(("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 
@@ -76,7 +82,7 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     if not accesses:
         return []
     attributes = operation.attributes
-    asynchronous = "async" in attributes or "wgmma" in attributes or operation.name == "tl.staged_store"
+    asynchronous = "async" in attributes or "wgmma" in attributes or operation.name in _ASYNCHRONOUS
     pairs: list[tuple[str, ir.Value]] = []
     for index, tile in enumerate(operation.operands):
         access = accesses[index] if index < len(accesses) else accesses[-1] if accesses[-1] == "r*" else ""

@@ -138,8 +138,11 @@ def _place(lives: list[Life], reuse: bool) -> int:
 
 
 def _barriers(launch: ir.Operation, end: int) -> int:
-    """mbarriers live through the whole kernel, behind the tiles; returns the new end of the arena."""
+    """mbarriers and addresses of tensor memory live through the kernel, behind the tiles; returns the new end of the arena."""
     for op in nested(launch):
+        if op.name == "tl.tmem_arena":
+            op.attributes["tl.offset"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), -(-end // 8) * 8)
+            end = -(-end // 8) * 8 + 8
         if op.name == "tl.alloc_barrier":
             end = -(-end // 8) * 8
             op.attributes["tl.offset"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), end)

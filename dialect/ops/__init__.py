@@ -21,6 +21,16 @@ from .sync import (
     VoteOp,
     WarpReduceOp,
 )
+from .tensor import (
+    DeallocTmemOp,
+    Tcgen05CommitOp,
+    Tcgen05CpOp,
+    Tcgen05FenceOp,
+    Tcgen05MmaOp,
+    Tcgen05ScaledMmaOp,
+    TmemArenaOp,
+    TmemFreeOp,
+)
 from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
@@ -35,6 +45,7 @@ __all__ = [
     "CastOp",
     "CommitGroupOp",
     "CopyOp",
+    "DeallocTmemOp",
     "FenceProxyOp",
     "FillOp",
     "FinalizeReducerOp",
@@ -59,11 +70,18 @@ __all__ = [
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",
+    "Tcgen05CommitOp",
+    "Tcgen05CpOp",
+    "Tcgen05FenceOp",
+    "Tcgen05MmaOp",
+    "Tcgen05ScaledMmaOp",
     "TensorOp",
     "ThreadIdOp",
     "TmaLoadOp",
     "TmaStoreOp",
     "TmaWaitOp",
+    "TmemArenaOp",
+    "TmemFreeOp",
     "TransposeOp",
     "VoteOp",
     "WaitGroupOp",

@@ -266,6 +266,18 @@ from tilelang_mlir.language.sync import (
     syncthreads_count,
     syncthreads_or,
 )
+from tilelang_mlir.language.tensor import (
+    deallocate_tmem,
+    tcgen05_after_thread_sync,
+    tcgen05_before_thread_sync,
+    tcgen05_cp_warpx4,
+    tcgen05_gemm,
+    tcgen05_gemm_blockscaled,
+    tcgen05_mma,
+    tcgen05_mma_arrive,
+    tcgen05_mma_blockscaled,
+    tcgen05_sf_warp_transpose,
+)
 
 __all__ = [
     "Add", "And", "Buffer", "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
@@ -300,6 +312,11 @@ __all__ = [
     "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
     "view", "warp_reduce_bitand", "warp_reduce_bitor", "warp_reduce_max", "warp_reduce_min", "warp_reduce_sum",
     "where",
+]  # fmt: skip
+__all__ += [
+    "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
+    "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
+    "tcgen05_sf_warp_transpose",
 ]  # fmt: skip
 
 

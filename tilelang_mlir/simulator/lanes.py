@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import BadLane, GlobalMemory, SharedMemory
 from tilelang_mlir.simulator.private import Alloca, PrivateMemory
 from tilelang_mlir.simulator.schedule import Agent, Diverged, Fork, WaitBarrier
+from tilelang_mlir.simulator.tensor_memory import TensorMemory
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.engine_checks import EngineChecker
@@ -43,6 +45,11 @@ class Batch:
         self.roles: dict[int, str] = {}  # of warps that run in agents of their own
         self.profile: Profile | None = None
 
+    @cached_property
+    def tensor(self) -> TensorMemory:
+        """Tensor memory, made when a kernel first uses it."""
+        return TensorMemory(self)
+
     def count(self, block: int, lanes: Lanes) -> None:
         """Count one execution of a basic block (checked mode)."""
         if self.profile is not None:
@@ -65,6 +72,8 @@ class Batch:
         left = [p for p in (*self.flights, *self.at_end) if not p.done]
         if left and self.checker is not None:
             raise self.checker.unfinished(left[0])
+        if "tensor" in vars(self) and self.checker is not None and (lost := self.tensor.leftovers()) is not None:
+            raise self.checker.leaked(lost.columns, lost.site)
         for pending in left:
             pending.land()
 
