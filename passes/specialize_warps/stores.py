@@ -55,9 +55,12 @@ class Stores:
         carrier = _carrier(op)
         fragment = carrier.operands[0] if carrier is not None else source
         if not store_obstacle(fragment, target, self.consumers):
-            staging = self._buffers(ir.MemRefType(target.type).element_type)
+            element = ir.MemRefType(target.type).element_type
+            fresh = element not in self.staging and op.parent.operation == self.split
+            staging = self._buffers(element)
             if staging is not None:
-                ir.Operation.create("tl.staged_store", [], [fragment, staging, target])
+                attributes = {"fresh": build.unit()} if fresh else {}
+                ir.Operation.create("tl.staged_store", [], [fragment, staging, target], attributes)
                 op.erase()
                 if carrier is not None:
                     carrier.erase()
