@@ -9,7 +9,7 @@ from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, WaitProductsOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
-from .roles import SpecializeOp
+from .roles import SpecializeOp, TurnOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -64,6 +64,7 @@ __all__ = [
     "TmaStoreOp",
     "TmaWaitOp",
     "TransposeOp",
+    "TurnOp",
     "VoteOp",
     "WaitGroupOp",
     "WaitProductsOp",
