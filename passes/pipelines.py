@@ -28,8 +28,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     # Which tiles a CTA works on, then roles: what they do not take is pipelined within the warps. Both need copies as
     # copies; memory is planned when all versions exist; barriers see which tiles share memory.
     "scheduled": (
-        "persist-tiles", "specialize-warps", "overlap-products", "pipeline-loops", "expand-tile-ops", "canonicalize",
-        "cse", "plan-shared-memory", "insert-barriers",
+        "persist-tiles", "specialize-warps", "peel-products", "overlap-products", "pipeline-loops", "expand-tile-ops",
+        "canonicalize", "cse", "plan-shared-memory", "insert-barriers",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
