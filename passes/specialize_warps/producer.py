@@ -6,7 +6,7 @@ from tilelang_mlir.mlir import ir
 
 from .. import build
 from ..nvidia.tma_rules import box_bytes
-from ..pipeline_loops import Versions
+from ..versions import Versions
 from .candidate import Candidate
 from .rings import Ring, Rounds, trip_count
 
