@@ -9,7 +9,7 @@ from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
-from .roles import SpecializeOp
+from .roles import SpecializeOp, TurnOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -83,6 +83,7 @@ __all__ = [
     "TmemArenaOp",
     "TmemFreeOp",
     "TransposeOp",
+    "TurnOp",
     "VoteOp",
     "WaitGroupOp",
     "WaitProductsOp",

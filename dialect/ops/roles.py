@@ -5,7 +5,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import TL
-from ..verify import fail, structure
+from ..verify import enum_attr, fail, int_operands, structure, typed
 
 ext = dialect("ext")
 
@@ -14,16 +14,35 @@ class SpecializeOp(TL.Operation, name="specialize", traits=[ir.NoTerminatorTrait
     """Splits the CTA: the first `consumers` threads run the second region, one thread of the rest runs the first.
 
     Inside the second region the CTA has `consumers` threads: barriers, layouts and thread indices count those only.
-    `registers` (optional) gives registers per thread of producer and consumers.
+    `registers` (optional) gives registers per thread of producer and consumers. With `groups` (optional) so many
+    groups of `consumers` threads run the second region on their own; its argument is the number of the group.
     """
 
     consumers: Any
     producer: ext.Region
     consumer: ext.Region
 
-    @structure(0, regions=2, attributes={"consumers": "an integer"})
+    @structure(0, regions=2, attributes={"consumers": "an integer", "?groups": "an integer"})
     def verify_invariants(self) -> bool:
         count = ir.IntegerAttr(self.operation.attributes["consumers"]).value
         if count > 0 and count % 128 == 0:
             return True
         return fail(self, f"attribute 'consumers' is {count}, expected whole warpgroups of 128 threads")
+
+    def verify_region_invariants(self) -> bool:
+        arguments = list(self.operation.regions[1].blocks[0].arguments)
+        if len(arguments) != int("groups" in self.operation.attributes):
+            return fail(self, f"the consumers' region has {len(arguments)} arguments, expected one with 'groups' only")
+        return all(typed(self, argument, "i32", "group number") for argument in arguments)
+
+
+class TurnOp(TL.Operation, name="turn"):
+    """Orders the two groups of consumers, given the number of this one: `action` take waits for the turn, pass hands it
+    to the other group. Group 0 has the first turn."""
+
+    group: ext.Operand[Any]
+    action: Any
+
+    @structure(1, attributes={"action": "a string"})
+    def verify_invariants(self) -> bool:
+        return enum_attr(self, "action", ("take", "pass")) and int_operands(self, self.operation.operands)

@@ -101,6 +101,9 @@ def _lower_kernel(
         "tl.tensor_maps": bulk_copy.map_attribute(maps),
         **hardware.kernel_attributes(threads, launch),
     }
+    if "persistent" in launch.attributes:
+        blocks = ir.IntegerAttr(launch.attributes["persistent"]).value
+        attributes["tl.persistent_blocks"] = ir.IntegerAttr.get(i64, blocks)
     with ir.InsertionPoint(body), launch.location:
         kernel = ir.Operation.create("llvm.func", attributes=attributes, regions=1)
     entry = kernel.regions[0].blocks.append(*kinds)

@@ -292,7 +292,8 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
         raise PassError("a fragment without a layout reached lowering", python_location(op.location))
     layout = from_attr(op.attributes["layout"])
     assert isinstance(layout, Fragment)
-    buffer = FragmentBuffer(element, layout, register_chunk(layout, element_bits(element)))
+    chunk = 1 if "scalars" in op.attributes else register_chunk(layout, element_bits(element))
+    buffer = FragmentBuffer(element, layout, chunk)
     kind = value_type(ctx.e, element)
     if buffer.chunk > 1:
         kind = ctx.e.vector_type(buffer.chunk, kind)

@@ -65,10 +65,11 @@ class Nvidia:
         return thread.ctaid(_AXES[dim])
 
     def barrier(self, ctx: Context, number: int = 0, count: int | None = None) -> None:
-        if number == 0 and count is None and ctx.barrier_id == 0:
+        own = ctx.barrier_id if isinstance(ctx.barrier_id, ir.Value) or ctx.barrier_id else None
+        if number == 0 and count is None and own is None:
             barrier.emit()
         elif number == 0 and count is None:
-            barrier.emit(ctx.barrier_id, ctx.num_threads)
+            barrier.emit(own, ctx.num_threads)
         else:
             barrier.emit(number, count)
 
@@ -118,7 +119,8 @@ def _vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) ->
     if kind == "activemask":
         value = warp.active()
     elif kind.startswith("block_"):
-        place = (ctx.barrier_id, ctx.num_threads) if ctx.barrier_id else ()
+        plain = isinstance(ctx.barrier_id, int) and ctx.barrier_id == 0
+        place = () if plain else (ctx.barrier_id, ctx.num_threads)
         value = barrier.reduce({"block_count": "popc"}.get(kind, kind.removeprefix("block_")), args[0], *place)
     elif kind.startswith("match_"):
         found = warp.match(kind.removeprefix("match_"), _bits(ctx, args[0]), *args[1:])
