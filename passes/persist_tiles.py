@@ -138,7 +138,7 @@ def _persist(launch: ir.Operation, target: Target) -> None:
         loop = ir.Operation.create(
             "scf.for", [], [body.arguments[0], tiles, grid], {"tl.tiles": build.unit()}, regions=1
         )
-    inside = loop.regions[0].blocks.append(build.i32())
+    inside = loop.regions[0].blocks.append(build.i32(), arg_locs=[ir.Location.name("tile", launch.location)])
     with ir.InsertionPoint(inside):
         places = raster.tile_coordinates(inside.arguments[0], extents, panel, tall)
         for argument, place in zip(old.arguments, places, strict=True):

@@ -38,10 +38,7 @@ class Split:
         groups = by_use(found.copies, found.loop)
         versions = Versions(found.loop, found.copies, found.stages)
         with ir.InsertionPoint.at_block_begin(self.block):
-            rings = [
-                Ring(copies, first, last, self._barriers(1), self._barriers(self.threads // 32))
-                for copies, first, last in groups
-            ]
+            rings = [self._ring(*group) for group in groups]
         attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
         attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[self.threads * self.groups // WARPGROUP]))
         if self.groups > 1:
@@ -70,12 +67,12 @@ class Split:
             both = build.binary("muli", trips, build.constant(self.groups))
             tiles.operands[0] = build.binary("addi", lower, build.binary("muli", group, step))
             tiles.operands[2] = build.binary("muli", step, build.constant(self.groups))
-        with ir.InsertionPoint(self.found.loop):
+        with ir.InsertionPoint(self.found.loop), self.found.loop.location:
             before = rounds.before()
             ir.Operation.create("tl.turn", [], [group], {"action": ir.StringAttr.get("take")})
         with ir.InsertionPoint.after(self.found.loop):
             rounds.advance(before, both)
-        with ir.InsertionPoint.after(self.found.loop):
+        with ir.InsertionPoint.after(self.found.loop), self.found.loop.location:
             ir.Operation.create("tl.turn", [], [group], {"action": ir.StringAttr.get("pass")})
         return before
 
@@ -90,6 +87,10 @@ class Split:
         if blocks != most:
             del split.attributes["registers"]
         self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), blocks)
+
+    def _ring(self, copies: list[ir.Operation], first: ir.Operation, last: ir.Operation) -> Ring:
+        with copies[0].location:
+            return Ring(copies, first, last, self._barriers(1), self._barriers(self.threads // 32))
 
     def _barriers(self, count: int) -> ir.Value:
         kind = ir.Type.parse(f"!tl.barrier<{self.found.stages} : i64>")
@@ -119,14 +120,14 @@ class Split:
                 before = rounds.before()
             with ir.InsertionPoint.after(self.found.loop):
                 rounds.advance(before, trip_count(*bounds))
-        with ir.InsertionPoint(next(iter(versions.body.operations))):
+        with ir.InsertionPoint(next(iter(versions.body.operations))), self.found.loop.location:
             trip = versions.trip(versions.body.arguments[0], bounds)
             trip = build.binary("addi", before, trip) if before is not None else trip
             slot, phase = versions.slot(trip), versions.phase(trip)
         for ring in rings:
-            with ir.InsertionPoint(ring.first):
+            with ir.InsertionPoint(ring.first), ring.first.location:
                 ir.Operation.create("tl.mbarrier_wait", [], [ring.full, slot, phase])
-            with ir.InsertionPoint.after(ring.last):
+            with ir.InsertionPoint.after(ring.last), ring.last.location:
                 if ring.last.name != "tl.gemm":  # a product ends with its warps together, ordinary reads may not
                     ir.Operation.create("tl.sync_warp")
                 ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot], {"per_warp": build.unit()})
