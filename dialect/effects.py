@@ -25,6 +25,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.gemm": ("r", "r", "rw"),
     "tl.wait_products": ("rw",),
     "tl.reduce": ("r", "rw"),
+    "tl.outgrows": ("r", "r"),
     "tl.scan": ("r", "w"),
     "tl.reducer_init": ("w",),
     "tl.reducer_update": ("rw",),

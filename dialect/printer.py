@@ -229,6 +229,10 @@ def _reduce(printer: _Printer, op: ir.Operation) -> str:
     return f"{target} {sign} {_string(op, 'kind')} of {source} over dimension {dim}"
 
 
+def _turn(printer: _Printer, op: ir.Operation) -> str:
+    return f"{_string(op, 'action')} turn"
+
+
 def _scan(printer: _Printer, op: ir.Operation) -> str:
     source, target = printer.operands(op)
     back = " from the end" if _flag(op, "reverse") else ""
@@ -289,10 +293,11 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.assume": _words("assume {0}"),
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
+    "tl.turn": _turn, "tl.outgrows": _words("{0} outgrows {1}"),
     "tl.reducer_update": _words("update {all}"), "tl.finalize_reducer": _words("finish {0} -> {1}"),
 }  # fmt: skip
 _SHOWN: dict[str, tuple[str, ...]] = {
     "tl.tensor": ("shape", "strides"), "tl.alloc_barrier": ("counts",), "tl.reduce": ("kind", "dim", "clear"),
     "tl.gemm": ("transpose_a", "transpose_b", "clear"), "tl.scan": ("kind", "dim", "reverse"),
-    "tl.atomic": ("kind", "order"),
+    "tl.atomic": ("kind", "order"), "tl.turn": ("action",),
 }  # fmt: skip

@@ -76,8 +76,10 @@ def attention(
                     out[i, j] *= shrink[i]
                 T.copy(V[b, k * block_N : (k + 1) * block_N, head_kv, :], V_shared)
                 T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
+            for i in T.Parallel(block_M):
+                total[i] = 1 / total[i]
             for i, j in T.Parallel(block_M, D):
-                out[i, j] /= total[i]
+                out[i, j] *= total[i]
             T.copy(out, O[b, bx * block_M : (bx + 1) * block_M, head, :])
 
     return attention_forward

@@ -25,11 +25,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     "tl": ("canonicalize", "cse"),
     # Staging buffers of reductions and scans must exist before layouts are inferred.
     "laid_out": ("legalize-tile-ops", "layout-inference"),
-    # Roles first: what they do not take is pipelined within the warps. Both need copies as copies; memory is planned
-    # when all versions exist; barriers see which tiles share memory.
+    # What is recognised in whole loops comes before loops are taken apart. Roles come before pipelines: what they do not
+    # take is pipelined within the warps. Both need copies as copies; memory is planned when all versions exist; barriers
+    # see which tiles share memory.
     "scheduled": (
-        "specialize-warps", "overlap-products", "pipeline-loops", "expand-tile-ops", "canonicalize", "cse",
-        "plan-shared-memory", "insert-barriers",
+        "guard-masks", "lagging-maximum", "specialize-warps", "overlap-products", "take-turns", "pipeline-loops",
+        "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory", "insert-barriers",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
@@ -44,6 +45,8 @@ class LoweringOptions:
     async_copy: bool = True
     specialize: bool = True
     wgmma: bool = True
+    lagging_maximum: bool = True
+    turns: bool = True
 
     @staticmethod
     def of(module: ir.Module) -> LoweringOptions:
@@ -62,6 +65,8 @@ class LoweringOptions:
             async_copy=flag("tl.enable_async_copy", True),
             specialize=not flag("tl.disable_warp_specialized", False) and not flag("tl.disable_tma_lower", False),
             wgmma=not flag("tl.disable_wgmma", False),
+            lagging_maximum=not flag("tl.disable_lagging_maximum", False),
+            turns=not flag("tl.disable_ping_pong", False),
         )
 
 
@@ -72,7 +77,9 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
         "lower-to-threads": {"fast_math": chosen.fast_math},
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
         "layout-inference": {"wgmma": chosen.wgmma},
+        "lagging-maximum": {"enabled": chosen.lagging_maximum},
         "specialize-warps": {"enabled": chosen.specialize},
+        "take-turns": {"enabled": chosen.turns},
         "pipeline-loops": {"async_copy": chosen.async_copy},
     }
     return {stage: [_element(name, arguments.get(name, {})) for name in passes] for stage, passes in STAGES.items()}

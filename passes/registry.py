@@ -15,7 +15,9 @@ from .base import Pass
 
 TABLE: tuple[tuple[str, str], ...] = (
     ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),
+    ("guard-masks", "tilelang_mlir.passes.guard_masks:GuardMasks"),
     ("insert-barriers", "tilelang_mlir.passes.insert_barriers:InsertBarriers"),
+    ("lagging-maximum", "tilelang_mlir.passes.lagging_maximum.pass_:LaggingMaximum"),
     ("layout-inference", "tilelang_mlir.passes.layout_inference.pass_:LayoutInference"),
     ("legalize-tile-ops", "tilelang_mlir.passes.legalize_tile_ops:LegalizeTileOps"),
     ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
@@ -23,6 +25,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
     ("specialize-warps", "tilelang_mlir.passes.specialize_warps:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
+    ("take-turns", "tilelang_mlir.passes.take_turns:TakeTurns"),
     # Passes that only tests use.
     ("test-fail", "tilelang_mlir.passes.testing.fail:Fail"),
     ("test-mark", "tilelang_mlir.passes.testing.mark:Mark"),

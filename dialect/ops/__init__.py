@@ -8,8 +8,8 @@ from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, WaitProductsOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
-from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
-from .roles import SpecializeOp
+from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
+from .roles import SpecializeOp, TurnOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -44,6 +44,7 @@ __all__ = [
     "MbarrierArriveOp",
     "MbarrierExpectOp",
     "MbarrierWaitOp",
+    "OutgrowsOp",
     "ParallelOp",
     "PrintOp",
     "ReduceOp",
@@ -63,6 +64,7 @@ __all__ = [
     "TmaStoreOp",
     "TmaWaitOp",
     "TransposeOp",
+    "TurnOp",
     "VoteOp",
     "WaitGroupOp",
     "WaitProductsOp",

@@ -5,7 +5,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import TL
-from ..verify import fail, structure
+from ..verify import enum_attr, fail, structure
 
 ext = dialect("ext")
 
@@ -27,3 +27,23 @@ class SpecializeOp(TL.Operation, name="specialize", traits=[ir.NoTerminatorTrait
         if count > 0 and count % 128 == 0:
             return True
         return fail(self, f"attribute 'consumers' is {count}, expected whole warpgroups of 128 threads")
+
+
+class TurnOp(TL.Operation, name="turn"):
+    """Consumer warpgroups of `tl.specialize` that act one after the other, in a ring.
+
+    `action`: `open` gives the first warpgroup the turn, once, before the first `take`; `take` waits for the turn of the
+    warpgroup that runs it; `pass` gives the turn to the next warpgroup without waiting. Every warpgroup takes and
+    passes equally often.
+    """
+
+    action: Any
+
+    @structure(0, attributes={"action": "a string"})
+    def verify_invariants(self) -> bool:
+        if not enum_attr(self, "action", ("open", "take", "pass")):
+            return False
+        parent = self.operation.parent
+        while parent is not None and parent.name != "tl.specialize":
+            parent = parent.operation.parent
+        return parent is not None or fail(self, "occurs outside of tl.specialize")

@@ -24,7 +24,7 @@ from ...dialect.tl import SHARED, scope_of
 from ..base import Pass
 from ..hardware import hardware_for
 from ..nvidia import bulk_copy, roles
-from . import atomics, debug, reduce, reducer, scalar, structure, sync, tiles
+from . import atomics, debug, lagging, reduce, reducer, scalar, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -32,7 +32,7 @@ from .index import Index
 from .rasterize import block_indices
 
 # Importing these registered their rules.
-RULE_MODULES = (atomics, bulk_copy, debug, reduce, reducer, roles, scalar, structure, sync, tiles)
+RULE_MODULES = (atomics, bulk_copy, debug, lagging, reduce, reducer, roles, scalar, structure, sync, tiles)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.isa.nvidia import mbarrier, tma
+from tilelang_mlir.isa.nvidia import barrier, mbarrier, tma
 from tilelang_mlir.mlir import ir
 
 from ..lowering.context import Context, rule
 
 CONSUMER_BARRIER = 1  # the named barrier that the consumers use for their own synchronisation
+TURN_BARRIERS = 4  # the first of the named barriers, one per warpgroup, on which warpgroups wait for their turn
+_WARPGROUP = 128
 
 
 @rule("tl.alloc_barrier")
@@ -93,3 +95,23 @@ def _lower_consumers(ctx: Context, block: ir.Block, consumers: int) -> None:
     ctx.lower_block(block)
     ctx.threads, ctx.thread, ctx.barrier_id = before
 
+
+
+@rule("tl.turn")
+def lower_turn(ctx: Context, op: ir.Operation) -> None:
+    """A warpgroup waits on its own barrier, where the one before it arrives."""
+    groups, action = ctx.num_threads // _WARPGROUP, ir.StringAttr(op.attributes["action"]).value
+    group = ctx.ix.divide(ctx.thread, _WARPGROUP)
+    assert group is not None
+    own, last = ctx.ix.scalar(group), ctx.e.compare("eq", ctx.ix.scalar(group), groups - 1)
+    first = ctx.e.value(TURN_BARRIERS)
+    if action == "take":
+        barrier.emit(ctx.e.value(ctx.e.add(own, TURN_BARRIERS)), 2 * _WARPGROUP)
+    elif action == "pass":
+        following = ctx.e.value(ctx.e.add(own, TURN_BARRIERS + 1))
+        barrier.arrive(ctx.e.pure("arith.select", ctx.e.i32, [last, first, following]), 2 * _WARPGROUP)
+    else:
+        branch = ctx.e.op("scf.if", [], [last], regions=2)
+        with ctx.e.scope(branch.regions[0].blocks.append()):
+            barrier.arrive(first, 2 * _WARPGROUP)
+            ctx.e.end_region()

@@ -1,7 +1,8 @@
 """Structured control flow as generated Python.
 
 Branches and loops on uniform values are Python's own. On varying values both sides run under masks; when all active
-lanes agree, no mask is set. A branch whose body waits runs as two agents when the lanes of a CTA disagree. Where warps
+lanes agree, no mask is set. A branch whose body waits runs as two agents when the lanes of a CTA disagree; a side whose
+warpgroups wait at barriers of their own (the number differs between threads) as one agent per warpgroup. Where warps
 must move together (products, shuffles, barriers, asynchronous copies) and whole CTAs go different ways, the batch
 runs again in groups of CTAs that go the same way: that is simpler and checks faster than masks by CTA.
 """
@@ -34,6 +35,7 @@ class Writer(Protocol):
     def blocks(self, op: ir.Operation) -> bool: ...
     def moves_together(self, op: ir.Operation) -> bool: ...
     def roles(self, op: ir.Operation) -> tuple[str, str]: ...
+    def apart(self, op: ir.Operation) -> tuple[bool, bool]: ...
     def block(self, block: ir.Block) -> list[ir.Value]: ...
     def rename(self, names: dict[ir.Value, str]) -> dict[ir.Value, str]: ...
     def restore(self, saved: dict[ir.Value, str]) -> None: ...
@@ -116,7 +118,7 @@ def _waiting_if(w: Writer, op: ir.Operation, sides: list[ir.Block]) -> None:
         w.line("yield")
         w.depth -= 1
     arguments = ", ".join([*bodies, "None"][:2])
-    w.line(f"r{tag} = yield from branch(L, {condition}, {arguments}, {w.roles(op)})", op)
+    w.line(f"r{tag} = yield from branch(L, {condition}, {arguments}, {w.roles(op)}, {w.apart(op)})", op)
     _assign(w, [w.name(r) for r in results], [f"r{tag}[{k}]" for k in range(len(results))])
 
 
@@ -260,7 +262,9 @@ def _same(value: Any) -> Any:
     return value
 
 
-def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[str, str]) -> Any:
+def branch(
+    lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[str, str], apart: tuple[bool, bool]
+) -> Any:
     """Run a branch whose body waits; returns its results."""
     case = split_together(lanes, condition)
     out: list[Any] = []
@@ -271,7 +275,7 @@ def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[st
         return out
     outs: tuple[list[Any], list[Any]] = ([], [])
     sides = lambda L, take: yes(L, take, outs[0]), no and (lambda L, take: no(L, take, outs[1]))
-    fork = lanes.fork(condition, *sides, roles)
+    fork = lanes.fork(condition, *sides, roles, apart)
     yield fork
     full = np.broadcast_to(condition, (condition.shape[0], lanes.count))[0]
     return [_scatter(full, a, b) for a, b in zip(*outs, strict=True)] if no else []

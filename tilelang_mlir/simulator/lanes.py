@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.profile import Profile
 
 WARP = 32
+WARPGROUP = 128
 Dim3 = tuple[int, int, int]
 
 
@@ -392,8 +393,11 @@ class Lanes:
         yes: Callable[..., Agent],
         no: Callable[..., Agent] | None,
         roles: tuple[str, str] = ("", ""),
+        apart: tuple[bool, bool] = (False, False),
     ) -> Fork:
-        """Two agents for the two sides of a branch whose body blocks; `roles` name what they do, for messages.
+        """Agents for the two sides of a branch whose body blocks; `roles` name what they do, for messages.
+
+        A side has one agent, or with `apart` one per warpgroup.
 
         Raises:
             Diverged: the condition differs between CTAs.
@@ -404,11 +408,13 @@ class Lanes:
         if self.mask is not None and not self.mask.all():
             raise SimulationError("a branch that waits is reached by a part of the threads (divergent)")
         children: list[tuple[Agent, Lanes]] = []
-        for side, body, role in ((full[0], yes, roles[0]), (~full[0], no, roles[1])):
+        for side, body, role, each in ((full[0], yes, roles[0], apart[0]), (~full[0], no, roles[1], apart[1])):
             if body is not None:
-                columns = np.nonzero(side)[0]
-                lanes = self.subset(columns, role)
-                children.append((body(lanes, _taker(columns)), lanes))
+                groups = self.threads // WARPGROUP if each else np.zeros_like(self.threads)
+                for group in np.unique(groups[side]):
+                    columns = np.nonzero(side & (groups == group))[0]
+                    lanes = self.subset(columns, role)
+                    children.append((body(lanes, _taker(columns)), lanes))
         return Fork(children)
 
 
