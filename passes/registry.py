@@ -23,7 +23,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
-    ("specialize-warps", "tilelang_mlir.passes.specialize_warps:SpecializeWarps"),
+    ("specialize-warps", "tilelang_mlir.passes.specialize_warps.pass_:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
     ("take-turns", "tilelang_mlir.passes.take_turns:TakeTurns"),
     # Passes that only tests use.
