@@ -22,8 +22,10 @@ LOG2_E = 1.4426950408889634
 
 @tilelang.jit(out_idx=[-1])
 def attention(
-    batch, S, heads, heads_kv, D, causal, dtype="float16", block_M=128, block_N=64, num_stages=2, threads=256
+    batch, S, heads, heads_kv, D, causal, dtype="float16", block_M=128, block_N=64, num_stages=2, threads=256, group=1
 ):
+    assert heads % group == 0, "heads are scheduled in groups of equal size"
+    blocks = -(-S // block_M)
     scale = D**-0.5 * LOG2_E
     masked = causal or S % block_N != 0
 
@@ -34,7 +36,9 @@ def attention(
         V: T.Tensor((batch, S, heads_kv, D), dtype),
         O: T.Tensor((batch, S, heads, D), dtype),  # noqa: E741
     ):
-        with T.Kernel(T.ceildiv(S, block_M), heads, batch, threads=threads) as (bx, head, b):
+        with T.Kernel(blocks * group, heads // group, batch, threads=threads) as (x, y, b):
+            head = y * group + x % group
+            bx = blocks - 1 - x // group if causal else x // group  # the longest first
             Q_shared = T.alloc_shared((block_M, D), dtype)
             K_shared = T.alloc_shared((block_N, D), dtype)
             V_shared = T.alloc_shared((block_N, D), dtype)

@@ -128,7 +128,8 @@ class _Rotation:
             guard = ir.Operation.create("scf.if", [], [build.compare(2, lower, upper)], regions=2)
         inside = guard.regions[0].blocks.append()
         with ir.InsertionPoint(inside):
-            _clone([*parts.before, parts.first, *parts.first_releases, *parts.between], {self.variable: lower})
+            copies = _clone([*parts.before, parts.first, *parts.first_releases, *parts.between], {self.variable: lower})
+            self._start_and_wait(copies[len(parts.before)])
             start = build.binary("addi", lower, build.constant(1))
         inside.append(self.loop)
         self.loop.operands[0] = start
@@ -137,6 +138,12 @@ class _Rotation:
             _clone(self._tail(), {self.variable: last})
             ir.Operation.create("scf.yield")
         self._rotate()
+
+    @staticmethod
+    def _start_and_wait(product: ir.Operation) -> None:
+        product.attributes["asynchronous"] = build.unit()
+        with ir.InsertionPoint.after(product), product.location:
+            wait(root(product.operands[2]), 0)
 
     def _tail(self) -> list[ir.Operation]:
         """The second product with its waits and releases, and the arithmetic they need."""

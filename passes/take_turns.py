@@ -39,20 +39,27 @@ class TakeTurns(Pass):
         for launch in launches(module):
             for split in [op for op in nested(launch) if op.name == "tl.specialize"]:
                 warpgroups = ir.IntegerAttr(split.attributes["consumers"]).value // 128
-                waits = _first_waits(split.regions[1].blocks[0])
-                if warpgroups > 1 and waits and all(_is_together(op, split) for op in waits):
+                block = split.regions[1].blocks[0]
+                groups = _groups(block)
+                if warpgroups > 1 and groups and all(_is_together(first, split) for first, _ in groups):
                     with module.context, split.location:
-                        _insert(split.regions[1].blocks[0], waits)
+                        _insert(block, groups)
 
 
-def _first_waits(block: ir.Block) -> list[ir.Operation]:
-    """The waits behind both products of rotated loops, in innermost loops of the block."""
-    return [
-        op
-        for outer in block.operations
-        for op in nested(outer.operation)
-        if op.name == "tl.wait_products" and ir.IntegerAttr(op.attributes["pending"]).value == 1
-    ]
+def _groups(block: ir.Block) -> list[tuple[ir.Operation, ir.Operation]]:
+    """Per group of products that are started together: the first of them, and the wait behind the last."""
+    found: list[tuple[ir.Operation, ir.Operation]] = []
+    first: ir.Operation | None = None
+    for outer in block.operations:
+        op = outer.operation
+        if op.name == "tl.gemm" and "asynchronous" in op.attributes:
+            first = first or op
+        elif op.name == "tl.wait_products" and first is not None:
+            found.append((first, op))
+            first = None
+        for region in op.regions:
+            found += [group for inner in region.blocks for group in _groups(inner)]
+    return found
 
 
 def _is_together(op: ir.Operation, split: ir.Operation) -> bool:
@@ -65,13 +72,11 @@ def _is_together(op: ir.Operation, split: ir.Operation) -> bool:
     return True
 
 
-def _insert(block: ir.Block, waits: list[ir.Operation]) -> None:
+def _insert(block: ir.Block, groups: list[tuple[ir.Operation, ir.Operation]]) -> None:
     with ir.InsertionPoint.at_block_begin(block):
         _turn("open")
-    for wait in waits:
-        body = [op.operation for op in wait.block.operations]
-        products = [op for op in body[: body.index(wait)] if op.name == "tl.gemm"]
-        with ir.InsertionPoint(products[-2]):
+    for first, wait in groups:
+        with ir.InsertionPoint(first):
             _turn("take")
         with ir.InsertionPoint(wait):
             _turn("pass")

@@ -14,17 +14,21 @@ _WARPGROUP = 128
 
 @rule("tl.alloc_barrier")
 def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
-    """One thread initialises the barriers; then they are visible to all threads and to the asynchronous engine."""
+    """One thread initialises the barriers; behind the last ones all threads and the asynchronous engine see them."""
     start = ctx.e.gep(ctx.hardware_arena(), ir.IntegerAttr(op.attributes["tl.offset"]).value, ctx.e.i8)
     ctx.barriers[op.results[0]] = start
+    siblings = [other.operation for other in op.block.operations]
+    more = siblings[siblings.index(op) + 1].name == op.name
     first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         for position, count in enumerate(ir.DenseI64ArrayAttr(op.attributes["counts"])):
             mbarrier.init(ctx.e.gep(start, 8 * position, ctx.e.i8), count)
-        mbarrier.fence_init()
+        if not more:
+            mbarrier.fence_init()
         ctx.e.end_region()
-    ctx.hardware.barrier(ctx)
+    if not more:
+        ctx.hardware.barrier(ctx)
 
 
 def barrier_pointer(ctx: Context, barrier: ir.Value, index: ir.Value) -> ir.Value:

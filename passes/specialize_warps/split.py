@@ -12,6 +12,7 @@ from ..pipeline_loops import Versions
 from ..walk import nested, num_threads
 from .candidate import is_shared_setup, widest
 from .rings import Ring, by_use
+from .singles import load_singles
 from .stores import store_by_tma
 
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
@@ -49,6 +50,7 @@ class Split:
         self._move(consumer, split)
         with ir.InsertionPoint(producer):
             self._produce(versions, rings)
+        load_singles(self.launch, split, self.loop)
         self._consume(versions, rings)
         # Bulk stores are ordered with nothing that the threads read or write themselves.
         direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
