@@ -22,8 +22,10 @@ LOG2_E = 1.4426950408889634
 
 @tilelang.jit(out_idx=[-1])
 def attention(
-    batch, S, heads, heads_kv, D, causal, dtype="float16", block_M=128, block_N=64, num_stages=2, threads=256, group=1
-):
+    batch, S, heads, heads_kv, D, causal, dtype="float16", block_M=128, block_N=64, num_stages=2, threads=256, group=1,
+    D_v=None,
+):  # fmt: skip
+    D_v = D_v or D
     assert heads % group == 0, "heads are scheduled in groups of equal size"
     blocks = -(-S // block_M)
     scale = D**-0.5 * LOG2_E
@@ -33,18 +35,18 @@ def attention(
     def attention_forward(
         Q: T.Tensor((batch, S, heads, D), dtype),
         K: T.Tensor((batch, S, heads_kv, D), dtype),
-        V: T.Tensor((batch, S, heads_kv, D), dtype),
-        O: T.Tensor((batch, S, heads, D), dtype),  # noqa: E741
+        V: T.Tensor((batch, S, heads_kv, D_v), dtype),
+        O: T.Tensor((batch, S, heads, D_v), dtype),  # noqa: E741
     ):
         with T.Kernel(blocks * group, heads // group, batch, threads=threads) as (x, y, b):
             head = y * group + x % group
             bx = blocks - 1 - x // group if causal else x // group  # the longest first
             Q_shared = T.alloc_shared((block_M, D), dtype)
             K_shared = T.alloc_shared((block_N, D), dtype)
-            V_shared = T.alloc_shared((block_N, D), dtype)
+            V_shared = T.alloc_shared((block_N, D_v), dtype)
             scores = T.alloc_fragment((block_M, block_N), "float32")
             weights = T.alloc_fragment((block_M, block_N), dtype)
-            out = T.alloc_fragment((block_M, D), "float32")
+            out = T.alloc_fragment((block_M, D_v), "float32")
             largest = T.alloc_fragment((block_M,), "float32")
             previous = T.alloc_fragment((block_M,), "float32")
             shrink = T.alloc_fragment((block_M,), "float32")
@@ -76,13 +78,13 @@ def attention(
                 for i in T.Parallel(block_M):
                     total[i] = total[i] * shrink[i] + part[i]
                 T.copy(scores, weights)
-                for i, j in T.Parallel(block_M, D):
+                for i, j in T.Parallel(block_M, D_v):
                     out[i, j] *= shrink[i]
                 T.copy(V[b, k * block_N : (k + 1) * block_N, head_kv, :], V_shared)
                 T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
             for i in T.Parallel(block_M):
                 total[i] = 1 / total[i]
-            for i, j in T.Parallel(block_M, D):
+            for i, j in T.Parallel(block_M, D_v):
                 out[i, j] *= total[i]
             T.copy(out, O[b, bx * block_M : (bx + 1) * block_M, head, :])
 

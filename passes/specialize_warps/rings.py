@@ -1,4 +1,4 @@
-"""Tiles that are used together, and the barriers that hand them over."""
+"""Tiles that are used together, the barriers that hand them over, and the count of their rounds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import region_effects
+from ...dialect.layout import REPLICATE, Digit, Fragment
+from ...dialect.layout.attrs import to_attr
+from ...dialect.tl import FRAGMENT, buffer_type
+from .. import build
 
 
 @dataclass(frozen=True)
@@ -32,3 +36,29 @@ def by_use(
         span = (uses[0], uses[-1]) if uses else (len(body) - 1, len(body) - 1)
         spans.setdefault(span, []).append(copy)
     return [(spans[span], body[span[0]], body[span[1]]) for span in sorted(spans)]
+
+
+class Rounds:
+    """The number of rounds that a role has taken through the rings before a loop that runs several times.
+
+    It lives in a register of the role's threads. Create it at the start of the role's region.
+    """
+
+    def __init__(self, threads: int, start: ir.Value) -> None:
+        layout = {"layout": to_attr(Fragment((1,), (Digit(threads, REPLICATE, 1),), ()))}
+        kind = buffer_type([1], build.i32(), FRAGMENT)
+        self.count = ir.Operation.create("tl.alloc", [kind], attributes=layout).result
+        build.store(start, self.count, [build.constant(0)])
+
+    def before(self) -> ir.Value:
+        return build.load(self.count, [build.constant(0)])
+
+    def advance(self, before: ir.Value, trips: ir.Value) -> None:
+        build.store(build.binary("addi", before, trips), self.count, [build.constant(0)])
+
+
+def trip_count(lower: ir.Value, upper: ir.Value, step: ir.Value) -> ir.Value:
+    """How often a loop runs."""
+    span = build.binary("maxsi", build.binary("subi", upper, lower), build.constant(0))
+    last = build.binary("subi", step, build.constant(1))
+    return build.binary("divui", build.binary("addi", span, last), step)

@@ -10,8 +10,9 @@ from ..nvidia.tma_rules import box_bytes
 from ..nvidia.wgmma_layout import max_columns
 from ..pipeline_loops import Versions
 from ..walk import nested, num_threads
-from .candidate import is_shared_setup, widest
-from .rings import Ring, by_use
+from .candidate import Candidate, is_shared_setup, widest
+from .producer import Producer
+from .rings import Ring, Rounds, by_use, trip_count
 from .singles import load_singles
 from .stores import store_by_tma
 
@@ -24,18 +25,17 @@ _HALF_SHARED = 112 * 1024  # bytes of shared memory with which two CTAs fit
 class Split:
     """The rewriting of one kernel."""
 
-    def __init__(self, launch: ir.Operation, loop: ir.Operation, copies: list[ir.Operation], stages: int) -> None:
+    def __init__(self, launch: ir.Operation, found: Candidate) -> None:
         self.launch = launch
-        self.loop = loop
-        self.copies = copies
-        self.stages = stages
+        self.found = found
         self.threads = num_threads(launch)
         self.block = launch.regions[0].blocks[0]
 
     def run(self) -> None:
-        del self.loop.attributes["tl.pipeline"]
-        groups = by_use(self.copies, self.loop)
-        versions = Versions(self.loop, self.copies, self.stages)
+        found = self.found
+        del found.loop.attributes["tl.pipeline"]
+        groups = by_use(found.copies, found.loop)
+        versions = Versions(found.loop, found.copies, found.stages)
         with ir.InsertionPoint.at_block_begin(self.block):
             rings = [
                 Ring(copies, first, last, self._barriers(1), self._barriers(self.threads // 32))
@@ -46,19 +46,20 @@ class Split:
         attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[warpgroups]))
         with ir.InsertionPoint(self.block):
             split = ir.Operation.create("tl.specialize", attributes=attributes, regions=2)
-        producer, consumer = (region.blocks.append() for region in split.regions)
+        _, consumer = (region.blocks.append() for region in split.regions)
         self._move(consumer, split)
-        with ir.InsertionPoint(producer):
-            self._produce(versions, rings)
-        load_singles(self.launch, split, self.loop)
-        self._consume(versions, rings)
+        producer = Producer(split, found, versions, rings)
+        if not found.path:
+            load_singles(self.launch, split, found.loop, producer.clone)
+        producer.write()
+        self._consume(consumer, versions, rings)
         # Bulk stores are ordered with nothing that the threads read or write themselves.
         direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
         for op in list(nested(split)):
             if op.name == "tl.copy" and root(op.operands[1]) not in direct:
                 store_by_tma(op)
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 128, 1, 1])
-        ring = self.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
+        ring = self.found.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
         self._share_registers(split, ring)
 
     def _share_registers(self, split: ir.Operation, ring: int) -> None:
@@ -73,8 +74,8 @@ class Split:
         self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), blocks)
 
     def _barriers(self, count: int) -> ir.Value:
-        kind = ir.Type.parse(f"!tl.barrier<{self.stages} : i64>")
-        counts = ir.DenseI64ArrayAttr.get([count] * self.stages)
+        kind = ir.Type.parse(f"!tl.barrier<{self.found.stages} : i64>")
+        counts = ir.DenseI64ArrayAttr.get([count] * self.found.stages)
         return ir.Operation.create("tl.alloc_barrier", [kind], attributes={"counts": counts}).result
 
     def _move(self, consumer: ir.Block, split: ir.Operation) -> None:
@@ -87,33 +88,20 @@ class Split:
                 moved.update(op.results)
                 consumer.append(op)
 
-    def _produce(self, versions: Versions, rings: list[Ring]) -> None:
-        """Per ring: wait for a free version, announce the bytes, start the loads."""
-        clone: dict[ir.Value, ir.Value] = {}
-        bounds = [versions.clone(v, clone) for v in (versions.lower, versions.upper, versions.step)]
-        loop = ir.Operation.create("scf.for", [], bounds, regions=1)
-        block = loop.regions[0].blocks.append(build.i32())
-        with ir.InsertionPoint(block):
-            trip = versions.trip(block.arguments[0], bounds)
-            slot, phase = versions.slot(trip), versions.phase(trip)
-            free = build.binary("xori", phase, build.constant(1))
-            clone[versions.body.arguments[0]] = block.arguments[0]
-            for ring in rings:
-                ir.Operation.create("tl.mbarrier_wait", [], [ring.empty, slot, free])
-                size = sum(box_bytes(copy.operands[1]) for copy in ring.copies)
-                attrs = {"expect": ir.IntegerAttr.get(build.i32(), size)}
-                ir.Operation.create("tl.mbarrier_arrive", [], [ring.full, slot], attrs)
-                for copy in ring.copies:
-                    with copy.location:
-                        source = versions.clone(copy.operands[0], clone)
-                        target = versions.version(copy.operands[1], slot)
-                        ir.Operation.create("tl.tma_load", [], [source, target, ring.full, slot])
-            ir.Operation.create("scf.yield")
-
-    def _consume(self, versions: Versions, rings: list[Ring]) -> None:
+    def _consume(self, consumer: ir.Block, versions: Versions, rings: list[Ring]) -> None:
         """Per ring: wait for the version before its first use, give it back after its last."""
+        bounds = [versions.lower, versions.upper, versions.step]
+        before = None
+        if self.found.path:
+            with ir.InsertionPoint.at_block_begin(consumer):
+                rounds = Rounds(self.threads, build.constant(0))
+            with ir.InsertionPoint(self.found.loop):
+                before = rounds.before()
+            with ir.InsertionPoint.after(self.found.loop):
+                rounds.advance(before, trip_count(*bounds))
         with ir.InsertionPoint(next(iter(versions.body.operations))):
-            trip = versions.trip(versions.body.arguments[0], [versions.lower, versions.upper, versions.step])
+            trip = versions.trip(versions.body.arguments[0], bounds)
+            trip = build.binary("addi", before, trip) if before is not None else trip
             slot, phase = versions.slot(trip), versions.phase(trip)
         for ring in rings:
             with ir.InsertionPoint(ring.first):
