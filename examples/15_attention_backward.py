@@ -161,7 +161,8 @@ def backward(batch, S, heads, D, causal, dtype="float16", block_M=64, block_N=12
                 T.copy(dS, dS_shared)
                 T.clear(dq)
                 T.gemm(dS_shared, K_shared, dq, transpose_A=True)
-                T.atomic_add(dQ[b, k * block_M : (k + 1) * block_M, head, :], dq)
+                for i, j in T.Parallel(block_M, D):
+                    T.atomic_add(dQ[b, k * block_M + i, head, j], dq[i, j])
             for i, j in T.Parallel(block_N, D):
                 dk[i, j] *= D**-0.5
             T.copy(dk, dK[b, bx * block_N : (bx + 1) * block_N, head, :])

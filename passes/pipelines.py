@@ -29,8 +29,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     # take is pipelined within the warps. Both need copies as copies; memory is planned when all versions exist; barriers
     # see which tiles share memory.
     "scheduled": (
-        "guard-masks", "lagging-maximum", "specialize-warps", "overlap-products", "take-turns", "pipeline-loops",
-        "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory", "insert-barriers",
+        "guard-masks", "lagging-maximum", "specialize-warps", "overlap-products", "take-turns", "delay-waits",
+        "pipeline-loops", "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory", "insert-barriers",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }

@@ -14,6 +14,7 @@ from tilelang_mlir.errors import TileValueError
 from .base import Pass
 
 TABLE: tuple[tuple[str, str], ...] = (
+    ("delay-waits", "tilelang_mlir.passes.delay_waits:DelayWaits"),
     ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),
     ("guard-masks", "tilelang_mlir.passes.guard_masks:GuardMasks"),
     ("insert-barriers", "tilelang_mlir.passes.insert_barriers:InsertBarriers"),
