@@ -21,6 +21,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.transpose": ("r", "w"),
     "tl.tma_load": ("r", "w", "rw"),
     "tl.tma_store": ("r", "w"),
+    "tl.staged_store": ("r", "w", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
     "tl.wait_products": ("rw",),
@@ -48,7 +49,7 @@ class Effect:
     """One access: `value` is the buffer (or barrier) behind the operand `tile` of `op`.
 
     `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous copy, the operands of
-    an asynchronous matrix product.
+    an asynchronous matrix product, the buffers of a staged store.
     """
 
     kind: Kind
@@ -75,7 +76,7 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     if not accesses:
         return []
     attributes = operation.attributes
-    asynchronous = "async" in attributes or "wgmma" in attributes
+    asynchronous = "async" in attributes or "wgmma" in attributes or operation.name == "tl.staged_store"
     pairs: list[tuple[str, ir.Value]] = []
     for index, tile in enumerate(operation.operands):
         access = accesses[index] if index < len(accesses) else accesses[-1] if accesses[-1] == "r*" else ""

@@ -25,12 +25,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "tl": ("canonicalize", "cse"),
     # Staging buffers of reductions and scans must exist before layouts are inferred.
     "laid_out": ("legalize-tile-ops", "layout-inference"),
-    # What is recognised in whole loops comes before loops are taken apart. Roles come before pipelines: what they do not
-    # take is pipelined within the warps. Both need copies as copies; memory is planned when all versions exist; barriers
-    # see which tiles share memory.
+    # What is recognised in whole loops comes before loops are taken apart. Then which tiles a CTA works on, and roles:
+    # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all versions
+    # exist; barriers see which tiles share memory.
     "scheduled": (
-        "guard-masks", "lagging-maximum", "specialize-warps", "overlap-products", "take-turns", "delay-waits",
-        "pipeline-loops", "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory", "insert-barriers",
+        "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "overlap-products", "take-turns",
+        "delay-waits", "pipeline-loops", "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory",
+        "insert-barriers",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
@@ -47,6 +48,7 @@ class LoweringOptions:
     wgmma: bool = True
     lagging_maximum: bool = True
     turns: bool = True
+    persist: bool = True
 
     @staticmethod
     def of(module: ir.Module) -> LoweringOptions:
@@ -64,6 +66,7 @@ class LoweringOptions:
             reuse_shared=not flag("tl.disable_shared_memory_reuse", False),
             async_copy=flag("tl.enable_async_copy", True),
             specialize=not flag("tl.disable_warp_specialized", False) and not flag("tl.disable_tma_lower", False),
+            persist=not flag("tl.disable_persistent", False),
             wgmma=not flag("tl.disable_wgmma", False),
             lagging_maximum=not flag("tl.disable_lagging_maximum", False),
             turns=not flag("tl.disable_ping_pong", False),
@@ -78,6 +81,7 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
         "layout-inference": {"wgmma": chosen.wgmma},
         "lagging-maximum": {"enabled": chosen.lagging_maximum},
+        "persist-tiles": {"enabled": chosen.specialize and chosen.persist},
         "specialize-warps": {"enabled": chosen.specialize},
         "take-turns": {"enabled": chosen.turns},
         "pipeline-loops": {"async_copy": chosen.async_copy},

@@ -21,7 +21,7 @@ from .sync import (
     VoteOp,
     WarpReduceOp,
 )
-from .tma import FenceProxyOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
+from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "ShuffleOp",
     "SliceOp",
     "SpecializeOp",
+    "StagedStoreOp",
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",

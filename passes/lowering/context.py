@@ -69,6 +69,7 @@ class Context:
         self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
         self.tensor_maps: dict[object, ir.Value] = {}  # descriptors by what they describe
         self.barrier_id = 0  # the barrier of the threads that run this code
+        self.consumers = self.num_threads  # threads with this role
         self.fast_math = False  # one hardware approximation instead of an accurate expansion
         self.thread = hardware.thread_index(self)
 

@@ -23,7 +23,7 @@ from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
 from ..base import Pass
 from ..hardware import hardware_for
-from ..nvidia import bulk_copy, roles
+from ..nvidia import bulk_copy, roles, staged_store
 from . import atomics, debug, lagging, reduce, reducer, scalar, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
@@ -32,7 +32,9 @@ from .index import Index
 from .rasterize import block_indices
 
 # Importing these registered their rules.
-RULE_MODULES = (atomics, bulk_copy, debug, lagging, reduce, reducer, roles, scalar, structure, sync, tiles)
+RULE_MODULES = (
+    atomics, bulk_copy, debug, lagging, reduce, reducer, roles, scalar, staged_store, structure, sync, tiles,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ def _lower_kernel(
         "tl.tensor_maps": bulk_copy.map_attribute(maps),
         **hardware.kernel_attributes(threads, launch),
     }
+    if "persistent" in launch.attributes:
+        blocks = ir.IntegerAttr(launch.attributes["persistent"]).value
+        attributes["tl.persistent_blocks"] = ir.IntegerAttr.get(i64, blocks)
     with ir.InsertionPoint(body), launch.location:
         kernel = ir.Operation.create("llvm.func", attributes=attributes, regions=1)
     entry = kernel.regions[0].blocks.append(*kinds)

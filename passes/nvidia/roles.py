@@ -6,10 +6,32 @@ from tilelang_mlir.isa.nvidia import barrier, mbarrier, tma
 from tilelang_mlir.mlir import ir
 
 from ..lowering.context import Context, rule
+from ..lowering.index import Index
+from ..walk import nested
+from .wgmma_layout import WARPGROUP
 
 CONSUMER_BARRIER = 1  # the named barrier that the consumers use for their own synchronisation
-TURN_BARRIERS = 4  # the first of the named barriers, one per warpgroup, on which warpgroups wait for their turn
-_WARPGROUP = 128
+WARPGROUP_BARRIER = 2  # those of the first, second and third warpgroup
+TURN_BARRIERS = 5  # those on which they wait for their turn
+
+
+def in_warpgroup(ctx: Context) -> Index:
+    """The thread's index in its warpgroup."""
+    found = ctx.ix.remainder(ctx.thread, WARPGROUP)
+    assert found is not None
+    return found
+
+
+def warpgroup(ctx: Context) -> Index:
+    """The number of the thread's warpgroup among the consumers."""
+    found = ctx.ix.divide(ctx.thread, WARPGROUP)
+    assert found is not None
+    return found
+
+
+def warpgroup_barrier(ctx: Context) -> int | ir.Value:
+    """The named barrier of the thread's warpgroup."""
+    return ctx.ix.scalar(ctx.ix.add(warpgroup(ctx), Index.of(WARPGROUP_BARRIER)))
 
 
 @rule("tl.alloc_barrier")
@@ -74,6 +96,8 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
     registers = list(ir.DenseI32ArrayAttr(op.attributes["registers"])) if "registers" in op.attributes else []
     producer, consumer = (region.blocks[0] for region in op.regions)
     branch = ctx.e.op("scf.if", [], [ctx.e.compare("ult", ctx.ix.scalar(ctx.thread), consumers)], regions=2)
+    if any(inner.name in ("tl.staged_store", "tl.turn") for inner in nested(op)):
+        branch.attributes["tl.warpgroups"] = ir.UnitAttr.get()  # they meet at barriers of their own
     with ctx.e.scope(branch.regions[0].blocks.append()):
         if registers:
             tma.set_registers(registers[1], increase=True)
@@ -91,31 +115,29 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
 
 def _lower_consumers(ctx: Context, block: ir.Block, consumers: int) -> None:
     """Lower with the consumers as the whole CTA."""
-    before = ctx.threads, ctx.thread, ctx.barrier_id
+    before = ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers
     assert ctx.thread.base is not None
-    ctx.threads = (consumers, 1, 1)
+    ctx.threads, ctx.consumers = (consumers, 1, 1), consumers
     ctx.thread = ctx.ix.uniform(ctx.thread.base, lo=0, hi=consumers - 1)
     ctx.barrier_id = CONSUMER_BARRIER
     ctx.lower_block(block)
-    ctx.threads, ctx.thread, ctx.barrier_id = before
-
+    ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers = before
 
 
 @rule("tl.turn")
 def lower_turn(ctx: Context, op: ir.Operation) -> None:
     """A warpgroup waits on its own barrier, where the one before it arrives."""
-    groups, action = ctx.num_threads // _WARPGROUP, ir.StringAttr(op.attributes["action"]).value
-    group = ctx.ix.divide(ctx.thread, _WARPGROUP)
-    assert group is not None
+    groups, action = ctx.num_threads // WARPGROUP, ir.StringAttr(op.attributes["action"]).value
+    group = warpgroup(ctx)
     own, last = ctx.ix.scalar(group), ctx.e.compare("eq", ctx.ix.scalar(group), groups - 1)
     first = ctx.e.value(TURN_BARRIERS)
     if action == "take":
-        barrier.emit(ctx.e.value(ctx.e.add(own, TURN_BARRIERS)), 2 * _WARPGROUP)
+        barrier.emit(ctx.e.value(ctx.e.add(own, TURN_BARRIERS)), 2 * WARPGROUP)
     elif action == "pass":
         following = ctx.e.value(ctx.e.add(own, TURN_BARRIERS + 1))
-        barrier.arrive(ctx.e.pure("arith.select", ctx.e.i32, [last, first, following]), 2 * _WARPGROUP)
+        barrier.arrive(ctx.e.pure("arith.select", ctx.e.i32, [last, first, following]), 2 * WARPGROUP)
     else:
         branch = ctx.e.op("scf.if", [], [last], regions=2)
         with ctx.e.scope(branch.regions[0].blocks.append()):
-            barrier.arrive(first, 2 * _WARPGROUP)
+            barrier.arrive(first, 2 * WARPGROUP)
             ctx.e.end_region()

@@ -48,4 +48,4 @@ class SpecializeWarps(Pass):
             found = candidate(launch)
             if found is not None:
                 with module.context, launch.location:
-                    Split(launch, found).run()
+                    Split(launch, found, target).run()

@@ -52,6 +52,9 @@ class Producer:
         versions = self.versions
         bounds = [self.clone(v) for v in (versions.lower, versions.upper, versions.step)]
         before = rounds.before() if rounds else None
+        for ring in self.rings:
+            for copy in ring.copies:
+                self._clone_invariant(copy.operands[0])
         loop = ir.Operation.create("scf.for", [], bounds, regions=1)
         block = loop.regions[0].blocks.append(build.i32())
         self.cloned[versions.body.arguments[0]] = block.arguments[0]
@@ -76,6 +79,20 @@ class Producer:
                 source = self.clone(copy.operands[0])
                 target = self.versions.version(copy.operands[1], slot)
                 ir.Operation.create("tl.tma_load", [], [source, target, ring.full, slot])
+
+    def _clone_invariant(self, value: ir.Value) -> bool:
+        """Compute what a value needs from outside of the loop in front of it; whether that was all of the value."""
+        owner = value.owner
+        if isinstance(owner, ir.Block):
+            return owner != self.versions.body
+        op = owner.operation
+        if op.parent.operation != self.found.loop:
+            self.clone(value)
+            return True
+        parts = [self._clone_invariant(v) for v in op.operands]
+        if all(parts) and op.name != "tl.slice":
+            self.clone(value)
+        return all(parts)
 
     def clone(self, value: ir.Value) -> ir.Value:
         """The value for the producer: computed again where only the consumers have it."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
 
-from ...dialect.effects import region_effects, root
 from .. import build
 from ..nvidia.tma_rules import box_bytes
 from ..nvidia.wgmma_layout import max_columns
 from ..pipeline_loops import Versions
-from ..walk import nested, num_threads
+from ..walk import num_threads
 from .candidate import Candidate, is_shared_setup, widest
 from .producer import Producer
 from .rings import Ring, Rounds, by_use, trip_count
 from .singles import load_singles
-from .stores import store_by_tma
+from .stores import Stores
 
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
 # CTAs of one consumer warpgroup or one larger CTA.
@@ -25,8 +25,9 @@ _HALF_SHARED = 112 * 1024  # bytes of shared memory with which two CTAs fit
 class Split:
     """The rewriting of one kernel."""
 
-    def __init__(self, launch: ir.Operation, found: Candidate) -> None:
+    def __init__(self, launch: ir.Operation, found: Candidate, target: Target) -> None:
         self.launch = launch
+        self.target = target
         self.found = found
         self.threads = num_threads(launch)
         self.block = launch.regions[0].blocks[0]
@@ -53,11 +54,7 @@ class Split:
             load_singles(self.launch, split, found.loop, producer.clone)
         producer.write()
         self._consume(consumer, versions, rings)
-        # Bulk stores are ordered with nothing that the threads read or write themselves.
-        direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
-        for op in list(nested(split)):
-            if op.name == "tl.copy" and root(op.operands[1]) not in direct:
-                store_by_tma(op)
+        Stores(self.launch, split, bool(found.path), self.target).run()
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 128, 1, 1])
         ring = self.found.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
         self._share_registers(split, ring)

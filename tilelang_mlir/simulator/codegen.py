@@ -284,18 +284,6 @@ class SourceWriter:
             return "", ""
         return ("producer", "consumer") if loads[0] else ("consumer", "producer")
 
-    def apart(self, op: ir.Operation) -> tuple[bool, bool]:
-        """Whether the warpgroups of a side wait at barriers of their own: nothing may come back from such a side."""
-        sides = [any(self._waits_apart(x.operation) for b in region for x in b.operations) for region in op.regions]
-        first, second = [*sides, False][:2] if not len(op.results) else (False, False)
-        return first, second
-
-    def _waits_apart(self, op: ir.Operation) -> bool:
-        entry = self.instruction(op)
-        if entry is not None and any(e.access is Access.BARRIER and e.space != SHARED for e in entry.effects):
-            return any(not self.uniform(v) for v in op.operands)
-        return any(self._waits_apart(x.operation) for region in op.regions for b in region for x in b.operations)
-
     def _copies(self, op: ir.Operation) -> bool:
         entry = self.instruction(op)
         if entry is not None and any(e.access is Access.WRITE and e.space == SHARED and e.group for e in entry.effects):

@@ -1,8 +1,7 @@
 """Structured control flow as generated Python.
 
 Branches and loops on uniform values are Python's own. On varying values both sides run under masks; when all active
-lanes agree, no mask is set. A branch whose body waits runs as two agents when the lanes of a CTA disagree; a side whose
-warpgroups wait at barriers of their own (the number differs between threads) as one agent per warpgroup. Where warps
+lanes agree, no mask is set. A branch whose body waits runs as two agents when the lanes of a CTA disagree. Where warps
 must move together (products, shuffles, barriers, asynchronous copies) and whole CTAs go different ways, the batch
 runs again in groups of CTAs that go the same way: that is simpler and checks faster than masks by CTA.
 """
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tilelang_mlir.isa.instruction import WARPGROUP
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.values import select
@@ -35,7 +35,6 @@ class Writer(Protocol):
     def blocks(self, op: ir.Operation) -> bool: ...
     def moves_together(self, op: ir.Operation) -> bool: ...
     def roles(self, op: ir.Operation) -> tuple[str, str]: ...
-    def apart(self, op: ir.Operation) -> tuple[bool, bool]: ...
     def block(self, block: ir.Block) -> list[ir.Value]: ...
     def rename(self, names: dict[ir.Value, str]) -> dict[ir.Value, str]: ...
     def restore(self, saved: dict[ir.Value, str]) -> None: ...
@@ -118,7 +117,8 @@ def _waiting_if(w: Writer, op: ir.Operation, sides: list[ir.Block]) -> None:
         w.line("yield")
         w.depth -= 1
     arguments = ", ".join([*bodies, "None"][:2])
-    w.line(f"r{tag} = yield from branch(L, {condition}, {arguments}, {w.roles(op)}, {w.apart(op)})", op)
+    part = WARPGROUP if "tl.warpgroups" in op.attributes else 0
+    w.line(f"r{tag} = yield from branch(L, {condition}, {arguments}, {w.roles(op)}, {part})", op)
     _assign(w, [w.name(r) for r in results], [f"r{tag}[{k}]" for k in range(len(results))])
 
 
@@ -262,10 +262,9 @@ def _same(value: Any) -> Any:
     return value
 
 
-def branch(
-    lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[str, str], apart: tuple[bool, bool]
-) -> Any:
-    """Run a branch whose body waits; returns its results."""
+def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[str, str], part: int) -> Any:
+    """Run a branch whose body waits; returns its results. With `part` (no results then), so many threads at a time
+    move on their own in its first side."""
     case = split_together(lanes, condition)
     out: list[Any] = []
     if case != 2:
@@ -275,10 +274,10 @@ def branch(
         return out
     outs: tuple[list[Any], list[Any]] = ([], [])
     sides = lambda L, take: yes(L, take, outs[0]), no and (lambda L, take: no(L, take, outs[1]))
-    fork = lanes.fork(condition, *sides, roles, apart)
+    fork = lanes.fork(condition, *sides, roles, part)
     yield fork
     full = np.broadcast_to(condition, (condition.shape[0], lanes.count))[0]
-    return [_scatter(full, a, b) for a, b in zip(*outs, strict=True)] if no else []
+    return [_scatter(full, a, b) for a, b in zip(*outs, strict=True)] if no and not part else []
 
 
 def _scatter(columns: np.ndarray, yes: Any, no: Any) -> Any:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.profile import Profile
 
 WARP = 32
-WARPGROUP = 128
 Dim3 = tuple[int, int, int]
 
 
@@ -393,11 +392,11 @@ class Lanes:
         yes: Callable[..., Agent],
         no: Callable[..., Agent] | None,
         roles: tuple[str, str] = ("", ""),
-        apart: tuple[bool, bool] = (False, False),
+        part: int = 0,
     ) -> Fork:
         """Agents for the two sides of a branch whose body blocks; `roles` name what they do, for messages.
 
-        A side has one agent, or with `apart` one per warpgroup.
+        The first side is one agent, or with `part` one for each so many threads, which then move on their own.
 
         Raises:
             Diverged: the condition differs between CTAs.
@@ -408,11 +407,12 @@ class Lanes:
         if self.mask is not None and not self.mask.all():
             raise SimulationError("a branch that waits is reached by a part of the threads (divergent)")
         children: list[tuple[Agent, Lanes]] = []
-        for side, body, role, each in ((full[0], yes, roles[0], apart[0]), (~full[0], no, roles[1], apart[1])):
+        for side, body, role in ((full[0], yes, roles[0]), (~full[0], no, roles[1])):
             if body is not None:
-                groups = self.threads // WARPGROUP if each else np.zeros_like(self.threads)
-                for group in np.unique(groups[side]):
-                    columns = np.nonzero(side & (groups == group))[0]
+                every = np.nonzero(side)[0]
+                pieces = range(0, len(every), part) if part and body is yes else (0,)
+                for start in pieces:
+                    columns = every[start : start + part] if part and body is yes else every
                     lanes = self.subset(columns, role)
                     children.append((body(lanes, _taker(columns)), lanes))
         return Fork(children)
