@@ -25,7 +25,7 @@ from ..dialect.effects import effects, region_effects, root
 from ..dialect.tl import FRAGMENT, scope_of
 from . import build
 from .base import Pass
-from .overlap_products import wait
+from .overlap_products import tiles_by_barrier, wait
 from .walk import launches, nested
 
 
@@ -46,7 +46,7 @@ class DelayWaits(Pass):
                     products = _products(loop)
                     if products:
                         with module.context, loop.location:
-                            _delay(loop, products, _tiles_by_barrier(split))
+                            _delay(loop, products, tiles_by_barrier(split))
 
 
 def _products(loop: ir.Operation) -> list[ir.Operation]:
@@ -60,18 +60,6 @@ def _products(loop: ir.Operation) -> list[ir.Operation]:
     homes = [b.owner.operation.parent.operation for b in buffers if not isinstance(b.owner, ir.Block)]
     fragments = all(scope_of(op.operands[2]) == FRAGMENT for op in products)
     return products if fragments and loop not in homes else []
-
-
-def _tiles_by_barrier(split: ir.Operation) -> dict[ir.Value, set[ir.Value]]:
-    """The tiles that the producer loads after waiting on a barrier."""
-    found: dict[ir.Value, set[ir.Value]] = {}
-    barrier: ir.Value | None = None
-    for op in nested(split):
-        if op.name == "tl.mbarrier_wait":
-            barrier = op.operands[0]
-        elif op.name == "tl.tma_load" and barrier is not None:
-            found.setdefault(barrier, set()).add(root(op.operands[1]))
-    return found
 
 
 def _delay(loop: ir.Operation, products: list[ir.Operation], tiles: dict[ir.Value, set[ir.Value]]) -> None:

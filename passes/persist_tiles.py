@@ -64,7 +64,11 @@ def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
     if warpgroups < 2 or ring + warpgroups * BUFFER_BYTES + _RESERVED > target.max_shared_bytes:
         return False
     products = [op for op in nested(launch) if op.name == "tl.gemm"]
-    return len(products) == 1 and not any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3])
+    return len(products) <= 2 and not any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3])
+
+
+def _products(launch: ir.Operation) -> int:
+    return sum(op.name == "tl.gemm" for op in nested(launch))
 
 
 def _depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:
@@ -81,7 +85,7 @@ def _persist(launch: ir.Operation, target: Target) -> None:
         tiles = raster.value(raster.product(extents))
         grid = raster.value(raster.minimum(raster.known(tiles), target.multiprocessors))
         attributes = build.attributes_of(launch)
-        panel, tall = _panel(attributes)
+        panel, tall = _panel(attributes) if _products(launch) == 1 else (1, 0)
         attributes.pop("swizzle", None)
         attributes["persistent"] = ir.IntegerAttr.get(build.i32(), target.multiprocessors)
         new = ir.Operation.create("tl.launch", [], [grid], attributes, regions=1)

@@ -9,6 +9,7 @@ from ..nvidia.tma_rules import box_bytes
 from ..pipeline_loops import Versions
 from .candidate import Candidate
 from .rings import Ring, Rounds, trip_count
+from .singles import Singles
 
 
 class Producer:
@@ -17,21 +18,27 @@ class Producer:
     Per ring and iteration: wait for a free version, announce the bytes, start the loads.
     """
 
-    def __init__(self, split: ir.Operation, found: Candidate, versions: Versions, rings: list[Ring]) -> None:
+    def __init__(
+        self, split: ir.Operation, found: Candidate, versions: Versions, rings: list[Ring], singles: Singles
+    ) -> None:
         self.split = split
         self.found = found
         self.versions = versions
         self.rings = rings
+        self.singles = singles
         self.cloned: dict[ir.Value, ir.Value] = {}
+        self.tiles: Rounds | None = None
 
     def write(self) -> None:
         with ir.InsertionPoint(self.split.regions[0].blocks[0]):
             rounds = Rounds(32, build.constant(0)) if self.found.path else None
+            self.tiles = self.singles.counter(32)
             self._nest(self.found.path, rounds)
 
     def _nest(self, path: list[ir.Operation], rounds: Rounds | None) -> None:
         """Copies of the loops and branches of `path`, and the loads inside."""
         if not path:
+            self.singles.load(self.tiles, self.clone)
             self._loads(rounds)
             return
         op, inner = path[0], path[1] if len(path) > 1 else self.found.loop

@@ -13,7 +13,7 @@ from ..walk import num_threads
 from .candidate import Candidate, is_shared_setup, widest
 from .producer import Producer
 from .rings import Ring, Rounds, by_use, trip_count
-from .singles import load_singles
+from .singles import Singles
 from .stores import Stores
 
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
@@ -49,11 +49,10 @@ class Split:
             split = ir.Operation.create("tl.specialize", attributes=attributes, regions=2)
         _, consumer = (region.blocks.append() for region in split.regions)
         self._move(consumer, split)
-        producer = Producer(split, found, versions, rings)
-        if not found.path:
-            load_singles(self.launch, split, found.loop, producer.clone)
-        producer.write()
+        singles = Singles(self.launch, split, found)
+        Producer(split, found, versions, rings, singles).write()
         self._consume(consumer, versions, rings)
+        singles.use()
         Stores(self.launch, split, bool(found.path), self.target).run()
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 128, 1, 1])
         ring = self.found.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
