@@ -127,10 +127,32 @@ def _result(op: ir.Operation, operands: list[Scaling]) -> Scaling:
         return _sum(operands, 1.0 if op.name == "arith.addf" else -1.0)
     if op.name in ("arith.mulf", "arith.divf"):
         return _product(op, operands, 1.0 if op.name == "arith.mulf" else -1.0)
+    if op.name == "arith.cmpf" and _is_sign_test(op, operands):
+        return Scaling()
+    if op.name == "arith.select" and operands[0].is_invariant:
+        return _choice(op, operands)
     if op.name in _EXPONENTIALS and not first.power:
         return Scaling(power=first.amount * _EXPONENTIALS[op.name])
     if op.name in _LOGARITHMS and not first.amount:
         return Scaling(amount=first.power * _LOGARITHMS[op.name])
+    raise _Unknown
+
+
+def _is_sign_test(op: ir.Operation, operands: list[Scaling]) -> bool:
+    """A comparison of something multiplied by a power of two with zero."""
+    zeros = [float_constant(v) == 0.0 for v in op.operands]
+    return any(zero and not other.amount for zero, other in zip(zeros, operands[::-1], strict=True))
+
+
+def _choice(op: ir.Operation, operands: list[Scaling]) -> Scaling:
+    """One of two values that scale alike; zero stays zero, however it is multiplied."""
+    sides = [
+        s for s, v in zip(operands[1:], list(op.operands)[1:], strict=True) if s.amount or float_constant(v) != 0.0
+    ]
+    if len(sides) == 2 and abs(sides[0].power - sides[1].power) < _TOLERANCE and not (sides[0].amount - sides[1].amount):
+        return sides[0]
+    if len(sides) == 1:
+        return sides[0]
     raise _Unknown
 
 
