@@ -289,6 +289,7 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.wait_group": _words("wait_group"), "tl.mbarrier_arrive": _words("arrive {0}[{1}]"),
     "tl.mbarrier_wait": _words("wait {0}[{1}] parity {2}"), "tl.mbarrier_expect": _words("expect {0}[{1}] bytes {2}"),
     "tl.tma_load": _words("load {0} -> {1} arriving at {2}[{3}]"), "tl.tma_store": _words("store {0} -> {1}"),
+    "tl.staged_store": _words("store {0} -> {2} through {1}"),
     "tl.tma_wait": _words("wait_stores"), "tl.wait_products": _words("wait_products {all}"),
     "tl.load_operand": _words("load operand {0} -> {1}"),
     "tl.fence_proxy": _words("fence_proxy"), "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"),

@@ -25,6 +25,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects, root
+from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import GLOBAL, SHARED, scope_of
 from . import build, operand_prefetch
 from .base import Pass
@@ -56,8 +57,12 @@ class PipelineLoops(Pass):
                     if product is not None:
                         operand_prefetch.expand(Versions(loop, copies, stages), product)
                     else:
-                        needs_fence = any("instr" in o.attributes for o in nested(loop) if o.name == "tl.gemm")
+                        needs_fence = any(_reads_asynchronously(o) for o in nested(loop))
                         _expand(Versions(loop, copies, stages), needs_fence)
+
+
+def _reads_asynchronously(op: ir.Operation) -> bool:
+    return op.name in MMA_OPS or op.name == "tl.gemm" and "instr" in op.attributes
 
 
 def _stages(loop: ir.Operation) -> int:

@@ -21,7 +21,17 @@ from .sync import (
     VoteOp,
     WarpReduceOp,
 )
-from .tma import FenceProxyOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
+from .tensor import (
+    DeallocTmemOp,
+    Tcgen05CommitOp,
+    Tcgen05CpOp,
+    Tcgen05FenceOp,
+    Tcgen05MmaOp,
+    Tcgen05ScaledMmaOp,
+    TmemArenaOp,
+    TmemFreeOp,
+)
+from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
@@ -35,6 +45,7 @@ __all__ = [
     "CastOp",
     "CommitGroupOp",
     "CopyOp",
+    "DeallocTmemOp",
     "FenceProxyOp",
     "FillOp",
     "FinalizeReducerOp",
@@ -55,14 +66,22 @@ __all__ = [
     "ShuffleOp",
     "SliceOp",
     "SpecializeOp",
+    "StagedStoreOp",
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",
+    "Tcgen05CommitOp",
+    "Tcgen05CpOp",
+    "Tcgen05FenceOp",
+    "Tcgen05MmaOp",
+    "Tcgen05ScaledMmaOp",
     "TensorOp",
     "ThreadIdOp",
     "TmaLoadOp",
     "TmaStoreOp",
     "TmaWaitOp",
+    "TmemArenaOp",
+    "TmemFreeOp",
     "TransposeOp",
     "VoteOp",
     "WaitGroupOp",

@@ -91,6 +91,12 @@ class Emitter:
                 self._constants[key] = self.op("arith.constant", [kind], attributes={"value": attr}).result
         return self._constants[key]
 
+    def numbers(self, element: ir.Type, values: Sequence[int]) -> ir.Value:
+        """A constant vector of integers."""
+        kind = self.vector_type(len(values), element)
+        lanes = ir.DenseElementsAttr.get([ir.IntegerAttr.get(element, number) for number in values], kind)
+        return self.pure("arith.constant", kind, [], {"value": lanes})
+
     def value(self, x: int | ir.Value, kind: ir.Type | None = None) -> ir.Value:
         """An SSA value of an int-like operand (i32 unless said otherwise)."""
         if isinstance(x, int):

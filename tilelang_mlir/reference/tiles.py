@@ -107,7 +107,7 @@ def _transpose(op: Instruction, frame: Frame) -> None:
     target.write(flat.T.reshape(target.sizes))
 
 
-def _matrix(tile: Tile, transposed: bool, no_sign: bool) -> Array:
+def matrix_of(tile: Tile, transposed: bool, no_sign: bool) -> Array:
     """The last two dimensions of a tile as op(A) or op(B), unconverted."""
     values = tile.read()
     values = values.reshape(values.shape[-2:])
@@ -121,8 +121,8 @@ def _gemm(op: Instruction, frame: Frame) -> None:
         return
     a_tile, b_tile, c_tile = _operands(op, frame, 3)
     attributes = op.attributes
-    a = _matrix(a_tile, bool(attributes["transpose_a"]), "a_unsigned" in attributes)
-    b = _matrix(b_tile, bool(attributes["transpose_b"]), "b_unsigned" in attributes)
+    a = matrix_of(a_tile, bool(attributes["transpose_a"]), "a_unsigned" in attributes)
+    b = matrix_of(b_tile, bool(attributes["transpose_b"]), "b_unsigned" in attributes)
     clear = bool(attributes.get("clear", False))
     if len(op.operands) > 3:
         clear = clear or bool(integer(frame.env[op.operands[3]], "the run-time clear"))
