@@ -8,12 +8,20 @@ from tilelang_mlir.mlir import ir
 
 
 def nested(op: ir.Operation) -> Iterator[ir.Operation]:
-    """Every operation inside an op's regions, in program order."""
+    """Every operation that is inside an op's regions now, in program order."""
+    found: list[ir.Operation] = []
+    _collect(op, found)
+    return iter(found)
+
+
+def _collect(op: ir.Operation, found: list[ir.Operation]) -> None:
     for region in op.regions:
         for block in region.blocks:
             for inner in block.operations:
-                yield inner.operation
-                yield from nested(inner.operation)
+                inner = inner.operation
+                found.append(inner)
+                if len(inner.regions):
+                    _collect(inner, found)
 
 
 def launches(module: ir.Module) -> list[ir.Operation]:

@@ -18,6 +18,7 @@ from tilelang_mlir.errors import PassError, UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
+from ...dialect.layout import Fragment
 from ...dialect.location import python_location
 from .buffers import Buffer, FragmentBuffer
 from .emitter import Emitter
@@ -63,6 +64,9 @@ class Context:
         self.iteration_tables: dict[ir.Value, npt.NDArray[np.int64]] = {}
         self.iteration_valid: npt.NDArray[np.bool_] | None = None
         self.register_tables: dict[ir.Operation, list[int]] = {}
+        self.iteration_layout: Fragment | None = None
+        # By the layouts of loop and fragment and which variables index it: many accesses of a kernel are alike.
+        self.known_registers: dict[tuple[object, ...], list[int]] = {}
         self.chunk_start = 0
         self.arena: ir.Value | None = None
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
