@@ -28,8 +28,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     # Roles first: what they do not take is pipelined within the warps. Both need copies as copies; memory is planned
     # when all versions exist; barriers see which tiles share memory.
     "scheduled": (
-        "specialize-warps", "overlap-products", "pipeline-loops", "expand-tensor-copies", "expand-tile-ops",
-        "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
+        "specialize-warps", "specialize-tensor-warps", "overlap-products", "pipeline-loops", "expand-tensor-copies",
+        "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
@@ -73,6 +73,7 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
         "layout-inference": {"wgmma": chosen.wgmma},
         "specialize-warps": {"enabled": chosen.specialize},
+        "specialize-tensor-warps": {"enabled": chosen.specialize},
         "pipeline-loops": {"async_copy": chosen.async_copy},
     }
     return {stage: [_element(name, arguments.get(name, {})) for name in passes] for stage, passes in STAGES.items()}

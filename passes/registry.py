@@ -24,6 +24,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
     ("specialize-warps", "tilelang_mlir.passes.specialize_warps:SpecializeWarps"),
+    ("specialize-tensor-warps", "tilelang_mlir.passes.specialize_tensor_warps:SpecializeTensorWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
     ("plan-tensor-memory", "tilelang_mlir.passes.plan_tensor_memory:PlanTensorMemory"),
     ("use-tensor-memory", "tilelang_mlir.passes.use_tensor_memory:UseTensorMemory"),

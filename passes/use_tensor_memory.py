@@ -35,6 +35,8 @@ from .nvidia.tensor_rules import WARPGROUP, meeting_fragment, product_obstacle, 
 from .walk import launches, nested, num_threads
 
 _EQ = 0
+SYNCHRONOUS = "tl.synchronous"
+"""Marks the operations that make a product synchronous, for passes that order it otherwise."""
 _TENSOR_OPS = (*MMA_OPS, "tl.tcgen05_commit", "tl.tcgen05_cp", "tl.tcgen05_fence", "tl.dealloc_tmem")
 
 
@@ -89,10 +91,13 @@ def _make_asynchronous(launch: ir.Operation, op: ir.Operation) -> None:
         with ir.InsertionPoint(op):
             zero = build.constant(0)
             start_product(op, keep_of(op))
-            ir.Operation.create("tl.tcgen05_commit", [], [barrier, zero])
+            commit = ir.Operation.create("tl.tcgen05_commit", [], [barrier, zero])
             parity = build.load(phase, [zero])
             ir.Operation.create("tl.mbarrier_wait", [], [barrier, zero, parity])
             build.store(build.binary("xori", parity, build.constant(1)), phase, [zero])
+    block = [view.operation for view in op.block.operations]
+    for made in block[block.index(commit) : block.index(op)]:
+        made.attributes[SYNCHRONOUS] = build.unit()
     op.erase()
 
 

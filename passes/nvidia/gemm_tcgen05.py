@@ -96,7 +96,7 @@ class _Scales:
         shape = product.shape
         k = step * descriptors.depth(shape.kind)
         parts = [first + k // block for first, block in zip(self.first, self.blocks, strict=True)]
-        widths = [-(-rows // 32) for rows in (shape.m, shape.n)]
+        widths = [-(-rows // 128) * 4 for rows in (shape.m, shape.n)]  # as copies of 128 factors put them
         e = self.ctx.e
         word = descriptors.instruction(shape, a_id=parts[0] % _SCALE_BYTES, b_id=parts[1] % _SCALE_BYTES)
         moved = [

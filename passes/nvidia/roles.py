@@ -71,7 +71,7 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
     with ctx.e.scope(branch.regions[0].blocks.append()):
         if registers:
             tma.set_registers(registers[1], increase=True)
-        _lower_consumers(ctx, consumer, consumers)
+        lower_consumers(ctx, consumer, consumers)
         ctx.e.end_region()
     with ctx.e.scope(branch.regions[1].blocks.append()):
         if registers:
@@ -83,7 +83,7 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
         ctx.e.end_region()
 
 
-def _lower_consumers(ctx: Context, block: ir.Block, consumers: int) -> None:
+def lower_consumers(ctx: Context, block: ir.Block, consumers: int) -> None:
     """Lower with the consumers as the whole CTA."""
     before = ctx.threads, ctx.thread, ctx.barrier_id
     assert ctx.thread.base is not None

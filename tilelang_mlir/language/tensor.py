@@ -182,7 +182,8 @@ def tcgen05_gemm_blockscaled(
 
     Args:
         A, B: float8 tiles in shared memory, as for `T.tcgen05_gemm`. C: float32 in tensor memory, 128 rows.
-        SFA_tmem, SFB_tmem: uint32 buffers of `T.alloc_tmem`, M / 32 and N / 32 columns for every four factors of a row.
+        SFA_tmem, SFB_tmem: uint32 buffers of `T.alloc_tmem` with 128 rows, four columns per 128 rows of A (columns of B) for
+            every four factors.
         k_start: where this tile starts along K among the elements that the factors cover.
         sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor; a multiple of 32.
     """
