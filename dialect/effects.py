@@ -21,8 +21,10 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.transpose": ("r", "w"),
     "tl.tma_load": ("r", "w", "rw"),
     "tl.tma_store": ("r", "w"),
+    "tl.staged_store": ("r", "w", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
+    "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),
     "tl.tcgen05_mma": ("r", "r", "rw"),
     "tl.tcgen05_scaled_mma": ("r", "r", "rw", "", "r", "r"),
@@ -44,7 +46,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "vector.store": ("", "w"),
 }
 # Operations whose accesses end at a later wait.
-_ASYNCHRONOUS = frozenset(("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp"))
+_ASYNCHRONOUS = frozenset(("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 
@@ -53,7 +55,7 @@ class Effect:
     """One access: `value` is the buffer (or barrier) behind the operand `tile` of `op`.
 
     `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous copy, the operands of
-    an asynchronous matrix product.
+    an asynchronous matrix product, the buffers of a staged store.
     """
 
     kind: Kind

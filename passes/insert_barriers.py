@@ -6,7 +6,8 @@ tiles that share memory conflict like one tile. A loop is walked twice, the seco
 
 Rules, cited in the code:
 ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
-         decide (the pipelining pass and `T.async_copy` put them).
+         decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
+         too: it goes to another version of its tile than the accesses since.
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
 PROXY    What ordinary stores wrote and an asynchronous reader reads is fenced by the writers before the barrier.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
@@ -23,8 +24,8 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ..dialect.effects import Effect, effects, region_effects
-from ..dialect.layout.tensor import COLUMNS
 from ..dialect.layout.attrs import tensor_from_attr
+from ..dialect.layout.tensor import COLUMNS
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import SHARED, TMEM, scope_of
 from . import build
@@ -92,6 +93,8 @@ def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
     for effect in found:
         if not isinstance(effect.value.type, ir.MemRefType) or scope_of(effect.value) not in (SHARED, TMEM):
             continue
+        if effect.asynchronous and "ordered" in effect.op.attributes:
+            continue  # ASYNC
         span = _span(effect.value)
         (reads if effect.kind == "read" else late if effect.asynchronous else writes).add(span)
     return reads, writes, late

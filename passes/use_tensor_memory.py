@@ -31,7 +31,7 @@ from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import FRAGMENT, SHARED, TMEM, VAR, buffer_type, scope_of
 from . import build
 from .base import Pass
-from .nvidia.tensor_rules import WARPGROUP, meeting_fragment, product_obstacle, accumulator_layout
+from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment, product_obstacle
 from .walk import launches, nested, num_threads
 
 _EQ = 0

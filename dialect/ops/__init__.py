@@ -6,7 +6,7 @@ from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, 
 from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
-from .gemm import GemmOp, WaitProductsOp
+from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp
@@ -32,7 +32,7 @@ from .tensor import (
     TmemFreeOp,
 )
 from .tensor_roles import TensorRolesOp
-from .tma import FenceProxyOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
+from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "FinalizeReducerOp",
     "GemmOp",
     "LaunchOp",
+    "LoadOperandOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
@@ -66,6 +67,7 @@ __all__ = [
     "ShuffleOp",
     "SliceOp",
     "SpecializeOp",
+    "StagedStoreOp",
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",

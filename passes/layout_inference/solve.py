@@ -19,8 +19,8 @@ from ...dialect.verify import tile_shape
 from ..walk import num_threads
 from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
 from .gemm import gemm_layouts
-from .tensor import TensorSide
 from .plan import extend_fragment, plan_fragment
+from .tensor import TensorSide
 
 
 @dataclass

@@ -401,8 +401,11 @@ class Lanes:
         yes: Callable[..., Agent],
         no: Callable[..., Agent] | None,
         roles: tuple[str, str] = ("", ""),
+        part: int = 0,
     ) -> Fork:
-        """Two agents for the two sides of a branch whose body blocks; `roles` name what they do, for messages.
+        """Agents for the two sides of a branch whose body blocks; `roles` name what they do, for messages.
+
+        The first side is one agent, or with `part` one for each so many threads, which then move on their own.
 
         Raises:
             Diverged: the condition differs between CTAs.
@@ -415,9 +418,12 @@ class Lanes:
         children: list[tuple[Agent, Lanes]] = []
         for side, body, role in ((full[0], yes, roles[0]), (~full[0], no, roles[1])):
             if body is not None:
-                columns = np.nonzero(side)[0]
-                lanes = self.subset(columns, role)
-                children.append((body(lanes, _taker(columns)), lanes))
+                every = np.nonzero(side)[0]
+                pieces = range(0, len(every), part) if part and body is yes else (0,)
+                for start in pieces:
+                    columns = every[start : start + part] if part and body is yes else every
+                    lanes = self.subset(columns, role)
+                    children.append((body(lanes, _taker(columns)), lanes))
         return Fork(children)
 
 
