@@ -138,7 +138,7 @@ def _place(lives: list[Life], reuse: bool) -> int:
 
 
 def _barriers(launch: ir.Operation, end: int) -> int:
-    """mbarriers and addresses of tensor memory live through the kernel, behind the tiles; returns the new end of the arena."""
+    """mbarriers and addresses of tensor memory live through the kernel, behind the tiles; returns the new end."""
     for op in nested(launch):
         if op.name == "tl.tmem_arena":
             op.attributes["tl.offset"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), -(-end // 8) * 8)

@@ -1,8 +1,8 @@
 """`specialize-tensor-warps`: a warp loads tiles, a warp issues products into tensor memory, warpgroups do the rest.
 
 Input: laid-out program for a target with tensor memory; a kernel with one pipelined loop, at its top level or inside
-loops over output tiles, whose body is loads that bulk copies can do and synchronous products into tensor memory. Output:
-`tl.tensor_roles` over a ring of s versions of the loaded tiles and v versions of the accumulators (two where they fit
+loops over output tiles, whose body is loads that bulk copies can do and synchronous products into tensor memory.
+Output: `tl.tensor_roles` over a ring of s versions of the loaded tiles and v versions of the accumulators (two where they fit
 and there are several output tiles):
 
     for tile: for k: copy A[k] -> S; product S -> C;   use C
@@ -338,8 +338,8 @@ class _Split:
         moved: set[ir.Value] = set()
         for view in list(self.block.operations):
             op = view.operation
-            shared = op.name == "tl.alloc" and scope_of(op.results[0]) in (SHARED, TMEM) or op.name == "tl.alloc_barrier"
-            shared = shared or op.name.startswith("arith.") or op.name in ("tl.slice", "tl.cast")
+            shared = op.name == "tl.alloc" and scope_of(op.results[0]) in (SHARED, TMEM)
+            shared = shared or op.name == "tl.alloc_barrier" or op.name.startswith("arith.") or op.name in ("tl.slice", "tl.cast")
             if op != split and not (shared and not any(v in moved for v in op.operands)):
                 moved.update(op.results)
                 rest.append(op)

@@ -54,6 +54,7 @@ class UseTensorMemory(Pass):
                 if not target.supports(Feature.TCGEN05):
                     _refuse(launch, target)
                     continue
+                _require_whole_tiles(launch)
                 if self.automatic:
                     for alloc in [op for op in nested(launch) if _is_fragment(op)]:
                         _move(launch, alloc.results[0])
@@ -71,6 +72,21 @@ def _refuse(launch: ir.Operation, target: Target) -> None:
                 python_location(op.location),
                 hint=f"targets that have it: {', '.join(targets_with(Feature.TCGEN05))}",
             )
+
+
+_WHOLE = ("tl.copy", "tl.fill", "tl.gemm", "tl.slice", *_TENSOR_OPS)
+
+
+def _require_whole_tiles(launch: ir.Operation) -> None:
+    """Elements of tensor memory have no addresses: only copies, fills and products touch it."""
+    for op in nested(launch):
+        if op.name in _WHOLE or not any(isinstance(v.type, ir.MemRefType) and scope_of(v) == TMEM for v in op.operands):
+            continue
+        raise UnsupportedError(
+            "elements of tensor memory cannot be accessed one by one",
+            python_location(op.location),
+            hint="copy the tile to a fragment: T.copy(tmem, fragment)",
+        )
 
 
 def _is_fragment(op: ir.Operation) -> bool:

@@ -18,6 +18,7 @@ from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.tensor_checks import Region, TensorChecks
 
 if TYPE_CHECKING:
+    from tilelang_mlir.simulator.checker import Access
     from tilelang_mlir.simulator.engine import Pending
     from tilelang_mlir.simulator.lanes import Batch, Lanes
 
@@ -228,15 +229,15 @@ class Issue:
         self._lanes, self._what = lanes, what
         self._leaders, self._columns = lanes.engine.issuers()
         if len(np.unique(self._leaders)) != len(self._leaders):
-            threads = np.bincount(self._leaders).max()
-            raise SimulationError(f"{what} is issued by {threads} threads of a CTA", hint="one elected thread issues it")
+            count = np.bincount(self._leaders).max()
+            raise SimulationError(f"{what} is issued by {count} threads of a CTA", hint="one elected thread issues it")
         self.ctas = self._leaders
         if group == 2:
             if (self._leaders % 2).any():
                 raise SimulationError(f"{what} of a pair of CTAs is issued by the odd one")
             self.ctas = (self._leaders[:, None] + np.arange(2)).reshape(-1)
         self._memory = lanes.batch.tensor
-        self._shadows: list[np.ndarray] = []
+        self._shadows: list[Access] = []
         self._reads: list[Region] = []
         self._writes: list[Region] = []
 
