@@ -39,6 +39,6 @@ def threads_of(op: ir.Operation) -> int:
     """Threads that run an operation together: the consumers inside a warp-specialised region, else the whole CTA."""
     while op.name != "tl.launch":
         op = op.parent.operation
-        if op.name == "tl.specialize":
+        if op.name in ("tl.specialize", "tl.tensor_roles"):
             return ir.IntegerAttr(op.attributes["consumers"]).value
     return num_threads(op)

@@ -31,6 +31,7 @@ from .tensor import (
     TmemArenaOp,
     TmemFreeOp,
 )
+from .tensor_roles import TensorRolesOp
 from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
@@ -77,6 +78,7 @@ __all__ = [
     "Tcgen05MmaOp",
     "Tcgen05ScaledMmaOp",
     "TensorOp",
+    "TensorRolesOp",
     "ThreadIdOp",
     "TmaLoadOp",
     "TmaStoreOp",

@@ -20,7 +20,7 @@ from tilelang_mlir.target import Target
 
 from ...dialect.layout import Fragment
 from ...dialect.location import python_location
-from .buffers import Buffer, FragmentBuffer
+from .buffers import Buffer, FragmentBuffer, TensorBuffer
 from .emitter import Emitter
 from .index import Index, IndexMath
 
@@ -72,6 +72,7 @@ class Context:
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
         self.unfinished: set[FragmentBuffer] = set()  # accumulators that only products and waits may touch
         self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
+        self.tensors: dict[ir.Value, TensorBuffer] = {}  # what lies in tensor memory
         self.tensor_arenas: dict[int, tuple[ir.Value, int]] = {}  # tensor memory: address and columns
         self.tensor_maps: dict[object, ir.Value] = {}  # descriptors by what they describe
         self.barrier_id: int | ir.Value = 0  # the barrier of the threads that run this code

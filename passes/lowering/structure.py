@@ -254,7 +254,7 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.alloc")
 def lower_alloc(ctx: Context, op: ir.Operation) -> None:
     result = op.results[0]
-    if result in ctx.buffers:
+    if result in ctx.buffers or result in ctx.tensors:
         return  # shared tiles and workspaces were placed before
     scope, kind = scope_of(result), ir.MemRefType(result.type)
     if scope == "fragment":
