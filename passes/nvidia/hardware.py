@@ -83,6 +83,9 @@ class Nvidia:
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return _vote(ctx, kind, args, result)
 
+    def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
+        return {"syncscope": ir.StringAttr.get("device")}
+
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         if "instr" in op.attributes:
             lower_gemm_wgmma(ctx, op)

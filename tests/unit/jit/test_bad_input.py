@@ -132,7 +132,7 @@ def test_without_a_device_auto_simulates(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def no_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without CUDA tools; the path is its CUDA_HOME."""
-    monkeypatch.setattr(search, "_package_roots", lambda package: [])
+    monkeypatch.setattr(search, "package_roots", lambda package: [])
     monkeypatch.setattr(search.shutil, "which", lambda name: None)
     monkeypatch.setattr(search, "_INSTALLED", tmp_path / "installed")
     monkeypatch.setenv("CUDA_HOME", str(tmp_path / "cuda"))
