@@ -3,7 +3,8 @@
 Passes ask `target.supports(Feature.X)` or read a limit; they never compare architecture numbers. Facts live in the
 tables below. A simulated target (`sim:sm_80`) has the features of the machine it simulates.
 
-Sources: CUDA C++ Programming Guide, "Compute Capabilities"; PTX ISA 8.7 target notes; AMD CDNA3 / CDNA4 / RDNA3 / RDNA4 ISA guides.
+Sources: CUDA C++ Programming Guide, "Compute Capabilities"; PTX ISA 8.7 target notes; AMD ISA guides of CDNA2 to CDNA4,
+RDNA3 and RDNA4.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ class Feature(enum.Enum):
     TCGEN05 = "tcgen05 and tensor memory"
     VECTOR_256 = "256-bit global accesses"
     MFMA = "mfma"
-    MFMA_I8 = "mfma of 8-bit integers, 512 products per row"
-    MFMA_I8_NARROW = "mfma of 8-bit integers, 256 products per row"
+    MFMA_I8 = "mfma i8 32x32x16 and 16x16x32"
+    MFMA_I8_NARROW = "mfma i8 32x32x8 and 16x16x16"
     MFMA_XF32 = "mfma xf32"
     MFMA_FP8 = "mfma fp8"
-    MFMA_DOUBLE = "mfma with twice the depth"
+    MFMA_DOUBLE = "mfma f16 32x32x16 and kin"
     MFMA_SCALED = "mfma f8f6f4 with scales"
     WMMA = "wmma"
     WMMA_REPEATED = "wmma with repeated lanes"

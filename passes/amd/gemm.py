@@ -67,8 +67,8 @@ class _Sums:
         if "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value:
             return [zero] * tiles
         file, chunk = self.ctx.registers[self.target], self.target.chunk
-        places = [[(file[r // chunk], r % chunk) for r in range(t * self.per, (t + 1) * self.per)] for t in range(tiles)]
-        values = [e.gather(place) for place in places]
+        ranges = [range(t * self.per, (t + 1) * self.per) for t in range(tiles)]
+        values = [e.gather([(file[r // chunk], r % chunk) for r in registers]) for registers in ranges]
         if self.target.element != self.element:
             values = [e.pure("arith.extf", vector, [v]) for v in values]
         if len(op.operands) == 4:

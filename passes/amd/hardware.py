@@ -67,7 +67,8 @@ class Amd:
     def barrier(self, ctx: Context, number: int = 0, count: int | None = None) -> None:
         if number or count is not None:
             raise UnsupportedError(
-                f"a barrier of some of the threads, which {self.target} lacks", hint="use T.sync_threads() for the block"
+                f"a barrier of some of the threads, which {self.target} lacks",
+                hint="use T.sync_threads() for the block",
             )
         if self.exchanges_globally:
             barrier.full()

@@ -1,6 +1,7 @@
 """LLVM IR text to AMDGCN assembly and objects through llvmlite's AMDGPU back end.
 
-LLVM aborts the process when an instruction does not exist on the architecture, so this runs in worker processes only."""
+LLVM aborts the process when an instruction does not exist on the architecture, so this runs in worker processes only.
+"""
 
 from __future__ import annotations
 

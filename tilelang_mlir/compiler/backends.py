@@ -20,9 +20,9 @@ Clock = Callable[[str], None]
 class Backend:
     """One vendor's code generator.
 
-    `text` and `binary` name its outputs, `default` those of an ordinary compilation. `check` raises UnsupportedError for architectures it has no code for,
-    `find_tool` gives the path of what makes machine code, `resources` reads what kernels take from a reply. The last
-    two run in the worker, where LLVM is.
+    `text` and `binary` name its outputs, `default` those of an ordinary compilation. `check` raises UnsupportedError
+    for architectures it has no code for, `find_tool` gives the path of what makes machine code, `resources` reads what
+    kernels take from a reply. The last two run in the worker, where LLVM is.
     """
 
     text: str

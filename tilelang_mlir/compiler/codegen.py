@@ -129,7 +129,8 @@ def _retry(request: Request, death: WorkerDied, module: ir.Module) -> Reply:
     try:
         if death.timed_out:
             raise death
-        located = replace(request, options=replace(request.options, line_info=True), emit=(backend_for(request.arch).text,))
+        options, text = replace(request.options, line_info=True), backend_for(request.arch).text
+        located = replace(request, options=options, emit=(text,))
         pool().submit(located).result()
         return pool().submit(request).result()
     except WorkerDied as again:

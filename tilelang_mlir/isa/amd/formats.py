@@ -37,7 +37,8 @@ def byte_values(kind: str) -> np.ndarray:
         sign = -1.0 if byte & 0x80 else 1.0
         exponent = byte >> mantissa_bits & (1 << exponent_bits) - 1
         fraction = (byte & (1 << mantissa_bits) - 1) / (1 << mantissa_bits)
-        values[byte] = sign * (fraction * 2.0 ** (1 - bias) if exponent == 0 else (1 + fraction) * 2.0 ** (exponent - bias))
+        scale = 2.0 ** (max(exponent, 1) - bias)
+        values[byte] = sign * scale * (fraction if exponent == 0 else 1 + fraction)
     values[0x80] = np.nan
     return values
 
@@ -58,7 +59,7 @@ def to_byte(value: Any, kind: str) -> np.ndarray:
 
 
 def decode(value: np.ndarray, kind: str) -> np.ndarray:
-    """Registers (C|1, T) or (C|1, T, n) -> numbers (C|1, T, elements): float32, or float64 for wide and integer kinds."""
+    """Registers (C|1, T) or (C|1, T, n) -> numbers (C|1, T, elements): float32; float64 for f64 and integers."""
     value = value if value.ndim == 3 else value[..., None]
     if kind in ("f32", "f64"):
         return value

@@ -130,8 +130,10 @@ def emit_scaled(
 ) -> ir.Value:
     """`v_mfma_scale_f32_*_f8f6f4` with 8-bit operands (vector<8xi32> each) and scales (i32, byte 0 of each lane)."""
     name = next(n for n, (size, _) in _SCALED.items() if size == m)
-    formats = {key: f"#rocdl<matrix_format {_SCALED_KINDS[kind]}>" for key, kind in zip(("cbsz", "blgp"), kinds, strict=True)}
-    return create(name, [a, b, c, *scales], [c.type], opselA="0 : i32", opselB="0 : i32", **formats)
+    first, second = (f"#rocdl<matrix_format {_SCALED_KINDS[kind]}>" for kind in kinds)
+    return create(
+        name, [a, b, c, *scales], [c.type], opselA="0 : i32", opselB="0 : i32", cbsz=first, blgp=second
+    )  # fmt: skip
 
 
 @cache
