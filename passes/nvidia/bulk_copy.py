@@ -13,8 +13,9 @@ from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
-from ..walk import nested
-from .roles import barrier_pointer
+from ..walk import nested, threads_of
+from .roles import barrier_pointer, in_warpgroup
+from .store_plan import Piece, StorePlan, store_plan
 from .tma_rules import BoxPlan, box_plan
 
 
@@ -42,7 +43,16 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
             found[map_key(op.operands[0], op.operands[1])] = None
         elif op.name == "tl.tma_store":
             found[map_key(op.operands[1], op.operands[0])] = None
+        elif op.name == "tl.staged_store":
+            plan = store_plan(op.operands[0], op.operands[2], threads_of(op))
+            found.update((staged_key(op.operands[2], plan, piece), None) for piece in plan.pieces)
     return list(found)
+
+
+def staged_key(target: ir.Value, plan: StorePlan, piece: Piece) -> MapKey:
+    """The tensor map through which a piece of a staged store goes."""
+    argument = ir.BlockArgument(root(target).owner.operation.operands[0]).arg_number
+    return MapKey(argument, plan.box(target, piece), piece.swizzle)
 
 
 def map_attribute(keys: list[MapKey]) -> ir.Attribute:
@@ -81,7 +91,8 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.tma_wait")
 def lower_tma_wait(ctx: Context, op: ir.Operation) -> None:
-    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
+    """The threads that issue stores: the first of each warpgroup."""
+    first = ctx.e.compare("eq", ctx.ix.scalar(in_warpgroup(ctx)), 0)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         tma.wait(ir.IntegerAttr(op.attributes["pending"]).value)

@@ -63,22 +63,13 @@ from tilelang_mlir.language.copy import (
 from tilelang_mlir.language.debug import call_extern, device_assert, print
 from tilelang_mlir.language.dtypes import ALIASES, SCALARS, find, get_tvm_dtype, is_float4
 from tilelang_mlir.language.function import (
-    Buffer,
-    FragmentBuffer,
     JITNoBuilderError,
-    LocalBuffer,
-    Ptr,
-    SharedBuffer,
-    StridedTensor,
-    Tensor,
     annotate_compile_flags,
     annotate_pass_configs,
     const,
     dynamic,
-    handle,
     inline,
     prim_func,
-    ptr,
     symbolic,
 )
 from tilelang_mlir.language.gemm import GemmWarpPolicy, gemm
@@ -215,6 +206,19 @@ from tilelang_mlir.language.math import (
     trunc,
 )
 from tilelang_mlir.language.missing import lookup
+from tilelang_mlir.language.proxy import (
+    BaseTensor,
+    Buffer,
+    FragmentBuffer,
+    LocalBuffer,
+    Ptr,
+    SharedBuffer,
+    StridedTensor,
+    Tensor,
+    dyn,
+    handle,
+    ptr,
+)
 from tilelang_mlir.language.reduce import (
     all_of,
     alloc_reducer,
@@ -266,9 +270,22 @@ from tilelang_mlir.language.sync import (
     syncthreads_count,
     syncthreads_or,
 )
+from tilelang_mlir.language.tensor import (
+    deallocate_tmem,
+    tcgen05_after_thread_sync,
+    tcgen05_before_thread_sync,
+    tcgen05_cp_warpx4,
+    tcgen05_gemm,
+    tcgen05_gemm_blockscaled,
+    tcgen05_mma,
+    tcgen05_mma_arrive,
+    tcgen05_mma_blockscaled,
+    tcgen05_sf_warp_transpose,
+)
 
 __all__ = [
-    "Add", "And", "Buffer", "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
+    "Add", "And", "BaseTensor", "Buffer",
+    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
     "FloorMod", "Fragment", "FragmentBuffer", "GE", "GT", "GemmWarpPolicy", "JITNoBuilderError", "Kernel",
     "KernelLaunchFrame", "LE", "LT", "Layout", "LocalBuffer", "Macro", "Max", "Min", "Mod", "Mul", "NE", "Not",
     "Or", "Parallel", "Persistent", "Pipelined", "PrimExpr", "PrimFunc", "Ptr", "Ref", "Select", "Serial",
@@ -282,7 +299,8 @@ __all__ = [
     "barrier_arrive", "barrier_wait", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "break_loop",
     "c2d_im2col", "call_extern", "cast", "cdiv", "ceil", "ceildiv", "clamp", "clear", "clz", "const",
     "continue_loop", "copy", "copysign", "cos", "cosh", "cummax", "cumsum", "device_assert", "dp4a", "dtype",
-    "dynamic", "empty", "erf", "evaluate", "exp", "exp10", "exp2", "fabs", "fast_rcp", "fill", "finalize_reducer",
+    "dyn", "dynamic",
+    "empty", "erf", "evaluate", "exp", "exp10", "exp2", "fabs", "fast_rcp", "fill", "finalize_reducer",
     "floor", "floordiv", "floormod", "fmod", "gemm", "get_block_binding", "get_block_bindings", "get_block_extent",
     "get_block_extents", "get_lane_idx", "get_thread_binding", "get_thread_bindings", "get_thread_extent",
     "get_thread_extents", "get_tvm_dtype", "get_warp_group_idx", "get_warp_idx", "get_warp_idx_sync", "grid",
@@ -300,6 +318,11 @@ __all__ = [
     "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
     "view", "warp_reduce_bitand", "warp_reduce_bitor", "warp_reduce_max", "warp_reduce_min", "warp_reduce_sum",
     "where",
+]  # fmt: skip
+__all__ += [
+    "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
+    "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
+    "tcgen05_sf_warp_transpose",
 ]  # fmt: skip
 
 

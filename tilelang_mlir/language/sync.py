@@ -154,7 +154,7 @@ def match_all_sync(value: Any, mask: int = FULL_MASK) -> Expr:
 # Mbarriers.
 
 
-def _barrier(what: str, barrier: Any) -> tuple[Builder, list[ir.Value]]:
+def barrier_operands(what: str, barrier: Any) -> tuple[Builder, list[ir.Value]]:
     builder = _in_kernel(what)
     if isinstance(barrier, Barriers):
         if len(barrier) != 1:
@@ -167,7 +167,7 @@ def _barrier(what: str, barrier: Any) -> tuple[Builder, list[ir.Value]]:
 
 def mbarrier_arrive(mbarrier: Any, cta_id: Any = None) -> None:
     """Arrive at a barrier, of another block of the cluster with `cta_id`."""
-    builder, operands = _barrier("T.mbarrier_arrive", mbarrier)
+    builder, operands = barrier_operands("T.mbarrier_arrive", mbarrier)
     if cta_id is not None:
         operands.append(int32_value(builder, cta_id))
     builder.emit("tl.mbarrier_arrive", operands)
@@ -175,7 +175,7 @@ def mbarrier_arrive(mbarrier: Any, cta_id: Any = None) -> None:
 
 def mbarrier_expect_tx(mbarrier: Any, tx: Any) -> None:
     """Announce bytes that asynchronous copies will deliver in this phase."""
-    builder, operands = _barrier("T.mbarrier_expect_tx", mbarrier)
+    builder, operands = barrier_operands("T.mbarrier_expect_tx", mbarrier)
     builder.emit("tl.mbarrier_expect", [*operands, int32_value(builder, tx)])
 
 
@@ -187,7 +187,7 @@ def mbarrier_arrive_expect_tx(mbarrier: Any, tx: Any) -> None:
 
 def mbarrier_wait_parity(mbarrier: Any, parity: Any) -> None:
     """Block until the phase of the given parity is complete."""
-    builder, operands = _barrier("T.mbarrier_wait_parity", mbarrier)
+    builder, operands = barrier_operands("T.mbarrier_wait_parity", mbarrier)
     builder.emit("tl.mbarrier_wait", [*operands, int32_value(builder, parity)])
 
 

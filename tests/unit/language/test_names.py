@@ -278,7 +278,7 @@ def test_symbolic_sizes_by_identity() -> None:
 
 def test_tensor_annotations() -> None:
     for spec in (T.Tensor((4, 8), T.int8), T.Tensor[[4, 8], "int8"], T.Buffer((4, 8), "int8")):
-        assert spec.shape == (4, 8) and spec.dtype == "int8" and spec.strides is None
+        assert spec.shape == (4, 8) and spec.dtype == "int8" and spec.strides == (8, 1)
     assert T.Tensor(7).shape == (7,) and T.Tensor[3, 4].dtype == "float32"
     assert T.StridedTensor[[4, 8], [16, 1], "int8"].strides == (16, 1)
     with pytest.raises(TileValueError, match="2 dimensions but 1 strides"):

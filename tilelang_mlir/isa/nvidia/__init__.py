@@ -15,6 +15,8 @@ from tilelang_mlir.isa.nvidia import (
     memory,
     mma,
     rounding,
+    tcgen05,
+    tcgen05_mma,
     thread,
     tma,
     warp,
@@ -23,7 +25,7 @@ from tilelang_mlir.isa.nvidia import (
 
 _FAMILIES = (
     *(thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma),
+    *(mbarrier, bulk, tma, wgmma, tcgen05, tcgen05_mma),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -40,6 +42,8 @@ __all__ = [
     "memory",
     "mma",
     "rounding",
+    "tcgen05",
+    "tcgen05_mma",
     "thread",
     "tma",
     "warp",
