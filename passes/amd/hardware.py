@@ -98,6 +98,9 @@ class Amd:
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
         raise UnsupportedError(f"asynchronous copies to shared memory, which {self.target} lacks")
 
+    def tensor_copy(self, ctx: Context, op: ir.Operation) -> None:
+        raise UnsupportedError(f"tensor memory, which {self.target} lacks")
+
     def commit_group(self, ctx: Context) -> None:
         """Nothing is asynchronous."""
 
