@@ -12,6 +12,8 @@ from typing import Literal
 
 from tilelang_mlir.mlir import ir
 
+from .ops.intrinsic import INTRINSICS
+
 Kind = Literal["read", "write"]
 
 # Access per operand of an op: "r", "w", "rw" or "" (no buffer); operands beyond the list have none, "r*" covers the
@@ -46,8 +48,8 @@ _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "
 class Effect:
     """One access: `value` is the buffer (or barrier) behind the operand `tile` of `op`.
 
-    `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous copy, the operands of
-    an asynchronous matrix product.
+    `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous or bulk copy, the
+    operands of an asynchronous matrix product.
     """
 
     kind: Kind
@@ -74,7 +76,7 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     if not accesses:
         return []
     attributes = operation.attributes
-    asynchronous = "async" in attributes or "wgmma" in attributes
+    asynchronous = op.operation.name == "tl.tma_load" or bool({"async", "wgmma"} & set(attributes))
     pairs: list[tuple[str, ir.Value]] = []
     for index, tile in enumerate(operation.operands):
         access = accesses[index] if index < len(accesses) else accesses[-1] if accesses[-1] == "r*" else ""
@@ -87,6 +89,8 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
 def _accesses(op: ir.Operation) -> tuple[str, ...]:
     """The table's entry, narrowed by the attributes that turn an update into a plain write or read."""
     accesses = _ACCESSES.get(op.name, ())
+    if op.name == "tl.intrinsic":
+        return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
         return ("r", "r", "w")
     if op.name == "tl.reduce" and _flag(op, "clear"):

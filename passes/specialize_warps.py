@@ -42,7 +42,7 @@ from .walk import launches, nested, num_threads
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
     "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.alloc_barrier",
-    "tl.print",
+    "tl.print", "tl.warpgroups", "tl.intrinsic",
 )  # fmt: skip
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
 # CTAs of one consumer warpgroup or one larger CTA.
@@ -128,7 +128,7 @@ class _Split:
             ]
         warpgroups = self.threads // 128
         attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
-        attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[warpgroups]))
+        attributes["registers"] = ir.DenseI32ArrayAttr.get(_registers(self.launch, warpgroups))
         with ir.InsertionPoint(self.block):
             split = ir.Operation.create("tl.specialize", attributes=attributes, regions=2)
         producer, consumer = (region.blocks.append() for region in split.regions)
@@ -152,7 +152,7 @@ class _Split:
         blocks = most if fits else 1
         if "min_blocks" in self.launch.attributes:
             blocks = ir.IntegerAttr(self.launch.attributes["min_blocks"]).value
-        if blocks != most:
+        if blocks != most or "keep_registers" in self.launch.attributes:
             del split.attributes["registers"]
         self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), blocks)
 
@@ -207,6 +207,15 @@ class _Split:
                     ir.Operation.create("tl.sync_warp")
                 ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot], {"per_warp": build.unit()})
         versions.finish(slot)
+
+
+def _registers(launch: ir.Operation, warpgroups: int) -> list[int]:
+    """Registers per thread of producer and consumers: what the program asks for, else what fills the multiprocessor."""
+    names = ("producer_registers", "consumer_registers")
+    return [
+        ir.IntegerAttr(launch.attributes[name]).value if name in launch.attributes else default
+        for name, default in zip(names, _REGISTERS[warpgroups], strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, WaitProductsOp
+from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
-from .roles import SpecializeOp
+from .roles import SpecializeOp, WarpGroupsOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -39,6 +40,7 @@ __all__ = [
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
+    "IntrinsicOp",
     "LaunchOp",
     "MathOp",
     "MbarrierArriveOp",
@@ -66,5 +68,6 @@ __all__ = [
     "VoteOp",
     "WaitGroupOp",
     "WaitProductsOp",
+    "WarpGroupsOp",
     "WarpReduceOp",
 ]

@@ -68,12 +68,13 @@ def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:
 class WaitProductsOp(TL.Operation, name="wait_products"):
     """Waits until at most `pending` later products are unfinished: the accumulator then has its value.
 
-    Takes the accumulator of a `tl.gemm` with the attribute `asynchronous`; nothing may touch it in between.
+    Takes the accumulator of a `tl.gemm` with the attribute `asynchronous`; nothing may touch it in between. Without an
+    operand it waits for all products of the program's own (`tl.gemm {wgmma}`).
     """
 
-    accumulator: ext.Operand[Any]
+    accumulator: Sequence[ext.Operand[Any]]
     pending: Any
 
-    @structure(1, attributes={"pending": "an integer"})
+    @structure((0, 1), attributes={"pending": "an integer"})
     def verify_invariants(self) -> bool:
         return buffers(self, self.operation.operands, (FRAGMENT,))

@@ -66,6 +66,7 @@ class Context:
         self.chunk_start = 0
         self.arena: ir.Value | None = None
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
+        self.in_flight: dict[FragmentBuffer, None] = {}  # accumulators of products that the program waits for
         self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
         self.tensor_maps: dict[object, ir.Value] = {}  # descriptors by what they describe
         self.barrier_id = 0  # the barrier of the threads that run this code

@@ -23,7 +23,7 @@ from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
 from ..base import Pass
 from ..hardware import hardware_for
-from ..nvidia import bulk_copy, roles
+from ..nvidia import bulk_copy, intrinsics, roles, warpgroups
 from . import atomics, debug, reduce, reducer, scalar, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
@@ -32,7 +32,9 @@ from .index import Index
 from .rasterize import block_indices
 
 # Importing these registered their rules.
-RULE_MODULES = (atomics, bulk_copy, debug, reduce, reducer, roles, scalar, structure, sync, tiles)
+RULE_MODULES = (
+    *(atomics, bulk_copy, debug, intrinsics, reduce, reducer, roles, scalar, structure, sync, tiles, warpgroups),
+)
 
 
 @dataclass(frozen=True)

@@ -292,7 +292,9 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
         raise PassError("a fragment without a layout reached lowering", python_location(op.location))
     layout = from_attr(op.attributes["layout"])
     assert isinstance(layout, Fragment)
-    buffer = FragmentBuffer(element, layout, register_chunk(layout, element_bits(element)))
+    # Registers of products under way may not be moved, so they are never gathered in vectors.
+    moves = not any("wgmma" in use.owner.operation.attributes for use in result.uses)
+    buffer = FragmentBuffer(element, layout, register_chunk(layout, element_bits(element)) if moves else 1)
     kind = value_type(ctx.e, element)
     if buffer.chunk > 1:
         kind = ctx.e.vector_type(buffer.chunk, kind)

@@ -21,6 +21,7 @@ from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
+from .intrinsics import wait_all
 from .wgmma_layout import ROWS, WARPGROUP, partition
 
 _KINDS = {"f16": "f16", "bf16": "bf16", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2"}
@@ -53,7 +54,7 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     count = target.layout.num_values
     sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
     first, second = (_KINDS[str(ir.MemRefType(v.type).element_type)] for v in (a, b))
-    blocks, wait = grid.rows // ROWS, "asynchronous" not in op.attributes
+    blocks, wait = grid.rows // ROWS, not {"asynchronous", "wgmma"} & set(op.attributes)
     results = wgmma.product(
         sums, left, right, grid.columns, (first, second), k=256 // bits, clear=clear, blocks=blocks, wait=wait
     )
@@ -73,6 +74,9 @@ def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> 
 @rule("tl.wait_products")
 def lower_wait_products(ctx: Context, op: ir.Operation) -> None:
     """The accumulators flow through the wait, so that no use can be moved above it."""
+    if not len(op.operands):
+        wait_all(ctx, ir.IntegerAttr(op.attributes["pending"]).value)
+        return
     target = ctx.buffers[op.operands[0]]
     assert isinstance(target, FragmentBuffer)
     if target not in ctx.pending_products:

@@ -55,10 +55,26 @@ def gemm(
         TileValueError: the shapes do not agree. TileTypeError: dtypes or memories that have no matrix product.
     """
     del k_pack, annotations
-    builder = require("T.gemm")
-    builder.require_launch("T.gemm")
     if mbar is not None:
         raise UnsupportedError("T.gemm(mbar=...)", hint="it needs tensor memory instructions, which are not there yet")
+    emit_gemm("T.gemm", A, B, C, transpose_A, transpose_B, policy, clear_accum)
+
+
+def emit_gemm(
+    what: str,
+    A: Any,
+    B: Any,
+    C: Any,
+    transpose_A: bool,
+    transpose_B: bool,
+    policy: GemmWarpPolicy,
+    clear_accum: Any,
+    *,
+    asynchronous: bool = False,
+) -> None:
+    """Emit the product for `what`; `asynchronous` leaves its end to the program."""
+    builder = require(what)
+    builder.require_launch(what)
     _check_memories(A, B, C)
     _check_shapes(A, B, C, bool(transpose_A), bool(transpose_B))
     _check_dtypes(*(buffer_of(x, "an operand of T.gemm").dtype for x in (A, B, C)))
@@ -76,6 +92,8 @@ def gemm(
     for name, value in (("a_unsigned", A), ("b_unsigned", B)):
         if buffer_of(value, "an operand of T.gemm").dtype.kind == "uint":
             attributes[name] = ir.UnitAttr.get()
+    if asynchronous:
+        attributes["wgmma"] = ir.UnitAttr.get()
     builder.emit("tl.gemm", operands, [], attributes)
 
 

@@ -7,6 +7,7 @@ from tilelang_mlir.isa.nvidia import (
     atomic,
     barrier,
     bulk,
+    cluster,
     convert,
     cp_async,
     ldmatrix,
@@ -23,7 +24,7 @@ from tilelang_mlir.isa.nvidia import (
 
 _FAMILIES = (
     *(thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma),
+    *(mbarrier, bulk, tma, wgmma, cluster),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -32,6 +33,7 @@ __all__ = [
     "atomic",
     "barrier",
     "bulk",
+    "cluster",
     "convert",
     "cp_async",
     "ldmatrix",
