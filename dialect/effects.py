@@ -23,9 +23,15 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.transpose": ("r", "w"),
     "tl.tma_load": ("r", "w", "rw"),
     "tl.tma_store": ("r", "w"),
+    "tl.staged_store": ("r", "w", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
+    "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),
+    "tl.tcgen05_mma": ("r", "r", "rw"),
+    "tl.tcgen05_scaled_mma": ("r", "r", "rw", "", "r", "r"),
+    "tl.tcgen05_commit": ("rw",),
+    "tl.tcgen05_cp": ("r", "w"),
     "tl.reduce": ("r", "rw"),
     "tl.scan": ("r", "w"),
     "tl.reducer_init": ("w",),
@@ -41,6 +47,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "vector.load": ("r",),
     "vector.store": ("", "w"),
 }
+# Operations whose accesses end at a later wait.
+_ASYNCHRONOUS = frozenset(("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 
@@ -49,7 +57,7 @@ class Effect:
     """One access: `value` is the buffer (or barrier) behind the operand `tile` of `op`.
 
     `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous or bulk copy, the
-    operands of an asynchronous matrix product.
+    operands of an asynchronous matrix product, the buffers of a staged store.
     """
 
     kind: Kind
@@ -76,7 +84,7 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     if not accesses:
         return []
     attributes = operation.attributes
-    asynchronous = op.operation.name == "tl.tma_load" or bool({"async", "wgmma"} & set(attributes))
+    asynchronous = "async" in attributes or "wgmma" in attributes or operation.name in _ASYNCHRONOUS
     pairs: list[tuple[str, ir.Value]] = []
     for index, tile in enumerate(operation.operands):
         access = accesses[index] if index < len(accesses) else accesses[-1] if accesses[-1] == "r*" else ""

@@ -287,16 +287,23 @@ def _words(text: str) -> Callable[[_Printer, ir.Operation], str]:
     return show
 
 
+def _copy(printer: _Printer, op: ir.Operation) -> str:
+    source, target, *when = printer.operands(op)
+    return f"copy {source} -> {target}" + (f" when {when[0]}" if when else "")
+
+
 _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.alloc": _alloc, "tl.alloc_reducer": _alloc, "tl.alloc_barrier": _alloc_barrier, "tl.tensor": _tensor,
-    "tl.copy": _words("copy {0} -> {1}"), "tl.fill": _words("fill {0} = {1}"), "tl.transpose": _words("{1} = {0}.T"),
+    "tl.copy": _copy, "tl.fill": _words("fill {0} = {1}"), "tl.transpose": _words("{1} = {0}.T"),
     "tl.gemm": _gemm, "tl.reduce": _reduce, "tl.scan": _scan, "memref.store": _store, "tl.atomic": _atomic,
     "tl.sync_threads": _words("sync_threads"), "tl.sync_warp": _words("sync_warp {all}"),
     "tl.sync_grid": _words("sync_grid"), "tl.commit_group": _words("commit_group"),
     "tl.wait_group": _words("wait_group"), "tl.mbarrier_arrive": _words("arrive {0}[{1}]"),
     "tl.mbarrier_wait": _words("wait {0}[{1}] parity {2}"), "tl.mbarrier_expect": _words("expect {0}[{1}] bytes {2}"),
     "tl.tma_load": _words("load {0} -> {1} arriving at {2}[{3}]"), "tl.tma_store": _words("store {0} -> {1}"),
+    "tl.staged_store": _words("store {0} -> {2} through {1}"),
     "tl.tma_wait": _words("wait_stores"), "tl.wait_products": _words("wait_products {all}"),
+    "tl.load_operand": _words("load operand {0} -> {1}"),
     "tl.fence_proxy": _words("fence_proxy"), "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"),
     "tl.assume": _words("assume {0}"), "tl.intrinsic": _intrinsic,
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
@@ -306,5 +313,5 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
 _SHOWN: dict[str, tuple[str, ...]] = {
     "tl.tensor": ("shape", "strides"), "tl.alloc_barrier": ("counts",), "tl.reduce": ("kind", "dim", "clear"),
     "tl.gemm": ("transpose_a", "transpose_b", "clear"), "tl.scan": ("kind", "dim", "reverse"),
-    "tl.atomic": ("kind", "order"),
+    "tl.atomic": ("kind", "order"), "tl.load_operand": ("side",),
 }  # fmt: skip

@@ -13,7 +13,7 @@ from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
 
 from .location import location_notes, python_location
-from .tl import FRAGMENT, SHARED, scope_of
+from .tl import FRAGMENT, SHARED, TMEM, scope_of
 
 Rule = Callable[[ir.Operation], str]
 """Says what is wrong with an op, or returns an empty string."""
@@ -98,7 +98,7 @@ def _loop_bounds(op: ir.Operation) -> str:
 
 def _laid_out(op: ir.Operation) -> str:
     """Every fragment and shared allocation carries its layout."""
-    expected = {FRAGMENT: "#tl.fragment", SHARED: "#tl.smem"}.get(scope_of(op.results[0]), "")
+    expected = {FRAGMENT: "#tl.fragment", SHARED: "#tl.smem", TMEM: "#tl.tmem"}.get(scope_of(op.results[0]), "")
     if expected and not _has(op, "layout"):
         return f"has no layout, expected an attribute 'layout' = {expected}<...>"
     if expected and not str(op.attributes["layout"]).startswith(expected + "<"):

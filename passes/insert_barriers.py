@@ -6,11 +6,13 @@ tiles that share memory conflict like one tile. A loop is walked twice, the seco
 
 Rules, cited in the code:
 ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
-         decide (the pipelining pass and `T.async_copy` put them).
+         decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
+         too: it goes to another version of its tile than the accesses since.
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
 PROXY    What ordinary stores wrote and an asynchronous reader reads is fenced by the writers before the barrier.
 GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
          such a region are for its own threads, and stores are fenced before an mbarrier is told of them.
+TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked.
 PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
 """
@@ -24,7 +26,10 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ..dialect.effects import Effect, effects, region_effects
-from ..dialect.tl import SHARED, scope_of
+from ..dialect.layout.attrs import tensor_from_attr
+from ..dialect.layout.tensor import COLUMNS
+from ..dialect.ops.tensor import MMA_OPS
+from ..dialect.tl import SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .plan_shared_memory import tile_bytes
@@ -101,13 +106,30 @@ def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
     writes: set[Range] = set()
     late: set[Range] = set()
     for effect in found:
-        if not isinstance(effect.value.type, ir.MemRefType) or scope_of(effect.value) != SHARED:
+        if not isinstance(effect.value.type, ir.MemRefType) or scope_of(effect.value) not in (SHARED, TMEM):
             continue
-        op = effect.value.owner.operation
-        start = ir.IntegerAttr(op.attributes["tl.offset"]).value
-        span = (start, start + tile_bytes(op))
+        if effect.asynchronous and "ordered" in effect.op.attributes:
+            continue  # ASYNC
+        span = _span(effect.value)
         (reads if effect.kind == "read" else late if effect.asynchronous else writes).add(span)
     return reads, writes, late
+
+
+def _span(buffer: ir.Value) -> Range:
+    """Where a buffer lies: bytes of shared memory, or columns of tensor memory below zero."""
+    op = buffer.owner.operation
+    if scope_of(buffer) == SHARED:
+        start = ir.IntegerAttr(op.attributes["tl.offset"]).value
+        return start, start + tile_bytes(op)
+    arena, column = (ir.IntegerAttr(op.attributes[name]).value for name in ("tl.arena", "tl.column"))
+    start = column - COLUMNS * (arena + 1)
+    return start, start + tensor_from_attr(op.attributes["layout"]).columns
+
+
+def _lasting(found: list[Effect]) -> set[Range]:
+    """TENSOR: ranges whose reads end with the operation, or at a barrier: not those of products in tensor memory, for
+    which the program waits at an mbarrier."""
+    return _ranges([e for e in found if e.op.name != "tl.tcgen05_cp" and e.op.name not in MMA_OPS])[0]
 
 
 def _walk(block: ir.Block, pending: Pending) -> None:
@@ -149,7 +171,7 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     fence = fence or bool(pending.unfenced) and len(op.regions) > 0 and _arrives(op)  # GROUPS
     if fence or pending.conflicts(reads, writes | late):
         pending.order(op, fence=fence)
-    pending.reads |= reads
+    pending.reads |= _lasting(found)
     pending.writes |= writes  # ASYNC: `late` is left to the program
     pending.unfenced |= writes
 
@@ -185,7 +207,7 @@ def _in_kernel_with_engine(op: ir.Operation) -> bool:
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
     """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
-    return op.name == "tl.tma_store" or op.name == "tl.gemm" and "instr" in op.attributes
+    return op.name in ("tl.tma_store", "tl.tcgen05_cp", *MMA_OPS) or op.name == "tl.gemm" and "instr" in op.attributes
 
 
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:

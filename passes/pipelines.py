@@ -23,13 +23,13 @@ Record = Callable[[str, Callable[[], str]], None]
 STAGES: dict[str, tuple[str, ...]] = {
     # Dead and repeated index arithmetic first: later passes walk what is left.
     "tl": ("canonicalize", "cse"),
-    # Staging buffers of reductions and scans must exist before layouts are inferred.
-    "laid_out": ("legalize-tile-ops", "layout-inference"),
+    # Accumulators move to tensor memory before anything else looks at products. Staging buffers of reductions and scans must exist before layouts are inferred.
+    "laid_out": ("use-tensor-memory", "legalize-tile-ops", "layout-inference"),
     # Roles first: what they do not take is pipelined within the warps. Both need copies as copies; memory is planned
     # when all versions exist; barriers see which tiles share memory.
     "scheduled": (
-        "specialize-warps", "overlap-products", "pipeline-loops", "expand-tile-ops", "canonicalize", "cse",
-        "plan-shared-memory", "insert-barriers",
+        "specialize-warps", "overlap-products", "pipeline-loops", "expand-tensor-copies", "expand-tile-ops",
+        "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }

@@ -2,9 +2,10 @@
 
 Input: laid-out, scheduled program. Output: `tl.offset` on each shared allocation, `tl.scratch` on each reduction that
 exchanges through shared memory, `tl.shared_bytes` on the launch. Tiles whose lives do not meet share memory: lives are
-intervals of program order, widened to the outermost loop that contains a use but not the allocation. What the program's
-own asynchronous copies or warpgroup regions touch lives through the whole kernel: when those end is up to the program.
-Placement is first fit, largest first. Barriers are inserted after this pass, so that they see what shares memory.
+intervals of program order, widened to the outermost loop that contains a use but not the allocation; the buffers of
+staged stores live to the end of the kernel. What the program's own asynchronous copies or warpgroup regions touch lives
+through the whole kernel: when those end is up to the program. Placement is first fit, largest first. Barriers are
+inserted after this pass, so that they see what shares memory.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ def _lives(launch: ir.Operation) -> list[Life]:
         layout = from_attr(op.attributes["layout"])
         swizzled = isinstance(layout, SharedLayout) and layout.swizzle.bits
         first, last = min(p[0] for p in points), max(p[1] for p in points)
+        if any(user.name == "tl.staged_store" for user in users):
+            last = len(order)  # stores still read it when the operation has ended
         lives.append(Life(op, tile_bytes(op), SWIZZLE_ALIGNMENT if swizzled else PLAIN_ALIGNMENT, first, last))
     return lives
 
@@ -143,8 +146,11 @@ def _place(lives: list[Life], reuse: bool) -> int:
 
 
 def _barriers(launch: ir.Operation, end: int) -> int:
-    """mbarriers live through the whole kernel, behind the tiles; returns the new end of the arena."""
+    """mbarriers and addresses of tensor memory live through the kernel, behind the tiles; returns the new end of the arena."""
     for op in nested(launch):
+        if op.name == "tl.tmem_arena":
+            op.attributes["tl.offset"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), -(-end // 8) * 8)
+            end = -(-end // 8) * 8 + 8
         if op.name == "tl.alloc_barrier":
             end = -(-end // 8) * 8
             op.attributes["tl.offset"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), end)

@@ -14,15 +14,19 @@ from tilelang_mlir.errors import TileValueError
 from .base import Pass
 
 TABLE: tuple[tuple[str, str], ...] = (
+    ("expand-tensor-copies", "tilelang_mlir.passes.expand_tensor_copies:ExpandTensorCopies"),
     ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),
     ("insert-barriers", "tilelang_mlir.passes.insert_barriers:InsertBarriers"),
     ("layout-inference", "tilelang_mlir.passes.layout_inference.pass_:LayoutInference"),
     ("legalize-tile-ops", "tilelang_mlir.passes.legalize_tile_ops:LegalizeTileOps"),
     ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
+    ("order-tensor-memory", "tilelang_mlir.passes.order_tensor_memory:OrderTensorMemory"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
-    ("specialize-warps", "tilelang_mlir.passes.specialize_warps:SpecializeWarps"),
+    ("specialize-warps", "tilelang_mlir.passes.specialize_warps.pass_:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
+    ("plan-tensor-memory", "tilelang_mlir.passes.plan_tensor_memory:PlanTensorMemory"),
+    ("use-tensor-memory", "tilelang_mlir.passes.use_tensor_memory:UseTensorMemory"),
     # Passes that only tests use.
     ("test-fail", "tilelang_mlir.passes.testing.fail:Fail"),
     ("test-mark", "tilelang_mlir.passes.testing.mark:Mark"),

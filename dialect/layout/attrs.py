@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from tilelang_mlir.mlir import ir
 
-from ..tl import FragmentLayoutAttr, SharedLayoutAttr
+from ..tl import FragmentLayoutAttr, SharedLayoutAttr, TensorLayoutAttr
 from .fragment import Digit, Fragment
 from .shared import SharedLayout, Step, Swizzle
+from .tensor import LaneStep, TensorLayout
 
 
 def to_attr(layout: Fragment | SharedLayout) -> ir.Attribute:
@@ -30,6 +31,22 @@ def from_attr(attr: ir.Attribute) -> Fragment | SharedLayout:
             tuple(shape), tuple(Step(*steps[i : i + 4]) for i in range(0, len(steps), 4)), Swizzle(*swizzle)
         )
     raise TypeError(f"{attr} is no layout attribute")
+
+
+def tensor_to_attr(layout: TensorLayout) -> ir.Attribute:
+    """Serialise a tensor memory layout."""
+    bits = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), layout.bits)
+    return TensorLayoutAttr.get(_ints(layout.shape), _flat(layout.lanes), bits)
+
+
+def tensor_from_attr(attr: ir.Attribute) -> TensorLayout:
+    """Read a `#tl.tmem` attribute."""
+    attr = attr.maybe_downcast()
+    if not isinstance(attr, TensorLayoutAttr):
+        raise TypeError(f"{attr} is no tensor memory layout")
+    shape, lanes = _list(attr.shape), _list(attr.lanes)
+    steps = tuple(LaneStep(*lanes[i : i + 3]) for i in range(0, len(lanes), 3))
+    return TensorLayout(tuple(shape), steps, attr.bits.maybe_downcast().value)
 
 
 def _digits(flat: list[int]) -> tuple[Digit, ...]:

@@ -6,7 +6,7 @@ from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, 
 from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
-from .gemm import GemmOp, WaitProductsOp
+from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
@@ -22,7 +22,17 @@ from .sync import (
     VoteOp,
     WarpReduceOp,
 )
-from .tma import FenceProxyOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
+from .tensor import (
+    DeallocTmemOp,
+    Tcgen05CommitOp,
+    Tcgen05CpOp,
+    Tcgen05FenceOp,
+    Tcgen05MmaOp,
+    Tcgen05ScaledMmaOp,
+    TmemArenaOp,
+    TmemFreeOp,
+)
+from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
@@ -36,12 +46,14 @@ __all__ = [
     "CastOp",
     "CommitGroupOp",
     "CopyOp",
+    "DeallocTmemOp",
     "FenceProxyOp",
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
     "IntrinsicOp",
     "LaunchOp",
+    "LoadOperandOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
@@ -56,14 +68,22 @@ __all__ = [
     "ShuffleOp",
     "SliceOp",
     "SpecializeOp",
+    "StagedStoreOp",
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",
+    "Tcgen05CommitOp",
+    "Tcgen05CpOp",
+    "Tcgen05FenceOp",
+    "Tcgen05MmaOp",
+    "Tcgen05ScaledMmaOp",
     "TensorOp",
     "ThreadIdOp",
     "TmaLoadOp",
     "TmaStoreOp",
     "TmaWaitOp",
+    "TmemArenaOp",
+    "TmemFreeOp",
     "TransposeOp",
     "VoteOp",
     "WaitGroupOp",

@@ -6,7 +6,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import FRAGMENT, SHARED, TL, TMEM
-from ..verify import buffers, element_of, enum_attr, fail, same_class, structure, typed
+from ..verify import buffers, element_of, enum_attr, fail, same_class, same_element, structure, typed
 
 ext = dialect("ext")
 
@@ -78,3 +78,29 @@ class WaitProductsOp(TL.Operation, name="wait_products"):
     @structure((0, 1), attributes={"pending": "an integer"})
     def verify_invariants(self) -> bool:
         return buffers(self, self.operation.operands, (FRAGMENT,))
+
+
+class LoadOperandOp(TL.Operation, name="load_operand"):
+    """Loads one operand of a matrix product from shared memory into a fragment that has that operand's layout.
+
+    `side` ("a" or "b") is the operand, `k_dim` (0 or 1) the dimension of the tile that runs along K, `warps` how many
+    warps split C along M and along N. `ldmatrix` does it where rows of 16 bytes allow it.
+    """
+
+    source: ext.Operand[Any]
+    target: ext.Operand[Any]
+    side: Any
+    k_dim: Any
+    warps: Any
+
+    @structure(2, attributes={"side": "a string", "k_dim": "an integer", "warps": "array<i32>"})
+    def verify_invariants(self) -> bool:
+        source, target = self.operation.operands
+        if not (buffers(self, [source], (SHARED,)) and buffers(self, [target], (FRAGMENT,), first=1)):
+            return False
+        if tile_shape_2d(source) is None or tile_shape_2d(source) != tile_shape_2d(target):
+            return fail(self, f"expects two-dimensional tiles of one shape, got {source.type} and {target.type}")
+        warps = list(self.operation.attributes["warps"])
+        if len(warps) != 2 or min(warps) < 1:
+            return fail(self, f"attribute 'warps' is {warps}, expected two positive numbers")
+        return same_element(self, source, target, "source and target") and enum_attr(self, "side", ("a", "b"))

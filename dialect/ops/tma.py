@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tilelang_mlir.mlir import dialect
+from tilelang_mlir.mlir import dialect, ir
 
-from ..tl import GLOBAL, SHARED, TL
-from ..verify import barrier, buffers, enum_attr, int_operands, same_element, same_tile, structure
+from ..tl import FRAGMENT, GLOBAL, SHARED, TL
+from ..verify import barrier, buffers, element_of, enum_attr, fail, int_operands, same_element, same_tile, structure
 
 ext = dialect("ext")
 
@@ -60,6 +60,33 @@ class TmaStoreOp(TL.Operation, name="tma_store"):
             and enum_attr(self, "reduce", REDUCTIONS, optional=True)
             and enum_attr(self, "eviction", EVICTIONS, optional=True)
         )
+
+
+class StagedStoreOp(TL.Operation, name="staged_store"):
+    """Starts the copy of a fragment to a device tile through small shared buffers: `(source, staging, target)`.
+
+    Each warpgroup writes the blocks of 64 rows that it holds, piece by piece, into buffers of its own and stores them
+    as bulk groups; a buffer is written again when its store has read it. `staging` is (buffers of all warpgroups, 64,
+    columns of 128 bytes). What is stored must be awaited with `tl.tma_wait` before the kernel ends.
+    """
+
+    source: ext.Operand[Any]
+    staging: ext.Operand[Any]
+    target: ext.Operand[Any]
+
+    @structure(3)
+    def verify_invariants(self) -> bool:
+        source, staging, target = self.operation.operands
+        if not (
+            buffers(self, [source], (FRAGMENT,))
+            and buffers(self, [staging], (SHARED,), first=1)
+            and buffers(self, [target], (GLOBAL,), first=2)
+        ):
+            return False
+        element, shape = element_of(staging), list(ir.MemRefType(staging.type).shape)
+        if len(shape) != 3 or shape[1:] != [64, 1024 // element.width]:
+            return fail(self, f"stages through {shape}, expected buffers of 64 rows of 128 bytes")
+        return same_tile(self, source, target) and same_element(self, staging, target, "staging and target")
 
 
 class TmaWaitOp(TL.Operation, name="tma_wait"):

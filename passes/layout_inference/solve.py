@@ -13,12 +13,14 @@ from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, replicated, row_major
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.location import name_of, python_location
+from ...dialect.ops.tensor import MMA_OPS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import groups_of, num_threads, threads_of
 from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
 from .gemm import gemm_layouts
 from .plan import extend_fragment, plan_fragment
+from .tensor import TensorSide
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Solver:
             if o.name in ("tl.alloc", "tl.alloc_reducer") and scope_of(o.results[0]) == FRAGMENT
         ]
         self.fragments += [o.results[0] for o in ops if o.name == "tl.reshape" and scope_of(o.results[0]) == FRAGMENT]
+        self.tensor = TensorSide(self.threads, ops)
         self.shared = [o.results[0] for o in ops if o.name == "tl.alloc" and scope_of(o.results[0]) == SHARED]
 
     # -- facts ---------------------------------------------------------------------------------------------------------
@@ -114,6 +117,9 @@ class Solver:
                 for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
+            elif op.name in MMA_OPS:
+                for value, layout in self.tensor.shared_operands(op):
+                    self.learn(value, layout, op)
 
     def _spread(self) -> None:
         changed = True
@@ -137,6 +143,9 @@ class Solver:
 
     def _spread_copy(self, op: ir.Operation) -> bool:
         a, b = op.operands
+        met = self.tensor.meeting(op)
+        if met is not None and met[0] not in self.known:
+            return self.learn(*met, op)
         if scope_of(a) != FRAGMENT or scope_of(b) != FRAGMENT or tile_shape(a) != tile_shape(b):
             return False
         a, b = root(a), root(b)
@@ -290,6 +299,7 @@ class Solver:
         if any(op.name == "tl.warpgroups" for op in self.ops):
             for value in self.fragments:
                 self._users_threads(value)
+        self.tensor.assign()
         for value, known in self.known.items():
             value.owner.operation.attributes["layout"] = to_attr(known.layout)
         for loop, layout in self.loops.items():

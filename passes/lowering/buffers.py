@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tilelang_mlir.mlir import ir
 
-from ...dialect.layout import Fragment, SharedLayout
+from ...dialect.layout import Fragment, SharedLayout, TensorLayout
 from .emitter import Emitter
 from .index import Index
 
@@ -63,7 +63,17 @@ class FragmentBuffer:
         return self.layout.num_values // self.chunk
 
 
-Buffer = GlobalBuffer | SharedBuffer | PrivateBuffer | FragmentBuffer
+@dataclass(eq=False)
+class TensorBuffer:
+    """A tile in tensor memory at an i32 address; leading dims are versions."""
+
+    address: ir.Value
+    element: ir.Type
+    shape: tuple[int, ...]
+    layout: TensorLayout
+
+
+Buffer = GlobalBuffer | SharedBuffer | PrivateBuffer | FragmentBuffer | TensorBuffer
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,10 @@ class Context:
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
         self.in_flight: dict[FragmentBuffer, None] = {}  # accumulators of products that the program waits for
         self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
+        self.tensor_arenas: dict[int, tuple[ir.Value, int]] = {}  # tensor memory: address and columns
         self.tensor_maps: dict[object, ir.Value] = {}  # descriptors by what they describe
         self.barrier_id = 0  # the barrier of the threads that run this code
+        self.consumers = self.num_threads  # threads with this role
         self.fast_math = False  # one hardware approximation instead of an accurate expansion
         self.thread = hardware.thread_index(self)
 
@@ -111,13 +113,10 @@ class Context:
         if index.is_uniform:
             return self.e.value(self.ix.scalar(index), kind)
         element = kind.element_type if isinstance(kind, ir.VectorType) else kind
-        vector = self.e.vector_type(index.width, element)
-        key = tuple(ir.IntegerAttr.get(element, c) for c in index.constants)
-        lanes = ir.DenseElementsAttr.get(list(key), vector)
-        offsets = self.e.pure("arith.constant", vector, [], {"value": lanes})
+        offsets = self.e.numbers(element, index.constants)
         if index.base is None:
             return offsets
-        return self.e.pure("arith.addi", vector, [self.e.broadcast(index.base, index.width), offsets])
+        return self.e.pure("arith.addi", offsets.type, [self.e.broadcast(index.base, index.width), offsets])
 
     def hardware_arena(self) -> ir.Value:
         """The start of the CTA's shared memory."""

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from tilelang_mlir.errors import PassError, UnsupportedError
+from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import mbarrier, tma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
@@ -18,8 +18,9 @@ from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
-from ..walk import nested
-from .roles import barrier_pointer
+from ..walk import nested, threads_of
+from .roles import barrier_pointer, in_warpgroup
+from .store_plan import Piece, StorePlan, store_plan
 from .tma_rules import BoxPlan, box_bytes, box_plan, tma_obstacle
 
 
@@ -34,8 +35,7 @@ class MapKey:
 
 def map_key(device: ir.Value, shared: ir.Value) -> MapKey:
     plan = box_plan(device, shared)
-    if plan is None or not isinstance(root(device).owner, ir.OpView | ir.Operation):
-        raise PassError("a bulk copy of a tile that is in no boxes")
+    assert plan is not None
     argument = root(device).owner.operation.operands[0]
     return MapKey(ir.BlockArgument(argument).arg_number, plan.box, plan.swizzle)
 
@@ -44,11 +44,24 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
     """The tensor maps that a kernel needs, in the order of their arguments."""
     found: dict[MapKey, None] = {}
     for op in nested(launch):
+        if "explicit" in op.attributes and op.name in ("tl.tma_load", "tl.tma_store"):
+            pair = list(op.operands)[:2] if op.name == "tl.tma_load" else list(op.operands)[1::-1]
+            if tma_obstacle(*pair):
+                continue  # refused by its rule
         if op.name == "tl.tma_load":
             found[map_key(op.operands[0], op.operands[1])] = None
         elif op.name == "tl.tma_store":
             found[map_key(op.operands[1], op.operands[0])] = None
+        elif op.name == "tl.staged_store":
+            plan = store_plan(op.operands[0], op.operands[2], threads_of(op))
+            found.update((staged_key(op.operands[2], plan, piece), None) for piece in plan.pieces)
     return list(found)
+
+
+def staged_key(target: ir.Value, plan: StorePlan, piece: Piece) -> MapKey:
+    """The tensor map through which a piece of a staged store goes."""
+    argument = ir.BlockArgument(root(target).owner.operation.operands[0]).arg_number
+    return MapKey(argument, plan.box(target, piece), piece.swizzle)
 
 
 def map_attribute(keys: list[MapKey]) -> ir.Attribute:
@@ -97,8 +110,8 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.tma_wait")
 def lower_tma_wait(ctx: Context, op: ir.Operation) -> None:
-    """The groups are those of the thread that issued; when the program waits itself, any thread may be that one."""
-    with contextlib.nullcontext() if "explicit" in op.attributes else _one_thread(ctx):
+    """Waited for by the threads that issue stores: the first of each warpgroup; all, when the program waits itself."""
+    with contextlib.nullcontext() if "explicit" in op.attributes else _one_thread(ctx, in_warpgroup(ctx)):
         tma.wait(ir.IntegerAttr(op.attributes["pending"]).value, read="complete" not in op.attributes)
 
 
@@ -108,9 +121,9 @@ def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
 
 
 @contextlib.contextmanager
-def _one_thread(ctx: Context) -> Generator[None]:
-    """The first of the threads that run this code."""
-    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
+def _one_thread(ctx: Context, index: Index | None = None) -> Generator[None]:
+    """The first of the threads that run this code, or the threads whose `index` is zero."""
+    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread if index is None else index), 0)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         yield

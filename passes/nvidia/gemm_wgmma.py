@@ -22,9 +22,7 @@ from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from .intrinsics import wait_all
-from .wgmma_layout import ROWS, WARPGROUP, partition
-
-_KINDS = {"f16": "f16", "bf16": "bf16", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2"}
+from .wgmma_layout import ROWS, WARPGROUP, partition, product_kinds
 
 
 def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
@@ -53,10 +51,11 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     file = ctx.registers[target]
     count = target.layout.num_values
     sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
-    first, second = (_KINDS[str(ir.MemRefType(v.type).element_type)] for v in (a, b))
+    kinds = product_kinds(op)
+    assert kinds is not None
     blocks, wait = grid.rows // ROWS, not {"asynchronous", "wgmma"} & set(op.attributes)
     results = wgmma.product(
-        sums, left, right, grid.columns, (first, second), k=256 // bits, clear=clear, blocks=blocks, wait=wait
+        sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks, wait=wait
     )
     if wait:
         _complete(ctx, target, results)
@@ -129,5 +128,8 @@ def _register_operand(ctx: Context, buffer: FragmentBuffer, bits: int) -> list[l
     words: list[ir.Value] = []
     for start in range(0, buffer.layout.num_values, pack):
         value = ctx.e.gather([(file[e // buffer.chunk], e % buffer.chunk) for e in range(start, start + pack)])
+        if pack == 1:
+            words.append(ctx.e.pure("arith.bitcast", ctx.e.i32, [value]))
+            continue
         words.append(ctx.e.extract(ctx.e.pure("vector.bitcast", ctx.e.vector_type(1, ctx.e.i32), [value]), 0))
     return [words[i : i + 4] for i in range(0, len(words), 4)]

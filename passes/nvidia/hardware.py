@@ -17,6 +17,7 @@ from .gemm_wgmma import lower_gemm_wgmma
 from .intrinsics import publish_product
 from .narrow import narrow_float_cast
 from .rounding import rounded_math
+from .tensor_memory import lower_tensor_copy
 
 _AXES = "xyz"
 _LARGE_BLOCK = 512  # threads
@@ -95,6 +96,9 @@ class Nvidia:
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
         self.require(Feature.CP_ASYNC, "an asynchronous copy")
         lower_async_copy(ctx, op)
+
+    def tensor_copy(self, ctx: Context, op: ir.Operation) -> None:
+        lower_tensor_copy(ctx, op)
 
     def commit_group(self, ctx: Context) -> None:
         if self.target.supports(Feature.CP_ASYNC):

@@ -87,6 +87,16 @@ def operand_a(grid: WarpGrid, shape: MmaShape, k: int, bits: int) -> Fragment:
     return Fragment((grid.rows * grid.m, k), thread, tuple(value))
 
 
+def operand_fragments(
+    grid: WarpGrid, shape: MmaShape, k: int, bits: int, transposed: tuple[bool, bool]
+) -> tuple[Fragment, Fragment]:
+    """A and B as they are stored in registers."""
+    a = operand_a(grid, shape, k, bits)
+    if transposed[0]:
+        a = a.with_dims(a.shape[::-1], [1, 0])
+    return a, operand_b(grid, shape, k, bits, transposed=transposed[1])
+
+
 def operand_b(grid: WarpGrid, shape: MmaShape, k: int, bits: int, *, transposed: bool) -> Fragment:
     """B in registers, [K, N] or, transposed, [N, K], for every warp along M."""
     pack = max(1, 32 // bits)

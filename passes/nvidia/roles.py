@@ -6,8 +6,31 @@ from tilelang_mlir.isa.nvidia import mbarrier, tma
 from tilelang_mlir.mlir import ir
 
 from ..lowering.context import Context, rule
+from ..lowering.index import Index
+from ..walk import nested
+from .wgmma_layout import WARPGROUP
 
 CONSUMER_BARRIER = 1  # the named barrier that the consumers use for their own synchronisation
+WARPGROUP_BARRIER = 2  # those of the first, second and third warpgroup
+
+
+def in_warpgroup(ctx: Context) -> Index:
+    """The thread's index in its warpgroup."""
+    found = ctx.ix.remainder(ctx.thread, WARPGROUP)
+    assert found is not None
+    return found
+
+
+def warpgroup(ctx: Context) -> Index:
+    """The number of the thread's warpgroup among the consumers."""
+    found = ctx.ix.divide(ctx.thread, WARPGROUP)
+    assert found is not None
+    return found
+
+
+def warpgroup_barrier(ctx: Context) -> int | ir.Value:
+    """The named barrier of the thread's warpgroup."""
+    return ctx.ix.scalar(ctx.ix.add(warpgroup(ctx), Index.of(WARPGROUP_BARRIER)))
 
 
 @rule("tl.alloc_barrier")
@@ -71,6 +94,8 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
     registers = list(ir.DenseI32ArrayAttr(op.attributes["registers"])) if "registers" in op.attributes else []
     producer, consumer = (region.blocks[0] for region in op.regions)
     branch = ctx.e.op("scf.if", [], [ctx.e.compare("ult", ctx.ix.scalar(ctx.thread), consumers)], regions=2)
+    if any(inner.name == "tl.staged_store" for inner in nested(op)):
+        branch.attributes["tl.warpgroups"] = ir.UnitAttr.get()  # they meet at barriers of their own
     with ctx.e.scope(branch.regions[0].blocks.append()):
         if registers:
             tma.set_registers(registers[1], increase=True)
@@ -88,11 +113,11 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
 
 def _lower_consumers(ctx: Context, block: ir.Block, consumers: int) -> None:
     """Lower with the consumers as the whole CTA."""
-    before = ctx.threads, ctx.thread, ctx.barrier_id
+    before = ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers
     assert ctx.thread.base is not None
-    ctx.threads = (consumers, 1, 1)
+    ctx.threads, ctx.consumers = (consumers, 1, 1), consumers
     ctx.thread = ctx.ix.uniform(ctx.thread.base, lo=0, hi=consumers - 1)
     ctx.barrier_id = CONSUMER_BARRIER
     ctx.lower_block(block)
-    ctx.threads, ctx.thread, ctx.barrier_id = before
+    ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers = before
 

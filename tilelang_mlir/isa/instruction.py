@@ -17,7 +17,7 @@ import numpy as np
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
-GLOBAL, SHARED, PRIVATE, CLUSTER = 1, 3, 0, 7
+GLOBAL, SHARED, PRIVATE, TENSOR, CLUSTER = 1, 3, 0, 6, 7
 """Address spaces of the thread program (the numbers of `!llvm.ptr<n>`)."""
 WARP, WARPGROUP = 32, 128
 

@@ -16,12 +16,9 @@ _LATER = {
         "   ptx_cp_async ptx_cp_async_bulk "
     ),
     "explicit matrix instructions": (
-        "      "
-        " "
-        "tcgen05_gemm tcgen05_mma tcgen05_gemm_blockscaled tcgen05_mma_blockscaled mma_gemm_blockscaled gemm_sp "
+        "mma_gemm_blockscaled gemm_sp "
         "wgmma_gemm_sp "
-        "tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout tcgen05_mma_arrive tcgen05_before_thread_sync "
-        "tcgen05_after_thread_sync tcgen05_cp_warpx4 tcgen05_sf_warp_transpose deallocate_tmem "
+        "tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout "
         "initialize_wgmma_descriptor "
         "initialize_tcgen05_descriptor increase_descriptor_offset alloc_descriptor alloc_wgmma_desc "
         "alloc_tcgen05_smem_desc "

@@ -46,6 +46,7 @@ class Checker:
         self, batch: Batch, locate: Callable[[int], Location | None], owners: Ownership | None, unit: int = 4
     ) -> None:
         self._batch, self._locate, self._owners = batch, locate, owners
+        self.locate = locate
         self._shift = unit.bit_length() - 1
         self._unit = unit
         self._known: dict[tuple[int, int, int, int], tuple[Lanes, np.ndarray | None, _Participants]] = {}
@@ -367,6 +368,14 @@ class Checker:
             f"race: the kernel ends before {pending.what} has been waited for",
             self._locate(pending.site),
             hint="wait for it: shared memory belongs to the next block when a block ends",
+        )
+
+    def leaked(self, columns: int, site: int) -> SimulationError:
+        """The error for tensor memory that a CTA keeps when it ends."""
+        return SimulationError(
+            f"the kernel ends with {columns} columns of tensor memory allocated",
+            self._locate(site),
+            hint="tcgen05.dealloc all of it: the next block waits for the columns",
         )
 
     def collision(self, lanes: Lanes) -> SimulationError:

@@ -219,3 +219,28 @@ class EngineChecker(Checker):
         self._count_readers(at, -1)
         self._read_clock[at.cell[self._reading.take(at.cell) == 0], self._engine] = 0
         self._read_clock[at.cell, at.warp] = self._own_clock(at)
+
+    # ---- tensor memory products ------------------------------------------------------------------
+    def clocks(self, ctas: int) -> np.ndarray:
+        """What each warp knows of each slot, per CTA (C, slots, slots and mbarriers)."""
+        return np.broadcast_to(self._clock, (ctas, *self._clock.shape[1:]))
+
+    def finish_reading(self, at: Access) -> None:
+        """A product that completes at an mbarrier has read shared memory: whoever waits for it will know."""
+        at = self._refit(at)
+        self._count_readers(at, -1)
+        done = at.cell[self._reading.take(at.cell) == 0]
+        self._read_clock[done, self._engine] = self._clock[0, self._engine, self._engine] + 1
+
+    def complete_products(self, barrier: MBarrier) -> None:
+        """Products and copies that have finished are announced to their barrier."""
+        slot = barrier.slot
+        self._clock[:, self._engine, (self._engine, slot)] += 1
+        clock = self._fit(barrier.clock).copy()
+        for column in (self._engine, slot):
+            clock[:, column] = np.maximum(clock[:, column], self._clock[:, self._engine, column])
+        barrier.clock = clock
+        barrier.done = None if barrier.done is None else self._fit(barrier.done)
+        checks = self._batch.tensor.checks
+        if checks is not None:
+            checks.publish(barrier, int(self._clock[0, self._engine, slot]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import BadLane, GlobalMemory, SharedMemory
 from tilelang_mlir.simulator.private import Alloca, PrivateMemory
 from tilelang_mlir.simulator.schedule import Agent, Diverged, Fork, WaitBarrier
+from tilelang_mlir.simulator.tensor_memory import TensorMemory
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.engine_checks import EngineChecker
@@ -43,6 +45,11 @@ class Batch:
         self.roles: dict[int, str] = {}  # of warps that run in agents of their own
         self.profile: Profile | None = None
 
+    @cached_property
+    def tensor(self) -> TensorMemory:
+        """Tensor memory, made when a kernel first uses it."""
+        return TensorMemory(self)
+
     def count(self, block: int, lanes: Lanes) -> None:
         """Count one execution of a basic block (checked mode)."""
         if self.profile is not None:
@@ -65,6 +72,8 @@ class Batch:
         left = [p for p in (*self.flights, *self.at_end) if not p.done]
         if left and self.checker is not None:
             raise self.checker.unfinished(left[0])
+        if "tensor" in vars(self) and self.checker is not None and (lost := self.tensor.leftovers()) is not None:
+            raise self.checker.leaked(lost.columns, lost.site)
         for pending in left:
             pending.land()
 
@@ -392,8 +401,11 @@ class Lanes:
         yes: Callable[..., Agent],
         no: Callable[..., Agent] | None,
         roles: tuple[str, str] = ("", ""),
+        part: int = 0,
     ) -> Fork:
-        """Two agents for the two sides of a branch whose body blocks; `roles` name what they do, for messages.
+        """Agents for the two sides of a branch whose body blocks; `roles` name what they do, for messages.
+
+        The first side is one agent, or with `part` one for each so many threads, which then move on their own.
 
         Raises:
             Diverged: the condition differs between CTAs.
@@ -406,9 +418,12 @@ class Lanes:
         children: list[tuple[Agent, Lanes]] = []
         for side, body, role in ((full[0], yes, roles[0]), (~full[0], no, roles[1])):
             if body is not None:
-                columns = np.nonzero(side)[0]
-                lanes = self.subset(columns, role)
-                children.append((body(lanes, _taker(columns)), lanes))
+                every = np.nonzero(side)[0]
+                pieces = range(0, len(every), part) if part and body is yes else (0,)
+                for start in pieces:
+                    columns = every[start : start + part] if part and body is yes else every
+                    lanes = self.subset(columns, role)
+                    children.append((body(lanes, _taker(columns)), lanes))
         return Fork(children)
 
 

@@ -111,7 +111,7 @@ def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]
         yield "late", _to_end
     if key == _COPY_OUT:
         yield "early", _before_barrier
-    if key == "nvvm.cp.async.bulk.wait_group":
+    if key == "nvvm.cp.async.bulk.wait_group" and _has_previous(op, "nvvm.cp.async.bulk.commit.group"):
         yield "early", lambda op: op.move_before(_previous(op, "nvvm.cp.async.bulk.commit.group"))
 
 
@@ -170,6 +170,13 @@ def _previous(op: ir.Operation, *keys: str) -> ir.Operation:
             if key_of(candidate) in keys:
                 return candidate
     raise LookupError(f"no {keys} before {op.name}")
+
+
+def _has_previous(op: ir.Operation, key: str) -> bool:
+    try:
+        return bool(_previous(op, key))
+    except LookupError:
+        return False
 
 
 def _to_end(op: ir.Operation) -> None:

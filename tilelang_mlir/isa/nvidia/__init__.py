@@ -16,6 +16,8 @@ from tilelang_mlir.isa.nvidia import (
     memory,
     mma,
     rounding,
+    tcgen05,
+    tcgen05_mma,
     thread,
     tma,
     warp,
@@ -24,7 +26,7 @@ from tilelang_mlir.isa.nvidia import (
 
 _FAMILIES = (
     *(thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma, cluster),
+    *(mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -42,6 +44,8 @@ __all__ = [
     "memory",
     "mma",
     "rounding",
+    "tcgen05",
+    "tcgen05_mma",
     "thread",
     "tma",
     "warp",

@@ -29,10 +29,12 @@
 // CHECK: mbarrier.arrive.expect_tx.shared.b64
 // CHECK-COUNT-2: cp.async.bulk.tensor.2d.shared::{{cta|cluster}}.global{{.*}}.mbarrier::complete_tx::bytes
 // CHECK: bar.sync 1, 128
+// CHECK: cp.async.bulk.wait_group.read 1
+// CHECK: bar.sync 2, 128
 // CHECK-COUNT-16: st.shared.v2.b32
 // CHECK: fence.proxy.async.shared::cta
-// CHECK: bar.sync 1, 128
-// CHECK-COUNT-2: cp.async.bulk.tensor.2d.global.shared::cta
+// CHECK: bar.sync 2, 128
+// CHECK: cp.async.bulk.tensor.2d.global.shared::cta
 // CHECK: cp.async.bulk.commit_group
 // CHECK: cp.async.bulk.wait_group.read 0
 !A = memref<512x512xf16, #tl.scope<"global">>
