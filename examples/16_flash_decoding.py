@@ -9,7 +9,6 @@ here: run-time lengths, parts that may be empty, a tile of queries that is only 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from online_softmax import softmax_step, start_rows

@@ -7,9 +7,10 @@ from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
-from .roles import SpecializeOp, TurnOp
+from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -51,6 +52,7 @@ __all__ = [
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
+    "IntrinsicOp",
     "LaunchOp",
     "LoadOperandOp",
     "MathOp",
@@ -90,5 +92,6 @@ __all__ = [
     "VoteOp",
     "WaitGroupOp",
     "WaitProductsOp",
+    "WarpGroupsOp",
     "WarpReduceOp",
 ]

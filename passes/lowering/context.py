@@ -71,6 +71,7 @@ class Context:
         self.arena: ir.Value | None = None
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
         self.unfinished: set[FragmentBuffer] = set()  # accumulators that only products and waits may touch
+        self.in_flight: dict[FragmentBuffer, None] = {}  # accumulators of products that the program waits for
         self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
         self.tensors: dict[ir.Value, TensorBuffer] = {}  # what lies in tensor memory
         self.tensor_arenas: dict[int, tuple[ir.Value, int]] = {}  # tensor memory: address and columns

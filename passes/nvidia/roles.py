@@ -74,8 +74,11 @@ def lower_wait(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.mbarrier_arrive")
 def lower_arrive(ctx: Context, op: ir.Operation) -> None:
-    """Every thread arrives; with `per_warp` one lane of each warp."""
+    """Every thread arrives; with `per_warp` one lane of each warp, with `copies` when its copies are complete."""
     pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
+    if "copies" in op.attributes:
+        mbarrier.arrive_after_copies(pointer)
+        return
     if "expect" in op.attributes:
         mbarrier.arrive_expect_tx(pointer, ir.IntegerAttr(op.attributes["expect"]).value)
         return
