@@ -233,6 +233,10 @@ def _reduce(printer: _Printer, op: ir.Operation) -> str:
     return f"{target} {sign} {_string(op, 'kind')} of {source} over dimension {dim}"
 
 
+def _turn(printer: _Printer, op: ir.Operation) -> str:
+    return f"{_string(op, 'action')} turn"
+
+
 def _scan(printer: _Printer, op: ir.Operation) -> str:
     source, target = printer.operands(op)
     back = " from the end" if _flag(op, "reverse") else ""
@@ -293,17 +297,18 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.wait_group": _words("wait_group"), "tl.mbarrier_arrive": _words("arrive {0}[{1}]"),
     "tl.mbarrier_wait": _words("wait {0}[{1}] parity {2}"), "tl.mbarrier_expect": _words("expect {0}[{1}] bytes {2}"),
     "tl.tma_load": _words("load {0} -> {1} arriving at {2}[{3}]"), "tl.tma_store": _words("store {0} -> {1}"),
-    "tl.turn": _words("{action} turn {0}"), "tl.staged_store": _words("store {0} -> {2} through {1}"),
+    "tl.staged_store": _words("store {0} -> {2} through {1}"),
     "tl.tma_wait": _words("wait_stores"), "tl.wait_products": _words("wait_products {all}"),
     "tl.load_operand": _words("load operand {0} -> {1}"),
     "tl.fence_proxy": _words("fence_proxy"), "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"),
     "tl.assume": _words("assume {0}"),
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
+    "tl.turn": _turn, "tl.outgrows": _words("{0} outgrows {1}"),
     "tl.reducer_update": _words("update {all}"), "tl.finalize_reducer": _words("finish {0} -> {1}"),
 }  # fmt: skip
 _SHOWN: dict[str, tuple[str, ...]] = {
     "tl.tensor": ("shape", "strides"), "tl.alloc_barrier": ("counts",), "tl.reduce": ("kind", "dim", "clear"),
     "tl.gemm": ("transpose_a", "transpose_b", "clear"), "tl.scan": ("kind", "dim", "reverse"),
-    "tl.atomic": ("kind", "order"), "tl.load_operand": ("side",),
+    "tl.atomic": ("kind", "order"), "tl.load_operand": ("side",), "tl.turn": ("action",),
 }  # fmt: skip

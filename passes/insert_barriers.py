@@ -11,6 +11,7 @@ ASYNC    An asynchronous copy is ordered against what came before it; after it t
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
 PROXY    What ordinary stores wrote and an asynchronous reader reads is fenced by the writers before the barrier.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
+PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked.
 PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
 """
@@ -38,23 +39,30 @@ Range = tuple[int, int]
 
 @dataclass
 class Pending:
-    """Byte ranges accessed since the last barrier, and those written since the last fence between the proxies."""
+    """Byte ranges accessed since the last barrier, those written since the last fence between the proxies, and those that
+    products under way read, by accumulator."""
 
     reads: set[Range] = field(default_factory=set)
     writes: set[Range] = field(default_factory=set)
     unfenced: set[Range] = field(default_factory=set)
+    flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
 
     def copy(self) -> Pending:
-        return Pending(set(self.reads), set(self.writes), set(self.unfenced))
+        flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
+        return Pending(set(self.reads), set(self.writes), set(self.unfenced), flying)
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
         self.writes |= other.writes
         self.unfenced |= other.unfenced
+        for accumulator, ranges in other.flying.items():
+            self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
 
     def clear(self) -> None:
         self.reads.clear()
         self.writes.clear()
+        for ranges in self.flying.values():  # a barrier does not end a product
+            self.reads |= ranges
 
     def order(self, op: ir.Operation, *, fence: bool) -> None:
         """Put a barrier in front of an operation, behind a fence where the operation reads asynchronously."""
@@ -148,6 +156,10 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     if fence or pending.conflicts(reads, writes | late):
         pending.order(op, fence=fence)
     pending.reads |= _lasting(found)
+    if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
+        pending.flying[op.operands[2]] = reads
+    elif op.name == "tl.wait_products":
+        pending.flying.pop(op.operands[0], None)
     pending.writes |= writes  # ASYNC: `late` is left to the program
     pending.unfenced |= writes
 

@@ -76,10 +76,12 @@ def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
     if isinstance(tiles, int) and tiles <= target.multiprocessors:
         return False
     products = [op for op in nested(launch) if op.name == "tl.gemm"]
-    if len(products) != 1 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):
+    if len(products) > 2 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):
         return False
     alone = num_threads(launch) == WARPGROUP
-    return _stages(launch, found, target) >= found.stages and (not alone or _may_alternate(launch, found))
+    if alone and (len(products) != 1 or not _may_alternate(launch, found)):
+        return False
+    return _stages(launch, found, target) >= found.stages
 
 
 def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
@@ -100,6 +102,10 @@ def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     grid = partition(*list(ir.MemRefType(product.operands[2].type).shape), WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
     return small and all(t in ring or t in own for t in tiles) and all(op.name in _SEPARATE for op in inner)
+
+
+def _products(launch: ir.Operation) -> int:
+    return sum(op.name == "tl.gemm" for op in nested(launch))
 
 
 def _depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:
@@ -129,7 +135,7 @@ def _persist(launch: ir.Operation, target: Target) -> None:
         tiles = raster.value(raster.product(extents))
         grid = raster.value(raster.minimum(raster.known(tiles), target.multiprocessors))
         attributes = build.attributes_of(launch)
-        panel, tall = _panel(attributes)
+        panel, tall = _panel(attributes) if _products(launch) == 1 else (1, 0)
         attributes.pop("swizzle", None)
         attributes["persistent"] = ir.IntegerAttr.get(build.i32(), target.multiprocessors)
         new = ir.Operation.create("tl.launch", [], [grid], attributes, regions=1)

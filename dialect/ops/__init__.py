@@ -8,7 +8,7 @@ from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
-from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
+from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp
 from .sync import (
     MbarrierArriveOp,
@@ -56,6 +56,7 @@ __all__ = [
     "MbarrierArriveOp",
     "MbarrierExpectOp",
     "MbarrierWaitOp",
+    "OutgrowsOp",
     "ParallelOp",
     "PrintOp",
     "ReduceOp",

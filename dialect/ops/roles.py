@@ -5,7 +5,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import TL
-from ..verify import enum_attr, fail, int_operands, structure, typed
+from ..verify import enum_attr, fail, structure, typed
 
 ext = dialect("ext")
 
@@ -37,12 +37,20 @@ class SpecializeOp(TL.Operation, name="specialize", traits=[ir.NoTerminatorTrait
 
 
 class TurnOp(TL.Operation, name="turn"):
-    """Orders the two groups of consumers, given the number of this one: `action` take waits for the turn, pass hands it
-    to the other group. Group 0 has the first turn."""
+    """Consumer warpgroups of `tl.specialize`, those of all groups, that act one after the other, in a ring.
 
-    group: ext.Operand[Any]
+    `action`: `open` gives the first warpgroup the turn, once, before the first `take`; `take` waits for the turn of the
+    warpgroup that runs it; `pass` gives the turn to the next warpgroup without waiting. Every warpgroup takes and
+    passes equally often.
+    """
+
     action: Any
 
-    @structure(1, attributes={"action": "a string"})
+    @structure(0, attributes={"action": "a string"})
     def verify_invariants(self) -> bool:
-        return enum_attr(self, "action", ("take", "pass")) and int_operands(self, self.operation.operands)
+        if not enum_attr(self, "action", ("open", "take", "pass")):
+            return False
+        parent = self.operation.parent
+        while parent is not None and parent.name != "tl.specialize":
+            parent = parent.operation.parent
+        return parent is not None or fail(self, "occurs outside of tl.specialize")

@@ -24,7 +24,7 @@ from ...dialect.tl import SHARED, scope_of
 from ..base import Pass
 from ..hardware import hardware_for
 from ..nvidia import bulk_copy, gemm_tcgen05, roles, staged_store
-from . import atomics, debug, reduce, reducer, scalar, structure, sync, tiles
+from . import atomics, debug, lagging, reduce, reducer, scalar, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -33,7 +33,8 @@ from .rasterize import block_indices
 
 # Importing these registered their rules.
 RULE_MODULES = (
-    atomics, bulk_copy, debug, gemm_tcgen05, reduce, reducer, roles, scalar, staged_store, structure, sync, tiles,
+    atomics, bulk_copy, debug, gemm_tcgen05, lagging, reduce, reducer, roles, scalar, staged_store, structure, sync,
+    tiles,
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.nvidia import barrier, cp_async, thread, warp
+from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, thread, warp
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
@@ -27,6 +27,7 @@ class Nvidia:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.adds_vectors = target.supports(Feature.MBARRIER)  # sm_90
 
     def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
         attributes: dict[str, ir.Attribute] = {
@@ -84,6 +85,10 @@ class Nvidia:
 
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return _vote(ctx, kind, args, result)
+
+    def add_floats(self, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
+        """Add two or four neighbours in device memory."""
+        atomic.add_floats(pointer, list(values))
 
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         if "instr" in op.attributes:

@@ -12,7 +12,7 @@ from .wgmma_layout import WARPGROUP
 
 CONSUMER_BARRIER = 1  # the named barrier that the consumers use for their own synchronisation
 WARPGROUP_BARRIER = 2  # those of the first, second and third warpgroup
-TURN_BARRIER = 5  # those at which the two groups wait for their turns
+TURN_BARRIERS = 5  # those on which they wait for their turn
 
 
 def in_warpgroup(ctx: Context) -> Index:
@@ -36,17 +36,21 @@ def warpgroup_barrier(ctx: Context) -> int | ir.Value:
 
 @rule("tl.alloc_barrier")
 def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
-    """One thread initialises the barriers; then they are visible to all threads and to the asynchronous engine."""
+    """One thread initialises the barriers; behind the last ones all threads and the asynchronous engine see them."""
     start = ctx.e.gep(ctx.hardware_arena(), ir.IntegerAttr(op.attributes["tl.offset"]).value, ctx.e.i8)
     ctx.barriers[op.results[0]] = start
+    siblings = [other.operation for other in op.block.operations]
+    more = siblings[siblings.index(op) + 1].name == op.name
     first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         for position, count in enumerate(ir.DenseI64ArrayAttr(op.attributes["counts"])):
             mbarrier.init(ctx.e.gep(start, 8 * position, ctx.e.i8), count)
-        mbarrier.fence_init()
+        if not more:
+            mbarrier.fence_init()
         ctx.e.end_region()
-    ctx.hardware.barrier(ctx)
+    if not more:
+        ctx.hardware.barrier(ctx)
 
 
 def barrier_pointer(ctx: Context, array: ir.Value, index: ir.Value) -> ir.Value:
@@ -86,17 +90,6 @@ def lower_arrive(ctx: Context, op: ir.Operation) -> None:
         ctx.e.end_region()
 
 
-@rule("tl.turn")
-def lower_turn(ctx: Context, op: ir.Operation) -> None:
-    """The barrier of a group's turn: it waits there, the other group arrives."""
-    group = ctx.index(op.operands[0])
-    if ir.StringAttr(op.attributes["action"]).value == "take":
-        barrier.emit(ctx.ix.scalar(ctx.ix.add(group, Index.of(TURN_BARRIER))), ctx.consumers)
-    else:
-        other = ctx.ix.add(Index.of(TURN_BARRIER + 1), group, -1)
-        barrier.arrive(ctx.ix.scalar(other), ctx.consumers)
-
-
 @rule("tl.specialize")
 def lower_specialize(ctx: Context, op: ir.Operation) -> None:
     consumers = ir.IntegerAttr(op.attributes["consumers"]).value
@@ -105,7 +98,7 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
     registers = list(ir.DenseI32ArrayAttr(op.attributes["registers"])) if "registers" in op.attributes else []
     producer, consumer = (region.blocks[0] for region in op.regions)
     branch = ctx.e.op("scf.if", [], [ctx.e.compare("ult", ctx.ix.scalar(ctx.thread), total)], regions=2)
-    if groups > 1 or any(inner.name == "tl.staged_store" for inner in nested(op)):
+    if groups > 1 or any(inner.name in ("tl.staged_store", "tl.turn") for inner in nested(op)):
         branch.attributes["tl.warpgroups"] = ir.UnitAttr.get()  # they meet at barriers of their own
     with ctx.e.scope(branch.regions[0].blocks.append()):
         if registers:
@@ -137,16 +130,24 @@ def _lower_consumers(ctx: Context, block: ir.Block, consumers: int, groups: int)
     ctx.barrier_id = CONSUMER_BARRIER
     if groups > 1:
         ctx.barrier_id = ctx.e.value(warpgroup_barrier(ctx))
-        _first_turn(ctx, block)
     ctx.lower_block(block)
     ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers, ctx.group = before
 
 
-def _first_turn(ctx: Context, block: ir.Block) -> None:
-    """Group 1 hands the first turn to group 0."""
-    if not any(op.name == "tl.turn" for op in nested(block.owner.operation)):
-        return
-    branch = ctx.e.op("scf.if", [], [ctx.e.compare("eq", ctx.ix.scalar(ctx.group), 1)], regions=2)
-    with ctx.e.scope(branch.regions[0].blocks.append()):
-        barrier.arrive(TURN_BARRIER, ctx.consumers)
-        ctx.e.end_region()
+@rule("tl.turn")
+def lower_turn(ctx: Context, op: ir.Operation) -> None:
+    """A warpgroup waits on its own barrier, where the one before it arrives."""
+    action = ir.StringAttr(op.attributes["action"]).value
+    own = ctx.ix.scalar(warpgroup(ctx))
+    last = ctx.e.compare("eq", own, ctx.consumers // WARPGROUP - 1)
+    first = ctx.e.value(TURN_BARRIERS)
+    if action == "take":
+        barrier.emit(ctx.e.value(ctx.e.add(own, TURN_BARRIERS)), 2 * WARPGROUP)
+    elif action == "pass":
+        following = ctx.e.value(ctx.e.add(own, TURN_BARRIERS + 1))
+        barrier.arrive(ctx.e.pure("arith.select", ctx.e.i32, [last, first, following]), 2 * WARPGROUP)
+    else:
+        branch = ctx.e.op("scf.if", [], [last], regions=2)
+        with ctx.e.scope(branch.regions[0].blocks.append()):
+            barrier.arrive(first, 2 * WARPGROUP)
+            ctx.e.end_region()

@@ -9,6 +9,7 @@ from ..nvidia.tma_rules import box_bytes
 from ..versions import Versions
 from .candidate import Candidate
 from .rings import Ring, Rounds, trip_count
+from .singles import Singles
 
 
 class Producer:
@@ -17,25 +18,31 @@ class Producer:
     Per ring and iteration: wait for a free version, announce the bytes, start the loads.
     """
 
-    def __init__(self, split: ir.Operation, found: Candidate, versions: Versions, rings: list[Ring]) -> None:
+    def __init__(
+        self, split: ir.Operation, found: Candidate, versions: Versions, rings: list[Ring], singles: Singles
+    ) -> None:
         self.split = split
         self.found = found
         self.versions = versions
         self.rings = rings
+        self.singles = singles
         self.cloned: dict[ir.Value, ir.Value] = {}
+        self.tiles: Rounds | None = None
 
     def write(self) -> None:
         with ir.InsertionPoint(self.split.regions[0].blocks[0]):
             rounds = Rounds(32, build.constant(0)) if self.found.path else None
+            self.tiles = self.singles.counter(32)
             self._nest(self.found.path, rounds)
 
     def _nest(self, path: list[ir.Operation], rounds: Rounds | None) -> None:
         """Copies of the loops and branches of `path`, and the loads inside."""
         if not path:
+            self.singles.load(self.tiles, self.clone)
             self._loads(rounds)
             return
         op, inner = path[0], path[1] if len(path) > 1 else self.found.loop
-        operands = [self._clone(v) for v in list(op.operands)[: 3 if op.name == "scf.for" else 1]]
+        operands = [self.clone(v) for v in list(op.operands)[: 3 if op.name == "scf.for" else 1]]
         attributes = build.attributes_of(op)
         with op.location:
             copy = ir.Operation.create(op.name, [], operands, attributes, regions=len(op.regions))
@@ -53,7 +60,7 @@ class Producer:
 
     def _loads(self, rounds: Rounds | None) -> None:
         versions = self.versions
-        bounds = [self._clone(v) for v in (versions.lower, versions.upper, versions.step)]
+        bounds = [self.clone(v) for v in (versions.lower, versions.upper, versions.step)]
         before = rounds.before() if rounds else None
         for ring in self.rings:
             for copy in ring.copies:
@@ -82,7 +89,7 @@ class Producer:
             ir.Operation.create("tl.mbarrier_arrive", [], [ring.full, slot], attrs)
         for copy in ring.copies:
             with copy.location:
-                source = self._clone(copy.operands[0])
+                source = self.clone(copy.operands[0])
                 target = self.versions.version(copy.operands[1], slot)
                 ir.Operation.create("tl.tma_load", [], [source, target, ring.full, slot])
 
@@ -93,14 +100,14 @@ class Producer:
             return owner != self.versions.body
         op = owner.operation
         if op.parent.operation != self.found.loop:
-            self._clone(value)
+            self.clone(value)
             return True
         parts = [self._clone_invariant(v) for v in op.operands]
         if all(parts) and op.name != "tl.slice":
-            self._clone(value)
+            self.clone(value)
         return all(parts)
 
-    def _clone(self, value: ir.Value) -> ir.Value:
+    def clone(self, value: ir.Value) -> ir.Value:
         """The value for the producer: computed again where only the consumers have it."""
         if value in self.cloned:
             return self.cloned[value]
@@ -108,7 +115,7 @@ class Producer:
         if isinstance(owner, ir.Block) or not _is_inside(owner.operation, self.split):
             return value
         op = owner.operation
-        operands = [self._clone(v) for v in op.operands]
+        operands = [self.clone(v) for v in op.operands]
         with op.location:
             copy = ir.Operation.create(op.name, [r.type for r in op.results], operands, build.attributes_of(op))
         self.cloned.update(zip(op.results, copy.results, strict=True))

@@ -13,6 +13,7 @@ from ..walk import num_threads
 from .candidate import Candidate, is_shared_setup, widest
 from .producer import Producer
 from .rings import Ring, Rounds, by_use, trip_count
+from .singles import Singles
 from .stores import Stores
 
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
@@ -48,8 +49,10 @@ class Split:
         split.regions[0].blocks.append()
         consumer = split.regions[1].blocks.append(*[build.i32()] * (self.groups > 1))
         self._move(consumer, split)
-        Producer(split, found, versions, rings).write()
+        singles = Singles(self.launch, split, found)
+        Producer(split, found, versions, rings, singles).write()
         self._consume(consumer, versions, rings)
+        singles.use()
         Stores(self.launch, split, bool(found.path), self.target).run()
         threads = self.threads * self.groups + WARPGROUP
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([threads, 1, 1])
@@ -67,13 +70,15 @@ class Split:
             both = build.binary("muli", trips, build.constant(self.groups))
             tiles.operands[0] = build.binary("addi", lower, build.binary("muli", group, step))
             tiles.operands[2] = build.binary("muli", step, build.constant(self.groups))
+        with ir.InsertionPoint.at_block_begin(consumer):
+            build.turn("open")
         with ir.InsertionPoint(self.found.loop), self.found.loop.location:
             before = rounds.before()
-            ir.Operation.create("tl.turn", [], [group], {"action": ir.StringAttr.get("take")})
+            build.turn("take")
         with ir.InsertionPoint.after(self.found.loop):
             rounds.advance(before, both)
         with ir.InsertionPoint.after(self.found.loop), self.found.loop.location:
-            ir.Operation.create("tl.turn", [], [group], {"action": ir.StringAttr.get("pass")})
+            build.turn("pass")
         return before
 
     def _share_registers(self, split: ir.Operation, ring: int) -> None:

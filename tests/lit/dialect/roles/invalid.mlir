@@ -68,3 +68,19 @@ func.func @f() {
   }) {consumers = 0 : i32} : () -> ()
   return
 }
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{attribute 'action' is 'skip', expected one of open, take, pass}}
+  "tl.turn"() {action = "skip"} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{occurs outside of tl.specialize}}
+  "tl.turn"() {action = "take"} : () -> ()
+  return
+}
