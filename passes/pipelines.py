@@ -28,8 +28,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     # Roles first: what they do not take is pipelined within the warps. Both need copies as copies; memory is planned
     # when all versions exist; barriers see which tiles share memory.
     "scheduled": (
-        "specialize-warps", "overlap-products", "pipeline-loops", "expand-tensor-copies", "expand-tile-ops",
-        "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
+        "specialize-warps", "overlap-products", "prefetch-tiles", "pipeline-loops", "expand-tensor-copies",
+        "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }

@@ -23,6 +23,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("order-tensor-memory", "tilelang_mlir.passes.order_tensor_memory:OrderTensorMemory"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
+    ("prefetch-tiles", "tilelang_mlir.passes.prefetch_tiles:PrefetchTiles"),
     ("specialize-warps", "tilelang_mlir.passes.specialize_warps.pass_:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
     ("plan-tensor-memory", "tilelang_mlir.passes.plan_tensor_memory:PlanTensorMemory"),
