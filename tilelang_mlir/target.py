@@ -66,6 +66,7 @@ class _Facts:
     max_threads: int
     registers: int  # 32-bit registers a block may use
     multiprocessors: int
+    thread_registers: int = 255
 
 
 _F = Feature
@@ -98,7 +99,7 @@ _RDNA4 = {_F.WMMA, _F.WMMA_FP8, _F.FP8_CONVERT, _F.ROW_XMASK, _F.PACKED_ATOMICS,
 def _amd(features: set[Feature], wave: int, shared_kib: int, units: int) -> _Facts:
     """Vector registers are counted per compute unit: four times 512 (of 64 lanes) or 1536 (of 32 lanes)."""
     registers = 4 * (512 * 64 if wave == 64 else 1536 * 32)
-    return _Facts(frozenset(features), wave, shared_kib * 1024, 1024, registers, units)
+    return _Facts(frozenset(features), wave, shared_kib * 1024, 1024, registers, units, 8 * wave)
 
 
 _ARCHS: dict[str, tuple[str, _Facts]] = {
@@ -151,6 +152,11 @@ class Target:
     @property
     def registers(self) -> int:
         return self._facts.registers
+
+    @property
+    def thread_registers(self) -> int:
+        """32-bit registers that a thread may use at most."""
+        return self._facts.thread_registers
 
     @property
     def multiprocessors(self) -> int:

@@ -11,7 +11,12 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from tilelang_mlir.compiler.amdgcn_prepare import expand_tanh, place_shared_memory, set_abi_version
+from tilelang_mlir.compiler.amdgcn_prepare import (
+    expand_tanh,
+    keep_product_loops,
+    place_shared_memory,
+    set_abi_version,
+)
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
@@ -55,7 +60,7 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
     return Conversion(
         TRIPLE, layout, ("llvm.", "rocdl."), _MATH, passes=f"convert-amdgpu-to-rocdl{{chipset={arch}}}",
         printf=f"convert-gpu-to-rocdl{{chipset={arch} runtime=OpenCL}}", 
-        prepare=(place_shared_memory, expand_tanh, set_abi_version),
+        prepare=(place_shared_memory, expand_tanh, keep_product_loops, set_abi_version),
     )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from tilelang_mlir.mlir import ir
 
 ABI_VERSION = 5
 """Of the object code; ROCm has read it since 5.7."""
+_PRODUCTS = ("rocdl.mfma.", "rocdl.wmma.")
+_LOOP = "llvm.loop_annotation"
 _ARENA = "smem"
 _LOG2_E = 1.4426950408889634
 
@@ -58,6 +60,24 @@ def _arena_uses(kernel: ir.Operation) -> list[ir.Operation]:
 
     kernel.walk(look)
     return found
+
+
+def keep_product_loops(device: ir.Operation) -> None:
+    """Loops around matrix products stay as they are: LLVM would repeat their bodies for the last iteration, in which
+    no tiles are left to load."""
+    annotation = ir.Attribute.parse("#llvm.loop_annotation<unroll = <disable = true>>")
+
+    def look(op: ir.Operation) -> ir.WalkResult:
+        if op.name.startswith(_PRODUCTS):
+            parent = op.parent
+            while parent is not None and parent.operation.name != "llvm.func":
+                hints = ("tl.unroll", _LOOP)
+                if parent.operation.name == "scf.for" and not any(h in parent.operation.attributes for h in hints):
+                    parent.operation.attributes[_LOOP] = annotation
+                parent = parent.operation.parent
+        return ir.WalkResult.ADVANCE
+
+    device.walk(look)
 
 
 def expand_tanh(device: ir.Operation) -> None:
