@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import TargetError
 from tilelang_mlir.target import DEFAULT_SIMULATED, Target, parse_target
@@ -12,16 +14,26 @@ def resolve_target(target: str | Target | dict[str, object] | None = None) -> Ta
 
     `cuda` without an architecture is that of the device where there is one.
 
+    With TILELANG_SIMULATE every target is simulated.
+
     Raises:
         TargetError: the target is not known.
     """
     text = knobs.DEFAULT_TARGET.get() if target is None else target
+    if knobs.SIMULATE.get():
+        return _simulated(text, knobs.SIMULATE.get())
     if isinstance(text, str) and text.strip() in ("auto", "cuda"):
         found = _device_target()
         if found is not None:
             return found
         return parse_target("cuda") if text.strip() == "cuda" else parse_target(f"sim:{DEFAULT_SIMULATED}")
     return parse_target(text)
+
+
+def _simulated(text: str | Target | dict[str, object], arch: str) -> Target:
+    """The simulated form of a target; one without an architecture is `arch`."""
+    bare = isinstance(text, str) and text.strip() in ("auto", "cuda", "hip", "rocm", "sim", "cutedsl")
+    return replace(parse_target(f"sim:{arch}" if bare else text), simulated=True)
 
 
 def _device_target() -> Target | None:
