@@ -102,7 +102,8 @@ def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     product = next(op for op in inner if op.name == "tl.gemm")
     grid = partition(*list(ir.MemRefType(product.operands[2].type).shape), WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
-    return small and all(t in ring or t in own for t in tiles) and all(op.name in _SEPARATE for op in inner)
+    used = [tile for tile in tiles if any(True for _ in tile.uses)]
+    return small and all(t in ring or t in own for t in used) and all(op.name in _SEPARATE for op in inner)
 
 
 def _products(launch: ir.Operation) -> int:
