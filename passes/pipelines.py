@@ -26,8 +26,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     # Staging buffers of reductions and scans must exist before layouts are inferred.
     "laid_out": ("legalize-tile-ops", "layout-inference"),
     # What is recognised in whole loops comes before loops are taken apart. Then which tiles a CTA works on, and roles:
-    # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all versions
-    # exist; barriers see which tiles share memory.
+    # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
+    # versions exist; barriers see which tiles share memory.
     "scheduled": (
         "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "overlap-products", "take-turns",
         "delay-waits", "pipeline-loops", "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory",
