@@ -23,15 +23,17 @@ Record = Callable[[str, Callable[[], str]], None]
 STAGES: dict[str, tuple[str, ...]] = {
     # Dead and repeated index arithmetic first: later passes walk what is left.
     "tl": ("canonicalize", "cse"),
-    # Staging buffers of reductions and scans must exist before layouts are inferred.
-    "laid_out": ("legalize-tile-ops", "layout-inference"),
+    # Accumulators move to tensor memory before anything else looks at products. Staging buffers of reductions and scans
+    # must exist before layouts are inferred.
+    "laid_out": ("use-tensor-memory", "legalize-tile-ops", "layout-inference"),
     # What is recognised in whole loops comes before loops are taken apart. Then which tiles a CTA works on, and roles:
     # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
     # versions exist; barriers see which tiles share memory.
     "scheduled": (
-        "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "overlap-products", "take-turns",
-        "delay-waits", "pipeline-loops", "expand-tile-ops", "canonicalize", "cse", "plan-shared-memory",
-        "insert-barriers",
+        "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
+        "peel-products", "overlap-products", "take-turns", "delay-waits", "prefetch-tiles", "pipeline-loops",
+        "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory",
+        "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
@@ -83,6 +85,7 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
         "lagging-maximum": {"enabled": chosen.lagging_maximum},
         "persist-tiles": {"enabled": chosen.specialize and chosen.persist},
         "specialize-warps": {"enabled": chosen.specialize},
+        "specialize-tensor-warps": {"enabled": chosen.specialize},
         "take-turns": {"enabled": chosen.turns},
         "pipeline-loops": {"async_copy": chosen.async_copy},
     }

@@ -20,6 +20,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
+from . import build
 from .base import Pass
 from .insert_barriers import is_uniform
 from .walk import launches, nested
@@ -74,13 +75,9 @@ def _is_together(op: ir.Operation, split: ir.Operation) -> bool:
 
 def _insert(block: ir.Block, groups: list[tuple[ir.Operation, ir.Operation]]) -> None:
     with ir.InsertionPoint.at_block_begin(block):
-        _turn("open")
+        build.turn("open")
     for first, wait in groups:
         with ir.InsertionPoint(first):
-            _turn("take")
+            build.turn("take")
         with ir.InsertionPoint(wait):
-            _turn("pass")
-
-
-def _turn(action: str) -> None:
-    ir.Operation.create("tl.turn", attributes={"action": ir.StringAttr.get(action)})
+            build.turn("pass")

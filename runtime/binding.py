@@ -9,17 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilelang_mlir.dtypes import DType
+from tilelang_mlir.dtypes import DType, accepts
 from tilelang_mlir.errors import ArgumentError
 from tilelang_mlir.launch_plan import Expr, LaunchPlan, ParamSpec, compile_exprs, format_expr
 
 from .views import TensorView, is_tensor, tensor_view
-
-# What a parameter of the first dtype takes besides its own: same bits, another reading.
-_FP8_E4M3 = frozenset({"float8_e4m3", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz"})
-_FP8_E5M2 = frozenset({"float8_e5m2", "float8_e5m2fnuz"})
-_BYTES = frozenset({"bool", "int8", "uint8"})
-_NARROW = frozenset({"int8", "uint8"})
 
 
 @dataclass(frozen=True)
@@ -120,26 +114,9 @@ def evaluate(exprs: Sequence[Expr], dims: dict[str, int]) -> tuple[int, ...]:
     return compile_exprs(exprs, tuple(dims))(*dims.values())
 
 
-def accepts(expected: str, got: str) -> bool:
-    """Whether a tensor of dtype `got` may be passed for a parameter of dtype `expected`."""
-    if expected == got or (expected == "tfloat32" and got == "float32"):
-        return True
-    for family in (_FP8_E4M3, _FP8_E5M2, _BYTES):
-        if expected in family and got in family:
-            return True
-    if expected in _FP8_E4M3 | _FP8_E5M2 | {"float8_e8m0fnu", "float4_e2m1_unpacked"}:
-        return got in _NARROW
-    return _bits(expected) < 8 and (got in _NARROW or got.removesuffix("_x2") == expected)
-
-
-def _bits(dtype: str) -> int:
-    kind = DType(dtype)
-    return 8 if kind.kind == "bool" else kind.bits * kind.lanes
-
-
 def logical_layout(param: ParamSpec, view: TensorView) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shape and strides in elements of the parameter's dtype; sub-byte types are packed along the last dimension."""
-    bits = _bits(param.dtype)
+    bits = DType(param.dtype).stored_bits
     if bits >= 8 or not view.shape:
         return view.shape, view.strides
     shape = (*view.shape[:-1], view.shape[-1] * 8 // bits)

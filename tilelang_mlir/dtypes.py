@@ -72,6 +72,11 @@ class DType(str):
         return max(1, (8 if self.kind == "bool" else self.bits) * self.lanes // 8)
 
     @property
+    def stored_bits(self) -> int:
+        """Bits that one element (all lanes) takes in a tensor; bool takes a byte."""
+        return 8 if self.kind == "bool" else self.bits * self.lanes
+
+    @property
     def is_float(self) -> bool:
         return self.kind == "float"
 
@@ -113,3 +118,22 @@ def from_mlir(text: str, *, unsigned: bool = False) -> DType:
     """The dtype of an MLIR element type's text, e.g. `from_mlir("bf16")`."""
     name = _BY_MLIR[text]
     return DType(f"u{name}" if unsigned and name.startswith("int") else name)
+
+
+# What a parameter of the first dtype takes besides its own: same bits, another reading.
+_FP8_E4M3 = frozenset({"float8_e4m3", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz"})
+_FP8_E5M2 = frozenset({"float8_e5m2", "float8_e5m2fnuz"})
+_BYTES = frozenset({"bool", "int8", "uint8"})
+_NARROW = frozenset({"int8", "uint8"})
+
+
+def accepts(expected: str, got: str) -> bool:
+    """Whether a tensor of dtype `got` may be passed for a parameter of dtype `expected`."""
+    if expected == got or (expected == "tfloat32" and got == "float32"):
+        return True
+    for family in (_FP8_E4M3, _FP8_E5M2, _BYTES):
+        if expected in family and got in family:
+            return True
+    if expected in _FP8_E4M3 | _FP8_E5M2 | {"float8_e8m0fnu", "float4_e2m1_unpacked"}:
+        return got in _NARROW
+    return DType(expected).stored_bits < 8 and (got in _NARROW or got.removesuffix("_x2") == expected)

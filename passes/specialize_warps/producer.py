@@ -6,7 +6,7 @@ from tilelang_mlir.mlir import ir
 
 from .. import build
 from ..nvidia.tma_rules import box_bytes
-from ..pipeline_loops import Versions
+from ..versions import Versions
 from .candidate import Candidate
 from .rings import Ring, Rounds, trip_count
 from .singles import Singles
@@ -44,10 +44,13 @@ class Producer:
         op, inner = path[0], path[1] if len(path) > 1 else self.found.loop
         operands = [self.clone(v) for v in list(op.operands)[: 3 if op.name == "scf.for" else 1]]
         attributes = build.attributes_of(op)
-        copy = ir.Operation.create(op.name, [], operands, attributes, regions=len(op.regions))
+        with op.location:
+            copy = ir.Operation.create(op.name, [], operands, attributes, regions=len(op.regions))
         side = next(i for i, region in enumerate(op.regions) if _contains(region, inner))
-        block = copy.regions[side].blocks.append(*(a.type for a in op.regions[side].blocks[0].arguments))
-        self.cloned.update(zip(op.regions[side].blocks[0].arguments, block.arguments, strict=True))
+        arguments = op.regions[side].blocks[0].arguments
+        names = [a.location for a in arguments]
+        block = copy.regions[side].blocks.append(*(a.type for a in arguments), arg_locs=names)
+        self.cloned.update(zip(arguments, block.arguments, strict=True))
         with ir.InsertionPoint(block):
             self._nest(path[1:], rounds)
             ir.Operation.create("scf.yield")
@@ -62,10 +65,12 @@ class Producer:
         for ring in self.rings:
             for copy in ring.copies:
                 self._clone_invariant(copy.operands[0])
-        loop = ir.Operation.create("scf.for", [], bounds, regions=1)
-        block = loop.regions[0].blocks.append(build.i32())
-        self.cloned[versions.body.arguments[0]] = block.arguments[0]
-        with ir.InsertionPoint(block):
+        variable = versions.body.arguments[0]
+        with self.found.loop.location:
+            loop = ir.Operation.create("scf.for", [], bounds, regions=1)
+        block = loop.regions[0].blocks.append(build.i32(), arg_locs=[variable.location])
+        self.cloned[variable] = block.arguments[0]
+        with ir.InsertionPoint(block), self.found.loop.location:
             trip = versions.trip(block.arguments[0], bounds)
             trip = build.binary("addi", before, trip) if before is not None else trip
             slot, phase = versions.slot(trip), versions.phase(trip)
@@ -77,10 +82,11 @@ class Producer:
             rounds.advance(before, trip_count(*bounds))
 
     def _load(self, ring: Ring, slot: ir.Value, free: ir.Value) -> None:
-        ir.Operation.create("tl.mbarrier_wait", [], [ring.empty, slot, free])
         size = sum(box_bytes(copy.operands[1]) for copy in ring.copies)
         attrs = {"expect": ir.IntegerAttr.get(build.i32(), size)}
-        ir.Operation.create("tl.mbarrier_arrive", [], [ring.full, slot], attrs)
+        with ring.copies[0].location:
+            ir.Operation.create("tl.mbarrier_wait", [], [ring.empty, slot, free])
+            ir.Operation.create("tl.mbarrier_arrive", [], [ring.full, slot], attrs)
         for copy in ring.copies:
             with copy.location:
                 source = self.clone(copy.operands[0])

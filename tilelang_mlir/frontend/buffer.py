@@ -33,6 +33,7 @@ class Buffer:
         self.dtype = dtype
         self.memory = memory
         self.strides: tuple[Size, ...] = tuple(strides) if strides is not None else row_major(self.shape)
+        self.is_strided = strides is not None
         self.spelling = SPELLING.get(memory, memory)
         self.value: ir.Value | None = None
         self.frame: Frame | None = None
@@ -249,7 +250,8 @@ def memory_of(buffer: Buffer) -> ir.Value:
             hint="allocate it before the loop or branch",
         )
     if buffer.value is None:
-        raise TileTypeError(f"buffer {buffer.name!r} has no memory here: it only describes an argument")
+        raise TileTypeError(f"buffer {buffer.name!r} has no memory here: it only describes an argument",
+                            hint="allocate it with T.alloc_shared, T.alloc_fragment or T.alloc_global")
     return buffer.value
 
 

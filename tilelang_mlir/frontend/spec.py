@@ -1,4 +1,4 @@
-"""Descriptions of arguments: what `T.Tensor(...)` and `T.ptr` return, and how they become arguments."""
+"""Parts of argument descriptions: shapes, pointers, and tensors over pointers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,10 @@ from tilelang_mlir.dialect.tl import GLOBAL, buffer_type
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.buffer import Buffer, row_major
-from tilelang_mlir.frontend.builder import Builder
-from tilelang_mlir.frontend.expr import Expr, Var, as_expr, describe, value_of
+from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.typename import dtype, to_dtype
 from tilelang_mlir.mlir import ir
-
-
-@dataclass(frozen=True, eq=False)
-class TensorSpec:
-    """A tensor argument: shape and strides (elements; None when contiguous) of ints and symbolic sizes."""
-
-    shape: tuple[Any, ...]
-    dtype: dtype
-    strides: tuple[Any, ...] | None = None
-    memory: str = GLOBAL
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
 
 
 @dataclass(frozen=True)
@@ -82,15 +68,9 @@ def check_shape(shape: Any, what: str = "shape") -> tuple[Any, ...]:
     return tuple(result)
 
 
-def contiguous(shape: Any, kind: object = "float32", memory: str = GLOBAL) -> TensorSpec:
-    return TensorSpec(check_shape(shape), to_dtype(kind), None, memory)
-
-
-def strided(shape: Any, strides: Any, kind: object = "float32") -> TensorSpec:
-    sizes, steps = check_shape(shape), check_shape(strides, "stride list")
-    if len(sizes) != len(steps):
-        raise TileValueError(f"a strided tensor has {len(sizes)} dimensions but {len(steps)} strides")
-    return TensorSpec(sizes, to_dtype(kind), steps)
+def check_strides(strides: Any) -> tuple[Any, ...]:
+    """Strides as a tuple of ints, 0 or more, and integer expressions."""
+    return check_shape(strides, "stride list")
 
 
 def global_type(builder: Builder, shape: Sequence[Any], kind: DType, strides: Sequence[Any] | None) -> ir.Type:
@@ -128,35 +108,25 @@ def declare_tensor(
     return buffer
 
 
-def declare(builder: Builder, name: str, spec: Any) -> tuple[Any, Param]:
-    """Declare an argument of the host function: its value in the body, and its description.
+def make_tensor(ptr: Any, shape: Any, dtype: Any = "float32", strides: Any = None) -> Buffer:
+    """A tensor over a pointer argument, or over an address read from a table of pointers.
 
     Raises:
-        TileTypeError: the annotation is missing or describes no argument.
+        TileTypeError: `ptr` is no pointer.
     """
-    if isinstance(spec, TensorSpec):
-        parameter = builder.add_parameter(name, "tensor", spec.dtype, ir.Type.parse("!llvm.ptr<1>"))
+    builder = require("T.make_tensor")
+    sizes = check_shape(shape)
+    steps = check_strides(strides) if strides is not None else None
+    if isinstance(ptr, Buffer) and ptr.pointer is not None:
+        ptr = ptr.pointer
+    if isinstance(ptr, Pointer):
         with builder.at_host():
-            buffer = declare_tensor(builder, name, parameter.value, spec.shape, spec.dtype, spec.strides)
-        buffer.frame = builder.frames[0]
-        buffer.pointer = Pointer(name, spec.dtype, parameter.value)
-        return buffer, Param(name, "tensor", spec.dtype, spec.shape, buffer.strides)
-    if getattr(spec, "is_pointer_spec", False):
-        element = spec.dtype if isinstance(spec, PointerSpec) else None
-        parameter = builder.add_parameter(name, "pointer", element or dtype("handle"), ir.Type.parse("!llvm.ptr<1>"))
-        return Pointer(name, element, parameter.value), Param(name, "pointer", element or dtype("handle"))
-    if isinstance(spec, Var):
-        parameter = builder.symbols[spec] = builder.add_parameter(name, "scalar", spec.dtype)
-        return spec, Param(name, "scalar", spec.dtype)
-    if spec in (int, float, bool) or isinstance(spec, DType):
-        kind = to_dtype(spec)
-        if kind.lanes != 1:
-            raise TileTypeError(f"parameter {name!r} cannot have the vector dtype {kind}")
-        parameter = builder.add_parameter(name, "scalar", kind)
-        value = Expr(kind, value=parameter.value, frame=builder.frames[0])
-        return value, Param(name, "scalar", kind)
-    raise TileTypeError(
-        f"parameter {name!r} has no annotation that says what it is"
-        + (f" (got {describe(spec)})" if spec is not None else ""),
-        hint="annotate it with T.Tensor(shape, dtype), T.ptr, or a dtype such as T.int32",
-    )
+            buffer = declare_tensor(builder, "", ptr.value, sizes, to_dtype(dtype), steps)
+        buffer.frame, buffer.pointer = builder.frames[0], ptr
+        return buffer
+    if isinstance(ptr, Expr):
+        builder.require_launch("T.make_tensor over an address")
+        address = value_of(builder, as_expr(ptr))
+        pointer = builder.emit("llvm.inttoptr", [address], [ir.Type.parse("!llvm.ptr<1>")]).results[0]
+        return declare_tensor(builder, "", pointer, sizes, to_dtype(dtype), steps)
+    raise TileTypeError(f"T.make_tensor needs a pointer, got {describe(ptr)}", hint="annotate the argument with T.ptr")

@@ -13,15 +13,21 @@ from typing import Any
 from tilelang_mlir.frontend.expr import Var
 
 
+class ConstVar(Var):
+    """A `T.const` size in the first phase: the number behind it is read from an argument."""
+
+    __slots__ = ()
+
+
 class KernelReached(BaseException):
     """Ends the first phase. Not an Exception, so that user code does not catch it."""
 
 
 class Template:
-    """What the first phase found: the annotation of each tensor or scalar argument, and the sizes to read from them."""
+    """What the first phase found: the annotations in the function's body, and its `T.const` sizes."""
 
     def __init__(self) -> None:
-        self.specs: dict[str, Any] = {}
+        self.annots: dict[str, Any] = {}
         self.constants: dict[str, Var] = {}
 
     @contextmanager

@@ -11,11 +11,12 @@ from typing import Any
 from tilelang_mlir.dialect.location import location_notes, python_location
 from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
 from tilelang_mlir.frontend import protocol, where
+from tilelang_mlir.frontend.annot import declare_annotated
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.rewrite import rewrite
-from tilelang_mlir.frontend.spec import Param, declare
+from tilelang_mlir.frontend.spec import Param
 from tilelang_mlir.mlir import ir
 
 Callback = Callable[..., Any]
@@ -89,10 +90,10 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
     rewritten = rewrite(func, protocol)
     specs = parameter_annotations(func, local_names)
     builder = Builder(func.__name__, definition(func))
-    names = list(inspect.signature(func).parameters)
+    signature = inspect.signature(func)
 
     def body() -> list[Param]:
-        declared = [declare(builder, name, specs.get(name)) for name in names]
+        declared = declare_annotated(signature, specs, func.__name__)
         result = rewritten(*[value for value, _ in declared])
         finish_outputs(builder, result)
         return [param for _, param in declared] + builder.side.get("outputs", [])

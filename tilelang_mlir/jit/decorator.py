@@ -7,28 +7,36 @@ function is the kernel itself; calling it compiles for the tensors it gets and r
 from __future__ import annotations
 
 import functools
+import inspect
+import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
+from tilelang_mlir.frontend.annot import FuncAnnot, freeze
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.source import calls, function_tree, has_nested
-from tilelang_mlir.jit.binding import Binder, freeze
 from tilelang_mlir.jit.eager import EagerFunction
 from tilelang_mlir.jit.fastpath import CallForm
 from tilelang_mlir.runtime.router import make_router
 
 if TYPE_CHECKING:
+    from tilelang_mlir.jit.batch import Batch
     from tilelang_mlir.jit.kernel import JITKernel
+
+_LOG = logging.getLogger("tilelang_mlir")
 
 
 class JITImpl:
     """A decorated function. Compiled kernels are kept by their compile-time arguments and sizes."""
 
-    def __init__(self, func: Callable[..., Any], options: dict[str, Any]) -> None:
+    def __init__(self, func: Callable[..., Any], options: dict[str, Any], scope: dict[str, Any] | None = None) -> None:
         functools.update_wrapper(self, func)
+        self._scope = scope  # the names where the function is defined, for annotations that are strings
         self.func = func
         self.options = options
         self._kernels: dict[Any, JITKernel] = {}
@@ -46,11 +54,12 @@ class JITImpl:
 
     @functools.cached_property
     def _eager(self) -> EagerFunction:
-        return EagerFunction(self.func)
+        return EagerFunction(self.func, self._scope)
 
     @functools.cached_property
-    def _binder(self) -> Binder:
-        return Binder(self.func)
+    def func_annot(self) -> FuncAnnot:
+        """The binder of the function's signature."""
+        return FuncAnnot.from_sig_annots(inspect.signature(self.func), {}, self.func.__name__)
 
     def __getattr__(self, name: str) -> Any:
         options = self.__dict__.get("options", {})
@@ -66,7 +75,8 @@ class JITImpl:
     def _router(self) -> Any:
         """Runs an eager kernel; calls like earlier ones go straight to their kernel."""
         eager = self._eager
-        constants = sum(1 << place for place, name in enumerate(eager.binder.names[:64]) if name not in eager.runtime)
+        names = enumerate(eager.binder.arg_names[:64])
+        constants = sum(1 << place for place, name in names if name not in eager.runtime)
         return make_router(constants, self._call_eager)
 
     def _call_eager(self, *args: Any, **kwargs: Any) -> Any:
@@ -81,9 +91,9 @@ class JITImpl:
                 return kernel(*form.arguments(values))
         constants, runtime, given = self._eager.split(args, kwargs)
         sizes = self._eager.sizes(constants, runtime, given)
-        kernel = self._eager_kernel(constants, sizes)
+        kernel = self._eager_kernel(constants, sizes, runtime)
         form = self._forms.setdefault(pattern, CallForm(self._eager, len(args), tuple(kwargs)))
-        form.remember(values, constants, sizes, kernel)
+        form.remember(values, constants, runtime, sizes, kernel)
         return kernel(*[runtime[name] for name in self._eager.runtime])
 
     def compile(self, *args: Any, **kwargs: Any) -> JITKernel:
@@ -92,7 +102,12 @@ class JITImpl:
             key = self.parse_cache_key(*args, **kwargs)
             return self._cached(key, lambda: self.get_tir(*args, **kwargs))
         constants, runtime, given = self._eager.split(args, kwargs, partial=True)
-        return self._eager_kernel(constants, self._eager.sizes(constants, runtime, given))
+        return self._eager_kernel(constants, self._eager.sizes(constants, runtime, given), runtime)
+
+    def runtime_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+        """What an eager call passes to its kernel, in the kernel's order; arguments that are missing are left out."""
+        _, runtime, _ = self._eager.split(args, kwargs, partial=True, check=False)
+        return [runtime[name] for name in self._eager.runtime if name in runtime]
 
     def get_tir(self, *args: Any, **kwargs: Any) -> PrimFunc:
         """The traced function for the arguments, not compiled."""
@@ -105,7 +120,7 @@ class JITImpl:
                 )
             return result
         constants, runtime, sizes = self._eager.split(args, kwargs, partial=True)
-        return self._eager.trace(constants, self._eager.sizes(constants, runtime, sizes))
+        return self._eager.trace(constants, self._eager.sizes(constants, runtime, sizes), runtime)
 
     def par_compile(
         self,
@@ -114,19 +129,35 @@ class JITImpl:
         ignore_error: bool = False,
     ) -> list[JITKernel | None]:
         """Compile for many argument sets at once; with `ignore_error` a failure is None in its place."""
+        from tilelang_mlir.jit.batch import Batch, results
 
-        def one(config: Mapping[str, Any] | Sequence[Any]) -> JITKernel | None:
-            try:
-                if isinstance(config, Mapping):
-                    return self.compile(**config)
-                return self.compile(*config)
-            except TileError:
-                if not ignore_error:
-                    raise
-                return None
+        calls = [((), dict(c)) if isinstance(c, Mapping) else (tuple(c), {}) for c in configs]
+        with Batch(num_workers or min(max(len(calls), 1), os.cpu_count() or 1)) as batch:
+            running = [self.submit(batch, *call) for call in calls]
+            return results(running, ignore_error, lambda index, error: _LOG.warning(
+                "%s with %s does not compile: %s", self.func.__name__, configs[index], error))
 
-        with ThreadPoolExecutor(num_workers) as threads:
-            return list(threads.map(one, configs))
+    def submit(self, batch: Batch, args: tuple[Any, ...], kwargs: Mapping[str, Any],
+               pass_configs: Mapping[Any, Any] | None = None) -> Future[JITKernel]:  # fmt: skip
+        """Trace for the arguments and compile in a batch. `pass_configs` are added to those of the decorator."""
+        done: Future[JITKernel] = Future()
+        try:
+            key = (self.parse_cache_key(*args, **kwargs), freeze("pass_configs", dict(pass_configs or {})))
+            known = self._kernels.get(key if pass_configs else key[0])
+            if known is not None:
+                done.set_result(known)
+                return done
+            chosen = {name: self.options[name] for name in ("out_idx", "target", "pass_configs", "compile_flags")}
+            chosen["pass_configs"] = {**(chosen["pass_configs"] or {}), **(pass_configs or {})}
+            done = batch.submit(self.get_tir(*args, **kwargs), **chosen)
+            done.add_done_callback(lambda job: self._keep(key if pass_configs else key[0], job))
+        except TileError as error:
+            done.set_exception(error)
+        return done
+
+    def _keep(self, key: Any, job: Future[JITKernel]) -> None:
+        if job.exception() is None:
+            self._kernels.setdefault(key, job.result())
 
     def get_kernel_source(self, *args: Any, **kwargs: Any) -> str:
         """The device code of the kernel for the arguments."""
@@ -135,12 +166,16 @@ class JITImpl:
     def parse_cache_key(self, *args: Any, **kwargs: Any) -> Any:
         """What identifies the kernel for the arguments; equal calls give equal keys."""
         if self.style == "lazy":
-            return _key(self._binder.bind(args, kwargs))
+            return self.func_annot.parse_key(*args, **kwargs)
         constants, runtime, given = self._eager.split(args, kwargs, partial=True)
-        return (_key(constants), _key(self._eager.sizes(constants, runtime, given)))
+        return self._eager_key(constants, self._eager.sizes(constants, runtime, given), runtime)
 
-    def _eager_kernel(self, constants: dict[str, Any], sizes: dict[str, int]) -> JITKernel:
-        return self._cached((_key(constants), _key(sizes)), lambda: self._eager.trace(constants, sizes))
+    def _eager_key(self, constants: dict[str, Any], sizes: dict[str, int], runtime: dict[str, Any]) -> Any:
+        return (_key(constants), self._eager.kind_key(runtime), _key(sizes))
+
+    def _eager_kernel(self, constants: dict[str, Any], sizes: dict[str, int], runtime: dict[str, Any]) -> JITKernel:
+        key = self._eager_key(constants, sizes, runtime)
+        return self._cached(key, lambda: self._eager.trace(constants, sizes, runtime))
 
     def _cached(self, key: Any, trace: Callable[[], PrimFunc]) -> JITKernel:
         kernel = self._kernels.get(key)
@@ -178,6 +213,14 @@ def _key(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple((name, freeze(name, value)) for name, value in arguments.items())
 
 
+def _names_around() -> dict[str, Any] | None:
+    """The local names where the decorator is used; None at module level."""
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    if frame.f_globals.get("__name__") == "tilelang_mlir" and frame.f_back is not None:
+        frame = frame.f_back  # the module `tilelang_mlir.jit` was called
+    return dict(frame.f_locals) if frame.f_locals is not frame.f_globals else None
+
+
 def jit(
     func: Callable[..., Any] | None = None,
     *,
@@ -205,11 +248,15 @@ def jit(
         "debug_root_path": debug_root_path,
         "compile_flags": compile_flags,
     }
-    if func is None:
-        return lambda inner: jit(inner, **options)
-    if not callable(func):
-        raise TileTypeError(f"tilelang.jit decorates functions, got {type(func).__name__}")
-    return JITImpl(func, options)
+    scope = _names_around()
+
+    def decorate(inner: Any) -> JITImpl:
+        if not callable(inner):
+            raise TileTypeError(f"tilelang.jit decorates functions, got {type(inner).__name__}")
+        texts = any(type(text) is str for text in getattr(inner, "__annotations__", {}).values())
+        return JITImpl(inner, options, scope if texts else None)
+
+    return decorate if func is None else decorate(func)
 
 
 __all__ = ["JITImpl", "jit"]

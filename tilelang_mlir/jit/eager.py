@@ -1,7 +1,8 @@
 """Eager kernels: functions that are the kernel themselves and are specialised for the tensors they are called with.
 
 First the function runs up to its first kernel with symbolic sizes; that tells what each argument is and which tensor
-supplies which `T.const` size. Then, for each set of sizes, it is traced with the numbers.
+supplies which static size. Then, for each set of sizes, it is traced with the numbers. Both phases make the arguments
+through the same annotations (`tilelang_mlir.frontend.annot`).
 """
 
 from __future__ import annotations
@@ -13,142 +14,173 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import ArgumentError, TileTypeError
 from tilelang_mlir.frontend import protocol
-from tilelang_mlir.frontend.buffer import Buffer
+from tilelang_mlir.frontend.annot import (
+    Annot,
+    ArgVarTable,
+    BufferAnnot,
+    DTypeAnnot,
+    FuncAnnot,
+    Source,
+    as_annot,
+    declare,
+    freeze,
+)
 from tilelang_mlir.frontend.builder import Builder
-from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.rewrite import rewrite
 from tilelang_mlir.frontend.source import function_tree
-from tilelang_mlir.frontend.spec import Param, TensorSpec, declare
+from tilelang_mlir.frontend.spec import Param
 from tilelang_mlir.frontend.syntax import own_nodes
-from tilelang_mlir.frontend.template import KernelReached, Template
+from tilelang_mlir.frontend.template import ConstVar, KernelReached, Template
 from tilelang_mlir.frontend.trace import definition, finish_outputs, located, parameter_annotations, trace_body
-from tilelang_mlir.frontend.typename import dtype, to_dtype
-from tilelang_mlir.jit.binding import Binder, freeze
+
+
+class _Argument(protocol.Stub):
+    """An argument whose annotation is in the body; `make` is told the annotation and returns what stands for it."""
+
+    def __init__(self, name: str, make: Callable[[str, Annot], Any]) -> None:
+        self.name, self.make = name, make
+
+    def resolve(self, spec: Any) -> Any:
+        annot = as_annot(spec)
+        if annot is None:
+            return self
+        if isinstance(annot, BufferAnnot) and annot.is_open:
+            raise TileTypeError(f"the annotation of {self.name!r} leaves its shape or dtype open",
+                                hint="write T.Tensor[[sizes], dtype], or put T.Tensor into the signature")
+        return self.make(self.name, annot.with_name(self.name))
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a `T.const` size is read: a dimension of the shape or the strides of an argument."""
+class Phase:
+    """What the first phase found out for some compile-time arguments.
 
-    argument: str
-    attribute: str  # shape or strides
-    dim: int
+    `binder` has all annotations, `sizes` the names of the static sizes in order, `sources` where they are read.
+    """
 
-    def read(self, value: Any) -> int:
-        """The size, in elements."""
-        if self.attribute == "shape":
-            return int(value.shape[self.dim])
-        stride = getattr(value, "stride", None)
-        if callable(stride):
-            return int(stride(self.dim))  # type: ignore[arg-type]
-        return int(value.strides[self.dim]) // int(getattr(value, "itemsize", 1))
-
-
-class _Recorder(protocol.Stub):
-    """An argument in the first phase: records its annotation."""
-
-    def __init__(self, name: str, template: Template) -> None:
-        self.name, self.template = name, template
-
-    def resolve(self, spec: Any) -> Any:
-        spec = _called(spec)
-        self.template.specs[self.name] = spec
-        if isinstance(spec, TensorSpec):
-            return Buffer(self.name, spec.shape, spec.dtype, spec.memory, spec.strides)
-        return Var(self.name, spec) if isinstance(spec, DType) else self
-
-
-class _Declarer(protocol.Stub):
-    """An argument in the second phase: its annotation declares it."""
-
-    def __init__(self, name: str, builder: Builder, declared: dict[str, Param]) -> None:
-        self.name, self.builder, self.declared = name, builder, declared
-
-    def resolve(self, spec: Any) -> Any:
-        value, self.declared[self.name] = declare(self.builder, self.name, _called(spec))
-        return value
-
-
-def _called(spec: Any) -> Any:
-    """An annotation; factories (functions that return one) are called."""
-    return spec() if inspect.isfunction(spec) else spec
+    binder: FuncAnnot
+    sizes: tuple[str, ...]
+    sources: dict[str, Source]
 
 
 class EagerFunction:
-    """One eager kernel function: its templates by compile-time arguments, and how to trace it."""
+    """One eager kernel function: what its arguments are, by compile-time arguments, and how to trace it."""
 
-    def __init__(self, func: Callable[..., Any]) -> None:
+    def __init__(self, func: Callable[..., Any], scope: dict[str, Any] | None = None) -> None:
         self.func = func
-        self.binder = Binder(func)
-        self.specs = {name: _called(spec) for name, spec in parameter_annotations(func).items()}
+        specs = parameter_annotations(func, scope)
+        self.binder = FuncAnnot.from_sig_annots(inspect.signature(func), specs, func.__name__)
         annotated = {
             node.target.id
             for node in own_nodes(function_tree(func).body)
             if isinstance(node, ast.AnnAssign) and node.value is None and isinstance(node.target, ast.Name)
         }
-        self.runtime = [name for name in self.binder.names if name in annotated or _is_runtime(self.specs.get(name))]
-        self.templates: dict[Any, tuple[Template, dict[str, Source]]] = {}
+        by_signature = self.binder.ker_arg_names
+        self.runtime = [name for name in self.binder.arg_names if name in annotated or name in by_signature]
+        self.in_body = [name for name in self.runtime if name not in by_signature]
+        self.phases: dict[Any, Phase] = {}
 
     @functools.cached_property
     def rewritten(self) -> Callable[..., Any]:
         return rewrite(self.func, protocol)
 
     def split(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, partial: bool = False
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, partial: bool = False, check: bool = True
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, int]]:
-        """Compile-time arguments, run-time arguments, and sizes given by keyword."""
-        sizes = {name: value for name, value in kwargs.items() if name not in self.binder.names}
+        """Compile-time arguments, run-time arguments, and sizes given by keyword. `check` wants all of the first."""
+        names = self.binder.arg_names
+        sizes = {name: value for name, value in kwargs.items() if name not in names}
         if sizes and not partial:
             unknown = ", ".join(sizes)
             raise ArgumentError(
                 f"{self.binder.name} has no parameter {unknown}", hint="sizes by keyword are for .compile()"
             )
-        known = {name: value for name, value in kwargs.items() if name in self.binder.names}
+        known = {name: value for name, value in kwargs.items() if name in names}
         bound = self.binder.bind(args, known, partial=partial)
         runtime = {name: bound.pop(name) for name in self.runtime if name in bound}
-        for name in self.binder.names:
-            if name not in self.runtime and name not in bound:
+        for name in names:
+            if check and name not in self.runtime and name not in bound:
                 raise ArgumentError(f"{self.binder.name}: compile-time argument {name!r} is missing")
-            if self.specs.get(name) is dtype and name in bound:
-                bound[name] = to_dtype(bound[name])
+            if name in bound and isinstance(self.binder.annots[name], DTypeAnnot):
+                bound[name] = self.binder.arg_parser[name](bound[name])
         return bound, runtime, sizes
 
-    def template(self, constants: dict[str, Any]) -> tuple[Template, dict[str, Source]]:
-        """What the arguments are, for given compile-time arguments."""
-        key = tuple(freeze(name, value) for name, value in constants.items())
-        found = self.templates.get(key)
+    def open_arguments(self) -> list[str]:
+        """The parameters whose rank or dtype are the argument's (`A: T.Tensor`)."""
+        return [n for n, a in self.binder.annots.items() if isinstance(a, BufferAnnot) and a.is_open]
+
+    def kind_key(self, runtime: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What the first phase depends on besides the compile-time arguments: rank and dtype of open arguments."""
+        return tuple((name, len(runtime[name].shape), str(runtime[name].dtype)) for name in self.open_arguments())
+
+    def phase(self, constants: dict[str, Any], runtime: Mapping[str, Any]) -> Phase:
+        """What the arguments are, for given compile-time arguments.
+
+        Raises:
+            ArgumentError: an argument is no tensor, or missing where its annotation leaves the shape to it.
+        """
+        opened = {name: self._specialised(name, runtime) for name in self.open_arguments()}
+        key = (tuple((n, freeze(n, v)) for n, v in constants.items()), self.kind_key(runtime))
+        found = self.phases.get(key)
         if found is None:
-            template = Template()
-            arguments = {name: _Recorder(name, template) for name in self.runtime}
-            with located(definition(self.func)), template.collecting():
-                values = {
-                    name: arguments[name].resolve(self.specs[name]) if name in self.specs else arguments[name]
-                    for name in self.runtime
-                }
-                try:
-                    self.rewritten(**constants, **values)
-                except KernelReached:
-                    pass
-            found = self.templates[key] = (template, _sources(template))
+            found = self.phases[key] = self._first_phase(constants, self.binder.refine(opened))
         return found
 
+    def _specialised(self, name: str, runtime: Mapping[str, Any]) -> Annot:
+        annot = self.binder.annots[name]
+        if name not in runtime:
+            raise ArgumentError(f"{self.binder.name}: argument {name!r} is missing; its annotation has no shape",
+                                hint=f"pass {name}=T.Tensor(shape, dtype) to .compile()")
+        assert isinstance(annot, BufferAnnot)
+        return annot.specialise(runtime[name])
+
+    def _first_phase(self, constants: dict[str, Any], binder: FuncAnnot) -> Phase:
+        template, variables = Template(), ArgVarTable()
+
+        def make(name: str, annot: Annot) -> Any:
+            template.annots[name] = annot
+            value = None
+            if isinstance(annot, BufferAnnot):
+                value = annot.key_of({size: self._symbol(template, size) for size, _ in annot.static_sizes()})
+            return annot.create_prim_func_arg(name, value, variables)
+
+        with located(definition(self.func)), template.collecting():
+            values = {name: self._stand_in(name, binder, make) for name in self.runtime}
+            try:
+                self.rewritten(**constants, **values)
+            except KernelReached:
+                pass
+        full = binder.refine(template.annots)
+        sources: dict[str, Source] = {}
+        for annot in full.annots.values():
+            if isinstance(annot, BufferAnnot):
+                for size, source in annot.static_sizes():
+                    sources.setdefault(size, source)
+        return Phase(full, tuple(template.constants), sources)
+
+    def _stand_in(self, name: str, binder: FuncAnnot, make: Callable[[str, Annot], Any]) -> Any:
+        return _Argument(name, make) if name in self.in_body else make(name, binder.annots[name])
+
+    @staticmethod
+    def _symbol(template: Template, name: str) -> Any:
+        return template.constants.setdefault(name, ConstVar(name))
+
     def sizes(self, constants: dict[str, Any], runtime: dict[str, Any], given: dict[str, int]) -> dict[str, int]:
-        """The value of every `T.const` size.
+        """The value of every static size.
 
         Raises:
             TileTypeError: a size that no argument supplies directly.
+            ArgumentError: the argument that supplies one is no tensor, or an unknown size is given.
         """
-        template, sources = self.template(constants)
+        phase = self.phase(constants, runtime)
         sizes: dict[str, int] = {}
         for name in given:
-            if name not in template.constants:
+            if name not in phase.sizes:
                 raise ArgumentError(f"{self.binder.name} has no parameter or size named {name!r}")
-        for name in template.constants:
-            source = sources.get(name)
+        for name in phase.sizes:
+            source = phase.sources.get(name)
             if name in given:
                 sizes[name] = int(given[name])
             elif source is None:
@@ -165,17 +197,20 @@ class EagerFunction:
                 sizes[name] = _read(source, runtime[source.argument])
         return sizes
 
-    def trace(self, constants: dict[str, Any], sizes: dict[str, int]) -> PrimFunc:
+    def trace(self, constants: dict[str, Any], sizes: dict[str, int], runtime: Mapping[str, Any]) -> PrimFunc:
         """Trace the function for given compile-time arguments and sizes."""
+        binder = self.phase(constants, runtime).binder
         builder = Builder(self.func.__name__, definition(self.func))
         builder.side["constants"] = sizes
         declared: dict[str, Param] = {}
 
+        def make(name: str, annot: Annot) -> Any:
+            key = annot.key_of(sizes) if isinstance(annot, BufferAnnot) else None
+            value, declared[name] = declare(name, annot, key)
+            return value
+
         def body() -> list[Param]:
-            stubs = {name: _Declarer(name, builder, declared) for name in self.runtime}
-            values = {
-                name: stub.resolve(self.specs[name]) if name in self.specs else stub for name, stub in stubs.items()
-            }
+            values = {name: self._stand_in(name, binder, make) for name in self.runtime}
             result = self.rewritten(**constants, **values)
             missing = [name for name in self.runtime if name not in declared]
             if missing:
@@ -186,23 +221,6 @@ class EagerFunction:
             return [declared[name] for name in self.runtime] + builder.side.get("outputs", [])
 
         return trace_body(builder, body, definition(self.func))
-
-
-def _is_runtime(spec: Any) -> bool:
-    """Whether an annotation in the signature makes a parameter a run-time argument."""
-    return isinstance(spec, TensorSpec | Var | DType) or getattr(spec, "is_pointer_spec", False)
-
-
-def _sources(template: Template) -> dict[str, Source]:
-    found: dict[str, Source] = {}
-    for argument, spec in template.specs.items():
-        if isinstance(spec, TensorSpec):
-            for attribute in ("shape", "strides"):
-                for dim, size in enumerate(getattr(spec, attribute) or ()):
-                    for name, var in template.constants.items():
-                        if size is var:
-                            found.setdefault(name, Source(argument, attribute, dim))
-    return found
 
 
 def _read(source: Source, value: Any) -> int:

@@ -62,23 +62,31 @@ from tilelang_mlir.language.copy import (
 )
 from tilelang_mlir.language.debug import call_extern, device_assert, print
 from tilelang_mlir.language.dtypes import ALIASES, SCALARS, find, get_tvm_dtype, is_float4
+from tilelang_mlir.language.explicit import (
+    cp_async_barrier_noinc,
+    dec_max_nreg,
+    fence_proxy_async,
+    inc_max_nreg,
+    set_max_nreg,
+    tma_copy,
+    tma_store_arrive,
+    tma_store_wait,
+    wait_wgmma,
+    warpgroup_arrive,
+    warpgroup_commit_batch,
+    warpgroup_fence_operand,
+    warpgroup_wait,
+    wgmma_gemm,
+    wgmma_mma,
+)
 from tilelang_mlir.language.function import (
-    Buffer,
-    FragmentBuffer,
     JITNoBuilderError,
-    LocalBuffer,
-    Ptr,
-    SharedBuffer,
-    StridedTensor,
-    Tensor,
     annotate_compile_flags,
     annotate_pass_configs,
     const,
     dynamic,
-    handle,
     inline,
     prim_func,
-    ptr,
     symbolic,
 )
 from tilelang_mlir.language.gemm import GemmWarpPolicy, gemm
@@ -215,6 +223,19 @@ from tilelang_mlir.language.math import (
     trunc,
 )
 from tilelang_mlir.language.missing import lookup
+from tilelang_mlir.language.proxy import (
+    BaseTensor,
+    Buffer,
+    FragmentBuffer,
+    LocalBuffer,
+    Ptr,
+    SharedBuffer,
+    StridedTensor,
+    Tensor,
+    dyn,
+    handle,
+    ptr,
+)
 from tilelang_mlir.language.reduce import (
     all_of,
     alloc_reducer,
@@ -253,6 +274,7 @@ from tilelang_mlir.language.sync import (
     mbarrier_arrive_expect_tx,
     mbarrier_expect_tx,
     mbarrier_wait_parity,
+    named_barrier_arrive,
     ptx_arrive_cluster_barrier,
     shfl_down,
     shfl_sync,
@@ -266,9 +288,31 @@ from tilelang_mlir.language.sync import (
     syncthreads_count,
     syncthreads_or,
 )
+from tilelang_mlir.language.tensor import (
+    deallocate_tmem,
+    tcgen05_after_thread_sync,
+    tcgen05_before_thread_sync,
+    tcgen05_cp_warpx4,
+    tcgen05_gemm,
+    tcgen05_gemm_blockscaled,
+    tcgen05_mma,
+    tcgen05_mma_arrive,
+    tcgen05_mma_blockscaled,
+    tcgen05_sf_warp_transpose,
+)
+from tilelang_mlir.language.warps import (
+    WarpSpecialize,
+    WarpSpecializeFrame,
+    annotate_consumer_reg_alloc,
+    annotate_producer_reg_dealloc,
+    disable_warp_group_reg_alloc,
+    no_set_max_nreg,
+    ws,
+)
 
 __all__ = [
-    "Add", "And", "Buffer", "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
+    "Add", "And", "BaseTensor", "Buffer",
+    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
     "FloorMod", "Fragment", "FragmentBuffer", "GE", "GT", "GemmWarpPolicy", "JITNoBuilderError", "Kernel",
     "KernelLaunchFrame", "LE", "LT", "Layout", "LocalBuffer", "Macro", "Max", "Min", "Mod", "Mul", "NE", "Not",
     "Or", "Parallel", "Persistent", "Pipelined", "PrimExpr", "PrimFunc", "Ptr", "Ref", "Select", "Serial",
@@ -282,7 +326,8 @@ __all__ = [
     "barrier_arrive", "barrier_wait", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "break_loop",
     "c2d_im2col", "call_extern", "cast", "cdiv", "ceil", "ceildiv", "clamp", "clear", "clz", "const",
     "continue_loop", "copy", "copysign", "cos", "cosh", "cummax", "cumsum", "device_assert", "dp4a", "dtype",
-    "dynamic", "empty", "erf", "evaluate", "exp", "exp10", "exp2", "fabs", "fast_rcp", "fill", "finalize_reducer",
+    "dyn", "dynamic",
+    "empty", "erf", "evaluate", "exp", "exp10", "exp2", "fabs", "fast_rcp", "fill", "finalize_reducer",
     "floor", "floordiv", "floormod", "fmod", "gemm", "get_block_binding", "get_block_bindings", "get_block_extent",
     "get_block_extents", "get_lane_idx", "get_thread_binding", "get_thread_bindings", "get_thread_extent",
     "get_thread_extents", "get_tvm_dtype", "get_warp_group_idx", "get_warp_idx", "get_warp_idx_sync", "grid",
@@ -300,6 +345,18 @@ __all__ = [
     "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
     "view", "warp_reduce_bitand", "warp_reduce_bitor", "warp_reduce_max", "warp_reduce_min", "warp_reduce_sum",
     "where",
+]  # fmt: skip
+__all__ += [
+    "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
+    "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
+    "tcgen05_sf_warp_transpose",
+]  # fmt: skip
+__all__ += [
+    "WarpSpecialize", "WarpSpecializeFrame", "annotate_consumer_reg_alloc", "annotate_producer_reg_dealloc",
+    "cp_async_barrier_noinc", "dec_max_nreg", "disable_warp_group_reg_alloc", "fence_proxy_async", "inc_max_nreg",
+    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_store_arrive", "tma_store_wait",
+    "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand", "warpgroup_wait",
+    "wgmma_gemm", "wgmma_mma", "ws",
 ]  # fmt: skip
 
 

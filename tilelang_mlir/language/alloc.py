@@ -9,11 +9,12 @@ from tilelang_mlir.dialect.tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TMEM, buff
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileError, TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.annot import TIRAnnot, declare
 from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, memory_of
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.control import allocate_variable
-from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
-from tilelang_mlir.frontend.spec import Param, Pointer, TensorSpec, check_shape, declare, declare_tensor
+from tilelang_mlir.frontend.expr import Expr, describe
+from tilelang_mlir.frontend.spec import Param, check_shape, make_tensor
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.mlir import ir
@@ -182,26 +183,6 @@ def alloc_tmem(shape: Any, dtype: Any) -> Buffer:
     return _allocate(sizes, dtype, TMEM, "T.alloc_tmem")
 
 
-def make_tensor(ptr: Any, shape: Any, dtype: Any = "float32", strides: Any = None) -> Any:
-    """A tensor over a pointer argument, or over an address read from a table of pointers."""
-    builder = require("T.make_tensor")
-    sizes = check_shape(shape)
-    steps = check_shape(strides, "stride list") if strides is not None else None
-    if isinstance(ptr, Buffer) and ptr.pointer is not None:
-        ptr = ptr.pointer
-    if isinstance(ptr, Pointer):
-        with builder.at_host():
-            buffer = declare_tensor(builder, "", ptr.value, sizes, to_dtype(dtype), steps)
-        buffer.frame, buffer.pointer = builder.frames[0], ptr
-        return buffer
-    if isinstance(ptr, Expr):
-        builder.require_launch("T.make_tensor over an address")
-        address = value_of(builder, as_expr(ptr))
-        pointer = builder.emit("llvm.inttoptr", [address], [ir.Type.parse("!llvm.ptr<1>")]).results[0]
-        return declare_tensor(builder, "", pointer, sizes, to_dtype(dtype), steps)
-    raise TileTypeError(f"T.make_tensor needs a pointer, got {describe(ptr)}", hint="annotate the argument with T.ptr")
-
-
 make_tensor_from_addr = make_tensor
 
 
@@ -214,14 +195,14 @@ def empty(*shape: Any, dtype: Any = "float32") -> Any:
         shape, dtype = shape[:-1], shape[-1]
     sizes = check_shape(shape[0] if len(shape) == 1 else shape)
     if current_template() is not None:
-        return TensorSpec(sizes, to_dtype(dtype))
+        return Buffer("", sizes, to_dtype(dtype), GLOBAL)
     builder = require("T.empty")
     if builder.launch() is not None:
         raise TileError(
             "T.empty inside a kernel", hint="outputs are declared before T.Kernel; use T.alloc_global for workspaces"
         )
     outputs: list[Param] = builder.side.setdefault("outputs", [])
-    buffer, param = declare(builder, f"out{len(outputs)}", TensorSpec(sizes, to_dtype(dtype)))
+    buffer, param = declare(f"out{len(outputs)}", TIRAnnot(Buffer("", sizes, to_dtype(dtype), GLOBAL)))
     outputs.append(param)
     builder.side.setdefault("output_buffers", []).append(buffer)
     builder.side["tilelang_out_idx"] = [index - len(outputs) for index in range(len(outputs))]

@@ -6,17 +6,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tilelang_mlir.dialect.tl import FRAGMENT, LOCAL, SHARED
 from tilelang_mlir.errors import TileError, TileTypeError
 from tilelang_mlir.frontend.builder import current, require
 from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
-from tilelang_mlir.frontend.spec import PointerSpec, TensorSpec, contiguous, strided
-from tilelang_mlir.frontend.template import current_template
+from tilelang_mlir.frontend.template import ConstVar, current_template
 from tilelang_mlir.frontend.trace import trace_function
 from tilelang_mlir.frontend.typename import to_dtype
-from tilelang_mlir.language.alloc import make_tensor
 
 __all__ = ["Macro", "PrimFunc", "Ref", "macro", "meta_class"]
 
@@ -66,7 +63,7 @@ def const(name: str, dtype: Any = "int32") -> Any:
     names = _names(name)
     template = current_template()
     if template is not None:
-        sizes = [template.constants.setdefault(part, Var(part, to_dtype(dtype))) for part in names]
+        sizes = [template.constants.setdefault(part, ConstVar(part, to_dtype(dtype))) for part in names]
     else:
         builder = current()
         known: dict[str, int] | None = builder.side.get("constants") if builder is not None else None
@@ -77,84 +74,6 @@ def const(name: str, dtype: Any = "int32") -> Any:
             )
         sizes = [known[part] for part in names]
     return sizes[0] if len(sizes) == 1 else tuple(sizes)
-
-
-class TensorProxy:
-    """`T.Tensor(shape, dtype)` or `T.Tensor[[M, N], dtype]`: a contiguous tensor in some memory."""
-
-    def __init__(self, memory: str = "global") -> None:
-        self.memory = memory
-
-    def __call__(self, shape: Any, dtype: Any = "float32", data: Any = None, scope: str | None = None, **_: Any) -> Any:
-        del scope
-        if data is not None:
-            return make_tensor(data, shape, dtype)
-        return contiguous(shape, dtype, self.memory)
-
-    def __getitem__(self, keys: Any) -> TensorSpec:
-        if not isinstance(keys, tuple):
-            if isinstance(keys, list):
-                return contiguous(keys, "float32", self.memory)
-            raise TileTypeError(
-                "T.Tensor[...] takes [[sizes], dtype] or several sizes", hint="write T.Tensor[[N], dtype]"
-            )
-        if isinstance(keys[0], list | tuple):
-            return contiguous(keys[0], keys[1] if len(keys) > 1 else "float32", self.memory)
-        return contiguous(keys, "float32", self.memory)
-
-    def from_ptr(self, pointer_var: Any, shape: Any, dtype: Any = "float32", strides: Any = None) -> Any:
-        """A tensor over a pointer argument."""
-        return make_tensor(pointer_var, shape, dtype, strides)
-
-
-class StridedTensorProxy:
-    """`T.StridedTensor(shape, strides, dtype)`: a tensor with explicit strides in elements."""
-
-    def __call__(self, shape: Any, strides: Any, dtype: Any = "float32", scope: str | None = None) -> TensorSpec:
-        del scope
-        return strided(shape, strides, dtype)
-
-    def __getitem__(self, keys: Any) -> TensorSpec:
-        if not isinstance(keys, tuple) or not 2 <= len(keys) <= 3:
-            raise TileTypeError("T.StridedTensor[...] takes [[sizes], [strides], dtype]")
-        return strided(*keys)
-
-
-class BufferProxy(TensorProxy):
-    """`T.Buffer(shape, dtype, strides=...)`, the older spelling of a tensor argument."""
-
-    def __call__(
-        self, shape: Any, dtype: Any = "float32", data: Any = None, strides: Any = None, *args: Any, **kwargs: Any
-    ) -> Any:
-        if data is not None:
-            return make_tensor(data, shape, dtype, strides)
-        return strided(shape, strides, dtype) if strides is not None else contiguous(shape, dtype)
-
-
-Tensor = TensorProxy()
-FragmentBuffer = TensorProxy(FRAGMENT)
-SharedBuffer = TensorProxy(SHARED)
-LocalBuffer = TensorProxy(LOCAL)
-StridedTensor = StridedTensorProxy()
-Buffer = BufferProxy()
-
-
-class _Pointer:
-    """`T.ptr` as an annotation, `T.ptr(dtype)` for what it points to, and as the dtype of a table of pointers."""
-
-    is_pointer_spec = True
-    dtype = None
-
-    def __call__(self, dtype: Any = None, storage_scope: str = "global", *, is_size_var: bool = False) -> PointerSpec:
-        del is_size_var
-        return PointerSpec(None if dtype is None else to_dtype(dtype), storage_scope)
-
-    def __repr__(self) -> str:
-        return "T.ptr"
-
-
-ptr = _Pointer()
-Ptr = handle = ptr
 
 
 def annotate_pass_configs(configs: dict[str, Any]) -> None:

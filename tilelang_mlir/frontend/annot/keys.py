@@ -1,34 +1,10 @@
-"""From the arguments of a call to a cache key."""
+"""Hashable stand-ins for compile-time arguments."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from tilelang_mlir.errors import ArgumentError
-
-
-class Binder:
-    """Binds calls of one function; positional, keyword and defaulted forms of the same call give the same arguments."""
-
-    def __init__(self, func: Callable[..., Any]) -> None:
-        self.name = func.__name__
-        self.signature = inspect.signature(func)
-        self.names = list(self.signature.parameters)
-
-    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
-        """The arguments by parameter name, defaults filled in. With `partial` parameters may be missing.
-
-        Raises:
-            ArgumentError: the call does not fit the signature.
-        """
-        try:
-            bound = (self.signature.bind_partial if partial else self.signature.bind)(*args, **kwargs)
-        except TypeError as error:
-            raise ArgumentError(f"{self.name}: {error}", hint=f"the signature is {self.name}{self.signature}") from None
-        bound.apply_defaults()
-        return dict(bound.arguments)
 
 
 def freeze(name: str, value: Any) -> Any:
