@@ -192,6 +192,17 @@ def _specialize(printer: _Printer, op: ir.Operation, depth: int) -> None:
         printer.block(region.blocks[0], depth + 1)
 
 
+def _warpgroups(printer: _Printer, op: ir.Operation, depth: int) -> None:
+    groups = ", ".join(str(g) for g in ir.DenseI32ArrayAttr(op.attributes["groups"]))
+    printer.line(op, depth, f"warpgroups {groups}:")
+    printer.block(op.regions[0].blocks[0], depth + 1)
+
+
+def _intrinsic(printer: _Printer, op: ir.Operation) -> str:
+    result = f"{printer.values.declare(op.results[0])} = " if len(op.results) else ""
+    return f"{result}{_string(op, 'name')}({', '.join(printer.operands(op))})"
+
+
 def _nothing(printer: _Printer, op: ir.Operation, depth: int) -> None:
     """Terminators say nothing."""
 
@@ -262,6 +273,7 @@ _STRUCTURE: dict[str, Callable[[_Printer, ir.Operation, int], None]] = {
     "builtin.module": _module, "func.func": _function, "tl.launch": _launch, "tl.parallel": _parallel, "scf.for": _for,
     "scf.if": _if, "scf.while": _while, "scf.yield": _nothing, "func.return": _nothing, "scf.condition": _nothing,
     "memref.load": _load, "tl.specialize": _specialize,
+    "tl.warpgroups": _warpgroups,
 }  # fmt: skip
 
 
@@ -301,7 +313,7 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.tma_wait": _words("wait_stores"), "tl.wait_products": _words("wait_products {all}"),
     "tl.load_operand": _words("load operand {0} -> {1}"),
     "tl.fence_proxy": _words("fence_proxy"), "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"),
-    "tl.assume": _words("assume {0}"),
+    "tl.assume": _words("assume {0}"), "tl.intrinsic": _intrinsic,
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
     "tl.turn": _turn, "tl.outgrows": _words("{0} outgrows {1}"),

@@ -72,12 +72,13 @@ class WaitProductsOp(TL.Operation, name="wait_products"):
 
     Takes the accumulator of a `tl.gemm` with the attribute `asynchronous` or `pending`; nothing but further products
     may touch it in between.
+    Without an operand it waits for all products of the program's own (`tl.gemm {wgmma}`).
     """
 
-    accumulator: ext.Operand[Any]
+    accumulator: Sequence[ext.Operand[Any]]
     pending: Any
 
-    @structure(1, attributes={"pending": "an integer"})
+    @structure((0, 1), attributes={"pending": "an integer"})
     def verify_invariants(self) -> bool:
         return buffers(self, self.operation.operands, (FRAGMENT,))
 

@@ -6,6 +6,7 @@ from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import TL
 from ..verify import enum_attr, fail, structure, typed
+from .launch import enclosing
 
 ext = dialect("ext")
 
@@ -54,3 +55,24 @@ class TurnOp(TL.Operation, name="turn"):
         while parent is not None and parent.name != "tl.specialize":
             parent = parent.operation.parent
         return parent is not None or fail(self, "occurs outside of tl.specialize")
+
+
+class WarpGroupsOp(TL.Operation, name="warpgroups", traits=[ir.NoTerminatorTrait]):
+    """Code of some warpgroups only: `"tl.warpgroups"() ({ ... }) {groups = array<i32: 0>}`.
+
+    `groups` are consecutive warpgroups of 128 threads, counted from the first of the CTA. Inside, the CTA has their
+    threads only: barriers and layouts count those. Regions of different groups run at the same time; what one writes
+    and another reads is ordered by the program, with mbarriers.
+    """
+
+    groups: Any
+    body: ext.Region
+
+    @structure(0, regions=1, attributes={"groups": "array<i32>"})
+    def verify_invariants(self) -> bool:
+        groups = list(self.operation.attributes["groups"])
+        if not groups or groups[0] < 0 or groups != list(range(groups[0], groups[0] + len(groups))):
+            return fail(self, f"attribute 'groups' is {groups}, expected consecutive warpgroups")
+        if enclosing(self.operation, "tl.warpgroups"):
+            return fail(self, "is nested in another tl.warpgroups")
+        return True

@@ -254,7 +254,7 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.alloc")
 def lower_alloc(ctx: Context, op: ir.Operation) -> None:
     result = op.results[0]
-    if result in ctx.buffers:
+    if result in ctx.buffers or result in ctx.tensors:
         return  # shared tiles and workspaces were placed before
     scope, kind = scope_of(result), ir.MemRefType(result.type)
     if scope == "fragment":
@@ -293,8 +293,9 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
         raise PassError("a fragment without a layout reached lowering", python_location(op.location))
     layout = from_attr(op.attributes["layout"])
     assert isinstance(layout, Fragment)
-    chunk = 1 if "scalars" in op.attributes else register_chunk(layout, element_bits(element))
-    buffer = FragmentBuffer(element, layout, chunk)
+    # Registers of products under way may not be moved, so they are never gathered in vectors.
+    apart = "scalars" in op.attributes or any("wgmma" in use.owner.operation.attributes for use in result.uses)
+    buffer = FragmentBuffer(element, layout, 1 if apart else register_chunk(layout, element_bits(element)))
     kind = value_type(ctx.e, element)
     if buffer.chunk > 1:
         kind = ctx.e.vector_type(buffer.chunk, kind)

@@ -21,6 +21,7 @@ from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
+from .intrinsics import wait_all
 from .wgmma_layout import ROWS, WARPGROUP, partition, product_kinds
 
 
@@ -53,7 +54,7 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     kinds = product_kinds(op)
     assert kinds is not None
     blocks = grid.rows // ROWS
-    wait = None if "asynchronous" in op.attributes else 0
+    wait = None if {"asynchronous", "wgmma"} & set(op.attributes) else 0
     if "pending" in op.attributes:
         wait = ir.IntegerAttr(op.attributes["pending"]).value
     results = wgmma.product(
@@ -77,6 +78,9 @@ def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> 
 @rule("tl.wait_products")
 def lower_wait_products(ctx: Context, op: ir.Operation) -> None:
     """The accumulators flow through the wait, so that no use can be moved above it."""
+    if not len(op.operands):
+        wait_all(ctx, ir.IntegerAttr(op.attributes["pending"]).value)
+        return
     target = ctx.buffers[op.operands[0]]
     assert isinstance(target, FragmentBuffer)
     if target not in ctx.pending_products and target not in ctx.unfinished:

@@ -14,6 +14,7 @@ from ..lowering.index import Index
 from .async_copy import lower_async_copy
 from .gemm_mma import lower_gemm
 from .gemm_wgmma import lower_gemm_wgmma
+from .intrinsics import publish_product
 from .narrow import narrow_float_cast
 from .rounding import rounded_math
 from .tensor_memory import lower_tensor_copy
@@ -90,9 +91,14 @@ class Nvidia:
         """Add two or four neighbours in device memory."""
         atomic.add_floats(pointer, list(values))
 
+    def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
+        return {"syncscope": ir.StringAttr.get("device")}
+
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         if "instr" in op.attributes:
             lower_gemm_wgmma(ctx, op)
+            if "wgmma" in op.attributes:
+                publish_product(ctx, op)
         else:
             lower_gemm(ctx, op)
 

@@ -18,7 +18,7 @@ from ..walk import nested, num_threads
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
     "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.alloc_barrier",
-    "tl.print",
+    "tl.print", "tl.warpgroups", "tl.intrinsic",
 )  # fmt: skip
 
 

@@ -41,7 +41,8 @@ class Split:
         with ir.InsertionPoint.at_block_begin(self.block):
             rings = [self._ring(*group) for group in groups]
         attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
-        attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[self.threads * self.groups // WARPGROUP]))
+        warpgroups = self.threads * self.groups // WARPGROUP
+        attributes["registers"] = ir.DenseI32ArrayAttr.get(_registers(self.launch, warpgroups))
         if self.groups > 1:
             attributes["groups"] = ir.IntegerAttr.get(build.i32(), self.groups)
         with ir.InsertionPoint(self.block):
@@ -89,7 +90,7 @@ class Split:
         blocks = most if fits else 1
         if "min_blocks" in self.launch.attributes:
             blocks = ir.IntegerAttr(self.launch.attributes["min_blocks"]).value
-        if blocks != most:
+        if blocks != most or "keep_registers" in self.launch.attributes:
             del split.attributes["registers"]
         self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), blocks)
 
@@ -137,3 +138,12 @@ class Split:
                     ir.Operation.create("tl.sync_warp")
                 ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot], {"per_warp": build.unit()})
         versions.finish(slot)
+
+
+def _registers(launch: ir.Operation, warpgroups: int) -> list[int]:
+    """Registers per thread of producer and consumers: what the program asks for, else what fills the multiprocessor."""
+    names = ("producer_registers", "consumer_registers")
+    return [
+        ir.IntegerAttr(launch.attributes[name]).value if name in launch.attributes else default
+        for name, default in zip(names, _REGISTERS[warpgroups], strict=True)
+    ]

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.tensor_map import TensorMap
 
 
+Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
 @dataclass
 class Pending:
     """An operation that completes later; `finish` runs once. `what`, `site` and `who` say what it is, and where and by
@@ -57,9 +60,11 @@ class Engine:
         self._lanes.batch.at_end.append(item)
         return item
 
-    def fly(self, land: Callable[[], None], what: str) -> None:
+    def fly(self, land: Callable[[], None], what: str) -> Pending:
         """An operation that completes by itself, as late as it may."""
-        self._lanes.batch.flights.append(Pending(land, what, self._lanes.site))
+        item = Pending(land, what, self._lanes.site)
+        self._lanes.batch.flights.append(item)
+        return item
 
     # ---- mbarriers -------------------------------------------------------------------------------
     def barrier(self, address: Any) -> MBarrier:
@@ -245,6 +250,16 @@ class Engine:
         picked = [self._pick(c, ctas, columns) for c in coordinates]
         self._store(ctas, columns, *tensor_map.places(base, picked))
 
+    def tensor_reduce(
+        self, tensor_map: TensorMap, shared: Any, coordinates: list[Any], combine: Combine, dtype: np.dtype[Any]
+    ) -> None:
+        """cp.reduce.async.bulk.tensor: `memory = combine(memory, tile)` element by element, in any order."""
+        ctas, columns = self.issuers()
+        base = self._pick(shared, ctas, columns)
+        _require_alignment(base, tensor_map)
+        places = tensor_map.places(base, [self._pick(c, ctas, columns) for c in coordinates])
+        self._store(ctas, columns, *places, combine=combine, dtype=dtype)
+
     def _store(
         self,
         ctas: np.ndarray,
@@ -253,6 +268,8 @@ class Engine:
         target: np.ndarray,
         inside: np.ndarray | None,
         unit: int,
+        combine: Combine | None = None,
+        dtype: np.dtype[Any] | None = None,
     ) -> None:
         lanes, batch = self._lanes, self._lanes.batch
         inside = np.ones(place.shape, np.bool_) if inside is None else inside
@@ -269,7 +286,10 @@ class Engine:
 
         def finish() -> None:
             data = batch.shared.flat[unit].take(cells)
-            batch.memory.views[unit][index[inside]] = data[inside]
+            if combine is not None and dtype is not None:
+                _combine(batch.memory.views[unit], index, data, inside, combine, dtype)
+            else:
+                batch.memory.views[unit][index[inside]] = data[inside]
             if checker is not None and shadow is not None:
                 checker.stop_reading(shadow)
 
@@ -322,6 +342,16 @@ def _finish(groups: list[list[Pending]], pending: int) -> list[list[Pending]]:
         for item in group:
             item.land()
     return groups[keep:]
+
+
+def _combine(
+    memory: np.ndarray, index: np.ndarray, data: np.ndarray, inside: np.ndarray, combine: Combine, dtype: np.dtype[Any]
+) -> None:
+    """Box after box: two boxes may cover the same elements, one box covers each of its own once."""
+    elements = memory.view(dtype).reshape(len(memory), -1)
+    for place, values, valid in zip(index, data, inside, strict=True):
+        new = np.ascontiguousarray(values).view(dtype).reshape(len(values), -1)[valid]
+        elements[place[valid]] = combine(elements[place[valid]], new)
 
 
 def _safe(address: np.ndarray, inside: np.ndarray, otherwise: int) -> np.ndarray:

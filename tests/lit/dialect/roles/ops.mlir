@@ -43,3 +43,14 @@ func.func @turns() {
   }) {consumers = 256 : i32} : () -> ()
   return
 }
+
+// CHECK-LABEL: func.func @warpgroups(
+// CHECK: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.fence_proxy"
+// CHECK-NEXT: }) {groups = array<i32: 1, 2>} : () -> ()
+func.func @warpgroups() {
+  "tl.warpgroups"() ({
+    "tl.fence_proxy"() : () -> ()
+  }) {groups = array<i32: 1, 2>} : () -> ()
+  return
+}
