@@ -191,7 +191,14 @@ class UnfinishedError(RaceError):
 
 
 class AccumulatorError(SimulationError):
-    """Accumulators of an asynchronous product are used before it has been waited for."""
+    """Accumulators of an asynchronous product are used before it has been waited for; `site` is that of the product in
+    the simulator's program."""
+
+    site: int = 0
+
+    def __init__(self, message: str, location: Location | None = None, *, hint: str = "", site: int = 0) -> None:
+        super().__init__(message, location, hint=hint)
+        self.site = site
 
 
 class BarrierError(SimulationError):
