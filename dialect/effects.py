@@ -33,6 +33,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.tcgen05_commit": ("rw",),
     "tl.tcgen05_cp": ("r", "w"),
     "tl.reduce": ("r", "rw"),
+    "tl.outgrows": ("r", "r"),
     "tl.scan": ("r", "w"),
     "tl.reducer_init": ("w",),
     "tl.reducer_update": ("rw",),

@@ -181,7 +181,11 @@ def _while(printer: _Printer, op: ir.Operation, depth: int) -> None:
 
 def _specialize(printer: _Printer, op: ir.Operation, depth: int) -> None:
     registers = list(ir.DenseI32ArrayAttr(op.attributes["registers"])) if "registers" in op.attributes else []
-    roles = ("producer", f"consumers, {ir.IntegerAttr(op.attributes['consumers']).value} threads")
+    count = f"{ir.IntegerAttr(op.attributes['consumers']).value} threads"
+    if "groups" in op.attributes:
+        group = printer.values.declare(op.regions[1].blocks[0].arguments[0], "group")
+        count = f"{ir.IntegerAttr(op.attributes['groups']).value} groups of {count}, {group}"
+    roles = ("producer", f"consumers, {count}")
     for position, (role, region) in enumerate(zip(roles, op.regions, strict=True)):
         limit = f", {registers[position]} registers per thread" if registers else ""
         printer.line(op, depth, f"{role}{limit}:")
@@ -238,6 +242,10 @@ def _reduce(printer: _Printer, op: ir.Operation) -> str:
     sign = "=" if _flag(op, "clear") else f"= {target} {_string(op, 'kind')}"
     dim = ir.IntegerAttr(op.attributes["dim"]).value
     return f"{target} {sign} {_string(op, 'kind')} of {source} over dimension {dim}"
+
+
+def _turn(printer: _Printer, op: ir.Operation) -> str:
+    return f"{_string(op, 'action')} turn"
 
 
 def _scan(printer: _Printer, op: ir.Operation) -> str:
@@ -308,10 +316,11 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.assume": _words("assume {0}"), "tl.intrinsic": _intrinsic,
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
+    "tl.turn": _turn, "tl.outgrows": _words("{0} outgrows {1}"),
     "tl.reducer_update": _words("update {all}"), "tl.finalize_reducer": _words("finish {0} -> {1}"),
 }  # fmt: skip
 _SHOWN: dict[str, tuple[str, ...]] = {
     "tl.tensor": ("shape", "strides"), "tl.alloc_barrier": ("counts",), "tl.reduce": ("kind", "dim", "clear"),
     "tl.gemm": ("transpose_a", "transpose_b", "clear"), "tl.scan": ("kind", "dim", "reverse"),
-    "tl.atomic": ("kind", "order"), "tl.load_operand": ("side",),
+    "tl.atomic": ("kind", "order"), "tl.load_operand": ("side",), "tl.turn": ("action",),
 }  # fmt: skip

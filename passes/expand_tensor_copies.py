@@ -43,7 +43,7 @@ class ExpandTensorCopies(Pass):
         for launch in launches(module):
             with module.context:
                 for op in list(nested(launch)):
-                    if op.name == "tl.copy" and TMEM in (scope_of(v) for v in op.operands):
+                    if op.name == "tl.copy" and TMEM in (scope_of(v) for v in list(op.operands)[:2]):
                         with ir.InsertionPoint(op), op.location:
                             _expand(op)
                     elif op.name == "tl.fill" and scope_of(op.operands[0]) == TMEM:

@@ -13,6 +13,7 @@ PROXY    What ordinary stores wrote and an asynchronous reader reads is fenced b
 GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
          such a region are for its own threads, and stores are fenced before an mbarrier is told of them.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
+PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked.
 PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
 """
@@ -40,21 +41,26 @@ Range = tuple[int, int]
 
 @dataclass
 class Pending:
-    """Byte ranges accessed since the last barrier, and those written since the last fence between the proxies."""
+    """Byte ranges accessed since the last barrier, those written since the last fence between the proxies, and those that
+    products under way read, by accumulator."""
 
     reads: set[Range] = field(default_factory=set)
     writes: set[Range] = field(default_factory=set)
     unfenced: set[Range] = field(default_factory=set)
+    flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
     groups: dict[tuple[int, ...], Pending] = field(default_factory=dict)  # what regions of some warpgroups left
 
     def copy(self) -> Pending:
+        flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
         groups = {key: left.copy() for key, left in self.groups.items()}
-        return Pending(set(self.reads), set(self.writes), set(self.unfenced), groups)
+        return Pending(set(self.reads), set(self.writes), set(self.unfenced), flying, groups)
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
         self.writes |= other.writes
         self.unfenced |= other.unfenced
+        for accumulator, ranges in other.flying.items():
+            self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
         for key, left in other.groups.items():
             self.groups.setdefault(key, Pending()).merge(left)
 
@@ -62,6 +68,8 @@ class Pending:
         self.reads.clear()
         self.writes.clear()
         self.groups.clear()
+        for ranges in self.flying.values():  # a barrier does not end a product
+            self.reads |= ranges
 
     def everywhere(self) -> Pending:
         """With what the regions of warpgroups left: all threads are meant."""
@@ -172,6 +180,10 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     if fence or pending.conflicts(reads, writes | late):
         pending.order(op, fence=fence)
     pending.reads |= _lasting(found)
+    if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
+        pending.flying[op.operands[2]] = reads
+    elif op.name == "tl.wait_products" and len(op.operands):
+        pending.flying.pop(op.operands[0], None)
     pending.writes |= writes  # ASYNC: `late` is left to the program
     pending.unfenced |= writes
 

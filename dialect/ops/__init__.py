@@ -9,8 +9,8 @@ from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
-from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
-from .roles import SpecializeOp, WarpGroupsOp
+from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
+from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -58,6 +58,7 @@ __all__ = [
     "MbarrierArriveOp",
     "MbarrierExpectOp",
     "MbarrierWaitOp",
+    "OutgrowsOp",
     "ParallelOp",
     "PrintOp",
     "ReduceOp",
@@ -85,6 +86,7 @@ __all__ = [
     "TmemArenaOp",
     "TmemFreeOp",
     "TransposeOp",
+    "TurnOp",
     "VoteOp",
     "WaitGroupOp",
     "WaitProductsOp",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import BarrierError, SimulationError
 from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitPhase
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
 from tilelang_mlir.simulator.schedule import Diverged
@@ -68,7 +68,7 @@ class Engine:
         place = self.same(address, "the address of an mbarrier")
         barrier = self._lanes.batch.mbarriers.get(place)
         if barrier is None:
-            raise SimulationError(f"the mbarrier at shared address {place} is not initialised")
+            raise BarrierError(f"the mbarrier at shared address {place} is not initialised")
         checker = self._lanes.batch.checker
         if checker is not None:
             checker.use_barrier(self._lanes, barrier)
@@ -107,7 +107,7 @@ class Engine:
         """mbarrier.init. Raises SimulationError for a misaligned address."""
         place = self.same(address, "the address of an mbarrier")
         if place % 8:
-            raise SimulationError(f"the mbarrier at shared address {place} is not 8-byte aligned")
+            raise BarrierError(f"the mbarrier at shared address {place} is not 8-byte aligned")
         batch = self._lanes.batch
         barrier = MBarrier(place, self.same(count, "the count of an mbarrier"), batch.ctas)
         if batch.checker is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import BarrierError, SimulationError
 from tilelang_mlir.simulator.schedule import Diverged
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class MBarrier:
         self.clock: np.ndarray | None = None
         self.done: np.ndarray | None = None
         self.arrived: list[str] = []
+        self.users: dict[str, None] = {}  # who has ever arrived, in order
         self.site = 0  # of the initialisation
         self.slot = 0  # of the checker, for the times at which copies complete on this barrier
         self.made: np.ndarray | None = None  # the clocks of the initialisation, until everyone knows them
@@ -41,11 +42,14 @@ class MBarrier:
         """Arrivals and expected bytes by CTA."""
         self.bytes += expected
         self.pending -= count
+        before = list(self.arrived)
         if who not in self.arrived:
             self.arrived.append(who)
+        self.users[who] = None
         if (self.pending < 0).any():
-            raise SimulationError(
-                f"the mbarrier at {self.address} gets more arrivals in a phase than its count {self.count}"
+            raise BarrierError(
+                f"the mbarrier at {self.address} gets more arrivals in a phase than its count {self.count}: "
+                f"{who} arrives after {', '.join(before) or 'nobody'}"
             )
         self.settle()
 
@@ -63,6 +67,13 @@ class MBarrier:
         self.arrived.clear()
         if self.clock is not None:
             self.done = np.array(self.clock if self.done is None else np.maximum(self.done, self.clock))
+
+    def trouble(self, late: int) -> str:
+        """What keeps a phase open in a CTA when nothing can move: `bytes`, `arrivals` (a part of them), or nothing."""
+        pending, size = int(self.pending[late]), int(self.bytes[late])
+        if size < 0 or (size > 0 and pending == 0):
+            return "bytes"
+        return "arrivals" if 0 < pending < self.count else ""
 
     def describe(self, late: int) -> str:
         """The state in a CTA of the batch."""
@@ -108,6 +119,12 @@ class WaitPhase:
         late = int(np.argmin(self.complete()))
         what = "phase" if self._token else "parity"
         return f"{what} {int(self._target[late])} of the {self._barrier.describe(late)}"
+
+    def trouble(self) -> str:
+        return self._barrier.trouble(int(np.argmin(self.complete())))
+
+    def waits_for(self) -> list[str]:
+        return list(self._barrier.users)
 
 
 class PollPhase(WaitPhase):

@@ -82,11 +82,27 @@ func.func @f() {
 // -----
 
 func.func @f() {
+  // expected-error@+1 {{attribute 'action' is 'skip', expected one of open, take, pass}}
+  "tl.turn"() {action = "skip"} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
   "tl.warpgroups"() ({
     // expected-error@+1 {{is nested in another tl.warpgroups}}
     "tl.warpgroups"() ({
       "tl.fence_proxy"() : () -> ()
     }) {groups = array<i32: 0>} : () -> ()
   }) {groups = array<i32: 0>} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{occurs outside of tl.specialize}}
+  "tl.turn"() {action = "take"} : () -> ()
   return
 }

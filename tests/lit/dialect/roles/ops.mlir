@@ -39,3 +39,18 @@ func.func @warpgroups() {
   }) {groups = array<i32: 1, 2>} : () -> ()
   return
 }
+
+// CHECK-LABEL: func.func @turns(
+// CHECK: "tl.turn"() {action = "open"} : () -> ()
+// CHECK: "tl.turn"() {action = "take"} : () -> ()
+// CHECK: "tl.turn"() {action = "pass"} : () -> ()
+func.func @turns() {
+  "tl.specialize"() ({
+    "tl.fence_proxy"() : () -> ()
+  }, {
+    "tl.turn"() {action = "open"} : () -> ()
+    "tl.turn"() {action = "take"} : () -> ()
+    "tl.turn"() {action = "pass"} : () -> ()
+  }) {consumers = 256 : i32} : () -> ()
+  return
+}

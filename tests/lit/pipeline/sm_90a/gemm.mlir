@@ -12,10 +12,8 @@
 // CHECK-COUNT-3: .param .align 64 .b8 gemm_kernel_param_{{[345]}}[128]
 // CHECK: .reqntid 256, 1, 1
 // CHECK: .minnctapersm 2
-// CHECK-COUNT-3: mbarrier.init.shared.b64
+// CHECK-COUNT-6: mbarrier.init.shared.b64
 // CHECK: fence.mbarrier_init.release.cluster
-// CHECK: bar.sync 0
-// CHECK-COUNT-3: mbarrier.init.shared.b64
 // CHECK: bar.sync 0
 // CHECK: setmaxnreg.inc.sync.aligned.u32 232
 // CHECK: mbarrier.try_wait.parity.shared.b64
