@@ -157,10 +157,10 @@ def backward(batch, S, heads, D, causal, dtype="float16", block_M=64, block_N=12
                 for i, j in T.Parallel(block_N, block_M):
                     slopes[i, j] = scores[i, j] * (slopes[i, j] - Delta_shared[j])
                 T.copy(slopes, dS)
-                T.gemm(dS, Q_shared, dk, policy=T.GemmWarpPolicy.FullRow)
                 T.copy(dS, dS_shared)
                 T.clear(dq)
                 T.gemm(dS_shared, K_shared, dq, transpose_A=True)
+                T.gemm(dS, Q_shared, dk, policy=T.GemmWarpPolicy.FullRow)  # runs while dq is added
                 for i, j in T.Parallel(block_M, D):
                     T.atomic_add(dQ[b, k * block_M + i, head, j], dq[i, j])
             for i, j in T.Parallel(block_N, D):

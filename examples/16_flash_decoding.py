@@ -9,7 +9,6 @@ here: run-time lengths, parts that may be empty, a tile of queries that is only 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from online_softmax import softmax_step, start_rows
@@ -59,12 +58,12 @@ def decode(batch, S, heads, heads_kv, D, parts, dtype="float16", block_N=64, num
                 key = (first + k) * block_N
                 T.copy(K[b, key : key + block_N, head_kv, :], K_shared)
                 T.clear(scores)
-                T.gemm(Q_shared, K_shared, scores, transpose_B=True)
+                T.gemm(Q_shared, K_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
                 for i, j in T.Parallel(ROWS, block_N):
                     scores[i, j] = T.if_then_else(key + j < length, scores[i, j], -T.infinity("float32"))
                 softmax_step(scores, weights, out, largest, total, scale)
                 T.copy(V[b, key : key + block_N, head_kv, :], V_shared)
-                T.gemm(weights, V_shared, out)
+                T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
             for i in T.Parallel(ROWS):
                 inverse[i] = T.if_then_else(total[i] > 0, 1 / total[i], 0)  # an empty part has the weight 0
             for i in T.Parallel(ROWS):

@@ -167,6 +167,9 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     if op.name == "tl.specialize":  # ROLES
         _walk(op.regions[1].blocks[0], pending)
         return
+    if op.name == "tl.tensor_roles":
+        _walk(op.regions[2].blocks[0], pending)
+        return
     if op.name in ("scf.for", "scf.while"):
         _visit_loop(op, pending)
         return

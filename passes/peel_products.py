@@ -83,10 +83,16 @@ def _clearing(loop: ir.Operation, accumulator: ir.Value) -> ir.Operation | None:
             continue
         if op.name != "tl.fill" or op.operands[0] != accumulator:
             return None
-        owner = op.operands[1].owner
-        zero = not isinstance(owner, ir.Block) and owner.operation.name == "arith.constant"
-        return op if zero and ir.FloatAttr(owner.operation.attributes["value"]).value == 0 else None
+        return op if _is_zero(op.operands[1]) else None
     return None
+
+
+def _is_zero(value: ir.Value) -> bool:
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
+        return False
+    attribute = owner.operation.attributes["value"]
+    return isinstance(attribute, ir.FloatAttr | ir.IntegerAttr) and attribute.value == 0
 
 
 class _Peeling:

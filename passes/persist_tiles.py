@@ -22,6 +22,7 @@ multiprocessor, and when its ring leaves no room for the buffers of the store.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,10 +71,10 @@ class PersistTiles(Pass):
 
 
 def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
-    tiles = raster.product([raster.known(v) for v in launch.operands])
+    extents = [extent for v in launch.operands if isinstance(extent := raster.known(v), int)]
     if found.path or "cluster" in launch.attributes or "min_blocks" in launch.attributes:
         return False
-    if isinstance(tiles, int) and tiles <= target.multiprocessors:
+    if len(extents) == len(launch.operands) and math.prod(extents) <= target.multiprocessors:
         return False
     products = [op for op in nested(launch) if op.name == "tl.gemm"]
     if len(products) > 2 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):

@@ -30,9 +30,10 @@ STAGES: dict[str, tuple[str, ...]] = {
     # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
     # versions exist; barriers see which tiles share memory.
     "scheduled": (
-        "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "peel-products", "overlap-products",
-        "take-turns", "delay-waits", "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse",
-        "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
+        "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
+        "peel-products", "overlap-products", "take-turns", "delay-waits", "prefetch-tiles", "pipeline-loops",
+        "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory",
+        "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
@@ -84,6 +85,7 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
         "lagging-maximum": {"enabled": chosen.lagging_maximum},
         "persist-tiles": {"enabled": chosen.specialize and chosen.persist},
         "specialize-warps": {"enabled": chosen.specialize},
+        "specialize-tensor-warps": {"enabled": chosen.specialize},
         "take-turns": {"enabled": chosen.turns},
         "pipeline-loops": {"async_copy": chosen.async_copy},
     }

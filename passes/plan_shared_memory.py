@@ -120,11 +120,11 @@ def _widened(
     user: ir.Operation, alloc: ir.Operation, spans: dict[ir.Operation, tuple[int, int]], order: dict[ir.Operation, int]
 ) -> tuple[int, int]:
     """A use inside a loop that the allocation is outside of lives through the whole loop: other iterations, and in a
-    parallel loop other threads, are anywhere in it."""
+    parallel loop other threads, between roles other tiles, are anywhere in it."""
     span = (order[user], order[user])
     parent, home = user.parent.operation, alloc.parent.operation
     while parent != home and parent in spans:
-        if parent.name in ("scf.for", "scf.while", "tl.parallel"):
+        if parent.name in ("scf.for", "scf.while", "tl.parallel") or "repeated" in parent.attributes:
             span = spans[parent]
         parent = parent.parent.operation
     return span
@@ -146,7 +146,7 @@ def _place(lives: list[Life], reuse: bool) -> int:
 
 
 def _barriers(launch: ir.Operation, end: int) -> int:
-    """mbarriers and addresses of tensor memory live through the kernel, behind the tiles; returns the new end of the arena."""
+    """mbarriers and addresses of tensor memory live through the kernel, behind the tiles; returns the new end."""
     for op in nested(launch):
         if op.name == "tl.tmem_arena":
             op.attributes["tl.offset"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), -(-end // 8) * 8)

@@ -28,6 +28,8 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("peel-products", "tilelang_mlir.passes.peel_products:PeelProducts"),
     ("persist-tiles", "tilelang_mlir.passes.persist_tiles:PersistTiles"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
+    ("specialize-tensor-warps", "tilelang_mlir.passes.specialize_tensor_warps:SpecializeTensorWarps"),
+    ("prefetch-tiles", "tilelang_mlir.passes.prefetch_tiles:PrefetchTiles"),
     ("specialize-warps", "tilelang_mlir.passes.specialize_warps.pass_:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
     ("plan-tensor-memory", "tilelang_mlir.passes.plan_tensor_memory:PlanTensorMemory"),

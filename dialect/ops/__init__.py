@@ -32,6 +32,7 @@ from .tensor import (
     TmemArenaOp,
     TmemFreeOp,
 )
+from .tensor_roles import TensorRolesOp
 from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
@@ -79,6 +80,7 @@ __all__ = [
     "Tcgen05MmaOp",
     "Tcgen05ScaledMmaOp",
     "TensorOp",
+    "TensorRolesOp",
     "ThreadIdOp",
     "TmaLoadOp",
     "TmaStoreOp",

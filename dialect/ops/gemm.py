@@ -71,7 +71,8 @@ class WaitProductsOp(TL.Operation, name="wait_products"):
     """Waits until at most `pending` later products are unfinished: the accumulator then has its value.
 
     Takes the accumulator of a `tl.gemm` with the attribute `asynchronous` or `pending`; nothing but further products
-    may touch it in between. Without an operand it waits for all products of the program's own (`tl.gemm {wgmma}`).
+    may touch it in between.
+    Without an operand it waits for all products of the program's own (`tl.gemm {wgmma}`).
     """
 
     accumulator: Sequence[ext.Operand[Any]]

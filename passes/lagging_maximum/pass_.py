@@ -28,7 +28,6 @@ from tilelang_mlir.target import Target
 
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr
-from .. import build
 from ..base import Pass
 from ..elementwise import defining
 from ..walk import launches, nested

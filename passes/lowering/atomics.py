@@ -95,6 +95,6 @@ def _rmw(ctx: Context, kind: int, order: int, pointer: ir.Value, value: ir.Value
     attrs = {
         "bin_op": ir.IntegerAttr.get(i64, kind),
         "ordering": ir.IntegerAttr.get(i64, order),
-        "syncscope": ir.StringAttr.get("device"),
+        **ctx.hardware.atomic_attributes(ctx, element),
     }
     return ctx.e.op("llvm.atomicrmw", [element], [pointer, value], attrs).result

@@ -254,7 +254,7 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.alloc")
 def lower_alloc(ctx: Context, op: ir.Operation) -> None:
     result = op.results[0]
-    if result in ctx.buffers:
+    if result in ctx.buffers or result in ctx.tensors:
         return  # shared tiles and workspaces were placed before
     scope, kind = scope_of(result), ir.MemRefType(result.type)
     if scope == "fragment":
@@ -294,8 +294,8 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
     layout = from_attr(op.attributes["layout"])
     assert isinstance(layout, Fragment)
     # Registers of products under way may not be moved, so they are never gathered in vectors.
-    moves = "scalars" not in op.attributes and not any("wgmma" in use.owner.operation.attributes for use in result.uses)
-    buffer = FragmentBuffer(element, layout, register_chunk(layout, element_bits(element)) if moves else 1)
+    apart = "scalars" in op.attributes or any("wgmma" in use.owner.operation.attributes for use in result.uses)
+    buffer = FragmentBuffer(element, layout, 1 if apart else register_chunk(layout, element_bits(element)))
     kind = value_type(ctx.e, element)
     if buffer.chunk > 1:
         kind = ctx.e.vector_type(buffer.chunk, kind)

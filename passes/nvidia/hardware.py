@@ -91,6 +91,9 @@ class Nvidia:
         """Add two or four neighbours in device memory."""
         atomic.add_floats(pointer, list(values))
 
+    def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
+        return {"syncscope": ir.StringAttr.get("device")}
+
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         if "instr" in op.attributes:
             lower_gemm_wgmma(ctx, op)

@@ -106,7 +106,7 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
     with ctx.e.scope(branch.regions[0].blocks.append()):
         if registers:
             tma.set_registers(registers[1], increase=True)
-        _lower_consumers(ctx, consumer, consumers, groups)
+        lower_consumers(ctx, consumer, consumers, groups)
         ctx.e.end_region()
     with ctx.e.scope(branch.regions[1].blocks.append()):
         if registers:
@@ -118,7 +118,7 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
         ctx.e.end_region()
 
 
-def _lower_consumers(ctx: Context, block: ir.Block, consumers: int, groups: int) -> None:
+def lower_consumers(ctx: Context, block: ir.Block, consumers: int, groups: int = 1) -> None:
     """Lower with the consumers, or one group of them, as the whole CTA."""
     before = ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers, ctx.group
     thread = ctx.thread

@@ -13,6 +13,7 @@ from tilelang_mlir.compiler.device_ir import device_module
 from tilelang_mlir.compiler.failures import find_location
 from tilelang_mlir.dtypes import from_mlir
 from tilelang_mlir.errors import CompileError, UnsupportedError
+from tilelang_mlir.isa.kernels import block_size
 from tilelang_mlir.launch_plan import (
     Expr,
     KernelSpec,
@@ -88,9 +89,7 @@ def _functions(lowered: ir.Module) -> Iterator[ir.Operation]:
 
 def _complete(kernel: KernelSpec, function: ir.Operation) -> KernelSpec:
     attributes = function.attributes
-    block, cluster = kernel.block, kernel.cluster
-    if "nvvm.reqntid" in attributes:
-        block = _three(list(ir.DenseI32ArrayAttr(attributes["nvvm.reqntid"])))
+    block, cluster = block_size(function) or kernel.block, kernel.cluster
     if "nvvm.cluster_dim" in attributes:
         cluster = _three(list(ir.DenseI32ArrayAttr(attributes["nvvm.cluster_dim"])))
     shared = ir.IntegerAttr(attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in attributes else 0

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ContextTable, ir
 from tilelang_mlir.target import Feature
 
 GLOBAL, SHARED, PRIVATE, TENSOR, CLUSTER = 1, 3, 0, 6, 7
 """Address spaces of the thread program (the numbers of `!llvm.ptr<n>`)."""
 WARP, WARPGROUP = 32, 128
+_PARSED = ContextTable()
 
 
 class Access(Enum):
@@ -138,11 +139,25 @@ def create(name: str, operands: Sequence[ir.Value] = (), results: Sequence[ir.Ty
     Attributes given as text are parsed; a trailing underscore of a keyword is dropped.
     """
     parsed = {
-        key.rstrip("_"): ir.Attribute.parse(value) if isinstance(value, str) else value
-        for key, value in attributes.items()
+        key.rstrip("_"): _parsed(value) if isinstance(value, str) else value for key, value in attributes.items()
     }
     op = ir.Operation.create(name, results=list(results), operands=list(operands), attributes=parsed)
     return op.result if len(results) == 1 else op
+
+
+def _parsed(text: str) -> ir.Attribute:
+    known = _PARSED.of(ir.Context.current)
+    if (attribute := known.get(text)) is None:
+        attribute = known[text] = ir.Attribute.parse(text)
+    return attribute
+
+
+def type_of(text: str) -> ir.Type:
+    """A type by its spelling; parsing takes as long as making an op, so what was parsed is kept."""
+    known = _PARSED.of(ir.Context.current)
+    if (kind := known.get(("type", text))) is None:
+        kind = known["type", text] = ir.Type.parse(text)
+    return kind
 
 
 def inline_ptx(

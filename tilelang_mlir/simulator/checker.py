@@ -59,7 +59,7 @@ class Checker:
         self._known: dict[tuple[int, int, int, int], tuple[Lanes, np.ndarray | None, _Participants]] = {}
         self._rows = 1
         self._cells = (batch.shared.size + unit - 1) // unit
-        self._engine = (batch.threads + 31) // 32  # the slot after the warps: asynchronous copies and products
+        self._engine = -(-batch.threads // batch.warp_size)  # the slot after the warps: asynchronous operations
         slots = self._engine + 1
         self._clock = np.zeros((1, slots, slots), np.int32)  # what each slot knows; a column more per mbarrier
         self._clock[:, np.arange(slots), np.arange(slots)] = 1

@@ -58,9 +58,11 @@ class Engine:
         self._lanes.batch.at_end.append(item)
         return item
 
-    def fly(self, land: Callable[[], None], what: str) -> None:
+    def fly(self, land: Callable[[], None], what: str) -> Pending:
         """An operation that completes by itself, as late as it may."""
-        self._lanes.batch.flights.append(Pending(land, what, self._lanes.site))
+        item = Pending(land, what, self._lanes.site)
+        self._lanes.batch.flights.append(item)
+        return item
 
     # ---- mbarriers -------------------------------------------------------------------------------
     def barrier(self, address: Any) -> MBarrier:

@@ -175,7 +175,7 @@ class _Launch:
         return restore
 
     def _run_batch(self, values: list[Any], ids: np.ndarray) -> None:
-        batch = Batch(self.memory, self.shared_bytes, self.code.block, self.grid, ids)
+        batch = Batch(self.memory, self.shared_bytes, self.code.block, self.grid, ids, self.code.warp_size)
         batch.random = np.random.default_rng(self.seed) if self.seed else None
         batch.profile = self.profile
         if self.checked:

@@ -191,7 +191,7 @@ def _waits(lanes: Lanes) -> str:
 # By what is wrong, the first that applies: the error and what it begins with.
 _KINDS = {
     "bytes": (TransactionBytesError, "deadlock, copies bring other than the expected bytes"),
-    "arrivals": (ArrivalCountError, "deadlock, some arrivals never come"),
+    "arrivals": (ArrivalCountError, "deadlock, arrivals do not match what is waited for"),
     "": (DeadlockError, "deadlock, no thread can move"),
 }
 

@@ -72,6 +72,14 @@ func.func @f() {
 // -----
 
 func.func @f() {
+  // expected-error@+1 {{attribute 'action' is 'skip', expected one of open, take, pass}}
+  "tl.turn"() {action = "skip"} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
   // expected-error@+1 {{attribute 'groups' is [0, 2], expected consecutive warpgroups}}
   "tl.warpgroups"() ({
     "tl.fence_proxy"() : () -> ()
@@ -82,8 +90,8 @@ func.func @f() {
 // -----
 
 func.func @f() {
-  // expected-error@+1 {{attribute 'action' is 'skip', expected one of open, take, pass}}
-  "tl.turn"() {action = "skip"} : () -> ()
+  // expected-error@+1 {{occurs outside of tl.specialize}}
+  "tl.turn"() {action = "take"} : () -> ()
   return
 }
 
@@ -96,13 +104,5 @@ func.func @f() {
       "tl.fence_proxy"() : () -> ()
     }) {groups = array<i32: 0>} : () -> ()
   }) {groups = array<i32: 0>} : () -> ()
-  return
-}
-
-// -----
-
-func.func @f() {
-  // expected-error@+1 {{occurs outside of tl.specialize}}
-  "tl.turn"() {action = "take"} : () -> ()
   return
 }

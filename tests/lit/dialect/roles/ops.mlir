@@ -29,17 +29,6 @@ func.func @registers_as_they_are() {
   return
 }
 
-// CHECK-LABEL: func.func @warpgroups(
-// CHECK: "tl.warpgroups"() ({
-// CHECK-NEXT: "tl.fence_proxy"
-// CHECK-NEXT: }) {groups = array<i32: 1, 2>} : () -> ()
-func.func @warpgroups() {
-  "tl.warpgroups"() ({
-    "tl.fence_proxy"() : () -> ()
-  }) {groups = array<i32: 1, 2>} : () -> ()
-  return
-}
-
 // CHECK-LABEL: func.func @turns(
 // CHECK: "tl.turn"() {action = "open"} : () -> ()
 // CHECK: "tl.turn"() {action = "take"} : () -> ()
@@ -52,5 +41,16 @@ func.func @turns() {
     "tl.turn"() {action = "take"} : () -> ()
     "tl.turn"() {action = "pass"} : () -> ()
   }) {consumers = 256 : i32} : () -> ()
+  return
+}
+
+// CHECK-LABEL: func.func @warpgroups(
+// CHECK: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.fence_proxy"
+// CHECK-NEXT: }) {groups = array<i32: 1, 2>} : () -> ()
+func.func @warpgroups() {
+  "tl.warpgroups"() ({
+    "tl.fence_proxy"() : () -> ()
+  }) {groups = array<i32: 1, 2>} : () -> ()
   return
 }

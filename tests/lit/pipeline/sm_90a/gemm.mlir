@@ -20,15 +20,13 @@
 // CHECK: wgmma.fence.sync.aligned
 // CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16
 // CHECK: wgmma.commit_group.sync.aligned
-// CHECK: wgmma.wait_group.sync.aligned 0
+// CHECK: wgmma.wait_group.sync.aligned 1
 // CHECK: mbarrier.arrive.shared.b64
 // CHECK: setmaxnreg.dec.sync.aligned.u32 24
 // CHECK: mbarrier.try_wait.parity.shared.b64
 // CHECK: mbarrier.arrive.expect_tx.shared.b64
 // CHECK-COUNT-2: cp.async.bulk.tensor.2d.shared::{{cta|cluster}}.global{{.*}}.mbarrier::complete_tx::bytes
 // CHECK: bar.sync 1, 128
-// CHECK: cp.async.bulk.wait_group.read 1
-// CHECK: bar.sync 2, 128
 // CHECK-COUNT-16: st.shared.v2.b32
 // CHECK: fence.proxy.async.shared::cta
 // CHECK: bar.sync 2, 128
