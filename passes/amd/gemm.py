@@ -190,7 +190,8 @@ class _Fetch:
     def _without_columns(self) -> Fragment:
         """The operand's fragment with the 16 lanes of a group at the group's first column."""
         first, *rest = self.layout.thread
-        return replace(self.layout, thread=(Digit(first.size, REPLICATE, 1), *rest))
+        groups = Digit(first.size // 16, first.dim, 16)
+        return replace(self.layout, thread=(Digit(16, REPLICATE, 1), groups, *rest))
 
     def _place(self, parts: Sequence[Index]) -> list[Index]:
         offsets = list(self.tile.offsets)
