@@ -40,8 +40,8 @@ class WarpGrid:
 
 
 def partition(m: int, n: int, warps: int, policy: str, shape: MmaShape, op: ir.Operation) -> WarpGrid:
-    """Split C over the warps. Square minimises the difference of the warp tile's aspect from C's; full_row and full_col
-    put as many warps as fit on M or on N."""
+    """Split C over the warps. Square makes the warps' tiles as square as can be, of two that are alike the wider one
+    (as TileLang does); full_row and full_col put as many warps as fit on M or on N."""
     fits = [
         (a, warps // a)
         for a in range(1, warps + 1)
@@ -58,7 +58,7 @@ def partition(m: int, n: int, warps: int, policy: str, shape: MmaShape, op: ir.O
     elif policy == "full_col":
         best = min(fits)
     else:
-        best = min(fits, key=lambda f: (abs(math.log((m / f[0]) / (n / f[1]))), -f[0]))
+        best = min(fits, key=lambda f: (abs(math.log((m / f[0]) / (n / f[1]))), f[0]))
     return WarpGrid(best[0], best[1], m // best[0], n // best[1])
 
 
