@@ -43,13 +43,15 @@ class Stores:
     def run(self) -> None:
         # Bulk stores are ordered with nothing that the threads read or write themselves.
         direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
+        where = self.split.location  # of the last store
         for op in list(nested(self.split)):
             if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL and "disable_tma" not in op.attributes:
                 if root(op.operands[1]) not in direct:
-                    with ir.InsertionPoint(op), op.location:
+                    where = op.location
+                    with ir.InsertionPoint(op), where:
                         self._store(op)
         if self.staging:
-            with ir.InsertionPoint(self.split.regions[1].blocks[0]):
+            with ir.InsertionPoint(self.split.regions[1].blocks[0]), where:
                 _wait()
 
     def _store(self, op: ir.Operation) -> None:
