@@ -30,6 +30,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.tl import GLOBAL, SHARED, scope_of
+from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
 from .nvidia.store_plan import BUFFER_BYTES
@@ -101,7 +102,8 @@ def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     inner = [op for op in nested(launch) if not op.name.startswith(("arith.", "math."))]
     tiles = [op.results[0] for op in inner if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
     product = next(op for op in inner if op.name == "tl.gemm")
-    grid = partition(*list(ir.MemRefType(product.operands[2].type).shape), WARPGROUP)
+    rows, columns = shape_of(product.operands[2].type)[-2:]
+    grid = partition(rows, columns, WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
     used = [tile for tile in tiles if any(True for _ in tile.uses)]
     return small and all(t in ring or t in own for t in used) and all(op.name in _SEPARATE for op in inner)
