@@ -75,8 +75,10 @@ def float_constant(value: ir.Value) -> float | None:
 
 
 def outside(value: ir.Value, loop: ir.Operation, replaced: dict[ir.Value, ir.Value]) -> ir.Value:
-    """The value computed at the insertion point, outside of the loop; `replaced` maps what is known there by another name
-    and remembers what was computed."""
+    """The value computed at the insertion point, outside of the loop.
+
+    `replaced` maps what is known there by another name, and remembers what was computed.
+    """
     if value in replaced:
         return replaced[value]
     if isinstance(value.owner, ir.Block) or value.owner.operation.parent.operation != loop:

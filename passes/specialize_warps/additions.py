@@ -1,4 +1,7 @@
-"""Additions of a fragment to device memory, recognised: `parallel (i, j) { atomic add T[.., r + i, .., j], f[i, j] }`."""
+"""Additions of a whole fragment to device memory, recognised:
+
+    parallel (i, j) { atomic add T[.., r + i, .., j], f[i, j] }
+"""
 
 from __future__ import annotations
 
