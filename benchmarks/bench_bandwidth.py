@@ -62,7 +62,7 @@ def cases(x: Any) -> dict[str, tuple[list[Any], Call, Call, int]]:
             lambda: F.layer_norm(x, (N,), weight, bias), moved,
         ),
         "cross_entropy": (
-            [lambda k=k: k(x, labels) for k in (entropy(M, N, DTYPE, t, p) for t, p in ((256, 32), (256, 64), (512, 16)))],
+            [lambda k=k: k(x, labels) for k in (entropy(M, N, DTYPE, *c) for c in ((256, 32), (256, 64), (512, 16)))],
             lambda: F.cross_entropy(double, wide[:256], reduction="none"),
             lambda: F.cross_entropy(x, wide, reduction="none"), x.nbytes,
         ),

@@ -1,4 +1,4 @@
-"""Products of many groups in one launch, as the experts of DeepSeek-V3 on one device: python benchmarks/bench_grouped.py
+"""Products of many groups in one launch, as the experts of one device: python benchmarks/bench_grouped.py
 
 Groups one after another (contiguous) against torch's grouped product and a loop of cuBLAS calls; a fixed number of rows
 per group of which some are used (masked) against a batched product of all rows. `ratio` is the time of the best peer
@@ -15,10 +15,13 @@ from harness import Call, Report, arguments, compare, compiled, example, fastest
 BLOCK = 128
 # block_M, block_N, block_K, stages, threads
 CONFIGS = [(128, 128, 64, 3, 128), (128, 256, 64, 4, 256), (128, 128, 64, 4, 256)]
-# Rows of each group; N; K.
+# Rows of each group; N; K: the experts of DeepSeek-V3.
 CONTIGUOUS = [((1024,) * 8, 4096, 7168), ((777, 1500, 3, 4096, 512, 129, 2048, 64), 7168, 2048)]
 # Used rows of each group; rows; N; K.
-MASKED = [((96, 31, 0, 64, 128, 77, 1, 115), 1024, 4096, 7168), ((1024, 900, 700, 512, 1000, 128, 640, 333), 1024, 4096, 7168)]
+MASKED = [
+    ((96, 31, 0, 64, 128, 77, 1, 115), 1024, 4096, 7168),
+    ((1024, 900, 700, 512, 1000, 128, 640, 333), 1024, 4096, 7168),
+]
 TOLERANCE = 1e-2
 
 
