@@ -49,6 +49,15 @@ from tilelang_mlir.language.atomic import (
     atomic_or,
     atomic_store,
 )
+from tilelang_mlir.language.cluster import (
+    block_rank_in_cluster,
+    cluster_arrive,
+    cluster_arrive_relaxed,
+    cluster_sync,
+    cluster_wait,
+    pdl_sync,
+    pdl_trigger,
+)
 from tilelang_mlir.language.copy import (
     async_copy,
     c2d_im2col,
@@ -260,6 +269,7 @@ from tilelang_mlir.language.reduce import (
     warp_reduce_min,
     warp_reduce_sum,
 )
+from tilelang_mlir.language.schedule import BaseTileScheduler, PersistentTileScheduler
 from tilelang_mlir.language.sync import (
     activemask,
     all_sync,
@@ -357,6 +367,10 @@ __all__ += [
     "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_store_arrive", "tma_store_wait",
     "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand", "warpgroup_wait",
     "wgmma_gemm", "wgmma_mma", "ws",
+]  # fmt: skip
+__all__ += [
+    "BaseTileScheduler", "PersistentTileScheduler", "block_rank_in_cluster", "cluster_arrive", "cluster_arrive_relaxed",
+    "cluster_sync", "cluster_wait", "pdl_sync", "pdl_trigger",
 ]  # fmt: skip
 
 

@@ -25,9 +25,9 @@ _LATER = {
         "alloc_tcgen05_instr_desc ptx_ldmatrix ptx_mma ptx_mma_sp mma_fill mma_store"
     ),
     "clusters and dependent launches": (
-        "cluster_arrive_relaxed cluster_arrive cluster_wait cluster_sync block_rank_in_cluster clc_try_cancel "
+        "     clc_try_cancel "
         "clc_try_cancel_multicast clc_is_canceled clc_get_first_ctaid_x clc_get_first_ctaid_y clc_get_first_ctaid_z "
-        "pdl_trigger pdl_sync"
+        " "
     ),
     "raw memory access": (
         "access_ptr address_of tvm_access_ptr handle_add_byte_offset ldg32 ldg64 ldg128 ldg256 stg32 stg64 "
@@ -39,7 +39,6 @@ _LATER = {
         "extract_lane"
     ),
     "random numbers": "rng_init rng_rand rng_rand_float",
-    "tile schedulers": "PersistentTileScheduler BaseTileScheduler",
     "device source code": "import_source CUDASourceCodeKernel call_pure_extern call_intrin call_llvm_intrin "
     "call_packed",
 }

@@ -20,6 +20,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.gemm",),
     ("language.explicit",),
     ("language.warps",),
+    ("language.cluster",),
+    ("language.schedule",),
     ("language.reduce",),
     ("language.math",),
     ("language.logic", "frontend.arith"),
