@@ -77,6 +77,6 @@ func.func @cluster(%one: i32) {
     "tl.mbarrier_arrive"(%b, %zero, %r) : (!tl.barrier<1 : i64>, i32, i32) -> ()
     "tl.intrinsic"() {name = "named_arrive", id = 3 : i32, count = 64 : i32} : () -> ()
     "tl.intrinsic"() {name = "launch_dependents"} : () -> ()
-  }) {threads = array<i32: 128, 1, 1>, cluster = array<i32: 2, 1, 1>} : (i32) -> ()
+  }) {threads = array<i32: 128, 1, 1>, cluster = array<i32: 2, 1, 1>, tl.shared_bytes = 8 : i64} : (i32) -> ()
   return
 }
