@@ -58,13 +58,12 @@ from tilelang_mlir.language.cluster import (
     pdl_sync,
     pdl_trigger,
 )
+from tilelang_mlir.language.convolution import c2d_im2col, im2col
 from tilelang_mlir.language.copy import (
     async_copy,
-    c2d_im2col,
     clear,
     copy,
     fill,
-    im2col,
     ptx_commit_group,
     ptx_wait_group,
     transpose,

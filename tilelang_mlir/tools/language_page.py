@@ -17,6 +17,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.loops",),
     ("language.alloc",),
     ("language.copy",),
+    ("language.convolution",),
     ("language.gemm",),
     ("language.explicit",),
     ("language.warps",),
