@@ -39,6 +39,9 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.reducer_update": ("rw",),
     "tl.finalize_reducer": ("rw", "w"),
     "tl.atomic": ("rw",),
+    "tl.load_words": ("r",),
+    "tl.copy_words": ("r", "w"),
+    "tl.store_words": ("w",),
     "tl.print": ("r*",),
     "tl.mbarrier_arrive": ("rw",),
     "tl.mbarrier_expect": ("rw",),
@@ -49,7 +52,9 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "vector.store": ("", "w"),
 }
 # Operations whose accesses end at a later wait.
-_ASYNCHRONOUS = frozenset(("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store"))
+_ASYNCHRONOUS = frozenset((
+    "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store",
+))  # fmt: skip
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 

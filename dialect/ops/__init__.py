@@ -9,6 +9,7 @@ from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
+from .raw import CopyWordsOp, LoadWordsOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
@@ -47,6 +48,7 @@ __all__ = [
     "CastOp",
     "CommitGroupOp",
     "CopyOp",
+    "CopyWordsOp",
     "DeallocTmemOp",
     "FenceProxyOp",
     "FillOp",
@@ -55,6 +57,7 @@ __all__ = [
     "IntrinsicOp",
     "LaunchOp",
     "LoadOperandOp",
+    "LoadWordsOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
@@ -71,6 +74,7 @@ __all__ = [
     "SliceOp",
     "SpecializeOp",
     "StagedStoreOp",
+    "StoreWordsOp",
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",

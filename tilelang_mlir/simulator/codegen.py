@@ -38,6 +38,7 @@ class Kernel:
     def __init__(self, function: ir.Operation, shared: dict[str, int], checked: bool) -> None:
         self.name = ir.StringAttr(function.attributes["sym_name"]).value
         self.block = kernels.block_size(function) or (1, 1, 1)
+        self.cluster = _cluster(function)
         self.warp_size = kernels.warp_size(function)
         self.shared_bytes = (
             int(ir.IntegerAttr(function.attributes["tl.shared_bytes"]).value)
@@ -101,6 +102,14 @@ class Kernel:
                 role = getattr(trace.tb_frame.f_locals.get("L"), "name", role)
             trace = trace.tb_next
         return where, iterations, role
+
+
+def _cluster(function: ir.Operation) -> tuple[int, int, int]:
+    """CTAs of a cluster along x, y, z."""
+    if "nvvm.cluster_dim" not in function.attributes:
+        return (1, 1, 1)
+    x, y, z = ir.DenseI32ArrayAttr(function.attributes["nvvm.cluster_dim"])
+    return (x, y, z)
 
 
 class SourceWriter:

@@ -48,6 +48,8 @@ class Batch:
         self.shared = SharedMemory(ctas, shared_bytes)
         self.barriers: dict[int, WaitBarrier] = {}
         self.mbarriers: dict[int, MBarrier] = {}
+        self.cluster = 1  # CTAs of a cluster: neighbours among the ids, in the order of their ranks
+        self.cluster_barrier: MBarrier | None = None
         self.flights: list[Pending] = []
         self.at_end: list[Pending] = []
         self.checker: EngineChecker | None = None
@@ -141,6 +143,8 @@ class Lanes:
         register, _, axis = name.partition(".")
         dim = "xyz".index(axis) if axis else 0
         batch = self.batch
+        if register == "cluster_ctarank":
+            return (np.arange(batch.ctas) % batch.cluster).astype(np.int32)[:, None]
         if register == "laneid":
             return self.laneid
         if register == "warpid":
