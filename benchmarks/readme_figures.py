@@ -81,11 +81,23 @@ def _compile(result: Result) -> list[Line]:
     return [("on the host", "; ".join(f"{row['what']}: {row['ms']:.3g} ms" for row in timed))]
 
 
+def _tilelang(result: Result) -> list[Line]:
+    """Ratios by kind of kernel, and what compiling and calling cost."""
+    lines: list[Line] = []
+    for kind in ("gemm", "attention"):
+        rows = [row for row in result["rows"] if row.get("case", "").startswith(kind)]
+        lines += _against(f"{kind} from one source", "TileLang")({**result, "rows": rows})
+    seconds = [f"{row['what']}: {row['seconds']:.2f} s" for row in result["rows"] if "seconds" in row]
+    calls = [f"{row['what']}: {row['microseconds']:.1f} µs" for row in result["rows"] if "microseconds" in row]
+    return [*lines, ("beside TileLang, on the host", "; ".join(seconds + calls))]
+
+
 _LINES: dict[str, Callable[[Result], list[Line]]] = {
     "gemm": _gemm,
     "attention": _against("attention, forward", "cuDNN"),
     "bandwidth": _bandwidth,
     "launch": _launch,
+    "tilelang": _tilelang,
     "compile": _compile,
 }
 

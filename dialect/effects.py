@@ -12,6 +12,8 @@ from typing import Literal
 
 from tilelang_mlir.mlir import ir
 
+from .ops.intrinsic import INTRINSICS
+
 Kind = Literal["read", "write"]
 
 # Access per operand of an op: "r", "w", "rw" or "" (no buffer); operands beyond the list have none, "r*" covers the
@@ -21,10 +23,17 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.transpose": ("r", "w"),
     "tl.tma_load": ("r", "w", "rw"),
     "tl.tma_store": ("r", "w"),
+    "tl.staged_store": ("r", "w", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
+    "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),
+    "tl.tcgen05_mma": ("r", "r", "rw"),
+    "tl.tcgen05_scaled_mma": ("r", "r", "rw", "", "r", "r"),
+    "tl.tcgen05_commit": ("rw",),
+    "tl.tcgen05_cp": ("r", "w"),
     "tl.reduce": ("r", "rw"),
+    "tl.outgrows": ("r", "r"),
     "tl.scan": ("r", "w"),
     "tl.reducer_init": ("w",),
     "tl.reducer_update": ("rw",),
@@ -39,6 +48,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "vector.load": ("r",),
     "vector.store": ("", "w"),
 }
+# Operations whose accesses end at a later wait.
+_ASYNCHRONOUS = frozenset(("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 
@@ -46,8 +57,8 @@ _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "
 class Effect:
     """One access: `value` is the buffer (or barrier) behind the operand `tile` of `op`.
 
-    `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous copy, the operands of
-    an asynchronous matrix product.
+    `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous or bulk copy, the
+    operands of an asynchronous matrix product, the buffers of a staged store.
     """
 
     kind: Kind
@@ -74,7 +85,7 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     if not accesses:
         return []
     attributes = operation.attributes
-    asynchronous = "async" in attributes or "wgmma" in attributes
+    asynchronous = "async" in attributes or "wgmma" in attributes or operation.name in _ASYNCHRONOUS
     pairs: list[tuple[str, ir.Value]] = []
     for index, tile in enumerate(operation.operands):
         access = accesses[index] if index < len(accesses) else accesses[-1] if accesses[-1] == "r*" else ""
@@ -87,6 +98,8 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
 def _accesses(op: ir.Operation) -> tuple[str, ...]:
     """The table's entry, narrowed by the attributes that turn an update into a plain write or read."""
     accesses = _ACCESSES.get(op.name, ())
+    if op.name == "tl.intrinsic":
+        return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
         return ("r", "r", "w")
     if op.name == "tl.reduce" and _flag(op, "clear"):

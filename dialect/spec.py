@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tilelang_mlir.errors import PassError
+from tilelang_mlir.isa.kernels import BLOCK_ATTRIBUTES, KERNEL_ATTRIBUTES
 from tilelang_mlir.mlir import ir
 
 from .location import location_notes, python_location
-from .tl import FRAGMENT, SHARED, scope_of
+from .tl import FRAGMENT, SHARED, TMEM, scope_of
 
 Rule = Callable[[ir.Operation], str]
 """Says what is wrong with an op, or returns an empty string."""
@@ -98,7 +99,7 @@ def _loop_bounds(op: ir.Operation) -> str:
 
 def _laid_out(op: ir.Operation) -> str:
     """Every fragment and shared allocation carries its layout."""
-    expected = {FRAGMENT: "#tl.fragment", SHARED: "#tl.smem"}.get(scope_of(op.results[0]), "")
+    expected = {FRAGMENT: "#tl.fragment", SHARED: "#tl.smem", TMEM: "#tl.tmem"}.get(scope_of(op.results[0]), "")
     if expected and not _has(op, "layout"):
         return f"has no layout, expected an attribute 'layout' = {expected}<...>"
     if expected and not str(op.attributes["layout"]).startswith(expected + "<"):
@@ -145,10 +146,9 @@ def _known_instruction(op: ir.Operation) -> str:
 def _kernel(op: ir.Operation) -> str:
     if not len(op.regions[0].blocks):
         return ""
-    missing = [name for name in ("gpu.kernel", "nvvm.kernel", "nvvm.reqntid", "tl.shared_bytes") if not _has(op, name)]
-    vendor = {"nvvm.kernel", "nvvm.reqntid"}
-    if vendor <= set(missing) and _has(op, "rocdl.kernel"):
-        missing = [name for name in missing if name not in vendor]
+    vendor = next((i for i, name in enumerate(KERNEL_ATTRIBUTES) if _has(op, name)), 0)
+    wanted = ("gpu.kernel", KERNEL_ATTRIBUTES[vendor], BLOCK_ATTRIBUTES[vendor], "tl.shared_bytes")
+    missing = [name for name in wanted if not _has(op, name)]
     return f"lacks the attribute {missing[0]!r}" if missing and _has(op, "gpu.kernel") else ""
 
 

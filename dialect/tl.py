@@ -52,6 +52,17 @@ class SharedLayoutAttr(TL.Attribute, name="smem"):
     swizzle: Any
 
 
+class TensorLayoutAttr(TL.Attribute, name="tmem"):
+    """In which lane and column of tensor memory an element lies: serialisation of `layout.TensorLayout`.
+
+    `lanes` is a flat list of (size, stride, lane) steps of the row, `bits` the width of an element.
+    """
+
+    shape: Any
+    lanes: Any
+    bits: ir.IntegerAttr
+
+
 class BarrierType(TL.Type, name="barrier"):
     """An array of mbarriers in shared memory: `!tl.barrier<4 : i64>`."""
 

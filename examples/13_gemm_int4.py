@@ -1,8 +1,10 @@
-"""A GEMM of float16 activations with 4-bit weights (W4A16), dequantised on the way to the tensor cores.
+"""A GEMM of float16 activations with 4-bit weights (W4A16), dequantised in registers on the way to the tensor cores.
 
-Weights are stored as (N, K / 2) bytes, the even column in the low half, with one float16 scale per row and group of
-`group` columns: w = (q - 8) * scale. Shown here: packed tiles in shared memory, bit arithmetic in a parallel loop,
-and a dequantised tile that `T.gemm` reads like any other. The weights take a quarter of the memory of float16.
+Weights have one float16 scale per row and group of `group` columns: w = (q - 8) * scale. They are the left operand, so
+that they go from shared memory through registers straight into the product, C^T = W A^T: the dequantised tile is never
+stored. `pack` arranges the nibbles for that: of 64 columns, a thread of the tensor core's left operand needs 16 per
+row, which become 8 bytes in a row, and a 16-bit word holds nibbles that become neighbouring elements of neighbouring
+registers, so that one mask and shift unpacks two. The weights take a quarter of the memory of float16.
 """
 
 from __future__ import annotations
@@ -14,57 +16,65 @@ from support import Run, float64
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tilelang_mlir.target import Feature
 
 DTYPE = "float16"
 
 
 @tilelang.jit(out_idx=[-1])
-def gemm_int4(M, N, K, group=128, block_M=128, block_N=128, block_K=64, num_stages=3, threads=128):
+def gemm_int4(M, N, K, group=128, block_M=128, block_N=128, block_K=64, num_stages=4, threads=256):
     @T.prim_func
     def gemm_w4a16(
         A: T.Tensor((M, K), DTYPE),
-        W: T.Tensor((N, K // 2), "uint8"),
-        scales: T.Tensor((N, K // group), DTYPE),
+        W: T.Tensor((N, K // 4), "uint16"),
+        scales: T.Tensor((K // group, N), DTYPE),
         C: T.Tensor((M, N), DTYPE),
     ):
-        with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), threads=threads) as (bx, by):
+        with T.Kernel(T.ceildiv(M, block_M), T.ceildiv(N, block_N), threads=threads) as (by, bx):
             A_shared = T.alloc_shared((block_M, block_K), DTYPE)
-            W_shared = T.alloc_shared((block_N, block_K // 2), "uint8")
+            W_shared = T.alloc_shared((block_N, block_K // 4), "uint16")
+            scale_shared = T.alloc_shared((1, block_N), DTYPE)
+            C_shared = T.alloc_shared((block_M, block_N), DTYPE)
             w = T.alloc_fragment((block_N, block_K), DTYPE)
-            w_shared = T.alloc_shared((block_N, block_K), DTYPE)
-            acc = T.alloc_fragment((block_M, block_N), "float32")
+            acc = T.alloc_fragment((block_N, block_M), "float32")
             T.clear(acc)
             for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=num_stages):
                 T.copy(A[by * block_M, k * block_K], A_shared)
-                T.copy(W[bx * block_N, k * (block_K // 2)], W_shared)
+                T.copy(W[bx * block_N, k * (block_K // 4)], W_shared)
+                T.copy(scales[k * block_K // group, bx * block_N], scale_shared)
                 for i, j in T.Parallel(block_N, block_K):
-                    q = (W_shared[i, j // 2] >> T.cast(4 * (j % 2), "uint8")) & 15
-                    w[i, j] = (T.cast(q, DTYPE) - 8) * scales[bx * block_N + i, (k * block_K) // group]
-                T.copy(w, w_shared)
-                T.gemm(A_shared, w_shared, acc, transpose_B=True)
-            T.copy(acc, C[by * block_M, bx * block_N])
+                    word = W_shared[i, j // 64 * 16 + j % 8 // 2 * 4 + j % 64 // 32 * 2 + j % 2]
+                    q = (word >> T.cast(4 * (j % 32 // 8), "uint16")) & 15
+                    w[i, j] = (T.cast(q, DTYPE) - 8) * scale_shared[0, i]
+                T.gemm(w, A_shared, acc, transpose_B=True)
+            for i, j in T.Parallel(block_M, block_N):
+                C_shared[i, j] = acc[j, i]
+            T.copy(C_shared, C[by * block_M, bx * block_N])
 
     return gemm_w4a16
 
 
 def pack(q: np.ndarray) -> np.ndarray:
-    """Values from 0 to 15, (N, K), as bytes, (N, K / 2)."""
-    return (q[:, 0::2] | (q[:, 1::2] << 4)).astype(np.uint8)
+    """Values from 0 to 15, (N, K), as 16-bit words, (N, K / 4): column 32 h + 8 m + 2 t + e of each 64 is nibble m of
+    word 4 t + 2 h + e."""
+    rows, columns = q.shape
+    nibbles = q.reshape(rows, columns // 64, 2, 4, 4, 2).transpose(0, 1, 4, 2, 5, 3).astype(np.uint16)  # t, h, e, m
+    return (nibbles << (4 * np.arange(4, dtype=np.uint16))).sum(-1, dtype=np.uint16).reshape(rows, columns // 4)
 
 
 def dequantise(q: np.ndarray, scales: np.ndarray, group: int) -> np.ndarray:
     """The weights that the kernel multiplies with: products are rounded to float16."""
-    factors = scales.repeat(group, axis=1)
+    factors = scales.T.repeat(group, axis=1)
     return ((q.astype(DTYPE) - 8) * factors).astype(DTYPE)
 
 
-def multiply(run: Run, M: int, N: int, K: int, blocks: tuple[int, int, int], group: int = 128) -> None:
+def multiply(run: Run, M: int, N: int, K: int, blocks: tuple[int, ...], group: int = 128) -> None:
     kernel = run.kernel(gemm_int4, M, N, K, group, *blocks)
     if run.compile_only:
         return
     rng = np.random.default_rng(1)
     q = rng.integers(0, 16, (N, K), np.uint8)
-    scales = (rng.random((N, K // group)) * K**-0.5).astype(DTYPE)
+    scales = (rng.random((K // group, N)) * K**-0.5).astype(DTYPE)
     weights = dequantise(q, scales, group)
     a = run.random((M, K), DTYPE)
     packed, on_device = run.on_device(pack(q)), run.on_device(scales)
@@ -78,8 +88,11 @@ def multiply(run: Run, M: int, N: int, K: int, blocks: tuple[int, int, int], gro
 
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
-    small = [(64, 64, 256, (64, 64, 64)), (33, 70, 128, (64, 64, 32))]
-    real = [(16, 14336, 4096, (16, 128, 64)), (4096, 14336, 4096, (128, 128, 64))]  # decoding and prefill, Llama-3-8B
+    small = [(64, 64, 256, (64, 64, 64, 2, 128)), (33, 136, 128, (64, 128, 64))]
+    # Decoding and prefill of Llama-3-8B.
+    real = [(16, 14336, 4096, (16, 64, 128, 6, 128)), (4096, 14336, 4096, (256, 128, 64))]
+    if not run.target.supports(Feature.WGMMA):
+        real = [(16, 14336, 4096, (16, 64, 128, 4, 128)), (4096, 14336, 4096, (128, 128, 64, 3))]
     for case in run.pick(small, real):
         multiply(run, *case)
     return run

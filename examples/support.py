@@ -22,6 +22,7 @@ from tilelang_mlir.jit.target import resolve_target
 
 TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 1e-2}
 SAMPLED_ROWS = 64
+_ELSEWHERE = {"float8_e4m3": "float8_e4m3fn"}  # dtypes that torch and ml_dtypes name otherwise
 
 
 class Run:
@@ -66,11 +67,15 @@ class Run:
         if self.on_gpu:
             import torch
 
-            return (torch.randn(*shape, device="cuda") * scale).to(getattr(torch, dtype))
-        return (self._random.standard_normal(shape) * scale).astype(dtype)
+            return (torch.randn(*shape, device="cuda") * scale).to(getattr(torch, _ELSEWHERE.get(dtype, dtype)))
+        return (self._random.standard_normal(shape) * scale).astype(_numpy_type(dtype))
 
     def zeros(self, shape: Sequence[int], dtype: str = "float32") -> Any:
-        return self.on_device(np.zeros(shape, dtype))
+        if not self.on_gpu:
+            return np.zeros(shape, dtype)
+        import torch
+
+        return torch.zeros(*shape, device="cuda", dtype=getattr(torch, dtype))
 
     def on_device(self, array: np.ndarray) -> Any:
         """A numpy array where the kernels of this run can read it."""
@@ -117,6 +122,13 @@ class Run:
             self.ratios.append(theirs / ours)
             line += f", {theirs / ours:.2f} x torch ({theirs:.3f} ms)"
         print(line, flush=True)
+
+
+def _numpy_type(dtype: str) -> Any:
+    import ml_dtypes
+
+    name = _ELSEWHERE.get(dtype, dtype)
+    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def float64(array: Any) -> np.ndarray:

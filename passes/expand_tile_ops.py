@@ -20,7 +20,7 @@ from tilelang_mlir.target import Target
 from ..dialect.layout import Fragment, row_major
 from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.location import python_location
-from ..dialect.tl import FRAGMENT, LOCAL, SHARED, VAR, buffer_type, scope_of
+from ..dialect.tl import FRAGMENT, LOCAL, SHARED, TMEM, VAR, buffer_type, scope_of
 from . import build
 from .base import Pass
 from .layout_inference.plan import plan_fragment
@@ -37,6 +37,8 @@ class ExpandTileOps(Pass):
         for launch in launches(module):
             with module.context:
                 for op in list(nested(launch)):
+                    if op.name == "tl.copy" and TMEM in (scope_of(v) for v in list(op.operands)[:2]):
+                        continue  # loads and stores of tensor memory are tile operations to the end
                     if op.name in ("tl.copy", "tl.transpose") and "async" not in op.attributes:
                         _expand_copy(op, threads_of(op))
                     elif op.name == "tl.fill":

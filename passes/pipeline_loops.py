@@ -12,7 +12,8 @@ memory. Output: those tiles have s versions, the copies run s - 1 iterations ahe
 
 One barrier per iteration does both: copies of all threads are visible, and the version about to be overwritten has been
 read. A copy qualifies when its target is used in this loop only, is written by nothing else, and what it depends on can
-be computed ahead. Loops in which none qualifies, and targets without asynchronous copies, keep their plain form.
+be computed ahead. Loops in which none qualifies, and targets without asynchronous copies, keep their plain form. Loops
+around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects, root
-from ..dialect.tl import GLOBAL, SHARED, buffer_type, scope_of
-from . import build
+from ..dialect.ops.tensor import MMA_OPS
+from ..dialect.tl import GLOBAL, SHARED, scope_of
+from . import build, operand_prefetch
 from .base import Pass
+from .versions import Versions, inside
 from .walk import launches, nested
 
 
@@ -37,6 +40,7 @@ class PipelineLoops(Pass):
     name: ClassVar[str] = "pipeline-loops"
 
     async_copy: bool = True
+    prefetch: bool = True
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
@@ -46,12 +50,19 @@ class PipelineLoops(Pass):
                 if stages < 2 or not self.async_copy or not target.supports(Feature.CP_ASYNC):
                     continue
                 copies = producers(loop)
-                if copies:
-                    with module.context, loop.location:
-                        _expand(
-                            Versions(loop, copies, stages),
-                            any("instr" in o.attributes for o in nested(loop) if o.name == "tl.gemm"),
-                        )
+                if not copies:
+                    continue
+                with module.context, loop.location:
+                    product = operand_prefetch.only_product(loop, copies, target) if self.prefetch else None
+                    if product is not None:
+                        operand_prefetch.expand(Versions(loop, copies, stages), product)
+                    else:
+                        needs_fence = any(_reads_asynchronously(o) for o in nested(loop))
+                        _expand(Versions(loop, copies, stages), needs_fence)
+
+
+def _reads_asynchronously(op: ir.Operation) -> bool:
+    return op.name in MMA_OPS or op.name == "tl.gemm" and "instr" in op.attributes
 
 
 def _stages(loop: ir.Operation) -> int:
@@ -97,89 +108,19 @@ def _aligned_rows(source: ir.Value) -> bool:
 
 
 def _only_here(buffer: ir.Value, loop: ir.Operation) -> bool:
-    return buffer.owner.operation.parent != loop and all(_inside(use.owner.operation, loop) for use in buffer.uses)
-
-
-def _inside(op: ir.Operation, loop: ir.Operation) -> bool:
-    parent = op.parent
-    while parent is not None:
-        if parent.operation == loop:
-            return True
-        parent = parent.operation.parent
-    return False
+    return buffer.owner.operation.parent != loop and all(inside(use.owner.operation, loop) for use in buffer.uses)
 
 
 def _computable(value: ir.Value, loop: ir.Operation, written: set[ir.Value]) -> bool:
     """Whether what a value depends on inside the loop is arithmetic and reads of memory the loop does not write."""
     owner = value.owner
-    if isinstance(owner, ir.Block) or not _inside(owner.operation, loop):
+    if isinstance(owner, ir.Block) or not inside(owner.operation, loop):
         return True
     op = owner.operation
     if len(op.regions) or op.name == "memref.load" and root(op.operands[0]) in written:
         return False
     pure = op.name.startswith(("arith.", "math.")) or op.name in ("tl.slice", "tl.cast", "memref.load", "tl.reshape")
     return pure and all(_computable(v, loop, written) for v in op.operands)
-
-
-class Versions:
-    """The multi-versioned tiles of a loop and the arithmetic of its rounds."""
-
-    def __init__(self, loop: ir.Operation, copies: list[ir.Operation], stages: int) -> None:
-        self.loop = loop
-        self.copies = copies
-        self.stages = stages
-        self.body = loop.regions[0].blocks[0]
-        self.lower, self.upper, self.step = list(loop.operands)[:3]
-        self.tiles: dict[ir.Value, ir.Value] = {}
-        for copy in copies:
-            self._add(copy.operands[1])
-
-    def _add(self, buffer: ir.Value) -> None:
-        old = buffer.owner.operation
-        kind = ir.MemRefType(buffer.type)
-        result = buffer_type([self.stages, *kind.shape], kind.element_type, SHARED)
-        with ir.InsertionPoint(old), old.location:
-            new = ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old))
-        self.tiles[buffer] = new.result
-
-    def trip(self, variable: ir.Value, bounds: list[ir.Value]) -> ir.Value:
-        """Number of the iteration, from 0."""
-        return build.binary("divui", build.binary("subi", variable, bounds[0]), bounds[2])
-
-    def slot(self, trip: ir.Value) -> ir.Value:
-        """The version that an iteration uses."""
-        return build.binary("remui", trip, build.constant(self.stages))
-
-    def phase(self, trip: ir.Value) -> ir.Value:
-        """Parity of the round: how often the ring has been walked."""
-        return build.binary("andi", build.binary("divui", trip, build.constant(self.stages)), build.constant(1))
-
-    def version(self, buffer: ir.Value, slot: ir.Value) -> ir.Value:
-        """One version of a tile."""
-        return _version(self.tiles[buffer], slot)
-
-    def clone(self, value: ir.Value, cloned: dict[ir.Value, ir.Value]) -> ir.Value:
-        """The value computed for another iteration: `cloned` maps what is replaced and remembers what was computed."""
-        if value in cloned:
-            return cloned[value]
-        owner = value.owner
-        if isinstance(owner, ir.Block) or not _inside(owner.operation, self.loop):
-            return value
-        op = owner.operation
-        operands = [self.clone(v, cloned) for v in op.operands]
-        with op.location:
-            copy = ir.Operation.create(op.name, [r.type for r in op.results], operands, build.attributes_of(op))
-        for old, new in zip(op.results, copy.results, strict=True):
-            cloned[old] = new
-        return cloned[value]
-
-    def finish(self, slot: ir.Value) -> None:
-        """Drop the copies and make every use of a tile use the iteration's version."""
-        for copy in self.copies:
-            copy.erase()
-        for old, new in self.tiles.items():
-            _redirect(old, new, slot)
-            old.owner.operation.erase()
 
 
 def _expand(versions: Versions, needs_fence: bool) -> None:
@@ -220,38 +161,3 @@ def _issue(versions: Versions, variable: ir.Value, slot: ir.Value) -> None:
                 )
         ir.Operation.create("scf.yield")
     ir.Operation.create("tl.commit_group")
-
-
-def _version(buffer: ir.Value, slot: ir.Value) -> ir.Value:
-    """One version of a multi-versioned tile."""
-    shape = list(ir.MemRefType(buffer.type).shape)
-    zero = build.constant(0)
-    return build.slice_of(buffer, [slot, *[zero] * (len(shape) - 1)], [1, *shape[1:]])
-
-
-def _redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
-    """Make every use of a tile use the version `slot`."""
-    for use in list(old.uses):
-        op, position = use.owner.operation, use.operand_number
-        with ir.InsertionPoint(op), op.location:
-            if op.name in ("memref.load", "memref.store"):
-                operands = list(op.operands)
-                operands[position : position + 1] = [new, build.to_index(slot)]
-                _replace(op, operands)
-            elif op.name == "tl.slice":
-                operands = list(op.operands)
-                sizes = [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])]
-                op.results[0].replace_all_uses_with(build.slice_of(new, [slot, *operands[1:]], sizes))
-                op.erase()
-            else:
-                op.operands[position] = _version(new, slot)
-
-
-def _replace(op: ir.Operation, operands: list[ir.Value]) -> None:
-    attrs = build.attributes_of(op)
-    new = ir.Operation.create(op.name, [r.type for r in op.results], operands, attrs)
-    for old, result in zip(op.results, new.results, strict=True):
-        old.replace_all_uses_with(result)
-    op.erase()
-
-

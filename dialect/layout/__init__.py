@@ -2,14 +2,17 @@
 
 from .fragment import REPLICATE, Digit, Fragment, from_table, replicated
 from .shared import SharedLayout, Step, Swizzle, row_major, swizzle_span, swizzled
+from .tensor import LaneStep, TensorLayout
 
 __all__ = [
     "REPLICATE",
     "Digit",
     "Fragment",
+    "LaneStep",
     "SharedLayout",
     "Step",
     "Swizzle",
+    "TensorLayout",
     "from_table",
     "replicated",
     "row_major",

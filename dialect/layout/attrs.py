@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ContextTable, ir
 
-from ..tl import FragmentLayoutAttr, SharedLayoutAttr
+from ..tl import FragmentLayoutAttr, SharedLayoutAttr, TensorLayoutAttr
 from .fragment import Digit, Fragment
 from .shared import SharedLayout, Step, Swizzle
+from .tensor import LaneStep, TensorLayout
+
+_READ = ContextTable()
 
 
 def to_attr(layout: Fragment | SharedLayout) -> ir.Attribute:
@@ -20,7 +23,13 @@ def to_attr(layout: Fragment | SharedLayout) -> ir.Attribute:
 
 def from_attr(attr: ir.Attribute) -> Fragment | SharedLayout:
     """Read a `#tl.fragment` or `#tl.smem` attribute."""
-    attr = attr.maybe_downcast()
+    known = _READ.of(attr.context)
+    if (layout := known.get(attr)) is None:
+        layout = known[attr] = _read(attr.maybe_downcast())
+    return layout
+
+
+def _read(attr: ir.Attribute) -> Fragment | SharedLayout:
     if isinstance(attr, FragmentLayoutAttr):
         shape, thread, value = (_list(a) for a in (attr.shape, attr.thread, attr.value))
         return Fragment(tuple(shape), _digits(thread), _digits(value))
@@ -30,6 +39,22 @@ def from_attr(attr: ir.Attribute) -> Fragment | SharedLayout:
             tuple(shape), tuple(Step(*steps[i : i + 4]) for i in range(0, len(steps), 4)), Swizzle(*swizzle)
         )
     raise TypeError(f"{attr} is no layout attribute")
+
+
+def tensor_to_attr(layout: TensorLayout) -> ir.Attribute:
+    """Serialise a tensor memory layout."""
+    bits = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), layout.bits)
+    return TensorLayoutAttr.get(_ints(layout.shape), _flat(layout.lanes), bits)
+
+
+def tensor_from_attr(attr: ir.Attribute) -> TensorLayout:
+    """Read a `#tl.tmem` attribute."""
+    attr = attr.maybe_downcast()
+    if not isinstance(attr, TensorLayoutAttr):
+        raise TypeError(f"{attr} is no tensor memory layout")
+    shape, lanes = _list(attr.shape), _list(attr.lanes)
+    steps = tuple(LaneStep(*lanes[i : i + 3]) for i in range(0, len(lanes), 3))
+    return TensorLayout(tuple(shape), steps, attr.bits.maybe_downcast().value)
 
 
 def _digits(flat: list[int]) -> tuple[Digit, ...]:

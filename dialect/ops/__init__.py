@@ -6,10 +6,11 @@ from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, 
 from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
-from .gemm import GemmOp, WaitProductsOp
+from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
-from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
-from .roles import SpecializeOp
+from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
+from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -21,7 +22,18 @@ from .sync import (
     VoteOp,
     WarpReduceOp,
 )
-from .tma import FenceProxyOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
+from .tensor import (
+    DeallocTmemOp,
+    Tcgen05CommitOp,
+    Tcgen05CpOp,
+    Tcgen05FenceOp,
+    Tcgen05MmaOp,
+    Tcgen05ScaledMmaOp,
+    TmemArenaOp,
+    TmemFreeOp,
+)
+from .tensor_roles import TensorRolesOp
+from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
@@ -35,15 +47,19 @@ __all__ = [
     "CastOp",
     "CommitGroupOp",
     "CopyOp",
+    "DeallocTmemOp",
     "FenceProxyOp",
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
+    "IntrinsicOp",
     "LaunchOp",
+    "LoadOperandOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
     "MbarrierWaitOp",
+    "OutgrowsOp",
     "ParallelOp",
     "PrintOp",
     "ReduceOp",
@@ -54,17 +70,28 @@ __all__ = [
     "ShuffleOp",
     "SliceOp",
     "SpecializeOp",
+    "StagedStoreOp",
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",
+    "Tcgen05CommitOp",
+    "Tcgen05CpOp",
+    "Tcgen05FenceOp",
+    "Tcgen05MmaOp",
+    "Tcgen05ScaledMmaOp",
     "TensorOp",
+    "TensorRolesOp",
     "ThreadIdOp",
     "TmaLoadOp",
     "TmaStoreOp",
     "TmaWaitOp",
+    "TmemArenaOp",
+    "TmemFreeOp",
     "TransposeOp",
+    "TurnOp",
     "VoteOp",
     "WaitGroupOp",
     "WaitProductsOp",
+    "WarpGroupsOp",
     "WarpReduceOp",
 ]

@@ -81,7 +81,7 @@ class AllocOp(TL.Operation, name="alloc"):
             return fail(self, f"has {shape.count(-1)} dynamic sizes but {len(op.operands)} operands for them")
         if "init" in op.attributes and scope != VAR:
             return fail(self, f"attribute 'init' is for scope 'var', not {scope!r}")
-        expected = {FRAGMENT: "fragment", SHARED: "smem"}.get(scope)
+        expected = {FRAGMENT: "fragment", SHARED: "smem", TMEM: "tmem"}.get(scope)
         if "layout" in op.attributes and not str(op.attributes["layout"]).startswith(f"#tl.{expected}<"):
             wanted = f"#tl.{expected}<...>" if expected else "none"
             return fail(self, f"has layout {op.attributes['layout']} in scope {scope!r}, expected {wanted}")

@@ -1,11 +1,12 @@
 """Moving tiles."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TL, scope_of
-from ..verify import buffers, enum_attr, fail, same_element, same_tile, structure, tile_shape
+from ..verify import buffers, enum_attr, fail, same_element, same_tile, structure, tile_shape, typed
 
 ext = dialect("ext")
 
@@ -13,17 +14,26 @@ ext = dialect("ext")
 class CopyOp(TL.Operation, name="copy"):
     """Copies a tile; shapes agree up to unit dimensions, elements are converted when the types differ.
 
-    Optional attributes: `async` (unit: goes into the current group, see `tl.commit_group`), `unsigned` (unit: integer
-    elements convert as unsigned), `coalesced_width` (elements per access), `prefer` ("tma", "cp_async", "sync"),
-    `disable_tma` (unit), `eviction` ("evict_normal", "evict_first", "evict_last"), `loop_layout` (`#tl.fragment`).
+    Optional attributes: `async` (unit: goes into the current group, see `tl.commit_group`), `ordered` (unit: the
+    program's own barriers order an asynchronous copy after earlier accesses), `unsigned` (unit: integer elements
+    convert as unsigned), `coalesced_width` (elements per access), `prefer` ("tma", "cp_async", "sync"), `disable_tma`
+    (unit), `eviction` ("evict_normal", "evict_first", "evict_last"), `loop_layout` (`#tl.fragment`).
+    An asynchronous copy may have a third operand (i1): where it is false nothing is read and the target becomes zero.
     """
 
     source: ext.Operand[Any]
     target: ext.Operand[Any]
+    when: Sequence[ext.Operand[Any]]
 
-    @structure(2, attributes={"?async": "a unit attribute", "?coalesced_width": "an integer"})
+    @structure((2, 3), attributes={
+        "?async": "a unit attribute", "?ordered": "a unit attribute", "?coalesced_width": "an integer",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
-        source, target = self.operation.operands
+        source, target, *when = self.operation.operands
+        if when and not typed(self, when[0], "i1", "the condition"):
+            return False
+        if when and "async" not in self.operation.attributes:
+            return fail(self, "only asynchronous copies have a condition")
         if not (buffers(self, [source, target]) and same_tile(self, source, target)):
             return False
         if "async" in self.operation.attributes and (scope_of(source), scope_of(target)) != (GLOBAL, SHARED):

@@ -6,7 +6,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import FRAGMENT, SHARED, TL, TMEM
-from ..verify import buffers, element_of, enum_attr, fail, same_class, structure, typed
+from ..verify import buffers, element_of, enum_attr, fail, same_class, same_element, structure, typed
 
 ext = dialect("ext")
 
@@ -18,7 +18,8 @@ class GemmOp(TL.Operation, name="gemm"):
     boolean attributes. `policy` (square, full_row, full_col) says how warps split C; `clear` (boolean) starts from
     zero.
     An optional fourth operand (i1) is a run-time `clear`. Optional unit attributes: `a_unsigned`, `b_unsigned`, `wgmma`
-    (asynchronous: the program waits).
+    (asynchronous: the program waits). With `pending` the product ends when at most so many products of these threads
+    are unfinished: C then has its value only after `tl.wait_products`.
     """
 
     a: ext.Operand[Any]
@@ -31,6 +32,7 @@ class GemmOp(TL.Operation, name="gemm"):
     @structure((3, 4), attributes={
         "transpose_a": "a boolean", "transpose_b": "a boolean", "?clear": "a boolean", "policy": "a string",
         "?a_unsigned": "a unit attribute", "?b_unsigned": "a unit attribute", "?wgmma": "a unit attribute",
+        "?pending": "an integer",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
@@ -68,12 +70,40 @@ def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:
 class WaitProductsOp(TL.Operation, name="wait_products"):
     """Waits until at most `pending` later products are unfinished: the accumulator then has its value.
 
-    Takes the accumulator of a `tl.gemm` with the attribute `asynchronous`; nothing may touch it in between.
+    Takes the accumulator of a `tl.gemm` with the attribute `asynchronous` or `pending`; nothing but further products
+    may touch it in between.
+    Without an operand it waits for all products of the program's own (`tl.gemm {wgmma}`).
     """
 
-    accumulator: ext.Operand[Any]
+    accumulator: Sequence[ext.Operand[Any]]
     pending: Any
 
-    @structure(1, attributes={"pending": "an integer"})
+    @structure((0, 1), attributes={"pending": "an integer"})
     def verify_invariants(self) -> bool:
         return buffers(self, self.operation.operands, (FRAGMENT,))
+
+
+class LoadOperandOp(TL.Operation, name="load_operand"):
+    """Loads one operand of a matrix product from shared memory into a fragment that has that operand's layout.
+
+    `side` ("a" or "b") is the operand, `k_dim` (0 or 1) the dimension of the tile that runs along K, `warps` how many
+    warps split C along M and along N. `ldmatrix` does it where rows of 16 bytes allow it.
+    """
+
+    source: ext.Operand[Any]
+    target: ext.Operand[Any]
+    side: Any
+    k_dim: Any
+    warps: Any
+
+    @structure(2, attributes={"side": "a string", "k_dim": "an integer", "warps": "array<i32>"})
+    def verify_invariants(self) -> bool:
+        source, target = self.operation.operands
+        if not (buffers(self, [source], (SHARED,)) and buffers(self, [target], (FRAGMENT,), first=1)):
+            return False
+        if tile_shape_2d(source) is None or tile_shape_2d(source) != tile_shape_2d(target):
+            return fail(self, f"expects two-dimensional tiles of one shape, got {source.type} and {target.type}")
+        warps = list(self.operation.attributes["warps"])
+        if len(warps) != 2 or min(warps) < 1:
+            return fail(self, f"attribute 'warps' is {warps}, expected two positive numbers")
+        return same_element(self, source, target, "source and target") and enum_attr(self, "side", ("a", "b"))

@@ -19,8 +19,9 @@ class Emitter:
 
     def __init__(self, entry: ir.Block) -> None:
         self.entry = entry
-        self._constants: dict[tuple[str, object], ir.Value] = {}
+        self._constants: dict[tuple[ir.Type, object], ir.Value] = {}
         self._scopes: list[dict[tuple[object, ...], ir.Value]] = [{}]
+        self._elements: dict[ir.Value, Sequence[ir.Value]] = {}
         self.i1 = ir.IntegerType.get_signless(1)
         self.i8 = ir.IntegerType.get_signless(8)
         self.i16 = ir.IntegerType.get_signless(16)
@@ -70,18 +71,19 @@ class Emitter:
 
     def constant(self, kind: ir.Type, value: int | float) -> ir.Value:
         """A scalar constant, placed at the start of the function."""
-        key = (str(kind), value if not isinstance(value, float) else repr(value))
-        if key not in self._constants:
-            attr = ir.FloatAttr.get(kind, value) if isinstance(value, float) else ir.IntegerAttr.get(kind, value)
-            with ir.InsertionPoint.at_block_begin(self.entry), ir.Location.unknown():
-                self._constants[key] = self.op("arith.constant", [kind], attributes={"value": attr}).result
-        return self._constants[key]
+        key = (kind, value if not isinstance(value, float) else repr(value))
+        if (known := self._constants.get(key)) is not None:
+            return known
+        attr = ir.FloatAttr.get(kind, value) if isinstance(value, float) else ir.IntegerAttr.get(kind, value)
+        with ir.InsertionPoint.at_block_begin(self.entry), ir.Location.unknown():
+            made = self._constants[key] = self.op("arith.constant", [kind], attributes={"value": attr}).result
+        return made
 
     def splat(self, kind: ir.Type, value: int | float) -> ir.Value:
         """A constant of a scalar or vector type with all elements equal."""
         if not isinstance(kind, ir.VectorType):
             return self.constant(kind, value)
-        key = (str(kind), repr(value))
+        key = (kind, repr(value))
         if key not in self._constants:
             element = kind.element_type
             inner = ir.FloatAttr.get(element, value) if isinstance(value, float) else ir.IntegerAttr.get(element, value)
@@ -89,6 +91,12 @@ class Emitter:
             with ir.InsertionPoint.at_block_begin(self.entry), ir.Location.unknown():
                 self._constants[key] = self.op("arith.constant", [kind], attributes={"value": attr}).result
         return self._constants[key]
+
+    def numbers(self, element: ir.Type, values: Sequence[int]) -> ir.Value:
+        """A constant vector of integers."""
+        kind = self.vector_type(len(values), element)
+        lanes = ir.DenseElementsAttr.get([ir.IntegerAttr.get(element, number) for number in values], kind)
+        return self.pure("arith.constant", kind, [], {"value": lanes})
 
     def value(self, x: int | ir.Value, kind: ir.Type | None = None) -> ir.Value:
         """An SSA value of an int-like operand (i32 unless said otherwise)."""
@@ -195,6 +203,8 @@ class Emitter:
         """One element of a vector; a scalar is its own only element."""
         if not isinstance(vector.type, ir.VectorType):
             return vector
+        if (elements := self._elements.get(vector)) is not None:
+            return elements[index]
         attrs = {"static_position": ir.DenseI64ArrayAttr.get([index])}
         return self.pure("vector.extract", vector.type.element_type, [vector], attrs)
 
@@ -202,7 +212,9 @@ class Emitter:
         """A vector of scalars; one scalar stays a scalar."""
         if len(elements) == 1:
             return elements[0]
-        return self.pure("vector.from_elements", self.vector_type(len(elements), elements[0].type), elements)
+        value = self.pure("vector.from_elements", self.vector_type(len(elements), elements[0].type), elements)
+        self._elements[value] = tuple(elements)
+        return value
 
     def shuffle(self, a: ir.Value, b: ir.Value, mask: Sequence[int]) -> ir.Value:
         """Elements of the concatenation of two vectors of one type."""

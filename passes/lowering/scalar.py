@@ -9,6 +9,7 @@ from .buffers import value_type
 from .context import Context, Value, rule
 from .expand_math import expand_math
 from .index import Index
+from .small_integers import small_integers_to_half
 
 _ELEMENTWISE = (
     "addi subi muli divsi divui remsi remui andi ori xori shli shrsi shrui minsi maxsi minui maxui addf subf mulf "
@@ -213,7 +214,8 @@ def lower_cast(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = found
         return
     value = ctx.ssa(op.operands[0], varying=_varies(ctx, op))
-    ctx.values[op.results[0]] = cast(ctx, value, source, result)
+    small = small_integers_to_half(ctx, value, source, result)
+    ctx.values[op.results[0]] = cast(ctx, value, source, result) if small is None else small
 
 
 def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Value:

@@ -20,7 +20,8 @@ from ..lowering.views import tile_of
 
 
 def lower_async_copy(ctx: Context, op: ir.Operation) -> None:
-    source, target = (tile_of(ctx, v) for v in op.operands)
+    source, target = (tile_of(ctx, v) for v in list(op.operands)[:2])
+    when = _condition(ctx, op.operands[2]) if len(op.operands) > 2 else None
     assert isinstance(source.buffer, GlobalBuffer) and isinstance(target.buffer, SharedBuffer)
     shape = [s for s in target.sizes if s != 1] or [1]
     bits = element_bits(target.buffer.element)
@@ -35,7 +36,17 @@ def lower_async_copy(ctx: Context, op: ir.Operation) -> None:
         coordinates = _coordinates(ctx, linear, rows, start, total)
         coordinates[-1] = ctx.ix.scale(coordinates[-1], vector)
         with ctx.guarded(guard):
-            _copy_chunk(ctx, source, target, coordinates, vector, bits)
+            _copy_chunk(ctx, source, target, coordinates, vector, bits, when)
+
+
+def _condition(ctx: Context, value: ir.Value) -> ir.Value | None:
+    """None for a condition that is known to hold."""
+    owner = value.owner
+    if not isinstance(owner, ir.Block) and owner.operation.name == "arith.constant":
+        attribute = owner.operation.attributes["value"]
+        if ir.BoolAttr(attribute).value:
+            return None
+    return ctx.ssa(value)
 
 
 def _coordinates(ctx: Context, linear: Index, rows: Sequence[int], start: int, total: int) -> list[Index]:
@@ -85,7 +96,16 @@ def _aligned(ctx: Context, tile: Tile, shape: Sequence[int], vector: int) -> boo
     return True
 
 
-def _copy_chunk(ctx: Context, source: Tile, target: Tile, coordinates: Sequence[Index], vector: int, bits: int) -> None:
+def _copy_chunk(
+    ctx: Context,
+    source: Tile,
+    target: Tile,
+    coordinates: Sequence[Index],
+    vector: int,
+    bits: int,
+    when: ir.Value | None,
+) -> None:
+    """One chunk; nothing is read and zeros are written where `when` is false."""
     size = vector * bits // 8
     assert isinstance(source.buffer, GlobalBuffer) and isinstance(target.buffer, SharedBuffer)
     there, here = _place(ctx, source, coordinates), _place(ctx, target, coordinates)
@@ -93,9 +113,11 @@ def _copy_chunk(ctx: Context, source: Tile, target: Tile, coordinates: Sequence[
         lane = Index(None, tuple(range(vector)), 0, 0, 0, 0)
         with ctx.lanes(vector):
             spread = lambda ix: [*(i.spread(vector) for i in ix[:-1]), ctx.ix.add(ix[-1], lane)]  # noqa: E731
-            store_lanes(ctx, target.buffer, spread(here), load_lanes(ctx, source.buffer, spread(there)))
+            with ctx.guarded(when):
+                value = load_lanes(ctx, source.buffer, spread(there))
+            store_lanes(ctx, target.buffer, spread(here), value)
         return
-    inside = bounds_predicate(ctx, source.buffer, there, vector)
+    inside = ctx.e.both(when, bounds_predicate(ctx, source.buffer, there, vector))
     pointer = global_pointer(ctx, source.buffer, there)
     destination = shared_pointer(ctx, target.buffer, here)
     read = None

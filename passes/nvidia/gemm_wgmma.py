@@ -1,4 +1,4 @@
-"""`tl.gemm {instr = "wgmma"}`: one piece of assembly per product, complete when it ends.
+"""`tl.gemm {instr = "wgmma"}`: one piece of assembly per product, complete when it ends unless the op says otherwise.
 
 Descriptors (see `isa/nvidia/wgmma`) follow from the tiles' swizzled layouts. Along K, a row is one swizzle span: a k
 step moves 32 bytes inside it and to the next panel after the span; eight rows are the stride offset. Along M or N, a
@@ -21,9 +21,8 @@ from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
-from .wgmma_layout import ROWS, WARPGROUP, partition
-
-_KINDS = {"f16": "f16", "bf16": "bf16", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2"}
+from .intrinsics import wait_all
+from .wgmma_layout import ROWS, WARPGROUP, partition, product_kinds
 
 
 def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
@@ -52,15 +51,21 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     file = ctx.registers[target]
     count = target.layout.num_values
     sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
-    first, second = (_KINDS[str(ir.MemRefType(v.type).element_type)] for v in (a, b))
-    blocks, wait = grid.rows // ROWS, "asynchronous" not in op.attributes
+    kinds = product_kinds(op)
+    assert kinds is not None
+    blocks = grid.rows // ROWS
+    wait = None if {"asynchronous", "wgmma"} & set(op.attributes) else 0
+    if "pending" in op.attributes:
+        wait = ir.IntegerAttr(op.attributes["pending"]).value
     results = wgmma.product(
-        sums, left, right, grid.columns, (first, second), k=256 // bits, clear=clear, blocks=blocks, wait=wait
+        sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks, wait=wait
     )
-    if wait:
-        _complete(ctx, target, results)
-    else:
+    if wait is None:
         ctx.pending_products[target] = results
+    else:
+        _complete(ctx, target, results)
+    if wait:
+        ctx.unfinished.add(target)
 
 
 def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> None:
@@ -73,12 +78,15 @@ def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> 
 @rule("tl.wait_products")
 def lower_wait_products(ctx: Context, op: ir.Operation) -> None:
     """The accumulators flow through the wait, so that no use can be moved above it."""
+    if not len(op.operands):
+        wait_all(ctx, ir.IntegerAttr(op.attributes["pending"]).value)
+        return
     target = ctx.buffers[op.operands[0]]
     assert isinstance(target, FragmentBuffer)
-    if target not in ctx.pending_products:
+    if target not in ctx.pending_products and target not in ctx.unfinished:
         raise PassError("a wait for a product that is not under way", python_location(op.location))
-    values = wgmma.wait_for(ctx.pending_products.pop(target), ir.IntegerAttr(op.attributes["pending"]).value)
-    _complete(ctx, target, values)
+    values = ctx.pending_products.pop(target, None) or ctx.registers[target]
+    _complete(ctx, target, wgmma.wait_for(values, ir.IntegerAttr(op.attributes["pending"]).value))
 
 
 def _descriptor(
@@ -125,5 +133,8 @@ def _register_operand(ctx: Context, buffer: FragmentBuffer, bits: int) -> list[l
     words: list[ir.Value] = []
     for start in range(0, buffer.layout.num_values, pack):
         value = ctx.e.gather([(file[e // buffer.chunk], e % buffer.chunk) for e in range(start, start + pack)])
+        if pack == 1:
+            words.append(ctx.e.pure("arith.bitcast", ctx.e.i32, [value]))
+            continue
         words.append(ctx.e.extract(ctx.e.pure("vector.bitcast", ctx.e.vector_type(1, ctx.e.i32), [value]), 0))
     return [words[i : i + 4] for i in range(0, len(words), 4)]

@@ -37,8 +37,8 @@ def shared_layout(value: ir.Value) -> SharedLayout:
     return layout
 
 
-def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
-    """Why a tile cannot be copied by bulk copies, or an empty string."""
+def tensor_obstacle(device: ir.Value) -> str:
+    """Why no tensor map can describe the tensor behind a device tile, or an empty string."""
     tensor = root(device).owner
     if isinstance(tensor, ir.Block) or tensor.operation.name != "tl.tensor":
         return "the device tile belongs to no tensor argument"
@@ -46,8 +46,6 @@ def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
     if not _is_tensor_argument(op.operands[0]):
         return "the tensor is no argument whose shape the launch plan knows"
     element = ir.MemRefType(device.type).element_type
-    if element != ir.MemRefType(shared.type).element_type:
-        return "the copy converts elements"
     if str(element) == "i1" or element.width % 8:
         return f"elements of {element}"
     size = element.width // 8
@@ -56,6 +54,18 @@ def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
         return f"{len(strides)} dimensions, at most 5"
     if strides[-1] != 1 or any(s == -1 or s * size % 16 for s in strides[:-1]):
         return f"strides {strides} of {size}-byte elements, which must be multiples of 16 bytes"
+    return ""
+
+
+def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
+    """Why a tile cannot be copied by bulk copies, or an empty string."""
+    obstacle = tensor_obstacle(device)
+    if obstacle:
+        return obstacle
+    element = ir.MemRefType(device.type).element_type
+    if element != ir.MemRefType(shared.type).element_type:
+        return "the copy converts elements"
+    size = element.width // 8
     plan = box_plan(device, shared)
     if plan is None:
         return "the shared tile is not in panels of one swizzle span"

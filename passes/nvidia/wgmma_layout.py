@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tilelang_mlir.isa.nvidia import wgmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
@@ -22,7 +23,8 @@ from ...dialect.tl import FRAGMENT, SHARED, scope_of
 WARPGROUP = 128
 ROWS = 64  # per instruction
 MAX_COLUMNS = 256
-_KINDS = frozenset(("f16", "bf16", "f8E4M3FN", "f8E5M2"))
+_FP8 = ("f8E4M3FN", "f8E5M2")
+_KINDS = {"f16": "f16", "bf16": "bf16", "f32": "tf32", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2", "i8": "s8"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,16 @@ def max_columns(threads: int) -> int:
     return min(MAX_COLUMNS, (registers - 26) * 2 // 8 * 8)
 
 
+def product_kinds(op: ir.Operation) -> tuple[str, str] | None:
+    """What the instruction calls the operands' types; None when it does not multiply them, or not into C's type."""
+    a, b, c = (str(ir.MemRefType(v.type).element_type) for v in list(op.operands)[:3])
+    if a not in _KINDS or (a != b and not (a in _FP8 and b in _FP8)) or c != ("i32" if a == "i8" else "f32"):
+        return None
+    unsigned = [f"{side}_unsigned" in op.attributes for side in "ab"]
+    first, second = ("u8" if u else _KINDS[x] for u, x in zip(unsigned, (a, b), strict=True))
+    return first, second
+
+
 def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | None:
     """The split when a product can run on wgmma, else None.
 
@@ -66,13 +78,13 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     if not target.supports(Feature.WGMMA) or len(op.operands) != 3:
         return None
     a, b, c = op.operands
-    element = str(ir.MemRefType(a.type).element_type)
-    if element not in _KINDS or str(ir.MemRefType(c.type).element_type) != "f32" or scope_of(b) != SHARED:
-        return None
-    if element != str(ir.MemRefType(b.type).element_type):
+    kinds = product_kinds(op)
+    if kinds is None or scope_of(b) != SHARED:
         return None
     shape = tile_shape_2d(c)
     grid = partition(*shape, threads) if shape else None
+    if grid is not None and not wgmma.allows(kinds[0], grid.columns):
+        return None
     flags = [ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"]
     if grid is None or (scope_of(a) == FRAGMENT and flags[0]):
         return None
@@ -82,6 +94,22 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
         return None
     sides = [(b, flags[1])] + ([(a, not flags[0])] if scope_of(a) == SHARED else [])
     return grid if all(_describable(v, along_k, bits) for v, along_k in sides) else None
+
+
+def why_no_wgmma(op: ir.Operation, threads: int, target: Target) -> str:
+    """The first rule that keeps a product from running on wgmma."""
+    if not target.supports(Feature.WGMMA):
+        return f"{target} has no wgmma"
+    a, b, c = list(op.operands)[:3]
+    kinds = [str(ir.MemRefType(v.type).element_type) for v in (a, b, c)]
+    if kinds[0] not in _KINDS or kinds[0] != kinds[1] or kinds[2] != "f32":
+        return f"it multiplies {kinds[0]} with {kinds[1]} into {kinds[2]}"
+    if scope_of(b) != SHARED:
+        return "B is not in shared memory"
+    shape = tile_shape_2d(c)
+    if shape is None or partition(*shape, threads) is None:
+        return f"C of {list(shape or ())} does not split over {threads} threads into rows of 64 and columns of 8"
+    return "an operand in shared memory has no hardware swizzle, or K is no multiple of 32 bytes"
 
 
 def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:

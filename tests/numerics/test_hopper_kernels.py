@@ -267,7 +267,7 @@ def test_two_kernels_in_one_function() -> None:
 
 
 def test_several_tiles_per_block() -> None:
-    """A pipelined loop inside another stays within the warps."""
+    """Both roles walk the tiles; the rounds of the ring carry on from one tile to the next."""
 
     @T.prim_func
     def main(A: T.Tensor((192, 128), "float16"), B: T.Tensor((128, 64), "float16"), C: T.Tensor((192, 64), "float16")):
@@ -282,7 +282,7 @@ def test_several_tiles_per_block() -> None:
     a, b, c = random((192, 128)), random((128, 64)), poisoned((192, 64), "float16")
     kernel(a, b, c)
     check(c, f64(a) @ f64(b), "float16")
-    assert form(kernel) == {"wgmma", "cp.async"}
+    assert form(kernel) == HOPPER
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

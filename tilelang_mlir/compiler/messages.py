@@ -21,13 +21,17 @@ _HEADER = struct.Struct(">Q")
 
 @dataclass(frozen=True)
 class Request:
-    """One code generation job. `module` is level-4 MLIR (bytecode or text); `emit` lists what to return."""
+    """One code generation job.
+
+    `module` is level-4 MLIR (bytecode or text), `emit` lists what to return: llvm, and the vendor's text and binary.
+    `tool` is the path of what makes machine code (ptxas, lld); without it there is none.
+    """
 
     module: bytes
     arch: str
     options: CodegenOptions = CodegenOptions()
-    emit: tuple[str, ...] = ("ptx", "cubin")  # of llvm, ptx, cubin
-    ptxas: str = ""  # path; empty: do not assemble
+    emit: tuple[str, ...] = ("ptx", "cubin")
+    tool: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class WholeRequest:
 
 @dataclass
 class Reply:
-    """The outcome of a job. `error` is empty on success; `stage` names the step that failed."""
+    """The outcome of a job: assembly text in `ptx`, machine code in `cubin`, whichever the vendor.
+
+    `error` is empty on success; `stage` names the step that failed.
+    """
 
     ptx: str = ""
     llvm_ir: str = ""

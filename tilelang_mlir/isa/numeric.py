@@ -15,6 +15,10 @@ HALF_TO_FLOAT: np.ndarray = np.arange(65536, dtype=np.uint16).view(np.float16).a
 """All 65536 binary16 values as float32, by bit pattern."""
 
 
+FP4_TO_FLOAT: np.ndarray = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+"""All 16 values of e2m1, by bit pattern."""
+
+
 def bf16_bits_to_float(bits: np.ndarray) -> np.ndarray:
     """uint16/int16 bit patterns -> float32 values, exact."""
     return (bits.astype(np.uint16, copy=False).astype(np.uint32) << np.uint32(16)).view(np.float32)

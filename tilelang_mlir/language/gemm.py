@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile_of
 from tilelang_mlir.frontend.builder import require
@@ -44,6 +44,7 @@ def gemm(
     clear_accum: Any = False,
     k_pack: int = 1,
     mbar: Any = None,
+    wg_wait: int = 0,
     annotations: dict[str, Any] | None = None,
 ) -> None:
     """`C += op(A) @ op(B)`: A is [M, K], B is [K, N], C is [M, N]; a transposed operand is given the other way round.
@@ -51,17 +52,37 @@ def gemm(
     A and B are tiles in shared memory or fragments, C a fragment (or tensor memory). With `clear_accum` C is set,
     not added to. `k_pack` only concerns some AMD layouts and is accepted.
 
+    The product is complete when the call ends. With `mbar`, which needs C in tensor memory, it is not: the barrier gets
+    an arrival then (see `T.tcgen05_gemm`, whose `wg_wait` means nothing).
+
     Raises:
         TileValueError: the shapes do not agree. TileTypeError: dtypes or memories that have no matrix product.
     """
-    del k_pack, annotations
-    builder = require("T.gemm")
-    builder.require_launch("T.gemm")
+    del k_pack, annotations, wg_wait
     if mbar is not None:
-        raise UnsupportedError("T.gemm(mbar=...)", hint="it needs tensor memory instructions, which are not there yet")
-    _check_memories(A, B, C)
-    _check_shapes(A, B, C, bool(transpose_A), bool(transpose_B))
-    _check_dtypes(*(buffer_of(x, "an operand of T.gemm").dtype for x in (A, B, C)))
+        _gemm_with_barrier(A, B, C, transpose_A, transpose_B, clear_accum, mbar)
+        return
+    emit_gemm("T.gemm", A, B, C, transpose_A, transpose_B, policy, clear_accum)
+
+
+def emit_gemm(
+    what: str,
+    A: Any,
+    B: Any,
+    C: Any,
+    transpose_A: bool,
+    transpose_B: bool,
+    policy: GemmWarpPolicy,
+    clear_accum: Any,
+    *,
+    asynchronous: bool = False,
+) -> None:
+    """Emit the product for `what`; `asynchronous` leaves its end to the program."""
+    builder = require(what)
+    builder.require_launch(what)
+    check_memories(A, B, C)
+    check_shapes(A, B, C, bool(transpose_A), bool(transpose_B))
+    check_dtypes(*(buffer_of(x, "an operand of T.gemm").dtype for x in (A, B, C)))
     operands = [tile_of(value, f"operand {name} of T.gemm") for name, value in zip("ABC", (A, B, C), strict=True)]
     clear = arith.to_bool(clear_accum) if isinstance(clear_accum, Expr) else bool(clear_accum)
     if isinstance(clear, Expr):
@@ -76,10 +97,23 @@ def gemm(
     for name, value in (("a_unsigned", A), ("b_unsigned", B)):
         if buffer_of(value, "an operand of T.gemm").dtype.kind == "uint":
             attributes[name] = ir.UnitAttr.get()
+    if asynchronous:
+        attributes["wgmma"] = ir.UnitAttr.get()
     builder.emit("tl.gemm", operands, [], attributes)
 
 
-def _check_memories(A: Any, B: Any, C: Any) -> None:
+def _gemm_with_barrier(A: Any, B: Any, C: Any, transpose_a: Any, transpose_b: Any, clear: Any, mbar: Any) -> None:
+    from tilelang_mlir.language.tensor import tcgen05_gemm
+
+    memory = buffer_of(C, "operand C of T.gemm").memory
+    if memory != "tmem":
+        raise TileTypeError(
+            f"T.gemm with mbar needs operand C in tmem, got {memory} memory", hint="allocate it with T.alloc_tmem"
+        )
+    tcgen05_gemm(A, B, C, bool(transpose_a), bool(transpose_b), clear, mbar=mbar)
+
+
+def check_memories(A: Any, B: Any, C: Any) -> None:
     allowed = {"A": ("shared", "fragment", "tmem"), "B": ("shared", "fragment"), "C": ("fragment", "tmem")}
     for name, value in zip("ABC", (A, B, C), strict=True):
         memory = buffer_of(value, f"operand {name} of T.gemm").memory
@@ -90,7 +124,7 @@ def _check_memories(A: Any, B: Any, C: Any) -> None:
             )
 
 
-def _check_shapes(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) -> None:
+def check_shapes(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) -> None:
     shapes = []
     for name, value in zip("ABC", (A, B, C), strict=True):
         shape = extents_of(value)
@@ -113,7 +147,7 @@ def _check_shapes(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) 
 _EIGHT_BIT = ("float8_e4m3", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
 
 
-def _check_dtypes(a: DType, b: DType, c: DType) -> None:
+def check_dtypes(a: DType, b: DType, c: DType) -> None:
     both_fp8 = a in _EIGHT_BIT and b in _EIGHT_BIT
     both_small = a.is_float and b.is_float and max(a.bits, b.bits) <= 8
     both_int = a.is_integer and b.is_integer and a.bits == b.bits

@@ -7,8 +7,9 @@ from tilelang_mlir.reference.control import CONTROL
 from tilelang_mlir.reference.elements import ELEMENTS
 from tilelang_mlir.reference.program import Run
 from tilelang_mlir.reference.scalars import SCALARS
+from tilelang_mlir.reference.tensor import TENSOR
 from tilelang_mlir.reference.threads import THREADS
 from tilelang_mlir.reference.tiles import TILES
 from tilelang_mlir.reference.vectors import VECTORS
 
-TABLE: dict[str, Run] = {**SCALARS, **CASTS, **ELEMENTS, **CONTROL, **TILES, **THREADS, **VECTORS}
+TABLE: dict[str, Run] = {**SCALARS, **CASTS, **ELEMENTS, **CONTROL, **TILES, **TENSOR, **THREADS, **VECTORS}

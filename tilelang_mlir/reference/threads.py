@@ -136,7 +136,16 @@ def _arrive(op: Instruction, frame: Frame) -> None:
     remote = op.operands[2:]
     if remote and np.any(frame.env[remote[0]]):
         raise UnsupportedError("an arrival at the barrier of another CTA of the cluster")
+    _arrive_at(barrier, np.broadcast_to(frame.env[op.operands[1]], frame.lanes)[frame.active()], frame)
+
+
+def arrive_once(op: Instruction, frame: Frame) -> None:
+    """One arrival for all threads: the completion of an asynchronous operation."""
     slots = np.broadcast_to(frame.env[op.operands[1]], frame.lanes)[frame.active()]
+    _arrive_at(frame.env[op.operands[0]], slots[:1], frame)
+
+
+def _arrive_at(barrier: Barrier, slots: Array, frame: Frame) -> None:
     for index in slots:
         barrier.pending[index] -= 1
         if barrier.pending[index] == 0:
@@ -276,5 +285,5 @@ THREADS: dict[str, Run] = {
     "tl.alloc_barrier": _alloc_barrier, "tl.mbarrier_arrive": _arrive, "tl.mbarrier_wait": _wait,
     "tl.mbarrier_expect": _nothing, "tl.sync_threads": _nothing, "tl.sync_warp": _nothing, "tl.sync_grid": _sync_grid,
     "tl.commit_group": _nothing, "tl.wait_group": _nothing, "tl.atomic": _atomic, "tl.print": _print,
-    "tl.assert": _assert,
+    "tl.assert": _assert, "tl.tcgen05_fence": _nothing, "tl.dealloc_tmem": _nothing,
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -59,8 +60,11 @@ def _operands(op: Instruction, frame: Frame, count: int) -> list[Tile]:
 def _copy(op: Instruction, frame: Frame) -> None:
     if _skipped(frame):
         return
+    when: Any = frame.env[op.operands[2]] if len(op.operands) > 2 else True
     for (source, target), write, lane in _lanes(_operands(op, frame, 2), frame):
         values = _read(source, lane).reshape(target.sizes)
+        if not (when[lane] if np.ndim(when) else when):
+            values = np.zeros_like(values)
         if source.dtype != target.dtype:
             values = convert(values, source.dtype, target.dtype, op)
         target.write(values, write)
@@ -104,7 +108,7 @@ def _transpose(op: Instruction, frame: Frame) -> None:
     target.write(flat.T.reshape(target.sizes))
 
 
-def _matrix(tile: Tile, transposed: bool, no_sign: bool) -> Array:
+def matrix_of(tile: Tile, transposed: bool, no_sign: bool) -> Array:
     """The last two dimensions of a tile as op(A) or op(B), unconverted."""
     values = tile.read()
     values = values.reshape(values.shape[-2:])
@@ -118,8 +122,8 @@ def _gemm(op: Instruction, frame: Frame) -> None:
         return
     a_tile, b_tile, c_tile = _operands(op, frame, 3)
     attributes = op.attributes
-    a = _matrix(a_tile, bool(attributes["transpose_a"]), "a_unsigned" in attributes)
-    b = _matrix(b_tile, bool(attributes["transpose_b"]), "b_unsigned" in attributes)
+    a = matrix_of(a_tile, bool(attributes["transpose_a"]), "a_unsigned" in attributes)
+    b = matrix_of(b_tile, bool(attributes["transpose_b"]), "b_unsigned" in attributes)
     clear = bool(attributes.get("clear", False))
     if len(op.operands) > 3:
         clear = clear or bool(integer(frame.env[op.operands[3]], "the run-time clear"))
@@ -261,5 +265,5 @@ def _finalize_reducer(op: Instruction, frame: Frame) -> None:
 TILES: dict[str, Run] = {
     "tl.copy": _copy, "tl.fill": _fill, "tl.transpose": _transpose, "tl.gemm": _gemm, "tl.reduce": _reduce,
     "tl.scan": _scan, "tl.alloc_reducer": _alloc_reducer, "tl.reducer_init": _reducer_init,
-    "tl.reducer_update": _reducer_update, "tl.finalize_reducer": _finalize_reducer,
+    "tl.load_operand": _copy, "tl.reducer_update": _reducer_update, "tl.finalize_reducer": _finalize_reducer,
 }  # fmt: skip

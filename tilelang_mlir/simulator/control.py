@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tilelang_mlir.isa.instruction import WARPGROUP
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.values import select
@@ -116,7 +117,8 @@ def _waiting_if(w: Writer, op: ir.Operation, sides: list[ir.Block]) -> None:
         w.line("yield")
         w.depth -= 1
     arguments = ", ".join([*bodies, "None"][:2])
-    w.line(f"r{tag} = yield from branch(L, {condition}, {arguments}, {w.roles(op)})", op)
+    part = WARPGROUP if "tl.warpgroups" in op.attributes else 0
+    w.line(f"r{tag} = yield from branch(L, {condition}, {arguments}, {w.roles(op)}, {part})", op)
     _assign(w, [w.name(r) for r in results], [f"r{tag}[{k}]" for k in range(len(results))])
 
 
@@ -260,8 +262,9 @@ def _same(value: Any) -> Any:
     return value
 
 
-def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[str, str]) -> Any:
-    """Run a branch whose body waits; returns its results."""
+def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[str, str], part: int) -> Any:
+    """Run a branch whose body waits; returns its results. With `part` (no results then), so many threads at a time
+    move on their own in its first side."""
     case = split_together(lanes, condition)
     out: list[Any] = []
     if case != 2:
@@ -271,10 +274,10 @@ def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[st
         return out
     outs: tuple[list[Any], list[Any]] = ([], [])
     sides = lambda L, take: yes(L, take, outs[0]), no and (lambda L, take: no(L, take, outs[1]))
-    fork = lanes.fork(condition, *sides, roles)
+    fork = lanes.fork(condition, *sides, roles, part)
     yield fork
     full = np.broadcast_to(condition, (condition.shape[0], lanes.count))[0]
-    return [_scatter(full, a, b) for a, b in zip(*outs, strict=True)] if no else []
+    return [_scatter(full, a, b) for a, b in zip(*outs, strict=True)] if no and not part else []
 
 
 def _scatter(columns: np.ndarray, yes: Any, no: Any) -> Any:

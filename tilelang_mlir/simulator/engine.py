@@ -12,23 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import BarrierError, SimulationError
 from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitPhase
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
 from tilelang_mlir.simulator.schedule import Diverged
+from tilelang_mlir.simulator.tensor_memory import TensorUnit
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.tensor_map import TensorMap
 
 
+Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
 @dataclass
 class Pending:
-    """An operation that completes later; `finish` runs once. `what` and `site` say what it is and where it started."""
+    """An operation that completes later; `finish` runs once. `what`, `site` and `who` say what it is, and where and by
+    whom it was started."""
 
     finish: Callable[[], None]
     what: str
     site: int
+    who: str = ""
     done: bool = False
 
     def land(self) -> None:
@@ -46,13 +52,27 @@ class Engine:
         self._store_groups: list[list[Pending]] = []
         self._products: list[Pending] = []
         self._product_groups: list[list[Pending]] = []
+        self.tensor = TensorUnit(lanes)
+
+    def pending(self, finish: Callable[[], None], what: str) -> Pending:
+        """An operation that something else completes; the kernel may not end before."""
+        item = Pending(finish, what, self._lanes.site)
+        self._lanes.batch.at_end.append(item)
+        return item
+
+    def fly(self, land: Callable[[], None], what: str) -> Pending:
+        """An operation that completes by itself, as late as it may."""
+        item = Pending(land, what, self._lanes.site)
+        self._lanes.batch.flights.append(item)
+        return item
 
     # ---- mbarriers -------------------------------------------------------------------------------
-    def _barrier(self, address: Any) -> MBarrier:
-        place = self._same(address, "the address of an mbarrier")
+    def barrier(self, address: Any) -> MBarrier:
+        """The mbarrier at a shared address, as an operation on it sees it."""
+        place = self.same(address, "the address of an mbarrier")
         barrier = self._lanes.batch.mbarriers.get(place)
         if barrier is None:
-            raise SimulationError(f"the mbarrier at shared address {place} is not initialised")
+            raise BarrierError(f"the mbarrier at shared address {place} is not initialised")
         checker = self._lanes.batch.checker
         if checker is not None:
             checker.use_barrier(self._lanes, barrier)
@@ -68,7 +88,7 @@ class Engine:
             raise SimulationError(f"{what} differs between lanes")
         return chosen, np.logical_or.reduce(active, axis=1)
 
-    def _same(self, value: Any, what: str) -> int:
+    def same(self, value: Any, what: str) -> int:
         """An operand that all active lanes share. Raises Diverged when it differs between CTAs."""
         if not isinstance(value, np.ndarray):
             return int(value)
@@ -80,7 +100,8 @@ class Engine:
             raise Diverged(np.where(ctas, chosen, -1))
         return int(first)
 
-    def _lanes_per_cta(self) -> np.ndarray:
+    def lanes_per_cta(self) -> np.ndarray:
+        """How many lanes are active (C)."""
         lanes = self._lanes
         if lanes.mask is None:
             return np.full(lanes.batch.ctas, lanes.count, np.int64)
@@ -88,26 +109,26 @@ class Engine:
 
     def init(self, address: Any, count: Any) -> None:
         """mbarrier.init. Raises SimulationError for a misaligned address."""
-        place = self._same(address, "the address of an mbarrier")
+        place = self.same(address, "the address of an mbarrier")
         if place % 8:
-            raise SimulationError(f"the mbarrier at shared address {place} is not 8-byte aligned")
+            raise BarrierError(f"the mbarrier at shared address {place} is not 8-byte aligned")
         batch = self._lanes.batch
-        barrier = MBarrier(place, self._same(count, "the count of an mbarrier"), batch.ctas)
+        barrier = MBarrier(place, self.same(count, "the count of an mbarrier"), batch.ctas)
         if batch.checker is not None:
             batch.checker.initialise(self._lanes, barrier)
         batch.mbarriers[place] = barrier
 
     def invalidate(self, address: Any) -> None:
-        del self._lanes.batch.mbarriers[self._barrier(address).address]
+        del self._lanes.batch.mbarriers[self.barrier(address).address]
 
     def arrive(self, address: Any, size: Any = 0, arrivals: bool = True) -> np.ndarray:
         """mbarrier.arrive, .expect_tx (no arrival) and .arrive.expect_tx. Returns the phase as a state token."""
-        barrier, count = self._barrier(address), self._lanes_per_cta()
+        barrier, count = self.barrier(address), self.lanes_per_cta()
         checker = self._lanes.batch.checker
         if checker is not None:
             checker.release(self._lanes, barrier)
         token = barrier.phase.copy()[:, None]
-        expected = count * self._same(size, "the byte count of an mbarrier")
+        expected = count * self.same(size, "the byte count of an mbarrier")
         barrier.arrive(count if arrivals else count * 0, expected, self._lanes.name)
         return token
 
@@ -116,7 +137,7 @@ class Engine:
 
         `counted` (.noinc): the arrival is part of the barrier's count; otherwise it is added to the phase first.
         """
-        lanes, barrier, count = self._lanes, self._barrier(address), self._lanes_per_cta()
+        lanes, barrier, count = self._lanes, self.barrier(address), self.lanes_per_cta()
         if not counted:
             barrier.pending += count
         copies = lanes.copies.outstanding()
@@ -135,7 +156,7 @@ class Engine:
     def wait(self, address: Any, state: Any, token: bool = False) -> WaitPhase | None:
         """mbarrier.try_wait of a parity or a state token, modelled as waiting without a time limit."""
         target, ctas = self._by_cta(state, "the phase of a wait")
-        wait = WaitPhase(self._barrier(address), target if token else target & 1, token, ctas, self._lanes)
+        wait = WaitPhase(self.barrier(address), target if token else target & 1, token, ctas, self._lanes)
         if wait.ready():
             wait.resume(self._lanes)
             return None
@@ -144,14 +165,14 @@ class Engine:
     def test(self, address: Any, state: Any, token: bool = False) -> WaitPhase:
         """mbarrier.test_wait: fails when nothing else can move, and under a random schedule maybe at once."""
         target, ctas = self._by_cta(state, "the phase of a wait")
-        poll = PollPhase(self._barrier(address), target if token else target & 1, token, ctas, self._lanes)
+        poll = PollPhase(self.barrier(address), target if token else target & 1, token, ctas, self._lanes)
         random = self._lanes.batch.random
         if random is not None and random.integers(2):
             poll.give_up()
         return poll
 
     # ---- bulk and tensor copies ------------------------------------------------------------------
-    def _issuers(self) -> tuple[np.ndarray, np.ndarray]:
+    def issuers(self) -> tuple[np.ndarray, np.ndarray]:
         """(CTA, column) of every lane that issues a copy: each makes its own."""
         lanes = self._lanes
         mask = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
@@ -163,21 +184,21 @@ class Engine:
 
     def bulk_load(self, shared: Any, source: Any, barrier: Any, size: Any) -> None:
         """cp.async.bulk from global to shared memory; completes `size` bytes on the mbarrier."""
-        ctas, columns = self._issuers()
-        nbytes = _multiple_of_16(self._same(size, "the size of a bulk copy"))
+        ctas, columns = self.issuers()
+        nbytes = _multiple_of_16(self.same(size, "the size of a bulk copy"))
         offset = np.arange(0, nbytes, 16)
         place = self._pick(shared, ctas, columns)[:, None] + offset
         start = self._pick(source, ctas, columns)[:, None] + offset
-        self._load(ctas, columns, place, start, None, 16, self._barrier(barrier), nbytes)
+        self._load(ctas, columns, place, start, None, 16, self.barrier(barrier), nbytes)
 
     def tensor_load(self, shared: Any, tensor_map: TensorMap, coordinates: list[Any], barrier: Any) -> None:
         """cp.async.bulk.tensor from global to shared memory; what lies outside the tensor becomes zero."""
-        ctas, columns = self._issuers()
+        ctas, columns = self.issuers()
         base = self._pick(shared, ctas, columns)
         _require_alignment(base, tensor_map)
         picked = [self._pick(c, ctas, columns) for c in coordinates]
         place, start, inside, unit = tensor_map.places(base, picked)
-        self._load(ctas, columns, place, start, inside, unit, self._barrier(barrier), tensor_map.nbytes)
+        self._load(ctas, columns, place, start, inside, unit, self.barrier(barrier), tensor_map.nbytes)
 
     def _load(
         self,
@@ -212,22 +233,32 @@ class Engine:
                 checker.land_load(shadow, barrier)
             barrier.complete(ctas, nbytes)
 
-        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site))
+        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site, lanes.name))
 
     def bulk_store(self, target: Any, shared: Any, size: Any) -> None:
         """cp.async.bulk from shared to global memory, in the open bulk group."""
-        ctas, columns = self._issuers()
-        offset = np.arange(0, _multiple_of_16(self._same(size, "the size of a bulk copy")), 16)
+        ctas, columns = self.issuers()
+        offset = np.arange(0, _multiple_of_16(self.same(size, "the size of a bulk copy")), 16)
         place = self._pick(shared, ctas, columns)[:, None] + offset
         self._store(ctas, columns, place, self._pick(target, ctas, columns)[:, None] + offset, None, 16)
 
     def tensor_store(self, tensor_map: TensorMap, shared: Any, coordinates: list[Any]) -> None:
         """cp.async.bulk.tensor from shared to global memory; what lies outside the tensor is not written."""
-        ctas, columns = self._issuers()
+        ctas, columns = self.issuers()
         base = self._pick(shared, ctas, columns)
         _require_alignment(base, tensor_map)
         picked = [self._pick(c, ctas, columns) for c in coordinates]
         self._store(ctas, columns, *tensor_map.places(base, picked))
+
+    def tensor_reduce(
+        self, tensor_map: TensorMap, shared: Any, coordinates: list[Any], combine: Combine, dtype: np.dtype[Any]
+    ) -> None:
+        """cp.reduce.async.bulk.tensor: `memory = combine(memory, tile)` element by element, in any order."""
+        ctas, columns = self.issuers()
+        base = self._pick(shared, ctas, columns)
+        _require_alignment(base, tensor_map)
+        places = tensor_map.places(base, [self._pick(c, ctas, columns) for c in coordinates])
+        self._store(ctas, columns, *places, combine=combine, dtype=dtype)
 
     def _store(
         self,
@@ -237,6 +268,8 @@ class Engine:
         target: np.ndarray,
         inside: np.ndarray | None,
         unit: int,
+        combine: Combine | None = None,
+        dtype: np.dtype[Any] | None = None,
     ) -> None:
         lanes, batch = self._lanes, self._lanes.batch
         inside = np.ones(place.shape, np.bool_) if inside is None else inside
@@ -253,11 +286,14 @@ class Engine:
 
         def finish() -> None:
             data = batch.shared.flat[unit].take(cells)
-            batch.memory.views[unit][index[inside]] = data[inside]
+            if combine is not None and dtype is not None:
+                _combine(batch.memory.views[unit], index, data, inside, combine, dtype)
+            else:
+                batch.memory.views[unit][index[inside]] = data[inside]
             if checker is not None and shadow is not None:
                 checker.stop_reading(shadow)
 
-        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site)
+        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site, lanes.name)
         self._stores.append(pending)
         batch.at_end.append(pending)
 
@@ -289,7 +325,7 @@ class Engine:
                 for shadow in shadows:
                     checker.stop_reading(shadow)
 
-        self._products.append(Pending(land, "a warpgroup product", lanes.site))
+        self._products.append(Pending(land, "a warpgroup product", lanes.site, lanes.name))
 
     def commit_products(self) -> None:
         self._product_groups.append(self._products)
@@ -306,6 +342,16 @@ def _finish(groups: list[list[Pending]], pending: int) -> list[list[Pending]]:
         for item in group:
             item.land()
     return groups[keep:]
+
+
+def _combine(
+    memory: np.ndarray, index: np.ndarray, data: np.ndarray, inside: np.ndarray, combine: Combine, dtype: np.dtype[Any]
+) -> None:
+    """Box after box: two boxes may cover the same elements, one box covers each of its own once."""
+    elements = memory.view(dtype).reshape(len(memory), -1)
+    for place, values, valid in zip(index, data, inside, strict=True):
+        new = np.ascontiguousarray(values).view(dtype).reshape(len(values), -1)[valid]
+        elements[place[valid]] = combine(elements[place[valid]], new)
 
 
 def _safe(address: np.ndarray, inside: np.ndarray, otherwise: int) -> np.ndarray:

@@ -47,6 +47,8 @@ def test_every_known_benchmark_has_lines(script: ModuleType, tmp_path: Path) -> 
     _save(tmp_path, "launch", "2026-01-02", {"call": "add", "microseconds": 2.5, "ratio_to_torch": 0.5})
     _save(tmp_path, "compile", "2026-01-02", {"what": "compile gemm", "ms": 212.2}, {"what": "stages", "trace": 3.0})
     _save(tmp_path, "attention", "2026-01-02", {"ratio": 1.25}, {"note": "skipped"})
+    gemm, call = {"case": "gemm 4096x4096x4096", "ratio": 1.5}, {"what": "call: ours", "microseconds": 2.5}
+    _save(tmp_path, "tilelang", "2026-01-02", gemm, {"what": "compile: ours", "seconds": 0.25}, call)
     _save(tmp_path, "other", "2026-01-02", {"ratio": 2.0})
     _save(tmp_path, "examples", "2026-01-02", {"outcome": "ok"})
     text = script.figures(tmp_path)
@@ -55,6 +57,8 @@ def test_every_known_benchmark_has_lines(script: ModuleType, tmp_path: Path) -> 
         "| host time of a call | add: 2.5 µs |",
         "| on the host | compile gemm: 212 ms |",
         "| attention, forward: time of cuDNN over ours, 1 cases | geometric mean 1.25, lowest 1.25 |",
+        "| gemm from one source: time of TileLang over ours, 1 cases | geometric mean 1.50, lowest 1.50 |",
+        "| beside TileLang, on the host | compile: ours: 0.25 s; call: ours: 2.5 µs |",
         "| other: time of the peer over ours, 1 cases | geometric mean 2.00, lowest 2.00 |",
     ):
         assert line in text

@@ -30,11 +30,13 @@ from tilelang_mlir.isa.instruction import (
 )
 from tilelang_mlir.isa.nvidia.wgmma_operands import (
     BYTES,
+    INTEGERS,
     Accumulator,
     Register,
     addresses,
     fragment_a,
     matrix,
+    multiply,
     start_matrix,
 )
 from tilelang_mlir.mlir import ir
@@ -48,6 +50,11 @@ def depth(kind: str) -> int:
     return 32 // BYTES[kind]
 
 
+def allows(kind: str, n: int) -> bool:
+    """Whether an instruction has n columns: multiples of 8 up to 256; of 16 from 32 on for integers (9.7.15.5.2)."""
+    return 0 < n <= 256 and n % (16 if kind in INTEGERS and n > 24 else 8) == 0
+
+
 def emit(
     accumulator: ir.Value,
     a: ir.Value,
@@ -59,16 +66,19 @@ def emit(
     accumulate: bool = True,
     transpose_a: bool = False,
     transpose_b: bool = False,
+    negate_a: bool = False,
+    negate_b: bool = False,
 ) -> ir.Value:
-    """`wgmma.mma_async.sync.aligned.m64nNkK.f32`, both operands in shared memory.
+    """`wgmma.mma_async.sync.aligned.m64nNkK.f32` (or `.s32`), both operands in shared memory.
 
     Args:
-        accumulator: `!llvm.struct` of n / 2 values f32; see `pack`.
+        accumulator: `!llvm.struct` of n / 2 values f32 (i32 for integers); see `pack`.
         a, b: i64 descriptors.
-        n: a multiple of 8 up to 256.
-        kind, b_kind: f16, bf16, tf32, e4m3 or e5m2; the two fp8 kinds mix.
+        n: see `allows`.
+        kind, b_kind: f16, bf16, tf32, e4m3 or e5m2, s8 or u8; the two fp8 kinds mix, and the two integer kinds.
         accumulate: add to the accumulator (False: start from zero).
         transpose_a, transpose_b: the operand is MN-major (16-bit kinds only).
+        negate_a, negate_b: the operand's elements change sign (floats only).
 
     Returns:
         The new accumulator; it has no value before `wait`.
@@ -82,18 +92,31 @@ def emit(
         shape=f"#nvvm.shape<m = 64, n = {n}, k = {depth(kind)}>",
         typeA=f"#nvvm.wgmma_type<{kind}>",
         typeB=f"#nvvm.wgmma_type<{b_kind or kind}>",
-        typeD="#nvvm.wgmma_type<f32>",
+        typeD=f"#nvvm.wgmma_type<{_sum_kind(kind)}>",
         scaleD=f"#nvvm.wgmma_scale_out<{scale}>",
-        scaleA="#nvvm.wgmma_scale_in<one>",
-        scaleB="#nvvm.wgmma_scale_in<one>",
+        scaleA=f"#nvvm.wgmma_scale_in<{'neg' if negate_a else 'one'}>",
+        scaleB=f"#nvvm.wgmma_scale_in<{'neg' if negate_b else 'one'}>",
         layoutA=f"#nvvm.mma_layout<{layout_a}>",
         layoutB=f"#nvvm.mma_layout<{layout_b}>",
     )
 
 
+def _sum_kind(kind: str) -> str:
+    return "s32" if kind in INTEGERS else "f32"
+
+
+def _struct(element: ir.Type, count: int) -> ir.Type:
+    return ir.Type.parse(f"!llvm.struct<({', '.join([str(element)] * count)})>")
+
+
+def _constraint(element: ir.Type) -> str:
+    """The register class of accumulators in inline assembly."""
+    return "f" if str(element) == "f32" else "r"
+
+
 def pack(values: Sequence[ir.Value]) -> ir.Value:
-    """f32 values as the struct `emit` takes."""
-    kind = ir.Type.parse(f"!llvm.struct<({', '.join(['f32'] * len(values))})>")
+    """f32 or i32 values as the struct `emit` takes."""
+    kind = _struct(values[0].type, len(values))
     struct = create("llvm.mlir.undef", [], [kind])
     for index, value in enumerate(values):
         struct = create("llvm.insertvalue", [struct, value], [kind], position=ir.DenseI64ArrayAttr.get([index]))
@@ -111,18 +134,18 @@ def commit() -> None:
 
 
 def wait(pending: int, accumulator: ir.Value, count: int) -> list[ir.Value]:
-    """`wgmma.wait_group.sync.aligned`, tied to an accumulator so that no use moves above it; returns its f32 values."""
-    return _tied_wait(unpack(accumulator, count, ir.F32Type.get()), pending)
+    """`wgmma.wait_group.sync.aligned`, tied to an accumulator so that no use moves above it; returns its values."""
+    element = ir.F32Type.get() if "f32" in str(accumulator.type) else ir.IntegerType.get_signless(32)
+    return _tied_wait(unpack(accumulator, count, element), pending)
 
 
 def _tied_wait(values: list[ir.Value], pending: int) -> list[ir.Value]:
-    f32, count = ir.F32Type.get(), len(values)
-    constraints = ",".join(["=f"] * count + [str(k) for k in range(count)])
-    struct = ir.Type.parse(f"!llvm.struct<({', '.join(['f32'] * count)})>")
+    element, count = values[0].type, len(values)
+    constraints = ",".join([f"={_constraint(element)}"] * count + [str(k) for k in range(count)])
     i64 = ir.IntegerType.get_signless(64)
     op = ir.Operation.create(
         "llvm.inline_asm",
-        results=[struct],
+        results=[_struct(element, count)],
         operands=values,
         attributes={
             "asm_string": ir.StringAttr.get(f"wgmma.wait_group.sync.aligned {pending};"),
@@ -133,13 +156,13 @@ def _tied_wait(values: list[ir.Value], pending: int) -> list[ir.Value]:
             "tl.pending": ir.IntegerAttr.get(i64, pending),
         },
     )
-    return unpack(op.result, count, f32)
+    return unpack(op.result, count, element)
 
 
 def _product(op: ir.Operation) -> Run:
     sizes = flags(op, "shape").replace(",", " ").replace(">", " ").split("<")[1].split()
     n, kinds = int(sizes[5]), [flags(op, name).partition("<")[2].rstrip(">").split()[-1] for name in ("typeA", "typeB")]
-    if any(kind not in BYTES for kind in kinds) or "f32" not in flags(op, "typeD"):
+    if any(kind not in BYTES for kind in kinds) or _sum_kind(kinds[0]) not in flags(op, "typeD"):
         raise UnsupportedError(f"the simulator has no wgmma of {kinds[0]} into {flags(op, 'typeD')}")
     transposes = "col" in flags(op, "layoutA"), "row" in flags(op, "layoutB")
     fresh = "zero" in flags(op, "scaleD")
@@ -151,13 +174,13 @@ def _product(op: ir.Operation) -> Run:
             addresses(machine, d, rows, BYTES[kind], trans)
             for d, rows, kind, trans in zip((a, b), (64, n), kinds, transposes, strict=True)
         ]
-        result = Accumulator(n)
+        result = Accumulator(n, machine.site)
 
         def finish() -> None:
             left, right = (matrix(machine, p, kind, t) for p, kind, t in zip(places, kinds, transposes, strict=True))
-            product = np.matmul(left, right.swapaxes(2, 3))
+            product = multiply(left, right, kinds[0])
             product = -product if negate else product
-            result.matrix = product if fresh else start_matrix(machine, start, n) + product
+            result.matrix = product if fresh else start_matrix(machine, start, n, kinds[0]) + product
 
         machine.engine.issue_product(finish, [p.reshape(p.shape[0], -1) for p in places])
         return result
@@ -195,21 +218,22 @@ def product(
     k: int,
     clear: bool = False,
     blocks: int = 1,
-    wait: bool = True,
+    wait: int | None = 0,
 ) -> list[ir.Value]:
-    """A whole product of a warpgroup: fence, all k steps, commit and, unless it is left to `wait_for`, the wait.
+    """A whole product of a warpgroup: fence, all k steps, commit and, unless it is left to `wait_for`, a wait.
 
     Args:
-        sums: `blocks * n / 2` accumulators f32, block by block; empty with `clear`.
+        sums: `blocks * n / 2` accumulators f32 (i32 for integers), block by block; empty with `clear`.
         left: A in shared memory, or four i32 registers per block and k step, block by block.
         right: B in shared memory.
-        n: columns, a multiple of 8 up to 256. kinds: f16, bf16, tf32, e4m3, e5m2. k: of one step, `depth(kind)`.
+        n: columns, see `allows`. kinds: of A and B, see `emit`. k: of one step, `depth(kind)`.
         clear: start from zero.
         blocks: blocks of 64 rows.
-        wait: complete when it ends; otherwise the results have no value before `wait_for`.
+        wait: how many groups may be incomplete when it ends (None: it does not wait). Unless that is 0 the results have
+            no value before `wait_for`; they may be the sums of a further product.
 
     Returns:
-        `blocks * n / 2` values f32.
+        `blocks * n / 2` values f32 (i32 for integers).
     """
     shared = isinstance(left, Descriptor)
     steps = len(right.moves)
@@ -218,12 +242,13 @@ def product(
     inputs = [*([] if clear else sums), *reads, right.low]
     text = _assembly(left if shared else None, right, n, kinds, k, steps, blocks, clear, wait)
     kept = [] if clear else [str(i) for i in range(count)]
-    constraints = ["=&f" if clear else "=f"] * count + kept + ["r"] * (len(reads) + 1)
-    f32 = ir.F32Type.get()
+    element = ir.IntegerType.get_signless(32) if kinds[0] in INTEGERS else ir.F32Type.get()
+    register = _constraint(element)
+    constraints = [f"=&{register}" if clear else f"={register}"] * count + kept + ["r"] * (len(reads) + 1)
     facts = _facts(left if shared else None, right, n, kinds, blocks, clear, wait)
     op = ir.Operation.create(
         "llvm.inline_asm",
-        results=[ir.Type.parse(f"!llvm.struct<({', '.join(['f32'] * count)})>")],
+        results=[_struct(element, count)],
         operands=inputs,
         attributes={
             "asm_string": ir.StringAttr.get(text),
@@ -234,7 +259,7 @@ def product(
             "tl.product": ir.StringAttr.get(facts),
         },
     )
-    return unpack(op.result, count, f32)
+    return unpack(op.result, count, element)
 
 
 def _assembly(
@@ -246,7 +271,7 @@ def _assembly(
     steps: int,
     blocks: int,
     clear: bool,
-    wait: bool,
+    wait: int | None,
 ) -> str:
     """PTX text; operands: accumulators, then (tied inputs,) the words of A or its low word, then B's low word."""
     half, first = n // 2, blocks * n // 2 * (1 if clear else 2)
@@ -255,6 +280,7 @@ def _assembly(
         f", {int(left.transposed)}, {int(right.transposed)}" if left is not None else f", {int(right.transposed)}"
     )
     majors = transposes if kinds[0] in ("f16", "bf16") else ""
+    signs = "" if kinds[0] in INTEGERS else ", 1, 1"
     lines = ["{", ".reg .pred p;", ".reg .b32 t;", ".reg .b64 a, b;", "wgmma.fence.sync.aligned;"]
     for block in range(blocks):
         sums = ", ".join(f"${block * half + i}" for i in range(half))
@@ -269,9 +295,9 @@ def _assembly(
                 operand = "{" + ", ".join(f"${start + i}" for i in range(4)) + "}"
             lines.append(f"add.s32 t, ${first + words}, {right.moves[step]};")
             lines.append(f"mov.b64 b, {{t, {right.high}}};")
-            shape = f"wgmma.mma_async.sync.aligned.m64n{n}k{k}.f32.{kinds[0]}.{kinds[1]}"
-            lines.append(f"{shape} {{{sums}}}, {operand}, b, p, 1, 1{majors};")
-    end = ["wgmma.wait_group.sync.aligned 0;"] if wait else []
+            shape = f"wgmma.mma_async.sync.aligned.m64n{n}k{k}.{_sum_kind(kinds[0])}.{kinds[0]}.{kinds[1]}"
+            lines.append(f"{shape} {{{sums}}}, {operand}, b, p{signs}{majors};")
+    end = [f"wgmma.wait_group.sync.aligned {wait};"] if wait is not None else []
     return " ".join([*lines, "wgmma.commit_group.sync.aligned;", *end, "}"])
 
 
@@ -281,7 +307,13 @@ def wait_for(values: Sequence[ir.Value], pending: int) -> list[ir.Value]:
 
 
 def _facts(
-    left: Descriptor | None, right: Descriptor, n: int, kinds: tuple[str, str], blocks: int, clear: bool, wait: bool
+    left: Descriptor | None,
+    right: Descriptor,
+    n: int,
+    kinds: tuple[str, str],
+    blocks: int,
+    clear: bool,
+    wait: int | None,
 ) -> str:
     """What the assembly computes, for its semantics."""
 
@@ -310,7 +342,7 @@ def _whole_product(op: ir.Operation) -> Run:
         operands, low_b = values[len(sums) : -1], values[-1]
         results: list[Accumulator] = []
         for block in range(blocks):
-            result = Accumulator(n)
+            result = Accumulator(n, machine.site)
             lefts: list[Any] = []
             if facts["a"] is not None:
                 high_a, moves_a, ahead, trans_a = facts["a"]
@@ -320,7 +352,7 @@ def _whole_product(op: ir.Operation) -> Run:
             def finish(
                 block: int = block, result: Accumulator = result, lefts: list[Any] = lefts, rights: list[Any] = rights
             ) -> None:
-                total = None if clear else start_matrix(machine, sums[block * half : (block + 1) * half], n)
+                total = None if clear else start_matrix(machine, sums[block * half : (block + 1) * half], n, kinds[0])
                 for step in range(steps):
                     if lefts:
                         a = matrix(machine, lefts[step], kinds[0], facts["a"][3])
@@ -328,7 +360,7 @@ def _whole_product(op: ir.Operation) -> Run:
                         first = 4 * (block * steps + step)
                         a = fragment_a(machine, list(operands[first : first + 4]), kinds[0])
                     b = matrix(machine, rights[step], kinds[1], trans_b)
-                    part = np.matmul(a, b.swapaxes(2, 3))
+                    part = multiply(a, b, kinds[0])
                     total = part if total is None else total + part
                 result.matrix = total
 
@@ -336,8 +368,8 @@ def _whole_product(op: ir.Operation) -> Run:
             machine.engine.issue_product(finish, reads)
             results.append(result)
         machine.engine.commit_products()
-        if facts["wait"]:
-            machine.engine.wait_products(0)
+        if facts["wait"] is not None:
+            machine.engine.wait_products(facts["wait"])
         return tuple(result[i] for result in results for i in range(half))
 
     return run
@@ -420,7 +452,7 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "wgmma.product",
-        "wgmma.fence; wgmma.mma_async ...; wgmma.commit_group; wgmma.wait_group 0",
+        "wgmma.fence; wgmma.mma_async ...; wgmma.commit_group; wgmma.wait_group n",
         _SECTION,
         _whole_product,
         emit=product,

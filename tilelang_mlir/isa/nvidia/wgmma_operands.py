@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import AccumulatorError, SimulationError
 from tilelang_mlir.isa import numeric
 
-BYTES = {"f16": 2, "bf16": 2, "tf32": 4, "e4m3": 1, "e5m2": 1}
+BYTES = {"f16": 2, "bf16": 2, "tf32": 4, "e4m3": 1, "e5m2": 1, "s8": 1, "u8": 1}
+INTEGERS = ("s8", "u8")
 _SPAN = {0: 16, 1: 128, 2: 64, 3: 32}
 
 
 class Accumulator:
     """An accumulator in matrix form (C, warpgroups, 64, n); `matrix` is None until its product has run."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, site: int = 0) -> None:
         self.n = n
+        self.site = site  # of the product
         self.matrix: np.ndarray | None = None
 
     def __getitem__(self, register: int) -> Any:
@@ -28,8 +30,10 @@ class Accumulator:
     def lanes(self, register: int) -> np.ndarray:
         """One register of every lane (C, T)."""
         if self.matrix is None:
-            raise SimulationError(
-                "a wgmma accumulator is read before wgmma.wait_group", hint="wait for the group of the product first"
+            raise AccumulatorError(
+                "a wgmma accumulator is read before wgmma.wait_group",
+                hint="wait for the group of the product first",
+                site=self.site,
             )
         tiles = self.matrix.reshape(self.matrix.shape[0], -1, 4, 2, 8, self.n // 8, 4, 2)
         part = tiles[:, :, :, register >> 1 & 1, :, register >> 2, :, register & 1]
@@ -71,19 +75,33 @@ class Register:
         return self.get()
 
 
-def start_matrix(machine: Any, value: Any, n: int) -> np.ndarray:
-    """The matrix of an accumulator operand (C|1, warpgroups, 64, n)."""
+def start_matrix(machine: Any, value: Any, n: int, kind: str) -> np.ndarray:
+    """The matrix of an accumulator operand (C|1, warpgroups, 64, n) of products of `kind`."""
     if isinstance(value, Accumulator):
         value.lanes(0)
         assert value.matrix is not None
         return value.matrix
     ctas, threads = machine.shape
     registers = [x.get() if isinstance(x, Register) else x for x in value]
-    rows = np.empty((n // 8, 2, 2, ctas, threads // 128, 4, 8, 4), np.float32)
+    element = sum_type(kind)
+    rows = np.empty((n // 8, 2, 2, ctas, threads // 128, 4, 8, 4), element)
     for index, register in enumerate(registers):
-        wide = np.broadcast_to(np.asarray(register, np.float32), (ctas, threads))
+        wide = np.broadcast_to(np.asarray(register, element), (ctas, threads))
         rows[index >> 2, index >> 1 & 1, index & 1] = wide.reshape(ctas, threads // 128, 4, 8, 4)
     return np.ascontiguousarray(rows.transpose(3, 4, 5, 1, 6, 0, 7, 2)).reshape(ctas, threads // 128, 64, n)
+
+
+def sum_type(kind: str) -> type[np.generic]:
+    """The element type of accumulators."""
+    return np.int32 if kind in INTEGERS else np.float32
+
+
+def multiply(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray:
+    """The product of one instruction, of a (C, warpgroups, 64, k) and b (C, warpgroups, n, k), both float32.
+
+    Integers are exact in it: 32 products of 16 bits.
+    """
+    return np.matmul(a, b.swapaxes(2, 3)).astype(sum_type(kind), copy=False)
 
 
 def addresses(machine: Any, descriptor: Any, rows: int, element: int, transposed: bool) -> np.ndarray:
@@ -124,6 +142,8 @@ def decode(units: np.ndarray, kind: str) -> np.ndarray:
         return numeric.bf16_bits_to_float(raw.view(np.uint16))
     if kind == "tf32":
         return numeric.truncate_tf32(raw.view(np.uint32))
+    if kind in INTEGERS:
+        return raw.view(np.int8 if kind == "s8" else np.uint8).astype(np.float32)
     return numeric.fp8_to_float(kind).take(raw.view(np.uint8))
 
 

@@ -2,7 +2,7 @@
 // RUN: tl-opt %s --split-input-file --verify-diagnostics
 
 func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>) {
-  // expected-error@+1 {{expects 2 operands, got 1}}
+  // expected-error@+1 {{expects 2 to 3 operands, got 1}}
   "tl.copy"(%s) : (memref<8x4xf32, #tl.scope<"shared">>) -> ()
   return
 }
@@ -126,5 +126,21 @@ func.func @f() {
 func.func @f() {
   // expected-error@+1 {{attribute 'pending' is -1, expected 0 or more}}
   "tl.wait_group"() {pending = -1 : i32} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f(%g: memref<8x4xf32, #tl.scope<"global">>, %s: memref<8x4xf32, #tl.scope<"shared">>, %x: i32) {
+  // expected-error@+1 {{the condition must be i1, got i32}}
+  "tl.copy"(%g, %s, %x) {async} : (memref<8x4xf32, #tl.scope<"global">>, memref<8x4xf32, #tl.scope<"shared">>, i32) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%g: memref<8x4xf32, #tl.scope<"global">>, %s: memref<8x4xf32, #tl.scope<"shared">>, %x: i1) {
+  // expected-error@+1 {{only asynchronous copies have a condition}}
+  "tl.copy"(%g, %s, %x) : (memref<8x4xf32, #tl.scope<"global">>, memref<8x4xf32, #tl.scope<"shared">>, i1) -> ()
   return
 }

@@ -90,3 +90,35 @@ func.func @f(%i: i32, %s: memref<8x4xf32, #tl.scope<"shared">>, %f: memref<8x4xf
   "tl.gemm"(%s, %q, %f, %i) {policy = "square", transpose_a = false, transpose_b = false} : (memref<8x4xf32, #tl.scope<"shared">>, memref<4x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"fragment">>, i32) -> ()
   return
 }
+
+// -----
+
+func.func @f(%s: memref<64x16xf16, #tl.scope<"shared">>, %f: memref<32x16xf16, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{expects two-dimensional tiles of one shape}}
+  "tl.load_operand"(%s, %f) {side = "a", k_dim = 1 : i32, warps = array<i32: 2, 2>} : (memref<64x16xf16, #tl.scope<"shared">>, memref<32x16xf16, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<64x16xf16, #tl.scope<"shared">>, %f: memref<64x16xf16, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{attribute 'warps' is [2], expected two positive numbers}}
+  "tl.load_operand"(%s, %f) {side = "a", k_dim = 1 : i32, warps = array<i32: 2>} : (memref<64x16xf16, #tl.scope<"shared">>, memref<64x16xf16, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<64x16xf16, #tl.scope<"shared">>, %f: memref<64x16xf16, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{attribute 'side' is 'c', expected one of a, b}}
+  "tl.load_operand"(%s, %f) {side = "c", k_dim = 1 : i32, warps = array<i32: 2, 2>} : (memref<64x16xf16, #tl.scope<"shared">>, memref<64x16xf16, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%s: memref<64x16xf16, #tl.scope<"fragment">>, %f: memref<64x16xf16, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{operand #0 is in scope 'fragment', expected shared}}
+  "tl.load_operand"(%s, %f) {side = "a", k_dim = 1 : i32, warps = array<i32: 2, 2>} : (memref<64x16xf16, #tl.scope<"fragment">>, memref<64x16xf16, #tl.scope<"fragment">>) -> ()
+  return
+}

@@ -20,3 +20,10 @@ func.func @integers(%a: memref<16x32xi8, #tl.scope<"shared">>, %b: memref<32x8xi
   "tl.gemm"(%a, %b, %c) {a_unsigned, policy = "square", transpose_a = false, transpose_b = false} : (memref<16x32xi8, #tl.scope<"shared">>, memref<32x8xi8, #tl.scope<"shared">>, memref<16x8xi32, #tl.scope<"fragment">>) -> ()
   return
 }
+
+// CHECK-LABEL: func.func @load_operand(
+// CHECK: "tl.load_operand"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {k_dim = 1 : i32, side = "a", warps = array<i32: 2, 2>} : (memref<1x64x16xf16, #tl.scope<"shared">>, memref<64x16xf16, #tl.scope<"fragment">>) -> ()
+func.func @load_operand(%s: memref<1x64x16xf16, #tl.scope<"shared">>, %f: memref<64x16xf16, #tl.scope<"fragment">>) {
+  "tl.load_operand"(%s, %f) {side = "a", k_dim = 1 : i32, warps = array<i32: 2, 2>} : (memref<1x64x16xf16, #tl.scope<"shared">>, memref<64x16xf16, #tl.scope<"fragment">>) -> ()
+  return
+}

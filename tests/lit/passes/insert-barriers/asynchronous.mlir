@@ -184,3 +184,24 @@ func.func @roles(%one: i32, %z: f16, %p: !llvm.ptr<1>) {
   }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
   return
 }
+
+// An asynchronous copy waits for those who read its tile, unless the program orders it.
+// CHECK-LABEL: func.func @copies(
+// CHECK: memref.load
+// CHECK: "tl.sync_threads"()
+// CHECK-NEXT: "tl.copy"({{.*}}) {async}
+// CHECK: memref.load
+// CHECK-NOT: tl.sync_threads
+// CHECK: "tl.copy"({{.*}}) {async, ordered}
+func.func @copies(%one: i32, %g: !g, %i: index) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() {layout = #swizzled, tl.offset = 0 : i64} : () -> !s
+    %x = memref.load %a[%i, %i] : !s
+    "tl.copy"(%g, %a) {async} : (!g, !s) -> ()
+    "tl.sync_threads"() : () -> ()
+    %y = memref.load %a[%i, %i] : !s
+    "tl.copy"(%g, %a) {async, ordered} : (!g, !s) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}

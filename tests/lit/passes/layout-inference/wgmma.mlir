@@ -274,10 +274,9 @@ func.func @few_threads(%one: i32) {
   return
 }
 
-// float32 operands,
+// float32 operands are multiplied as tf32,
 // CHECK-LABEL: func.func @tf32(
-// CHECK-NOT: instr
-// CHECK: return
+// CHECK: instr = "wgmma"
 func.func @tf32(%one: i32) {
   "tl.launch"(%one) ({
   ^bb0(%bx: i32):
@@ -289,17 +288,46 @@ func.func @tf32(%one: i32) {
   return
 }
 
-// integers,
+// integers with each other whatever their signs,
 // CHECK-LABEL: func.func @integers(
-// CHECK-NOT: instr
-// CHECK: return
+// CHECK: a_unsigned
+// CHECK-SAME: instr = "wgmma"
 func.func @integers(%one: i32) {
   "tl.launch"(%one) ({
   ^bb0(%bx: i32):
     %a = "tl.alloc"() : () -> memref<64x64xi8, #tl.scope<"shared">>
     %b = "tl.alloc"() : () -> memref<64x64xi8, #tl.scope<"shared">>
     %c = "tl.alloc"() : () -> memref<64x64xi32, #tl.scope<"fragment">>
-    "tl.gemm"(%a, %b, %c) {clear = true, policy = "square", transpose_a = false, transpose_b = true} : (memref<64x64xi8, #tl.scope<"shared">>, memref<64x64xi8, #tl.scope<"shared">>, memref<64x64xi32, #tl.scope<"fragment">>) -> ()
+    "tl.gemm"(%a, %b, %c) {a_unsigned, clear = true, policy = "square", transpose_a = false, transpose_b = true} : (memref<64x64xi8, #tl.scope<"shared">>, memref<64x64xi8, #tl.scope<"shared">>, memref<64x64xi32, #tl.scope<"fragment">>) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// but with 32 columns or a multiple of 16 beyond;
+// CHECK-LABEL: func.func @integers_of_40_columns(
+// CHECK-NOT: instr
+// CHECK: return
+func.func @integers_of_40_columns(%one: i32) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() : () -> memref<64x64xi8, #tl.scope<"shared">>
+    %b = "tl.alloc"() : () -> memref<40x64xi8, #tl.scope<"shared">>
+    %c = "tl.alloc"() : () -> memref<64x40xi32, #tl.scope<"fragment">>
+    "tl.gemm"(%a, %b, %c) {clear = true, policy = "square", transpose_a = false, transpose_b = true} : (memref<64x64xi8, #tl.scope<"shared">>, memref<40x64xi8, #tl.scope<"shared">>, memref<64x40xi32, #tl.scope<"fragment">>) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// 8-bit floats of both formats with each other;
+// CHECK-LABEL: func.func @mixed_bytes(
+// CHECK: instr = "wgmma"
+func.func @mixed_bytes(%one: i32) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() : () -> memref<64x64xf8E4M3FN, #tl.scope<"shared">>
+    %b = "tl.alloc"() : () -> memref<64x64xf8E5M2, #tl.scope<"shared">>
+    %c = "tl.alloc"() : () -> memref<64x64xf32, #tl.scope<"fragment">>
+    "tl.gemm"(%a, %b, %c) {clear = true, policy = "square", transpose_a = false, transpose_b = true} : (memref<64x64xf8E4M3FN, #tl.scope<"shared">>, memref<64x64xf8E5M2, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }

@@ -19,7 +19,7 @@
 // CHECK: "tl.mbarrier_wait"(%[[FULL]]
 // CHECK: "tl.gemm"{{.*}}instr = "wgmma"
 // CHECK: "tl.mbarrier_arrive"(%[[EMPTY]], %{{.*}}) {per_warp}
-// CHECK: "tl.tma_store"
+// CHECK: "tl.staged_store"
 // CHECK: "tl.tma_wait"() {pending = 0 : i32}
 // CHECK: {consumers = 128 : i32
 // CHECK: threads = array<i32: 256, 1, 1>

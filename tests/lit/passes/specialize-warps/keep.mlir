@@ -318,7 +318,7 @@ func.func @unmarked(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
   return
 }
 
-// The loop's end is read from memory that the consumers may write.
+// The loop's end is read from memory that the kernel writes.
 // CHECK-LABEL: func.func @bound_in_memory(
 // CHECK: tl.pipeline
 func.func @bound_in_memory(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>) {
@@ -335,6 +335,7 @@ func.func @bound_in_memory(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llv
     %acc = "tl.alloc"() : () -> !f
     %first = arith.constant 0 : index
     %last = memref.load %N[%first] : memref<1xi32, #tl.scope<"global">>
+    memref.store %one, %N[%first] : memref<1xi32, #tl.scope<"global">>
     scf.for %k = %zero to %last step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
@@ -364,6 +365,7 @@ func.func @place_in_memory(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llv
     scf.for %k = %zero to %n step %step : i32 {
       %at0 = arith.index_cast %k : i32 to index
       %row = memref.load %N[%at0] : memref<512xi32, #tl.scope<"global">>
+      memref.store %one, %N[%at0] : memref<512xi32, #tl.scope<"global">>
       %at = "tl.slice"(%A, %row, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
       %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at

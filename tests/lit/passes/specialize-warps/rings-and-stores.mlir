@@ -61,19 +61,17 @@ func.func @a_ring_per_use(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm
   return
 }
 
-// A shared tile is stored as it is; a fragment of another type through a tile of the tensor's; rows of odd length by the threads.
+// A shared tile that only carries the fragment is left out; a fragment of another type is converted on its way into buffers of the
+// tensor's type; rows of odd length are stored by the threads.
 // CHECK-LABEL: func.func @stores(
-// CHECK: %[[CS:[0-9]+]] = "tl.alloc"() {{.*}} : () -> memref<64x64xf32, #tl.scope<"shared">>
+// CHECK: %[[WIDE:[0-9]+]] = "tl.alloc"() {{.*}} : () -> memref<2x64x32xf32, #tl.scope<"shared">>
+// CHECK: %[[HALF:[0-9]+]] = "tl.alloc"() {{.*}} : () -> memref<2x64x64xf16, #tl.scope<"shared">>
 // CHECK: per_warp
-// CHECK: "tl.copy"(%[[ACC:[0-9]+]], %[[CS]])
-// CHECK-NEXT: "tl.tma_store"(%[[CS]], %{{[0-9]+}})
-// CHECK-NEXT: "tl.tma_wait"
-// CHECK-NEXT: %[[HALF:[0-9]+]] = "tl.alloc"() {layout = #tl.smem<{{.*}}, array<i64: 3, 3, 3>>} : () -> memref<64x64xf16, #tl.scope<"shared">>
-// CHECK-NEXT: "tl.copy"(%[[ACC]], %[[HALF]])
-// CHECK-NEXT: "tl.tma_store"(%[[HALF]], %[[D:[0-9]+]])
-// CHECK-NEXT: "tl.tma_wait"
+// CHECK: "tl.staged_store"(%[[ACC:[0-9]+]], %[[WIDE]], %{{[0-9]+}})
+// CHECK-NEXT: "tl.staged_store"(%[[ACC]], %[[HALF]], %[[D:[0-9]+]])
 // CHECK-NEXT: "tl.copy"(%[[ACC]], %[[D]]) {disable_tma}
 // CHECK-NEXT: "tl.copy"(%[[ACC]], %{{[0-9]+}}) : {{.*}}strided<[511, 1], offset: ?>
+// CHECK-NEXT: "tl.tma_wait"() {pending = 0 : i32}
 // CHECK-NEXT: })
 func.func @stores(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>) {
   %zero = arith.constant 0 : i32

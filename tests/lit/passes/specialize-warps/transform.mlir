@@ -22,6 +22,7 @@
 // What both roles use stays in front; the tiles have three versions.
 // CHECK: %[[A:[0-9]+]] = "tl.alloc"() {layout = #tl.smem<{{.*}}>} : () -> memref<3x64x64xf16, #tl.scope<"shared">>
 // CHECK: %[[B:[0-9]+]] = "tl.alloc"() {layout = #tl.smem<{{.*}}>} : () -> memref<3x64x64xf16, #tl.scope<"shared">>
+// CHECK: %[[STAGING:[0-9]+]] = "tl.alloc"() {layout = #tl.smem<array<i64: 64, 32>, {{.*}}, array<i64: 3, 2, 3>>} : () -> memref<2x64x32xf32, #tl.scope<"shared">>
 // CHECK: "tl.specialize"() ({
 // The producer waits for the parity of the round before, so that the first round finds all versions free.
 // CHECK: scf.for %[[K:[a-z0-9]+]] = {{.*}} {
@@ -45,10 +46,8 @@
 // CHECK: "tl.gemm"
 // CHECK-NEXT: "tl.mbarrier_arrive"(%[[EMPTY]], %[[CSLOT]]) {per_warp}
 // CHECK-NEXT: }
-// The result goes through a swizzled tile.
-// CHECK-NEXT: %[[STAGED:[0-9]+]] = "tl.alloc"() {layout = #tl.smem<array<i64: 64, 64>, {{.*}}, array<i64: 3, 2, 3>>} : () -> memref<64x64xf32, #tl.scope<"shared">>
-// CHECK-NEXT: "tl.copy"(%{{[0-9]+}}, %[[STAGED]])
-// CHECK-NEXT: "tl.tma_store"(%[[STAGED]], %{{[0-9]+}})
+// The result goes through two swizzled buffers; stores are awaited at the end.
+// CHECK-NEXT: "tl.staged_store"(%{{[0-9]+}}, %[[STAGING]], %{{[0-9]+}})
 // CHECK-NEXT: "tl.tma_wait"() {pending = 0 : i32}
 // A warp more than the consumers; two CTAs fit a multiprocessor.
 // CHECK-NEXT: }) {consumers = 128 : i32, registers = array<i32: 24, 232>}

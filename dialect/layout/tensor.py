@@ -1,0 +1,84 @@
+"""Tensor memory layouts: which lane holds a row of a tile, and at which column its elements start.
+
+A buffer's last two dimensions are rows and columns; what comes before are versions, one after another along the
+columns. Elements of a row follow one another in 32-bit columns, low bits first (PTX ISA 8.7, section 9.7.16.10.4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tilelang_mlir.errors import TileValueError
+
+LANES, COLUMNS = 128, 512
+COLUMN_BITS = 32
+MIN_COLUMNS = 32
+
+
+class LaneStep(NamedTuple):
+    """Row divided by `stride`, modulo `size`, times `lane` lanes."""
+
+    size: int
+    stride: int
+    lane: int
+
+
+@dataclass(frozen=True)
+class TensorLayout:
+    """The layout of a buffer of `shape` with elements of `bits` bits."""
+
+    shape: tuple[int, ...]
+    lanes: tuple[LaneStep, ...]
+    bits: int
+
+    def __post_init__(self) -> None:
+        if len(self.shape) < 2:
+            raise TileValueError(f"a tensor memory layout needs rows and columns, got shape {list(self.shape)}")
+        top = sum((step.size - 1) * step.lane for step in self.lanes)
+        if top >= LANES or math.prod(step.size for step in self.lanes) < self.shape[-2]:
+            raise TileValueError(f"{self.shape[-2]} rows do not fit the {LANES} lanes of tensor memory")
+
+    @property
+    def version_columns(self) -> int:
+        """32-bit columns of one version."""
+        return -(-self.shape[-1] * self.bits // COLUMN_BITS)
+
+    @property
+    def columns(self) -> int:
+        """32-bit columns of the whole buffer."""
+        return math.prod(self.shape[:-2]) * self.version_columns
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether rows use 16 of every 32 lanes, as accumulators of 64 rows do."""
+        return len(self.lanes) > 1
+
+    def lane(self, row: int) -> int:
+        return sum(row // step.stride % step.size * step.lane for step in self.lanes)
+
+    def place(self, row: int, column: int) -> tuple[int, int, int]:
+        """Lane, 32-bit column and first bit of an element of the first version."""
+        bit = column * self.bits
+        return self.lane(row), bit // COLUMN_BITS, bit % COLUMN_BITS
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{s.size}/{s.stride}*{s.lane}" for s in self.lanes)
+        return f"tensor {list(self.shape)} lanes ({steps}) of {self.bits}-bit elements"
+
+
+def dense(shape: Sequence[int], bits: int) -> TensorLayout:
+    """Row r in lane r."""
+    return TensorLayout(tuple(shape), (LaneStep(shape[-2], 1, 1),), bits)
+
+
+def sparse(shape: Sequence[int], bits: int) -> TensorLayout:
+    """64 rows, 16 in each quarter of the lanes (section 9.7.16.10.5, M = 64)."""
+    return TensorLayout(tuple(shape), (LaneStep(16, 1, 1), LaneStep(4, 16, 32)), bits)
+
+
+def arena_columns(columns: int) -> int:
+    """What an allocation of so many columns takes: a power of two, at least 32."""
+    return max(MIN_COLUMNS, 1 << (columns - 1).bit_length())

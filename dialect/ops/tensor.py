@@ -1,0 +1,176 @@
+"""Tensor memory: products that one thread starts, their completion, and what orders them."""
+
+from typing import Any
+
+from tilelang_mlir.mlir import dialect, ir
+
+from ..tl import SHARED, TL, TMEM
+from ..verify import barrier, buffers, element_of, enum_attr, fail, int_operands, same_class, structure, typed
+from .gemm import tile_shape_2d
+
+ext = dialect("ext")
+
+_PAIR = {"?pair": "a unit attribute"}
+
+
+_MMA = {
+    "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
+    "?b_unsigned": "a unit attribute", **_PAIR,
+}  # fmt: skip
+
+
+class Tcgen05MmaOp(TL.Operation, name="tcgen05_mma"):
+    """Starts `C = op(A) op(B)`, plus C where `keep` (i1) holds, in tensor memory: `(A, B, C, keep)`.
+
+    One thread of those that reach it issues the product. It runs asynchronously: the barrier of a later
+    `tl.tcgen05_commit` by the same thread says when it is complete. A is a shared tile or in tensor memory, B a shared
+    tile. `pair`: two CTAs of a cluster work together, each with its rows of A and C and half of the columns of B.
+    """
+
+    a: ext.Operand[Any]
+    b: ext.Operand[Any]
+    c: ext.Operand[Any]
+    keep: ext.Operand[Any]
+    transpose_a: Any
+    transpose_b: Any
+
+    @structure(4, attributes=_MMA)
+    def verify_invariants(self) -> bool:
+        return _product(self)
+
+
+class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
+    """The same with block scales: `(A, B, C, keep, SA, SB)`, factors of A's rows and B's columns in tensor memory.
+
+    A 32-bit column has four factors of a row (see `tl.tcgen05_cp`). `scale_bytes = array<i64: a, b>` are the first
+    factors, `scale_blocks = array<i64: a, b>` the elements along k of one.
+    """
+
+    a: ext.Operand[Any]
+    b: ext.Operand[Any]
+    c: ext.Operand[Any]
+    keep: ext.Operand[Any]
+    scale_a: ext.Operand[Any]
+    scale_b: ext.Operand[Any]
+    transpose_a: Any
+    transpose_b: Any
+    scale_bytes: Any
+    scale_blocks: Any
+
+    @structure(6, attributes={**_MMA, "scale_bytes": "array<i64>", "scale_blocks": "array<i64>"})
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if not buffers(self, list(op.operands)[4:], (TMEM,), first=4):
+            return False
+        for name in ("scale_bytes", "scale_blocks"):
+            if len(list(op.attributes[name])) != 2:
+                return fail(self, f"attribute '{name}' has {len(list(op.attributes[name]))} numbers, expected 2")
+        return _product(self)
+
+
+MMA_OPS = ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")
+
+
+def _product(op: ir.OpView) -> bool:
+    a, b, c, keep = list(op.operation.operands)[:4]
+    if not (buffers(op, [a], (SHARED, TMEM)) and buffers(op, [b], (SHARED,), first=1)):
+        return False
+    if not (buffers(op, [c], (TMEM,), first=2) and typed(op, keep, "i1", "'keep'")):
+        return False
+    return _shapes(op, a, b, c) and same_class(op, [a, b, c], "A, B and C")
+
+
+def _shapes(op: ir.OpView, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
+    shapes = [tile_shape_2d(x) for x in (a, b, c)]
+    if any(s is None for s in shapes):
+        return fail(op, "operands must be two-dimensional tiles")
+    (a0, a1), (b0, b1), (m, n) = shapes  # type: ignore[misc]
+    attributes = op.operation.attributes
+    am, ak = (a1, a0) if attributes["transpose_a"].value else (a0, a1)
+    bk, bn = (b1, b0) if attributes["transpose_b"].value else (b0, b1)
+    if "pair" in attributes:
+        bn *= 2  # each CTA has half of the columns of B
+    if (am, bn) != (m, n) or ak != bk:
+        return fail(op, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
+    widths = {element_of(a).width, element_of(b).width}
+    if len(widths) > 1 and max(widths) > 8:
+        return fail(op, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
+    return True
+
+
+class Tcgen05CommitOp(TL.Operation, name="tcgen05_commit"):
+    """Arrives once at barrier `index` when the products and copies that its thread has started are complete.
+
+    `(barrier, index)`; `pair`: at that barrier of both CTAs of a pair.
+    """
+
+    barrier: ext.Operand[Any]
+    index: ext.Operand[Any]
+
+    @structure(2, attributes=_PAIR)
+    def verify_invariants(self) -> bool:
+        first, index = self.operation.operands
+        return barrier(self, first) and int_operands(self, [index])
+
+
+class Tcgen05FenceOp(TL.Operation, name="tcgen05_fence"):
+    """Orders tensor memory operations of this thread: `kind` before a synchronisation of threads, or after one."""
+
+    kind: Any
+
+    @structure(0, attributes={"kind": "a string"})
+    def verify_invariants(self) -> bool:
+        return enum_attr(self, "kind", ("before", "after"))
+
+
+class Tcgen05CpOp(TL.Operation, name="tcgen05_cp"):
+    """Starts a copy of scale factors from a shared tile to tensor memory: `(source, target)`.
+
+    Every 512 bytes, 32 rows of 16, become four columns, the same in each quarter of the lanes. Completes as
+    `tl.tcgen05_mma` does.
+    """
+
+    source: ext.Operand[Any]
+    target: ext.Operand[Any]
+
+    @structure(2, attributes=_PAIR)
+    def verify_invariants(self) -> bool:
+        source, target = self.operation.operands
+        return buffers(self, [source], (SHARED,)) and buffers(self, [target], (TMEM,), first=1)
+
+
+class DeallocTmemOp(TL.Operation, name="dealloc_tmem"):
+    """Frees a buffer in tensor memory before the kernel ends; all threads reach it."""
+
+    buffer: ext.Operand[Any]
+
+    @structure(1)
+    def verify_invariants(self) -> bool:
+        return buffers(self, self.operation.operands, (TMEM,))
+
+
+class TmemArenaOp(TL.Operation, name="tmem_arena"):
+    """Allocates `columns` of tensor memory for the buffers whose `tl.arena` is `id`; all threads reach it.
+
+    Made by `plan-tensor-memory`. The address passes through shared memory at `tl.offset`.
+    """
+
+    columns: Any
+    id: Any
+
+    @structure(0, attributes={"columns": "an integer", "id": "an integer", "?tl.offset": "an integer", **_PAIR})
+    def verify_invariants(self) -> bool:
+        count = ir.IntegerAttr(self.operation.attributes["columns"]).value
+        if count & (count - 1) or not 32 <= count <= 512:
+            return fail(self, f"attribute 'columns' is {count}, expected a power of two from 32 to 512")
+        return True
+
+
+class TmemFreeOp(TL.Operation, name="tmem_free"):
+    """Frees an arena of tensor memory: what `tl.tmem_arena` with the same `id` allocated; all threads reach it."""
+
+    id: Any
+
+    @structure(0, attributes={"id": "an integer", **_PAIR})
+    def verify_invariants(self) -> bool:
+        return True

@@ -1,0 +1,142 @@
+"""`expand-tensor-copies`: copies to and from tensor memory go through fragments that its accesses have.
+
+Input: laid-out, scheduled program. Output: tensor memory only in products, `tl.tcgen05_cp`, and copies to or from
+fragments of the same element type in a layout that loads and stores have.
+
+    tl.copy T -> S   =>   for each part of the columns: tl.copy T[part] -> F; tl.copy F -> S[part]
+    tl.fill T, v     =>   tl.fill F, v; tl.copy F -> T
+
+The parts keep the registers of a thread few: an epilogue in sub-tiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tilelang_mlir.errors import LayoutError, UnsupportedError
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from ..dialect.effects import root
+from ..dialect.layout import Fragment
+from ..dialect.layout.attrs import from_attr, tensor_from_attr, to_attr
+from ..dialect.layout.tensor import TensorLayout
+from ..dialect.location import python_location
+from ..dialect.tl import FRAGMENT, TMEM, buffer_type, scope_of
+from . import build
+from .base import Pass
+from .nvidia.tensor_memory import access_plan
+from .nvidia.tensor_rules import meeting_fragment
+from .walk import launches, nested, threads_of
+
+PART_REGISTERS = 64  # of a thread, for a part of a tile that passes through
+
+
+@dataclass(frozen=True)
+class ExpandTensorCopies(Pass):
+    """Route copies of tensor memory through fragments."""
+
+    name: ClassVar[str] = "expand-tensor-copies"
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        for launch in launches(module):
+            with module.context:
+                for op in list(nested(launch)):
+                    if op.name == "tl.copy" and TMEM in (scope_of(v) for v in list(op.operands)[:2]):
+                        with ir.InsertionPoint(op), op.location:
+                            _expand(op)
+                    elif op.name == "tl.fill" and scope_of(op.operands[0]) == TMEM:
+                        with ir.InsertionPoint(op), op.location:
+                            _expand_fill(op)
+
+
+def _expand(op: ir.Operation) -> None:
+    source, target, *condition = op.operands
+    if condition:
+        raise UnsupportedError("a conditional copy of tensor memory", python_location(op.location),
+                               hint="put the copy under an `if`")
+    stores = scope_of(target) == TMEM
+    tensor, other = (target, source) if stores else (source, target)
+    if scope_of(other) == TMEM:
+        raise UnsupportedError("a copy inside tensor memory", python_location(op.location),
+                               hint="copy through a fragment")
+    if _is_direct(op, tensor, other):
+        return
+    rows, columns = list(ir.MemRefType(tensor.type).shape)[-2:]
+    threads = threads_of(op)
+    part = columns if scope_of(other) == FRAGMENT else _part(columns, rows, threads)
+    for start in range(0, columns, part):
+        staged = _fragment(op, tensor, part, threads)
+        pair = _columns(tensor, start, part), _columns(other, start, part)
+        if stores:
+            ir.Operation.create("tl.copy", [], [pair[1], staged], _attributes(op))
+            ir.Operation.create("tl.copy", [], [staged, pair[0]])
+        else:
+            ir.Operation.create("tl.copy", [], [pair[0], staged])
+            ir.Operation.create("tl.copy", [], [staged, pair[1]], _attributes(op))
+    op.erase()
+
+
+def _attributes(op: ir.Operation) -> dict[str, ir.Attribute]:
+    return {name: value for name, value in build.attributes_of(op).items() if name != "loop_layout"}
+
+
+def _part(columns: int, rows: int, threads: int) -> int:
+    """Columns that pass through at once: a divisor of all, at most `PART_REGISTERS` of a thread."""
+    most = max(1, PART_REGISTERS * threads // max(rows, 1))
+    part = columns
+    while part > most and part % 2 == 0:
+        part //= 2
+    return part
+
+
+def _layout(tensor: ir.Value) -> TensorLayout:
+    return tensor_from_attr(root(tensor).owner.operation.attributes["layout"])
+
+
+def _is_direct(op: ir.Operation, tensor: ir.Value, other: ir.Value) -> bool:
+    """Whether loads and stores move the fragment as it is."""
+    if scope_of(other) != FRAGMENT or root(other) != other:
+        return False
+    if ir.MemRefType(tensor.type).element_type != ir.MemRefType(other.type).element_type:
+        return False
+    layout = from_attr(other.owner.operation.attributes["layout"])
+    assert isinstance(layout, Fragment)
+    return access_plan(layout, _layout(tensor), threads_of(op)) is not None
+
+
+def _fragment(op: ir.Operation, tensor: ir.Value, columns: int, threads: int) -> ir.Value:
+    """A fragment for `columns` of a tile of tensor memory."""
+    kind = ir.MemRefType(tensor.type)
+    layout = meeting_fragment(_layout(tensor), columns, threads)
+    if layout is None:
+        raise LayoutError(
+            f"{threads} threads cannot access {columns} columns of a tensor memory tile of {list(kind.shape)}",
+            python_location(op.location),
+            hint="whole warpgroups of 128 threads access tiles of 128 (or, for accumulators, 64) rows together",
+        )
+    shape = [layout.shape[0], columns]
+    result = buffer_type(shape, kind.element_type, FRAGMENT)
+    return ir.Operation.create("tl.alloc", [result], attributes={"layout": to_attr(layout)}).result
+
+
+def _columns(value: ir.Value, start: int, count: int) -> ir.Value:
+    """Some columns of all rows of a tile."""
+    shape = list(ir.MemRefType(value.type).shape)
+    if shape[-1] == count:
+        return value
+    offsets = [build.constant(0)] * (len(shape) - 1) + [build.constant(start)]
+    return build.slice_of(value, offsets, [*shape[:-1], count])
+
+
+def _expand_fill(op: ir.Operation) -> None:
+    tensor, value = op.operands
+    rows, columns = list(ir.MemRefType(tensor.type).shape)[-2:]
+    threads = threads_of(op)
+    part = _part(columns, rows, threads)
+    staged = _fragment(op, tensor, part, threads)
+    ir.Operation.create("tl.fill", [], [staged, value])
+    for start in range(0, columns, part):
+        ir.Operation.create("tl.copy", [], [staged, _columns(tensor, start, part)])
+    op.erase()

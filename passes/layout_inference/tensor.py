@@ -1,0 +1,67 @@
+"""Tensor memory in layout inference: what products dictate, and the fragments that meet it."""
+
+from __future__ import annotations
+
+from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.mlir import ir
+
+from ...dialect.effects import root
+from ...dialect.layout import Fragment, SharedLayout, TensorLayout
+from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr
+from ...dialect.location import name_of, python_location
+from ...dialect.ops.tensor import MMA_OPS
+from ...dialect.tl import FRAGMENT, SHARED, TMEM, scope_of
+from ..nvidia.tensor_rules import accumulator_layout, default_layout, meeting_fragment
+from .gemm import shared_operand
+
+
+class TensorSide:
+    """Layouts of a kernel's buffers in tensor memory: those of accumulators first, row by lane for the others."""
+
+    def __init__(self, threads: int, ops: list[ir.Operation]) -> None:
+        self._threads = threads
+        self._layouts: dict[ir.Value, tuple[TensorLayout, ir.Operation]] = {}
+        allocs = [op for op in ops if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
+        for op in allocs:
+            if "layout" in op.attributes:
+                self._layouts[op.results[0]] = tensor_from_attr(op.attributes["layout"]), op
+        for op in ops:
+            if op.name in MMA_OPS:
+                self._learn(root(op.operands[2]), accumulator_layout(op.operands[2], "pair" in op.attributes), op)
+        for op in allocs:
+            if op.results[0] not in self._layouts:
+                self._layouts[op.results[0]] = default_layout(op.results[0]), op
+
+    def _learn(self, buffer: ir.Value, layout: TensorLayout, op: ir.Operation) -> None:
+        old = self._layouts.get(buffer)
+        if old is not None and old[0] != layout:
+            raise LayoutError(
+                f"{name_of(buffer.owner.operation.location) or 'the buffer'} needs two different layouts",
+                python_location(op.location),
+                notes=(
+                    (f"here it needs {layout}", python_location(op.location)),
+                    (f"here it needs {old[0]}", python_location(old[1].location)),
+                ),
+            )
+        self._layouts[buffer] = layout, op
+
+    def shared_operands(self, op: ir.Operation) -> list[tuple[ir.Value, SharedLayout]]:
+        """The swizzled layouts of a product's shared operands."""
+        found = [v for v in list(op.operands)[:2] if scope_of(v) == SHARED]
+        return [(root(v), shared_operand(root(v), ir.MemRefType(v.type).element_type.width)) for v in found]
+
+    def meeting(self, op: ir.Operation) -> tuple[ir.Value, Fragment] | None:
+        """A whole fragment that a copy moves to or from tensor memory, in the layout that loads and stores have."""
+        for tensor, other in (tuple(op.operands), tuple(op.operands)[::-1]):
+            if scope_of(tensor) != TMEM or scope_of(other) != FRAGMENT or root(other) != other:
+                continue
+            shape = list(ir.MemRefType(other.type).shape)
+            layout = meeting_fragment(self._layouts[root(tensor)][0], shape[-1], self._threads)
+            if layout is None or list(layout.shape) != [s for s in shape if s != 1]:
+                return None
+            return other, layout.with_dims(tuple(shape), [len(shape) - 2, len(shape) - 1])
+        return None
+
+    def assign(self) -> None:
+        for buffer, (layout, _) in self._layouts.items():
+            buffer.owner.operation.attributes["layout"] = tensor_to_attr(layout)

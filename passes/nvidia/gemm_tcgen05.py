@@ -1,0 +1,137 @@
+"""`tl.tcgen05_mma`: one instruction per k step, issued by one thread; and what announces that they are complete.
+
+The descriptors of shared operands follow from their swizzled layouts as those of warpgroup products do (see
+`gemm_wgmma`): along K a k step moves 32 bytes inside a swizzled row, then to the next panel; along M or N it moves as
+many rows down as the instruction is deep.
+"""
+
+from __future__ import annotations
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.isa.nvidia import tcgen05, tcgen05_mma
+from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
+from tilelang_mlir.mlir import ir
+
+from ...dialect.location import python_location
+from ...dialect.tl import TMEM, scope_of
+from ..lowering.buffers import SharedBuffer, element_bits
+from ..lowering.context import Context, rule
+from ..lowering.memory import shared_pointer
+from ..lowering.views import tile_of
+from .reach import one_thread
+from .roles import barrier_pointer
+from .tensor_memory import tensor_address
+from .tensor_rules import Product, product_obstacle, product_of, transposes
+
+_SCALE_BYTES = 4  # scale factors of a row in one column
+
+
+@rule("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")
+def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
+    obstacle = product_obstacle(op)
+    if obstacle:
+        raise UnsupportedError(f"tcgen05.mma has no product with {obstacle}", python_location(op.location))
+    a, b, c, keep, *scales = op.operands
+    product = product_of(op)
+    flags = transposes(op)
+    group = 2 if "pair" in op.attributes else 1
+    accumulate = ctx.ssa(keep)
+    with one_thread(ctx, op):
+        d = tensor_address(ctx, c, op)
+        left = _operand(ctx, a, product, not flags[0], op)
+        right = _operand(ctx, b, product, flags[1], op)
+        factors = _Scales(ctx, op, scales) if scales else None
+        for step in range(product.steps):
+            adds = accumulate if step == 0 else ctx.e.constant(ctx.e.i1, 1)
+            operands = d, left[step], right[step]
+            if factors is None:
+                word = ctx.e.constant(ctx.e.i32, descriptors.instruction(product.shape))
+                tcgen05_mma.emit(*operands, word, adds, product.shape.kind, group)
+                continue
+            word, places = factors.step(product, step)
+            tcgen05_mma.emit_scaled(*operands, word, adds, places, product.shape.kind, 32, group)
+
+
+@rule("tl.tcgen05_commit")
+def lower_tcgen05_commit(ctx: Context, op: ir.Operation) -> None:
+    pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
+    with one_thread(ctx, op):
+        if "pair" in op.attributes:
+            tcgen05.commit(pointer, 2, ctx.e.constant(ctx.e.i16, 3))
+        else:
+            tcgen05.commit(pointer)
+
+
+@rule("tl.tcgen05_cp")
+def lower_tcgen05_cp(ctx: Context, op: ir.Operation) -> None:
+    source = tile_of(ctx, op.operands[0])
+    assert isinstance(source.buffer, SharedBuffer)
+    size = 1
+    for extent in source.sizes:
+        size *= extent
+    blocks = size * element_bits(source.buffer.element) // 8 // 512
+    pointer = shared_pointer(ctx, source.buffer, source.offsets)
+    with one_thread(ctx, op):
+        address = ctx.e.pure("llvm.ptrtoint", ctx.e.i32, [pointer])
+        first = _word(ctx, address, 16, 128, 16)
+        place = tensor_address(ctx, op.operands[1], op)
+        for block in range(blocks):
+            there = ctx.e.value(ctx.e.add(place, 4 * block))
+            tcgen05.copy_scales(there, _ahead(ctx, first, 512 * block), 2 if "pair" in op.attributes else 1)
+
+
+class _Scales:
+    """Where the scale factors of each k step lie: a column has those of four blocks along k."""
+
+    def __init__(self, ctx: Context, op: ir.Operation, scales: list[ir.Value]) -> None:
+        self.ctx = ctx
+        self.places = [tensor_address(ctx, value, op) for value in scales]
+        self.first = list(ir.DenseI64ArrayAttr(op.attributes["scale_bytes"]))
+        self.blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
+
+    def step(self, product: Product, step: int) -> tuple[ir.Value, tuple[ir.Value, ir.Value]]:
+        """The instruction descriptor and the addresses of both factors."""
+        shape = product.shape
+        k = step * descriptors.depth(shape.kind)
+        parts = [first + k // block for first, block in zip(self.first, self.blocks, strict=True)]
+        widths = [-(-rows // 128) * 4 for rows in (shape.m, shape.n)]  # as copies of 128 factors put them
+        e = self.ctx.e
+        word = descriptors.instruction(shape, a_id=parts[0] % _SCALE_BYTES, b_id=parts[1] % _SCALE_BYTES)
+        moved = [
+            e.value(e.add(place, part // _SCALE_BYTES * width))
+            for place, part, width in zip(self.places, parts, widths, strict=True)
+        ]
+        return e.constant(e.i32, word), (moved[0], moved[1])
+
+
+def _operand(ctx: Context, value: ir.Value, product: Product, along_k: bool, op: ir.Operation) -> list[ir.Value]:
+    """The operand of each k step: an i32 address in tensor memory, or an i64 descriptor."""
+    if scope_of(value) == TMEM:
+        start = tensor_address(ctx, value, op)
+        return [ctx.e.value(ctx.e.add(start, 8 * step)) for step in range(product.steps)]
+    tile = tile_of(ctx, value)
+    buffer = tile.buffer
+    assert isinstance(buffer, SharedBuffer)
+    span = 16 << buffer.layout.swizzle.bits
+    panel = buffer.layout.shape[-2] * span
+    address = ctx.e.pure("llvm.ptrtoint", ctx.e.i32, [shared_pointer(ctx, buffer, tile.offsets)])
+    if along_k:
+        word = _word(ctx, address, 16, 8 * span, span)
+        moves = [step * 32 // span * panel + step * 32 % span for step in range(product.steps)]
+    else:
+        word = _word(ctx, address, panel, 8 * span, span)
+        moves = [step * descriptors.depth(product.shape.kind) * span for step in range(product.steps)]
+    return [_ahead(ctx, word, move) for move in moves]
+
+
+def _word(ctx: Context, address: ir.Value, leading: int, stride: int, span: int) -> ir.Value:
+    """A descriptor as i64."""
+    e = ctx.e
+    low = e.binary("ori", e.binary("andi", e.binary("shrui", address, 4), 0x3FFF), descriptors.low_word(leading))
+    wide = e.pure("arith.extui", e.i64, [low])
+    high = descriptors.high_word(stride, span) << 32
+    return e.binary("ori", wide, e.constant(e.i64, high - (1 << 64) if high >> 63 else high))
+
+
+def _ahead(ctx: Context, word: ir.Value, move: int) -> ir.Value:
+    return ctx.e.value(ctx.e.add(word, move >> 4), ctx.e.i64)

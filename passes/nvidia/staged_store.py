@@ -1,0 +1,151 @@
+"""`tl.staged_store`: registers to device memory through small shared buffers, overlapped with what follows.
+
+Per piece, the threads of a warpgroup together: the first one waits until the buffer's last store has read it; a
+barrier; `stmatrix` (16-bit elements) or plain stores; a fence; a barrier; the first one starts the bulk store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+
+from tilelang_mlir import dtypes
+from tilelang_mlir.isa.nvidia import barrier, ldmatrix, tma
+from tilelang_mlir.mlir import ir
+
+from ..lowering.buffers import FragmentBuffer, SharedBuffer, storage_type
+from ..lowering.context import Context, rule
+from ..lowering.index import Index
+from ..lowering.memory import shared_offset
+from ..lowering.scalar import cast
+from ..lowering.views import tile_of
+from ..walk import threads_of
+from .bulk_copy import staged_key
+from .roles import in_warpgroup, warpgroup, warpgroup_barrier
+from .store_plan import BUFFER_BYTES, Piece, StorePlan, row_dim, store_plan
+from .wgmma_layout import ROWS, WARPGROUP
+
+
+@rule("tl.staged_store")
+def lower_staged_store(ctx: Context, op: ir.Operation) -> None:
+    _Store(ctx, op).run()
+
+
+class _Store:
+    """The lowering of one store."""
+
+    def __init__(self, ctx: Context, op: ir.Operation) -> None:
+        self.ctx = ctx
+        source, staging, self.target = op.operands
+        self.plan: StorePlan = store_plan(source, self.target, threads_of(op))
+        fragment, buffer = ctx.buffers[source], ctx.buffers[staging]
+        assert isinstance(fragment, FragmentBuffer) and isinstance(buffer, SharedBuffer)
+        self.fragment, self.staging = fragment, buffer
+        # Buffers of each warpgroup: `staging` has those of all that run this code.
+        self.buffers = buffer.shape[0] // (ctx.consumers // WARPGROUP)
+        self.fresh = "fresh" in op.attributes
+        self.first = ctx.e.compare("eq", ctx.ix.scalar(in_warpgroup(ctx)), 0)
+        own = ctx.ix.scalar(ctx.ix.scale(warpgroup(ctx), self.buffers * BUFFER_BYTES))
+        self.start = ctx.e.gep(ctx.e.gep(ctx.hardware_arena(), buffer.offset, ctx.e.i8), own, ctx.e.i8)
+
+    def run(self) -> None:
+        pieces = [(block, piece) for block in range(self.plan.blocks) for piece in self.plan.pieces]
+        aligned = len(pieces) % self.buffers == 0
+        for number, (block, piece) in enumerate(pieces):
+            # Of the stores before, only those of other buffers may still be reading. Where a whole store does not end
+            # at the last buffer, the one before it may have used any.
+            pending = self.buffers - 1 if aligned else min(number, self.buffers - 1)
+            if number >= self.buffers or not self.fresh:
+                with self._first_thread():
+                    tma.wait(pending)
+                self._sync()
+            buffer = self.ctx.e.gep(self.start, number % self.buffers * BUFFER_BYTES, self.ctx.e.i8)
+            self._write(buffer, block, piece)
+            tma.fence_shared()
+            self._sync()
+            with self._first_thread():
+                tma.store(
+                    self.ctx.tensor_maps[staged_key(self.target, self.plan, piece)],
+                    buffer,
+                    self._coordinates(block, piece),
+                )
+                tma.commit()
+
+    @contextlib.contextmanager
+    def _first_thread(self) -> Generator[None]:
+        branch = self.ctx.e.op("scf.if", [], [self.first], regions=2)
+        with self.ctx.e.scope(branch.regions[0].blocks.append()):
+            yield
+            self.ctx.e.end_region()
+
+    def _sync(self) -> None:
+        barrier.emit(warpgroup_barrier(self.ctx), WARPGROUP)
+
+    def _coordinates(self, block: int, piece: Piece) -> list[int | ir.Value]:
+        """Where the piece lies in the tensor, innermost dimension first."""
+        ctx, grid = self.ctx, self.plan.grid
+        group = ctx.ix.divide(ctx.thread, WARPGROUP)
+        assert group is not None
+        along_m, along_n = ctx.ix.remainder(group, grid.m), ctx.ix.divide(group, grid.m)
+        assert along_m is not None and along_n is not None
+        place = list(tile_of(ctx, self.target).offsets)
+        moves = {
+            row_dim(self.target): ctx.ix.add(ctx.ix.scale(along_m, grid.rows), Index.of(block * ROWS)),
+            len(place) - 1: ctx.ix.add(ctx.ix.scale(along_n, grid.columns), Index.of(piece.start)),
+        }
+        for dim, move in moves.items():
+            place[dim] = ctx.ix.add(place[dim], move)
+        return [ctx.ix.scalar(i) for i in reversed(place)]
+
+    def _write(self, buffer: ir.Value, block: int, piece: Piece) -> None:
+        first = block * self.plan.grid.columns // 2 + piece.start // 2  # register of the piece's first column
+        if piece.bits == 16:
+            self._write_matrices(buffer, piece, first)
+        else:
+            self._write_pairs(buffer, piece, first)
+
+    def _write_matrices(self, buffer: ir.Value, piece: Piece, first: int) -> None:
+        """Lane l points at row l % 16 and, of two neighbouring 8-column matrices, at number l / 16."""
+        ctx = self.ctx
+        warp, lane = _digit(ctx, 32, 4), _digit(ctx, 1, 32)
+        row = ctx.ix.add(_digit(ctx, 1, 16), ctx.ix.scale(warp, 16))
+        half = ctx.ix.divide(lane, 16)
+        assert half is not None
+        for column in range(0, piece.width, 16):
+            count = min(4, (piece.width - column) // 4)
+            along = ctx.ix.add(ctx.ix.scale(half, 8), Index.of(column)) if count == 4 else Index.of(column)
+            address = self._address(buffer, piece, row, along)
+            ldmatrix.store(address, [self._pair(first + column // 2 + 2 * q) for q in range(count)])
+
+    def _write_pairs(self, buffer: ir.Value, piece: Piece, first: int) -> None:
+        """Two neighbouring elements per store, at the places the accumulator gives each lane."""
+        ctx = self.ctx
+        row = ctx.ix.add(_digit(ctx, 4, 8), ctx.ix.scale(_digit(ctx, 32, 4), 16))
+        along = ctx.ix.scale(_digit(ctx, 1, 4), 2)
+        for column in range(0, piece.width, 8):
+            for half in range(2):
+                place = ctx.ix.add(row, Index.of(8 * half)), ctx.ix.add(along, Index.of(column))
+                ctx.e.store(self._values(first + column // 2 + 2 * half), self._address(buffer, piece, *place), 8)
+
+    def _address(self, buffer: ir.Value, piece: Piece, row: Index, column: Index) -> ir.Value:
+        element = storage_type(self.ctx.e, self.staging.element)
+        return self.ctx.e.gep(buffer, shared_offset(self.ctx, piece.layout, [row, column]), element)
+
+    def _values(self, register: int) -> ir.Value:
+        """Two accumulators in the element type of device memory."""
+        file, chunk = self.ctx.registers[self.fragment], self.fragment.chunk
+        pair = self.ctx.e.gather([(file[r // chunk], r % chunk) for r in (register, register + 1)])
+        names = [dtypes.from_mlir(str(e)) for e in (self.fragment.element, self.staging.element)]
+        return cast(self.ctx, pair, *(dtypes.DType(name) for name in names))
+
+    def _pair(self, register: int) -> ir.Value:
+        word = self.ctx.e.pure("vector.bitcast", self.ctx.e.vector_type(1, self.ctx.e.i32), [self._values(register)])
+        return self.ctx.e.extract(word, 0)
+
+
+def _digit(ctx: Context, weight: int, size: int) -> Index:
+    """A digit of the thread index."""
+    quotient = ctx.ix.divide(ctx.thread, weight)
+    value = ctx.ix.remainder(quotient, size) if quotient is not None else None
+    assert value is not None
+    return value

@@ -1,0 +1,263 @@
+"""Tensor memory in the thread program: its allocation, and tiles that move between it and registers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tilelang_mlir.errors import LayoutError, PassError
+from tilelang_mlir.isa.nvidia import tcgen05
+from tilelang_mlir.mlir import ir
+
+from ...dialect.effects import root
+from ...dialect.layout.attrs import tensor_from_attr
+from ...dialect.layout.fragment import Fragment
+from ...dialect.layout.tensor import TensorLayout
+from ...dialect.location import python_location
+from ...dialect.tl import TMEM, scope_of
+from ..lowering.buffers import FragmentBuffer, TensorBuffer, value_type
+from ..lowering.context import Context, rule
+from ..lowering.fragments import write_registers
+from ..lowering.index import Index
+from ..walk import nested
+from .reach import one_warp
+from .tensor_rules import WARPGROUP
+
+IntArray = npt.NDArray[np.int64]
+MAX_REGISTERS = 64  # of one piece of assembly: more are loaded in turns
+_REPEATS = {"32x32b": 128, "16x128b": 64, "16x256b": 32}
+
+
+# -- allocation --------------------------------------------------------------------------------------------------------
+@rule("tl.tmem_arena")
+def lower_arena(ctx: Context, op: ir.Operation) -> None:
+    """One warp allocates; the address passes through shared memory."""
+    columns, number, slot = (ir.IntegerAttr(op.attributes[n]).value for n in ("columns", "id", "tl.offset"))
+    place = ctx.e.gep(ctx.hardware_arena(), slot, ctx.e.i8)
+    group = 2 if "pair" in op.attributes else 1
+    with one_warp(ctx, op):
+        tcgen05.alloc(place, ctx.e.constant(ctx.e.i32, columns), group)
+        tcgen05.relinquish(group)
+    ctx.hardware.barrier(ctx)
+    start = ctx.e.load(place, ctx.e.i32, 4)
+    ctx.tensor_arenas[number] = start, columns
+    launch = op.parent.operation
+    for alloc in nested(launch):
+        if alloc.name != "tl.alloc" or scope_of(alloc.results[0]) != TMEM or _number(alloc, "tl.arena") != number:
+            continue
+        kind = ir.MemRefType(alloc.results[0].type)
+        address = ctx.e.value(ctx.e.add(start, _number(alloc, "tl.column")))
+        layout = tensor_from_attr(alloc.attributes["layout"])
+        ctx.tensors[alloc.results[0]] = TensorBuffer(address, kind.element_type, tuple(kind.shape), layout)
+
+
+def _number(op: ir.Operation, name: str) -> int:
+    if name not in op.attributes:
+        raise PassError(f"a tensor memory buffer without {name!r} reached lowering", python_location(op.location))
+    return ir.IntegerAttr(op.attributes[name]).value
+
+
+@rule("tl.tmem_free")
+def lower_free(ctx: Context, op: ir.Operation) -> None:
+    """The warp that allocated frees, when all threads and products are done."""
+    start, columns = ctx.tensor_arenas[ir.IntegerAttr(op.attributes["id"]).value]
+    tcgen05.fence("before")
+    ctx.hardware.barrier(ctx)
+    with one_warp(ctx, op):
+        tcgen05.fence("after")
+        tcgen05.dealloc(start, ctx.e.constant(ctx.e.i32, columns), 2 if "pair" in op.attributes else 1)
+
+
+@rule("tl.tcgen05_fence")
+def lower_fence(ctx: Context, op: ir.Operation) -> None:
+    tcgen05.fence(ir.StringAttr(op.attributes["kind"]).value)
+
+
+# -- tiles -------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Plan:
+    """How warps access a tile: the first column of a warpgroup (times `each`), and the pieces of a thread."""
+
+    pieces: tuple[tcgen05.Piece, ...]
+    each: int
+
+
+def tensor_buffer(ctx: Context, value: ir.Value) -> TensorBuffer:
+    """The buffer behind a tile of tensor memory."""
+    return ctx.tensors[root(value)]
+
+
+def _offsets(ctx: Context, value: ir.Value) -> list[Index]:
+    """The first element of a tile, per dimension of its buffer."""
+    if root(value) == value:
+        return [Index.of(0) for _ in ir.MemRefType(value.type).shape]
+    op = value.owner.operation
+    inner = _offsets(ctx, op.operands[0])
+    here = [ctx.index(v).lane(0) for v in list(op.operands)[1 : 1 + len(inner)]]
+    return [ctx.ix.add(a, b) for a, b in zip(inner, here, strict=True)]
+
+
+def tensor_address(ctx: Context, value: ir.Value, where: ir.Operation) -> ir.Value:
+    """The i32 address of a tile: whole rows, from a column that a version or an element offset gives."""
+    buffer = tensor_buffer(ctx, value)
+    *lead, row, column = _offsets(ctx, value)
+    if not (row.is_constant and row.constants[0] == 0):
+        raise LayoutError("a tile of tensor memory starts at row 0", python_location(where.location))
+    layout = buffer.layout
+    total: int | ir.Value = 0
+    reach = layout.version_columns
+    for size, index in zip(reversed(layout.shape[:-2]), reversed(lead), strict=True):
+        total = ctx.e.add(total, ctx.e.mul(ctx.ix.scalar(index), reach))
+        reach *= size
+    pack = 32 // layout.bits
+    part = ctx.ix.divide(column, pack) if pack > 1 else column
+    if part is None:
+        raise LayoutError(f"a tile of tensor memory starts inside a column: {pack} elements share one",
+                          python_location(where.location))
+    total = ctx.e.add(total, ctx.ix.scalar(part))
+    return ctx.e.value(ctx.e.add(buffer.address, total))
+
+
+def lower_tensor_copy(ctx: Context, op: ir.Operation) -> None:
+    """`tl.copy` between a fragment and tensor memory, of one element type."""
+    source, target = op.operands
+    stores = scope_of(target) == TMEM
+    tile = target if stores else source
+    fragment = ctx.buffers[source if stores else target]
+    assert isinstance(fragment, FragmentBuffer)
+    layout = tensor_buffer(ctx, tile).layout
+    plan = access_plan(fragment.layout, layout, ctx.num_threads)
+    if plan is None:
+        raise LayoutError(
+            f"no tensor memory access has the layout {fragment.layout} for {layout}",
+            python_location(op.location),
+        )
+    address = _warp_address(ctx, tensor_address(ctx, tile, op), plan.each)
+    first = 0
+    for pieces in _turns(plan.pieces):
+        count = sum(piece.registers for piece in pieces)
+        if stores:
+            tcgen05.store(address, pieces, _words(ctx, fragment, first, count))
+        else:
+            _load(ctx, fragment, address, pieces, first)
+        first += count
+
+
+def _turns(pieces: tuple[tcgen05.Piece, ...]) -> list[list[tcgen05.Piece]]:
+    """Pieces that are accessed at once."""
+    out: list[list[tcgen05.Piece]] = [[]]
+    for piece in pieces:
+        if out[-1] and sum(p.registers for p in out[-1]) + piece.registers > MAX_REGISTERS:
+            out.append([])
+        out[-1].append(piece)
+    return out
+
+
+def _warp_address(ctx: Context, base: ir.Value, each: int) -> ir.Value:
+    """The warp's quarter of the lanes, and its warpgroup's columns."""
+    warp = ctx.ix.divide(ctx.thread, ctx.target.warp_size)
+    assert warp is not None
+    quarter, group = ctx.ix.remainder(warp, 4), ctx.ix.divide(warp, 4)
+    assert quarter is not None and group is not None
+    lane = ctx.ix.scalar(ctx.ix.scale(quarter, 32 * tcgen05.ROW))
+    address = ctx.e.add(base, lane)
+    return ctx.e.value(ctx.e.add(address, ctx.ix.scalar(ctx.ix.scale(group, each))))
+
+
+def _load(
+    ctx: Context, fragment: FragmentBuffer, address: ir.Value, pieces: list[tcgen05.Piece], first: int
+) -> None:
+    pack = 32 // fragment.element.width
+    words = tcgen05.load(address, pieces, fragment.element if pack == 1 else ctx.e.i32)
+    values: list[ir.Value] = []
+    for word in words:
+        if pack == 1:
+            values.append(word)
+            continue
+        kind = ctx.e.vector_type(pack, value_type(ctx.e, fragment.element))
+        parts = ctx.e.pure("vector.bitcast", kind, [ctx.e.broadcast(word, 1)])
+        values += [ctx.e.extract(parts, i) for i in range(pack)]
+    start = first * pack
+    for begin in range(0, len(values), fragment.chunk):
+        stop = min(begin + fragment.chunk, len(values))
+        write_registers(ctx, fragment, range(start + begin, start + stop), ctx.e.pack(values[begin:stop]))
+
+
+def _words(ctx: Context, fragment: FragmentBuffer, first: int, count: int) -> list[ir.Value]:
+    pack = 32 // fragment.element.width
+    file = ctx.registers[fragment]
+    out: list[ir.Value] = []
+    for word in range(first, first + count):
+        places = [(file[e // fragment.chunk], e % fragment.chunk) for e in range(word * pack, word * pack + pack)]
+        value = ctx.e.gather(places)
+        if pack > 1:
+            value = ctx.e.extract(ctx.e.pure("vector.bitcast", ctx.e.vector_type(1, ctx.e.i32), [value]), 0)
+        out.append(value)
+    return out
+
+
+# -- which instructions ------------------------------------------------------------------------------------------------
+def access_plan(fragment: Fragment, layout: TensorLayout, threads: int) -> _Plan | None:
+    """The instructions that move a fragment to or from a tile; None when there are none."""
+    pack = 32 // layout.bits
+    if threads % WARPGROUP or fragment.num_values % pack or fragment.replication > 1:
+        return None
+    lane, column = _cells(fragment, layout, threads)
+    if (column % pack != np.arange(fragment.num_values) % pack).any():
+        return None
+    lane, column = lane[:, ::pack], column[:, ::pack] // pack
+    warp = np.arange(threads) // 32
+    lane = lane - (warp % 4 * 32)[:, None]
+    groups = threads // WARPGROUP
+    each = int(column[WARPGROUP, 0] - column[0, 0]) if groups > 1 else 0
+    column = column - (warp // 4 * each)[:, None]
+    for shape in _REPEATS:
+        pieces = _pieces(shape, lane, column)
+        if pieces is not None:
+            return _Plan(tuple(pieces), each)
+    return None
+
+
+def _cells(fragment: Fragment, layout: TensorLayout, threads: int) -> tuple[IntArray, IntArray]:
+    """Lane and element column of every thread's registers."""
+    thread, value = np.arange(threads)[:, None], np.arange(fragment.num_values)[None, :]
+    row, column = fragment.coordinates(thread, value)[-2:]
+    lanes = np.array([layout.lane(r) for r in range(layout.shape[-2])])
+    shape = (threads, fragment.num_values)
+    return np.broadcast_to(lanes[row], shape), np.broadcast_to(column, shape)
+
+
+def _pieces(shape: str, lane: IntArray, column: IntArray) -> list[tcgen05.Piece] | None:
+    """The registers of all threads as pieces of one shape, relative to the warp's address."""
+    there, along = tcgen05.places(shape, 1)
+    unit = there.shape[1]
+    threads, count = lane.shape
+    if count % unit:
+        return None
+    warps = threads // 32
+    lanes = lane.reshape(warps, 32, count // unit, unit) - there[None, :, None, :]
+    columns = column.reshape(warps, 32, count // unit, unit) - along[None, :, None, :]
+    first = lanes[0, 0, :, 0], columns[0, 0, :, 0]
+    same = (lanes == first[0][None, None, :, None]).all() and (columns == first[1][None, None, :, None]).all()
+    if not same or not set(first[0].tolist()) <= {0, 16}:
+        return None
+    return _merge(shape, [(int(a), int(b)) for a, b in zip(*first, strict=True)])
+
+
+def _merge(shape: str, units: list[tuple[int, int]]) -> list[tcgen05.Piece]:
+    """Neighbouring units as repeats, powers of two."""
+    width = tcgen05.Piece(shape, 1, 0).columns
+    most = min(_REPEATS[shape], MAX_REGISTERS // tcgen05.Piece(shape, 1, 0).registers)
+    out: list[tcgen05.Piece] = []
+    position = 0
+    while position < len(units):
+        lane, column = units[position]
+        run = 1
+        while position + run < len(units) and run < most and units[position + run] == (lane, column + run * width):
+            run += 1
+        run = 1 << (run.bit_length() - 1)
+        out.append(tcgen05.Piece(shape, run, lane * tcgen05.ROW + column))
+        position += run
+    return out

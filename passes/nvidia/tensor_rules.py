@@ -1,0 +1,152 @@
+"""Which products tcgen05 computes, and where fragments meet tensor memory.
+
+Sources: PTX ISA 8.7, sections 9.7.16.2.1 (shapes by kind), 9.7.16.2.3 (which lanes a warp reaches), 9.7.16.5 (layouts
+of shared operands).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
+from tilelang_mlir.mlir import ir
+
+from ...dialect.effects import root
+from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
+from ...dialect.layout.attrs import from_attr
+from ...dialect.layout.tensor import LANES, TensorLayout, dense, sparse
+from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.tl import SHARED, TMEM, scope_of
+
+_FLOATS = {
+    "f16": ("f16", "f16"),
+    "bf16": ("f16", "bf16"),
+    "f32": ("tf32", "tf32"),
+    "f8E4M3FN": ("f8f6f4", "e4m3"),
+    "f8E5M2": ("f8f6f4", "e5m2"),
+}
+WARPGROUP = 128
+MAX_COLUMNS = 256
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product as instructions: the shape of one, and k steps."""
+
+    shape: descriptors.Shape
+    steps: int
+
+
+def product_obstacle(op: ir.Operation) -> str:
+    """Why tcgen05 cannot compute a `tl.gemm` or `tl.tcgen05_mma`, or an empty string."""
+    a, b, c = list(op.operands)[:3]
+    kinds = _kinds(op)
+    if kinds is None:
+        return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
+    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    pair, scaled = "pair" in op.attributes, op.name == "tl.tcgen05_scaled_mma"
+    rows = (128,) if scaled or pair or scope_of(a) == TMEM else (64, 128)
+    if m not in rows:
+        return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
+    step = 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
+    if n % step or n > MAX_COLUMNS:
+        return f"an accumulator of {n} columns, which must be a multiple of {step} up to {MAX_COLUMNS}"
+    flags = transposes(op)
+    depth = descriptors.depth(kinds[0])
+    k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
+    if k % depth:
+        return f"a depth of {k}, which must be a multiple of {depth}"
+    if scope_of(a) == TMEM and flags[0]:
+        return "a transposed A in tensor memory"
+    sides = [(b, flags[1], "B")] + ([(a, not flags[0], "A")] if scope_of(a) == SHARED else [])
+    return next((text for side in sides if (text := _operand_obstacle(*side))), "")
+
+
+def transposes(op: ir.Operation) -> tuple[bool, bool]:
+    a, b = (bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab")
+    return a, b
+
+
+def product_of(op: ir.Operation) -> Product:
+    """The instructions of a `tl.tcgen05_mma` without obstacle."""
+    kinds = _kinds(op)
+    assert kinds is not None and not product_obstacle(op)
+    kind, a_type, b_type, d_type = kinds
+    if op.name == "tl.tcgen05_scaled_mma":
+        kind = "mx" + kind
+    m, n = tile_shape_2d(op.operands[2])  # type: ignore[misc]
+    flags = transposes(op)
+    k = tile_shape_2d(op.operands[1])[1 if flags[1] else 0]  # type: ignore[index]
+    m = 2 * m if "pair" in op.attributes else m
+    shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1])
+    return Product(shape, k // descriptors.depth(kind))
+
+
+def _element(value: ir.Value) -> ir.Type:
+    return ir.MemRefType(value.type).element_type
+
+
+def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
+    """Kind and operand types of the instruction."""
+    a, b, c = (str(_element(v)) for v in list(op.operands)[:3])
+    if a == b == "i8" and c == "i32":
+        signs = ["u8" if f"{x}_unsigned" in op.attributes else "s8" for x in "ab"]
+        return "i8", signs[0], signs[1], "s32"
+    if a not in _FLOATS or b not in _FLOATS or c != "f32":
+        return None
+    (kind, first), (other, second) = _FLOATS[a], _FLOATS[b]
+    return (kind, first, second, "f32") if kind == other and (kind == "f8f6f4" or a == b) else None
+
+
+def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
+    """A descriptor names a whole tile in the widest swizzle; rows along M or N need the 128-byte one."""
+    buffer = root(value)
+    tile = list(ir.MemRefType(buffer.type).shape)[-2:]
+    bits = _element(value).width
+    if list(ir.MemRefType(value.type).shape)[-2:] != tile:
+        return f"a part of a shared tile as {name}"
+    span = swizzle_span(tile, bits)
+    owner = buffer.owner
+    given = owner.operation.attributes if not isinstance(owner, ir.Block) else {}
+    if span and "layout" in given and from_attr(given["layout"]) != swizzled(tile, bits, span):
+        return f"{name} in a layout that is not the {span}-byte swizzle"
+    if not span:
+        return f"{name} of {tile[0]}x{tile[1]}, whose rows are no whole 32 bytes or whose rows are not in groups of 8"
+    if not along_k and (span != 128 or bits > 16):
+        return f"{name} with rows along M or N of {tile[1]} elements of {bits} bits: not whole 128 bytes of 8 or 16"
+    return ""
+
+
+# -- layouts -----------------------------------------------------------------------------------------------------------
+def accumulator_layout(c: ir.Value, pair: bool) -> TensorLayout:
+    """The layout that a product dictates for the buffer of its accumulator."""
+    kind = ir.MemRefType(root(c).type)
+    shape = list(kind.shape)
+    return sparse(shape, 32) if shape[-2] == 64 and not pair else dense(shape, 32)
+
+
+def default_layout(buffer: ir.Value) -> TensorLayout:
+    """The layout of a buffer that no product writes: row r in lane r."""
+    kind = ir.MemRefType(buffer.type)
+    return dense(list(kind.shape), kind.element_type.width)
+
+
+def meeting_fragment(layout: TensorLayout, columns: int, threads: int) -> Fragment | None:
+    """How warpgroups hold `columns` of all rows when they load or store them; None when they cannot.
+
+    A warp reaches the lanes of its quarter. All 128 lanes: a thread has a row (.32x32b). 64 rows, 16 in each quarter:
+    the fragment of an mma (.16x256b). Warpgroups share the columns.
+    """
+    groups, rows = threads // WARPGROUP, layout.shape[-2]
+    if threads % WARPGROUP or not groups or columns % groups:
+        return None
+    each = columns // groups
+    if layout.is_sparse:
+        if each % 8:
+            return None
+        thread = (Digit(4, 1, 2), Digit(8, 0, 1), Digit(4, 0, 16), Digit(groups, 1, each))
+        return Fragment((rows, columns), thread, (Digit(2, 1, 1), Digit(2, 0, 8), Digit(each // 8, 1, 8)))
+    if rows != LANES or each * layout.bits % 32:
+        return None
+    thread = (Digit(32, 0, 1), Digit(4, 0, 32), Digit(groups, 1, each))
+    return Fragment((rows, columns), thread, (Digit(each, 1, 1),))

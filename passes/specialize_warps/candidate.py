@@ -1,0 +1,106 @@
+"""Which kernels are split into roles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tilelang_mlir.mlir import ir
+
+from ...dialect.effects import effects, region_effects, root
+from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.tl import GLOBAL, SHARED, scope_of
+from ..nvidia.tma_rules import tma_obstacle
+from ..nvidia.wgmma_layout import max_columns, partition
+from ..pipeline_loops import producers
+from ..walk import nested, num_threads
+
+# Operations whose meaning depends on which threads run them.
+_THREADED = (
+    "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.alloc_barrier",
+    "tl.print", "tl.warpgroups", "tl.intrinsic",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kernel's pipelined loop, the loops and branches around it (outermost first), its copies and its stages."""
+
+    loop: ir.Operation
+    path: list[ir.Operation]
+    copies: list[ir.Operation]
+    stages: int
+
+
+def candidate(launch: ir.Operation) -> Candidate | None:
+    """What to split, or None for a kernel that keeps its form."""
+    loops = [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]
+    threads = num_threads(launch)
+    if len(loops) != 1 or threads % 128 or threads > 384 or any(op.name in _THREADED for op in nested(launch)):
+        return None
+    loop, path = loops[0], _path(loops[0])
+    stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
+    copies = producers(loop)
+    if path is None or stages < 1 or not copies or len(copies) != len(_loads(loop)):
+        return None
+    if any(tma_obstacle(*copy.operands) or "disable_tma" in copy.attributes for copy in copies):
+        return None
+    written = [e.value for e in region_effects(launch) if e.kind == "write"]
+    inputs = [v for op in (*path, loop) for v in list(op.operands)[:3]] + [copy.operands[0] for copy in copies]
+    if not all(is_setup_value(v, (*path, loop), written) for v in inputs):
+        return None
+    used = [e.value for op in nested(loop) if op not in copies for e in effects(op)]
+    if any(copy.operands[1] not in used or root(copy.operands[0]) in written for copy in copies):
+        return None
+    products = [op for op in nested(loop) if op.name == "tl.gemm"]
+    if not products or not all("instr" in op.attributes for op in products):
+        return None
+    if widest(launch, threads) > max_columns(threads + 128):
+        return None
+    return Candidate(loop, path, copies, stages)
+
+
+def _path(loop: ir.Operation) -> list[ir.Operation] | None:
+    """The loops and branches around a loop, outermost first; None when it is in anything else."""
+    path: list[ir.Operation] = []
+    op = loop.parent.operation
+    while op.name in ("scf.for", "scf.if"):
+        path.insert(0, op)
+        op = op.parent.operation
+    return path if op.name == "tl.launch" else None
+
+
+def _loads(loop: ir.Operation) -> list[ir.Operation]:
+    return [
+        op
+        for op in nested(loop)
+        if op.name == "tl.copy" and scope_of(op.operands[1]) == SHARED and scope_of(op.operands[0]) == GLOBAL
+    ]
+
+
+def widest(launch: ir.Operation, threads: int) -> int:
+    """Columns of the widest instruction of a kernel's products on warpgroups."""
+    products = [op for op in nested(launch) if op.name == "tl.gemm" and "instr" in op.attributes]
+    tiles = [tile_shape_2d(op.operands[2]) for op in products]
+    grids = [partition(*tile, threads) for tile in tiles if tile]
+    return max((grid.columns for grid in grids if grid), default=0)
+
+
+def is_setup_value(value: ir.Value, around: Sequence[ir.Operation], written: Sequence[ir.Value]) -> bool:
+    """Whether both roles can compute a value: from arguments, constants, the variables of the loops around and elements
+    of tensors that the kernel does not write, by arithmetic alone."""
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return owner.owner.operation.name in ("tl.launch", "func.func") or owner.owner.operation in around
+    op = owner.operation
+    read = op.name == "memref.load" and scope_of(op.operands[0]) == GLOBAL and root(op.operands[0]) not in written
+    return (read or is_shared_setup(op) or op.name in ("tl.tensor", "tl.slice")) and all(
+        is_setup_value(v, around, written) for v in op.operands
+    )
+
+
+def is_shared_setup(op: ir.Operation) -> bool:
+    """Shared allocations and arithmetic without effects stay in front: both roles may use them."""
+    if op.name == "tl.alloc":
+        return scope_of(op.results[0]) == SHARED
+    return op.name.startswith("arith.") or op.name in ("tl.slice", "tl.cast")

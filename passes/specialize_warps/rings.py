@@ -1,0 +1,64 @@
+"""Tiles that are used together, the barriers that hand them over, and the count of their rounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilelang_mlir.mlir import ir
+
+from ...dialect.effects import region_effects
+from ...dialect.layout import REPLICATE, Digit, Fragment
+from ...dialect.layout.attrs import to_attr
+from ...dialect.tl import FRAGMENT, buffer_type
+from .. import build
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Tiles that are used together: their copies, the first and last operation that uses them, and their barriers."""
+
+    copies: list[ir.Operation]
+    first: ir.Operation
+    last: ir.Operation
+    full: ir.Value
+    empty: ir.Value
+
+
+def by_use(
+    copies: list[ir.Operation], loop: ir.Operation
+) -> list[tuple[list[ir.Operation], ir.Operation, ir.Operation]]:
+    """Copies grouped by the span of the body in which their tiles are used, in the order of first use."""
+    body = [op.operation for op in loop.regions[0].blocks[0].operations]
+    spans: dict[tuple[int, int], list[ir.Operation]] = {}
+    for copy in copies:
+        tile = copy.operands[1]
+        uses = [i for i, op in enumerate(body) if op != copy and any(e.value == tile for e in region_effects(op))]
+        span = (uses[0], uses[-1]) if uses else (len(body) - 1, len(body) - 1)
+        spans.setdefault(span, []).append(copy)
+    return [(spans[span], body[span[0]], body[span[1]]) for span in sorted(spans)]
+
+
+class Rounds:
+    """The number of rounds that a role has taken through the rings before a loop that runs several times.
+
+    It lives in a register of the role's threads. Create it at the start of the role's region.
+    """
+
+    def __init__(self, threads: int, start: ir.Value) -> None:
+        layout = {"layout": to_attr(Fragment((1,), (Digit(threads, REPLICATE, 1),), ()))}
+        kind = buffer_type([1], build.i32(), FRAGMENT)
+        self.count = ir.Operation.create("tl.alloc", [kind], attributes=layout).result
+        build.store(start, self.count, [build.constant(0)])
+
+    def before(self) -> ir.Value:
+        return build.load(self.count, [build.constant(0)])
+
+    def advance(self, before: ir.Value, trips: ir.Value) -> None:
+        build.store(build.binary("addi", before, trips), self.count, [build.constant(0)])
+
+
+def trip_count(lower: ir.Value, upper: ir.Value, step: ir.Value) -> ir.Value:
+    """How often a loop runs."""
+    span = build.binary("maxsi", build.binary("subi", upper, lower), build.constant(0))
+    last = build.binary("subi", step, build.constant(1))
+    return build.binary("divui", build.binary("addi", span, last), step)

@@ -1,0 +1,161 @@
+"""Copies to device memory as bulk stores.
+
+A fragment in the layout of a warpgroup product goes through small buffers of each warpgroup (`tl.staged_store`), which
+overlap with what follows; another fragment through a whole shared tile; a shared tile as it is. A tile that only
+carries a fragment to device memory is left out.
+"""
+
+from __future__ import annotations
+
+import math
+
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from ...dialect.effects import region_effects, root
+from ...dialect.layout import swizzle_span, swizzled
+from ...dialect.layout.attrs import to_attr
+from ...dialect.tl import FRAGMENT, GLOBAL, SHARED, buffer_type, scope_of
+from .. import build
+from ..nvidia.store_plan import BUFFER_BYTES, store_obstacle
+from ..nvidia.tma_rules import tma_obstacle
+from ..nvidia.wgmma_layout import ROWS, WARPGROUP
+from ..walk import nested
+
+BUFFERS = 2  # per warpgroup: one is written while the other is read
+RESERVED = 1024  # bytes left for barriers and for the exchange of reductions
+
+
+class Stores:
+    """The stores of one specialised kernel."""
+
+    def __init__(self, launch: ir.Operation, split: ir.Operation, repeated: bool, target: Target) -> None:
+        self.launch = launch
+        self.split = split
+        self.consumers = ir.IntegerAttr(split.attributes["consumers"]).value
+        groups = ir.IntegerAttr(split.attributes["groups"]).value if "groups" in split.attributes else 1
+        self.warpgroups = self.consumers * groups // WARPGROUP
+        self.repeated = repeated  # the loads of a next tile need the ring while this one is stored
+        self.target = target
+        self.staging: dict[ir.Type, ir.Value] = {}
+
+    def run(self) -> None:
+        # Bulk stores are ordered with nothing that the threads read or write themselves.
+        direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
+        where = self.split.location  # of the last store
+        for op in list(nested(self.split)):
+            if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL and "disable_tma" not in op.attributes:
+                if root(op.operands[1]) not in direct:
+                    where = op.location
+                    with ir.InsertionPoint(op), where:
+                        self._store(op)
+        if self.staging:
+            with ir.InsertionPoint(self.split.regions[1].blocks[0]), where:
+                _wait()
+
+    def _store(self, op: ir.Operation) -> None:
+        source, target = op.operands
+        carrier = carrier_of(op)
+        fragment = carrier.operands[0] if carrier is not None else source
+        if not store_obstacle(fragment, target, self.consumers):
+            element = ir.MemRefType(target.type).element_type
+            fresh = element not in self.staging and op.parent.operation == self.split
+            staging = self._buffers(element)
+            if staging is not None:
+                attributes = {"fresh": build.unit()} if fresh else {}
+                ir.Operation.create("tl.staged_store", [], [fragment, staging, target], attributes)
+                op.erase()
+                if carrier is not None:
+                    carrier.erase()
+                    source.owner.operation.erase()
+                return
+        _store_tile(op)
+
+    def _buffers(self, element: ir.Type) -> ir.Value | None:
+        """The staging buffers for an element type; None where there is no room."""
+        if element in self.staging:
+            return self.staging[element]
+        buffers = BUFFERS
+        if self.repeated:
+            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch)
+            buffers = min(buffers, room // (self.warpgroups * BUFFER_BYTES))
+        if buffers < 1:
+            return None
+        columns = 1024 // element.width
+        shape = [buffers * self.warpgroups, ROWS, columns]
+        layout = {"layout": to_attr(swizzled((ROWS, columns), element.width, 128))}
+        with ir.InsertionPoint(self.split):
+            kind = buffer_type(shape, element, SHARED)
+            self.staging[element] = ir.Operation.create("tl.alloc", [kind], attributes=layout).result
+        return self.staging[element]
+
+
+def _wait() -> None:
+    ir.Operation.create("tl.tma_wait", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
+
+
+def _shared_bytes(launch: ir.Operation) -> int:
+    """What the shared tiles of a kernel take side by side."""
+    tiles = [op.results[0] for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
+    kinds = [ir.MemRefType(tile.type) for tile in tiles]
+    return sum(math.prod(k.shape) * max(k.element_type.width, 8) // 8 for k in kinds)
+
+
+def carrier_of(op: ir.Operation) -> ir.Operation | None:
+    """The copy of a fragment into the shared tile that `op` stores, when the tile has no other use."""
+    source, target = op.operands
+    if scope_of(source) != SHARED or root(source) != source:
+        return None
+    users = [use.owner.operation for use in source.uses]
+    others = [user for user in users if user != op]
+    if len(others) != 1 or others[0].name != "tl.copy" or others[0].operands[1] != source:
+        return None
+    carrier = others[0]
+    same_type = ir.MemRefType(source.type).element_type == ir.MemRefType(target.type).element_type
+    if not same_type or scope_of(carrier.operands[0]) != FRAGMENT or carrier.parent != op.parent:
+        return None
+    between = [e for inner in _between(carrier, op) for e in region_effects(inner)]
+    changed = any(e.kind == "write" and e.value == root(carrier.operands[0]) for e in between)
+    return None if changed else carrier
+
+
+def _between(first: ir.Operation, last: ir.Operation) -> list[ir.Operation]:
+    ops = [op.operation for op in first.block.operations]
+    return ops[ops.index(first) + 1 : ops.index(last)]
+
+
+def _store_tile(op: ir.Operation) -> None:
+    """One bulk store of a whole tile, which a fragment is copied to first."""
+    source, target = op.operands
+    if scope_of(source) not in (FRAGMENT, SHARED):
+        return
+    if scope_of(source) == FRAGMENT:
+        staged = _staging_tile(source, target)
+        if staged is None:
+            return
+        attrs = build.attributes_of(op)
+        if tma_obstacle(target, staged):
+            staged.owner.operation.erase()
+            return
+        ir.Operation.create("tl.copy", [], [source, staged], attrs)
+        source = staged
+    elif root(source) != source or tma_obstacle(target, source):
+        return
+    ir.Operation.create("tl.tma_store", [], [source, target])
+    _wait()
+    op.erase()
+
+
+def _staging_tile(source: ir.Value, target: ir.Value) -> ir.Value | None:
+    """A shared tile of the fragment's shape in the widest swizzle, in the device element type."""
+    if root(source) != source:
+        return None
+    shape = list(ir.MemRefType(source.type).shape)
+    element = ir.MemRefType(target.type).element_type
+    if len(shape) != 2 or element.width < 8:
+        return None
+    span = swizzle_span(shape, element.width)
+    if not span:
+        return None
+    layout = to_attr(swizzled(shape, element.width, span))
+    return ir.Operation.create("tl.alloc", [buffer_type(shape, element, SHARED)], attributes={"layout": layout}).result

@@ -1,0 +1,246 @@
+"""`use-tensor-memory`: matrix products on tcgen05.
+
+Input: the tile program as traced, for a target with tensor memory. Output: no `tl.gemm` whose accumulator is in tensor
+memory. Two rewritings:
+
+GIVEN    A `tl.gemm` into tensor memory is synchronous: the product, its completion at an mbarrier of its own, a wait.
+
+             tl.gemm A, B, C   =>   tcgen05_mma A, B, C; tcgen05_commit bar; mbarrier_wait bar, phase; phase ^= 1
+
+CHOSEN   A fragment that only products touch in a loop (and that is cleared before it) moves to tensor memory; after the
+         loop it is copied back. A fragment that other operations touch in the loop stays: moving it back and forth
+         costs more than mma.sync does.
+
+             fill C, 0; for k: tl.gemm A, B, C; use C
+             =>
+             for k: tl.gemm A, B, T (clear where k is the first); copy T -> C; use C
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, Target, targets_with
+
+from ..dialect.effects import Effect, region_effects, root
+from ..dialect.location import python_location
+from ..dialect.ops.tensor import MMA_OPS
+from ..dialect.tl import FRAGMENT, SHARED, TMEM, VAR, buffer_type, scope_of
+from . import build
+from .base import Pass
+from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment, product_obstacle
+from .walk import launches, nested, num_threads
+
+_EQ = 0
+SYNCHRONOUS = "tl.synchronous"
+"""Marks the operations that make a product synchronous, for passes that order it otherwise."""
+_TENSOR_OPS = (*MMA_OPS, "tl.tcgen05_commit", "tl.tcgen05_cp", "tl.tcgen05_fence", "tl.dealloc_tmem")
+
+
+@dataclass(frozen=True)
+class UseTensorMemory(Pass):
+    """Put accumulators into tensor memory and products on tcgen05."""
+
+    name: ClassVar[str] = "use-tensor-memory"
+
+    automatic: bool = True
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        for launch in launches(module):
+            with module.context:
+                if not target.supports(Feature.TCGEN05):
+                    _refuse(launch, target)
+                    continue
+                _require_whole_tiles(launch)
+                if self.automatic:
+                    for alloc in [op for op in nested(launch) if _is_fragment(op)]:
+                        _move(launch, alloc.results[0])
+                for op in [op for op in nested(launch) if op.name == "tl.gemm" and scope_of(op.operands[2]) == TMEM]:
+                    _make_asynchronous(launch, op)
+
+
+def _refuse(launch: ir.Operation, target: Target) -> None:
+    """Tensor memory on a target without it is an error at the line that asks for it."""
+    for op in nested(launch):
+        if op.name in _TENSOR_OPS or op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM:
+            what = "T.alloc_tmem" if op.name == "tl.alloc" else op.name.replace("tl.", "T.")
+            raise UnsupportedError(
+                f"{what} needs {Feature.TCGEN05.value}, which {target} lacks",
+                python_location(op.location),
+                hint=f"targets that have it: {', '.join(targets_with(Feature.TCGEN05))}",
+            )
+
+
+_WHOLE = ("tl.copy", "tl.fill", "tl.gemm", "tl.slice", *_TENSOR_OPS)
+
+
+def _require_whole_tiles(launch: ir.Operation) -> None:
+    """Elements of tensor memory have no addresses: only copies, fills and products touch it."""
+    for op in nested(launch):
+        if op.name in _WHOLE or not any(isinstance(v.type, ir.MemRefType) and scope_of(v) == TMEM for v in op.operands):
+            continue
+        raise UnsupportedError(
+            "elements of tensor memory cannot be accessed one by one",
+            python_location(op.location),
+            hint="copy the tile to a fragment: T.copy(tmem, fragment)",
+        )
+
+
+def _is_fragment(op: ir.Operation) -> bool:
+    return op.name == "tl.alloc" and scope_of(op.results[0]) == FRAGMENT and "layout" not in op.attributes
+
+
+# -- given -------------------------------------------------------------------------------------------------------------
+def _make_asynchronous(launch: ir.Operation, op: ir.Operation) -> None:
+    obstacle = product_obstacle(op)
+    if obstacle:
+        raise UnsupportedError(
+            f"T.gemm into tensor memory has no product with {obstacle}", python_location(op.location)
+        )
+    with op.location:
+        with ir.InsertionPoint.at_block_begin(launch.regions[0].blocks[0]):
+            barrier = barriers([1])
+            phase = variable(0)
+        with ir.InsertionPoint(op):
+            zero = build.constant(0)
+            start_product(op, keep_of(op))
+            commit = ir.Operation.create("tl.tcgen05_commit", [], [barrier, zero])
+            parity = build.load(phase, [zero])
+            ir.Operation.create("tl.mbarrier_wait", [], [barrier, zero, parity])
+            build.store(build.binary("xori", parity, build.constant(1)), phase, [zero])
+    block = [view.operation for view in op.block.operations]
+    for made in block[block.index(commit) : block.index(op)]:
+        made.attributes[SYNCHRONOUS] = build.unit()
+    op.erase()
+
+
+def barriers(counts: list[int]) -> ir.Value:
+    """An array of mbarriers."""
+    kind = ir.Type.parse(f"!tl.barrier<{len(counts)} : i64>")
+    attributes = {"counts": ir.DenseI64ArrayAttr.get(counts)}
+    return ir.Operation.create("tl.alloc_barrier", [kind], attributes=attributes).result
+
+
+def variable(initial: int) -> ir.Value:
+    """A mutable i32 of each thread."""
+    attributes = {"init": ir.IntegerAttr.get(build.i32(), initial)}
+    return ir.Operation.create("tl.alloc", [buffer_type([1], build.i32(), VAR)], attributes=attributes).result
+
+
+def keep_of(op: ir.Operation) -> ir.Value:
+    """Whether a `tl.gemm` adds to its accumulator, as i1."""
+    truth = ir.IntegerType.get_signless(1)
+    one = ir.Operation.create("arith.constant", [truth], attributes={"value": ir.IntegerAttr.get(truth, 1)}).result
+    if len(op.operands) > 3:
+        return build.binary("xori", op.operands[3], one)
+    if "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value:
+        return ir.Operation.create("arith.constant", [truth], attributes={"value": ir.IntegerAttr.get(truth, 0)}).result
+    return one
+
+
+def start_product(op: ir.Operation, keep: ir.Value) -> None:
+    """The `tl.tcgen05_mma` of a `tl.gemm`."""
+    names = ("transpose_a", "transpose_b", "a_unsigned", "b_unsigned")
+    attributes = {name: op.attributes[name] for name in names if name in op.attributes}
+    ir.Operation.create("tl.tcgen05_mma", [], [*list(op.operands)[:3], keep], attributes)
+
+
+# -- chosen ------------------------------------------------------------------------------------------------------------
+def _move(launch: ir.Operation, fragment: ir.Value) -> None:
+    """Move a fragment to tensor memory where it is the sum of one loop's products."""
+    found = _accumulation(launch, fragment)
+    if found is None:
+        return
+    loop, products, clear = found
+    kind = ir.MemRefType(fragment.type)
+    with fragment.owner.operation.location:
+        with ir.InsertionPoint(fragment.owner.operation):
+            tensor = ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), kind.element_type, TMEM)]).result
+        with ir.InsertionPoint.after(loop):
+            ir.Operation.create("tl.copy", [], [tensor, fragment])
+    for position, op in enumerate(products):
+        with ir.InsertionPoint(op), op.location:
+            operands = [op.operands[0], op.operands[1], tensor]
+            attributes = build.attributes_of(op)
+            if position == 0:
+                attributes["clear"] = ir.BoolAttr.get(False)
+                operands.append(_first(loop))
+            ir.Operation.create("tl.gemm", [], operands, attributes)
+        op.erase()
+    clear.erase()
+
+
+def _first(loop: ir.Operation) -> ir.Value:
+    return build.compare(_EQ, loop.regions[0].blocks[0].arguments[0], loop.operands[0])
+
+
+def _accumulation(
+    launch: ir.Operation, fragment: ir.Value
+) -> tuple[ir.Operation, list[ir.Operation], ir.Operation] | None:
+    """The loop whose products add up in a fragment, these, and what clears it before."""
+    uses = [use.owner.operation for use in fragment.uses]
+    products = [op for op in nested(launch) if op.name == "tl.gemm" and op.operands[2] == fragment]
+    if not products:
+        return None
+    loop = products[0].parent.operation
+    if loop.name != "scf.for" or not all(_fits(op, loop) for op in products):
+        return None
+    threads = num_threads(launch)
+    layout = accumulator_layout(fragment, False)
+    columns = ir.MemRefType(fragment.type).shape[-1]
+    if threads % WARPGROUP or meeting_fragment(layout, columns, threads) is None or not _runs(loop):
+        return None
+    inside = set(nested(loop))
+    if any(op in inside and op not in products for op in uses):
+        return None
+    before = _preceding_clear(loop, fragment)
+    return None if before is None else (loop, products, before)
+
+
+def _fits(op: ir.Operation, loop: ir.Operation) -> bool:
+    return (
+        op.parent.operation == loop
+        and len(op.operands) == 3
+        and not (ir.BoolAttr(op.attributes["clear"]).value if "clear" in op.attributes else False)
+        and all(scope_of(v) == SHARED for v in list(op.operands)[:2])
+        and str(ir.MemRefType(op.operands[0].type).element_type) != "f32"  # rounding to tf32 is mma.sync's
+        and "wgmma" not in op.attributes
+        and not product_obstacle(op)
+    )
+
+
+def _runs(loop: ir.Operation) -> bool:
+    """Whether the loop is known to run at least once: otherwise nothing would clear the sum."""
+    bounds = [v.owner for v in list(loop.operands)[:2]]
+    if any(isinstance(owner, ir.Block) or owner.operation.name != "arith.constant" for owner in bounds):
+        return False
+    lower, upper = (ir.IntegerAttr(owner.operation.attributes["value"]).value for owner in bounds)
+    return lower < upper
+
+
+def _preceding_clear(loop: ir.Operation, fragment: ir.Value) -> ir.Operation | None:
+    """The fill with zero in front of the loop, when nothing between the two touches the fragment."""
+    last: ir.Operation | None = None
+    for view in loop.parent.operation.regions[0].blocks[0].operations:
+        op = view.operation
+        if op == loop:
+            return last
+        touched = [e for e in region_effects(op) if _is(e, fragment)]
+        if touched:
+            last = op if op.name == "tl.fill" and op.operands[0] == fragment and _is_zero(op.operands[1]) else None
+    return None
+
+
+def _is(effect: Effect, buffer: ir.Value) -> bool:
+    return effect.value == root(buffer)
+
+
+def _is_zero(value: ir.Value) -> bool:
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
+        return False
+    constant = owner.operation.attributes["value"]
+    return float(constant.value) == 0.0

@@ -1,0 +1,114 @@
+"""The versions of the tiles of a pipelined loop, and computing for another iteration than the current one."""
+
+from __future__ import annotations
+
+from tilelang_mlir.mlir import ir
+
+from ..dialect.tl import SHARED, buffer_type
+from . import build
+
+
+def inside(op: ir.Operation, loop: ir.Operation) -> bool:
+    """Whether an operation is nested in a loop."""
+    parent = op.parent
+    while parent is not None:
+        if parent.operation == loop:
+            return True
+        parent = parent.operation.parent
+    return False
+
+
+class Versions:
+    """The multi-versioned tiles of a loop and the arithmetic of its rounds."""
+
+    def __init__(self, loop: ir.Operation, copies: list[ir.Operation], stages: int) -> None:
+        self.loop = loop
+        self.copies = copies
+        self.stages = stages
+        self.body = loop.regions[0].blocks[0]
+        self.lower, self.upper, self.step = list(loop.operands)[:3]
+        self.tiles: dict[ir.Value, ir.Value] = {}
+        for copy in copies:
+            self._add(copy.operands[1])
+
+    def _add(self, buffer: ir.Value) -> None:
+        old = buffer.owner.operation
+        kind = ir.MemRefType(buffer.type)
+        result = buffer_type([self.stages, *kind.shape], kind.element_type, SHARED)
+        with ir.InsertionPoint(old), old.location:
+            new = ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old))
+        self.tiles[buffer] = new.result
+
+    def trip(self, variable: ir.Value, bounds: list[ir.Value]) -> ir.Value:
+        """Number of the iteration, from 0."""
+        return build.binary("divui", build.binary("subi", variable, bounds[0]), bounds[2])
+
+    def slot(self, trip: ir.Value) -> ir.Value:
+        """The version that an iteration uses."""
+        return build.binary("remui", trip, build.constant(self.stages))
+
+    def phase(self, trip: ir.Value) -> ir.Value:
+        """Parity of the round: how often the ring has been walked."""
+        return build.binary("andi", build.binary("divui", trip, build.constant(self.stages)), build.constant(1))
+
+    def version(self, buffer: ir.Value, slot: ir.Value) -> ir.Value:
+        """One version of a tile."""
+        return _version(self.tiles[buffer], slot)
+
+    def clone(self, value: ir.Value, cloned: dict[ir.Value, ir.Value]) -> ir.Value:
+        """The value computed for another iteration: `cloned` maps what is replaced and remembers what was computed."""
+        if value in cloned:
+            return cloned[value]
+        owner = value.owner
+        if isinstance(owner, ir.Block) or not inside(owner.operation, self.loop):
+            return value
+        op = owner.operation
+        operands = [self.clone(v, cloned) for v in op.operands]
+        with op.location:
+            copy = ir.Operation.create(op.name, [r.type for r in op.results], operands, build.attributes_of(op))
+        for old, new in zip(op.results, copy.results, strict=True):
+            cloned[old] = new
+        return cloned[value]
+
+    def finish(self, slot: ir.Value) -> None:
+        """Drop the copies and make every use of a tile use the iteration's version."""
+        for copy in self.copies:
+            copy.erase()
+        for old, new in self.tiles.items():
+            _redirect(old, new, slot)
+            old.owner.operation.erase()
+
+
+def _version(buffer: ir.Value, slot: ir.Value) -> ir.Value:
+    """One version of a multi-versioned tile."""
+    shape = list(ir.MemRefType(buffer.type).shape)
+    zero = build.constant(0)
+    return build.slice_of(buffer, [slot, *[zero] * (len(shape) - 1)], [1, *shape[1:]])
+
+
+def _redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
+    """Make every use of a tile use the version `slot`."""
+    for use in list(old.uses):
+        op, position = use.owner.operation, use.operand_number
+        with ir.InsertionPoint(op), op.location:
+            if op.name in ("memref.load", "memref.store"):
+                operands = list(op.operands)
+                operands[position : position + 1] = [new, build.to_index(slot)]
+                _replace(op, operands)
+            elif op.name == "tl.slice":
+                operands = list(op.operands)
+                sizes = [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])]
+                op.results[0].replace_all_uses_with(build.slice_of(new, [slot, *operands[1:]], sizes))
+                op.erase()
+            else:
+                op.operands[position] = _version(new, slot)
+
+
+def _replace(op: ir.Operation, operands: list[ir.Value]) -> None:
+    attrs = build.attributes_of(op)
+    new = ir.Operation.create(op.name, [r.type for r in op.results], operands, attrs)
+    for old, result in zip(op.results, new.results, strict=True):
+        old.replace_all_uses_with(result)
+    op.erase()
+
+

@@ -1,0 +1,214 @@
+"""Products through tensor memory on sm_100a in the simulator, against float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hopper_programs import Gemm, check, f64, poisoned, random
+from tensor_programs import TensorGemm, check_gemm, compiled, form
+
+import tilelang_mlir.language as T
+from tilelang_mlir import knobs
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
+        yield
+
+
+TILES = (128, 64, 64)
+SIZE = (136, 72, 136)
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "tb"),
+    [
+        (("float16", "float32", "float16"), True),
+        (("float16", "float32", "float32"), False),
+        (("bfloat16", "float32", "bfloat16"), False),
+        (("float8_e4m3", "float32", "float16"), True),
+        (("float8_e5m2", "float32", "float32"), True),
+        (("int8", "int32", "int32"), True),
+    ],
+    ids=str,
+)
+def test_dtypes(dtypes: tuple[str, str, str], tb: bool) -> None:
+    dtype, sums, out = dtypes
+    kernel = check_gemm(Gemm((136, 80, 144), TILES, dtype=dtype, sums=sums, out=out, transpose_B=tb))
+    assert "tcgen05" in form(kernel) and "mma" not in form(kernel)
+
+
+@pytest.mark.parametrize("ta", [False, True])
+@pytest.mark.parametrize("tb", [False, True])
+@pytest.mark.parametrize("waits", [False, True])
+def test_transposes(ta: bool, tb: bool, waits: bool) -> None:
+    check_gemm(TensorGemm(SIZE, TILES, transpose_A=ta, transpose_B=tb, waits=waits))
+
+
+@pytest.mark.parametrize(
+    ("tiles", "threads", "tb"),
+    [
+        ((64, 64, 64), 128, False),
+        ((64, 8, 32), 128, True),
+        ((64, 80, 16), 128, True),
+        ((64, 128, 64), 256, False),
+        ((128, 16, 128), 128, True),
+        ((128, 256, 32), 256, True),
+        ((128, 128, 64), 256, False),
+    ],
+    ids=str,
+)
+def test_tiles(tiles: tuple[int, int, int], threads: int, tb: bool) -> None:
+    check_gemm(TensorGemm((137, 257, 72), tiles, threads=threads, transpose_B=tb))
+
+
+@pytest.mark.parametrize("stages", [0, 1, 2, 3, 4])
+def test_stages(stages: int) -> None:
+    check_gemm(Gemm((129, 72, 328), TILES, stages=stages, transpose_B=True, out="float16"))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_any_order_of_landing(seed: int) -> None:
+    with knobs.overrides({"TILELANG_SIM_SEED": seed}):
+        check_gemm(Gemm(SIZE, TILES, stages=3, transpose_B=True))
+        check_gemm(TensorGemm(SIZE, TILES, stages=2))
+
+
+def test_float32_stays_on_mma() -> None:
+    """tcgen05 cuts float32 to tf32; mma.sync is given rounded values."""
+    a, b, c = random((64, 64), "float32"), random((64, 64), "float32", 1), poisoned((64, 64), "float32")
+    kernel = compiled(Gemm((64, 64, 64), (64, 64, 32), dtype="float32").program())
+    kernel(a, b, c)
+    check(c, f64(a) @ f64(b), "float32", 2e-3)
+    assert form(kernel) & {"tcgen05", "mma"} == {"mma"}
+
+
+def test_tf32_into_tensor_memory() -> None:
+    kernel = compiled(TensorGemm((128, 64, 64), (128, 64, 32), dtype="float32", transpose_B=True).program())
+    a, b, c = random((128, 64), "float32"), random((64, 64), "float32", 1), poisoned((128, 64), "float32")
+    kernel(a, b, c)
+    check(c, f64(a) @ f64(b).T, "float32", 2e-3)
+
+
+@pytest.mark.parametrize("N", [64, 128])
+def test_first_operand_in_tensor_memory(N: int) -> None:
+    """A chain: P = A B in float16 goes back to tensor memory and is the next product's first operand."""
+    M, K = 128, 64
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((M, K), "float16"), B: T.Tensor((N, K), "float16"), V: T.Tensor((N, 64), "float16"),
+        R: T.Tensor((M, 64), "float32"),
+    ):  # fmt: skip
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((M, K), "float16"), T.alloc_shared((N, K), "float16")
+            V_shared = T.alloc_shared((N, 64), "float16")
+            S_tmem, P_tmem = T.alloc_tmem((M, N), "float32"), T.alloc_tmem((M, N), "float16")
+            O_tmem, S = T.alloc_tmem((M, 64), "float32"), T.alloc_fragment((M, N), "float32")
+            T.copy(A, A_shared)
+            T.copy(B, B_shared)
+            T.copy(V, V_shared)
+            T.gemm(A_shared, B_shared, S_tmem, transpose_B=True, clear_accum=True)
+            T.copy(S_tmem, S)
+            for i, j in T.Parallel(M, N):
+                S[i, j] = T.max(S[i, j], 0.0)
+            T.copy(S, P_tmem)
+            T.gemm(P_tmem, V_shared, O_tmem, clear_accum=True)
+            T.copy(O_tmem, R)
+
+    a, b, v, o = random((M, K)), random((N, K), seed=1), random((N, 64), seed=2), poisoned((M, 64), "float32")
+    compiled(main)(a, b, v, o)
+    p = np.maximum(f64(a) @ f64(b).T, 0).astype(np.float16)
+    check(o, f64(p) @ f64(v), "float16")
+
+
+def test_versions_of_an_accumulator() -> None:
+    """Leading dimensions are versions: two sums under way at once."""
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((128, 64), "float16"), B: T.Tensor((2, 64, 64), "float16"), C: T.Tensor((2, 128, 64), "float32")
+    ):  # fmt: skip
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((128, 64), "float16"), T.alloc_shared((2, 64, 64), "float16")
+            C_tmem, mbar = T.alloc_tmem((2, 128, 64), "float32"), T.alloc_barrier([1, 1])
+            T.copy(A, A_shared)
+            T.copy(B, B_shared)
+            for s in T.serial(2):
+                T.tcgen05_gemm(A_shared, B_shared[s, :, :], C_tmem[s, :, :], mbar=mbar[s], clear_accum=True)
+            for s in T.serial(2):
+                T.mbarrier_wait_parity(mbar[s], 0)
+                T.copy(C_tmem[s, :, :], C[s, :, :])
+
+    a, b, c = random((128, 64)), random((2, 64, 64), seed=1), poisoned((2, 128, 64), "float32")
+    compiled(main)(a, b, c)
+    check(c, f64(a)[None] @ f64(b), "float32")
+
+
+def test_fill_and_copies() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((128, 96), "float32"), C: T.Tensor((128, 96), "float32"), D: T.Tensor((128, 96), "float16")):
+        with T.Kernel(1, threads=128):
+            X, Y = T.alloc_tmem((128, 96), "float32"), T.alloc_tmem((128, 96), "float32")
+            S = T.alloc_shared((128, 96), "float32")
+            F = T.alloc_fragment((128, 96), "float32")
+            T.copy(A, S)
+            T.copy(S, X)
+            T.fill(Y, 2.5)
+            T.copy(Y, F)
+            for i, j in T.Parallel(128, 96):
+                F[i, j] += A[i, j]
+            T.copy(F, Y)
+            T.copy(Y, C)
+            T.copy(X, D)
+
+    a, c, d = random((128, 96), "float32"), poisoned((128, 96), "float32"), poisoned((128, 96), "float16")
+    compiled(main)(a, c, d)
+    check(c, f64(a) + 2.5, "float32")
+    check(d, f64(a), "float16")
+
+
+@pytest.mark.parametrize(("N", "K", "granularity"), [(128, 128, 32), (64, 256, 32), (128, 256, 64)])
+def test_block_scales(N: int, K: int, granularity: int) -> None:
+    """mxfp8: factors of two for blocks along K, through shared memory and tcgen05.cp."""
+    M, words = 128, K // granularity // 4
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((M, K), "float8_e4m3"), B: T.Tensor((N, K), "float8_e4m3"),
+        SFA: T.Tensor((words, M), "uint32"), SFB: T.Tensor((words, 128), "uint32"), C: T.Tensor((M, N), "float32"),
+    ):  # fmt: skip
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((M, K), "float8_e4m3"), T.alloc_shared((N, K), "float8_e4m3")
+            SA_shared, SB_shared = T.alloc_shared((words, M), "uint32"), T.alloc_shared((words, 128), "uint32")
+            SA, SB = T.alloc_tmem((128, words * 4), "uint32"), T.alloc_tmem((128, words * 4), "uint32")
+            C_tmem, mbar = T.alloc_tmem((M, N), "float32"), T.alloc_barrier(1)
+            T.copy(A, A_shared)
+            T.copy(B, B_shared)
+            T.copy(SFA, SA_shared)
+            T.copy(SFB, SB_shared)
+            if T.get_thread_binding() < 32:
+                for w in T.unroll(words):
+                    T.tcgen05_sf_warp_transpose(SA_shared[w, 0:128])
+                    T.tcgen05_sf_warp_transpose(SB_shared[w, 0:128])
+            for w in T.unroll(words):
+                T.tcgen05_cp_warpx4(SA_shared[w, 0:128], SA, w * 4)
+                T.tcgen05_cp_warpx4(SB_shared[w, 0:128], SB, w * 4)
+            T.tcgen05_gemm_blockscaled(
+                A_shared, B_shared, C_tmem, SA, SB, transpose_B=True, mbar=mbar, clear_accum=True,
+                sf_a_granularity_k=granularity, sf_b_granularity_k=granularity,
+            )  # fmt: skip
+            T.mbarrier_wait_parity(mbar, 0)
+            T.copy(C_tmem, C)
+
+    rng = np.random.default_rng(0)
+    exponents = [rng.integers(120, 134, (rows, K // granularity)).astype(np.uint8) for rows in (M, 128)]
+    a, b = random((M, K), "float8_e4m3"), random((N, K), "float8_e4m3", 1)
+    factors = [np.ascontiguousarray(e).view(np.uint32).T.copy() for e in exponents]
+    c = poisoned((M, N), "float32")
+    compiled(main)(a, b, *factors, c)
+    scale = [np.repeat(np.exp2(e.astype(np.float64) - 127), granularity, axis=1) for e in exponents]
+    check(c, (f64(a) * scale[0]) @ (f64(b) * scale[1][:N]).T, "float32")

@@ -1,0 +1,321 @@
+"""tcgen05.mma: products that one thread starts, with the accumulator in tensor memory. PTX ISA 8.7, section 9.7.16.10.
+
+D = A B (+ D): A from shared memory (a descriptor) or tensor memory (an address), B from shared memory. Rows of D by
+lane (9.7.16.10.5): 128 rows are the lanes; of 64, row r is lane 32 (r / 16) + r % 16. A in tensor memory holds row r
+in lane r, and the elements along k in 32-bit columns, low bits first (9.7.16.10.4). With block scales (9.7.16.10.7)
+every 32 (16) elements along k are multiplied by a factor: that of row r lies in lane r % 32 of each quarter, column
+r / 32, in the byte that the instruction descriptor names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.isa import numeric
+from tilelang_mlir.isa.instruction import (
+    SHARED,
+    TENSOR,
+    Access,
+    Effect,
+    Instruction,
+    Machine,
+    Run,
+    create,
+    flags,
+)
+from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
+from tilelang_mlir.isa.nvidia.tcgen05 import GROUP, pointer
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+_STEP_BYTES = 32  # of one instruction along k
+
+
+def emit(
+    d: ir.Value,
+    a: ir.Value,
+    b: ir.Value,
+    instruction: ir.Value,
+    accumulate: ir.Value,
+    kind: str,
+    group: int = 1,
+) -> None:
+    """`tcgen05.mma.cta_group::N.kind`: one k step, issued by one thread.
+
+    Args:
+        d: i32 address of the accumulator.
+        a: i64 shared memory descriptor, or i32 address in tensor memory.
+        b: i64 shared memory descriptor.
+        instruction: i32 instruction descriptor.
+        accumulate: i1; false starts from zero.
+        kind: f16, tf32, f8f6f4 or i8.
+        group: CTAs that work together, 1 or 2.
+    """
+    create(
+        "nvvm.tcgen05.mma",
+        [pointer(d), _operand(a), b, instruction, accumulate],
+        kind=f"#nvvm.tcgen05_mma_kind<{kind}>",
+        ctaGroup=f"#nvvm.cta_group<cta_{group}>",
+        operandSegmentSizes=ir.DenseI32ArrayAttr.get([1, 1, 1, 1, 1, 0, 0]),
+    )
+
+
+def emit_scaled(
+    d: ir.Value,
+    a: ir.Value,
+    b: ir.Value,
+    instruction: ir.Value,
+    accumulate: ir.Value,
+    scales: tuple[ir.Value, ir.Value],
+    kind: str,
+    block: int,
+    group: int = 1,
+) -> None:
+    """`tcgen05.mma...block_scale`: one k step with the i32 addresses of A's and B's scale factors.
+
+    `kind` is mxf8f6f4, mxf4 or mxf4nvf4, `block` the elements along k of one factor (32 or 16).
+    """
+    create(
+        "nvvm.tcgen05.mma.block_scale",
+        [pointer(d), _operand(a), b, instruction, accumulate, *(pointer(s) for s in scales)],
+        kind=f"#nvvm.tcgen05_mma_kind<{kind}>",
+        ctaGroup=f"#nvvm.cta_group<cta_{group}>",
+        blockScale=f"#nvvm.tcgen05_mma_block_scale<block{block}>",
+    )
+
+
+def _operand(a: ir.Value) -> ir.Value:
+    return pointer(a) if str(a.type) == "i32" else a
+
+
+# -- semantics ---------------------------------------------------------------------------------------------------------
+_DECODE_16 = {"f16": numeric.HALF_TO_FLOAT.take, "bf16": numeric.bf16_bits_to_float}
+
+
+def decode(raw: np.ndarray, kind: str) -> np.ndarray:
+    """Elements along the last axis of bytes (..., n) of a type."""
+    if kind in _DECODE_16:
+        return _DECODE_16[kind](raw.view(np.uint16))
+    if kind == "tf32":
+        return numeric.truncate_tf32(raw.view(np.uint32))
+    if kind == "e2m1":
+        nibbles = np.stack([raw & 15, raw >> 4], axis=-1).reshape(*raw.shape[:-1], -1)
+        return numeric.FP4_TO_FLOAT.take(nibbles)
+    if kind in ("u8", "s8"):
+        return raw.view(np.int8 if kind == "s8" else np.uint8).astype(np.float64)
+    return numeric.fp8_to_float(kind).take(raw)
+
+
+def _field(word: int, low: int, bits: int) -> int:
+    return word >> low & ((1 << bits) - 1)
+
+
+def _named(codes: dict[str, int], code: int, what: str) -> str:
+    for name, number in codes.items():
+        if number == code:
+            return name
+    raise UnsupportedError(f"the simulator has no tcgen05.mma with {what} of code {code}")
+
+
+def parse(word: int, kind: str) -> tuple[descriptors.Shape, str, int, int]:
+    """The fields of an instruction descriptor: shape, scale type, scale bytes of A and B (9.7.16.4.2, by hand)."""
+    scaled = kind.startswith("mx")
+    codes = descriptors.TYPES[kind]
+    a = _named(codes, _field(word, 7, 3), "A")
+    b = _named(codes, _field(word, 10, 2 if kind.startswith("mxf4") else 3), "B")
+    if _field(word, 2, 1) or _field(word, 13, 2):
+        raise UnsupportedError("the simulator has no sparse or negated tcgen05.mma")
+    m = _field(word, 27, 2) * 128 if scaled else _field(word, 24, 5) * 16
+    d = "f32" if scaled else _named(descriptors.RESULTS, _field(word, 4, 2), "D")
+    if d == "f16":
+        raise UnsupportedError("the simulator has no tcgen05.mma with a float16 accumulator")
+    scale = _named(descriptors.SCALES, _field(word, 23, 1), "scale factors") if scaled else ""
+    transposes = bool(_field(word, 15, 1)), bool(_field(word, 16, 1))
+    shape = descriptors.Shape(m, _field(word, 17, 6) * 8, kind, a, b, d, *transposes)
+    return shape, scale, _field(word, 29, 2) if scaled else 0, _field(word, 4, 2) if scaled else 0
+
+
+def lanes_of(m: int) -> np.ndarray:
+    """The lane of each of the m rows that one CTA holds."""
+    row = np.arange(m)
+    return row if m == 128 else row // 16 * 32 + row % 16
+
+
+def addresses(
+    start: np.ndarray, leading: np.ndarray, stride: np.ndarray, span: int, rows: int, steps: int, transposed: bool
+) -> np.ndarray:
+    """Shared addresses of the 16-byte units of an operand (n, outer, inner).
+
+    9.7.16.5, canonical layouts. K-major: `rows` by the units of one k step; eight rows of `span` bytes are an atom.
+    MN-major: `steps` rows along k by the units along MN; an atom is eight of them, `span` bytes wide.
+    """
+    start, leading, stride = (x[:, None, None] for x in (start, leading, stride))
+    if not transposed:
+        row, unit = np.arange(rows)[:, None], np.arange(_STEP_BYTES // 16)[None, :]
+        along = unit * (leading if span == 16 else 16)
+        place = start + row // 8 * stride + row % 8 * span + along
+    else:
+        k, unit = np.arange(steps)[:, None], np.arange(rows // (16 * steps // _STEP_BYTES))[None, :]
+        per = span // 16
+        place = start + unit // per * leading + k // 8 * stride + k % 8 * span + unit % per * 16
+    return place ^ ((place >> 7 & {16: 0, 32: 1, 64: 3, 128: 7}[span]) << 4)
+
+
+def _scale_values(words: np.ndarray, byte: int, count: int, kind: str) -> np.ndarray:
+    """Factors (n, rows, count) from columns (n, 32, rows / 32): `count` bytes from `byte` on."""
+    raw = np.ascontiguousarray(words.transpose(0, 2, 1)).reshape(len(words), -1)
+    units = raw[..., None].view(np.uint8).reshape(len(words), -1, 4)[..., byte : byte + count]
+    return numeric.fp8_to_float("e4m3").take(units) if kind == "ue4m3" else np.exp2(units.astype(np.float32) - 127)
+
+
+class _Product:
+    """One tcgen05.mma under way."""
+
+    def __init__(self, op: ir.Operation) -> None:
+        self.kind = flags(op, "kind").partition("<")[2].rstrip(">")
+        self.group = 2 if "cta_2" in flags(op, "ctaGroup") else 1
+        self.a_in_tensor = str(op.operands[1].type).startswith("!llvm.ptr")
+        self.block = 16 if "block16" in flags(op, "blockScale") else 32
+        self.k = descriptors.depth(self.kind)
+
+    def run(self, machine: Machine, d: Any, a: Any, b: Any, word: Any, accumulate: Any, *scales: Any) -> None:
+        issue = machine.engine.tensor.issue("a tcgen05.mma", self.group)
+        shape, scale, a_byte, b_byte = parse(issue.same(word, "the instruction descriptor"), self.kind)
+        _require_shape(issue, shape, self.group)
+        rows = shape.m // self.group
+        left = self._left(issue, a, shape, rows)
+        right = self._shared(issue, b, shape.b, shape.n // self.group, shape.transpose_b)
+        lane, column = _result_places(shape, self.group)
+        old, write = issue.accumulator(lane, issue.column(d)[:, None, None] + column)
+        keep = issue.pick(accumulate).astype(bool)
+        issue.accumulates(keep)
+        factors = ()
+        if scales:
+            count = self.k // self.block
+            factors = tuple(
+                self._factors(issue, s, size, byte, count, scale)
+                for s, size, byte in ((scales[0], rows, a_byte), (scales[1], shape.n, b_byte))
+            )
+
+        def finish() -> None:
+            a_values, b_values = left().reshape(-1, shape.m, self.k), right().reshape(-1, shape.n, self.k)
+            if factors:
+                a_values = a_values * np.repeat(factors[0](), self.block, axis=2)
+                b_values = b_values * np.repeat(factors[1](), self.block, axis=2)
+            product = np.matmul(a_values, b_values.swapaxes(1, 2))
+            issue.require_accumulator()
+            before = old()
+            integer = shape.d == "s32"
+            start = before.view(np.int32) if integer else before.view(np.float32)
+            total = np.where(keep[:, None, None], _arrange(start, shape, self.group), 0) + product
+            total = total.astype(np.int64).astype(np.int32) if integer else total.astype(np.float32)
+            write(_arrange_back(total, shape, self.group).view(np.uint32))
+
+        issue.start(finish)
+
+    def _left(self, issue: Any, a: Any, shape: descriptors.Shape, rows: int) -> Any:
+        if not self.a_in_tensor:
+            return self._shared(issue, a, shape.a, rows, shape.transpose_a)
+        if rows != 128:
+            issue.refuse(f"tcgen05.mma with A of {rows} rows in tensor memory")
+        lane = np.arange(rows)[:, None] + np.zeros((1, 8), np.int64)
+        read = issue.source(lane, issue.column(a)[:, None, None] + np.zeros((rows, 1), np.int64) + np.arange(8))
+        return lambda: decode(np.ascontiguousarray(read()).view(np.uint8), shape.a)
+
+    def _shared(self, issue: Any, descriptor: Any, kind: str, rows: int, transposed: bool) -> Any:
+        """Returns what reads the operand, (n, rows, k)."""
+        start, leading, stride, mode = issue.descriptor(descriptor)
+        span = next(span for span, code in descriptors.SWIZZLES.items() if code == mode)
+        if transposed and kind in ("e2m1", "tf32"):
+            issue.refuse(f"tcgen05.mma with an MN-major operand of {kind}")
+        if self.kind.endswith("f8f6f4") and kind not in ("e4m3", "e5m2"):
+            issue.refuse(f"tcgen05.mma.kind::{self.kind} with padded elements of {kind}")
+        place = addresses(start, leading, stride, span, rows, self.k, transposed)
+        read = issue.shared(place)
+
+        def values() -> np.ndarray:
+            raw = read().view(np.uint8).reshape(*place.shape[:2], -1)
+            matrix = decode(raw, kind)
+            return np.ascontiguousarray(matrix.swapaxes(1, 2)) if transposed else matrix
+
+        return values
+
+    def _factors(self, issue: Any, address: Any, rows: int, byte: int, count: int, scale: str) -> Any:
+        width = -(-rows // 32)
+        lane = np.arange(32)[:, None] + np.zeros((1, width), np.int64)
+        column = issue.column(address)[:, None, None] + np.zeros((32, 1), np.int64) + np.arange(width)
+        read = issue.source(lane, column, quarters=True)
+        return lambda: _scale_values(read(), byte, count, scale)[:, :rows]
+
+
+def _result_places(shape: descriptors.Shape, group: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lane and column of D (lanes, columns) in each CTA."""
+    if group == 2 and shape.m == 128:  # 64 rows a CTA: the right half of the columns in the upper lanes
+        lane = np.arange(128)[:, None] + np.zeros((1, shape.n // 2), np.int64)
+        return lane, np.arange(shape.n // 2)[None, :] + np.zeros((128, 1), np.int64)
+    rows = lanes_of(shape.m // group)[:, None]
+    return rows + np.zeros((1, shape.n), np.int64), np.arange(shape.n)[None, :] + np.zeros_like(rows)
+
+
+def _arrange(held: np.ndarray, shape: descriptors.Shape, group: int) -> np.ndarray:
+    """What the CTAs hold as matrices: one of M rows per pair, or per CTA."""
+    if group == 1:
+        return held
+    if shape.m == 128:
+        halves = held.reshape(-1, 2, 2, 64, shape.n // 2)  # pair, CTA, half of the columns
+        return halves.transpose(0, 1, 3, 2, 4).reshape(-1, 128, shape.n)
+    return held.reshape(-1, shape.m, shape.n)
+
+
+def _arrange_back(matrix: np.ndarray, shape: descriptors.Shape, group: int) -> np.ndarray:
+    if group == 1:
+        return np.ascontiguousarray(matrix)
+    if shape.m == 128:
+        halves = matrix.reshape(-1, 2, 64, 2, shape.n // 2).transpose(0, 1, 3, 2, 4)
+        return np.ascontiguousarray(halves).reshape(-1, 128, shape.n // 2)
+    return np.ascontiguousarray(matrix.reshape(-1, shape.m // 2, shape.n))
+
+
+def _require_shape(issue: Any, shape: descriptors.Shape, group: int) -> None:
+    """9.7.16.2.1: which M and N there are."""
+    rows = (128, 256) if group == 2 else (128,) if shape.is_scaled else (64, 128)
+    step = 16 if group == 2 or shape.m == 128 or shape.is_scaled else 8
+    if shape.kind == "i8" and shape.n > 32:
+        step = 16
+    if shape.m not in rows or not step <= shape.n <= 256 or shape.n % step:
+        issue.refuse(f"tcgen05.mma of {shape.m}x{shape.n} with kind::{shape.kind} and cta_group::{group}")
+
+
+def _mma(op: ir.Operation) -> Run:
+    return _Product(op).run
+
+
+_EFFECTS = (
+    Effect(Access.READ, SHARED, group=GROUP),
+    Effect(Access.READ, TENSOR, 0, group=GROUP),
+    Effect(Access.WRITE, TENSOR, 0, group=GROUP),
+)
+_SECTION = "9.7.16.10 tcgen05.mma"
+INSTRUCTIONS = (
+    Instruction(
+        "nvvm.tcgen05.mma",
+        "tcgen05.mma.cta_group::1.kind::f16 [d], a, b, i, p",
+        _SECTION,
+        _mma,
+        emit=emit,
+        feature=Feature.TCGEN05,
+        effects=_EFFECTS,
+    ),
+    Instruction(
+        "nvvm.tcgen05.mma.block_scale",
+        "tcgen05.mma.cta_group::1.kind::mxf8f6f4.block_scale.block32 [d], a, b, i, [sa], [sb], p",
+        _SECTION,
+        _mma,
+        emit=emit_scaled,
+        feature=Feature.TCGEN05,
+        effects=_EFFECTS,
+    ),
+)

@@ -1,0 +1,67 @@
+"""Products into tensor memory: what they mean, without their asynchrony."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tilelang_mlir.reference.machine import Frame, integer
+from tilelang_mlir.reference.memory import Tile, whole
+from tilelang_mlir.reference.program import Instruction, Run
+from tilelang_mlir.reference.threads import arrive_once
+from tilelang_mlir.reference.tiles import matmul, matrix_of
+from tilelang_mlir.reference.types import Array, is_float
+
+
+def _mma(op: Instruction, frame: Frame) -> None:
+    """C = op(A) op(B), with C added where `keep` holds; the operands of block-scaled ones are scaled first."""
+    if not frame.active().any():
+        return
+    a_tile, b_tile, c_tile = (whole(frame.env[slot]) for slot in op.operands[:3])
+    attributes = op.attributes
+    a = matrix_of(a_tile, bool(attributes["transpose_a"]), "a_unsigned" in attributes)
+    b = matrix_of(b_tile, bool(attributes["transpose_b"]), "b_unsigned" in attributes)
+    if len(op.operands) > 4:
+        scales = [whole(frame.env[slot]) for slot in op.operands[4:]]
+        firsts, blocks = (list(attributes[name]) for name in ("scale_bytes", "scale_blocks"))
+        a = a.astype(np.float32) * _factors(scales[0], a.shape[0], a.shape[1], firsts[0], blocks[0])
+        b = b.astype(np.float32) * _factors(scales[1], b.shape[1], b.shape[0], firsts[1], blocks[1]).T
+    product = matmul(a, b)
+    if integer(frame.env[op.operands[3]], "whether a product adds to its accumulator"):
+        wide = np.float32 if is_float(c_tile.dtype) else np.int64
+        product = product + c_tile.read().reshape(product.shape).astype(wide)
+    c_tile.write(product.astype(c_tile.dtype).reshape(c_tile.sizes))
+
+
+def _factors(tile: Tile, rows: int, k: int, first: int, block: int) -> Array:
+    """The factor of each element (rows, k): row r has its bytes in lane r % 32, column r / 32 of every
+    four for 128 rows; exponents of two."""
+    words = tile.read().reshape(tile.sizes[-2:])[:32].astype(np.uint32)
+    row, part = np.arange(rows)[:, None], first + np.arange(k // block)[None, :]
+    column = part // 4 * (-(-rows // 128) * 4) + row // 32
+    exponent = words[row % 32, column] >> (8 * (part % 4)).astype(np.uint32) & 0xFF
+    return np.repeat(np.exp2(exponent.astype(np.float32) - 127), block, axis=1)
+
+
+def _copy_scales(op: Instruction, frame: Frame) -> None:
+    """512 bytes, 32 rows of 16, become four columns of every 32 lanes."""
+    if not frame.active().any():
+        return
+    source, target = (whole(frame.env[slot]) for slot in op.operands[:2])
+    words = np.ascontiguousarray(source.read()).reshape(-1).view(np.uint32).reshape(-1, 32, 4)
+    quarter = np.concatenate(list(words), axis=1)
+    rows = target.sizes[-2]
+    values = np.tile(quarter, (rows // 32, 1)).reshape(target.sizes)
+    target.write(values.view(target.dtype) if values.dtype != target.dtype else values)
+
+
+def _commit(op: Instruction, frame: Frame) -> None:
+    if frame.active().any():
+        arrive_once(op, frame)
+
+
+TENSOR: dict[str, Run] = {
+    "tl.tcgen05_mma": _mma,
+    "tl.tcgen05_scaled_mma": _mma,
+    "tl.tcgen05_cp": _copy_scales,
+    "tl.tcgen05_commit": _commit,
+}
