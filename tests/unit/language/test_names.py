@@ -335,8 +335,9 @@ def test_tensor_annotations() -> None:
         T.StridedTensor((4, 8), (1,))
     with pytest.raises(TileTypeError, match="must be an integer"):
         T.Tensor((4.5,))
-    with pytest.raises(TileValueError, match="positive"):
-        T.Tensor((0,))
+    assert T.Tensor((0, 4)).shape == (0, 4)
+    with pytest.raises(TileValueError, match="0 or more"):
+        T.Tensor((-1,))
 
 
 def test_warp_policy_from_partition() -> None:
