@@ -14,7 +14,7 @@ from tilelang_mlir.compiler import codegen
 from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.compiler.pool import Worker, pool
 from tilelang_mlir.dialect import context
-from tilelang_mlir.errors import CompileError, UnsupportedError
+from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import parse_target
 
