@@ -37,7 +37,7 @@ class ExpandTileOps(Pass):
         for launch in launches(module):
             with module.context:
                 for op in list(nested(launch)):
-                    if op.name == "tl.copy" and TMEM in (scope_of(v) for v in op.operands):
+                    if op.name == "tl.copy" and TMEM in (scope_of(v) for v in list(op.operands)[:2]):
                         continue  # loads and stores of tensor memory are tile operations to the end
                     if op.name in ("tl.copy", "tl.transpose") and "async" not in op.attributes:
                         _expand_copy(op, threads_of(op))

@@ -27,6 +27,8 @@ _ROUNDED = {
 class Amd:
     """Emission for one AMD target, for one kernel."""
 
+    adds_vectors = False
+
     def __init__(self, target: Target) -> None:
         self.target = target
         self.exchanges_globally = False
@@ -83,6 +85,9 @@ class Amd:
 
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return vote(ctx, kind, args, result)
+
+    def add_floats(self, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
+        raise UnsupportedError(f"an atomic addition of {len(values)} neighbours on {self.target}")
 
     def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
         """Device memory is neither fine-grained nor remote: float additions are then one instruction, not a loop."""

@@ -17,7 +17,7 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.copy")
 def lower_copy(ctx: Context, op: ir.Operation) -> None:
-    if TMEM in (scope_of(v) for v in op.operands):
+    if TMEM in (scope_of(v) for v in list(op.operands)[:2]):
         ctx.hardware.tensor_copy(ctx, op)
         return
     if "async" not in op.attributes:

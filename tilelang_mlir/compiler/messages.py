@@ -8,9 +8,13 @@ from __future__ import annotations
 import pickle
 import struct
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from tilelang_mlir.compiler.options import CodegenOptions
+from tilelang_mlir.errors import TileError
+
+if TYPE_CHECKING:
+    from tilelang_mlir.compiler.pipeline import CompileOptions
 
 _HEADER = struct.Struct(">Q")
 
@@ -30,6 +34,15 @@ class Request:
     tool: str = ""
 
 
+@dataclass(frozen=True)
+class WholeRequest:
+    """The compilation of a level-1 module (bytecode), passes and code generation; target and options are data."""
+
+    module: bytes
+    target: str
+    options: CompileOptions
+
+
 @dataclass
 class Reply:
     """The outcome of a job: assembly text in `ptx`, machine code in `cubin`, whichever the vendor.
@@ -44,6 +57,8 @@ class Reply:
     timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
     stage: str = ""
     error: str = ""
+    artifact: bytes = b""  # of a whole compilation
+    failure: TileError | None = None  # why a whole compilation failed
 
 
 def send(stream: BinaryIO, message: object) -> None:

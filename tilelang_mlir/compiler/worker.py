@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from tilelang_mlir.compiler import device_ir
 from tilelang_mlir.compiler.backends import backend_for
-from tilelang_mlir.compiler.messages import Reply, Request, receive, send
+from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest, receive, send
 from tilelang_mlir.errors import TileError
 from tilelang_mlir.mlir import ir
 
@@ -59,6 +59,16 @@ def generate(request: Request, context: ir.Context) -> Reply:
     return reply
 
 
+def compile_whole(request: WholeRequest) -> Reply:
+    """Run the passes and the code generation of a level-1 module in this process."""
+    from tilelang_mlir.compiler import whole
+
+    try:
+        return Reply(artifact=whole.compile_here(request, generate).to_bytes())
+    except TileError as error:
+        return Reply(failure=error)
+
+
 def _diagnostics(error: Exception) -> str:
     """The text of an MLIRError, with the locations of its diagnostics in front."""
     lines = [f"{d.location}: error: {d.message}" for d in getattr(error, "error_diagnostics", ())]
@@ -76,6 +86,8 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
             return
         if isinstance(request, Request):
             send(sink, generate(request, context))
+        elif isinstance(request, WholeRequest):
+            send(sink, compile_whole(request))
 
 
 def main() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import TargetError
 from tilelang_mlir.target import DEFAULT_SIMULATED, Target, parse_target
@@ -10,12 +12,15 @@ from tilelang_mlir.target import DEFAULT_SIMULATED, Target, parse_target
 def resolve_target(target: str | Target | dict[str, object] | None = None) -> Target:
     """A target; `auto` is the first CUDA device, else the first AMD device, else the simulator.
 
-    None is TILELANG_DEFAULT_TARGET. `cuda` and `hip` without an architecture are those of the device where there is one.
+    None is TILELANG_DEFAULT_TARGET. `cuda` and `hip` without an architecture are those of the device where there is
+    one. With TILELANG_SIMULATE every target is simulated.
 
     Raises:
         TargetError: the target is not known.
     """
     text = knobs.DEFAULT_TARGET.get() if target is None else target
+    if knobs.SIMULATE.get():
+        return _simulated(text, knobs.SIMULATE.get())
     wanted = text.strip() if isinstance(text, str) else ""
     if wanted in ("auto", "cuda", "hip", "rocm"):
         for vendor, find in (("cuda", _cuda_arch), ("hip", _hip_arch)):
@@ -25,6 +30,12 @@ def resolve_target(target: str | Target | dict[str, object] | None = None) -> Ta
                     return _target_of(vendor, arch)
         return parse_target(f"sim:{DEFAULT_SIMULATED}" if wanted == "auto" else wanted)
     return parse_target(text)
+
+
+def _simulated(text: str | Target | dict[str, object], arch: str) -> Target:
+    """The simulated form of a target; one without an architecture is `arch`."""
+    bare = isinstance(text, str) and text.strip() in ("auto", "cuda", "hip", "rocm", "sim", "cutedsl")
+    return replace(parse_target(f"sim:{arch}" if bare else text), simulated=True)
 
 
 def _cuda_arch() -> str:

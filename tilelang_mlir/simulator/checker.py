@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilelang_mlir.errors import Location, RaceError, SimulationError, UninitializedReadError
+from tilelang_mlir.errors import (
+    InFlightError,
+    Location,
+    RaceError,
+    SimulationError,
+    UnfinishedError,
+    UninitializedReadError,
+)
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
@@ -345,7 +352,7 @@ class Checker:
             return
         index = int(flying.argmax())
         cell = int(at.cell[index])
-        raise RaceError(
+        raise InFlightError(
             f"race: {what} of {self._place(at, index)} by {self._actor(at, index)} while an asynchronous copy "
             "into it is in flight",
             self._locate(lanes.site),
@@ -364,8 +371,8 @@ class Checker:
 
     def unfinished(self, pending: Pending) -> SimulationError:
         """The error for an asynchronous operation that nobody has waited for when its CTA ends."""
-        return RaceError(
-            f"race: the kernel ends before {pending.what} has been waited for",
+        return UnfinishedError(
+            f"race: the kernel ends before {pending.what}{f' by {pending.who}' if pending.who else ''} has been waited for",
             self._locate(pending.site),
             hint="wait for it: shared memory belongs to the next block when a block ends",
         )

@@ -88,17 +88,19 @@ class Kernel:
                 found[label] = value
         return found
 
-    def locate_error(self, error: BaseException) -> tuple[Location | None, dict[str, int]]:
-        """Where an exception came from, and the iteration values of the loops around it."""
+    def locate_error(self, error: BaseException) -> tuple[Location | None, dict[str, int], str]:
+        """Where an exception came from, the iteration values of the loops around it, and which threads ran there."""
         where: Location | None = None
+        role = ""
         iterations: dict[str, int] = {}
         trace = error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == self.file:
                 where = self.locate(trace.tb_lineno) or where
                 iterations.update(self._iterations(trace.tb_frame.f_locals, trace.tb_lineno))
+                role = getattr(trace.tb_frame.f_locals.get("L"), "name", role)
             trace = trace.tb_next
-        return where, iterations
+        return where, iterations, role
 
 
 class SourceWriter:
