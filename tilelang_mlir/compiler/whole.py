@@ -47,6 +47,7 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
 
     Raises:
         TileError: a pass, LLVM or ptxas rejects the program.
+        ToolchainError: nothing makes machine code for the target, and its text alone is of no use.
     """
     target, options = parse_target(request.target), request.options
     with level1_context() as ctx:
@@ -58,12 +59,15 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
                             metadata={"options": options.describe()})
     if target.simulated:
         return artifact
-    job = codegen.request_for(artifact.lowered, target.arch, options.codegen)
+    backend = backend_for(target.arch)
+    tool = codegen.machine_tool(backend, target.arch, backend.default)
+    job = Request(artifact.lowered, target.arch, options.codegen, backend.default, tool)
     reply = generate(job, device_ir.new_context())
     if reply.error:
         text = lowered.operation.get_asm(enable_debug_info=True)
-        raise compile_error(reply.stage, reply.error, text, target.arch, plan.name)
+        raise compile_error(reply.stage, reply.error, text, target.arch, plan.name, backend.text)
     artifact.ptx, artifact.cubin, artifact.log = reply.ptx, reply.cubin, reply.log
-    artifact.resources = backend_for(target.arch).resources(reply)
+    artifact.resources = backend.resources(reply)
     timings.update(reply.timings)
     return artifact
+
