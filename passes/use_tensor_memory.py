@@ -189,7 +189,7 @@ def _accumulation(
     if loop.name != "scf.for" or not all(_fits(op, loop) for op in products):
         return None
     threads = num_threads(launch)
-    layout = accumulator_layout(fragment, False)
+    layout = accumulator_layout(fragment)
     columns = ir.MemRefType(fragment.type).shape[-1]
     if threads % WARPGROUP or meeting_fragment(layout, columns, threads) is None or not _runs(loop):
         return None

@@ -44,8 +44,7 @@ def product_obstacle(op: ir.Operation) -> str:
     if kinds is None:
         return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
     m, n = tile_shape_2d(c)  # type: ignore[misc]
-    pair, scaled = "pair" in op.attributes, op.name == "tl.tcgen05_scaled_mma"
-    rows = (128,) if scaled or pair or scope_of(a) == TMEM else (64, 128)
+    rows = (128,) if op.name == "tl.tcgen05_scaled_mma" or scope_of(a) == TMEM else (64, 128)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
     step = 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
@@ -77,7 +76,6 @@ def product_of(op: ir.Operation) -> Product:
     m, n = tile_shape_2d(op.operands[2])  # type: ignore[misc]
     flags = transposes(op)
     k = tile_shape_2d(op.operands[1])[1 if flags[1] else 0]  # type: ignore[index]
-    m = 2 * m if "pair" in op.attributes else m
     shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1])
     return Product(shape, k // descriptors.depth(kind))
 
@@ -118,11 +116,11 @@ def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
 
 
 # -- layouts -----------------------------------------------------------------------------------------------------------
-def accumulator_layout(c: ir.Value, pair: bool) -> TensorLayout:
+def accumulator_layout(c: ir.Value) -> TensorLayout:
     """The layout that a product dictates for the buffer of its accumulator."""
     kind = ir.MemRefType(root(c).type)
     shape = list(kind.shape)
-    return sparse(shape, 32) if shape[-2] == 64 and not pair else dense(shape, 32)
+    return sparse(shape, 32) if shape[-2] == 64 else dense(shape, 32)
 
 
 def default_layout(buffer: ir.Value) -> TensorLayout:

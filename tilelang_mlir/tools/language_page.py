@@ -18,6 +18,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.alloc",),
     ("language.copy",),
     ("language.gemm",),
+    ("language.tensor",),
     ("language.reduce",),
     ("language.math",),
     ("language.logic", "frontend.arith"),
