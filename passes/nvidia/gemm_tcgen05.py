@@ -28,7 +28,7 @@ _SCALE_BYTES = 4  # scale factors of a row in one column
 
 @rule("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")
 def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
-    obstacle = product_obstacle(op)
+    obstacle = product_obstacle(op, ctx.target)
     if obstacle:
         raise UnsupportedError(f"tcgen05.mma has no product with {obstacle}", python_location(op.location))
     a, b, c, keep, *scales = op.operands

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
@@ -37,12 +38,14 @@ class Product:
     steps: int
 
 
-def product_obstacle(op: ir.Operation) -> str:
+def product_obstacle(op: ir.Operation, target: Target) -> str:
     """Why tcgen05 cannot compute a `tl.gemm` or `tl.tcgen05_mma`, or an empty string."""
     a, b, c = list(op.operands)[:3]
     kinds = _kinds(op)
     if kinds is None:
         return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
+    if kinds[0] == "i8" and not target.supports(Feature.TCGEN05_INT8):
+        return f"operands of {_element(a)}, which {', '.join(targets_with(Feature.TCGEN05_INT8))} has and {target} lacks"
     m, n = tile_shape_2d(c)  # type: ignore[misc]
     rows = (128,) if op.name == "tl.tcgen05_scaled_mma" or scope_of(a) == TMEM else (64, 128)
     if m not in rows:
@@ -69,7 +72,7 @@ def transposes(op: ir.Operation) -> tuple[bool, bool]:
 def product_of(op: ir.Operation) -> Product:
     """The instructions of a `tl.tcgen05_mma` without obstacle."""
     kinds = _kinds(op)
-    assert kinds is not None and not product_obstacle(op)
+    assert kinds is not None
     kind, a_type, b_type, d_type = kinds
     if op.name == "tl.tcgen05_scaled_mma":
         kind = "mx" + kind

@@ -258,7 +258,7 @@ def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *,
     rows, width = target.shape[-2:]
     known = tmem_col_offset if isinstance(tmem_col_offset, int) else 0  # a loop variable is checked by what it becomes
     if not isinstance(width, int) or not isinstance(rows, int) or known + columns > width:
-        raise TileValueError(f"{what}: {columns} columns from {tmem_col_offset} do not fit {describe(width)} columns")
+        raise TileValueError(f"{what}: {columns} columns from {tmem_col_offset} do not fit {width} columns")
     if not isinstance(tmem_col_offset, int) or (tmem_col_offset, columns) != (0, width):
         lead = [0] * (len(target.shape) - 2)
         where = target[(*lead, slice(0, rows), slice(tmem_col_offset, tmem_col_offset + columns))]
