@@ -8,12 +8,20 @@ from tilelang_mlir.mlir import ir
 
 
 def nested(op: ir.Operation) -> Iterator[ir.Operation]:
-    """Every operation inside an op's regions, in program order."""
+    """Every operation that is inside an op's regions now, in program order."""
+    found: list[ir.Operation] = []
+    _collect(op, found)
+    return iter(found)
+
+
+def _collect(op: ir.Operation, found: list[ir.Operation]) -> None:
     for region in op.regions:
         for block in region.blocks:
             for inner in block.operations:
-                yield inner.operation
-                yield from nested(inner.operation)
+                inner = inner.operation
+                found.append(inner)
+                if len(inner.regions):
+                    _collect(inner, found)
 
 
 def launches(module: ir.Module) -> list[ir.Operation]:
@@ -28,9 +36,20 @@ def num_threads(launch: ir.Operation) -> int:
 
 
 def threads_of(op: ir.Operation) -> int:
-    """Threads that run an operation together: the consumers inside a warp-specialised region, else the whole CTA."""
+    """Threads that run an operation together: those of the enclosing role or warpgroups, else the whole CTA."""
     while op.name != "tl.launch":
         op = op.parent.operation
         if op.name in ("tl.specialize", "tl.tensor_roles"):
             return ir.IntegerAttr(op.attributes["consumers"]).value
+        if op.name == "tl.warpgroups":
+            return 128 * len(groups_of(op))
     return num_threads(op)
+
+
+def groups_of(op: ir.Operation) -> tuple[int, ...]:
+    """The warpgroups of the nearest `tl.warpgroups` that an operation is or lies in; empty outside of them."""
+    while op.name not in ("tl.launch", "func.func", "builtin.module"):
+        if op.name == "tl.warpgroups":
+            return tuple(ir.DenseI32ArrayAttr(op.attributes["groups"]))
+        op = op.parent.operation
+    return ()

@@ -41,6 +41,11 @@ class Location:
         span = sum(_cell_width(c) for c in text[self.column : end]) or 1
         return f"{prefix}{text}\n{' ' * (len(prefix) - 2)}| {lead}{'^' * span}"
 
+    def expression(self) -> str:
+        """The text that the caret marks, or the whole line where columns are not known; empty without the source."""
+        text = linecache.getline(self.file, self.line).rstrip("\n")
+        return text[self.column : self.end_column] if 0 <= self.column < self.end_column else text
+
     def __enter__(self) -> Location:
         return self
 
@@ -87,6 +92,10 @@ class TileError(Exception):
         if self.hint:
             lines.append(f"hint: {self.hint}")
         return "\n".join(lines)
+
+
+class TileWarning(UserWarning):
+    """A program that is legal and hardly meant, with its place and a hint."""
 
 
 def _rebuild(
@@ -178,8 +187,43 @@ class RaceError(SimulationError):
     """Two accesses, at least one a write, with nothing that orders them."""
 
 
+class InFlightError(RaceError):
+    """An access to memory into which an asynchronous copy is under way."""
+
+
+class ProxyFenceError(RaceError):
+    """An asynchronous read of what ordinary stores wrote, without fence.proxy.async between."""
+
+
+class UnfinishedError(RaceError):
+    """A block ends before asynchronous work on its shared memory has been waited for."""
+
+
+class AccumulatorError(SimulationError):
+    """Accumulators of an asynchronous product are used before it has been waited for; `site` is that of the product in
+    the simulator's program."""
+
+    site: int = 0
+
+    def __init__(self, message: str, location: Location | None = None, *, hint: str = "", site: int = 0) -> None:
+        super().__init__(message, location, hint=hint)
+        self.site = site
+
+
+class BarrierError(SimulationError):
+    """An mbarrier is used against its rules: not initialised, or by more arrivals than its count."""
+
+
 class DeadlockError(SimulationError):
-    """No thread can move; the message shows who waits on what."""
+    """No thread can move; the message shows who waits on what, and for whom."""
+
+
+class TransactionBytesError(DeadlockError):
+    """No thread can move because copies bring fewer or more bytes than an mbarrier was told to expect."""
+
+
+class ArrivalCountError(DeadlockError):
+    """No thread can move because only a part of the arrivals that an mbarrier or barrier counts has come."""
 
 
 class DeviceAssertError(SimulationError):

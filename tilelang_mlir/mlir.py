@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 
 def _find_root() -> str:
@@ -34,6 +34,23 @@ if TYPE_CHECKING:
 else:
     ir = importlib.import_module(f"{ROOT}.ir")
     PassManager = importlib.import_module(f"{ROOT}.passmanager").PassManager
+
+
+class ContextTable:
+    """A dictionary of what was made in one MLIR context, started anew when asked for in another.
+
+    Threads may share a table: each works on the dictionary of its own context, at worst an empty one.
+    """
+
+    def __init__(self) -> None:
+        self._held: tuple[ir.Context, dict[Any, Any]] | None = None
+
+    def of(self, context: ir.Context) -> dict[Any, Any]:
+        """The dictionary of a context."""
+        held = self._held
+        if held is None or held[0] is not context:
+            held = self._held = (context, {})
+        return held[1]
 
 
 def dialect(name: str) -> ModuleType:

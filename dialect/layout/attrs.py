@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ContextTable, ir
 
 from ..tl import FragmentLayoutAttr, SharedLayoutAttr, TensorLayoutAttr
 from .fragment import Digit, Fragment
 from .shared import SharedLayout, Step, Swizzle
 from .tensor import LaneStep, TensorLayout
+
+_READ = ContextTable()
 
 
 def to_attr(layout: Fragment | SharedLayout) -> ir.Attribute:
@@ -21,7 +23,13 @@ def to_attr(layout: Fragment | SharedLayout) -> ir.Attribute:
 
 def from_attr(attr: ir.Attribute) -> Fragment | SharedLayout:
     """Read a `#tl.fragment` or `#tl.smem` attribute."""
-    attr = attr.maybe_downcast()
+    known = _READ.of(attr.context)
+    if (layout := known.get(attr)) is None:
+        layout = known[attr] = _read(attr.maybe_downcast())
+    return layout
+
+
+def _read(attr: ir.Attribute) -> Fragment | SharedLayout:
     if isinstance(attr, FragmentLayoutAttr):
         shape, thread, value = (_list(a) for a in (attr.shape, attr.thread, attr.value))
         return Fragment(tuple(shape), _digits(thread), _digits(value))

@@ -102,16 +102,20 @@ def register_chunk(layout: Fragment, bits: int) -> int:
 
 def element_bits(element: ir.Type) -> int:
     """Bits an element takes in memory; i1 takes a byte."""
-    return 8 if str(element) == "i1" else element.width
+    return 8 if _is_bool(element) else element.width
 
 
 def value_type(e: Emitter, element: ir.Type) -> ir.Type:
     """The type of an element in SSA: narrow floats are carried as integers of their width."""
-    if str(element).startswith(("f8E", "f6E", "f4E")):
+    if isinstance(element, ir.FloatType) and element.width <= 8:
         return e.i8
-    return e.i32 if str(element) == "index" else element
+    return e.i32 if isinstance(element, ir.IndexType) else element
 
 
 def storage_type(e: Emitter, element: ir.Type) -> ir.Type:
     """The type of an element in memory."""
-    return e.i8 if str(element) == "i1" else value_type(e, element)
+    return e.i8 if _is_bool(element) else value_type(e, element)
+
+
+def _is_bool(element: ir.Type) -> bool:
+    return isinstance(element, ir.IntegerType) and element.width == 1

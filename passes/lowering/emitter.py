@@ -19,7 +19,7 @@ class Emitter:
 
     def __init__(self, entry: ir.Block) -> None:
         self.entry = entry
-        self._constants: dict[tuple[str, object], ir.Value] = {}
+        self._constants: dict[tuple[ir.Type, object], ir.Value] = {}
         self._scopes: list[dict[tuple[object, ...], ir.Value]] = [{}]
         self._elements: dict[ir.Value, Sequence[ir.Value]] = {}
         self.i1 = ir.IntegerType.get_signless(1)
@@ -71,18 +71,19 @@ class Emitter:
 
     def constant(self, kind: ir.Type, value: int | float) -> ir.Value:
         """A scalar constant, placed at the start of the function."""
-        key = (str(kind), value if not isinstance(value, float) else repr(value))
-        if key not in self._constants:
-            attr = ir.FloatAttr.get(kind, value) if isinstance(value, float) else ir.IntegerAttr.get(kind, value)
-            with ir.InsertionPoint.at_block_begin(self.entry), ir.Location.unknown():
-                self._constants[key] = self.op("arith.constant", [kind], attributes={"value": attr}).result
-        return self._constants[key]
+        key = (kind, value if not isinstance(value, float) else repr(value))
+        if (known := self._constants.get(key)) is not None:
+            return known
+        attr = ir.FloatAttr.get(kind, value) if isinstance(value, float) else ir.IntegerAttr.get(kind, value)
+        with ir.InsertionPoint.at_block_begin(self.entry), ir.Location.unknown():
+            made = self._constants[key] = self.op("arith.constant", [kind], attributes={"value": attr}).result
+        return made
 
     def splat(self, kind: ir.Type, value: int | float) -> ir.Value:
         """A constant of a scalar or vector type with all elements equal."""
         if not isinstance(kind, ir.VectorType):
             return self.constant(kind, value)
-        key = (str(kind), repr(value))
+        key = (kind, repr(value))
         if key not in self._constants:
             element = kind.element_type
             inner = ir.FloatAttr.get(element, value) if isinstance(value, float) else ir.IntegerAttr.get(element, value)

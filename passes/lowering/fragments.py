@@ -83,10 +83,29 @@ def lane_registers(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indic
     """The element register of each lane."""
     table = ctx.register_tables.get(op)
     if table is None:
-        table = ctx.register_tables[op] = register_table(ctx, buffer, op, indices)
+        table = ctx.register_tables[op] = _known_table(ctx, buffer, op, indices)
     if len(table) == 1:
         return table * ctx.width
     return table[ctx.chunk_start : ctx.chunk_start + ctx.width]
+
+
+def _known_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[int]:
+    """The register table, computed once for accesses that are alike: indexed with the loop's own variables."""
+    if ctx.iteration_layout is None:
+        return register_table(ctx, buffer, op, indices)
+    variables = list(ctx.iteration_tables)
+    places: list[int] = []
+    for index in indices:
+        while not isinstance(index.owner, ir.Block) and index.owner.operation.name == "arith.index_cast":
+            index = index.owner.operation.operands[0]
+        if index not in ctx.iteration_tables:
+            return register_table(ctx, buffer, op, indices)
+        places.append(variables.index(index))
+    key = (ctx.iteration_layout, buffer.layout, ctx.num_threads, *places)
+    table = ctx.known_registers.get(key)
+    if table is None:
+        table = ctx.known_registers[key] = register_table(ctx, buffer, op, indices)
+    return table
 
 
 def register_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[int]:

@@ -9,7 +9,7 @@ computed once and a constant.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tilelang_mlir.mlir import ir
 
@@ -48,14 +48,18 @@ class Index:
     def width(self) -> int:
         return len(self.constants)
 
+    def with_constants(self, constants: tuple[int, ...]) -> Index:
+        """The same base with other constants (`dataclasses.replace` would cost five times as much)."""
+        return Index(self.base, constants, self.divisor, self.lo, self.hi, self.bits)
+
     def lane(self, lane: int) -> Index:
-        return replace(self, constants=(self.constants[lane],))
+        return self.with_constants((self.constants[lane],))
 
     def take(self, lanes: range) -> Index:
-        return replace(self, constants=tuple(self.constants[i] for i in lanes))
+        return self.with_constants(tuple(self.constants[i] for i in lanes))
 
     def spread(self, width: int) -> Index:
-        return self if self.width == width else replace(self, constants=self.constants * width)
+        return self if len(self.constants) == width else self.with_constants(self.constants * width)
 
     def minimum(self) -> int | None:
         return None if self.lo is None else self.lo + min(self.constants)
@@ -89,9 +93,9 @@ class IndexMath:
         a, b = a.spread(width), b.spread(width)
         constants = tuple(x + sign * y for x, y in zip(a.constants, b.constants, strict=True))
         if b.base is None:
-            return replace(a, constants=constants)
+            return a.with_constants(constants)
         if a.base is None and sign == 1:
-            return replace(b, constants=constants)
+            return b.with_constants(constants)
         left = 0 if a.base is None else a.base
         base = self.e.add(left, b.base) if sign == 1 else self.e.sub(left, b.base)
         lo, hi = (b.lo, b.hi) if sign == 1 else (_neg(b.hi), _neg(b.lo))
@@ -132,7 +136,7 @@ class IndexMath:
     def divide(self, a: Index, k: int) -> Index | None:
         """a // k, rounding down, where it stays of the form base + constants."""
         if a.base is None:
-            return replace(a, constants=tuple(c // k for c in a.constants))
+            return a.with_constants(tuple(c // k for c in a.constants))
         split = self._split(a, k)
         if split is None or a.lo is None or a.lo < 0:
             return None
@@ -148,13 +152,13 @@ class IndexMath:
     def remainder(self, a: Index, k: int) -> Index | None:
         """a % k, not negative, where it stays of the form base + constants."""
         if a.base is None:
-            return replace(a, constants=tuple(c % k for c in a.constants))
+            return a.with_constants(tuple(c % k for c in a.constants))
         split = self._split(a, k)
         if split is None or a.lo is None or a.lo < 0:
             return None
         base, _, low = split
         if a.hi is not None and a.hi < k:
-            return replace(a, constants=low)
+            return a.with_constants(low)
         if a.divisor % k == 0:
             return Index(None, low, 0, 0, 0, 0)
         divisor = math.gcd(a.divisor, k)

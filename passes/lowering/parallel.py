@@ -69,6 +69,7 @@ def _enter(ctx: Context, body: ir.Block, layout: Fragment) -> None:
     tables = layout.coordinates(threads, np.arange(layout.num_values, dtype=np.int64)[None, :])
     ctx.iteration_tables = dict(zip(body.arguments, tables, strict=True))
     ctx.register_tables = {}
+    ctx.iteration_layout = layout
     ctx.iteration_valid = None
     if layout.is_padded:
         ctx.iteration_valid = np.logical_and.reduce([t < size for t, size in zip(tables, layout.shape, strict=True)])
@@ -76,6 +77,7 @@ def _enter(ctx: Context, body: ir.Block, layout: Fragment) -> None:
 
 def _leave(ctx: Context) -> None:
     ctx.iteration_tables, ctx.register_tables, ctx.iteration_valid, ctx.chunk_start = {}, {}, None, 0
+    ctx.iteration_layout = None
 
 
 def _clear(ctx: Context, block: ir.Block) -> None:

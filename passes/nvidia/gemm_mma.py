@@ -108,8 +108,33 @@ def _mma(
     kinds: Sequence[str],
     sum_type: str,
 ) -> list[ir.Value]:
+    """The product of one instruction tile: one instruction, or several of the smaller ones that sm_75 has.
+
+    The registers of m16n8k16 are those of two m16n8k8, one after the other along K; those of m16n8k32 (8-bit elements)
+    are four m8n8k16, of which two share rows (PTX ISA, sections on the fragments of these shapes).
+    """
+    if ctx.target.supports(Feature.MMA_WIDE):
+        return _instruction(ctx, a, b, c, (shape.m, shape.n, shape.k), kinds, sum_type)
+    if sum_type != "s32":
+        first = _instruction(ctx, a[:2], b[:1], c, (16, 8, 8), kinds, sum_type)
+        return _instruction(ctx, a[2:], b[1:], first, (16, 8, 8), kinds, sum_type)
+    out: list[ir.Value] = []
+    for rows in (0, 1):
+        first = _instruction(ctx, [a[rows]], b[:1], c[2 * rows : 2 * rows + 2], (8, 8, 16), kinds, sum_type)
+        out += _instruction(ctx, [a[rows + 2]], b[1:], first, (8, 8, 16), kinds, sum_type)
+    return out
+
+
+def _instruction(
+    ctx: Context,
+    a: Sequence[ir.Value],
+    b: Sequence[ir.Value],
+    c: Sequence[ir.Value],
+    sizes: tuple[int, int, int],
+    kinds: Sequence[str],
+    sum_type: str,
+) -> list[ir.Value]:
     """One instruction; float16 sums travel as pairs."""
-    sizes = (shape.m, shape.n, shape.k)
     if sum_type != "f16":
         return mma.emit(a, b, c, sizes, kinds[0], kinds[1], sum_type)
     pairs = [ctx.e.pack(c[i : i + 2]) for i in range(0, len(c), 2)]

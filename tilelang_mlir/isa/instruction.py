@@ -7,19 +7,20 @@ a vector operand has a trailing axis of its elements; a struct is a tuple. i1 is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
 import numpy as np
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ContextTable, ir
 from tilelang_mlir.target import Feature
 
 GLOBAL, SHARED, PRIVATE, TENSOR, CLUSTER = 1, 3, 0, 6, 7
 """Address spaces of the thread program (the numbers of `!llvm.ptr<n>`)."""
 WARP, WARPGROUP = 32, 128
+_PARSED = ContextTable()
 
 
 class Access(Enum):
@@ -58,6 +59,7 @@ class Machine(Protocol):
 
     mask: np.ndarray | None
     whole: bool  # whether the lanes are whole warps
+    site: int  # of the instruction, for reports
     shape: tuple[int, int]
     laneid: np.ndarray
     engine: Any  # mbarriers, bulk copies and warpgroup products: `simulator.engine.Engine`
@@ -138,15 +140,38 @@ def create(name: str, operands: Sequence[ir.Value] = (), results: Sequence[ir.Ty
     Attributes given as text are parsed; a trailing underscore of a keyword is dropped.
     """
     parsed = {
-        key.rstrip("_"): ir.Attribute.parse(value) if isinstance(value, str) else value
-        for key, value in attributes.items()
+        key.rstrip("_"): _parsed(value) if isinstance(value, str) else value for key, value in attributes.items()
     }
     op = ir.Operation.create(name, results=list(results), operands=list(operands), attributes=parsed)
     return op.result if len(results) == 1 else op
 
 
-def inline_ptx(instr: str, text: str, reads: Sequence[ir.Value] = (), results: Sequence[ir.Type] = ()) -> Any:
-    """Create an `nvvm.inline_ptx` marked with its table entry. Placeholders are {$rN} for reads, {$wN} for results."""
+def _parsed(text: str) -> ir.Attribute:
+    known = _PARSED.of(ir.Context.current)
+    if (attribute := known.get(text)) is None:
+        attribute = known[text] = ir.Attribute.parse(text)
+    return attribute
+
+
+def type_of(text: str) -> ir.Type:
+    """A type by its spelling; parsing takes as long as making an op, so what was parsed is kept."""
+    known = _PARSED.of(ir.Context.current)
+    if (kind := known.get(("type", text))) is None:
+        kind = known["type", text] = ir.Type.parse(text)
+    return kind
+
+
+def inline_ptx(
+    instr: str,
+    text: str,
+    reads: Sequence[ir.Value] = (),
+    results: Sequence[ir.Type] = (),
+    attributes: Mapping[str, ir.Attribute] | None = None,
+) -> Any:
+    """Create an `nvvm.inline_ptx` marked with its table entry. Placeholders are {$rN} for reads, {$wN} for results.
+
+    `attributes` are what the semantics need to know beside the operands.
+    """
     segments = ir.DenseI32ArrayAttr.get([len(reads), 0, 0])  # reads, read-writes, predicate
     op = ir.Operation.create(
         "nvvm.inline_ptx",
@@ -156,6 +181,7 @@ def inline_ptx(instr: str, text: str, reads: Sequence[ir.Value] = (), results: S
             "ptxCode": ir.StringAttr.get(text),
             "operandSegmentSizes": segments,
             "tl.instr": ir.StringAttr.get(instr),
+            **(attributes or {}),
         },
     )
     return op.results[0] if len(results) == 1 else list(op.results)

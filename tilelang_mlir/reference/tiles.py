@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def _operands(op: Instruction, frame: Frame, count: int) -> list[Tile]:
 def _copy(op: Instruction, frame: Frame) -> None:
     if _skipped(frame):
         return
-    when = frame.env[op.operands[2]] if len(op.operands) > 2 else True
+    when: Any = frame.env[op.operands[2]] if len(op.operands) > 2 else True
     for (source, target), write, lane in _lanes(_operands(op, frame, 2), frame):
         values = _read(source, lane).reshape(target.sizes)
         if not (when[lane] if np.ndim(when) else when):

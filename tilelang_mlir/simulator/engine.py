@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import BarrierError, SimulationError
 from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitPhase
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
 from tilelang_mlir.simulator.schedule import Diverged
@@ -23,13 +23,18 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.tensor_map import TensorMap
 
 
+Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
 @dataclass
 class Pending:
-    """An operation that completes later; `finish` runs once. `what` and `site` say what it is and where it started."""
+    """An operation that completes later; `finish` runs once. `what`, `site` and `who` say what it is, and where and by
+    whom it was started."""
 
     finish: Callable[[], None]
     what: str
     site: int
+    who: str = ""
     done: bool = False
 
     def land(self) -> None:
@@ -67,7 +72,7 @@ class Engine:
         place = self.same(address, "the address of an mbarrier")
         barrier = self._lanes.batch.mbarriers.get(place)
         if barrier is None:
-            raise SimulationError(f"the mbarrier at shared address {place} is not initialised")
+            raise BarrierError(f"the mbarrier at shared address {place} is not initialised")
         checker = self._lanes.batch.checker
         if checker is not None:
             checker.use_barrier(self._lanes, barrier)
@@ -106,7 +111,7 @@ class Engine:
         """mbarrier.init. Raises SimulationError for a misaligned address."""
         place = self.same(address, "the address of an mbarrier")
         if place % 8:
-            raise SimulationError(f"the mbarrier at shared address {place} is not 8-byte aligned")
+            raise BarrierError(f"the mbarrier at shared address {place} is not 8-byte aligned")
         batch = self._lanes.batch
         barrier = MBarrier(place, self.same(count, "the count of an mbarrier"), batch.ctas)
         if batch.checker is not None:
@@ -228,7 +233,7 @@ class Engine:
                 checker.land_load(shadow, barrier)
             barrier.complete(ctas, nbytes)
 
-        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site))
+        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site, lanes.name))
 
     def bulk_store(self, target: Any, shared: Any, size: Any) -> None:
         """cp.async.bulk from shared to global memory, in the open bulk group."""
@@ -245,6 +250,16 @@ class Engine:
         picked = [self._pick(c, ctas, columns) for c in coordinates]
         self._store(ctas, columns, *tensor_map.places(base, picked))
 
+    def tensor_reduce(
+        self, tensor_map: TensorMap, shared: Any, coordinates: list[Any], combine: Combine, dtype: np.dtype[Any]
+    ) -> None:
+        """cp.reduce.async.bulk.tensor: `memory = combine(memory, tile)` element by element, in any order."""
+        ctas, columns = self.issuers()
+        base = self._pick(shared, ctas, columns)
+        _require_alignment(base, tensor_map)
+        places = tensor_map.places(base, [self._pick(c, ctas, columns) for c in coordinates])
+        self._store(ctas, columns, *places, combine=combine, dtype=dtype)
+
     def _store(
         self,
         ctas: np.ndarray,
@@ -253,6 +268,8 @@ class Engine:
         target: np.ndarray,
         inside: np.ndarray | None,
         unit: int,
+        combine: Combine | None = None,
+        dtype: np.dtype[Any] | None = None,
     ) -> None:
         lanes, batch = self._lanes, self._lanes.batch
         inside = np.ones(place.shape, np.bool_) if inside is None else inside
@@ -269,11 +286,14 @@ class Engine:
 
         def finish() -> None:
             data = batch.shared.flat[unit].take(cells)
-            batch.memory.views[unit][index[inside]] = data[inside]
+            if combine is not None and dtype is not None:
+                _combine(batch.memory.views[unit], index, data, inside, combine, dtype)
+            else:
+                batch.memory.views[unit][index[inside]] = data[inside]
             if checker is not None and shadow is not None:
                 checker.stop_reading(shadow)
 
-        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site)
+        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site, lanes.name)
         self._stores.append(pending)
         batch.at_end.append(pending)
 
@@ -305,7 +325,7 @@ class Engine:
                 for shadow in shadows:
                     checker.stop_reading(shadow)
 
-        self._products.append(Pending(land, "a warpgroup product", lanes.site))
+        self._products.append(Pending(land, "a warpgroup product", lanes.site, lanes.name))
 
     def commit_products(self) -> None:
         self._product_groups.append(self._products)
@@ -322,6 +342,16 @@ def _finish(groups: list[list[Pending]], pending: int) -> list[list[Pending]]:
         for item in group:
             item.land()
     return groups[keep:]
+
+
+def _combine(
+    memory: np.ndarray, index: np.ndarray, data: np.ndarray, inside: np.ndarray, combine: Combine, dtype: np.dtype[Any]
+) -> None:
+    """Box after box: two boxes may cover the same elements, one box covers each of its own once."""
+    elements = memory.view(dtype).reshape(len(memory), -1)
+    for place, values, valid in zip(index, data, inside, strict=True):
+        new = np.ascontiguousarray(values).view(dtype).reshape(len(values), -1)[valid]
+        elements[place[valid]] = combine(elements[place[valid]], new)
 
 
 def _safe(address: np.ndarray, inside: np.ndarray, otherwise: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilelang_mlir.errors import RaceError
+from tilelang_mlir.errors import ProxyFenceError, RaceError
 from tilelang_mlir.simulator.checker import COLLECTIVE, Access, Checker
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
@@ -193,7 +193,7 @@ class EngineChecker(Checker):
         if stale.any():
             index = int(stale.argmax())
             cell = int(at.cell[index])
-            raise RaceError(
+            raise ProxyFenceError(
                 f"race: {self._place(at, index)} was written by ordinary stores of "
                 f"{self._name(int(self._write_warp[cell]))} and is read by an asynchronous operation "
                 "without fence.proxy.async between",

@@ -19,6 +19,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.copy",),
     ("language.gemm",),
     ("language.tensor",),
+    ("language.explicit",),
+    ("language.warps",),
     ("language.reduce",),
     ("language.math",),
     ("language.logic", "frontend.arith"),

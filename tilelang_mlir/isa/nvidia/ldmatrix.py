@@ -22,6 +22,7 @@ from tilelang_mlir.isa.instruction import (
     create,
     flags,
     integer,
+    type_of,
     unpack,
 )
 from tilelang_mlir.mlir import ir
@@ -46,7 +47,7 @@ def emit(address: ir.Value, num: int = 4, transpose: bool = False) -> list[ir.Va
         `num` values of type i32, each with two elements.
     """
     i32 = ir.IntegerType.get_signless(32)
-    kind = i32 if num == 1 else ir.Type.parse(f"!llvm.struct<({', '.join(['i32'] * num)})>")
+    kind = i32 if num == 1 else type_of(f"!llvm.struct<({', '.join(['i32'] * num)})>")
     count = ir.IntegerAttr.get(i32, num)
     loaded = create("nvvm.ldmatrix", [address], [kind], num=count, **_attributes(transpose))
     return [loaded] if num == 1 else unpack(loaded, num, i32)

@@ -19,7 +19,7 @@ import numpy as np
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa import numeric
-from tilelang_mlir.isa.instruction import WARP, Grid, Instruction, Machine, Run, bitcast, create, flags, unpack
+from tilelang_mlir.isa.instruction import WARP, Grid, Instruction, Machine, Run, bitcast, create, flags, type_of, unpack
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -60,7 +60,7 @@ def emit(
     Returns:
         D in the types of `c`.
     """
-    half, i32 = ir.Type.parse("vector<2xf16>"), ir.IntegerType.get_signless(32)
+    half, i32 = type_of("vector<2xf16>"), ir.IntegerType.get_signless(32)
     operand = half if a_type == "f16" else ir.F64Type.get() if a_type == "f64" else i32
     result = {"f32": ir.F32Type.get(), "f16": half, "s32": i32, "f64": ir.F64Type.get()}[c_type]
     left, right, start = ([bitcast(v, t) for v in values] for values, t in ((a, operand), (b, operand), (c, result)))
@@ -75,7 +75,7 @@ def emit(
     }
     if a_type in ("s8", "u8"):
         attributes["intOverflowBehavior"] = "#nvvm.mma_int_overflow<wrapped>"
-    struct = ir.Type.parse(f"!llvm.struct<({', '.join([str(result)] * len(start))})>")
+    struct = type_of(f"!llvm.struct<({', '.join([str(result)] * len(start))})>")
     product = create("nvvm.mma.sync", [*left, *right, *start], [struct], **attributes)
     return [bitcast(v, x.type) for v, x in zip(unpack(product, len(start), result), c, strict=True)]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import AccumulatorError, SimulationError
 from tilelang_mlir.isa import numeric
 
 BYTES = {"f16": 2, "bf16": 2, "tf32": 4, "e4m3": 1, "e5m2": 1, "s8": 1, "u8": 1}
@@ -19,8 +19,9 @@ _SPAN = {0: 16, 1: 128, 2: 64, 3: 32}
 class Accumulator:
     """An accumulator in matrix form (C, warpgroups, 64, n); `matrix` is None until its product has run."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, site: int = 0) -> None:
         self.n = n
+        self.site = site  # of the product
         self.matrix: np.ndarray | None = None
 
     def __getitem__(self, register: int) -> Any:
@@ -29,8 +30,10 @@ class Accumulator:
     def lanes(self, register: int) -> np.ndarray:
         """One register of every lane (C, T)."""
         if self.matrix is None:
-            raise SimulationError(
-                "a wgmma accumulator is read before wgmma.wait_group", hint="wait for the group of the product first"
+            raise AccumulatorError(
+                "a wgmma accumulator is read before wgmma.wait_group",
+                hint="wait for the group of the product first",
+                site=self.site,
             )
         tiles = self.matrix.reshape(self.matrix.shape[0], -1, 4, 2, 8, self.n // 8, 4, 2)
         part = tiles[:, :, :, register >> 1 & 1, :, register >> 2, :, register & 1]
