@@ -9,6 +9,7 @@ from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
+from .launch_control import ClcQueryOp, ClcTryCancelOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
@@ -45,6 +46,8 @@ __all__ = [
     "AtomicOp",
     "BitcastOp",
     "CastOp",
+    "ClcQueryOp",
+    "ClcTryCancelOp",
     "CommitGroupOp",
     "CopyOp",
     "DeallocTmemOp",

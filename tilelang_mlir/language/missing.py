@@ -25,8 +25,8 @@ _LATER = {
         "alloc_tcgen05_instr_desc ptx_ldmatrix ptx_mma ptx_mma_sp mma_fill mma_store"
     ),
     "clusters and dependent launches": (
-        "cluster_arrive_relaxed cluster_arrive cluster_wait cluster_sync block_rank_in_cluster clc_try_cancel "
-        "clc_try_cancel_multicast clc_is_canceled clc_get_first_ctaid_x clc_get_first_ctaid_y clc_get_first_ctaid_z "
+        "cluster_arrive_relaxed cluster_arrive cluster_wait cluster_sync block_rank_in_cluster "
+        "clc_try_cancel_multicast "
         "pdl_trigger pdl_sync"
     ),
     "raw memory access": (

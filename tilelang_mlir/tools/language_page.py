@@ -19,6 +19,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.copy",),
     ("language.gemm",),
     ("language.tensor",),
+    ("language.launch_control",),
     ("language.explicit",),
     ("language.warps",),
     ("language.reduce",),
