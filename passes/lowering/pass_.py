@@ -23,7 +23,17 @@ from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
 from ..base import Pass
 from ..hardware import hardware_for
-from ..nvidia import bulk_copy, copy_words, gemm_tcgen05, intrinsics, roles, staged_store, tensor_roles, warpgroups
+from ..nvidia import (
+    bulk_copy,
+    copy_words,
+    gemm_tcgen05,
+    intrinsics,
+    launch_control,
+    roles,
+    staged_store,
+    tensor_roles,
+    warpgroups,
+)
 from . import atomics, debug, lagging, raw, reduce, reducer, scalar, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
@@ -33,7 +43,8 @@ from .rasterize import block_indices
 
 # Importing these registered their rules.
 RULE_MODULES = (
-    atomics, bulk_copy, copy_words, debug, gemm_tcgen05, intrinsics, lagging, raw, reduce, reducer, roles, scalar,
+    atomics, bulk_copy, copy_words, debug, gemm_tcgen05, intrinsics, lagging, launch_control, raw, reduce, reducer,
+    roles, scalar,
     staged_store, structure, sync, tensor_roles, tiles, warpgroups,
 )  # fmt: skip
 

@@ -99,6 +99,11 @@ def lower_arrive(ctx: Context, op: ir.Operation) -> None:
         ctx.e.end_region()
 
 
+@rule("tl.mbarrier_expect")
+def lower_expect(ctx: Context, op: ir.Operation) -> None:
+    mbarrier.expect_tx(barrier_pointer(ctx, op.operands[0], op.operands[1]), ctx.ssa(op.operands[2]))
+
+
 @rule("tl.specialize")
 def lower_specialize(ctx: Context, op: ir.Operation) -> None:
     consumers = ir.IntegerAttr(op.attributes["consumers"]).value

@@ -115,6 +115,13 @@ from tilelang_mlir.language.kernel import (
     get_warp_idx,
     get_warp_idx_sync,
 )
+from tilelang_mlir.language.launch_control import (
+    clc_get_first_ctaid_x,
+    clc_get_first_ctaid_y,
+    clc_get_first_ctaid_z,
+    clc_is_canceled,
+    clc_try_cancel,
+)
 from tilelang_mlir.language.logic import (
     EQ,
     GE,
@@ -395,6 +402,7 @@ __all__ = [
     "where",
 ]  # fmt: skip
 __all__ += [
+    "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
     "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",

@@ -277,6 +277,30 @@ class Engine:
 
         batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site, lanes.name))
 
+    def refuse_cancel(self, shared: Any, barrier: Any) -> None:
+        """clusterlaunchcontrol.try_cancel: an answer of 16 zero bytes, which names no CTA, arrives at the mbarrier."""
+        lanes, batch = self._lanes, self._lanes.batch
+        ctas, columns = self.issuers()
+        place, target = self._pick(shared, ctas, columns)[:, None], self.barrier(barrier)
+        try:
+            batch.shared.check(place, 16)
+        except BadLane as bad:
+            raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
+        cells, checker, shadow = (place + batch.shared.row_start[ctas]) >> SHIFT[16], batch.checker, None
+        if checker is not None:
+            checker.use_by_copy(lanes, target)
+            shadow = checker.engine_access(lanes, ctas, columns, place, 16)
+            checker.issue_load(lanes, shadow)
+            batch.shared.flat[16][cells] = poison(16)
+
+        def land() -> None:
+            batch.shared.flat[16][cells] = CARRY[16](0)
+            if checker is not None and shadow is not None:
+                checker.land_load(shadow, target)
+            target.complete(ctas, 16)
+
+        self.fly(land, "an answer of cluster launch control")
+
     def bulk_store(self, target: Any, shared: Any, size: Any) -> None:
         """cp.async.bulk from shared to global memory, in the open bulk group."""
         ctas, columns = self.issuers()
