@@ -12,6 +12,8 @@ from typing import Literal
 
 from tilelang_mlir.mlir import ir
 
+from .ops.intrinsic import INTRINSICS
+
 Kind = Literal["read", "write"]
 
 # Access per operand of an op: "r", "w", "rw" or "" (no buffer); operands beyond the list have none, "r*" covers the
@@ -31,6 +33,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.tcgen05_commit": ("rw",),
     "tl.tcgen05_cp": ("r", "w"),
     "tl.reduce": ("r", "rw"),
+    "tl.outgrows": ("r", "r"),
     "tl.scan": ("r", "w"),
     "tl.reducer_init": ("w",),
     "tl.reducer_update": ("rw",),
@@ -54,8 +57,8 @@ _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "
 class Effect:
     """One access: `value` is the buffer (or barrier) behind the operand `tile` of `op`.
 
-    `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous copy, the operands of
-    an asynchronous matrix product, the buffers of a staged store.
+    `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous or bulk copy, the
+    operands of an asynchronous matrix product, the buffers of a staged store.
     """
 
     kind: Kind
@@ -95,6 +98,8 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
 def _accesses(op: ir.Operation) -> tuple[str, ...]:
     """The table's entry, narrowed by the attributes that turn an update into a plain write or read."""
     accesses = _ACCESSES.get(op.name, ())
+    if op.name == "tl.intrinsic":
+        return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
         return ("r", "r", "w")
     if op.name == "tl.reduce" and _flag(op, "clear"):

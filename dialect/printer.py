@@ -181,11 +181,26 @@ def _while(printer: _Printer, op: ir.Operation, depth: int) -> None:
 
 def _specialize(printer: _Printer, op: ir.Operation, depth: int) -> None:
     registers = list(ir.DenseI32ArrayAttr(op.attributes["registers"])) if "registers" in op.attributes else []
-    roles = ("producer", f"consumers, {ir.IntegerAttr(op.attributes['consumers']).value} threads")
+    count = f"{ir.IntegerAttr(op.attributes['consumers']).value} threads"
+    if "groups" in op.attributes:
+        group = printer.values.declare(op.regions[1].blocks[0].arguments[0], "group")
+        count = f"{ir.IntegerAttr(op.attributes['groups']).value} groups of {count}, {group}"
+    roles = ("producer", f"consumers, {count}")
     for position, (role, region) in enumerate(zip(roles, op.regions, strict=True)):
         limit = f", {registers[position]} registers per thread" if registers else ""
         printer.line(op, depth, f"{role}{limit}:")
         printer.block(region.blocks[0], depth + 1)
+
+
+def _warpgroups(printer: _Printer, op: ir.Operation, depth: int) -> None:
+    groups = ", ".join(str(g) for g in ir.DenseI32ArrayAttr(op.attributes["groups"]))
+    printer.line(op, depth, f"warpgroups {groups}:")
+    printer.block(op.regions[0].blocks[0], depth + 1)
+
+
+def _intrinsic(printer: _Printer, op: ir.Operation) -> str:
+    result = f"{printer.values.declare(op.results[0])} = " if len(op.results) else ""
+    return f"{result}{_string(op, 'name')}({', '.join(printer.operands(op))})"
 
 
 def _nothing(printer: _Printer, op: ir.Operation, depth: int) -> None:
@@ -229,6 +244,10 @@ def _reduce(printer: _Printer, op: ir.Operation) -> str:
     return f"{target} {sign} {_string(op, 'kind')} of {source} over dimension {dim}"
 
 
+def _turn(printer: _Printer, op: ir.Operation) -> str:
+    return f"{_string(op, 'action')} turn"
+
+
 def _scan(printer: _Printer, op: ir.Operation) -> str:
     source, target = printer.operands(op)
     back = " from the end" if _flag(op, "reverse") else ""
@@ -254,6 +273,7 @@ _STRUCTURE: dict[str, Callable[[_Printer, ir.Operation, int], None]] = {
     "builtin.module": _module, "func.func": _function, "tl.launch": _launch, "tl.parallel": _parallel, "scf.for": _for,
     "scf.if": _if, "scf.while": _while, "scf.yield": _nothing, "func.return": _nothing, "scf.condition": _nothing,
     "memref.load": _load, "tl.specialize": _specialize,
+    "tl.warpgroups": _warpgroups,
 }  # fmt: skip
 
 
@@ -293,13 +313,14 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.tma_wait": _words("wait_stores"), "tl.wait_products": _words("wait_products {all}"),
     "tl.load_operand": _words("load operand {0} -> {1}"),
     "tl.fence_proxy": _words("fence_proxy"), "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"),
-    "tl.assume": _words("assume {0}"),
+    "tl.assume": _words("assume {0}"), "tl.intrinsic": _intrinsic,
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
+    "tl.turn": _turn, "tl.outgrows": _words("{0} outgrows {1}"),
     "tl.reducer_update": _words("update {all}"), "tl.finalize_reducer": _words("finish {0} -> {1}"),
 }  # fmt: skip
 _SHOWN: dict[str, tuple[str, ...]] = {
     "tl.tensor": ("shape", "strides"), "tl.alloc_barrier": ("counts",), "tl.reduce": ("kind", "dim", "clear"),
     "tl.gemm": ("transpose_a", "transpose_b", "clear"), "tl.scan": ("kind", "dim", "reverse"),
-    "tl.atomic": ("kind", "order"), "tl.load_operand": ("side",),
+    "tl.atomic": ("kind", "order"), "tl.load_operand": ("side",), "tl.turn": ("action",),
 }  # fmt: skip

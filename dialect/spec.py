@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tilelang_mlir.errors import PassError
+from tilelang_mlir.isa.kernels import BLOCK_ATTRIBUTES, KERNEL_ATTRIBUTES
 from tilelang_mlir.mlir import ir
 
 from .location import location_notes, python_location
@@ -145,10 +146,9 @@ def _known_instruction(op: ir.Operation) -> str:
 def _kernel(op: ir.Operation) -> str:
     if not len(op.regions[0].blocks):
         return ""
-    missing = [name for name in ("gpu.kernel", "nvvm.kernel", "nvvm.reqntid", "tl.shared_bytes") if not _has(op, name)]
-    vendor = {"nvvm.kernel", "nvvm.reqntid"}
-    if vendor <= set(missing) and _has(op, "rocdl.kernel"):
-        missing = [name for name in missing if name not in vendor]
+    vendor = next((i for i, name in enumerate(KERNEL_ATTRIBUTES) if _has(op, name)), 0)
+    wanted = ("gpu.kernel", KERNEL_ATTRIBUTES[vendor], BLOCK_ATTRIBUTES[vendor], "tl.shared_bytes")
+    missing = [name for name in wanted if not _has(op, name)]
     return f"lacks the attribute {missing[0]!r}" if missing and _has(op, "gpu.kernel") else ""
 
 

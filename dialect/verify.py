@@ -18,6 +18,7 @@ _ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "array<i64>": (ir.DenseI64ArrayAttr,),
     "an array of integers": (ir.DenseI32ArrayAttr, ir.DenseI64ArrayAttr),
     "a unit attribute": (ir.UnitAttr,),
+    "a float": (ir.FloatAttr,),
 }
 
 

@@ -22,8 +22,13 @@ LOG2_E = 1.4426950408889634
 
 @tilelang.jit(out_idx=[-1])
 def attention(
-    batch, S, heads, heads_kv, D, causal, dtype="float16", block_M=128, block_N=64, num_stages=2, threads=256
-):
+    batch, S, heads, heads_kv, D, causal, dtype="float16", block_M=128, block_N=64, num_stages=2, threads=256, group=1,
+    paired=False, D_v=None,
+):  # fmt: skip
+    D_v = D_v or D
+    assert heads % group == 0, "heads are scheduled in groups of equal size"
+    blocks = -(-S // block_M)
+    columns = -(-blocks // 2) if paired else blocks
     scale = D**-0.5 * LOG2_E
     masked = causal or S % block_N != 0
 
@@ -31,54 +36,60 @@ def attention(
     def attention_forward(
         Q: T.Tensor((batch, S, heads, D), dtype),
         K: T.Tensor((batch, S, heads_kv, D), dtype),
-        V: T.Tensor((batch, S, heads_kv, D), dtype),
-        O: T.Tensor((batch, S, heads, D), dtype),  # noqa: E741
+        V: T.Tensor((batch, S, heads_kv, D_v), dtype),
+        O: T.Tensor((batch, S, heads, D_v), dtype),  # noqa: E741
     ):
-        with T.Kernel(T.ceildiv(S, block_M), heads, batch, threads=threads) as (bx, head, b):
+        with T.Kernel(columns * group, heads // group, batch, threads=threads) as (x, y, b):
             Q_shared = T.alloc_shared((block_M, D), dtype)
             K_shared = T.alloc_shared((block_N, D), dtype)
-            V_shared = T.alloc_shared((block_N, D), dtype)
+            V_shared = T.alloc_shared((block_N, D_v), dtype)
             scores = T.alloc_fragment((block_M, block_N), "float32")
             weights = T.alloc_fragment((block_M, block_N), dtype)
-            out = T.alloc_fragment((block_M, D), "float32")
+            out = T.alloc_fragment((block_M, D_v), "float32")
             largest = T.alloc_fragment((block_M,), "float32")
             previous = T.alloc_fragment((block_M,), "float32")
             shrink = T.alloc_fragment((block_M,), "float32")
             part = T.alloc_fragment((block_M,), "float32")
             total = T.alloc_fragment((block_M,), "float32")
+            head = y * group + x % group
             head_kv = head // (heads // heads_kv)
-            T.copy(Q[b, bx * block_M : (bx + 1) * block_M, head, :], Q_shared)
-            T.clear(out)
-            T.clear(total)
-            T.fill(largest, -T.infinity("float32"))
-            last = T.min(S, (bx + 1) * block_M) if causal else S
-            for k in T.Pipelined(T.ceildiv(last, block_N), num_stages=num_stages):
-                T.copy(K[b, k * block_N : (k + 1) * block_N, head_kv, :], K_shared)
-                if masked:
+            for turn in T.serial(2 if paired else 1):
+                long = T.if_then_else(turn == 0, x // group, blocks - 1 - x // group)
+                bx = blocks - 1 - long if causal else long
+                T.copy(Q[b, bx * block_M : (bx + 1) * block_M, head, :], Q_shared)
+                T.clear(out)
+                T.clear(total)
+                T.fill(largest, -T.infinity("float32"))
+                last = T.min(S, (bx + 1) * block_M) if causal else S
+                for k in T.Pipelined(T.ceildiv(last, block_N), num_stages=num_stages):
+                    T.copy(K[b, k * block_N : (k + 1) * block_N, head_kv, :], K_shared)
+                    if masked:
+                        for i, j in T.Parallel(block_M, block_N):
+                            key = k * block_N + j
+                            seen = key <= bx * block_M + i if causal else key < S
+                            scores[i, j] = T.if_then_else(seen, 0, -T.infinity("float32"))
+                    else:
+                        T.clear(scores)
+                    T.gemm(Q_shared, K_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
+                    T.copy(largest, previous)
+                    T.reduce_max(scores, largest, dim=1, clear=False)
+                    for i in T.Parallel(block_M):
+                        shrink[i] = T.exp2((previous[i] - largest[i]) * scale)
                     for i, j in T.Parallel(block_M, block_N):
-                        key = k * block_N + j
-                        seen = key <= bx * block_M + i if causal else key < S
-                        scores[i, j] = T.if_then_else(seen, 0, -T.infinity("float32"))
-                else:
-                    T.clear(scores)
-                T.gemm(Q_shared, K_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
-                T.copy(largest, previous)
-                T.reduce_max(scores, largest, dim=1, clear=False)
+                        scores[i, j] = T.exp2(scores[i, j] * scale - largest[i] * scale)
+                    T.reduce_sum(scores, part, dim=1)
+                    for i in T.Parallel(block_M):
+                        total[i] = total[i] * shrink[i] + part[i]
+                    T.copy(scores, weights)
+                    for i, j in T.Parallel(block_M, D_v):
+                        out[i, j] *= shrink[i]
+                    T.copy(V[b, k * block_N : (k + 1) * block_N, head_kv, :], V_shared)
+                    T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
                 for i in T.Parallel(block_M):
-                    shrink[i] = T.exp2((previous[i] - largest[i]) * scale)
-                for i, j in T.Parallel(block_M, block_N):
-                    scores[i, j] = T.exp2(scores[i, j] * scale - largest[i] * scale)
-                T.reduce_sum(scores, part, dim=1)
-                for i in T.Parallel(block_M):
-                    total[i] = total[i] * shrink[i] + part[i]
-                T.copy(scores, weights)
-                for i, j in T.Parallel(block_M, D):
-                    out[i, j] *= shrink[i]
-                T.copy(V[b, k * block_N : (k + 1) * block_N, head_kv, :], V_shared)
-                T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
-            for i, j in T.Parallel(block_M, D):
-                out[i, j] /= total[i]
-            T.copy(out, O[b, bx * block_M : (bx + 1) * block_M, head, :])
+                    total[i] = 1 / total[i]
+                for i, j in T.Parallel(block_M, D_v):
+                    out[i, j] *= total[i]
+                T.copy(out, O[b, bx * block_M : (bx + 1) * block_M, head, :])
 
     return attention_forward
 

@@ -33,20 +33,19 @@ def gemm_int4(M, N, K, group=128, block_M=128, block_N=128, block_K=64, num_stag
         with T.Kernel(T.ceildiv(M, block_M), T.ceildiv(N, block_N), threads=threads) as (by, bx):
             A_shared = T.alloc_shared((block_M, block_K), DTYPE)
             W_shared = T.alloc_shared((block_N, block_K // 4), "uint16")
+            scale_shared = T.alloc_shared((1, block_N), DTYPE)
             C_shared = T.alloc_shared((block_M, block_N), DTYPE)
             w = T.alloc_fragment((block_N, block_K), DTYPE)
-            scale = T.alloc_fragment((block_N,), DTYPE)
             acc = T.alloc_fragment((block_N, block_M), "float32")
             T.clear(acc)
             for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=num_stages):
                 T.copy(A[by * block_M, k * block_K], A_shared)
                 T.copy(W[bx * block_N, k * (block_K // 4)], W_shared)
-                for i in T.Parallel(block_N):
-                    scale[i] = scales[k * block_K // group, bx * block_N + i]
+                T.copy(scales[k * block_K // group, bx * block_N], scale_shared)
                 for i, j in T.Parallel(block_N, block_K):
                     word = W_shared[i, j // 64 * 16 + j % 8 // 2 * 4 + j % 64 // 32 * 2 + j % 2]
                     q = (word >> T.cast(4 * (j % 32 // 8), "uint16")) & 15
-                    w[i, j] = (T.cast(q, DTYPE) - 8) * scale[i]
+                    w[i, j] = (T.cast(q, DTYPE) - 8) * scale_shared[0, i]
                 T.gemm(w, A_shared, acc, transpose_B=True)
             for i, j in T.Parallel(block_M, block_N):
                 C_shared[i, j] = acc[j, i]

@@ -54,28 +54,34 @@ def gemm_fp8(M, N, K, dtype=E4M3, out="bfloat16", block_M=128, block_N=256, bloc
 
 @tilelang.jit(out_idx=[-1])
 def gemm_fp8_blocks(M, N, K, dtype=E4M3, out="bfloat16", block_M=128, block_N=128, num_stages=4, threads=256):
+    steps = -(-K // BLOCK)
+
     @T.prim_func
     def gemm_fp8_scaled_blocks(
         A: T.Tensor((M, K), dtype),
-        scales_a: T.Tensor((T.ceildiv(K, BLOCK), M), "float32"),
+        scales_a: T.Tensor((steps, M), "float32"),
         B: T.Tensor((N, K), dtype),
-        scales_b: T.Tensor((T.ceildiv(N, BLOCK), T.ceildiv(K, BLOCK)), "float32"),
+        scales_b: T.Tensor((T.ceildiv(N, BLOCK), steps), "float32"),
         C: T.Tensor((M, N), out),
     ):
         with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), threads=threads) as (bx, by):
             A_shared = T.alloc_shared((block_M, BLOCK), dtype)
             B_shared = T.alloc_shared((block_N, BLOCK), dtype)
+            rows_shared = T.alloc_shared((1, block_M), "float32")
+            bands_shared = T.alloc_shared((1, steps), "float32")
             part = T.alloc_fragment((block_M, block_N), "float32")
             acc = T.alloc_fragment((block_M, block_N), "float32")
             factors = T.alloc_fragment((block_M,), "float32")
             T.use_swizzle(16)
+            T.copy(scales_b[bx * block_N // BLOCK, 0], bands_shared)
             T.clear(acc)
-            for k in T.Pipelined(T.ceildiv(K, BLOCK), num_stages=num_stages):
+            for k in T.Pipelined(steps, num_stages=num_stages):
                 T.copy(A[by * block_M, k * BLOCK], A_shared)
                 T.copy(B[bx * block_N, k * BLOCK], B_shared)
-                for i in T.Parallel(block_M):  # loaded while the product runs
-                    factors[i] = scales_a[k, by * block_M + i] * scales_b[bx * block_N // BLOCK, k]
+                T.copy(scales_a[k, by * block_M], rows_shared)
                 T.gemm(A_shared, B_shared, part, transpose_B=True, clear_accum=True)
+                for i in T.Parallel(block_M):
+                    factors[i] = rows_shared[0, i] * bands_shared[0, k]
                 for i, j in T.Parallel(block_M, block_N):
                     acc[i, j] += part[i, j] * factors[i]
             T.copy(acc, C[by * block_M, bx * block_N])

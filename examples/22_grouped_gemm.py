@@ -83,12 +83,16 @@ def contiguous(run: Run, sizes: Sequence[int], N: int, K: int, blocks: tuple[int
     on_device = run.on_device(experts)
     got = kernel(a, b, on_device)
     starts = np.cumsum([0, *tiles[:-1]]) * height
-    picked = [(group, start + row) for group, start in enumerate(starts) for row in run.rows(sizes[group])[-40:] if sizes[group]]
-    want = np.stack([float64(b[group]) @ float64(a[row]) for group, row in picked])
-    run.check(f"grouped_gemm {sum(sizes)} rows, {len(sizes)} groups", got[[row for _, row in picked]], want)
+    found, want = [], []
+    for group, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        if size:
+            rows = [int(start) + row for row in run.rows(size)]
+            want.append(float64(a[rows]) @ float64(b[group]).T)
+            found.append(float64(got[rows]))
+    run.check(f"grouped_gemm {sum(sizes)} rows, {len(sizes)} groups", np.concatenate(found), np.concatenate(want))
 
     def peer() -> Any:
-        return [a[start : start + size] @ b[group].T for group, (start, size) in enumerate(zip(starts, sizes))]
+        return [a[start : start + size] @ b[group].T for group, (start, size) in enumerate(zip(starts, sizes, strict=True))]
 
     run.time(lambda: kernel(a, b, on_device), peer, flops=2 * sum(sizes) * N * K)
 
@@ -101,9 +105,9 @@ def masked(run: Run, counts: Sequence[int], M: int, N: int, K: int, blocks: tupl
     a, b = run.random((groups, M, K), run.dtype), run.random((groups, N, K), run.dtype, K**-0.5)
     on_device = run.on_device(np.array(counts, np.int32))
     got = kernel(a, b, on_device)
-    picked = [(group, row) for group, count in enumerate(counts) if count for row in run.rows(count)[-40:]]
-    want = np.stack([float64(b[group]) @ float64(a[group, row]) for group, row in picked])
-    found = np.stack([float64(got[group, row]) for group, row in picked])
+    rows = {group: run.rows(count) for group, count in enumerate(counts) if count}
+    want = np.concatenate([float64(a[group, picked]) @ float64(b[group]).T for group, picked in rows.items()])
+    found = np.concatenate([float64(got[group, picked]) for group, picked in rows.items()])
     run.check(f"masked_gemm {sum(counts)} of {groups * M} rows, {groups} groups", found, want)
 
     def peer() -> Any:

@@ -71,7 +71,11 @@ class Run:
         return (self._random.standard_normal(shape) * scale).astype(_numpy_type(dtype))
 
     def zeros(self, shape: Sequence[int], dtype: str = "float32") -> Any:
-        return self.on_device(np.zeros(shape, dtype))
+        if not self.on_gpu:
+            return np.zeros(shape, dtype)
+        import torch
+
+        return torch.zeros(*shape, device="cuda", dtype=getattr(torch, dtype))
 
     def on_device(self, array: np.ndarray) -> Any:
         """A numpy array where the kernels of this run can read it."""

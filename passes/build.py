@@ -77,3 +77,8 @@ def unit() -> ir.Attribute:
 def attributes_of(op: ir.Operation) -> dict[str, ir.Attribute]:
     """All attributes of an operation."""
     return {name: op.attributes[name] for name in op.attributes}
+
+
+def turn(action: str) -> None:
+    """`tl.turn`: open, take or pass."""
+    ir.Operation.create("tl.turn", attributes={"action": ir.StringAttr.get(action)})

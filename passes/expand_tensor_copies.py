@@ -52,7 +52,10 @@ class ExpandTensorCopies(Pass):
 
 
 def _expand(op: ir.Operation) -> None:
-    source, target = op.operands
+    source, target, *condition = op.operands
+    if condition:
+        raise UnsupportedError("a conditional copy of tensor memory", python_location(op.location),
+                               hint="put the copy under an `if`")
     stores = scope_of(target) == TMEM
     tensor, other = (target, source) if stores else (source, target)
     if scope_of(other) == TMEM:
@@ -114,8 +117,8 @@ def _fragment(op: ir.Operation, tensor: ir.Value, columns: int, threads: int) ->
             hint="whole warpgroups of 128 threads access tiles of 128 (or, for accumulators, 64) rows together",
         )
     shape = [layout.shape[0], columns]
-    attributes = {"layout": to_attr(layout)}
-    return ir.Operation.create("tl.alloc", [buffer_type(shape, kind.element_type, FRAGMENT)], attributes=attributes).result
+    result = buffer_type(shape, kind.element_type, FRAGMENT)
+    return ir.Operation.create("tl.alloc", [result], attributes={"layout": to_attr(layout)}).result
 
 
 def _columns(value: ir.Value, start: int, count: int) -> ir.Value:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.target import Feature, Target, targets_with
+from tilelang_mlir.target import Target
 
+from .amd.hardware import Amd
 from .lowering.hardware import Hardware
 from .nvidia.hardware import Nvidia
 
 
 def hardware_for(target: Target) -> Hardware:
-    if target.vendor == "cuda":
-        return Nvidia(target)
-    raise UnsupportedError(
-        f"no lowering for {target}", hint=f"targets with one: {', '.join(targets_with(Feature.LDMATRIX))}"
-    )
+    return Nvidia(target) if target.vendor == "cuda" else Amd(target)

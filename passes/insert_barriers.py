@@ -10,7 +10,10 @@ ASYNC    An asynchronous copy is ordered against what came before it; after it t
          too: it goes to another version of its tile than the accesses since.
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
 PROXY    What ordinary stores wrote and an asynchronous reader reads is fenced by the writers before the barrier.
+GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
+         such a region are for its own threads, and stores are fenced before an mbarrier is told of them.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
+PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked.
 PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
 """
@@ -31,30 +34,49 @@ from ..dialect.tl import SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .plan_shared_memory import tile_bytes
-from .walk import launches
+from .walk import groups_of, launches, nested
 
 Range = tuple[int, int]
 
 
 @dataclass
 class Pending:
-    """Byte ranges accessed since the last barrier, and those written since the last fence between the proxies."""
+    """Byte ranges accessed since the last barrier, those written since the last fence between the proxies, and those that
+    products under way read, by accumulator."""
 
     reads: set[Range] = field(default_factory=set)
     writes: set[Range] = field(default_factory=set)
     unfenced: set[Range] = field(default_factory=set)
+    flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
+    groups: dict[tuple[int, ...], Pending] = field(default_factory=dict)  # what regions of some warpgroups left
 
     def copy(self) -> Pending:
-        return Pending(set(self.reads), set(self.writes), set(self.unfenced))
+        flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
+        groups = {key: left.copy() for key, left in self.groups.items()}
+        return Pending(set(self.reads), set(self.writes), set(self.unfenced), flying, groups)
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
         self.writes |= other.writes
         self.unfenced |= other.unfenced
+        for accumulator, ranges in other.flying.items():
+            self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
+        for key, left in other.groups.items():
+            self.groups.setdefault(key, Pending()).merge(left)
 
     def clear(self) -> None:
         self.reads.clear()
         self.writes.clear()
+        self.groups.clear()
+        for ranges in self.flying.values():  # a barrier does not end a product
+            self.reads |= ranges
+
+    def everywhere(self) -> Pending:
+        """With what the regions of warpgroups left: all threads are meant."""
+        total = Pending(set(self.reads), set(self.writes), set(self.unfenced))
+        for left in self.groups.values():
+            total.merge(left)
+        return total
 
     def order(self, op: ir.Operation, *, fence: bool) -> None:
         """Put a barrier in front of an operation, behind a fence where the operation reads asynchronously."""
@@ -66,7 +88,8 @@ class Pending:
         self.clear()
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
-        return _meet(reads, self.writes) or _meet(writes, self.writes) or _meet(writes, self.reads)
+        total = self.everywhere()
+        return _meet(reads, total.writes) or _meet(writes, total.writes) or _meet(writes, total.reads)
 
 
 def _meet(a: set[Range], b: set[Range]) -> bool:
@@ -133,8 +156,19 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     if op.name == "tl.fence_proxy":
         pending.unfenced.clear()
         return
+    if op.name == "tl.mbarrier_arrive" and pending.unfenced and _in_kernel_with_engine(op):  # GROUPS
+        with ir.InsertionPoint(op), op.location:
+            ir.Operation.create("tl.fence_proxy")
+        pending.unfenced.clear()
+        return
+    if op.name == "tl.warpgroups":
+        _visit_warpgroups(op, pending)
+        return
     if op.name == "tl.specialize":  # ROLES
         _walk(op.regions[1].blocks[0], pending)
+        return
+    if op.name == "tl.tensor_roles":
+        _walk(op.regions[2].blocks[0], pending)
         return
     if op.name in ("scf.for", "scf.while"):
         _visit_loop(op, pending)
@@ -145,11 +179,45 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     found = region_effects(op) if len(op.regions) else effects(op)  # DIVERGE, PRIVATE
     reads, writes, late = _ranges(found)
     fence = _reads_asynchronously(op) and _meet(reads, pending.unfenced)
+    fence = fence or bool(pending.unfenced) and len(op.regions) > 0 and _arrives(op)  # GROUPS
     if fence or pending.conflicts(reads, writes | late):
         pending.order(op, fence=fence)
     pending.reads |= _lasting(found)
+    if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
+        pending.flying[op.operands[2]] = reads
+    elif op.name == "tl.wait_products" and len(op.operands):
+        pending.flying.pop(op.operands[0], None)
     pending.writes |= writes  # ASYNC: `late` is left to the program
     pending.unfenced |= writes
+
+
+def _visit_warpgroups(op: ir.Operation, pending: Pending) -> None:
+    """GROUPS: ordered against what all threads did before, and against its own threads."""
+    key = groups_of(op)
+    others = {k: left for k, left in pending.groups.items() if k != key}
+    before = Pending(pending.reads, pending.writes, pending.unfenced)
+    inside = region_effects(op)
+    reads, writes, late = _ranges(inside)
+    fence = _meet(_ranges([e for e in inside if _reads_asynchronously(e.op)])[0], before.unfenced)
+    if fence or before.conflicts(reads, writes | late):
+        pending.order(op, fence=fence)
+        others = {}
+    arm = pending.groups.get(key, Pending()).copy()
+    arm.unfenced |= pending.unfenced
+    _walk(op.regions[0].blocks[0], arm)
+    pending.groups = {**others, key: arm}
+
+
+def _arrives(op: ir.Operation) -> bool:
+    """Whether a branch tells an mbarrier of what all threads stored before it."""
+    return any(inner.name == "tl.mbarrier_arrive" for inner in nested(op)) and _in_kernel_with_engine(op)
+
+
+def _in_kernel_with_engine(op: ir.Operation) -> bool:
+    """Whether some operation of the kernel reads shared memory behind the threads' backs."""
+    while op.name not in ("tl.launch", "func.func"):
+        op = op.parent.operation
+    return any(_reads_asynchronously(inner) for inner in nested(op))
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:

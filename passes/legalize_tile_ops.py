@@ -2,7 +2,7 @@
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
 fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, parallel loops
-with constant extents.
+with constant extents; a load that the program schedules arrives at its barrier where nothing else does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..dialect.effects import region_effects
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
-from .walk import launches, nested, num_threads
+from .walk import launches, nested, threads_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class LegalizeTileOps(Pass):
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
-            threads = num_threads(launch)
             with module.context:
                 for op in list(nested(launch)):
                     if op.name == "tl.reduce":
@@ -38,8 +37,10 @@ class LegalizeTileOps(Pass):
                         _legalize_scan(op)
                     elif op.name == "tl.gemm":
                         _fold_clear(op)
+                    elif op.name == "tl.tma_load" and "explicit" in op.attributes:
+                        _arrive_with_copy(op)
                     elif op.name == "tl.parallel":
-                        _legalize_parallel(op, threads)
+                        _legalize_parallel(op, threads_of(op))
 
 
 def _like(value: ir.Value, scope: str) -> ir.Value:
@@ -55,6 +56,13 @@ def _is_narrow(value: ir.Value) -> bool:
 
 def _copy(source: ir.Value, target: ir.Value) -> None:
     ir.Operation.create("tl.copy", [], [source, target])
+
+
+def _arrive_with_copy(op: ir.Operation) -> None:
+    """An explicit load arrives at its barrier where nothing else in the kernel does."""
+    users = [use.owner.operation for use in op.operands[2].uses]
+    if not any(user.name == "tl.mbarrier_arrive" for user in users):
+        op.attributes["arrive"] = build.unit()
 
 
 def _legalize_reduce(op: ir.Operation) -> None:

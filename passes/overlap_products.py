@@ -43,11 +43,24 @@ class OverlapProducts(Pass):
             return
         for launch in launches(module):
             for split in [op for op in nested(launch) if op.name == "tl.specialize"]:
-                for op in list(split.regions[1].blocks[0].operations):
-                    parts = _parts(op.operation)
+                tiles = tiles_by_barrier(split)
+                for op in [op for op in nested(split) if op.name == "scf.for"]:
+                    parts = _parts(op, set().union(*tiles.values()))
                     if parts is not None:
                         with module.context, op.location:
-                            _Rotation(op.operation, parts).run()
+                            _Rotation(op, parts, tiles).run()
+
+
+def tiles_by_barrier(split: ir.Operation) -> dict[ir.Value, set[ir.Value]]:
+    """The tiles that the producer loads after waiting on a barrier."""
+    found: dict[ir.Value, set[ir.Value]] = {}
+    barrier: ir.Value | None = None
+    for op in nested(split):
+        if op.name == "tl.mbarrier_wait":
+            barrier = op.operands[0]
+        elif op.name == "tl.tma_load" and barrier is not None:
+            found.setdefault(barrier, set()).add(root(op.operands[1]))
+    return found
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ class _Parts:
     second_releases: list[ir.Operation]
 
 
-def _parts(loop: ir.Operation) -> _Parts | None:
+def _parts(loop: ir.Operation, rings: set[ir.Value]) -> _Parts | None:
     if loop.name != "scf.for" or not _is_constant(loop.operands[2], 1):
         return None
     body = [op.operation for op in loop.regions[0].blocks[0].operations][:-1]
@@ -82,13 +95,13 @@ def _parts(loop: ir.Operation) -> _Parts | None:
     middle = body[one + 1 : two]
     releases, waits = ([op for op in middle if op.name == name] for name in ("tl.mbarrier_arrive", "tl.mbarrier_wait"))
     between = [op for op in middle if op not in releases and op not in waits]
-    if not _may_rotate(body[:one], between, second, loop):
+    if not _may_rotate(body[:one], between, second, rings):
         return None
     return _Parts(body[:one], body[one], releases, between, waits, second, after)
 
 
 def _may_rotate(
-    before: list[ir.Operation], between: list[ir.Operation], second: ir.Operation, loop: ir.Operation
+    before: list[ir.Operation], between: list[ir.Operation], second: ir.Operation, rings: set[ir.Value]
 ) -> bool:
     """Whether the second product may end as late as the first of the next iteration has begun.
 
@@ -97,8 +110,6 @@ def _may_rotate(
     """
     operand, tile, accumulator = (root(v) for v in list(second.operands)[:3])
     early, middle = ([e for op in ops for e in region_effects(op)] for ops in (before, between))
-    loads = [op for op in nested(loop.parent.operation) if op.name == "tl.tma_load"]
-    rings = [root(op.operands[1]) for op in loads]
     if any(e.value == accumulator or (e.kind == "write" and e.value in (operand, tile)) for e in early):
         return False
     if any(e.value in rings or (e.kind == "write" and e.value == tile) for e in middle):
@@ -116,9 +127,10 @@ def _is_constant(value: ir.Value, number: int) -> bool:
 class _Rotation:
     """The rewriting of one loop."""
 
-    def __init__(self, loop: ir.Operation, parts: _Parts) -> None:
+    def __init__(self, loop: ir.Operation, parts: _Parts, tiles: dict[ir.Value, set[ir.Value]]) -> None:
         self.loop = loop
         self.parts = parts
+        self.tiles = tiles
         self.variable = loop.regions[0].blocks[0].arguments[0]
 
     def run(self) -> None:
@@ -128,15 +140,40 @@ class _Rotation:
             guard = ir.Operation.create("scf.if", [], [build.compare(2, lower, upper)], regions=2)
         inside = guard.regions[0].blocks.append()
         with ir.InsertionPoint(inside):
-            _clone([*parts.before, parts.first, *parts.first_releases, *parts.between], {self.variable: lower})
+            copies = _clone([*parts.before, parts.first, *parts.first_releases, *parts.between], {self.variable: lower})
+            self._start_and_wait(copies[len(parts.before)])
             start = build.binary("addi", lower, build.constant(1))
         inside.append(self.loop)
         self.loop.operands[0] = start
+        self._give_back_early(guard)
         with ir.InsertionPoint(inside):
             last = build.binary("subi", upper, build.constant(1))
             _clone(self._tail(), {self.variable: last})
             ir.Operation.create("scf.yield")
         self._rotate()
+
+    def _give_back_early(self, guard: ir.Operation) -> None:
+        """What only the first products read is given back behind the last of them, before the last second one."""
+        operations = [op.operation for op in guard.block.operations]
+        operations = operations[operations.index(guard) + 1 :]
+        arrivals = [op for op in operations[:2] if op.name == "tl.mbarrier_arrive"]
+        read = {root(v) for v in list(self.parts.second.operands)[:2]}
+        if not arrivals or self.tiles.get(arrivals[0].operands[0], read) & read:
+            return
+        moved = operations[: operations.index(arrivals[0]) + 1]
+        if any(op.name not in ("tl.sync_warp", "tl.mbarrier_arrive") for op in moved):
+            return
+        with ir.InsertionPoint(guard.regions[1].blocks.append()):
+            _clone(moved, {})
+            ir.Operation.create("scf.yield")
+        for op in moved:
+            guard.regions[0].blocks[0].append(op)
+
+    @staticmethod
+    def _start_and_wait(product: ir.Operation) -> None:
+        product.attributes["asynchronous"] = build.unit()
+        with ir.InsertionPoint.after(product), product.location:
+            wait(root(product.operands[2]), 0)
 
     def _tail(self) -> list[ir.Operation]:
         """The second product with its waits and releases, and the arithmetic they need."""

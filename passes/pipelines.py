@@ -23,13 +23,17 @@ Record = Callable[[str, Callable[[], str]], None]
 STAGES: dict[str, tuple[str, ...]] = {
     # Dead and repeated index arithmetic first: later passes walk what is left.
     "tl": ("canonicalize", "cse"),
-    # Accumulators move to tensor memory before anything else looks at products. Staging buffers of reductions and scans must exist before layouts are inferred.
+    # Accumulators move to tensor memory before anything else looks at products. Staging buffers of reductions and scans
+    # must exist before layouts are inferred.
     "laid_out": ("use-tensor-memory", "legalize-tile-ops", "layout-inference"),
-    # Roles first: what they do not take is pipelined within the warps. Both need copies as copies; memory is planned
-    # when all versions exist; barriers see which tiles share memory.
+    # What is recognised in whole loops comes before loops are taken apart. Then which tiles a CTA works on, and roles:
+    # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
+    # versions exist; barriers see which tiles share memory.
     "scheduled": (
-        "specialize-warps", "overlap-products", "pipeline-loops", "expand-tensor-copies", "expand-tile-ops",
-        "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
+        "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
+        "peel-products", "overlap-products", "take-turns", "delay-waits", "prefetch-tiles", "pipeline-loops",
+        "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory",
+        "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
@@ -44,6 +48,9 @@ class LoweringOptions:
     async_copy: bool = True
     specialize: bool = True
     wgmma: bool = True
+    lagging_maximum: bool = True
+    turns: bool = True
+    persist: bool = True
 
     @staticmethod
     def of(module: ir.Module) -> LoweringOptions:
@@ -61,7 +68,10 @@ class LoweringOptions:
             reuse_shared=not flag("tl.disable_shared_memory_reuse", False),
             async_copy=flag("tl.enable_async_copy", True),
             specialize=not flag("tl.disable_warp_specialized", False) and not flag("tl.disable_tma_lower", False),
+            persist=not flag("tl.disable_persistent", False),
             wgmma=not flag("tl.disable_wgmma", False),
+            lagging_maximum=not flag("tl.disable_lagging_maximum", False),
+            turns=not flag("tl.disable_ping_pong", False),
         )
 
 
@@ -72,7 +82,11 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
         "lower-to-threads": {"fast_math": chosen.fast_math},
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
         "layout-inference": {"wgmma": chosen.wgmma},
+        "lagging-maximum": {"enabled": chosen.lagging_maximum},
+        "persist-tiles": {"enabled": chosen.specialize and chosen.persist},
         "specialize-warps": {"enabled": chosen.specialize},
+        "specialize-tensor-warps": {"enabled": chosen.specialize},
+        "take-turns": {"enabled": chosen.turns},
         "pipeline-loops": {"async_copy": chosen.async_copy},
     }
     return {stage: [_element(name, arguments.get(name, {})) for name in passes] for stage, passes in STAGES.items()}

@@ -3,8 +3,9 @@
 Input: laid-out, scheduled program. Output: `tl.offset` on each shared allocation, `tl.scratch` on each reduction that
 exchanges through shared memory, `tl.shared_bytes` on the launch. Tiles whose lives do not meet share memory: lives are
 intervals of program order, widened to the outermost loop that contains a use but not the allocation; the buffers of
-staged stores live to the end of the kernel. Placement is first fit, largest first. Barriers are inserted after this
-pass, so that they see what shares memory.
+staged stores live to the end of the kernel. What the program's own asynchronous copies or warpgroup regions touch lives
+through the whole kernel: when those end is up to the program. Placement is first fit, largest first. Barriers are
+inserted after this pass, so that they see what shares memory.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..dialect.location import name_of, python_location
 from ..dialect.tl import SHARED, scope_of
 from .base import Pass
 from .lowering.reduce import scratch_bytes
-from .walk import launches, nested
+from .walk import groups_of, launches, nested
 
 SWIZZLE_ALIGNMENT = 1024  # bytes; whole swizzle atoms
 PLAIN_ALIGNMENT = 128
@@ -83,6 +84,8 @@ def _lives(launch: ir.Operation) -> list[Life]:
             continue
         users = [user for user in _users(op.results[0]) if user in order]
         points = [_widened(user, op, spans, order) for user in users] or [(order[op], order[op])]
+        if any(groups_of(user) or _is_explicit(user) for user in users):
+            points.append((0, len(order)))
         layout = from_attr(op.attributes["layout"])
         swizzled = isinstance(layout, SharedLayout) and layout.swizzle.bits
         first, last = min(p[0] for p in points), max(p[1] for p in points)
@@ -90,6 +93,11 @@ def _lives(launch: ir.Operation) -> list[Life]:
             last = len(order)  # stores still read it when the operation has ended
         lives.append(Life(op, tile_bytes(op), SWIZZLE_ALIGNMENT if swizzled else PLAIN_ALIGNMENT, first, last))
     return lives
+
+
+def _is_explicit(op: ir.Operation) -> bool:
+    """Whether an operation accesses memory beyond its own end, until the program waits for it."""
+    return op.name in ("tl.tma_load", "tl.tma_store") and "explicit" in op.attributes or "wgmma" in op.attributes
 
 
 def _users(value: ir.Value) -> list[ir.Operation]:
@@ -112,11 +120,11 @@ def _widened(
     user: ir.Operation, alloc: ir.Operation, spans: dict[ir.Operation, tuple[int, int]], order: dict[ir.Operation, int]
 ) -> tuple[int, int]:
     """A use inside a loop that the allocation is outside of lives through the whole loop: other iterations, and in a
-    parallel loop other threads, are anywhere in it."""
+    parallel loop other threads, between roles other tiles, are anywhere in it."""
     span = (order[user], order[user])
     parent, home = user.parent.operation, alloc.parent.operation
     while parent != home and parent in spans:
-        if parent.name in ("scf.for", "scf.while", "tl.parallel"):
+        if parent.name in ("scf.for", "scf.while", "tl.parallel") or "repeated" in parent.attributes:
             span = spans[parent]
         parent = parent.parent.operation
     return span
@@ -138,7 +146,7 @@ def _place(lives: list[Life], reuse: bool) -> int:
 
 
 def _barriers(launch: ir.Operation, end: int) -> int:
-    """mbarriers and addresses of tensor memory live through the kernel, behind the tiles; returns the new end of the arena."""
+    """mbarriers and addresses of tensor memory live through the kernel, behind the tiles; returns the new end."""
     for op in nested(launch):
         if op.name == "tl.tmem_arena":
             op.attributes["tl.offset"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), -(-end // 8) * 8)
@@ -151,16 +159,20 @@ def _barriers(launch: ir.Operation, end: int) -> int:
 
 
 def _scratch(launch: ir.Operation, start: int, target: Target) -> tuple[int, int]:
-    """One scratch area for all reductions: each ends with a barrier. Returns its offset and size."""
+    """One scratch area for all reductions of the same threads: each ends with a barrier. Returns offset and size."""
     start = -(-start // PLAIN_ALIGNMENT) * PLAIN_ALIGNMENT
-    most = 0
+    areas: dict[tuple[int, ...], dict[ir.Operation, int]] = {}
     for op in nested(launch):
         if op.name in ("tl.reduce", "tl.finalize_reducer"):
             size = _exchange_bytes(op, target)
             if size:
-                op.attributes["tl.scratch"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), start)
-            most = max(most, size)
-    return start, most
+                areas.setdefault(groups_of(op), {})[op] = size
+    end = start
+    for sizes in areas.values():
+        for op in sizes:
+            op.attributes["tl.scratch"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), end)
+        end += -(-max(sizes.values()) // PLAIN_ALIGNMENT) * PLAIN_ALIGNMENT
+    return start, end - start
 
 
 def _exchange_bytes(op: ir.Operation, target: Target) -> int:

@@ -14,19 +14,27 @@ from tilelang_mlir.errors import TileValueError
 from .base import Pass
 
 TABLE: tuple[tuple[str, str], ...] = (
+    ("delay-waits", "tilelang_mlir.passes.delay_waits:DelayWaits"),
     ("expand-tensor-copies", "tilelang_mlir.passes.expand_tensor_copies:ExpandTensorCopies"),
     ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),
+    ("guard-masks", "tilelang_mlir.passes.guard_masks:GuardMasks"),
     ("insert-barriers", "tilelang_mlir.passes.insert_barriers:InsertBarriers"),
+    ("lagging-maximum", "tilelang_mlir.passes.lagging_maximum.pass_:LaggingMaximum"),
     ("layout-inference", "tilelang_mlir.passes.layout_inference.pass_:LayoutInference"),
     ("legalize-tile-ops", "tilelang_mlir.passes.legalize_tile_ops:LegalizeTileOps"),
     ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
     ("order-tensor-memory", "tilelang_mlir.passes.order_tensor_memory:OrderTensorMemory"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
+    ("peel-products", "tilelang_mlir.passes.peel_products:PeelProducts"),
+    ("persist-tiles", "tilelang_mlir.passes.persist_tiles:PersistTiles"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
+    ("specialize-tensor-warps", "tilelang_mlir.passes.specialize_tensor_warps:SpecializeTensorWarps"),
+    ("prefetch-tiles", "tilelang_mlir.passes.prefetch_tiles:PrefetchTiles"),
     ("specialize-warps", "tilelang_mlir.passes.specialize_warps.pass_:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
     ("plan-tensor-memory", "tilelang_mlir.passes.plan_tensor_memory:PlanTensorMemory"),
     ("use-tensor-memory", "tilelang_mlir.passes.use_tensor_memory:UseTensorMemory"),
+    ("take-turns", "tilelang_mlir.passes.take_turns:TakeTurns"),
     # Passes that only tests use.
     ("test-fail", "tilelang_mlir.passes.testing.fail:Fail"),
     ("test-mark", "tilelang_mlir.passes.testing.mark:Mark"),

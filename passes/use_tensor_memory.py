@@ -35,6 +35,8 @@ from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment
 from .walk import launches, nested, num_threads
 
 _EQ = 0
+SYNCHRONOUS = "tl.synchronous"
+"""Marks the operations that make a product synchronous, for passes that order it otherwise."""
 _TENSOR_OPS = (*MMA_OPS, "tl.tcgen05_commit", "tl.tcgen05_cp", "tl.tcgen05_fence", "tl.dealloc_tmem")
 
 
@@ -52,6 +54,7 @@ class UseTensorMemory(Pass):
                 if not target.supports(Feature.TCGEN05):
                     _refuse(launch, target)
                     continue
+                _require_whole_tiles(launch)
                 if self.automatic:
                     for alloc in [op for op in nested(launch) if _is_fragment(op)]:
                         _move(launch, alloc.results[0])
@@ -69,6 +72,21 @@ def _refuse(launch: ir.Operation, target: Target) -> None:
                 python_location(op.location),
                 hint=f"targets that have it: {', '.join(targets_with(Feature.TCGEN05))}",
             )
+
+
+_WHOLE = ("tl.copy", "tl.fill", "tl.gemm", "tl.slice", *_TENSOR_OPS)
+
+
+def _require_whole_tiles(launch: ir.Operation) -> None:
+    """Elements of tensor memory have no addresses: only copies, fills and products touch it."""
+    for op in nested(launch):
+        if op.name in _WHOLE or not any(isinstance(v.type, ir.MemRefType) and scope_of(v) == TMEM for v in op.operands):
+            continue
+        raise UnsupportedError(
+            "elements of tensor memory cannot be accessed one by one",
+            python_location(op.location),
+            hint="copy the tile to a fragment: T.copy(tmem, fragment)",
+        )
 
 
 def _is_fragment(op: ir.Operation) -> bool:
@@ -89,10 +107,13 @@ def _make_asynchronous(launch: ir.Operation, op: ir.Operation) -> None:
         with ir.InsertionPoint(op):
             zero = build.constant(0)
             start_product(op, keep_of(op))
-            ir.Operation.create("tl.tcgen05_commit", [], [barrier, zero])
+            commit = ir.Operation.create("tl.tcgen05_commit", [], [barrier, zero])
             parity = build.load(phase, [zero])
             ir.Operation.create("tl.mbarrier_wait", [], [barrier, zero, parity])
             build.store(build.binary("xori", parity, build.constant(1)), phase, [zero])
+    block = [view.operation for view in op.block.operations]
+    for made in block[block.index(commit) : block.index(op)]:
+        made.attributes[SYNCHRONOUS] = build.unit()
     op.erase()
 
 

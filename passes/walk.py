@@ -36,9 +36,20 @@ def num_threads(launch: ir.Operation) -> int:
 
 
 def threads_of(op: ir.Operation) -> int:
-    """Threads that run an operation together: the consumers inside a warp-specialised region, else the whole CTA."""
+    """Threads that run an operation together: those of the enclosing role or warpgroups, else the whole CTA."""
     while op.name != "tl.launch":
         op = op.parent.operation
-        if op.name == "tl.specialize":
+        if op.name in ("tl.specialize", "tl.tensor_roles"):
             return ir.IntegerAttr(op.attributes["consumers"]).value
+        if op.name == "tl.warpgroups":
+            return 128 * len(groups_of(op))
     return num_threads(op)
+
+
+def groups_of(op: ir.Operation) -> tuple[int, ...]:
+    """The warpgroups of the nearest `tl.warpgroups` that an operation is or lies in; empty outside of them."""
+    while op.name not in ("tl.launch", "func.func", "builtin.module"):
+        if op.name == "tl.warpgroups":
+            return tuple(ir.DenseI32ArrayAttr(op.attributes["groups"]))
+        op = op.parent.operation
+    return ()

@@ -28,10 +28,18 @@ _LAZY = {
     "disable_cache": "tilelang_mlir.cache",
     "is_cache_enabled": "tilelang_mlir.cache",
     "Fragment": "tilelang_mlir.layout",
+    "Layout": "tilelang_mlir.layout",
+    "PassConfigKey": "tilelang_mlir.compiler.pass_configs",
+    "AutoTuner": "tilelang_mlir.autotuner",
+    "autotune": "tilelang_mlir.autotuner",
+    "cdiv": "tilelang_mlir.compat.modules.math",
+    "next_power_of_2": "tilelang_mlir.compat.modules.math",
+    "set_log_level": "tilelang_mlir.utils.log",
 }
 _MODULES = (
-    "cache", "compiler", "dialect", "dtypes", "errors", "frontend", "isa", "jit", "knobs", "language",
-    "launch_plan", "layout", "mlir", "passes", "profiler", "reference", "runtime", "simulator", "target", "tools",
+    "autotuner", "cache", "compat", "compiler", "dialect", "dtypes", "errors", "frontend", "isa", "jit", "knobs",
+    "language", "launch_plan", "layout", "mlir", "passes", "profiler", "reference", "runtime", "simulator", "target",
+    "testing", "tools", "utils",
 )  # fmt: skip
 
 

@@ -178,8 +178,36 @@ class RaceError(SimulationError):
     """Two accesses, at least one a write, with nothing that orders them."""
 
 
+class InFlightError(RaceError):
+    """An access to memory into which an asynchronous copy is under way."""
+
+
+class ProxyFenceError(RaceError):
+    """An asynchronous read of what ordinary stores wrote, without fence.proxy.async between."""
+
+
+class UnfinishedError(RaceError):
+    """A block ends before asynchronous work on its shared memory has been waited for."""
+
+
+class AccumulatorError(SimulationError):
+    """Accumulators of an asynchronous product are used before it has been waited for."""
+
+
+class BarrierError(SimulationError):
+    """An mbarrier is used against its rules: not initialised, or by more arrivals than its count."""
+
+
 class DeadlockError(SimulationError):
-    """No thread can move; the message shows who waits on what."""
+    """No thread can move; the message shows who waits on what, and for whom."""
+
+
+class TransactionBytesError(DeadlockError):
+    """No thread can move because copies bring fewer or more bytes than an mbarrier was told to expect."""
+
+
+class ArrivalCountError(DeadlockError):
+    """No thread can move because only a part of the arrivals that an mbarrier or barrier counts has come."""
 
 
 class DeviceAssertError(SimulationError):

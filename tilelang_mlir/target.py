@@ -3,7 +3,8 @@
 Passes ask `target.supports(Feature.X)` or read a limit; they never compare architecture numbers. Facts live in the
 tables below. A simulated target (`sim:sm_80`) has the features of the machine it simulates.
 
-Sources: CUDA C++ Programming Guide, "Compute Capabilities"; PTX ISA 8.7 target notes; AMD CDNA3 / RDNA4 ISA guides.
+Sources: CUDA C++ Programming Guide, "Compute Capabilities"; PTX ISA 8.7 target notes; AMD ISA guides of CDNA2 to CDNA4,
+RDNA3 and RDNA4.
 """
 
 from __future__ import annotations
@@ -40,7 +41,22 @@ class Feature(enum.Enum):
     TCGEN05 = "tcgen05 and tensor memory"
     VECTOR_256 = "256-bit global accesses"
     MFMA = "mfma"
+    MFMA_I8 = "mfma i8 32x32x16 and 16x16x32"
+    MFMA_I8_NARROW = "mfma i8 32x32x8 and 16x16x16"
+    MFMA_XF32 = "mfma xf32"
+    MFMA_FP8 = "mfma fp8"
+    MFMA_DOUBLE = "mfma f16 32x32x16 and kin"
+    MFMA_SCALED = "mfma f8f6f4 with scales"
     WMMA = "wmma"
+    WMMA_REPEATED = "wmma with repeated lanes"
+    WMMA_FP8 = "wmma fp8"
+    FP8_FNUZ = "fp8 without negative zero"
+    LDS_TRANSPOSE = "transposing reads of shared memory"
+    LDS_DMA = "loads from device to shared memory, 16 bytes per thread"
+    PERMLANE_SWAP = "v_permlane32_swap"
+    ROW_XMASK = "DPP row_xmask"
+    PACKED_ATOMICS = "packed 16-bit atomic additions"
+    PACKED_BF16_ATOMICS = "packed bfloat16 atomic additions"
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,7 @@ class _Facts:
     max_threads: int
     registers: int  # 32-bit registers a block may use
     multiprocessors: int
+    thread_registers: int = 255
 
 
 _F = Feature
@@ -68,6 +85,24 @@ def _nv(features: set[Feature], shared_kib: int, sms: int) -> _Facts:
     return _Facts(frozenset(features), 32, shared_kib * 1024, 1024, 65536, sms)
 
 
+_CDNA2 = {_F.MFMA, _F.MFMA_I8_NARROW, _F.PACKED_ATOMICS}
+_CDNA3 = {
+    _F.MFMA, _F.MFMA_I8, _F.MFMA_XF32, _F.MFMA_FP8, _F.FP8_CONVERT, _F.FP8_FNUZ, _F.PACKED_ATOMICS,
+    _F.PACKED_BF16_ATOMICS,
+}  # fmt: skip
+_CDNA4 = (_CDNA3 - {_F.FP8_FNUZ, _F.MFMA_XF32}) | {
+    _F.MFMA_DOUBLE, _F.MFMA_SCALED, _F.LDS_TRANSPOSE, _F.LDS_DMA, _F.PERMLANE_SWAP,
+}  # fmt: skip
+_RDNA3 = {_F.WMMA, _F.WMMA_REPEATED, _F.ROW_XMASK}
+_RDNA4 = {_F.WMMA, _F.WMMA_FP8, _F.FP8_CONVERT, _F.ROW_XMASK, _F.PACKED_ATOMICS, _F.PACKED_BF16_ATOMICS}
+
+
+def _amd(features: set[Feature], wave: int, shared_kib: int, units: int) -> _Facts:
+    """Vector registers are counted per compute unit: four times 512 (of 64 lanes) or 1536 (of 32 lanes)."""
+    registers = 4 * (512 * 64 if wave == 64 else 1536 * 32)
+    return _Facts(frozenset(features), wave, shared_kib * 1024, 1024, registers, units, 8 * wave)
+
+
 _ARCHS: dict[str, tuple[str, _Facts]] = {
     "sm_75": ("cuda", _nv(_SM75, 64, 40)),
     "sm_80": ("cuda", _nv(_SM80, 163, 108)),
@@ -78,11 +113,11 @@ _ARCHS: dict[str, tuple[str, _Facts]] = {
     "sm_100a": ("cuda", _nv(_SM100A, 227, 148)),
     "sm_103a": ("cuda", _nv(_SM100A, 227, 148)),
     "sm_120a": ("cuda", _nv(_SM120A, 99, 188)),
-    "gfx90a": ("hip", _Facts(frozenset({_F.MFMA}), 64, 64 * 1024, 1024, 131072, 110)),
-    "gfx942": ("hip", _Facts(frozenset({_F.MFMA}), 64, 64 * 1024, 1024, 131072, 304)),
-    "gfx950": ("hip", _Facts(frozenset({_F.MFMA}), 64, 160 * 1024, 1024, 131072, 256)),
-    "gfx1100": ("hip", _Facts(frozenset({_F.WMMA}), 32, 64 * 1024, 1024, 98304, 96)),
-    "gfx1201": ("hip", _Facts(frozenset({_F.WMMA}), 32, 64 * 1024, 1024, 98304, 64)),
+    "gfx90a": ("hip", _amd(_CDNA2, 64, 64, 110)),
+    "gfx942": ("hip", _amd(_CDNA3, 64, 64, 304)),
+    "gfx950": ("hip", _amd(_CDNA4, 64, 160, 256)),
+    "gfx1100": ("hip", _amd(_RDNA3, 32, 64, 96)),
+    "gfx1201": ("hip", _amd(_RDNA4, 32, 64, 64)),
 }
 _DEFAULT_ARCH = {"cuda": "sm_90a", "hip": "gfx942"}
 DEFAULT_SIMULATED = "sm_90a"
@@ -118,6 +153,11 @@ class Target:
     @property
     def registers(self) -> int:
         return self._facts.registers
+
+    @property
+    def thread_registers(self) -> int:
+        """32-bit registers that a thread may use at most."""
+        return self._facts.thread_registers
 
     @property
     def multiprocessors(self) -> int:

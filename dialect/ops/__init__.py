@@ -7,9 +7,10 @@ from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
-from .reduce import FinalizeReducerOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
-from .roles import SpecializeOp
+from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
+from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -31,6 +32,7 @@ from .tensor import (
     TmemArenaOp,
     TmemFreeOp,
 )
+from .tensor_roles import TensorRolesOp
 from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
@@ -50,12 +52,14 @@ __all__ = [
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
+    "IntrinsicOp",
     "LaunchOp",
     "LoadOperandOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
     "MbarrierWaitOp",
+    "OutgrowsOp",
     "ParallelOp",
     "PrintOp",
     "ReduceOp",
@@ -76,6 +80,7 @@ __all__ = [
     "Tcgen05MmaOp",
     "Tcgen05ScaledMmaOp",
     "TensorOp",
+    "TensorRolesOp",
     "ThreadIdOp",
     "TmaLoadOp",
     "TmaStoreOp",
@@ -83,8 +88,10 @@ __all__ = [
     "TmemArenaOp",
     "TmemFreeOp",
     "TransposeOp",
+    "TurnOp",
     "VoteOp",
     "WaitGroupOp",
     "WaitProductsOp",
+    "WarpGroupsOp",
     "WarpReduceOp",
 ]

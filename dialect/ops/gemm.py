@@ -18,7 +18,8 @@ class GemmOp(TL.Operation, name="gemm"):
     boolean attributes. `policy` (square, full_row, full_col) says how warps split C; `clear` (boolean) starts from
     zero.
     An optional fourth operand (i1) is a run-time `clear`. Optional unit attributes: `a_unsigned`, `b_unsigned`, `wgmma`
-    (asynchronous: the program waits).
+    (asynchronous: the program waits). With `pending` the product ends when at most so many products of these threads
+    are unfinished: C then has its value only after `tl.wait_products`.
     """
 
     a: ext.Operand[Any]
@@ -31,6 +32,7 @@ class GemmOp(TL.Operation, name="gemm"):
     @structure((3, 4), attributes={
         "transpose_a": "a boolean", "transpose_b": "a boolean", "?clear": "a boolean", "policy": "a string",
         "?a_unsigned": "a unit attribute", "?b_unsigned": "a unit attribute", "?wgmma": "a unit attribute",
+        "?pending": "an integer",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
@@ -68,13 +70,15 @@ def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:
 class WaitProductsOp(TL.Operation, name="wait_products"):
     """Waits until at most `pending` later products are unfinished: the accumulator then has its value.
 
-    Takes the accumulator of a `tl.gemm` with the attribute `asynchronous`; nothing may touch it in between.
+    Takes the accumulator of a `tl.gemm` with the attribute `asynchronous` or `pending`; nothing but further products
+    may touch it in between.
+    Without an operand it waits for all products of the program's own (`tl.gemm {wgmma}`).
     """
 
-    accumulator: ext.Operand[Any]
+    accumulator: Sequence[ext.Operand[Any]]
     pending: Any
 
-    @structure(1, attributes={"pending": "an integer"})
+    @structure((0, 1), attributes={"pending": "an integer"})
     def verify_invariants(self) -> bool:
         return buffers(self, self.operation.operands, (FRAGMENT,))
 

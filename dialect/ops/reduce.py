@@ -18,6 +18,7 @@ from ..verify import (
     same_tile,
     shape_of,
     structure,
+    typed,
 )
 
 ext = dialect("ext")
@@ -58,6 +59,32 @@ class ReduceOp(TL.Operation, name="reduce"):
         if kind in INTEGER_KINDS and not integers(self, source, f"kind {kind!r}"):
             return False
         return same_class(self, [source, target], "source and target")
+
+
+class OutgrowsOp(TL.Operation, name="outgrows"):
+    """Whether an element that a warp holds of the tile exceeds its row's reference by more than `margin`: (tile, reference).
+
+    The tile is a fragment of float32 in two dimensions whose rows lie within warps, the reference has one element per
+    row. All lanes of a warp get the same result (i1), warps differ. NaN exceeds nothing.
+    """
+
+    tile: ext.Operand[Any]
+    reference: ext.Operand[Any]
+    margin: Any
+    result: ext.Result[Any]
+
+    @structure(2, results=1, attributes={"margin": "a float"})
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        tile, reference = op.operands
+        if not buffers(self, [tile, reference], (FRAGMENT,)):
+            return False
+        shape, rows = shape_of(tile.type), shape_of(reference.type)
+        if len(shape) != 2 or rows != shape[:1]:
+            return fail(self, f"compares a tile of {shape} with a reference of {rows}, expected one per row")
+        if any(str(element_of(v)) != "f32" for v in (tile, reference)):
+            return fail(self, f"compares {element_of(tile)} with {element_of(reference)}, expected f32")
+        return typed(self, op.results[0], "i1", "the result")
 
 
 class ScanOp(TL.Operation, name="scan"):

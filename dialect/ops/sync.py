@@ -110,13 +110,16 @@ class WarpReduceOp(TL.Operation, name="warp_reduce"):
 
 
 class MbarrierArriveOp(TL.Operation, name="mbarrier_arrive"):
-    """Arrives at barrier `index` of an array: `(barrier, index[, cta])`; `expect` (optional) adds transaction bytes."""
+    """Arrives at barrier `index` of an array: `(barrier, index[, cta])`; `expect` (optional) adds transaction bytes.
+
+    With `copies` the arrival comes when the cp.async copies that the thread has started are complete.
+    """
 
     barrier: ext.Operand[Any]
     index: ext.Operand[Any]
     cta: Sequence[ext.Operand[Any]]
 
-    @structure((2, 3), attributes={"?expect": "an integer"})
+    @structure((2, 3), attributes={"?expect": "an integer", "?copies": "a unit attribute"})
     def verify_invariants(self) -> bool:
         return _on_barrier(self)
 

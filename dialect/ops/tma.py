@@ -5,16 +5,20 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import FRAGMENT, GLOBAL, SHARED, TL
-from ..verify import barrier, buffers, element_of, fail, int_operands, same_element, same_tile, structure
+from ..verify import barrier, buffers, element_of, enum_attr, fail, int_operands, same_element, same_tile, structure
 
 ext = dialect("ext")
+
+EVICTIONS = ("evict_normal", "evict_first", "evict_last")
+REDUCTIONS = ("add", "min", "max", "and", "or", "xor")
 
 
 class TmaLoadOp(TL.Operation, name="tma_load"):
     """Starts a copy of a device tile to a shared tile: `(source, target, barrier, index)`.
 
     The bytes complete the transactions of the barrier's element `index`; who issues the copy announces them. Out of
-    bounds reads as zero.
+    bounds reads as zero. Optional attributes: `explicit` (all threads reach it: one of them announces the bytes and
+    issues the copy), `arrive` (and arrives), `eviction` (evict_normal, evict_first, evict_last in the L2 cache).
     """
 
     source: ext.Operand[Any]
@@ -22,7 +26,7 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
     barrier: ext.Operand[Any]
     index: ext.Operand[Any]
 
-    @structure(4)
+    @structure(4, attributes={"?explicit": "a unit attribute", "?arrive": "a unit attribute"})
     def verify_invariants(self) -> bool:
         source, target, bar, index = self.operation.operands
         if not (buffers(self, [source], (GLOBAL,)) and buffers(self, [target], (SHARED,)) and barrier(self, bar)):
@@ -31,11 +35,16 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
             same_tile(self, source, target)
             and same_element(self, source, target, "source and target")
             and int_operands(self, [index])
+            and enum_attr(self, "eviction", EVICTIONS, optional=True)
         )
 
 
 class TmaStoreOp(TL.Operation, name="tma_store"):
-    """Starts a copy of a shared tile to a device tile as one bulk group; out of bounds is not written."""
+    """Starts a copy of a shared tile to a device tile as one bulk group; out of bounds is not written.
+
+    Optional attributes: `reduce` (add, min, max, and, or, xor: combine with the device tile), `unsigned` (elements of a
+    reduction), `explicit` (the program closes or waits for the group), `eviction`.
+    """
 
     source: ext.Operand[Any]
     target: ext.Operand[Any]
@@ -45,7 +54,12 @@ class TmaStoreOp(TL.Operation, name="tma_store"):
         source, target = self.operation.operands
         if not (buffers(self, [source], (SHARED,)) and buffers(self, [target], (GLOBAL,))):
             return False
-        return same_tile(self, source, target) and same_element(self, source, target, "source and target")
+        return (
+            same_tile(self, source, target)
+            and same_element(self, source, target, "source and target")
+            and enum_attr(self, "reduce", REDUCTIONS, optional=True)
+            and enum_attr(self, "eviction", EVICTIONS, optional=True)
+        )
 
 
 class StagedStoreOp(TL.Operation, name="staged_store"):
@@ -53,14 +67,15 @@ class StagedStoreOp(TL.Operation, name="staged_store"):
 
     Each warpgroup writes the blocks of 64 rows that it holds, piece by piece, into buffers of its own and stores them
     as bulk groups; a buffer is written again when its store has read it. `staging` is (buffers of all warpgroups, 64,
-    columns of 128 bytes). What is stored must be awaited with `tl.tma_wait` before the kernel ends.
+    columns of 128 bytes). What is stored must be awaited with `tl.tma_wait` before the kernel ends. `fresh` says that
+    nothing was stored through the buffers before.
     """
 
     source: ext.Operand[Any]
     staging: ext.Operand[Any]
     target: ext.Operand[Any]
 
-    @structure(3)
+    @structure(3, attributes={"?fresh": "a unit attribute"})
     def verify_invariants(self) -> bool:
         source, staging, target = self.operation.operands
         if not (
@@ -76,11 +91,16 @@ class StagedStoreOp(TL.Operation, name="staged_store"):
 
 
 class TmaWaitOp(TL.Operation, name="tma_wait"):
-    """Waits until at most `pending` bulk stores of this thread still read their shared tiles."""
+    """Waits until at most `pending` bulk stores of this thread still read their shared tiles.
+
+    With `complete` their writes are visible too. `explicit`: every thread waits, not only the one that issues.
+    """
 
     pending: Any
 
-    @structure(0, attributes={"pending": "an integer"})
+    @structure(0, attributes={
+        "pending": "an integer", "?complete": "a unit attribute", "?explicit": "a unit attribute",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         return True
 

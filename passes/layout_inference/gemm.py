@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Target
+from tilelang_mlir.target import Feature, Target
 
 from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, swizzled
+from ...dialect.location import python_location
 from ...dialect.ops.gemm import tile_shape_2d
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
+from ..amd.layouts import gemm_layouts as matrix_core_layouts
 from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition
-from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma
+from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
 
@@ -20,14 +22,20 @@ def gemm_layouts(
     op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
 ) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, B and C."""
-    if target.vendor != "cuda":
-        raise UnsupportedError(f"T.gemm has no lowering for {target}")
+    if not target.supports(Feature.LDMATRIX):
+        return matrix_core_layouts(op, threads, target)
     a, b, c = list(op.operands)[:3]
     m, n = tile_shape_2d(c)  # type: ignore[misc]
     transpose_a, transpose_b = (ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab")
     k = tile_shape_2d(a)[0 if transpose_a else 1]  # type: ignore[index]
     bits = ir.MemRefType(a.type).element_type.width
     groups = uses_wgmma(op, threads, target) if wgmma else None
+    if groups is None and "wgmma" in op.attributes:
+        raise UnsupportedError(
+            f"T.wgmma_gemm cannot run on warpgroup products here: {why_no_wgmma(op, threads, target)}",
+            python_location(op.location),
+            hint="T.gemm takes every shape, dtype and target",
+        )
     if groups is not None:
         return _wgmma_layouts(op, groups, k, bits)
     shape = mma_shape(bits)

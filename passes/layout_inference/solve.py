@@ -16,7 +16,7 @@ from ...dialect.location import name_of, python_location
 from ...dialect.ops.tensor import MMA_OPS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
-from ..walk import num_threads
+from ..walk import groups_of, num_threads, threads_of
 from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
 from .gemm import gemm_layouts
 from .plan import extend_fragment, plan_fragment
@@ -114,7 +114,7 @@ class Solver:
                 self.loops[loop] = layout
         for op in self.ops:
             if op.name == "tl.gemm":
-                for value, layout in gemm_layouts(op, self.threads, self.target, wgmma=self.wgmma):
+                for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
             elif op.name in MMA_OPS:
@@ -247,9 +247,27 @@ class Solver:
         kind = ir.MemRefType(value.type)
         op = value.owner.operation
         if self._floats(value):
-            self.learn(value, replicated(kind.shape, self.threads), op)
+            self.learn(value, replicated(kind.shape, self._users_threads(value)), op)
             return
-        self.learn(value, plan_fragment(kind.shape, _bits(kind.element_type), self.threads), op)
+        self.learn(value, plan_fragment(kind.shape, _bits(kind.element_type), self._users_threads(value)), op)
+
+    def _users_threads(self, value: ir.Value) -> int:
+        """Threads that hold a fragment: those of the operations that use it, which must agree."""
+        is_it = lambda v: isinstance(v.type, ir.MemRefType) and root(v) == value  # noqa: E731
+        uses = [op for op in self.ops if any(is_it(v) for v in op.operands)]
+        counts = {threads_of(op): op for op in uses if op.name not in ("tl.slice", "tl.reshape")}
+        if len(counts) > 1:
+            name = name_of(value.owner.operation.location) or "the fragment"
+            raise LayoutError(
+                f"{name} is used by {' and by '.join(f'{n} threads' for n in sorted(counts))}",
+                python_location(value.owner.operation.location),
+                notes=tuple(
+                    (f"by warpgroups {list(groups_of(op)) or 'all'}", python_location(op.location))
+                    for op in counts.values()
+                ),
+                hint="a fragment belongs to the threads of one T.ws region; copy through shared memory between regions",
+            )
+        return next(iter(counts), self.threads)
 
     def _floats(self, value: ir.Value) -> bool:
         """Touched only outside of tile operations and parallel loops, or by fixed elements: each thread has its own."""
@@ -266,7 +284,7 @@ class Solver:
             # A dynamic extent is run through by all threads; the loop around the chunks is at run time.
             raise LayoutError("a parallel loop has a run-time extent", python_location(loop.location),
                               hint="use a constant extent and guard the body with `if`")
-        return plan_fragment(extents, self._element_bits(loop), self.threads, limit=limit)
+        return plan_fragment(extents, self._element_bits(loop), threads_of(loop), limit=limit)
 
     def _element_bits(self, loop: ir.Operation) -> int:
         """The widest element that the loop's body touches."""
@@ -278,6 +296,9 @@ class Solver:
 
     # -- result --------------------------------------------------------------------------------------------------------
     def assign(self) -> None:
+        if any(op.name == "tl.warpgroups" for op in self.ops):
+            for value in self.fragments:
+                self._users_threads(value)
         self.tensor.assign()
         for value, known in self.known.items():
             value.owner.operation.attributes["layout"] = to_attr(known.layout)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from .buffers import FragmentBuffer, PrivateBuffer, value_type
+from .buffers import Buffer, FragmentBuffer, GlobalBuffer, PrivateBuffer, value_type
 from .context import Context, rule
-from .memory import plan_pieces
+from .index import Index
+from .memory import Memory, plan_pieces
 
 # llvm.atomicrmw kinds (LLVM::AtomicBinOp) by operation, for integers and floats.
 _INTEGER = {"exchange": 0, "add": 1, "and": 3, "or": 5, "xor": 6, "max": 7, "min": 8, "umax": 9, "umin": 10, "store": 0}
@@ -28,6 +31,9 @@ def lower_atomic(ctx: Context, op: ir.Operation) -> None:
     order = _ORDER[ir.StringAttr(op.attributes["order"]).value]
     element = value_type(ctx.e, buffer.element)
     results: list[ir.Value] = []
+    if kind == "add" and str(element) == "f32" and _adds_vectors(ctx, op, buffer):
+        _add_floats(ctx, buffer, indices, value)
+        return
     for piece in plan_pieces(ctx, buffer, indices, limit=1):
         part = ctx.e.extract(value, piece.start)
         predicate = ctx.e.both(ctx.predicate, piece.predicate)
@@ -45,6 +51,28 @@ def lower_atomic(ctx: Context, op: ir.Operation) -> None:
             results.append(branch.results[0])
     if len(op.results):
         ctx.values[op.results[0]] = ctx.e.pack(results)
+
+
+def _adds_vectors(ctx: Context, op: ir.Operation, buffer: Buffer) -> bool:
+    """Whether two or four neighbours in device memory may be added at once: nobody asks for the old values."""
+    relaxed = ir.StringAttr(op.attributes["order"]).value == "relaxed"
+    return relaxed and not len(op.results) and isinstance(buffer, GlobalBuffer) and ctx.hardware.adds_vectors
+
+
+def _add_floats(ctx: Context, buffer: Memory, indices: list[Index], value: ir.Value) -> None:
+    for piece in plan_pieces(ctx, buffer, indices):
+        values = [ctx.e.extract(value, piece.start + i) for i in range(piece.width)]
+        predicate = ctx.e.both(ctx.predicate, piece.predicate)
+        with contextlib.ExitStack() as stack:
+            if predicate is not None:
+                branch = ctx.e.op("scf.if", [], [predicate], regions=2)
+                stack.enter_context(ctx.e.scope(branch.regions[0].blocks.append()))
+            if len(values) == 1:
+                _rmw(ctx, _FLOAT["add"], _ORDER["relaxed"], piece.pointer, values[0], ctx.e.f32)
+            else:
+                ctx.hardware.add_floats(piece.pointer, values)
+            if predicate is not None:
+                ctx.e.end_region()
 
 
 def _update(
@@ -67,6 +95,6 @@ def _rmw(ctx: Context, kind: int, order: int, pointer: ir.Value, value: ir.Value
     attrs = {
         "bin_op": ir.IntegerAttr.get(i64, kind),
         "ordering": ir.IntegerAttr.get(i64, order),
-        "syncscope": ir.StringAttr.get("device"),
+        **ctx.hardware.atomic_attributes(ctx, element),
     }
     return ctx.e.op("llvm.atomicrmw", [element], [pointer, value], attrs).result

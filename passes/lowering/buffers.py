@@ -65,7 +65,7 @@ class FragmentBuffer:
 
 @dataclass(eq=False)
 class TensorBuffer:
-    """A tile in tensor memory at an i32 address; leading dims are versions."""
+    """A tile in tensor memory at an i32 address; leading dims are versions. Its elements have no addresses."""
 
     address: ir.Value
     element: ir.Type
@@ -73,7 +73,7 @@ class TensorBuffer:
     layout: TensorLayout
 
 
-Buffer = GlobalBuffer | SharedBuffer | PrivateBuffer | FragmentBuffer | TensorBuffer
+Buffer = GlobalBuffer | SharedBuffer | PrivateBuffer | FragmentBuffer
 
 
 @dataclass(frozen=True)

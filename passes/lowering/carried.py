@@ -17,9 +17,17 @@ def written_fragments(ctx: Context, op: ir.Operation) -> list[FragmentBuffer]:
     for effect in region_effects(op):
         if effect.kind == "write":
             buffer = ctx.buffers.get(effect.value)
-            if isinstance(buffer, FragmentBuffer) and buffer in ctx.registers:
-                found[buffer] = None
+            known = isinstance(buffer, FragmentBuffer) and buffer in ctx.registers
+            if known and not _made_inside(effect.value, op):  # an earlier trip of an unrolled loop may have left it
+                found[buffer] = None  # type: ignore[index]
     return list(found)
+
+
+def _made_inside(value: ir.Value, op: ir.Operation) -> bool:
+    parent = value.owner.operation.parent if not isinstance(value.owner, ir.Block) else None
+    while parent is not None and parent.operation != op:
+        parent = parent.operation.parent
+    return parent is not None
 
 
 def flatten(ctx: Context, fragments: Sequence[FragmentBuffer]) -> list[ir.Value]:

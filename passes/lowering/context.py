@@ -20,7 +20,7 @@ from tilelang_mlir.target import Target
 
 from ...dialect.layout import Fragment
 from ...dialect.location import python_location
-from .buffers import Buffer, FragmentBuffer
+from .buffers import Buffer, FragmentBuffer, TensorBuffer
 from .emitter import Emitter
 from .index import Index, IndexMath
 
@@ -70,11 +70,15 @@ class Context:
         self.chunk_start = 0
         self.arena: ir.Value | None = None
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
+        self.unfinished: set[FragmentBuffer] = set()  # accumulators that only products and waits may touch
+        self.in_flight: dict[FragmentBuffer, None] = {}  # accumulators of products that the program waits for
         self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
+        self.tensors: dict[ir.Value, TensorBuffer] = {}  # what lies in tensor memory
         self.tensor_arenas: dict[int, tuple[ir.Value, int]] = {}  # tensor memory: address and columns
         self.tensor_maps: dict[object, ir.Value] = {}  # descriptors by what they describe
-        self.barrier_id = 0  # the barrier of the threads that run this code
-        self.consumers = self.num_threads  # threads with this role
+        self.barrier_id: int | ir.Value = 0  # the barrier of the threads that run this code
+        self.consumers = self.num_threads  # threads with this role, in all groups
+        self.group = Index.of(0)  # the number of the group
         self.fast_math = False  # one hardware approximation instead of an accurate expansion
         self.thread = hardware.thread_index(self)
 

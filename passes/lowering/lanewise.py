@@ -10,4 +10,6 @@ _OTHERS = frozenset(("tl.cast", "tl.math", "tl.bitcast", "tl.thread_id", "tl.ass
 
 def is_lanewise(op: ir.Operation) -> bool:
     """Element arithmetic and element accesses, without control flow or exchange between iterations."""
+    if op.name == "tl.atomic":
+        return not len(op.results)
     return op.name in _OTHERS or op.name.startswith(_PREFIXES) and not len(op.regions)

@@ -23,8 +23,8 @@ from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
 from ..base import Pass
 from ..hardware import hardware_for
-from ..nvidia import bulk_copy, gemm_tcgen05, roles, staged_store
-from . import atomics, debug, reduce, reducer, scalar, structure, sync, tiles
+from ..nvidia import bulk_copy, gemm_tcgen05, intrinsics, roles, staged_store, tensor_roles, warpgroups
+from . import atomics, debug, lagging, reduce, reducer, scalar, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -33,7 +33,8 @@ from .rasterize import block_indices
 
 # Importing these registered their rules.
 RULE_MODULES = (
-    atomics, bulk_copy, debug, gemm_tcgen05, reduce, reducer, roles, scalar, staged_store, structure, sync, tiles,
+    atomics, bulk_copy, debug, gemm_tcgen05, intrinsics, lagging, reduce, reducer, roles, scalar, staged_store,
+    structure, sync, tensor_roles, tiles, warpgroups,
 )  # fmt: skip
 
 
@@ -101,6 +102,9 @@ def _lower_kernel(
         "tl.tensor_maps": bulk_copy.map_attribute(maps),
         **hardware.kernel_attributes(threads, launch),
     }
+    if "persistent" in launch.attributes:
+        blocks = ir.IntegerAttr(launch.attributes["persistent"]).value
+        attributes["tl.persistent_blocks"] = ir.IntegerAttr.get(i64, blocks)
     with ir.InsertionPoint(body), launch.location:
         kernel = ir.Operation.create("llvm.func", attributes=attributes, regions=1)
     entry = kernel.regions[0].blocks.append(*kinds)

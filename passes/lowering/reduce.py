@@ -98,7 +98,7 @@ def lower_reduce(ctx: Context, op: ir.Operation) -> None:
     dim = ir.IntegerAttr(op.attributes["dim"]).value
     kind = ir.StringAttr(op.attributes["kind"]).value
     propagate = "nan_propagate" in op.attributes
-    partial = _reduce_registers(ctx, op, source, target, dim, kind, propagate)
+    partial = reduce_registers(ctx, op, source, target, dim, kind, propagate)
     layout = split_digits(source.layout, ctx.target.warp_size)
     split = split_threads(layout, dim, ctx.target.warp_size)
     join = lambda c, k, a, b: combine(c, k, a, b, propagate)  # noqa: E731
@@ -118,7 +118,7 @@ def _to_element(ctx: Context, values: Sequence[ir.Value], element: ir.Type) -> l
     return [v if v.type == element else ctx.e.pure("arith.truncf", element, [v]) for v in values]
 
 
-def _reduce_registers(
+def reduce_registers(
     ctx: Context, op: ir.Operation, source: FragmentBuffer, target: FragmentBuffer, dim: int, kind: str, propagate: bool
 ) -> list[ir.Value]:
     """Combine each thread's registers: chunks of one pattern as vectors first, then the lanes of what is left."""

@@ -107,8 +107,9 @@ def lower_serial(ctx: Context, op: ir.Operation, bounds: Sequence[Index]) -> Non
     initial = flatten(ctx, carried)
     operands = [ctx.e.value(ctx.ix.scalar(b)) for b in bounds]
     loop = ctx.e.op("scf.for", [v.type for v in initial], [*operands, *initial], regions=1)
-    block = loop.regions[0].blocks.append(operands[0].type, *(v.type for v in initial))
     body = op.regions[0].blocks[0]
+    names = [body.arguments[0].location, *[op.location] * len(initial)]
+    block = loop.regions[0].blocks.append(operands[0].type, *(v.type for v in initial), arg_locs=names)
     with ctx.e.scope(block):
         unflatten(ctx, carried, list(block.arguments)[1:])
         ctx.values[body.arguments[0]] = _induction(ctx, block.arguments[0], lower, upper, step)
@@ -253,7 +254,7 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.alloc")
 def lower_alloc(ctx: Context, op: ir.Operation) -> None:
     result = op.results[0]
-    if result in ctx.buffers:
+    if result in ctx.buffers or result in ctx.tensors:
         return  # shared tiles and workspaces were placed before
     scope, kind = scope_of(result), ir.MemRefType(result.type)
     if scope == "fragment":
@@ -292,7 +293,9 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
         raise PassError("a fragment without a layout reached lowering", python_location(op.location))
     layout = from_attr(op.attributes["layout"])
     assert isinstance(layout, Fragment)
-    buffer = FragmentBuffer(element, layout, register_chunk(layout, element_bits(element)))
+    # Registers of products under way may not be moved, so they are never gathered in vectors.
+    apart = "scalars" in op.attributes or any("wgmma" in use.owner.operation.attributes for use in result.uses)
+    buffer = FragmentBuffer(element, layout, 1 if apart else register_chunk(layout, element_bits(element)))
     kind = value_type(ctx.e, element)
     if buffer.chunk > 1:
         kind = ctx.e.vector_type(buffer.chunk, kind)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from dataclasses import dataclass
 
-from tilelang_mlir.isa.nvidia import tma
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.isa.nvidia import mbarrier, tma
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
 
 from ...dialect.effects import root
+from ...dialect.location import python_location
 from ..lowering.buffers import GlobalBuffer, SharedBuffer, Tile
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
@@ -16,7 +21,7 @@ from ..lowering.views import tile_of
 from ..walk import nested, threads_of
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, store_plan
-from .tma_rules import BoxPlan, box_plan
+from .tma_rules import BoxPlan, box_bytes, box_plan, tma_obstacle
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,10 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
     """The tensor maps that a kernel needs, in the order of their arguments."""
     found: dict[MapKey, None] = {}
     for op in nested(launch):
+        if "explicit" in op.attributes and op.name in ("tl.tma_load", "tl.tma_store"):
+            pair = list(op.operands)[:2] if op.name == "tl.tma_load" else list(op.operands)[1::-1]
+            if tma_obstacle(*pair):
+                continue  # refused by its rule
         if op.name == "tl.tma_load":
             found[map_key(op.operands[0], op.operands[1])] = None
         elif op.name == "tl.tma_store":
@@ -71,37 +80,95 @@ def map_attribute(keys: list[MapKey]) -> ir.Attribute:
 @rule("tl.tma_load")
 def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     source, target, barrier, index = op.operands
+    if "explicit" in op.attributes:
+        require_tma(ctx, op, source, target)
     pointer = barrier_pointer(ctx, barrier, index)
-    for address, coordinates in _boxes(ctx, source, target):
-        tma.load(address, ctx.tensor_maps[map_key(source, target)], pointer, coordinates)
+    with _one_thread(ctx) if "explicit" in op.attributes else contextlib.nullcontext():
+        if "explicit" in op.attributes:
+            announce = mbarrier.arrive_expect_tx if "arrive" in op.attributes else mbarrier.expect_tx
+            announce(pointer, box_bytes(target))
+        for address, coordinates in _boxes(ctx, source, target):
+            tma.load(address, ctx.tensor_maps[map_key(source, target)], pointer, coordinates, hint=_hint(op))
 
 
 @rule("tl.tma_store")
 def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
     """One thread issues all boxes as one group."""
     source, target = op.operands
-    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
-    branch = ctx.e.op("scf.if", [], [first], regions=2)
-    with ctx.e.scope(branch.regions[0].blocks.append()):
+    if "explicit" in op.attributes:
+        require_tma(ctx, op, target, source)
+    kind = ir.StringAttr(op.attributes["reduce"]).value if "reduce" in op.attributes else ""
+    with _one_thread(ctx):
         for address, coordinates in _boxes(ctx, target, source):
-            tma.store(ctx.tensor_maps[map_key(target, source)], address, coordinates)
+            descriptor = ctx.tensor_maps[map_key(target, source)]
+            if kind:
+                tma.reduce(descriptor, address, coordinates, kind, _reduced_element(op))
+            else:
+                tma.store(descriptor, address, coordinates, hint=_hint(op))
         tma.commit()
-        ctx.e.end_region()
 
 
 @rule("tl.tma_wait")
 def lower_tma_wait(ctx: Context, op: ir.Operation) -> None:
-    """The threads that issue stores: the first of each warpgroup."""
-    first = ctx.e.compare("eq", ctx.ix.scalar(in_warpgroup(ctx)), 0)
-    branch = ctx.e.op("scf.if", [], [first], regions=2)
-    with ctx.e.scope(branch.regions[0].blocks.append()):
-        tma.wait(ir.IntegerAttr(op.attributes["pending"]).value)
-        ctx.e.end_region()
+    """Waited for by the threads that issue stores: the first of each warpgroup; all, when the program waits itself."""
+    with contextlib.nullcontext() if "explicit" in op.attributes else _one_thread(ctx, in_warpgroup(ctx)):
+        tma.wait(ir.IntegerAttr(op.attributes["pending"]).value, read="complete" not in op.attributes)
 
 
 @rule("tl.fence_proxy")
 def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
     tma.fence_shared()
+
+
+@contextlib.contextmanager
+def _one_thread(ctx: Context, index: Index | None = None) -> Generator[None]:
+    """The first of the threads that run this code, or the threads whose `index` is zero."""
+    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread if index is None else index), 0)
+    branch = ctx.e.op("scf.if", [], [first], regions=2)
+    with ctx.e.scope(branch.regions[0].blocks.append()):
+        yield
+        ctx.e.end_region()
+
+
+def require_tma(ctx: Context, op: ir.Operation, device: ir.Value, shared: ir.Value) -> None:
+    """An error that names the rule which a copy that the program asks for breaks."""
+    if not ctx.target.supports(Feature.TMA):
+        obstacle = f"{ctx.target} has no tensor memory accelerator"
+    else:
+        obstacle = tma_obstacle(device, shared)
+    if obstacle:
+        raise UnsupportedError(
+            f"T.tma_copy cannot copy this tile: {obstacle}",
+            python_location(op.location),
+            hint="T.copy takes every tile",
+        )
+
+
+_REDUCED = {"f16": "f16", "bf16": "bf16", "f32": "f32", "i32": "s32", "i64": "s64"}
+
+
+def _reduced_element(op: ir.Operation) -> str:
+    """The element as a bulk reduction names it, checked against what it can do (PTX ISA, cp.reduce.async.bulk)."""
+    kind, element = ir.StringAttr(op.attributes["reduce"]).value, str(ir.MemRefType(op.operands[0].type).element_type)
+    name = _REDUCED.get(element, "")
+    unsigned = "unsigned" in op.attributes
+    allowed = {
+        "add": ("f16", "bf16", "f32", "s32", "u32", "u64"),
+        "min": ("f16", "bf16", "s32", "u32", "s64", "u64"),
+        "and": ("s32", "u32", "s64", "u64"),
+    }
+    name = name.replace("s", "u") if unsigned or (kind == "add" and name == "s64") else name
+    if name not in allowed[{"max": "min", "or": "and", "xor": "and"}.get(kind, kind)]:
+        raise UnsupportedError(
+            f"bulk copies have no {kind} of {element}",
+            python_location(op.location),
+            hint="leave use_tma out: the threads combine the tile themselves",
+        )
+    return name
+
+
+def _hint(op: ir.Operation) -> str:
+    return ir.StringAttr(op.attributes["eviction"]).value if "eviction" in op.attributes else ""
 
 
 def _boxes(ctx: Context, device: ir.Value, shared: ir.Value) -> list[tuple[ir.Value, list[int | ir.Value]]]:

@@ -13,7 +13,8 @@ from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ..lowering.buffers import SharedBuffer, TensorBuffer, element_bits
+from ...dialect.tl import TMEM, scope_of
+from ..lowering.buffers import SharedBuffer, element_bits
 from ..lowering.context import Context, rule
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
@@ -34,11 +35,9 @@ def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
     product = product_of(op)
     flags = transposes(op)
     group = 2 if "pair" in op.attributes else 1
-    target = tile_of(ctx, c)
-    assert isinstance(target.buffer, TensorBuffer)
     accumulate = ctx.ssa(keep)
     with one_thread(ctx, op):
-        d = tensor_address(ctx, target.buffer, target.offsets, op)
+        d = tensor_address(ctx, c, op)
         left = _operand(ctx, a, product, not flags[0], op)
         right = _operand(ctx, b, product, flags[1], op)
         factors = _Scales(ctx, op, scales) if scales else None
@@ -65,8 +64,8 @@ def lower_tcgen05_commit(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.tcgen05_cp")
 def lower_tcgen05_cp(ctx: Context, op: ir.Operation) -> None:
-    source, target = (tile_of(ctx, v) for v in op.operands)
-    assert isinstance(source.buffer, SharedBuffer) and isinstance(target.buffer, TensorBuffer)
+    source = tile_of(ctx, op.operands[0])
+    assert isinstance(source.buffer, SharedBuffer)
     size = 1
     for extent in source.sizes:
         size *= extent
@@ -75,7 +74,7 @@ def lower_tcgen05_cp(ctx: Context, op: ir.Operation) -> None:
     with one_thread(ctx, op):
         address = ctx.e.pure("llvm.ptrtoint", ctx.e.i32, [pointer])
         first = _word(ctx, address, 16, 128, 16)
-        place = tensor_address(ctx, target.buffer, target.offsets, op)
+        place = tensor_address(ctx, op.operands[1], op)
         for block in range(blocks):
             there = ctx.e.value(ctx.e.add(place, 4 * block))
             tcgen05.copy_scales(there, _ahead(ctx, first, 512 * block), 2 if "pair" in op.attributes else 1)
@@ -86,8 +85,7 @@ class _Scales:
 
     def __init__(self, ctx: Context, op: ir.Operation, scales: list[ir.Value]) -> None:
         self.ctx = ctx
-        tiles = [tile_of(ctx, v) for v in scales]
-        self.places = [tensor_address(ctx, t.buffer, t.offsets, op) for t in tiles if isinstance(t.buffer, TensorBuffer)]
+        self.places = [tensor_address(ctx, value, op) for value in scales]
         self.first = list(ir.DenseI64ArrayAttr(op.attributes["scale_bytes"]))
         self.blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
 
@@ -96,7 +94,7 @@ class _Scales:
         shape = product.shape
         k = step * descriptors.depth(shape.kind)
         parts = [first + k // block for first, block in zip(self.first, self.blocks, strict=True)]
-        widths = [-(-rows // 32) for rows in (shape.m, shape.n)]
+        widths = [-(-rows // 128) * 4 for rows in (shape.m, shape.n)]  # as copies of 128 factors put them
         e = self.ctx.e
         word = descriptors.instruction(shape, a_id=parts[0] % _SCALE_BYTES, b_id=parts[1] % _SCALE_BYTES)
         moved = [
@@ -108,11 +106,11 @@ class _Scales:
 
 def _operand(ctx: Context, value: ir.Value, product: Product, along_k: bool, op: ir.Operation) -> list[ir.Value]:
     """The operand of each k step: an i32 address in tensor memory, or an i64 descriptor."""
+    if scope_of(value) == TMEM:
+        start = tensor_address(ctx, value, op)
+        return [ctx.e.value(ctx.e.add(start, 8 * step)) for step in range(product.steps)]
     tile = tile_of(ctx, value)
     buffer = tile.buffer
-    if isinstance(buffer, TensorBuffer):
-        start = tensor_address(ctx, buffer, tile.offsets, op)
-        return [ctx.e.value(ctx.e.add(start, 8 * step)) for step in range(product.steps)]
     assert isinstance(buffer, SharedBuffer)
     span = 16 << buffer.layout.swizzle.bits
     panel = buffer.layout.shape[-2] * span

@@ -1,4 +1,4 @@
-"""`tl.gemm {instr = "wgmma"}`: one piece of assembly per product, complete when it ends.
+"""`tl.gemm {instr = "wgmma"}`: one piece of assembly per product, complete when it ends unless the op says otherwise.
 
 Descriptors (see `isa/nvidia/wgmma`) follow from the tiles' swizzled layouts. Along K, a row is one swizzle span: a k
 step moves 32 bytes inside it and to the next panel after the span; eight rows are the stride offset. Along M or N, a
@@ -21,6 +21,7 @@ from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
+from .intrinsics import wait_all
 from .wgmma_layout import ROWS, WARPGROUP, partition, product_kinds
 
 
@@ -52,14 +53,19 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
     kinds = product_kinds(op)
     assert kinds is not None
-    blocks, wait = grid.rows // ROWS, "asynchronous" not in op.attributes
+    blocks = grid.rows // ROWS
+    wait = None if {"asynchronous", "wgmma"} & set(op.attributes) else 0
+    if "pending" in op.attributes:
+        wait = ir.IntegerAttr(op.attributes["pending"]).value
     results = wgmma.product(
         sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks, wait=wait
     )
-    if wait:
-        _complete(ctx, target, results)
-    else:
+    if wait is None:
         ctx.pending_products[target] = results
+    else:
+        _complete(ctx, target, results)
+    if wait:
+        ctx.unfinished.add(target)
 
 
 def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> None:
@@ -72,12 +78,15 @@ def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> 
 @rule("tl.wait_products")
 def lower_wait_products(ctx: Context, op: ir.Operation) -> None:
     """The accumulators flow through the wait, so that no use can be moved above it."""
+    if not len(op.operands):
+        wait_all(ctx, ir.IntegerAttr(op.attributes["pending"]).value)
+        return
     target = ctx.buffers[op.operands[0]]
     assert isinstance(target, FragmentBuffer)
-    if target not in ctx.pending_products:
+    if target not in ctx.pending_products and target not in ctx.unfinished:
         raise PassError("a wait for a product that is not under way", python_location(op.location))
-    values = wgmma.wait_for(ctx.pending_products.pop(target), ir.IntegerAttr(op.attributes["pending"]).value)
-    _complete(ctx, target, values)
+    values = ctx.pending_products.pop(target, None) or ctx.registers[target]
+    _complete(ctx, target, wgmma.wait_for(values, ir.IntegerAttr(op.attributes["pending"]).value))
 
 
 def _descriptor(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.nvidia import barrier, cp_async, thread, warp
+from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, thread, warp
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
@@ -14,6 +14,7 @@ from ..lowering.index import Index
 from .async_copy import lower_async_copy
 from .gemm_mma import lower_gemm
 from .gemm_wgmma import lower_gemm_wgmma
+from .intrinsics import publish_product
 from .narrow import narrow_float_cast
 from .rounding import rounded_math
 from .tensor_memory import lower_tensor_copy
@@ -27,6 +28,7 @@ class Nvidia:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.adds_vectors = target.supports(Feature.MBARRIER)  # sm_90
 
     def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
         attributes: dict[str, ir.Attribute] = {
@@ -65,10 +67,11 @@ class Nvidia:
         return thread.ctaid(_AXES[dim])
 
     def barrier(self, ctx: Context, number: int = 0, count: int | None = None) -> None:
-        if number == 0 and count is None and ctx.barrier_id == 0:
+        own = ctx.barrier_id if isinstance(ctx.barrier_id, ir.Value) or ctx.barrier_id else None
+        if number == 0 and count is None and own is None:
             barrier.emit()
         elif number == 0 and count is None:
-            barrier.emit(ctx.barrier_id, ctx.num_threads)
+            barrier.emit(own, ctx.num_threads)
         else:
             barrier.emit(number, count)
 
@@ -84,9 +87,18 @@ class Nvidia:
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return _vote(ctx, kind, args, result)
 
+    def add_floats(self, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
+        """Add two or four neighbours in device memory."""
+        atomic.add_floats(pointer, list(values))
+
+    def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
+        return {"syncscope": ir.StringAttr.get("device")}
+
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         if "instr" in op.attributes:
             lower_gemm_wgmma(ctx, op)
+            if "wgmma" in op.attributes:
+                publish_product(ctx, op)
         else:
             lower_gemm(ctx, op)
 
@@ -118,7 +130,8 @@ def _vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) ->
     if kind == "activemask":
         value = warp.active()
     elif kind.startswith("block_"):
-        place = (ctx.barrier_id, ctx.num_threads) if ctx.barrier_id else ()
+        plain = isinstance(ctx.barrier_id, int) and ctx.barrier_id == 0
+        place = () if plain else (ctx.barrier_id, ctx.num_threads)
         value = barrier.reduce({"block_count": "popc"}.get(kind, kind.removeprefix("block_")), args[0], *place)
     elif kind.startswith("match_"):
         found = warp.match(kind.removeprefix("match_"), _bits(ctx, args[0]), *args[1:])

@@ -6,14 +6,12 @@ are numbered along M first; each owns a contiguous part of C.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from tilelang_mlir.errors import LayoutError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
-from ...dialect.location import python_location
+from ..warp_grid import WarpGrid, split_tile
 
 
 @dataclass(frozen=True)
@@ -29,37 +27,9 @@ def mma_shape(bits: int) -> MmaShape:
     return MmaShape(8, 8, 4) if bits == 64 else MmaShape(16, 8, 256 // bits)
 
 
-@dataclass(frozen=True)
-class WarpGrid:
-    """Warps along M and N, and the part of C each owns."""
-
-    m: int
-    n: int
-    rows: int
-    columns: int
-
-
 def partition(m: int, n: int, warps: int, policy: str, shape: MmaShape, op: ir.Operation) -> WarpGrid:
-    """Split C over the warps. Square makes the warps' tiles as square as can be, of two that are alike the wider one
-    (as TileLang does); full_row and full_col put as many warps as fit on M or on N."""
-    fits = [
-        (a, warps // a)
-        for a in range(1, warps + 1)
-        if warps % a == 0 and m % (a * shape.m) == 0 and n % (warps // a * shape.n) == 0
-    ]
-    if not fits:
-        raise LayoutError(
-            f"C of {m}x{n} cannot be split over {warps} warps: each needs a multiple of {shape.m}x{shape.n}",
-            python_location(op.location),
-            hint="choose other block sizes or fewer threads",
-        )
-    if policy == "full_row":
-        best = max(fits)
-    elif policy == "full_col":
-        best = min(fits)
-    else:
-        best = min(fits, key=lambda f: (abs(math.log((m / f[0]) / (n / f[1]))), f[0]))
-    return WarpGrid(best[0], best[1], m // best[0], n // best[1])
+    """Split C over the warps in multiples of the instruction's tile."""
+    return split_tile(m, n, warps, policy, (shape.m, shape.n), op)
 
 
 def accumulator(grid: WarpGrid, shape: MmaShape) -> Fragment:

@@ -28,7 +28,7 @@ def reaching_threads(ctx: Context, op: ir.Operation) -> Mask:
     """Threads that may reach an operation. What does not follow from the thread index alone restricts nothing."""
     reached = np.ones(ctx.num_threads, np.bool_)
     inner, parent = op, op.parent.operation
-    while parent.name not in ("tl.launch", "tl.specialize"):
+    while parent.name not in ("tl.launch", "tl.specialize", "tl.tensor_roles"):
         if parent.name == "scf.if":
             known = _condition(ctx, parent.operands[0], op)
             if known is not None:
@@ -96,10 +96,10 @@ def one_thread(ctx: Context, op: ir.Operation) -> Generator[None]:
 
 
 def _in_producer(op: ir.Operation) -> bool:
-    """Whether an operation is in the region of a split kernel that one thread runs."""
+    """Whether an operation is in a region of a split kernel that one thread runs: all but the last."""
     inner, parent = op, op.parent.operation
     while parent.name != "tl.launch":
-        if parent.name == "tl.specialize":
-            return _is_in(parent.regions[0], inner)
+        if parent.name in ("tl.specialize", "tl.tensor_roles"):
+            return not _is_in(list(parent.regions)[-1], inner)
         inner, parent = parent, parent.parent.operation
     return False

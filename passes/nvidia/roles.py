@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.isa.nvidia import mbarrier, tma
+from tilelang_mlir.isa.nvidia import barrier, mbarrier, tma
 from tilelang_mlir.mlir import ir
 
 from ..lowering.context import Context, rule
@@ -12,6 +12,7 @@ from .wgmma_layout import WARPGROUP
 
 CONSUMER_BARRIER = 1  # the named barrier that the consumers use for their own synchronisation
 WARPGROUP_BARRIER = 2  # those of the first, second and third warpgroup
+TURN_BARRIERS = 5  # those on which they wait for their turn
 
 
 def in_warpgroup(ctx: Context) -> Index:
@@ -22,10 +23,10 @@ def in_warpgroup(ctx: Context) -> Index:
 
 
 def warpgroup(ctx: Context) -> Index:
-    """The number of the thread's warpgroup among the consumers."""
+    """The number of the thread's warpgroup among all consumers."""
     found = ctx.ix.divide(ctx.thread, WARPGROUP)
     assert found is not None
-    return found
+    return ctx.ix.add(ctx.ix.scale(ctx.group, ctx.num_threads // WARPGROUP), found)
 
 
 def warpgroup_barrier(ctx: Context) -> int | ir.Value:
@@ -35,23 +36,27 @@ def warpgroup_barrier(ctx: Context) -> int | ir.Value:
 
 @rule("tl.alloc_barrier")
 def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
-    """One thread initialises the barriers; then they are visible to all threads and to the asynchronous engine."""
+    """One thread initialises the barriers; behind the last ones all threads and the asynchronous engine see them."""
     start = ctx.e.gep(ctx.hardware_arena(), ir.IntegerAttr(op.attributes["tl.offset"]).value, ctx.e.i8)
     ctx.barriers[op.results[0]] = start
+    siblings = [other.operation for other in op.block.operations]
+    more = siblings[siblings.index(op) + 1].name == op.name
     first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         for position, count in enumerate(ir.DenseI64ArrayAttr(op.attributes["counts"])):
             mbarrier.init(ctx.e.gep(start, 8 * position, ctx.e.i8), count)
-        mbarrier.fence_init()
+        if not more:
+            mbarrier.fence_init()
         ctx.e.end_region()
-    ctx.hardware.barrier(ctx)
+    if not more:
+        ctx.hardware.barrier(ctx)
 
 
-def barrier_pointer(ctx: Context, barrier: ir.Value, index: ir.Value) -> ir.Value:
+def barrier_pointer(ctx: Context, array: ir.Value, index: ir.Value) -> ir.Value:
     """Address of one element of a barrier array."""
     place = ctx.ix.scale(ctx.index(index).lane(0), 8)
-    return ctx.e.gep(ctx.barriers[barrier], ctx.ix.scalar(place), ctx.e.i8)
+    return ctx.e.gep(ctx.barriers[array], ctx.ix.scalar(place), ctx.e.i8)
 
 
 @rule("tl.mbarrier_wait")
@@ -69,8 +74,11 @@ def lower_wait(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.mbarrier_arrive")
 def lower_arrive(ctx: Context, op: ir.Operation) -> None:
-    """Every thread arrives; with `per_warp` one lane of each warp."""
+    """Every thread arrives; with `per_warp` one lane of each warp, with `copies` when its copies are complete."""
     pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
+    if "copies" in op.attributes:
+        mbarrier.arrive_after_copies(pointer)
+        return
     if "expect" in op.attributes:
         mbarrier.arrive_expect_tx(pointer, ir.IntegerAttr(op.attributes["expect"]).value)
         return
@@ -88,33 +96,61 @@ def lower_arrive(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.specialize")
 def lower_specialize(ctx: Context, op: ir.Operation) -> None:
     consumers = ir.IntegerAttr(op.attributes["consumers"]).value
+    groups = ir.IntegerAttr(op.attributes["groups"]).value if "groups" in op.attributes else 1
+    total = consumers * groups
     registers = list(ir.DenseI32ArrayAttr(op.attributes["registers"])) if "registers" in op.attributes else []
     producer, consumer = (region.blocks[0] for region in op.regions)
-    branch = ctx.e.op("scf.if", [], [ctx.e.compare("ult", ctx.ix.scalar(ctx.thread), consumers)], regions=2)
-    if any(inner.name == "tl.staged_store" for inner in nested(op)):
+    branch = ctx.e.op("scf.if", [], [ctx.e.compare("ult", ctx.ix.scalar(ctx.thread), total)], regions=2)
+    if groups > 1 or any(inner.name in ("tl.staged_store", "tl.turn") for inner in nested(op)):
         branch.attributes["tl.warpgroups"] = ir.UnitAttr.get()  # they meet at barriers of their own
     with ctx.e.scope(branch.regions[0].blocks.append()):
         if registers:
             tma.set_registers(registers[1], increase=True)
-        _lower_consumers(ctx, consumer, consumers)
+        lower_consumers(ctx, consumer, consumers, groups)
         ctx.e.end_region()
     with ctx.e.scope(branch.regions[1].blocks.append()):
         if registers:
             tma.set_registers(registers[0], increase=False)
-        elected = ctx.e.op("scf.if", [], [ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), consumers)], regions=2)
+        elected = ctx.e.op("scf.if", [], [ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), total)], regions=2)
         with ctx.e.scope(elected.regions[0].blocks.append()):
             ctx.lower_block(producer)
             ctx.e.end_region()
         ctx.e.end_region()
 
 
-def _lower_consumers(ctx: Context, block: ir.Block, consumers: int) -> None:
-    """Lower with the consumers as the whole CTA."""
-    before = ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers
-    assert ctx.thread.base is not None
-    ctx.threads, ctx.consumers = (consumers, 1, 1), consumers
-    ctx.thread = ctx.ix.uniform(ctx.thread.base, lo=0, hi=consumers - 1)
+def lower_consumers(ctx: Context, block: ir.Block, consumers: int, groups: int = 1) -> None:
+    """Lower with the consumers, or one group of them, as the whole CTA."""
+    before = ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers, ctx.group
+    thread = ctx.thread
+    if groups > 1:
+        group, inside = ctx.ix.divide(thread, consumers), ctx.ix.remainder(thread, consumers)
+        assert group is not None and group.base is not None and inside is not None
+        ctx.group, thread = ctx.ix.uniform(group.base, lo=0, hi=groups - 1), inside
+        ctx.values[block.arguments[0]] = ctx.group
+    assert thread.base is not None
+    ctx.threads, ctx.consumers = (consumers, 1, 1), consumers * groups
+    ctx.thread = ctx.ix.uniform(thread.base, lo=0, hi=consumers - 1)
     ctx.barrier_id = CONSUMER_BARRIER
+    if groups > 1:
+        ctx.barrier_id = ctx.e.value(warpgroup_barrier(ctx))
     ctx.lower_block(block)
-    ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers = before
+    ctx.threads, ctx.thread, ctx.barrier_id, ctx.consumers, ctx.group = before
 
+
+@rule("tl.turn")
+def lower_turn(ctx: Context, op: ir.Operation) -> None:
+    """A warpgroup waits on its own barrier, where the one before it arrives."""
+    action = ir.StringAttr(op.attributes["action"]).value
+    own = ctx.ix.scalar(warpgroup(ctx))
+    last = ctx.e.compare("eq", own, ctx.consumers // WARPGROUP - 1)
+    first = ctx.e.value(TURN_BARRIERS)
+    if action == "take":
+        barrier.emit(ctx.e.value(ctx.e.add(own, TURN_BARRIERS)), 2 * WARPGROUP)
+    elif action == "pass":
+        following = ctx.e.value(ctx.e.add(own, TURN_BARRIERS + 1))
+        barrier.arrive(ctx.e.pure("arith.select", ctx.e.i32, [last, first, following]), 2 * WARPGROUP)
+    else:
+        branch = ctx.e.op("scf.if", [], [last], regions=2)
+        with ctx.e.scope(branch.regions[0].blocks.append()):
+            barrier.arrive(first, 2 * WARPGROUP)
+            ctx.e.end_region()

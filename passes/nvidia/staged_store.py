@@ -43,6 +43,7 @@ class _Store:
         self.fragment, self.staging = fragment, buffer
         # Buffers of each warpgroup: `staging` has those of all that run this code.
         self.buffers = buffer.shape[0] // (ctx.consumers // WARPGROUP)
+        self.fresh = "fresh" in op.attributes
         self.first = ctx.e.compare("eq", ctx.ix.scalar(in_warpgroup(ctx)), 0)
         own = ctx.ix.scalar(ctx.ix.scale(warpgroup(ctx), self.buffers * BUFFER_BYTES))
         self.start = ctx.e.gep(ctx.e.gep(ctx.hardware_arena(), buffer.offset, ctx.e.i8), own, ctx.e.i8)
@@ -54,9 +55,10 @@ class _Store:
             # Of the stores before, only those of other buffers may still be reading. Where a whole store does not end
             # at the last buffer, the one before it may have used any.
             pending = self.buffers - 1 if aligned else min(number, self.buffers - 1)
-            with self._first_thread():
-                tma.wait(pending)
-            self._sync()
+            if number >= self.buffers or not self.fresh:
+                with self._first_thread():
+                    tma.wait(pending)
+                self._sync()
             buffer = self.ctx.e.gep(self.start, number % self.buffers * BUFFER_BYTES, self.ctx.e.i8)
             self._write(buffer, block, piece)
             tma.fence_shared()
@@ -137,9 +139,7 @@ class _Store:
         return cast(self.ctx, pair, *(dtypes.DType(name) for name in names))
 
     def _pair(self, register: int) -> ir.Value:
-        word = self.ctx.e.pure(
-            "vector.bitcast", self.ctx.e.vector_type(1, self.ctx.e.i32), [self._values(register)]
-        )
+        word = self.ctx.e.pure("vector.bitcast", self.ctx.e.vector_type(1, self.ctx.e.i32), [self._values(register)])
         return self.ctx.e.extract(word, 0)
 
 

@@ -11,16 +11,16 @@ from tilelang_mlir.errors import LayoutError, PassError
 from tilelang_mlir.isa.nvidia import tcgen05
 from tilelang_mlir.mlir import ir
 
+from ...dialect.effects import root
 from ...dialect.layout.attrs import tensor_from_attr
 from ...dialect.layout.fragment import Fragment
 from ...dialect.layout.tensor import TensorLayout
 from ...dialect.location import python_location
 from ...dialect.tl import TMEM, scope_of
-from ..lowering.buffers import FragmentBuffer, TensorBuffer
+from ..lowering.buffers import FragmentBuffer, TensorBuffer, value_type
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
-from ..lowering.views import tile_of
 from ..walk import nested
 from .reach import one_warp
 from .tensor_rules import WARPGROUP
@@ -50,7 +50,7 @@ def lower_arena(ctx: Context, op: ir.Operation) -> None:
         kind = ir.MemRefType(alloc.results[0].type)
         address = ctx.e.value(ctx.e.add(start, _number(alloc, "tl.column")))
         layout = tensor_from_attr(alloc.attributes["layout"])
-        ctx.buffers[alloc.results[0]] = TensorBuffer(address, kind.element_type, tuple(kind.shape), layout)
+        ctx.tensors[alloc.results[0]] = TensorBuffer(address, kind.element_type, tuple(kind.shape), layout)
 
 
 def _number(op: ir.Operation, name: str) -> int:
@@ -84,9 +84,25 @@ class _Plan:
     each: int
 
 
-def tensor_address(ctx: Context, buffer: TensorBuffer, offsets: tuple[Index, ...], where: ir.Operation) -> ir.Value:
+def tensor_buffer(ctx: Context, value: ir.Value) -> TensorBuffer:
+    """The buffer behind a tile of tensor memory."""
+    return ctx.tensors[root(value)]
+
+
+def _offsets(ctx: Context, value: ir.Value) -> list[Index]:
+    """The first element of a tile, per dimension of its buffer."""
+    if root(value) == value:
+        return [Index.of(0) for _ in ir.MemRefType(value.type).shape]
+    op = value.owner.operation
+    inner = _offsets(ctx, op.operands[0])
+    here = [ctx.index(v).lane(0) for v in list(op.operands)[1 : 1 + len(inner)]]
+    return [ctx.ix.add(a, b) for a, b in zip(inner, here, strict=True)]
+
+
+def tensor_address(ctx: Context, value: ir.Value, where: ir.Operation) -> ir.Value:
     """The i32 address of a tile: whole rows, from a column that a version or an element offset gives."""
-    *lead, row, column = offsets
+    buffer = tensor_buffer(ctx, value)
+    *lead, row, column = _offsets(ctx, value)
     if not (row.is_constant and row.constants[0] == 0):
         raise LayoutError("a tile of tensor memory starts at row 0", python_location(where.location))
     layout = buffer.layout
@@ -108,16 +124,17 @@ def lower_tensor_copy(ctx: Context, op: ir.Operation) -> None:
     """`tl.copy` between a fragment and tensor memory, of one element type."""
     source, target = op.operands
     stores = scope_of(target) == TMEM
-    tile = tile_of(ctx, target if stores else source)
+    tile = target if stores else source
     fragment = ctx.buffers[source if stores else target]
-    assert isinstance(tile.buffer, TensorBuffer) and isinstance(fragment, FragmentBuffer)
-    plan = access_plan(fragment.layout, tile.buffer.layout, ctx.num_threads)
+    assert isinstance(fragment, FragmentBuffer)
+    layout = tensor_buffer(ctx, tile).layout
+    plan = access_plan(fragment.layout, layout, ctx.num_threads)
     if plan is None:
         raise LayoutError(
-            f"no tensor memory access has the layout {fragment.layout} for {tile.buffer.layout}",
+            f"no tensor memory access has the layout {fragment.layout} for {layout}",
             python_location(op.location),
         )
-    address = _warp_address(ctx, tensor_address(ctx, tile.buffer, tile.offsets, op), plan.each)
+    address = _warp_address(ctx, tensor_address(ctx, tile, op), plan.each)
     first = 0
     for pieces in _turns(plan.pieces):
         count = sum(piece.registers for piece in pieces)
@@ -159,18 +176,13 @@ def _load(
         if pack == 1:
             values.append(word)
             continue
-        parts = ctx.e.pure("vector.bitcast", ctx.e.vector_type(pack, _carried(ctx, fragment)), [ctx.e.broadcast(word, 1)])
+        kind = ctx.e.vector_type(pack, value_type(ctx.e, fragment.element))
+        parts = ctx.e.pure("vector.bitcast", kind, [ctx.e.broadcast(word, 1)])
         values += [ctx.e.extract(parts, i) for i in range(pack)]
     start = first * pack
     for begin in range(0, len(values), fragment.chunk):
         stop = min(begin + fragment.chunk, len(values))
         write_registers(ctx, fragment, range(start + begin, start + stop), ctx.e.pack(values[begin:stop]))
-
-
-def _carried(ctx: Context, fragment: FragmentBuffer) -> ir.Type:
-    from ..lowering.buffers import value_type
-
-    return value_type(ctx.e, fragment.element)
 
 
 def _words(ctx: Context, fragment: FragmentBuffer, first: int, count: int) -> list[ir.Value]:

@@ -96,6 +96,22 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     return grid if all(_describable(v, along_k, bits) for v, along_k in sides) else None
 
 
+def why_no_wgmma(op: ir.Operation, threads: int, target: Target) -> str:
+    """The first rule that keeps a product from running on wgmma."""
+    if not target.supports(Feature.WGMMA):
+        return f"{target} has no wgmma"
+    a, b, c = list(op.operands)[:3]
+    kinds = [str(ir.MemRefType(v.type).element_type) for v in (a, b, c)]
+    if kinds[0] not in _KINDS or kinds[0] != kinds[1] or kinds[2] != "f32":
+        return f"it multiplies {kinds[0]} with {kinds[1]} into {kinds[2]}"
+    if scope_of(b) != SHARED:
+        return "B is not in shared memory"
+    shape = tile_shape_2d(c)
+    if shape is None or partition(*shape, threads) is None:
+        return f"C of {list(shape or ())} does not split over {threads} threads into rows of 64 and columns of 8"
+    return "an operand in shared memory has no hardware swizzle, or K is no multiple of 32 bytes"
+
+
 def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
     """Whether a descriptor can name the tile: it has the widest swizzle, by inference or as the user asks."""
     buffer = root(value)

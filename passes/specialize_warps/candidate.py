@@ -18,7 +18,7 @@ from ..walk import nested, num_threads
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
     "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.alloc_barrier",
-    "tl.print",
+    "tl.print", "tl.warpgroups", "tl.intrinsic",
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def candidate(launch: ir.Operation) -> Candidate | None:
         return None
     written = [e.value for e in region_effects(launch) if e.kind == "write"]
     inputs = [v for op in (*path, loop) for v in list(op.operands)[:3]] + [copy.operands[0] for copy in copies]
-    if not all(_is_setup_value(v, (*path, loop), written) for v in inputs):
+    if not all(is_setup_value(v, (*path, loop), written) for v in inputs):
         return None
     used = [e.value for op in nested(loop) if op not in copies for e in effects(op)]
     if any(copy.operands[1] not in used or root(copy.operands[0]) in written for copy in copies):
@@ -86,7 +86,7 @@ def widest(launch: ir.Operation, threads: int) -> int:
     return max((grid.columns for grid in grids if grid), default=0)
 
 
-def _is_setup_value(value: ir.Value, around: Sequence[ir.Operation], written: Sequence[ir.Value]) -> bool:
+def is_setup_value(value: ir.Value, around: Sequence[ir.Operation], written: Sequence[ir.Value]) -> bool:
     """Whether both roles can compute a value: from arguments, constants, the variables of the loops around and elements
     of tensors that the kernel does not write, by arithmetic alone."""
     owner = value.owner
@@ -95,7 +95,7 @@ def _is_setup_value(value: ir.Value, around: Sequence[ir.Operation], written: Se
     op = owner.operation
     read = op.name == "memref.load" and scope_of(op.operands[0]) == GLOBAL and root(op.operands[0]) not in written
     return (read or is_shared_setup(op) or op.name in ("tl.tensor", "tl.slice")) and all(
-        _is_setup_value(v, around, written) for v in op.operands
+        is_setup_value(v, around, written) for v in op.operands
     )
 
 

@@ -7,12 +7,13 @@ from tilelang_mlir.target import Target
 
 from .. import build
 from ..nvidia.tma_rules import box_bytes
-from ..nvidia.wgmma_layout import max_columns
+from ..nvidia.wgmma_layout import WARPGROUP, max_columns
 from ..versions import Versions
 from ..walk import num_threads
 from .candidate import Candidate, is_shared_setup, widest
 from .producer import Producer
 from .rings import Ring, Rounds, by_use, trip_count
+from .singles import Singles
 from .stores import Stores
 
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
@@ -29,6 +30,7 @@ class Split:
         self.target = target
         self.found = found
         self.threads = num_threads(launch)
+        self.groups = ir.IntegerAttr(launch.attributes["groups"]).value if "groups" in launch.attributes else 1
         self.block = launch.regions[0].blocks[0]
 
     def run(self) -> None:
@@ -37,34 +39,64 @@ class Split:
         groups = by_use(found.copies, found.loop)
         versions = Versions(found.loop, found.copies, found.stages)
         with ir.InsertionPoint.at_block_begin(self.block):
-            rings = [
-                Ring(copies, first, last, self._barriers(1), self._barriers(self.threads // 32))
-                for copies, first, last in groups
-            ]
-        warpgroups = self.threads // 128
+            rings = [self._ring(*group) for group in groups]
         attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
-        attributes["registers"] = ir.DenseI32ArrayAttr.get(list(_REGISTERS[warpgroups]))
+        warpgroups = self.threads * self.groups // WARPGROUP
+        attributes["registers"] = ir.DenseI32ArrayAttr.get(_registers(self.launch, warpgroups))
+        if self.groups > 1:
+            attributes["groups"] = ir.IntegerAttr.get(build.i32(), self.groups)
         with ir.InsertionPoint(self.block):
             split = ir.Operation.create("tl.specialize", attributes=attributes, regions=2)
-        _, consumer = (region.blocks.append() for region in split.regions)
+        split.regions[0].blocks.append()
+        consumer = split.regions[1].blocks.append(*[build.i32()] * (self.groups > 1))
         self._move(consumer, split)
-        Producer(split, found, versions, rings).write()
+        singles = Singles(self.launch, split, found)
+        Producer(split, found, versions, rings, singles).write()
         self._consume(consumer, versions, rings)
+        singles.use()
         Stores(self.launch, split, bool(found.path), self.target).run()
-        self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 128, 1, 1])
+        threads = self.threads * self.groups + WARPGROUP
+        self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([threads, 1, 1])
         ring = self.found.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
         self._share_registers(split, ring)
 
+    def _take_turns(self, consumer: ir.Block, bounds: list[ir.Value]) -> ir.Value:
+        """Each group works on every second tile, and skips the other one's rounds. The groups' products alternate: one
+        stores its tile while the other one computes. Returns the rounds before the pipelined loop."""
+        group, (tiles, *_) = consumer.arguments[0], self.found.path
+        lower, _, step = list(tiles.operands)
+        with ir.InsertionPoint(tiles):
+            trips = trip_count(*bounds)
+            rounds = Rounds(self.threads, build.binary("muli", group, trips))
+            both = build.binary("muli", trips, build.constant(self.groups))
+            tiles.operands[0] = build.binary("addi", lower, build.binary("muli", group, step))
+            tiles.operands[2] = build.binary("muli", step, build.constant(self.groups))
+        with ir.InsertionPoint.at_block_begin(consumer):
+            build.turn("open")
+        with ir.InsertionPoint(self.found.loop), self.found.loop.location:
+            before = rounds.before()
+            build.turn("take")
+        with ir.InsertionPoint.after(self.found.loop):
+            rounds.advance(before, both)
+        with ir.InsertionPoint.after(self.found.loop), self.found.loop.location:
+            build.turn("pass")
+        return before
+
     def _share_registers(self, split: ir.Operation, ring: int) -> None:
         """How many CTAs a multiprocessor gets; the split of registers holds for one number only."""
-        most = 2 if self.threads == 128 else 1
-        fits = ring <= _HALF_SHARED and widest(self.launch, self.threads) <= max_columns(most * (self.threads + 128))
+        most = 2 if self.threads * self.groups == WARPGROUP else 1
+        columns = max_columns(most * (self.threads * self.groups + WARPGROUP))
+        fits = ring <= _HALF_SHARED and widest(self.launch, self.threads) <= columns
         blocks = most if fits else 1
         if "min_blocks" in self.launch.attributes:
             blocks = ir.IntegerAttr(self.launch.attributes["min_blocks"]).value
-        if blocks != most:
+        if blocks != most or "keep_registers" in self.launch.attributes:
             del split.attributes["registers"]
         self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), blocks)
+
+    def _ring(self, copies: list[ir.Operation], first: ir.Operation, last: ir.Operation) -> Ring:
+        with copies[0].location:
+            return Ring(copies, first, last, self._barriers(1), self._barriers(self.threads // 32))
 
     def _barriers(self, count: int) -> ir.Value:
         kind = ir.Type.parse(f"!tl.barrier<{self.found.stages} : i64>")
@@ -85,22 +117,33 @@ class Split:
         """Per ring: wait for the version before its first use, give it back after its last."""
         bounds = [versions.lower, versions.upper, versions.step]
         before = None
-        if self.found.path:
+        if self.groups > 1:
+            before = self._take_turns(consumer, bounds)
+        elif self.found.path:
             with ir.InsertionPoint.at_block_begin(consumer):
                 rounds = Rounds(self.threads, build.constant(0))
             with ir.InsertionPoint(self.found.loop):
                 before = rounds.before()
             with ir.InsertionPoint.after(self.found.loop):
                 rounds.advance(before, trip_count(*bounds))
-        with ir.InsertionPoint(next(iter(versions.body.operations))):
+        with ir.InsertionPoint(next(iter(versions.body.operations))), self.found.loop.location:
             trip = versions.trip(versions.body.arguments[0], bounds)
             trip = build.binary("addi", before, trip) if before is not None else trip
             slot, phase = versions.slot(trip), versions.phase(trip)
         for ring in rings:
-            with ir.InsertionPoint(ring.first):
+            with ir.InsertionPoint(ring.first), ring.first.location:
                 ir.Operation.create("tl.mbarrier_wait", [], [ring.full, slot, phase])
-            with ir.InsertionPoint.after(ring.last):
+            with ir.InsertionPoint.after(ring.last), ring.last.location:
                 if ring.last.name != "tl.gemm":  # a product ends with its warps together, ordinary reads may not
                     ir.Operation.create("tl.sync_warp")
                 ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot], {"per_warp": build.unit()})
         versions.finish(slot)
+
+
+def _registers(launch: ir.Operation, warpgroups: int) -> list[int]:
+    """Registers per thread of producer and consumers: what the program asks for, else what fills the multiprocessor."""
+    names = ("producer_registers", "consumer_registers")
+    return [
+        ir.IntegerAttr(launch.attributes[name]).value if name in launch.attributes else default
+        for name, default in zip(names, _REGISTERS[warpgroups], strict=True)
+    ]

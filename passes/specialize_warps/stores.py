@@ -22,8 +22,8 @@ from ..nvidia.tma_rules import tma_obstacle
 from ..nvidia.wgmma_layout import ROWS, WARPGROUP
 from ..walk import nested
 
-_BUFFERS = 2  # per warpgroup: one is written while the other is read
-_RESERVED = 1024  # bytes left for barriers and for the exchange of reductions
+BUFFERS = 2  # per warpgroup: one is written while the other is read
+RESERVED = 1024  # bytes left for barriers and for the exchange of reductions
 
 
 class Stores:
@@ -33,7 +33,8 @@ class Stores:
         self.launch = launch
         self.split = split
         self.consumers = ir.IntegerAttr(split.attributes["consumers"]).value
-        self.warpgroups = self.consumers // WARPGROUP
+        groups = ir.IntegerAttr(split.attributes["groups"]).value if "groups" in split.attributes else 1
+        self.warpgroups = self.consumers * groups // WARPGROUP
         self.repeated = repeated  # the loads of a next tile need the ring while this one is stored
         self.target = target
         self.staging: dict[ir.Type, ir.Value] = {}
@@ -52,12 +53,15 @@ class Stores:
 
     def _store(self, op: ir.Operation) -> None:
         source, target = op.operands
-        carrier = _carrier(op)
+        carrier = carrier_of(op)
         fragment = carrier.operands[0] if carrier is not None else source
         if not store_obstacle(fragment, target, self.consumers):
-            staging = self._buffers(ir.MemRefType(target.type).element_type)
+            element = ir.MemRefType(target.type).element_type
+            fresh = element not in self.staging and op.parent.operation == self.split
+            staging = self._buffers(element)
             if staging is not None:
-                ir.Operation.create("tl.staged_store", [], [fragment, staging, target])
+                attributes = {"fresh": build.unit()} if fresh else {}
+                ir.Operation.create("tl.staged_store", [], [fragment, staging, target], attributes)
                 op.erase()
                 if carrier is not None:
                     carrier.erase()
@@ -69,9 +73,9 @@ class Stores:
         """The staging buffers for an element type; None where there is no room."""
         if element in self.staging:
             return self.staging[element]
-        buffers = _BUFFERS
+        buffers = BUFFERS
         if self.repeated:
-            room = self.target.max_shared_bytes - _RESERVED - _shared_bytes(self.launch)
+            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch)
             buffers = min(buffers, room // (self.warpgroups * BUFFER_BYTES))
         if buffers < 1:
             return None
@@ -95,7 +99,7 @@ def _shared_bytes(launch: ir.Operation) -> int:
     return sum(math.prod(k.shape) * max(k.element_type.width, 8) // 8 for k in kinds)
 
 
-def _carrier(op: ir.Operation) -> ir.Operation | None:
+def carrier_of(op: ir.Operation) -> ir.Operation | None:
     """The copy of a fragment into the shared tile that `op` stores, when the tile has no other use."""
     source, target = op.operands
     if scope_of(source) != SHARED or root(source) != source:

@@ -27,11 +27,11 @@ class CudaKernel:
 
     def __init__(self, plan: LaunchPlan, code: bytes, path: str = LIBRARY) -> None:
         self.plan = plan
-        self.module = CudaModule(code, path)
+        self.module = self._make_module(code, path)
         self._path = path
         self._binder = Binder(plan, "cuda")
-        self._callbacks = (self._call, functools.partial(_fail, path), functools.partial(_misaligned, plan))
-        self.launch = _launcher_class()(path, _by_value(plan), _MISS, *self._callbacks)
+        self._callbacks = (self._call, self._fail, functools.partial(_misaligned, plan))
+        self.launch = self._launcher_class()(path, _by_value(plan), _MISS, *self._callbacks)
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Launch; returns the outputs the plan allocates (one tensor, a list, or None).
@@ -64,13 +64,20 @@ class CudaKernel:
         result = self.launch.call(args, queue)
         if result is not _MISS:
             return result
-        fallback = Launcher(self._path, 0, _MISS, *self._callbacks)  # arrays the extension does not know
+        plain = self._launcher_class(native=False)  # takes arrays that the extension does not know
+        fallback = plain(self._path, 0, _MISS, *self._callbacks)
         fallback.add(args, spec)
         return fallback.call(args, queue)
 
+    # -- the driver, which subclasses replace --------------------------------------------------------------------------
+    def _make_module(self, code: bytes, path: str) -> Any:
+        return CudaModule(code, path)
 
-def _fail(path: str, name: str, status: int) -> None:
-    raise driver(path).error(name, status)
+    def _launcher_class(self, native: bool = True) -> Any:
+        return _launcher_class() if native else Launcher
+
+    def _fail(self, name: str, status: int) -> None:
+        raise driver(self._path).error(name, status)
 
 
 def _misaligned(plan: LaunchPlan, index: int) -> None:

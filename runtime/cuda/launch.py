@@ -37,7 +37,7 @@ class Launcher:
 
     def __init__(self, path: str, by_value: int, miss: object, on_call: Callable[..., Any],
                  on_error: Callable[[str, int], Any], on_misaligned: Callable[[int], Any]) -> None:  # fmt: skip
-        self._driver = driver(path)
+        self._driver = self._open(path)
         self._by_value = by_value
         self._miss = miss
         self._on_call = on_call
@@ -87,9 +87,9 @@ class Launcher:
         memory = (ctypes.c_char * max(len(block), 1)).from_buffer(block or bytearray(1))
         base = ctypes.addressof(memory)
         addresses = [base + offset for offset in spec.offsets]
-        before = self._driver.handle("cuCtxGetCurrent")
+        before = self._current()
         if before != spec.context:
-            self._driver.call("cuCtxSetCurrent", spec.context)
+            self._switch(spec.context)
         try:
             made = [make() for make in spec.allocate]
             self._fill(block, spec, args, ALLOCATED, made)
@@ -99,7 +99,7 @@ class Launcher:
                     self._run(kernel, addresses, args, made, queue)
         finally:
             if before and before != spec.context:
-                self._driver.call("cuCtxSetCurrent", before)
+                self._switch(before)
         return None if not spec.outputs else made[0] if spec.outputs == 1 else made[: spec.outputs]
 
     def _fill(self, block: bytearray, spec: CallSpec, args: tuple[Any, ...], wanted: int, made: Sequence[Any]) -> None:
@@ -126,19 +126,33 @@ class Launcher:
             places.append(at)
             at += TENSOR_MAP_BYTES
         parameters = (ctypes.c_void_p * max(len(places), 1))(*places)
+        name, status = self._start(kernel, parameters, queue)
+        if status:
+            self._on_error(name, status)
+
+    # -- the driver, which subclasses replace --------------------------------------------------------------------------
+    def _open(self, path: str) -> Any:
+        return driver(path)
+
+    def _current(self) -> int:
+        """The current context, 0 for none."""
+        return self._driver.handle("cuCtxGetCurrent")
+
+    def _switch(self, context: int) -> None:
+        self._driver.call("cuCtxSetCurrent", context)
+
+    def _start(self, kernel: KernelCall, parameters: Any, queue: int) -> tuple[str, int]:
+        """Launch; returns the function that was called and its status."""
         if kernel.attributes:
             attributes = ctypes.create_string_buffer(kernel.attributes, len(kernel.attributes))
             config = _LaunchConfig(kernel.grid, kernel.block, kernel.shared_bytes, queue, ctypes.addressof(attributes),
                                    len(kernel.attributes) // _ATTRIBUTE_BYTES)
             name = "cuLaunchKernelEx"
-            status = self._driver.function(name)(ctypes.byref(config), kernel.function, parameters, None)
-        else:
-            name = "cuLaunchKernel"
-            status = self._driver.function(name)(
-                kernel.function, *kernel.grid, *kernel.block, kernel.shared_bytes, queue, parameters, None
-            )
-        if status:
-            self._on_error(name, status)
+            return name, self._driver.function(name)(ctypes.byref(config), kernel.function, parameters, None)
+        name = "cuLaunchKernel"
+        return name, self._driver.function(name)(
+            kernel.function, *kernel.grid, *kernel.block, kernel.shared_bytes, queue, parameters, None
+        )
 
 
 def _encode(encode: Callable[[int], bytes], pointer: int) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hopper_programs import Gemm, check, f64, poisoned, random
@@ -102,7 +101,7 @@ def test_first_operand_in_tensor_memory(N: int) -> None:
     @T.prim_func
     def main(
         A: T.Tensor((M, K), "float16"), B: T.Tensor((N, K), "float16"), V: T.Tensor((N, 64), "float16"),
-        O: T.Tensor((M, 64), "float32"),
+        R: T.Tensor((M, 64), "float32"),
     ):  # fmt: skip
         with T.Kernel(1, threads=128):
             A_shared, B_shared = T.alloc_shared((M, K), "float16"), T.alloc_shared((N, K), "float16")
@@ -118,7 +117,7 @@ def test_first_operand_in_tensor_memory(N: int) -> None:
                 S[i, j] = T.max(S[i, j], 0.0)
             T.copy(S, P_tmem)
             T.gemm(P_tmem, V_shared, O_tmem, clear_accum=True)
-            T.copy(O_tmem, O)
+            T.copy(O_tmem, R)
 
     a, b, v, o = random((M, K)), random((N, K), seed=1), random((N, 64), seed=2), poisoned((M, 64), "float32")
     compiled(main)(a, b, v, o)
@@ -130,7 +129,9 @@ def test_versions_of_an_accumulator() -> None:
     """Leading dimensions are versions: two sums under way at once."""
 
     @T.prim_func
-    def main(A: T.Tensor((128, 64), "float16"), B: T.Tensor((2, 64, 64), "float16"), C: T.Tensor((2, 128, 64), "float32")):
+    def main(
+        A: T.Tensor((128, 64), "float16"), B: T.Tensor((2, 64, 64), "float16"), C: T.Tensor((2, 128, 64), "float32")
+    ):  # fmt: skip
         with T.Kernel(1, threads=128):
             A_shared, B_shared = T.alloc_shared((128, 64), "float16"), T.alloc_shared((2, 64, 64), "float16")
             C_tmem, mbar = T.alloc_tmem((2, 128, 64), "float32"), T.alloc_barrier([1, 1])
@@ -211,6 +212,3 @@ def test_block_scales(N: int, K: int, granularity: int) -> None:
     compiled(main)(a, b, *factors, c)
     scale = [np.repeat(np.exp2(e.astype(np.float64) - 127), granularity, axis=1) for e in exponents]
     check(c, (f64(a) * scale[0]) @ (f64(b) * scale[1][:N]).T, "float32")
-
-
-assert ml_dtypes is not None

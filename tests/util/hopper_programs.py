@@ -100,7 +100,7 @@ def form(kernel: Any) -> set[str]:
         "bulk load": "nvvm.cp.async.bulk.tensor.shared" in lowered,
         "bulk store": "nvvm.cp.async.bulk.tensor.global" in lowered,
         "cp.async": "nvvm.cp.async.shared" in lowered,
-        "overlap": "wgmma.wait_group.sync.aligned 1" in lowered,
+        "overlap": '"wgmma.wait_group.sync.aligned 1' in lowered,
     }
     return {name for name, present in found.items() if present}
 

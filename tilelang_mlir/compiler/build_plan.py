@@ -13,6 +13,7 @@ from tilelang_mlir.compiler.device_ir import device_module
 from tilelang_mlir.compiler.failures import find_location
 from tilelang_mlir.dtypes import from_mlir
 from tilelang_mlir.errors import CompileError, UnsupportedError
+from tilelang_mlir.isa.kernels import block_size
 from tilelang_mlir.launch_plan import (
     Expr,
     KernelSpec,
@@ -88,15 +89,18 @@ def _functions(lowered: ir.Module) -> Iterator[ir.Operation]:
 
 def _complete(kernel: KernelSpec, function: ir.Operation) -> KernelSpec:
     attributes = function.attributes
-    block, cluster = kernel.block, kernel.cluster
-    if "nvvm.reqntid" in attributes:
-        block = _three(list(ir.DenseI32ArrayAttr(attributes["nvvm.reqntid"])))
+    block, cluster = block_size(function) or kernel.block, kernel.cluster
     if "nvvm.cluster_dim" in attributes:
         cluster = _three(list(ir.DenseI32ArrayAttr(attributes["nvvm.cluster_dim"])))
     shared = ir.IntegerAttr(attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in attributes else 0
     maps = ir.ArrayAttr(attributes["tl.tensor_maps"]) if "tl.tensor_maps" in attributes else ()
+    grid = kernel.grid
+    if "tl.persistent_blocks" in attributes:
+        tiles = simplify("mul", simplify("mul", grid[0], grid[1]), grid[2])
+        most = ir.IntegerAttr(attributes["tl.persistent_blocks"]).value
+        grid = (simplify("min", tiles, most), 1, 1)
     return replace(
-        kernel, block=block, cluster=cluster, shared_bytes=shared,
+        kernel, grid=grid, block=block, cluster=cluster, shared_bytes=shared,
         cooperative=kernel.cooperative or "tl.cooperative" in attributes,
         programmatic=kernel.programmatic or "tl.programmatic" in attributes,
         tensor_maps=tuple(_tensor_map(ir.DictAttr(entry)) for entry in maps),

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
+from tilelang_mlir.compiler.backends import backend_for
 from tilelang_mlir.compiler.failures import compile_error, find_location
 from tilelang_mlir.compiler.messages import Reply, Request
 from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.compiler.pool import WorkerDied, pool
-from tilelang_mlir.compiler.resources import Resources, parse_ptxas_log
-from tilelang_mlir.compiler.toolchain.arch import ptx_version
+from tilelang_mlir.compiler.resources import Resources
 from tilelang_mlir.compiler.toolchain.disasm import disassemble
-from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
 from tilelang_mlir.errors import TileValueError, ToolchainError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -22,7 +21,10 @@ from tilelang_mlir.target import Target
 
 @dataclass
 class DeviceCode:
-    """PTX and, where ptxas was found, the cubin; resources by kernel name; milliseconds by stage."""
+    """Assembly text in `ptx` (PTX, AMDGCN) and, where its tool was found, machine code in `cubin` (cubin, HSACO).
+
+    Resources are by kernel name, timings in milliseconds by stage.
+    """
 
     ptx: str
     cubin: bytes = b""
@@ -48,23 +50,27 @@ class Job:
 
 
 def submit(
-    lowered: bytes, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ("ptx", "cubin")
+    lowered: bytes, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ()
 ) -> Job:
     """Start code generation of a level-4 module, given as bytecode; pass the job to `finish`.
 
+    `emit` lists outputs: `llvm`, and the vendor's text and binary (by default what comes without extra work).
+
     Raises:
         UnsupportedError: there is no code generator for the architecture.
-        ToolchainError: no suitable ptxas, and only a cubin was asked for.
+        ToolchainError: no suitable tool to make machine code, and nothing but that was asked for.
     """
-    ptx_version(arch)
-    ptxas = ""
-    if "cubin" in emit:
+    backend = backend_for(arch)
+    backend.check(arch)
+    emit = emit or backend.default
+    tool = ""
+    if backend.binary in emit:
         try:
-            ptxas = find_ptxas(arch).path
+            tool = backend.find_tool(arch)
         except ToolchainError:
-            if "ptx" not in emit:
+            if backend.text not in emit:
                 raise  # with PTX at hand the driver can assemble
-    request = Request(lowered, arch, options, tuple(emit), ptxas)
+    request = Request(lowered, arch, options, tuple(emit), tool)
     return Job(request, pool().submit(request))
 
 
@@ -74,17 +80,19 @@ def finish(job: Job, module: ir.Module) -> DeviceCode:
     Raises:
         CompileError: a stage failed, the worker crashed or the time limit passed; names the Python line if known.
     """
+    backend = backend_for(job.request.arch)
     try:
         reply = job.reply.result()
     except WorkerDied as death:
         reply = _retry(job.request, death, module)
     if reply.error:
-        raise compile_error(reply.stage, reply.error, _text(module), job.request.arch, _name(module))
-    return DeviceCode(reply.ptx, reply.cubin, reply.llvm_ir, parse_ptxas_log(reply.log), reply.log, reply.timings)
+        raise compile_error(reply.stage, reply.error, _text(module), job.request.arch, _name(module), backend.text)
+    resources = backend.resources(reply)
+    return DeviceCode(reply.ptx, reply.cubin, reply.llvm_ir, resources, reply.log, reply.timings)
 
 
 def generate(
-    module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ("ptx", "cubin")
+    module: ir.Module, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ()
 ) -> DeviceCode:
     """`submit` and `finish` in one."""
     return finish(submit(bytecode(module), arch, options, emit), module)
@@ -93,18 +101,20 @@ def generate(
 def emit(
     module: ir.Module, target: Target, kind: str, options: CodegenOptions = CodegenOptions()
 ) -> str | bytes:
-    """One output of a level-4 module: `llvm` or `ptx` as text, `sass` as text, `cubin` as bytes.
+    """One output of a level-4 module: `llvm`, `ptx` or `amdgcn`, and `sass` as text, `cubin` or `hsaco` as bytes.
 
     Raises:
-        TileValueError: another kind.
+        TileValueError: another kind, or one that the target does not have.
         CompileError, UnsupportedError, ToolchainError: as `generate`.
     """
-    if kind not in ("llvm", "ptx", "cubin", "sass"):
-        raise TileValueError(f"no output kind {kind!r}", hint="kinds are llvm, ptx, cubin, sass")
+    backend = backend_for(target.arch)
+    kinds = ["llvm", backend.text, backend.binary, *(("sass",) if backend.binary == "cubin" else ())]
+    if kind not in kinds:
+        raise TileValueError(f"no output kind {kind!r} for {target}", hint=f"kinds are {', '.join(kinds)}")
     code = generate(module, target.arch, options, emit=("cubin" if kind == "sass" else kind,))
     if kind == "sass":
         return disassemble(code.cubin)
-    return {"llvm": code.llvm_ir, "ptx": code.ptx, "cubin": code.cubin}[kind]
+    return {"llvm": code.llvm_ir, backend.text: code.ptx, backend.binary: code.cubin}[kind]
 
 
 def _retry(request: Request, death: WorkerDied, module: ir.Module) -> Reply:
@@ -119,7 +129,8 @@ def _retry(request: Request, death: WorkerDied, module: ir.Module) -> Reply:
     try:
         if death.timed_out:
             raise death
-        located = replace(request, options=replace(request.options, line_info=True), emit=("ptx",))
+        options, text = replace(request.options, line_info=True), backend_for(request.arch).text
+        located = replace(request, options=options, emit=(text,))
         pool().submit(located).result()
         return pool().submit(request).result()
     except WorkerDied as again:
@@ -127,7 +138,8 @@ def _retry(request: Request, death: WorkerDied, module: ir.Module) -> Reply:
         if not again.timed_out:
             stage += f" (the LLVM process died with status {again.status})"
         output = again.output if find_location(again.output) else death.output or again.output
-        raise compile_error(stage, output, _text(module), request.arch, _name(module)) from again
+        kind = backend_for(request.arch).text
+        raise compile_error(stage, output, _text(module), request.arch, _name(module), kind) from again
 
 
 def _text(module: ir.Module) -> str:

@@ -8,18 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from tilelang_mlir.compiler.conversion import Conversion
 from tilelang_mlir.compiler.failures import find_location
 from tilelang_mlir.compiler.math_calls import lower_math
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import PassManager, dialect, ir
 
 _CONVERT = (
-    "gpu.module({printf}convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,convert-nvvm-to-llvm,"
+    "gpu.module({first}convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,{last}"
     "canonicalize,cse,reconcile-unrealized-casts)"
 )
 # Directives only: with full debug info ptxas stops optimising.
 _LINE_INFO = ",ensure-debug-info-scope-on-llvm-func{emission-kind=DebugDirectivesOnly}"
-_LLVM_DIALECTS = ("llvm.", "nvvm.")
 _BRANCHES = ("llvm.br", "llvm.cond_br")
 _LOOP = "llvm.loop_annotation"
 
@@ -50,7 +50,7 @@ def device_module(module: ir.Module) -> ir.Operation:
     return found[0]
 
 
-def to_llvm_ir(module: ir.Module, data_layout: str, triple: str, *, line_info: bool, lap: Clock) -> str:
+def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, lap: Clock) -> str:
     """Lower a level-4 module in place and translate it to LLVM IR text.
 
     `lap(stage)` is called after each stage, for timings.
@@ -61,16 +61,18 @@ def to_llvm_ir(module: ir.Module, data_layout: str, triple: str, *, line_info: b
     """
     with module.context:
         device = device_module(module)
-        device.attributes["llvm.data_layout"] = ir.StringAttr.get(data_layout)
-        device.attributes["llvm.target_triple"] = ir.StringAttr.get(triple)
-        lower_math(device)
+        device.attributes["llvm.data_layout"] = ir.StringAttr.get(conversion.data_layout)
+        device.attributes["llvm.target_triple"] = ir.StringAttr.get(conversion.triple)
+        for prepare in conversion.prepare:
+            prepare(device)
+        lower_math(device, conversion.math)
         _keep_loop_hints(device, "scf.for", "tl.unroll")
         lap("prepare")
-        passes = PassManager.parse(_pipeline(device, line_info))
+        passes = PassManager.parse(_pipeline(device, conversion, line_info))
         passes.enable_verifier(False)  # once, below: seven times would take longer than the passes
         passes.run(module.operation)
         device = device_module(module)
-        _check_converted(device)
+        _check_converted(device, conversion.dialects)
         device.verify()
         lap("mlir")
         text = dialect("llvm").translate_module_to_llvmir(device)
@@ -78,9 +80,10 @@ def to_llvm_ir(module: ir.Module, data_layout: str, triple: str, *, line_info: b
         return text
 
 
-def _pipeline(device: ir.Operation, line_info: bool) -> str:
-    printf = "convert-gpu-to-nvvm," if _uses(device, "gpu.printf") else ""
-    return f"builtin.module({_CONVERT.format(printf=printf)}{_LINE_INFO if line_info else ''})"
+def _pipeline(device: ir.Operation, conversion: Conversion, line_info: bool) -> str:
+    first = f"{conversion.printf}," if conversion.printf and _uses(device, "gpu.printf") else ""
+    last = f"{conversion.passes}," if conversion.passes else ""
+    return f"builtin.module({_CONVERT.format(first=first, last=last)}{_LINE_INFO if line_info else ''})"
 
 
 def _uses(root: ir.Operation, name: str) -> bool:
@@ -108,7 +111,7 @@ def _keep_loop_hints(device: ir.Operation, loop: str, hint: str) -> None:
     device.walk(visit)
 
 
-def _check_converted(device: ir.Operation) -> None:
+def _check_converted(device: ir.Operation, dialects: tuple[str, ...]) -> None:
     """Name the ops that translation does not know, for it would crash the process on them.
 
     Loop annotations move on the way: conversion keeps the discardable attribute, translation reads the branch's own.
@@ -120,7 +123,7 @@ def _check_converted(device: ir.Operation) -> None:
         if name in _BRANCHES and _LOOP in op.attributes:
             op.attributes["loop_annotation"] = op.attributes[_LOOP]
             del op.attributes[_LOOP]
-        if not name.startswith(_LLVM_DIALECTS) and name != "gpu.module":
+        if not name.startswith(dialects) and name != "gpu.module":
             left.append((name, str(op.location)))
         return ir.WalkResult.ADVANCE
 

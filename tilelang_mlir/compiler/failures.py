@@ -38,7 +38,9 @@ def save_module(text: str | bytes, name: str) -> Path | None:
     return path
 
 
-def compile_error(stage: str, details: str, module_text: str, arch: str, name: str = "kernel") -> CompileError:
+def compile_error(
+    stage: str, details: str, module_text: str, arch: str, name: str = "kernel", output: str = "ptx"
+) -> CompileError:
     """A `CompileError` that says which stage failed and why, where in Python, and how to see it again."""
     path = save_module(module_text, name)
     reason = _reason(details)
@@ -49,7 +51,7 @@ def compile_error(stage: str, details: str, module_text: str, arch: str, name: s
     hint = ""
     if path is not None:
         notes += ((f"the lowered module is in {path}", None),)
-        hint = f"reproduce with: tl-opt {path} --target={arch} --emit=ptx"
+        hint = f"reproduce with: tl-opt {path} --target={arch} --emit={output}"
     return CompileError(f"{stage} failed: {reason}", find_location(details), hint=hint, notes=notes)
 
 

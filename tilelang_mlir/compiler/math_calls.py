@@ -1,28 +1,17 @@
-"""Math ops that mean one approximate GPU instruction become calls of the NVVM intrinsic for it.
+"""Math ops that mean one approximate GPU instruction become calls of the vendor's intrinsic for it.
 
-PTX ISA 8.7, sections 9.7.3.13 (sqrt), 9.7.3.15 (rsqrt), 9.7.3.18-22 (sin, cos, lg2, ex2, tanh). The instructions take
-one f32; vectors are taken apart, f16 and bf16 go through f32. ex2 flushes subnormal results to zero, which saves the
-scaling that full range costs; the others keep the full range.
+The instructions take one f32; vectors are taken apart, f16 and bf16 go through f32. Which intrinsic serves is the
+vendor's table (`Conversion.math`).
 """
 
 from __future__ import annotations
 
+from tilelang_mlir.compiler.conversion import MathCalls
 from tilelang_mlir.compiler.failures import find_location
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ir
 
-_APPROXIMATE = {
-    "math.exp2": "llvm.nvvm.ex2.approx.ftz.f",
-    "math.log2": "llvm.nvvm.lg2.approx.f",
-    "math.sin": "llvm.nvvm.sin.approx.f",
-    "math.cos": "llvm.nvvm.cos.approx.f",
-    "math.rsqrt": "llvm.nvvm.rsqrt.approx.f",
-    "math.sqrt": "llvm.nvvm.sqrt.approx.f",
-    "math.tanh": "llvm.tanh.f32",
-}
-# Full-range ex2 and lg2 serve without the flag too: they are what the C library versions compile to.
-_EXACT_ENOUGH = {"math.exp2": "llvm.exp2.f32", "math.log2": "llvm.nvvm.lg2.approx.f"}
-# What the upstream conversion lowers to something that the NVPTX back end selects.
+# What the upstream conversion lowers to something that every back end selects.
 _UPSTREAM = frozenset(
     f"math.{name}"
     for name in ("sqrt", "rsqrt", "floor", "ceil", "round", "roundeven", "trunc", "fma", "absf", "absi", "copysign",
@@ -31,7 +20,7 @@ _UPSTREAM = frozenset(
 _AFN = "afn"
 
 
-def lower_math(device: ir.Operation) -> None:
+def lower_math(device: ir.Operation, calls: MathCalls) -> None:
     """Replace the math ops of a gpu.module that upstream conversions leave to library calls.
 
     Raises:
@@ -46,7 +35,7 @@ def lower_math(device: ir.Operation) -> None:
 
     device.walk(collect)
     for op in found:
-        intrinsic = _intrinsic(op)
+        intrinsic = _intrinsic(op, calls)
         if intrinsic:
             _replace(op, intrinsic)
         elif op.name not in _UPSTREAM:
@@ -56,13 +45,13 @@ def lower_math(device: ir.Operation) -> None:
             )  # fmt: skip
 
 
-def _intrinsic(op: ir.Operation) -> str:
+def _intrinsic(op: ir.Operation, calls: MathCalls) -> str:
     if str(_element(op.results[0].type)) == "f64":
         return ""
     approximate = "fastmath" in op.attributes and (
         _AFN in str(op.attributes["fastmath"]) or "fast>" in str(op.attributes["fastmath"])
     )
-    return _APPROXIMATE.get(op.name, "") if approximate else _EXACT_ENOUGH.get(op.name, "")
+    return (calls.approximate if approximate else calls.accurate).get(op.name, "")
 
 
 def _element(kind: ir.Type) -> ir.Type:

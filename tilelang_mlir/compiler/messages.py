@@ -8,27 +8,47 @@ from __future__ import annotations
 import pickle
 import struct
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from tilelang_mlir.compiler.options import CodegenOptions
+from tilelang_mlir.errors import TileError
+
+if TYPE_CHECKING:
+    from tilelang_mlir.compiler.pipeline import CompileOptions
 
 _HEADER = struct.Struct(">Q")
 
 
 @dataclass(frozen=True)
 class Request:
-    """One code generation job. `module` is level-4 MLIR (bytecode or text); `emit` lists what to return."""
+    """One code generation job.
+
+    `module` is level-4 MLIR (bytecode or text), `emit` lists what to return: llvm, and the vendor's text and binary.
+    `tool` is the path of what makes machine code (ptxas, lld); without it there is none.
+    """
 
     module: bytes
     arch: str
     options: CodegenOptions = CodegenOptions()
-    emit: tuple[str, ...] = ("ptx", "cubin")  # of llvm, ptx, cubin
-    ptxas: str = ""  # path; empty: do not assemble
+    emit: tuple[str, ...] = ("ptx", "cubin")
+    tool: str = ""
+
+
+@dataclass(frozen=True)
+class WholeRequest:
+    """The compilation of a level-1 module (bytecode), passes and code generation; target and options are data."""
+
+    module: bytes
+    target: str
+    options: CompileOptions
 
 
 @dataclass
 class Reply:
-    """The outcome of a job. `error` is empty on success; `stage` names the step that failed."""
+    """The outcome of a job: assembly text in `ptx`, machine code in `cubin`, whichever the vendor.
+
+    `error` is empty on success; `stage` names the step that failed.
+    """
 
     ptx: str = ""
     llvm_ir: str = ""
@@ -37,6 +57,8 @@ class Reply:
     timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
     stage: str = ""
     error: str = ""
+    artifact: bytes = b""  # of a whole compilation
+    failure: TileError | None = None  # why a whole compilation failed
 
 
 def send(stream: BinaryIO, message: object) -> None:

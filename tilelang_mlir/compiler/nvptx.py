@@ -11,6 +11,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
 from tilelang_mlir.compiler.negated_extrema import keep_negations
@@ -18,6 +19,21 @@ from tilelang_mlir.compiler.toolchain.arch import ptx_version
 from tilelang_mlir.errors import CompileError
 
 TRIPLE = "nvptx64-nvidia-cuda"
+# PTX ISA 8.7, sections 9.7.3.13 (sqrt), 9.7.3.15 (rsqrt), 9.7.3.18-22 (sin, cos, lg2, ex2, tanh). ex2 flushes subnormal
+# results to zero, which saves the scaling that full range costs; the others keep the full range. Full-range ex2 and
+# lg2 serve without the flag too: they are what the C library versions compile to.
+_MATH = MathCalls(
+    approximate={
+        "math.exp2": "llvm.nvvm.ex2.approx.ftz.f",
+        "math.log2": "llvm.nvvm.lg2.approx.f",
+        "math.sin": "llvm.nvvm.sin.approx.f",
+        "math.cos": "llvm.nvvm.cos.approx.f",
+        "math.rsqrt": "llvm.nvvm.rsqrt.approx.f",
+        "math.sqrt": "llvm.nvvm.sqrt.approx.f",
+        "math.tanh": "llvm.tanh.f32",
+    },
+    accurate={"math.exp2": "llvm.exp2.f32", "math.log2": "llvm.nvvm.lg2.approx.f"},
+)
 # An intrinsic that this LLVM does not know stays in the PTX as a call of an undefined function.
 _UNSELECTED = re.compile(r"\bllvm\.[\w.]+")
 
@@ -43,8 +59,10 @@ def target_machine(arch: str, opt_level: int) -> Any:
     )
 
 
-def data_layout(arch: str, opt_level: int = 3) -> str:
-    return str(target_machine(arch, opt_level).target_data)
+def conversion(arch: str, opt_level: int = 3) -> Conversion:
+    """How level 4 becomes LLVM IR for NVPTX."""
+    layout = str(target_machine(arch, opt_level).target_data)
+    return Conversion(TRIPLE, layout, ("llvm.", "nvvm."), _MATH, "convert-nvvm-to-llvm", "convert-gpu-to-nvvm")
 
 
 def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from tilelang_mlir import knobs
-from tilelang_mlir.compiler.messages import Reply, Request, receive, send
+from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest, receive, send
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +47,7 @@ class Worker:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def run(self, request: Request, timeout: float) -> Reply:
+    def run(self, request: Request | WholeRequest, timeout: float) -> Reply:
         """Send a request and wait for its reply. Raises WorkerDied on a crash, or after `timeout` seconds."""
         process = self._process
         self._log.seek(0)
@@ -98,11 +98,11 @@ class WorkerPool:
             self._started = True
             self._idle.put(Worker())
 
-    def submit(self, request: Request, timeout: float | None = None) -> Future[Reply]:
+    def submit(self, request: Request | WholeRequest, timeout: float | None = None) -> Future[Reply]:
         """Queue a request; the future raises WorkerDied when its worker does."""
         return self._threads.submit(self._run, request, timeout or knobs.COMPILE_TIMEOUT.get())
 
-    def _run(self, request: Request, timeout: float) -> Reply:
+    def _run(self, request: Request | WholeRequest, timeout: float) -> Reply:
         worker = self._take()
         try:
             reply = worker.run(request, timeout)

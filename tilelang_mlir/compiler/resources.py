@@ -1,4 +1,4 @@
-"""What a kernel takes of a multiprocessor, as ptxas reports it."""
+"""What a kernel takes of a multiprocessor, as ptxas reports it or a code object's metadata say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tilelang_mlir.compiler.toolchain.code_object import metadata
 from tilelang_mlir.target import Target
 
 _ENTRY = re.compile(r"Compiling entry function '([^']+)'")
@@ -22,6 +23,8 @@ _ADVICE = re.compile(r"^.*\(?\bC75\d\d\b\)?.*$", re.MULTILINE)
 class Resources:
     """Per kernel: registers per thread; bytes of spills, stack and static shared memory; named barriers.
 
+    `registers` are vector registers, those that matrix products accumulate in included; `scalar_registers` are those
+    of a wave on machines that have them, `wave` its threads where the machine knows two sizes.
     `advice` holds ptxas' performance messages (for example C7510: wgmma was serialised).
     """
 
@@ -32,6 +35,8 @@ class Resources:
     shared: int = 0
     constant: int = 0
     barriers: int = 0
+    scalar_registers: int = 0
+    wave: int = 0
     advice: tuple[str, ...] = ()
 
     @property
@@ -63,6 +68,28 @@ def parse_ptxas_log(log: str) -> dict[str, Resources]:
     parts = _ENTRY.split(log)
     advice = tuple(dict.fromkeys(line.strip() for line in _ADVICE.findall(log)))
     return {name: _parse_entry(body, advice) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def read_code_object(code: bytes) -> dict[str, Resources]:
+    """Resources by kernel name, from the metadata of an AMD code object; empty without one."""
+    if not code:
+        return {}
+    return {kernel[".name"]: _from_metadata(kernel) for kernel in metadata(code)["amdhsa.kernels"]}
+
+
+def _from_metadata(kernel: dict[str, Any]) -> Resources:
+    """A spilled register is stored and loaded once at least; how often, the metadata do not say."""
+    spilled = 4 * kernel[".vgpr_spill_count"]
+    return Resources(
+        registers=kernel[".vgpr_count"],
+        spill_stores=spilled,
+        spill_loads=spilled,
+        stack=kernel[".private_segment_fixed_size"],
+        shared=kernel[".group_segment_fixed_size"],
+        constant=kernel[".kernarg_segment_size"],
+        scalar_registers=kernel[".sgpr_count"],
+        wave=kernel[".wavefront_size"],
+    )
 
 
 def _number(pattern: re.Pattern[str], text: str, group: int = 1) -> int:

@@ -10,9 +10,9 @@ import os
 import sys
 from typing import BinaryIO
 
-from tilelang_mlir.compiler import device_ir, nvptx
-from tilelang_mlir.compiler.messages import Reply, Request, receive, send
-from tilelang_mlir.compiler.toolchain.ptxas import assemble
+from tilelang_mlir.compiler import device_ir
+from tilelang_mlir.compiler.backends import backend_for
+from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest, receive, send
 from tilelang_mlir.errors import TileError
 from tilelang_mlir.mlir import ir
 
@@ -46,22 +46,27 @@ def generate(request: Request, context: ir.Context) -> Reply:
         module = device_ir.parse(request.module, context)
         lap("parse")
         reply.stage = "conversion to LLVM"
-        layout = nvptx.data_layout(request.arch, options.opt_level)
-        text = device_ir.to_llvm_ir(module, layout, nvptx.TRIPLE, line_info=options.line_info, lap=lap)
+        backend = backend_for(request.arch)
+        conversion = backend.conversion(request.arch, options.opt_level)
+        text = device_ir.to_llvm_ir(module, conversion, line_info=options.line_info, lap=lap)
         reply.llvm_ir = text if "llvm" in request.emit else ""
         reply.stage = "LLVM code generation"
-        ptx = nvptx.emit_ptx(text, request.arch, options.opt_level, lap)
-        reply.ptx = ptx if "ptx" in request.emit else ""
-        if "cubin" in request.emit and request.ptxas:
-            reply.stage = "ptxas"
-            flags = (*options.ptxas_flags, *(("-lineinfo",) if options.line_info else ()))
-            reply.cubin, reply.log = assemble(ptx, request.arch, request.ptxas, flags)
-            lap("ptxas")
+        backend.run(text, request, reply, lap)
     except ir.MLIRError as error:
         reply.error = _diagnostics(error)
     except TileError as error:
         reply.error = str(error)
     return reply
+
+
+def compile_whole(request: WholeRequest) -> Reply:
+    """Run the passes and the code generation of a level-1 module in this process."""
+    from tilelang_mlir.compiler import whole
+
+    try:
+        return Reply(artifact=whole.compile_here(request, generate).to_bytes())
+    except TileError as error:
+        return Reply(failure=error)
 
 
 def _diagnostics(error: Exception) -> str:
@@ -81,6 +86,8 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
             return
         if isinstance(request, Request):
             send(sink, generate(request, context))
+        elif isinstance(request, WholeRequest):
+            send(sink, compile_whole(request))
 
 
 def main() -> int:

@@ -19,9 +19,9 @@ _INLINE = ("nvvm.inline_ptx", "llvm.inline_asm")
 @cache
 def table() -> dict[str, Instruction]:
     """All instructions by key: the op name, or for inline assembly the value of `tl.instr`."""
-    from tilelang_mlir.isa import nvidia
+    from tilelang_mlir.isa import amd, nvidia
 
-    return {entry.name: entry for entry in nvidia.INSTRUCTIONS}
+    return {entry.name: entry for vendor in (nvidia, amd) for entry in vendor.INSTRUCTIONS}
 
 
 def key_of(op: ir.Operation) -> str:

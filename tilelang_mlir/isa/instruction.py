@@ -7,7 +7,7 @@ a vector operand has a trailing axis of its elements; a struct is a tuple. i1 is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -160,8 +160,17 @@ def type_of(text: str) -> ir.Type:
     return kind
 
 
-def inline_ptx(instr: str, text: str, reads: Sequence[ir.Value] = (), results: Sequence[ir.Type] = ()) -> Any:
-    """Create an `nvvm.inline_ptx` marked with its table entry. Placeholders are {$rN} for reads, {$wN} for results."""
+def inline_ptx(
+    instr: str,
+    text: str,
+    reads: Sequence[ir.Value] = (),
+    results: Sequence[ir.Type] = (),
+    attributes: Mapping[str, ir.Attribute] | None = None,
+) -> Any:
+    """Create an `nvvm.inline_ptx` marked with its table entry. Placeholders are {$rN} for reads, {$wN} for results.
+
+    `attributes` are what the semantics need to know beside the operands.
+    """
     segments = ir.DenseI32ArrayAttr.get([len(reads), 0, 0])  # reads, read-writes, predicate
     op = ir.Operation.create(
         "nvvm.inline_ptx",
@@ -171,6 +180,7 @@ def inline_ptx(instr: str, text: str, reads: Sequence[ir.Value] = (), results: S
             "ptxCode": ir.StringAttr.get(text),
             "operandSegmentSizes": segments,
             "tl.instr": ir.StringAttr.get(instr),
+            **(attributes or {}),
         },
     )
     return op.results[0] if len(results) == 1 else list(op.results)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from tilelang_mlir import cache, knobs
@@ -14,7 +15,7 @@ from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.options import codegen_options, wants_fast_math
 from tilelang_mlir.compiler.pass_configs import normalize
 from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
-from tilelang_mlir.errors import CacheError, TileError, TileTypeError, TileValueError, ToolchainError
+from tilelang_mlir.errors import CacheError, TileTypeError, TileValueError, ToolchainError
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.target import Target
@@ -43,16 +44,13 @@ def compile_prim_func(
     Raises:
         TileError: a pass, LLVM or ptxas rejects the program, or an option is unknown.
     """
-    if not hasattr(prim_func, "module"):
-        raise TileTypeError(f"expected a prim_func, got {type(prim_func).__name__}",
-                            hint="pass a function decorated with T.prim_func, or the result of a factory")
+    machine = prepare(prim_func, target)
     if execution_backend not in (None, *_BACKENDS):
         raise TileValueError(f"unknown execution backend {execution_backend!r}", hint=f"known: {', '.join(_BACKENDS)}")
-    machine = resolve_target(target)
     options = compile_options(prim_func, out_idx, pass_configs, compile_flags)
     if not cache.is_cache_enabled():
         return JITKernel(_compile(prim_func, machine, options, verbose), prim_func, options)
-    key = _key(prim_func, machine, options)
+    key = cache_key_of(prim_func, machine, options)
     known = cache.KERNELS.loaded(key)
     if known is None:
         known = JITKernel(_cached(key, prim_func, machine, options, verbose), prim_func, options)
@@ -88,19 +86,33 @@ def par_compile(
 ) -> list[JITKernel | None]:
     """Compile many functions at once; results in order. With `ignore_error` a failure is None in its place."""
 
-    def one(func: Any) -> JITKernel | None:
-        try:
-            return compile(func, out_idx, execution_backend, target, target_host, verbose, pass_configs, compile_flags)
-        except TileError as error:
-            if not ignore_error:
-                raise
-            _LOG.warning("%s does not compile: %s", getattr(func, "name", func), error)
-            return None
+    from tilelang_mlir.jit.batch import Batch, results
 
+    del execution_backend, target_host, verbose
     if not funcs:
         return []
-    with ThreadPoolExecutor(num_workers or min(len(funcs), os.cpu_count() or 1)) as threads:
-        return list(threads.map(one, funcs))
+    with Batch(num_workers or min(len(funcs), os.cpu_count() or 1)) as batch:
+        running = [batch.submit(func, out_idx, target, pass_configs, compile_flags) for func in funcs]
+        return results(running, ignore_error, lambda index, error: _LOG.warning(
+            "%s does not compile: %s", getattr(funcs[index], "name", funcs[index]), error))
+
+
+_CONFIGURED: ContextVar[Mapping[str, object]] = ContextVar("tilelang_pass_configs", default={})  # noqa: B039
+
+
+@contextlib.contextmanager
+def configured(pass_configs: Mapping[Any, object]) -> Generator[None]:
+    """Pass configurations of everything that is compiled inside; those of a function or a call win."""
+    token = _CONFIGURED.set({**_CONFIGURED.get(), **normalize(pass_configs)})
+    try:
+        yield
+    finally:
+        _CONFIGURED.reset(token)
+
+
+def configuration() -> dict[str, object]:
+    """The pass configurations in force."""
+    return dict(_CONFIGURED.get())
 
 
 def compile_options(
@@ -113,7 +125,8 @@ def compile_options(
     from tilelang_mlir.compiler.pipeline import CompileOptions
 
     attributes: dict[str, Any] = getattr(prim_func, "attrs", None) or {}
-    configs = {**normalize(attributes.get("tilelang_pass_configs")), **normalize(pass_configs)}
+    declared = normalize(attributes.get("tilelang_pass_configs"))
+    configs = {**_CONFIGURED.get(), **declared, **normalize(pass_configs)}
     flags = compile_flags if compile_flags is not None else attributes.get("tilelang_compile_flags")
     if wants_fast_math(flags):
         configs.setdefault("tl.enable_fast_math", True)
@@ -124,7 +137,20 @@ def compile_options(
     return CompileOptions(outputs, configs, codegen_options(flags, configs))
 
 
-def _key(prim_func: Any, target: Target, options: CompileOptions) -> str:
+def prepare(prim_func: Any, target: str | Target | dict[str, object] | None) -> Target:
+    """Check that something can be compiled, and find out for which machine.
+
+    Raises:
+        TileTypeError: it is no traced function. TargetError: the target is not known.
+    """
+    if not hasattr(prim_func, "module"):
+        raise TileTypeError(f"expected a prim_func, got {type(prim_func).__name__}",
+                            hint="pass a function decorated with T.prim_func, or the result of a factory")
+    return resolve_target(target)
+
+
+def cache_key_of(prim_func: Any, target: Target, options: CompileOptions) -> str:
+    """The address of a compilation in the kernel cache."""
     # Tracing has verified the module; without the flag printing would do it again.
     text = prim_func.module.operation.get_asm(enable_debug_info=options.codegen.line_info, assume_verified=True)
     parts = {"module": text, "target": str(target), "options": options.describe(), "ptxas": _assembler(target)}

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
@@ -23,7 +25,10 @@ from tilelang_mlir.jit.fastpath import CallForm
 from tilelang_mlir.runtime.router import make_router
 
 if TYPE_CHECKING:
+    from tilelang_mlir.jit.batch import Batch
     from tilelang_mlir.jit.kernel import JITKernel
+
+_LOG = logging.getLogger("tilelang_mlir")
 
 
 class JITImpl:
@@ -99,6 +104,11 @@ class JITImpl:
         constants, runtime, given = self._eager.split(args, kwargs, partial=True)
         return self._eager_kernel(constants, self._eager.sizes(constants, runtime, given), runtime)
 
+    def runtime_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+        """What an eager call passes to its kernel, in the kernel's order; arguments that are missing are left out."""
+        _, runtime, _ = self._eager.split(args, kwargs, partial=True, check=False)
+        return [runtime[name] for name in self._eager.runtime if name in runtime]
+
     def get_tir(self, *args: Any, **kwargs: Any) -> PrimFunc:
         """The traced function for the arguments, not compiled."""
         if self.style == "lazy":
@@ -119,19 +129,35 @@ class JITImpl:
         ignore_error: bool = False,
     ) -> list[JITKernel | None]:
         """Compile for many argument sets at once; with `ignore_error` a failure is None in its place."""
+        from tilelang_mlir.jit.batch import Batch, results
 
-        def one(config: Mapping[str, Any] | Sequence[Any]) -> JITKernel | None:
-            try:
-                if isinstance(config, Mapping):
-                    return self.compile(**config)
-                return self.compile(*config)
-            except TileError:
-                if not ignore_error:
-                    raise
-                return None
+        calls = [((), dict(c)) if isinstance(c, Mapping) else (tuple(c), {}) for c in configs]
+        with Batch(num_workers or min(max(len(calls), 1), os.cpu_count() or 1)) as batch:
+            running = [self.submit(batch, *call) for call in calls]
+            return results(running, ignore_error, lambda index, error: _LOG.warning(
+                "%s with %s does not compile: %s", self.func.__name__, configs[index], error))
 
-        with ThreadPoolExecutor(num_workers) as threads:
-            return list(threads.map(one, configs))
+    def submit(self, batch: Batch, args: tuple[Any, ...], kwargs: Mapping[str, Any],
+               pass_configs: Mapping[Any, Any] | None = None) -> Future[JITKernel]:  # fmt: skip
+        """Trace for the arguments and compile in a batch. `pass_configs` are added to those of the decorator."""
+        done: Future[JITKernel] = Future()
+        try:
+            key = (self.parse_cache_key(*args, **kwargs), freeze("pass_configs", dict(pass_configs or {})))
+            known = self._kernels.get(key if pass_configs else key[0])
+            if known is not None:
+                done.set_result(known)
+                return done
+            chosen = {name: self.options[name] for name in ("out_idx", "target", "pass_configs", "compile_flags")}
+            chosen["pass_configs"] = {**(chosen["pass_configs"] or {}), **(pass_configs or {})}
+            done = batch.submit(self.get_tir(*args, **kwargs), **chosen)
+            done.add_done_callback(lambda job: self._keep(key if pass_configs else key[0], job))
+        except TileError as error:
+            done.set_exception(error)
+        return done
+
+    def _keep(self, key: Any, job: Future[JITKernel]) -> None:
+        if job.exception() is None:
+            self._kernels.setdefault(key, job.result())
 
     def get_kernel_source(self, *args: Any, **kwargs: Any) -> str:
         """The device code of the kernel for the arguments."""

@@ -87,9 +87,9 @@ class EagerFunction:
         return rewrite(self.func, protocol)
 
     def split(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, partial: bool = False
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, partial: bool = False, check: bool = True
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, int]]:
-        """Compile-time arguments, run-time arguments, and sizes given by keyword."""
+        """Compile-time arguments, run-time arguments, and sizes given by keyword. `check` wants all of the first."""
         names = self.binder.arg_names
         sizes = {name: value for name, value in kwargs.items() if name not in names}
         if sizes and not partial:
@@ -101,7 +101,7 @@ class EagerFunction:
         bound = self.binder.bind(args, known, partial=partial)
         runtime = {name: bound.pop(name) for name in self.runtime if name in bound}
         for name in names:
-            if name not in self.runtime and name not in bound:
+            if check and name not in self.runtime and name not in bound:
                 raise ArgumentError(f"{self.binder.name}: compile-time argument {name!r} is missing")
             if name in bound and isinstance(self.binder.annots[name], DTypeAnnot):
                 bound[name] = self.binder.arg_parser[name](bound[name])

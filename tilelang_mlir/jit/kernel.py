@@ -14,7 +14,7 @@ from tilelang_mlir.errors import TileValueError, UnsupportedError
 from tilelang_mlir.launch_plan import LaunchPlan, ParamSpec
 from tilelang_mlir.target import Target, parse_target
 
-_IR_LEVELS = ("tl", "laid_out", "scheduled", "lowered", "llvm", "ptx", "sass")
+_IR_LEVELS = ("tl", "laid_out", "scheduled", "lowered", "llvm", "ptx", "sass", "amdgcn")
 
 
 class JITKernel:
@@ -63,7 +63,7 @@ class JITKernel:
 
     @functools.cached_property
     def adapter(self) -> Any:
-        """What runs the kernel: a `CudaKernel` or a `SimulatedKernel`."""
+        """What runs the kernel: a `CudaKernel`, a `HipKernel` or a `SimulatedKernel`."""
         if self.target.simulated:
             from tilelang_mlir.jit.simulated import SimulatedKernel
 
@@ -72,7 +72,9 @@ class JITKernel:
             from tilelang_mlir.runtime.cuda.kernel import CudaKernel
 
             return CudaKernel(self.plan, self.artifact.cubin or self.artifact.ptx.encode())
-        raise UnsupportedError(f"there is no runtime for {self.target}", hint="compile for cuda or sim")
+        from tilelang_mlir.runtime.hip.kernel import HipKernel
+
+        return HipKernel(self.plan, self.artifact.cubin)
 
     @property
     def torch_function(self) -> Any:
@@ -101,7 +103,7 @@ class JITKernel:
     # Code ---------------------------------------------------------------------------------------------------------
 
     def get_kernel_source(self, kernel_only: bool = True) -> str:
-        """The PTX, preceded by the launch plan unless `kernel_only`."""
+        """The assembly (PTX, AMDGCN), preceded by the launch plan unless `kernel_only`."""
         return self._ptx if kernel_only else f"{self.get_host_source()}\n{self._ptx}"
 
     def get_host_source(self) -> str:
@@ -112,7 +114,7 @@ class JITKernel:
     host_source = property(get_host_source)
 
     def ir(self, level: str = "tl") -> str:
-        """The program at a level: tl, laid_out, scheduled, lowered, llvm, ptx or sass.
+        """The program at a level: tl, laid_out, scheduled, lowered, llvm, and the assembly: ptx or sass, amdgcn.
 
         Raises:
             TileValueError: another level.
@@ -120,8 +122,10 @@ class JITKernel:
         """
         if level not in _IR_LEVELS:
             raise TileValueError(f"no IR level {level!r}", hint=f"levels are {', '.join(_IR_LEVELS)}")
-        if level in ("ptx", "sass"):
-            return self._ptx if level == "ptx" else self._get_sass()
+        if level == "sass":
+            return self._get_sass()
+        if level in ("ptx", "amdgcn"):
+            return self._ptx if level == self._text_kind else str(self._emit(level))
         if level == "llvm":
             return str(self._emit("llvm"))
         if level == "lowered":
@@ -162,7 +166,13 @@ class JITKernel:
 
     @functools.cached_property
     def _ptx(self) -> str:
-        return self.artifact.ptx or str(self._emit("ptx"))
+        return self.artifact.ptx or str(self._emit(self._text_kind))
+
+    @property
+    def _text_kind(self) -> str:
+        from tilelang_mlir.compiler.backends import backend_for
+
+        return backend_for(self.target.arch).text
 
     def _get_sass(self) -> str:
         from tilelang_mlir.compiler.toolchain.disasm import disassemble

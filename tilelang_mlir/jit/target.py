@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import TargetError
 from tilelang_mlir.target import DEFAULT_SIMULATED, Target, parse_target
 
 
 def resolve_target(target: str | Target | dict[str, object] | None = None) -> Target:
-    """A target; `auto` is the first CUDA device, else the simulator. None is TILELANG_DEFAULT_TARGET.
+    """A target; `auto` is the first CUDA device, else the first AMD device, else the simulator.
 
-    `cuda` without an architecture is that of the device where there is one.
+    None is TILELANG_DEFAULT_TARGET. `cuda` and `hip` without an architecture are those of the device where there is
+    one. With TILELANG_SIMULATE every target is simulated.
 
     Raises:
         TargetError: the target is not known.
     """
     text = knobs.DEFAULT_TARGET.get() if target is None else target
-    if isinstance(text, str) and text.strip() in ("auto", "cuda"):
-        found = _device_target()
-        if found is not None:
-            return found
-        return parse_target("cuda") if text.strip() == "cuda" else parse_target(f"sim:{DEFAULT_SIMULATED}")
+    if knobs.SIMULATE.get():
+        return _simulated(text, knobs.SIMULATE.get())
+    wanted = text.strip() if isinstance(text, str) else ""
+    if wanted in ("auto", "cuda", "hip", "rocm"):
+        for vendor, find in (("cuda", _cuda_arch), ("hip", _hip_arch)):
+            if wanted in ("auto", vendor) or (wanted, vendor) == ("rocm", "hip"):
+                arch = find()
+                if arch:
+                    return _target_of(vendor, arch)
+        return parse_target(f"sim:{DEFAULT_SIMULATED}" if wanted == "auto" else wanted)
     return parse_target(text)
 
 
-def _device_target() -> Target | None:
+def _simulated(text: str | Target | dict[str, object], arch: str) -> Target:
+    """The simulated form of a target; one without an architecture is `arch`."""
+    bare = isinstance(text, str) and text.strip() in ("auto", "cuda", "hip", "rocm", "sim", "cutedsl")
+    return replace(parse_target(f"sim:{arch}" if bare else text), simulated=True)
+
+
+def _cuda_arch() -> str:
+    """The architecture of the current CUDA device; empty without one."""
     from tilelang_mlir.runtime.cuda.device import device, device_count
 
-    if not device_count():
-        return None
-    arch = device(_current_device()).arch
+    return device(_current_device()).arch if device_count() else ""
+
+
+def _hip_arch() -> str:
+    from tilelang_mlir.runtime.hip.device import device, device_count
+
+    return device(_current_device()).arch if device_count() else ""
+
+
+def _target_of(vendor: str, arch: str) -> Target:
     try:
-        return parse_target(f"cuda:{arch}")
+        return parse_target(f"{vendor}:{arch}")
     except TargetError as error:
         message = f"this machine's GPU is {arch}, for which there is no code generator"
         raise TargetError(message, hint=error.hint) from error

@@ -62,6 +62,23 @@ from tilelang_mlir.language.copy import (
 )
 from tilelang_mlir.language.debug import call_extern, device_assert, print
 from tilelang_mlir.language.dtypes import ALIASES, SCALARS, find, get_tvm_dtype, is_float4
+from tilelang_mlir.language.explicit import (
+    cp_async_barrier_noinc,
+    dec_max_nreg,
+    fence_proxy_async,
+    inc_max_nreg,
+    set_max_nreg,
+    tma_copy,
+    tma_store_arrive,
+    tma_store_wait,
+    wait_wgmma,
+    warpgroup_arrive,
+    warpgroup_commit_batch,
+    warpgroup_fence_operand,
+    warpgroup_wait,
+    wgmma_gemm,
+    wgmma_mma,
+)
 from tilelang_mlir.language.function import (
     JITNoBuilderError,
     annotate_compile_flags,
@@ -257,6 +274,7 @@ from tilelang_mlir.language.sync import (
     mbarrier_arrive_expect_tx,
     mbarrier_expect_tx,
     mbarrier_wait_parity,
+    named_barrier_arrive,
     ptx_arrive_cluster_barrier,
     shfl_down,
     shfl_sync,
@@ -281,6 +299,15 @@ from tilelang_mlir.language.tensor import (
     tcgen05_mma_arrive,
     tcgen05_mma_blockscaled,
     tcgen05_sf_warp_transpose,
+)
+from tilelang_mlir.language.warps import (
+    WarpSpecialize,
+    WarpSpecializeFrame,
+    annotate_consumer_reg_alloc,
+    annotate_producer_reg_dealloc,
+    disable_warp_group_reg_alloc,
+    no_set_max_nreg,
+    ws,
 )
 
 __all__ = [
@@ -323,6 +350,13 @@ __all__ += [
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
     "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",
+]  # fmt: skip
+__all__ += [
+    "WarpSpecialize", "WarpSpecializeFrame", "annotate_consumer_reg_alloc", "annotate_producer_reg_dealloc",
+    "cp_async_barrier_noinc", "dec_max_nreg", "disable_warp_group_reg_alloc", "fence_proxy_async", "inc_max_nreg",
+    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_store_arrive", "tma_store_wait",
+    "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand", "warpgroup_wait",
+    "wgmma_gemm", "wgmma_mma", "ws",
 ]  # fmt: skip
 
 

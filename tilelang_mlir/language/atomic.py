@@ -6,9 +6,19 @@ from typing import Any
 
 from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.frontend import arith, control
-from tilelang_mlir.frontend.buffer import Buffer, Element, Region, buffer_of, index_value, memory_of, subscript
+from tilelang_mlir.frontend.buffer import (
+    Buffer,
+    Element,
+    Region,
+    buffer_of,
+    index_value,
+    memory_of,
+    subscript,
+    tile_of,
+)
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.language.copy import matching_extents
 from tilelang_mlir.mlir import ir
 
 _ORDERS = ("relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst")
@@ -17,24 +27,45 @@ _ORDERS = ("relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst")
 def atomic_add(
     dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
 ) -> Any:
-    """Add to an element, or elementwise to a tile; `return_prev` gives the old value of an element."""
+    """Add to an element, or elementwise to a tile; `return_prev` gives the old value of an element.
+
+    With `use_tma` one bulk reduction adds a tile in shared memory to a device tile, done when the call ends:
+
+        T.atomic_add(C[by * 64, bx * 64], C_shared, use_tma=True)
+
+    Raises:
+        TileTypeError: `use_tma` with anything but a shared tile and a device tile of one dtype.
+        UnsupportedError: when compiled, for elements or tiles that the hardware does not reduce.
+    """
     if use_tma:
-        raise UnsupportedError("T.atomic_add(use_tma=True)", hint="leave use_tma out: threads add the tile themselves")
+        return _bulk("add", dst, value, return_prev)
     return _atomic("add", dst, value, memory_order, return_prev)
 
 
-def atomic_max(dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False) -> Any:
-    """Raise an element, or the elements of a tile, to at least a value."""
+def atomic_max(
+    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
+) -> Any:
+    """Raise an element, or the elements of a tile, to at least a value; `use_tma` as in `T.atomic_add`."""
+    if use_tma:
+        return _bulk("max", dst, value, return_prev)
     return _atomic("max", dst, value, memory_order, return_prev)
 
 
-def atomic_min(dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False) -> Any:
-    """Lower an element, or the elements of a tile, to at most a value."""
+def atomic_min(
+    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
+) -> Any:
+    """Lower an element, or the elements of a tile, to at most a value; `use_tma` as in `T.atomic_add`."""
+    if use_tma:
+        return _bulk("min", dst, value, return_prev)
     return _atomic("min", dst, value, memory_order, return_prev)
 
 
-def atomic_or(dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False) -> Any:
-    """Set bits of an element."""
+def atomic_or(
+    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
+) -> Any:
+    """Set bits of an element, or with `use_tma` of a tile, as in `T.atomic_add`."""
+    if use_tma:
+        return _bulk("or", dst, value, return_prev)
     return _atomic("or", dst, value, memory_order, return_prev)
 
 
@@ -57,6 +88,28 @@ def atomic_addx2(dst: Any, value: Any, return_prev: bool = False) -> None:
 def atomic_addx4(dst: Any, value: Any, return_prev: bool = False) -> None:
     """Add four neighbouring elements, starting at the given ones."""
     _packed("T.atomic_addx4", dst, value, 4, return_prev)
+
+
+def _bulk(kind: str, dst: Any, value: Any, return_prev: bool) -> None:
+    """One bulk reduction of a shared tile into a device tile, and the wait for it."""
+    what = f"T.atomic_{kind}(use_tma=True)"
+    builder = require(what)
+    builder.require_launch(what)
+    target, source = buffer_of(dst, f"the target of {what}"), buffer_of(value, f"the value of {what}")
+    if (target.memory, source.memory) != ("global", "shared") or target.dtype != source.dtype:
+        raise TileTypeError(
+            f"{what} adds a shared tile to a device tile of one dtype, got {source!r} and {target!r}",
+            hint="copy the tile to T.alloc_shared first",
+        )
+    if return_prev:
+        raise TileTypeError(f"{what} cannot return previous values")
+    extents = matching_extents(what, value, dst)
+    tiles = [tile_of(value, f"the value of {what}", extents), tile_of(dst, f"the target of {what}", extents)]
+    attributes: dict[str, ir.Attribute] = {"reduce": ir.StringAttr.get(kind), "explicit": ir.UnitAttr.get()}
+    if target.dtype.is_unsigned:
+        attributes["unsigned"] = ir.UnitAttr.get()
+    builder.emit("tl.tma_store", tiles, [], attributes)
+    builder.emit("tl.tma_wait", [], [], {"pending": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), 0)})
 
 
 def _packed(what: str, dst: Any, value: Any, count: int, return_prev: bool) -> None:

@@ -24,7 +24,7 @@ from tilelang_mlir.frontend.expr import INT32, as_expr, describe, value_of
 from tilelang_mlir.language.loops import as_layout
 from tilelang_mlir.mlir import ir
 
-_EVICTION = ("evict_normal", "evict_first", "evict_last")
+EVICTION = ("evict_normal", "evict_first", "evict_last")
 _PREFER = ("tma", "cp_async", "sync")
 
 
@@ -87,7 +87,7 @@ def _copy(what: str, src: Any, dst: Any, options: dict[str, Any]) -> None:
             raise TileTypeError(f"{what} between two tile addresses has no extent", hint="give one side as a slice")
         store(dst.element if isinstance(dst, Variable) else dst, src)
         return
-    extents = _matching_extents(what, src, dst)
+    extents = matching_extents(what, src, dst)
     source = tile_of(src, f"the source of {what}", extents)
     target = tile_of(dst, f"the target of {what}", extents)
     builder.emit("tl.copy", [source, target], [], _attributes(what, src, dst, options))
@@ -97,7 +97,7 @@ def _is_address(value: Any) -> bool:
     return isinstance(value, Element) and len(value.indices) < value.buffer.ndim
 
 
-def _matching_extents(what: str, src: Any, dst: Any) -> Sequence[Any]:
+def matching_extents(what: str, src: Any, dst: Any) -> Sequence[Any]:
     """The extents of the side that has them; both must agree up to dimensions of one."""
     left, right = extents_of(src), extents_of(dst)
     if left is None or right is None:
@@ -131,7 +131,7 @@ def _attributes(what: str, src: Any, dst: Any, options: dict[str, Any]) -> dict[
     for key in ("async", "disable_tma"):
         if options.get(key):
             attributes[key] = ir.UnitAttr.get()
-    for key, name, allowed in (("eviction_policy", "eviction", _EVICTION), ("prefer_instruction", "prefer", _PREFER)):
+    for key, name, allowed in (("eviction_policy", "eviction", EVICTION), ("prefer_instruction", "prefer", _PREFER)):
         value = options.get(key)
         if value is not None:
             if value not in allowed:

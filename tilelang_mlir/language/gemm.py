@@ -59,11 +59,27 @@ def gemm(
         TileValueError: the shapes do not agree. TileTypeError: dtypes or memories that have no matrix product.
     """
     del k_pack, annotations, wg_wait
-    builder = require("T.gemm")
-    builder.require_launch("T.gemm")
     if mbar is not None:
         _gemm_with_barrier(A, B, C, transpose_A, transpose_B, clear_accum, mbar)
         return
+    emit_gemm("T.gemm", A, B, C, transpose_A, transpose_B, policy, clear_accum)
+
+
+def emit_gemm(
+    what: str,
+    A: Any,
+    B: Any,
+    C: Any,
+    transpose_A: bool,
+    transpose_B: bool,
+    policy: GemmWarpPolicy,
+    clear_accum: Any,
+    *,
+    asynchronous: bool = False,
+) -> None:
+    """Emit the product for `what`; `asynchronous` leaves its end to the program."""
+    builder = require(what)
+    builder.require_launch(what)
     check_memories(A, B, C)
     check_shapes(A, B, C, bool(transpose_A), bool(transpose_B))
     check_dtypes(*(buffer_of(x, "an operand of T.gemm").dtype for x in (A, B, C)))
@@ -81,6 +97,8 @@ def gemm(
     for name, value in (("a_unsigned", A), ("b_unsigned", B)):
         if buffer_of(value, "an operand of T.gemm").dtype.kind == "uint":
             attributes[name] = ir.UnitAttr.get()
+    if asynchronous:
+        attributes["wgmma"] = ir.UnitAttr.get()
     builder.emit("tl.gemm", operands, [], attributes)
 
 

@@ -6,18 +6,16 @@ from tilelang_mlir.errors import UnsupportedError
 
 _LATER = {
     "warp specialization": (
-        "ws WarpSpecialize WarpSpecializeFrame annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline "
+        "   annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline "
         "WSScope WSInstr "
-        "WSOpRef WSSync WSSyncKind set_max_nreg inc_max_nreg dec_max_nreg annotate_producer_reg_dealloc "
-        "annotate_consumer_reg_alloc no_set_max_nreg disable_warp_group_reg_alloc annotate_ws_pipeline_depth"
+        "WSOpRef WSSync WSSyncKind     "
+        "   annotate_ws_pipeline_depth"
     ),
     "explicit bulk copies": (
-        "tma_copy copy_cluster tma_gather4 tma_scatter4 tma_gather4_bytes create_tma_descriptor tma_load tma_load_2sm "
-        "fence_proxy_async tma_store_arrive tma_store_wait ptx_cp_async ptx_cp_async_bulk cp_async_barrier_noinc"
+        " copy_cluster tma_gather4 tma_scatter4 tma_gather4_bytes create_tma_descriptor tma_load tma_load_2sm "
+        "   ptx_cp_async ptx_cp_async_bulk "
     ),
     "explicit matrix instructions": (
-        "wgmma_gemm wgmma_mma wait_wgmma warpgroup_arrive warpgroup_commit_batch warpgroup_wait "
-        "warpgroup_fence_operand "
         "mma_gemm_blockscaled gemm_sp "
         "wgmma_gemm_sp "
         "tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout "

@@ -23,7 +23,7 @@ def _i32(value: int) -> ir.Attribute:
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(32), value)
 
 
-def _in_kernel(what: str) -> Builder:
+def in_kernel(what: str) -> Builder:
     builder = require(what)
     builder.require_launch(what)
     return builder
@@ -39,22 +39,22 @@ def sync_threads(barrier_id: Any = None, arrive_count: Any = None) -> None:
                     f"T.sync_threads: {name} must be a Python integer of 0 or more, got {describe(value)}"
                 )
             attributes[name] = _i32(value)
-    _in_kernel("T.sync_threads").emit("tl.sync_threads", [], [], attributes)
+    in_kernel("T.sync_threads").emit("tl.sync_threads", [], [], attributes)
 
 
 def sync_warp(mask: Any = None) -> None:
     """Barrier of the warp's threads, or of the lanes in a mask."""
-    builder = _in_kernel("T.sync_warp")
+    builder = in_kernel("T.sync_warp")
     builder.emit("tl.sync_warp", [] if mask is None else [int32_value(builder, mask)])
 
 
 def sync_grid() -> None:
     """Barrier of all blocks of the kernel."""
-    _in_kernel("T.sync_grid").emit("tl.sync_grid")
+    in_kernel("T.sync_grid").emit("tl.sync_grid")
 
 
 def _shuffle(kind: str, value: Any, lane_or_delta: Any, width: Any) -> Expr:
-    builder = _in_kernel(f"T.shfl_{kind}")
+    builder = in_kernel(f"T.shfl_{kind}")
     width = 32 if width is None else width
     if not isinstance(width, int) or width < 1 or width > 64 or width & (width - 1):
         raise TileValueError(f"T.shfl_{kind}: width must be a power of two up to 64, got {describe(width)}")
@@ -103,7 +103,7 @@ def _check_mask(mask: Any) -> None:
 
 
 def _vote(what: str, kind: str, args: list[Any], dtype: DType, result: DType) -> Expr:
-    builder = _in_kernel(what)
+    builder = in_kernel(what)
     values = [value_of(builder, arith.cast(as_expr(arg), dtype)) for arg in args]
     op = builder.emit("tl.vote", values, [builder.type(result)], {"kind": ir.StringAttr.get(kind)})
     return Expr(result, value=op.results[0], frame=builder.frame)
@@ -155,7 +155,7 @@ def match_all_sync(value: Any, mask: int = FULL_MASK) -> Expr:
 
 
 def barrier_operands(what: str, barrier: Any) -> tuple[Builder, list[ir.Value]]:
-    builder = _in_kernel(what)
+    builder = in_kernel(what)
     if isinstance(barrier, Barriers):
         if len(barrier) != 1:
             raise TileTypeError(f"{what} needs one barrier, got an array of {len(barrier)}", hint="index it: bars[i]")
@@ -193,7 +193,27 @@ def mbarrier_wait_parity(mbarrier: Any, parity: Any) -> None:
 
 barrier_arrive = mbarrier_arrive
 barrier_wait = mbarrier_wait_parity
-ptx_arrive_cluster_barrier = mbarrier_arrive
+
+
+def ptx_arrive_cluster_barrier(mbarrier: Any, cta_id: Any) -> None:
+    """Arrive at the barrier at the same place in another block: `T.mbarrier_arrive(mbarrier, cta_id)`."""
+    mbarrier_arrive(mbarrier, cta_id)
+
+
+def named_barrier_arrive(barrier_id: int, thread_count: int) -> None:
+    """Arrive at a named barrier of `thread_count` threads without waiting; others wait with `T.sync_threads`.
+
+    Raises:
+        TileValueError: the number is not 1 to 15, or the count no multiple of 32.
+    """
+    from tilelang_mlir.language.intrinsic import count, intrinsic
+
+    what = "T.named_barrier_arrive"
+    if not 1 <= count(what, barrier_id) <= 15:
+        raise TileValueError(f"{what}: the barrier is 1 to 15, got {barrier_id}")
+    if count(what, thread_count) % 32 or not thread_count:
+        raise TileValueError(f"{what}: the thread count is a positive multiple of 32, got {thread_count}")
+    intrinsic(what, "named_arrive", attributes={"id": barrier_id, "count": thread_count})
 
 
 def shuffle_elect(thread_extent: Any) -> Any:

@@ -167,9 +167,9 @@ def tcgen05_gemm_blockscaled(
     clear_accum: Any = False,
     wg_wait: int = 0,
     mbar: Any = None,
-    k_start: int = 0,
-    sf_a_granularity_k: int = 32,
-    sf_b_granularity_k: int = 32,
+    k_start: Any = 0,
+    sf_a_granularity_k: Any = 32,
+    sf_b_granularity_k: Any = 32,
     *,
     use_2cta: bool = False,
 ) -> None:
@@ -182,7 +182,8 @@ def tcgen05_gemm_blockscaled(
 
     Args:
         A, B: float8 tiles in shared memory, as for `T.tcgen05_gemm`. C: float32 in tensor memory, 128 rows.
-        SFA_tmem, SFB_tmem: uint32 buffers of `T.alloc_tmem`, M / 32 and N / 32 columns for every four factors of a row.
+        SFA_tmem, SFB_tmem: uint32 buffers of `T.alloc_tmem` with 128 rows and, for every four factors of a row, four
+            columns per 128 rows of A (columns of B).
         k_start: where this tile starts along K among the elements that the factors cover.
         sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor; a multiple of 32.
     """
@@ -239,7 +240,7 @@ def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *,
         words *= size
     source, target = buffer_of(smem_src, f"the source of {what}"), buffer_of(tmem_dst, f"the target of {what}")
     if source.memory != "shared" or target.memory != "tmem":
-        raise TileTypeError(f"{what} copies from shared memory to tensor memory, not {source.memory} to {target.memory}")
+        raise TileTypeError(f"{what} copies from shared to tensor memory, not from {source.memory} to {target.memory}")
     if shape is None or len(sizes) != len(shape) or words * source.dtype.bits % (128 * 32):
         text = "an address" if shape is None else f"shape {describe_shape(shape)}"
         raise TileValueError(f"{what} copies multiples of 128 words of 32 bits, got {text}")
@@ -250,7 +251,8 @@ def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *,
     if not isinstance(width, int) or not isinstance(rows, int) or known + columns > width:
         raise TileValueError(f"{what}: {columns} columns from {tmem_col_offset} do not fit {describe(width)} columns")
     if not isinstance(tmem_col_offset, int) or (tmem_col_offset, columns) != (0, width):
-        where = target[(*[0] * (len(target.shape) - 2), slice(0, rows), slice(tmem_col_offset, tmem_col_offset + columns))]
+        lead = [0] * (len(target.shape) - 2)
+        where = target[(*lead, slice(0, rows), slice(tmem_col_offset, tmem_col_offset + columns))]
     operands = [tile_of(smem_src, f"the source of {what}"), tile_of(where, f"the target of {what}")]
     builder.emit("tl.tcgen05_cp", operands, [], {"pair": ir.UnitAttr.get()} if use_2cta else {})
 

@@ -33,10 +33,11 @@ def _mma(op: Instruction, frame: Frame) -> None:
 
 
 def _factors(tile: Tile, rows: int, k: int, first: int, block: int) -> Array:
-    """The factor of each element (rows, k): row r has its bytes in lane r % 32, column r / 32; exponents of two."""
+    """The factor of each element (rows, k): row r has its bytes in lane r % 32, column r / 32 of every
+    four for 128 rows; exponents of two."""
     words = tile.read().reshape(tile.sizes[-2:])[:32].astype(np.uint32)
     row, part = np.arange(rows)[:, None], first + np.arange(k // block)[None, :]
-    column = part // 4 * (-(-rows // 32)) + row // 32
+    column = part // 4 * (-(-rows // 128) * 4) + row // 32
     exponent = words[row % 32, column] >> (8 * (part % 4)).astype(np.uint32) & 0xFF
     return np.repeat(np.exp2(exponent.astype(np.float32) - 127), block, axis=1)
 

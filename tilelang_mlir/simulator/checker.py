@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilelang_mlir.errors import Location, RaceError, SimulationError, UninitializedReadError
+from tilelang_mlir.errors import (
+    InFlightError,
+    Location,
+    RaceError,
+    SimulationError,
+    UnfinishedError,
+    UninitializedReadError,
+)
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
@@ -52,7 +59,7 @@ class Checker:
         self._known: dict[tuple[int, int, int, int], tuple[Lanes, np.ndarray | None, _Participants]] = {}
         self._rows = 1
         self._cells = (batch.shared.size + unit - 1) // unit
-        self._engine = (batch.threads + 31) // 32  # the slot after the warps: asynchronous copies and products
+        self._engine = -(-batch.threads // batch.warp_size)  # the slot after the warps: asynchronous operations
         slots = self._engine + 1
         self._clock = np.zeros((1, slots, slots), np.int32)  # what each slot knows; a column more per mbarrier
         self._clock[:, np.arange(slots), np.arange(slots)] = 1
@@ -345,7 +352,7 @@ class Checker:
             return
         index = int(flying.argmax())
         cell = int(at.cell[index])
-        raise RaceError(
+        raise InFlightError(
             f"race: {what} of {self._place(at, index)} by {self._actor(at, index)} while an asynchronous copy "
             "into it is in flight",
             self._locate(lanes.site),
@@ -364,7 +371,7 @@ class Checker:
 
     def unfinished(self, pending: Pending) -> SimulationError:
         """The error for an asynchronous operation that nobody has waited for when its CTA ends."""
-        return RaceError(
+        return UnfinishedError(
             f"race: the kernel ends before {pending.what} has been waited for",
             self._locate(pending.site),
             hint="wait for it: shared memory belongs to the next block when a block ends",

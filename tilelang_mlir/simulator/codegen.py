@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tilelang_mlir.errors import Location, UnsupportedError
-from tilelang_mlir.isa import Instruction, key_of, table
-from tilelang_mlir.isa.instruction import SHARED, WARP, Access
+from tilelang_mlir.isa import Instruction, kernels, key_of, table
+from tilelang_mlir.isa.instruction import SHARED, Access
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator import control
 from tilelang_mlir.simulator.grouping import Group
@@ -37,8 +37,8 @@ class Kernel:
 
     def __init__(self, function: ir.Operation, shared: dict[str, int], checked: bool) -> None:
         self.name = ir.StringAttr(function.attributes["sym_name"]).value
-        block = [int(x) for x in function.attributes["nvvm.reqntid"]] if "nvvm.reqntid" in function.attributes else [1]
-        self.block: tuple[int, int, int] = tuple((block + [1, 1])[:3])  # type: ignore[assignment]
+        self.block = kernels.block_size(function) or (1, 1, 1)
+        self.warp_size = kernels.warp_size(function)
         self.shared_bytes = (
             int(ir.IntegerAttr(function.attributes["tl.shared_bytes"]).value)
             if "tl.shared_bytes" in function.attributes
@@ -88,17 +88,19 @@ class Kernel:
                 found[label] = value
         return found
 
-    def locate_error(self, error: BaseException) -> tuple[Location | None, dict[str, int]]:
-        """Where an exception came from, and the iteration values of the loops around it."""
+    def locate_error(self, error: BaseException) -> tuple[Location | None, dict[str, int], str]:
+        """Where an exception came from, the iteration values of the loops around it, and which threads ran there."""
         where: Location | None = None
+        role = ""
         iterations: dict[str, int] = {}
         trace = error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == self.file:
                 where = self.locate(trace.tb_lineno) or where
                 iterations.update(self._iterations(trace.tb_frame.f_locals, trace.tb_lineno))
+                role = getattr(trace.tb_frame.f_locals.get("L"), "name", role)
             trace = trace.tb_next
-        return where, iterations
+        return where, iterations, role
 
 
 class SourceWriter:
@@ -106,6 +108,7 @@ class SourceWriter:
 
     def __init__(self, function: ir.Operation, shared: dict[str, int], checked: bool) -> None:
         self.checked = checked
+        self.warp_size = kernels.warp_size(function)
         self.lines: list[str] = []
         self.namespace: dict[str, Any] = {"np": np, **control.HELPERS}
         self.ops_by_site: dict[int, ir.Operation] = {}
@@ -258,7 +261,7 @@ class SourceWriter:
         known = self._blocks_cache.get(op)
         if known is None:
             entry = self.instruction(op)
-            known = entry is not None and (entry.blocking or entry.together > WARP)
+            known = entry is not None and (entry.blocking or entry.together > self.warp_size)
             known = known or any(self.blocks(x.operation) for r in op.regions for b in r for x in b.operations)
             self._blocks_cache[op] = known
         return known

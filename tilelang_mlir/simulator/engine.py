@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import BarrierError, SimulationError
 from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitPhase
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
 from tilelang_mlir.simulator.schedule import Diverged
@@ -21,6 +21,9 @@ from tilelang_mlir.simulator.tensor_memory import TensorUnit
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.tensor_map import TensorMap
+
+
+Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass
@@ -55,9 +58,11 @@ class Engine:
         self._lanes.batch.at_end.append(item)
         return item
 
-    def fly(self, land: Callable[[], None], what: str) -> None:
+    def fly(self, land: Callable[[], None], what: str) -> Pending:
         """An operation that completes by itself, as late as it may."""
-        self._lanes.batch.flights.append(Pending(land, what, self._lanes.site))
+        item = Pending(land, what, self._lanes.site)
+        self._lanes.batch.flights.append(item)
+        return item
 
     # ---- mbarriers -------------------------------------------------------------------------------
     def barrier(self, address: Any) -> MBarrier:
@@ -65,7 +70,7 @@ class Engine:
         place = self.same(address, "the address of an mbarrier")
         barrier = self._lanes.batch.mbarriers.get(place)
         if barrier is None:
-            raise SimulationError(f"the mbarrier at shared address {place} is not initialised")
+            raise BarrierError(f"the mbarrier at shared address {place} is not initialised")
         checker = self._lanes.batch.checker
         if checker is not None:
             checker.use_barrier(self._lanes, barrier)
@@ -104,7 +109,7 @@ class Engine:
         """mbarrier.init. Raises SimulationError for a misaligned address."""
         place = self.same(address, "the address of an mbarrier")
         if place % 8:
-            raise SimulationError(f"the mbarrier at shared address {place} is not 8-byte aligned")
+            raise BarrierError(f"the mbarrier at shared address {place} is not 8-byte aligned")
         batch = self._lanes.batch
         barrier = MBarrier(place, self.same(count, "the count of an mbarrier"), batch.ctas)
         if batch.checker is not None:
@@ -243,6 +248,16 @@ class Engine:
         picked = [self._pick(c, ctas, columns) for c in coordinates]
         self._store(ctas, columns, *tensor_map.places(base, picked))
 
+    def tensor_reduce(
+        self, tensor_map: TensorMap, shared: Any, coordinates: list[Any], combine: Combine, dtype: np.dtype[Any]
+    ) -> None:
+        """cp.reduce.async.bulk.tensor: `memory = combine(memory, tile)` element by element, in any order."""
+        ctas, columns = self.issuers()
+        base = self._pick(shared, ctas, columns)
+        _require_alignment(base, tensor_map)
+        places = tensor_map.places(base, [self._pick(c, ctas, columns) for c in coordinates])
+        self._store(ctas, columns, *places, combine=combine, dtype=dtype)
+
     def _store(
         self,
         ctas: np.ndarray,
@@ -251,6 +266,8 @@ class Engine:
         target: np.ndarray,
         inside: np.ndarray | None,
         unit: int,
+        combine: Combine | None = None,
+        dtype: np.dtype[Any] | None = None,
     ) -> None:
         lanes, batch = self._lanes, self._lanes.batch
         inside = np.ones(place.shape, np.bool_) if inside is None else inside
@@ -267,7 +284,10 @@ class Engine:
 
         def finish() -> None:
             data = batch.shared.flat[unit].take(cells)
-            batch.memory.views[unit][index[inside]] = data[inside]
+            if combine is not None and dtype is not None:
+                _combine(batch.memory.views[unit], index, data, inside, combine, dtype)
+            else:
+                batch.memory.views[unit][index[inside]] = data[inside]
             if checker is not None and shadow is not None:
                 checker.stop_reading(shadow)
 
@@ -320,6 +340,16 @@ def _finish(groups: list[list[Pending]], pending: int) -> list[list[Pending]]:
         for item in group:
             item.land()
     return groups[keep:]
+
+
+def _combine(
+    memory: np.ndarray, index: np.ndarray, data: np.ndarray, inside: np.ndarray, combine: Combine, dtype: np.dtype[Any]
+) -> None:
+    """Box after box: two boxes may cover the same elements, one box covers each of its own once."""
+    elements = memory.view(dtype).reshape(len(memory), -1)
+    for place, values, valid in zip(index, data, inside, strict=True):
+        new = np.ascontiguousarray(values).view(dtype).reshape(len(values), -1)[valid]
+        elements[place[valid]] = combine(elements[place[valid]], new)
 
 
 def _safe(address: np.ndarray, inside: np.ndarray, otherwise: int) -> np.ndarray:

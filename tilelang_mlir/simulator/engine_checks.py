@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilelang_mlir.errors import RaceError
+from tilelang_mlir.errors import ProxyFenceError, RaceError
 from tilelang_mlir.simulator.checker import COLLECTIVE, Access, Checker
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
@@ -193,7 +193,7 @@ class EngineChecker(Checker):
         if stale.any():
             index = int(stale.argmax())
             cell = int(at.cell[index])
-            raise RaceError(
+            raise ProxyFenceError(
                 f"race: {self._place(at, index)} was written by ordinary stores of "
                 f"{self._name(int(self._write_warp[cell]))} and is read by an asynchronous operation "
                 "without fence.proxy.async between",
@@ -232,15 +232,23 @@ class EngineChecker(Checker):
         done = at.cell[self._reading.take(at.cell) == 0]
         self._read_clock[done, self._engine] = self._clock[0, self._engine, self._engine] + 1
 
-    def complete_products(self, barrier: MBarrier) -> None:
-        """Products and copies that have finished are announced to their barrier."""
+    def knowledge(self, lanes: Lanes) -> np.ndarray:
+        """What the active warps of an agent know now, a row per shadow row."""
+        active = self._active_warps(lanes)
+        return np.where(active[..., None], self._clock[:, lanes.warp_ids], 0).max(1)
+
+    def complete_products(
+        self, barrier: MBarrier, known: np.ndarray, announced: np.ndarray | None
+    ) -> np.ndarray:
+        """Products and copies that have finished are announced to their barrier, with what their issuer knew: it came
+        before. `announced` is what its earlier ones were announced with; returns that of all."""
         slot = barrier.slot
         self._clock[:, self._engine, (self._engine, slot)] += 1
-        clock = self._fit(barrier.clock).copy()
-        for column in (self._engine, slot):
-            clock[:, column] = np.maximum(clock[:, column], self._clock[:, self._engine, column])
-        barrier.clock = clock
+        everything = self._fit(announced).copy()
+        everything[:, (self._engine, slot)] = self._clock[:, self._engine, (self._engine, slot)]
+        barrier.clock = np.maximum(np.maximum(self._fit(barrier.clock), self._fit(known)), everything)
         barrier.done = None if barrier.done is None else self._fit(barrier.done)
         checks = self._batch.tensor.checks
         if checks is not None:
             checks.publish(barrier, int(self._clock[0, self._engine, slot]))
+        return everything

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilelang_mlir.errors import OutOfBoundsError, SimulationError, UnsupportedError
-from tilelang_mlir.isa.instruction import GLOBAL, PRIVATE, SHARED
+from tilelang_mlir.isa.instruction import GLOBAL, PRIVATE, SHARED, WARP
 from tilelang_mlir.simulator import atomics
 from tilelang_mlir.simulator.async_copy import CopyQueue
 from tilelang_mlir.simulator.engine import Engine, Pending
@@ -23,15 +23,26 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.engine_checks import EngineChecker
     from tilelang_mlir.simulator.profile import Profile
 
-WARP = 32
 Dim3 = tuple[int, int, int]
 
 
 class Batch:
-    """The CTAs that run together, by linear index: their memories, barriers and asynchronous operations."""
+    """The CTAs that run together, by linear index: their memories, barriers and asynchronous operations.
 
-    def __init__(self, memory: GlobalMemory, shared_bytes: int, block: Dim3, grid: Dim3, ids: np.ndarray) -> None:
+    `warp_size` is how many threads run in lock step on the machine.
+    """
+
+    def __init__(
+        self,
+        memory: GlobalMemory,
+        shared_bytes: int,
+        block: Dim3,
+        grid: Dim3,
+        ids: np.ndarray,
+        warp_size: int = WARP,
+    ) -> None:
         self.memory, self.block, self.grid, self.ids, self.ctas = memory, block, grid, ids, len(ids)
+        self.warp_size = warp_size
         ctas = self.ctas
         self.threads = block[0] * block[1] * block[2]
         self.shared = SharedMemory(ctas, shared_bytes)
@@ -91,11 +102,12 @@ class Lanes:
         self.role = ""
         self.mask: np.ndarray | None = None
         self.site = 0
-        self.warp = threads // WARP
+        self.warp_size = batch.warp_size
+        self.warp = threads // self.warp_size
         self.warp_ids = np.unique(self.warp)
-        self.laneid = (threads % WARP).astype(np.int32)[None, :]
-        self.slots = np.searchsorted(self.warp_ids, self.warp) * WARP + threads % WARP
-        self.whole = self.count == len(self.warp_ids) * WARP
+        self.laneid = (threads % self.warp_size).astype(np.int32)[None, :]
+        self.slots = np.searchsorted(self.warp_ids, self.warp) * self.warp_size + threads % self.warp_size
+        self.whole = self.count == len(self.warp_ids) * self.warp_size
         self.weight = len(self.warp_ids) * batch.ctas
         self.copies = CopyQueue(self)
         self.engine = Engine(self)
@@ -167,7 +179,7 @@ class Lanes:
         grid, block = self.batch.grid, self.batch.block
         text = f"thread {thread}" if block[1] == block[2] == 1 else f"thread ({_unravel(thread, block)})"
         place = f"{cta}" if grid[1] == grid[2] == 1 else f"({_unravel(cta, grid)})"
-        return f"{text} (warp {thread // WARP}) of CTA {place}"
+        return f"{text} (warp {thread // self.warp_size}) of CTA {place}"
 
     def load_global(self, address: Any, size: int) -> np.ndarray:
         where = self._address(address)
@@ -284,14 +296,14 @@ class Lanes:
 
     # ---- warps -----------------------------------------------------------------------------------------------------
     def warps(self, value: Any) -> np.ndarray:
-        """A scalar operand as (C|1, warps, 32); lanes that do not exist are zero."""
+        """A scalar operand as (C|1, warps, lanes); lanes that do not exist are zero."""
         value = value if isinstance(value, np.ndarray) else np.asarray(value).reshape(1, 1)
         full = value if value.shape[1] == self.count else np.broadcast_to(value, (value.shape[0], self.count))
         if self.whole:
-            return full.reshape(value.shape[0], -1, WARP)
-        padded = np.zeros((value.shape[0], len(self.warp_ids) * WARP), value.dtype)
+            return full.reshape(value.shape[0], -1, self.warp_size)
+        padded = np.zeros((value.shape[0], len(self.warp_ids) * self.warp_size), value.dtype)
         padded[:, self.slots] = full
-        return padded.reshape(value.shape[0], -1, WARP)
+        return padded.reshape(value.shape[0], -1, self.warp_size)
 
     def first_columns(self, count: int) -> np.ndarray:
         """The columns of the first `count` lanes of each warp, in order; always the same object."""
@@ -300,23 +312,24 @@ class Lanes:
         return self._first_columns[count]
 
     def unwarp(self, value: np.ndarray) -> np.ndarray:
-        """The inverse of `warps`: (C|1, warps, 32) -> (C|1, T)."""
+        """The inverse of `warps`: (C|1, warps, lanes) -> (C|1, T)."""
         flat = value.reshape(value.shape[0], -1)
         return flat if self.whole else flat[:, self.slots]
 
     def active(self) -> np.ndarray:
-        """Which lanes run, as (C|1, warps, 32) bool."""
+        """Which lanes run, as (C|1, warps, lanes) bool."""
         return self.warps(np.ones((1, 1), np.bool_) if self.mask is None else self.mask)
 
     def require_whole_warps(self, what: str) -> None:
-        """Raises SimulationError when a lane of a warp is missing at an instruction that all 32 must execute."""
+        """Raises SimulationError when a lane of a warp is missing at an instruction that all must execute."""
         if self.mask is None and self.whole:
             return
         active = self.active()
         if (active.any(2) != active.all(2)).any():
             row, warp = (int(i) for i in np.argwhere(active.any(2) != active.all(2))[0])
             raise SimulationError(
-                f"{what} is reached by {int(active[row, warp].sum())} of 32 lanes of warp {int(self.warp_ids[warp])}",
+                f"{what} is reached by {int(active[row, warp].sum())} of {self.warp_size} lanes of warp "
+                f"{int(self.warp_ids[warp])}",
                 hint="all lanes of a warp must execute it together",
             )
 
@@ -381,8 +394,10 @@ class Lanes:
         return pending
 
     def _require_converged(self, number: int, expected: int) -> None:
-        if expected % WARP and expected != self.batch.threads:
-            raise SimulationError(f"barrier {number} expects {expected} threads, which is not a multiple of {WARP}")
+        if expected % self.warp_size and expected != self.batch.threads:
+            raise SimulationError(
+                f"barrier {number} expects {expected} threads, which is not a multiple of {self.warp_size}"
+            )
         if self.mask is None and (self.whole or self.count == self.batch.threads):
             return
         mask = np.broadcast_to(np.bool_(True) if self.mask is None else self.mask, self.shape)

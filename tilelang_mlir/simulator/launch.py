@@ -175,7 +175,7 @@ class _Launch:
         return restore
 
     def _run_batch(self, values: list[Any], ids: np.ndarray) -> None:
-        batch = Batch(self.memory, self.shared_bytes, self.code.block, self.grid, ids)
+        batch = Batch(self.memory, self.shared_bytes, self.code.block, self.grid, ids, self.code.warp_size)
         batch.random = np.random.default_rng(self.seed) if self.seed else None
         batch.profile = self.profile
         if self.checked:
@@ -190,7 +190,7 @@ class _Launch:
             self._explain(error)
             raise
         except Exception as error:
-            where, _ = self.code.locate_error(error)
+            where, *_ = self.code.locate_error(error)
             raise SimulationError(f"the simulator failed: {type(error).__name__}: {error}", where) from error
         finally:
             self.report.printed.extend(batch.printed)
@@ -198,11 +198,12 @@ class _Launch:
         self.report.batches += 1
 
     def _explain(self, error: TileError) -> None:
-        """Add the location and the iteration values of the loops around it."""
-        where, iterations = self.code.locate_error(error)
+        """Add the location, the threads that ran there, and the iteration values of the loops around it."""
+        where, iterations, role = self.code.locate_error(error)
         error.location = error.location or where
-        if iterations:
-            error.notes = (*error.notes, (iteration_text(iterations), None))
+        parts = [part for part in (role, iteration_text(iterations)) if part]
+        if parts:
+            error.notes = (*error.notes, (", ".join(parts), None))
 
 
 def _groups(ids: np.ndarray, keys: np.ndarray | None) -> list[np.ndarray]:

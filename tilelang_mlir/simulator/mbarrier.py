@@ -6,11 +6,12 @@ pending; then the count starts anew. What arrivals release is what a wait for th
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import BarrierError, SimulationError
 from tilelang_mlir.simulator.schedule import Diverged
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class MBarrier:
         self.clock: np.ndarray | None = None
         self.done: np.ndarray | None = None
         self.arrived: list[str] = []
+        self.users: dict[str, None] = {}  # who has ever arrived, in order
+        self.passed: Counter[str] = Counter()  # how many completed phases each agent has waited for
         self.site = 0  # of the initialisation
         self.slot = 0  # of the checker, for the times at which copies complete on this barrier
         self.made: np.ndarray | None = None  # the clocks of the initialisation, until everyone knows them
@@ -41,11 +44,14 @@ class MBarrier:
         """Arrivals and expected bytes by CTA."""
         self.bytes += expected
         self.pending -= count
+        before = list(self.arrived)
         if who not in self.arrived:
             self.arrived.append(who)
+        self.users[who] = None
         if (self.pending < 0).any():
-            raise SimulationError(
-                f"the mbarrier at {self.address} gets more arrivals in a phase than its count {self.count}"
+            raise BarrierError(
+                f"the mbarrier at {self.address} gets more arrivals in a phase than its count {self.count}: "
+                f"{who} arrives after {', '.join(before) or 'nobody'}"
             )
         self.settle()
 
@@ -63,6 +69,18 @@ class MBarrier:
         self.arrived.clear()
         if self.clock is not None:
             self.done = np.array(self.clock if self.done is None else np.maximum(self.done, self.clock))
+
+    def trouble(self, late: int, who: str) -> str:
+        """What keeps an agent waiting in a CTA when nothing can move: `bytes`, `arrivals`, or nothing of this barrier.
+
+        Arrivals are wrong when only a part has come, or when phases have gone by that the agent has not waited for: a
+        role that hands over and takes back is never two phases behind.
+        """
+        pending, size = int(self.pending[late]), int(self.bytes[late])
+        if size < 0 or (size > 0 and pending == 0):
+            return "bytes"
+        skipped = int(self.phase[late]) - self.passed[who] > 1
+        return "arrivals" if skipped or 0 < pending < self.count else ""
 
     def describe(self, late: int) -> str:
         """The state in a CTA of the batch."""
@@ -86,7 +104,7 @@ class WaitPhase:
 
     def __init__(self, barrier: MBarrier, target: np.ndarray, token: bool, ctas: np.ndarray, lanes: Lanes) -> None:
         self._barrier, self._target, self._token, self._ctas = barrier, target, token, ctas
-        self._checker = lanes.batch.checker
+        self._checker, self._who = lanes.batch.checker, lanes.name
 
     def complete(self) -> np.ndarray:
         """In which CTAs the phase is complete (C)."""
@@ -98,6 +116,7 @@ class WaitPhase:
         return bool(self.complete().all())
 
     def resume(self, lanes: Lanes) -> None:
+        self._barrier.passed[lanes.name] += bool(self._barrier.phase.any())
         if self._checker is not None:
             self._checker.acquire(lanes, self._barrier.done)
 
@@ -108,6 +127,12 @@ class WaitPhase:
         late = int(np.argmin(self.complete()))
         what = "phase" if self._token else "parity"
         return f"{what} {int(self._target[late])} of the {self._barrier.describe(late)}"
+
+    def trouble(self) -> str:
+        return self._barrier.trouble(int(np.argmin(self.complete())), self._who)
+
+    def waits_for(self) -> list[str]:
+        return list(self._barrier.users)
 
 
 class PollPhase(WaitPhase):

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from tilelang_mlir.errors import DeadlockError, Location, SimulationError
+from tilelang_mlir.errors import (
+    ArrivalCountError,
+    DeadlockError,
+    Location,
+    SimulationError,
+    TransactionBytesError,
+)
 from tilelang_mlir.simulator.locations import iteration_text
 
 if TYPE_CHECKING:
@@ -25,6 +31,14 @@ class Wait(Protocol):
     def ready(self) -> bool: ...
     def resume(self, lanes: Lanes) -> None: ...
     def describe(self) -> str: ...
+
+    def trouble(self) -> str:
+        """What is wrong when nothing can move: a key of `_KINDS`, or where the wait is (`barrier`)."""
+        return ""
+
+    def waits_for(self) -> list[str]:
+        """The agents, by name, that can end the wait."""
+        return []
 
 
 @runtime_checkable
@@ -46,7 +60,7 @@ class Diverged(Exception):
 
 
 @dataclass
-class Fork:
+class Fork(Wait):
     """Wait for child agents: the two sides of a branch on the thread whose body blocks."""
 
     children: list[tuple[Agent, Lanes]]
@@ -64,7 +78,7 @@ class Fork:
 
 
 @dataclass
-class WaitBarrier:
+class WaitBarrier(Wait):
     """Wait until `expected` threads have arrived at a named barrier."""
 
     number: int
@@ -102,6 +116,9 @@ class WaitBarrier:
     def describe(self) -> str:
         names = ", ".join(lanes.name for lanes in self.waiters + self.arrivers)
         return f"barrier {self.number}: {self.arrived} of {self.expected} threads arrived ({names})"
+
+    def trouble(self) -> str:
+        return "barrier"
 
 
 @dataclass
@@ -171,13 +188,34 @@ def _waits(lanes: Lanes) -> str:
     return f"{lanes.name} wait{'' if lanes.count > 1 else 's'}"
 
 
+# By what is wrong, the first that applies: the error and what it begins with.
+_KINDS = {
+    "bytes": (TransactionBytesError, "deadlock, copies bring other than the expected bytes"),
+    "arrivals": (ArrivalCountError, "deadlock, arrivals do not match what is waited for"),
+    "": (DeadlockError, "deadlock, no thread can move"),
+}
+
+
 def _report(live: list[_Entry], locate: Locate) -> None:
+    stuck = [(e, e.waiting) for e in live if e.waiting is not None and not isinstance(e.waiting, Fork)]
     notes: list[tuple[str, Location | None]] = []
-    for entry in live:
-        if entry.waiting is not None and not isinstance(entry.waiting, Fork):
-            where, iterations = locate(entry.agent)
-            inside = iteration_text(iterations)
-            text = f"{_waits(entry.lanes)} on {entry.waiting.describe()}"
-            notes.append((f"{text}, {inside}" if inside else text, where))
+    for entry, wait in stuck:
+        where, iterations = locate(entry.agent)
+        inside = iteration_text(iterations)
+        text = f"{_waits(entry.lanes)} on {wait.describe()}"
+        notes.append((f"{text}, {inside}" if inside else text, where))
+    troubles = [wait.trouble() for _, wait in stuck]
+    kind = next((kind for kind in _KINDS if kind in troubles), "")
+    error, what = _KINDS[kind]
+    where = notes[troubles.index(kind) if kind in troubles else 0][1] if notes else None
     summary = "; ".join(text for text, _ in notes)
-    raise DeadlockError(f"deadlock, no thread can move: {summary}", notes[0][1] if notes else None, notes=tuple(notes))
+    raise error(f"{what}: {summary}", where, notes=(*notes, *_graph(stuck)))
+
+
+def _graph(stuck: list[tuple[_Entry, Wait]]) -> list[tuple[str, Location | None]]:
+    """The wait-for graph: for each agent that waits, those that can end its wait."""
+    lines: list[tuple[str, Location | None]] = []
+    for entry, wait in stuck:
+        others = [name for name in wait.waits_for() if name != entry.lanes.name]
+        lines.append((f"wait-for graph: {entry.lanes.name} -> {'; '.join(others) or 'nobody that has arrived yet'}", None))
+    return lines

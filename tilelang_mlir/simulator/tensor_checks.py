@@ -142,6 +142,8 @@ class TensorChecks:
         writing = self._writing.take(at.cell) > 0
         self._under_way(lanes, at, writing & (self._issuer.take(at.cell) != at.warp) if issued else writing, what)
         slot, clock = self._write_slot.take(at.cell), self._write_clock.take(at.cell)
+        if issued:  # operations of one thread run in the order in which it issued them
+            clock = np.where((slot >= self._warps) & (self._issuer.take(at.cell) == at.warp), 0, clock)
         self._require(lanes, at, slot, clock, self._write_site, what, "write")
 
     def _after_reads(self, lanes: Lanes, at: Region, what: str, *, issued: bool = False) -> None:

@@ -18,6 +18,8 @@ from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.tensor_checks import Region, TensorChecks
 
 if TYPE_CHECKING:
+    from tilelang_mlir.simulator.checker import Access
+    from tilelang_mlir.simulator.engine import Pending
     from tilelang_mlir.simulator.lanes import Batch, Lanes
 
 LANES, COLUMNS = 128, 512
@@ -74,7 +76,9 @@ class TensorUnit:
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
-        self.queue: list[Callable[[], None]] = []
+        self.queue: list[Pending] = []
+        self._commits: list[Pending] = []
+        self._announced: np.ndarray | None = None  # clocks of what this agent's commits have completed
 
     @property
     def memory(self) -> TensorMemory:
@@ -197,17 +201,21 @@ class TensorUnit:
         target, batch = lanes.engine.barrier(barrier), lanes.batch
         if batch.checker is not None:
             batch.checker.use_by_copy(lanes, target)
-        queue, self.queue = list(self.queue), []
+        self.queue = [item for item in self.queue if not item.done]
+        queue = list(self.queue)  # those of earlier commits too: they are complete as well then
+        self._commits = [item for item in self._commits if not item.done]
+        earlier = list(self._commits)
         arrivals = lanes.engine.lanes_per_cta()
+        known = None if batch.checker is None else batch.checker.knowledge(lanes)
 
         def land() -> None:
-            for finish in queue:
-                finish()
-            if batch.checker is not None:
-                batch.checker.complete_products(target)
+            for item in (*earlier, *queue):  # arrivals come in the order of their commits
+                item.land()
+            if batch.checker is not None and known is not None:
+                self._announced = batch.checker.complete_products(target, known, self._announced)
             target.arrive(arrivals, arrivals * 0, f"{lanes.name} (tcgen05.commit)")
 
-        lanes.engine.fly(land, "a tensor memory product")
+        self._commits.append(lanes.engine.fly(land, "a tensor memory product"))
 
     def fence(self, kind: str) -> None:
         if self.memory.checks is not None:
@@ -221,15 +229,15 @@ class Issue:
         self._lanes, self._what = lanes, what
         self._leaders, self._columns = lanes.engine.issuers()
         if len(np.unique(self._leaders)) != len(self._leaders):
-            threads = np.bincount(self._leaders).max()
-            raise SimulationError(f"{what} is issued by {threads} threads of a CTA", hint="one elected thread issues it")
+            count = np.bincount(self._leaders).max()
+            raise SimulationError(f"{what} is issued by {count} threads of a CTA", hint="one elected thread issues it")
         self.ctas = self._leaders
         if group == 2:
             if (self._leaders % 2).any():
                 raise SimulationError(f"{what} of a pair of CTAs is issued by the odd one")
             self.ctas = (self._leaders[:, None] + np.arange(2)).reshape(-1)
         self._memory = lanes.batch.tensor
-        self._shadows: list[np.ndarray] = []
+        self._shadows: list[Access] = []
         self._reads: list[Region] = []
         self._writes: list[Region] = []
 
@@ -348,4 +356,4 @@ class Issue:
             if checks is not None:
                 checks.finish(self._reads, self._writes)
 
-        lanes.engine.tensor.queue.append(lanes.engine.pending(run, self._what).land)
+        lanes.engine.tensor.queue.append(lanes.engine.pending(run, self._what))

@@ -18,6 +18,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.alloc",),
     ("language.copy",),
     ("language.gemm",),
+    ("language.explicit",),
+    ("language.warps",),
     ("language.reduce",),
     ("language.math",),
     ("language.logic", "frontend.arith"),

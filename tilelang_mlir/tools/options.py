@@ -10,7 +10,7 @@ from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.passes.pipeline_text import Element, parse_element, parse_pipeline
 from tilelang_mlir.target import Target, parse_target
 
-EMIT = ("mlir", "llvm", "ptx", "cubin", "sass")
+EMIT = ("mlir", "llvm", "ptx", "cubin", "sass", "amdgcn", "hsaco")
 
 
 @dataclass

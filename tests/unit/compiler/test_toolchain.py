@@ -39,7 +39,7 @@ def fake_tool(path: Path, release: str) -> Path:
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine with no CUDA tools but those a test puts into this CUDA_HOME."""
-    monkeypatch.setattr(search, "_package_roots", lambda package: [])
+    monkeypatch.setattr(search, "package_roots", lambda package: [])
     monkeypatch.setattr(search.shutil, "which", lambda name: None)
     monkeypatch.setattr(search, "_INSTALLED", tmp_path / "installed")
     monkeypatch.setenv("CUDA_HOME", str(tmp_path / "cuda"))

@@ -185,7 +185,9 @@ def _mbarriers(arguments: list[ir.Value]) -> None:
 def _tma(arguments: list[ir.Value]) -> None:
     generic = create("llvm.addrspacecast", [arguments[0]], [ir.Type.parse("!llvm.ptr")])
     tma.load(smem(), generic, offset(smem(), 1024, "i8"), [constant(0), 8])
+    tma.load(smem(), generic, offset(smem(), 1024, "i8"), [constant(0), 8], hint="evict_first")
     tma.store(generic, smem(), [0, 8, constant(3)])
+    tma.reduce(generic, smem(), [0, 8], "add", "f32")
 
 
 def _wgmma(arguments: list[ir.Value]) -> None:
@@ -298,7 +300,12 @@ CASES = [
         "tma",
         _tma,
         "sm_90a",
-        ["cp.async.bulk.tensor.2d.shared::cta.global", "cp.async.bulk.tensor.3d.global.shared::cta"],
+        [
+            "cp.async.bulk.tensor.2d.shared::cta.global",
+            "cp.async.bulk.tensor.3d.global.shared::cta",
+            "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group",
+            "tile.mbarrier::complete_tx::bytes.L2::cache_hint",
+        ],
     ),
     (
         "wgmma",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tilelang_mlir.language as T
-from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.errors import TileError, TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.language import missing
 from tilelang_mlir.reference import evaluate
 
@@ -202,6 +202,35 @@ EMITS: list[tuple[str, list[str]]] = [
         "T.mbarrier_wait_parity(b[0], bx & 1)\nT.barrier_wait(b[0], 0)\nT.mbarrier_arrive(b[1], 0)",
         ["tl.mbarrier_expect", "tl.mbarrier_arrive", "tl.mbarrier_wait"],
     ),
+    # What a program schedules itself.
+    (
+        TILES + "b = T.alloc_barrier([1, 1])\nT.tma_copy(B[0, 0], s, barrier=b[1], eviction_policy='evict_last')\n"
+        "T.cp_async_barrier_noinc(b[0])\nT.tma_copy(s, B[0, 0])\nT.tma_store_arrive()\nT.tma_store_wait(1, read=False)",
+        [
+            '{eviction = "evict_last", explicit}', "{copies}", '"tl.tma_store"', 'name = "bulk_commit"',
+            "{complete, explicit, pending = 1 : i32}",
+        ],
+    ),
+    (
+        TILES + "T.fence_proxy_async('shared', 1)\nT.atomic_add(B[0, 0], s, use_tma=True)",
+        ['"tl.fence_proxy"', '{explicit, reduce = "add"}', '"tl.tma_wait"() {pending = 0 : i32}'],
+    ),
+    (
+        "a = T.alloc_shared((64, 64), 'float16')\nc = T.alloc_fragment((64, 64), 'float32')\nT.warpgroup_arrive()\n"
+        "T.wgmma_mma(a, a, c, clear_accum=bx == 0)\nT.warpgroup_commit_batch()\nT.warpgroup_wait(1)\n"
+        "T.wait_wgmma(0)\nT.warpgroup_fence_operand(c, num_regs=32)",
+        ['name = "wgmma_fence"', "scf.if", "tl.fill", "transpose_b = false, wgmma}", '_products"() {pending = 1'],
+    ),
+    (
+        "with T.ws(0):\n    T.set_max_nreg(240, 1)\n    T.dec_max_nreg(24)\n    T.inc_max_nreg(160)\n"
+        "    T.sync_threads()\nT.named_barrier_arrive(3, 64)",
+        ['{count = 240 : i32, increase = 1 : i32, name = "set_registers"}', "groups = array<i32: 0>", "id = 3 : i32"],
+    ),
+    (
+        "T.annotate_producer_reg_dealloc()\nT.annotate_consumer_reg_alloc(168)\nT.no_set_max_nreg()\n"
+        "T.disable_warp_group_reg_alloc()",
+        ["producer_registers = 24 : i32", "consumer_registers = 168 : i32", "keep_registers"],
+    ),
     # Debugging and hints.
     (
         TILES + "T.print(f, 'f is')\nT.print(bx)\nT.print(msg='hello')\nT.device_assert(bx < 4, 'big')\nassert bx < 5",
@@ -292,6 +321,33 @@ def test_tensor_annotations() -> None:
 def test_warp_policy_from_partition() -> None:
     policy = T.GemmWarpPolicy
     assert [policy.from_warp_partition(*p) for p in ((4, 1), (1, 4), (2, 2))] == [1, 2, 0]
+
+
+WRONG: list[tuple[str, type[Exception], str]] = [
+    ("T.tma_copy(A[0], A[1])", TileTypeError, "copies between device and shared memory, got global to global"),
+    (TILES + "T.tma_copy(B[0, 0], s)", TileTypeError, "a load with T.tma_copy needs barrier="),
+    (TILES + "b = T.alloc_barrier(1)\nT.tma_copy(B[0, 0], s, barrier=b, eviction_policy='never')", TileValueError,
+     "eviction_policy must be one of"),
+    (TILES + "b = T.alloc_barrier([1, 1])\nT.tma_copy(B[0, 0], s, barrier=b)", TileTypeError, "an array of 2"),
+    (TILES + "b = T.alloc_barrier(1)\nT.tma_copy(B[0:8, 0:8], s, barrier=b)", TileValueError, "differ in shape"),
+    ("T.tma_store_wait(-1)", TileValueError, "needs a Python integer of 0 or more, got int -1"),
+    ("T.wait_wgmma(bx)", TileValueError, "needs a Python integer of 0 or more"),
+    ("T.set_max_nreg(100, 1)", TileValueError, "a multiple of 8 from 24 to 256, got int 100"),
+    ("T.annotate_consumer_reg_alloc(512)", TileValueError, "a multiple of 8 from 24 to 256, got int 512"),
+    ("with T.ws(1):\n    T.sync_threads()", TileValueError, "a block of 128 threads has no warpgroup 1"),
+    ("with T.ws(0):\n    with T.ws(0):\n        T.sync_threads()", TileError, "T.ws inside another T.ws"),
+    ("with T.ws():\n    T.sync_threads()", TileTypeError, "needs at least one warpgroup"),
+    ("T.named_barrier_arrive(16, 64)", TileValueError, "the barrier is 1 to 15, got 16"),
+    ("T.named_barrier_arrive(1, 48)", TileValueError, "a positive multiple of 32, got 48"),
+    (TILES + "T.warpgroup_fence_operand(s)", TileTypeError, "fences registers"),
+    (TILES + "T.atomic_add(B[0, 0], r, use_tma=True)", TileTypeError, "a shared tile to a device tile of one dtype"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "kind", "match"), WRONG, ids=[b[-40:] for b, _, _ in WRONG])
+def test_wrong_use(body: str, kind: type[Exception], match: str) -> None:
+    with pytest.raises(kind, match=match):
+        trace_kernel(body)
 
 
 @pytest.mark.parametrize("name", missing.names())

@@ -103,7 +103,7 @@ def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]
         yield "next stage", lambda op: _shift(op, 0, stage)
     if key == "wgmma.product":
         yield "next stage", lambda op: _change(op, len(op.operands) - 1, "arith.addi", stage >> 4)
-        if json.loads(ir.StringAttr(op.attributes["tl.product"]).value)["wait"]:
+        if json.loads(ir.StringAttr(op.attributes["tl.product"]).value)["wait"] == 0:
             yield "no wait", _without_wait
     if key == "nvvm.barrier":
         yield "late", _to_end
@@ -152,7 +152,7 @@ def _add_to_attribute(op: ir.Operation, name: str) -> None:
 
 def _without_wait(op: ir.Operation) -> None:
     facts = json.loads(ir.StringAttr(op.attributes["tl.product"]).value)
-    op.attributes["tl.product"] = ir.StringAttr.get(json.dumps({**facts, "wait": False}))
+    op.attributes["tl.product"] = ir.StringAttr.get(json.dumps({**facts, "wait": None}))
 
 
 def _ancestors(op: ir.Operation) -> Iterator[ir.Operation]:

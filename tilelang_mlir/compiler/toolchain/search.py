@@ -31,11 +31,11 @@ def candidates(name: str) -> Iterator[tuple[str, Path]]:
     """Pairs of (where it was looked for, path), most preferred first; the paths need not exist."""
     if name == "ptxas" and (explicit := knobs.PTXAS_PATH.get()):
         yield "TILELANG_PTXAS_PATH", Path(explicit)
-    for root in _package_roots("nvidia"):  # nvidia-cuda-nvcc: nvidia/cu13/bin, older: nvidia/cuda_nvcc/bin
+    for root in package_roots("nvidia"):  # nvidia-cuda-nvcc: nvidia/cu13/bin, older: nvidia/cuda_nvcc/bin
         places = sorted(root.glob(f"*/bin/{name}"), reverse=True) or [root / "cuda_nvcc" / "bin" / name]
         for place in places:
             yield "the nvidia-cuda-nvcc package", place
-    for root in _package_roots("triton"):
+    for root in package_roots("triton"):
         for variant in (name, f"{name}-blackwell"):
             yield "the triton package", root / "backends" / "nvidia" / "bin" / variant
     for knob in (knobs.CUDA_HOME, knobs.CUDA_PATH):
@@ -65,7 +65,7 @@ def find(name: str, *, reads: str, accept: tuple[int, int] = (0, 0)) -> Tool:
 
 
 @functools.lru_cache(maxsize=8)
-def _package_roots(package: str) -> list[Path]:
+def package_roots(package: str) -> list[Path]:
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):

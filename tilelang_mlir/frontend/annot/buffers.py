@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from tilelang_mlir.dialect.tl import FRAGMENT, GLOBAL, LOCAL, SHARED
 from tilelang_mlir.dtypes import DType, accepts
@@ -292,11 +292,12 @@ def split_params(params: Any, what: str) -> tuple[Any, Any]:
     if not isinstance(params, tuple):
         raise TileTypeError(f"{what}[...] takes [[sizes], dtype] or several sizes, got {params!r}",
                             hint="write T.Tensor[[N], dtype]")
-    if params and isinstance(params[0], list | tuple):
-        if len(params) > 2:
-            raise TileTypeError(f"{what}[[sizes], dtype] got {len(params)} entries", hint="write T.Tensor[[N], dtype]")
-        return params[0], params[1] if len(params) == 2 else None
-    return params, None
+    entries: list[Any] = list(params)
+    if entries and isinstance(entries[0], list | tuple):
+        if len(entries) > 2:
+            raise TileTypeError(f"{what}[[sizes], dtype] got {len(entries)} entries", hint="write T.Tensor[[N], dtype]")
+        return entries[0], entries[1] if len(entries) == 2 else None
+    return entries, None
 
 
 def values_of(sizes: Any, what: str) -> tuple[Value, ...]:
@@ -313,8 +314,8 @@ def _is_open(size: Any) -> bool:
 
 
 def _unfrozen(size: Any) -> Any:
-    """The number behind its hashable form."""
-    return cast("Any", size)[1] if isinstance(size, tuple) else size
+    """The number behind its hashable form, which is a pair of type and number."""
+    return size if size is None or isinstance(size, int | Expr) else size[1]
 
 
 def _shape_of(target: Any, name: str | None) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from tilelang_mlir.isa.nvidia import (
     atomic,
     barrier,
     bulk,
+    cluster,
     convert,
     cp_async,
     ldmatrix,
@@ -25,7 +26,7 @@ from tilelang_mlir.isa.nvidia import (
 
 _FAMILIES = (
     *(thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma, tcgen05, tcgen05_mma),
+    *(mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -34,6 +35,7 @@ __all__ = [
     "atomic",
     "barrier",
     "bulk",
+    "cluster",
     "convert",
     "cp_async",
     "ldmatrix",

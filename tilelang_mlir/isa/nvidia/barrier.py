@@ -140,7 +140,8 @@ INSTRUCTIONS = (
         blocking=True,
     ),
     Instruction(
-        "nvvm.barrier.arrive", "bar.arrive a, b", _SECTION, _arrive, emit=arrive, effects=(Effect(Access.BARRIER),)
+        "nvvm.barrier.arrive", "bar.arrive a, b", _SECTION, _arrive, emit=arrive, effects=(Effect(Access.BARRIER),),
+        blocking=True,  # it does not wait, but warps arrive whole
     ),
     Instruction(
         "nvvm.barrier.reduction",

@@ -6,8 +6,10 @@ PTX ISA 8.7, sections 9.7.9.25.5 (cp.async.bulk.tensor), 9.7.9.25.4 (bulk groups
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from tilelang_mlir.errors import SimulationError
 from tilelang_mlir.isa.instruction import (
@@ -22,15 +24,30 @@ from tilelang_mlir.isa.instruction import (
     constant,
     create,
     flags,
+    inline_ptx,
     integer,
 )
+from tilelang_mlir.isa.numeric import bf16_bits_to_float, float_to_bf16_bits
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 _LOAD, _STORE = "mbarrier", "cp.async.bulk"
 
 
-def load(destination: ir.Value, tensor_map: ir.Value, barrier: ir.Value, coordinates: Sequence[ir.Value | int]) -> None:
+# L2 cache policies (64 bits, as `createpolicy` makes them for the whole access).
+POLICIES = {
+    "evict_normal": 0x1000000000000000, "evict_first": 0x12F0000000000000, "evict_last": 0x14F0000000000000,
+}  # fmt: skip
+
+
+def load(
+    destination: ir.Value,
+    tensor_map: ir.Value,
+    barrier: ir.Value,
+    coordinates: Sequence[ir.Value | int],
+    *,
+    hint: str = "",
+) -> None:
     """`cp.async.bulk.tensor.Nd.shared::cta.global.tile.mbarrier::complete_tx::bytes`: a box into shared memory.
 
     Args:
@@ -38,22 +55,49 @@ def load(destination: ir.Value, tensor_map: ir.Value, barrier: ir.Value, coordin
         tensor_map: generic pointer to the 128-byte descriptor.
         barrier: `!llvm.ptr<3>` of the mbarrier whose transaction count the box's bytes complete.
         coordinates: start of the box, innermost dimension first, i32.
+        hint: evict_normal, evict_first or evict_last: how long the L2 cache keeps what is read.
     """
     places = [constant(c) if isinstance(c, int) else c for c in coordinates]
-    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 1, 0, 0, 0, 0])
+    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 1, 0, 0, int(bool(hint)), 0])
+    policy = [constant(POLICIES[hint], 64)] if hint else []
     create(
         "nvvm.cp.async.bulk.tensor.shared.cluster.global",
-        [destination, tensor_map, *places, barrier],
+        [destination, tensor_map, *places, barrier, *policy],
         operandSegmentSizes=segments,
         isCTAOnly=ir.BoolAttr.get(True),
     )
 
 
-def store(tensor_map: ir.Value, source: ir.Value, coordinates: Sequence[ir.Value | int]) -> None:
+def store(
+    tensor_map: ir.Value, source: ir.Value, coordinates: Sequence[ir.Value | int], *, hint: str = ""
+) -> None:
     """`cp.async.bulk.tensor.Nd.global.shared::cta.tile.bulk_group`: a box from shared memory; clipped at the edges."""
     places = [constant(c) if isinstance(c, int) else c for c in coordinates]
-    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 0, 0])
-    create("nvvm.cp.async.bulk.tensor.global.shared.cta", [tensor_map, source, *places], operandSegmentSizes=segments)
+    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), int(bool(hint)), 0])
+    policy = [constant(POLICIES[hint], 64)] if hint else []
+    create(
+        "nvvm.cp.async.bulk.tensor.global.shared.cta",
+        [tensor_map, source, *places, *policy],
+        operandSegmentSizes=segments,
+    )
+
+
+def reduce(
+    tensor_map: ir.Value, source: ir.Value, coordinates: Sequence[ir.Value | int], kind: str, element: str
+) -> None:
+    """`cp.reduce.async.bulk.tensor.Nd.global.shared::cta.{add,min,max,and,or,xor}.tile.bulk_group`.
+
+    The descriptor says what the elements are; `element` (f16, bf16, f32, s32, u32, s64, u64) says so to the simulator.
+    Each element is combined by itself, atomically at device scope. PTX ISA 8.7, section 9.7.9.25.5.
+    """
+    places = [constant(c) if isinstance(c, int) else c for c in coordinates]
+    slots = ", ".join(f"{{$r{2 + i}}}" for i in range(len(places)))
+    text = (
+        f"cp.reduce.async.bulk.tensor.{len(places)}d.global.shared::cta.{kind}.tile.bulk_group "
+        f"[{{$r0}}, {{{slots}}}], [{{$r1}}];"
+    )
+    facts = {"tl.element": ir.StringAttr.get(element)}
+    inline_ptx(f"cp.reduce.async.bulk.tensor.{kind}", text, [tensor_map, source, *places], attributes=facts)
 
 
 def commit() -> None:
@@ -112,6 +156,34 @@ def _store(op: ir.Operation) -> Run:
     return run
 
 
+_ELEMENTS: dict[str, Any] = {
+    "f16": np.float16, "f32": np.float32, "s32": np.int32, "u32": np.uint32, "s64": np.int64, "u64": np.uint64,
+    "bf16": np.uint16,
+}  # fmt: skip
+_COMBINE: dict[str, np.ufunc] = {
+    "add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise_and, "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+}  # fmt: skip
+
+
+def _reduce(kind: str) -> Callable[[ir.Operation], Run]:
+    def semantics(op: ir.Operation) -> Run:
+        element = ir.StringAttr(op.attributes["tl.element"]).value
+        combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = _COMBINE[kind]
+        if element == "bf16":  # the sum is rounded once; minima and maxima are exact
+            wide = combine
+            combine = lambda old, new: float_to_bf16_bits(  # noqa: E731
+                wide(bf16_bits_to_float(old), bf16_bits_to_float(new)).astype(np.float32)
+            )
+
+        def run(machine: Machine, tensor_map: Any, shared: Any, *coordinates: Any) -> None:
+            machine.engine.tensor_reduce(tensor_map, shared, list(coordinates), combine, np.dtype(_ELEMENTS[element]))
+
+        return run
+
+    return semantics
+
+
 def _wait(op: ir.Operation) -> Run:
     pending = integer(op, "group")
     return lambda machine: machine.engine.wait_stores(pending)
@@ -152,6 +224,18 @@ INSTRUCTIONS = (
         emit=store,
         feature=Feature.TMA,
         effects=(Effect(Access.READ, SHARED, 1, group=_STORE), Effect(Access.WRITE, GLOBAL, 0, group=_STORE)),
+    ),
+    *(
+        Instruction(
+            f"cp.reduce.async.bulk.tensor.{kind}",
+            f"cp.reduce.async.bulk.tensor.Nd.global.shared::cta.{kind}.tile.bulk_group [m, {{c}}], [s]",
+            "9.7.9.25.5 cp.reduce.async.bulk.tensor",
+            _reduce(kind),
+            emit=reduce,
+            feature=Feature.TMA,
+            effects=(Effect(Access.READ, SHARED, 1, group=_STORE), Effect(Access.ATOMIC, GLOBAL, 0, group=_STORE)),
+        )
+        for kind in _COMBINE
     ),
     Instruction(
         "nvvm.cp.async.bulk.commit.group",

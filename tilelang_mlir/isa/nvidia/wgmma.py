@@ -218,9 +218,9 @@ def product(
     k: int,
     clear: bool = False,
     blocks: int = 1,
-    wait: bool = True,
+    wait: int | None = 0,
 ) -> list[ir.Value]:
-    """A whole product of a warpgroup: fence, all k steps, commit and, unless it is left to `wait_for`, the wait.
+    """A whole product of a warpgroup: fence, all k steps, commit and, unless it is left to `wait_for`, a wait.
 
     Args:
         sums: `blocks * n / 2` accumulators f32 (i32 for integers), block by block; empty with `clear`.
@@ -229,7 +229,8 @@ def product(
         n: columns, see `allows`. kinds: of A and B, see `emit`. k: of one step, `depth(kind)`.
         clear: start from zero.
         blocks: blocks of 64 rows.
-        wait: complete when it ends; otherwise the results have no value before `wait_for`.
+        wait: how many groups may be incomplete when it ends (None: it does not wait). Unless that is 0 the results have
+            no value before `wait_for`; they may be the sums of a further product.
 
     Returns:
         `blocks * n / 2` values f32 (i32 for integers).
@@ -270,7 +271,7 @@ def _assembly(
     steps: int,
     blocks: int,
     clear: bool,
-    wait: bool,
+    wait: int | None,
 ) -> str:
     """PTX text; operands: accumulators, then (tied inputs,) the words of A or its low word, then B's low word."""
     half, first = n // 2, blocks * n // 2 * (1 if clear else 2)
@@ -296,7 +297,7 @@ def _assembly(
             lines.append(f"mov.b64 b, {{t, {right.high}}};")
             shape = f"wgmma.mma_async.sync.aligned.m64n{n}k{k}.{_sum_kind(kinds[0])}.{kinds[0]}.{kinds[1]}"
             lines.append(f"{shape} {{{sums}}}, {operand}, b, p{signs}{majors};")
-    end = ["wgmma.wait_group.sync.aligned 0;"] if wait else []
+    end = [f"wgmma.wait_group.sync.aligned {wait};"] if wait is not None else []
     return " ".join([*lines, "wgmma.commit_group.sync.aligned;", *end, "}"])
 
 
@@ -306,7 +307,13 @@ def wait_for(values: Sequence[ir.Value], pending: int) -> list[ir.Value]:
 
 
 def _facts(
-    left: Descriptor | None, right: Descriptor, n: int, kinds: tuple[str, str], blocks: int, clear: bool, wait: bool
+    left: Descriptor | None,
+    right: Descriptor,
+    n: int,
+    kinds: tuple[str, str],
+    blocks: int,
+    clear: bool,
+    wait: int | None,
 ) -> str:
     """What the assembly computes, for its semantics."""
 
@@ -361,8 +368,8 @@ def _whole_product(op: ir.Operation) -> Run:
             machine.engine.issue_product(finish, reads)
             results.append(result)
         machine.engine.commit_products()
-        if facts["wait"]:
-            machine.engine.wait_products(0)
+        if facts["wait"] is not None:
+            machine.engine.wait_products(facts["wait"])
         return tuple(result[i] for result in results for i in range(half))
 
     return run
@@ -445,7 +452,7 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "wgmma.product",
-        "wgmma.fence; wgmma.mma_async ...; wgmma.commit_group; wgmma.wait_group 0",
+        "wgmma.fence; wgmma.mma_async ...; wgmma.commit_group; wgmma.wait_group n",
         _SECTION,
         _whole_product,
         emit=product,

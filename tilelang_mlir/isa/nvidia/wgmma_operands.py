@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import AccumulatorError, SimulationError
 from tilelang_mlir.isa import numeric
 
 BYTES = {"f16": 2, "bf16": 2, "tf32": 4, "e4m3": 1, "e5m2": 1, "s8": 1, "u8": 1}
@@ -29,7 +29,7 @@ class Accumulator:
     def lanes(self, register: int) -> np.ndarray:
         """One register of every lane (C, T)."""
         if self.matrix is None:
-            raise SimulationError(
+            raise AccumulatorError(
                 "a wgmma accumulator is read before wgmma.wait_group", hint="wait for the group of the product first"
             )
         tiles = self.matrix.reshape(self.matrix.shape[0], -1, 4, 2, 8, self.n // 8, 4, 2)

@@ -171,3 +171,27 @@ func.func @f(%f: memref<8x4xf32, #tl.scope<"fragment">>) {
   "tl.finalize_reducer"(%q, %f) : (memref<4xf32, #tl.scope<"fragment">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
   return
 }
+
+// -----
+
+func.func @f(%f: memref<8x4xf32, #tl.scope<"fragment">>, %r: memref<4xf32, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{compares a tile of [8, 4] with a reference of [4], expected one per row}}
+  %0 = "tl.outgrows"(%f, %r) {margin = 8.0 : f32} : (memref<8x4xf32, #tl.scope<"fragment">>, memref<4xf32, #tl.scope<"fragment">>) -> i1
+  return
+}
+
+// -----
+
+func.func @f(%f: memref<8x4xf16, #tl.scope<"fragment">>, %r: memref<8xf32, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{compares f16 with f32, expected f32}}
+  %0 = "tl.outgrows"(%f, %r) {margin = 8.0 : f32} : (memref<8x4xf16, #tl.scope<"fragment">>, memref<8xf32, #tl.scope<"fragment">>) -> i1
+  return
+}
+
+// -----
+
+func.func @f(%f: memref<8x4xf32, #tl.scope<"fragment">>, %r: memref<8xf32, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{attribute 'margin' must be a float}}
+  %0 = "tl.outgrows"(%f, %r) {margin = 8 : i32} : (memref<8x4xf32, #tl.scope<"fragment">>, memref<8xf32, #tl.scope<"fragment">>) -> i1
+  return
+}

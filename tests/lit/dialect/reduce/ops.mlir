@@ -34,3 +34,10 @@ func.func @reducer(%x: f32, %i: index, %out: memref<16xf32, #tl.scope<"shared">>
   "tl.finalize_reducer"(%r, %out) : (memref<16xf32, #tl.scope<"fragment">>, memref<16xf32, #tl.scope<"shared">>) -> ()
   return
 }
+
+// CHECK-LABEL: func.func @outgrows(
+// CHECK: %{{[0-9a-z_]+}} = "tl.outgrows"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {margin = 8.000000e+00 : f32} : (memref<8x4xf32, #tl.scope<"fragment">>, memref<8xf32, #tl.scope<"fragment">>) -> i1
+func.func @outgrows(%f: memref<8x4xf32, #tl.scope<"fragment">>, %r: memref<8xf32, #tl.scope<"fragment">>) {
+  %0 = "tl.outgrows"(%f, %r) {margin = 8.0 : f32} : (memref<8x4xf32, #tl.scope<"fragment">>, memref<8xf32, #tl.scope<"fragment">>) -> i1
+  return
+}

@@ -68,3 +68,41 @@ func.func @f() {
   }) {consumers = 0 : i32} : () -> ()
   return
 }
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{attribute 'action' is 'skip', expected one of open, take, pass}}
+  "tl.turn"() {action = "skip"} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{attribute 'groups' is [0, 2], expected consecutive warpgroups}}
+  "tl.warpgroups"() ({
+    "tl.fence_proxy"() : () -> ()
+  }) {groups = array<i32: 0, 2>} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{occurs outside of tl.specialize}}
+  "tl.turn"() {action = "take"} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
+  "tl.warpgroups"() ({
+    // expected-error@+1 {{is nested in another tl.warpgroups}}
+    "tl.warpgroups"() ({
+      "tl.fence_proxy"() : () -> ()
+    }) {groups = array<i32: 0>} : () -> ()
+  }) {groups = array<i32: 0>} : () -> ()
+  return
+}

@@ -28,3 +28,29 @@ func.func @registers_as_they_are() {
   }) {consumers = 128 : i32} : () -> ()
   return
 }
+
+// CHECK-LABEL: func.func @turns(
+// CHECK: "tl.turn"() {action = "open"} : () -> ()
+// CHECK: "tl.turn"() {action = "take"} : () -> ()
+// CHECK: "tl.turn"() {action = "pass"} : () -> ()
+func.func @turns() {
+  "tl.specialize"() ({
+    "tl.fence_proxy"() : () -> ()
+  }, {
+    "tl.turn"() {action = "open"} : () -> ()
+    "tl.turn"() {action = "take"} : () -> ()
+    "tl.turn"() {action = "pass"} : () -> ()
+  }) {consumers = 256 : i32} : () -> ()
+  return
+}
+
+// CHECK-LABEL: func.func @warpgroups(
+// CHECK: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.fence_proxy"
+// CHECK-NEXT: }) {groups = array<i32: 1, 2>} : () -> ()
+func.func @warpgroups() {
+  "tl.warpgroups"() ({
+    "tl.fence_proxy"() : () -> ()
+  }) {groups = array<i32: 1, 2>} : () -> ()
+  return
+}

@@ -8,17 +8,18 @@
 // CHECK: %[[SMEM:[0-9]+]] = llvm.mlir.addressof @smem
 // CHECK: %[[TID:[0-9]+]] = nvvm.read.ptx.sreg.tid.x
 // CHECK: %[[CTA:[0-9]+]] = nvvm.read.ptx.sreg.ctaid.x
-// One thread initialises the barriers, all threads see it.
+// One thread initialises the barriers, all threads see it: one fence and one barrier for all of them.
 // CHECK: %[[FULL:[0-9]+]] = llvm.getelementptr %[[SMEM]][8192]
 // CHECK: %[[FIRST:[0-9]+]] = arith.cmpi eq, %[[TID]], %c0_i32
 // CHECK: scf.if %[[FIRST]] {
 // CHECK-NEXT: nvvm.mbarrier.init %[[FULL]], %c1_i32
+// CHECK-NEXT: }
+// CHECK-NEXT: %[[EMPTY:[0-9]+]] = llvm.getelementptr %[[SMEM]][8200]
+// CHECK-NEXT: scf.if %[[FIRST]] {
+// CHECK-NEXT: nvvm.mbarrier.init %[[EMPTY]], %c4_i32
 // CHECK-NEXT: nvvm.fence.mbarrier.init
 // CHECK-NEXT: }
 // CHECK-NEXT: nvvm.barrier{{$}}
-// CHECK: %[[EMPTY:[0-9]+]] = llvm.getelementptr %[[SMEM]][8200]
-// CHECK: nvvm.mbarrier.init %[[EMPTY]], %c4_i32
-// CHECK: nvvm.barrier{{$}}
 // The consumers wait until the phase is over, as often as the hardware gives up.
 // CHECK: %[[CONSUMER:[0-9]+]] = arith.cmpi ult, %[[TID]], %c128_i32
 // CHECK: scf.if %[[CONSUMER]] {

@@ -4,7 +4,8 @@
 // RUN: tl-opt %s --target=sm_90a --legalize-tile-ops --layout-inference --specialize-warps --overlap-products=enabled=false --show-pretty | filecheck %s --check-prefix=PLAIN
 
 // CHECK: fill [[O:v[0-9]+]] = 0.0
-// CHECK: [[S:v[0-9]+]] = {{.*}} @ {{.*}} {instr=wgmma
+// CHECK: [[S:v[0-9]+]] = {{.*}} @ {{.*}} {asynchronous, instr=wgmma
+// CHECK-NEXT: wait_products [[S]] {pending=0}
 // CHECK: copy [[S]] -> [[P:v[0-9]+]]
 // CHECK: for
 // CHECK: [[S]] = {{.*}} {asynchronous, instr=wgmma

@@ -12,25 +12,21 @@
 // CHECK-COUNT-3: .param .align 64 .b8 gemm_kernel_param_{{[345]}}[128]
 // CHECK: .reqntid 256, 1, 1
 // CHECK: .minnctapersm 2
-// CHECK-COUNT-3: mbarrier.init.shared.b64
+// CHECK-COUNT-6: mbarrier.init.shared.b64
 // CHECK: fence.mbarrier_init.release.cluster
-// CHECK: bar.sync 0
-// CHECK-COUNT-3: mbarrier.init.shared.b64
 // CHECK: bar.sync 0
 // CHECK: setmaxnreg.inc.sync.aligned.u32 232
 // CHECK: mbarrier.try_wait.parity.shared.b64
 // CHECK: wgmma.fence.sync.aligned
 // CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16
 // CHECK: wgmma.commit_group.sync.aligned
-// CHECK: wgmma.wait_group.sync.aligned 0
+// CHECK: wgmma.wait_group.sync.aligned 1
 // CHECK: mbarrier.arrive.shared.b64
 // CHECK: setmaxnreg.dec.sync.aligned.u32 24
 // CHECK: mbarrier.try_wait.parity.shared.b64
 // CHECK: mbarrier.arrive.expect_tx.shared.b64
 // CHECK-COUNT-2: cp.async.bulk.tensor.2d.shared::{{cta|cluster}}.global{{.*}}.mbarrier::complete_tx::bytes
 // CHECK: bar.sync 1, 128
-// CHECK: cp.async.bulk.wait_group.read 1
-// CHECK: bar.sync 2, 128
 // CHECK-COUNT-16: st.shared.v2.b32
 // CHECK: fence.proxy.async.shared::cta
 // CHECK: bar.sync 2, 128

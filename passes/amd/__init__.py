@@ -1,0 +1,1 @@
+"""What AMD machines do their own way."""

@@ -1,0 +1,220 @@
+"""`tl.gemm` on MFMA and WMMA. See `product.py` for how lanes and registers share the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.isa.amd import lds, mfma, wmma
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+from ...dialect.layout import REPLICATE, Digit, Fragment
+from ...dialect.location import python_location
+from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile, element_bits
+from ..lowering.context import Context
+from ..lowering.fragments import write_registers
+from ..lowering.index import Index
+from ..lowering.memory import load_lanes, shared_pointer
+from ..lowering.parallel import thread_coordinates
+from ..lowering.views import tile_of
+from .product import Operand, Product, operand, plan_product, uses_transposed_reads
+
+_SUMS = {"f32": ("f32", "f16", "bf16"), "i32": ("i32",), "f64": ("f64",)}
+
+
+def lower_gemm(ctx: Context, op: ir.Operation) -> None:
+    a, b, c = list(op.operands)[:3]
+    product = plan_product(op, ctx.num_threads, ctx.target)
+    target = ctx.buffers[c]
+    assert isinstance(target, FragmentBuffer)
+    sums = _Sums(ctx, op, product, target)
+    left = _Fetch(ctx, tile_of(ctx, a), product, product.a)
+    right = _Fetch(ctx, tile_of(ctx, b), product, product.b)
+    multiply = _Multiply(ctx, op, product)
+    columns = product.tiles(1)
+    for step in range(product.steps):
+        a_step, b_step = left.step(step), right.step(step)
+        for part in range(len(a_step[0])):
+            for row, a_tile in enumerate(a_step):
+                for column, b_tile in enumerate(b_step):
+                    tile = row * columns + column
+                    sums.values[tile] = multiply(a_tile[part], b_tile[part], sums.values[tile])
+    sums.write()
+
+
+class _Sums:
+    """The accumulators by instruction tile, as vectors."""
+
+    def __init__(self, ctx: Context, op: ir.Operation, product: Product, target: FragmentBuffer) -> None:
+        self.ctx, self.target, self.per = ctx, target, product.core.sums
+        form = product.core.form
+        wide = form.sum if isinstance(form, wmma.Form) else form.name.partition(".")[0]
+        if str(target.element) not in _SUMS[wide]:
+            hint = f"accumulate in {wide}"
+            raise UnsupportedError(f"no accumulation in {target.element}", python_location(op.location), hint=hint)
+        self.element = ir.Type.parse(wide)
+        self.values = self._initial(op, product.tiles(0) * product.tiles(1))
+
+    def _initial(self, op: ir.Operation, tiles: int) -> list[ir.Value]:
+        """Zero, or what C holds."""
+        e = self.ctx.e
+        vector = e.vector_type(self.per, self.element)
+        zero = e.splat(vector, 0 if isinstance(self.element, ir.IntegerType) else 0.0)
+        if "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value:
+            return [zero] * tiles
+        file, chunk = self.ctx.registers[self.target], self.target.chunk
+        ranges = [range(t * self.per, (t + 1) * self.per) for t in range(tiles)]
+        values = [e.gather([(file[r // chunk], r % chunk) for r in registers]) for registers in ranges]
+        if self.target.element != self.element:
+            values = [e.pure("arith.extf", vector, [v]) for v in values]
+        if len(op.operands) == 4:
+            condition = self.ctx.ssa(op.operands[3])
+            values = [e.pure("arith.select", vector, [condition, zero, v]) for v in values]
+        return values
+
+    def write(self) -> None:
+        e, chunk = self.ctx.e, self.target.chunk
+        values = self.values
+        if self.target.element != self.element:
+            narrow = e.vector_type(self.per, self.target.element)
+            values = [e.pure("arith.truncf", narrow, [v]) for v in values]
+        elements = [(v, i) for v in values for i in range(self.per)]
+        for start in range(0, len(elements), chunk):
+            value = e.gather(elements[start : start + chunk])
+            write_registers(self.ctx, self.target, range(start, start + chunk), value)
+
+
+class _Multiply:
+    """One instruction on operands in the order of A and B."""
+
+    def __init__(self, ctx: Context, op: ir.Operation, product: Product) -> None:
+        self.core = product.core
+        self.signs = tuple(f"{x}_unsigned" not in op.attributes for x in "ab")
+        self.fnuz = ctx.target.supports(Feature.FP8_FNUZ) and product.core.form.a in ("fp8", "bf8")
+        if self.core.swap and product.core.form.a != product.core.form.b:
+            forms = mfma.FORMS if isinstance(self.core.form, mfma.Form) else wmma.FORMS
+            wanted = (self.core.form.b, self.core.form.a, self.core.size, self.core.depth)
+            self.form = next(f for f in forms if (f.a, f.b, getattr(f, "m", 16), getattr(f, "k", 16)) == wanted)
+        else:
+            self.form = self.core.form
+
+    def __call__(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        first, second, signs = (b, a, self.signs[::-1]) if self.core.swap else (a, b, self.signs)
+        if isinstance(self.form, wmma.Form):
+            return wmma.emit(self.form, first, second, c, signs)  # type: ignore[arg-type]
+        return mfma.emit(self.form, first, second, c, self.fnuz)
+
+
+class _Fetch:
+    """The registers of one operand, one step along K at a time."""
+
+    def __init__(self, ctx: Context, tile: Tile, product: Product, which: Operand) -> None:
+        self.ctx, self.tile, self.product, self.which = ctx, tile, product, which
+        self.layout = operand(product, which)
+        self.count = product.tiles(which.side)
+        self.element = tile.buffer.element
+        form = product.core.form
+        repeated = product.core.repeats > 1
+        self.kind = wmma.operand_type(form, repeated) if isinstance(form, wmma.Form) else mfma.operand_type(form)
+
+    def step(self, step: int) -> list[list[ir.Value]]:
+        """By instruction tile, the operands of the instructions of one step."""
+        width, per = self.product.width, self.product.core.per
+        out: list[list[ir.Value]] = []
+        for elements in self._elements(step):
+            out.append([self._packed(elements[s : s + per]) for s in range(0, width, per)])
+        return out
+
+    def _register(self, tile: int, step: int) -> int:
+        """The number of the first element of a tile and step in the operand's fragment."""
+        return (tile * self.product.steps + step) * self.product.width
+
+    def _elements(self, step: int) -> list[list[tuple[ir.Value, int]]]:
+        """By tile, the elements along K as (vector, position)."""
+        buffer = self.tile.buffer
+        starts = [self._register(tile, step) for tile in range(self.count)]
+        width = self.product.width
+        if isinstance(buffer, FragmentBuffer):
+            file = self.ctx.registers[buffer]
+            return [[(file[r // buffer.chunk], r % buffer.chunk) for r in range(s, s + width)] for s in starts]
+        bits = element_bits(buffer.element)
+        if uses_transposed_reads(self.product, self.which, bits, self.ctx.target) and isinstance(buffer, SharedBuffer):
+            return [self._transposed(start) for start in starts]
+        if self.which.along_k or self.which.interleave == 1:
+            return [self._runs(start) for start in starts]
+        return self._across(starts)
+
+    def _runs(self, start: int) -> list[tuple[ir.Value, int]]:
+        """Neighbours along K together."""
+        run = self.product.run
+        out: list[tuple[ir.Value, int]] = []
+        for first in range(start, start + self.product.width, run):
+            value = self._load(range(first, first + run))
+            out += [(value, i) for i in range(run)]
+        return out
+
+    def _across(self, starts: Sequence[int]) -> list[list[tuple[ir.Value, int]]]:
+        """Neighbours across K together: one read per element along K serves `interleave` tiles."""
+        group, width = self.which.interleave, self.product.width
+        out: list[list[tuple[ir.Value, int]]] = []
+        for first in range(0, len(starts), group):
+            tiles = starts[first : first + group]
+            rows = [self._load([start + i for start in tiles]) for i in range(width)]
+            out += [[(row, t) for row in rows] for t in range(group)]
+        return out
+
+    def _transposed(self, start: int) -> list[tuple[ir.Value, int]]:
+        """Four along K by one transposing read. Lane l of 16 points at row l / 4, columns 4 * (l % 4) and up."""
+        ctx, ix = self.ctx, self.ctx.ix
+        kd = self.which.k_dim
+        buffer = self.tile.buffer
+        assert isinstance(buffer, SharedBuffer)
+        lane = ix.remainder(ctx.thread, 16)
+        assert lane is not None
+        row, column = ix.divide(lane, 4), ix.remainder(lane, 4)
+        assert row is not None and column is not None
+        base = thread_coordinates(ctx, self._without_columns())
+        out: list[tuple[ir.Value, int]] = []
+        for first in range(start, start + self.product.width, 4):
+            parts = [ix.add(p, Index.of(int(c))) for p, c in zip(base, self.layout.value_part(first), strict=True)]
+            parts[kd] = ix.add(parts[kd], row)
+            parts[1 - kd] = ix.add(parts[1 - kd], ix.scale(column, 4))
+            value = lds.read_transposed(shared_pointer(ctx, buffer, self._place(parts)), str(buffer.element))
+            out += [(value, i) for i in range(4)]
+        return out
+
+    def _without_columns(self) -> Fragment:
+        """The operand's fragment with the 16 lanes of a group at the group's first column."""
+        first, *rest = self.layout.thread
+        return replace(self.layout, thread=(Digit(first.size, REPLICATE, 1), *rest))
+
+    def _place(self, parts: Sequence[Index]) -> list[Index]:
+        offsets = list(self.tile.offsets)
+        return [*offsets[:-2], *(self.ctx.ix.add(o, p) for o, p in zip(offsets[-2:], parts, strict=True))]
+
+    def _load(self, registers: Sequence[int]) -> ir.Value:
+        """Elements of the operand's fragment from memory, as one value."""
+        ctx, width = self.ctx, len(registers)
+        constants = self.layout.value_part(np.asarray(registers, np.int64))
+        with ctx.lanes(width):
+            parts = [
+                ctx.ix.add(p.spread(width), Index(None, tuple(int(c) for c in cs), 0, 0, 0, 0))
+                for p, cs in zip(thread_coordinates(ctx, self.layout), constants, strict=True)
+            ]
+            offsets = [o.spread(width) for o in self.tile.offsets]
+            place = [*offsets[:-2], *(ctx.ix.add(o, p) for o, p in zip(offsets[-2:], parts, strict=True))]
+            return load_lanes(ctx, self.tile.buffer, place)  # type: ignore[arg-type]
+
+    def _packed(self, elements: Sequence[tuple[ir.Value, int]]) -> ir.Value:
+        """Elements in the type that the instruction takes."""
+        e = self.ctx.e
+        value = e.gather(elements)
+        if value.type == self.kind:
+            return value
+        if isinstance(self.kind, ir.VectorType):
+            return e.pure("vector.bitcast", self.kind, [value])
+        return e.extract(e.pure("vector.bitcast", e.vector_type(1, self.kind), [value]), 0)

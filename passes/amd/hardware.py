@@ -1,0 +1,132 @@
+"""The `Hardware` of AMD targets: instructions come from the tables in `isa/amd`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.isa.amd import barrier, thread
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from ...dialect.effects import region_effects, root
+from ...dialect.tl import GLOBAL, scope_of
+from ..lowering.context import Context
+from ..lowering.index import Index
+from .exchange import shuffle, vote
+from .gemm import lower_gemm
+from .narrow import narrow_float_cast
+
+_AXES = "xyz"
+_ROUNDED = {
+    "add_rn": "arith.addf", "sub_rn": "arith.subf", "mul_rn": "arith.mulf", "div_rn": "arith.divf",
+    "fma_rn": "math.fma", "sqrt_rn": "math.sqrt",
+}  # fmt: skip
+
+
+class Amd:
+    """Emission for one AMD target, for one kernel."""
+
+    adds_vectors = False
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.exchanges_globally = False
+
+    def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
+        total = threads[0] * threads[1] * threads[2]
+        self.exchanges_globally = _exchanges_globally(launch)
+        i32 = ir.IntegerType.get_signless(32)
+        attributes: dict[str, ir.Attribute] = {
+            "rocdl.kernel": ir.UnitAttr.get(),
+            "rocdl.reqd_work_group_size": ir.DenseI32ArrayAttr.get(list(threads)),
+            "rocdl.flat_work_group_size": ir.StringAttr.get(f"{total},{total}"),
+            "tl.warp_size": ir.IntegerAttr.get(i32, self.target.warp_size),
+        }
+        if "min_blocks" in launch.attributes:
+            blocks = ir.IntegerAttr(launch.attributes["min_blocks"]).value
+            waves = -(-blocks * total // (4 * self.target.warp_size))  # a compute unit has four SIMDs
+            attributes["rocdl.waves_per_eu"] = ir.IntegerAttr.get(i32, max(1, waves))
+        return attributes
+
+    def thread_index(self, ctx: Context) -> Index:
+        """Linear index of the thread in its block."""
+        linear = ctx.ix.uniform(self.thread_id(ctx, 0), lo=0, hi=ctx.threads[0] - 1)
+        weight = ctx.threads[0]
+        for dim in (1, 2):
+            if ctx.threads[dim] > 1:
+                part = ctx.ix.uniform(self.thread_id(ctx, dim), lo=0, hi=ctx.threads[dim] - 1)
+                linear = ctx.ix.add(linear, ctx.ix.scale(part, weight))
+            weight *= ctx.threads[dim]
+        return linear
+
+    def thread_id(self, ctx: Context, dim: int) -> ir.Value:
+        return thread.workitem(_AXES[dim], ctx.threads[dim])
+
+    def block_id(self, ctx: Context, dim: int) -> ir.Value:
+        return thread.workgroup(_AXES[dim])
+
+    def barrier(self, ctx: Context, number: int = 0, count: int | None = None) -> None:
+        if number or count is not None:
+            raise UnsupportedError(
+                f"a barrier of some of the threads, which {self.target} lacks",
+                hint="use T.sync_threads() for the block",
+            )
+        if self.exchanges_globally:
+            barrier.full()
+        else:
+            barrier.lds()
+
+    def warp_barrier(self, ctx: Context, mask: ir.Value | None) -> None:
+        barrier.wave()
+
+    def shuffle(self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int) -> ir.Value:
+        return shuffle(ctx, kind, value, lane, width)
+
+    def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
+        return vote(ctx, kind, args, result)
+
+    def add_floats(self, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
+        raise UnsupportedError(f"an atomic addition of {len(values)} neighbours on {self.target}")
+
+    def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
+        """Device memory is neither fine-grained nor remote: float additions are then one instruction, not a loop."""
+        attributes: dict[str, ir.Attribute] = {"syncscope": ir.StringAttr.get("agent")}
+        if not isinstance(element, ir.IntegerType):
+            for name in ("no_fine_grained_memory", "no_remote_memory", "ignore_denormal_mode"):
+                attributes[f"rocdl.{name}"] = ir.UnitAttr.get()
+        return attributes
+
+    def gemm(self, ctx: Context, op: ir.Operation) -> None:
+        lower_gemm(ctx, op)
+
+    def async_copy(self, ctx: Context, op: ir.Operation) -> None:
+        raise UnsupportedError(f"asynchronous copies to shared memory, which {self.target} lacks")
+
+    def tensor_copy(self, ctx: Context, op: ir.Operation) -> None:
+        raise UnsupportedError(f"tensor memory, which {self.target} lacks")
+
+    def commit_group(self, ctx: Context) -> None:
+        """Nothing is asynchronous."""
+
+    def wait_group(self, ctx: Context, pending: int) -> None:
+        """Nothing is asynchronous."""
+
+    def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:
+        return narrow_float_cast(ctx, value, source, result)
+
+    def math(self, ctx: Context, function: str, args: Sequence[ir.Value]) -> ir.Value:
+        """Arithmetic that names the default rounding; LLVM has no other for this target."""
+        kind = args[0].type
+        if function in _ROUNDED:
+            return ctx.e.pure(_ROUNDED[function], kind, args)
+        if function == "rcp_rn":
+            return ctx.e.pure("arith.divf", kind, [ctx.e.splat(kind, 1.0), args[0]])
+        raise UnsupportedError(f"the function {function!r} has no lowering on {self.target}")
+
+
+def _exchanges_globally(launch: ir.Operation) -> bool:
+    """Whether a kernel reads device memory that it also writes: its barriers must then order that, too."""
+    touched = [e for e in region_effects(launch) if scope_of(e.tile) == GLOBAL]
+    written = {root(e.tile) for e in touched if e.kind == "write"}
+    return any(e.kind == "read" and root(e.tile) in written for e in touched)

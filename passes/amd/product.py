@@ -1,0 +1,254 @@
+"""How the waves of a block share a matrix product, and the fragments that follow.
+
+An instruction (MFMA, WMMA) multiplies an m x k tile of A by a k x m tile of B. Its lanes hold runs of neighbours along
+K, so the order of K is free as long as A and B agree. Choices made here:
+
+* The instruction gets B's columns as its rows (`swap`): the lanes then hold neighbouring columns of C, which are stored
+  together, and a product's result has the layout that the next product wants for its A.
+* A lane reads 16 bytes along K at once where both operands lie that way in shared memory, and runs several
+  instructions on them.
+* An operand that lies across K is read several neighbours at a time, which then belong to as many instructions: tile t
+  of a group of v covers every v-th row or column (`Operand.interleave`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.isa.amd import mfma, wmma
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, Target, targets_with
+
+from ...dialect.layout import REPLICATE, Digit, Fragment
+from ...dialect.location import python_location
+from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.tl import FRAGMENT, scope_of
+from ..warp_grid import WarpGrid, split_tile
+
+_READ = 16  # bytes of the widest read of shared memory
+_ACROSS = 8  # bytes read at once of an operand that lies across K
+_MIXED = ("fp8", "bf8")
+
+
+@dataclass(frozen=True)
+class Core:
+    """One matrix instruction: `size` rows and columns, `depth` along K, `per` elements of A and of B per lane.
+
+    Lanes that differ in `lane // size` hold `groups` parts of K, or the same (`repeats`). Rows of the result go by
+    `row_lanes` (count, step) over those lanes and by `row_values` over the registers.
+    """
+
+    form: mfma.Form | wmma.Form
+    size: int
+    depth: int
+    per: int
+    groups: int
+    row_lanes: tuple[int, int]
+    row_values: tuple[tuple[int, int], ...]
+    swap: bool = True
+    repeats: int = 1
+
+    @property
+    def sums(self) -> int:
+        """Elements of the result per lane."""
+        total = 1
+        for count, _ in self.row_values:
+            total *= count
+        return total
+
+    @property
+    def run(self) -> int:
+        """Neighbouring rows of the result in a lane's registers: the run along K of the next product's A."""
+        return self.row_values[0][0] if self.row_values[0][1] == 1 else 1
+
+
+def _mfma_core(form: mfma.Form) -> Core:
+    single = form.a == "f64"
+    lanes = (mfma.WAVE // form.m, 1 if single else 4)
+    values = ((4, 4),) if single else ((4, 1),) if form.m == 16 else ((4, 1), (4, 8))
+    return Core(form, form.m, form.k, form.elements, mfma.WAVE // form.m, lanes, values)
+
+
+def _wmma_core(form: wmma.Form, repeated: bool) -> Core:
+    if repeated:
+        return Core(form, 16, 16, 16, 1, (2, 1), ((8, 2),), swap=False, repeats=2)
+    return Core(form, 16, 16, 8, 2, (2, 8), ((8, 1),))
+
+
+def cores(target: Target, kinds: tuple[str, str]) -> list[Core]:
+    """The target's instructions for operands of these kinds, the deepest first, large ones before small ones."""
+    found = [_mfma_core(f) for f in mfma.FORMS if (f.a, f.b) == kinds and f.blocks == 1 and target.supports(f.feature)]
+    repeated = target.supports(Feature.WMMA_REPEATED)
+    found += [_wmma_core(f, repeated) for f in wmma.FORMS if (f.a, f.b) == kinds and target.supports(f.feature)]
+    return sorted(found, key=lambda c: (-c.size, -c.depth))
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A or B of a product: `along_k` says that neighbours in memory are neighbours along K."""
+
+    side: int  # the dimension of C that it shares: 0 for A, 1 for B
+    k_dim: int
+    along_k: bool
+    interleave: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """Everything about one `tl.gemm`: the instruction, the waves' parts, the order of K, the operands."""
+
+    core: Core
+    grid: WarpGrid
+    k: int
+    run: int
+    a: Operand
+    b: Operand
+
+    @property
+    def width(self) -> int:
+        """Elements along K that a lane holds per step."""
+        return max(self.run, self.core.per)
+
+    @property
+    def steps(self) -> int:
+        return self.k // (self.width * self.core.groups)
+
+    def tiles(self, side: int) -> int:
+        """Instruction tiles along M (0) or N (1) of one wave."""
+        return (self.grid.columns if side else self.grid.rows) // self.core.size
+
+
+def element_kind(element: ir.Type, unsigned: bool, target: Target, op: ir.Operation) -> str:
+    """The instruction's name for an element type.
+
+    Raises:
+        UnsupportedError: there is none, or the target has another format of 8-bit floats.
+    """
+    text = str(element)
+    fnuz = target.supports(Feature.FP8_FNUZ)
+    floats = {"f8E4M3FNUZ": "fp8", "f8E5M2FNUZ": "bf8"} if fnuz else {"f8E4M3FN": "fp8", "f8E5M2": "bf8"}
+    plain = {"f16": "f16", "bf16": "bf16", "f32": "f32", "f64": "f64", "i8": "i8"}
+    kind = {**plain, **floats}.get(text)
+    if kind is None or (unsigned and kind == "i8" and target.supports(Feature.MFMA)):
+        name = "unsigned i8" if kind else text
+        hint = f"its 8-bit floats are {', '.join(floats)}" if text.startswith("f8") else ""
+        raise UnsupportedError(f"no matrix product of {name} on {target}", python_location(op.location), hint=hint)
+    return kind
+
+
+def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
+    """The plan of a `tl.gemm`; a function of its operands' types and scopes, so inference and lowering agree.
+
+    Raises:
+        UnsupportedError: the target has no instruction for the element types or the extent of K.
+        LayoutError: C cannot be split over the waves.
+    """
+    a, b, c = list(op.operands)[:3]
+    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
+    k = tile_shape_2d(a)[0 if flags[0] else 1]  # type: ignore[index]
+    elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
+    kinds = [element_kind(e, f"{x}_unsigned" in op.attributes, target, op) for e, x in zip(elements, "ab", strict=True)]
+    found = cores(target, (kinds[0], kinds[1]))
+    if not found:
+        raise _lacks(kinds, elements, target, op)
+    smallest = min(core.size for core in found)
+    policy = ir.StringAttr(op.attributes["policy"]).value
+    grid = split_tile(m, n, threads // target.warp_size, policy, (smallest, smallest), op)
+    fits = [x for x in found if grid.rows % x.size == grid.columns % x.size == 0 and k % (x.per * x.groups) == 0]
+    if not fits:
+        depth = min(core.per * core.groups for core in found)
+        hint = "use a larger block_K"
+        raise UnsupportedError(f"K = {k} is no multiple of {depth}", python_location(op.location), hint=hint)
+    core = fits[0]
+    left = Operand(0, 0 if flags[0] else 1, not flags[0], 1)
+    right = Operand(1, 1 if flags[1] else 0, flags[1], 1)
+    registers = [scope_of(v) == FRAGMENT for v in (a, b)]
+    run = _run(core, k, elements[0].width, any(registers), left.along_k and right.along_k)
+    product = Product(core, grid, k, run, left, right)
+    left, right = (
+        o if register else _interleave(product, o, elements[0].width, target)
+        for o, register in zip((left, right), registers, strict=True)
+    )
+    return replace(product, a=left, b=right)
+
+
+def _lacks(kinds: list[str], elements: list[ir.Type], target: Target, op: ir.Operation) -> UnsupportedError:
+    having = {f.feature for f in (*mfma.FORMS, *wmma.FORMS) if [f.a, f.b] == kinds}
+    names = [name for name in dict.fromkeys(t for f in having for t in targets_with(f))]
+    what = " and ".join(dict.fromkeys(str(e) for e in elements))
+    needs = ", or ".join(sorted(f.value for f in having)) or "an instruction that no target here has"
+    hint = f"targets that have it: {', '.join(sorted(names))}" if names else ""
+    return UnsupportedError(
+        f"a matrix product of {what} needs {needs}, which {target} lacks", python_location(op.location), hint=hint
+    )
+
+
+def _run(core: Core, k: int, bits: int, registers: bool, along_k: bool) -> int:
+    """Neighbours along K in a lane: as a result's registers lie where an operand may be one, else a wide read's."""
+    if registers and core.repeats == 1:
+        run = core.run
+        while k % (max(run, core.per) * core.groups):
+            run //= 2
+        return run
+    run = core.per
+    while along_k and not registers and run * 2 * bits <= 8 * _READ and k % (run * 2 * core.groups) == 0:
+        run *= 2
+    return run
+
+
+def _interleave(product: Product, operand: Operand, bits: int, target: Target) -> Operand:
+    """How many tiles one read across K serves; transposing reads of the hardware serve one."""
+    if operand.along_k or uses_transposed_reads(product, operand, bits, target):
+        return operand
+    count = max(1, 8 * _ACROSS // bits)
+    while product.tiles(operand.side) % count:
+        count //= 2
+    return replace(operand, interleave=count)
+
+
+def uses_transposed_reads(product: Product, operand: Operand, bits: int, target: Target) -> bool:
+    """Whether an operand across K is read by DS_READ_B64_TR_B16: runs of four along K, 16 columns at a time."""
+    fits = bits == 16 and product.core.size == 16 and product.run % 4 == 0
+    return not operand.along_k and fits and target.supports(Feature.LDS_TRANSPOSE)
+
+
+# -- fragments ---------------------------------------------------------------------------------------------------------
+def _tile_digits(dim: int, core: Core, extent: int, interleave: int) -> list[Digit]:
+    """The instruction tiles of one wave along a dimension, fastest first."""
+    digits = [Digit(interleave, dim, 1)] if interleave > 1 else []
+    return [*digits, Digit(extent // (core.size * interleave), dim, core.size * interleave)]
+
+
+def accumulator(p: Product) -> Fragment:
+    """C: the result's rows are columns of C when operands are swapped."""
+    rows, columns = (1, 0) if p.core.swap else (0, 1)
+    step = {0: p.a.interleave, 1: p.b.interleave}
+    count, stride = p.core.row_lanes
+    thread = (
+        Digit(p.core.size, columns, step[columns]), Digit(count, rows, stride * step[rows]),
+        Digit(p.grid.m, 0, p.grid.rows), Digit(p.grid.n, 1, p.grid.columns),
+    )  # fmt: skip
+    value = [Digit(size, rows, s * step[rows]) for size, s in p.core.row_values]
+    value += _tile_digits(1, p.core, p.grid.columns, p.b.interleave)
+    value += _tile_digits(0, p.core, p.grid.rows, p.a.interleave)
+    return Fragment((p.grid.rows * p.grid.m, p.grid.columns * p.grid.n), thread, tuple(value))
+
+
+def operand(p: Product, which: Operand) -> Fragment:
+    """A or B in registers, in the dimensions it is stored in, for every wave along the other side."""
+    kd, sd = which.k_dim, 1 - which.k_dim
+    core, extent = p.core, p.grid.columns if which.side else p.grid.rows
+    waves = [Digit(p.grid.m, REPLICATE, 1), Digit(p.grid.n, REPLICATE, 1)]
+    waves[which.side] = Digit(p.grid.n if which.side else p.grid.m, sd, extent)
+    lanes = Digit(core.repeats, REPLICATE, 1) if core.repeats > 1 else Digit(core.groups, kd, p.run)
+    thread = (Digit(core.size, sd, which.interleave), lanes, *waves)
+    value = [Digit(p.run, kd, 1)]
+    if p.run < core.per:
+        value.append(Digit(core.per // p.run, kd, p.run * core.groups))
+    value.append(Digit(p.steps, kd, p.width * core.groups))
+    value += _tile_digits(sd, core, extent, which.interleave)
+    shape = [0, 0]
+    shape[kd], shape[sd] = p.k, extent * (p.grid.n if which.side else p.grid.m)
+    return Fragment(tuple(shape), thread, tuple(value))

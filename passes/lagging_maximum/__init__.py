@@ -1,0 +1,1 @@
+"""The pass `lagging-maximum`: pattern, what may depend on it, rewriting."""

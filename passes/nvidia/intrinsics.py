@@ -1,0 +1,105 @@
+"""`tl.intrinsic`: single instructions by name, and products whose end the program waits for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tilelang_mlir.errors import PassError, UnsupportedError
+from tilelang_mlir.isa.nvidia import barrier, cluster, memory, tma, warp, wgmma
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, targets_with
+
+from ...dialect.location import python_location
+from ...dialect.ops.intrinsic import intrinsic_name
+from ..lowering.buffers import FragmentBuffer
+from ..lowering.context import Context, rule
+from ..lowering.fragments import write_registers
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How an intrinsic is emitted, and what a target needs for it."""
+
+    emit: Callable[[Context, ir.Operation], ir.Value | None]
+    feature: Feature | None = None
+
+
+def _integer(op: ir.Operation, name: str) -> int:
+    return ir.IntegerAttr(op.attributes[name]).value
+
+
+def _set_registers(ctx: Context, op: ir.Operation) -> None:
+    tma.set_registers(_integer(op, "count"), increase=bool(_integer(op, "increase")))
+
+
+def _named_arrive(ctx: Context, op: ir.Operation) -> None:
+    barrier.arrive(_integer(op, "id"), _integer(op, "count"))
+
+
+def _cluster_arrive(ctx: Context, op: ir.Operation) -> None:
+    cluster.arrive(relaxed=bool(_integer(op, "relaxed")))
+
+
+ENTRIES: dict[str, Entry] = {
+    "set_registers": Entry(_set_registers, Feature.SETMAXNREG),
+    "wgmma_fence": Entry(lambda ctx, op: wgmma.fence(), Feature.WGMMA),
+    "wgmma_commit": Entry(lambda ctx, op: wgmma.commit(), Feature.WGMMA),
+    "bulk_commit": Entry(lambda ctx, op: tma.commit(), Feature.TMA),
+    "named_arrive": Entry(_named_arrive),
+    "elect": Entry(lambda ctx, op: warp.elect(), Feature.ELECT),
+    "launch_dependents": Entry(lambda ctx, op: memory.grid_dependency("launch_dependents"), Feature.PDL),
+    "wait_dependencies": Entry(lambda ctx, op: memory.grid_dependency("wait"), Feature.PDL),
+    "cluster_arrive": Entry(_cluster_arrive, Feature.CLUSTER),
+    "cluster_wait": Entry(lambda ctx, op: cluster.wait(), Feature.CLUSTER),
+    "cluster_rank": Entry(lambda ctx, op: cluster.rank(), Feature.CLUSTER),
+}
+
+
+@rule("tl.intrinsic")
+def lower_intrinsic(ctx: Context, op: ir.Operation) -> None:
+    name = intrinsic_name(op)
+    entry = ENTRIES[name]
+    if entry.feature is not None and not ctx.target.supports(entry.feature):
+        raise UnsupportedError(
+            f"{name} needs {entry.feature.value}, which {ctx.target} lacks",
+            python_location(op.location),
+            hint=f"targets that have it: {', '.join(targets_with(entry.feature))}",
+        )
+    value = entry.emit(ctx, op)
+    if len(op.results):
+        assert value is not None
+        ctx.values[op.results[0]] = value
+
+
+def publish_product(ctx: Context, op: ir.Operation) -> None:
+    """A product of `T.wgmma_gemm` flows on under way: the next one adds to it, `wait_all` completes it."""
+    target = ctx.buffers[op.operands[2]]
+    assert isinstance(target, FragmentBuffer)
+    _write(ctx, target, ctx.pending_products.pop(target))
+    ctx.in_flight[target] = None
+
+
+def wait_all(ctx: Context, pending: int) -> None:
+    """`wgmma.wait_group`, through which the accumulators of all products under way flow."""
+    targets = [t for t in ctx.in_flight if not _is_undefined(ctx.registers[t])]
+    if not targets:
+        raise PassError("a wait for products where none was started", hint="T.wgmma_gemm starts one")
+    files = [
+        [ctx.e.extract(ctx.registers[t][r // t.chunk], r % t.chunk) for r in range(t.layout.num_values)]
+        for t in targets
+    ]
+    values = wgmma.wait_for([v for file in files for v in file], pending)
+    for target, file in zip(targets, files, strict=True):
+        _write(ctx, target, values[: len(file)])
+        values = values[len(file) :]
+
+
+def _is_undefined(registers: list[ir.Value]) -> bool:
+    return all(isinstance(v, ir.OpResult) and v.owner.name == "llvm.mlir.undef" for v in registers)
+
+
+def _write(ctx: Context, target: FragmentBuffer, values: list[ir.Value]) -> None:
+    for start in range(0, len(values), target.chunk):
+        chunk = ctx.e.pack(values[start : start + target.chunk])
+        write_registers(ctx, target, range(start, start + target.chunk), chunk)

@@ -1,0 +1,177 @@
+"""`persist-tiles`: one CTA per multiprocessor works on many tiles.
+
+Input: a laid-out kernel that `specialize-warps` will split, with one product in its pipelined loop and more CTAs than
+the machine runs at once. Output: as many CTAs as multiprocessors, and the kernel's body in a loop over tiles:
+
+    launch (gx, gy): body(x, y)
+    =>
+    launch (min(gx * gy, multiprocessors)): for tile = block to gx * gy step grid {tl.tiles}: body(x(tile), y(tile))
+
+The producer then loads the next tile while the consumers store this one. Tiles are walked in groups of 16 rows of tiles
+(what `T.use_swizzle` asks for where it does), column by column, so that tiles at work at the same time share operands
+in the L2 cache.
+
+Where one warpgroup computes a tile, two groups of consumers take tiles by turns, so that one stores its tile while the
+other one computes; the ring then has twice the versions that the program asks for, as far as they fit. This needs a
+kernel whose consumers share nothing but the ring, and accumulators that leave registers for the rest.
+
+A kernel keeps its grid when all of its tiles run at once, when tiles take different numbers of steps
+(the hardware then hands out blocks better than a fixed stride does), when the program asks for a number of CTAs per
+multiprocessor, and when its ring leaves no room for the buffers of the store.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, Target
+
+from ..dialect.tl import SHARED, scope_of
+from . import build, raster
+from .base import Pass
+from .nvidia.store_plan import BUFFER_BYTES
+from .nvidia.tma_rules import box_bytes
+from .nvidia.wgmma_layout import WARPGROUP, partition
+from .specialize_warps.candidate import Candidate, candidate
+from .specialize_warps.stores import BUFFERS, RESERVED, carrier_of
+from .walk import launches, nested, num_threads
+
+GROUP = 16  # rows of tiles
+GROUPS = 2  # of consumers, where one warpgroup computes a tile
+ACCUMULATORS = 208  # per thread, which leave enough of 240 registers for the rest
+_DEEPER = 2  # versions of the ring per version that the program asks for: two groups share it
+# What groups may do at the same time: nothing that exchanges data between threads.
+_SEPARATE = frozenset((
+    "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.gemm", "tl.math", "tl.parallel", "tl.slice",
+    "memref.load", "memref.store", "scf.for", "scf.if", "scf.yield",
+))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PersistTiles(Pass):
+    """Turn grids of tiles into loops over tiles where that pays."""
+
+    name: ClassVar[str] = "persist-tiles"
+
+    enabled: bool = True
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        if not self.enabled or not all(target.supports(f) for f in (Feature.TMA, Feature.WGMMA, Feature.SETMAXNREG)):
+            return
+        for launch in launches(module):
+            found = candidate(launch)
+            if found is not None and _pays(launch, found, target):
+                with module.context, launch.location:
+                    if num_threads(launch) == WARPGROUP:
+                        _alternate(launch, found, target)
+                    _persist(launch, target)
+
+
+def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
+    extents = [extent for v in launch.operands if isinstance(extent := raster.known(v), int)]
+    if found.path or "cluster" in launch.attributes or "min_blocks" in launch.attributes:
+        return False
+    if len(extents) == len(launch.operands) and math.prod(extents) <= target.multiprocessors:
+        return False
+    products = [op for op in nested(launch) if op.name == "tl.gemm"]
+    if len(products) > 2 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):
+        return False
+    alone = num_threads(launch) == WARPGROUP
+    if alone and (len(products) != 1 or not _may_alternate(launch, found)):
+        return False
+    return _stages(launch, found, target) >= found.stages
+
+
+def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
+    """How many versions of the ring fit beside the buffers of the store."""
+    warpgroups = max(num_threads(launch) // WARPGROUP, GROUPS)
+    room = target.max_shared_bytes - warpgroups * BUFFERS * BUFFER_BYTES - RESERVED
+    return room // sum(box_bytes(copy.operands[1]) for copy in found.copies)
+
+
+def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
+    """Whether two groups can run the kernel at the same time: they share nothing but the ring, and fit in registers."""
+    ring = [copy.operands[1] for copy in found.copies]
+    carriers = [carrier_of(op) for op in nested(launch) if op.name == "tl.copy" and scope_of(op.operands[0]) == SHARED]
+    own = [op.operands[1] for op in carriers if op is not None]
+    inner = [op for op in nested(launch) if not op.name.startswith(("arith.", "math."))]
+    tiles = [op.results[0] for op in inner if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
+    product = next(op for op in inner if op.name == "tl.gemm")
+    grid = partition(*list(ir.MemRefType(product.operands[2].type).shape), WARPGROUP)
+    small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
+    return small and all(t in ring or t in own for t in tiles) and all(op.name in _SEPARATE for op in inner)
+
+
+def _products(launch: ir.Operation) -> int:
+    return sum(op.name == "tl.gemm" for op in nested(launch))
+
+
+def _depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return owner.owner.operation == launch
+    return any(_depends_on_block(v, launch) for v in owner.operation.operands)
+
+
+def _alternate(launch: ir.Operation, found: Candidate, target: Target) -> None:
+    """Two groups of consumers, and a deeper ring for them."""
+    stages = min(_stages(launch, found, target), _DEEPER * found.stages)
+    pipeline = _entries(found.loop.attributes["tl.pipeline"])
+    pipeline["num_stages"] = ir.IntegerAttr.get(build.i32(), stages)
+    found.loop.attributes["tl.pipeline"] = ir.DictAttr.get(pipeline)
+    launch.attributes["groups"] = ir.IntegerAttr.get(build.i32(), GROUPS)
+
+
+def _entries(attribute: ir.Attribute) -> dict[str, ir.Attribute]:
+    return {entry.name: entry.attr for entry in ir.DictAttr(attribute)}
+
+
+def _persist(launch: ir.Operation, target: Target) -> None:
+    old = launch.regions[0].blocks[0]
+    extents = [raster.known(v) for v in launch.operands]
+    with ir.InsertionPoint(launch):
+        tiles = raster.value(raster.product(extents))
+        grid = raster.value(raster.minimum(raster.known(tiles), target.multiprocessors))
+        attributes = build.attributes_of(launch)
+        panel, tall = _panel(attributes) if _products(launch) == 1 else (1, 0)
+        attributes.pop("swizzle", None)
+        attributes["persistent"] = ir.IntegerAttr.get(build.i32(), target.multiprocessors)
+        new = ir.Operation.create("tl.launch", [], [grid], attributes, regions=1)
+    body = new.regions[0].blocks.append(build.i32())
+    with ir.InsertionPoint(body):
+        loop = ir.Operation.create(
+            "scf.for", [], [body.arguments[0], tiles, grid], {"tl.tiles": build.unit()}, regions=1
+        )
+    inside = loop.regions[0].blocks.append(build.i32(), arg_locs=[ir.Location.name("tile", launch.location)])
+    with ir.InsertionPoint(inside):
+        places = raster.tile_coordinates(inside.arguments[0], extents, panel, tall)
+        for argument, place in zip(old.arguments, places, strict=True):
+            argument.replace_all_uses_with(raster.value(place))
+    for op in [o.operation for o in old.operations]:
+        shared = op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED
+        if shared or (op.name.startswith("arith.") and not _is_computed_in(op, loop)):
+            op.move_before(loop)
+        else:
+            inside.append(op)
+    with ir.InsertionPoint(inside):
+        ir.Operation.create("scf.yield")
+    launch.erase()
+
+
+def _is_computed_in(op: ir.Operation, loop: ir.Operation) -> bool:
+    """Whether an operation needs what a loop computes."""
+    owners = [v.owner for v in op.operands]
+    parents = [o.owner.operation if isinstance(o, ir.Block) else o.operation.parent.operation for o in owners]
+    return loop in parents
+
+
+def _panel(attributes: dict[str, ir.Attribute]) -> tuple[int, int]:
+    """Blocks per group, and the dimension they lie along."""
+    if "swizzle" not in attributes:
+        return GROUP, 1
+    swizzle = ir.DictAttr(attributes["swizzle"])
+    row = "order" not in swizzle or ir.StringAttr(swizzle["order"]).value == "row"
+    return ir.IntegerAttr(swizzle["panel"]).value, 1 if row else 0

@@ -1,0 +1,83 @@
+"""`take-turns`: consumer warpgroups start their products one after the other.
+
+Input: a warp-specialised kernel with two or three consumer warpgroups and a loop that `overlap-products` has rotated.
+Output: each warpgroup takes its turn before its first product and passes it on when its second one has started, so that
+one warpgroup's products run while the others compute, and the warpgroups cannot fall into step:
+
+    start S = A B[k]; start O += P V[k - 1]; wait S; ...
+    =>
+    take turn; start S = A B[k]; start O += P V[k - 1]; pass turn; wait S; ...
+
+A turn is a named barrier of two warpgroups, one that waits and one that arrives. All warpgroups run all iterations, so
+every turn that is taken has been passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Target
+
+from . import build
+from .base import Pass
+from .insert_barriers import is_uniform
+from .walk import launches, nested
+
+
+@dataclass(frozen=True)
+class TakeTurns(Pass):
+    """Let consumer warpgroups start their products in turn."""
+
+    name: ClassVar[str] = "take-turns"
+
+    enabled: bool = True
+
+    def run(self, module: ir.Module, target: Target) -> None:
+        if not self.enabled:
+            return
+        for launch in launches(module):
+            for split in [op for op in nested(launch) if op.name == "tl.specialize"]:
+                warpgroups = ir.IntegerAttr(split.attributes["consumers"]).value // 128
+                block = split.regions[1].blocks[0]
+                groups = _groups(block)
+                if warpgroups > 1 and groups and all(_is_together(first, split) for first, _ in groups):
+                    with module.context, split.location:
+                        _insert(block, groups)
+
+
+def _groups(block: ir.Block) -> list[tuple[ir.Operation, ir.Operation]]:
+    """Per group of products that are started together: the first of them, and the wait behind the last."""
+    found: list[tuple[ir.Operation, ir.Operation]] = []
+    first: ir.Operation | None = None
+    for outer in block.operations:
+        op = outer.operation
+        if op.name == "tl.gemm" and "asynchronous" in op.attributes:
+            first = first or op
+        elif op.name == "tl.wait_products" and first is not None:
+            found.append((first, op))
+            first = None
+        for region in op.regions:
+            found += [group for inner in region.blocks for group in _groups(inner)]
+    return found
+
+
+def _is_together(op: ir.Operation, split: ir.Operation) -> bool:
+    """Whether all consumers run an operation equally often."""
+    parent = op.parent.operation
+    while parent != split:
+        if not all(is_uniform(v) for v in parent.operands):
+            return False
+        parent = parent.parent.operation
+    return True
+
+
+def _insert(block: ir.Block, groups: list[tuple[ir.Operation, ir.Operation]]) -> None:
+    with ir.InsertionPoint.at_block_begin(block):
+        build.turn("open")
+    for first, wait in groups:
+        with ir.InsertionPoint(first):
+            build.turn("take")
+        with ir.InsertionPoint(wait):
+            build.turn("pass")

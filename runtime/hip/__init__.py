@@ -1,0 +1,1 @@
+"""Loading and launching on AMD devices through libamdhip64."""

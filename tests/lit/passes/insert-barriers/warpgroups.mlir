@@ -1,0 +1,84 @@
+// Regions of warpgroups: barriers inside are for their own threads; between regions the program's mbarriers decide.
+// RUN: tl-opt %s --insert-barriers | filecheck %s
+
+#plain = #tl.smem<array<i64: 128>, array<i64: 128, 0, 1, 1>, array<i64: 0, 0, 0>>
+#loop = #tl.fragment<array<i64: 128>, array<i64: 128, 0, 1>, array<i64: 1, 0, 128>>
+!s = memref<128xf32, #tl.scope<"shared">>
+
+// The loop before is ordered against the region; writes of one region are not ordered against the other's.
+// CHECK-LABEL: func.func @regions(
+// CHECK: tag = "all write"
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: "tl.warpgroups"
+// CHECK: tag = "first write"
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: "tl.parallel"
+// CHECK: tag = "first write again"
+// CHECK: groups = array<i32: 0>
+// CHECK-NEXT: "tl.warpgroups"
+// CHECK: tag = "second write"
+// CHECK: groups = array<i32: 1>
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK: tag = "all write again"
+func.func @regions(%one: i32, %z: f32) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() {layout = #plain, tl.offset = 0 : i64} : () -> !s
+    "tl.parallel"() ({
+    ^bb0(%i: i32):
+      %ii = arith.index_cast %i : i32 to index
+      memref.store %z, %a[%ii] : !s
+    }) {extents = array<i64: 128>, layout = #loop, tag = "all write"} : () -> ()
+    "tl.warpgroups"() ({
+      "tl.parallel"() ({
+      ^bb0(%i: i32):
+        %ii = arith.index_cast %i : i32 to index
+        memref.store %z, %a[%ii] : !s
+      }) {extents = array<i64: 128>, layout = #loop, tag = "first write"} : () -> ()
+      "tl.parallel"() ({
+      ^bb0(%i: i32):
+        %ii = arith.index_cast %i : i32 to index
+        memref.store %z, %a[%ii] : !s
+      }) {extents = array<i64: 128>, layout = #loop, tag = "first write again"} : () -> ()
+    }) {groups = array<i32: 0>} : () -> ()
+    "tl.warpgroups"() ({
+      "tl.parallel"() ({
+      ^bb0(%i: i32):
+        %ii = arith.index_cast %i : i32 to index
+        memref.store %z, %a[%ii] : !s
+      }) {extents = array<i64: 128>, layout = #loop, tag = "second write"} : () -> ()
+    }) {groups = array<i32: 1>} : () -> ()
+    "tl.parallel"() ({
+    ^bb0(%i: i32):
+      %ii = arith.index_cast %i : i32 to index
+      memref.store %z, %a[%ii] : !s
+    }) {extents = array<i64: 128>, layout = #loop, tag = "all write again"} : () -> ()
+  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
+  return
+}
+
+// Stores that a bulk copy reads are fenced before an mbarrier hears of them.
+// CHECK-LABEL: func.func @told(
+// CHECK: tag = "write"
+// CHECK-NEXT: "tl.fence_proxy"()
+// CHECK-NEXT: "tl.mbarrier_arrive"
+func.func @told(%one: i32, %z: f32, %g: memref<128xf32, #tl.scope<"global">>) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() {layout = #plain, tl.offset = 0 : i64} : () -> !s
+    %b = "tl.alloc_barrier"() {counts = array<i64: 128>, tl.offset = 512 : i64} : () -> !tl.barrier<1 : i64>
+    "tl.warpgroups"() ({
+      "tl.parallel"() ({
+      ^bb0(%i: i32):
+        %ii = arith.index_cast %i : i32 to index
+        memref.store %z, %a[%ii] : !s
+      }) {extents = array<i64: 128>, layout = #loop, tag = "write"} : () -> ()
+      "tl.mbarrier_arrive"(%b, %one) : (!tl.barrier<1 : i64>, i32) -> ()
+    }) {groups = array<i32: 0>} : () -> ()
+    "tl.warpgroups"() ({
+      "tl.mbarrier_wait"(%b, %one, %one) : (!tl.barrier<1 : i64>, i32, i32) -> ()
+      "tl.tma_store"(%a, %g) {explicit} : (!s, memref<128xf32, #tl.scope<"global">>) -> ()
+    }) {groups = array<i32: 1>} : () -> ()
+  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
+  return
+}

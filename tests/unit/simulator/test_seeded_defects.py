@@ -1,0 +1,173 @@
+"""Defects put by a script into correct kernels of warp roles: they are reported, with the right kind and line; and the
+kernels themselves are not, in whatever order warps run and copies land."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import tilelang_mlir as tilelang
+from tests.unit.simulator import programs
+from tests.unit.simulator.seeded import Seeded, choose, pool
+from tests.unit.simulator.texts import relative_error
+from tilelang_mlir import errors, knobs
+from tilelang_mlir.jit.simulated import SimulatedKernel
+from tilelang_mlir.target import Target
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+TARGET = "sim:sm_90a"
+DEFECTS = 18  # in each kernel
+SCHEDULES = range(20)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A compiled kernel, its arguments (the last is the output), what it computes, and the bytes of a stage of its
+    ring."""
+
+    kernel: Any
+    args: list[np.ndarray]
+    want: np.ndarray
+    stage_bytes: int
+
+
+def _example(name: str, function: str, *args: Any) -> Any:
+    """A kernel of an example, with its output as the last argument."""
+    sys.path.insert(0, str(EXAMPLES))
+    (path,) = EXAMPLES.glob(f"*_{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return tilelang.jit(getattr(module, function).func, target=TARGET).compile(*args)
+
+
+def _persistent_gemm() -> Case:
+    """Two CTAs walk over three tiles; two groups of consumers take tiles by turns."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((136, 192)).astype(np.float16), rng.standard_normal((192, 64)).astype(np.float16)
+    kernel = programs.compiled(programs.gemm((136, 64, 192), (64, 64, 64), 2, 128), TARGET)
+    assert "scf.for" in kernel.ir("scheduled") and "tl.turn" in kernel.ir("scheduled")
+    return Case(kernel, [a, b, np.zeros((136, 64), np.float32)], a.astype(np.float64) @ b.astype(np.float64), 8192)
+
+
+def _attention() -> Case:
+    q, k, v = np.random.default_rng(1).standard_normal((3, 1, 192, 64)).astype(np.float16)
+    kernel = programs.compiled(programs.attention(1, 192, 64, (64, 64), 128), TARGET)
+    return Case(kernel, [q, k, v, np.zeros_like(q)], programs.attention_reference(q, k, v, causal=False), 8192)
+
+
+def _grouped_gemm() -> Case:
+    rng = np.random.default_rng(2)
+    experts = np.array([1, -1, 0], np.int32)
+    a = rng.standard_normal((192, 192)).astype(np.float16)
+    b = rng.standard_normal((2, 64, 192)).astype(np.float16)
+    kernel = _example("grouped_gemm", "grouped_gemm", 192, 64, 192, 2, "float16", 64, 64, 64, 2, 128)
+    want = np.zeros((192, 64))
+    for tile, expert in enumerate(experts):
+        if expert >= 0:
+            rows = slice(64 * tile, 64 * tile + 64)
+            want[rows] = a[rows].astype(np.float64) @ b[expert].astype(np.float64).T
+    return Case(kernel, [a, b, experts, np.zeros((192, 64), np.float16)], want, 8192)
+
+
+def _fp8_blocks() -> Case:
+    rng = np.random.default_rng(3)
+    a, b = (rng.standard_normal((rows, 512)).astype(ml_dtypes.float8_e4m3fn) for rows in (64, 64))
+    scales_a, scales_b = rng.random((4, 64), np.float32), rng.random((1, 4), np.float32)
+    kernel = _example("gemm_fp8", "gemm_fp8_blocks", 64, 64, 512, "float8_e4m3", "float16", 64, 64, 2, 128)
+    left = a.astype(np.float64) * scales_a.T.repeat(128, axis=1)
+    want = left @ (b.astype(np.float64) * scales_b.repeat(128, axis=1)).T
+    return Case(kernel, [a, scales_a, b, scales_b, np.zeros((64, 64), np.float16)], want, 8192)
+
+
+KERNELS = {
+    "persistent gemm": _persistent_gemm,
+    "attention": _attention,
+    "grouped gemm": _grouped_gemm,
+    "fp8 gemm scaled by blocks": _fp8_blocks,
+}
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
+        yield
+
+
+@cache
+def case(name: str) -> Case:
+    """On a machine of two multiprocessors, where three tiles make a kernel persistent."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Target, "multiprocessors", property(lambda _: 2))
+        return KERNELS[name]()
+
+
+def report(name: str, seeded: Seeded) -> errors.SimulationError | None:
+    """The report of a defect, or None."""
+    kernel, args = case(name).kernel, case(name).args
+    try:
+        SimulatedKernel(kernel.plan, seeded.mutant.apply(kernel.artifact.lowered))(*args)
+    except errors.SimulationError as error:
+        return error
+    return None
+
+
+def fault(seeded: Seeded, error: errors.SimulationError | None) -> str:
+    """What is wrong with a report; nothing when it says all it must."""
+    if error is None:
+        return "not reported"
+    text = str(error)
+    named = {where.line for where in (error.location, *(where for _, where in error.notes)) if where is not None}
+    if not isinstance(error, seeded.kinds):
+        return f"reported as {type(error).__name__}: {error.message}"
+    if not named & seeded.lines:
+        return f"line {sorted(named)}, not {sorted(seeded.lines)}: {error.message}"
+    if "consumer" not in text and "producer" not in text:
+        return f"no role: {text}"
+    if seeded.looped and "in iteration" not in text and not isinstance(error, errors.UnfinishedError):
+        return f"no iteration: {text}"
+    if isinstance(error, errors.RaceError | errors.DeadlockError) and not any(where for _, where in error.notes):
+        return "" if isinstance(error, errors.UnfinishedError) else f"no second access: {text}"
+    return ""
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_defects_are_reported_with_kind_and_line(name: str) -> None:
+    chosen = choose(pool(case(name).kernel.artifact.lowered, case(name).stage_bytes), DEFECTS, 1)
+    assert len(chosen) == DEFECTS
+    faults = {seeded.mutant.name: fault(seeded, report(name, seeded)) for seeded in chosen}
+    wrong = {defect: text for defect, text in faults.items() if text}
+    assert len(wrong) <= 0.05 * DEFECTS, wrong
+
+
+def test_there_are_enough_defects_of_every_kind() -> None:
+    chosen = [s for name in KERNELS for s in choose(pool(case(name).kernel.artifact.lowered, 8192), DEFECTS, 1)]
+    assert len(chosen) >= 60
+    kinds = {kind for seeded in chosen for kind in seeded.kinds}
+    assert kinds >= {
+        errors.RaceError, errors.ProxyFenceError, errors.TransactionBytesError, errors.ArrivalCountError,
+        errors.AccumulatorError, errors.InFlightError, errors.DeadlockError, errors.BarrierError,
+        errors.UnfinishedError,
+    }  # fmt: skip
+    assert any(seeded.mutant.defect == "wrong parity" for seeded in chosen)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_kernels_themselves_are_accepted_in_any_order(name: str) -> None:
+    kernel, args, want = case(name).kernel, case(name).args, case(name).want
+    inputs, out = args[:-1], np.zeros_like(args[-1])
+    for seed in SCHEDULES:
+        out[:] = 0 if name == "grouped gemm" else np.nan  # skipped tiles are not written
+        with knobs.overrides({"TILELANG_SIM_SEED": seed}):
+            kernel(*inputs, out)
+        assert relative_error(out, want) < (1e-5 if out.dtype == np.float32 else 2e-3), seed

@@ -1,0 +1,192 @@
+"""`@autotune` above `@jit`: the first call with arguments of a kind searches, others use what was found."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from tilelang_mlir.autotuner import store
+from tilelang_mlir.autotuner.result import AutotuneResult
+from tilelang_mlir.autotuner.search import Config, expand, search
+from tilelang_mlir.autotuner.settings import ProfileArgs
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend.annot import freeze
+from tilelang_mlir.jit.batch import Batch
+from tilelang_mlir.jit.decorator import JITImpl
+from tilelang_mlir.jit.kernel import JITKernel
+from tilelang_mlir.jit.profiler import TensorSupplyType
+
+
+class AutoTuneImpl:
+    """A jit function that chooses some of its arguments itself.
+
+    Calls that leave out the arguments which the configurations give are tuned; calls with all of them are not.
+    `results` has what was found, by the key of the call.
+    """
+
+    def __init__(self, jit_impl: JITImpl, configs: Any, profile: ProfileArgs, free: Sequence[str] = ()) -> None:
+        functools.update_wrapper(self, jit_impl.func)
+        self.jit_impl = jit_impl
+        self.configs = configs
+        self.profile = profile
+        self.free = frozenset(free)
+        self.results: dict[Any, AutotuneResult] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["jit_impl"], name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Lazy style: the best kernel. Eager style: run it."""
+        if self._is_complete(args, kwargs):
+            return self.jit_impl(*args, **kwargs)
+        best = self.tune(*args, **kwargs)
+        if self.jit_impl.style == "eager":
+            assert best.kernel is not None
+            if (best.config or {}).get("pass_configs"):
+                return best.kernel(*self.jit_impl.runtime_arguments(args, kwargs))
+            return self.jit_impl(*args, **kwargs, **(best.config or {}))
+        return best.kernel
+
+    def compile(self, *args: Any, **kwargs: Any) -> JITKernel:
+        """The best kernel for the arguments."""
+        if self._is_complete(args, kwargs):
+            return self.jit_impl.compile(*args, **kwargs)
+        found = self.tune(*args, **kwargs).kernel
+        assert found is not None
+        return found
+
+    def tune(self, *args: Any, **kwargs: Any) -> AutotuneResult:
+        """The result of the search for the arguments: from memory, from disk, or searched now.
+
+        Raises:
+            TileError: no candidate compiles and gives right results.
+        """
+        key = self.key(args, kwargs)
+        found = self.results.get(key)
+        if found is not None:
+            return found
+        configs = expand(self.configs, args, kwargs)
+        path = store.path_of(self.jit_impl.func, {"configs": configs, "call": repr(key), "options": self._options()})
+        found = store.load(path)
+        if found is None:
+            found = search(
+                configs, functools.partial(self._submit, args, kwargs), self.profile, self._tensors(args, kwargs)
+            )
+            store.save(path, found)
+        self.results[key] = found
+        return found
+
+    def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """What a search depends on: compile-time arguments, and kinds and static sizes of tensors.
+
+        Names of `do_not_specialize`, and sizes made by `T.dynamic`, are left out.
+        """
+        names = self.jit_impl.func_annot.arg_names
+        bound = self.jit_impl.func_annot.bind(args, {k: v for k, v in kwargs.items() if k in names}, partial=True)
+        bound.update({k: v for k, v in kwargs.items() if k not in names})  # sizes by keyword
+        return tuple((name, _kind(name, value)) for name, value in bound.items() if name not in self.free)
+
+    def _options(self) -> str:
+        return repr(sorted((name, repr(value)) for name, value in self.jit_impl.options.items()))
+
+    def _is_complete(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether the call gives every argument that the configurations would."""
+        if callable(self.configs):
+            return False
+        tunable = {name for config in expand(self.configs) for name in config} - {"pass_configs"}
+        given = {*self.jit_impl.func_annot.arg_names[: len(args)], *kwargs}
+        return bool(tunable) and tunable <= given
+
+    def _submit(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: Batch, config: Config
+    ) -> Future[JITKernel]:
+        chosen = {key: value for key, value in config.items() if key != "pass_configs"}
+        return self.jit_impl.submit(batch, args, {**kwargs, **chosen}, config.get("pass_configs"))
+
+    def _tensors(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any] | None:
+        """The tensors of an eager call, which candidates run on."""
+        if self.jit_impl.style != "eager":
+            return None
+        values = self.jit_impl.runtime_arguments(args, kwargs)
+        return values if values and all(_is_real(value) for value in values) else None
+
+
+def _is_real(value: Any) -> bool:
+    """Whether a kernel can run on an argument: a description of a tensor says only what it is like."""
+    return isinstance(value, int | float) or hasattr(value, "data_ptr") or hasattr(value, "__array_interface__")
+
+
+def _kind(name: str, value: Any) -> Any:
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is not None and dtype is not None:
+        return ("tensor", tuple(str(size) for size in shape), str(dtype))
+    return freeze(name, value)
+
+
+def autotune(
+    func: Callable[..., Any] | None = None,
+    *,
+    configs: Any = None,
+    warmup: float = 25,
+    rep: float = 100,
+    timeout: float = 100,
+    supply_type: TensorSupplyType = TensorSupplyType.Auto,
+    ref_prog: Callable[..., Any] | None = None,
+    supply_prog: Callable[..., Any] | None = None,
+    rtol: float = 1e-2,
+    atol: float = 1e-2,
+    max_mismatched_ratio: float = 0.01,
+    skip_check: bool = False,
+    manual_check_prog: Callable[..., Any] | None = None,
+    cache_input_tensors: bool = False,
+    do_not_specialize: Sequence[str] | None = None,
+    early_stop: bool = False,
+    early_stop_factor: float = 2.0,
+    backend: str = "event",
+    executor: Executor | None = None,
+) -> Any:
+    """Decorator above `@tilelang.jit`: choose arguments that calls leave out among `configs`.
+
+    Args:
+        configs: a list of dictionaries, a dictionary of lists (all combinations), or a function from the call's
+            arguments to one of them. The key `pass_configs` sets pass configurations of a candidate.
+        do_not_specialize: names whose values do not start a new search.
+        executor: where candidates are compiled, any `concurrent.futures.Executor`.
+
+    The others are fields of `ProfileArgs`.
+
+    Raises:
+        TileTypeError: what is decorated is no jit function. TileValueError: there are no configs.
+    """
+    if configs is None:
+        raise TileValueError("autotune needs configs", hint="@tilelang.autotune(configs=[{'block_M': 64}, ...])")
+    profile = ProfileArgs(
+        warmup,
+        rep,
+        timeout,
+        supply_type,
+        ref_prog,
+        supply_prog,
+        rtol,
+        atol,
+        max_mismatched_ratio,
+        skip_check,
+        manual_check_prog,
+        cache_input_tensors,
+        early_stop,
+        early_stop_factor,
+        backend,
+        executor,
+    )
+
+    def decorate(inner: Any) -> AutoTuneImpl:
+        if not isinstance(inner, JITImpl):
+            raise TileTypeError(
+                f"autotune decorates jit functions, got {type(inner).__name__}",
+                hint="put @tilelang.autotune above @tilelang.jit",
+            )
+        return AutoTuneImpl(inner, configs, profile, do_not_specialize or ())
+
+    return decorate if func is None else decorate(func)

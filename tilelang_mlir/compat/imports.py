@@ -1,0 +1,172 @@
+"""Import hooks: `tilelang.x.y` is the module of this package that has its names.
+
+Modules that exist here under the same path are used as they are. Others are in `ALIASES`; where one has no
+counterpart, importing it fails as it does without TileLang. `tvm` is a small stand-in, used only where TVM itself is
+not installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+_HERE = "tilelang_mlir"
+_SHIMS = f"{_HERE}.compat.modules"
+# TileLang's module -> the module here, where the paths differ.
+ALIASES = {
+    "tilelang.analysis": f"{_SHIMS}.empty",
+    "tilelang.autotuner.tuner": f"{_HERE}.autotuner",
+    "tilelang.autotuner.param": f"{_HERE}.autotuner",
+    "tilelang.backend": f"{_SHIMS}.backend",
+    "tilelang.backend.target": f"{_SHIMS}.backend",
+    "tilelang.carver": f"{_SHIMS}.carver",
+    "tilelang.carver.arch": f"{_SHIMS}.arch",
+    "tilelang.carver.arch.cuda": f"{_SHIMS}.arch",
+    "tilelang.carver.arch.cdna": f"{_SHIMS}.arch",
+    "tilelang.carver.arch.driver": f"{_SHIMS}.driver",
+    "tilelang.carver.arch.driver.cuda_driver": f"{_SHIMS}.driver",
+    "tilelang.carver.template": f"{_SHIMS}.carver",
+    "tilelang.carver.roller": f"{_SHIMS}.carver",
+    "tilelang.carver.roller.hint": f"{_SHIMS}.carver",
+    "tilelang.carver.roller.rasterization": f"{_SHIMS}.carver",
+    "tilelang.common": f"{_SHIMS}.empty",
+    "tilelang.contrib": f"{_SHIMS}.contrib",
+    "tilelang.contrib.nvcc": f"{_SHIMS}.nvcc",
+    "tilelang.cuda": f"{_SHIMS}.cuda",
+    "tilelang.cuda.intrinsics": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.language": f"{_HERE}.language",
+    "tilelang.engine": f"{_SHIMS}.engine",
+    "tilelang.engine.callback": f"{_SHIMS}.engine",
+    "tilelang.engine.lower": f"{_SHIMS}.engine",
+    "tilelang.engine.param": f"{_SHIMS}.engine",
+    "tilelang.env": f"{_SHIMS}.env",
+    "tilelang.intrinsics": f"{_SHIMS}.intrinsics",
+    "tilelang.intrinsics.utils": f"{_SHIMS}.intrinsics",
+    "tilelang.language.fp8": f"{_SHIMS}.fp8",
+    "tilelang.layout.swizzle": f"{_HERE}.layout",
+    "tilelang.layout.fragment": f"{_HERE}.layout",
+    "tilelang.layout.layout": f"{_HERE}.layout",
+    "tilelang.libinfo": f"{_SHIMS}.empty",
+    "tilelang.math": f"{_SHIMS}.math",
+    "tilelang.primitives": f"{_SHIMS}.empty",
+    "tilelang.profiler.bench": f"{_HERE}.profiler",
+    "tilelang.quantize": f"{_SHIMS}.empty",
+    "tilelang.tileop": f"{_SHIMS}.tileop",
+    "tilelang.tileop.base": f"{_SHIMS}.tileop",
+    "tilelang.transform": f"{_SHIMS}.transform",
+    "tilelang.transform.pass_config": f"{_SHIMS}.transform",
+    "tilelang.transform.simplify": f"{_SHIMS}.transform",
+    "tilelang.tvm": f"{_SHIMS}.tvm",
+    "tilelang.utils.target": f"{_SHIMS}.backend",
+}
+_TVM = ("tvm", "tvm.ir", "tvm.runtime", "tvm.script", "tvm.target", "tvm.tir", "tvm.tirx", "tvm.te", "tvm.topi",
+        "tvm.testing")  # fmt: skip
+
+
+class _Alias(importlib.abc.Loader):
+    """Puts an existing module under another name."""
+
+    def __init__(self, real: str) -> None:
+        self.real = real
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import system returns what stands in sys.modules afterwards.
+        sys.modules[module.__name__] = importlib.import_module(self.real)
+
+
+class _TileLang(importlib.abc.MetaPathFinder):
+    """Finds `tilelang` and its submodules here, before an installed TileLang."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+        real = counterpart(fullname)
+        if real is None:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, _Alias(real), is_package=True)
+
+
+class _TVM_(importlib.abc.MetaPathFinder):
+    """Finds the stand-in for `tvm` when nothing else does."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+        if fullname not in _TVM:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, _Alias(f"{_SHIMS}.tvm"), is_package=True)
+
+
+def counterpart(name: str) -> str | None:
+    """The module here that stands for a module of TileLang; None where there is none."""
+    if name != "tilelang" and not name.startswith("tilelang."):
+        return None
+    if name in ALIASES:
+        return ALIASES[name]
+    real = _HERE + name.removeprefix("tilelang")
+    try:
+        return real if importlib.util.find_spec(real) is not None else None
+    except ModuleNotFoundError:  # the parent is a module and no package
+        return None
+
+
+_FINDERS: list[importlib.abc.MetaPathFinder] = []
+
+
+def install(simulate: bool | str = False) -> None:
+    """Make `import tilelang` give this package from now on.
+
+    Args:
+        simulate: run kernels in the simulator, and keep tensors that are put on "cuda" on the CPU. True simulates
+            sm_90a, a name that architecture.
+
+    Raises:
+        RuntimeError: TileLang itself is imported already.
+    """
+    loaded = sys.modules.get("tilelang")
+    if loaded is not None and loaded.__name__ != _HERE:
+        raise RuntimeError("tilelang is already imported; call tilelang_mlir.compat.install() before")
+    if not _FINDERS:
+        _FINDERS.extend((_TileLang(), _TVM_()))
+        sys.meta_path.insert(0, _FINDERS[0])
+        sys.meta_path.append(_FINDERS[1])
+    _extend_package()
+    if simulate:
+        from tilelang_mlir.compat import simulate as simulation
+
+        simulation.start(simulate if isinstance(simulate, str) else simulation.DEFAULT_ARCH)
+
+
+def uninstall() -> None:
+    """Undo `install`: remove the hooks and the modules they put under TileLang's names."""
+    for finder in _FINDERS:
+        sys.meta_path.remove(finder)
+    _FINDERS.clear()
+    for name, module in list(sys.modules.items()):
+        root = name.partition(".")[0]
+        if root in ("tilelang", "tvm") and module.__name__.startswith(_HERE):
+            del sys.modules[name]
+    if "tilelang_mlir.compat.simulate" in sys.modules:
+        sys.modules["tilelang_mlir.compat.simulate"].stop()
+
+
+def _extend_package() -> None:
+    """Give the package the attributes that programs reach through `tilelang.` without importing them."""
+    package = importlib.import_module(_HERE)
+    for name in ("backend", "carver", "contrib", "cuda", "engine", "env", "math", "tileop", "transform", "tvm"):
+        if name not in vars(package):
+            setattr(package, name, _LazyModule(ALIASES[f"tilelang.{name}"]))
+
+
+class _LazyModule(ModuleType):
+    """A module that is imported when an attribute of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__path__":
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)

@@ -1,0 +1,1 @@
+"""Counterparts of TileLang's modules that exist for programs written for it."""

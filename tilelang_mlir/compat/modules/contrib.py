@@ -1,0 +1,7 @@
+"""`tilelang.contrib`."""
+
+from __future__ import annotations
+
+from tilelang_mlir.compat.modules import nvcc
+
+__all__ = ["nvcc"]

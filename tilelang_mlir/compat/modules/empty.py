@@ -1,0 +1,1 @@
+"""A module of TileLang with nothing in it that programs use."""

@@ -1,0 +1,201 @@
+"""The CPU in the place of a GPU: torch's "cuda" device is the CPU, kernels run in the simulator.
+
+Calls of torch that name the device "cuda" get "cpu" instead (a torch function mode does it), and the functions of
+`torch.cuda` that programs ask about their device answer for the simulated architecture. Times are the host's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from tilelang_mlir.target import DEFAULT_SIMULATED, parse_target
+
+DEFAULT_ARCH = DEFAULT_SIMULATED
+_SAVED: list[Callable[[], None]] = []
+
+
+def start(arch: str = DEFAULT_ARCH) -> None:
+    """Begin: until `stop`, programs find one simulated GPU of the architecture.
+
+    Raises:
+        TargetError: an unknown architecture.
+    """
+    stop()
+    target = parse_target(f"sim:{arch}")
+    _set_environment("TILELANG_SIMULATE", target.arch)
+    try:
+        import torch
+    except ImportError:
+        return
+    mode = _mode(torch)
+    mode.__enter__()
+    _SAVED.append(lambda: mode.__exit__(None, None, None))
+    for name, value in _device_functions(target).items():
+        _replace(torch.cuda, name, value)
+    _replace(torch, "Generator", _generator(torch.Generator))
+    _replace(torch, "set_default_device", _on_cpu(torch.set_default_device))
+
+
+def stop() -> None:
+    """End: undo everything `start` did."""
+    while _SAVED:
+        _SAVED.pop()()
+
+
+def _set_environment(name: str, value: str) -> None:
+    before = os.environ.get(name)
+    os.environ[name] = value
+
+    def undo() -> None:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+    _SAVED.append(undo)
+
+
+def _replace(owner: Any, name: str, value: Any) -> None:
+    before = getattr(owner, name, None)
+    setattr(owner, name, value)
+    _SAVED.append(lambda: setattr(owner, name, before))
+
+
+def moved(value: Any) -> Any:
+    """An argument of a torch function with the CPU in the place of "cuda" devices."""
+    if isinstance(value, str):
+        return "cpu" if re.fullmatch(r"cuda(:\d+)?", value) else value
+    if type(value).__name__ == "device" and getattr(value, "type", "") == "cuda":
+        import torch
+
+        return torch.device("cpu")
+    return value
+
+
+def _mode(torch: Any) -> Any:
+    from torch.overrides import TorchFunctionMode
+
+    to_cpu = {torch.Tensor.cuda: lambda tensor, *_, **__: tensor}
+    pinning = (torch.Tensor.pin_memory,)
+
+    class OnTheCPU(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+        ) -> Any:
+            if func in pinning:
+                return args[0]
+            if func in to_cpu:
+                return to_cpu[func](*args)
+            keywords = {key: moved(value) for key, value in (kwargs or {}).items() if key != "pin_memory"}
+            return func(*[moved(value) for value in args], **keywords)
+
+    return OnTheCPU()
+
+
+def _on_cpu(func: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args, **kwargs: func(*[moved(a) for a in args], **{k: moved(v) for k, v in kwargs.items()})
+
+
+def _generator(real: Any) -> type:
+    """A class in the place of `torch.Generator` that makes generators of the CPU; instances are torch's own."""
+
+    class Kind(type):
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return isinstance(instance, real)
+
+        def __call__(cls, device: Any = "cpu") -> Any:
+            return real(device=moved(device))
+
+    return Kind("Generator", (), {})
+
+
+class _Event:
+    """`torch.cuda.Event` on the host's clock."""
+
+    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
+        del enable_timing, blocking, interprocess
+        self.at = 0.0
+
+    def record(self, stream: Any = None) -> None:
+        del stream
+        self.at = time.perf_counter()
+
+    def elapsed_time(self, end: _Event) -> float:
+        """Milliseconds until `end`."""
+        return max((end.at - self.at) * 1e3, 1e-6)
+
+    def synchronize(self) -> None:
+        """Nothing runs beside the host."""
+
+    wait = synchronize
+
+    def query(self) -> bool:
+        return True
+
+
+class _Stream:
+    """`torch.cuda.Stream`: there is one, and it is the host."""
+
+    cuda_stream = 0
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+    def wait_stream(self, stream: Any) -> None: ...
+
+    def wait_event(self, event: Any) -> None: ...
+
+    def record_event(self, event: Any = None) -> Any:
+        event = event or _Event()
+        event.record()
+        return event
+
+
+def _device_functions(target: Any) -> dict[str, Any]:
+    digits = re.sub(r"\D", "", target.arch)
+    capability = (int(digits[:-1]), int(digits[-1])) if target.vendor == "cuda" else (9, 4)
+    properties = SimpleNamespace(
+        name=f"simulated {target.arch}", major=capability[0], minor=capability[1], total_memory=80 << 30,
+        multi_processor_count=target.multiprocessors, max_threads_per_multi_processor=2048, warp_size=target.warp_size,
+        shared_memory_per_block_optin=target.max_shared_bytes, shared_memory_per_block=48 << 10,
+        shared_memory_per_multiprocessor=target.max_shared_bytes + 1024, regs_per_multiprocessor=65536,
+        L2_cache_size=50 << 20, gcnArchName=target.arch,
+    )  # fmt: skip
+    nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
+    zero: Callable[..., int] = lambda *_, **__: 0  # noqa: E731
+    return {
+        "is_available": lambda: True,
+        "is_initialized": lambda: True,
+        "device_count": lambda: 1,
+        "current_device": zero,
+        "set_device": nothing,
+        "device": _Stream,
+        "init": nothing,
+        "synchronize": nothing,
+        "empty_cache": nothing,
+        "reset_peak_memory_stats": nothing,
+        "manual_seed": nothing,  # torch.manual_seed seeds the CPU, and calls this
+        "manual_seed_all": nothing,
+        "memory_allocated": zero,
+        "max_memory_allocated": zero,
+        "mem_get_info": lambda *_: (80 << 30, 80 << 30),
+        "get_device_capability": lambda *_: capability,
+        "get_device_name": lambda *_: properties.name,
+        "get_device_properties": lambda *_: properties,
+        "Event": _Event,
+        "Stream": _Stream,
+        "stream": lambda stream: stream or _Stream(),
+        "current_stream": _Stream,
+        "default_stream": _Stream,
+    }

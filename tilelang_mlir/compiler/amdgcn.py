@@ -1,0 +1,93 @@
+"""LLVM IR text to AMDGCN assembly and objects through llvmlite's AMDGPU back end.
+
+LLVM aborts the process when an instruction does not exist on the architecture, so this runs in worker processes only.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from tilelang_mlir.compiler.amdgcn_prepare import (
+    expand_tanh,
+    keep_product_loops,
+    place_shared_memory,
+    set_abi_version,
+)
+from tilelang_mlir.compiler.conversion import Conversion, MathCalls
+from tilelang_mlir.compiler.device_ir import Clock
+from tilelang_mlir.compiler.float_literals import rewrite_float_literals
+from tilelang_mlir.errors import CompileError
+
+TRIPLE = "amdgcn-amd-amdhsa"
+_UNSELECTED = re.compile(r"\bllvm\.amdgcn\.[\w.]+")
+# "AMD Instinct MI300" ISA, chapter 12 (VOP1): V_EXP_F32, V_LOG_F32, V_RSQ_F32, V_SQRT_F32 flush subnormals. sin and
+# cos take their argument in revolutions, which LLVM's own expansion provides.
+_MATH = MathCalls(
+    approximate={
+        "math.exp2": "llvm.amdgcn.exp2.f32",
+        "math.log2": "llvm.amdgcn.log.f32",
+        "math.sin": "llvm.sin.f32",
+        "math.cos": "llvm.cos.f32",
+        "math.rsqrt": "llvm.amdgcn.rsq.f32",
+        "math.sqrt": "llvm.amdgcn.sqrt.f32",
+    },
+    accurate={"math.exp2": "llvm.exp2.f32", "math.log2": "llvm.log2.f32"},
+)
+
+
+@functools.lru_cache(maxsize=1)
+def _initialise() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@functools.lru_cache(maxsize=16)
+def target_machine(arch: str, opt_level: int) -> Any:
+    """The llvmlite target machine of an architecture such as `gfx942`."""
+    _initialise()
+    return llvm.Target.from_triple(TRIPLE).create_target_machine(
+        cpu=arch, features="", opt=3 if opt_level else 0, codemodel="default"
+    )
+
+
+def conversion(arch: str, opt_level: int = 3) -> Conversion:
+    """How level 4 becomes LLVM IR for AMDGPU."""
+    layout = str(target_machine(arch, opt_level).target_data)
+    return Conversion(
+        TRIPLE, layout, ("llvm.", "rocdl."), _MATH, passes=f"convert-amdgpu-to-rocdl{{chipset={arch}}}",
+        printf=f"convert-gpu-to-rocdl{{chipset={arch} runtime=OpenCL}}", 
+        prepare=(place_shared_memory, expand_tanh, keep_product_loops, set_abi_version),
+    )  # fmt: skip
+
+
+def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool, code: bool) -> tuple[str, bytes]:
+    """Optimise LLVM IR text; emit assembly, a relocatable object, or both (what is not asked for is empty).
+
+    Raises:
+        CompileError: the IR does not verify, or names an intrinsic this LLVM cannot select.
+    """
+    machine = target_machine(arch, opt_level)
+    try:
+        module = llvm.parse_assembly(rewrite_float_literals(llvm_ir))
+        module.triple, module.data_layout = TRIPLE, str(machine.target_data)
+        module.verify()
+    except RuntimeError as error:
+        raise CompileError(f"LLVM rejected the module: {error}") from error
+    lap("llvm parse")
+    if opt_level:
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(opt_level))
+        builder.getModulePassManager().run(module, builder)
+    lap("llvm opt")
+    # Emission changes the module, so a second one needs its own.
+    copy = llvm.parse_bitcode(module.as_bitcode()) if text and code else module
+    object_code = bytes(machine.emit_object(module)) if code else b""
+    assembly = str(machine.emit_assembly(copy)) if text else ""
+    lap("llvm emit")
+    unselected = sorted(set(_UNSELECTED.findall(assembly)))
+    if unselected:
+        raise CompileError(f"this LLVM cannot select {', '.join(unselected)}")
+    return assembly, object_code

@@ -1,0 +1,114 @@
+"""Changes to the thread program that the AMDGPU back end needs before it is converted."""
+
+from __future__ import annotations
+
+from tilelang_mlir.mlir import ir
+
+ABI_VERSION = 5
+"""Of the object code; ROCm has read it since 5.7."""
+_PRODUCTS = ("rocdl.mfma.", "rocdl.wmma.")
+_LOOP = "llvm.loop_annotation"
+_ARENA = "smem"
+_LOG2_E = 1.4426950408889634
+
+
+def set_abi_version(device: ir.Operation) -> None:
+    """Ask for objects of the ABI version that older ROCm releases load, too."""
+    flag = f'#llvm.mlir.module_flag<error, "amdhsa_code_object_version", {100 * ABI_VERSION} : i32>'
+    with ir.InsertionPoint.at_block_begin(device.regions[0].blocks[0]), device.location:
+        ir.Operation.create("llvm.module_flags", attributes={"flags": ir.Attribute.parse(f"[{flag}]")})
+
+
+def place_shared_memory(device: ir.Operation) -> None:
+    """Give every kernel its arena as an array of its own size: the code object's metadata then says what it takes.
+
+    Level 4 has one external array without a size, as the launch decides how much there is on other machines.
+    """
+    block = device.regions[0].blocks[0]
+    arenas = [op.operation for op in block.operations if op.operation.name == "llvm.mlir.global"]
+    arena = next((op for op in arenas if ir.StringAttr(op.attributes["sym_name"]).value == _ARENA), None)
+    if arena is None:
+        return
+    kernels = [op.operation for op in block.operations if op.operation.name == "llvm.func"]
+    for kernel in kernels:
+        uses = _arena_uses(kernel)
+        if not uses:
+            continue
+        size = ir.IntegerAttr(kernel.attributes["tl.shared_bytes"]).value
+        name = f"{_ARENA}.{ir.StringAttr(kernel.attributes['sym_name']).value}"
+        attributes = {
+            "sym_name": ir.StringAttr.get(name),
+            "global_type": ir.TypeAttr.get(ir.Type.parse(f"!llvm.array<{size} x i8>")),
+            "linkage": ir.Attribute.parse("#llvm.linkage<internal>"),
+            "addr_space": arena.attributes["addr_space"],
+            "alignment": arena.attributes["alignment"],
+        }
+        with ir.InsertionPoint(arena), arena.location:
+            ir.Operation.create("llvm.mlir.global", attributes=attributes, regions=1)
+        for use in uses:
+            use.attributes["global_name"] = ir.FlatSymbolRefAttr.get(name)
+    arena.erase()
+
+
+def _arena_uses(kernel: ir.Operation) -> list[ir.Operation]:
+    found: list[ir.Operation] = []
+
+    def look(op: ir.Operation) -> ir.WalkResult:
+        if op.name == "llvm.mlir.addressof":
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    kernel.walk(look)
+    return found
+
+
+def keep_product_loops(device: ir.Operation) -> None:
+    """Loops around matrix products stay as they are: LLVM would repeat their bodies for the last iteration, in which
+    no tiles are left to load."""
+    annotation = ir.Attribute.parse("#llvm.loop_annotation<unroll = <disable = true>>")
+
+    def look(op: ir.Operation) -> ir.WalkResult:
+        if op.name.startswith(_PRODUCTS):
+            parent = op.parent
+            while parent is not None and parent.operation.name != "llvm.func":
+                hints = ("tl.unroll", _LOOP)
+                if parent.operation.name == "scf.for" and not any(h in parent.operation.attributes for h in hints):
+                    parent.operation.attributes[_LOOP] = annotation
+                parent = parent.operation.parent
+        return ir.WalkResult.ADVANCE
+
+    device.walk(look)
+
+
+def expand_tanh(device: ir.Operation) -> None:
+    """tanh x = 1 - 2 / (exp2(2 x log2 e) + 1): there is no instruction for it. Both ends saturate as they should."""
+    found: list[ir.Operation] = []
+
+    def look(op: ir.Operation) -> ir.WalkResult:
+        if op.name == "math.tanh":
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    device.walk(look)
+    for op in found:
+        with op.location, ir.InsertionPoint(op):
+            op.results[0].replace_all_uses_with(_tanh(op.operands[0]))
+        op.erase()
+
+
+def _tanh(x: ir.Value) -> ir.Value:
+    fast = {"fastmath": ir.Attribute.parse("#arith.fastmath<afn,arcp>")}
+    kind = x.type
+
+    def splat(value: float) -> ir.Value:
+        element = kind.element_type if isinstance(kind, ir.VectorType) else kind
+        scalar = ir.FloatAttr.get(element, value)
+        attribute = ir.DenseElementsAttr.get_splat(kind, scalar) if isinstance(kind, ir.VectorType) else scalar
+        return ir.Operation.create("arith.constant", results=[kind], attributes={"value": attribute}).result
+
+    def apply(name: str, *operands: ir.Value) -> ir.Value:
+        return ir.Operation.create(name, results=[kind], operands=list(operands), attributes=fast).result
+
+    grown = apply("math.exp2", apply("arith.mulf", x, splat(2 * _LOG2_E)))
+    one = splat(1.0)
+    return apply("arith.subf", one, apply("arith.divf", splat(2.0), apply("arith.addf", grown, one)))

@@ -1,0 +1,90 @@
+"""The code generators by vendor: which outputs there are, which tool makes machine code, how the worker runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tilelang_mlir.compiler import resources
+from tilelang_mlir.compiler.conversion import Conversion
+from tilelang_mlir.compiler.messages import Reply, Request
+from tilelang_mlir.compiler.resources import Resources
+from tilelang_mlir.compiler.toolchain import arch as ptx_arch
+from tilelang_mlir.compiler.toolchain import lld, ptxas
+from tilelang_mlir.target import parse_target
+
+Clock = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One vendor's code generator.
+
+    `text` and `binary` name its outputs, `default` those of an ordinary compilation. `check` raises UnsupportedError
+    for architectures it has no code for, `find_tool` gives the path of what makes machine code, `resources` reads what
+    kernels take from a reply. The last two run in the worker, where LLVM is.
+    """
+
+    text: str
+    binary: str
+    default: tuple[str, ...]
+    check: Callable[[str], object]
+    find_tool: Callable[[str], str]
+    resources: Callable[[Reply], dict[str, Resources]]
+    conversion: Callable[[str, int], Conversion]
+    run: Callable[[str, Request, Reply, Clock], None]
+
+
+def _ptx_conversion(arch: str, opt_level: int) -> Conversion:
+    from tilelang_mlir.compiler import nvptx
+
+    return nvptx.conversion(arch, opt_level)
+
+
+def _ptx_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock) -> None:
+    from tilelang_mlir.compiler import nvptx
+
+    options = request.options
+    text = nvptx.emit_ptx(llvm_ir, request.arch, options.opt_level, lap)
+    reply.ptx = text if "ptx" in request.emit else ""
+    if "cubin" in request.emit and request.tool:
+        reply.stage = "ptxas"
+        flags = (*options.ptxas_flags, *(("-lineinfo",) if options.line_info else ()))
+        reply.cubin, reply.log = ptxas.assemble(text, request.arch, request.tool, flags)
+        lap("ptxas")
+
+
+def _amdgcn_conversion(arch: str, opt_level: int) -> Conversion:
+    from tilelang_mlir.compiler import amdgcn
+
+    return amdgcn.conversion(arch, opt_level)
+
+
+def _amdgcn_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock) -> None:
+    from tilelang_mlir.compiler import amdgcn
+
+    wants_code = "hsaco" in request.emit and bool(request.tool)
+    reply.ptx, code = amdgcn.emit_code(
+        llvm_ir, request.arch, request.options.opt_level, lap, text="amdgcn" in request.emit, code=wants_code
+    )
+    if wants_code:
+        reply.stage = "lld"
+        reply.cubin = lld.link(code, request.tool)
+        lap("lld")
+
+
+_BACKENDS = {
+    "cuda": Backend(
+        "ptx", "cubin", ("ptx", "cubin"), ptx_arch.ptx_version, lambda arch: ptxas.find_ptxas(arch).path,
+        lambda reply: resources.parse_ptxas_log(reply.log), _ptx_conversion, _ptx_run,
+    ),
+    "hip": Backend(
+        "amdgcn", "hsaco", ("hsaco",), lambda arch: None, lambda arch: lld.find_lld(arch).path,
+        lambda reply: resources.read_code_object(reply.cubin), _amdgcn_conversion, _amdgcn_run,
+    ),
+}  # fmt: skip
+
+
+def backend_for(arch: str) -> Backend:
+    """The code generator of an architecture. Raises TargetError when the architecture is not known."""
+    return _BACKENDS[parse_target(arch).vendor]

@@ -1,0 +1,15 @@
+"""AMD instructions, by family.
+
+Sections refer to "AMD Instinct MI300 Instruction Set Architecture" (CDNA3) and "RDNA3.5" / "RDNA4 Instruction Set
+Architecture", by chapter; the CDNA4 document has the same chapters.
+"""
+
+from __future__ import annotations
+
+from tilelang_mlir.isa.amd import barrier, convert, lane, lds, mfma, schedule, thread, wmma
+from tilelang_mlir.isa.instruction import Instruction
+
+_FAMILIES = (thread, barrier, lane, mfma, wmma, convert, lds, schedule)
+INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
+
+__all__ = ["INSTRUCTIONS", "barrier", "convert", "lane", "lds", "mfma", "schedule", "thread", "wmma"]

@@ -1,0 +1,206 @@
+"""Matrix products of a wave of 64 lanes on the matrix cores. CDNA3 ISA, chapter 7, "Matrix Arithmetic Instructions".
+
+For one block of M x N x K with e elements of A and B per lane (chapter 7.1.4, layouts; "lane" counts within the block):
+ A element i: row lane % M, column e * (lane / M) + i
+ B element i: row e * (lane / N) + i, column lane % N
+ D element i: column lane % N; rows come in groups of four: row 4 * (lane / N) + i % 4 + (256 / M) * (i / 4)
+              for float64, rows come one by one: row lane / N + 4 * i
+Forms with blocks hold several independent products, block b in lanes (64 / blocks) * b and up. The forms of CDNA4 have
+twice the elements per lane. Results of float32 forms are float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.isa.amd import formats, matrix
+from tilelang_mlir.isa.amd.matrix import Tables
+from tilelang_mlir.isa.instruction import WARP, Grid, Instruction, Machine, Run, create, flags, integer
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+WAVE = 64
+
+
+@dataclass(frozen=True)
+class Form:
+    """One instruction: sizes of a block, number of blocks, kinds of A and B, the feature that has it."""
+
+    name: str
+    m: int
+    n: int
+    k: int
+    a: str
+    b: str
+    feature: Feature
+    blocks: int = 1
+
+    @property
+    def elements(self) -> int:
+        """Elements of A (and of B) per lane."""
+        return self.m * self.k * self.blocks // WAVE
+
+    @property
+    def op_name(self) -> str:
+        return f"rocdl.mfma.{self.name}"
+
+    @property
+    def sums(self) -> int:
+        """Elements of D per lane."""
+        return self.m * self.n * self.blocks // WAVE
+
+
+_F = Feature
+FORMS: tuple[Form, ...] = (
+    *(
+        Form(f"f32.{m}x{m}x{k}{text}", m, m, k, kind, kind, feature)
+        for kind, feature, spelling in (
+            ("f16", _F.MFMA, ((32, 8, "f16"), (16, 16, "f16"))),
+            ("bf16", _F.MFMA, ((32, 8, "bf16.1k"), (16, 16, "bf16.1k"))),
+            ("f32", _F.MFMA, ((32, 2, "f32"), (16, 4, "f32"))),
+            ("xf32", _F.MFMA_XF32, ((32, 4, ".xf32"), (16, 8, ".xf32"))),
+            ("f16", _F.MFMA_DOUBLE, ((32, 16, ".f16"), (16, 32, ".f16"))),
+            ("bf16", _F.MFMA_DOUBLE, ((32, 16, ".bf16"), (16, 32, ".bf16"))),
+        )
+        for m, k, text in spelling
+    ),
+    *(
+        Form(f"f32.{m}x{m}x{k}.{a}.{b}", m, m, k, a, b, _F.MFMA_FP8)
+        for m, k in ((32, 16), (16, 32))
+        for a in ("fp8", "bf8")
+        for b in ("fp8", "bf8")
+    ),
+    *(
+        Form(f"i32.{m}x{m}x{k}{text}", m, m, k, "i8", "i8", feature)
+        for m, k, text, feature in (
+            (32, 8, "i8", _F.MFMA_I8_NARROW), (16, 16, "i8", _F.MFMA_I8_NARROW), (32, 16, ".i8", _F.MFMA_I8),
+            (16, 32, ".i8", _F.MFMA_I8), (32, 32, ".i8", _F.MFMA_DOUBLE), (16, 64, ".i8", _F.MFMA_DOUBLE),
+        )
+    ),
+    Form("f64.16x16x4f64", 16, 16, 4, "f64", "f64", _F.MFMA),
+    Form("f32.4x4x4f16", 4, 4, 4, "f16", "f16", _F.MFMA, 16),
+    Form("f32.4x4x4bf16.1k", 4, 4, 4, "bf16", "bf16", _F.MFMA, 16),
+    Form("f32.4x4x1f32", 4, 4, 1, "f32", "f32", _F.MFMA, 16),
+    Form("i32.4x4x4i8", 4, 4, 4, "i8", "i8", _F.MFMA, 16),
+)  # fmt: skip
+BY_OP = {form.op_name: form for form in FORMS}
+_SCALED = {"rocdl.mfma.scale.f32.16x16x128.f8f6f4": (16, 128), "rocdl.mfma.scale.f32.32x32x64.f8f6f4": (32, 64)}
+_SCALED_KINDS = {"fp8": "fp8_e4m3", "bf8": "fp8_e5m2"}
+UNIT_SCALE = 0x7F7F7F7F
+"""Four E8M0 scales of 2^0."""
+
+
+def operand_type(form: Form) -> ir.Type:
+    """The type that A and B travel in: vectors of the elements, integers for packed bytes."""
+    count = form.elements
+    if form.a in ("f32", "f64"):
+        return ir.Type.parse(form.a)
+    if form.a == "xf32":
+        return ir.Type.parse(f"vector<{count}xf32>")
+    if form.a == "f16" or form.a == "bf16" and not form.name.endswith(".1k"):
+        return ir.Type.parse(f"vector<{count}x{form.a}>")
+    if form.a == "bf16":
+        return ir.Type.parse(f"vector<{count}xi16>")
+    return ir.Type.parse({4: "i32", 8: "i64", 16: "vector<4xi32>"}[count])
+
+
+def sum_type(form: Form) -> ir.Type:
+    """The type of C and D."""
+    return ir.Type.parse(f"vector<{form.sums}x{form.name.partition('.')[0]}>")
+
+
+def emit(form: Form, a: ir.Value, b: ir.Value, c: ir.Value, fnuz: bool = False) -> ir.Value:
+    """`v_mfma`: D = A B + C, in the types of `operand_type` and `sum_type`.
+
+    `fnuz` says that the machine's 8-bit floats have no negative zero; it is a remark for readers of the program.
+    """
+    modifier = "mfma_neg_modifier" if form.a == "f64" else "mfma_perm_b"
+    attributes = {"cbsz": "0 : i32", "abid": "0 : i32", "blgp": f"#rocdl<{modifier} none>"}
+    remark = {formats.REMARK: "unit"} if fnuz else {}
+    return create(form.op_name, [a, b, c], [c.type], **attributes, **remark)
+
+
+def emit_scaled(
+    m: int, a: ir.Value, b: ir.Value, c: ir.Value, kinds: tuple[str, str], scales: tuple[ir.Value, ir.Value]
+) -> ir.Value:
+    """`v_mfma_scale_f32_*_f8f6f4` with 8-bit operands (vector<8xi32> each) and scales (i32, byte 0 of each lane)."""
+    name = next(n for n, (size, _) in _SCALED.items() if size == m)
+    first, second = (f"#rocdl<matrix_format {_SCALED_KINDS[kind]}>" for kind in kinds)
+    return create(
+        name, [a, b, c, *scales], [c.type], opselA="0 : i32", opselB="0 : i32", cbsz=first, blgp=second
+    )  # fmt: skip
+
+
+@cache
+def tables(m: int, n: int, k: int, blocks: int, single_rows: bool) -> Tables:
+    """Index tables of the layouts in the module's docstring."""
+    lanes, per = WAVE // blocks, m * k * blocks // WAVE
+    block, row, column = np.ogrid[:blocks, :m, :k]
+    a = (block * lanes + row + m * (column // per)) * per + column % per
+    block, row, column = np.ogrid[:blocks, :k, :n]
+    b = (block * lanes + column + n * (row // per)) * per + row % per
+    lane = np.arange(WAVE)[:, None] % lanes
+    element = np.arange(m * n * blocks // WAVE)[None, :]
+    d_row = lane // n + 4 * element if single_rows else 4 * (lane // n) + element % 4 + 256 // m * (element // 4)
+    shape = np.broadcast_shapes(lane.shape, element.shape)
+    d_block, d_column = np.arange(WAVE)[:, None] // lanes, lane % n
+    return Tables(a, b, *(np.broadcast_to(x, shape) for x in (d_block, d_row, d_column)))
+
+
+def _grid(op: ir.Operation) -> Run:
+    form = BY_OP[op.name]
+    if integer(op, "cbsz") or integer(op, "abid") or "none" not in flags(op, "blgp"):
+        raise UnsupportedError("the simulator has MFMA without broadcasts and permutations only")
+    found = tables(form.m, form.n, form.k, form.blocks, form.a == "f64")
+    kinds = formats.kind_of(op, form.a), formats.kind_of(op, form.b)
+
+    def run(machine: Machine, lefts: list[Any], rights: list[Any], starts: list[Any]) -> list[np.ndarray]:
+        machine.require_whole_warps("v_mfma")
+        groups = ([x for (x,) in values] for values in (lefts, rights, starts))
+        return matrix.multiply(machine, found, kinds, *groups)
+
+    return run
+
+
+def _split(op: ir.Operation) -> tuple[tuple[ir.Value, ...], tuple[ir.Value, ...], tuple[ir.Value, ...]]:
+    a, b, c = op.operands
+    return (a,), (b,), (c,)
+
+
+def _scaled(op: ir.Operation) -> Run:
+    """8-bit operands. Scales multiply blocks of 32 along K; with all of them 2^0 the order of K does not matter."""
+    m, k = _SCALED[op.name]
+    kinds = []
+    for key in ("cbsz", "blgp"):
+        kinds.append(next((n for n, text in _SCALED_KINDS.items() if text in str(op.attributes[key])), ""))
+    if not all(kinds):
+        raise UnsupportedError("the simulator has scaled MFMA of 8-bit floats only")
+    found = tables(m, m, k, 1, False)
+
+    def run(machine: Machine, a: Any, b: Any, c: Any, *scales: Any) -> np.ndarray:
+        machine.require_whole_warps("v_mfma_scale")
+        if any((np.asarray(s) & 0xFF != UNIT_SCALE & 0xFF).any() for s in scales):
+            raise UnsupportedError("the simulator has scaled MFMA with scales of 2^0 only")
+        return matrix.multiply(machine, found, (kinds[0], kinds[1]), [a], [b], [c])[0]
+
+    return run
+
+
+_SECTION = "7 matrix arithmetic instructions"
+INSTRUCTIONS = (
+    *(
+        Instruction(form.op_name, f"v_mfma_{form.name.replace('.', '_')} d, a, b, c", _SECTION, matrix.single(_grid),
+                    emit=emit, feature=form.feature, together=WARP, grid=Grid(_split, _grid))
+        for form in FORMS
+    ),
+    *(
+        Instruction(name, f"{name.replace('rocdl.', 'v_').replace('.', '_')} d, a, b, c, sa, sb", f"CDNA4 {_SECTION}",
+                    _scaled, emit=emit_scaled, feature=Feature.MFMA_SCALED, together=WARP)
+        for name in _SCALED
+    ),
+)  # fmt: skip

@@ -1,0 +1,73 @@
+"""Clusters of CTAs: their barrier, and where a CTA is in its cluster.
+
+PTX ISA 8.7, sections 9.7.13.5 (barrier.cluster), 10.10 to 10.14 (%clusterid, %cluster_ctarank), 9.7.9.23 (mapa).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Run, create
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+
+def arrive(*, relaxed: bool = False) -> None:
+    """`barrier.cluster.arrive{.relaxed}.aligned`: every thread of the cluster arrives once per phase."""
+    create(_ARRIVES[relaxed], aligned=ir.UnitAttr.get())
+
+
+def wait() -> None:
+    """`barrier.cluster.wait.aligned`: until all threads of the cluster have arrived."""
+    create("nvvm.cluster.wait", aligned=ir.UnitAttr.get())
+
+
+def rank() -> ir.Value:
+    """`%cluster_ctarank`: index of the CTA in its cluster (i32)."""
+    return create("nvvm.read.ptx.sreg.cluster.ctarank", [], [ir.IntegerType.get_signless(32)])
+
+
+_ARRIVES = ("nvvm.cluster.arrive", "nvvm.cluster.arrive.relaxed")
+
+
+def _arrive(relaxed: bool) -> Run:
+    return lambda machine: machine.engine.cluster_arrive(relaxed)
+
+
+def _wait(machine: Any) -> object:
+    return machine.engine.cluster_wait()
+
+
+_BARRIER = "9.7.13.5 barrier.cluster"
+INSTRUCTIONS = (
+    *(
+        Instruction(
+            name,
+            f"barrier.cluster.arrive{'.relaxed' if relaxed else ''}.aligned",
+            _BARRIER,
+            lambda op, relaxed=bool(relaxed): _arrive(relaxed),
+            emit=arrive,
+            feature=Feature.CLUSTER,
+            effects=(Effect(Access.BARRIER),),
+        )
+        for relaxed, name in enumerate(_ARRIVES)
+    ),
+    Instruction(
+        "nvvm.cluster.wait",
+        "barrier.cluster.wait.aligned",
+        _BARRIER,
+        lambda op: _wait,
+        emit=wait,
+        feature=Feature.CLUSTER,
+        effects=(Effect(Access.BARRIER),),
+        blocking=True,
+    ),
+    Instruction(
+        "nvvm.read.ptx.sreg.cluster.ctarank",
+        "mov.u32 d, %cluster_ctarank",
+        "10.14 cluster_ctarank",
+        lambda op: lambda machine: machine.special("cluster_ctarank"),
+        emit=rank,
+        feature=Feature.CLUSTER,
+    ),
+)

@@ -1,0 +1,200 @@
+"""Asynchronous copies, products and registers that a program schedules itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend.buffer import buffer_of, tile_of
+from tilelang_mlir.frontend.control import branch
+from tilelang_mlir.frontend.expr import Expr, describe
+from tilelang_mlir.language.copy import EVICTION, fill, matching_extents
+from tilelang_mlir.language.gemm import GemmWarpPolicy, emit_gemm
+from tilelang_mlir.language.intrinsic import count, intrinsic
+from tilelang_mlir.language.sync import barrier_operands, in_kernel
+from tilelang_mlir.mlir import ir
+
+
+def tma_copy(
+    src: Any,
+    dst: Any,
+    *,
+    barrier: Any = None,
+    eviction_policy: str | None = None,
+    annotations: dict[str, Any] | None = None,
+) -> None:
+    """Start copying a tile with the tensor memory accelerator; nothing waits for it.
+
+    From device to shared memory one thread announces the tile's bytes at `barrier` and issues the copy; the program
+    arrives there (`T.mbarrier_arrive`) and waits (`T.mbarrier_wait_parity`). Where nothing else in the kernel arrives
+    at the barrier, the copy arrives too. From shared to device memory the copy is one bulk group: wait with
+    `T.tma_store_wait`. Out of bounds reads as zero and is not written.
+
+        bar = T.alloc_barrier(128)
+        T.tma_copy(A[by * 64, 0], A_shared, barrier=bar)
+        T.mbarrier_arrive(bar)
+        T.mbarrier_wait_parity(bar, 0)
+
+    Args:
+        barrier: of `T.alloc_barrier`; needed for loads.
+        eviction_policy: evict_normal, evict_first or evict_last: how long the L2 cache keeps the tile.
+
+    Raises:
+        TileValueError: the shapes differ, or the policy is none of the three.
+        TileTypeError: the memories are not device and shared, or a load has no barrier.
+        UnsupportedError: when compiled, for a tile the hardware cannot copy; it says which rule failed.
+    """
+    options = {"barrier": barrier, "eviction_policy": eviction_policy, **(annotations or {})}
+    builder = in_kernel("T.tma_copy")
+    source, target = buffer_of(src, "the source of T.tma_copy"), buffer_of(dst, "the target of T.tma_copy")
+    memories = (source.memory, target.memory)
+    if memories not in (("global", "shared"), ("shared", "global")):
+        raise TileTypeError(
+            f"T.tma_copy copies between device and shared memory, got {memories[0]} to {memories[1]}",
+            hint="T.copy takes every pair",
+        )
+    if source.dtype != target.dtype:
+        raise TileTypeError(f"T.tma_copy does not convert: the source is {source.dtype}, the target {target.dtype}")
+    extents = matching_extents("T.tma_copy", src, dst)
+    tiles = [tile_of(side, "a side of T.tma_copy", extents) for side in (src, dst)]
+    attributes: dict[str, ir.Attribute] = {"explicit": ir.UnitAttr.get()}
+    policy = options["eviction_policy"]
+    if policy is not None:
+        if policy not in EVICTION:
+            raise TileValueError(f"eviction_policy must be one of {', '.join(EVICTION)}, got {policy!r}")
+        attributes["eviction"] = ir.StringAttr.get(policy)
+    if memories[0] == "shared":
+        builder.emit("tl.tma_store", tiles, [], attributes)
+        return
+    if options["barrier"] is None:
+        raise TileTypeError("a load with T.tma_copy needs barrier=", hint="make one with T.alloc_barrier")
+    _, place = barrier_operands("T.tma_copy", options["barrier"])
+    builder.emit("tl.tma_load", [*tiles, *place], [], attributes)
+
+
+def fence_proxy_async(*args: Any) -> None:
+    """Order this thread's accesses to shared memory before later asynchronous ones: copies, stores, products.
+
+    The compiler puts these fences where its own operations need them. Older programs pass arguments, which say nothing.
+    """
+    in_kernel("T.fence_proxy_async").emit("tl.fence_proxy")
+
+
+def tma_store_arrive(*args: Any) -> None:
+    """Close the group of the bulk stores this thread has started."""
+    intrinsic("T.tma_store_arrive", "bulk_commit")
+
+
+def tma_store_wait(count: int = 0, read: bool = True) -> None:
+    """Wait until at most `count` groups of this thread's bulk stores still read their shared tiles.
+
+    With `read=False` until their writes to device memory are visible too.
+
+    Raises:
+        TileValueError: the count is no Python integer of 0 or more.
+    """
+    attributes: dict[str, ir.Attribute] = {"explicit": ir.UnitAttr.get()}
+    attributes["pending"] = _pending("T.tma_store_wait", count)
+    if not read:
+        attributes["complete"] = ir.UnitAttr.get()
+    in_kernel("T.tma_store_wait").emit("tl.tma_wait", [], [], attributes)
+
+
+def cp_async_barrier_noinc(barrier: Any) -> None:
+    """Arrive at a barrier when the cp.async copies that this thread has started are complete (`T.async_copy`)."""
+    builder, operands = barrier_operands("T.cp_async_barrier_noinc", barrier)
+    builder.emit("tl.mbarrier_arrive", operands, [], {"copies": ir.UnitAttr.get()})
+
+
+def wgmma_gemm(
+    A: Any,
+    B: Any,
+    C: Any,
+    transpose_A: bool = False,
+    transpose_B: bool = False,
+    policy: GemmWarpPolicy = GemmWarpPolicy.Square,
+    clear_accum: Any = False,
+    annotations: dict[str, Any] | None = None,
+) -> None:
+    """Start `C += op(A) @ op(B)` as one group of warpgroup products; wait for it with `T.wait_wgmma`.
+
+    Operands are as in `T.gemm`. Until the wait, C may only be added to by further products, and A and B not changed.
+
+    Raises:
+        TileValueError, TileTypeError: as `T.gemm`. UnsupportedError: when compiled, where wgmma cannot run it.
+    """
+    del annotations
+    builder = in_kernel("T.wgmma_gemm")
+    if isinstance(clear_accum, Expr):
+        for _ in branch(builder, clear_accum, has_else=False):
+            fill(C, 0)
+        clear_accum = False
+    emit_gemm("T.wgmma_gemm", A, B, C, transpose_A, transpose_B, policy, clear_accum, asynchronous=True)
+
+
+wgmma_mma = wgmma_gemm
+
+
+def wait_wgmma(id: int) -> None:
+    """Wait until at most `id` groups of warpgroup products are unfinished.
+
+    Raises:
+        TileValueError: the number is no Python integer of 0 or more.
+    """
+    in_kernel("T.wait_wgmma").emit("tl.wait_products", [], [], {"pending": _pending("T.wait_wgmma", id)})
+
+
+def warpgroup_wait(num_mma: int) -> None:
+    """Wait until at most `num_mma` groups of warpgroup products are unfinished: `T.wait_wgmma`."""
+    in_kernel("T.warpgroup_wait").emit("tl.wait_products", [], [], {"pending": _pending("T.warpgroup_wait", num_mma)})
+
+
+def warpgroup_arrive() -> None:
+    """Order registers and shared memory of this thread before later warpgroup products; `T.wgmma_gemm` does it too."""
+    intrinsic("T.warpgroup_arrive", "wgmma_fence")
+
+
+def warpgroup_commit_batch() -> None:
+    """Close the group of warpgroup products started so far; `T.wgmma_gemm` closes its own."""
+    intrinsic("T.warpgroup_commit_batch", "wgmma_commit")
+
+
+def warpgroup_fence_operand(buffer_or_ptr: Any, offset: Any = 0, num_regs: Any = None, dtype: Any = None) -> None:
+    """Keep uses of an accumulator behind the products that write it.
+
+    Accumulators flow through the waits here, so that there is nothing to fence; the arguments are checked.
+    """
+    del offset, num_regs, dtype
+    in_kernel("T.warpgroup_fence_operand")
+    buffer = buffer_of(buffer_or_ptr, "the operand of T.warpgroup_fence_operand")
+    if buffer.memory not in ("fragment", "local"):
+        raise TileTypeError(f"T.warpgroup_fence_operand fences registers, got {buffer!r}")
+
+
+def set_max_nreg(reg_count: int, is_inc: int) -> None:
+    """Set the registers per thread of the warpgroup: more when `is_inc`, else fewer. All its threads must reach it.
+
+    Raises:
+        TileValueError: the count is not a multiple of 8 from 24 to 256.
+    """
+    _set_registers("T.set_max_nreg", reg_count, bool(is_inc))
+
+
+def inc_max_nreg(reg_count: int) -> None:
+    """`T.set_max_nreg(reg_count, 1)`."""
+    _set_registers("T.inc_max_nreg", reg_count, True)
+
+
+def dec_max_nreg(reg_count: int) -> None:
+    """`T.set_max_nreg(reg_count, 0)`."""
+    _set_registers("T.dec_max_nreg", reg_count, False)
+
+
+def _set_registers(what: str, number: Any, increase: bool) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or number % 8 or not 24 <= number <= 256:
+        raise TileValueError(f"{what} needs a multiple of 8 from 24 to 256, got {describe(number)}")
+    intrinsic(what, "set_registers", attributes={"count": number, "increase": int(increase)})
+
+
+def _pending(what: str, number: Any) -> ir.Attribute:
+    return ir.IntegerAttr.get(ir.IntegerType.get_signless(32), count(what, number))
