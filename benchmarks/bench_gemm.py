@@ -28,9 +28,6 @@ CONFIGS = [
 # The same for `mma.sync`, whose tiles stay in registers.
 MMA_CONFIGS = [
     (128, 128, 64, 3, 128),
-    (128, 128, 32, 5, 128),
-    (128, 256, 32, 6, 256),
-    (128, 256, 64, 3, 256),
     (128, 256, 64, 4, 256),
     (256, 128, 64, 4, 256),
 ]
@@ -81,7 +78,7 @@ def measure(report: Report, M: int, N: int, K: int, dtype: str, b_rows: bool, mm
     for config, kernel in zip(configs, kernels, strict=True):
         if kernel is not None and kernel.n_spills == 0:
             require(f"gemm {config}", relative_error(kernel(a, b)[:256], want), TOLERANCE[dtype])
-            timed[config] = compare({"ours": lambda kernel=kernel: kernel(a, b)}, 0.03)["ours"]
+            timed[config] = compare({"ours": lambda kernel=kernel: kernel(a, b)}, 0.1)["ours"]
     best = min(timed, key=lambda config: timed[config])
     kernel: Any = kernels[configs.index(best)]
     error = relative_error(kernel(a, b)[:256], want)
