@@ -29,7 +29,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.tl import SHARED, scope_of
+from ..dialect.tl import GLOBAL, SHARED, scope_of
 from . import build, raster
 from .base import Pass
 from .nvidia.store_plan import BUFFER_BYTES
@@ -95,14 +95,16 @@ def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
 def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     """Whether two groups can run the kernel at the same time: they share nothing but the ring, and fit in registers."""
     ring = [copy.operands[1] for copy in found.copies]
-    carriers = [carrier_of(op) for op in nested(launch) if op.name == "tl.copy" and scope_of(op.operands[0]) == SHARED]
+    copies = [op for op in nested(launch) if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
+    carriers = [carrier_of(op) for op in copies]
     own = [op.operands[1] for op in carriers if op is not None]
     inner = [op for op in nested(launch) if not op.name.startswith(("arith.", "math."))]
     tiles = [op.results[0] for op in inner if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
     product = next(op for op in inner if op.name == "tl.gemm")
     grid = partition(*list(ir.MemRefType(product.operands[2].type).shape), WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
-    return small and all(t in ring or t in own for t in tiles) and all(op.name in _SEPARATE for op in inner)
+    used = [tile for tile in tiles if any(True for _ in tile.uses)]
+    return small and all(t in ring or t in own for t in used) and all(op.name in _SEPARATE for op in inner)
 
 
 def _products(launch: ir.Operation) -> int:

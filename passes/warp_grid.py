@@ -22,8 +22,9 @@ class WarpGrid:
 
 
 def split_tile(m: int, n: int, warps: int, policy: str, unit: tuple[int, int], op: ir.Operation) -> WarpGrid:
-    """Split C over the warps, in multiples of `unit` rows and columns. Square makes the warps' tiles as square as can
-    be, of two that are alike the wider one (as TileLang does); full_row and full_col put most warps on M or on N.
+    """Split C over the warps, in multiples of `unit` rows and columns. Square makes the warps' tiles as square as
+    can be, of two that are alike the wider one (as TileLang does); full_row and full_col put as many warps as fit on M
+    or on N.
 
     Raises:
         LayoutError: no split gives every warp a multiple of the unit.

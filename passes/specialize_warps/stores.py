@@ -8,6 +8,7 @@ carries a fragment to device memory is left out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -42,13 +43,15 @@ class Stores:
     def run(self) -> None:
         # Bulk stores are ordered with nothing that the threads read or write themselves.
         direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
+        where = self.split.location  # of the last store
         for op in list(nested(self.split)):
             if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL and "disable_tma" not in op.attributes:
                 if root(op.operands[1]) not in direct:
-                    with ir.InsertionPoint(op), op.location:
+                    where = op.location
+                    with ir.InsertionPoint(op), where:
                         self._store(op)
         if self.staging:
-            with ir.InsertionPoint(self.split.regions[1].blocks[0]):
+            with ir.InsertionPoint(self.split.regions[1].blocks[0]), where:
                 _wait()
 
     def _store(self, op: ir.Operation) -> None:
@@ -58,7 +61,7 @@ class Stores:
         if not store_obstacle(fragment, target, self.consumers):
             element = ir.MemRefType(target.type).element_type
             fresh = element not in self.staging and op.parent.operation == self.split
-            staging = self._buffers(element)
+            staging = self._buffers(element, [] if carrier is None else [source])
             if staging is not None:
                 attributes = {"fresh": build.unit()} if fresh else {}
                 ir.Operation.create("tl.staged_store", [], [fragment, staging, target], attributes)
@@ -69,13 +72,13 @@ class Stores:
                 return
         _store_tile(op)
 
-    def _buffers(self, element: ir.Type) -> ir.Value | None:
-        """The staging buffers for an element type; None where there is no room."""
+    def _buffers(self, element: ir.Type, left_out: Sequence[ir.Value]) -> ir.Value | None:
+        """The staging buffers for an element type; None where there is no room for them."""
         if element in self.staging:
             return self.staging[element]
         buffers = BUFFERS
         if self.repeated:
-            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch)
+            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch, left_out)
             buffers = min(buffers, room // (self.warpgroups * BUFFER_BYTES))
         if buffers < 1:
             return None
@@ -92,10 +95,11 @@ def _wait() -> None:
     ir.Operation.create("tl.tma_wait", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
 
 
-def _shared_bytes(launch: ir.Operation) -> int:
-    """What the shared tiles of a kernel take side by side."""
+def _shared_bytes(launch: ir.Operation, left_out: Sequence[ir.Value]) -> int:
+    """What the shared tiles of a kernel that are used take side by side."""
     tiles = [op.results[0] for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
-    kinds = [ir.MemRefType(tile.type) for tile in tiles]
+    used = [tile for tile in tiles if tile not in left_out and any(True for _ in tile.uses)]
+    kinds = [ir.MemRefType(tile.type) for tile in used]
     return sum(math.prod(k.shape) * max(k.element_type.width, 8) // 8 for k in kinds)
 
 

@@ -49,10 +49,10 @@ class Job:
     reply: Future[Reply]
 
 
-def submit(
+def request_for(
     lowered: bytes, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ()
-) -> Job:
-    """Start code generation of a level-4 module, given as bytecode; pass the job to `finish`.
+) -> Request:
+    """The request to generate code of a level-4 module, given as bytecode.
 
     `emit` lists outputs: `llvm`, and the vendor's text and binary (by default what comes without extra work).
 
@@ -70,7 +70,14 @@ def submit(
         except ToolchainError:
             if backend.text not in emit:
                 raise  # with PTX at hand the driver can assemble
-    request = Request(lowered, arch, options, tuple(emit), tool)
+    return Request(lowered, arch, options, tuple(emit), tool)
+
+
+def submit(
+    lowered: bytes, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ()
+) -> Job:
+    """Start the code generation that `request_for` describes, with what it raises; pass the job to `finish`."""
+    request = request_for(lowered, arch, options, emit)
     return Job(request, pool().submit(request))
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 from tilelang_mlir.dialect.location import location_notes, python_location
 from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
 from tilelang_mlir.frontend import protocol, where
 from tilelang_mlir.frontend.annot import declare_annotated
+from tilelang_mlir.frontend.buffer import Buffer
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.frontend.hints import add_hint
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.rewrite import rewrite
 from tilelang_mlir.frontend.spec import Param
@@ -38,6 +42,9 @@ def located(fallback: Location) -> Generator[None, None, None]:
         if error.location is None:
             error.location = found[0] if found else fallback
             error.notes += tuple(("called from here", place) for place in found[1:])
+            if found and not error.notes:
+                error.notes = _definitions(error.__traceback__, found[0])
+        add_hint(error)
         raise
     except NameError as error:
         place = _raised_in_user_code(error)
@@ -48,6 +55,28 @@ def located(fallback: Location) -> Generator[None, None, None]:
             "" if isinstance(error, UnboundLocalError) else "imports and globals must exist when the kernel is traced"
         )
         raise TileNameError(f"{name!r} is not defined", place, hint=hint) from None
+
+
+_NAME = re.compile(r"(?<![\w.'\"])[A-Za-z_]\w*")
+_MAX_DEFINITIONS = 3
+
+
+def _definitions(traceback: TracebackType | None, place: Location) -> tuple[tuple[str, Location | None], ...]:
+    """Where the buffers are allocated that the expression at fault names, for those of other lines."""
+    names: dict[str, Any] = {}
+    while traceback is not None:
+        if where.is_traced(traceback.tb_frame.f_code):
+            names = traceback.tb_frame.f_locals
+        traceback = traceback.tb_next
+    text = place.expression()
+    notes: list[tuple[str, Location | None]] = []
+    for name in dict.fromkeys(_NAME.findall(text)):
+        buffer = names.get(name)
+        if isinstance(buffer, Buffer) and isinstance(buffer.value, ir.OpResult):
+            made = python_location(buffer.value.owner.location)
+            if made is not None and made.line != place.line:
+                notes.append((f"{name} is {describe(buffer)}", made))
+    return tuple(notes[:_MAX_DEFINITIONS])
 
 
 def _raised_in_user_code(error: BaseException) -> Location | None:
@@ -75,7 +104,8 @@ def parameter_annotations(func: Callback, local_names: dict[str, Any] | None = N
                 value = eval(value, plain.__globals__, names)
             except Exception as error:
                 raise TileTypeError(
-                    f"cannot evaluate the annotation {value!r} of {name!r}: {error}", definition(func)
+                    f"cannot evaluate the annotation {value!r} of {name!r}: {error}", definition(func),
+                    hint="names in it must exist where the function is defined",
                 ) from error
         result[name] = value
     return result
@@ -130,7 +160,8 @@ def finish_outputs(builder: Builder, result: Any) -> None:
         order.append(place)
     if sorted(order) != list(range(len(outputs))):
         raise TileTypeError(
-            f"the function makes {len(outputs)} tensors with T.empty but returns {len(set(order))} of them"
+            f"the function makes {len(outputs)} tensors with T.empty but returns {len(set(order))} of them",
+            hint="return all of them, or take what is not an output as a parameter",
         )
     params: list[Param] = builder.side.get("outputs", [])
     if params:

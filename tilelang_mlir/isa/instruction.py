@@ -59,6 +59,7 @@ class Machine(Protocol):
 
     mask: np.ndarray | None
     whole: bool  # whether the lanes are whole warps
+    site: int  # of the instruction, for reports
     shape: tuple[int, int]
     laneid: np.ndarray
     engine: Any  # mbarriers, bulk copies and warpgroup products: `simulator.engine.Engine`

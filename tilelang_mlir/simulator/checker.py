@@ -378,7 +378,7 @@ class Checker:
     def unfinished(self, pending: Pending) -> SimulationError:
         """The error for an asynchronous operation that nobody has waited for when its CTA ends."""
         return UnfinishedError(
-            f"race: the kernel ends before {pending.what} has been waited for",
+            f"race: the kernel ends before {pending.what}{f' by {pending.who}' if pending.who else ''} has been waited for",
             self._locate(pending.site),
             hint="wait for it: shared memory belongs to the next block when a block ends",
         )

@@ -28,11 +28,13 @@ Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass
 class Pending:
-    """An operation that completes later; `finish` runs once. `what` and `site` say what it is and where it started."""
+    """An operation that completes later; `finish` runs once. `what`, `site` and `who` say what it is, and where and by
+    whom it was started."""
 
     finish: Callable[[], None]
     what: str
     site: int
+    who: str = ""
     done: bool = False
 
     def land(self) -> None:
@@ -231,7 +233,7 @@ class Engine:
                 checker.land_load(shadow, barrier)
             barrier.complete(ctas, nbytes)
 
-        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site))
+        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site, lanes.name))
 
     def bulk_store(self, target: Any, shared: Any, size: Any) -> None:
         """cp.async.bulk from shared to global memory, in the open bulk group."""
@@ -291,7 +293,7 @@ class Engine:
             if checker is not None and shadow is not None:
                 checker.stop_reading(shadow)
 
-        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site)
+        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site, lanes.name)
         self._stores.append(pending)
         batch.at_end.append(pending)
 
@@ -323,7 +325,7 @@ class Engine:
                 for shadow in shadows:
                     checker.stop_reading(shadow)
 
-        self._products.append(Pending(land, "a warpgroup product", lanes.site))
+        self._products.append(Pending(land, "a warpgroup product", lanes.site, lanes.name))
 
     def commit_products(self) -> None:
         self._product_groups.append(self._products)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import ResourceError, SimulationError, TileError, TileValueError
+from tilelang_mlir.errors import AccumulatorError, ResourceError, SimulationError, TileError, TileValueError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.arguments import Arguments
 from tilelang_mlir.simulator.codegen import Kernel
@@ -202,6 +202,8 @@ class _Launch:
         """Add the location, the threads that ran there, and the iteration values of the loops around it."""
         where, iterations, role = self.code.locate_error(error)
         error.location = error.location or where
+        if isinstance(error, AccumulatorError) and error.site:
+            error.notes = (*error.notes, ("the product", self.code.locate(error.site)))
         parts = [part for part in (role, iteration_text(iterations)) if part]
         if parts:
             error.notes = (*error.notes, (", ".join(parts), None))

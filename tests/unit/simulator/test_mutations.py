@@ -43,6 +43,7 @@ CASES = {
             "late: barrier 0": _LATER,
         },
     ),
+    "gemm sm_100a": Case("sim:sm_100a", 16384, ("gemm", (128, 64, 256), (128, 64, 64), 2, 128), 40, {}),
     "attention sm_80": Case(
         "sim:sm_80",
         8192,

@@ -241,7 +241,8 @@ def describe_buffer(shape: Any, kind: Any, data: Any, strides: Any, memory: str)
     if not open_sizes:
         sizes = check_shape(shape)
     if strides is not None and len(strides) != len(sizes):
-        raise TileValueError(f"a strided tensor has {len(sizes)} dimensions but {len(strides)} strides")
+        raise TileValueError(f"a strided tensor has {len(sizes)} dimensions but {len(strides)} strides",
+                             hint="give one stride per dimension, in elements")
     if open_sizes or any(_is_open(step) for step in strides or ()):
         steps = None if strides is None else values_of(strides, "stride list")
         family = StridedTensorAnnot if steps is not None and memory == GLOBAL else BY_MEMORY[memory]
