@@ -144,6 +144,7 @@ class _Launch:
     def run_all(self, values: list[Any], batch_ctas: int | None) -> None:
         cluster, order = self.cluster, self._by_cluster()
         size = batch_ctas or max(1, min(_LANES // self.threads, _SHARED_TOTAL // max(self.shared_bytes, 1)))
+        size = self.total if self.code.cooperative else size
         if self.checked and not self.code.ordered and self.total > 1:
             self.owners = Ownership(self.memory, self.code.global_unit)
         size = max(size // cluster, 1) * cluster

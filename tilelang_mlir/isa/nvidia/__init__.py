@@ -10,6 +10,7 @@ from tilelang_mlir.isa.nvidia import (
     cluster,
     convert,
     cp_async,
+    grid,
     launch_control,
     ldmatrix,
     math,
@@ -26,7 +27,7 @@ from tilelang_mlir.isa.nvidia import (
 )
 
 _FAMILIES = (
-    *(thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
+    *(thread, barrier, grid, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
     *(mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma, launch_control),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
@@ -39,6 +40,7 @@ __all__ = [
     "cluster",
     "convert",
     "cp_async",
+    "grid",
     "launch_control",
     "ldmatrix",
     "math",
