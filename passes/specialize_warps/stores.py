@@ -22,6 +22,7 @@ from ..nvidia.store_plan import BUFFER_BYTES, store_obstacle
 from ..nvidia.tma_rules import tma_obstacle
 from ..nvidia.wgmma_layout import ROWS, WARPGROUP
 from ..walk import nested
+from .additions import Addition, addition
 
 BUFFERS = 2  # per warpgroup: one is written while the other is read
 RESERVED = 1024  # bytes left for barriers and for the exchange of reductions
@@ -50,6 +51,9 @@ class Stores:
                     where = op.location
                     with ir.InsertionPoint(op), where:
                         self._store(op)
+            elif (found := addition(op)) is not None:
+                with ir.InsertionPoint(op), op.location:
+                    self._add(found)
         if self.staging:
             with ir.InsertionPoint(self.split.regions[1].blocks[0]), where:
                 _wait()
@@ -71,6 +75,23 @@ class Stores:
                     source.owner.operation.erase()
                 return
         _store_tile(op)
+
+    def _add(self, found: Addition) -> None:
+        """Additions of float32 leave through the buffers, too, if nothing else touches the tensor."""
+        touching = [e for e in region_effects(self.launch) if e.value == found.tensor]
+        element = ir.MemRefType(found.tensor.type).element_type
+        same = element == ir.MemRefType(found.fragment.type).element_type and str(element) == "f32"
+        if not same or any(e.op.parent.operation != found.loop for e in touching):
+            return
+        self.repeated = True  # the ring is in use meanwhile
+        target = found.target()
+        staging = None if store_obstacle(found.fragment, target, self.consumers) else self._buffers(element, [])
+        if staging is None:
+            target.owner.operation.erase()
+            return
+        attributes = {"reduce": ir.StringAttr.get("add")}
+        ir.Operation.create("tl.staged_store", [], [found.fragment, staging, target], attributes)
+        found.loop.erase()
 
     def _buffers(self, element: ir.Type, left_out: Sequence[ir.Value]) -> ir.Value | None:
         """The staging buffers for an element type; None where there is no room for them."""

@@ -91,7 +91,7 @@ def _raised_in_user_code(error: BaseException) -> Location | None:
 def parameter_annotations(func: Callback, local_names: dict[str, Any] | None = None) -> dict[str, Any]:
     """Parameter annotations as values; those written as strings are evaluated where the function is defined."""
     plain: Any = func
-    names: dict[str, Any] = dict(local_names or {})
+    names: dict[str, Any] = {**enclosing_names(plain), **(local_names or {})} if has_text_annotations(func) else {}
     for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
         try:
             names[name] = cell.cell_contents
@@ -109,6 +109,27 @@ def parameter_annotations(func: Callback, local_names: dict[str, Any] | None = N
                 ) from error
         result[name] = value
     return result
+
+
+def has_text_annotations(func: Callback) -> bool:
+    """Whether an annotation is a string, as all are after `from __future__ import annotations`."""
+    return any(type(value) is str for value in getattr(func, "__annotations__", {}).values())
+
+
+def enclosing_names(func: Any) -> dict[str, Any]:
+    """The local names of the functions around a function's definition that are running; inner ones win.
+
+    The names of an annotation that is a string are not captured, so they are looked for where they are.
+    """
+    *outer, _ = func.__qualname__.split(".<locals>.") if ".<locals>." in func.__qualname__ else [""]
+    around = {part.rsplit(".", 1)[-1] for part in outer}
+    names: dict[str, Any] = {}
+    frame: Any = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None and around:
+        if frame.f_code.co_name in around and frame.f_code.co_filename == func.__code__.co_filename:
+            names = {**frame.f_locals, **names}
+        frame = frame.f_back
+    return names
 
 
 def trace_function(func: Callback, local_names: dict[str, Any] | None = None) -> PrimFunc:
