@@ -6,7 +6,6 @@ tiles of one buffer have the same `value`. Barrier insertion, pipelining and liv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,6 +57,7 @@ _ASYNCHRONOUS = frozenset((
     "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store",
     "tl.clc_try_cancel",
 ))  # fmt: skip
+_WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 
@@ -124,15 +124,20 @@ def _flag(op: ir.Operation, name: str) -> bool:
 
 def region_effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     """The accesses of an op and of everything nested in it, in program order."""
-    return [effect for nested in _walk(op.operation) for effect in effects(nested)]
+    found = effects(op)
+    _gather(op.operation, found)
+    return found
 
 
-def _walk(op: ir.Operation) -> Iterator[ir.Operation]:
-    yield op
+def _gather(op: ir.Operation, found: list[Effect]) -> None:
     for region in op.regions:
         for block in region.blocks:
             for child in block.operations:
-                yield from _walk(child.operation)
+                inner = child.operation
+                if inner.name in _WITH_ACCESSES:
+                    found += effects(inner)
+                if len(inner.regions):
+                    _gather(inner, found)
 
 
 def reads(op: ir.Operation | ir.OpView) -> list[ir.Value]:

@@ -76,15 +76,16 @@ def forward(batch, S, heads, D, causal, dtype="float16", block_M=128, block_N=64
     return attention_forward
 
 
-@tilelang.jit(out_idx=[-1])
+@tilelang.jit(out_idx=[-2, -1])
 def row_products(batch, S, heads, D, dtype="float16", block=64):
-    """sum(dO O) of every row: [batch, heads, S] float32."""
+    """sum(dO O) of every row, [batch, heads, S] float32, and zeros for the sums of dQ."""
 
     @T.prim_func
     def attention_row_products(
         O: T.Tensor((batch, S, heads, D), dtype),  # noqa: E741
         dO: T.Tensor((batch, S, heads, D), dtype),
         Delta: T.Tensor((batch, heads, S), "float32"),
+        Sums: T.Tensor((batch, S, heads, D), "float32"),
     ):
         with T.Kernel(T.ceildiv(S, block), heads, batch, threads=128) as (bx, head, b):
             out, grad = T.alloc_fragment((block, D), dtype), T.alloc_fragment((block, D), dtype)
@@ -96,6 +97,8 @@ def row_products(batch, S, heads, D, dtype="float16", block=64):
                 product[i, j] = T.cast(out[i, j], "float32") * T.cast(grad[i, j], "float32")
             T.reduce_sum(product, delta, dim=1)
             T.copy(delta, Delta[b, head, bx * block : (bx + 1) * block])
+            T.clear(product)
+            T.copy(product, Sums[b, bx * block : (bx + 1) * block, head, :])
 
     return attention_row_products
 
@@ -216,8 +219,8 @@ def attend(run: Run, batch: int, S: int, heads: int, D: int, causal: bool, ahead
     out, logarithms = first(q, k, v)
 
     def gradients() -> list[Any]:
-        sums = run.zeros(shape)
-        dk, dv = main_kernel(q, k, v, do, logarithms, products(out, do), sums)
+        deltas, sums = products(out, do)
+        dk, dv = main_kernel(q, k, v, do, logarithms, deltas, sums)
         return [last(sums), dk, dv]
 
     name = f"{'causal' if causal else 'full'} attention B={batch} S={S} H={heads} D={D} {run.dtype}"

@@ -51,27 +51,38 @@ class _Store:
 
     def run(self) -> None:
         pieces = [(block, piece) for block in range(self.plan.blocks) for piece in self.plan.pieces]
+        # A store gives one buffer after the other to the engine; a reduction, which other work of an iteration waits
+        # for, fills all buffers between two barriers.
+        step = self.buffers if self.reduction else 1
         aligned = len(pieces) % self.buffers == 0
-        for number, (block, piece) in enumerate(pieces):
+        for number in range(0, len(pieces), step):
             # Of the stores before, only those of other buffers may still be reading. Where a whole store does not end
             # at the last buffer, the one before it may have used any.
             pending = self.buffers - 1 if aligned else min(number, self.buffers - 1)
             if number >= self.buffers or not self.fresh:
                 with self._first_thread():
-                    tma.wait(pending)
+                    tma.wait(0 if self.reduction else pending)
                 self._sync()
-            buffer = self.ctx.e.gep(self.start, number % self.buffers * BUFFER_BYTES, self.ctx.e.i8)
-            self._write(buffer, block, piece)
+            some = [(n, *pieces[n]) for n in range(number, min(number + step, len(pieces)))]
+            for n, block, piece in some:
+                self._write(self._buffer(n), block, piece)
             tma.fence_shared()
             self._sync()
             with self._first_thread():
-                descriptor = self.ctx.tensor_maps[staged_key(self.target, self.plan, piece)]
-                place = self._coordinates(block, piece)
-                if self.reduction:
-                    tma.reduce(descriptor, buffer, place, self.reduction, "f32")
-                else:
-                    tma.store(descriptor, buffer, place)
+                for n, block, piece in some:
+                    self._start(self._buffer(n), block, piece)
                 tma.commit()
+
+    def _buffer(self, number: int) -> ir.Value:
+        return self.ctx.e.gep(self.start, number % self.buffers * BUFFER_BYTES, self.ctx.e.i8)
+
+    def _start(self, buffer: ir.Value, block: int, piece: Piece) -> None:
+        descriptor = self.ctx.tensor_maps[staged_key(self.target, self.plan, piece)]
+        place = self._coordinates(block, piece)
+        if self.reduction:
+            tma.reduce(descriptor, buffer, place, self.reduction, "f32")
+        else:
+            tma.store(descriptor, buffer, place)
 
     @contextlib.contextmanager
     def _first_thread(self) -> Generator[None]:
