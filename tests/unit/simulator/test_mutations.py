@@ -166,7 +166,7 @@ def _report(name: str, mutant: str) -> errors.SimulationError:
         (
             "gemm sm_90a",
             "drop: barrier 0",
-            [r"warp 8 .* uses the mbarrier .* whose initialisation is not ordered before"],
+            [r"warp \d+ \((consumer|producer).* uses the mbarrier .* whose initialisation is not ordered before"],
         ),
     ],
 )
