@@ -41,6 +41,11 @@ class Location:
         span = sum(_cell_width(c) for c in text[self.column : end]) or 1
         return f"{prefix}{text}\n{' ' * (len(prefix) - 2)}| {lead}{'^' * span}"
 
+    def expression(self) -> str:
+        """The text that the caret marks, or the whole line where columns are not known; empty without the source."""
+        text = linecache.getline(self.file, self.line).rstrip("\n")
+        return text[self.column : self.end_column] if 0 <= self.column < self.end_column else text
+
     def __enter__(self) -> Location:
         return self
 
@@ -87,6 +92,10 @@ class TileError(Exception):
         if self.hint:
             lines.append(f"hint: {self.hint}")
         return "\n".join(lines)
+
+
+class TileWarning(UserWarning):
+    """A program that is legal and hardly meant, with its place and a hint."""
 
 
 def _rebuild(

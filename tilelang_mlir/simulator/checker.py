@@ -228,6 +228,12 @@ class Checker:
         self._flying[at.cell] = False
 
     # ---- order -----------------------------------------------------------------------------------
+    def meet_grid(self, lanes: Lanes) -> None:
+        """A barrier of all CTAs: one in each, and order between them in global memory."""
+        self.join([lanes], [])
+        if self._owners is not None:
+            self._owners.forget()
+
     def join(self, waiters: Sequence[Lanes], arrivers: Sequence[Lanes]) -> None:
         """A barrier completes: waiters see everything all participants did before it."""
         everyone = [*waiters, *arrivers]

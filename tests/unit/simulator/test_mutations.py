@@ -27,8 +27,37 @@ class Case:
     harmless: dict[str, str] = field(default_factory=dict)
 
 
+_LATER = "a barrier or fence of the next initialisation follows"
+
 CASES = {
     "gemm sm_80": Case("sim:sm_80", 4096, ("gemm", (64, 64, 160)), 15),
+    "gemm sm_100a": Case(
+        "sim:sm_100a",
+        16384,
+        ("gemm", (128, 64, 256), (128, 64, 64), 2, 128),
+        55,
+        {
+            **{f"{what}: barrier {i}": _LATER for i in (1, 2, 3) for what in ("drop", "late")},
+            **{f"drop: fence.mbarrier.init {i}": _LATER for i in range(3)},
+            "drop: fence.mbarrier.init 3": "no asynchronous operation completes on the barrier of freed sums",
+            **dict.fromkeys(
+                (
+                    *("one arrival more: mbarrier.init 5", "drop: mbarrier.arrive 0", "arrive twice: mbarrier.arrive 0"),
+                    *("too early: mbarrier.arrive 0", "drop: scf.while 2", "drop: tcgen05.fence 1"),
+                    "drop: tcgen05.fence 4",
+                ),
+                "sums are freed for a next output tile, and there is none",
+            ),
+            "drop: tcgen05.fence 5": "what is waited for there has written shared memory only",
+            **dict.fromkeys(
+                ("drop: tcgen05.fence 2", "drop: tcgen05.fence 3", "drop: tcgen05.fence 6", "drop: tcgen05.fence 7"),
+                "one pair of fences around one of two barriers is enough before tensor memory is freed",
+            ),
+            **dict.fromkeys(
+                ("drop: barrier 6", "late: barrier 6"), "the barrier before the bulk store orders the loads, too"
+            ),
+        },
+    ),
     "attention sm_80": Case(
         "sim:sm_80",
         8192,
