@@ -20,6 +20,7 @@ from support import Run, float64
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tilelang_mlir.layout import make_swizzled_layout
 
 LOG2_E = 1.4426950408889634
 
@@ -55,6 +56,8 @@ def chunk_scan(
             a_shared = T.alloc_shared((block_K,), "float32")
             dt_shared = T.alloc_shared((block_K,), "float32")
             a_rows = T.alloc_fragment((block_M,), "float32")
+            # Threads read both in the pattern of the products, eight rows at once: rows must not share banks.
+            T.annotate_layout({tile: make_swizzled_layout(tile) for tile in (CB_shared, D_shared)})
             b, c = bc // chunks, bc % chunks
             group = head // per_group
             row, start = bm * block_M, c * L

@@ -97,7 +97,8 @@ def expand(versions: Versions, product: Product) -> None:
             ir.Operation.create("tl.commit_group")
         steps = _Steps(versions, product)
         _wait(stages)
-        steps.load(0, build.constant(0))
+        with product.op.location:
+            steps.load(0, build.constant(0))
     with ir.InsertionPoint(list(versions.body.operations)[-1].operation), product.op.location:
         _body(versions, product, steps)
     product.op.erase()

@@ -79,6 +79,7 @@ class Singles:
         if counter is not None and self.empty is not None:
             last = self._last_use()
             with ir.InsertionPoint.after(last), last.location:
+                ir.Operation.create("tl.fence_proxy")  # as behind the last use of a ring's tiles
                 ir.Operation.create("tl.sync_warp")
                 ir.Operation.create("tl.mbarrier_arrive", [], [self.empty, zero], {"per_warp": build.unit()})
                 counter.advance(before, build.constant(1))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.engine_checks import EngineChecker
     from tilelang_mlir.simulator.profile import Profile
 
+ALL_THREADS = "all threads"  # the name of the agent that has not parted
+
 Dim3 = tuple[int, int, int]
 
 
@@ -120,7 +122,7 @@ class Lanes:
     def all_threads(cls, batch: Batch, allocas: list[Alloca], checked: bool) -> Lanes:
         threads = np.arange(batch.threads)
         private = PrivateMemory(allocas, (batch.ctas, batch.threads), checked)
-        return cls(batch, threads, threads, "all threads", private)
+        return cls(batch, threads, threads, ALL_THREADS, private)
 
     def subset(self, columns: np.ndarray, role: str) -> Lanes:
         """The agent of some of the columns; without a `role` of its own it has that of this agent."""

@@ -13,7 +13,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.arguments import Arguments
 from tilelang_mlir.simulator.codegen import Kernel
 from tilelang_mlir.simulator.engine_checks import EngineChecker
-from tilelang_mlir.simulator.lanes import Batch, Lanes
+from tilelang_mlir.simulator.lanes import ALL_THREADS, Batch, Lanes
 from tilelang_mlir.simulator.locations import iteration_text
 from tilelang_mlir.simulator.memory import GlobalMemory
 from tilelang_mlir.simulator.ownership import Ownership
@@ -225,6 +225,7 @@ class _Launch:
         error.location = error.location or where
         if isinstance(error, AccumulatorError) and error.site:
             error.notes = (*error.notes, ("the product", self.code.locate(error.site)))
+        role = "" if role == ALL_THREADS else role
         parts = [part for part in (role, iteration_text(iterations)) if part]
         if parts:
             error.notes = (*error.notes, (", ".join(parts), None))

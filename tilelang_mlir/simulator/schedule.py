@@ -217,5 +217,5 @@ def _graph(stuck: list[tuple[_Entry, Wait]]) -> list[tuple[str, Location | None]
     lines: list[tuple[str, Location | None]] = []
     for entry, wait in stuck:
         others = "; ".join(name for name in wait.waits_for() if name != entry.lanes.name)
-        lines.append((f"wait-for graph: {entry.lanes.name} -> {others or 'nobody that has arrived yet'}", None))
+        lines.append((f"wait-for graph: {entry.lanes.name} -> {others or 'nobody else'}", None))
     return lines
