@@ -39,10 +39,12 @@ def warpgroup_barrier(ctx: Context) -> int | ir.Value:
 @rule("tl.alloc_barrier")
 def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
     """One thread initialises the barriers; behind the last ones all threads and the asynchronous engine see them."""
+    require_feature(ctx, op, Feature.MBARRIER, "an mbarrier")
     start = ctx.e.gep(ctx.hardware_arena(), ir.IntegerAttr(op.attributes["tl.offset"]).value, ctx.e.i8)
     ctx.barriers[op.results[0]] = start
     siblings = [other.operation for other in op.block.operations]
-    more = siblings[siblings.index(op) + 1].name == op.name
+    following = siblings[siblings.index(op) + 1 :][:1]
+    more = bool(following) and following[0].name == op.name
     first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
@@ -72,6 +74,12 @@ def lower_wait(ctx: Context, op: ir.Operation) -> None:
         ctx.e.op("scf.condition", [], [again])
     with ctx.e.scope(loop.regions[1].blocks.append()):
         ctx.e.end_region()
+
+
+@rule("tl.mbarrier_expect")
+def lower_expect(ctx: Context, op: ir.Operation) -> None:
+    """Every thread that reaches it announces the bytes."""
+    mbarrier.expect_tx(barrier_pointer(ctx, op.operands[0], op.operands[1]), ctx.ssa(op.operands[2]))
 
 
 @rule("tl.mbarrier_arrive")
