@@ -1,42 +1,44 @@
-"""GEMM against cuBLAS: python benchmarks/bench_gemm.py [--quick]
+"""Matrix products against cuBLAS and Triton: python benchmarks/bench_gemm.py [--quick]
 
-fp16 and bf16, B as (K, N) and as (N, K). Per shape the best of a few tile configurations, compiled in parallel, is
-compared with `torch.matmul` in one interleaved run. Every configuration is checked before it is timed. The last rows
-are the same program on the instructions of older parts: `mma.sync` fed by `cp.async`.
+Kernels are those of `tilelang_mlir.ops.gemm`: tiles are chosen from the sizes, nothing is tuned. Peers are
+`torch.matmul` (`torch._scaled_mm` with fast accumulation for eight-bit elements) and a Triton kernel with tensor
+descriptors, autotuned over a few configurations. All are timed in one interleaved run per shape, after a check. The
+last rows are a program on the instructions of older parts: `mma.sync` fed by `cp.async`.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness import Report, arguments, compare, relative_error, require
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tilelang_mlir import ops
+from tilelang_mlir.ops.tiling import Tiling
 
-# block_M, block_N, block_K, stages, threads
-CONFIGS = [
-    (128, 128, 32, 3, 128),
-    (128, 128, 32, 4, 128),
-    (128, 128, 64, 3, 128),
-    (128, 256, 32, 3, 256),
-    (128, 256, 64, 3, 256),
-    (128, 256, 64, 4, 256),
-]
-# The same for `mma.sync`, whose tiles stay in registers.
-MMA_CONFIGS = [
-    (128, 128, 64, 3, 128),
-    (128, 128, 32, 5, 128),
-    (128, 256, 32, 6, 256),
-    (128, 256, 64, 3, 256),
-    (128, 256, 64, 4, 256),
-    (256, 128, 64, 4, 256),
-]
+# block_M, block_N, block_K, stages, threads of the program on `mma.sync`, whose tiles stay in registers.
+MMA_CONFIGS = [(128, 128, 64, 3, 128), (128, 256, 64, 4, 256), (256, 128, 64, 4, 256)]
 MMA_ONLY = {"tl.disable_warp_specialized": True, "tl.disable_wgmma": True}
-SHAPES = [(4096, 4096, 4096), (8192, 8192, 8192), (8192, 8192, 1024), (4096, 14336, 4096), (2048, 2048, 2048)]
-TOLERANCE = {"float16": 2e-3, "bfloat16": 1e-2}
+SHAPES = [
+    (4096, 4096, 4096),
+    (8192, 8192, 8192),
+    (8192, 8192, 256),
+    (8192, 8192, 1024),
+    (8192, 8192, 16384),
+    (4096, 28672, 8192),  # the two products of an MLP of Llama 3 70B
+    (4096, 8192, 28672),
+    (4096, 2112, 7168),
+    (64, 8192, 8192),
+]
+OTHER_SHAPES = [(64, 28672, 8192), (64, 8192, 28672), (1024, 1024, 1024), (2048, 2048, 2048)]
+LAYOUTS = {"NT": (False, True), "NN": (False, False), "TN": (True, False), "TT": (True, True)}
+TOLERANCE = {"float16": 2e-3, "bfloat16": 1e-2, "float8_e4m3": 1e-2}
+EIGHT_BIT = "float8_e4m3"
 
 
 def matmul(M, N, K, dtype, b_rows, block_M, block_N, block_K, stages, threads):
@@ -62,51 +64,91 @@ def matmul(M, N, K, dtype, b_rows, block_M, block_N, block_K, stages, threads):
     return gemm
 
 
-matmul_wgmma = tilelang.jit(out_idx=[-1])(matmul)
 matmul_mma = tilelang.jit(out_idx=[-1], pass_configs=MMA_ONLY)(matmul)
 
 
-def measure(report: Report, M: int, N: int, K: int, dtype: str, b_rows: bool, mma: bool = False) -> float:
-    """Add a row; returns cuBLAS' time over ours."""
+def operands(M: int, N: int, K: int, dtype: str, layout: str) -> tuple[Any, Any, Callable[[], Any], Any]:
+    """A and B as they are stored, cuBLAS' product of them, and the exact first rows."""
     import torch
 
-    kind = getattr(torch, dtype)
-    a = torch.randn(M, K, device="cuda", dtype=kind)
-    b = torch.randn(*((N, K) if b_rows else (K, N)), device="cuda", dtype=kind)
-    right = b.T if b_rows else b
-    want = a[:256].double() @ right.double()
-    build, configs = (matmul_mma, MMA_CONFIGS) if mma else (matmul_wgmma, CONFIGS)
-    kernels = build.par_compile([(M, N, K, dtype, b_rows, *config) for config in configs], ignore_error=True)
-    timed: dict[tuple[int, ...], float] = {}
-    for config, kernel in zip(configs, kernels, strict=True):
-        if kernel is not None and kernel.n_spills == 0:
-            require(f"gemm {config}", relative_error(kernel(a, b)[:256], want), TOLERANCE[dtype])
-            timed[config] = compare({"ours": lambda kernel=kernel: kernel(a, b)}, 0.03)["ours"]
-    best = min(timed, key=lambda config: timed[config])
-    kernel: Any = kernels[configs.index(best)]
-    error = relative_error(kernel(a, b)[:256], want)
-    times = compare({"ours": lambda: kernel(a, b), "cublas": lambda: torch.matmul(a, right)})
+    trans_a, trans_b = LAYOUTS[layout]
+    kind = torch.float8_e4m3fn if dtype == EIGHT_BIT else getattr(torch, dtype)
+    a = torch.randn(*((K, M) if trans_a else (M, K)), device="cuda").to(kind)
+    b = torch.randn(*((N, K) if trans_b else (K, N)), device="cuda").to(kind)
+    left, right = a.T if trans_a else a, b.T if trans_b else b
+    want = left[:256].double() @ right.double()
+    if dtype != EIGHT_BIT:
+        return a, b, lambda: torch.matmul(left, right), want
+    one = torch.ones((), device="cuda")
+    options: dict[str, Any] = {"out_dtype": torch.bfloat16, "use_fast_accum": True}
+    return a, b, lambda: torch._scaled_mm(left, right, one, one, **options), want
+
+
+def measure(report: Report, shape: tuple[int, int, int], dtype: str, layout: str, peers: bool = False) -> float:
+    """Add a row; returns cuBLAS' time over ours."""
+    M, N, K = shape
+    a, b, cublas, want = operands(M, N, K, dtype, layout)
+    trans_A, trans_B = LAYOUTS[layout]
+    kernel = ops.gemm(M, N, K, dtype, trans_A=trans_A, trans_B=trans_B)
+    # cuBLAS rounds K terms of eight bits in another order: both are compared with the exact product.
+    error = require(f"{shape} {dtype} {layout}", relative_error(kernel(a, b)[:256], want), TOLERANCE[dtype])
+    calls: dict[str, Callable[[], Any]] = {"ours": lambda: kernel(a, b), "cublas": cublas}
+    if peers and importlib.util.find_spec("triton"):
+        from triton_peers import gemm_by_descriptors
+
+        calls["triton"] = gemm_by_descriptors(a, b)
+        require("triton", relative_error(calls["triton"]()[:256], want), TOLERANCE[dtype])
+    times = compare(calls)
     rate = 2 * M * N * K * 1e-9
+    tiling: Tiling = ops.choose(M, N, K, 8 if dtype == EIGHT_BIT else 16, trans_A=trans_A, trans_B=trans_B)
+    config = f"{tiling.block_M}x{tiling.block_N}x{tiling.block_K}x{tiling.stages}x{tiling.threads}"
     report.add(
-        shape=f"{M}x{N}x{K} {dtype} {'NT' if b_rows else 'NN'}",
-        instruction="mma.sync" if mma else "wgmma",
-        config="x".join(map(str, best)), error=error, registers=kernel.n_regs, ms=times["ours"],
-        tflops=rate / times["ours"], cublas_tflops=rate / times["cublas"], ratio=times["cublas"] / times["ours"],
+        shape=f"{M}x{N}x{K} {dtype} {layout}", instruction="wgmma", config=config, error=error,
+        registers=kernel.n_regs, ms=times["ours"], tflops=rate / times["ours"], cublas_tflops=rate / times["cublas"],
+        triton_tflops=rate / times["triton"] if "triton" in times else math.nan, ratio=times["cublas"] / times["ours"],
     )  # fmt: skip
     return times["cublas"] / times["ours"]
+
+
+def measure_mma(report: Report, M: int, N: int, K: int, dtype: str, b_rows: bool) -> None:
+    """The best configuration of the program on `mma.sync`."""
+    a, b, cublas, want = operands(M, N, K, dtype, "NT" if b_rows else "NN")
+    kernels = matmul_mma.par_compile([(M, N, K, dtype, b_rows, *c) for c in MMA_CONFIGS], ignore_error=True)
+    timed: dict[tuple[int, ...], float] = {}
+    for config, kernel in zip(MMA_CONFIGS, kernels, strict=True):
+        if kernel is not None and kernel.n_spills == 0:
+            require(f"gemm {config}", relative_error(kernel(a, b)[:256], want), TOLERANCE[dtype])
+            timed[config] = compare({"ours": lambda kernel=kernel: kernel(a, b)}, 0.1)["ours"]
+    best = min(timed, key=lambda config: timed[config])
+    kernel: Any = kernels[MMA_CONFIGS.index(best)]
+    error = relative_error(kernel(a, b)[:256], want)
+    times = compare({"ours": lambda: kernel(a, b), "cublas": cublas})
+    rate = 2 * M * N * K * 1e-9
+    report.add(
+        shape=f"{M}x{N}x{K} {dtype} {'NT' if b_rows else 'NN'}", instruction="mma.sync",
+        config="x".join(map(str, best)), error=error, registers=kernel.n_regs, ms=times["ours"],
+        tflops=rate / times["ours"], cublas_tflops=rate / times["cublas"], triton_tflops=math.nan,
+        ratio=times["cublas"] / times["ours"],
+    )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(__doc__, argv, "quick")
     report = Report("gemm", options.out)
-    cases = [(*shape, "float16", True) for shape in SHAPES[: 1 if options.quick else None]]
-    cases += [(*shape, "float16", False) for shape in SHAPES[:1]]
+    some = 1 if options.quick else None
+    ratios = [measure(report, shape, "float16", "NT", peers=True) for shape in SHAPES[:some]]
     if not options.quick:
-        cases += [(*shape, "bfloat16", True) for shape in SHAPES[:2]]
-    ratios = [measure(report, *case) for case in cases]
+        ratios += [measure(report, shape, "bfloat16", "NT") for shape in SHAPES]
+        others = [(shape, "bfloat16", "NT") for shape in OTHER_SHAPES]
+        others += [(SHAPES[0], dtype, layout) for dtype in ("float16", "bfloat16") for layout in ("NN", "TN", "TT")]
+        others += [(SHAPES[1], "float16", layout) for layout in ("NN", "TN", "TT")]
+        for case in others:
+            measure(report, *case)
+        measure(report, SHAPES[1], EIGHT_BIT, "NT")
+        measure(report, SHAPES[0], EIGHT_BIT, "NT")
     for b_rows in (True, False):
-        measure(report, *SHAPES[0], "float16", b_rows, mma=True)
-    print(f"geometric mean of cublas / ours: {statistics.geometric_mean(ratios):.3f}")
+        measure_mma(report, *SHAPES[0], "float16", b_rows)
+    print(f"geometric mean of cublas / ours, {len(ratios)} shapes: {statistics.geometric_mean(ratios):.3f}")
     report.save()
     return 0
 

@@ -19,6 +19,61 @@ def add(a, b, c, n, block: tl.constexpr):
     tl.store(c + at, tl.load(a + at, at < n) + tl.load(b + at, at < n), at < n)
 
 
+def _set_blocks(arguments: dict[str, Any]) -> None:
+    """The boxes of the descriptors for a configuration."""
+    m, n, k = (arguments[f"block_{x}"] for x in "mnk")
+    for name, block in (("a", [m, k]), ("b", [n, k]), ("c", [m, n])):
+        arguments[name].block_shape = block
+
+
+@triton.autotune(
+    configs=[
+        triton.Config(
+            {"block_m": m, "block_n": n, "block_k": k}, num_stages=stages, num_warps=warps, pre_hook=_set_blocks
+        )
+        for m, n, k, stages, warps in (
+            (128, 256, 64, 3, 8), (128, 256, 64, 4, 8), (128, 128, 64, 4, 4), (256, 128, 64, 3, 8),
+            (128, 128, 128, 3, 8), (64, 128, 128, 4, 4),
+        )
+    ],
+    key=["m", "n", "k"],
+)  # fmt: skip
+@triton.jit
+def gemm_tiles(
+    a, b, c, m, n, k,
+    block_m: tl.constexpr, block_n: tl.constexpr, block_k: tl.constexpr, group: tl.constexpr, kind: tl.constexpr,
+):  # fmt: skip
+    """C = A B^T by tensor descriptors; tiles in groups of rows."""
+    tile = tl.program_id(0)
+    tall, wide = tl.cdiv(m, block_m), tl.cdiv(n, block_n)
+    first = tile // (group * wide) * group
+    height = min(tall - first, group)
+    row = (first + tile % (group * wide) % height) * block_m
+    column = tile % (group * wide) // height * block_n
+    acc = tl.zeros((block_m, block_n), tl.float32)
+    for at in range(0, k, block_k):
+        acc = tl.dot(a.load([row, at]), b.load([column, at]).T, acc)
+    c.store([row, column], acc.to(kind))
+
+
+def gemm_by_descriptors(a: Any, b: Any) -> Any:
+    """A call that returns A B^T of two 16-bit matrices, both stored along K."""
+    import torch
+    from triton.tools.tensor_descriptor import TensorDescriptor
+
+    (m, k), n = a.shape, b.shape[0]
+    c = torch.empty(m, n, device=a.device, dtype=a.dtype)
+    described = [TensorDescriptor.from_tensor(x, [1, 1]) for x in (a, b, c)]
+    kind = tl.float16 if a.dtype == torch.float16 else tl.bfloat16
+
+    def call() -> Any:
+        grid = lambda meta: (triton.cdiv(m, meta["block_m"]) * triton.cdiv(n, meta["block_n"]),)  # noqa: E731
+        gemm_tiles[grid](*described, m, n, k, group=8, kind=kind)
+        return c
+
+    return call
+
+
 @triton.jit
 def gemm_bias_relu(
     a, b, bias, c, m, n, k, block_m: tl.constexpr, block_n: tl.constexpr, block_k: tl.constexpr, salt: tl.constexpr

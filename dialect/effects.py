@@ -31,6 +31,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.tcgen05_mma": ("r", "r", "rw"),
     "tl.tcgen05_scaled_mma": ("r", "r", "rw", "", "r", "r"),
     "tl.tcgen05_commit": ("rw",),
+    "tl.clc_try_cancel": ("w", "rw"),
+    "tl.clc_query": ("r",),
     "tl.tcgen05_cp": ("r", "w"),
     "tl.reduce": ("r", "rw"),
     "tl.outgrows": ("r", "r"),
@@ -54,6 +56,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
 # Operations whose accesses end at a later wait.
 _ASYNCHRONOUS = frozenset((
     "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store",
+    "tl.clc_try_cancel",
 ))  # fmt: skip
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 

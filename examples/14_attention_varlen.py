@@ -1,9 +1,9 @@
 """Attention over sequences of different lengths, packed one behind the other: no padding is stored or computed.
 
-`Offsets` holds where each sequence starts, and the end of the last one. A block owns `block_M` queries of one head of one
-sequence; blocks behind the end of a short sequence find nothing to do. Shown here: run-time offsets in copies and loop
-bounds, a mask at run-time positions, rows that are stored only where they belong to the sequence, and a dimension whose
-size is known when the kernel is called.
+`Offsets` holds where each sequence starts, and the end of the last one. A block owns `block_M` queries of one head of
+one sequence; blocks behind the end of a short sequence find nothing to do. Shown here: run-time offsets in copies and
+loop bounds, a mask at run-time positions, rows that are stored only where they belong to the sequence, and a dimension
+whose size is known when the kernel is called.
 """
 
 from __future__ import annotations

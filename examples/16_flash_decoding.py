@@ -2,8 +2,9 @@
 
 A single query offers no parallelism along queries, so the keys are split: every block attends to one part of the keys
 of one sequence with all query heads that share a key head, and stores its normalised output with the logarithm L of its
-sum of exponentials; a second kernel weighs the parts with exp2(L). The cache is read once, at the speed of memory. Shown
-here: run-time lengths, parts that may be empty, a tile of queries that is only partly filled, two kernels in one call.
+sum of exponentials; a second kernel weighs the parts with exp2(L). The cache is read once, at the speed of memory.
+Shown here: run-time lengths, parts that may be empty, a tile of queries that is only partly filled, two kernels in one
+call.
 """
 
 from __future__ import annotations

@@ -134,7 +134,8 @@ def attend(run: Run, lengths: Sequence[int], heads: int, D: int, D_rope: int, pa
     out = kernel(q, q_rope, kv, k_rope, places, where, pieces, logs)
     want = []
     for b, length in enumerate(lengths):
-        keys = [float64(x[order[sum(counts[:b]) :][: counts[b]]]).reshape(-1, x.shape[-1])[:length] for x in (kv, k_rope)]
+        mine = order[sum(counts[:b]) :][: counts[b]]
+        keys = [float64(x[mine]).reshape(-1, x.shape[-1])[:length] for x in (kv, k_rope)]
         want.append(reference(float64(q[b]), float64(q_rope[b]), *keys))
     name = f"latent attention, decoding B={batch} H={heads} D={D}+{D_rope}, up to {longest} keys, {run.dtype}"
     run.check(name, float64(out), np.stack(want))

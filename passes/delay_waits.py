@@ -1,15 +1,15 @@
 """`delay-waits`: warpgroup products run until something needs their results.
 
-Input: a warp-specialised kernel after `overlap-products` and `take-turns`. In every loop of the consumers that has several products and
-none under way across iterations, each product is started only, and waited for in front of the first operation that
-touches its accumulator or overwrites its operands, at the latest at the end of the iteration:
+Input: a warp-specialised kernel after `overlap-products` and `take-turns`. In every loop of the consumers that has
+several products and none under way across iterations, each product is started only, and waited for in front of the
+first operation that touches its accumulator or overwrites its operands, at the latest at the end of the iteration:
 
     S = A B; P = f(S); dP = C D; O += P D; dS = g(P, dP)
     =>
     start S; start dP; wait S; P = f(S); start O; wait dP; dS = g(P, dP); wait O
 
-Products complete in order, so a wait for a later one completes the earlier ones, too: their waits move there. Versions of
-tiles are given back behind the wait of the last product that reads them. Only loops are rewritten whose tiles are
+Products complete in order, so a wait for a later one completes the earlier ones, too: their waits move there. Versions
+of tiles are given back behind the wait of the last product that reads them. Only loops are rewritten whose tiles are
 allocated outside: those keep their memory for the whole loop, however late a product reads it.
 """
 

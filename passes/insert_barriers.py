@@ -41,8 +41,8 @@ Range = tuple[int, int]
 
 @dataclass
 class Pending:
-    """Byte ranges accessed since the last barrier, those written since the last fence between the proxies, and those that
-    products under way read, by accumulator."""
+    """Byte ranges accessed since the last barrier, those written since the last fence between the proxies, and those
+    that products under way read, by accumulator."""
 
     reads: set[Range] = field(default_factory=set)
     writes: set[Range] = field(default_factory=set)

@@ -9,6 +9,7 @@ from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
+from .launch_control import ClcQueryOp, ClcTryCancelOp
 from .raw import CopyWordsOp, LoadWordsOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
@@ -46,6 +47,8 @@ __all__ = [
     "AtomicOp",
     "BitcastOp",
     "CastOp",
+    "ClcQueryOp",
+    "ClcTryCancelOp",
     "CommitGroupOp",
     "CopyOp",
     "CopyWordsOp",

@@ -62,7 +62,9 @@ class ReduceOp(TL.Operation, name="reduce"):
 
 
 class OutgrowsOp(TL.Operation, name="outgrows"):
-    """Whether an element that a warp holds of the tile exceeds its row's reference by more than `margin`: (tile, reference).
+    """Whether an element of the tile that a warp holds exceeds its row's reference by more than `margin`.
+
+    Operands are the tile and the reference.
 
     The tile is a fragment of float32 in two dimensions whose rows lie within warps, the reference has one element per
     row. All lanes of a warp get the same result (i1), warps differ. NaN exceeds nothing.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,14 +11,14 @@ from tilelang_mlir.isa.amd import lds, mfma, wmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
-from ...dialect.layout import REPLICATE, Digit, Fragment
+from ...dialect.layout import REPLICATE
 from ...dialect.location import python_location
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile, element_bits
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import load_lanes, shared_pointer
-from ..lowering.parallel import thread_coordinates
+from ..lowering.parallel import thread_coordinates, thread_digits
 from ..lowering.views import tile_of
 from .product import Operand, Product, operand, plan_product, uses_transposed_reads
 
@@ -177,7 +176,7 @@ class _Fetch:
         assert lane is not None
         row, column = ix.divide(lane, 4), ix.remainder(lane, 4)
         assert row is not None and column is not None
-        base = thread_coordinates(ctx, self._without_columns())
+        base = self._group_start()
         out: list[tuple[ir.Value, int]] = []
         for first in range(start, start + self.product.width, 4):
             parts = [ix.add(p, Index.of(int(c))) for p, c in zip(base, self.layout.value_part(first), strict=True)]
@@ -187,10 +186,18 @@ class _Fetch:
             out += [(value, i) for i in range(4)]
         return out
 
-    def _without_columns(self) -> Fragment:
-        """The operand's fragment with the 16 lanes of a group at the group's first column."""
-        first, *rest = self.layout.thread
-        return replace(self.layout, thread=(Digit(first.size, REPLICATE, 1), *rest))
+    def _group_start(self) -> list[Index]:
+        """The operand's coordinates of a lane with every 16 lanes at their first column."""
+        ix = self.ctx.ix
+        parts = [Index.of(0) for _ in self.layout.shape]
+        for position, (digit, value) in enumerate(thread_digits(self.ctx, self.layout)):
+            if position == 0:  # the lanes of an instruction's columns
+                groups = ix.divide(value, 16)
+                assert groups is not None
+                value = ix.scale(groups, 16)
+            if digit.dim != REPLICATE:
+                parts[digit.dim] = ix.add(parts[digit.dim], ix.scale(value, digit.stride))
+        return parts
 
     def _place(self, parts: Sequence[Index]) -> list[Index]:
         offsets = list(self.tile.offsets)

@@ -56,9 +56,10 @@ def match(maximum: ir.Operation, launch: ir.Operation) -> OnlineSoftmax | None:
     block = _Block(maximum.block, launch)
     steps = [op for op in block.operations if block.touches(op, top)]
     split = steps.index(maximum)
-    combined = split + 2 if ir.BoolAttr(maximum.attributes["clear"]).value or _is_reset(steps, split, top) else split + 1
-    updates, rest = steps[:combined], [element_loop(op) for op in steps[combined:]]
-    if len(rest) != 2 or rest[0] is None or rest[1] is None or updates[0].name != "tl.copy":
+    starts_afresh = ir.BoolAttr(maximum.attributes["clear"]).value or _is_reset(steps, split, top)
+    combined = split + 2 if starts_afresh else split + 1
+    updates, rest = steps[:combined], [loop for loop in map(element_loop, steps[combined:]) if loop is not None]
+    if len(rest) != 2 or len(steps) != combined + 2 or updates[0].name != "tl.copy":
         return None
     factor_loop, exponentials = rest
     before, factor = updates[0].operands[1], factor_loop.target

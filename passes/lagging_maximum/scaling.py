@@ -149,7 +149,7 @@ def _choice(op: ir.Operation, operands: list[Scaling]) -> Scaling:
     sides = [
         s for s, v in zip(operands[1:], list(op.operands)[1:], strict=True) if s.amount or float_constant(v) != 0.0
     ]
-    if len(sides) == 2 and abs(sides[0].power - sides[1].power) < _TOLERANCE and not (sides[0].amount - sides[1].amount):
+    if len(sides) == 2 and abs(sides[0].power - sides[1].power) < _TOLERANCE and sides[0].amount == sides[1].amount:
         return sides[0]
     if len(sides) == 1:
         return sides[0]

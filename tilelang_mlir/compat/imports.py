@@ -79,8 +79,12 @@ class _Alias(importlib.abc.Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
+        real = importlib.import_module(self.real)
+        inside = f"{module.__name__}."
+        if not hasattr(real, "__path__") and any(alias.startswith(inside) for alias in (*ALIASES, *_TVM)):
+            real.__path__ = []  # a module here where TileLang has a package
         # The import system returns what stands in sys.modules afterwards.
-        sys.modules[module.__name__] = importlib.import_module(self.real)
+        sys.modules[module.__name__] = real
 
 
 class _TileLang(importlib.abc.MetaPathFinder):

@@ -77,6 +77,26 @@ class Buffer:
             store(target, value)
 
 
+def _refuse(symbol: str) -> Any:
+    """What an arithmetic operator on a whole buffer does."""
+
+    def refuse(self: Buffer, *_: Any) -> Any:
+        raise TileTypeError(f"{symbol} needs scalars, got {describe(self)}",
+                            hint=f"index {self.name or 'it'} inside a T.Parallel loop over its elements")
+
+    return refuse
+
+
+for _symbol, _names in {
+    "+": "add radd iadd", "-": "sub rsub isub neg", "*": "mul rmul imul", "/": "truediv rtruediv itruediv",
+    "//": "floordiv rfloordiv ifloordiv", "%": "mod rmod imod", "**": "pow rpow", "<": "lt", "<=": "le", ">": "gt",
+    ">=": "ge", "&": "and rand", "|": "or ror", "^": "xor rxor", "<<": "lshift", ">>": "rshift", "~": "invert",
+    "@": "matmul rmatmul",
+}.items():  # fmt: skip
+    for _name in _names.split():
+        setattr(Buffer, f"__{_name}__", _refuse(_symbol))
+
+
 class Element(Expr):
     """An element of a buffer that is loaded when its value is needed; the address of a tile in tile operations."""
 

@@ -182,7 +182,9 @@ def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, v
 def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
     from tilelang_mlir.compiler.pipeline import compile_module
     from tilelang_mlir.compiler.pool import prestart
+    from tilelang_mlir.frontend.suspicions import warn
 
+    warn(prim_func.module, options.pass_configs)
     if not target.simulated:
         prestart()  # a worker gets ready while the passes run
     started = time.perf_counter()

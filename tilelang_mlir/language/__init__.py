@@ -115,6 +115,13 @@ from tilelang_mlir.language.kernel import (
     get_warp_idx,
     get_warp_idx_sync,
 )
+from tilelang_mlir.language.launch_control import (
+    clc_get_first_ctaid_x,
+    clc_get_first_ctaid_y,
+    clc_get_first_ctaid_z,
+    clc_is_canceled,
+    clc_try_cancel,
+)
 from tilelang_mlir.language.logic import (
     EQ,
     GE,
@@ -390,12 +397,13 @@ __all__ = [
     "reduce_bitand", "reduce_bitor", "reduce_bitxor", "reduce_max", "reduce_min", "reduce_sum", "reducer_init",
     "reducer_update", "reinterpret", "reshape", "round", "rsqrt", "serial", "shfl_down", "shfl_sync", "shfl_up",
     "shfl_xor", "shift_left", "shift_right", "shuffle_elect", "sigmoid", "sin", "sinh", "sqrt", "symbolic",
-    "sync_global", "sync_grid", "sync_threads", "sync_warp", "syncthreads_and", "syncthreads_count", "syncthreads_or", "tan",
-    "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
+    "sync_global", "sync_grid", "sync_threads", "sync_warp", "syncthreads_and", "syncthreads_count", "syncthreads_or",
+    "tan", "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
     "view", "warp_reduce_bitand", "warp_reduce_bitor", "warp_reduce_max", "warp_reduce_min", "warp_reduce_sum",
     "where",
 ]  # fmt: skip
 __all__ += [
+    "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
     "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",

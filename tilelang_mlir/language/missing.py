@@ -19,10 +19,7 @@ _LATER = {
         "alloc_wgmma_desc alloc_tcgen05_smem_desc alloc_tcgen05_instr_desc ptx_ldmatrix ptx_mma ptx_mma_sp "
         "ptx_mma_sm70 mma_fill mma_store"
     ),
-    "clusters that fetch their work": (
-        "clc_try_cancel clc_try_cancel_multicast clc_is_canceled clc_get_first_ctaid_x clc_get_first_ctaid_y "
-        "clc_get_first_ctaid_z"
-    ),
+    "clusters that fetch work for each other": "clc_try_cancel_multicast",
     "device source code": "import_source CUDASourceCodeKernel call_pure_extern call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.

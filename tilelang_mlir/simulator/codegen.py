@@ -45,6 +45,7 @@ class Kernel:
             if "tl.shared_bytes" in function.attributes
             else 0
         )
+        self.cooperative = "tl.cooperative" in function.attributes
         entry = function.regions[0].blocks[0]
         self.argument_kinds = [kind_of(str(a.type)) for a in entry.arguments]
         writer = SourceWriter(function, shared, checked)

@@ -28,11 +28,13 @@ Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass
 class Pending:
-    """An operation that completes later; `finish` runs once. `what` and `site` say what it is and where it started."""
+    """An operation that completes later; `finish` runs once. `what`, `site` and `who` say what it is, and where and by
+    whom it was started."""
 
     finish: Callable[[], None]
     what: str
     site: int
+    who: str = ""
     done: bool = False
 
     def land(self) -> None:
@@ -273,7 +275,31 @@ class Engine:
                 checker.land_load(shadow, barrier)
             barrier.complete(ctas, nbytes)
 
-        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site))
+        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site, lanes.name))
+
+    def refuse_cancel(self, shared: Any, barrier: Any) -> None:
+        """clusterlaunchcontrol.try_cancel: an answer of 16 zero bytes, which names no CTA, arrives at the mbarrier."""
+        lanes, batch = self._lanes, self._lanes.batch
+        ctas, columns = self.issuers()
+        place, target = self._pick(shared, ctas, columns)[:, None], self.barrier(barrier)
+        try:
+            batch.shared.check(place, 16)
+        except BadLane as bad:
+            raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
+        cells, checker, shadow = (place + batch.shared.row_start[ctas]) >> SHIFT[16], batch.checker, None
+        if checker is not None:
+            checker.use_by_copy(lanes, target)
+            shadow = checker.engine_access(lanes, ctas, columns, place, 16)
+            checker.issue_load(lanes, shadow)
+            batch.shared.flat[16][cells] = poison(16)
+
+        def land() -> None:
+            batch.shared.flat[16][cells] = CARRY[16](0)
+            if checker is not None and shadow is not None:
+                checker.land_load(shadow, target)
+            target.complete(ctas, 16)
+
+        self.fly(land, "an answer of cluster launch control")
 
     def bulk_store(self, target: Any, shared: Any, size: Any) -> None:
         """cp.async.bulk from shared to global memory, in the open bulk group."""
@@ -333,7 +359,7 @@ class Engine:
             if checker is not None and shadow is not None:
                 checker.stop_reading(shadow)
 
-        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site)
+        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site, lanes.name)
         self._stores.append(pending)
         batch.at_end.append(pending)
 
@@ -365,7 +391,7 @@ class Engine:
                 for shadow in shadows:
                     checker.stop_reading(shadow)
 
-        self._products.append(Pending(land, "a warpgroup product", lanes.site))
+        self._products.append(Pending(land, "a warpgroup product", lanes.site, lanes.name))
 
     def commit_products(self) -> None:
         self._product_groups.append(self._products)

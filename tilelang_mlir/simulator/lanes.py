@@ -362,6 +362,19 @@ class Lanes:
         pending = self._arrive(number, threads, wait, None)
         return pending if wait and not pending.done else None
 
+    def grid_barrier(self) -> None:
+        """All threads of all CTAs meet. The CTAs run in step, so they are here once the whole grid is in the batch."""
+        batch = self.batch
+        if self.count != batch.threads or (self.mask is not None and not np.broadcast_to(self.mask, self.shape).all()):
+            raise SimulationError(
+                "the grid barrier is reached by a part of the threads",
+                hint="every thread of every CTA must come to it equally often",
+            )
+        if batch.ctas != batch.grid[0] * batch.grid[1] * batch.grid[2]:
+            raise SimulationError("CTAs part ways before a grid barrier: the simulator runs them in step up to it")
+        if batch.checker is not None:
+            batch.checker.meet_grid(self)
+
     def barrier_reduce(self, number: int, threads: int | None, kind: str, predicate: Any) -> WaitBarrier:
         """Wait at a barrier and combine a predicate of its threads: "popc", "and" or "or". Has the result when done."""
         true = np.broadcast_to(np.asarray(predicate), self.shape) != 0

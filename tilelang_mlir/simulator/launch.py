@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import ResourceError, SimulationError, TileError, TileValueError
+from tilelang_mlir.errors import AccumulatorError, ResourceError, SimulationError, TileError, TileValueError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.arguments import Arguments
 from tilelang_mlir.simulator.codegen import Kernel
@@ -144,6 +144,7 @@ class _Launch:
     def run_all(self, values: list[Any], batch_ctas: int | None) -> None:
         cluster, order = self.cluster, self._by_cluster()
         size = batch_ctas or max(1, min(_LANES // self.threads, _SHARED_TOTAL // max(self.shared_bytes, 1)))
+        size = self.total if self.code.cooperative else size
         if self.checked and not self.code.ordered and self.total > 1:
             self.owners = Ownership(self.memory, self.code.global_unit)
         size = max(size // cluster, 1) * cluster
@@ -222,6 +223,8 @@ class _Launch:
         """Add the location, the threads that ran there, and the iteration values of the loops around it."""
         where, iterations, role = self.code.locate_error(error)
         error.location = error.location or where
+        if isinstance(error, AccumulatorError) and error.site:
+            error.notes = (*error.notes, ("the product", self.code.locate(error.site)))
         parts = [part for part in (role, iteration_text(iterations)) if part]
         if parts:
             error.notes = (*error.notes, (", ".join(parts), None))

@@ -19,6 +19,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.copy",),
     ("language.convolution",),
     ("language.gemm",),
+    ("language.tensor",),
+    ("language.launch_control",),
     ("language.explicit",),
     ("language.warps",),
     ("language.cluster",),

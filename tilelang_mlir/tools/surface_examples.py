@@ -22,7 +22,9 @@ ALLOCATE: dict[str, str] = {
     ),
 }
 BUILTIN: dict[str, str] = {
-    "access_ptr": "T.ptx_cp_async(T.access_ptr(s[0, 0], 'w', 8), T.access_ptr(B[0, 0], 'r', 8), 8)\nT.ptx_commit_group()",
+    "access_ptr": (
+        "T.ptx_cp_async(T.access_ptr(s[0, 0], 'w', 8), T.access_ptr(B[0, 0], 'r', 8), 8)\nT.ptx_commit_group()"
+    ),
     "create_tma_descriptor": "x = T.create_tma_descriptor(2)",
     "tma_load": "T.tma_load(0)",
     "fence_proxy_async": "T.fence_proxy_async()",

@@ -71,8 +71,9 @@ def surface_page(note: str) -> str:
     parts = [
         "# Reference pages and targets",
         note,
-        "Each function of TileLang's reference pages, and whether its example compiles for a target: `no` where the target "
-        "lacks the hardware, which the compiler says with the feature's name, `-` where the name is not available yet. "
+        "Each function of TileLang's reference pages, and whether its example compiles for a target: `no` where the "
+        "target lacks the hardware, which the compiler says with the feature's name, `-` where the name is not "
+        "available yet. "
         "Classes of the pages `proxy` and `v2.annot` describe arguments and work for every target. Examples are in "
         "`tilelang_mlir/tools/surface_examples.py`; what each name does is in [language](language.md).",
     ]

@@ -249,7 +249,7 @@ EMITS: list[tuple[str, list[str]]] = [
     (
         "T.cluster_sync()\nx = T.block_rank_in_cluster()\nT.pdl_sync()\nT.pdl_trigger()\n"
         "T.cluster_arrive_relaxed()\nT.cluster_wait()\nA[0] = x",
-        ['"cluster_arrive", relaxed = 0', '"cluster_rank"', '"wait_dependencies"', '"launch_dependents"', "relaxed = 1"],
+        ['"cluster_arrive", relaxed = 0', '"cluster_rank"', '"wait_dependencies"', "launch_dependents", "relaxed = 1"],
     ),
     ("T.rng_init(7)\nA[bx] = T.rng_rand_float(dist='normal')", ["arith.muli", "arith.xori", "math.log", "scf.if"]),
     # Debugging and hints.
@@ -335,8 +335,9 @@ def test_tensor_annotations() -> None:
         T.StridedTensor((4, 8), (1,))
     with pytest.raises(TileTypeError, match="must be an integer"):
         T.Tensor((4.5,))
-    with pytest.raises(TileValueError, match="positive"):
-        T.Tensor((0,))
+    assert T.Tensor((0, 4)).shape == (0, 4)
+    with pytest.raises(TileValueError, match="0 or more"):
+        T.Tensor((-1,))
 
 
 def test_warp_policy_from_partition() -> None:

@@ -82,8 +82,10 @@ def program(change: str = "", weights: str = "float16") -> Any:
                 for i in T.Parallel(ROWS):
                     if change == "part counted twice":
                         total[i] = total[i] * factor[i] + part[i] + part[i]
+                    elif change == "distributed":
+                        total[i] = part[i] + factor[i] * total[i]
                     else:
-                        total[i] = part[i] + factor[i] * total[i] if change == "distributed" else total[i] * factor[i] + part[i]
+                        total[i] = total[i] * factor[i] + part[i]
                 if change == "weights stored":
                     for i, j in T.Parallel(ROWS, BLOCK):
                         Out[i, j] = s[i, j]

@@ -6,11 +6,11 @@
 // CHECK: %[[GROUP:[0-9]+]] = arith.shrui %[[TID]], %c7_i32
 // CHECK: %[[LAST:[0-9]+]] = arith.cmpi eq, %[[GROUP]], %c1_i32
 // CHECK: scf.if %[[LAST]] {
-// CHECK-NEXT: nvvm.barrier.arrive id = %c4_i32 number_of_threads = %c256_i32
-// CHECK: %[[OWN:[0-9]+]] = arith.addi %[[GROUP]], %c4_i32
+// CHECK-NEXT: nvvm.barrier.arrive id = %c5_i32 number_of_threads = %c256_i32
+// CHECK: %[[OWN:[0-9]+]] = arith.addi %[[GROUP]], %c5_i32
 // CHECK: nvvm.barrier id = %[[OWN]] number_of_threads = %c256_i32
-// CHECK: %[[AHEAD:[0-9]+]] = arith.addi %[[GROUP]], %c5_i32
-// CHECK: %[[NEXT:[0-9]+]] = arith.select %[[LAST]], %c4_i32, %[[AHEAD]]
+// CHECK: %[[AHEAD:[0-9]+]] = arith.addi %[[GROUP]], %c6_i32
+// CHECK: %[[NEXT:[0-9]+]] = arith.select %[[LAST]], %c5_i32, %[[AHEAD]]
 // CHECK: nvvm.barrier.arrive id = %[[NEXT]] number_of_threads = %c256_i32
 // CHECK-NOT: shfl
 // CHECK: %[[MORE:[0-9]+]] = arith.subf

@@ -1,0 +1,119 @@
+"""Matrix products of two tensors, with tiles chosen by `tiling.choose`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import tilelang_mlir.language as T
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.jit.compile import compile as compile_kernel
+from tilelang_mlir.ops.tiling import Tiling, choose
+
+_NARROW = ("float8_e4m3", "float8_e5m2")  # products run along K only
+_WIDE = ("float16", "bfloat16")
+
+
+def program(
+    M: int, N: int, K: int, dtype: str, out_dtype: str, tiling: Tiling, *, trans_A: bool = False, trans_B: bool = True
+) -> Any:
+    """The T program of C[M, N] = A[M, K] B[K, N]; A is stored as [K, M] with `trans_A`, B as [N, K] with `trans_B`."""
+    block_M, block_N, block_K = tiling.block_M, tiling.block_N, tiling.block_K
+    shape_A, tile_A = ((K, M), (block_K, block_M)) if trans_A else ((M, K), (block_M, block_K))
+    shape_B, tile_B = ((N, K), (block_N, block_K)) if trans_B else ((K, N), (block_K, block_N))
+
+    @T.prim_func
+    def matmul(A: T.Tensor(shape_A, dtype), B: T.Tensor(shape_B, dtype), C: T.Tensor((M, N), out_dtype)):
+        with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), threads=tiling.threads) as (bx, by):
+            A_shared, B_shared = T.alloc_shared(tile_A, dtype), T.alloc_shared(tile_B, dtype)
+            sums = T.alloc_fragment((block_M, block_N), "float32")
+            T.clear(sums)
+            for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=tiling.stages):
+                if trans_A:
+                    T.copy(A[k * block_K, by * block_M], A_shared)
+                else:
+                    T.copy(A[by * block_M, k * block_K], A_shared)
+                if trans_B:
+                    T.copy(B[bx * block_N, k * block_K], B_shared)
+                else:
+                    T.copy(B[k * block_K, bx * block_N], B_shared)
+                T.gemm(A_shared, B_shared, sums, transpose_A=trans_A, transpose_B=trans_B)
+            T.copy(sums, C[by * block_M, bx * block_N])
+
+    return matmul
+
+
+@functools.cache
+def gemm(
+    M: int,
+    N: int,
+    K: int,
+    dtype: str = "float16",
+    out_dtype: str = "",
+    *,
+    trans_A: bool = False,
+    trans_B: bool = True,
+    target: str = "auto",
+) -> Any:
+    """The compiled kernel of C[M, N] = A[M, K] B[K, N]; calling it with A and B returns C.
+
+    Args:
+        M, N, K: sizes in elements.
+        dtype: of A and B: float16, bfloat16, float8_e4m3 or float8_e5m2.
+        out_dtype: of C; that of A and B, or bfloat16 for eight-bit ones, when left out. Sums are float32.
+        trans_A, trans_B: whether A is stored as [K, M], and B as [N, K].
+        target: as for `tilelang.compile`.
+
+    Raises:
+        TileTypeError: a dtype that is not among these.
+        TileValueError: an eight-bit operand that does not lie along K, or a size that is not positive.
+    """
+    if dtype not in (*_WIDE, *_NARROW):
+        raise TileTypeError(f"no ready product of {dtype}", hint=f"dtypes: {', '.join((*_WIDE, *_NARROW))}")
+    if dtype in _NARROW and (trans_A or not trans_B):
+        raise TileValueError("products of eight-bit elements need A as [M, K] and B as [N, K]")
+    if min(M, N, K) < 1:
+        raise TileValueError(f"sizes must be positive, got {M}x{N}x{K}")
+    tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B)
+    out = out_dtype or ("bfloat16" if dtype in _NARROW else dtype)
+    return compile_kernel(
+        program(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B), out_idx=[-1], target=target
+    )
+
+
+def matmul(a: Any, b: Any, *, out_dtype: str = "", target: str = "auto") -> Any:
+    """`a @ b` of two matrices, as a new tensor.
+
+    Args:
+        a: (M, K), b: (K, N), of one dtype: float16, bfloat16, float8_e4m3 or float8_e5m2. A transposed view of a
+            contiguous matrix is read as it lies in memory; eight-bit operands need `a` and the transpose of `b`
+            contiguous.
+        out_dtype: of the result, see `gemm`.
+        target: as for `tilelang.compile`.
+
+    Raises:
+        TileValueError: shapes that do not agree, or a matrix that is neither contiguous nor the transpose of one.
+        TileTypeError: dtypes that differ or that are not supported.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
+        raise TileValueError(f"matmul of shapes {list(a.shape)} and {list(b.shape)}, expected (M, K) and (K, N)")
+    kinds = [str(x.dtype).removeprefix("torch.") for x in (a, b)]
+    if kinds[0] != kinds[1]:
+        raise TileTypeError(f"matmul of {kinds[0]} and {kinds[1]}, expected one dtype")
+    (left, trans_A), (right, trans_B) = _stored(a, "a"), _stored(b, "b")
+    (M, K), N = a.shape, b.shape[1]
+    dtype = str(DType(kinds[0].removesuffix("fn")))
+    kernel = gemm(int(M), int(N), int(K), dtype, out_dtype, trans_A=trans_A, trans_B=trans_B, target=target)
+    return kernel(left, right)
+
+
+def _stored(x: Any, name: str) -> tuple[Any, bool]:
+    """The contiguous matrix behind an operand, and whether it is the operand's transpose."""
+    for candidate, transposed in ((x, False), (x.T, True)):
+        flags = getattr(candidate, "flags", None)
+        if candidate.is_contiguous() if flags is None else flags.c_contiguous:
+            return candidate, transposed
+    raise TileValueError(
+        f"{name} is neither contiguous nor the transpose of a contiguous matrix", hint=f"pass {name}.contiguous()"
+    )
