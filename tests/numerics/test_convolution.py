@@ -38,8 +38,9 @@ def direct(x: np.ndarray, w: np.ndarray, stride: int, dilation: int, pad: int) -
 @pytest.mark.parametrize("name", ["im2col", "c2d_im2col"])
 @pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
 @pytest.mark.parametrize(
-    ("kernel", "stride", "dilation", "pad", "channels"), [(3, 1, 1, 1, 8), (3, 2, 1, 0, 5), (2, 1, 3, 2, 7), (1, 1, 1, 0, 16)]
-)  # fmt: skip
+    ("kernel", "stride", "dilation", "pad", "channels"),
+    [(3, 1, 1, 1, 8), (3, 2, 1, 0, 5), (2, 1, 3, 2, 7), (1, 1, 1, 0, 16)],
+)
 def test_convolution(
     kernel: int, stride: int, dilation: int, pad: int, channels: int, target: str, name: str
 ) -> None:

@@ -318,6 +318,7 @@ from tilelang_mlir.language.sync import (
     shfl_up,
     shfl_xor,
     shuffle_elect,
+    sync_global,
     sync_grid,
     sync_threads,
     sync_warp,
@@ -396,8 +397,8 @@ __all__ = [
     "reduce_bitand", "reduce_bitor", "reduce_bitxor", "reduce_max", "reduce_min", "reduce_sum", "reducer_init",
     "reducer_update", "reinterpret", "reshape", "round", "rsqrt", "serial", "shfl_down", "shfl_sync", "shfl_up",
     "shfl_xor", "shift_left", "shift_right", "shuffle_elect", "sigmoid", "sin", "sinh", "sqrt", "symbolic",
-    "sync_grid", "sync_threads", "sync_warp", "syncthreads_and", "syncthreads_count", "syncthreads_or", "tan",
-    "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
+    "sync_global", "sync_grid", "sync_threads", "sync_warp", "syncthreads_and", "syncthreads_count", "syncthreads_or",
+    "tan", "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
     "view", "warp_reduce_bitand", "warp_reduce_bitor", "warp_reduce_max", "warp_reduce_min", "warp_reduce_sum",
     "where",
 ]  # fmt: skip

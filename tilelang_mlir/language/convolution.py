@@ -47,7 +47,9 @@ def im2col(
     for value, rank, side in ((img, 4, "image"), (col, 2, "tile")):
         if not isinstance(value, Buffer) or value.ndim != rank:
             raise TileTypeError(f"the {side} of T.im2col must be a buffer of {rank} dimensions, got {describe(value)}")
-    for name, value, least in (("kernel", kernel, 1), ("stride", stride, 1), ("dilation", dilation, 1), ("pad", pad, 0)):
+    sizes = {"kernel": kernel, "stride": stride, "dilation": dilation, "pad": pad}
+    for name, value in sizes.items():
+        least = 0 if name == "pad" else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:  # pyright: ignore
             raise TileValueError(f"T.im2col: {name} must be an integer of {least} or more, got {describe(value)}")
     if eviction_policy is not None and eviction_policy not in EVICTION:

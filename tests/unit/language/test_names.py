@@ -249,7 +249,7 @@ EMITS: list[tuple[str, list[str]]] = [
     (
         "T.cluster_sync()\nx = T.block_rank_in_cluster()\nT.pdl_sync()\nT.pdl_trigger()\n"
         "T.cluster_arrive_relaxed()\nT.cluster_wait()\nA[0] = x",
-        ['"cluster_arrive", relaxed = 0', '"cluster_rank"', '"wait_dependencies"', '"launch_dependents"', "relaxed = 1"],
+        ['"cluster_arrive", relaxed = 0', '"cluster_rank"', '"wait_dependencies"', "launch_dependents", "relaxed = 1"],
     ),
     ("T.rng_init(7)\nA[bx] = T.rng_rand_float(dist='normal')", ["arith.muli", "arith.xori", "math.log", "scf.if"]),
     # Debugging and hints.
