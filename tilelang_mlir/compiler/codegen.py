@@ -52,7 +52,15 @@ class Job:
 def submit(
     lowered: bytes, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ()
 ) -> Job:
-    """Start code generation of a level-4 module, given as bytecode; pass the job to `finish`.
+    """Start code generation of a level-4 module, given as bytecode; pass the job to `finish`. See `request`."""
+    made = request(lowered, arch, options, emit)
+    return Job(made, pool().submit(made))
+
+
+def request(
+    lowered: bytes, arch: str, options: CodegenOptions = CodegenOptions(), emit: Sequence[str] = ()
+) -> Request:
+    """The request for the device code of a level-4 module, given as bytecode.
 
     `emit` lists outputs: `llvm`, and the vendor's text and binary (by default what comes without extra work).
 
@@ -70,8 +78,7 @@ def submit(
         except ToolchainError:
             if backend.text not in emit:
                 raise  # with PTX at hand the driver can assemble
-    request = Request(lowered, arch, options, tuple(emit), tool)
-    return Job(request, pool().submit(request))
+    return Request(lowered, arch, options, tuple(emit), tool)
 
 
 def finish(job: Job, module: ir.Module) -> DeviceCode:

@@ -7,17 +7,15 @@ function cannot travel, and the level-1 module goes out as bytecode.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from tilelang_mlir.compiler import codegen, device_ir
 from tilelang_mlir.compiler.artifact import Artifact
-from tilelang_mlir.compiler.failures import compile_error
 from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest
 from tilelang_mlir.compiler.pipeline import CompileOptions, lower_program
 from tilelang_mlir.compiler.pool import WorkerDied, pool
-from tilelang_mlir.compiler.resources import parse_ptxas_log
-from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
 from tilelang_mlir.dialect import context as level1_context
-from tilelang_mlir.errors import CompileError, ToolchainError
+from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target, parse_target
 
@@ -59,19 +57,10 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
                             metadata={"options": options.describe()})
     if target.simulated:
         return artifact
-    job = Request(artifact.lowered, target.arch, options.codegen, ptxas=_ptxas(target))
-    reply = generate(job, device_ir.new_context())
-    if reply.error:
-        text = lowered.operation.get_asm(enable_debug_info=True)
-        raise compile_error(reply.stage, reply.error, text, target.arch, plan.name)
-    artifact.ptx, artifact.cubin, artifact.log = reply.ptx, reply.cubin, reply.log
-    artifact.resources = parse_ptxas_log(reply.log)
-    timings.update(reply.timings)
+    job = codegen.request(artifact.lowered, target.arch, options.codegen)
+    done: Future[Reply] = Future()
+    done.set_result(generate(job, device_ir.new_context()))
+    code = codegen.finish(codegen.Job(job, done), lowered)
+    artifact.ptx, artifact.cubin, artifact.resources, artifact.log = code.ptx, code.cubin, code.resources, code.log
+    timings.update(code.timings)
     return artifact
-
-
-def _ptxas(target: Target) -> str:
-    try:
-        return find_ptxas(target.arch).path
-    except ToolchainError:
-        return ""  # with PTX at hand the driver can assemble

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tilelang_mlir.compiler.pass_config_notes import pass_config_page
 from tilelang_mlir.dialect import ops
 from tilelang_mlir.passes import registry
 from tilelang_mlir.passes.base import Pass
@@ -76,7 +77,8 @@ def _pass_text(kind: type[Pass]) -> str:
     return module if not own or own.startswith(f"{kind.__name__}(") else f"{own}\n\n{module}"
 
 
-PAGES = {"ops.md": ops_page, "passes.md": passes_page, "language.md": lambda: language_page(_NOTE)}
+PAGES = {"ops.md": ops_page, "passes.md": passes_page, "language.md": lambda: language_page(_NOTE),
+         "pass_configs.md": lambda: pass_config_page(_NOTE)}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
