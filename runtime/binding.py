@@ -98,7 +98,8 @@ class Binder:
             product = seen - evaluate((step.rest,), dims)[0]
             dims[step.symbol], remainder = divmod(product, step.coefficient)
             if dims[step.symbol] > 2**31 - 1 and self._narrow(step.symbol):
-                raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, and {step.symbol} is 32 bits wide",
+                raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, "
+                                    f"and {step.symbol} is 32 bits wide",
                                     hint=f"declare it as T.dynamic({step.symbol!r}, 'int64'), or use more dimensions")
             if remainder or dims[step.symbol] < 0:
                 exprs: tuple[Expr, ...] = getattr(param, step.field)
