@@ -1,8 +1,9 @@
-"""Attention, forward, against cuDNN and flash attention in torch: python benchmarks/bench_attention.py [--quick]
+"""Attention against cuDNN and flash attention in torch: python benchmarks/bench_attention.py [--quick]
 
-float16, 16 heads of 128, full and causal; 4 sequences of 4096 and one of 16384. Ours is the kernel of the example, in
-the best of a few configurations, on (batch, S, heads, D) tensors; torch gets (batch, heads, S, D), contiguous. Causal
-work counts half. `ratio` is cuDNN's time over ours.
+float16 and bfloat16, 16 heads of 128, full and causal; sequences of 1024, 4096 and 16384, 16384 tokens in all. Ours
+are the kernels of examples 11 (forward) and 15 (backward), forward in the best of a few configurations, on (batch, S,
+heads, D) tensors; torch gets (batch, heads, S, D), contiguous. Backward is all that is needed besides the forward's
+results: sums over rows, zeroing, the gradients. Causal work counts half. `ratio` is cuDNN's time over ours.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from typing import Any
 from harness import Report, arguments, compare, example, relative_error, require
 
 HEADS, D = 16, 128
-CONFIGS = [(128, 64, 2, 256), (128, 128, 2, 256), (64, 64, 2, 128)]  # block_M, block_N, stages, threads
+LIMITS = {"float16": 2e-3, "bfloat16": 1e-2}
+SHAPES = [(16, 1024), (4, 4096), (1, 16384)]
+# block_M, block_N, stages, threads; for causal attention also heads per group, and whether blocks come in pairs
+CONFIGS = [(192, 80, 2, 384), (128, 128, 2, 256), (192, 64, 2, 384)]
+CAUSAL_CONFIGS = [(192, 80, 3, 384, 16, False), (128, 128, 2, 256, 16, True), (128, 128, 2, 256, 16, False)]
+FORWARD_FOR_BACKWARD, BACKWARD = (192, 80, 2, 384), (64, 128, 2, 256)
 QUERIES = 256  # that are checked: the last ones of the last head
 
 
@@ -43,34 +49,36 @@ def reference(q: Any, k: Any, v: Any, causal: bool) -> Any:
     return scores.softmax(-1) @ z
 
 
-def measure(report: Report, batch: int, S: int, causal: bool) -> float:
+def measure(report: Report, dtype: str, batch: int, S: int, causal: bool) -> float:
     """Add a row; returns cuDNN's time over ours."""
     import torch
     from torch.nn.attention import SDPBackend
 
     attention = example("11").attention
-    heads_first = [torch.randn(batch, HEADS, S, D, device="cuda", dtype=torch.float16) for _ in range(3)]
+    shape = (batch, HEADS, S, D)
+    heads_first = [torch.randn(*shape, device="cuda", dtype=getattr(torch, dtype)) for _ in range(3)]
     inputs = [x.transpose(1, 2).contiguous() for x in heads_first]
     want = reference(*heads_first, causal)
+    configs: Sequence[tuple[Any, ...]] = CAUSAL_CONFIGS if causal else CONFIGS
     kernels = attention.par_compile(
-        [(batch, S, HEADS, HEADS, D, causal, "float16", *config) for config in CONFIGS], ignore_error=True
+        [(batch, S, HEADS, HEADS, D, causal, dtype, *config) for config in configs], ignore_error=True
     )
     tried: dict[int, float] = {}
     for index, kernel in enumerate(kernels):
         if kernel is not None and kernel.n_spills == 0:
             got = kernel(*inputs)[-1, -QUERIES:, -1]
-            require(f"attention {CONFIGS[index]}", relative_error(got, want), 2e-3)
+            require(f"attention {configs[index]}", relative_error(got, want), LIMITS[dtype])
             tried[index] = compare({"ours": lambda kernel=kernel: kernel(*inputs)}, 0.05)["ours"]
     best = min(tried, key=lambda index: tried[index])
     kernel: Any = kernels[best]
     calls: dict[str, Callable[[], Any]] = {"ours": lambda: kernel(*inputs)}
     for name, backend in (("cudnn", SDPBackend.CUDNN_ATTENTION), ("flash", SDPBackend.FLASH_ATTENTION)):
         calls[name] = torch_attention(*heads_first, causal, backend)
-        require(name, relative_error(calls[name]()[-1, -1, -QUERIES:], want), 2e-3)
+        require(name, relative_error(calls[name]()[-1, -1, -QUERIES:], want), LIMITS[dtype])
     times = compare(calls)
     rate = 4 * batch * HEADS * S * S * D * (0.5 if causal else 1) * 1e-9
     report.add(
-        case=f"{'causal' if causal else 'full'} B={batch} S={S}", config="x".join(map(str, CONFIGS[best])),
+        case=f"{'causal' if causal else 'full'} {dtype} B={batch} S={S}", config="x".join(map(str, configs[best])),
         error=relative_error(kernel(*inputs)[-1, -QUERIES:, -1], want), registers=kernel.n_regs, ms=times["ours"],
         tflops=rate / times["ours"], cudnn_tflops=rate / times["cudnn"], flash_tflops=rate / times["flash"],
         ratio=times["cudnn"] / times["ours"],
@@ -78,12 +86,49 @@ def measure(report: Report, batch: int, S: int, causal: bool) -> float:
     return times["cudnn"] / times["ours"]
 
 
+def measure_backward(report: Report, dtype: str, batch: int, S: int, causal: bool) -> float:
+    """Add a row for the gradients; returns cuDNN's time over ours."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.nn.functional import scaled_dot_product_attention
+
+    kernels, shape = example("15"), (batch, S, HEADS, D)
+    forward = kernels.forward(*shape, causal, dtype, *FORWARD_FOR_BACKWARD)
+    products, main = kernels.row_products(*shape, dtype), kernels.backward(*shape, causal, dtype, *BACKWARD)
+    last = kernels.scaled(*shape, dtype)
+    q, k, v, do = (torch.randn(*shape, device="cuda", dtype=getattr(torch, dtype)) for _ in range(4))
+    out, logarithms = forward(q, k, v)
+
+    def ours() -> list[Any]:
+        sums = torch.zeros(*shape, device="cuda", dtype=torch.float32)
+        dk, dv = main(q, k, v, do, logarithms, products(out, do), sums)
+        return [last(sums), dk, dv]
+
+    leaves = [x.transpose(1, 2).detach().requires_grad_() for x in (q, k, v)]
+    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+        theirs_out = scaled_dot_product_attention(*leaves, is_causal=causal)
+    theirs = lambda: torch.autograd.grad(theirs_out, leaves, do.transpose(1, 2), retain_graph=True)  # noqa: E731
+    errors = [relative_error(a.transpose(1, 2), b) for a, b in zip(ours(), theirs(), strict=True)]
+    error = require(f"gradients of attention {BACKWARD}", max(errors), 2 * LIMITS[dtype])
+    times = compare({"ours": ours, "cudnn": theirs})
+    rate = 10 * batch * HEADS * S * S * D * (0.5 if causal else 1) * 1e-9
+    report.add(
+        case=f"backward {'causal' if causal else 'full'} {dtype} B={batch} S={S}", config="x".join(map(str, BACKWARD)),
+        error=error, registers=main.n_regs, ms=times["ours"], tflops=rate / times["ours"],
+        cudnn_tflops=rate / times["cudnn"], ratio=times["cudnn"] / times["ours"],
+    )  # fmt: skip
+    return times["cudnn"] / times["ours"]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(__doc__, argv, "quick")
     report = Report("attention", options.out)
-    shapes = [(4, 4096)] if options.quick else [(4, 4096), (1, 16384)]
-    ratios = [measure(report, batch, S, causal) for causal in (False, True) for batch, S in shapes]
-    print(f"geometric mean of cudnn / ours: {statistics.geometric_mean(ratios):.3f}")
+    shapes, dtypes = (SHAPES[1:2], ["float16"]) if options.quick else (SHAPES, list(LIMITS))
+    cases = [(dtype, *shape, causal) for dtype in dtypes for causal in (False, True) for shape in shapes]
+    for name, function in (("forward", measure), ("backward", measure_backward)):
+        ratios = [function(report, *case) for case in cases]
+        mean = statistics.geometric_mean(ratios)
+        print(f"{name}: geometric mean of cudnn / ours {mean:.3f}, least {min(ratios):.3f}")
     report.save()
     return 0
 

@@ -81,6 +81,16 @@ def _compile(result: Result) -> list[Line]:
     return [("on the host", "; ".join(f"{row['what']}: {row['ms']:.3g} ms" for row in timed))]
 
 
+def _attention(result: Result) -> list[Line]:
+    """Forward and backward apart."""
+    lines: list[Line] = []
+    for name, back in (("forward", False), ("backward", True)):
+        rows = [row for row in result["rows"] if row["case"].startswith("backward") == back]
+        if rows:
+            lines += _against(f"attention, {name}", "cuDNN")({**result, "rows": rows})
+    return lines
+
+
 def _tilelang(result: Result) -> list[Line]:
     """Ratios by kind of kernel, and what compiling and calling cost."""
     lines: list[Line] = []
@@ -94,7 +104,7 @@ def _tilelang(result: Result) -> list[Line]:
 
 _LINES: dict[str, Callable[[Result], list[Line]]] = {
     "gemm": _gemm,
-    "attention": _against("attention, forward", "cuDNN"),
+    "attention": _attention,
     "bandwidth": _bandwidth,
     "launch": _launch,
     "tilelang": _tilelang,

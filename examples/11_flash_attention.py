@@ -4,6 +4,10 @@ A block owns `block_M` queries of one head and walks over the keys, keeping per 
 (online softmax) and rescaling the output when the maximum grows. Query heads may share key heads (`heads_kv`), as in
 Llama-3. Shown here: two `T.gemm` in a pipelined loop, the first result feeding the second from registers, masks as
 the initial value of an accumulator, and a loop whose length depends on the block (causal).
+
+The program says nothing of warps, barriers or asynchronous copies. On a target with warpgroup products the compiler
+splits it into a loading warp and two or three warpgroups that take turns, runs the second product of a block under the
+softmax of the next one, rescales `out` only when a maximum has grown a lot, and masks only blocks that need it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from support import Run, float64
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tilelang_mlir.target import Feature
 
 LOG2_E = 1.4426950408889634
 
@@ -103,14 +108,26 @@ def reference(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool, queries
     return weights / weights.sum(axis=1, keepdims=True) @ v
 
 
+def tiles(run: Run, S: int, heads: int, D: int, D_v: int, causal: bool) -> tuple[Any, ...]:
+    """block_M, block_N, stages, threads, heads per group and pairing, by what three or two warpgroups have room for."""
+    if not run.target.supports(Feature.WGMMA):
+        return (128, 64, 2, 256) if D <= 128 else (64, 32, 2, 128)
+    group = max(g for g in (1, 2, 4, 8, 16) if heads % g == 0) if causal else 1
+    if D > 192:
+        return 128, 64, 2, 256, group, False
+    if causal and S <= 2048:
+        return 128, 128, 2, 256, group, True
+    return 192, 128 if D <= 64 else 80, 2, 384, group, False
+
+
 def attend(
-    run: Run, batch: int, S: int, heads: int, heads_kv: int, D: int, causal: bool, blocks: tuple[int, ...]
+    run: Run, batch: int, S: int, heads: int, heads_kv: int, D: int, D_v: int, causal: bool, blocks: tuple[Any, ...]
 ) -> None:
-    kernel = run.kernel(attention, batch, S, heads, heads_kv, D, causal, run.dtype, *blocks)
+    kernel = run.kernel(attention, batch, S, heads, heads_kv, D, causal, run.dtype, *blocks, D_v=D_v)
     if run.compile_only:
         return
-    q = run.random((batch, S, heads, D), run.dtype)
-    k, v = (run.random((batch, S, heads_kv, D), run.dtype) for _ in range(2))
+    q, k = run.random((batch, S, heads, D), run.dtype), run.random((batch, S, heads_kv, D), run.dtype)
+    v = run.random((batch, S, heads_kv, D_v), run.dtype)
     out = kernel(q, k, v)
     queries = run.rows(S)
     got, want = [], []
@@ -118,7 +135,7 @@ def attend(
         inputs = (float64(x[-1, :, h]) for x, h in ((q, head), *((x, head // (heads // heads_kv)) for x in (k, v))))
         want.append(reference(*inputs, causal, queries))
         got.append(float64(out[-1, :, head])[queries])
-    name = f"attention {'causal' if causal else 'full'} B={batch} S={S} H={heads}/{heads_kv} D={D} {run.dtype}"
+    name = f"attention {'causal' if causal else 'full'} B={batch} S={S} H={heads}/{heads_kv} D={D}/{D_v} {run.dtype}"
     run.check(name, np.stack(got), np.stack(want))
 
     def peer() -> Any:
@@ -126,16 +143,23 @@ def attend(
 
         return attend(*(x.transpose(1, 2) for x in (q, k, v)), is_causal=causal, enable_gqa=heads != heads_kv)
 
-    run.time(lambda: kernel(q, k, v), peer, flops=4 * batch * heads * S * S * D * (0.5 if causal else 1))
+    run.time(lambda: kernel(q, k, v), peer, flops=2 * batch * heads * S * S * (D + D_v) * (0.5 if causal else 1))
 
 
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
-    small = [(1, 192, 2, 1, 64, False), (2, 59, 2, 2, 64, True), (1, 77, 1, 1, 128, False)]
-    # Llama-3-8B and -70B at S = 4096, 8 key heads; and as many key heads as query heads.
-    real = [(4, 4096, 32, 8, 128, True), (4, 4096, 64, 8, 128, True), (4, 4096, 16, 16, 128, False)]
+    small = [
+        (1, 192, 2, 1, 64, 64, False), (2, 59, 2, 2, 64, 64, True), (1, 77, 1, 1, 128, 128, False),
+        (1, 130, 1, 1, 64, 32, True),
+    ]  # fmt: skip
+    # Llama-3-8B and -70B at S = 4096, 8 key heads; as many key heads as query heads; DeepSeek-V3; Gemma; GPT-2.
+    real = [
+        (4, 4096, 32, 8, 128, 128, True), (4, 4096, 64, 8, 128, 128, True), (4, 4096, 16, 16, 128, 128, False),
+        (2, 4096, 16, 16, 192, 128, True), (2, 4096, 16, 8, 256, 256, True), (4, 4096, 16, 16, 64, 64, False),
+    ]  # fmt: skip
     for case in run.pick(small, real):
-        attend(run, *case, run.pick((64, 64, 2, 128), (128, 64, 2, 256)))
+        _, S, heads, _, D, D_v, causal = case
+        attend(run, *case, tiles(run, S, heads, D, D_v, causal) if run.real else (64, 64, 2, 128, 1, causal))
     return run
 
 

@@ -72,3 +72,19 @@ def float_constant(value: ir.Value) -> float | None:
     if op is None or not isinstance(op.attributes["value"], ir.FloatAttr):
         return None
     return ir.FloatAttr(op.attributes["value"]).value
+
+
+def outside(value: ir.Value, loop: ir.Operation, replaced: dict[ir.Value, ir.Value]) -> ir.Value:
+    """The value computed at the insertion point, outside of the loop.
+
+    `replaced` maps what is known there by another name, and remembers what was computed.
+    """
+    if value in replaced:
+        return replaced[value]
+    if isinstance(value.owner, ir.Block) or value.owner.operation.parent.operation != loop:
+        return value
+    op = value.owner.operation
+    operands = [outside(v, loop, replaced) for v in op.operands]
+    attributes = {name: op.attributes[name] for name in op.attributes}
+    replaced[value] = ir.Operation.create(op.name, [value.type], operands, attributes).result
+    return replaced[value]

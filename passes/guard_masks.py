@@ -27,7 +27,7 @@ from ..dialect.effects import region_effects
 from ..dialect.tl import FRAGMENT, scope_of
 from . import build
 from .base import Pass
-from .elementwise import ElementLoop, defining, element_loop, float_constant
+from .elementwise import ElementLoop, defining, element_loop, float_constant, outside
 from .walk import launches, nested
 
 _SLT, _SLE, _SGT, _SGE = 2, 3, 4, 5
@@ -188,17 +188,4 @@ def _corner(loop: ElementLoop, value: ir.Value, largest: bool) -> ir.Value:
     for variable, extent in zip(variables, extents, strict=True):
         direction = _direction(value, variable)
         replaced[variable] = build.constant(extent - 1 if (direction == 1) == largest else 0)
-    return _copy(value, loop.op, replaced)
-
-
-def _copy(value: ir.Value, loop: ir.Operation, replaced: dict[ir.Value, ir.Value]) -> ir.Value:
-    """The value computed outside of the loop."""
-    if value in replaced:
-        return replaced[value]
-    if isinstance(value.owner, ir.Block) or value.owner.operation.parent.operation != loop:
-        return value
-    op = value.owner.operation
-    operands = [_copy(v, loop, replaced) for v in op.operands]
-    copy = ir.Operation.create(op.name, [value.type], operands, build.attributes_of(op))
-    replaced[value] = copy.result
-    return copy.result
+    return outside(value, loop.op, replaced)

@@ -29,7 +29,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.tl import SHARED, scope_of
+from ..dialect.tl import GLOBAL, SHARED, scope_of
 from . import build, raster
 from .base import Pass
 from .nvidia.store_plan import BUFFER_BYTES
@@ -86,23 +86,31 @@ def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
 
 
 def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
-    """How many versions of the ring fit beside the buffers of the store."""
+    """How many versions of the ring fit beside the buffers of the store and the tiles that are loaded once."""
     warpgroups = max(num_threads(launch) // WARPGROUP, GROUPS)
-    room = target.max_shared_bytes - warpgroups * BUFFERS * BUFFER_BYTES - RESERVED
+    ring = [copy.operands[1] for copy in found.copies]
+    others = sum(box_bytes(tile) for tile in _tiles(launch) if tile not in ring)
+    room = target.max_shared_bytes - warpgroups * BUFFERS * BUFFER_BYTES - RESERVED - others
     return room // sum(box_bytes(copy.operands[1]) for copy in found.copies)
+
+
+def _tiles(launch: ir.Operation) -> list[ir.Value]:
+    """The shared tiles that a kernel uses, without those that only carry a fragment to device memory."""
+    ops = list(nested(launch))
+    stores = [op for op in ops if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
+    own = [carrier.operands[1] for op in stores if (carrier := carrier_of(op)) is not None]
+    tiles = [op.results[0] for op in ops if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
+    return [tile for tile in tiles if tile not in own and any(True for _ in tile.uses)]
 
 
 def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     """Whether two groups can run the kernel at the same time: they share nothing but the ring, and fit in registers."""
     ring = [copy.operands[1] for copy in found.copies]
-    carriers = [carrier_of(op) for op in nested(launch) if op.name == "tl.copy" and scope_of(op.operands[0]) == SHARED]
-    own = [op.operands[1] for op in carriers if op is not None]
     inner = [op for op in nested(launch) if not op.name.startswith(("arith.", "math."))]
-    tiles = [op.results[0] for op in inner if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
     product = next(op for op in inner if op.name == "tl.gemm")
     grid = partition(*list(ir.MemRefType(product.operands[2].type).shape), WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
-    return small and all(t in ring or t in own for t in tiles) and all(op.name in _SEPARATE for op in inner)
+    return small and all(t in ring for t in _tiles(launch)) and all(op.name in _SEPARATE for op in inner)
 
 
 def _products(launch: ir.Operation) -> int:

@@ -95,8 +95,6 @@ def _candidate(launch: ir.Operation) -> _Candidate | None:
     tiles = [copy.operands[1] for copy in copies]
     if any(root(copy.operands[0]) in written for copy in copies) or any(not _feeds(t, copies, products) for t in tiles):
         return None
-    if any("pair" in op.attributes for op in products):
-        return None
     accumulators = {root(op.operands[2]) for op in products}
     others = {root(op.operands[2]) for op in nested(launch) if op.name in MMA_OPS and op not in products}
     if accumulators & others or any(scope_of(op.operands[0]) == TMEM for op in products):

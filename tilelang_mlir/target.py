@@ -39,6 +39,7 @@ class Feature(enum.Enum):
     SETMAXNREG = "setmaxnreg"
     PDL = "programmatic dependent launch"
     TCGEN05 = "tcgen05 and tensor memory"
+    TCGEN05_INT8 = "tcgen05 int8"
     VECTOR_256 = "256-bit global accesses"
     MFMA = "mfma"
     MFMA_I8 = "mfma i8 32x32x16 and 16x16x32"
@@ -110,7 +111,7 @@ _ARCHS: dict[str, tuple[str, _Facts]] = {
     "sm_89": ("cuda", _nv(_SM89, 99, 128)),
     "sm_90": ("cuda", _nv(_SM90, 227, 132)),
     "sm_90a": ("cuda", _nv(_SM90A, 227, 132)),
-    "sm_100a": ("cuda", _nv(_SM100A, 227, 148)),
+    "sm_100a": ("cuda", _nv(_SM100A | {_F.TCGEN05_INT8}, 227, 148)),
     "sm_103a": ("cuda", _nv(_SM100A, 227, 148)),
     "sm_120a": ("cuda", _nv(_SM120A, 99, 188)),
     "gfx90a": ("hip", _amd(_CDNA2, 64, 64, 110)),

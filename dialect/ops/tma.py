@@ -68,16 +68,18 @@ class StagedStoreOp(TL.Operation, name="staged_store"):
     Each warpgroup writes the blocks of 64 rows that it holds, piece by piece, into buffers of its own and stores them
     as bulk groups; a buffer is written again when its store has read it. `staging` is (buffers of all warpgroups, 64,
     columns of 128 bytes). What is stored must be awaited with `tl.tma_wait` before the kernel ends. `fresh` says that
-    nothing was stored through the buffers before.
+    nothing was stored through the buffers before. With `reduce` (add) the target is added to instead.
     """
 
     source: ext.Operand[Any]
     staging: ext.Operand[Any]
     target: ext.Operand[Any]
 
-    @structure(3, attributes={"?fresh": "a unit attribute"})
+    @structure(3, attributes={"?fresh": "a unit attribute", "?reduce": "a string"})
     def verify_invariants(self) -> bool:
         source, staging, target = self.operation.operands
+        if not enum_attr(self, "reduce", ("add",), optional=True):
+            return False
         if not (
             buffers(self, [source], (FRAGMENT,))
             and buffers(self, [staging], (SHARED,), first=1)

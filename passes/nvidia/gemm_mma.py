@@ -19,7 +19,8 @@ from ..lowering.buffers import FragmentBuffer
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.views import tile_of
-from .mma_layout import MmaShape, WarpGrid, mma_shape, operand_fragments, partition
+from ..warp_grid import WarpGrid
+from .mma_layout import MmaShape, mma_shape, operand_fragments, partition
 from .mma_operands import Fetch, Operand
 
 _KINDS = {"f16": "f16", "bf16": "bf16", "f32": "tf32", "f64": "f64", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2", "i8": "s8"}

@@ -9,8 +9,10 @@ from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, thread, warp
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
+from ...dialect.ops.intrinsic import intrinsic_name
 from ..lowering.context import Context
 from ..lowering.index import Index
+from ..walk import nested
 from .async_copy import lower_async_copy
 from .gemm_mma import lower_gemm
 from .gemm_wgmma import lower_gemm_wgmma
@@ -40,6 +42,11 @@ class Nvidia:
             blocks = max(blocks, 1)  # left alone, ptxas aims at two such blocks and spills
         if blocks:
             attributes["nvvm.minctasm"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), blocks)
+        if "cluster" in launch.attributes:
+            self.require(Feature.CLUSTER, "a kernel of clusters")
+            attributes["nvvm.cluster_dim"] = launch.attributes["cluster"]
+        if any(op.name == "tl.intrinsic" and intrinsic_name(op) == "wait_dependencies" for op in nested(launch)):
+            attributes["tl.programmatic"] = ir.UnitAttr.get()
         return attributes
 
     def require(self, feature: Feature, what: str) -> None:

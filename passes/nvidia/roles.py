@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.isa.nvidia import barrier, mbarrier, tma
+from tilelang_mlir.isa.nvidia import barrier, cluster, mbarrier, tma
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
 
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..walk import nested
+from .intrinsics import require_feature
 from .wgmma_layout import WARPGROUP
 
 CONSUMER_BARRIER = 1  # the named barrier that the consumers use for their own synchronisation
@@ -76,6 +78,10 @@ def lower_wait(ctx: Context, op: ir.Operation) -> None:
 def lower_arrive(ctx: Context, op: ir.Operation) -> None:
     """Every thread arrives; with `per_warp` one lane of each warp, with `copies` when its copies are complete."""
     pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
+    if len(op.operands) == 3:
+        require_feature(ctx, op, Feature.CLUSTER, "an arrival at another CTA's barrier")
+        cluster.arrive_remote(pointer, ctx.ssa(op.operands[2]))
+        return
     if "copies" in op.attributes:
         mbarrier.arrive_after_copies(pointer)
         return
@@ -91,6 +97,11 @@ def lower_arrive(ctx: Context, op: ir.Operation) -> None:
     with ctx.e.scope(branch.regions[0].blocks.append()):
         mbarrier.arrive(pointer)
         ctx.e.end_region()
+
+
+@rule("tl.mbarrier_expect")
+def lower_expect(ctx: Context, op: ir.Operation) -> None:
+    mbarrier.expect_tx(barrier_pointer(ctx, op.operands[0], op.operands[1]), ctx.ssa(op.operands[2]))
 
 
 @rule("tl.specialize")

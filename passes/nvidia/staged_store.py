@@ -44,6 +44,7 @@ class _Store:
         # Buffers of each warpgroup: `staging` has those of all that run this code.
         self.buffers = buffer.shape[0] // (ctx.consumers // WARPGROUP)
         self.fresh = "fresh" in op.attributes
+        self.reduction = ir.StringAttr(op.attributes["reduce"]).value if "reduce" in op.attributes else ""
         self.first = ctx.e.compare("eq", ctx.ix.scalar(in_warpgroup(ctx)), 0)
         own = ctx.ix.scalar(ctx.ix.scale(warpgroup(ctx), self.buffers * BUFFER_BYTES))
         self.start = ctx.e.gep(ctx.e.gep(ctx.hardware_arena(), buffer.offset, ctx.e.i8), own, ctx.e.i8)
@@ -64,11 +65,12 @@ class _Store:
             tma.fence_shared()
             self._sync()
             with self._first_thread():
-                tma.store(
-                    self.ctx.tensor_maps[staged_key(self.target, self.plan, piece)],
-                    buffer,
-                    self._coordinates(block, piece),
-                )
+                descriptor = self.ctx.tensor_maps[staged_key(self.target, self.plan, piece)]
+                place = self._coordinates(block, piece)
+                if self.reduction:
+                    tma.reduce(descriptor, buffer, place, self.reduction, "f32")
+                else:
+                    tma.store(descriptor, buffer, place)
                 tma.commit()
 
     @contextlib.contextmanager

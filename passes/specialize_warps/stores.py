@@ -8,6 +8,7 @@ carries a fragment to device memory is left out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -21,6 +22,7 @@ from ..nvidia.store_plan import BUFFER_BYTES, store_obstacle
 from ..nvidia.tma_rules import tma_obstacle
 from ..nvidia.wgmma_layout import ROWS, WARPGROUP
 from ..walk import nested
+from .additions import Addition, addition
 
 BUFFERS = 2  # per warpgroup: one is written while the other is read
 RESERVED = 1024  # bytes left for barriers and for the exchange of reductions
@@ -49,6 +51,9 @@ class Stores:
                     where = op.location
                     with ir.InsertionPoint(op), where:
                         self._store(op)
+            elif (found := addition(op)) is not None:
+                with ir.InsertionPoint(op), op.location:
+                    self._add(found)
         if self.staging:
             with ir.InsertionPoint(self.split.regions[1].blocks[0]), where:
                 _wait()
@@ -60,7 +65,7 @@ class Stores:
         if not store_obstacle(fragment, target, self.consumers):
             element = ir.MemRefType(target.type).element_type
             fresh = element not in self.staging and op.parent.operation == self.split
-            staging = self._buffers(element)
+            staging = self._buffers(element, [] if carrier is None else [source])
             if staging is not None:
                 attributes = {"fresh": build.unit()} if fresh else {}
                 ir.Operation.create("tl.staged_store", [], [fragment, staging, target], attributes)
@@ -71,13 +76,30 @@ class Stores:
                 return
         _store_tile(op)
 
-    def _buffers(self, element: ir.Type) -> ir.Value | None:
-        """The staging buffers for an element type; None where there is no room."""
+    def _add(self, found: Addition) -> None:
+        """Additions of float32 leave through the buffers, too, if nothing else touches the tensor."""
+        touching = [e for e in region_effects(self.launch) if e.value == found.tensor]
+        element = ir.MemRefType(found.tensor.type).element_type
+        same = element == ir.MemRefType(found.fragment.type).element_type and str(element) == "f32"
+        if not same or any(e.op.parent.operation != found.loop for e in touching):
+            return
+        self.repeated = True  # the ring is in use meanwhile
+        target = found.target()
+        staging = None if store_obstacle(found.fragment, target, self.consumers) else self._buffers(element, [])
+        if staging is None:
+            target.owner.operation.erase()
+            return
+        attributes = {"reduce": ir.StringAttr.get("add")}
+        ir.Operation.create("tl.staged_store", [], [found.fragment, staging, target], attributes)
+        found.loop.erase()
+
+    def _buffers(self, element: ir.Type, left_out: Sequence[ir.Value]) -> ir.Value | None:
+        """The staging buffers for an element type; None where there is no room for them."""
         if element in self.staging:
             return self.staging[element]
         buffers = BUFFERS
         if self.repeated:
-            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch)
+            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch, left_out)
             buffers = min(buffers, room // (self.warpgroups * BUFFER_BYTES))
         if buffers < 1:
             return None
@@ -94,10 +116,11 @@ def _wait() -> None:
     ir.Operation.create("tl.tma_wait", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
 
 
-def _shared_bytes(launch: ir.Operation) -> int:
-    """What the shared tiles of a kernel take side by side."""
+def _shared_bytes(launch: ir.Operation, left_out: Sequence[ir.Value]) -> int:
+    """What the shared tiles of a kernel that are used take side by side."""
     tiles = [op.results[0] for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
-    kinds = [ir.MemRefType(tile.type) for tile in tiles]
+    used = [tile for tile in tiles if tile not in left_out and any(True for _ in tile.uses)]
+    kinds = [ir.MemRefType(tile.type) for tile in used]
     return sum(math.prod(k.shape) * max(k.element_type.width, 8) // 8 for k in kinds)
 
 

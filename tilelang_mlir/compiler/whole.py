@@ -7,10 +7,11 @@ function cannot travel, and the level-1 module goes out as bytecode.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 
 from tilelang_mlir.compiler import codegen, device_ir
 from tilelang_mlir.compiler.artifact import Artifact
+from tilelang_mlir.compiler.backends import backend_for
+from tilelang_mlir.compiler.failures import compile_error
 from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest
 from tilelang_mlir.compiler.pipeline import CompileOptions, lower_program
 from tilelang_mlir.compiler.pool import WorkerDied, pool
@@ -46,6 +47,7 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
 
     Raises:
         TileError: a pass, LLVM or ptxas rejects the program.
+        ToolchainError: nothing makes machine code for the target, and its text alone is of no use.
     """
     target, options = parse_target(request.target), request.options
     with level1_context() as ctx:
@@ -57,10 +59,15 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
                             metadata={"options": options.describe()})
     if target.simulated:
         return artifact
-    job = codegen.request(artifact.lowered, target.arch, options.codegen)
-    done: Future[Reply] = Future()
-    done.set_result(generate(job, device_ir.new_context()))
-    code = codegen.finish(codegen.Job(job, done), lowered)
-    artifact.ptx, artifact.cubin, artifact.resources, artifact.log = code.ptx, code.cubin, code.resources, code.log
-    timings.update(code.timings)
+    backend = backend_for(target.arch)
+    tool = codegen.machine_tool(backend, target.arch, backend.default)
+    job = Request(artifact.lowered, target.arch, options.codegen, backend.default, tool)
+    reply = generate(job, device_ir.new_context())
+    if reply.error:
+        text = lowered.operation.get_asm(enable_debug_info=True)
+        raise compile_error(reply.stage, reply.error, text, target.arch, plan.name, backend.text)
+    artifact.ptx, artifact.cubin, artifact.log = reply.ptx, reply.cubin, reply.log
+    artifact.resources = backend.resources(reply)
+    timings.update(reply.timings)
     return artifact
+

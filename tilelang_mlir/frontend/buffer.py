@@ -323,6 +323,13 @@ def store_region(region: Region, value: Any) -> None:
         raise TileTypeError(
             "a slice that is assigned to needs a static size", hint="use T.copy for tiles of dynamic size"
         )
+    if hasattr(value, "lanes") and not isinstance(value, Expr):  # a vector: lane by lane
+        wide = [dim for dim, extent in enumerate(region.extents) if extent != 1] or [len(region.extents) - 1]
+        if len(wide) != 1 or region.extents[wide[0]] != len(value):
+            raise TileValueError(f"cannot assign {value!r} to a slice of {list(region.extents)}")
+        for lane, item in enumerate(value):
+            store(Element(region.buffer, _moved(region, wide, [lane])), item)
+        return
     if isinstance(value, Buffer):
         value = subscript(value, tuple(slice(None) for _ in value.shape))
     source = value if isinstance(value, Region) else None

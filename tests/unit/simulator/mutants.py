@@ -19,7 +19,7 @@ _DROPPED = (
     *("nvvm.barrier", "nvvm.cp.async.commit.group", "nvvm.cp.async.wait.group", "nvvm.fence.mbarrier.init"),
     *("nvvm.fence.proxy", "nvvm.mbarrier.init", "nvvm.mbarrier.arrive", _EXPECT, _COPY_IN, "scf.while"),
     *("nvvm.cp.async.bulk.commit.group", "nvvm.cp.async.bulk.wait_group"),
-    *("nvvm.tcgen05.commit", "nvvm.tcgen05.fence", "nvvm.tcgen05.dealloc", "nvvm.tcgen05.mma", "nvvm.tcgen05.alloc"),
+    *("nvvm.tcgen05.commit", "nvvm.tcgen05.fence", "nvvm.tcgen05.dealloc", "nvvm.tcgen05.alloc"),
 )
 _REGROUPED = {
     "nvvm.cp.async.wait.group": "n",
@@ -108,7 +108,8 @@ def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]
             yield "no wait", _without_wait
     if key == "nvvm.tcgen05.mma":
         yield "next stage", lambda op: _advance_descriptor(op, 1, stage >> 4)
-        yield "never clears", _never_clear
+        if op.operands[4].owner.operation.name != "arith.constant":
+            yield "never clears", _never_clear
     if key == "nvvm.tcgen05.commit":
         yield "next barrier", lambda op: _shift(op, 0, 8)
     if key == "nvvm.barrier":

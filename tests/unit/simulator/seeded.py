@@ -112,9 +112,9 @@ def _expected(mutant: Mutant, op: ir.Operation) -> Kinds:
             return _TOO_LATE
         return _TOO_EARLY if mutant.defect == "drop" else _WRONG_WAIT
     name = mutant.op.removeprefix("nvvm.")
-    found = [kinds for (defect, start), kinds in _EXPECTED.items() if defect == mutant.defect and name == start]
-    found += [kinds for (defect, start), kinds in _EXPECTED.items() if defect == mutant.defect and name.startswith(start)]
-    return found[0] if found else ()
+    entries = [(start, kinds) for (defect, start), kinds in _EXPECTED.items() if defect == mutant.defect]
+    exact = [kinds for start, kinds in entries if name == start]
+    return (exact or [kinds for start, kinds in entries if name.startswith(start)] or [()])[0]
 
 
 def _line(op: ir.Operation) -> int:

@@ -4,7 +4,6 @@
 // CHECK: .target sm_75
 // CHECK-NOT: cp.async
 // CHECK: ld.global
-// CHECK: st.shared
 // CHECK: bar.sync 0
 // CHECK: ldmatrix.sync.aligned.m8n8.x4
 // CHECK-COUNT-32: mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32
