@@ -88,9 +88,10 @@ class AutoTuner:
         Raises:
             TileError: no candidate compiles and gives right results.
         """
-        profile = replace(
-            self.profile_args, warmup=warmup, rep=rep, timeout=timeout, executor=executor or self.profile_args.executor
-        )
+        del use_pipeline, enable_grouped_compile, group_compile_size, benchmark_devices, benchmark_multi_gpu
+        chosen = {"early_stop": early_stop, "early_stop_factor": early_stop_factor, "executor": executor}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        profile = replace(self.profile_args, warmup=warmup, rep=rep, timeout=timeout, **given)
         configs = expand(self.configs)
         address = self.cache_path(configs)
         found = store.load(address)
