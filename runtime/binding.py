@@ -97,10 +97,17 @@ class Binder:
             seen = (shape if step.field == "shape" else strides)[step.axis]
             product = seen - evaluate((step.rest,), dims)[0]
             dims[step.symbol], remainder = divmod(product, step.coefficient)
+            if dims[step.symbol] > 2**31 - 1 and self._narrow(step.symbol):
+                raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, "
+                                    f"and {step.symbol} is 32 bits wide",
+                                    hint=f"declare it as T.dynamic({step.symbol!r}, 'int64'), or use more dimensions")
             if remainder or dims[step.symbol] < 0:
                 exprs: tuple[Expr, ...] = getattr(param, step.field)
                 raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, but no {step.symbol} makes "
                                     f"{format_expr(exprs[step.axis])} that value")
+
+    def _narrow(self, symbol: str) -> bool:
+        return any(p.name == symbol and p.dtype == "int32" for p in self.plan.params)
 
     def _check_layouts(self, values: Sequence[object], dims: dict[str, int]) -> None:
         for param, view in zip(self.plan.params, values, strict=True):

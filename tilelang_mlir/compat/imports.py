@@ -165,6 +165,8 @@ def _extend_package() -> None:
     for name in ("backend", "carver", "contrib", "cuda", "engine", "env", "math", "tileop", "transform", "tvm"):
         if name not in vars(package):
             setattr(package, name, _LazyModule(ALIASES[f"tilelang.{name}"]))
+    if "DataType" not in vars(package):
+        package.DataType = importlib.import_module(ALIASES["tilelang.tvm"]).DataType  # type: ignore[attr-defined]
 
 
 class _LazyModule(ModuleType):

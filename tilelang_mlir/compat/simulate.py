@@ -6,13 +6,13 @@ Calls of torch that name the device "cuda" get "cpu" instead (a torch function m
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from tilelang_mlir import knobs
 from tilelang_mlir.target import DEFAULT_SIMULATED, parse_target
 
 DEFAULT_ARCH = DEFAULT_SIMULATED
@@ -27,7 +27,7 @@ def start(arch: str = DEFAULT_ARCH) -> None:
     """
     stop()
     target = parse_target(f"sim:{arch}")
-    _set_environment("TILELANG_SIMULATE", target.arch)
+    _SAVED.append(knobs.assign(knobs.SIMULATE, target.arch))
     try:
         import torch
     except ImportError:
@@ -46,19 +46,6 @@ def stop() -> None:
     """End: undo everything `start` did."""
     while _SAVED:
         _SAVED.pop()()
-
-
-def _set_environment(name: str, value: str) -> None:
-    before = os.environ.get(name)
-    os.environ[name] = value
-
-    def undo() -> None:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before
-
-    _SAVED.append(undo)
 
 
 def _replace(owner: Any, name: str, value: Any) -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tilelang_mlir.compiler.pass_config_notes import pass_config_page
 from tilelang_mlir.dialect import ops
 from tilelang_mlir.passes import registry
 from tilelang_mlir.passes.base import Pass
@@ -79,7 +80,7 @@ def _pass_text(kind: type[Pass]) -> str:
 
 PAGES = {
     "ops.md": ops_page, "passes.md": passes_page, "language.md": lambda: language_page(_NOTE),
-    "surface.md": lambda: surface_page(_NOTE),
+    "surface.md": lambda: surface_page(_NOTE), "pass_configs.md": lambda: pass_config_page(_NOTE),
 }  # fmt: skip
 
 

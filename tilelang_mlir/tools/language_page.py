@@ -13,6 +13,7 @@ from tilelang_mlir.language import dtypes, missing
 # The modules of each family; the docstring of the first is the title.
 _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.function", "frontend.primfunc", "frontend.macro"),
+    ("language.proxy", "frontend.spec", "frontend.annot.values"),
     ("language.kernel",),
     ("language.loops",),
     ("language.alloc",),
