@@ -194,3 +194,25 @@ def test_shuffles_and_ballots(arch: str) -> None:
     np.testing.assert_array_equal(b, np.stack(want))
     masks = [sum(int(x > 50) << i for i, x in enumerate(row)) for row in a.reshape(-1, wave)]
     assert votes.tolist() == [masks[t // wave] for t in range(128)]
+
+
+# -- atomics -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("dtype", "arch", "instruction"), [
+    ("float16", "gfx90a", "global_atomic_pk_add_f16"), ("float16", "gfx1201", "global_atomic_pk_add_f16"),
+    ("bfloat16", "gfx942", "global_atomic_pk_add_bf16"), ("float32", "gfx1100", "global_atomic_add_f32"),
+])  # fmt: skip
+def test_atomic_additions_are_no_loops(dtype: str, arch: str, instruction: str) -> None:
+    @T.prim_func
+    def gather(A: T.Tensor((64, 64), dtype), B: T.Tensor((64, 64), dtype)):
+        with T.Kernel(4, threads=128):
+            tile = T.alloc_shared((64, 64), dtype)
+            T.copy(A, tile)
+            for i, j in T.Parallel(64, 64):
+                T.atomic_add(B[i, j], tile[i, j])
+
+    a = np.random.default_rng(0).integers(-4, 5, (64, 64)).astype(NUMPY[dtype])
+    b = np.zeros((64, 64), NUMPY[dtype])
+    compile_prim_func(gather, target=f"sim:{arch}")(a, b)
+    np.testing.assert_array_equal(b.astype(np.float64), 4 * a.astype(np.float64))
+    assembly = compile_prim_func(gather, target=f"hip:{arch}").ir("amdgcn")
+    assert instruction in assembly and "cmpswap" not in assembly
