@@ -78,7 +78,8 @@ def _wmma_core(form: wmma.Form, repeated: bool) -> Core:
 
 def cores(target: Target, kinds: tuple[str, str]) -> list[Core]:
     """The target's instructions for operands of these kinds, the deepest first, large ones before small ones."""
-    found = [_mfma_core(f) for f in mfma.FORMS if (f.a, f.b) == kinds and f.blocks == 1 and target.supports(f.feature)]
+    forms = (*mfma.FORMS, *mfma.SCALED_FORMS)
+    found = [_mfma_core(f) for f in forms if (f.a, f.b) == kinds and f.blocks == 1 and target.supports(f.feature)]
     repeated = target.supports(Feature.WMMA_REPEATED)
     found += [_wmma_core(f, repeated) for f in wmma.FORMS if (f.a, f.b) == kinds and target.supports(f.feature)]
     return sorted(found, key=lambda c: (-c.size, -c.depth))

@@ -30,7 +30,6 @@ class Nvidia:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.adds_vectors = target.supports(Feature.MBARRIER)  # sm_90
 
     def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
         attributes: dict[str, ir.Attribute] = {
@@ -94,7 +93,10 @@ class Nvidia:
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return _vote(ctx, kind, args, result)
 
-    def add_floats(self, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
+    def adds_together(self, element: ir.Type) -> int:
+        return 4 if str(element) == "f32" and self.target.supports(Feature.MBARRIER) else 1  # sm_90
+
+    def add_together(self, ctx: Context, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
         """Add two or four neighbours in device memory."""
         atomic.add_floats(pointer, list(values))
 
