@@ -51,7 +51,9 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "vector.store": ("", "w"),
 }
 # Operations whose accesses end at a later wait.
-_ASYNCHRONOUS = frozenset(("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store", "tl.clc_try_cancel"))
+_ASYNCHRONOUS = frozenset((
+    "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store", "tl.clc_try_cancel",
+))  # fmt: skip
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 

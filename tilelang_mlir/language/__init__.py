@@ -107,6 +107,13 @@ from tilelang_mlir.language.kernel import (
     get_warp_idx,
     get_warp_idx_sync,
 )
+from tilelang_mlir.language.launch_control import (
+    clc_get_first_ctaid_x,
+    clc_get_first_ctaid_y,
+    clc_get_first_ctaid_z,
+    clc_is_canceled,
+    clc_try_cancel,
+)
 from tilelang_mlir.language.logic import (
     EQ,
     GE,
@@ -287,13 +294,6 @@ from tilelang_mlir.language.sync import (
     syncthreads_and,
     syncthreads_count,
     syncthreads_or,
-)
-from tilelang_mlir.language.launch_control import (
-    clc_get_first_ctaid_x,
-    clc_get_first_ctaid_y,
-    clc_get_first_ctaid_z,
-    clc_is_canceled,
-    clc_try_cancel,
 )
 from tilelang_mlir.language.tensor import (
     deallocate_tmem,
