@@ -45,7 +45,8 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
     if kinds is None:
         return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
     if kinds[0] == "i8" and not target.supports(Feature.TCGEN05_INT8):
-        return f"operands of {_element(a)}, which {', '.join(targets_with(Feature.TCGEN05_INT8))} has and {target} lacks"
+        having = ", ".join(targets_with(Feature.TCGEN05_INT8))
+        return f"operands of {_element(a)}, which {having} has and {target} lacks"
     m, n = tile_shape_2d(c)  # type: ignore[misc]
     rows = (128,) if op.name == "tl.tcgen05_scaled_mma" or scope_of(a) == TMEM else (64, 128)
     if m not in rows:

@@ -23,7 +23,9 @@ def _figure(shape: str, thread: int, register: int) -> tuple[int, int]:
     return lane, block * 8 + column
 
 
-@pytest.mark.parametrize(("shape", "repeat"), [("32x32b", 1), ("32x32b", 8), ("16x128b", 4), ("16x256b", 1), ("16x256b", 4)])
+@pytest.mark.parametrize(
+    ("shape", "repeat"), [("32x32b", 1), ("32x32b", 8), ("16x128b", 4), ("16x256b", 1), ("16x256b", 4)]
+)
 def test_places_follow_the_figures(shape: str, repeat: int) -> None:
     lanes, columns = tcgen05.places(shape, repeat)
     cells = set()
@@ -41,7 +43,8 @@ DESCRIPTORS = [
     (tcgen05_descriptors.Shape(64, 16, "tf32", "tf32", "tf32"), {}, "00 0 00100 0 000010 0 0 0 0 010 010 0 01 0 0 00"),
     (tcgen05_descriptors.Shape(128, 64, "f8f6f4", "e5m2", "e4m3", "f32", True, False), {},
      "00 0 01000 0 001000 0 1 0 0 000 001 0 01 0 0 00"),
-    (tcgen05_descriptors.Shape(128, 64, "i8", "s8", "u8", "s32"), {}, "00 0 01000 0 001000 0 0 0 0 000 001 0 10 0 0 00"),
+    (tcgen05_descriptors.Shape(128, 64, "i8", "s8", "u8", "s32"), {},
+     "00 0 01000 0 001000 0 0 0 0 000 001 0 10 0 0 00"),
     (tcgen05_descriptors.Shape(128, 128, "mxf8f6f4", "e4m3", "e5m2"), {"a_id": 2, "b_id": 3},
      "0 10 01 000 1 010000 0 0 0 0 001 000 0 11 0 0 00"),
     (tcgen05_descriptors.Shape(128, 96, "mxf4nvf4", "e2m1", "e2m1"), {"scale": "ue4m3"},
@@ -89,7 +92,8 @@ def test_addresses_along_k(span: int) -> None:
 def test_addresses_along_mn() -> None:
     """128 elements of 16 bits wide, 128-byte swizzle: k rows of 128 bytes, the second 64 elements a panel further."""
     k, span, start = 64, 128, 8192
-    place = tcgen05_mma.addresses(np.array([start + 16 * span]), np.array([k * span]), np.array([8 * span]), span, 128, 16, True)
+    first, leading, stride = np.array([start + 16 * span]), np.array([k * span]), np.array([8 * span])
+    place = tcgen05_mma.addresses(first, leading, stride, span, 128, 16, True)
     for row, unit in itertools.product(range(16), range(16)):
         panel, inside = divmod(unit, 8)
         depth = 16 + row

@@ -21,7 +21,8 @@ def kernel(body: Callable[..., None], threads: int = 128) -> Any:
             A, B = T.alloc_shared((128, 64), "float16"), T.alloc_shared((64, 64), "float16")
             E, F = T.alloc_shared((128, 128), "float8_e4m3"), T.alloc_shared((64, 128), "float8_e4m3")
             W, S = T.alloc_shared((128,), "uint32"), T.alloc_tmem((128, 4), "uint32")
-            D, frag, mbar = T.alloc_tmem((128, 64), "float32"), T.alloc_fragment((128, 64), "float32"), T.alloc_barrier(1)
+            D, frag = T.alloc_tmem((128, 64), "float32"), T.alloc_fragment((128, 64), "float32")
+            mbar = T.alloc_barrier(1)
             body(A, B, D, frag, mbar, E, F, W, S)
             T.copy(frag, C)
 
@@ -53,8 +54,8 @@ def _scaled(A, B, D, frag, mbar, E, F, W, S):  # type: ignore[no-untyped-def]
     ("body", "texts"),
     [
         (_gemm, ['"tl.tcgen05_mma"', '"tl.tcgen05_commit"']),
-        (_arrive, ['"tl.tcgen05_mma"', '"tl.tcgen05_commit"', 'kind = "before"', 'kind = "after"', '"tl.dealloc_tmem"']),
-        (_scaled, ['"tl.tcgen05_cp"', '"tl.tcgen05_scaled_mma"', "scale_blocks = array<i64: 32, 32>", '"tl.sync_warp"']),
+        (_arrive, ['"tl.tcgen05_commit"', 'kind = "before"', 'kind = "after"', '"tl.dealloc_tmem"']),
+        (_scaled, ['"tl.tcgen05_cp"', '"tl.tcgen05_scaled_mma"', "scale_blocks = array<i64: 32, 32>"]),
     ],
     ids=["gemm", "arrive", "scaled"],
 )
