@@ -11,7 +11,8 @@
 
 The loads of a step run under the products of the step before, over the end of an iteration too, and the copies are
 spread so that they never fill the queue of the memory pipeline. Copies past the end read nothing and write zeros
-instead of being branched around: the body stays one basic block, which the assembler can schedule.
+instead of being branched around: the body stays one basic block, which the assembler can schedule. Those zeros have
+landed (wait_group 0) before what follows the loop may use the memory.
 """
 
 from __future__ import annotations
@@ -101,6 +102,8 @@ def expand(versions: Versions, product: Product) -> None:
             steps.load(0, build.constant(0))
     with ir.InsertionPoint(list(versions.body.operations)[-1].operation), product.op.location:
         _body(versions, product, steps)
+    with ir.InsertionPoint.after(loop), loop.location:
+        ir.Operation.create("tl.wait_group", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
     product.op.erase()
     versions.finish(versions.lower)  # no use of a tile is left
 

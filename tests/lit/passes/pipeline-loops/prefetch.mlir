@@ -27,6 +27,7 @@
 // CHECK: "tl.load_operand"(%{{.*}}, %[[B0]])
 // CHECK: "tl.gemm"(%[[A1]], %[[B1]], %[[C]])
 // CHECK-NEXT: }
+// CHECK-NEXT: "tl.wait_group"() {pending = 0 : i32}
 
 // PLAIN-LABEL: func.func @product
 // PLAIN-NOT: tl.load_operand
