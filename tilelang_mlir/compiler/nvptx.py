@@ -83,6 +83,7 @@ def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> N
     passes = llvm.create_new_function_pass_manager()
     passes.add_sroa_pass()
     passes.add_simplify_cfg_pass()
+    passes.add_loop_rotate_pass()  # tested at their end, loops are one block
     passes.add_new_gvn_pass()
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()

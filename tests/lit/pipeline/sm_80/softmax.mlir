@@ -8,7 +8,7 @@
 // CHECK-COUNT-5: shfl.sync.bfly.b32
 // CHECK: st.shared.b32
 // CHECK: bar.sync 0
-// CHECK: ld.shared.v4.b32
+// CHECK: ld.shared
 // CHECK-COUNT-8: ex2.approx
 // CHECK-COUNT-5: shfl.sync.bfly.b32
 // CHECK: bar.sync 0
