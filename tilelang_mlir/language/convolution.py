@@ -44,16 +44,7 @@ def im2col(
     """
     builder = require("T.im2col")
     builder.require_launch("T.im2col")
-    for value, rank, side in ((img, 4, "image"), (col, 2, "tile")):
-        if not isinstance(value, Buffer) or value.ndim != rank:
-            raise TileTypeError(f"the {side} of T.im2col must be a buffer of {rank} dimensions, got {describe(value)}")
-    sizes = {"kernel": kernel, "stride": stride, "dilation": dilation, "pad": pad}
-    for name, value in sizes.items():
-        least = 0 if name == "pad" else 1
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:  # pyright: ignore
-            raise TileValueError(f"T.im2col: {name} must be an integer of {least} or more, got {describe(value)}")
-    if eviction_policy is not None and eviction_policy not in EVICTION:
-        raise TileValueError(f"eviction_policy must be one of {', '.join(EVICTION)}, got {eviction_policy!r}")
+    _check(img, col, kernel, stride, dilation, pad, eviction_policy)
     _, height, width, channels = img.shape
     reach = dilation * (kernel - 1) + 1
     out_height, out_width = (
@@ -78,6 +69,19 @@ def im2col(
         pixel = Element(img, [image, y, x, channel])
         zero = typed_constant(0.0 if img.dtype.is_float else 0, img.dtype)
         store(Element(col, [i, j]), control.choose(inside, lambda pixel=pixel: pixel.read(), lambda zero=zero: zero))
+
+
+def _check(img: Any, col: Any, kernel: Any, stride: Any, dilation: Any, pad: Any, eviction_policy: Any) -> None:
+    for value, rank, side in ((img, 4, "image"), (col, 2, "tile")):
+        if not isinstance(value, Buffer) or value.ndim != rank:
+            raise TileTypeError(f"the {side} of T.im2col must be a buffer of {rank} dimensions, got {describe(value)}")
+    sizes = {"kernel": kernel, "stride": stride, "dilation": dilation, "pad": pad}
+    for name, value in sizes.items():
+        least = 0 if name == "pad" else 1
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise TileValueError(f"T.im2col: {name} must be an integer of {least} or more, got {describe(value)}")
+    if eviction_policy is not None and eviction_policy not in EVICTION:
+        raise TileValueError(f"eviction_policy must be one of {', '.join(EVICTION)}, got {eviction_policy!r}")
 
 
 def _within(position: Any, size: Any) -> Any:
