@@ -72,8 +72,9 @@ def _definitions(traceback: TracebackType | None, place: Location) -> tuple[tupl
     notes: list[tuple[str, Location | None]] = []
     for name in dict.fromkeys(_NAME.findall(text)):
         buffer = names.get(name)
-        if isinstance(buffer, Buffer) and isinstance(buffer.value, ir.OpResult):
-            made = python_location(buffer.value.owner.location)
+        value = buffer.value if isinstance(buffer, Buffer) else None
+        if isinstance(value, ir.OpResult):
+            made = python_location(value.owner.location)
             if made is not None and made.line != place.line:
                 notes.append((f"{name} is {describe(buffer)}", made))
     return tuple(notes[:_MAX_DEFINITIONS])
