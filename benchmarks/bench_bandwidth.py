@@ -38,6 +38,8 @@ def cases(x: Any) -> dict[str, tuple[list[Any], Call, Call, int]]:
     M, N = x.shape
     weight, bias = (torch.randn(N, device="cuda", dtype=x.dtype) for _ in range(2))
     double, moved = x[:256].double(), 2 * x.nbytes
+    labels = torch.randint(0, N, (M,), device="cuda", dtype=torch.int32)
+    wide, entropy = labels.long(), example("20").cross_entropy
     softmax, layer_norm = example("04").softmax, example("06").layer_norm
     rms_norm, transpose, gemv = example("05").rms_norm, example("07").transpose, example("10").gemv
     rms = [rms_norm.compile(M=M, N=N, dtype=DTYPE, threads=threads) for threads in (512, 1024)]
@@ -58,6 +60,11 @@ def cases(x: Any) -> dict[str, tuple[list[Any], Call, Call, int]]:
             [lambda k=k: k(x, weight, bias) for k in (layer_norm(M, N, DTYPE, threads) for threads in (256, 512))],
             lambda: F.layer_norm(double, (N,), weight.double(), bias.double()),
             lambda: F.layer_norm(x, (N,), weight, bias), moved,
+        ),
+        "cross_entropy": (
+            [lambda k=k: k(x, labels) for k in (entropy(M, N, DTYPE, *c) for c in ((256, 32), (256, 64), (512, 16)))],
+            lambda: F.cross_entropy(double, wide[:256], reduction="none"),
+            lambda: F.cross_entropy(x, wide, reduction="none"), x.nbytes,
         ),
         "transpose": (
             [lambda k=k: k(x) for k in (transpose.compile(M=M, N=N, dtype=DTYPE, block=block) for block in (32, 64))],

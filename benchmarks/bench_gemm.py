@@ -22,7 +22,7 @@ from tilelang_mlir import ops
 from tilelang_mlir.ops.tiling import Tiling
 
 # block_M, block_N, block_K, stages, threads of the program on `mma.sync`, whose tiles stay in registers.
-MMA_CONFIGS = [(128, 128, 64, 2, 128), (128, 128, 64, 3, 128), (128, 128, 32, 3, 128), (128, 128, 32, 5, 128)]
+MMA_CONFIGS = [(128, 128, 64, 3, 128), (128, 256, 64, 4, 256), (256, 128, 64, 4, 256)]
 MMA_ONLY = {"tl.disable_warp_specialized": True, "tl.disable_wgmma": True}
 SHAPES = [
     (4096, 4096, 4096),
@@ -118,7 +118,7 @@ def measure_mma(report: Report, M: int, N: int, K: int, dtype: str, b_rows: bool
     for config, kernel in zip(MMA_CONFIGS, kernels, strict=True):
         if kernel is not None and kernel.n_spills == 0:
             require(f"gemm {config}", relative_error(kernel(a, b)[:256], want), TOLERANCE[dtype])
-            timed[config] = compare({"ours": lambda kernel=kernel: kernel(a, b)}, 0.03)["ours"]
+            timed[config] = compare({"ours": lambda kernel=kernel: kernel(a, b)}, 0.1)["ours"]
     best = min(timed, key=lambda config: timed[config])
     kernel: Any = kernels[MMA_CONFIGS.index(best)]
     error = relative_error(kernel(a, b)[:256], want)

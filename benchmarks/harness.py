@@ -89,6 +89,29 @@ def _rounds(calls: Mapping[str, Call], count: int, flush: Call) -> dict[str, lis
     return {name: [float(start.elapsed_time(end)) for start, end in pairs] for name, pairs in events.items()}
 
 
+def fastest(kernels: Mapping[str, Any], call: Callable[[Any], Any], error: Callable[[Any], float], limit: float) -> str:
+    """The name of the kernel whose `call` takes least time, of those that run; each is checked before it is timed.
+
+    `kernels` may hold None for a configuration that does not compile. `error` is the relative error of a result.
+
+    Raises:
+        AssertionError: a kernel is wrong, or there is none.
+    """
+    times: dict[str, float] = {}
+    for name, kernel in kernels.items():
+        if kernel is not None and kernel.n_spills == 0:
+            require(name, error(call(kernel)), limit)
+            times[name] = compare({"ours": lambda kernel=kernel: call(kernel)}, 0.03)["ours"]
+    assert times, "no configuration compiles"
+    return min(times, key=lambda name: times[name])
+
+
+def compiled(function: Any, cases: Sequence[tuple[Any, ...]], tail: int) -> dict[str, Any]:
+    """Kernels of a `tilelang.jit` function, compiled in parallel, by the last `tail` arguments; None where it fails."""
+    kernels = function.par_compile(list(cases), ignore_error=True)
+    return {"x".join(map(str, case[-tail:])): kernel for case, kernel in zip(cases, kernels, strict=True)}
+
+
 def host_time(calls: Mapping[str, Call], batch: int = 200, rounds: int = 40) -> dict[str, float]:
     """Median microseconds of host time per call: batches short enough that the launch queue never fills."""
     import torch

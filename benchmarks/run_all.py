@@ -21,6 +21,8 @@ FOLDER = ROOT / "benchmarks"
 BENCHMARKS = {
     "bandwidth": (True, ("--out",)),
     "gemm": (True, ("--out", "--quick")),
+    "quantised": (True, ("--out", "--quick")),
+    "grouped": (True, ("--out",)),
     "attention": (True, ("--out", "--quick")),
     "launch": (True, ("--out",)),
     "compile": (False, ("--out", "--quick")),

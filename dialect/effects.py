@@ -30,6 +30,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.tcgen05_mma": ("r", "r", "rw"),
     "tl.tcgen05_scaled_mma": ("r", "r", "rw", "", "r", "r"),
     "tl.tcgen05_commit": ("rw",),
+    "tl.clc_try_cancel": ("w", "rw"),
+    "tl.clc_query": ("r",),
     "tl.tcgen05_cp": ("r", "w"),
     "tl.reduce": ("r", "rw"),
     "tl.outgrows": ("r", "r"),
@@ -38,6 +40,9 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.reducer_update": ("rw",),
     "tl.finalize_reducer": ("rw", "w"),
     "tl.atomic": ("rw",),
+    "tl.load_words": ("r",),
+    "tl.copy_words": ("r", "w"),
+    "tl.store_words": ("w",),
     "tl.print": ("r*",),
     "tl.mbarrier_arrive": ("rw",),
     "tl.mbarrier_expect": ("rw",),
@@ -48,7 +53,10 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "vector.store": ("", "w"),
 }
 # Operations whose accesses end at a later wait.
-_ASYNCHRONOUS = frozenset(("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store"))
+_ASYNCHRONOUS = frozenset((
+    "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store",
+    "tl.clc_try_cancel",
+))  # fmt: skip
 _WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 

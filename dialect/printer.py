@@ -313,7 +313,7 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.tma_wait": _words("wait_stores"), "tl.wait_products": _words("wait_products {all}"),
     "tl.load_operand": _words("load operand {0} -> {1}"),
     "tl.fence_proxy": _words("fence_proxy"), "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"),
-    "tl.assume": _words("assume {0}"), "tl.intrinsic": _intrinsic,
+    "tl.assume": _words("assume {0}"), "tl.intrinsic": _intrinsic, "tl.store_words": _words("store_words {all}"),
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
     "tl.turn": _turn, "tl.outgrows": _words("{0} outgrows {1}"),

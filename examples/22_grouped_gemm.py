@@ -92,7 +92,7 @@ def contiguous(run: Run, sizes: Sequence[int], N: int, K: int, blocks: tuple[int
     run.check(f"grouped_gemm {sum(sizes)} rows, {len(sizes)} groups", np.concatenate(found), np.concatenate(want))
 
     def peer() -> Any:
-        return [a[start : start + size] @ b[group].T for group, (start, size) in enumerate(zip(starts, sizes, strict=True))]
+        return [a[s : s + size] @ b[g].T for g, (s, size) in enumerate(zip(starts, sizes, strict=True))]
 
     run.time(lambda: kernel(a, b, on_device), peer, flops=2 * sum(sizes) * N * K)
 

@@ -27,9 +27,10 @@ from ..dialect.layout.attrs import to_attr
 from ..dialect.ops.gemm import tile_shape_2d
 from ..dialect.tl import FRAGMENT, buffer_type
 from . import build
-from .nvidia.mma_layout import MmaShape, WarpGrid, mma_shape, operand_fragments, partition
+from .nvidia.mma_layout import MmaShape, mma_shape, operand_fragments, partition
 from .versions import Versions
 from .walk import threads_of
+from .warp_grid import WarpGrid
 
 _REGISTERS = 200  # 32-bit registers for sums and two steps of operands: the rest of a thread's 255 holds addresses
 _PURE = ("arith.", "tl.slice", "tl.tensor", "scf.yield")
@@ -96,7 +97,8 @@ def expand(versions: Versions, product: Product) -> None:
             ir.Operation.create("tl.commit_group")
         steps = _Steps(versions, product)
         _wait(stages)
-        steps.load(0, build.constant(0))
+        with product.op.location:
+            steps.load(0, build.constant(0))
     with ir.InsertionPoint(list(versions.body.operations)[-1].operation), product.op.location:
         _body(versions, product, steps)
     product.op.erase()
@@ -169,14 +171,20 @@ def _copy(
     when: ir.Value,
     cloned: dict[ir.Value, ir.Value] | None = None,
 ) -> None:
-    """Start copying a part of the tile of the iteration with loop variable `variable`."""
+    """Start copying a part of the tile of the iteration with loop variable `variable`.
+
+    Inside the loop (`cloned` given) the loop's barrier orders the copy; before it other tiles may still be in use that
+    share the memory.
+    """
     known = cloned if cloned is not None else {versions.body.arguments[0]: variable}
     with part.copy.location:
         source = versions.clone(part.copy.operands[0], known)
         target = versions.version(part.copy.operands[1], slot)
         if part.rows != ir.MemRefType(part.copy.operands[1].type).shape[0]:
             source, target = (_rows(tile, part) for tile in (source, target))
-        attributes = {**build.attributes_of(part.copy), "async": build.unit(), "ordered": build.unit()}
+        attributes = {**build.attributes_of(part.copy), "async": build.unit()}
+        if cloned is not None:
+            attributes["ordered"] = build.unit()
         ir.Operation.create("tl.copy", [], [source, target, when], attributes)
 
 

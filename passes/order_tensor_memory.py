@@ -32,8 +32,18 @@ class OrderTensorMemory(Pass):
         for launch in launches(module):
             if any(op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM for op in nested(launch)):
                 with module.context:
-                    for op in list(nested(launch)):
+                    for op in [op for op in nested(launch) if not _only_loads(op)]:
                         _fence(op)
+
+
+def _only_loads(op: ir.Operation) -> bool:
+    """Whether an operation belongs to the role that loads: it never touches tensor memory."""
+    while op.name != "tl.launch":
+        parent = op.parent.operation
+        if parent.name == "tl.tensor_roles":
+            return any(view.operation == op for view in parent.regions[0].blocks[0].operations)
+        op = parent
+    return False
 
 
 def _fence(op: ir.Operation) -> None:

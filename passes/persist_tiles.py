@@ -29,7 +29,8 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.tl import SHARED, scope_of
+from ..dialect.tl import GLOBAL, SHARED, scope_of
+from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
 from .nvidia.store_plan import BUFFER_BYTES
@@ -95,12 +96,12 @@ def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
 
 
 def _tiles(launch: ir.Operation) -> list[ir.Value]:
-    """The shared tiles of a kernel, without those that only carry a fragment to device memory."""
+    """The shared tiles that a kernel uses, without those that only carry a fragment to device memory."""
     ops = list(nested(launch))
-    carriers = [carrier_of(op) for op in ops if op.name == "tl.copy" and scope_of(op.operands[0]) == SHARED]
-    own = [op.operands[1] for op in carriers if op is not None]
+    stores = [op for op in ops if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
+    own = [carrier.operands[1] for op in stores if (carrier := carrier_of(op)) is not None]
     tiles = [op.results[0] for op in ops if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
-    return [tile for tile in tiles if tile not in own]
+    return [tile for tile in tiles if tile not in own and any(True for _ in tile.uses)]
 
 
 def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
@@ -108,7 +109,8 @@ def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     ring = [copy.operands[1] for copy in found.copies]
     inner = [op for op in nested(launch) if not op.name.startswith(("arith.", "math."))]
     product = next(op for op in inner if op.name == "tl.gemm")
-    grid = partition(*list(ir.MemRefType(product.operands[2].type).shape), WARPGROUP)
+    rows, columns = shape_of(product.operands[2].type)[-2:]
+    grid = partition(rows, columns, WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
     return small and all(t in ring for t in _tiles(launch)) and all(op.name in _SEPARATE for op in inner)
 

@@ -44,19 +44,18 @@ def _plan(launch: ir.Operation, allocs: list[ir.Operation]) -> None:
     arenas = ([shared] if shared else []) + [[op] for op in allocs if op.results[0] in frees]
     sizes = [_place(number, arena) for number, arena in enumerate(arenas)]
     _check(allocs, sizes)
-    pair = {"pair": build.unit()} if any("pair" in op.attributes for op in nested(launch)) else {}
     block = launch.regions[0].blocks[0]
     with ir.InsertionPoint.at_block_begin(block):
         for number, columns in enumerate(sizes):
-            ir.Operation.create("tl.tmem_arena", attributes={"columns": _i32(columns), "id": _i32(number), **pair})
+            ir.Operation.create("tl.tmem_arena", attributes={"columns": _i32(columns), "id": _i32(number)})
     with ir.InsertionPoint(block):
         for number, arena in enumerate(arenas):
             if arena[0].results[0] not in frees:
-                ir.Operation.create("tl.tmem_free", attributes={"id": _i32(number), **pair})
+                ir.Operation.create("tl.tmem_free", attributes={"id": _i32(number)})
     for buffer, op in frees.items():
         with ir.InsertionPoint(op), op.location:
             number = buffer.owner.operation.attributes["tl.arena"]
-            ir.Operation.create("tl.tmem_free", attributes={"id": number, **pair})
+            ir.Operation.create("tl.tmem_free", attributes={"id": number})
         op.erase()
 
 

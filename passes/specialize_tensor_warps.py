@@ -2,8 +2,8 @@
 
 Input: laid-out program for a target with tensor memory; a kernel with one pipelined loop, at its top level or inside
 loops over output tiles, whose body is loads that bulk copies can do and synchronous products into tensor memory.
-Output: `tl.tensor_roles` over a ring of s versions of the loaded tiles and v versions of the accumulators (two where they fit
-and there are several output tiles):
+Output: `tl.tensor_roles` over a ring of s versions of the loaded tiles and v versions of the accumulators (two where
+they fit and there are several output tiles):
 
     for tile: for k: copy A[k] -> S; product S -> C;   use C
     =>
@@ -91,17 +91,32 @@ def _candidate(launch: ir.Operation) -> _Candidate | None:
         return None
     if any(tma_obstacle(*copy.operands) or "disable_tma" in copy.attributes for copy in copies):
         return None
+    needed = [v for op in (*nest, loop) for v in op.operands]
+    needed += [copy.operands[0] for copy in copies]
+    needed += [v for op in products for v in list(op.operands)[2:4]]
+    if not all(_is_setup(v) for v in needed):
+        return None
     written = [e.value for e in region_effects(launch) if e.kind == "write"]
     tiles = [copy.operands[1] for copy in copies]
     if any(root(copy.operands[0]) in written for copy in copies) or any(not _feeds(t, copies, products) for t in tiles):
-        return None
-    if any("pair" in op.attributes for op in products):
         return None
     accumulators = {root(op.operands[2]) for op in products}
     others = {root(op.operands[2]) for op in nested(launch) if op.name in MMA_OPS and op not in products}
     if accumulators & others or any(scope_of(op.operands[0]) == TMEM for op in products):
         return None
     return _Candidate(loop, nest, tuple(copies), tuple(products), stages)
+
+
+def _is_setup(value: ir.Value) -> bool:
+    """Whether every role can compute a value: from arguments, constants and loop variables by arithmetic alone."""
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return True
+    op = owner.operation
+    if op.name == "tl.alloc":
+        return scope_of(value) in (SHARED, TMEM)
+    pure = op.name.startswith("arith.") or op.name in ("tl.slice", "tl.cast", "tl.tensor")
+    return pure and all(_is_setup(v) for v in op.operands)
 
 
 def _nest(launch: ir.Operation, loop: ir.Operation) -> tuple[ir.Operation, ...] | None:
@@ -339,7 +354,7 @@ class _Split:
         for view in list(self.block.operations):
             op = view.operation
             shared = op.name == "tl.alloc" and scope_of(op.results[0]) in (SHARED, TMEM)
-            shared = shared or op.name == "tl.alloc_barrier" or op.name.startswith("arith.") or op.name in ("tl.slice", "tl.cast")
+            shared = shared or op.name.startswith("arith.") or op.name in ("tl.alloc_barrier", "tl.slice", "tl.cast")
             if op != split and not (shared and not any(v in moved for v in op.operands)):
                 moved.update(op.results)
                 rest.append(op)

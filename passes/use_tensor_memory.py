@@ -57,9 +57,9 @@ class UseTensorMemory(Pass):
                 _require_whole_tiles(launch)
                 if self.automatic:
                     for alloc in [op for op in nested(launch) if _is_fragment(op)]:
-                        _move(launch, alloc.results[0])
+                        _move(launch, alloc.results[0], target)
                 for op in [op for op in nested(launch) if op.name == "tl.gemm" and scope_of(op.operands[2]) == TMEM]:
-                    _make_asynchronous(launch, op)
+                    _make_asynchronous(launch, op, target)
 
 
 def _refuse(launch: ir.Operation, target: Target) -> None:
@@ -94,8 +94,8 @@ def _is_fragment(op: ir.Operation) -> bool:
 
 
 # -- given -------------------------------------------------------------------------------------------------------------
-def _make_asynchronous(launch: ir.Operation, op: ir.Operation) -> None:
-    obstacle = product_obstacle(op)
+def _make_asynchronous(launch: ir.Operation, op: ir.Operation, target: Target) -> None:
+    obstacle = product_obstacle(op, target)
     if obstacle:
         raise UnsupportedError(
             f"T.gemm into tensor memory has no product with {obstacle}", python_location(op.location)
@@ -149,9 +149,9 @@ def start_product(op: ir.Operation, keep: ir.Value) -> None:
 
 
 # -- chosen ------------------------------------------------------------------------------------------------------------
-def _move(launch: ir.Operation, fragment: ir.Value) -> None:
+def _move(launch: ir.Operation, fragment: ir.Value, target: Target) -> None:
     """Move a fragment to tensor memory where it is the sum of one loop's products."""
-    found = _accumulation(launch, fragment)
+    found = _accumulation(launch, fragment, target)
     if found is None:
         return
     loop, products, clear = found
@@ -178,7 +178,7 @@ def _first(loop: ir.Operation) -> ir.Value:
 
 
 def _accumulation(
-    launch: ir.Operation, fragment: ir.Value
+    launch: ir.Operation, fragment: ir.Value, target: Target
 ) -> tuple[ir.Operation, list[ir.Operation], ir.Operation] | None:
     """The loop whose products add up in a fragment, these, and what clears it before."""
     uses = [use.owner.operation for use in fragment.uses]
@@ -186,10 +186,10 @@ def _accumulation(
     if not products:
         return None
     loop = products[0].parent.operation
-    if loop.name != "scf.for" or not all(_fits(op, loop) for op in products):
+    if loop.name != "scf.for" or not all(_fits(op, loop, target) for op in products):
         return None
     threads = num_threads(launch)
-    layout = accumulator_layout(fragment, False)
+    layout = accumulator_layout(fragment)
     columns = ir.MemRefType(fragment.type).shape[-1]
     if threads % WARPGROUP or meeting_fragment(layout, columns, threads) is None or not _runs(loop):
         return None
@@ -200,7 +200,7 @@ def _accumulation(
     return None if before is None else (loop, products, before)
 
 
-def _fits(op: ir.Operation, loop: ir.Operation) -> bool:
+def _fits(op: ir.Operation, loop: ir.Operation, target: Target) -> bool:
     return (
         op.parent.operation == loop
         and len(op.operands) == 3
@@ -208,7 +208,7 @@ def _fits(op: ir.Operation, loop: ir.Operation) -> bool:
         and all(scope_of(v) == SHARED for v in list(op.operands)[:2])
         and str(ir.MemRefType(op.operands[0].type).element_type) != "f32"  # rounding to tf32 is mma.sync's
         and "wgmma" not in op.attributes
-        and not product_obstacle(op)
+        and not product_obstacle(op, target)
     )
 
 

@@ -22,8 +22,9 @@ class WarpGrid:
 
 
 def split_tile(m: int, n: int, warps: int, policy: str, unit: tuple[int, int], op: ir.Operation) -> WarpGrid:
-    """Split C over the warps, in multiples of `unit` rows and columns. Square minimises the difference of the warp
-    tile's aspect from C's; full_row and full_col put as many warps as fit on M or on N.
+    """Split C over the warps, in multiples of `unit` rows and columns. Square makes the warps' tiles as square as
+    can be, of two that are alike the wider one (as TileLang does); full_row and full_col put as many warps as fit on M
+    or on N.
 
     Raises:
         LayoutError: no split gives every warp a multiple of the unit.
@@ -44,5 +45,5 @@ def split_tile(m: int, n: int, warps: int, policy: str, unit: tuple[int, int], o
     elif policy == "full_col":
         best = min(fits)
     else:
-        best = min(fits, key=lambda f: (abs(math.log((m / f[0]) / (n / f[1]))), -f[0]))
+        best = min(fits, key=lambda f: (abs(math.log((m / f[0]) / (n / f[1]))), f[0]))
     return WarpGrid(best[0], best[1], m // best[0], n // best[1])

@@ -42,7 +42,8 @@ class Binder:
         """
         if len(args) != len(self._inputs):
             names = ", ".join(p.name for p in self._inputs)
-            raise ArgumentError(f"{self.plan.name} takes {len(self._inputs)} arguments ({names}), got {len(args)}")
+            raise ArgumentError(f"{self.plan.name} takes {len(self._inputs)} arguments ({names}), got {len(args)}",
+                                hint="outputs are allocated by the kernel and are not passed")
         given = {p.name: self._value(p, arg) for p, arg in zip(self._inputs, args, strict=True)}
         values = tuple(given.get(p.name) for p in self.plan.params)
         dims: dict[str, int] = {
@@ -96,10 +97,17 @@ class Binder:
             seen = (shape if step.field == "shape" else strides)[step.axis]
             product = seen - evaluate((step.rest,), dims)[0]
             dims[step.symbol], remainder = divmod(product, step.coefficient)
+            if dims[step.symbol] > 2**31 - 1 and self._narrow(step.symbol):
+                raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, "
+                                    f"and {step.symbol} is 32 bits wide",
+                                    hint=f"declare it as T.dynamic({step.symbol!r}, 'int64'), or use more dimensions")
             if remainder or dims[step.symbol] < 0:
                 exprs: tuple[Expr, ...] = getattr(param, step.field)
                 raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, but no {step.symbol} makes "
                                     f"{format_expr(exprs[step.axis])} that value")
+
+    def _narrow(self, symbol: str) -> bool:
+        return any(p.name == symbol and p.dtype == "int32" for p in self.plan.params)
 
     def _check_layouts(self, values: Sequence[object], dims: dict[str, int]) -> None:
         for param, view in zip(self.plan.params, values, strict=True):
@@ -125,7 +133,8 @@ def logical_layout(param: ParamSpec, view: TensorView) -> tuple[tuple[int, ...],
 
 def _check_type(param: ParamSpec, view: TensorView) -> None:
     if not accepts(param.dtype, view.dtype):
-        raise ArgumentError(f"{param.name}: expected dtype {param.dtype}, got {view.dtype}")
+        raise ArgumentError(f"{param.name}: expected dtype {param.dtype}, got {view.dtype}",
+                            hint=f"convert it, or compile the kernel for {view.dtype}")
     if len(view.shape) != len(param.shape):
         raise ArgumentError(f"{param.name}: expected {len(param.shape)} dimensions [{_shape(param.shape)}], "
                             f"got {len(view.shape)} with shape {list(view.shape)}")
@@ -137,7 +146,8 @@ def _check_layout(param: ParamSpec, view: TensorView, dims: dict[str, int]) -> N
     for axis, (want, got) in enumerate(zip(expected, shape, strict=True)):
         if want != got:
             raise ArgumentError(f"{param.name}: expected shape [{_shape(param.shape)}]{_known(param.shape, dims)}, "
-                                f"got {list(shape)}: dimension {axis} is {got}, not {want}")
+                                f"got {list(shape)}: dimension {axis} is {got}, not {want}",
+                                hint=f"pass a tensor of that shape, or make dimension {axis} a T.dynamic size")
     if 0 in shape:
         return
     for axis, (want, got) in enumerate(zip(evaluate(param.strides, dims), strides, strict=True)):

@@ -41,6 +41,11 @@ class Location:
         span = sum(_cell_width(c) for c in text[self.column : end]) or 1
         return f"{prefix}{text}\n{' ' * (len(prefix) - 2)}| {lead}{'^' * span}"
 
+    def expression(self) -> str:
+        """The text that the caret marks, or the whole line where columns are not known; empty without the source."""
+        text = linecache.getline(self.file, self.line).rstrip("\n")
+        return text[self.column : self.end_column] if 0 <= self.column < self.end_column else text
+
     def __enter__(self) -> Location:
         return self
 
@@ -87,6 +92,10 @@ class TileError(Exception):
         if self.hint:
             lines.append(f"hint: {self.hint}")
         return "\n".join(lines)
+
+
+class TileWarning(UserWarning):
+    """A program that is legal and hardly meant, with its place and a hint."""
 
 
 def _rebuild(
@@ -191,7 +200,14 @@ class UnfinishedError(RaceError):
 
 
 class AccumulatorError(SimulationError):
-    """Accumulators of an asynchronous product are used before it has been waited for."""
+    """Accumulators of an asynchronous product are used before it has been waited for; `site` is that of the product in
+    the simulator's program."""
+
+    site: int = 0
+
+    def __init__(self, message: str, location: Location | None = None, *, hint: str = "", site: int = 0) -> None:
+        super().__init__(message, location, hint=hint)
+        self.site = site
 
 
 class BarrierError(SimulationError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,20 @@ CUDA_PATH = Knob("CUDA_PATH", "", "the same, where CUDA_HOME has no such tool")
 def cache_dir() -> Path:
     """The folder of the kernel cache."""
     return Path(CACHE_DIR.get() or Path.home() / ".tilelang" / "cache")
+
+
+def assign(knob: Knob[str], value: str) -> Callable[[], None]:
+    """Set a variable for this process, all its threads, and the processes it starts; returns what undoes it."""
+    before = os.environ.get(knob.name)
+    os.environ[knob.name] = value
+
+    def undo() -> None:
+        if before is None:
+            os.environ.pop(knob.name, None)
+        else:
+            os.environ[knob.name] = before
+
+    return undo
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ class Feature(enum.Enum):
     LDMATRIX = "ldmatrix"
     CP_ASYNC = "cp.async"
     MMA_F16 = "mma.sync f16"
+    MMA_WIDE = "mma.sync of 32 bytes along K"
     MMA_BF16 = "mma.sync bf16 / tf32"
     MMA_INT8 = "mma.sync int8"
     MMA_F64 = "mma.sync f64"
@@ -38,6 +39,7 @@ class Feature(enum.Enum):
     SETMAXNREG = "setmaxnreg"
     PDL = "programmatic dependent launch"
     TCGEN05 = "tcgen05 and tensor memory"
+    TCGEN05_INT8 = "tcgen05 int8"
     VECTOR_256 = "256-bit global accesses"
     MFMA = "mfma"
     MFMA_I8 = "mfma i8 32x32x16 and 16x16x32"
@@ -70,9 +72,9 @@ class _Facts:
 
 
 _F = Feature
-# Its mma.sync has the shapes m16n8k8 and m8n8k16 only, which are not emitted.
-_SM75 = {_F.LDMATRIX}
-_SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_F16, _F.MMA_INT8, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
+# Its mma.sync has the shapes m16n8k8 (f16) and m8n8k16 (int8).
+_SM75 = {_F.LDMATRIX, _F.MMA_F16, _F.MMA_INT8}
+_SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_WIDE, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
 _SM89 = _SM80 | {_F.MMA_FP8, _F.FP8_CONVERT}
 _SM90 = _SM89 | {_F.STMATRIX, _F.MBARRIER, _F.TMA, _F.CLUSTER, _F.ELECT, _F.PDL, _F.BF16_MATH}
 _SM90A = _SM90 | {_F.WGMMA, _F.SETMAXNREG}
@@ -109,7 +111,7 @@ _ARCHS: dict[str, tuple[str, _Facts]] = {
     "sm_89": ("cuda", _nv(_SM89, 99, 128)),
     "sm_90": ("cuda", _nv(_SM90, 227, 132)),
     "sm_90a": ("cuda", _nv(_SM90A, 227, 132)),
-    "sm_100a": ("cuda", _nv(_SM100A, 227, 148)),
+    "sm_100a": ("cuda", _nv(_SM100A | {_F.TCGEN05_INT8}, 227, 148)),
     "sm_103a": ("cuda", _nv(_SM100A, 227, 148)),
     "sm_120a": ("cuda", _nv(_SM120A, 99, 188)),
     "gfx90a": ("hip", _amd(_CDNA2, 64, 64, 110)),

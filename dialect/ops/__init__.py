@@ -9,6 +9,8 @@ from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
+from .launch_control import ClcQueryOp, ClcTryCancelOp
+from .raw import CopyWordsOp, LoadWordsOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
@@ -45,8 +47,11 @@ __all__ = [
     "AtomicOp",
     "BitcastOp",
     "CastOp",
+    "ClcQueryOp",
+    "ClcTryCancelOp",
     "CommitGroupOp",
     "CopyOp",
+    "CopyWordsOp",
     "DeallocTmemOp",
     "FenceProxyOp",
     "FillOp",
@@ -55,6 +60,7 @@ __all__ = [
     "IntrinsicOp",
     "LaunchOp",
     "LoadOperandOp",
+    "LoadWordsOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
@@ -71,6 +77,7 @@ __all__ = [
     "SliceOp",
     "SpecializeOp",
     "StagedStoreOp",
+    "StoreWordsOp",
     "SyncGridOp",
     "SyncThreadsOp",
     "SyncWarpOp",

@@ -10,12 +10,11 @@ from .gemm import tile_shape_2d
 
 ext = dialect("ext")
 
-_PAIR = {"?pair": "a unit attribute"}
 
 
 _MMA = {
     "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
-    "?b_unsigned": "a unit attribute", **_PAIR,
+    "?b_unsigned": "a unit attribute",
 }  # fmt: skip
 
 
@@ -24,7 +23,7 @@ class Tcgen05MmaOp(TL.Operation, name="tcgen05_mma"):
 
     One thread of those that reach it issues the product. It runs asynchronously: the barrier of a later
     `tl.tcgen05_commit` by the same thread says when it is complete. A is a shared tile or in tensor memory, B a shared
-    tile. `pair`: two CTAs of a cluster work together, each with its rows of A and C and half of the columns of B.
+    tile.
     """
 
     a: ext.Operand[Any]
@@ -88,8 +87,6 @@ def _shapes(op: ir.OpView, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
     attributes = op.operation.attributes
     am, ak = (a1, a0) if attributes["transpose_a"].value else (a0, a1)
     bk, bn = (b1, b0) if attributes["transpose_b"].value else (b0, b1)
-    if "pair" in attributes:
-        bn *= 2  # each CTA has half of the columns of B
     if (am, bn) != (m, n) or ak != bk:
         return fail(op, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
     widths = {element_of(a).width, element_of(b).width}
@@ -101,13 +98,13 @@ def _shapes(op: ir.OpView, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
 class Tcgen05CommitOp(TL.Operation, name="tcgen05_commit"):
     """Arrives once at barrier `index` when the products and copies that its thread has started are complete.
 
-    `(barrier, index)`; `pair`: at that barrier of both CTAs of a pair.
+    Operands are `(barrier, index)`.
     """
 
     barrier: ext.Operand[Any]
     index: ext.Operand[Any]
 
-    @structure(2, attributes=_PAIR)
+    @structure(2)
     def verify_invariants(self) -> bool:
         first, index = self.operation.operands
         return barrier(self, first) and int_operands(self, [index])
@@ -133,7 +130,7 @@ class Tcgen05CpOp(TL.Operation, name="tcgen05_cp"):
     source: ext.Operand[Any]
     target: ext.Operand[Any]
 
-    @structure(2, attributes=_PAIR)
+    @structure(2)
     def verify_invariants(self) -> bool:
         source, target = self.operation.operands
         return buffers(self, [source], (SHARED,)) and buffers(self, [target], (TMEM,), first=1)
@@ -158,7 +155,7 @@ class TmemArenaOp(TL.Operation, name="tmem_arena"):
     columns: Any
     id: Any
 
-    @structure(0, attributes={"columns": "an integer", "id": "an integer", "?tl.offset": "an integer", **_PAIR})
+    @structure(0, attributes={"columns": "an integer", "id": "an integer", "?tl.offset": "an integer"})
     def verify_invariants(self) -> bool:
         count = ir.IntegerAttr(self.operation.attributes["columns"]).value
         if count & (count - 1) or not 32 <= count <= 512:
@@ -171,6 +168,6 @@ class TmemFreeOp(TL.Operation, name="tmem_free"):
 
     id: Any
 
-    @structure(0, attributes={"id": "an integer", **_PAIR})
+    @structure(0, attributes={"id": "an integer"})
     def verify_invariants(self) -> bool:
         return True

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.amd import lds, mfma, wmma
+from tilelang_mlir.isa.amd import lds, mfma, schedule, wmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
-from ...dialect.layout import REPLICATE, Digit, Fragment
+from ...dialect.layout import REPLICATE
 from ...dialect.location import python_location
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile, element_bits
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import load_lanes, shared_pointer
-from ..lowering.parallel import thread_coordinates
+from ..lowering.parallel import thread_coordinates, thread_digits
 from ..lowering.views import tile_of
 from .product import Operand, Product, operand, plan_product, uses_transposed_reads
 
+# Threads with which two waves share a SIMD: the one that multiplies goes first, so that the other one's accesses to
+# memory fall into its products and the two keep changing places.
+_ALTERNATING = 512
 _SUMS = {"f32": ("f32", "f16", "bf16"), "i32": ("i32",), "f64": ("f64",)}
 
 
@@ -35,6 +37,9 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     left = _Fetch(ctx, tile_of(ctx, a), product, product.a)
     right = _Fetch(ctx, tile_of(ctx, b), product, product.b)
     multiply = _Multiply(ctx, op, product)
+    alternates = ctx.num_threads >= _ALTERNATING and isinstance(product.core.form, mfma.Form)
+    if alternates:
+        schedule.set_priority(1)
     columns = product.tiles(1)
     for step in range(product.steps):
         a_step, b_step = left.step(step), right.step(step)
@@ -43,6 +48,8 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
                 for column, b_tile in enumerate(b_step):
                     tile = row * columns + column
                     sums.values[tile] = multiply(a_tile[part], b_tile[part], sums.values[tile])
+    if alternates:
+        schedule.set_priority(0)
     sums.write()
 
 
@@ -52,7 +59,7 @@ class _Sums:
     def __init__(self, ctx: Context, op: ir.Operation, product: Product, target: FragmentBuffer) -> None:
         self.ctx, self.target, self.per = ctx, target, product.core.sums
         form = product.core.form
-        wide = form.sum if isinstance(form, wmma.Form) else form.name.partition(".")[0]
+        wide = form.sum
         if str(target.element) not in _SUMS[wide]:
             hint = f"accumulate in {wide}"
             raise UnsupportedError(f"no accumulation in {target.element}", python_location(op.location), hint=hint)
@@ -96,7 +103,7 @@ class _Multiply:
         self.signs = tuple(f"{x}_unsigned" not in op.attributes for x in "ab")
         self.fnuz = ctx.target.supports(Feature.FP8_FNUZ) and product.core.form.a in ("fp8", "bf8")
         if self.core.swap and product.core.form.a != product.core.form.b:
-            forms = mfma.FORMS if isinstance(self.core.form, mfma.Form) else wmma.FORMS
+            forms = (*mfma.FORMS, *mfma.SCALED_FORMS) if isinstance(self.core.form, mfma.Form) else wmma.FORMS
             wanted = (self.core.form.b, self.core.form.a, self.core.size, self.core.depth)
             self.form = next(f for f in forms if (f.a, f.b, getattr(f, "m", 16), getattr(f, "k", 16)) == wanted)
         else:
@@ -177,7 +184,7 @@ class _Fetch:
         assert lane is not None
         row, column = ix.divide(lane, 4), ix.remainder(lane, 4)
         assert row is not None and column is not None
-        base = thread_coordinates(ctx, self._without_columns())
+        base = self._group_start()
         out: list[tuple[ir.Value, int]] = []
         for first in range(start, start + self.product.width, 4):
             parts = [ix.add(p, Index.of(int(c))) for p, c in zip(base, self.layout.value_part(first), strict=True)]
@@ -187,10 +194,18 @@ class _Fetch:
             out += [(value, i) for i in range(4)]
         return out
 
-    def _without_columns(self) -> Fragment:
-        """The operand's fragment with the 16 lanes of a group at the group's first column."""
-        first, *rest = self.layout.thread
-        return replace(self.layout, thread=(Digit(first.size, REPLICATE, 1), *rest))
+    def _group_start(self) -> list[Index]:
+        """The operand's coordinates of a lane with every 16 lanes at their first column."""
+        ix = self.ctx.ix
+        parts = [Index.of(0) for _ in self.layout.shape]
+        for position, (digit, value) in enumerate(thread_digits(self.ctx, self.layout)):
+            if position == 0:  # the lanes of an instruction's columns
+                groups = ix.divide(value, 16)
+                assert groups is not None
+                value = ix.scale(groups, 16)
+            if digit.dim != REPLICATE:
+                parts[digit.dim] = ix.add(parts[digit.dim], ix.scale(value, digit.stride))
+        return parts
 
     def _place(self, parts: Sequence[Index]) -> list[Index]:
         offsets = list(self.tile.offsets)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.amd import barrier, thread
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Target
+from tilelang_mlir.target import Feature, Target
 
 from ...dialect.effects import region_effects, root
 from ...dialect.tl import GLOBAL, scope_of
@@ -18,6 +18,7 @@ from .gemm import lower_gemm
 from .narrow import narrow_float_cast
 
 _AXES = "xyz"
+_FADD, _MONOTONIC = 11, 2  # LLVM::AtomicBinOp, LLVM::AtomicOrdering
 _ROUNDED = {
     "add_rn": "arith.addf", "sub_rn": "arith.subf", "mul_rn": "arith.mulf", "div_rn": "arith.divf",
     "fma_rn": "math.fma", "sqrt_rn": "math.sqrt",
@@ -27,7 +28,6 @@ _ROUNDED = {
 class Amd:
     """Emission for one AMD target, for one kernel."""
 
-    adds_vectors = False
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -86,8 +86,20 @@ class Amd:
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return vote(ctx, kind, args, result)
 
-    def add_floats(self, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
-        raise UnsupportedError(f"an atomic addition of {len(values)} neighbours on {self.target}")
+    def adds_together(self, element: ir.Type) -> int:
+        packed = {"f16": Feature.PACKED_ATOMICS, "bf16": Feature.PACKED_BF16_ATOMICS}.get(str(element))
+        return 2 if packed is not None and self.target.supports(packed) else 1
+
+    def add_together(self, ctx: Context, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
+        """Add a pair of 16-bit floats in device memory: `global_atomic_pk_add_f16` and its kin."""
+        pair = ctx.e.pack(values)
+        attributes = {
+            "bin_op": ir.IntegerAttr.get(ctx.e.i64, _FADD),
+            "ordering": ir.IntegerAttr.get(ctx.e.i64, _MONOTONIC),
+            "alignment": ir.IntegerAttr.get(ctx.e.i64, 4),
+            **self.atomic_attributes(ctx, values[0].type),
+        }
+        ctx.e.op("llvm.atomicrmw", [pair.type], [pointer, pair], attributes)
 
     def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
         """Device memory is neither fine-grained nor remote: float additions are then one instruction, not a loop."""

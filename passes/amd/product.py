@@ -78,7 +78,8 @@ def _wmma_core(form: wmma.Form, repeated: bool) -> Core:
 
 def cores(target: Target, kinds: tuple[str, str]) -> list[Core]:
     """The target's instructions for operands of these kinds, the deepest first, large ones before small ones."""
-    found = [_mfma_core(f) for f in mfma.FORMS if (f.a, f.b) == kinds and f.blocks == 1 and target.supports(f.feature)]
+    forms = (*mfma.FORMS, *mfma.SCALED_FORMS)
+    found = [_mfma_core(f) for f in forms if (f.a, f.b) == kinds and f.blocks == 1 and target.supports(f.feature)]
     repeated = target.supports(Feature.WMMA_REPEATED)
     found += [_wmma_core(f, repeated) for f in wmma.FORMS if (f.a, f.b) == kinds and target.supports(f.feature)]
     return sorted(found, key=lambda c: (-c.size, -c.depth))
@@ -210,7 +211,7 @@ def _interleave(product: Product, operand: Operand, bits: int, target: Target) -
 
 def uses_transposed_reads(product: Product, operand: Operand, bits: int, target: Target) -> bool:
     """Whether an operand across K is read by DS_READ_B64_TR_B16: runs of four along K, 16 columns at a time."""
-    fits = bits == 16 and product.core.size == 16 and product.run % 4 == 0
+    fits = bits == 16 and product.core.size % 16 == 0 and product.run % 4 == 0
     return not operand.along_k and fits and target.supports(Feature.LDS_TRANSPOSE)
 
 

@@ -27,7 +27,7 @@ class TensorSide:
                 self._layouts[op.results[0]] = tensor_from_attr(op.attributes["layout"]), op
         for op in ops:
             if op.name in MMA_OPS:
-                self._learn(root(op.operands[2]), accumulator_layout(op.operands[2], "pair" in op.attributes), op)
+                self._learn(root(op.operands[2]), accumulator_layout(op.operands[2]), op)
         for op in allocs:
             if op.results[0] not in self._layouts:
                 self._layouts[op.results[0]] = default_layout(op.results[0]), op

@@ -31,8 +31,8 @@ def lower_atomic(ctx: Context, op: ir.Operation) -> None:
     order = _ORDER[ir.StringAttr(op.attributes["order"]).value]
     element = value_type(ctx.e, buffer.element)
     results: list[ir.Value] = []
-    if kind == "add" and str(element) == "f32" and _adds_vectors(ctx, op, buffer):
-        _add_floats(ctx, buffer, indices, value)
+    if kind == "add" and (most := _added_together(ctx, op, buffer, element)) > 1:
+        _add_floats(ctx, buffer, indices, value, most, element)
         return
     for piece in plan_pieces(ctx, buffer, indices, limit=1):
         part = ctx.e.extract(value, piece.start)
@@ -53,14 +53,17 @@ def lower_atomic(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = ctx.e.pack(results)
 
 
-def _adds_vectors(ctx: Context, op: ir.Operation, buffer: Buffer) -> bool:
-    """Whether two or four neighbours in device memory may be added at once: nobody asks for the old values."""
+def _added_together(ctx: Context, op: ir.Operation, buffer: Buffer, element: ir.Type) -> int:
+    """How many neighbours in device memory may be added at once, where nobody asks for the old values."""
     relaxed = ir.StringAttr(op.attributes["order"]).value == "relaxed"
-    return relaxed and not len(op.results) and isinstance(buffer, GlobalBuffer) and ctx.hardware.adds_vectors
+    free = relaxed and not len(op.results) and isinstance(buffer, GlobalBuffer)
+    return ctx.hardware.adds_together(element) if free else 1
 
 
-def _add_floats(ctx: Context, buffer: Memory, indices: list[Index], value: ir.Value) -> None:
-    for piece in plan_pieces(ctx, buffer, indices):
+def _add_floats(
+    ctx: Context, buffer: Memory, indices: list[Index], value: ir.Value, most: int, element: ir.Type
+) -> None:
+    for piece in plan_pieces(ctx, buffer, indices, limit=most):
         values = [ctx.e.extract(value, piece.start + i) for i in range(piece.width)]
         predicate = ctx.e.both(ctx.predicate, piece.predicate)
         with contextlib.ExitStack() as stack:
@@ -68,9 +71,9 @@ def _add_floats(ctx: Context, buffer: Memory, indices: list[Index], value: ir.Va
                 branch = ctx.e.op("scf.if", [], [predicate], regions=2)
                 stack.enter_context(ctx.e.scope(branch.regions[0].blocks.append()))
             if len(values) == 1:
-                _rmw(ctx, _FLOAT["add"], _ORDER["relaxed"], piece.pointer, values[0], ctx.e.f32)
+                _rmw(ctx, _FLOAT["add"], _ORDER["relaxed"], piece.pointer, values[0], element)
             else:
-                ctx.hardware.add_floats(piece.pointer, values)
+                ctx.hardware.add_together(ctx, piece.pointer, values)
             if predicate is not None:
                 ctx.e.end_region()
 

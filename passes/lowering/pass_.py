@@ -23,8 +23,19 @@ from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
 from ..base import Pass
 from ..hardware import hardware_for
-from ..nvidia import bulk_copy, gemm_tcgen05, intrinsics, roles, staged_store, tensor_roles, warpgroups
-from . import atomics, debug, lagging, reduce, reducer, scalar, structure, sync, tiles
+from ..nvidia import (
+    bulk_copy,
+    copy_words,
+    gemm_tcgen05,
+    grid_barrier,
+    intrinsics,
+    launch_control,
+    roles,
+    staged_store,
+    tensor_roles,
+    warpgroups,
+)
+from . import atomics, debug, lagging, raw, reduce, reducer, scalar, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -33,8 +44,9 @@ from .rasterize import block_indices
 
 # Importing these registered their rules.
 RULE_MODULES = (
-    atomics, bulk_copy, debug, gemm_tcgen05, intrinsics, lagging, reduce, reducer, roles, scalar, staged_store,
-    structure, sync, tensor_roles, tiles, warpgroups,
+    atomics, bulk_copy, copy_words, debug, gemm_tcgen05, grid_barrier, intrinsics, lagging, launch_control, raw, reduce,
+    reducer, roles, scalar,
+    staged_store, structure, sync, tensor_roles, tiles, warpgroups,
 )  # fmt: skip
 
 
@@ -62,6 +74,8 @@ class LowerToThreads(Pass):
                     )
             if shared:
                 _declare_arena(body)
+            if any("tl.cooperative" in kernel.attributes for kernel in body.operations):
+                grid_barrier.declare_counter(body)
         for function in functions:
             function.operation.erase()
 
@@ -91,6 +105,7 @@ def _lower_kernel(
     hardware = hardware_for(target)
     shared = ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in launch.attributes else 0
     i64 = ir.IntegerType.get_signless(64)
+    cooperative = grid_barrier.meets_grid(launch)
     attributes = {
         "sym_name": ir.StringAttr.get(kernel_name(function, position)),
         "function_type": ir.TypeAttr.get(signature),
@@ -98,10 +113,12 @@ def _lower_kernel(
         "CConv": ir.Attribute.parse("#llvm.cconv<ccc>"),
         "gpu.kernel": ir.UnitAttr.get(),
         "tl.shared_bytes": ir.IntegerAttr.get(i64, shared),
-        "arg_attrs": _argument_attributes(kinds),
+        "arg_attrs": _argument_attributes(kinds, shared_by_ctas=cooperative),
         "tl.tensor_maps": bulk_copy.map_attribute(maps),
         **hardware.kernel_attributes(threads, launch),
     }
+    if cooperative:
+        attributes["tl.cooperative"] = ir.UnitAttr.get()
     if "persistent" in launch.attributes:
         blocks = ir.IntegerAttr(launch.attributes["persistent"]).value
         attributes["tl.persistent_blocks"] = ir.IntegerAttr.get(i64, blocks)
@@ -121,10 +138,14 @@ def _lower_kernel(
     return shared
 
 
-def _argument_attributes(kinds: list[ir.Type]) -> ir.Attribute:
-    """Tensor arguments do not alias and are aligned to 16 bytes (the launch checks it). Tensor maps go by value."""
+def _argument_attributes(kinds: list[ir.Type], *, shared_by_ctas: bool) -> ir.Attribute:
+    """Tensor arguments do not alias and are aligned to 16 bytes (the launch checks it). Tensor maps go by value.
+
+    Where other CTAs change tensors during the kernel (`shared_by_ctas`), nothing may be known of what they hold.
+    """
     i64 = ir.IntegerType.get_signless(64)
-    pointer = ir.DictAttr.get({"llvm.noalias": ir.UnitAttr.get(), "llvm.align": ir.IntegerAttr.get(i64, 16)})
+    aligned: dict[str, ir.Attribute] = {"llvm.align": ir.IntegerAttr.get(i64, 16)}
+    pointer = ir.DictAttr.get(aligned if shared_by_ctas else {"llvm.noalias": ir.UnitAttr.get(), **aligned})
     descriptor = ir.DictAttr.get({
         "llvm.byval": ir.TypeAttr.get(ir.Type.parse("!llvm.array<128 x i8>")),
         "llvm.align": ir.IntegerAttr.get(i64, 64),

@@ -19,6 +19,7 @@ from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from ..walk import nested, threads_of
+from .intrinsics import require_feature
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, store_plan
 from .tma_rules import BoxPlan, box_bytes, box_plan, tma_obstacle
@@ -111,12 +112,14 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.tma_wait")
 def lower_tma_wait(ctx: Context, op: ir.Operation) -> None:
     """Waited for by the threads that issue stores: the first of each warpgroup; all, when the program waits itself."""
+    require_feature(ctx, op, Feature.TMA, "a bulk store")
     with contextlib.nullcontext() if "explicit" in op.attributes else _one_thread(ctx, in_warpgroup(ctx)):
         tma.wait(ir.IntegerAttr(op.attributes["pending"]).value, read="complete" not in op.attributes)
 
 
 @rule("tl.fence_proxy")
 def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
+    require_feature(ctx, op, Feature.TMA, "a fence between proxies")
     tma.fence_shared()
 
 

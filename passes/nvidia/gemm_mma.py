@@ -19,7 +19,8 @@ from ..lowering.buffers import FragmentBuffer
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.views import tile_of
-from .mma_layout import MmaShape, WarpGrid, mma_shape, operand_fragments, partition
+from ..warp_grid import WarpGrid
+from .mma_layout import MmaShape, mma_shape, operand_fragments, partition
 from .mma_operands import Fetch, Operand
 
 _KINDS = {"f16": "f16", "bf16": "bf16", "f32": "tf32", "f64": "f64", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2", "i8": "s8"}
@@ -108,8 +109,33 @@ def _mma(
     kinds: Sequence[str],
     sum_type: str,
 ) -> list[ir.Value]:
+    """The product of one instruction tile: one instruction, or several of the smaller ones that sm_75 has.
+
+    The registers of m16n8k16 are those of two m16n8k8, one after the other along K; those of m16n8k32 (8-bit elements)
+    are four m8n8k16, of which two share rows (PTX ISA, sections on the fragments of these shapes).
+    """
+    if ctx.target.supports(Feature.MMA_WIDE):
+        return _instruction(ctx, a, b, c, (shape.m, shape.n, shape.k), kinds, sum_type)
+    if sum_type != "s32":
+        first = _instruction(ctx, a[:2], b[:1], c, (16, 8, 8), kinds, sum_type)
+        return _instruction(ctx, a[2:], b[1:], first, (16, 8, 8), kinds, sum_type)
+    out: list[ir.Value] = []
+    for rows in (0, 1):
+        first = _instruction(ctx, [a[rows]], b[:1], c[2 * rows : 2 * rows + 2], (8, 8, 16), kinds, sum_type)
+        out += _instruction(ctx, [a[rows + 2]], b[1:], first, (8, 8, 16), kinds, sum_type)
+    return out
+
+
+def _instruction(
+    ctx: Context,
+    a: Sequence[ir.Value],
+    b: Sequence[ir.Value],
+    c: Sequence[ir.Value],
+    sizes: tuple[int, int, int],
+    kinds: Sequence[str],
+    sum_type: str,
+) -> list[ir.Value]:
     """One instruction; float16 sums travel as pairs."""
-    sizes = (shape.m, shape.n, shape.k)
     if sum_type != "f16":
         return mma.emit(a, b, c, sizes, kinds[0], kinds[1], sum_type)
     pairs = [ctx.e.pack(c[i : i + 2]) for i in range(0, len(c), 2)]

@@ -28,13 +28,12 @@ _SCALE_BYTES = 4  # scale factors of a row in one column
 
 @rule("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")
 def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
-    obstacle = product_obstacle(op)
+    obstacle = product_obstacle(op, ctx.target)
     if obstacle:
         raise UnsupportedError(f"tcgen05.mma has no product with {obstacle}", python_location(op.location))
     a, b, c, keep, *scales = op.operands
     product = product_of(op)
     flags = transposes(op)
-    group = 2 if "pair" in op.attributes else 1
     accumulate = ctx.ssa(keep)
     with one_thread(ctx, op):
         d = tensor_address(ctx, c, op)
@@ -46,20 +45,17 @@ def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
             operands = d, left[step], right[step]
             if factors is None:
                 word = ctx.e.constant(ctx.e.i32, descriptors.instruction(product.shape))
-                tcgen05_mma.emit(*operands, word, adds, product.shape.kind, group)
+                tcgen05_mma.emit(*operands, word, adds, product.shape.kind)
                 continue
             word, places = factors.step(product, step)
-            tcgen05_mma.emit_scaled(*operands, word, adds, places, product.shape.kind, 32, group)
+            tcgen05_mma.emit_scaled(*operands, word, adds, places, product.shape.kind, 32)
 
 
 @rule("tl.tcgen05_commit")
 def lower_tcgen05_commit(ctx: Context, op: ir.Operation) -> None:
     pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
     with one_thread(ctx, op):
-        if "pair" in op.attributes:
-            tcgen05.commit(pointer, 2, ctx.e.constant(ctx.e.i16, 3))
-        else:
-            tcgen05.commit(pointer)
+        tcgen05.commit(pointer)
 
 
 @rule("tl.tcgen05_cp")
@@ -77,7 +73,7 @@ def lower_tcgen05_cp(ctx: Context, op: ir.Operation) -> None:
         place = tensor_address(ctx, op.operands[1], op)
         for block in range(blocks):
             there = ctx.e.value(ctx.e.add(place, 4 * block))
-            tcgen05.copy_scales(there, _ahead(ctx, first, 512 * block), 2 if "pair" in op.attributes else 1)
+            tcgen05.copy_scales(there, _ahead(ctx, first, 512 * block))
 
 
 class _Scales:

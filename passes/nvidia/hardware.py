@@ -9,8 +9,10 @@ from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, thread, warp
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
+from ...dialect.ops.intrinsic import intrinsic_name
 from ..lowering.context import Context
 from ..lowering.index import Index
+from ..walk import nested
 from .async_copy import lower_async_copy
 from .gemm_mma import lower_gemm
 from .gemm_wgmma import lower_gemm_wgmma
@@ -28,7 +30,6 @@ class Nvidia:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.adds_vectors = target.supports(Feature.MBARRIER)  # sm_90
 
     def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
         attributes: dict[str, ir.Attribute] = {
@@ -40,6 +41,11 @@ class Nvidia:
             blocks = max(blocks, 1)  # left alone, ptxas aims at two such blocks and spills
         if blocks:
             attributes["nvvm.minctasm"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), blocks)
+        if "cluster" in launch.attributes:
+            self.require(Feature.CLUSTER, "a kernel of clusters")
+            attributes["nvvm.cluster_dim"] = launch.attributes["cluster"]
+        if any(op.name == "tl.intrinsic" and intrinsic_name(op) == "wait_dependencies" for op in nested(launch)):
+            attributes["tl.programmatic"] = ir.UnitAttr.get()
         return attributes
 
     def require(self, feature: Feature, what: str) -> None:
@@ -87,7 +93,10 @@ class Nvidia:
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return _vote(ctx, kind, args, result)
 
-    def add_floats(self, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
+    def adds_together(self, element: ir.Type) -> int:
+        return 4 if str(element) == "f32" and self.target.supports(Feature.MBARRIER) else 1  # sm_90
+
+    def add_together(self, ctx: Context, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
         """Add two or four neighbours in device memory."""
         atomic.add_floats(pointer, list(values))
 

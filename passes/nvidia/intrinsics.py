@@ -56,16 +56,22 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
+def require_feature(ctx: Context, op: ir.Operation, feature: Feature, what: str) -> None:
+    """An error at the op's Python line when the target lacks a feature."""
+    if not ctx.target.supports(feature):
+        raise UnsupportedError(
+            f"{what} needs {feature.value}, which {ctx.target} lacks",
+            python_location(op.location),
+            hint=f"targets that have it: {', '.join(targets_with(feature))}",
+        )
+
+
 @rule("tl.intrinsic")
 def lower_intrinsic(ctx: Context, op: ir.Operation) -> None:
     name = intrinsic_name(op)
     entry = ENTRIES[name]
-    if entry.feature is not None and not ctx.target.supports(entry.feature):
-        raise UnsupportedError(
-            f"{name} needs {entry.feature.value}, which {ctx.target} lacks",
-            python_location(op.location),
-            hint=f"targets that have it: {', '.join(targets_with(entry.feature))}",
-        )
+    if entry.feature is not None:
+        require_feature(ctx, op, entry.feature, name)
     value = entry.emit(ctx, op)
     if len(op.results):
         assert value is not None

@@ -21,7 +21,8 @@ from ..lowering.index import Index
 from ..lowering.memory import load_lanes, shared_pointer
 from ..lowering.parallel import thread_coordinates
 from ..lowering.views import tile_of
-from .mma_layout import MmaShape, WarpGrid, mma_shape
+from ..warp_grid import WarpGrid
+from .mma_layout import MmaShape, mma_shape
 
 
 @dataclass(frozen=True)

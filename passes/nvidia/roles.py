@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.isa.nvidia import barrier, mbarrier, tma
+from tilelang_mlir.isa.nvidia import barrier, cluster, mbarrier, tma
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
 
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..walk import nested
+from .intrinsics import require_feature
 from .wgmma_layout import WARPGROUP
 
 CONSUMER_BARRIER = 1  # the named barrier that the consumers use for their own synchronisation
@@ -37,10 +39,12 @@ def warpgroup_barrier(ctx: Context) -> int | ir.Value:
 @rule("tl.alloc_barrier")
 def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
     """One thread initialises the barriers; behind the last ones all threads and the asynchronous engine see them."""
+    require_feature(ctx, op, Feature.MBARRIER, "an mbarrier")
     start = ctx.e.gep(ctx.hardware_arena(), ir.IntegerAttr(op.attributes["tl.offset"]).value, ctx.e.i8)
     ctx.barriers[op.results[0]] = start
     siblings = [other.operation for other in op.block.operations]
-    more = siblings[siblings.index(op) + 1].name == op.name
+    following = siblings[siblings.index(op) + 1 :][:1]
+    more = bool(following) and following[0].name == op.name
     first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
@@ -72,10 +76,20 @@ def lower_wait(ctx: Context, op: ir.Operation) -> None:
         ctx.e.end_region()
 
 
+@rule("tl.mbarrier_expect")
+def lower_expect(ctx: Context, op: ir.Operation) -> None:
+    """Every thread that reaches it announces the bytes."""
+    mbarrier.expect_tx(barrier_pointer(ctx, op.operands[0], op.operands[1]), ctx.ssa(op.operands[2]))
+
+
 @rule("tl.mbarrier_arrive")
 def lower_arrive(ctx: Context, op: ir.Operation) -> None:
     """Every thread arrives; with `per_warp` one lane of each warp, with `copies` when its copies are complete."""
     pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
+    if len(op.operands) == 3:
+        require_feature(ctx, op, Feature.CLUSTER, "an arrival at another CTA's barrier")
+        cluster.arrive_remote(pointer, ctx.ssa(op.operands[2]))
+        return
     if "copies" in op.attributes:
         mbarrier.arrive_after_copies(pointer)
         return

@@ -78,7 +78,7 @@ def store_obstacle(source: ir.Value, target: ir.Value, threads: int) -> str:
     element = ir.MemRefType(target.type).element_type
     if element.width not in (16, 32):
         return f"elements of {element}"
-    grid = partition(*shape, threads)
+    grid = partition(shape[0], shape[1], threads)
     layout = from_attr(source.owner.operation.attributes["layout"])
     if grid is None or not isinstance(layout, Fragment) or not layout.same_map(accumulator(grid)):
         return "the fragment is not laid out as the accumulator of a warpgroup product"
@@ -87,7 +87,8 @@ def store_obstacle(source: ir.Value, target: ir.Value, threads: int) -> str:
 
 def store_plan(source: ir.Value, target: ir.Value, threads: int) -> StorePlan:
     """The plan of a store that `store_obstacle` finds nothing against."""
-    grid = partition(*shape_of(source.type), threads)
+    rows, columns = shape_of(source.type)
+    grid = partition(rows, columns, threads)
     assert grid is not None
     bits = ir.MemRefType(target.type).element_type.width
     pieces: list[Piece] = []

@@ -36,10 +36,9 @@ def lower_arena(ctx: Context, op: ir.Operation) -> None:
     """One warp allocates; the address passes through shared memory."""
     columns, number, slot = (ir.IntegerAttr(op.attributes[n]).value for n in ("columns", "id", "tl.offset"))
     place = ctx.e.gep(ctx.hardware_arena(), slot, ctx.e.i8)
-    group = 2 if "pair" in op.attributes else 1
     with one_warp(ctx, op):
-        tcgen05.alloc(place, ctx.e.constant(ctx.e.i32, columns), group)
-        tcgen05.relinquish(group)
+        tcgen05.alloc(place, ctx.e.constant(ctx.e.i32, columns))
+        tcgen05.relinquish()
     ctx.hardware.barrier(ctx)
     start = ctx.e.load(place, ctx.e.i32, 4)
     ctx.tensor_arenas[number] = start, columns
@@ -67,7 +66,7 @@ def lower_free(ctx: Context, op: ir.Operation) -> None:
     ctx.hardware.barrier(ctx)
     with one_warp(ctx, op):
         tcgen05.fence("after")
-        tcgen05.dealloc(start, ctx.e.constant(ctx.e.i32, columns), 2 if "pair" in op.attributes else 1)
+        tcgen05.dealloc(start, ctx.e.constant(ctx.e.i32, columns))
 
 
 @rule("tl.tcgen05_fence")

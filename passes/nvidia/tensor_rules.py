@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
@@ -37,15 +38,17 @@ class Product:
     steps: int
 
 
-def product_obstacle(op: ir.Operation) -> str:
+def product_obstacle(op: ir.Operation, target: Target) -> str:
     """Why tcgen05 cannot compute a `tl.gemm` or `tl.tcgen05_mma`, or an empty string."""
     a, b, c = list(op.operands)[:3]
     kinds = _kinds(op)
     if kinds is None:
         return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
+    if kinds[0] == "i8" and not target.supports(Feature.TCGEN05_INT8):
+        having = ", ".join(targets_with(Feature.TCGEN05_INT8))
+        return f"operands of {_element(a)}, which {having} has and {target} lacks"
     m, n = tile_shape_2d(c)  # type: ignore[misc]
-    pair, scaled = "pair" in op.attributes, op.name == "tl.tcgen05_scaled_mma"
-    rows = (128,) if scaled or pair or scope_of(a) == TMEM else (64, 128)
+    rows = (128,) if op.name == "tl.tcgen05_scaled_mma" or scope_of(a) == TMEM else (64, 128)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
     step = 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
@@ -70,14 +73,13 @@ def transposes(op: ir.Operation) -> tuple[bool, bool]:
 def product_of(op: ir.Operation) -> Product:
     """The instructions of a `tl.tcgen05_mma` without obstacle."""
     kinds = _kinds(op)
-    assert kinds is not None and not product_obstacle(op)
+    assert kinds is not None
     kind, a_type, b_type, d_type = kinds
     if op.name == "tl.tcgen05_scaled_mma":
         kind = "mx" + kind
     m, n = tile_shape_2d(op.operands[2])  # type: ignore[misc]
     flags = transposes(op)
     k = tile_shape_2d(op.operands[1])[1 if flags[1] else 0]  # type: ignore[index]
-    m = 2 * m if "pair" in op.attributes else m
     shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1])
     return Product(shape, k // descriptors.depth(kind))
 
@@ -118,11 +120,11 @@ def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
 
 
 # -- layouts -----------------------------------------------------------------------------------------------------------
-def accumulator_layout(c: ir.Value, pair: bool) -> TensorLayout:
+def accumulator_layout(c: ir.Value) -> TensorLayout:
     """The layout that a product dictates for the buffer of its accumulator."""
     kind = ir.MemRefType(root(c).type)
     shape = list(kind.shape)
-    return sparse(shape, 32) if shape[-2] == 64 and not pair else dense(shape, 32)
+    return sparse(shape, 32) if shape[-2] == 64 else dense(shape, 32)
 
 
 def default_layout(buffer: ir.Value) -> TensorLayout:

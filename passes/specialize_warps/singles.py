@@ -40,7 +40,7 @@ class Singles:
                 self.copies.append(op.operation)
         self.consumers = ir.IntegerAttr(split.attributes["consumers"]).value
         if self.copies:
-            with ir.InsertionPoint.at_block_begin(launch.regions[0].blocks[0]):
+            with ir.InsertionPoint.at_block_begin(launch.regions[0].blocks[0]), self.copies[0].location:
                 self.full = _barrier(1)
                 self.empty = _barrier(self.consumers // 32) if found.path else None
 
@@ -52,14 +52,15 @@ class Singles:
         """The producer's part, in front of its loop; `clone` computes a value for it that the consumers have."""
         if not self.copies:
             return
-        zero = build.constant(0)
-        if counter is not None and self.empty is not None:
-            before = counter.before()
-            free = build.binary("xori", build.binary("andi", before, build.constant(1)), build.constant(1))
-            ir.Operation.create("tl.mbarrier_wait", [], [self.empty, zero, free])
-            counter.advance(before, build.constant(1))
-        expect = ir.IntegerAttr.get(build.i32(), sum(box_bytes(copy.operands[1]) for copy in self.copies))
-        ir.Operation.create("tl.mbarrier_arrive", [], [self.full, zero], {"expect": expect})
+        with self.copies[0].location:
+            zero = build.constant(0)
+            if counter is not None and self.empty is not None:
+                before = counter.before()
+                free = build.binary("xori", build.binary("andi", before, build.constant(1)), build.constant(1))
+                ir.Operation.create("tl.mbarrier_wait", [], [self.empty, zero, free])
+                counter.advance(before, build.constant(1))
+            expect = ir.IntegerAttr.get(build.i32(), sum(box_bytes(copy.operands[1]) for copy in self.copies))
+            ir.Operation.create("tl.mbarrier_arrive", [], [self.full, zero], {"expect": expect})
         for copy in self.copies:
             with copy.location:
                 ir.Operation.create("tl.tma_load", [], [clone(copy.operands[0]), copy.operands[1], self.full, zero])
@@ -70,13 +71,15 @@ class Singles:
             return
         with ir.InsertionPoint.at_block_begin(self.split.regions[1].blocks[0]):
             counter = self.counter(self.consumers)
-        with ir.InsertionPoint(self.copies[0]):
+        with ir.InsertionPoint(self.copies[0]), self.copies[0].location:
             zero = build.constant(0)
             before = counter.before() if counter is not None else zero
             parity = build.binary("andi", before, build.constant(1)) if counter is not None else zero
             ir.Operation.create("tl.mbarrier_wait", [], [self.full, zero, parity])
         if counter is not None and self.empty is not None:
-            with ir.InsertionPoint.after(self._last_use()):
+            last = self._last_use()
+            with ir.InsertionPoint.after(last), last.location:
+                ir.Operation.create("tl.fence_proxy")  # as behind the last use of a ring's tiles
                 ir.Operation.create("tl.sync_warp")
                 ir.Operation.create("tl.mbarrier_arrive", [], [self.empty, zero], {"per_warp": build.unit()})
                 counter.advance(before, build.constant(1))

@@ -134,7 +134,10 @@ class Split:
             with ir.InsertionPoint(ring.first), ring.first.location:
                 ir.Operation.create("tl.mbarrier_wait", [], [ring.full, slot, phase])
             with ir.InsertionPoint.after(ring.last), ring.last.location:
-                if ring.last.name != "tl.gemm":  # a product ends with its warps together, ordinary reads may not
+                if ring.last.name != "tl.gemm":
+                    # A product has read its tiles when it ends, and its warps end together. Ordinary reads may still
+                    # be under way, and the copy that overwrites them goes another way than they: fence, then meet.
+                    ir.Operation.create("tl.fence_proxy")
                     ir.Operation.create("tl.sync_warp")
                 ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot], {"per_warp": build.unit()})
         versions.finish(slot)

@@ -8,6 +8,7 @@ carries a fragment to device memory is left out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -43,16 +44,18 @@ class Stores:
     def run(self) -> None:
         # Bulk stores are ordered with nothing that the threads read or write themselves.
         direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
+        where = self.split.location  # of the last store
         for op in list(nested(self.split)):
             if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL and "disable_tma" not in op.attributes:
                 if root(op.operands[1]) not in direct:
-                    with ir.InsertionPoint(op), op.location:
+                    where = op.location
+                    with ir.InsertionPoint(op), where:
                         self._store(op)
             elif (found := addition(op)) is not None:
                 with ir.InsertionPoint(op), op.location:
                     self._add(found)
         if self.staging:
-            with ir.InsertionPoint(self.split.regions[1].blocks[0]):
+            with ir.InsertionPoint(self.split.regions[1].blocks[0]), where:
                 _wait()
 
     def _store(self, op: ir.Operation) -> None:
@@ -62,7 +65,7 @@ class Stores:
         if not store_obstacle(fragment, target, self.consumers):
             element = ir.MemRefType(target.type).element_type
             fresh = element not in self.staging and op.parent.operation == self.split
-            staging = self._buffers(element)
+            staging = self._buffers(element, [] if carrier is None else [source])
             if staging is not None:
                 attributes = {"fresh": build.unit()} if fresh else {}
                 ir.Operation.create("tl.staged_store", [], [fragment, staging, target], attributes)
@@ -82,7 +85,7 @@ class Stores:
             return
         self.repeated = True  # the ring is in use meanwhile
         target = found.target()
-        staging = None if store_obstacle(found.fragment, target, self.consumers) else self._buffers(element)
+        staging = None if store_obstacle(found.fragment, target, self.consumers) else self._buffers(element, [])
         if staging is None:
             target.owner.operation.erase()
             return
@@ -90,13 +93,13 @@ class Stores:
         ir.Operation.create("tl.staged_store", [], [found.fragment, staging, target], attributes)
         found.loop.erase()
 
-    def _buffers(self, element: ir.Type) -> ir.Value | None:
-        """The staging buffers for an element type; None where there is no room."""
+    def _buffers(self, element: ir.Type, left_out: Sequence[ir.Value]) -> ir.Value | None:
+        """The staging buffers for an element type; None where there is no room for them."""
         if element in self.staging:
             return self.staging[element]
         buffers = BUFFERS
         if self.repeated:
-            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch)
+            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch, left_out)
             buffers = min(buffers, room // (self.warpgroups * BUFFER_BYTES))
         if buffers < 1:
             return None
@@ -113,10 +116,11 @@ def _wait() -> None:
     ir.Operation.create("tl.tma_wait", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
 
 
-def _shared_bytes(launch: ir.Operation) -> int:
-    """What the shared tiles of a kernel take side by side."""
+def _shared_bytes(launch: ir.Operation, left_out: Sequence[ir.Value]) -> int:
+    """What the shared tiles of a kernel that are used take side by side."""
     tiles = [op.results[0] for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
-    kinds = [ir.MemRefType(tile.type) for tile in tiles]
+    used = [tile for tile in tiles if tile not in left_out and any(True for _ in tile.uses)]
+    kinds = [ir.MemRefType(tile.type) for tile in used]
     return sum(math.prod(k.shape) * max(k.element_type.width, 8) // 8 for k in kinds)
 
 

@@ -59,11 +59,10 @@ def features(target: str) -> Features:
         "uint32",
     )
     dtypes += ("int64", "uint16")
-    gemm: list[tuple[str, str]] = []
+    gemm = [("float16", "float32"), ("float16", "float16"), ("int8", "int32")]
     if target != "sm_75":
         dtypes += ("bfloat16", "bfloat16", "float64")
-        gemm += [("float16", "float32"), ("float16", "float16"), ("bfloat16", "float32")]
-        gemm += [("float32", "float32"), ("int8", "int32"), ("float64", "float64")]
+        gemm += [("bfloat16", "float32"), ("float32", "float32"), ("float64", "float64")]
     if target in ("sm_89", "sm_90"):
         dtypes += ("float8_e4m3fn", "float8_e5m2")
         gemm += [("float8_e4m3fn", "float32"), ("float8_e5m2", "float32")]

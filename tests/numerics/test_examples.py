@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +13,26 @@ from types import ModuleType
 import pytest
 
 from tilelang_mlir import knobs
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.target import Feature, parse_target
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples"
 EXAMPLES = sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
+TARGETS = ("sm_80", "sm_90a")
+
+
+def _feature(name: str) -> str:
+    """The feature that an example says it needs: `NEEDS = Feature.NAME`."""
+    found = re.search(r"^NEEDS = Feature\.(\w+)$", (FOLDER / f"{name}.py").read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _runs(name: str, target: str) -> bool:
+    return not _feature(name) or parse_target(target).supports(Feature[_feature(name)])
+
+
+CASES = [(name, target) for name in EXAMPLES for target in TARGETS if _runs(name, target)]
 
 
 @pytest.fixture(autouse=True)
@@ -36,21 +53,28 @@ def load(name: str) -> ModuleType:
 
 
 def test_there_are_examples() -> None:
-    assert [name[:2] for name in EXAMPLES] == [f"{number:02}" for number in range(1, len(EXAMPLES) + 1)]
+    numbers = [int(name[:2]) for name in EXAMPLES]
+    assert numbers[0] == 1 and len(set(numbers)) == len(numbers) >= 17
+    for name in EXAMPLES:
+        assert _runs(name, "sm_90a")
 
 
-@pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(("name", "target"), CASES)
 def test_runs_in_the_simulator(name: str, target: str) -> None:
-    run = load(name).main(["--target", target, "--size", "small"])
+    run = load(name).main(["--target", f"sim:{target}", "--size", "small"])
     assert run.errors and max(run.errors) < 2e-3  # each check also asserts its own, tighter limit
     for kernel in run.kernels:
         assert kernel.adapter.reports, "the kernel did not run"
         assert all(report.instructions for report in kernel.adapter.reports), "the simulation was not checked"
 
 
-@pytest.mark.parametrize("target", ["sm_80", "sm_90a"])
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(("name", "target"), [(n, t) for n in EXAMPLES for t in TARGETS if not _runs(n, t)])
+def test_machines_without_what_it_needs_are_refused_by_name(name: str, target: str) -> None:
+    with pytest.raises(UnsupportedError, match=re.escape(Feature[_feature(name)].value)):
+        load(name).main(["--target", f"sim:{target}", "--size", "small"])
+
+
+@pytest.mark.parametrize(("name", "target"), CASES)
 def test_real_sizes_compile_without_spills(name: str, target: str) -> None:
     run = load(name).main(["--target", target, "--size", "real", "--compile-only"])
     assert run.kernels

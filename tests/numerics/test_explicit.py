@@ -325,3 +325,49 @@ def test_elements_the_engine_does_not_reduce() -> None:
 
     with pytest.raises(UnsupportedError, match="bulk copies have no max of f32"):
         compiled(main)
+
+
+def test_bytes_announced_by_hand() -> None:
+    """One thread announces more bytes and arrives; the copy announces its own."""
+    N = 96
+
+    @T.prim_func
+    def main(X: T.Tensor((N, 64), "float32"), Y: T.Tensor((N, 64), "float32")):
+        with T.Kernel(T.ceildiv(N, 32), threads=64) as bx:
+            tile = T.alloc_shared((32, 64), "float32")
+            bars = T.alloc_barrier([1, 64])
+            T.tma_copy(X[bx * 32, 0], tile, barrier=bars[1])
+            if T.get_thread_binding() == 0:
+                T.mbarrier_arrive_expect_tx(bars[0], 0)
+                T.mbarrier_expect_tx(bars[1], 0)
+            T.mbarrier_wait_parity(bars[0], 0)
+            T.mbarrier_arrive(bars[1])
+            T.mbarrier_wait_parity(bars[1], 0)
+            T.copy(tile, Y[bx * 32, 0])
+
+    kernel = compiled(main)
+    x, y = random((N, 64), "float32"), poisoned((N, 64), "float32")
+    kernel(x, y)
+    check(y, f64(x), "float32")
+
+
+def test_bytes_that_never_come_are_reported() -> None:
+    @T.prim_func
+    def main(Y: T.Tensor((4,), "float32")):
+        with T.Kernel(1, threads=32) as _:
+            bar = T.alloc_barrier(32)
+            if T.get_thread_binding() == 0:
+                T.mbarrier_expect_tx(bar, 16)
+            T.mbarrier_arrive(bar)
+            T.mbarrier_wait_parity(bar, 0)
+            Y[0] = 1.0
+
+    with pytest.raises(SimulationError, match="16 bytes missing"):
+        compiled(main)(poisoned((4,), "float32"))
+
+
+@pytest.mark.parametrize("name", ["alloc_barrier(1)", "fence_proxy_async()", "tma_store_wait(0)"])
+def test_older_machines_say_what_they_lack(name: str) -> None:
+    from tilelang_mlir.tools.surface_page import support
+
+    assert support(f"x = T.{name}") == {"sm_80": "no", "sm_90a": "yes", "sm_100a": "yes"}

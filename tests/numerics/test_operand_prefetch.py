@@ -134,3 +134,39 @@ def test_run_time_trip_counts(trips: int) -> None:
     kernel(a, b, got, trips)
     assert np.linalg.norm(got - want) <= 2e-3 * np.linalg.norm(want)
     assert "tl.load_operand" in kernel.ir("scheduled")
+
+
+@tilelang.jit(target="sim:sm_89")
+def chained():
+    @T.prim_func
+    def two(A: T.Tensor((64, 128), "float16"), B: T.Tensor((64, 128), "float16"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=128) as _:
+            scratch = T.alloc_shared((64, 64), "float32")
+            a = T.alloc_shared((64, 32), "float16")
+            b = T.alloc_shared((64, 32), "float16")
+            c = T.alloc_fragment((64, 64), "float32")
+            for i, j in T.Parallel(64, 64):
+                scratch[i, j] = T.cast(i - j, "float32")
+            for i, j in T.Parallel(64, 64):
+                c[i, j] = scratch[j, i]
+            for k in T.Pipelined(4, num_stages=3):
+                T.copy(A[0, k * 32], a)
+                T.copy(B[0, k * 32], b)
+                T.gemm(a, b, c, transpose_B=True)
+            for i, j in T.Parallel(64, 64):
+                scratch[i, j] = c[i, j]
+            for i, j in T.Parallel(64, 64):
+                C[i, j] = scratch[j, i]
+
+    return two
+
+
+def test_the_first_copies_wait_for_tiles_that_share_the_memory() -> None:
+    kernel = chained()
+    a, b = random((64, 128), "float16"), random((64, 128), "float16")
+    i, j = np.indices((64, 64))
+    want = (a.astype(np.float64) @ b.astype(np.float64).T + j - i).T
+    got = np.full((64, 64), np.nan, np.float32)
+    kernel(a, b, got)
+    assert np.linalg.norm(got - want) <= 2e-3 * np.linalg.norm(want)
+    assert "tl.load_operand" in kernel.ir("scheduled")

@@ -163,23 +163,9 @@ def autotune(
     if configs is None:
         raise TileValueError("autotune needs configs", hint="@tilelang.autotune(configs=[{'block_M': 64}, ...])")
     profile = ProfileArgs(
-        warmup,
-        rep,
-        timeout,
-        supply_type,
-        ref_prog,
-        supply_prog,
-        rtol,
-        atol,
-        max_mismatched_ratio,
-        skip_check,
-        manual_check_prog,
-        cache_input_tensors,
-        early_stop,
-        early_stop_factor,
-        backend,
-        executor,
-    )
+        warmup, rep, timeout, supply_type, ref_prog, supply_prog, rtol, atol, max_mismatched_ratio, skip_check,
+        manual_check_prog, cache_input_tensors, early_stop, early_stop_factor, backend, executor,
+    )  # fmt: skip
 
     def decorate(inner: Any) -> AutoTuneImpl:
         if not isinstance(inner, JITImpl):

@@ -62,16 +62,36 @@ class AutoTuner:
             ) from None
         return self
 
-    def run(self, warmup: float = 25, rep: float = 100, timeout: float = 100, executor: Executor | None = None,
-            ) -> AutotuneResult:  # fmt: skip
-        """Search; milliseconds of warming up and measuring, seconds for each candidate.
+    def run(
+        self,
+        warmup: float = 25,
+        rep: float = 100,
+        timeout: float = 100,
+        use_pipeline: bool = False,
+        enable_grouped_compile: bool = False,
+        group_compile_size: int = 2,
+        benchmark_devices: Sequence[int] | None = None,
+        benchmark_multi_gpu: bool = False,
+        early_stop: bool | None = None,
+        early_stop_factor: float | None = None,
+        executor: Executor | None = None,
+    ) -> AutotuneResult:
+        """Search.
+
+        Args:
+            warmup, rep: milliseconds to spend on each candidate. timeout: seconds for each candidate.
+            use_pipeline, enable_grouped_compile, group_compile_size: accepted; compilations always run side by side.
+            benchmark_devices, benchmark_multi_gpu: accepted; candidates are measured on the current device, one by
+                one, so that they are compared under the same conditions.
+            early_stop, early_stop_factor, executor: instead of those of `set_profile_args`.
 
         Raises:
             TileError: no candidate compiles and gives right results.
         """
-        profile = replace(
-            self.profile_args, warmup=warmup, rep=rep, timeout=timeout, executor=executor or self.profile_args.executor
-        )
+        del use_pipeline, enable_grouped_compile, group_compile_size, benchmark_devices, benchmark_multi_gpu
+        chosen = {"early_stop": early_stop, "early_stop_factor": early_stop_factor, "executor": executor}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        profile = replace(self.profile_args, warmup=warmup, rep=rep, timeout=timeout, **given)
         configs = expand(self.configs)
         address = self.cache_path(configs)
         found = store.load(address)

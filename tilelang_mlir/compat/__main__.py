@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tilelang_mlir.compat.imports import install
 from tilelang_mlir.errors import TileError
+from tilelang_mlir.target import DEFAULT_SIMULATED
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,10 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--simulate",
         nargs="?",
-        const="sm_90a",
+        const=DEFAULT_SIMULATED,
         metavar="ARCH",
         default=None,
-        help="run kernels in the simulator of ARCH (default sm_90a); give it as --simulate=ARCH",
+        help=f"run kernels in the simulator of ARCH (default {DEFAULT_SIMULATED}); give it as --simulate=ARCH",
     )
     parser.add_argument("-m", dest="module", metavar="MODULE", help="run a module, as python -m does")
     given = list(sys.argv[1:] if argv is None else argv)

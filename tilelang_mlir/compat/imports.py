@@ -79,8 +79,12 @@ class _Alias(importlib.abc.Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
+        real = importlib.import_module(self.real)
+        inside = f"{module.__name__}."
+        if not hasattr(real, "__path__") and any(alias.startswith(inside) for alias in (*ALIASES, *_TVM)):
+            real.__path__ = []  # a module here where TileLang has a package
         # The import system returns what stands in sys.modules afterwards.
-        sys.modules[module.__name__] = importlib.import_module(self.real)
+        sys.modules[module.__name__] = real
 
 
 class _TileLang(importlib.abc.MetaPathFinder):
@@ -161,6 +165,8 @@ def _extend_package() -> None:
     for name in ("backend", "carver", "contrib", "cuda", "engine", "env", "math", "tileop", "transform", "tvm"):
         if name not in vars(package):
             setattr(package, name, _LazyModule(ALIASES[f"tilelang.{name}"]))
+    if "DataType" not in vars(package):
+        package.DataType = importlib.import_module(ALIASES["tilelang.tvm"]).DataType  # type: ignore[attr-defined]
 
 
 class _LazyModule(ModuleType):

@@ -6,13 +6,13 @@ Calls of torch that name the device "cuda" get "cpu" instead (a torch function m
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from tilelang_mlir import knobs
 from tilelang_mlir.target import DEFAULT_SIMULATED, parse_target
 
 DEFAULT_ARCH = DEFAULT_SIMULATED
@@ -27,7 +27,7 @@ def start(arch: str = DEFAULT_ARCH) -> None:
     """
     stop()
     target = parse_target(f"sim:{arch}")
-    _set_environment("TILELANG_SIMULATE", target.arch)
+    _SAVED.append(knobs.assign(knobs.SIMULATE, target.arch))
     try:
         import torch
     except ImportError:
@@ -39,25 +39,13 @@ def start(arch: str = DEFAULT_ARCH) -> None:
         _replace(torch.cuda, name, value)
     _replace(torch, "Generator", _generator(torch.Generator))
     _replace(torch, "set_default_device", _on_cpu(torch.set_default_device))
+    _replace(torch, "compile", _uncompiled)
 
 
 def stop() -> None:
     """End: undo everything `start` did."""
     while _SAVED:
         _SAVED.pop()()
-
-
-def _set_environment(name: str, value: str) -> None:
-    before = os.environ.get(name)
-    os.environ[name] = value
-
-    def undo() -> None:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before
-
-    _SAVED.append(undo)
 
 
 def _replace(owner: Any, name: str, value: Any) -> None:
@@ -99,6 +87,12 @@ def _mode(torch: Any) -> Any:
 
 def _on_cpu(func: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **kwargs: func(*[moved(a) for a in args], **{k: moved(v) for k, v in kwargs.items()})
+
+
+def _uncompiled(model: Any = None, **options: Any) -> Any:
+    """`torch.compile` that leaves functions as they are: compiled ones would look for the GPU."""
+    del options
+    return model if model is not None else lambda func: func
 
 
 def _generator(real: Any) -> type:
@@ -172,27 +166,29 @@ def _device_functions(target: Any) -> dict[str, Any]:
         shared_memory_per_multiprocessor=target.max_shared_bytes + 1024, regs_per_multiprocessor=65536,
         L2_cache_size=50 << 20, gcnArchName=target.arch,
     )  # fmt: skip
-    nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
-    zero: Callable[..., int] = lambda *_, **__: 0  # noqa: E731
+
+    def always(value: Any) -> Callable[..., Any]:  # a function of its own each time: torch tells them apart
+        return lambda *_, **__: value
+
     return {
-        "is_available": lambda: True,
-        "is_initialized": lambda: True,
-        "device_count": lambda: 1,
-        "current_device": zero,
-        "set_device": nothing,
+        "is_available": always(True),
+        "is_initialized": always(True),
+        "device_count": always(1),
+        "current_device": always(0),
+        "set_device": always(None),
         "device": _Stream,
-        "init": nothing,
-        "synchronize": nothing,
-        "empty_cache": nothing,
-        "reset_peak_memory_stats": nothing,
-        "manual_seed": nothing,  # torch.manual_seed seeds the CPU, and calls this
-        "manual_seed_all": nothing,
-        "memory_allocated": zero,
-        "max_memory_allocated": zero,
-        "mem_get_info": lambda *_: (80 << 30, 80 << 30),
-        "get_device_capability": lambda *_: capability,
-        "get_device_name": lambda *_: properties.name,
-        "get_device_properties": lambda *_: properties,
+        "init": always(None),
+        "synchronize": always(None),
+        "empty_cache": always(None),
+        "reset_peak_memory_stats": always(None),
+        "manual_seed": always(None),  # torch.manual_seed seeds the CPU, and calls this
+        "manual_seed_all": always(None),
+        "memory_allocated": always(0),
+        "max_memory_allocated": always(0),
+        "mem_get_info": always((80 << 30, 80 << 30)),
+        "get_device_capability": always(capability),
+        "get_device_name": always(properties.name),
+        "get_device_properties": always(properties),
         "Event": _Event,
         "Stream": _Stream,
         "stream": lambda stream: stream or _Stream(),

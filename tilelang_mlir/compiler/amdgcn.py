@@ -39,6 +39,41 @@ _MATH = MathCalls(
 )
 
 
+# LLVM turns calls of printf into stores to the HIP runtime's buffer; the place for them comes from this function, which
+# is otherwise part of the device libraries. The buffer is the hidden argument at byte 72 (LLVM, "User Guide for
+# AMDGPU", code object V5 implicit arguments): bytes taken so far, its size, then the entries.
+_PRINTF_ALLOC = """
+declare ptr addrspace(4) @llvm.amdgcn.implicitarg.ptr()
+define hidden ptr addrspace(1) @__printf_alloc(i32 %bytes) noinline {
+  %arguments = call ptr addrspace(4) @llvm.amdgcn.implicitarg.ptr()
+  %slot = getelementptr i8, ptr addrspace(4) %arguments, i64 72
+  %buffer = load ptr addrspace(1), ptr addrspace(4) %slot, align 8
+  %place = getelementptr i8, ptr addrspace(1) %buffer, i64 4
+  %size = load i32, ptr addrspace(1) %place, align 4
+  %first = load atomic i32, ptr addrspace(1) %buffer syncscope("agent") monotonic, align 4
+  br label %try
+try:
+  %old = phi i32 [ %first, %0 ], [ %seen, %take ]
+  %new = add i32 %old, %bytes
+  %end = add i32 %new, 8
+  %full = icmp ugt i32 %end, %size
+  br i1 %full, label %none, label %take
+take:
+  %pair = cmpxchg ptr addrspace(1) %buffer, i32 %old, i32 %new syncscope("agent") monotonic monotonic
+  %seen = extractvalue { i32, i1 } %pair, 0
+  %won = extractvalue { i32, i1 } %pair, 1
+  br i1 %won, label %done, label %try
+done:
+  %entries = getelementptr i8, ptr addrspace(1) %buffer, i64 8
+  %offset = zext i32 %old to i64
+  %entry = getelementptr i8, ptr addrspace(1) %entries, i64 %offset
+  ret ptr addrspace(1) %entry
+none:
+  ret ptr addrspace(1) null
+}
+"""
+
+
 @functools.lru_cache(maxsize=1)
 def _initialise() -> None:
     llvm.initialize_all_targets()
@@ -71,6 +106,8 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
         CompileError: the IR does not verify, or names an intrinsic this LLVM cannot select.
     """
     machine = target_machine(arch, opt_level)
+    if " @printf(" in llvm_ir:
+        llvm_ir += _PRINTF_ALLOC
     try:
         module = llvm.parse_assembly(rewrite_float_literals(llvm_ir))
         module.triple, module.data_layout = TRIPLE, str(machine.target_data)

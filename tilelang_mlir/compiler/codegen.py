@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
-from tilelang_mlir.compiler.backends import backend_for
+from tilelang_mlir.compiler.backends import Backend, backend_for
 from tilelang_mlir.compiler.failures import compile_error, find_location
 from tilelang_mlir.compiler.messages import Reply, Request
 from tilelang_mlir.compiler.options import CodegenOptions
@@ -63,15 +63,24 @@ def submit(
     backend = backend_for(arch)
     backend.check(arch)
     emit = emit or backend.default
-    tool = ""
-    if backend.binary in emit:
-        try:
-            tool = backend.find_tool(arch)
-        except ToolchainError:
-            if backend.text not in emit:
-                raise  # with PTX at hand the driver can assemble
-    request = Request(lowered, arch, options, tuple(emit), tool)
+    request = Request(lowered, arch, options, tuple(emit), machine_tool(backend, arch, emit))
     return Job(request, pool().submit(request))
+
+
+def machine_tool(backend: Backend, arch: str, emit: Sequence[str]) -> str:
+    """The path of what makes machine code, where it is asked for; empty without one where the text is wanted, too.
+
+    Raises:
+        ToolchainError: there is none, and nothing but machine code was asked for.
+    """
+    if backend.binary not in emit:
+        return ""
+    try:
+        return backend.find_tool(arch)
+    except ToolchainError:
+        if backend.text not in emit:
+            raise  # with PTX at hand the driver can assemble
+        return ""
 
 
 def finish(job: Job, module: ir.Module) -> DeviceCode:

@@ -10,14 +10,13 @@ from collections.abc import Callable
 
 from tilelang_mlir.compiler import codegen, device_ir
 from tilelang_mlir.compiler.artifact import Artifact
+from tilelang_mlir.compiler.backends import backend_for
 from tilelang_mlir.compiler.failures import compile_error
 from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest
 from tilelang_mlir.compiler.pipeline import CompileOptions, lower_program
 from tilelang_mlir.compiler.pool import WorkerDied, pool
-from tilelang_mlir.compiler.resources import parse_ptxas_log
-from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
 from tilelang_mlir.dialect import context as level1_context
-from tilelang_mlir.errors import CompileError, ToolchainError
+from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target, parse_target
 
@@ -48,6 +47,7 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
 
     Raises:
         TileError: a pass, LLVM or ptxas rejects the program.
+        ToolchainError: nothing makes machine code for the target, and its text alone is of no use.
     """
     target, options = parse_target(request.target), request.options
     with level1_context() as ctx:
@@ -59,19 +59,15 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
                             metadata={"options": options.describe()})
     if target.simulated:
         return artifact
-    job = Request(artifact.lowered, target.arch, options.codegen, ptxas=_ptxas(target))
+    backend = backend_for(target.arch)
+    tool = codegen.machine_tool(backend, target.arch, backend.default)
+    job = Request(artifact.lowered, target.arch, options.codegen, backend.default, tool)
     reply = generate(job, device_ir.new_context())
     if reply.error:
         text = lowered.operation.get_asm(enable_debug_info=True)
-        raise compile_error(reply.stage, reply.error, text, target.arch, plan.name)
+        raise compile_error(reply.stage, reply.error, text, target.arch, plan.name, backend.text)
     artifact.ptx, artifact.cubin, artifact.log = reply.ptx, reply.cubin, reply.log
-    artifact.resources = parse_ptxas_log(reply.log)
+    artifact.resources = backend.resources(reply)
     timings.update(reply.timings)
     return artifact
 
-
-def _ptxas(target: Target) -> str:
-    try:
-        return find_ptxas(target.arch).path
-    except ToolchainError:
-        return ""  # with PTX at hand the driver can assemble

@@ -77,6 +77,26 @@ class Buffer:
             store(target, value)
 
 
+def _refuse(symbol: str) -> Any:
+    """What an arithmetic operator on a whole buffer does."""
+
+    def refuse(self: Buffer, *_: Any) -> Any:
+        raise TileTypeError(f"{symbol} needs scalars, got {describe(self)}",
+                            hint=f"index {self.name or 'it'} inside a T.Parallel loop over its elements")
+
+    return refuse
+
+
+for _symbol, _names in {
+    "+": "add radd iadd", "-": "sub rsub isub neg", "*": "mul rmul imul", "/": "truediv rtruediv itruediv",
+    "//": "floordiv rfloordiv ifloordiv", "%": "mod rmod imod", "**": "pow rpow", "<": "lt", "<=": "le", ">": "gt",
+    ">=": "ge", "&": "and rand", "|": "or ror", "^": "xor rxor", "<<": "lshift", ">>": "rshift", "~": "invert",
+    "@": "matmul rmatmul",
+}.items():  # fmt: skip
+    for _name in _names.split():
+        setattr(Buffer, f"__{_name}__", _refuse(_symbol))
+
+
 class Element(Expr):
     """An element of a buffer that is loaded when its value is needed; the address of a tile in tile operations."""
 
@@ -303,6 +323,13 @@ def store_region(region: Region, value: Any) -> None:
         raise TileTypeError(
             "a slice that is assigned to needs a static size", hint="use T.copy for tiles of dynamic size"
         )
+    if hasattr(value, "lanes") and not isinstance(value, Expr):  # a vector: lane by lane
+        wide = [dim for dim, extent in enumerate(region.extents) if extent != 1] or [len(region.extents) - 1]
+        if len(wide) != 1 or region.extents[wide[0]] != len(value):
+            raise TileValueError(f"cannot assign {value!r} to a slice of {list(region.extents)}")
+        for lane, item in enumerate(value):
+            store(Element(region.buffer, _moved(region, wide, [lane])), item)
+        return
     if isinstance(value, Buffer):
         value = subscript(value, tuple(slice(None) for _ in value.shape))
     source = value if isinstance(value, Region) else None

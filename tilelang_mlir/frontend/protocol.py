@@ -328,7 +328,8 @@ def unpack(value: Any, count: int, fresh: bool) -> Sequence[Any]:
     """The parts of the right side of `a, b = value`."""
     parts = list(value)
     if len(parts) != count:
-        raise TileTypeError(f"cannot unpack {len(parts)} values into {count} names")
+        raise TileTypeError(f"cannot unpack {len(parts)} values into {count} names",
+                            hint="T.Kernel and T.Parallel give as many values as they have dimensions")
     return [settle(part.read() if isinstance(part, Variable) and not fresh else part) for part in parts]
 
 

@@ -49,8 +49,10 @@ class Param:
 def check_shape(shape: Any, what: str = "shape") -> tuple[Any, ...]:
     """A shape as a tuple of positive ints and integer expressions; a scalar is one dimension.
 
+    Other things than a `shape` (strides, a `tensor shape`) may hold zeros: tensors may be empty.
+
     Raises:
-        TileTypeError: a size that is no integer. TileValueError: a size that is not positive.
+        TileTypeError: a size that is no integer. TileValueError: a size that is negative, or zero in a shape.
     """
     sizes = tuple(shape) if isinstance(shape, list | tuple) or type(shape).__name__ == "Size" else (shape,)
     result = []
@@ -63,9 +65,15 @@ def check_shape(shape: Any, what: str = "shape") -> tuple[Any, ...]:
         if isinstance(size, bool) or not (isinstance(size, int) or (isinstance(size, Expr) and size.dtype.is_integer)):
             raise TileTypeError(f"dimension {index} of a {what} must be an integer, got {describe(size)}")
         if isinstance(size, int) and size < (1 if what == "shape" else 0):
-            raise TileValueError(f"dimension {index} of a {what} is {size}, expected a positive number")
+            wanted = "a positive number" if what == "shape" else "0 or more"
+            raise TileValueError(f"dimension {index} of a {what} is {size}, expected {wanted}")
         result.append(size)
     return tuple(result)
+
+
+def check_tensor_shape(shape: Any) -> tuple[Any, ...]:
+    """The shape of a tensor, which may be empty."""
+    return check_shape(shape, "tensor shape")
 
 
 def check_strides(strides: Any) -> tuple[Any, ...]:

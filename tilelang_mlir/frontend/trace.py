@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 from tilelang_mlir.dialect.location import location_notes, python_location
 from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
 from tilelang_mlir.frontend import protocol, where
 from tilelang_mlir.frontend.annot import declare_annotated
+from tilelang_mlir.frontend.buffer import Buffer
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.frontend.hints import add_hint
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.rewrite import rewrite
 from tilelang_mlir.frontend.spec import Param
@@ -38,6 +42,9 @@ def located(fallback: Location) -> Generator[None, None, None]:
         if error.location is None:
             error.location = found[0] if found else fallback
             error.notes += tuple(("called from here", place) for place in found[1:])
+            if found and not error.notes:
+                error.notes = _definitions(error.__traceback__, found[0])
+        add_hint(error)
         raise
     except NameError as error:
         place = _raised_in_user_code(error)
@@ -48,6 +55,28 @@ def located(fallback: Location) -> Generator[None, None, None]:
             "" if isinstance(error, UnboundLocalError) else "imports and globals must exist when the kernel is traced"
         )
         raise TileNameError(f"{name!r} is not defined", place, hint=hint) from None
+
+
+_NAME = re.compile(r"(?<![\w.'\"])[A-Za-z_]\w*")
+_MAX_DEFINITIONS = 3
+
+
+def _definitions(traceback: TracebackType | None, place: Location) -> tuple[tuple[str, Location | None], ...]:
+    """Where the buffers are allocated that the expression at fault names, for those of other lines."""
+    names: dict[str, Any] = {}
+    while traceback is not None:
+        if where.is_traced(traceback.tb_frame.f_code):
+            names = traceback.tb_frame.f_locals
+        traceback = traceback.tb_next
+    text = place.expression()
+    notes: list[tuple[str, Location | None]] = []
+    for name in dict.fromkeys(_NAME.findall(text)):
+        buffer = names.get(name)
+        if isinstance(buffer, Buffer) and isinstance(buffer.value, ir.OpResult):
+            made = python_location(buffer.value.owner.location)
+            if made is not None and made.line != place.line:
+                notes.append((f"{name} is {describe(buffer)}", made))
+    return tuple(notes[:_MAX_DEFINITIONS])
 
 
 def _raised_in_user_code(error: BaseException) -> Location | None:
@@ -62,7 +91,7 @@ def _raised_in_user_code(error: BaseException) -> Location | None:
 def parameter_annotations(func: Callback, local_names: dict[str, Any] | None = None) -> dict[str, Any]:
     """Parameter annotations as values; those written as strings are evaluated where the function is defined."""
     plain: Any = func
-    names: dict[str, Any] = dict(local_names or {})
+    names: dict[str, Any] = {**enclosing_names(plain), **(local_names or {})} if has_text_annotations(func) else {}
     for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
         try:
             names[name] = cell.cell_contents
@@ -75,10 +104,32 @@ def parameter_annotations(func: Callback, local_names: dict[str, Any] | None = N
                 value = eval(value, plain.__globals__, names)
             except Exception as error:
                 raise TileTypeError(
-                    f"cannot evaluate the annotation {value!r} of {name!r}: {error}", definition(func)
+                    f"cannot evaluate the annotation {value!r} of {name!r}: {error}", definition(func),
+                    hint="names in it must exist where the function is defined",
                 ) from error
         result[name] = value
     return result
+
+
+def has_text_annotations(func: Callback) -> bool:
+    """Whether an annotation is a string, as all are after `from __future__ import annotations`."""
+    return any(type(value) is str for value in getattr(func, "__annotations__", {}).values())
+
+
+def enclosing_names(func: Any) -> dict[str, Any]:
+    """The local names of the functions around a function's definition that are running; inner ones win.
+
+    The names of an annotation that is a string are not captured, so they are looked for where they are.
+    """
+    *outer, _ = func.__qualname__.split(".<locals>.") if ".<locals>." in func.__qualname__ else [""]
+    around = {part.rsplit(".", 1)[-1] for part in outer}
+    names: dict[str, Any] = {}
+    frame: Any = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None and around:
+        if frame.f_code.co_name in around and frame.f_code.co_filename == func.__code__.co_filename:
+            names = {**frame.f_locals, **names}
+        frame = frame.f_back
+    return names
 
 
 def trace_function(func: Callback, local_names: dict[str, Any] | None = None) -> PrimFunc:
@@ -130,7 +181,8 @@ def finish_outputs(builder: Builder, result: Any) -> None:
         order.append(place)
     if sorted(order) != list(range(len(outputs))):
         raise TileTypeError(
-            f"the function makes {len(outputs)} tensors with T.empty but returns {len(set(order))} of them"
+            f"the function makes {len(outputs)} tensors with T.empty but returns {len(set(order))} of them",
+            hint="return all of them, or take what is not an output as a parameter",
         )
     params: list[Param] = builder.side.get("outputs", [])
     if params:

@@ -13,7 +13,11 @@ from tilelang_mlir.frontend.expr import BOOL, INT32, Var, typed_constant
 class dtype(DType):
     """A dtype. Calling it converts a scalar; without an argument it declares a symbolic variable."""
 
-    def __call__(self, value: Any = None) -> Any:
+    def __call__(self, value: Any = None, *lanes: Any) -> Any:
+        if self.lanes > 1 and value is not None:
+            return self._pack([value, *lanes])
+        if lanes:
+            raise TileTypeError(f"{self} has one lane, got {1 + len(lanes)} values")
         if value is None:
             return Var("v", self)
         if isinstance(value, bool | int | float) and self == INT32 and isinstance(value, int):
@@ -23,6 +27,16 @@ class dtype(DType):
                 return typed_constant(float(value), self)
             return typed_constant(bool(value) if self == BOOL else int(value), self)
         return arith.cast(value, self)
+
+    def _pack(self, values: list[Any]) -> Any:
+        """`T.float32x2(a, b)`, or one value for all lanes, or a vector to convert."""
+        from tilelang_mlir.frontend.vector import Vector
+
+        whole = list(values[0]) if len(values) == 1 and isinstance(values[0], Vector) else values
+        whole = whole * self.lanes if len(whole) == 1 else whole
+        if len(whole) != self.lanes:
+            raise TileTypeError(f"{self} has {self.lanes} lanes, got {len(whole)} values")
+        return Vector(whole, self.scalar)
 
     def as_torch(self) -> Any:
         """The torch dtype of the same name.

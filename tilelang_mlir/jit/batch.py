@@ -45,10 +45,14 @@ class Batch:
         compile_flags: str | Sequence[str] | None = None,
     ) -> Future[JITKernel]:
         """The kernel of a traced function, from the cache where it is there; it raises what compiling raises."""
-        machine = prepare(prim_func, target)
-        options = compile_options(prim_func, out_idx, pass_configs, compile_flags)
-        key = cache_key_of(prim_func, machine, options)
         result: Future[JITKernel] = Future()
+        try:
+            machine = prepare(prim_func, target)
+            options = compile_options(prim_func, out_idx, pass_configs, compile_flags)
+        except TileError as error:
+            result.set_exception(error)
+            return result
+        key = cache_key_of(prim_func, machine, options)
         if cache.is_cache_enabled():
             known = cache.KERNELS.loaded(key) or _from_disk(key, prim_func, options)
             if known is not None:

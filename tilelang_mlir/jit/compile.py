@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilelang_mlir import cache, knobs
@@ -182,13 +183,30 @@ def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, v
 def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
     from tilelang_mlir.compiler.pipeline import compile_module
     from tilelang_mlir.compiler.pool import prestart
+    from tilelang_mlir.frontend.suspicions import warn
 
+    warn(prim_func.module, options.pass_configs)
     if not target.simulated:
         prestart()  # a worker gets ready while the passes run
     started = time.perf_counter()
-    artifact = compile_module(prim_func.module, target, options)
+    configs = options.pass_configs
+    wanted = bool(configs.get("tl.enable_dump_ir"))
+    dump = str(configs.get("tl.dump_ir_path", "./dump_ir/")) if wanted else knobs.DUMP_DIR.get()
+    with knobs.overrides({knobs.DUMP_DIR.name: dump}):
+        artifact = compile_module(prim_func.module, target, options)
     artifact.timings["total"] = (time.perf_counter() - started) * 1e3
     if verbose or knobs.VERBOSE.get():
-        stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in artifact.timings.items())
-        print(f"compiled {artifact.name} for {target} in ms: {stages}")
+        _report(artifact, target, 0.0)
+    elif configs.get("tl.pass_profile"):
+        _report(artifact, target, float(str(configs.get("tl.pass_profile_threshold_ms", 0))))
+    folder = configs.get("cuda.kernels_output_dir")
+    if folder and artifact.ptx:
+        path = Path(str(folder)) / f"{artifact.name}.ptx"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(artifact.ptx)
     return artifact
+
+
+def _report(artifact: Artifact, target: Target, threshold: float) -> None:
+    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in artifact.timings.items() if ms >= threshold)
+    print(f"compiled {artifact.name} for {target} in ms: {stages}")

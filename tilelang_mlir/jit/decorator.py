@@ -10,7 +10,6 @@ import functools
 import inspect
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -20,6 +19,7 @@ from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend.annot import FuncAnnot, freeze
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.source import calls, function_tree, has_nested
+from tilelang_mlir.frontend.trace import enclosing_names, has_text_annotations
 from tilelang_mlir.jit.eager import EagerFunction
 from tilelang_mlir.jit.fastpath import CallForm
 from tilelang_mlir.runtime.router import make_router
@@ -213,14 +213,6 @@ def _key(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple((name, freeze(name, value)) for name, value in arguments.items())
 
 
-def _names_around() -> dict[str, Any] | None:
-    """The local names where the decorator is used; None at module level."""
-    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
-    if frame.f_globals.get("__name__") == "tilelang_mlir" and frame.f_back is not None:
-        frame = frame.f_back  # the module `tilelang_mlir.jit` was called
-    return dict(frame.f_locals) if frame.f_locals is not frame.f_globals else None
-
-
 def jit(
     func: Callable[..., Any] | None = None,
     *,
@@ -248,13 +240,10 @@ def jit(
         "debug_root_path": debug_root_path,
         "compile_flags": compile_flags,
     }
-    scope = _names_around()
-
     def decorate(inner: Any) -> JITImpl:
         if not callable(inner):
             raise TileTypeError(f"tilelang.jit decorates functions, got {type(inner).__name__}")
-        texts = any(type(text) is str for text in getattr(inner, "__annotations__", {}).values())
-        return JITImpl(inner, options, scope if texts else None)
+        return JITImpl(inner, options, enclosing_names(inner) if has_text_annotations(inner) else None)
 
     return decorate if func is None else decorate(func)
 

@@ -102,7 +102,8 @@ class EagerFunction:
         runtime = {name: bound.pop(name) for name in self.runtime if name in bound}
         for name in names:
             if check and name not in self.runtime and name not in bound:
-                raise ArgumentError(f"{self.binder.name}: compile-time argument {name!r} is missing")
+                raise ArgumentError(f"{self.binder.name}: compile-time argument {name!r} is missing",
+                                    hint=f"parameters without an annotation are part of the kernel: pass {name}=...")
             if name in bound and isinstance(self.binder.annots[name], DTypeAnnot):
                 bound[name] = self.binder.arg_parser[name](bound[name])
         return bound, runtime, sizes
@@ -229,5 +230,6 @@ def _read(source: Source, value: Any) -> int:
     except (AttributeError, IndexError, TypeError):
         raise ArgumentError(
             f"argument {source.argument!r} must be a tensor with at least {source.dim + 1} dimensions, "
-            f"got {type(value).__name__}"
+            f"got {type(value).__name__}",
+            hint="pass a torch tensor or a numpy array",
         ) from None

@@ -38,6 +38,17 @@ class JITKernel:
         """A kernel from `serialize`'s bytes. Raises CacheError when they are of another version."""
         return cls(Artifact.from_bytes(data))
 
+    @classmethod
+    def from_tilelang_function(cls, tilelang_func: Any, **options: Any) -> JITKernel:
+        """A kernel from a `PrimFunc`, with the options of `tilelang.compile`."""
+        from tilelang_mlir.jit.compile import compile_prim_func
+
+        return compile_prim_func(tilelang_func, **options)
+
+    def export_library(self, path: str | Path) -> None:
+        """Write the kernel to a file, which `from_database(Path(path).read_bytes())` reads on any machine."""
+        Path(path).write_bytes(self.serialize())
+
     def serialize(self) -> bytes:
         """The kernel as relocatable bytes: device code and launch plan."""
         return self.artifact.to_bytes()

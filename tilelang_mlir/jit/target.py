@@ -19,6 +19,8 @@ def resolve_target(target: str | Target | dict[str, object] | None = None) -> Ta
         TargetError: the target is not known.
     """
     text = knobs.DEFAULT_TARGET.get() if target is None else target
+    if text == "cutedsl":
+        text = "cuda"  # another generator of the same machine code
     if knobs.SIMULATE.get():
         return _simulated(text, knobs.SIMULATE.get())
     wanted = text.strip() if isinstance(text, str) else ""

@@ -49,13 +49,21 @@ from tilelang_mlir.language.atomic import (
     atomic_or,
     atomic_store,
 )
+from tilelang_mlir.language.cluster import (
+    block_rank_in_cluster,
+    cluster_arrive,
+    cluster_arrive_relaxed,
+    cluster_sync,
+    cluster_wait,
+    pdl_sync,
+    pdl_trigger,
+)
+from tilelang_mlir.language.convolution import c2d_im2col, im2col
 from tilelang_mlir.language.copy import (
     async_copy,
-    c2d_im2col,
     clear,
     copy,
     fill,
-    im2col,
     ptx_commit_group,
     ptx_wait_group,
     transpose,
@@ -106,6 +114,13 @@ from tilelang_mlir.language.kernel import (
     get_warp_group_idx,
     get_warp_idx,
     get_warp_idx_sync,
+)
+from tilelang_mlir.language.launch_control import (
+    clc_get_first_ctaid_x,
+    clc_get_first_ctaid_y,
+    clc_get_first_ctaid_z,
+    clc_is_canceled,
+    clc_try_cancel,
 )
 from tilelang_mlir.language.logic import (
     EQ,
@@ -223,6 +238,26 @@ from tilelang_mlir.language.math import (
     trunc,
 )
 from tilelang_mlir.language.missing import lookup
+from tilelang_mlir.language.pointers import (
+    access_ptr,
+    address_of,
+    ldg32,
+    ldg64,
+    ldg128,
+    ldg256,
+    lds32,
+    lds64,
+    lds128,
+    ptx_cp_async,
+    stg32,
+    stg64,
+    stg128,
+    stg256,
+    sts32,
+    sts64,
+    sts128,
+)
+from tilelang_mlir.language.pointers import ldg as _ldg
 from tilelang_mlir.language.proxy import (
     BaseTensor,
     Buffer,
@@ -236,6 +271,7 @@ from tilelang_mlir.language.proxy import (
     handle,
     ptr,
 )
+from tilelang_mlir.language.random import rng_init, rng_rand, rng_rand_float
 from tilelang_mlir.language.reduce import (
     all_of,
     alloc_reducer,
@@ -260,6 +296,7 @@ from tilelang_mlir.language.reduce import (
     warp_reduce_min,
     warp_reduce_sum,
 )
+from tilelang_mlir.language.schedule import BaseTileScheduler, PersistentTileScheduler
 from tilelang_mlir.language.sync import (
     activemask,
     all_sync,
@@ -281,6 +318,7 @@ from tilelang_mlir.language.sync import (
     shfl_up,
     shfl_xor,
     shuffle_elect,
+    sync_global,
     sync_grid,
     sync_threads,
     sync_warp,
@@ -299,6 +337,24 @@ from tilelang_mlir.language.tensor import (
     tcgen05_mma_arrive,
     tcgen05_mma_blockscaled,
     tcgen05_sf_warp_transpose,
+)
+from tilelang_mlir.language.vectors import (
+    Broadcast,
+    Ramp,
+    Shuffle,
+    abs2,
+    add2,
+    broadcast,
+    extract_lane,
+    fma2,
+    max2,
+    min2,
+    mul2,
+    ramp,
+    sub2,
+    vectorcombine,
+    vectorhigh,
+    vectorlow,
 )
 from tilelang_mlir.language.warps import (
     WarpSpecialize,
@@ -341,12 +397,13 @@ __all__ = [
     "reduce_bitand", "reduce_bitor", "reduce_bitxor", "reduce_max", "reduce_min", "reduce_sum", "reducer_init",
     "reducer_update", "reinterpret", "reshape", "round", "rsqrt", "serial", "shfl_down", "shfl_sync", "shfl_up",
     "shfl_xor", "shift_left", "shift_right", "shuffle_elect", "sigmoid", "sin", "sinh", "sqrt", "symbolic",
-    "sync_grid", "sync_threads", "sync_warp", "syncthreads_and", "syncthreads_count", "syncthreads_or", "tan",
-    "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
+    "sync_global", "sync_grid", "sync_threads", "sync_warp", "syncthreads_and", "syncthreads_count", "syncthreads_or",
+    "tan", "tanh", "thread_return", "transpose", "trunc", "truncdiv", "truncmod", "unroll", "use_swizzle", "vectorized",
     "view", "warp_reduce_bitand", "warp_reduce_bitor", "warp_reduce_max", "warp_reduce_min", "warp_reduce_sum",
     "where",
 ]  # fmt: skip
 __all__ += [
+    "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
     "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",
@@ -357,6 +414,16 @@ __all__ += [
     "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_store_arrive", "tma_store_wait",
     "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand", "warpgroup_wait",
     "wgmma_gemm", "wgmma_mma", "ws",
+]  # fmt: skip
+__all__ += [
+    "BaseTileScheduler", "PersistentTileScheduler", "block_rank_in_cluster", "cluster_arrive", "cluster_arrive_relaxed",
+    "cluster_sync", "cluster_wait", "pdl_sync", "pdl_trigger",
+]  # fmt: skip
+__all__ += [
+    "Broadcast", "Ramp", "Shuffle", "abs2", "access_ptr", "add2", "address_of", "broadcast", "extract_lane",
+    "fma2", "ldg128", "ldg256", "ldg32", "ldg64", "lds128", "lds32", "lds64", "max2", "min2", "mul2",
+    "ptx_cp_async", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32", "stg64",
+    "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
 
 
@@ -369,6 +436,7 @@ __tilelang_dialect__ = "cuda"
 # Dtypes, and the fast functions whose names start with two underscores.
 globals().update({name: find(name) for name in (*SCALARS, *ALIASES)})
 globals().update(_FAST)
+globals()["__ldg"] = _ldg
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, memory_of
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.control import allocate_variable
 from tilelang_mlir.frontend.expr import Expr, describe
-from tilelang_mlir.frontend.spec import Param, check_shape, make_tensor
+from tilelang_mlir.frontend.spec import Param, check_shape, check_tensor_shape, make_tensor
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.mlir import ir
@@ -193,7 +193,7 @@ def empty(*shape: Any, dtype: Any = "float32") -> Any:
     """
     if shape and not isinstance(shape[-1], int | Expr) and len(shape) > 1:
         shape, dtype = shape[:-1], shape[-1]
-    sizes = check_shape(shape[0] if len(shape) == 1 else shape)
+    sizes = check_tensor_shape(shape[0] if len(shape) == 1 else shape)
     if current_template() is not None:
         return Buffer("", sizes, to_dtype(dtype), GLOBAL)
     builder = require("T.empty")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.dialect.layout.attrs import to_attr
-from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import (
     Buffer,
@@ -194,11 +194,3 @@ def ptx_wait_group(n: Any) -> None:
         raise TileValueError(f"T.ptx_wait_group needs a Python integer of 0 or more, got {describe(n)}")
     builder = require("T.ptx_wait_group")
     builder.emit("tl.wait_group", [], [], {"pending": ir.IntegerAttr.get(builder.type(INT32), n)})
-
-
-def im2col(img: Any, col: Any, *args: Any, **kwargs: Any) -> None:
-    """Convolution tile loads are not part of the language yet."""
-    raise UnsupportedError("T.im2col", hint="load the tile with T.Parallel and explicit indices")
-
-
-c2d_im2col = im2col

@@ -102,8 +102,8 @@ def _check_grid(dim: int, size: Any) -> None:
             raise TileTypeError(f"grid dimension {dim} must be an integer, got {describe(size)}")
     elif not isinstance(size, int) or isinstance(size, bool):
         raise TileTypeError(f"grid dimension {dim} must be an integer, got {describe(size)}")
-    elif size < 1:
-        raise TileValueError(f"grid dimension {dim} is {size}, expected a positive number")
+    elif size < 0:  # a kernel of no blocks is not launched: tensors may be empty
+        raise TileValueError(f"grid dimension {dim} is {size}, expected 0 or more")
 
 
 def _threads(threads: Any, what: str = "threads") -> tuple[int, int, int]:

@@ -53,6 +53,11 @@ def sync_grid() -> None:
     in_kernel("T.sync_grid").emit("tl.sync_grid")
 
 
+def sync_global() -> None:
+    """Barrier of all blocks of the kernel, under its older name: `T.sync_grid`."""
+    in_kernel("T.sync_global").emit("tl.sync_grid")
+
+
 def _shuffle(kind: str, value: Any, lane_or_delta: Any, width: Any) -> Expr:
     builder = in_kernel(f"T.shfl_{kind}")
     width = 32 if width is None else width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, tile_of
 from tilelang_mlir.frontend.builder import Builder, require
@@ -43,18 +43,19 @@ def tcgen05_gemm(
         C: [M, N] in tensor memory, float32 or int32; M is 64 or 128, N a multiple of 16 (of 8 when M = 64) up to 256.
         clear_accum: set C instead of adding to it.
         mbar: the barrier that gets an arrival when the product is complete.
-        use_2cta: the pair of blocks of a cluster works together; each has its half of A's rows and of B's columns.
 
     Raises:
         TileTypeError: C is not in tensor memory, or the dtypes have no product. TileValueError: the shapes disagree.
-        UnsupportedError: on compilation, for a target without tensor memory or a shape without instruction.
+        UnsupportedError: `use_2cta` (pairs of blocks); on compilation, for a target without tensor memory or a shape
+            without instruction.
     """
     del annotations
     builder = _in_kernel("T.tcgen05_gemm")
-    _check(builder, A, B, C, bool(transpose_A), bool(transpose_B), use_2cta)
-    start_product(builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum, pair=use_2cta)
+    _refuse_pairs("T.tcgen05_gemm", use_2cta)
+    _check(A, B, C, bool(transpose_A), bool(transpose_B))
+    start_product(builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum)
     if mbar is not None:
-        tcgen05_mma_arrive(mbar, arrive_2cta=use_2cta)
+        tcgen05_mma_arrive(mbar)
 
 
 tcgen05_mma = tcgen05_gemm
@@ -66,8 +67,14 @@ def _in_kernel(what: str) -> Builder:
     return builder
 
 
-def _check(builder: Builder, A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool, pair: bool) -> None:
-    del builder
+def _refuse_pairs(what: str, asked: bool) -> None:
+    if asked:
+        raise UnsupportedError(
+            f"{what} by a pair of blocks", hint="every block computes its own products: leave use_2cta out"
+        )
+
+
+def _check(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) -> None:
     memory = buffer_of(C, "operand C of T.tcgen05_gemm").memory
     if memory != "tmem":
         raise TileTypeError(
@@ -79,8 +86,7 @@ def _check(builder: Builder, A: Any, B: Any, C: Any, transpose_a: bool, transpos
             hint="copy it to T.alloc_shared, or to T.alloc_tmem with 128 rows",
         )
     check_memories(A, B, C)
-    if not pair:
-        check_shapes(A, B, C, transpose_a, transpose_b)
+    check_shapes(A, B, C, transpose_a, transpose_b)
     check_dtypes(*(buffer_of(x, "an operand of T.tcgen05_gemm").dtype for x in (A, B, C)))
 
 
@@ -95,7 +101,6 @@ def start_product(
     *,
     scales: tuple[Any, Any] | None = None,
     attributes: dict[str, ir.Attribute] | None = None,
-    pair: bool = False,
 ) -> None:
     """Emit `tl.tcgen05_mma`, or its form with block scales."""
     operands = [tile_of(value, f"operand {name} of the product") for name, value in zip("ABC", (A, B, C), strict=True)]
@@ -111,8 +116,6 @@ def start_product(
     for name, value in (("a_unsigned", A), ("b_unsigned", B)):
         if buffer_of(value, "an operand of the product").dtype.kind == "uint":
             given[name] = ir.UnitAttr.get()
-    if pair:
-        given["pair"] = ir.UnitAttr.get()
     builder.emit("tl.tcgen05_scaled_mma" if scales else "tl.tcgen05_mma", operands, [], given)
 
 
@@ -122,10 +125,14 @@ def tcgen05_mma_arrive(mbar: Any, arrive_2cta: bool = False) -> None:
         T.tcgen05_mma_arrive(mbar)
 
     Args:
-        mbar: a barrier of `T.alloc_barrier`. arrive_2cta: at this barrier of both blocks of a pair.
+        mbar: a barrier of `T.alloc_barrier`.
+
+    Raises:
+        UnsupportedError: `arrive_2cta` (pairs of blocks).
     """
+    _refuse_pairs("T.tcgen05_mma_arrive", arrive_2cta)
     builder, operands = barrier_operands("T.tcgen05_mma_arrive", mbar)
-    builder.emit("tl.tcgen05_commit", operands, [], {"pair": ir.UnitAttr.get()} if arrive_2cta else {})
+    builder.emit("tl.tcgen05_commit", operands)
 
 
 def _fence(kind: str) -> None:
@@ -190,7 +197,8 @@ def tcgen05_gemm_blockscaled(
     del wg_wait
     what = "T.tcgen05_gemm_blockscaled"
     builder = _in_kernel(what)
-    _check(builder, A, B, C, bool(transpose_A), bool(transpose_B), use_2cta)
+    _refuse_pairs(what, use_2cta)
+    _check(A, B, C, bool(transpose_A), bool(transpose_B))
     blocks = [sf_a_granularity_k, sf_b_granularity_k]
     for block in blocks:
         if isinstance(block, bool) or not isinstance(block, int) or block < 32 or block % 32:
@@ -209,10 +217,10 @@ def tcgen05_gemm_blockscaled(
     }
     start_product(
         builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum,
-        scales=(SFA_tmem, SFB_tmem), attributes=attributes, pair=use_2cta,
+        scales=(SFA_tmem, SFB_tmem), attributes=attributes,
     )  # fmt: skip
     if mbar is not None:
-        tcgen05_mma_arrive(mbar, arrive_2cta=use_2cta)
+        tcgen05_mma_arrive(mbar)
 
 
 tcgen05_mma_blockscaled = tcgen05_gemm_blockscaled
@@ -232,6 +240,7 @@ def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *,
         tmem_col_offset: the first column of the destination.
     """
     what = "T.tcgen05_cp_warpx4"
+    _refuse_pairs(what, use_2cta)
     builder = _in_kernel(what)
     shape = extents_of(smem_src)
     sizes = [s for s in shape or [] if isinstance(s, int)]
@@ -249,12 +258,12 @@ def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *,
     rows, width = target.shape[-2:]
     known = tmem_col_offset if isinstance(tmem_col_offset, int) else 0  # a loop variable is checked by what it becomes
     if not isinstance(width, int) or not isinstance(rows, int) or known + columns > width:
-        raise TileValueError(f"{what}: {columns} columns from {tmem_col_offset} do not fit {describe(width)} columns")
+        raise TileValueError(f"{what}: {columns} columns from {tmem_col_offset} do not fit {width} columns")
     if not isinstance(tmem_col_offset, int) or (tmem_col_offset, columns) != (0, width):
         lead = [0] * (len(target.shape) - 2)
         where = target[(*lead, slice(0, rows), slice(tmem_col_offset, tmem_col_offset + columns))]
     operands = [tile_of(smem_src, f"the source of {what}"), tile_of(where, f"the target of {what}")]
-    builder.emit("tl.tcgen05_cp", operands, [], {"pair": ir.UnitAttr.get()} if use_2cta else {})
+    builder.emit("tl.tcgen05_cp", operands)
 
 
 def tcgen05_sf_warp_transpose(smem_src: Any) -> None:

@@ -1,5 +1,8 @@
 """Matrix products of two tensors, with tiles chosen by `tiling.choose`."""
 
+# Annotations of a kernel are calls in the language of `T`.
+# pyright: reportInvalidTypeForm=false
+
 from __future__ import annotations
 
 import functools

@@ -17,7 +17,7 @@ def _mma(op: Instruction, frame: Frame) -> None:
     if not frame.active().any():
         return
     a_tile, b_tile, c_tile = (whole(frame.env[slot]) for slot in op.operands[:3])
-    attributes = op.attributes
+    attributes, keep = op.attributes, frame.env[op.operands[3]]
     a = matrix_of(a_tile, bool(attributes["transpose_a"]), "a_unsigned" in attributes)
     b = matrix_of(b_tile, bool(attributes["transpose_b"]), "b_unsigned" in attributes)
     if len(op.operands) > 4:
@@ -26,7 +26,7 @@ def _mma(op: Instruction, frame: Frame) -> None:
         a = a.astype(np.float32) * _factors(scales[0], a.shape[0], a.shape[1], firsts[0], blocks[0])
         b = b.astype(np.float32) * _factors(scales[1], b.shape[1], b.shape[0], firsts[1], blocks[1]).T
     product = matmul(a, b)
-    if integer(frame.env[op.operands[3]], "whether a product adds to its accumulator"):
+    if integer(keep, "whether a product adds to its accumulator"):
         wide = np.float32 if is_float(c_tile.dtype) else np.int64
         product = product + c_tile.read().reshape(product.shape).astype(wide)
     c_tile.write(product.astype(c_tile.dtype).reshape(c_tile.sizes))
@@ -59,9 +59,23 @@ def _commit(op: Instruction, frame: Frame) -> None:
         arrive_once(op, frame)
 
 
+def _try_cancel(op: Instruction, frame: Frame) -> None:
+    """Every CTA is started, so there is never one to take over; the bytes of the answer need no count."""
+    if frame.active().any():
+        target = whole(frame.env[op.operands[0]])
+        target.write(np.zeros(target.sizes, target.dtype))
+
+
+def _query(op: Instruction, frame: Frame) -> None:
+    whole(frame.env[op.operands[0]]).read()
+    frame.env[op.results[0]] = np.int32(0)
+
+
 TENSOR: dict[str, Run] = {
     "tl.tcgen05_mma": _mma,
     "tl.tcgen05_scaled_mma": _mma,
     "tl.tcgen05_cp": _copy_scales,
     "tl.tcgen05_commit": _commit,
+    "tl.clc_try_cancel": _try_cancel,
+    "tl.clc_query": _query,
 }

@@ -228,6 +228,12 @@ class Checker:
         self._flying[at.cell] = False
 
     # ---- order -----------------------------------------------------------------------------------
+    def meet_grid(self, lanes: Lanes) -> None:
+        """A barrier of all CTAs: one in each, and order between them in global memory."""
+        self.join([lanes], [])
+        if self._owners is not None:
+            self._owners.forget()
+
     def join(self, waiters: Sequence[Lanes], arrivers: Sequence[Lanes]) -> None:
         """A barrier completes: waiters see everything all participants did before it."""
         everyone = [*waiters, *arrivers]
@@ -371,8 +377,9 @@ class Checker:
 
     def unfinished(self, pending: Pending) -> SimulationError:
         """The error for an asynchronous operation that nobody has waited for when its CTA ends."""
+        who = f" by {pending.who}" if pending.who else ""
         return UnfinishedError(
-            f"race: the kernel ends before {pending.what} has been waited for",
+            f"race: the kernel ends before {pending.what}{who} has been waited for",
             self._locate(pending.site),
             hint="wait for it: shared memory belongs to the next block when a block ends",
         )

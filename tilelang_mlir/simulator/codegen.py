@@ -38,12 +38,14 @@ class Kernel:
     def __init__(self, function: ir.Operation, shared: dict[str, int], checked: bool) -> None:
         self.name = ir.StringAttr(function.attributes["sym_name"]).value
         self.block = kernels.block_size(function) or (1, 1, 1)
+        self.cluster = _cluster(function)
         self.warp_size = kernels.warp_size(function)
         self.shared_bytes = (
             int(ir.IntegerAttr(function.attributes["tl.shared_bytes"]).value)
             if "tl.shared_bytes" in function.attributes
             else 0
         )
+        self.cooperative = "tl.cooperative" in function.attributes
         entry = function.regions[0].blocks[0]
         self.argument_kinds = [kind_of(str(a.type)) for a in entry.arguments]
         writer = SourceWriter(function, shared, checked)
@@ -101,6 +103,14 @@ class Kernel:
                 role = getattr(trace.tb_frame.f_locals.get("L"), "name", role)
             trace = trace.tb_next
         return where, iterations, role
+
+
+def _cluster(function: ir.Operation) -> tuple[int, int, int]:
+    """CTAs of a cluster along x, y, z."""
+    if "nvvm.cluster_dim" not in function.attributes:
+        return (1, 1, 1)
+    x, y, z = ir.DenseI32ArrayAttr(function.attributes["nvvm.cluster_dim"])
+    return (x, y, z)
 
 
 class SourceWriter:

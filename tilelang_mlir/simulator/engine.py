@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilelang_mlir.errors import BarrierError, SimulationError
-from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitPhase
+from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitCluster, WaitPhase
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
 from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.tensor_memory import TensorUnit
@@ -28,11 +28,13 @@ Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass
 class Pending:
-    """An operation that completes later; `finish` runs once. `what` and `site` say what it is and where it started."""
+    """An operation that completes later; `finish` runs once. `what`, `site` and `who` say what it is, and where and by
+    whom it was started."""
 
     finish: Callable[[], None]
     what: str
     site: int
+    who: str = ""
     done: bool = False
 
     def land(self) -> None:
@@ -48,6 +50,7 @@ class Engine:
         self._lanes = lanes
         self._stores: list[Pending] = []
         self._store_groups: list[list[Pending]] = []
+        self._cluster_phase: np.ndarray | None = None  # at this agent's arrival at the barrier of the cluster
         self._products: list[Pending] = []
         self._product_groups: list[list[Pending]] = []
         self.tensor = TensorUnit(lanes)
@@ -129,6 +132,47 @@ class Engine:
         expected = count * self.same(size, "the byte count of an mbarrier")
         barrier.arrive(count if arrivals else count * 0, expected, self._lanes.name)
         return token
+
+    def arrive_remote(self, address: Any, rank: Any) -> None:
+        """mbarrier.arrive at the barrier of another CTA of the cluster, given by its rank."""
+        lanes, barrier = self._lanes, self.barrier(address)
+        cluster, ctas = lanes.batch.cluster, lanes.batch.ctas
+        active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+        ranks = np.broadcast_to(np.asarray(rank, np.int64), lanes.shape)
+        if (ranks[active] < 0).any() or (ranks[active] >= cluster).any():
+            raise BarrierError(f"an arrival at CTA {int(ranks[active].max())} of a cluster of {cluster}")
+        checker = lanes.batch.checker
+        if checker is not None:
+            checker.release(lanes, barrier)
+            checker.share(barrier, cluster)
+        rows = np.arange(ctas)[:, None] // cluster * cluster + ranks
+        count = np.bincount(rows[active], minlength=ctas)
+        barrier.arrive(count, count * 0, lanes.name)
+
+    def cluster_arrive(self, relaxed: bool) -> None:
+        """barrier.cluster.arrive; relaxed orders no memory."""
+        lanes, batch = self._lanes, self._lanes.batch
+        if batch.cluster_barrier is None:
+            batch.cluster_barrier = MBarrier(-1, batch.threads, batch.ctas)
+        barrier = batch.cluster_barrier
+        if batch.checker is not None and not relaxed:
+            batch.checker.release(lanes, barrier)
+            batch.checker.share(barrier, batch.cluster)
+        self._cluster_phase = barrier.phase.copy()
+        count = self.lanes_per_cta()
+        barrier.arrive(count, count * 0, lanes.name)
+
+    def cluster_wait(self) -> WaitCluster | None:
+        """barrier.cluster.wait for the phase that this agent has arrived in."""
+        barrier, phase = self._lanes.batch.cluster_barrier, self._cluster_phase
+        if barrier is None or phase is None:
+            raise BarrierError("barrier.cluster.wait without an arrival before it")
+        self._cluster_phase = None
+        wait = WaitCluster(barrier, phase, True, np.ones(len(phase), np.bool_), self._lanes)
+        if wait.ready():
+            wait.resume(self._lanes)
+            return None
+        return wait
 
     def arrive_after_copies(self, address: Any, counted: bool) -> None:
         """cp.async.mbarrier.arrive: arrive when the lanes' cp.async copies up to now are complete.
@@ -231,7 +275,31 @@ class Engine:
                 checker.land_load(shadow, barrier)
             barrier.complete(ctas, nbytes)
 
-        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site))
+        batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site, lanes.name))
+
+    def refuse_cancel(self, shared: Any, barrier: Any) -> None:
+        """clusterlaunchcontrol.try_cancel: an answer of 16 zero bytes, which names no CTA, arrives at the mbarrier."""
+        lanes, batch = self._lanes, self._lanes.batch
+        ctas, columns = self.issuers()
+        place, target = self._pick(shared, ctas, columns)[:, None], self.barrier(barrier)
+        try:
+            batch.shared.check(place, 16)
+        except BadLane as bad:
+            raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
+        cells, checker, shadow = (place + batch.shared.row_start[ctas]) >> SHIFT[16], batch.checker, None
+        if checker is not None:
+            checker.use_by_copy(lanes, target)
+            shadow = checker.engine_access(lanes, ctas, columns, place, 16)
+            checker.issue_load(lanes, shadow)
+            batch.shared.flat[16][cells] = poison(16)
+
+        def land() -> None:
+            batch.shared.flat[16][cells] = CARRY[16](0)
+            if checker is not None and shadow is not None:
+                checker.land_load(shadow, target)
+            target.complete(ctas, 16)
+
+        self.fly(land, "an answer of cluster launch control")
 
     def bulk_store(self, target: Any, shared: Any, size: Any) -> None:
         """cp.async.bulk from shared to global memory, in the open bulk group."""
@@ -291,7 +359,7 @@ class Engine:
             if checker is not None and shadow is not None:
                 checker.stop_reading(shadow)
 
-        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site)
+        pending = Pending(finish, "an asynchronous copy out of shared memory", lanes.site, lanes.name)
         self._stores.append(pending)
         batch.at_end.append(pending)
 
@@ -323,7 +391,7 @@ class Engine:
                 for shadow in shadows:
                     checker.stop_reading(shadow)
 
-        self._products.append(Pending(land, "a warpgroup product", lanes.site))
+        self._products.append(Pending(land, "a warpgroup product", lanes.site, lanes.name))
 
     def commit_products(self) -> None:
         self._product_groups.append(self._products)

@@ -50,6 +50,12 @@ class EngineChecker(Checker):
         barrier.clock = np.maximum(self._fit(barrier.clock), known)
         barrier.done = None if barrier.done is None else self._fit(barrier.done)
 
+    def share(self, barrier: MBarrier, cluster: int) -> None:
+        """What one CTA of a cluster has released at a barrier, the barriers of the others know too."""
+        if cluster > 1 and barrier.clock is not None and len(barrier.clock) > 1:
+            known = barrier.clock.reshape(-1, cluster, barrier.clock.shape[1]).max(1)
+            barrier.clock = np.repeat(known, cluster, axis=0)
+
     def acquire(self, lanes: Lanes, done: np.ndarray | None) -> None:
         """A wait: the waiting warps learn what the completed phase was given."""
         active = self._active_warps(lanes)

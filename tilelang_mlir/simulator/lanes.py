@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.engine_checks import EngineChecker
     from tilelang_mlir.simulator.profile import Profile
 
+ALL_THREADS = "all threads"  # the name of the agent that has not parted
+
 Dim3 = tuple[int, int, int]
 
 
@@ -48,6 +50,8 @@ class Batch:
         self.shared = SharedMemory(ctas, shared_bytes)
         self.barriers: dict[int, WaitBarrier] = {}
         self.mbarriers: dict[int, MBarrier] = {}
+        self.cluster = 1  # CTAs of a cluster: neighbours among the ids, in the order of their ranks
+        self.cluster_barrier: MBarrier | None = None
         self.flights: list[Pending] = []
         self.at_end: list[Pending] = []
         self.checker: EngineChecker | None = None
@@ -118,7 +122,7 @@ class Lanes:
     def all_threads(cls, batch: Batch, allocas: list[Alloca], checked: bool) -> Lanes:
         threads = np.arange(batch.threads)
         private = PrivateMemory(allocas, (batch.ctas, batch.threads), checked)
-        return cls(batch, threads, threads, "all threads", private)
+        return cls(batch, threads, threads, ALL_THREADS, private)
 
     def subset(self, columns: np.ndarray, role: str) -> Lanes:
         """The agent of some of the columns; without a `role` of its own it has that of this agent."""
@@ -141,6 +145,8 @@ class Lanes:
         register, _, axis = name.partition(".")
         dim = "xyz".index(axis) if axis else 0
         batch = self.batch
+        if register == "cluster_ctarank":
+            return (np.arange(batch.ctas) % batch.cluster).astype(np.int32)[:, None]
         if register == "laneid":
             return self.laneid
         if register == "warpid":
@@ -357,6 +363,19 @@ class Lanes:
         """Arrive at a barrier of `threads` threads (None: all of the CTA). Returns what to wait for, or None."""
         pending = self._arrive(number, threads, wait, None)
         return pending if wait and not pending.done else None
+
+    def grid_barrier(self) -> None:
+        """All threads of all CTAs meet. The CTAs run in step, so they are here once the whole grid is in the batch."""
+        batch = self.batch
+        if self.count != batch.threads or (self.mask is not None and not np.broadcast_to(self.mask, self.shape).all()):
+            raise SimulationError(
+                "the grid barrier is reached by a part of the threads",
+                hint="every thread of every CTA must come to it equally often",
+            )
+        if batch.ctas != batch.grid[0] * batch.grid[1] * batch.grid[2]:
+            raise SimulationError("CTAs part ways before a grid barrier: the simulator runs them in step up to it")
+        if batch.checker is not None:
+            batch.checker.meet_grid(self)
 
     def barrier_reduce(self, number: int, threads: int | None, kind: str, predicate: Any) -> WaitBarrier:
         """Wait at a barrier and combine a predicate of its threads: "popc", "and" or "or". Has the result when done."""

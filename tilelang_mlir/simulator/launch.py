@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import ResourceError, SimulationError, TileError, TileValueError
+from tilelang_mlir.errors import AccumulatorError, ResourceError, SimulationError, TileError, TileValueError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.arguments import Arguments
 from tilelang_mlir.simulator.codegen import Kernel
 from tilelang_mlir.simulator.engine_checks import EngineChecker
-from tilelang_mlir.simulator.lanes import Batch, Lanes
+from tilelang_mlir.simulator.lanes import ALL_THREADS, Batch, Lanes
 from tilelang_mlir.simulator.locations import iteration_text
 from tilelang_mlir.simulator.memory import GlobalMemory
 from tilelang_mlir.simulator.ownership import Ownership
@@ -133,6 +133,7 @@ class _Launch:
         self.code, self.memory, self.grid, self.shared_bytes = code, memory, grid, shared_bytes
         self.checked, self.seed = checked, seed
         self.total = grid[0] * grid[1] * grid[2]
+        self.cluster = code.cluster[0] * code.cluster[1] * code.cluster[2]
         self.report = SimulationReport(code.name, self.total)
         self.profile = Profile() if checked else None
         self.owners: Ownership | None = None
@@ -141,23 +142,43 @@ class _Launch:
             raise ResourceError(f"kernel {code.name} has {self.threads} threads per CTA; the limit is 1024")
 
     def run_all(self, values: list[Any], batch_ctas: int | None) -> None:
+        cluster, order = self.cluster, self._by_cluster()
         size = batch_ctas or max(1, min(_LANES // self.threads, _SHARED_TOTAL // max(self.shared_bytes, 1)))
+        size = self.total if self.code.cooperative else size
         if self.checked and not self.code.ordered and self.total > 1:
             self.owners = Ownership(self.memory, self.code.global_unit)
-        work = [(np.arange(first, min(first + size, self.total)), 0) for first in range(0, self.total, size)][::-1]
+        size = max(size // cluster, 1) * cluster
+        work = [(order[first : first + size], 0) for first in range(0, self.total, size)][::-1]
         with np.errstate(all="ignore"):
             while work:
                 ids, depth = work.pop()
-                restore = self._snapshot() if len(ids) > 1 and self.code.may_split else None
+                restore = self._snapshot() if len(ids) > cluster and self.code.may_split else None
                 try:
                     self._run_batch(values, ids)
                 except Diverged as split:
-                    assert restore is not None
+                    if restore is None:
+                        raise SimulationError(
+                            "the CTAs of a cluster go different ways where they wait",
+                            hint="the simulator moves the CTAs of a cluster together: let all of them wait",
+                        ) from None
                     restore()
                     keys = split.groups if depth < _MAX_SPLITS else None
-                    work.extend((group, depth + 1) for group in _groups(ids, keys))
+                    work.extend((group, depth + 1) for group in _groups(ids, keys, cluster))
         if self.profile is not None:
             self.profile.fill(self.report, self.code)
+
+    def _by_cluster(self) -> np.ndarray:
+        """The CTAs by linear index, those of a cluster next to each other (PTX ISA 8.7, section 10.10, %clusterid)."""
+        dims = self.code.cluster
+        if self.cluster == 1:
+            return np.arange(self.total)
+        if any(size % part for size, part in zip(self.grid, dims, strict=True)):
+            raise SimulationError(f"a grid of {list(self.grid)} CTAs is no whole number of clusters of {list(dims)}")
+        z, y, x = np.meshgrid(*(np.arange(size) for size in reversed(self.grid)), indexing="ij")
+        counts = [size // part for size, part in zip(self.grid, dims, strict=True)]
+        which = (z // dims[2] * counts[1] + y // dims[1]) * counts[0] + x // dims[0]
+        rank = (z % dims[2] * dims[1] + y % dims[1]) * dims[0] + x % dims[0]
+        return np.argsort((which * self.cluster + rank).reshape(-1), kind="stable")
 
     def _snapshot(self) -> Callable[[], None]:
         """Returns what undoes everything that happens from now on."""
@@ -178,6 +199,7 @@ class _Launch:
         batch = Batch(self.memory, self.shared_bytes, self.code.block, self.grid, ids, self.code.warp_size)
         batch.random = np.random.default_rng(self.seed) if self.seed else None
         batch.profile = self.profile
+        batch.cluster = self.cluster
         if self.checked:
             batch.checker = EngineChecker(batch, self.code.locate, self.owners, self.code.shared_unit)
         lanes = Lanes.all_threads(batch, self.code.allocas, self.checked)
@@ -201,15 +223,18 @@ class _Launch:
         """Add the location, the threads that ran there, and the iteration values of the loops around it."""
         where, iterations, role = self.code.locate_error(error)
         error.location = error.location or where
+        if isinstance(error, AccumulatorError) and error.site:
+            error.notes = (*error.notes, ("the product", self.code.locate(error.site)))
+        role = "" if role == ALL_THREADS else role
         parts = [part for part in (role, iteration_text(iterations)) if part]
         if parts:
             error.notes = (*error.notes, (", ".join(parts), None))
 
 
-def _groups(ids: np.ndarray, keys: np.ndarray | None) -> list[np.ndarray]:
-    """CTAs with equal keys together, the first to run last (as on a stack)."""
-    if keys is None:
-        return [ids[i : i + 1] for i in reversed(range(len(ids)))]
+def _groups(ids: np.ndarray, keys: np.ndarray | None, cluster: int) -> list[np.ndarray]:
+    """CTAs with equal keys together, the first to run last (as on a stack); clusters stay whole."""
+    if keys is None or (cluster > 1 and (keys.reshape(-1, cluster) != keys[::cluster, None]).any()):
+        return [ids[i : i + cluster] for i in reversed(range(0, len(ids), cluster))]
     return [ids[keys == key] for key in np.unique(keys)[::-1]]
 
 

@@ -135,6 +135,21 @@ class WaitPhase:
         return list(self._barrier.users)
 
 
+class WaitCluster(WaitPhase):
+    """Wait for the barrier of the cluster: a phase is over when it is in every CTA of the cluster."""
+
+    def __init__(self, barrier: MBarrier, target: np.ndarray, token: bool, ctas: np.ndarray, lanes: Lanes) -> None:
+        super().__init__(barrier, target, token, ctas, lanes)
+        self._cluster = lanes.batch.cluster
+
+    def complete(self) -> np.ndarray:
+        whole = super().complete().reshape(-1, self._cluster).all(1)
+        return np.repeat(whole, self._cluster)
+
+    def describe(self) -> str:
+        return "the barrier of the cluster"
+
+
 class PollPhase(WaitPhase):
     """A test of a phase: gives up when nothing else can move, so that the program may do something else meanwhile."""
 

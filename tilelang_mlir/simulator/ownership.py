@@ -37,6 +37,10 @@ class Ownership:
         """Forget what happened since the snapshot, which must not be used again."""
         self._owner, self._buffers = saved
 
+    def forget(self) -> None:
+        """A barrier of all CTAs orders what was written before it."""
+        self._owner[:] = 0
+
     def _cells(self, lanes: Lanes, address: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Flat unit indices and owner numbers of the active lanes."""
         cell = address >> self._shift

@@ -216,6 +216,6 @@ def _graph(stuck: list[tuple[_Entry, Wait]]) -> list[tuple[str, Location | None]
     """The wait-for graph: for each agent that waits, those that can end its wait."""
     lines: list[tuple[str, Location | None]] = []
     for entry, wait in stuck:
-        others = [name for name in wait.waits_for() if name != entry.lanes.name]
-        lines.append((f"wait-for graph: {entry.lanes.name} -> {'; '.join(others) or 'nobody that has arrived yet'}", None))
+        others = "; ".join(name for name in wait.waits_for() if name != entry.lanes.name)
+        lines.append((f"wait-for graph: {entry.lanes.name} -> {others or 'nobody else'}", None))
     return lines

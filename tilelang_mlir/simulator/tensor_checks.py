@@ -115,7 +115,9 @@ class TensorChecks:
         cell = (np.arange(self._batch.ctas * _QUARTERS)[:, None] * _COLUMNS + columns).reshape(-1)
         row = cell // (_QUARTERS * _COLUMNS)
         at = Region(cell, np.full(len(cell), warp), row)
-        self._under_way(lanes, at, self._writing.take(cell) + self._reading.take(cell) > 0, "deallocation")
+        self._under_way(lanes, at, self._reading.take(cell) > 0, "deallocation")
+        self._after_write(lanes, at, "deallocation")
+        self._after_reads(lanes, at, "deallocation")
 
     def _remember(self, at: Region) -> None:
         for warp in np.unique(at.warp):

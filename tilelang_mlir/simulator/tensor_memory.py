@@ -93,9 +93,8 @@ class TensorUnit:
         if int(active[0].sum()) != 1:
             raise SimulationError(f"{what} is executed by {int(active[0].sum())} warps", hint="one warp executes it")
 
-    def allocate(self, slot: Any, columns: Any, group: int) -> None:
+    def allocate(self, slot: Any, columns: Any) -> None:
         """tcgen05.alloc. Raises SimulationError where the hardware would fail or wait for ever."""
-        del group  # both CTAs of a pair do it, and get the same columns
         self._one_warp("tcgen05.alloc")
         memory, lanes = self.memory, self._lanes
         count = lanes.engine.same(columns, "the columns of tcgen05.alloc")
@@ -190,14 +189,13 @@ class TensorUnit:
             )
 
     # ---- products and copies ---------------------------------------------------------------------
-    def issue(self, what: str, group: int = 1) -> Issue:
-        return Issue(self._lanes, what, group)
+    def issue(self, what: str) -> Issue:
+        return Issue(self._lanes, what)
 
-    def commit(self, barrier: Any, group: int, mask: Any) -> None:
+    def commit(self, barrier: Any) -> None:
         """tcgen05.commit: one arrival on an mbarrier when everything that was issued is complete."""
-        del mask, group
         lanes = self._lanes
-        Issue(lanes, "tcgen05.commit", 1)  # one thread
+        Issue(lanes, "tcgen05.commit")  # one thread
         target, batch = lanes.engine.barrier(barrier), lanes.batch
         if batch.checker is not None:
             batch.checker.use_by_copy(lanes, target)
@@ -225,17 +223,12 @@ class TensorUnit:
 class Issue:
     """A tensor operation as the thread that issues it describes it; `ctas` have such a thread."""
 
-    def __init__(self, lanes: Lanes, what: str, group: int) -> None:
+    def __init__(self, lanes: Lanes, what: str) -> None:
         self._lanes, self._what = lanes, what
-        self._leaders, self._columns = lanes.engine.issuers()
-        if len(np.unique(self._leaders)) != len(self._leaders):
-            count = np.bincount(self._leaders).max()
+        self.ctas, self._columns = lanes.engine.issuers()
+        if len(np.unique(self.ctas)) != len(self.ctas):
+            count = np.bincount(self.ctas).max()
             raise SimulationError(f"{what} is issued by {count} threads of a CTA", hint="one elected thread issues it")
-        self.ctas = self._leaders
-        if group == 2:
-            if (self._leaders % 2).any():
-                raise SimulationError(f"{what} of a pair of CTAs is issued by the odd one")
-            self.ctas = (self._leaders[:, None] + np.arange(2)).reshape(-1)
         self._memory = lanes.batch.tensor
         self._shadows: list[Access] = []
         self._reads: list[Region] = []
@@ -246,7 +239,7 @@ class Issue:
 
     def pick(self, value: Any) -> np.ndarray:
         """An operand of the issuing threads."""
-        return np.broadcast_to(np.asarray(value), self._lanes.shape)[self._leaders, self._columns]
+        return np.broadcast_to(np.asarray(value), self._lanes.shape)[self.ctas, self._columns]
 
     def same(self, value: Any, what: str) -> int:
         found = self.pick(value)
@@ -254,12 +247,9 @@ class Issue:
             raise SimulationError(f"{what} differs between CTAs")
         return int(found[0]) & 0xFFFFFFFF
 
-    def _per_cta(self, value: np.ndarray) -> np.ndarray:
-        return np.repeat(value, len(self.ctas) // len(self._leaders))
-
     def descriptor(self, value: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Start, leading offset and stride in bytes, swizzle mode of a shared memory descriptor (9.7.16.4.1)."""
-        word = self._per_cta(self.pick(value).astype(np.int64))
+        word = self.pick(value).astype(np.int64)
         if (word >> 46 & 7 != 1).any():
             self.refuse("shared memory descriptor whose bits 46 to 48 are not 1")
         modes = np.unique(word >> 61 & 7)
@@ -270,7 +260,7 @@ class Issue:
 
     def column(self, address: Any) -> np.ndarray:
         """The column of an address whose lane is 0 (n)."""
-        value = self._per_cta(self.pick(address).astype(np.int64))
+        value = self.pick(address).astype(np.int64)
         if (value >> 16).any():
             self.refuse(f"{self._what} at tensor memory lane {int(value.max()) >> 16}")
         return value & 0xFFFF
@@ -285,15 +275,14 @@ class Issue:
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(self.ctas[bad.row]), int(self._columns[0]))) from None
         if checker is not None:
-            columns = self._per_cta(self._columns)
-            shadow = checker.engine_access(lanes, self.ctas, columns, flat, 16)
+            shadow = checker.engine_access(lanes, self.ctas, self._columns, flat, 16)
             checker.start_reading(lanes, shadow)
             self._shadows.append(shadow)
         cells = (flat + shared.row_start[self.ctas]) >> 4
         return lambda: shared.flat[16].take(cells).view(np.uint8).reshape(*place.shape, 16)
 
     def _region(self, cells: np.ndarray) -> Region:
-        warp = self._per_cta(self._lanes.warp[self._columns])
+        warp = self._lanes.warp[self._columns]
         return Region.of(cells.reshape(len(self.ctas), -1), warp, self.ctas)
 
     def source(self, lane: np.ndarray, column: np.ndarray, quarters: bool = False) -> Callable[[], np.ndarray]:
@@ -329,7 +318,7 @@ class Issue:
 
     def accumulates(self, keep: np.ndarray) -> None:
         """The sum starts from what the accumulator holds in these CTAs: it must have been written when it runs."""
-        self._kept = self._target[np.repeat(keep, len(self.ctas) // len(keep))]
+        self._kept = self._target[keep]
 
     def require_accumulator(self) -> None:
         if self._memory.checks is not None and self._kept.size:

@@ -48,7 +48,7 @@ requires_cuda_or_cdna = _mark(_cuda, "needs a CUDA or CDNA device")
 requires_rocm = _mark(_rocm, "needs a ROCm device")
 requires_cdna = _mark(_rocm, "needs a CDNA device")
 requires_rdna = _mark(_rocm, "needs an RDNA device")
-requires_gfx950 = _mark(_rocm, "needs a gfx950 device")
+requires_gfx950 = _mark(_rocm, "needs a CDNA 4 device")
 requires_metal = _mark(lambda: False, "there is no Metal target")
 requires_llvm = _mark(lambda: False, "there is no CPU target")
 

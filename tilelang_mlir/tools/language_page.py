@@ -13,13 +13,22 @@ from tilelang_mlir.language import dtypes, missing
 # The modules of each family; the docstring of the first is the title.
 _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.function", "frontend.primfunc", "frontend.macro"),
+    ("language.proxy", "frontend.spec", "frontend.annot.values"),
     ("language.kernel",),
     ("language.loops",),
     ("language.alloc",),
     ("language.copy",),
+    ("language.convolution",),
     ("language.gemm",),
+    ("language.tensor",),
+    ("language.launch_control",),
     ("language.explicit",),
     ("language.warps",),
+    ("language.cluster",),
+    ("language.schedule",),
+    ("language.pointers",),
+    ("language.vectors",),
+    ("language.random",),
     ("language.reduce",),
     ("language.math",),
     ("language.logic", "frontend.arith"),
@@ -115,4 +124,6 @@ def _dtypes() -> str:
 
 def _missing() -> str:
     lines = [f"* {topic}: {', '.join(f'`T.{name}`' for name in later)}" for topic, later in missing.topics().items()]
+    inherited = ", ".join(f"`T.{name}`" for name in missing.out_of_scope())
+    lines.append(f"* internal to TVM, and out of scope: {inherited}")
     return "\n".join(["Names of TileLang that raise `UnsupportedError` when touched:", "", *lines])

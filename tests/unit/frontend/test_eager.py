@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import tilelang_mlir as tilelang
 import tilelang_mlir.jit.compile as compiling
 import tilelang_mlir.language as T
 from tilelang_mlir.errors import ArgumentError, TileError, TileTypeError, TileValueError
+from tilelang_mlir.jit.batch import Batch
 
 from .tracing import checked
 
@@ -250,10 +252,19 @@ def test_out_idx_with_empty_is_an_error() -> None:
         both.compile()
 
 
-def test_par_compile_keeps_order_and_errors(compiled: list[StubKernel]) -> None:
+def submit_stub(batch: Batch, prim_func: Any, **options: Any) -> Future[Any]:
+    done: Future[Any] = Future()
+    done.set_result(StubKernel(prim_func, options))
+    return done
+
+
+def test_par_compile_keeps_order_and_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Batch, "submit", submit_stub)
     scale = make_scale()
     kernels = scale.par_compile([{"N": 64}, (128,), {"N": -1}], num_workers=2, ignore_error=True)
     assert [k and k.prim_func.params[0].shape for k in kernels] == [(64,), (128,), None]
+    assert scale(64) is kernels[0] and scale.par_compile([(64,)])[0] is kernels[0]
+    assert kernels[0].options["pass_configs"] == {"a": 1} and kernels[0].options["out_idx"] == [-1]
     with pytest.raises(TileError):
         scale.par_compile([{"N": -1}])
 

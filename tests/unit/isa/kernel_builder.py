@@ -13,13 +13,13 @@ POINTER, SHARED, I32 = "!llvm.ptr<1>", "!llvm.ptr<3>", "i32"
 Body = Callable[[Sequence[ir.Value]], None]
 
 
-def build(body: Body, arguments: Sequence[str], threads: int = 32, shared: int = 0) -> ir.Module:
+def build(body: Body, arguments: Sequence[str], threads: int = 32, shared: int = 0, warp: int = 32) -> ir.Module:
     """A module with kernel `k`; `body` gets the arguments and emits at the insertion point. Needs a current context."""
     text = f"""
     module {{ gpu.module @kernels {{
       llvm.mlir.global external @smem() {{addr_space = 3 : i32, alignment = 1024 : i64}} : !llvm.array<0 x i8>
       llvm.func @k({", ".join(f"%a{i}: {t}" for i, t in enumerate(arguments))}) attributes {{gpu.kernel, nvvm.kernel,
-          nvvm.reqntid = array<i32: {threads}, 1, 1>, tl.shared_bytes = {shared} : i64}} {{
+          nvvm.reqntid = array<i32: {threads}, 1, 1>, tl.shared_bytes = {shared} : i64, tl.warp_size = {warp} : i32}} {{
         llvm.return
       }}
     }} }}"""

@@ -22,6 +22,9 @@ from tilelang_mlir.isa.nvidia import (
     mbarrier,
     memory,
     mma,
+    tcgen05,
+    tcgen05_descriptors,
+    tcgen05_mma,
     thread,
     tma,
     warp,
@@ -190,6 +193,30 @@ def _tma(arguments: list[ir.Value]) -> None:
     tma.reduce(generic, smem(), [0, 8], "add", "f32")
 
 
+def _tcgen05(arguments: list[ir.Value]) -> None:
+    source, out = arguments
+    columns, long = constant(64), create("arith.extui", [load(source)], [ir.Type.parse("i64")])
+    tcgen05.alloc(smem(), columns)
+    tcgen05.relinquish()
+    address, accumulate = load(smem()), warp.elect()
+    pieces = [tcgen05.Piece("32x32b", 4, 0), tcgen05.Piece("32x32b", 1, 8)]
+    tcgen05.store(address, pieces, [load(lane(source, 5, i)) for i in range(5)])
+    for kind, a in (("f16", "bf16"), ("tf32", "tf32"), ("f8f6f4", "e4m3"), ("i8", "s8")):
+        shape = tcgen05_descriptors.Shape(128, 64, kind, a, a, "s32" if kind == "i8" else "f32")
+        tcgen05_mma.emit(address, long, long, constant(tcgen05_descriptors.instruction(shape)), accumulate, kind)
+    word = constant(tcgen05_descriptors.instruction(tcgen05_descriptors.Shape(128, 64, "f16", "f16", "f16")))
+    tcgen05_mma.emit(address, address, long, word, accumulate, "f16")
+    for kind, block in (("mxf8f6f4", 32), ("mxf4", 32), ("mxf4nvf4", 16)):
+        tcgen05_mma.emit_scaled(address, long, long, word, accumulate, (address, address), kind, block)
+    tcgen05.copy_scales(address, long)
+    tcgen05.commit(offset(smem(), 4))
+    tcgen05.fence("before")
+    tcgen05.fence("after")
+    loaded = tcgen05.load(address, [*pieces, tcgen05.Piece("16x256b", 1, 16)], ir.F32Type.get())
+    _result(out, *loaded, *tcgen05.load(address, [tcgen05.Piece("16x128b", 2, 0)], ir.Type.parse("i32")))
+    tcgen05.dealloc(address, columns)
+
+
 def _wgmma(arguments: list[ir.Value]) -> None:
     sums = [load(lane(arguments[0], 4, i), "f32") for i in range(4)]
     low = load(lane(arguments[0], 1))
@@ -305,6 +332,32 @@ CASES = [
             "cp.async.bulk.tensor.3d.global.shared::cta",
             "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group",
             "tile.mbarrier::complete_tx::bytes.L2::cache_hint",
+        ],
+    ),
+    (
+        "tcgen05",
+        _tcgen05,
+        "sm_100a",
+        [
+            "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32",
+            "tcgen05.relinquish_alloc_permit.cta_group::1.sync.aligned",
+            "tcgen05.st.sync.aligned.32x32b.x4.b32",
+            "tcgen05.wait::st.sync.aligned",
+            "tcgen05.mma.cta_group::1.kind::f16",
+            "tcgen05.mma.cta_group::1.kind::tf32",
+            "tcgen05.mma.cta_group::1.kind::f8f6f4",
+            "tcgen05.mma.cta_group::1.kind::i8",
+            "tcgen05.mma.cta_group::1.kind::mxf8f6f4.block_scale",
+            "tcgen05.mma.cta_group::1.kind::mxf4.block_scale",
+            "tcgen05.mma.cta_group::1.kind::mxf4nvf4.block_scale",
+            "tcgen05.cp.cta_group::1.32x128b.warpx4",
+            "tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.b64",
+            "tcgen05.fence::before_thread_sync",
+            "tcgen05.fence::after_thread_sync",
+            "tcgen05.ld.sync.aligned.16x256b.x1.b32",
+            "tcgen05.ld.sync.aligned.16x128b.x2.b32",
+            "tcgen05.wait::ld.sync.aligned",
+            "tcgen05.dealloc.cta_group::1.sync.aligned.b32",
         ],
     ),
     (

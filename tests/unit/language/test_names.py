@@ -231,6 +231,27 @@ EMITS: list[tuple[str, list[str]]] = [
         "T.disable_warp_group_reg_alloc()",
         ["producer_registers = 24 : i32", "consumer_registers = 168 : i32", "keep_registers"],
     ),
+    # Raw accesses, vectors, clusters, random numbers.
+    (
+        TILES + "T.stg64(B[bx, 0], T.ldg64(B[bx, 4], pred=bx < 2))\nT.sts128(s[0, 0], T.lds128(s[1, 0]))\n"
+        "T.stg32(A[0], T.ldg32(A[1:2]))\nA[2] = T.__ldg(A[3])",
+        ['"tl.load_words"', ": (memref<128x64xf16", "-> (i32, i32)", '"tl.store_words"', "-> (i32, i32, i32, i32)"],
+    ),
+    (
+        TILES + "T.ptx_cp_async(T.access_ptr(s[1, 0], 'w', 8), T.address_of(B[bx, 0]), 8, predicate=bx < 2)",
+        ['"tl.copy_words"', "bytes = 16 : i32"],
+    ),
+    (
+        "v = T.float32x2(1.0, 2.0) * 2\nw = T.fma2(v, A[0:2], T.Broadcast(A[4], 2))\nA[0:2] = T.max2(w, T.abs2(v))\n"
+        "A[2:4] = T.vectorcombine('float32x2', T.extract_lane(v, 1), w[0]) if False else T.Ramp(A[0], 1.0, 2)",
+        ["arith.mulf", "arith.addf", "max", "math.absf"],
+    ),
+    (
+        "T.cluster_sync()\nx = T.block_rank_in_cluster()\nT.pdl_sync()\nT.pdl_trigger()\n"
+        "T.cluster_arrive_relaxed()\nT.cluster_wait()\nA[0] = x",
+        ['"cluster_arrive", relaxed = 0', '"cluster_rank"', '"wait_dependencies"', "launch_dependents", "relaxed = 1"],
+    ),
+    ("T.rng_init(7)\nA[bx] = T.rng_rand_float(dist='normal')", ["arith.muli", "arith.xori", "math.log", "scf.if"]),
     # Debugging and hints.
     (
         TILES + "T.print(f, 'f is')\nT.print(bx)\nT.print(msg='hello')\nT.device_assert(bx < 4, 'big')\nassert bx < 5",
@@ -314,8 +335,9 @@ def test_tensor_annotations() -> None:
         T.StridedTensor((4, 8), (1,))
     with pytest.raises(TileTypeError, match="must be an integer"):
         T.Tensor((4.5,))
-    with pytest.raises(TileValueError, match="positive"):
-        T.Tensor((0,))
+    assert T.Tensor((0, 4)).shape == (0, 4)
+    with pytest.raises(TileValueError, match="0 or more"):
+        T.Tensor((-1,))
 
 
 def test_warp_policy_from_partition() -> None:
@@ -337,6 +359,19 @@ WRONG: list[tuple[str, type[Exception], str]] = [
     ("with T.ws(1):\n    T.sync_threads()", TileValueError, "a block of 128 threads has no warpgroup 1"),
     ("with T.ws(0):\n    with T.ws(0):\n        T.sync_threads()", TileError, "T.ws inside another T.ws"),
     ("with T.ws():\n    T.sync_threads()", TileTypeError, "needs at least one warpgroup"),
+    (TILES + "x = T.ldg64(s[0, 0])", TileTypeError, "T.ldg64 accesses global memory"),
+    ("T.stg64(A[0], A[1])", TileTypeError, "T.stg64 needs 64 bits, got 1 x float32"),
+    ("T.ptx_cp_async(A[0], A[1], 4)", TileTypeError, "copies from global to shared memory"),
+    (TILES + "T.ptx_cp_async(s[0, 0], B[0, 0], 3)", TileValueError, "copies 4, 8 or 16 bytes of one dtype, got 6"),
+    ("x = T.access_ptr(A[0], 'x')", TileValueError, "access 'x', expected"),
+    ("x = T.add2(A[0:3], A[0:3])", TileTypeError, "needs vectors of two floats"),
+    ("x = T.add2(A[0:2], B[0, 0:2])", TileTypeError, "needs operands of one dtype"),
+    ("x = T.float32x4(1.0, 2.0)", TileTypeError, "float32x4 has 4 lanes, got 2 values"),
+    ("x = T.rng_rand()", TileError, "T.rng_rand without T.rng_init before it"),
+    ("T.rng_init(1, generator='curandStateXORWOW_t')", UnsupportedError, "generator 'curandStateXORWOW_t'"),
+    ("T.rng_init(1)\nx = T.rng_rand_float(dist='gamma')", TileValueError, "dist='gamma'"),
+    ("s = T.PersistentTileScheduler(4, 4, swizzle_size=0)", TileValueError, "swizzle_size .* must be positive"),
+    ("s = T.PersistentTileScheduler(4, 4)\ns.next_tile()", TileTypeError, "needs num_workers="),
     ("T.named_barrier_arrive(16, 64)", TileValueError, "the barrier is 1 to 15, got 16"),
     ("T.named_barrier_arrive(1, 48)", TileValueError, "a positive multiple of 32, got 48"),
     (TILES + "T.warpgroup_fence_operand(s)", TileTypeError, "fences registers"),
@@ -437,3 +472,9 @@ def test_layouts_are_kept_and_attached() -> None:
     )
     func = tracing.checked(scope["main"])
     assert "layout = #tl.smem<" in str(func.module) and list(func.layouts) == ["s"]
+
+
+@pytest.mark.parametrize("name", missing.out_of_scope())
+def test_names_out_of_scope_say_so(name: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"T.{name} is internal to TVM"):
+        getattr(T, name)

@@ -133,7 +133,7 @@ def _partition(m: int, n: int, warps: int, policy: str, shape: MmaShape = mma_sh
 
 
 @pytest.mark.parametrize(("m", "n", "warps", "policy", "expected"), [
-    (128, 128, 4, "square", (2, 2)),
+    (128, 128, 4, "square", (2, 2)), (128, 64, 4, "square", (2, 2)), (128, 128, 8, "square", (2, 4)),
     (64, 64, 4, "full_row", (4, 1)), (32, 64, 4, "full_row", (2, 2)), (16, 64, 4, "full_row", (1, 4)),
     (64, 64, 4, "full_col", (1, 4)), (64, 16, 4, "full_col", (2, 2)), (64, 8, 4, "full_col", (4, 1)),
     (48, 24, 3, "square", (3, 1)), (80, 176, 5, "full_row", (5, 1)),

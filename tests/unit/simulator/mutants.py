@@ -19,6 +19,7 @@ _DROPPED = (
     *("nvvm.barrier", "nvvm.cp.async.commit.group", "nvvm.cp.async.wait.group", "nvvm.fence.mbarrier.init"),
     *("nvvm.fence.proxy", "nvvm.mbarrier.init", "nvvm.mbarrier.arrive", _EXPECT, _COPY_IN, "scf.while"),
     *("nvvm.cp.async.bulk.commit.group", "nvvm.cp.async.bulk.wait_group"),
+    *("nvvm.tcgen05.commit", "nvvm.tcgen05.fence", "nvvm.tcgen05.dealloc", "nvvm.tcgen05.alloc"),
 )
 _REGROUPED = {
     "nvvm.cp.async.wait.group": "n",
@@ -105,6 +106,12 @@ def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]
         yield "next stage", lambda op: _change(op, len(op.operands) - 1, "arith.addi", stage >> 4)
         if json.loads(ir.StringAttr(op.attributes["tl.product"]).value)["wait"] == 0:
             yield "no wait", _without_wait
+    if key == "nvvm.tcgen05.mma":
+        yield "next stage", lambda op: _advance_descriptor(op, 1, stage >> 4)
+        if op.operands[4].owner.operation.name != "arith.constant":
+            yield "never clears", _never_clear
+    if key == "nvvm.tcgen05.commit":
+        yield "next barrier", lambda op: _shift(op, 0, 8)
     if key == "nvvm.barrier":
         yield "late", _to_end
     if key == "nvvm.fence.proxy":
@@ -128,6 +135,20 @@ def _constant(value: int) -> ir.Value:
 def _change(op: ir.Operation, operand: int, operation: str, value: int) -> None:
     old = op.operands[operand]
     op.operands[operand] = ir.Operation.create(operation, results=[old.type], operands=[old, _constant(value)]).result
+
+
+def _advance_descriptor(op: ir.Operation, operand: int, units: int) -> None:
+    """Move a 64-bit shared memory descriptor."""
+    kind = op.operands[operand].type
+    step = ir.Operation.create("arith.constant", [kind], attributes={"value": ir.IntegerAttr.get(kind, units)}).result
+    op.operands[operand] = ir.Operation.create("arith.addi", [kind], [op.operands[operand], step]).result
+
+
+def _never_clear(op: ir.Operation) -> None:
+    kind = op.operands[4].type
+    op.operands[4] = ir.Operation.create(
+        "arith.constant", [kind], attributes={"value": ir.IntegerAttr.get(kind, -1)}
+    ).result
 
 
 def _shift(op: ir.Operation, operand: int, nbytes: int) -> None:

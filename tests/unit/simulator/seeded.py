@@ -54,6 +54,8 @@ _EXPECTED: dict[tuple[str, str], Kinds] = {
     ("early", "cp.async.bulk.wait_group"): _UNFINISHED,
     ("wait for one group less", "wgmma.wait_group"): (errors.AccumulatorError,),
 }
+# A wait for another phase or barrier than the right one ends too early, or never.
+_WRONG_WAIT: Kinds = (*_TOO_EARLY, errors.DeadlockError)
 _WAITS = ("scf.while", "nvvm.mbarrier.try_wait")  # dropped, for a wrong parity or on the next barrier
 
 
@@ -84,9 +86,9 @@ def pool(lowered: bytes, stage_bytes: int) -> list[Seeded]:
         for mutant in mutants(lowered, stage_bytes):
             op = ops[mutant.op][mutant.index]
             kinds = _expected(mutant, op)
-            if not kinds or (mutant.op == "nvvm.barrier" and _initialises(op)):
+            if not kinds or _changes_nothing(mutant, op):
                 continue
-            lines = barrier_lines if mutant.op == "nvvm.mbarrier.init" else frozenset((_line(op),))
+            lines = barrier_lines if mutant.op == "nvvm.mbarrier.init" else frozenset(_surroundings(op))
             found.append(Seeded(mutant, kinds, lines, _in_loop(op)))
     return found
 
@@ -106,11 +108,13 @@ def _expected(mutant: Mutant, op: ir.Operation) -> Kinds:
     if mutant.op in _WAITS:
         around = op if mutant.op == "scf.while" else op.parent.operation
         produces = any(key_of(x.operation) == "nvvm.mbarrier.arrive.expect_tx" for x in around.block.operations)
-        return _TOO_LATE if produces else _TOO_EARLY
+        if produces:
+            return _TOO_LATE
+        return _TOO_EARLY if mutant.defect == "drop" else _WRONG_WAIT
     name = mutant.op.removeprefix("nvvm.")
-    found = [kinds for (defect, start), kinds in _EXPECTED.items() if defect == mutant.defect and name == start]
-    found += [kinds for (defect, start), kinds in _EXPECTED.items() if defect == mutant.defect and name.startswith(start)]
-    return found[0] if found else ()
+    entries = [(start, kinds) for (defect, start), kinds in _EXPECTED.items() if defect == mutant.defect]
+    exact = [kinds for start, kinds in entries if name == start]
+    return (exact or [kinds for start, kinds in entries if name.startswith(start)] or [()])[0]
 
 
 def _line(op: ir.Operation) -> int:
@@ -126,11 +130,42 @@ def _in_loop(op: ir.Operation) -> bool:
     return False
 
 
-def _initialises(op: ir.Operation) -> bool:
-    """A barrier of the whole block after which another one initialises further mbarriers, or the last of these."""
-    later = False
-    for other in op.block.operations:
-        if later and any(x.name == "nvvm.mbarrier.init" for x in walk(other.operation)):
-            return True
-        later = later or other.operation == op
+def _surroundings(op: ir.Operation) -> set[int]:
+    """The lines of an op, and of what it keeps apart: everything up to the next op of its name, before and after it."""
+    around, lines = op, {_line(op)}
+    while around.parent.operation.name in ("scf.if", "scf.while") and len(list(around.block.operations)) < 6:
+        around = around.parent.operation  # the branch of one lane, the loop of a wait
+    block = [x.operation for x in around.block.operations]
+    place = block.index(around)
+    for side in (block[place + 1 :], block[:place][::-1]):
+        for other in side:
+            inside = [other, *walk(other)]
+            lines.update(_line(x) for x in inside)
+            if any(key_of(x) == key_of(op) for x in inside):
+                break
+    return lines - {0}
+
+
+def _changes_nothing(mutant: Mutant, op: ir.Operation) -> bool:
+    """Ops that are not needed for a right result.
+
+    Barriers after which further mbarriers are initialised, and a barrier follows; barriers with which warpgroups take
+    turns, for speed; releases of a stage after which there is no load.
+    """
+    if mutant.op == "nvvm.barrier":
+        threads = op.operands[1].owner.operation.attributes["value"] if len(op.operands) > 1 else None
+        turn = threads is not None and ir.IntegerAttr(threads).value == 256 and not _is_constant(op.operands[0])
+        return turn or any(x.name == "nvvm.mbarrier.init" for other in _after(op) for x in walk(other))
+    if mutant.op == "nvvm.mbarrier.arrive":
+        branch = op.parent.operation
+        return not _in_loop(op) and not any(x.name == "scf.for" for x in _after(branch))
     return False
+
+
+def _is_constant(value: ir.Value) -> bool:
+    return not isinstance(value.owner, ir.Block) and value.owner.operation.name == "arith.constant"
+
+
+def _after(op: ir.Operation) -> list[ir.Operation]:
+    block = [x.operation for x in op.block.operations]
+    return block[block.index(op) + 1 :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tilelang_mlir.jit.target import resolve_target
+from tilelang_mlir.target import Feature
 
 
 def determine_fp8_type(fp8_format: Literal["e4m3", "e5m2"] = "e4m3") -> str:
@@ -15,7 +16,7 @@ def determine_fp8_type(fp8_format: Literal["e4m3", "e5m2"] = "e4m3") -> str:
     """
     if fp8_format not in ("e4m3", "e5m2"):
         raise ValueError(f"unknown fp8 format {fp8_format!r}: e4m3 or e5m2")
-    if resolve_target("auto").arch in ("gfx940", "gfx942"):
+    if resolve_target("auto").supports(Feature.FP8_FNUZ):
         return f"float8_{fp8_format}fnuz"
     return "float8_e4m3fn" if fp8_format == "e4m3" else "float8_e5m2"
 

@@ -56,7 +56,7 @@ def const(value: Any, dtype: Any = "int32", span: Any = None) -> Expr:
 
 def __getattr__(name: str) -> Any:
     this: ModuleType = sys.modules[__name__]
-    if name in ("tir", "tirx", "target", "ir", "runtime", "script", "te", "topi"):
+    if name in ("tir", "tirx", "target", "ir", "runtime", "script", "te", "testing", "topi"):
         return this
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

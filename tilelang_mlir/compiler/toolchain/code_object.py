@@ -15,6 +15,7 @@ from tilelang_mlir.errors import CompileError
 _NT_AMDGPU_METADATA = 32
 _PT_NOTE = 4
 _SHT_NOTE = 7
+_SHT_DYNSYM = 11
 
 
 def metadata(code: bytes) -> dict[str, Any]:
@@ -30,6 +31,24 @@ def metadata(code: bytes) -> dict[str, Any]:
             if kind == _NT_AMDGPU_METADATA and owner == b"AMDGPU":
                 return _Reader(description).value()
     raise CompileError("the code object has no AMDGPU metadata")
+
+
+def undefined_symbols(code: bytes) -> list[str]:
+    """Names that a linked code object uses and does not define: no other code will come to define them."""
+    sections = struct.unpack_from("<Q", code, 40)[0]
+    entry, count = struct.unpack_from("<HH", code, 58)
+    found: list[str] = []
+    for at in range(sections, sections + entry * count, max(entry, 1)):
+        kind, offset, size = struct.unpack_from("<I", code, at + 4)[0], *struct.unpack_from("<QQ", code, at + 24)
+        if kind != _SHT_DYNSYM:
+            continue
+        strings = sections + entry * struct.unpack_from("<I", code, at + 40)[0]
+        names = struct.unpack_from("<Q", code, strings + 24)[0]
+        for symbol in range(offset, offset + size, 24):
+            name, section = struct.unpack_from("<I", code, symbol)[0], struct.unpack_from("<H", code, symbol + 6)[0]
+            if name and not section:
+                found.append(code[names + name : code.index(b"\0", names + name)].decode())
+    return found
 
 
 def _note_ranges(code: bytes) -> Iterator[tuple[int, int]]:

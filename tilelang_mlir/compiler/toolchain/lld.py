@@ -20,6 +20,7 @@ from typing import Any
 
 from tilelang_mlir import knobs
 from tilelang_mlir.compiler.toolchain import search
+from tilelang_mlir.compiler.toolchain.code_object import undefined_symbols
 from tilelang_mlir.errors import CompileError, ToolchainError
 
 OLDEST = (16, 0)  # the first release that reads objects of ABI version 5
@@ -99,7 +100,10 @@ def link(object_code: bytes, linker: str) -> bytes:
             _run([linker, "-shared", str(source), "-o", str(target)])
         if not target.exists():
             raise CompileError(f"{linker} wrote no code object")
-        return target.read_bytes()
+        code = target.read_bytes()
+    if missing := undefined_symbols(code):
+        raise CompileError(f"the code calls {', '.join(missing)}, which only device libraries have")
+    return code
 
 
 def _run(command: list[str]) -> None:

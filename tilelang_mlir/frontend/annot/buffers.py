@@ -14,7 +14,7 @@ from tilelang_mlir.frontend.annot.fixed import TIRAnnot, tensor_parameter
 from tilelang_mlir.frontend.annot.values import Value
 from tilelang_mlir.frontend.buffer import SPELLING, Buffer
 from tilelang_mlir.frontend.expr import Expr
-from tilelang_mlir.frontend.spec import check_shape, check_strides, make_tensor
+from tilelang_mlir.frontend.spec import check_strides, check_tensor_shape, make_tensor
 from tilelang_mlir.frontend.typename import dtype, to_dtype
 
 BufferKey = tuple[tuple[Any, ...], tuple[Any, ...] | None, DType]
@@ -160,7 +160,7 @@ class BufferAnnot(Annot):
             raise ArgumentError(f"{name}: the annotation leaves shape or dtype to the argument",
                                 hint="call the kernel with a tensor, or annotate it with T.Tensor[[sizes], dtype]")
         sizes, steps, kind = value
-        shape = check_shape(self.match_shape(self.shape, sizes, vt))
+        shape = check_tensor_shape(self.match_shape(self.shape, sizes, vt))
         strides = None if steps is None else check_strides(self.match_shape(self.strides, steps, vt))
         return tensor_parameter(name, shape, to_dtype(kind), strides, self.memory)
 
@@ -239,9 +239,10 @@ def describe_buffer(shape: Any, kind: Any, data: Any, strides: Any, memory: str)
     sizes = shape if isinstance(shape, list | tuple) else (shape,)
     open_sizes = any(_is_open(size) for size in sizes)
     if not open_sizes:
-        sizes = check_shape(shape)
+        sizes = check_tensor_shape(shape)
     if strides is not None and len(strides) != len(sizes):
-        raise TileValueError(f"a strided tensor has {len(sizes)} dimensions but {len(strides)} strides")
+        raise TileValueError(f"a strided tensor has {len(sizes)} dimensions but {len(strides)} strides",
+                             hint="give one stride per dimension, in elements")
     if open_sizes or any(_is_open(step) for step in strides or ()):
         steps = None if strides is None else values_of(strides, "stride list")
         family = StridedTensorAnnot if steps is not None and memory == GLOBAL else BY_MEMORY[memory]
@@ -303,7 +304,7 @@ def split_params(params: Any, what: str) -> tuple[Any, Any]:
 def values_of(sizes: Any, what: str) -> tuple[Value, ...]:
     """Sizes or strides as values; numbers and expressions are checked."""
     values = sizes if isinstance(sizes, list | tuple) else (sizes,)
-    check = check_shape if what == "shape" else check_strides
+    check = check_tensor_shape if what == "shape" else check_strides
     return tuple(Value.from_value(v if _is_open(v) else check((v,))[0]) for v in values)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.amd import formats, matrix
 from tilelang_mlir.isa.amd.matrix import Tables
-from tilelang_mlir.isa.instruction import WARP, Grid, Instruction, Machine, Run, create, flags, integer
+from tilelang_mlir.isa.instruction import WARP, Grid, Instruction, Machine, Run, constant, create, flags, integer
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -48,6 +48,11 @@ class Form:
     @property
     def op_name(self) -> str:
         return f"rocdl.mfma.{self.name}"
+
+    @property
+    def sum(self) -> str:
+        """The type of C and D."""
+        return next(part for part in self.name.split(".") if part in ("f32", "i32", "f64"))
 
     @property
     def sums(self) -> int:
@@ -89,6 +94,13 @@ FORMS: tuple[Form, ...] = (
     Form("i32.4x4x4i8", 4, 4, 4, "i8", "i8", _F.MFMA, 16),
 )  # fmt: skip
 BY_OP = {form.op_name: form for form in FORMS}
+SCALED_FORMS: tuple[Form, ...] = tuple(
+    Form(f"scale.f32.{m}x{m}x{k}.f8f6f4", m, m, k, a, b, Feature.MFMA_SCALED)
+    for m, k in ((32, 64), (16, 128))
+    for a in ("fp8", "bf8")
+    for b in ("fp8", "bf8")
+)
+"""Forms that take the element formats as modifiers, and a scale per 32 elements along K."""
 _SCALED = {"rocdl.mfma.scale.f32.16x16x128.f8f6f4": (16, 128), "rocdl.mfma.scale.f32.32x32x64.f8f6f4": (32, 64)}
 _SCALED_KINDS = {"fp8": "fp8_e4m3", "bf8": "fp8_e5m2"}
 UNIT_SCALE = 0x7F7F7F7F
@@ -106,19 +118,23 @@ def operand_type(form: Form) -> ir.Type:
         return ir.Type.parse(f"vector<{count}x{form.a}>")
     if form.a == "bf16":
         return ir.Type.parse(f"vector<{count}xi16>")
-    return ir.Type.parse({4: "i32", 8: "i64", 16: "vector<4xi32>"}[count])
+    return ir.Type.parse({4: "i32", 8: "i64", 16: "vector<4xi32>", 32: "vector<8xi32>"}[count])
 
 
 def sum_type(form: Form) -> ir.Type:
     """The type of C and D."""
-    return ir.Type.parse(f"vector<{form.sums}x{form.name.partition('.')[0]}>")
+    return ir.Type.parse(f"vector<{form.sums}x{form.sum}>")
 
 
 def emit(form: Form, a: ir.Value, b: ir.Value, c: ir.Value, fnuz: bool = False) -> ir.Value:
     """`v_mfma`: D = A B + C, in the types of `operand_type` and `sum_type`.
 
-    `fnuz` says that the machine's 8-bit floats have no negative zero; it is a remark for readers of the program.
+    `fnuz` says that the machine's 8-bit floats have no negative zero; it is a remark for readers of the program. Scaled
+    forms get scales of 2^0.
     """
+    if form in SCALED_FORMS:
+        one = constant(UNIT_SCALE)
+        return emit_scaled(form.m, a, b, c, (form.a, form.b), (one, one))
     modifier = "mfma_neg_modifier" if form.a == "f64" else "mfma_perm_b"
     attributes = {"cbsz": "0 : i32", "abid": "0 : i32", "blgp": f"#rocdl<{modifier} none>"}
     remark = {formats.REMARK: "unit"} if fnuz else {}

@@ -1,4 +1,4 @@
-"""Hints to scheduler and hardware, which change no value. CDNA3 ISA, SOPP: S_SETPRIO, S_WAITCNT."""
+"""Hints to the hardware, which change no value. CDNA3 ISA, SOPP: S_SETPRIO."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ def set_priority(level: int) -> None:
     create("rocdl.s.setprio", priority=f"{level} : i16")
 
 
-def fence() -> None:
-    """The compiler's scheduler moves nothing across this point."""
-    create("rocdl.sched.barrier", mask="#rocdl<sched_group_mask none>")
-
-
 def _nothing(op: ir.Operation) -> Run:
     def run(machine: Machine) -> None:
         """No effect on values."""
@@ -23,7 +18,4 @@ def _nothing(op: ir.Operation) -> Run:
     return run
 
 
-INSTRUCTIONS = (
-    Instruction("rocdl.s.setprio", "s_setprio n", "SOPP S_SETPRIO", _nothing, emit=set_priority),
-    Instruction("rocdl.sched.barrier", "", "none: a compiler directive", _nothing, emit=fence),
-)
+INSTRUCTIONS = (Instruction("rocdl.s.setprio", "s_setprio n", "SOPP S_SETPRIO", _nothing, emit=set_priority),)

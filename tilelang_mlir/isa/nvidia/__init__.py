@@ -10,6 +10,8 @@ from tilelang_mlir.isa.nvidia import (
     cluster,
     convert,
     cp_async,
+    grid,
+    launch_control,
     ldmatrix,
     math,
     mbarrier,
@@ -25,8 +27,8 @@ from tilelang_mlir.isa.nvidia import (
 )
 
 _FAMILIES = (
-    *(thread, barrier, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma),
+    *(thread, barrier, grid, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
+    *(mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma, launch_control),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -38,6 +40,8 @@ __all__ = [
     "cluster",
     "convert",
     "cp_async",
+    "grid",
+    "launch_control",
     "ldmatrix",
     "math",
     "mbarrier",

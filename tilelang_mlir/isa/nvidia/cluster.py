@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Run, create
+from tilelang_mlir.isa.instruction import SHARED, Access, Effect, Instruction, Run, create, inline_ptx
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -27,6 +27,21 @@ def rank() -> ir.Value:
     return create("nvvm.read.ptx.sreg.cluster.ctarank", [], [ir.IntegerType.get_signless(32)])
 
 
+def arrive_remote(barrier: ir.Value, rank: ir.Value) -> None:
+    """`mapa` and `mbarrier.arrive.release.cluster.shared::cluster.b64`: the same barrier of another CTA of the cluster.
+
+    Args:
+        barrier: `!llvm.ptr<3>` in this CTA.
+        rank: i32, of the CTA whose barrier is meant.
+    """
+    address = create("llvm.ptrtoint", [barrier], [ir.IntegerType.get_signless(32)])
+    text = (
+        "{ .reg .b32 a; mapa.shared::cluster.u32 a, {$r0}, {$r1}; "
+        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [a]; }"
+    )
+    inline_ptx("mbarrier.arrive.cluster", text, [address, rank])
+
+
 _ARRIVES = ("nvvm.cluster.arrive", "nvvm.cluster.arrive.relaxed")
 
 
@@ -36,6 +51,10 @@ def _arrive(relaxed: bool) -> Run:
 
 def _wait(machine: Any) -> object:
     return machine.engine.cluster_wait()
+
+
+def _arrive_remote(machine: Any, address: Any, rank: Any) -> None:
+    machine.engine.arrive_remote(address, rank)
 
 
 _BARRIER = "9.7.13.5 barrier.cluster"
@@ -61,6 +80,15 @@ INSTRUCTIONS = (
         feature=Feature.CLUSTER,
         effects=(Effect(Access.BARRIER),),
         blocking=True,
+    ),
+    Instruction(
+        "mbarrier.arrive.cluster",
+        "mapa.shared::cluster.u32 a, b, r; mbarrier.arrive.release.cluster.shared::cluster.b64 _, [a]",
+        "9.7.13.15 mbarrier.arrive",
+        lambda op: _arrive_remote,
+        emit=arrive_remote,
+        feature=Feature.CLUSTER,
+        effects=(Effect(Access.BARRIER, SHARED, 0, 8),),
     ),
     Instruction(
         "nvvm.read.ptx.sreg.cluster.ctarank",

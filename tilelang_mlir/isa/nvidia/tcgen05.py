@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.instruction import (
     SHARED,
     TENSOR,
@@ -58,8 +59,7 @@ class Piece:
         return _COLUMNS[self.shape] * self.repeat
 
 
-def _cta(group: int) -> str:
-    return f"#nvvm.cta_group<cta_{group}>"
+_CTA = "#nvvm.cta_group<cta_1>"
 
 
 def pointer(address: ir.Value) -> ir.Value:
@@ -67,38 +67,34 @@ def pointer(address: ir.Value) -> ir.Value:
     return create("llvm.inttoptr", [address], [ir.Type.parse("!llvm.ptr<6>")])
 
 
-def alloc(slot: ir.Value, columns: ir.Value, group: int = 1) -> None:
+def alloc(slot: ir.Value, columns: ir.Value) -> None:
     """`tcgen05.alloc`: a warp allocates columns, a power of two from 32 to 512; the address goes to shared memory."""
-    create("nvvm.tcgen05.alloc", [slot, columns], group=_cta(group))
+    create("nvvm.tcgen05.alloc", [slot, columns], group=_CTA)
 
 
-def relinquish(group: int = 1) -> None:
+def relinquish() -> None:
     """`tcgen05.relinquish_alloc_permit`: this CTA allocates no more."""
-    create("nvvm.tcgen05.relinquish_alloc_permit", group=_cta(group))
+    create("nvvm.tcgen05.relinquish_alloc_permit", group=_CTA)
 
 
-def dealloc(address: ir.Value, columns: ir.Value, group: int = 1) -> None:
+def dealloc(address: ir.Value, columns: ir.Value) -> None:
     """`tcgen05.dealloc`: a warp frees what one `alloc` returned; all of it before the kernel ends."""
-    create("nvvm.tcgen05.dealloc", [pointer(address), columns], group=_cta(group))
+    create("nvvm.tcgen05.dealloc", [pointer(address), columns], group=_CTA)
 
 
-def commit(barrier: ir.Value, group: int = 1, mask: ir.Value | None = None) -> None:
-    """`tcgen05.commit.mbarrier::arrive::one`: one arrival when all products and copies of this thread are complete.
-
-    `mask` (i16) multicasts the arrival to the barriers at the same address of these CTAs of the cluster.
-    """
-    operands = [barrier] if mask is None else [barrier, mask]
-    create("nvvm.tcgen05.commit", operands, group=_cta(group))
+def commit(barrier: ir.Value) -> None:
+    """`tcgen05.commit.mbarrier::arrive::one`: one arrival when all products and copies of this thread are complete."""
+    create("nvvm.tcgen05.commit", [barrier], group=_CTA)
 
 
-def copy_scales(address: ir.Value, descriptor: ir.Value, group: int = 1) -> None:
+def copy_scales(address: ir.Value, descriptor: ir.Value) -> None:
     """`tcgen05.cp.32x128b.warpx4`: 32 rows of 16 bytes into four columns, the same in each quarter of the lanes."""
     create(
         "nvvm.tcgen05.cp",
         [pointer(address), descriptor],
         shape="#nvvm.tcgen05_cp_shape<shape_32x128b>",
         multicast="#nvvm.tcgen05_cp_multicast<warpx4>",
-        group=_cta(group),
+        group=_CTA,
     )
 
 
@@ -217,16 +213,17 @@ def _store(op: ir.Operation) -> Run:
     return run
 
 
-def _group(op: ir.Operation) -> int:
-    return 2 if "cta_2" in flags(op, "group") else 1
+def _require_one_cta(op: ir.Operation) -> None:
+    if "cta_2" in flags(op, "group"):
+        raise UnsupportedError("the simulator has no tcgen05 operations of pairs of CTAs")
 
 
 def _alloc(op: ir.Operation) -> Run:
-    group = _group(op)
+    _require_one_cta(op)
 
     def run(machine: Machine, slot: Any, columns: Any) -> None:
         machine.require_whole_warps("tcgen05.alloc")
-        machine.engine.tensor.allocate(slot, columns, group)
+        machine.engine.tensor.allocate(slot, columns)
 
     return run
 
@@ -240,10 +237,10 @@ def _dealloc(op: ir.Operation) -> Run:
 
 
 def _commit(op: ir.Operation) -> Run:
-    group = _group(op)
+    _require_one_cta(op)
 
-    def run(machine: Machine, barrier: Any, mask: Any = None) -> None:
-        machine.engine.tensor.commit(barrier, group, mask)
+    def run(machine: Machine, barrier: Any) -> None:
+        machine.engine.tensor.commit(barrier)
 
     return run
 

@@ -41,9 +41,8 @@ def emit(
     instruction: ir.Value,
     accumulate: ir.Value,
     kind: str,
-    group: int = 1,
 ) -> None:
-    """`tcgen05.mma.cta_group::N.kind`: one k step, issued by one thread.
+    """`tcgen05.mma.cta_group::1.kind`: one k step, issued by one thread.
 
     Args:
         d: i32 address of the accumulator.
@@ -52,13 +51,12 @@ def emit(
         instruction: i32 instruction descriptor.
         accumulate: i1; false starts from zero.
         kind: f16, tf32, f8f6f4 or i8.
-        group: CTAs that work together, 1 or 2.
     """
     create(
         "nvvm.tcgen05.mma",
         [pointer(d), _operand(a), b, instruction, accumulate],
         kind=f"#nvvm.tcgen05_mma_kind<{kind}>",
-        ctaGroup=f"#nvvm.cta_group<cta_{group}>",
+        ctaGroup="#nvvm.cta_group<cta_1>",
         operandSegmentSizes=ir.DenseI32ArrayAttr.get([1, 1, 1, 1, 1, 0, 0]),
     )
 
@@ -72,7 +70,6 @@ def emit_scaled(
     scales: tuple[ir.Value, ir.Value],
     kind: str,
     block: int,
-    group: int = 1,
 ) -> None:
     """`tcgen05.mma...block_scale`: one k step with the i32 addresses of A's and B's scale factors.
 
@@ -82,7 +79,7 @@ def emit_scaled(
         "nvvm.tcgen05.mma.block_scale",
         [pointer(d), _operand(a), b, instruction, accumulate, *(pointer(s) for s in scales)],
         kind=f"#nvvm.tcgen05_mma_kind<{kind}>",
-        ctaGroup=f"#nvvm.cta_group<cta_{group}>",
+        ctaGroup="#nvvm.cta_group<cta_1>",
         blockScale=f"#nvvm.tcgen05_mma_block_scale<block{block}>",
     )
 
@@ -139,7 +136,7 @@ def parse(word: int, kind: str) -> tuple[descriptors.Shape, str, int, int]:
 
 
 def lanes_of(m: int) -> np.ndarray:
-    """The lane of each of the m rows that one CTA holds."""
+    """The lane of each of the m rows."""
     row = np.arange(m)
     return row if m == 128 else row // 16 * 32 + row % 16
 
@@ -176,19 +173,19 @@ class _Product:
 
     def __init__(self, op: ir.Operation) -> None:
         self.kind = flags(op, "kind").partition("<")[2].rstrip(">")
-        self.group = 2 if "cta_2" in flags(op, "ctaGroup") else 1
+        if "cta_2" in flags(op, "ctaGroup"):
+            raise UnsupportedError("the simulator has no tcgen05.mma of pairs of CTAs")
         self.a_in_tensor = str(op.operands[1].type).startswith("!llvm.ptr")
         self.block = 16 if "block16" in flags(op, "blockScale") else 32
         self.k = descriptors.depth(self.kind)
 
     def run(self, machine: Machine, d: Any, a: Any, b: Any, word: Any, accumulate: Any, *scales: Any) -> None:
-        issue = machine.engine.tensor.issue("a tcgen05.mma", self.group)
+        issue = machine.engine.tensor.issue("a tcgen05.mma")
         shape, scale, a_byte, b_byte = parse(issue.same(word, "the instruction descriptor"), self.kind)
-        _require_shape(issue, shape, self.group)
-        rows = shape.m // self.group
-        left = self._left(issue, a, shape, rows)
-        right = self._shared(issue, b, shape.b, shape.n // self.group, shape.transpose_b)
-        lane, column = _result_places(shape, self.group)
+        _require_shape(issue, shape)
+        left = self._left(issue, a, shape, shape.m)
+        right = self._shared(issue, b, shape.b, shape.n, shape.transpose_b)
+        lane, column = _result_places(shape)
         old, write = issue.accumulator(lane, issue.column(d)[:, None, None] + column)
         keep = issue.pick(accumulate).astype(bool)
         issue.accumulates(keep)
@@ -197,11 +194,11 @@ class _Product:
             count = self.k // self.block
             factors = tuple(
                 self._factors(issue, s, size, byte, count, scale)
-                for s, size, byte in ((scales[0], rows, a_byte), (scales[1], shape.n, b_byte))
+                for s, size, byte in ((scales[0], shape.m, a_byte), (scales[1], shape.n, b_byte))
             )
 
         def finish() -> None:
-            a_values, b_values = left().reshape(-1, shape.m, self.k), right().reshape(-1, shape.n, self.k)
+            a_values, b_values = left(), right()
             if factors:
                 a_values = a_values * np.repeat(factors[0](), self.block, axis=2)
                 b_values = b_values * np.repeat(factors[1](), self.block, axis=2)
@@ -210,9 +207,9 @@ class _Product:
             before = old()
             integer = shape.d == "s32"
             start = before.view(np.int32) if integer else before.view(np.float32)
-            total = np.where(keep[:, None, None], _arrange(start, shape, self.group), 0) + product
+            total = np.where(keep[:, None, None], start, 0) + product
             total = total.astype(np.int64).astype(np.int32) if integer else total.astype(np.float32)
-            write(_arrange_back(total, shape, self.group).view(np.uint32))
+            write(np.ascontiguousarray(total).view(np.uint32))
 
         issue.start(finish)
 
@@ -251,42 +248,20 @@ class _Product:
         return lambda: _scale_values(read(), byte, count, scale)[:, :rows]
 
 
-def _result_places(shape: descriptors.Shape, group: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lane and column of D (lanes, columns) in each CTA."""
-    if group == 2 and shape.m == 128:  # 64 rows a CTA: the right half of the columns in the upper lanes
-        lane = np.arange(128)[:, None] + np.zeros((1, shape.n // 2), np.int64)
-        return lane, np.arange(shape.n // 2)[None, :] + np.zeros((128, 1), np.int64)
-    rows = lanes_of(shape.m // group)[:, None]
+def _result_places(shape: descriptors.Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Lane and column of D, (m, n) each."""
+    rows = lanes_of(shape.m)[:, None]
     return rows + np.zeros((1, shape.n), np.int64), np.arange(shape.n)[None, :] + np.zeros_like(rows)
 
 
-def _arrange(held: np.ndarray, shape: descriptors.Shape, group: int) -> np.ndarray:
-    """What the CTAs hold as matrices: one of M rows per pair, or per CTA."""
-    if group == 1:
-        return held
-    if shape.m == 128:
-        halves = held.reshape(-1, 2, 2, 64, shape.n // 2)  # pair, CTA, half of the columns
-        return halves.transpose(0, 1, 3, 2, 4).reshape(-1, 128, shape.n)
-    return held.reshape(-1, shape.m, shape.n)
-
-
-def _arrange_back(matrix: np.ndarray, shape: descriptors.Shape, group: int) -> np.ndarray:
-    if group == 1:
-        return np.ascontiguousarray(matrix)
-    if shape.m == 128:
-        halves = matrix.reshape(-1, 2, 64, 2, shape.n // 2).transpose(0, 1, 3, 2, 4)
-        return np.ascontiguousarray(halves).reshape(-1, 128, shape.n // 2)
-    return np.ascontiguousarray(matrix.reshape(-1, shape.m // 2, shape.n))
-
-
-def _require_shape(issue: Any, shape: descriptors.Shape, group: int) -> None:
+def _require_shape(issue: Any, shape: descriptors.Shape) -> None:
     """9.7.16.2.1: which M and N there are."""
-    rows = (128, 256) if group == 2 else (128,) if shape.is_scaled else (64, 128)
-    step = 16 if group == 2 or shape.m == 128 or shape.is_scaled else 8
+    rows = (128,) if shape.is_scaled else (64, 128)
+    step = 16 if shape.m == 128 else 8
     if shape.kind == "i8" and shape.n > 32:
         step = 16
     if shape.m not in rows or not step <= shape.n <= 256 or shape.n % step:
-        issue.refuse(f"tcgen05.mma of {shape.m}x{shape.n} with kind::{shape.kind} and cta_group::{group}")
+        issue.refuse(f"tcgen05.mma of {shape.m}x{shape.n} with kind::{shape.kind}")
 
 
 def _mma(op: ir.Operation) -> Run:

@@ -174,7 +174,7 @@ def _product(op: ir.Operation) -> Run:
             addresses(machine, d, rows, BYTES[kind], trans)
             for d, rows, kind, trans in zip((a, b), (64, n), kinds, transposes, strict=True)
         ]
-        result = Accumulator(n)
+        result = Accumulator(n, machine.site)
 
         def finish() -> None:
             left, right = (matrix(machine, p, kind, t) for p, kind, t in zip(places, kinds, transposes, strict=True))
@@ -342,7 +342,7 @@ def _whole_product(op: ir.Operation) -> Run:
         operands, low_b = values[len(sums) : -1], values[-1]
         results: list[Accumulator] = []
         for block in range(blocks):
-            result = Accumulator(n)
+            result = Accumulator(n, machine.site)
             lefts: list[Any] = []
             if facts["a"] is not None:
                 high_a, moves_a, ahead, trans_a = facts["a"]

@@ -19,8 +19,9 @@ _SPAN = {0: 16, 1: 128, 2: 64, 3: 32}
 class Accumulator:
     """An accumulator in matrix form (C, warpgroups, 64, n); `matrix` is None until its product has run."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, site: int = 0) -> None:
         self.n = n
+        self.site = site  # of the product
         self.matrix: np.ndarray | None = None
 
     def __getitem__(self, register: int) -> Any:
@@ -30,7 +31,9 @@ class Accumulator:
         """One register of every lane (C, T)."""
         if self.matrix is None:
             raise AccumulatorError(
-                "a wgmma accumulator is read before wgmma.wait_group", hint="wait for the group of the product first"
+                "a wgmma accumulator is read before wgmma.wait_group",
+                hint="wait for the group of the product first",
+                site=self.site,
             )
         tiles = self.matrix.reshape(self.matrix.shape[0], -1, 4, 2, 8, self.n // 8, 4, 2)
         part = tiles[:, :, :, register >> 1 & 1, :, register >> 2, :, register & 1]

@@ -145,6 +145,8 @@ def _atomic(w: Writer, op: ir.Operation, a: list[str]) -> str:
     code = int(ir.IntegerAttr(op.attributes["bin_op"]).value)
     text = str(op.operands[1].type)
     kind = kind_of(text)
+    if kind.lanes and code == 11 and kind.unit == 2:
+        return f"{w.ref(_add_pairs)}(L, {operand_kind(op, 0).space}, {a[0]}, {a[1]}, {w.ref(kind)})"
     if code not in _UPDATES or kind.lanes:
         raise UnsupportedError(f"the simulator has no atomicrmw number {code} on {text}")
     dtype = np.dtype(_UNSIGNED_TYPES[kind.unit]) if code in _UNSIGNED else np.dtype(kind.dtype)
@@ -162,6 +164,20 @@ def _atomic(w: Writer, op: ir.Operation, a: list[str]) -> str:
         return "None"
     call = f"L.atomic({space}, {a[0]}, {w.ref(dtype)}, {w.ref(update)}, {value}.view({w.ref(dtype)}))"
     return f"{call}.view({w.ref(kind.dtype)})"
+
+
+def _add_pairs(lanes: Any, space: int, address: Any, value: np.ndarray, kind: Any) -> np.ndarray:
+    """Additions of a vector of 16-bit floats: each element is atomic, the vector is not."""
+    half = kind.element == "f16"
+    old = []
+    for k in range(kind.lanes):
+        part, where = value[..., k], address + kind.unit * k
+        if half:
+            old.append(lanes.atomic(space, where, np.float16, np.add, part))
+        else:
+            bits = lanes.atomic(space, where, np.uint16, _on_bf16(np.add), numeric.float_to_bf16_bits(part))
+            old.append(numeric.bf16_bits_to_float(bits))
+    return np.stack(np.broadcast_arrays(*old), axis=2)
 
 
 def _on_bf16(update: Any) -> Any:

@@ -149,3 +149,46 @@ func.func @f(%f: !f) {
   "tl.wait_products"(%f) : (!f) -> ()
   return
 }
+
+// -----
+
+!f = memref<64x64xf32, #tl.scope<"fragment">>
+!s = memref<2x64x32xf16, #tl.scope<"shared">>
+!g = memref<64x64xf16, #tl.scope<"global">>
+func.func @f(%f: !f, %s: !s, %g: !g) {
+  // expected-error@+1 {{stages through [2, 64, 32], expected buffers of 64 rows of 128 bytes}}
+  "tl.staged_store"(%f, %s, %g) : (!f, !s, !g) -> ()
+  return
+}
+
+// -----
+
+!f = memref<64x64xf32, #tl.scope<"fragment">>
+!s = memref<2x64x64xf16, #tl.scope<"shared">>
+!g = memref<64x64xf32, #tl.scope<"global">>
+func.func @f(%f: !f, %s: !s, %g: !g) {
+  // expected-error@+1 {{staging and target}}
+  "tl.staged_store"(%f, %s, %g) : (!f, !s, !g) -> ()
+  return
+}
+
+// -----
+
+!f = memref<64x64xf32, #tl.scope<"fragment">>
+!s = memref<2x64x64xf16, #tl.scope<"shared">>
+!g = memref<64x128xf16, #tl.scope<"global">>
+func.func @f(%f: !f, %s: !s, %g: !g) {
+  // expected-error@+1 {{source and destination differ in shape: [64, 64] and [64, 128]}}
+  "tl.staged_store"(%f, %s, %g) : (!f, !s, !g) -> ()
+  return
+}
+
+// -----
+
+!s = memref<2x64x64xf16, #tl.scope<"shared">>
+!g = memref<64x64xf16, #tl.scope<"global">>
+func.func @f(%s: !s, %g: !g) {
+  // expected-error@+1 {{operand #0 is in scope 'shared', expected fragment}}
+  "tl.staged_store"(%s, %s, %g) : (!s, !s, !g) -> ()
+  return
+}

@@ -53,3 +53,30 @@ func.func @in_turn(%one: i32) {
   }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
   return
 }
+
+// Instructions by name, and the launch attributes that follow from them.
+// CHECK-LABEL: llvm.func @cluster_kernel(
+// CHECK-SAME: nvvm.cluster_dim = array<i32: 2, 1, 1>
+// CHECK-SAME: tl.programmatic
+// CHECK: nvvm.griddepcontrol wait
+// CHECK: nvvm.read.ptx.sreg.cluster.ctarank
+// CHECK: nvvm.cluster.arrive {aligned}
+// CHECK: nvvm.cluster.wait {aligned}
+// CHECK: nvvm.inline_ptx {{.*}}tl.instr = "mbarrier.arrive.cluster"
+// CHECK: nvvm.barrier.arrive id = %c3_i32 number_of_threads = %c64_i32
+// CHECK: nvvm.griddepcontrol launch_dependents
+func.func @cluster(%one: i32) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %b = "tl.alloc_barrier"() {counts = array<i64: 128>, tl.offset = 0 : i64} : () -> !tl.barrier<1 : i64>
+    "tl.intrinsic"() {name = "wait_dependencies"} : () -> ()
+    %r = "tl.intrinsic"() {name = "cluster_rank"} : () -> i32
+    "tl.intrinsic"() {name = "cluster_arrive", relaxed = 0 : i32} : () -> ()
+    "tl.intrinsic"() {name = "cluster_wait"} : () -> ()
+    %zero = arith.constant 0 : i32
+    "tl.mbarrier_arrive"(%b, %zero, %r) : (!tl.barrier<1 : i64>, i32, i32) -> ()
+    "tl.intrinsic"() {name = "named_arrive", id = 3 : i32, count = 64 : i32} : () -> ()
+    "tl.intrinsic"() {name = "launch_dependents"} : () -> ()
+  }) {threads = array<i32: 128, 1, 1>, cluster = array<i32: 2, 1, 1>, tl.shared_bytes = 8 : i64} : (i32) -> ()
+  return
+}

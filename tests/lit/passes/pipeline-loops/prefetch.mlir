@@ -8,7 +8,7 @@
 !f = memref<64x64xf32, #tl.scope<"fragment">>
 
 // CHECK-LABEL: func.func @product
-// CHECK-COUNT-4: "tl.copy"({{.*}}, %true) {async, ordered}
+// CHECK-COUNT-4: "tl.copy"({{.*}}, %true) {async} :
 // CHECK: "tl.wait_group"() {pending = 1 : i32}
 // CHECK-NEXT: "tl.sync_threads"()
 // CHECK: "tl.load_operand"(%{{.*}}, %[[A0:.*]]) {k_dim = 1 : i32, side = "a", warps = array<i32: 2, 2>}

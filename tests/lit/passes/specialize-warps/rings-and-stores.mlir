@@ -31,6 +31,7 @@
 // CHECK-NEXT: "tl.mbarrier_arrive"(%[[EMPTY]], {{.*}}) {per_warp}
 // CHECK-NEXT: "tl.mbarrier_wait"(%[[FULL_V]],
 // CHECK: "tl.copy"
+// CHECK-NEXT: "tl.fence_proxy"()
 // CHECK-NEXT: "tl.sync_warp"()
 // CHECK-NEXT: "tl.mbarrier_arrive"(%[[EMPTY_V]], {{.*}}) {per_warp}
 func.func @a_ring_per_use(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>) {

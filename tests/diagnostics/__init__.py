@@ -1,0 +1,1 @@
+"""Wrong programs with the messages they get: one file per family."""

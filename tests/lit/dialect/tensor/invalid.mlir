@@ -1,0 +1,66 @@
+// The verifier messages.
+// RUN: tl-opt %s --split-input-file --verify-diagnostics
+
+!s = memref<128x64xf16, #tl.scope<"shared">>
+!f = memref<128x128xf32, #tl.scope<"fragment">>
+func.func @f(%s: !s, %f: !f, %k: i1) {
+  // expected-error@+1 {{operand #2 is in scope 'fragment', expected tmem}}
+  "tl.tcgen05_mma"(%s, %s, %f, %k) {transpose_a = false, transpose_b = true} : (!s, !s, !f, i1) -> ()
+  return
+}
+
+// -----
+
+!s = memref<128x64xf16, #tl.scope<"shared">>
+!t = memref<128x64xf32, #tl.scope<"tmem">>
+func.func @f(%s: !s, %t: !t, %k: i1) {
+  // expected-error@+1 {{shapes do not agree: op(A) is 128x64, op(B) is 64x128, C is 128x64}}
+  "tl.tcgen05_mma"(%s, %s, %t, %k) {transpose_a = false, transpose_b = true} : (!s, !s, !t, i1) -> ()
+  return
+}
+
+// -----
+
+!s = memref<128x64xf16, #tl.scope<"shared">>
+!t = memref<128x128xf32, #tl.scope<"tmem">>
+func.func @f(%s: !s, %t: !t, %k: i32) {
+  // expected-error@+1 {{'keep' must be i1, got i32}}
+  "tl.tcgen05_mma"(%s, %s, %t, %k) {transpose_a = false, transpose_b = true} : (!s, !s, !t, i32) -> ()
+  return
+}
+
+// -----
+
+!e = memref<128x128xf8E4M3FN, #tl.scope<"shared">>
+!t = memref<128x128xf32, #tl.scope<"tmem">>
+!w = memref<128x4xi32, #tl.scope<"tmem">>
+func.func @f(%e: !e, %t: !t, %w: !w, %k: i1) {
+  // expected-error@+1 {{attribute 'scale_bytes' has 1 numbers, expected 2}}
+  "tl.tcgen05_scaled_mma"(%e, %e, %t, %k, %w, %w) {transpose_a = false, transpose_b = true, scale_bytes = array<i64: 0>, scale_blocks = array<i64: 32, 32>} : (!e, !e, !t, i1, !w, !w) -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{attribute 'kind' is 'around', expected one of before, after}}
+  "tl.tcgen05_fence"() {kind = "around"} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{attribute 'columns' is 48, expected a power of two from 32 to 512}}
+  "tl.tmem_arena"() {columns = 48 : i32, id = 0 : i32} : () -> ()
+  return
+}
+
+// -----
+
+!s = memref<128x64xf16, #tl.scope<"shared">>
+func.func @f(%s: !s) {
+  // expected-error@+1 {{operand #0 is in scope 'shared', expected tmem}}
+  "tl.dealloc_tmem"(%s) : (!s) -> ()
+  return
+}

@@ -1,0 +1,220 @@
+"""AMD targets: every example compiles to a code object without spills, and what is lowered computes the right thing.
+
+The simulator's waves have 64 lanes on gfx90a to gfx950 and 32 on gfx1100 and gfx1201, in checked mode.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import tilelang_mlir.language as T
+from tests.util import target_matrix
+from tilelang_mlir import knobs
+from tilelang_mlir.compiler.toolchain.code_object import metadata
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.jit.compile import compile_prim_func
+
+TARGETS = target_matrix.TARGETS
+SCRATCH = re.compile(r"^\s+(scratch_(load|store)|buffer_(load|store)_\w+ v\S+, off, )", re.MULTILINE)
+WAVE = {"gfx90a": 64, "gfx942": 64, "gfx950": 64, "gfx1100": 32, "gfx1201": 32}
+NUMPY: dict[str, Any] = {
+    "float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64,
+    "int8": np.int8, "float8_e4m3fn": ml_dtypes.float8_e4m3fn, "float8_e5m2": ml_dtypes.float8_e5m2,
+    "float8_e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
+        yield
+
+
+# -- code objects ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kernel", target_matrix.PROGRAMS)
+def test_code_objects(kernel: str) -> None:
+    for arch in TARGETS:
+        built = target_matrix.build(kernel, arch)
+        used, note = built.resources, metadata(built.code)
+        assert built.code[:4] == b"\x7fELF" and built.code[8] == 3  # ABI version 5
+        assert note["amdhsa.target"] == f"amdgcn-amd-amdhsa--{arch}"
+        assert (used.spills, used.stack, used.wave) == (0, 0, WAVE[arch]), f"{kernel} for {arch}: {used}"
+        assert not SCRATCH.search(built.assembly)
+        wanted = ("v_mfma" if WAVE[arch] == 64 else "v_wmma") if kernel in target_matrix.PRODUCTS else ""
+        assert all(name.startswith(wanted) for name in built.products), built.products
+        assert bool(built.products) == bool(wanted)
+
+
+def test_metadata_and_kernel_arguments() -> None:
+    built = target_matrix.build("gemm_dynamic_m", "gfx942")
+    (kernel,) = metadata(built.code)["amdhsa.kernels"]
+    arguments = [(a[".offset"], a[".size"], a[".value_kind"]) for a in kernel[".args"]]
+    pointers = [(8 * i, 8, "global_buffer") for i in range(3)]
+    assert arguments[:4] == [*pointers, (24, 4, "by_value")]
+    assert kernel[".reqd_workgroup_size"] == [128, 1, 1] and kernel[".max_flat_workgroup_size"] == 128
+    assert kernel[".group_segment_fixed_size"] == built.resources.shared == 2 * 128 * 64 * 2
+
+
+def test_the_table_of_the_documentation_is_up_to_date() -> None:
+    assert target_matrix.table() in target_matrix.PAGE.read_text(), "run python -m tests.util.target_matrix"
+
+
+@pytest.mark.parametrize("arch", ["gfx942", "gfx950"])
+def test_the_next_tiles_are_under_way_while_the_current_ones_are_multiplied(arch: str) -> None:
+    """Loads of the loop are waited for one iteration later, and no barrier waits for them."""
+    text = target_matrix.build("gemm_bias_relu", arch).assembly
+    code = [line for line in text.splitlines() if line.startswith("\t") and not line.strip().startswith(";")]
+    lines = [line.split()[0] for line in code]
+    start = next(i for i, name in enumerate(lines) if name.startswith("ds_write"))
+    end = max(i for i, name in enumerate(lines) if name.startswith("v_mfma"))
+    products = [i for i, name in enumerate(lines) if name.startswith("v_mfma")]
+    loads = [i for i in range(start, len(lines)) if lines[i].startswith("global_load_dwordx4")]
+    assert loads and start < products[0] and lines[start:end].count("s_barrier") == 1
+    waits = [line.strip() for line in text.splitlines() if "s_waitcnt" in line and "vmcnt" in line]
+    assert any("vmcnt(7)" in wait or "vmcnt(11)" in wait or "vmcnt(15)" in wait for wait in waits), waits
+
+
+# -- products ----------------------------------------------------------------------------------------------------------
+def product(M: int, N: int, K: int, dtype: str, sums: str, transposed: tuple[bool, bool], block_K: int = 32) -> Any:
+    ta, tb = transposed
+    shape_a, shape_b = (K, M) if ta else (M, K), (N, K) if tb else (K, N)
+    tile_a, tile_b = (block_K, 64) if ta else (64, block_K), (64, block_K) if tb else (block_K, 64)
+
+    @T.prim_func
+    def multiply(A: T.Tensor(shape_a, dtype), B: T.Tensor(shape_b, dtype), C: T.Tensor((M, N), sums)):
+        with T.Kernel(T.ceildiv(N, 64), T.ceildiv(M, 64), threads=128) as (bx, by):
+            a, b = T.alloc_shared(tile_a, dtype), T.alloc_shared(tile_b, dtype)
+            c = T.alloc_fragment((64, 64), sums)
+            T.clear(c)
+            for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=2):
+                if ta:
+                    T.copy(A[k * block_K, by * 64], a)
+                else:
+                    T.copy(A[by * 64, k * block_K], a)
+                if tb:
+                    T.copy(B[bx * 64, k * block_K], b)
+                else:
+                    T.copy(B[k * block_K, bx * 64], b)
+                T.gemm(a, b, c, transpose_A=ta, transpose_B=tb)
+            T.copy(c, C[by * 64, bx * 64])
+
+    return multiply
+
+
+def check(arch: str, dtype: str, sums: str, transposed: tuple[bool, bool], limit: float, block_K: int = 32) -> None:
+    M, N, K = 65, 83, 97
+    rng = np.random.default_rng(0)
+    scale = 8 if dtype == "int8" else 1
+    a, b = ((rng.standard_normal((rows, K)) * scale).astype(NUMPY[dtype]) for rows in (M, N))
+    out = np.full((M, N), -1, np.dtype(sums))
+    kernel = compile_prim_func(product(M, N, K, dtype, sums, transposed, block_K), target=f"sim:{arch}")
+    left, right = np.ascontiguousarray(a.T if transposed[0] else a), np.ascontiguousarray(b if transposed[1] else b.T)
+    kernel(left, right, out)
+    want = a.astype(np.float64) @ b.astype(np.float64).T
+    error = np.linalg.norm(out - want) / np.linalg.norm(want)
+    assert error < limit, f"{dtype} on {arch}: {error:.2e}"
+
+
+@pytest.mark.parametrize("transposed", [(False, False), (False, True), (True, False), (True, True)])
+@pytest.mark.parametrize("arch", TARGETS)
+def test_orders_of_the_operands(arch: str, transposed: tuple[bool, bool]) -> None:
+    check(arch, "float16", "float32", transposed, 1e-5)
+
+
+@pytest.mark.parametrize(("arch", "dtype", "sums", "limit"), [
+    ("gfx90a", "int8", "int32", 1e-12), ("gfx942", "int8", "int32", 1e-12), ("gfx950", "int8", "int32", 1e-12),
+    ("gfx1100", "int8", "int32", 1e-12), ("gfx942", "float32", "float32", 1e-5),
+    ("gfx942", "float64", "float64", 1e-12),
+    ("gfx942", "bfloat16", "float32", 1e-5), ("gfx950", "bfloat16", "float32", 1e-5),
+    ("gfx1100", "bfloat16", "float32", 1e-5), ("gfx1201", "bfloat16", "float32", 1e-5),
+    ("gfx942", "float8_e4m3fnuz", "float32", 1e-5), ("gfx950", "float8_e4m3fn", "float32", 1e-5),
+    ("gfx1201", "float8_e5m2", "float32", 1e-5), ("gfx942", "float16", "float16", 2e-3),
+])  # fmt: skip
+def test_element_types(arch: str, dtype: str, sums: str, limit: float) -> None:
+    check(arch, dtype, sums, (False, True), limit, block_K=64)
+
+
+@pytest.mark.parametrize(("arch", "dtype", "message", "hint"), [
+    ("gfx1100", "float32", "f32 needs mfma, which hip:gfx1100 lacks", "gfx90a, gfx942, gfx950"),
+    ("gfx90a", "float8_e4m3fnuz", "no matrix product of f8E4M3FNUZ on hip:gfx90a", "f8E4M3FN, f8E5M2"),
+    ("gfx950", "float8_e4m3fnuz", "no matrix product of f8E4M3FNUZ on hip:gfx950", "f8E4M3FN, f8E5M2"),
+    ("gfx1100", "float8_e4m3fn", "f8E4M3FN needs mfma fp8, or wmma fp8", "gfx1201, gfx942, gfx950"),
+])  # fmt: skip
+def test_what_a_target_lacks(arch: str, dtype: str, message: str, hint: str) -> None:
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        compile_prim_func(product(64, 64, 64, dtype, "float32", (False, True)), target=f"hip:{arch}")
+    assert hint in caught.value.hint and caught.value.location is not None
+
+
+# -- examples in the simulator -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("name", "arch"), [
+    ("04_softmax", "gfx942"), ("06_layer_norm", "gfx1100"), ("09_gemm_split_k", "gfx942"), ("10_gemv", "gfx1201"),
+    ("11_flash_attention", "gfx942"), ("11_flash_attention", "gfx1201"), ("12_cumsum", "gfx950"),
+    ("13_gemm_int4", "gfx90a"),
+])  # fmt: skip
+def test_examples(name: str, arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = importlib.import_module("tests.numerics.test_examples")
+    monkeypatch.syspath_prepend(str(examples.FOLDER))
+    run = examples.load(name).main(["--target", f"sim:{arch}", "--size", "small"])
+    assert run.errors and max(run.errors) < 2e-3
+    assert all(report.instructions for kernel in run.kernels for report in kernel.adapter.reports)
+
+
+# -- exchange ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("arch", ["gfx942", "gfx950", "gfx1100"])
+def test_shuffles_and_ballots(arch: str) -> None:
+    wave = WAVE[arch]
+
+    @T.prim_func
+    def exchange(A: T.Tensor((128,), "int32"), B: T.Tensor((6, 128), "int32"), V: T.Tensor((128,), "uint64")):
+        with T.Kernel(1, threads=128):
+            t = T.get_thread_binding(0)
+            value = T.alloc_var("int32")
+            value = A[t]
+            B[0, t] = T.shfl_xor(value, 4, width=wave)
+            B[1, t] = T.shfl_xor(value, 16, width=wave)
+            B[2, t] = T.shfl_xor(value, wave // 2, width=wave)
+            B[3, t] = T.shfl_down(value, 3, width=wave)
+            B[4, t] = T.shfl_sync(value, 7, width=wave)
+            B[5, t] = T.warp_reduce_sum(value)
+            V[t] = T.ballot(value > 50)
+
+    a = np.random.default_rng(0).integers(0, 100, 128).astype(np.int32)
+    b, votes = np.full((6, 128), -1, np.int32), np.zeros(128, np.uint64)
+    compile_prim_func(exchange, target=f"sim:{arch}")(a, b, votes)
+    thread = np.arange(128)
+    first, lane = thread // wave * wave, thread % wave
+    want = [a[first + (lane ^ d)] for d in (4, 16, wave // 2)]
+    want += [a[np.where(lane + 3 < wave, thread + 3, thread)], a[first + 7], a.reshape(-1, wave).sum(1).repeat(wave)]
+    np.testing.assert_array_equal(b, np.stack(want))
+    masks = [sum(int(x > 50) << i for i, x in enumerate(row)) for row in a.reshape(-1, wave)]
+    assert votes.tolist() == [masks[t // wave] for t in range(128)]
+
+
+# -- atomics -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("dtype", "arch", "instruction"), [
+    ("float16", "gfx90a", "global_atomic_pk_add_f16"), ("float16", "gfx1201", "global_atomic_pk_add_f16"),
+    ("bfloat16", "gfx942", "global_atomic_pk_add_bf16"), ("float32", "gfx1100", "global_atomic_add_f32"),
+])  # fmt: skip
+def test_atomic_additions_are_no_loops(dtype: str, arch: str, instruction: str) -> None:
+    @T.prim_func
+    def gather(A: T.Tensor((64, 64), dtype), B: T.Tensor((64, 64), dtype)):
+        with T.Kernel(4, threads=128):
+            tile = T.alloc_shared((64, 64), dtype)
+            T.copy(A, tile)
+            for i, j in T.Parallel(64, 64):
+                T.atomic_add(B[i, j], tile[i, j])
+
+    a = np.random.default_rng(0).integers(-4, 5, (64, 64)).astype(NUMPY[dtype])
+    b = np.zeros((64, 64), NUMPY[dtype])
+    compile_prim_func(gather, target=f"sim:{arch}")(a, b)
+    np.testing.assert_array_equal(b.astype(np.float64), 4 * a.astype(np.float64))
+    assembly = compile_prim_func(gather, target=f"hip:{arch}").ir("amdgcn")
+    assert instruction in assembly and "cmpswap" not in assembly

@@ -1,0 +1,175 @@
+"""Shapes: empty, dynamic, strided, past 2**31 elements; sizes that solve linear equations; negative indices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilelang_mlir as tilelang
+import tilelang_mlir.language as T
+from tilelang_mlir.errors import ArgumentError
+
+TARGETS = ["sim:sm_80", "sim:sm_90a"]
+
+
+def random(*shape: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("rows", [0, 1, 7])
+def test_empty_and_odd_tensors(target: str, rows: int) -> None:
+    """Of static, constant and dynamic sizes; a kernel without blocks is not launched."""
+    m = T.dynamic("m")
+
+    @tilelang.jit(target=target, out_idx=[-1])
+    def factory(m):
+        @T.prim_func
+        def double(A: T.Tensor((m, 40), "float32"), B: T.Tensor((m, 40), "float32")):
+            with T.Kernel(T.ceildiv(m, 4), threads=32) as b:
+                tile = T.alloc_shared((4, 40), "float32")
+                T.copy(A[b * 4, 0], tile)
+                for i, j in T.Parallel(4, 40):
+                    tile[i, j] = tile[i, j] * 2
+                T.copy(tile, B[b * 4, 0])
+
+        return double
+
+    @tilelang.jit(target=target)
+    def eager(A):
+        M = T.const("M")
+        A: T.Tensor((M, 40), "float32")
+        B = T.empty((M, 40), "float32")
+        with T.Kernel(T.ceildiv(M, 4), threads=32) as b:
+            for i, j in T.Parallel(4, 40):
+                B[b * 4 + i, j] = A[b * 4 + i, j] * 2
+        return B
+
+    x = random(rows, 40)
+    for kernel in (factory(rows), factory(m), eager):
+        y = kernel(x)
+        assert y.shape == x.shape
+        np.testing.assert_array_equal(y, 2 * x)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_linear_equations_between_sizes(target: str) -> None:
+    m, n = T.dynamic("m, n")
+
+    @tilelang.jit(target=target, out_idx=[-1])
+    def odd():
+        @T.prim_func
+        def kernel(A: T.Tensor((2 * m + 1,), "float32"), B: T.Tensor((m,), "float32")):
+            with T.Kernel(T.ceildiv(m, 32), threads=32) as b:
+                for i in T.Parallel(32):
+                    B[b * 32 + i] = A[2 * (b * 32 + i) + 1]
+
+        return kernel
+
+    @tilelang.jit(target=target, out_idx=[-1])
+    def tail():
+        @T.prim_func
+        def kernel(A: T.Tensor((m + n,), "float32"), C: T.Tensor((m,), "float32"), B: T.Tensor((n,), "float32")):
+            with T.Kernel(T.ceildiv(n, 32), threads=32) as b:
+                for i in T.Parallel(32):
+                    B[b * 32 + i] = A[m + b * 32 + i] + C[0]
+
+        return kernel
+
+    x = random(101)
+    np.testing.assert_array_equal(odd()(x), x[1::2])
+    with pytest.raises(ArgumentError, match=r"A: shape\[0\] is 100, but no m makes"):
+        odd()(x[:100])
+    np.testing.assert_array_equal(tail()(x, np.zeros(40, np.float32)), x[40:])
+    with pytest.raises(ArgumentError, match="A"):
+        tail()(x, np.zeros(140, np.float32))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_strides(target: str) -> None:
+    m, s = T.dynamic("m, s")
+
+    @tilelang.jit(target=target, out_idx=[-1])
+    def gather():
+        @T.prim_func
+        def kernel(A: T.StridedTensor((m, 8), (s, 2), "float32"), B: T.Tensor((m, 8), "float32")):
+            with T.Kernel(T.ceildiv(m, 4), threads=32) as b:
+                tile = T.alloc_shared((4, 8), "float32")
+                T.copy(A[b * 4, 0], tile)
+                T.copy(tile, B[b * 4, 0])
+
+        return kernel
+
+    @tilelang.jit(target=target)
+    def contiguous(A):
+        M, N, S, U = T.const("M, N, S, U")
+        A: T.StridedTensor((M, N), (S, U), "float32")
+        B = T.empty((M, N), "float32")
+        with T.Kernel(M, threads=32) as b:
+            for i in T.Parallel(N):
+                B[b, i] = A[b, i]
+        return B
+
+    wide = random(7, 41)
+    np.testing.assert_array_equal(gather()(wide[:, :16:2]), wide[:, :16:2])
+    np.testing.assert_array_equal(contiguous(wide.T), wide.T)
+    np.testing.assert_array_equal(contiguous(wide[1::3, 2::5]), wide[1::3, 2::5])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_negative_indices_and_dynamic_loops(target: str) -> None:
+    m = T.dynamic("m")
+
+    @tilelang.jit(target=target)
+    def ends(A):
+        N = T.const("N")
+        A: T.Tensor((N, N), "float32")
+        B = T.empty((N,), "float32")
+        with T.Kernel(1, threads=32) as _:
+            for i in T.Parallel(N):
+                B[i] = A[-1, i] + A[i, -2]
+        return B
+
+    @tilelang.jit(target=target, out_idx=[-1])
+    def sums():
+        @T.prim_func
+        def kernel(A: T.Tensor((4, m), "float32"), B: T.Tensor((4,), "float32")):
+            with T.Kernel(4, threads=32) as b:
+                total = T.alloc_var("float32", 0.0)
+                for k in T.serial(m):
+                    total += A[b, k]
+                B[b] = total
+
+        return kernel
+
+    x = random(9, 9)
+    np.testing.assert_allclose(ends(x), x[-1] + x[:, -2], rtol=1e-6)
+    for size in (1, 13):
+        y = random(4, size)
+        np.testing.assert_allclose(sums()(y), y.astype(np.float64).sum(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(sums()(np.zeros((4, 0), np.float32)), np.zeros(4))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_offsets_past_2_to_the_31(target: str, tmp_path: Path) -> None:
+    """Four rows a GiB apart, in a sparse file; offsets and sizes need 64 bits."""
+    gap = 2**30
+
+    @tilelang.jit(target=target, out_idx=[-1])
+    def factory(gap):
+        @T.prim_func
+        def kernel(A: T.StridedTensor((4, 64), (gap, 1), "int8"), B: T.Tensor((4, 64), "int8")):
+            with T.Kernel(4, threads=32) as b:
+                for i in T.Parallel(64):
+                    B[b, i] = A[b, i]
+
+        return kernel
+
+    buffer = np.memmap(tmp_path / "sparse", dtype=np.int8, mode="w+", shape=(3 * gap + 64,))
+    x = np.lib.stride_tricks.as_strided(buffer, (4, 64), (gap, 1))
+    x[:] = np.random.default_rng(0).integers(-99, 99, (4, 64))
+    np.testing.assert_array_equal(factory(gap)(x), x)
+    np.testing.assert_array_equal(factory(T.dynamic("gap"))(x), x)

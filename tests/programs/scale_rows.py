@@ -1,0 +1,43 @@
+"""A program written for TileLang: an eager kernel, checked with torch on "cuda"."""
+
+import argparse
+
+import tilelang
+import tilelang.language as T
+import tilelang.testing
+import torch
+from tilelang.profiler import do_bench
+
+
+@tilelang.jit
+def scale_rows(X, S, block_M: int = 16, threads: int = 64):
+    M, N = T.const("M, N")
+    X: T.Tensor[[M, N], T.float32]
+    S: T.Tensor[[M], T.float32]
+    Y = T.empty((M, N), T.float32)
+    with T.Kernel(T.ceildiv(M, block_M), threads=threads) as bx:
+        tile = T.alloc_shared((block_M, N), T.float32)
+        T.copy(X[bx * block_M, 0], tile)
+        for i, j in T.Parallel(block_M, N):
+            tile[i, j] = tile[i, j] * S[bx * block_M + i]
+        T.copy(tile, Y[bx * block_M, 0])
+    return Y
+
+
+def main(m: int, n: int) -> None:
+    tilelang.testing.set_random_seed(0)
+    x = torch.randn(m, n, device="cuda")
+    s = torch.randn(m, device="cuda")
+    y = scale_rows(x, s)
+    torch.cuda.synchronize()
+    tilelang.testing.torch_assert_close(y, x * s[:, None], rtol=1e-5, atol=1e-5)
+    latency = do_bench(lambda: scale_rows(x, s), _n_warmup=1, _n_repeat=1)
+    print(f"ok {m}x{n} on {torch.cuda.get_device_name()} in {latency > 0}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--m", type=int, default=33)
+    parser.add_argument("--n", type=int, default=40)
+    options = parser.parse_args()
+    main(options.m, options.n)

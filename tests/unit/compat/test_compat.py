@@ -1,0 +1,150 @@
+"""Compatibility mode: programs in `tests/programs`, written for TileLang, run unmodified on the simulator."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tilelang_mlir.compat import __main__ as command
+from tilelang_mlir.compat import imports
+from tilelang_mlir.compat.modules import arch, carver, intrinsics, nvcc, tvm
+from tilelang_mlir.compat.modules.math import cdiv, next_power_of_2
+from tilelang_mlir.compat.simulate import moved
+from tilelang_mlir.errors import UnsupportedError
+
+torch = pytest.importorskip("torch")
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(*arguments: str, module: str = "tilelang_mlir.compat") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True,
+                          env=environment, cwd=ROOT / "tests" / "programs", timeout=600)  # fmt: skip
+
+
+def test_script_with_arguments() -> None:
+    done = run("--simulate", "scale_rows.py", "--m", "21")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ok 21x40 on simulated sm_90a in True\n"
+
+
+def test_factory_profiler_and_other_imports() -> None:
+    done = run("--simulate=sm_80", "matmul_factory.py")
+    assert done.returncode == 0 and done.stdout == "passed\n", done.stderr
+
+
+def test_test_files() -> None:
+    done = run("--simulate", "marks.py", "-q")
+    assert done.returncode == 0 and "1 passed, 3 skipped" in done.stdout, done.stdout + done.stderr
+
+
+def test_mistakes_are_shown_where_they_are() -> None:
+    done = run("--simulate", "wrong.py")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "wrong.py:12:13: buffer 'A' has 1 dimension but got 2 indices" in done.stderr
+    assert "A[bx, 0] = 1.0" in done.stderr
+
+
+def test_options_before_the_script_are_ours() -> None:
+    assert command._split(["--simulate", "x.py", "--simulate"]) == (["--simulate"], ["x.py", "--simulate"])
+    assert command._split(["-m", "pkg", "-v"]) == (["-m", "pkg"], ["-v"])
+    with pytest.raises(SystemExit):
+        command.main(["--simulate"])
+
+
+def test_counterparts() -> None:
+    assert imports.counterpart("tilelang.language") == "tilelang_mlir.language"
+    assert imports.counterpart("tilelang.jit.kernel") == "tilelang_mlir.jit.kernel"
+    assert imports.counterpart("tilelang.nonsense") is None and imports.counterpart("tilelangx") is None
+    assert imports.counterpart("tilelang.profiler.bench.more") is None
+    for name, real in imports.ALIASES.items():
+        __import__(real)
+        assert sys.modules[real], name
+
+
+def test_install_and_uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
+    if "tilelang" in sys.modules or "tvm" in sys.modules:
+        pytest.skip("another tilelang is loaded")
+    imports.install(simulate="sm_80")
+    try:
+        import tilelang  # type: ignore[import-not-found]
+        import tilelang.carver.arch.driver as driver  # type: ignore[import-not-found]
+        import tilelang.language.v2.annot as annot  # type: ignore[import-not-found]
+
+        assert tilelang.__name__ == "tilelang_mlir" and annot.__name__ == "tilelang_mlir.language.v2.annot"
+        assert tilelang.math.cdiv(7, 2) == 4 and tilelang.env.TILELANG_DISABLE_CACHE in (False, True)
+        assert tilelang.cdiv(7, 2) == 4 and driver.get_num_sms() == 108
+        assert torch.cuda.is_available() and torch.cuda.get_device_capability() == (8, 0)
+        assert torch.zeros(3, device="cuda").device.type == "cpu" and torch.zeros(2).cuda().to("cuda:0").sum() == 0
+        assert torch.zeros(2).pin_memory().sum() == 0
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        assert event.elapsed_time(torch.cuda.Stream().record_event()) > 0
+        assert torch.Generator(device="cuda").device.type == "cpu"
+        assert nvcc.get_target_compute_version() == "8.0" and nvcc.have_bf16("8.0") and not nvcc.have_fp8("8.0")
+        assert str(tilelang.jit.resolve_target("cuda")) == "sim:sm_80"
+        assert str(tilelang.jit.resolve_target("cuda:sm_90a")) == "sim:sm_90a"
+    finally:
+        imports.uninstall()
+    assert "tilelang" not in sys.modules and not torch.cuda.is_available()
+    monkeypatch.setitem(sys.modules, "tilelang", SimpleNamespace(__name__="tilelang"))  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="already imported"):
+        imports.install()
+
+
+def test_devices_are_moved() -> None:
+    assert [moved(x) for x in ("cuda", "cuda:1", "cudax", 3)] == ["cpu", "cpu", "cudax", 3]
+    assert moved(torch.device("cuda:0")) == torch.device("cpu") and moved(torch.device("meta")).type == "meta"
+
+
+def test_tvm_says_that_it_is_not_here() -> None:
+    assert tvm.DataType("bfloat16").type_code == 4 and tvm.DataType("int8x4").lanes == 4
+    assert tvm.tir is tvm and tvm.Target("sim:sm_80").arch == "sm_80"
+    with pytest.raises(UnsupportedError, match="IRModule is part of TVM"):
+        _ = tvm.IRModule
+    from tilelang_mlir.compat.modules import engine, transform
+
+    with pytest.raises(UnsupportedError, match="is a pass of TVM"):
+        _ = transform.ThreadSync
+    with pytest.raises(UnsupportedError, match="CUDA C"):
+        engine.register_cuda_postproc(lambda code, target: code)
+
+
+def test_pass_contexts() -> None:
+    from tilelang_mlir.compat.modules.transform import PassContext, get_pass_context
+    from tilelang_mlir.jit.compile import configuration
+
+    with PassContext(config={"tl.enable_fast_math": True}):
+        assert configuration() == {"tl.enable_fast_math": True} == get_pass_context().config
+    assert configuration() == {}
+
+
+def test_numbers() -> None:
+    assert [next_power_of_2(n) for n in (0, 1, 2, 3, 64, 65)] == [1, 1, 2, 4, 64, 128] and cdiv(9, 4) == 3
+
+
+def test_tile_hints_fit_the_machine() -> None:
+    device = arch.CUDA("sim:sm_80")
+    hints = carver.MatmulTemplate(4096, 4096, 1024).with_arch(device).recommend_hints(5)
+    assert len(hints) == 5 and hints[0].block[0] * hints[0].block[1] >= 128 * 128
+    for hint in hints:
+        assert sum(hint.block) * hint.rstep[0] * 2 * hint.pipeline_stage <= device.smem_cap
+    small = carver.MatmulTemplate(64, 64, 1024).with_arch(device).recommend_hints(1)
+    assert small[0].block[0] <= 64 and small[0].block[1] <= 64
+
+
+@pytest.mark.parametrize(("row_size", "span"), [(64, 8), (32, 4), (16, 2), (8, 1)])
+def test_swizzle_is_the_hardware_pattern(row_size: int, span: int) -> None:
+    seen: set[tuple[int, int]] = set()
+    for row in range(8):
+        for col in range(row_size):
+            place = intrinsics.get_swizzle_layout(row, col, row_size)
+            chunk = (col // 8 ^ row // (8 // span)) if span > 1 else col // 8
+            assert place == (row, chunk * 8 + col % 8)
+            seen.add(place)
+    assert len(seen) == 8 * row_size

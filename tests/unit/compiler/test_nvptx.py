@@ -1,0 +1,65 @@
+"""Which LLVM passes run, and that private arrays still become registers. LLVM runs in this process: valid IR only."""
+
+from __future__ import annotations
+
+import pytest
+
+from tilelang_mlir.compiler import nvptx
+
+ARRAY = """
+define ptx_kernel void @sums(ptr addrspace(1) %out, i32 %x) {
+entry:
+  %array = alloca [4 x i32], align 16
+  br label %fill
+fill:
+  %i = phi i32 [ 0, %entry ], [ %next, %fill ]
+  %place = getelementptr i32, ptr %array, i32 %i
+  %value = mul i32 %i, %x
+  store i32 %value, ptr %place, align 4
+  %next = add i32 %i, 1
+  %more = icmp slt i32 %next, 4
+  br i1 %more, label %fill, label %sum
+sum:
+  %j = phi i32 [ 0, %fill ], [ %after, %sum ]
+  %total = phi i32 [ 0, %fill ], [ %added, %sum ]
+  %source = getelementptr i32, ptr %array, i32 %j
+  %element = load i32, ptr %source, align 4
+  %added = add i32 %total, %element
+  %after = add i32 %j, 1
+  %again = icmp slt i32 %after, 4
+  br i1 %again, label %sum, label %end
+end:
+  store i32 %added, ptr addrspace(1) %out, align 4
+  ret void
+}
+"""
+PLAIN = """
+define ptx_kernel void @plain(ptr addrspace(1) %out, i32 %x) {
+  %unused = mul i32 %x, 77
+  %a = add i32 %x, 0
+  %one = mul i32 %a, 3
+  %two = mul i32 %x, 3
+  %both = add i32 %one, %two
+  store i32 %both, ptr addrspace(1) %out, align 4
+  ret void
+}
+"""
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90a"])
+def test_private_arrays_become_registers(arch: str) -> None:
+    ptx = nvptx.emit_ptx(ARRAY, arch, 3, lambda stage: None)
+    assert ".local" not in ptx
+    assert "bra" not in ptx
+
+
+def test_common_subexpressions_go_without_the_whole_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the whole pipeline runs")
+
+    monkeypatch.setattr(nvptx.llvm.PassBuilder, "getModulePassManager", refuse)
+    ptx = nvptx.emit_ptx(PLAIN, "sm_80", 3, lambda stage: None)
+    assert ptx.count("mul") == 1
+    with pytest.raises(AssertionError, match="whole pipeline"):
+        nvptx.emit_ptx(ARRAY, "sm_80", 3, lambda stage: None)
+    nvptx.emit_ptx(ARRAY, "sm_80", 0, lambda stage: None)

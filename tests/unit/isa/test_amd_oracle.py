@@ -1,0 +1,296 @@
+"""AMD instructions against the layouts of the ISA documents, written out lane by lane.
+
+Matrix operands are small integers, so every sum is exact and results must agree bit for bit. Loops go over lanes and
+elements and use nothing of the instruction tables but names and element types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.unit.isa.kernel_builder import POINTER, SHARED, build, load, offset, smem, store
+from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.isa.amd import barrier, convert, lane, lds, mfma, wmma
+from tilelang_mlir.isa.instruction import constant, create
+from tilelang_mlir.isa.nvidia import thread
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.simulator import simulate
+
+STORED: dict[str, Any] = {
+    "f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "xf32": np.float32, "f64": np.float64,
+    "i8": np.int8, "fp8": ml_dtypes.float8_e4m3fn, "bf8": ml_dtypes.float8_e5m2,
+    "fp8_fnuz": ml_dtypes.float8_e4m3fnuz, "bf8_fnuz": ml_dtypes.float8_e5m2fnuz,
+}  # fmt: skip
+SUMS: dict[str, Any] = {"f32": np.float32, "i32": np.int32, "f64": np.float64}
+
+
+@pytest.fixture(autouse=True)
+def context() -> Iterator[None]:
+    with ir.Context(), ir.Location.unknown():
+        yield
+
+
+def _place(pointer: ir.Value, kind: ir.Type) -> ir.Value:
+    """The place of this lane where every lane has one value of a type."""
+    count = kind.shape[0] if isinstance(kind, ir.VectorType) else 1
+    element = kind.element_type if isinstance(kind, ir.VectorType) else kind
+    index = create("arith.muli", [thread.tid(), constant(count)], [ir.IntegerType.get_signless(32)])
+    return offset(pointer, index, str(element))
+
+
+def _load(pointer: ir.Value, kind: ir.Type) -> ir.Value:
+    """This lane's value of a type, element by element: memory is accessed 16 bytes at a time at most."""
+    place = _place(pointer, kind)
+    if not isinstance(kind, ir.VectorType):
+        return load(place, str(kind), 1)
+    element = str(kind.element_type)
+    parts = [load(offset(place, i, element), element, 1) for i in range(kind.shape[0])]
+    return create("vector.from_elements", parts, [kind])
+
+
+def _store(value: ir.Value, pointer: ir.Value) -> None:
+    place, kind = _place(pointer, value.type), value.type
+    if not isinstance(kind, ir.VectorType):
+        store(value, place)
+        return
+    for i in range(kind.shape[0]):
+        position = ir.DenseI64ArrayAttr.get([i])
+        part = create("vector.extract", [value], [kind.element_type], static_position=position)
+        store(part, offset(place, i, str(kind.element_type)))
+
+
+def _run(
+    emit: Any, kinds: tuple[ir.Type, ir.Type], wave: int, a: np.ndarray, b: np.ndarray, c: np.ndarray
+) -> np.ndarray:
+    """D by lane and element; inputs are by lane and element, too."""
+    out = np.full_like(c, -1)
+
+    def body(arguments: Any) -> None:
+        operand, sums = kinds
+        left, right, start = (_load(p, k) for p, k in zip(arguments[:3], (operand, operand, sums), strict=True))
+        _store(emit(left, right, start), arguments[3])
+
+    module = build(body, [POINTER] * 4, wave, warp=wave)
+    raw = [np.ascontiguousarray(x).view(np.uint8).reshape(-1) for x in (a, b)]
+    pad = [np.frombuffer(x.tobytes(), np.uint8).copy() for x in raw]
+    simulate(module, "k", (1, 1, 1), [*pad, c, out])
+    return out
+
+
+# -- MFMA: CDNA3 ISA, chapter 7 ----------------------------------------------------------------------------------------
+def _mfma_oracle(form: mfma.Form, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    lanes = 64 // form.blocks  # of a block
+    per = a.shape[1]
+    out = np.empty_like(c)
+    for block in range(form.blocks):
+        left, right = np.zeros((form.m, form.k)), np.zeros((form.k, form.n))
+        for here in range(lanes):
+            for i in range(per):
+                left[here % form.m, per * (here // form.m) + i] = float(a[block * lanes + here, i])
+                right[per * (here // form.n) + i, here % form.n] = float(b[block * lanes + here, i])
+        product = left @ right
+        for here in range(lanes):
+            for i in range(c.shape[1]):
+                if form.a == "f64":
+                    row = here // 16 + 4 * i
+                elif form.m == 32:
+                    row = 8 * (i // 4) + 4 * (here // 32) + i % 4
+                else:  # 16 x 16, and 4 x 4 where a block has four lanes
+                    row = 4 * (here // form.n) + i % 4
+                out[block * lanes + here, i] = product[row, here % form.n] + c[block * lanes + here, i]
+    return out
+
+
+@pytest.mark.parametrize("form", mfma.FORMS, ids=lambda form: form.name)
+def test_mfma(form: mfma.Form) -> None:
+    rng = np.random.default_rng(len(form.name))
+    per = form.m * form.k * form.blocks // 64
+    a, b = (rng.integers(-4, 5, (64, per)).astype(STORED[kind]) for kind in (form.a, form.b))
+    sums = form.name.partition(".")[0]
+    c = rng.integers(-9, 10, (64, form.m * form.n * form.blocks // 64)).astype(SUMS[sums])
+    kinds = mfma.operand_type(form), mfma.sum_type(form)
+    got = _run(lambda x, y, z: mfma.emit(form, x, y, z), kinds, 64, a, b, c)
+    np.testing.assert_array_equal(got, _mfma_oracle(form, a, b, c))
+
+
+@pytest.mark.parametrize("kinds", [("fp8", "bf8"), ("bf8", "fp8")])
+def test_mfma_with_bytes_without_negative_zero(kinds: tuple[str, str]) -> None:
+    form = next(f for f in mfma.FORMS if (f.a, f.b) == kinds and f.m == 16)
+    rng = np.random.default_rng(1)
+    a, b = (rng.integers(-4, 5, (64, 8)).astype(STORED[f"{kind}_fnuz"]) for kind in kinds)
+    c = np.zeros((64, 4), np.float32)
+    types = mfma.operand_type(form), mfma.sum_type(form)
+    got = _run(lambda x, y, z: mfma.emit(form, x, y, z, fnuz=True), types, 64, a, b, c)
+    np.testing.assert_array_equal(got, _mfma_oracle(form, a, b, c))
+
+
+def test_scaled_mfma_of_bytes() -> None:
+    rng = np.random.default_rng(2)
+    a = rng.integers(-4, 5, (64, 32)).astype(STORED["fp8"])
+    b = rng.integers(-4, 5, (64, 32)).astype(STORED["bf8"])
+    c = rng.integers(-9, 10, (64, 4)).astype(np.float32)
+    left, right = np.zeros((16, 128)), np.zeros((128, 16))
+    for here in range(64):
+        for i in range(32):
+            left[here % 16, 32 * (here // 16) + i] = float(a[here, i])
+            right[32 * (here // 16) + i, here % 16] = float(b[here, i])
+    product, want = left @ right, np.empty_like(c)
+    for here in range(64):
+        for i in range(4):
+            want[here, i] = product[4 * (here // 16) + i, here % 16] + c[here, i]
+
+    def emit(x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        one = constant(mfma.UNIT_SCALE)
+        return mfma.emit_scaled(16, x, y, z, ("fp8", "bf8"), (one, one))
+
+    types = ir.Type.parse("vector<8xi32>"), ir.Type.parse("vector<4xf32>")
+    np.testing.assert_array_equal(_run(emit, types, 64, a, b, c), want)
+
+
+# -- WMMA: RDNA3 ISA, chapter 7.9; RDNA4 ISA, chapter 7.12 -------------------------------------------------------------
+@pytest.mark.parametrize("repeated", [True, False], ids=["RDNA3", "RDNA4"])
+@pytest.mark.parametrize("form", wmma.FORMS, ids=lambda form: form.name)
+def test_wmma(form: wmma.Form, repeated: bool) -> None:
+    rng = np.random.default_rng(3)
+    per = 16 if repeated else 8
+    a, b = (rng.integers(-4, 5, (32, per)).astype(STORED[kind]) for kind in (form.a, form.b))
+    if repeated:
+        a[16:], b[16:] = a[:16], b[:16]
+    c = rng.integers(-9, 10, (32, 8)).astype(SUMS[form.sum])
+    left, right = np.zeros((16, 16)), np.zeros((16, 16))
+    for here in range(32):
+        for i in range(per):
+            k = i if repeated else 8 * (here // 16) + i
+            left[here % 16, k], right[k, here % 16] = float(a[here, i]), float(b[here, i])
+    product, want = left @ right, np.empty_like(c)
+    for here in range(32):
+        for i in range(8):
+            row = 2 * i + here // 16 if repeated else 8 * (here // 16) + i
+            want[here, i] = product[row, here % 16] + c[here, i]
+    types = wmma.operand_type(form, repeated), ir.Type.parse(f"vector<8x{form.sum}>")
+    got = _run(lambda x, y, z: wmma.emit(form, x, y, z), types, 32, a, b, c)
+    np.testing.assert_array_equal(got, want)
+
+
+def test_wmma_wants_its_lanes_repeated() -> None:
+    form = wmma.FORMS[0]
+    a = np.arange(512, dtype=np.float16).reshape(32, 16)
+    types = wmma.operand_type(form, True), ir.Type.parse("vector<8xf32>")
+    with pytest.raises(SimulationError, match="lanes 16 to 31 of an operand must repeat lanes 0 to 15"):
+        _run(lambda x, y, z: wmma.emit(form, x, y, z), types, 32, a, a, np.zeros((32, 8), np.float32))
+
+
+# -- exchange - --------------------------------------------------------------------------------------------------------
+def _exchange(emit: Any, wave: int, words: int = 1) -> np.ndarray:
+    """What each lane gets when lane l holds 100 + l; (lanes, words)."""
+    x, out = np.arange(100, 100 + wave, dtype=np.int32), np.full((wave, words), -1, np.int32)
+
+    def body(a: Any) -> None:
+        value = load(offset(a[0], thread.tid()))
+        results = emit(value)
+        for position, result in enumerate(results if isinstance(results, tuple) else (results,)):
+            at = create("arith.muli", [thread.tid(), constant(words)], [ir.IntegerType.get_signless(32)])
+            store(result, offset(offset(a[1], at), position))
+
+    simulate(build(body, [POINTER, POINTER], wave, warp=wave), "k", (1, 1, 1), [x, out])
+    return out - 100
+
+
+@pytest.mark.parametrize(("control", "source"), [
+    (0b00_01_10_11, lambda lane: lane // 4 * 4 + (3, 2, 1, 0)[lane % 4]),
+    (lane.ROW_ROR + 8, lambda lane: lane // 16 * 16 + (lane % 16 + 8) % 16),
+    (lane.ROW_ROR + 3, lambda lane: lane // 16 * 16 + (lane % 16 + 13) % 16),
+    (lane.ROW_MIRROR, lambda lane: lane // 16 * 16 + 15 - lane % 16),
+    (lane.ROW_HALF_MIRROR, lambda lane: lane // 8 * 8 + 7 - lane % 8),
+    (lane.ROW_XMASK + 5, lambda lane: lane // 16 * 16 + (lane % 16 ^ 5)),
+])  # fmt: skip
+def test_dpp(control: int, source: Any) -> None:
+    got = _exchange(lambda value: lane.dpp(value, control), 64)
+    assert got[:, 0].tolist() == [source(here) for here in range(64)]
+
+
+@pytest.mark.parametrize("mask", [1, 16, 21, 31])
+def test_swizzle(mask: int) -> None:
+    got = _exchange(lambda value: lane.swizzle_xor(value, mask), 64)
+    assert got[:, 0].tolist() == [here // 32 * 32 + (here % 32 ^ mask) for here in range(64)]
+
+
+def test_bpermute() -> None:
+    def emit(value: ir.Value) -> ir.Value:
+        byte = create("arith.muli", [thread.tid(), constant(4 * 5)], [value.type])
+        return lane.bpermute(byte, value)
+
+    assert _exchange(emit, 64)[:, 0].tolist() == [5 * here % 64 for here in range(64)]
+
+
+def test_swaps() -> None:
+    assert _exchange(lane.swap_rows, 32)[:, 0].tolist() == [(here + 16) % 32 for here in range(32)]
+    pairs = _exchange(lambda value: lane.swap_halves(value, value), 64, 2)
+    assert pairs.tolist() == [[here % 32, here % 32 + 32] for here in range(64)]
+
+
+@pytest.mark.parametrize("wave", [32, 64])
+def test_ballot(wave: int) -> None:
+    x, out = np.random.default_rng(4).integers(0, 2, wave).astype(np.int32), np.zeros(wave, np.int64)
+
+    def body(a: Any) -> None:
+        predicate = create("arith.trunci", [load(offset(a[0], thread.tid()))], [ir.IntegerType.get_signless(1)])
+        mask = lane.ballot(predicate, wave)
+        i64 = ir.IntegerType.get_signless(64)
+        wide = mask if wave == 64 else create("arith.extui", [mask], [i64])
+        store(wide, offset(a[1], thread.tid(), "i64"), 8)
+
+    simulate(build(body, [POINTER, POINTER], wave, warp=wave), "k", (1, 1, 1), [x, out])
+    want = sum(int(bit) << number for number, bit in enumerate(x))
+    assert set(out.view(np.uint64).tolist()) == {want}
+
+
+# -- 8-bit floats ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("fnuz", [False, True], ids=["OCP", "FNUZ"])
+@pytest.mark.parametrize("kind", ["fp8", "bf8"])
+def test_conversions(kind: str, fnuz: bool) -> None:
+    name = f"{kind}_fnuz" if fnuz else kind
+    limit = convert.LARGEST[name]
+    rng = np.random.default_rng(5)
+    x = (rng.standard_normal(64) * limit / 3).astype(np.float32).clip(-limit, limit)
+    x[:8] = [0.0, -0.0, limit, -limit, 2.0**-9, -(2.0**-17), 1.0625, 1.1875]
+    y, back = np.zeros(64, np.int32), np.zeros((64, 2), np.float32)
+
+    def body(a: Any) -> None:
+        value = load(offset(a[0], thread.tid(), "f32"), "f32")
+        word = convert.to_bytes(value, value, kind, fnuz)
+        store(word, offset(a[1], thread.tid()))
+        pair = ir.Type.parse("vector<2xf32>")
+        store(convert.from_bytes(word, kind, fnuz), _place(a[2], pair))
+
+    simulate(build(body, [POINTER] * 3, 64, warp=64), "k", (1, 1, 1), [x, y, back])
+    want = x.astype(STORED[name])
+    assert (y & 0xFF).tolist() == (y >> 8 & 0xFF).tolist() == want.view(np.uint8).tolist()
+    np.testing.assert_array_equal(back, np.stack([want, want], 1).astype(np.float32))
+
+
+# -- LDS ------ --------------------------------------------------------------------------------------------------------
+def test_transposing_reads() -> None:
+    """CDNA4 ISA, DS_READ_B64_TR_B16: a 4 x 16 matrix for every 16 lanes, rows of 32 bytes."""
+    x, out = np.arange(256, dtype=np.int16), np.full((64, 4), -1, np.int16)
+    want = np.empty((64, 4), np.int16)
+    for here in range(64):
+        group, column = here // 16, here % 16
+        for i in range(4):
+            want[here, i] = x[group * 64 + i * 16 + column]
+
+    def body(a: Any) -> None:
+        four = ir.Type.parse("vector<4xi16>")
+        place = _place(smem(), four)
+        assert str(place.type) == SHARED
+        store(load(_place(a[0], four), str(four), 8), place, 8)
+        barrier.lds()
+        store(lds.read_transposed(place, "i16"), _place(a[1], four), 8)
+
+    simulate(build(body, [POINTER, POINTER], 64, 512, warp=64), "k", (1, 1, 1), [x, out])
+    np.testing.assert_array_equal(out, want)

@@ -1,0 +1,58 @@
+"""The choice of tiles: what fits the machine, and what decides between candidates."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tilelang_mlir.ops import Tiling, choose
+
+SHARED = 227 * 1024
+MULTIPROCESSORS = 132
+
+
+def shared_bytes(tiling: Tiling, bits: int) -> int:
+    """The ring and two buffers of 8 KiB for each of two warpgroups."""
+    stage = (tiling.block_M + tiling.block_N) * tiling.block_K * bits // 8
+    return tiling.stages * stage + 4 * 8192
+
+
+def use(tiling: Tiling, M: int, N: int) -> float:
+    """The useful part of the waves."""
+    tiles = math.ceil(M / tiling.block_M) * math.ceil(N / tiling.block_N)
+    return M * N / (math.ceil(tiles / MULTIPROCESSORS) * MULTIPROCESSORS * tiling.block_M * tiling.block_N)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("trans_B", [False, True])
+@pytest.mark.parametrize(
+    "size", [(1, 8, 8), (64, 8192, 8192), (1024, 1024, 1024), (4096, 2112, 7168), (8192, 8192, 256), (333, 17000, 72)]
+)
+def test_a_choice_fits_the_machine(size: tuple[int, int, int], trans_B: bool, bits: int) -> None:
+    tiling = choose(*size, bits, trans_B=trans_B)
+    assert shared_bytes(tiling, bits) + 1024 <= SHARED and tiling.stages >= 3
+    assert tiling.block_K * bits == 1024, "a row of a stage is one swizzle span"
+    assert trans_B or tiling.block_N % 64 == 0
+    accumulators = tiling.block_M * tiling.block_N // tiling.threads
+    assert accumulators <= (208 if tiling.threads == 128 else 128)
+
+
+def test_the_choice_depends_on_nothing_else() -> None:
+    assert len({choose(4096, 4096, 4096) for _ in range(3)}) == 1
+
+
+def test_tiles_fill_the_waves() -> None:
+    assert use(choose(4096, 2112, 7168), 4096, 2112) > 0.95, "176 columns divide 2112"
+    assert use(choose(4096, 4096, 4096), 4096, 4096) > 0.95
+    assert use(choose(8192, 8192, 8192), 8192, 8192) > 0.95
+
+
+def test_short_sums_alternate() -> None:
+    """The store of a tile then takes a good part of its time: one warpgroup stores while the other one computes."""
+    assert choose(8192, 8192, 1024).threads == 128
+
+
+def test_few_rows_take_low_tiles_that_keep_the_machine_busy() -> None:
+    tiling = choose(64, 8192, 8192)
+    assert tiling.block_M == 64 and 8192 // tiling.block_N >= 100

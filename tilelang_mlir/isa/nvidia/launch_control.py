@@ -1,0 +1,88 @@
+"""Cluster launch control: a running CTA takes over the work of one that has not started.
+
+PTX ISA 8.7, section 9.7.13.17 (clusterlaunchcontrol). A request may always fail, and in the simulator it does: every
+CTA of the grid is started, none is cancelled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.isa.instruction import SHARED, Access, Effect, Instruction, Machine, Run, create
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+FIELDS = ("is_canceled", "x", "y", "z")
+RESPONSE_BYTES = 16
+
+
+def try_cancel(response: ir.Value, barrier: ir.Value) -> None:
+    """`clusterlaunchcontrol.try_cancel.async`: 16 bytes of answer complete on the mbarrier; one thread asks."""
+    create("nvvm.clusterlaunchcontrol.try.cancel", [response, barrier])
+
+
+def query(response: ir.Value, field: str) -> ir.Value:
+    """`clusterlaunchcontrol.query_cancel` of an answer in shared memory, as i32.
+
+    Args:
+        response: `!llvm.ptr<3>`, 16-byte aligned.
+        field: is_canceled (1 or 0), or x, y, z of the cancelled CTA; these have no value when there is none.
+    """
+    if field == "is_canceled":
+        lines = ["clusterlaunchcontrol.query_cancel.is_canceled.pred.b128 p, h;", "selp.u32 $0, 1, 0, p;"]
+    else:
+        lines = [f"clusterlaunchcontrol.query_cancel.get_first_ctaid::{field}.b32.b128 $0, h;"]
+    text = ["{", ".reg .pred p;", ".reg .b128 h;", "ld.shared.b128 h, [$1];", *lines, "}"]
+    op = ir.Operation.create(
+        "llvm.inline_asm",
+        results=[ir.IntegerType.get_signless(32)],
+        operands=[response],
+        attributes={
+            "asm_string": ir.StringAttr.get(" ".join(text)),
+            "constraints": ir.StringAttr.get("=r,r,~{memory}"),
+            "has_side_effects": ir.UnitAttr.get(),
+            "asm_dialect": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0),
+            "tl.instr": ir.StringAttr.get("clusterlaunchcontrol.query_cancel"),
+            "tl.field": ir.StringAttr.get(field),
+        },
+    )
+    return op.result
+
+
+def _try_cancel(op: ir.Operation) -> Run:
+    return lambda machine, response, barrier: machine.engine.refuse_cancel(response, barrier)
+
+
+def _query(op: ir.Operation) -> Run:
+    """An answer without a CTA is all zeros here; its coordinates have no value."""
+
+    def run(machine: Machine, response: Any) -> np.ndarray:
+        raw = machine.load(SHARED, response, RESPONSE_BYTES)
+        return np.zeros(raw.shape, np.int32)
+
+    return run
+
+
+_SECTION = "9.7.13.17 clusterlaunchcontrol"
+INSTRUCTIONS = (
+    Instruction(
+        "nvvm.clusterlaunchcontrol.try.cancel",
+        "clusterlaunchcontrol.try_cancel.async.shared::cta.mbarrier::complete_tx::bytes.b128 [r], [b]",
+        _SECTION,
+        _try_cancel,
+        emit=try_cancel,
+        feature=Feature.TCGEN05,
+        effects=(Effect(Access.WRITE, SHARED, 0, RESPONSE_BYTES, "mbarrier"),),
+    ),
+    Instruction(
+        "clusterlaunchcontrol.query_cancel",
+        "clusterlaunchcontrol.query_cancel.is_canceled.pred.b128 p, r",
+        _SECTION,
+        _query,
+        emit=query,
+        feature=Feature.TCGEN05,
+        effects=(Effect(Access.READ, SHARED, 0, RESPONSE_BYTES),),
+    ),
+)

@@ -1,0 +1,215 @@
+"""Addresses of elements, and accesses of a fixed width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, memory_of
+from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.vector import Vector, vector_of
+from tilelang_mlir.language.math import reinterpret
+from tilelang_mlir.mlir import ir
+
+UINT32 = DType("uint32")
+_ACCESS = {"r": 1, "w": 2, "rw": 3, "wr": 3, 1: 1, 2: 2, 3: 3}
+
+
+class Pointer:
+    """The address of an element, how it is accessed (1 read, 2 write, 3 both) and how many elements are meant."""
+
+    def __init__(self, element: Element, access: int, extent: Any) -> None:
+        self.element, self.access, self.extent = element, access, extent
+
+    def __repr__(self) -> str:
+        return f"a pointer into {self.element.buffer!r}"
+
+
+def access_ptr(
+    base: Any,
+    access_type: str | int = "r",
+    *extents: Any,
+    offset: Any = 0,
+    extent: Any = None,
+    ignore_last_ndim: int = 0,
+) -> Pointer:
+    """The address of an element: of `A[i, j]`, of a slice's first element, or of a buffer's.
+
+        T.ptx_cp_async(T.access_ptr(A_shared[i, 0], "w", 8), T.access_ptr(A[bx, 0], "r", 8), 8)
+
+    Args:
+        access_type: "r", "w" or "rw", or the same as bits 1 and 2.
+        extents: how many elements are accessed per dimension; `extent` gives their number instead.
+        offset: elements further in memory order.
+        ignore_last_ndim: leave the indices of so many last dimensions out.
+
+    Raises:
+        TileValueError: an unknown access. TileTypeError: no place in a buffer.
+    """
+    if access_type not in _ACCESS:
+        raise TileValueError(f"T.access_ptr: access {access_type!r}, expected 'r', 'w' or 'rw'")
+    element = place_of("T.access_ptr", base)
+    indices = list(element.indices)
+    for dim in range(ignore_last_ndim):
+        indices[-1 - dim] = 0
+    if not (isinstance(offset, int) and offset == 0):
+        indices[-1] = arith.add(indices[-1], offset)
+    count = extent
+    if count is None:
+        count = 1
+        for size in extents:
+            count = arith.mul(count, size)
+    return Pointer(Element(element.buffer, indices), _ACCESS[access_type], count)
+
+
+def address_of(x: Any) -> Pointer:
+    """The address of an element for reading and writing: `T.access_ptr(x, "rw")`."""
+    return access_ptr(x, "rw")
+
+
+def place_of(what: str, value: Any) -> Element:
+    """The element that a buffer, slice, element or pointer starts at.
+
+    Raises:
+        TileTypeError: it is none of these.
+    """
+    if isinstance(value, Pointer):
+        return value.element
+    if isinstance(value, Region):
+        return Element(value.buffer, value.offsets)
+    if isinstance(value, Buffer):
+        return Element(value, [0] * value.ndim)
+    if isinstance(value, Element):
+        missing = value.buffer.ndim - len(value.indices)
+        return Element(value.buffer, [*value.indices, *[0] * missing])
+    raise TileTypeError(f"{what} needs a place in a buffer, got {describe(value)}", hint="write A[i, j]")
+
+
+def ptx_cp_async(dst_ptr: Any, src_ptr: Any, num_elems: int, predicate: Any = None) -> None:
+    """Start copying `num_elems` elements from global to shared memory with cp.async; each thread copies its own.
+
+    4, 8 or 16 bytes. Where the predicate does not hold the target becomes zero. Close the group with
+    `T.ptx_commit_group` and wait with `T.ptx_wait_group`.
+
+    Raises:
+        TileValueError: the number of bytes is not 4, 8 or 16. TileTypeError: the memories are not global and shared.
+    """
+    builder = _kernel("T.ptx_cp_async")
+    target, source = place_of("T.ptx_cp_async", dst_ptr), place_of("T.ptx_cp_async", src_ptr)
+    if (source.buffer.memory, target.buffer.memory) != ("global", "shared"):
+        raise TileTypeError(f"T.ptx_cp_async copies from global to shared memory, got {source!r} to {target!r}")
+    size = num_elems * source.buffer.dtype.bits // 8
+    if size not in (4, 8, 16) or source.buffer.dtype != target.buffer.dtype:
+        raise TileValueError(f"T.ptx_cp_async copies 4, 8 or 16 bytes of one dtype, got {size} bytes")
+    places = [int32_value(builder, i) for element in (source, target) for i in element.indices]
+    buffers = [memory_of(source.buffer), memory_of(target.buffer)]
+    attributes: dict[str, ir.Attribute] = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size)}
+    builder.emit("tl.copy_words", [*buffers, _predicate(builder, predicate), *places], [], attributes)
+
+
+def _kernel(what: str) -> Builder:
+    builder = require(what)
+    builder.require_launch(what)
+    return builder
+
+
+def _predicate(builder: Builder, pred: Any) -> ir.Value:
+    return builder.constant(1, BOOL) if pred is None else value_of(builder, as_expr(arith.to_bool(pred), BOOL))
+
+
+def _load(what: str, words: int, memory: str, src: Any, pred: Any) -> Any:
+    builder, place = _kernel(what), place_of(what, src)
+    _require(what, place, memory)
+    operands = [memory_of(place.buffer), _predicate(builder, pred), *(int32_value(builder, i) for i in place.indices)]
+    op = builder.emit("tl.load_words", operands, [builder.type(UINT32)] * words)
+    lanes = [Expr(UINT32, value=result, frame=builder.frame) for result in op.results]
+    return lanes[0] if words == 1 else Vector(lanes, UINT32)
+
+
+def _store(what: str, words: int, memory: str, dst: Any, value: Any, pred: Any) -> None:
+    builder, place = _kernel(what), place_of(what, dst)
+    _require(what, place, memory)
+    places = [int32_value(builder, i) for i in place.indices]
+    data = [value_of(builder, word) for word in to_words(what, value, words)]
+    builder.emit("tl.store_words", [memory_of(place.buffer), _predicate(builder, pred), *places, *data])
+
+
+def _require(what: str, place: Element, memory: str) -> None:
+    if place.buffer.memory != memory:
+        raise TileTypeError(f"{what} accesses {memory} memory, got {place.buffer!r}")
+
+
+def to_words(what: str, value: Any, count: int) -> list[Expr]:
+    """A scalar or vector as `count` words of 32 bits, the first lane lowest.
+
+    Raises:
+        TileTypeError: it has another number of bits.
+    """
+    lanes = list(vector_of(value, what)) if isinstance(value, Vector | Region | list | tuple) else [value]
+    exprs = [as_expr(lane, UINT32 if count * 32 == 32 * len(lanes) else None) for lane in lanes]
+    bits = exprs[0].dtype.bits
+    if bits * len(exprs) != 32 * count:
+        raise TileTypeError(f"{what} needs {32 * count} bits, got {len(exprs)} x {exprs[0].dtype}")
+    raw = [reinterpret(e, f"uint{bits}") if str(e.dtype) != f"uint{bits}" else e for e in exprs]
+    if bits == 32:
+        return raw
+    if bits == 64:
+        return [arith.cast(half, UINT32) for e in raw for half in (e, arith.shift_right(e, 32))]
+    per = 32 // bits
+    words: list[Any] = []
+    for start in range(0, len(raw), per):
+        word: Any = arith.cast(raw[start], UINT32)
+        for step in range(1, per):
+            word = arith.bit_or(word, arith.shift_left(arith.cast(raw[start + step], UINT32), bits * step))
+        words.append(word)
+    return words
+
+
+def _loader(name: str, words: int, memory: str) -> Callable[..., Any]:
+    if memory == "global":
+
+        def load(src: Any, pred: Any = None) -> Any:
+            return _load(f"T.{name}", words, memory, src, pred)
+    else:
+
+        def load(src: Any) -> Any:  # type: ignore[misc]
+            return _load(f"T.{name}", words, memory, src, None)
+
+    result = "uint32" if words == 1 else f"uint32x{words}"
+    condition = "; zero and no access where `pred` does not hold" if memory == "global" else ""
+    load.__name__ = name
+    load.__doc__ = f"Load {4 * words} bytes of {memory} memory at once, as {result}{condition}."
+    return load
+
+
+def _storer(name: str, words: int, memory: str) -> Callable[..., None]:
+    if memory == "global":
+
+        def store(dst: Any, value: Any, pred: Any = None) -> None:
+            _store(f"T.{name}", words, memory, dst, value, pred)
+    else:
+
+        def store(dst: Any, value: Any) -> None:  # type: ignore[misc]
+            _store(f"T.{name}", words, memory, dst, value, None)
+
+    condition = ", where `pred` holds" if memory == "global" else ""
+    store.__name__ = name
+    store.__doc__ = f"Store {4 * words} bytes, a scalar or vector of as many, to {memory} memory at once{condition}."
+    return store
+
+
+ldg32, ldg64, ldg128, ldg256 = (_loader(f"ldg{32 * n}", n, "global") for n in (1, 2, 4, 8))
+stg32, stg64, stg128, stg256 = (_storer(f"stg{32 * n}", n, "global") for n in (1, 2, 4, 8))
+lds32, lds64, lds128 = (_loader(f"lds{32 * n}", n, "shared") for n in (1, 2, 4))
+sts32, sts64, sts128 = (_storer(f"sts{32 * n}", n, "shared") for n in (1, 2, 4))
+
+
+def ldg(element: Any) -> Any:
+    """An element of a tensor that no thread writes during the kernel: `T.__ldg(A[i])`."""
+    place = place_of("T.__ldg", element)
+    _require("T.__ldg", place, "global")
+    return place.read()
