@@ -70,6 +70,8 @@ def match(maximum: ir.Operation, launch: ir.Operation) -> OnlineSoftmax | None:
         return None
     if exponentials.target != scores or exponentials.dims != (0, 1):
         return None
+    if block.between(maximum, exponentials.op, scores):
+        return None
     return _consumers(block, scores, top, before, factor, scale, updates, factor_loop, exponentials)
 
 

@@ -60,6 +60,9 @@ def program(change: str = "", weights: str = "float16") -> Any:
                         top[i] = T.max(before[i], top[i])
                 else:
                     T.reduce_max(s, top, dim=1, clear=False)
+                if change == "scores capped behind the maximum":
+                    for i, j in T.Parallel(ROWS, BLOCK):
+                        s[i, j] = T.min(s[i, j], 30)
                 for i in T.Parallel(ROWS):
                     if change == "distributed":
                         factor[i] = T.exp2(before[i] * SCALE - top[i] * SCALE)
@@ -189,6 +192,7 @@ def test_what_is_stored_keeps_the_exact_maximum(change: str) -> None:
     [
         "another scale", "negative scale", "guarded", "part counted twice", "weights stored", "sums touched",
         "another join", "logarithm of another scale", "factor read behind the loop",
+        "scores capped behind the maximum",
     ],
 )  # fmt: skip
 def test_near_misses(change: str) -> None:
