@@ -85,7 +85,7 @@ def _attention(result: Result) -> list[Line]:
     """Forward and backward apart."""
     lines: list[Line] = []
     for name, back in (("forward", False), ("backward", True)):
-        rows = [row for row in result["rows"] if row["case"].startswith("backward") == back]
+        rows = [row for row in result["rows"] if row.get("case", "").startswith("backward") == back]
         if rows:
             lines += _against(f"attention, {name}", "cuDNN")({**result, "rows": rows})
     return lines

@@ -165,8 +165,8 @@ def test_causal_attention_over_many_blocks(S: int, D: int, target: str) -> None:
 def test_int4_weights(M: int, N: int, K: int, target: str) -> None:
     module = load("13")
     rng = np.random.default_rng(0)
-    q, scales = rng.integers(0, 16, (N, K), np.uint8), (rng.random((N, K // 128)) + 0.5).astype(np.float16)
+    q, scales = rng.integers(0, 16, (N, K), np.uint8), (rng.random((K // 128, N)) + 0.5).astype(np.float16)
     a = random((M, K))
-    kernel = compiled(module.gemm_int4, target, M, N, K, 128, 32, 32, 32)
+    kernel = compiled(module.gemm_int4, target, M, N, K, 128, 64, 64, 64, 2, 128)
     want = a.astype(np.float64) @ module.dequantise(q, scales, 128).astype(np.float64).T
     check(kernel, [a, module.pack(q), scales], want, "float16")

@@ -73,7 +73,7 @@ def _definitions(traceback: TracebackType | None, place: Location) -> tuple[tupl
     for name in dict.fromkeys(_NAME.findall(text)):
         buffer = names.get(name)
         value = buffer.value if isinstance(buffer, Buffer) else None
-        if isinstance(value, ir.OpResult):
+        if value is not None and isinstance(value, ir.OpResult):
             made = python_location(value.owner.location)
             if made is not None and made.line != place.line:
                 notes.append((f"{name} is {describe(buffer)}", made))

@@ -170,15 +170,13 @@ def to_words(what: str, value: Any, count: int) -> list[Expr]:
 
 
 def _loader(name: str, words: int, memory: str) -> Callable[..., Any]:
-    if memory == "global":
+    def guarded(src: Any, pred: Any = None) -> Any:
+        return _load(f"T.{name}", words, memory, src, pred)
 
-        def load(src: Any, pred: Any = None) -> Any:
-            return _load(f"T.{name}", words, memory, src, pred)
-    else:
+    def plain(src: Any) -> Any:
+        return guarded(src)
 
-        def load(src: Any) -> Any:  # type: ignore[misc]
-            return _load(f"T.{name}", words, memory, src, None)
-
+    load = guarded if memory == "global" else plain
     result = "uint32" if words == 1 else f"uint32x{words}"
     condition = "; zero and no access where `pred` does not hold" if memory == "global" else ""
     load.__name__ = name
@@ -187,15 +185,13 @@ def _loader(name: str, words: int, memory: str) -> Callable[..., Any]:
 
 
 def _storer(name: str, words: int, memory: str) -> Callable[..., None]:
-    if memory == "global":
+    def guarded(dst: Any, value: Any, pred: Any = None) -> None:
+        _store(f"T.{name}", words, memory, dst, value, pred)
 
-        def store(dst: Any, value: Any, pred: Any = None) -> None:
-            _store(f"T.{name}", words, memory, dst, value, pred)
-    else:
+    def plain(dst: Any, value: Any) -> None:
+        guarded(dst, value)
 
-        def store(dst: Any, value: Any) -> None:  # type: ignore[misc]
-            _store(f"T.{name}", words, memory, dst, value, None)
-
+    store = guarded if memory == "global" else plain
     condition = ", where `pred` holds" if memory == "global" else ""
     store.__name__ = name
     store.__doc__ = f"Store {4 * words} bytes, a scalar or vector of as many, to {memory} memory at once{condition}."

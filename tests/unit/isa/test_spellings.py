@@ -425,7 +425,7 @@ def test_mma_reaches_ptx(shape: tuple[int, int, int], a: str, b: str, total: str
 def test_keys_are_unique_and_sections_are_given() -> None:
     from tilelang_mlir.isa.nvidia import INSTRUCTIONS
 
-    assert len(table()) == len(INSTRUCTIONS)
+    assert all(any(known is entry for known in table().values()) for entry in INSTRUCTIONS)
     assert all(re.match(r"(9\.7|10)\.\d", entry.section) for entry in INSTRUCTIONS)
 
 

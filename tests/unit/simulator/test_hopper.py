@@ -372,7 +372,7 @@ def test_source_of_stores_is_free_when_all_readers_are_done(
     [
         ("fence", "completes on the mbarrier at shared address 1280 without a fence after its initialisation"),
         ("barrier", "warp 1 of CTA 0 uses the mbarrier .* whose initialisation is not ordered before"),
-        ("wait", "the kernel ends before an asynchronous copy into shared memory has been waited for"),
+        ("wait", "the kernel ends before an asynchronous copy into shared memory by all threads has been waited for"),
         ("", ""),
     ],
 )

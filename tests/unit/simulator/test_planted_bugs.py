@@ -248,6 +248,6 @@ def test_false_assumption_and_unknown_op() -> None:
         t.run(1, 7)
     assert caught.value.location is not None and caught.value.location.line == t.line_of("assume")
     t = Text("", 32)
-    t.line("nvvm.cluster.arrive", "op")
-    with pytest.raises(errors.UnsupportedError, match="no semantics for nvvm.cluster.arrive"):
+    t.line("nvvm.breakpoint", "op")
+    with pytest.raises(errors.UnsupportedError, match="no semantics for nvvm.breakpoint"):
         t.run(1)
