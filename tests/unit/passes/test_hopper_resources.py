@@ -33,6 +33,10 @@ def resources(case: Gemm, **configs: bool) -> Resources:
         Gemm(SIZE, (128, 128, 64), 4, 128, out="float16"),
         Gemm(SIZE, (128, 256, 64), 4, 256, out="float16", transpose_B=True),
         Gemm(SIZE, (256, 128, 64), 3, 256),
+        # Two groups take tiles by turns, with one product in flight:
+        Gemm(SIZE, (128, 192, 64), 4, 128, out="float16", transpose_B=True),
+        Gemm(SIZE, (128, 208, 64), 4, 128, out="bfloat16", dtype="bfloat16", transpose_B=True),
+        Gemm(SIZE, (128, 192, 128), 4, 128, dtype="float8_e4m3", out="bfloat16", transpose_B=True),
         Gemm(SIZE, (192, 192, 64), 3, 384, out="float16"),
         Gemm(SIZE, (128, 128, 128), 4, 256, dtype="float8_e4m3", transpose_B=True),
         # Instructions too wide for two CTAs a multiprocessor, and for three warpgroups with a producer:

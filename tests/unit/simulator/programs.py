@@ -33,6 +33,26 @@ def gemm(
     return main
 
 
+def tiles(size: tuple[int, int, int], block: int = 64, stages: int = 2) -> Any:
+    """C (f32) = A @ B (f16), by one CTA: its producer runs ahead into the next tile while this one is stored."""
+    m, n, k = size
+
+    @T.prim_func
+    def main(A: T.Tensor((m, k), "float16"), B: T.Tensor((k, n), "float16"), C: T.Tensor((m, n), "float32")):
+        with T.Kernel(1, threads=128) as first:
+            a, b = T.alloc_shared((block, block), "float16"), T.alloc_shared((block, block), "float16")
+            c = T.alloc_fragment((block, block), "float32")
+            for row, column in T.Persistent([m // block, n // block], 1, first):
+                T.clear(c)
+                for ko in T.Pipelined(k // block, num_stages=stages):
+                    T.copy(A[row * block, ko * block], a)
+                    T.copy(B[ko * block, column * block], b)
+                    T.gemm(a, b, c)
+                T.copy(c, C[row * block, column * block])
+
+    return main
+
+
 def triangular(size: int, width: int = 64, block: int = 64) -> Any:
     """C (f32) = A @ B (f16), A lower block triangular: CTA i takes i + 1 steps."""
 

@@ -31,6 +31,7 @@ _LATER = "a barrier or fence of the next initialisation follows"
 
 CASES = {
     "gemm sm_80": Case("sim:sm_80", 4096, ("gemm", (64, 64, 160)), 15),
+    "tiles sm_90a": Case("sim:sm_90a", 8192, ("tiles", (256, 64, 192)), 55, {}),
     "gemm sm_100a": Case(
         "sim:sm_100a",
         16384,
@@ -79,7 +80,7 @@ def _kernel(case: Case) -> tuple[Any, list[np.ndarray], np.ndarray]:
     kind, *details = case.program
     kernel = programs.compiled(getattr(programs, kind)(*details), case.target)
     rng = np.random.default_rng(0)
-    if kind == "gemm":
+    if kind in ("gemm", "tiles"):
         m, n, k = details[0]
         a, b = rng.standard_normal((m, k)).astype(np.float16), rng.standard_normal((k, n)).astype(np.float16)
         return kernel, [a, b, np.zeros((m, n), np.float32)], a.astype(np.float64) @ b.astype(np.float64)
