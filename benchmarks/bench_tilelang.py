@@ -82,13 +82,12 @@ def attention_factory(tilelang: Any, T: Any) -> Factory:
 
     @tilelang.jit(out_idx=[3], pass_configs={"tl.enable_fast_math": True})
     def build(batch, S, causal, block_M, block_N, stages, threads):
-        shape = (batch, S, HEADS, D)
         scale = D**-0.5 * 1.44269504
 
         @T.prim_func
         def attention(
-            Q: T.Tensor(shape, "float16"), K: T.Tensor(shape, "float16"),
-            V: T.Tensor(shape, "float16"), Out: T.Tensor(shape, "float16"),
+            Q: T.Tensor((batch, S, HEADS, D), "float16"), K: T.Tensor((batch, S, HEADS, D), "float16"),
+            V: T.Tensor((batch, S, HEADS, D), "float16"), Out: T.Tensor((batch, S, HEADS, D), "float16"),
         ):  # fmt: skip
             with T.Kernel(T.ceildiv(S, block_M), HEADS, batch, threads=threads) as (bx, by, bz):
                 Q_shared = T.alloc_shared((block_M, D), "float16")
