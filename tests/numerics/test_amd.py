@@ -70,14 +70,14 @@ def test_the_table_of_the_documentation_is_up_to_date() -> None:
 def test_the_next_tiles_are_under_way_while_the_current_ones_are_multiplied(arch: str) -> None:
     """Loads of the loop are waited for one iteration later, and no barrier waits for them."""
     text = target_matrix.build("gemm_bias_relu", arch).assembly
-    code = [line for line in text.splitlines() if line.startswith("\t") and not line.strip().startswith(";")]
-    lines = [line.split()[0] for line in code]
-    start = next(i for i, name in enumerate(lines) if name.startswith("ds_write"))
-    end = max(i for i, name in enumerate(lines) if name.startswith("v_mfma"))
-    products = [i for i, name in enumerate(lines) if name.startswith("v_mfma")]
-    loads = [i for i in range(start, len(lines)) if lines[i].startswith("global_load_dwordx4")]
-    assert loads and start < products[0] and lines[start:end].count("s_barrier") == 1
-    waits = [line.strip() for line in text.splitlines() if "s_waitcnt" in line and "vmcnt" in line]
+    blocks = [part.splitlines() for part in re.split(r"^\.LBB\d+_\d+:", text, flags=re.MULTILINE)]
+    names = [[line.split()[0] for line in block if line.startswith("\t")] for block in blocks]
+    products = next(i for i, block in enumerate(names) if any(name.startswith("v_mfma") for name in block))
+    stores = next(i for i, block in enumerate(names) if any(name.startswith("ds_write") for name in block))
+    last = max(i for i, name in enumerate(names[stores]) if name.startswith("ds_write"))
+    assert stores != products and "global_load_dwordx4" in names[stores][last:]
+    assert not any("vmcnt" in line for line in blocks[products]), "products wait for the next tiles"
+    waits = [line.strip() for line in blocks[stores] if "s_waitcnt" in line and "vmcnt" in line]
     assert any("vmcnt(7)" in wait or "vmcnt(11)" in wait or "vmcnt(15)" in wait for wait in waits), waits
 
 

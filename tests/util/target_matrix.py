@@ -75,8 +75,9 @@ PROGRAMS: dict[str, Callable[[Target], Any]] = {
     "gemm_split_k": lambda t: example("gemm_split_k").gemm_split_k.get_tir(64, 8192, 28672),
     "gemv": lambda t: example("gemv").gemv.get_tir(N=14336, K=4096),
     "flash_attention": lambda t: example("flash_attention").attention.get_tir(
-        4, 4096, 32, 8, 128, True, block_M=64, block_N=_tile(t)[1] // 2, num_stages=_tile(t)[1] // 64, threads=128
-    ),
+        4, 4096, 32, 8, 128, True, block_M=_tile(t)[1] // 2, block_N=_tile(t)[1] // 2,
+        num_stages=_tile(t)[1] // 64, threads=_tile(t)[1],
+    ),  # fmt: skip
     "cumsum": lambda t: example("cumsum").cumsum.get_tir(M=4096, N=8192),
     "gemm_int4": lambda t: example("gemm_int4").gemm_int4.get_tir(4096, 4096, 4096, block_M=_tile(t)[0]),
 }
