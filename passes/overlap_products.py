@@ -27,6 +27,7 @@ from ..dialect.effects import region_effects, root
 from ..dialect.tl import FRAGMENT, scope_of
 from . import build
 from .base import Pass
+from .clone import clone_ops
 from .walk import launches, nested
 
 
@@ -140,7 +141,8 @@ class _Rotation:
             guard = ir.Operation.create("scf.if", [], [build.compare(2, lower, upper)], regions=2)
         inside = guard.regions[0].blocks.append()
         with ir.InsertionPoint(inside):
-            copies = _clone([*parts.before, parts.first, *parts.first_releases, *parts.between], {self.variable: lower})
+            head = [*parts.before, parts.first, *parts.first_releases, *parts.between]
+            copies = clone_ops(head, {self.variable: lower})
             self._start_and_wait(copies[len(parts.before)])
             start = build.binary("addi", lower, build.constant(1))
         inside.append(self.loop)
@@ -148,7 +150,7 @@ class _Rotation:
         self._give_back_early(guard)
         with ir.InsertionPoint(inside):
             last = build.binary("subi", upper, build.constant(1))
-            _clone(self._tail(), {self.variable: last})
+            clone_ops(self._tail(), {self.variable: last})
             ir.Operation.create("scf.yield")
         self._rotate()
 
@@ -164,7 +166,7 @@ class _Rotation:
         if any(op.name not in ("tl.sync_warp", "tl.mbarrier_arrive") for op in moved):
             return
         with ir.InsertionPoint(guard.regions[1].blocks.append()):
-            _clone(moved, {})
+            clone_ops(moved, {})
             ir.Operation.create("scf.yield")
         for op in moved:
             guard.regions[0].blocks[0].append(op)
@@ -189,7 +191,7 @@ class _Rotation:
         count = len(parts.second_releases)
         with ir.InsertionPoint.after(parts.first), parts.second.location:
             before = build.binary("subi", self.variable, build.constant(1))
-            copies = _clone(self._tail(), {self.variable: before})
+            copies = clone_ops(self._tail(), {self.variable: before})
             second, releases = copies[-1 - count], copies[-count:]
             wait(root(parts.first.operands[2]), 1)
         parts.first.attributes["asynchronous"] = build.unit()
@@ -223,17 +225,3 @@ def _collect(values: list[ir.Value], loop: ir.Operation, chain: list[ir.Operatio
         _collect(list(owner.operation.operands), loop, chain)
         if owner.operation not in chain:
             chain.append(owner.operation)
-
-
-def _clone(ops: list[ir.Operation], replaced: dict[ir.Value, ir.Value]) -> list[ir.Operation]:
-    """Copies of operations at the insertion point, with values replaced and their own results following."""
-    copies: list[ir.Operation] = []
-    for op in ops:
-        copy = op.clone().operation
-        for inner in [copy, *nested(copy)]:
-            for position, operand in enumerate(inner.operands):
-                if operand in replaced:
-                    inner.operands[position] = replaced[operand]
-        replaced.update(zip(op.results, copy.results, strict=True))
-        copies.append(copy)
-    return copies
