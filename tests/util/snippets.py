@@ -22,6 +22,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,8 @@ def _python(block: Block, namespace: dict[str, Any]) -> str:
     printed = io.StringIO()
     expected = block.options.get("raises")
     raised = ""
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pytest takes them away; alone they would be printed
         try:
             exec(compile(block.body, block.name, "exec"), namespace)
         except TileError as error:
