@@ -7,6 +7,8 @@ READY := $(VENV)/.requirements
 
 export PYTHONPATH := $(CURDIR)
 export OPENBLAS_NUM_THREADS ?= 1
+# Tests check the IR and the spec of its level around every pass; kernels of users are verified stage by stage.
+export TILELANG_VERIFY_SPECS ?= 1
 
 .PHONY: demo test check lit unit clean
 

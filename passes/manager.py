@@ -53,7 +53,8 @@ class Timing:
 class RunOptions:
     """What to do around each pass.
 
-    `verify_each` verifies after every pass of ours and, unless `verify_upstream` is off, of upstream's. `print_*` write
+    `verify_each` verifies after every pass of ours and, unless `verify_upstream` is off, of upstream's; without it
+    `verify_stages` verifies what goes in and what each stage leaves. `print_*` write
     IR to `stream` (standard error by default); `dump_dir` gets one file per pass. `debug` checks level specs even when
     the knob is off. `debug_info` prints locations. `reproducer` is where a failing pass leaves its input ("" : a file
     in the temporary folder, None: nowhere). `show` turns a module into the text that is printed.
@@ -63,6 +64,7 @@ class RunOptions:
     print_after_all: bool = False
     print_after_change: bool = False
     verify_each: bool = True
+    verify_stages: bool = False
     verify_upstream: bool = True
     debug: bool = False
     debug_info: bool = False
@@ -135,11 +137,15 @@ class _Run:
     def run(self, positions: range | None = None) -> None:
         """Run the elements at these positions of the pipeline, all by default."""
         chosen = range(len(self.pipeline)) if positions is None else positions
-        if self.options.verify_each and chosen.start == 0:
+        verifies = self.options.verify_each or self.options.verify_stages
+        if verifies and chosen.start == 0:
             with _failures("the input of the pipeline"):
                 self.module.operation.verify()
         for position in chosen:
             self._run_one(position, self.pipeline[position])
+        if verifies and not self.options.verify_each and chosen:
+            with _failures(f"what the passes up to {print_element(self.pipeline[chosen.stop - 1])} left"):
+                self.module.operation.verify()
 
     def _run_one(self, position: int, element: Element) -> None:
         options, name = self.options, print_element(element)

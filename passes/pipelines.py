@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tilelang_mlir import knobs
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
@@ -107,7 +108,7 @@ def lower(module: ir.Module, target: Target, options: RunOptions | None = None, 
         if record is not None:
             record(stage, module.__str__)
 
-    # Upstream's passes keep valid IR valid; verifying after them too would cost as much as they do.
-    chosen = options or RunOptions(verify_upstream=False)
+    # Verifying takes as long as a pass. Each pass is verified where specs are checked, in tests and for debugging.
+    chosen = options or RunOptions(verify_each=knobs.VERIFY_SPECS.get(), verify_stages=True)
     with module.context, ir.Location.unknown():
         run_stages(module, stages(LoweringOptions.of(module)), target, chosen, after)

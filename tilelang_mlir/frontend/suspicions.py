@@ -99,7 +99,7 @@ def _is_on_chip(value: ir.Value) -> bool:
 def _unwritten(value: ir.Value, read: ir.Operation) -> Suspicion:
     name, place = _name(value), python_location(value.owner.location)
     hint = "clear it with T.clear, or fill or copy into it first"
-    if read.name == "tl.gemm":
+    if read.name == "tl.gemm" and read.operands[2] == value:
         hint = "T.gemm adds to its third operand: clear it with T.clear, or pass clear_accum=True"
     return Suspicion(f"{name} is read before anything is written to it", python_location(read.location), hint,
                      ((f"{name} is allocated here", place),))
