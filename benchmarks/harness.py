@@ -196,8 +196,14 @@ def environment() -> dict[str, Any]:
         "nvidia_smi": _nvidia_smi(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "commit": _output(["git", "-C", str(ROOT), "rev-parse", "HEAD"]) or "unknown",
+        "commit": _commit(),
     }
+
+
+def _commit() -> str:
+    """The commit of this checkout; a copy inside another one has none of its own."""
+    top, *commit = _output(["git", "-C", str(ROOT), "rev-parse", "--show-toplevel", "HEAD"]).split("\n")
+    return commit[0] if commit and Path(top).resolve() == ROOT else "unknown"
 
 
 def _version(name: str) -> str:
