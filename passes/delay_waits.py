@@ -54,12 +54,24 @@ def _products(loop: ir.Operation) -> list[ir.Operation]:
     body = [op.operation for op in loop.regions[0].blocks[0].operations]
     inside = [op for op in nested(loop) if op.name == "tl.gemm"]
     products = [op for op in inside if "instr" in op.attributes and op in body]
-    if len(products) < 2 or len(products) != len(inside) or any("asynchronous" in op.attributes for op in products):
+    if not products or len(products) != len(inside) or any("asynchronous" in op.attributes for op in products):
+        return []
+    if len(products) == 1 and not is_used_alone(loop, products[0]):
         return []
     buffers = [root(v) for op in products for v in list(op.operands)[:3]]
     homes = [b.owner.operation.parent.operation for b in buffers if not isinstance(b.owner, ir.Block)]
     fragments = all(scope_of(op.operands[2]) == FRAGMENT for op in products)
     return products if fragments and loop not in homes else []
+
+
+def is_used_alone(loop: ir.Operation, product: ir.Operation) -> bool:
+    """Whether a loop's only product starts a sum of its own that the rest of the body reads."""
+    body = [op.operation for op in loop.regions[0].blocks[0].operations]
+    if "instr" not in product.attributes or product not in body or not ir.BoolAttr(product.attributes["clear"]).value:
+        return False
+    accumulator = root(product.operands[2])
+    behind = [e for op in body[body.index(product) + 1 :] for e in region_effects(op)]
+    return any(e.value == accumulator and e.kind == "read" for e in behind)
 
 
 def _delay(loop: ir.Operation, products: list[ir.Operation], tiles: dict[ir.Value, set[ir.Value]]) -> None:

@@ -22,6 +22,7 @@ from tilelang_mlir.target import Target
 
 from . import build
 from .base import Pass
+from .delay_waits import is_used_alone
 from .insert_barriers import is_uniform
 from .walk import launches, nested
 
@@ -41,7 +42,7 @@ class TakeTurns(Pass):
             for split in [op for op in nested(launch) if op.name == "tl.specialize"]:
                 warpgroups = ir.IntegerAttr(split.attributes["consumers"]).value // 128
                 block = split.regions[1].blocks[0]
-                groups = _groups(block)
+                groups = _groups(block) or [(product, _next(product)) for product in _alone(split)]
                 if warpgroups > 1 and groups and all(_is_together(first, split) for first, _ in groups):
                     with module.context, split.location:
                         _insert(block, groups)
@@ -61,6 +62,22 @@ def _groups(block: ir.Block) -> list[tuple[ir.Operation, ir.Operation]]:
         for region in op.regions:
             found += [group for inner in region.blocks for group in _groups(inner)]
     return found
+
+
+def _alone(split: ir.Operation) -> list[ir.Operation]:
+    """Products that are the only ones of a loop in which the threads compute on their results."""
+    found: list[ir.Operation] = []
+    for loop in [op for op in nested(split) if op.name == "scf.for"]:
+        products = [op for op in nested(loop) if op.name == "tl.gemm"]
+        if len(products) == 1 and is_used_alone(loop, products[0]):
+            found.append(products[0])
+    return found
+
+
+def _next(op: ir.Operation) -> ir.Operation:
+    """The operation behind another one that is not the last of its block."""
+    following = [other.operation for other in op.block.operations]
+    return following[following.index(op) + 1]
 
 
 def _is_together(op: ir.Operation, split: ir.Operation) -> bool:
