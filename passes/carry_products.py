@@ -1,20 +1,24 @@
-"""`carry-products`: start the first product of the next iteration before this one ends.
+"""`carry-products`: start the first two products of the next iteration before this one ends.
 
 Input: a warp-specialised kernel after `delay-waits`. In a loop of three or more products that are started and waited
 for, the tensor cores run dry between two iterations: the first product of the next one is started only when the last
-product of this one has ended. Output: the first product is started behind the last one, an iteration ahead, and stays
-under way across the end of the iteration:
+one of this one has ended. Output: the first two products are started an iteration ahead. The second stays under way
+across the end of the iteration, under the computation on the first one's result:
 
-    for k: wait A[k]; start S = A[k] B; ... wait S; f(S) ...; start T; ...; wait T
+    for k: start S = A[k] B; start R = C[k] D; wait S; f(S); start T; wait R; g(R); start U; wait T; h(T); wait U
     =>
-    wait A[0]; start S = A[0] B
-    for k: ... wait S; f(S) ...; start T; wait A[k + 1]; start S = A[k + 1] B; ...; wait T
-    wait S
+    start S = A[0] B; start R = C[0] D; wait S
+    for k: f(S); wait R; start T; g(R); start U; wait T; start S = A[k + 1] B; h(T); wait U; start R = C[k + 1] D; wait S
+    wait R
 
-That needs a product that only reads tiles of the rings and tiles that the loop does not write, whose accumulator is free
-when the last product starts. The last iteration starts the product of its own tile once more, and nothing uses it: that
-is cheaper than a branch around the product or than the loop's code a second time. Loops inside of other loops are left
-alone: there, the tile would be given back while that product still reads it. So are rings of one version.
+The first one starts when all but the last product of the iteration have ended, so that their operands need no registers
+any more, the second one when that has ended, too. No wait counts products of two iterations: ptxas would give up on the
+overlap.
+
+Both products must clear their sums and read only tiles of the rings and tiles that the loop does not write. The last
+iteration starts the products of its own tiles once more, and nothing uses them: that is cheaper than a branch around
+products, or the loop's code a second time. Loops inside of other loops are left alone, because there the tiles would be
+given back while those products still read them. So are rings of one version.
 """
 
 from __future__ import annotations
