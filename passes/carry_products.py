@@ -8,7 +8,8 @@ across the end of the iteration, under the computation on the first one's result
     for k: start S = A[k] B; start R = C[k] D; wait S; f(S); start T; wait R; g(R); start U; wait T; h(T); wait U
     =>
     start S = A[0] B; start R = C[0] D; wait S
-    for k: f(S); wait R; start T; g(R); start U; wait T; start S = A[k + 1] B; h(T); wait U; start R = C[k + 1] D; wait S
+    for k: f(S); wait R; start T; g(R); start U; wait T; start S = A[k + 1] B; h(T);
+           wait U; start R = C[k + 1] D; wait S
     wait R
 
 The first one starts when all but the last product of the iteration have ended, so that their operands need no registers
