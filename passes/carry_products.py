@@ -109,20 +109,21 @@ def _carry(found: _Parts) -> None:
         _start(found.ahead[0], replaced, 1)
         _start(found.ahead[1], replaced, 2)
         wait(one, 1)
-    own = waits[products[-1].operands[2]]
-    before = [op for op in waits.values() if body.index(op) < body.index(own)][-1]
-    with ir.InsertionPoint.after(before):  # what the earlier products used is free by then
+    last, own = products[-1], waits[products[-1].operands[2]]
+    between = body[body.index(last) : body.index(own)]
+    with ir.InsertionPoint.after([op for op in between if op == last or op.name == "tl.wait_products"][-1]):
         following = build.binary("addi", variable, build.constant(1))
-        last = build.binary("subi", upper, build.constant(1))
-        replaced = {variable: build.binary("minsi", following, last)}
+        final = build.binary("subi", upper, build.constant(1))
+        replaced = {variable: build.binary("minsi", following, final)}
         _start(found.ahead[0], replaced, 2)
     _set_pending(own, 1)
     with ir.InsertionPoint(body[-1]):
         _start(found.ahead[1], replaced, 2)
         wait(one, 1)
-    waits[one].erase()
-    waits[two].move_before(products[2])
+    if body.index(waits[two]) > body.index(products[2]):
+        waits[two].move_before(products[2])
     _set_pending(waits[two], 0)
+    waits[one].erase()
     with ir.InsertionPoint.after(loop):
         wait(two, 0)
     for accumulator in (one, two):
