@@ -7,7 +7,7 @@
 // PLAIN-NOT: minsi
 
 // CHECK: consumers
-// CHECK: wait [[FULL_A:v[0-9]+]][{{.*}}] parity
+// CHECK: wait [[FULL_A:v[0-9]+]][v{{.*}}] parity
 // CHECK-NEXT: [[S:v[0-9]+]] = [[C:v[0-9]+]] @ [[A:v[0-9]+]][{{.*}}].T {instr=wgmma, pending=1
 // CHECK-NEXT: wait [[FULL_B:v[0-9]+]][{{.*}}] parity
 // CHECK-NEXT: [[R:v[0-9]+]] = [[C]] @ [[B:v[0-9]+]][{{.*}}].T {instr=wgmma, pending=2
@@ -79,5 +79,4 @@ func.func @three(%arg0: !llvm.ptr<1>, %arg1: !llvm.ptr<1>, %arg2: !llvm.ptr<1>, 
     "tl.copy"(%10, %3) : (memref<64x64xf32, #tl.scope<"fragment">>, memref<64x64xf32, #tl.scope<"global">>) -> ()
   }) {name = "three_kernel", threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
-}
 }
