@@ -1,6 +1,7 @@
 """`take-turns`: consumer warpgroups start their products one after the other.
 
-Input: a warp-specialised kernel with two or three consumer warpgroups and a loop that `overlap-products` has rotated.
+Input: a warp-specialised kernel with two or three consumer warpgroups and a loop that `overlap-products` has rotated,
+or one whose only product has an operand or a result that the threads compute with.
 Output: each warpgroup takes its turn before its first product and passes it on when its second one has started, so that
 one warpgroup's products run while the others compute, and the warpgroups cannot fall into step:
 
@@ -22,7 +23,7 @@ from tilelang_mlir.target import Target
 
 from . import build
 from .base import Pass
-from .delay_waits import is_used_alone
+from .delay_waits import is_worked_on
 from .insert_barriers import is_uniform
 from .walk import launches, nested
 
@@ -65,11 +66,11 @@ def _groups(block: ir.Block) -> list[tuple[ir.Operation, ir.Operation]]:
 
 
 def _alone(split: ir.Operation) -> list[ir.Operation]:
-    """Products that are the only ones of a loop in which the threads compute on their results."""
+    """Products that are the only ones of a loop in which the threads make their operands or use their results."""
     found: list[ir.Operation] = []
     for loop in [op for op in nested(split) if op.name == "scf.for"]:
         products = [op for op in nested(loop) if op.name == "tl.gemm"]
-        if len(products) == 1 and is_used_alone(loop, products[0]):
+        if len(products) == 1 and is_worked_on(loop, products[0]):
             found.append(products[0])
     return found
 
