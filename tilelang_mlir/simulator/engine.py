@@ -190,7 +190,7 @@ class Engine:
                 landed = lanes.copies.land_part(copy, mask)
                 if checker is not None and landed is not None:
                     shadow = checker.copied(lanes, copy.shared, copy.size, landed)
-                    checker.land_load(shadow, barrier)
+                    checker.land_load(shadow, barrier, generic=True)
             barrier.arrive(count, count * 0, lanes.name)
 
         lanes.batch.flights.append(Pending(land, "an arrival after cp.async copies", lanes.site))
