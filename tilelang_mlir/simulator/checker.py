@@ -29,9 +29,9 @@ from tilelang_mlir.errors import (
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.engine import Pending
     from tilelang_mlir.simulator.lanes import Batch, Lanes
     from tilelang_mlir.simulator.ownership import Ownership
+    from tilelang_mlir.simulator.pending import Pending
 
 COLLECTIVE = -2  # the "lane" of an access made for other lanes
 

@@ -261,9 +261,7 @@ class EngineChecker(Checker):
         active = self._active_warps(lanes)
         return np.where(active[..., None], self._clock[:, lanes.warp_ids], 0).max(1)
 
-    def complete_products(
-        self, barrier: MBarrier, known: np.ndarray, announced: np.ndarray | None
-    ) -> np.ndarray:
+    def complete_products(self, barrier: MBarrier, known: np.ndarray, announced: np.ndarray | None) -> np.ndarray:
         """Products and copies that have finished are announced to their barrier, with what their issuer knew: it came
         before. `announced` is what its earlier ones were announced with; returns that of all."""
         slot = barrier.slot
