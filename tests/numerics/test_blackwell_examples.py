@@ -59,7 +59,7 @@ def test_machine_code(arch: str) -> None:
     attention = load("attention").attention(4096, 16)
     for program in (gemm, attention):
         kernel = compiled(program, f"cuda:{arch}")
-        assert kernel.artifact.cubin[:4] == b"\x7fELF" and kernel.n_spills == 0
+        assert kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
         assert all(used.stack == 0 for used in kernel.resources.values())
     if arch == "sm_100a":  # the disassembler at hand does not know sm_103a
         found = instructions(gemm)

@@ -49,7 +49,7 @@ def form(kernel: Any) -> set[str]:
 def instructions(program: Any, arch: str = "sm_100a", **configs: bool) -> Counter[str]:
     """Machine instructions of a kernel's cubin, by name, of those that matter here."""
     kernel = compiled(program, f"cuda:{arch}", **configs)
-    return Counter(_SASS.findall(disassemble(kernel.artifact.cubin)))
+    return Counter(_SASS.findall(disassemble(kernel.artifact.binary)))
 
 
 @dataclass(frozen=True)

@@ -410,16 +410,16 @@ def test_reaches_ptx(name: str, body: Callable[[list[ir.Value]], None], arch: st
     code = generate(build(body, [POINTER, POINTER], 128 if name == "wgmma" else 32, 2048), arch)
     for pattern in expected:
         regex = pattern.replace(".", r"\.").replace(r"\.*", ".*")
-        assert re.search(regex, code.ptx), f"{pattern} is not in\n{code.ptx}"
-    assert code.cubin
+        assert re.search(regex, code.assembly), f"{pattern} is not in\n{code.assembly}"
+    assert code.binary
 
 
 @pytest.mark.parametrize(("shape", "a", "b", "total", "arch"), MMA)
 def test_mma_reaches_ptx(shape: tuple[int, int, int], a: str, b: str, total: str, arch: str) -> None:
     code = generate(build(_mma(shape, a, b, total), [POINTER, POINTER]), arch)
     m, n, k = shape
-    assert re.search(rf"mma\.sync\.aligned\.m{m}n{n}k{k}\.row\.col.*\.{total}\.{a}\.{b}\.{total}", code.ptx)
-    assert code.cubin
+    assert re.search(rf"mma\.sync\.aligned\.m{m}n{n}k{k}\.row\.col.*\.{total}\.{a}\.{b}\.{total}", code.assembly)
+    assert code.binary
 
 
 def test_keys_are_unique_and_sections_are_given() -> None:
