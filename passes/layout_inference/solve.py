@@ -49,7 +49,7 @@ class Solver:
             if o.name in ("tl.alloc", "tl.alloc_reducer") and scope_of(o.results[0]) == FRAGMENT
         ]
         self.fragments += [o.results[0] for o in ops if o.name == "tl.reshape" and scope_of(o.results[0]) == FRAGMENT]
-        self.tensor = TensorSide(self.threads, ops)
+        self.tensor = TensorSide(ops)
         self.shared = [o.results[0] for o in ops if o.name == "tl.alloc" and scope_of(o.results[0]) == SHARED]
 
     # -- facts ---------------------------------------------------------------------------------------------------------

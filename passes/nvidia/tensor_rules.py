@@ -48,10 +48,11 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         having = ", ".join(targets_with(Feature.TCGEN05_INT8))
         return f"operands of {_element(a)}, which {having} has and {target} lacks"
     m, n = tile_shape_2d(c)  # type: ignore[misc]
-    rows = (128,) if op.name == "tl.tcgen05_scaled_mma" or scope_of(a) == TMEM else (64, 128)
+    pair = "pair" in op.attributes
+    rows = (128,) if op.name == "tl.tcgen05_scaled_mma" or scope_of(a) == TMEM or pair else (64, 128)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
-    step = 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
+    step = 32 if pair else 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
     if n % step or n > MAX_COLUMNS:
         return f"an accumulator of {n} columns, which must be a multiple of {step} up to {MAX_COLUMNS}"
     flags = transposes(op)
@@ -80,6 +81,7 @@ def product_of(op: ir.Operation) -> Product:
     m, n = tile_shape_2d(op.operands[2])  # type: ignore[misc]
     flags = transposes(op)
     k = tile_shape_2d(op.operands[1])[1 if flags[1] else 0]  # type: ignore[index]
+    m *= 2 if "pair" in op.attributes else 1
     shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1])
     return Product(shape, k // descriptors.depth(kind))
 

@@ -12,7 +12,7 @@ from tilelang_mlir import knobs
 from tilelang_mlir.errors import ArgumentError
 from tilelang_mlir.launch_plan import LaunchPlan, TensorMapSpec
 from tilelang_mlir.runtime.binding import Binder, Bound, evaluate
-from tilelang_mlir.runtime.cuda.call import storage_dtype, storage_shape
+from tilelang_mlir.runtime.storage import storage_dtype, storage_shape
 from tilelang_mlir.runtime.views import TensorView
 
 _RAW = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}

@@ -109,10 +109,21 @@ class EngineChecker(Checker):
 
     # ---- which cells -----------------------------------------------------------------------------
     def engine_access(
-        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, place: np.ndarray, unit: int
+        self,
+        lanes: Lanes,
+        ctas: np.ndarray,
+        columns: np.ndarray,
+        place: np.ndarray,
+        unit: int,
+        actors: np.ndarray | None = None,
     ) -> Access:
-        """Units of `unit` bytes at addresses (K, U), issued by lane (ctas[k], columns[k])."""
+        """Units of `unit` bytes at addresses (K, U), issued by lane columns[k] of CTA ctas[k], or else actors[k]."""
         count, total = len(ctas), self._batch.ctas
+        if actors is not None:
+            if self._rows == 1 and total > 1:
+                self._each_cta()
+            at = self._cells_of(ctas, lanes.warp[columns], place, unit)
+            return replace(at, row=np.repeat(actors, len(at.row) // len(actors)))
         if self._rows == 1 and total > 1:
             same = count % total == 0
             if same:
