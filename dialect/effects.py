@@ -43,6 +43,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.load_words": ("r",),
     "tl.copy_words": ("r", "w"),
     "tl.store_words": ("w",),
+    "tl.load_matrix": ("r",),
+    "tl.store_matrix": ("w",),
     "tl.print": ("r*",),
     "tl.mbarrier_arrive": ("rw",),
     "tl.mbarrier_expect": ("rw",),

@@ -315,6 +315,8 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.fence_proxy": _words("fence_proxy"), "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"),
     "tl.assume": _words("assume {0}"), "tl.intrinsic": _intrinsic, "tl.store_words": _words("store_words {all}"),
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
+    "tl.load_matrix": _words("load_matrix({all})"), "tl.store_matrix": _words("store_matrix {all}"),
+    "tl.warp_mma": _words("mma({all})"), "tl.load_words": _words("load_words({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
     "tl.turn": _turn, "tl.outgrows": _words("{0} outgrows {1}"),
     "tl.reducer_update": _words("update {all}"), "tl.finalize_reducer": _words("finish {0} -> {1}"),

@@ -10,6 +10,7 @@ from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
+from .matrix import LoadMatrixOp, StoreMatrixOp, WarpMmaOp
 from .raw import CopyWordsOp, LoadWordsOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
@@ -59,6 +60,7 @@ __all__ = [
     "GemmOp",
     "IntrinsicOp",
     "LaunchOp",
+    "LoadMatrixOp",
     "LoadOperandOp",
     "LoadWordsOp",
     "MathOp",
@@ -77,6 +79,7 @@ __all__ = [
     "SliceOp",
     "SpecializeOp",
     "StagedStoreOp",
+    "StoreMatrixOp",
     "StoreWordsOp",
     "SyncGridOp",
     "SyncThreadsOp",
@@ -100,5 +103,6 @@ __all__ = [
     "WaitGroupOp",
     "WaitProductsOp",
     "WarpGroupsOp",
+    "WarpMmaOp",
     "WarpReduceOp",
 ]

@@ -232,6 +232,11 @@ INSTRUCTIONS = (
 )
 
 
+def bits_of(kind: str) -> int:
+    """Bits of an element."""
+    return _BITS[kind]
+
+
 def feature_of(kind: str) -> Feature:
     """The feature that operands of a type need."""
     return {
