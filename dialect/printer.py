@@ -303,6 +303,7 @@ def _copy(printer: _Printer, op: ir.Operation) -> str:
 _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.alloc": _alloc, "tl.alloc_reducer": _alloc, "tl.alloc_barrier": _alloc_barrier, "tl.tensor": _tensor,
     "tl.copy": _copy, "tl.fill": _words("fill {0} = {1}"), "tl.transpose": _words("{1} = {0}.T"),
+    "tl.gemm_sp": _words("{3} += sparse({0}, {1}) @ {2}"),
     "tl.gemm": _gemm, "tl.reduce": _reduce, "tl.scan": _scan, "memref.store": _store, "tl.atomic": _atomic,
     "tl.sync_threads": _words("sync_threads"), "tl.sync_warp": _words("sync_warp {all}"),
     "tl.sync_grid": _words("sync_grid"), "tl.commit_group": _words("commit_group"),

@@ -7,6 +7,7 @@ from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
@@ -58,6 +59,7 @@ __all__ = [
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
+    "GemmSpOp",
     "IntrinsicOp",
     "LaunchOp",
     "LoadMatrixOp",
