@@ -35,7 +35,7 @@ class LegalizeTileOps(Pass):
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":
                         _legalize_scan(op)
-                    elif op.name == "tl.gemm":
+                    elif op.name in ("tl.gemm", "tl.gemm_sp"):
                         _fold_clear(op)
                     elif op.name == "tl.tma_load" and "explicit" in op.attributes:
                         _arrive_with_copy(op)
@@ -190,7 +190,7 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
 
 def _fold_clear(op: ir.Operation) -> None:
     """A product right after its accumulator was set to zero starts from zero itself."""
-    accumulator = op.operands[2]
+    accumulator = op.operands[3 if op.name == "tl.gemm_sp" else 2]
     block = op.block
     before = None
     for other in block.operations:

@@ -18,7 +18,7 @@ from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import groups_of, num_threads, threads_of
 from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
-from .gemm import gemm_layouts
+from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
 from .tensor import TensorSide
 
@@ -117,6 +117,9 @@ class Solver:
                 for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
+            elif op.name == "tl.gemm_sp":
+                for value, layout in sparse_layouts(op, threads_of(op), self.target):
+                    self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
             elif op.name in MMA_OPS:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
@@ -275,7 +278,7 @@ class Solver:
         if any(any(v is not None for v in a.variables) for a in in_loops):
             return False
         users = {use.owner.operation.name for use in value.uses}
-        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.scan", "tl.slice", "tl.transpose"}
+        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.gemm_sp", "tl.scan", "tl.slice", "tl.transpose"}
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))

@@ -31,7 +31,7 @@ class GemmWarpPolicy(enum.IntEnum):
         return cls.FullCol if m_warp == 1 else cls.Square
 
 
-_POLICY = {GemmWarpPolicy.Square: "square", GemmWarpPolicy.FullRow: "full_row", GemmWarpPolicy.FullCol: "full_col"}
+POLICIES = {GemmWarpPolicy.Square: "square", GemmWarpPolicy.FullRow: "full_row", GemmWarpPolicy.FullCol: "full_col"}
 
 
 def gemm(
@@ -91,7 +91,7 @@ def emit_gemm(
     attributes: dict[str, ir.Attribute] = {
         "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
         "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
-        "policy": ir.StringAttr.get(_POLICY[GemmWarpPolicy(policy)]),
+        "policy": ir.StringAttr.get(POLICIES[GemmWarpPolicy(policy)]),
         "clear": ir.BoolAttr.get(clear),
     }
     for name, value in (("a_unsigned", A), ("b_unsigned", B)):
