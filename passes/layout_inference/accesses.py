@@ -103,11 +103,14 @@ def _by_variable(access: Access, digit: Digit) -> list[Digit] | None:
     parts: list[Digit] = []
     stride, end = digit.stride, digit.stride * digit.size
     while stride < end:
-        term = next((t for t in subscript.terms if t.coefficient <= stride < t.reach), None)
+        term = next((t for t in reversed(subscript.terms) if t.coefficient <= stride), None)
         above = [t.coefficient for t in subscript.terms if t.coefficient > stride]
-        last = term is not None and not above and not subscript.rest
-        limit = end if last else term.reach if term is not None else min(above, default=end)
-        limit = min(limit, end)
+        limit = min([end, *above])
+        if term is not None and (above or subscript.rest):  # the last term alone may go on past its extent
+            if stride < term.reach:
+                limit = min(limit, term.reach)
+            else:
+                term = None
         if limit % stride or (term is not None and stride % term.coefficient):
             return None
         parts.append(Digit(limit // stride, _GAP if term is None else term.variable,

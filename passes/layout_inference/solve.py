@@ -22,6 +22,8 @@ from .gemm import gemm_layouts
 from .plan import extend_fragment, plan_fragment
 from .tensor import TensorSide
 
+_WHOLE = 64  # elements of a fragment that every thread holds when code outside of parallel loops reads single ones
+
 
 @dataclass
 class Known:
@@ -49,6 +51,9 @@ class Solver:
             if o.name in ("tl.alloc", "tl.alloc_reducer") and scope_of(o.results[0]) == FRAGMENT
         ]
         self.fragments += [o.results[0] for o in ops if o.name == "tl.reshape" and scope_of(o.results[0]) == FRAGMENT]
+        in_loops = {a.op for accesses in self.accesses.values() for a in accesses}
+        self.scalars = {root(o.operands[o.name == "memref.store"]) for o in ops
+                        if o.name in ("memref.load", "memref.store") and o not in in_loops}
         self.tensor = TensorSide(self.threads, ops)
         self.shared = [o.results[0] for o in ops if o.name == "tl.alloc" and scope_of(o.results[0]) == SHARED]
 
@@ -249,7 +254,7 @@ class Solver:
         if (loop := self._loop_with_gaps(value)) is not None:
             self.loops[loop] = self._plan_loop(loop)
             return
-        if self._floats(value):
+        if self._floats(value) or (value in self.scalars and math.prod(kind.shape) <= _WHOLE):
             self.learn(value, replicated(kind.shape, self._users_threads(value)), op)
             return
         self.learn(value, plan_fragment(kind.shape, _bits(kind.element_type), self._users_threads(value)), op)
