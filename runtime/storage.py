@@ -20,3 +20,11 @@ def storage_shape(dtype: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if kind.kind == "bool" or kind.bits >= 8 or not shape:
         return shape
     return (*shape[:-1], -(-shape[-1] * kind.bits // 8))
+
+
+def storage_strides(dtype: str, strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides in stored elements."""
+    kind = DType(dtype)
+    if kind.kind == "bool" or kind.bits >= 8 or not strides:
+        return strides
+    return (*(step * kind.bits // 8 for step in strides[:-1]), strides[-1])

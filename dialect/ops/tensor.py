@@ -15,6 +15,7 @@ ext = dialect("ext")
 _MMA = {
     "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
     "?b_unsigned": "a unit attribute", "?pair": "a unit attribute",
+    "?packed": "a unit attribute",
 }  # fmt: skip
 
 
@@ -42,7 +43,8 @@ class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
     """The same with block scales: `(A, B, C, keep, SA, SB)`, factors of A's rows and B's columns in tensor memory.
 
     A 32-bit column has four factors of a row (see `tl.tcgen05_cp`). `scale_bytes = array<i64: a, b>` are the first
-    factors, `scale_blocks = array<i64: a, b>` the elements along k of one.
+    factors, `scale_blocks = array<i64: a, b>` the elements along k of one: 16 (factors of type e4m3), or 32 and more
+    (powers of two). With `packed` A and B are bytes of two e2m1 elements along k.
     """
 
     a: ext.Operand[Any]
@@ -76,6 +78,11 @@ def _product(op: ir.OpView) -> bool:
         return False
     if not (buffers(op, [c], (TMEM,), first=2) and typed(op, keep, "i1", "'keep'")):
         return False
+    if "packed" in op.operation.attributes:
+        for value, name in ((a, "A"), (b, "B")):
+            if str(element_of(value)) != "i8":
+                return fail(op, f"packed {name} has elements of {element_of(value)}, expected i8")
+        return _shapes(op, a, b, c)
     return _shapes(op, a, b, c) and same_class(op, [a, b, c], "A, B and C")
 
 

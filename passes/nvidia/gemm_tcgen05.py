@@ -48,7 +48,7 @@ def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
                 tcgen05_mma.emit(*operands, word, adds, product.shape.kind, pair=pair)
                 continue
             word, places = factors.step(product, step)
-            tcgen05_mma.emit_scaled(*operands, word, adds, places, product.shape.kind, 32, pair=pair)
+            tcgen05_mma.emit_scaled(*operands, word, adds, places, product.shape.kind, factors.block, pair=pair)
 
 
 @rule("tl.tcgen05_commit")
@@ -93,6 +93,7 @@ class _Scales:
         self.places = [tensor_address(ctx, value, op) for value in scales]
         self.first = list(ir.DenseI64ArrayAttr(op.attributes["scale_bytes"]))
         self.blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
+        self.block = 16 if self.blocks[0] == 16 else 32  # elements of a factor, as the instruction counts
 
     def step(self, product: Product, step: int) -> tuple[ir.Value, tuple[ir.Value, ir.Value]]:
         """The instruction descriptor and the addresses of both factors."""
@@ -101,7 +102,9 @@ class _Scales:
         parts = [first + k // block for first, block in zip(self.first, self.blocks, strict=True)]
         widths = [-(-rows // 128) * 4 for rows in (128, shape.n)]  # as copies of 128 factors put them
         e = self.ctx.e
-        word = descriptors.instruction(shape, a_id=parts[0] % _SCALE_BYTES, b_id=parts[1] % _SCALE_BYTES)
+        a_id, b_id = (part % _SCALE_BYTES for part in parts)
+        scale = "ue4m3" if self.block == 16 else "ue8m0"
+        word = descriptors.instruction(shape, scale=scale, a_id=a_id, b_id=b_id)
         moved = [
             e.value(e.add(place, part // _SCALE_BYTES * width))
             for place, part, width in zip(self.places, parts, widths, strict=True)

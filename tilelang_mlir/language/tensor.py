@@ -178,26 +178,35 @@ def tcgen05_gemm_blockscaled(
 ) -> None:
     """Start `C += (op(A) * SFA) @ (op(B) * SFB)`: every factor scales some elements of a row along K.
 
-    The factors are float8_e8m0 bytes, four of a row in one 32-bit column: `T.tcgen05_cp_warpx4` brings them there.
+    The factors are bytes, four of a row in one 32-bit column: `T.tcgen05_cp_warpx4` brings them there. They are
+    float8_e8m0 (powers of two); those of 16 elements, which float4_e2m1fn tiles may have, float8_e4m3. That is mxfp8,
+    mxfp4 and nvfp4.
 
         T.tcgen05_cp_warpx4(SFA_shared, SFA_tmem)
         T.tcgen05_gemm_blockscaled(A, B, C, SFA_tmem, SFB_tmem, transpose_B=True, mbar=mbar, clear_accum=k == 0)
 
     Args:
-        A, B: float8 tiles in shared memory, as for `T.tcgen05_gemm`. C: float32 in tensor memory, 128 rows.
+        A, B: float8 tiles in shared memory, as for `T.tcgen05_gemm`, or float4_e2m1fn tiles, [M, K] and [N, K] with
+            transpose_B. C: float32 in tensor memory, 128 rows.
         SFA_tmem, SFB_tmem: uint32 buffers of `T.alloc_tmem` with 128 rows and, for every four factors of a row, four
             columns per 128 rows of A (columns of B).
         k_start: where this tile starts along K among the elements that the factors cover.
-        sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor; a multiple of 32.
+        sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor: a multiple of 32; of float4_e2m1fn 16
+            or 32.
     """
     del wg_wait
     what = "T.tcgen05_gemm_blockscaled"
     builder = _in_kernel(what)
     _check(A, B, C, bool(transpose_A), bool(transpose_B), pair=use_2cta)
     blocks = [sf_a_granularity_k, sf_b_granularity_k]
+    small = [buffer_of(side, f"an operand of {what}").dtype.bits == 4 for side in (A, B)]
+    if small[0] != small[1]:
+        raise TileTypeError(f"{what} multiplies 4-bit with 8-bit floats", hint="use one width for A and B")
     for block in blocks:
-        if isinstance(block, bool) or not isinstance(block, int) or block < 32 or block % 32:
-            raise TileValueError(f"{what}: a factor covers a multiple of 32 elements along K, got {describe(block)}")
+        known = isinstance(block, int) and not isinstance(block, bool) and block > 0
+        if not known or block % 32 and not (small[0] and block == 16):
+            expected = "16 or 32 elements of 4 bits" if small[0] else "a multiple of 32 elements"
+            raise TileValueError(f"{what}: a factor covers {expected} along K, got {describe(block)}")
     if isinstance(k_start, bool) or not isinstance(k_start, int) or any(k_start % block for block in blocks):
         raise TileValueError(f"{what}: k_start is a Python integer and a multiple of what a factor covers",
                              hint="it says in which byte of a column the first factor lies")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from tilelang_mlir.errors import UnsupportedError
@@ -42,12 +43,16 @@ def _alone(op: Instruction) -> None:
 
 def _factors(tile: Tile, rows: int, k: int, first: int, block: int) -> Array:
     """The factor of each element (rows, k): row r has its bytes in lane r % 32, column r / 32 of every
-    four for 128 rows; exponents of two."""
+    four for 128 rows; exponents of two, or e4m3 for blocks of 16."""
     words = tile.read().reshape(tile.sizes[-2:])[:32].astype(np.uint32)
     row, part = np.arange(rows)[:, None], first + np.arange(k // block)[None, :]
     column = part // 4 * (-(-rows // 128) * 4) + row // 32
-    exponent = words[row % 32, column] >> (8 * (part % 4)).astype(np.uint32) & 0xFF
-    return np.repeat(np.exp2(exponent.astype(np.float32) - 127), block, axis=1)
+    code = words[row % 32, column] >> (8 * (part % 4)).astype(np.uint32) & 0xFF
+    if block == 16:
+        values = code.astype(np.uint8).view(ml_dtypes.float8_e4m3fn).astype(np.float32)
+    else:
+        values = np.exp2(code.astype(np.float32) - 127)
+    return np.repeat(values, block, axis=1)
 
 
 def _copy_scales(op: Instruction, frame: Frame) -> None:
