@@ -248,7 +248,8 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     """Convert a scalar or vector between dtypes; narrow floats go through the hardware's conversions."""
     if source.mlir == result.mlir:
         return value
-    if "f8E" in (source.mlir[:3], result.mlir[:3]) or source.bits < 8 or result.bits < 8 and result.kind == "float":
+    narrow = source.bits < 8 and source.kind != "bool" or result.bits < 8 and result.kind == "float"
+    if "f8E" in (source.mlir[:3], result.mlir[:3]) or narrow:
         return ctx.hardware.narrow_float_cast(ctx, value, str(source), str(result))
     kind = value_type(ctx.e, ir.Type.parse(result.mlir))
     if isinstance(value.type, ir.VectorType):
