@@ -67,7 +67,7 @@ def cases(x: Any) -> dict[str, tuple[list[Any], Call, Call, int]]:
             lambda: F.cross_entropy(x, wide, reduction="none"), x.nbytes,
         ),
         "transpose": (
-            [lambda k=k: k(x) for k in (transpose.compile(M=M, N=N, dtype=DTYPE, block=block) for block in (32, 64))],
+            [lambda k=k: k(x) for k in (transpose.compile(M=M, N=N, dtype=DTYPE, block=block) for block in (64, 128))],
             lambda: x.T[:256].double(), lambda: x.T.contiguous(), moved,
         ),
         "gemv": (

@@ -74,7 +74,7 @@ def forward(batch, S, heads, D, causal, dtype="float16", block_M=128, block_N=64
 
 
 @tilelang.jit(out_idx=[-2, -1])
-def row_products(batch, S, heads, D, dtype="float16", block=64):
+def row_products(batch, S, heads, D, dtype="float16", block=16):
     """sum(dO O) of every row, [batch, heads, S] float32, and zeros for the sums of dQ."""
 
     @T.prim_func

@@ -5,10 +5,10 @@ With a[l] the running sum of dt * A within a chunk of L steps, row m of a head's
     out[m] = exp(a[m]) C[m] S^T + sum over l <= m of CB[m, l] exp(a[m] - a[l]) dt[l] x[l] + D x[m]
 
 where S (head_dim, state) is the state at the start of the chunk, CB = C B^T is shared by the heads of a group, and x
-(L, head_dim) is the head's input. A block owns `block_M` rows of one chunk and head.
+(L, head_dim) is the head's input. A CTA owns one chunk of one head and works on `block_M` rows at a time.
 
 Shown here: a product into an accumulator that is then rescaled by row, a left operand made in registers from a tile in
-shared memory with factors by row and by column, and a loop whose length depends on the block.
+shared memory with factors by row and by column, and a pipelined loop in a loop, whose length depends on the rows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def chunk_scan(
         D: T.Tensor((heads,), "float32"),
         out: T.Tensor((batch, S, heads, P), dtype),
     ):
-        with T.Kernel(T.ceildiv(L, block_M), batch * chunks, heads, threads=threads) as (bm, bc, head):
+        with T.Kernel(batch * chunks, heads, threads=threads) as (bc, head):
             CB_shared = T.alloc_shared((block_M, block_K), dtype)
             X_shared = T.alloc_shared((block_K, P), dtype)
             C_shared = T.alloc_shared((block_M, N), dtype)
@@ -61,35 +61,37 @@ def chunk_scan(
             T.annotate_layout({tile: make_swizzled_layout(tile) for tile in (CB_shared, D_shared)})
             b, c = bc // chunks, bc % chunks
             group = head // per_group
-            row, start = bm * block_M, c * L
-            T.copy(C[b, start + row : start + row + block_M, group, :], C_shared)
+            start = c * L
             T.copy(states[b, c, head, :, :], S_shared)
-            T.copy(X[b, start + row : start + row + block_M, head, :], D_shared)
-            for i in T.Parallel(block_M):
-                a_rows[i] = a[b, head, c, row + i] * LOG2_E
-            T.gemm(C_shared, S_shared, acc, transpose_B=True, clear_accum=True)
-            for i, j in T.Parallel(block_M, P):
-                acc[i, j] *= T.exp2(a_rows[i])
-            for k in T.Pipelined(T.ceildiv(T.min(L, row + block_M), block_K), num_stages=num_stages):
-                T.copy(CB[b, c, group, row : row + block_M, k * block_K : (k + 1) * block_K], CB_shared)
-                T.copy(X[b, start + k * block_K : start + (k + 1) * block_K, head, :], X_shared)
-                T.copy(a[b, head, c, k * block_K : (k + 1) * block_K], a_shared)
-                T.copy(dt[b, head, c, k * block_K : (k + 1) * block_K], dt_shared)
-                for i, j in T.Parallel(block_M, block_K):
-                    decay = T.exp2(a_rows[i] - a_shared[j] * LOG2_E) * dt_shared[j]
-                    decayed[i, j] = T.cast(CB_shared[i, j], "float32") * decay
-                for i, j in T.Parallel(block_M, block_K):  # a loop of its own, which only runs on the diagonal
-                    decayed[i, j] = T.if_then_else(k * block_K + j <= row + i, decayed[i, j], 0.0)
-                T.copy(decayed, weights)
-                T.gemm(weights, X_shared, acc)
-            for i, j in T.Parallel(block_M, P):
-                acc[i, j] += D[head] * T.cast(D_shared[i, j], "float32")
-            if ragged:
+            for bm in T.serial(T.ceildiv(L, block_M)):
+                row = bm * block_M
+                T.copy(C[b, start + row : start + row + block_M, group, :], C_shared)
+                T.copy(X[b, start + row : start + row + block_M, head, :], D_shared)
+                for i in T.Parallel(block_M):
+                    a_rows[i] = a[b, head, c, row + i] * LOG2_E
+                T.gemm(C_shared, S_shared, acc, transpose_B=True, clear_accum=True)
                 for i, j in T.Parallel(block_M, P):
-                    if row + i < L:
-                        out[b, start + row + i, head, j] = acc[i, j]
-            else:
-                T.copy(acc, out[b, start + row : start + row + block_M, head, :])
+                    acc[i, j] *= T.exp2(a_rows[i])
+                for k in T.Pipelined(T.ceildiv(T.min(L, row + block_M), block_K), num_stages=num_stages):
+                    T.copy(CB[b, c, group, row : row + block_M, k * block_K : (k + 1) * block_K], CB_shared)
+                    T.copy(X[b, start + k * block_K : start + (k + 1) * block_K, head, :], X_shared)
+                    T.copy(a[b, head, c, k * block_K : (k + 1) * block_K], a_shared)
+                    T.copy(dt[b, head, c, k * block_K : (k + 1) * block_K], dt_shared)
+                    for i, j in T.Parallel(block_M, block_K):
+                        decay = T.exp2(a_rows[i] - a_shared[j] * LOG2_E) * dt_shared[j]
+                        decayed[i, j] = T.cast(CB_shared[i, j], "float32") * decay
+                    for i, j in T.Parallel(block_M, block_K):  # a loop of its own, which only runs on the diagonal
+                        decayed[i, j] = T.if_then_else(k * block_K + j <= row + i, decayed[i, j], 0.0)
+                    T.copy(decayed, weights)
+                    T.gemm(weights, X_shared, acc)
+                for i, j in T.Parallel(block_M, P):
+                    acc[i, j] += D[head] * T.cast(D_shared[i, j], "float32")
+                if ragged:
+                    for i, j in T.Parallel(block_M, P):
+                        if row + i < L:
+                            out[b, start + row + i, head, j] = acc[i, j]
+                else:
+                    T.copy(acc, out[b, start + row : start + row + block_M, head, :])
 
     return mamba2_chunk_scan
 

@@ -8,7 +8,7 @@ first operation that touches its accumulator or overwrites its operands, at the 
     =>
     start S; start dP; wait S; P = f(S); start O; wait dP; dS = g(P, dP); wait O
 
-So is the only product of a loop when the threads make its left operand or read its result there.
+So is the only product of a loop when the threads read its result there.
 
 Products complete in order, so a wait for a later one completes the earlier ones, too: their waits move there. Versions
 of tiles are given back behind the wait of the last product that reads them. Only loops are rewritten whose tiles are
@@ -67,15 +67,13 @@ def _products(loop: ir.Operation) -> list[ir.Operation]:
 
 
 def is_worked_on(loop: ir.Operation, product: ir.Operation) -> bool:
-    """Whether the threads compute what a loop's only product reads, or on what it gives, in every iteration."""
+    """Whether a product starts a sum of its own in every iteration of a loop, which the threads read behind it."""
     body = [op.operation for op in loop.regions[0].blocks[0].operations]
-    if "instr" not in product.attributes or product not in body:
+    if "instr" not in product.attributes or product not in body or not ir.BoolAttr(product.attributes["clear"]).value:
         return False
-    left, accumulator = root(product.operands[0]), root(product.operands[2])
-    place = body.index(product)
-    made = any(e.value == left and e.kind == "write" for op in body[:place] for e in region_effects(op))
-    used = any(e.value == accumulator and e.kind == "read" for op in body[place + 1 :] for e in region_effects(op))
-    return made and scope_of(left) == FRAGMENT or used and ir.BoolAttr(product.attributes["clear"]).value
+    accumulator = root(product.operands[2])
+    behind = [e for op in body[body.index(product) + 1 :] for e in region_effects(op)]
+    return any(e.value == accumulator and e.kind == "read" for e in behind)
 
 
 def _delay(loop: ir.Operation, products: list[ir.Operation], tiles: dict[ir.Value, set[ir.Value]]) -> None:

@@ -1,7 +1,7 @@
 """`take-turns`: consumer warpgroups start their products one after the other.
 
 Input: a warp-specialised kernel with two or three consumer warpgroups and a loop that `overlap-products` has rotated,
-or one whose products have operands or results that the threads compute with in every iteration.
+or one whose products give results that the threads compute with in every iteration.
 Output: each warpgroup takes its turn before its first product and passes it on when its second one has started, so that
 one warpgroup's products run while the others compute, and the warpgroups cannot fall into step:
 
@@ -67,12 +67,11 @@ def _groups(block: ir.Block) -> list[tuple[ir.Operation, ir.Operation]]:
 
 
 def _worked_on(split: ir.Operation) -> list[tuple[ir.Operation, ir.Operation]]:
-    """Runs of products, first and last, whose operands or results the threads compute with in every iteration."""
+    """Runs of products, first and last, whose results the threads compute with in every iteration."""
     found: list[tuple[ir.Operation, ir.Operation]] = []
     for loop in [op for op in nested(split) if op.name == "scf.for"]:
         products = [op for op in nested(loop) if op.name == "tl.gemm"]
-        fresh = all(ir.BoolAttr(op.attributes["clear"]).value for op in products)
-        if len(products) != 1 and not fresh or not all(is_worked_on(loop, op) for op in products):
+        if not all(is_worked_on(loop, op) for op in products):
             continue
         body = [op.operation for op in loop.regions[0].blocks[0].operations]
         for product in products:
