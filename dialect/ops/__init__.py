@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, TensorOp
 from .atomic import AtomicOp
+from .boxes import BoxLoadOp, BoxStoreOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
@@ -12,7 +13,7 @@ from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
 from .matrix import LoadMatrixOp, StoreMatrixOp, WarpMmaOp
-from .raw import CopyWordsOp, LoadWordsOp, StoreWordsOp
+from .raw import CopyWordsOp, LoadWordsOp, SharedAddressOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
@@ -48,6 +49,8 @@ __all__ = [
     "AssumeOp",
     "AtomicOp",
     "BitcastOp",
+    "BoxLoadOp",
+    "BoxStoreOp",
     "CastOp",
     "ClcQueryOp",
     "ClcTryCancelOp",
@@ -77,6 +80,7 @@ __all__ = [
     "ReducerUpdateOp",
     "ReshapeOp",
     "ScanOp",
+    "SharedAddressOp",
     "ShuffleOp",
     "SliceOp",
     "SpecializeOp",

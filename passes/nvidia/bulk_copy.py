@@ -22,7 +22,7 @@ from ..walk import nested, threads_of
 from .intrinsics import require_feature
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, store_plan
-from .tma_rules import BoxPlan, box_bytes, box_plan, tma_obstacle
+from .tma_rules import BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,22 @@ class MapKey:
 def map_key(device: ir.Value, shared: ir.Value) -> MapKey:
     plan = box_plan(device, shared)
     assert plan is not None
+    return map_of(device, plan.box, plan.swizzle)
+
+
+def map_of(device: ir.Value, box: tuple[int, ...], swizzle: str) -> MapKey:
+    """The map of the tensor behind a device tile for boxes of some sides."""
     argument = root(device).owner.operation.operands[0]
-    return MapKey(ir.BlockArgument(argument).arg_number, plan.box, plan.swizzle)
+    return MapKey(ir.BlockArgument(argument).arg_number, box, swizzle)
+
+
+def box_key(op: ir.Operation) -> MapKey | None:
+    """The tensor map of a copy that the program builds; None for bytes, and where the rule of the op will refuse it."""
+    tensor = op.operands[0 if op.name == "tl.box_load" else 1]
+    if "bytes" in op.attributes or tensor_obstacle(tensor):
+        return None
+    box, swizzle = ir.DenseI64ArrayAttr(op.attributes["box"]), ir.StringAttr(op.attributes["swizzle"])
+    return map_of(tensor, tuple(box), swizzle.value)
 
 
 def kernel_maps(launch: ir.Operation) -> list[MapKey]:
@@ -53,6 +67,9 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
             found[map_key(op.operands[0], op.operands[1])] = None
         elif op.name == "tl.tma_store":
             found[map_key(op.operands[1], op.operands[0])] = None
+        elif op.name in ("tl.box_load", "tl.box_store"):
+            if (key := box_key(op)) is not None:
+                found[key] = None
         elif op.name == "tl.staged_store":
             plan = store_plan(op.operands[0], op.operands[2], threads_of(op))
             found.update((staged_key(op.operands[2], plan, piece), None) for piece in plan.pieces)
@@ -89,7 +106,7 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
             announce = mbarrier.arrive_expect_tx if "arrive" in op.attributes else mbarrier.expect_tx
             announce(pointer, box_bytes(target))
         for address, coordinates in _boxes(ctx, source, target):
-            tma.load(address, ctx.tensor_maps[map_key(source, target)], pointer, coordinates, hint=_hint(op))
+            tma.load(address, ctx.tensor_maps[map_key(source, target)], pointer, coordinates, hint=eviction_hint(op))
 
 
 @rule("tl.tma_store")
@@ -105,7 +122,7 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
             if kind:
                 tma.reduce(descriptor, address, coordinates, kind, _reduced_element(op))
             else:
-                tma.store(descriptor, address, coordinates, hint=_hint(op))
+                tma.store(descriptor, address, coordinates, hint=eviction_hint(op))
         tma.commit()
 
 
@@ -170,7 +187,7 @@ def _reduced_element(op: ir.Operation) -> str:
     return name
 
 
-def _hint(op: ir.Operation) -> str:
+def eviction_hint(op: ir.Operation) -> str:
     return ir.StringAttr(op.attributes["eviction"]).value if "eviction" in op.attributes else ""
 
 
