@@ -63,7 +63,7 @@ _ASYNCHRONOUS = frozenset((
     "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store",
     "tl.clc_try_cancel",
 ))  # fmt: skip
-_WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic"))
+_WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic", "tl.address"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 
@@ -112,6 +112,8 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
 def _accesses(op: ir.Operation) -> tuple[str, ...]:
     """The table's entry, narrowed by the attributes that turn an update into a plain write or read."""
     accesses = _ACCESSES.get(op.name, ())
+    if op.name == "tl.address":
+        return (ir.StringAttr(op.attributes["access"]).value,)
     if op.name == "tl.intrinsic":
         return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):

@@ -318,6 +318,7 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
     "tl.box_load": _words("load_box {all}"), "tl.box_store": _words("store_box {all}"),
     "tl.shared_address": _words("address of {all}"),
+    "tl.address": _words("address of {all}"), "tl.call_extern": _words("call({all})"),
     "tl.load_matrix": _words("load_matrix({all})"), "tl.store_matrix": _words("store_matrix {all}"),
     "tl.warp_mma": _words("mma({all})"), "tl.load_words": _words("load_words({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),

@@ -7,6 +7,7 @@ from .atomic import AtomicOp
 from .boxes import BoxLoadOp, BoxStoreOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
+from .extern import AddressOp, CallExternOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
@@ -42,6 +43,7 @@ from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
+    "AddressOp",
     "AllocBarrierOp",
     "AllocOp",
     "AllocReducerOp",
@@ -51,6 +53,7 @@ __all__ = [
     "BitcastOp",
     "BoxLoadOp",
     "BoxStoreOp",
+    "CallExternOp",
     "CastOp",
     "ClcQueryOp",
     "ClcTryCancelOp",

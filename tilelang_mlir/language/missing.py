@@ -18,7 +18,7 @@ _LATER = {
         "ptx_mma_sp"
     ),
     "clusters that fetch work for each other": "clc_try_cancel_multicast",
-    "device source code": "import_source CUDASourceCodeKernel call_pure_extern call_intrin call_llvm_intrin",
+    "device source code": "CUDASourceCodeKernel call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (
