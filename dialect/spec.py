@@ -188,7 +188,7 @@ _LOWERED_OPS = frozenset((
     "llvm.mlir.addressof", "llvm.mlir.undef", "llvm.mlir.poison", "llvm.mlir.zero", "llvm.mlir.constant",
     "llvm.getelementptr", "llvm.load", "llvm.store", "llvm.alloca", "llvm.ptrtoint", "llvm.inttoptr", "llvm.bitcast",
     "llvm.addrspacecast", "llvm.extractvalue", "llvm.insertvalue", "llvm.atomicrmw", "llvm.cmpxchg", "llvm.fence",
-    "llvm.intr.assume", "llvm.intr.trap", "llvm.inline_asm", "ub.poison",
+    "llvm.intr.assume", "llvm.intr.trap", "llvm.call", "llvm.inline_asm", "ub.poison",
 ))  # fmt: skip
 _LOWERED: dict[str, tuple[Rule, ...]] = {
     "*": (_thread_types,),

@@ -247,7 +247,9 @@ def _tells_engine(op: ir.Operation, pending: Pending) -> bool:
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
     """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
-    return op.name in ("tl.tma_store", "tl.tcgen05_cp", *MMA_OPS) or op.name == "tl.gemm" and "instr" in op.attributes
+    if op.name == "tl.gemm":
+        return "instr" in op.attributes
+    return op.name in ("tl.tma_store", "tl.box_store", "tl.shared_address", "tl.tcgen05_cp", *MMA_OPS)
 
 
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:

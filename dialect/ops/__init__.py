@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, TensorOp
 from .atomic import AtomicOp
+from .boxes import BoxLoadOp, BoxStoreOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
+from .extern import AddressOp, CallExternOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
 from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
 from .matrix import LoadMatrixOp, StoreMatrixOp, WarpMmaOp
-from .raw import CopyWordsOp, LoadWordsOp, StoreWordsOp
+from .raw import CopyWordsOp, LoadWordsOp, SharedAddressOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
@@ -41,6 +43,7 @@ from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
+    "AddressOp",
     "AllocBarrierOp",
     "AllocOp",
     "AllocReducerOp",
@@ -48,6 +51,9 @@ __all__ = [
     "AssumeOp",
     "AtomicOp",
     "BitcastOp",
+    "BoxLoadOp",
+    "BoxStoreOp",
+    "CallExternOp",
     "CastOp",
     "ClcQueryOp",
     "ClcTryCancelOp",
@@ -77,6 +83,7 @@ __all__ = [
     "ReducerUpdateOp",
     "ReshapeOp",
     "ScanOp",
+    "SharedAddressOp",
     "ShuffleOp",
     "SliceOp",
     "SpecializeOp",

@@ -23,7 +23,7 @@ from .gemm_tcgen05 import first_of_pair
 from .intrinsics import require_feature
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, store_plan
-from .tma_rules import BoxPlan, box_bytes, box_plan, tma_obstacle
+from .tma_rules import BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,22 @@ class MapKey:
 def map_key(device: ir.Value, shared: ir.Value) -> MapKey:
     plan = box_plan(device, shared)
     assert plan is not None
+    return map_of(device, plan.box, plan.swizzle)
+
+
+def map_of(device: ir.Value, box: tuple[int, ...], swizzle: str) -> MapKey:
+    """The map of the tensor behind a device tile for boxes of some sides."""
     argument = root(device).owner.operation.operands[0]
-    return MapKey(ir.BlockArgument(argument).arg_number, plan.box, plan.swizzle)
+    return MapKey(ir.BlockArgument(argument).arg_number, box, swizzle)
+
+
+def box_key(op: ir.Operation) -> MapKey | None:
+    """The tensor map of a copy that the program builds; None for bytes, and where the rule of the op will refuse it."""
+    tensor = op.operands[0 if op.name == "tl.box_load" else 1]
+    if "bytes" in op.attributes or tensor_obstacle(tensor):
+        return None
+    box, swizzle = ir.DenseI64ArrayAttr(op.attributes["box"]), ir.StringAttr(op.attributes["swizzle"])
+    return map_of(tensor, tuple(box), swizzle.value)
 
 
 def kernel_maps(launch: ir.Operation) -> list[MapKey]:
@@ -54,6 +68,9 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
             found[map_key(op.operands[0], op.operands[1])] = None
         elif op.name == "tl.tma_store":
             found[map_key(op.operands[1], op.operands[0])] = None
+        elif op.name in ("tl.box_load", "tl.box_store"):
+            if (key := box_key(op)) is not None:
+                found[key] = None
         elif op.name == "tl.staged_store":
             plan = store_plan(op.operands[0], op.operands[2], threads_of(op))
             found.update((staged_key(op.operands[2], plan, piece), None) for piece in plan.pieces)
@@ -91,9 +108,9 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
         for address, coordinates in _boxes(ctx, source, target):
             place = ctx.tensor_maps[map_key(source, target)]
             if "pair" in op.attributes:
-                tma.load_pair(address, place, pointer, first_of_pair(ctx), coordinates, hint=_hint(op))
+                tma.load_pair(address, place, pointer, first_of_pair(ctx), coordinates, hint=eviction_hint(op))
             else:
-                tma.load(address, place, pointer, coordinates, hint=_hint(op))
+                tma.load(address, place, pointer, coordinates, hint=eviction_hint(op))
 
 
 def _announce(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
@@ -122,7 +139,7 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
             if kind:
                 tma.reduce(descriptor, address, coordinates, kind, _reduced_element(op))
             else:
-                tma.store(descriptor, address, coordinates, hint=_hint(op))
+                tma.store(descriptor, address, coordinates, hint=eviction_hint(op))
         tma.commit()
 
 
@@ -187,7 +204,7 @@ def _reduced_element(op: ir.Operation) -> str:
     return name
 
 
-def _hint(op: ir.Operation) -> str:
+def eviction_hint(op: ir.Operation) -> str:
     return ir.StringAttr(op.attributes["eviction"]).value if "eviction" in op.attributes else ""
 
 

@@ -68,7 +68,7 @@ from tilelang_mlir.language.copy import (
     ptx_wait_group,
     transpose,
 )
-from tilelang_mlir.language.debug import call_extern, device_assert, print
+from tilelang_mlir.language.debug import device_assert, print
 from tilelang_mlir.language.dtypes import ALIASES, SCALARS, find, get_tvm_dtype, is_float4
 from tilelang_mlir.language.explicit import (
     cp_async_barrier_noinc,
@@ -382,7 +382,7 @@ __all__ = [
     "asinh", "assume", "async_copy", "atan", "atan2", "atanh", "atomic_add", "atomic_addx2", "atomic_addx4",
     "atomic_load", "atomic_max", "atomic_min", "atomic_or", "atomic_store", "ballot", "ballot_sync",
     "barrier_arrive", "barrier_wait", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "break_loop",
-    "c2d_im2col", "call_extern", "cast", "cdiv", "ceil", "ceildiv", "clamp", "clear", "clz", "const",
+    "c2d_im2col", "cast", "cdiv", "ceil", "ceildiv", "clamp", "clear", "clz", "const",
     "continue_loop", "copy", "copysign", "cos", "cosh", "cummax", "cumsum", "device_assert", "dp4a", "dtype",
     "dyn", "dynamic",
     "empty", "erf", "evaluate", "exp", "exp10", "exp2", "fabs", "fast_rcp", "fill", "finalize_reducer",
