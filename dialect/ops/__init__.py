@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, TensorOp
 from .atomic import AtomicOp
+from .cluster import BulkWordsOp, ClusterCopyOp, PrefetchOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
@@ -16,6 +17,7 @@ from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
+    MbarrierMeetOp,
     MbarrierWaitOp,
     ShuffleOp,
     SyncGridOp,
@@ -46,9 +48,11 @@ __all__ = [
     "AssumeOp",
     "AtomicOp",
     "BitcastOp",
+    "BulkWordsOp",
     "CastOp",
     "ClcQueryOp",
     "ClcTryCancelOp",
+    "ClusterCopyOp",
     "CommitGroupOp",
     "CopyOp",
     "CopyWordsOp",
@@ -64,9 +68,11 @@ __all__ = [
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
+    "MbarrierMeetOp",
     "MbarrierWaitOp",
     "OutgrowsOp",
     "ParallelOp",
+    "PrefetchOp",
     "PrintOp",
     "ReduceOp",
     "ReducerInitOp",

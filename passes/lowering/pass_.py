@@ -25,6 +25,7 @@ from ..base import Pass
 from ..hardware import hardware_for
 from ..nvidia import (
     bulk_copy,
+    cluster_copy,
     copy_words,
     gemm_tcgen05,
     grid_barrier,
@@ -44,8 +45,8 @@ from .rasterize import block_indices
 
 # Importing these registered their rules.
 RULE_MODULES = (
-    atomics, bulk_copy, copy_words, debug, gemm_tcgen05, grid_barrier, intrinsics, lagging, launch_control, raw, reduce,
-    reducer, roles, scalar,
+    atomics, bulk_copy, cluster_copy, copy_words, debug, gemm_tcgen05, grid_barrier, intrinsics, lagging,
+    launch_control, raw, reduce, reducer, roles, scalar,
     staged_store, structure, sync, tensor_roles, tiles, warpgroups,
 )  # fmt: skip
 

@@ -228,12 +228,16 @@ def split(lanes: Any, condition: np.ndarray) -> int:
 
 
 def split_together(lanes: Any, condition: np.ndarray) -> int:
-    """As `split`, for bodies whose warps move together: raises Diverged when whole CTAs go different ways."""
+    """As `split`, for bodies whose warps move together: raises Diverged when whole CTAs go different ways.
+
+    Those of one cluster stay together, under masks.
+    """
     case = split(lanes, condition)
     if case == 2 and lanes.batch.ctas > 1:
         active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
         yes, no = (np.logical_or.reduce(active & side, axis=1) for side in (condition, ~condition))
-        if not (yes & no).any():
+        clusters = yes.reshape(-1, lanes.batch.cluster)
+        if not (yes & no).any() and (clusters == clusters[:, :1]).all():
             raise Diverged(yes)
     return case
 

@@ -134,7 +134,7 @@ def run(batch: Batch, root: Agent, lanes: Lanes, locate: Locate) -> None:
 
     Raises:
         DeadlockError: no agent can move and no asynchronous operation is left; notes name what each one waits on.
-        Diverged: the same, with several CTAs in the batch, where it may be an artefact of lock step.
+        Diverged: the same, with several CTAs or clusters in the batch, where it may be an artefact of lock step.
     """
     live = [_Entry(root, lanes)]
     idle = 0
@@ -156,7 +156,7 @@ def run(batch: Batch, root: Agent, lanes: Lanes, locate: Locate) -> None:
         idle += 1
         if idle < _MAX_POLLS and _give_up_polls(live):
             continue
-        if batch.ctas > 1:
+        if batch.ctas > batch.cluster:
             raise Diverged
         _report(live, locate)
     batch.land_all()
