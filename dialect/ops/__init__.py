@@ -8,9 +8,11 @@ from .cluster import BulkWordsOp, ClusterCopyOp, PrefetchOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
+from .matrix import LoadMatrixOp, StoreMatrixOp, WarpMmaOp
 from .raw import CopyWordsOp, LoadWordsOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
@@ -61,8 +63,10 @@ __all__ = [
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
+    "GemmSpOp",
     "IntrinsicOp",
     "LaunchOp",
+    "LoadMatrixOp",
     "LoadOperandOp",
     "LoadWordsOp",
     "MathOp",
@@ -83,6 +87,7 @@ __all__ = [
     "SliceOp",
     "SpecializeOp",
     "StagedStoreOp",
+    "StoreMatrixOp",
     "StoreWordsOp",
     "SyncGridOp",
     "SyncThreadsOp",
@@ -106,5 +111,6 @@ __all__ = [
     "WaitGroupOp",
     "WaitProductsOp",
     "WarpGroupsOp",
+    "WarpMmaOp",
     "WarpReduceOp",
 ]

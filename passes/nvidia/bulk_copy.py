@@ -21,6 +21,7 @@ from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from ..walk import nested, threads_of
 from .cluster_copy import cluster_size, multicast_ranks
+from .gemm_tcgen05 import first_of_pair
 from .intrinsics import require_feature
 from .reach import branch, one_thread
 from .roles import barrier_pointer, in_warpgroup
@@ -91,8 +92,7 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     pointer = barrier_pointer(ctx, barrier, index)
     with _one_thread(ctx) if "explicit" in op.attributes else contextlib.nullcontext():
         if "explicit" in op.attributes:
-            announce = mbarrier.arrive_expect_tx if "arrive" in op.attributes else mbarrier.expect_tx
-            announce(pointer, box_bytes(target))
+            _announce(ctx, op, pointer)
         if "multicast" in op.attributes:
             _multicast(ctx, op, pointer)
         else:
@@ -103,7 +103,10 @@ def _load(ctx: Context, op: ir.Operation, pointer: ir.Value, ranks: ir.Value | N
     source, target = list(op.operands)[:2]
     for address, coordinates in _boxes(ctx, source, target):
         descriptor = ctx.tensor_maps[map_key(source, target)]
-        tma.load(address, descriptor, pointer, coordinates, hint=_hint(op), ranks=ranks)
+        if "pair" in op.attributes:
+            tma.load_pair(address, descriptor, pointer, first_of_pair(ctx), coordinates, hint=_hint(op))
+        else:
+            tma.load(address, descriptor, pointer, coordinates, hint=_hint(op), ranks=ranks)
 
 
 def _multicast(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
@@ -119,6 +122,19 @@ def _multicast(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
         inside = ctx.e.pure("arith.andi", ctx.e.i32, [chosen, ctx.e.constant(ctx.e.i32, 1)])
         with branch(ctx, ctx.e.compare("eq", inside, 0)):
             _load(ctx, op, pointer)
+
+
+def _announce(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
+    """Say at the barrier how many bytes come; with `arrive`, arrive too."""
+    size, arrive = box_bytes(op.operands[1]), "arrive" in op.attributes
+    if "pair" not in op.attributes:
+        announce = mbarrier.arrive_expect_tx if arrive else mbarrier.expect_tx
+        announce(pointer, size)
+        return
+    rank = first_of_pair(ctx)
+    cluster.expect_remote(pointer, rank, ctx.e.constant(ctx.e.i32, size))
+    if arrive:
+        cluster.arrive_remote(pointer, rank)
 
 
 @rule("tl.prefetch")

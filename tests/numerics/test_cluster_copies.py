@@ -1,4 +1,4 @@
-"""Copies into several CTAs of a cluster and between them, prefetches and bulk copies of single threads, against numpy."""
+"""Copies into several CTAs of a cluster and between them, prefetches, bulk copies of single threads, against numpy."""
 
 from __future__ import annotations
 
@@ -94,11 +94,9 @@ def exchange(*, sync: bool = True, wait: bool = True, rank: int = 1, part: int =
     def main(X: T.Tensor((4, 64), "float32"), Y: T.Tensor((4, 64), "float32")):
         with T.ClusterKernel(4, cluster_dims=2, threads=64) as bx:
             mine, theirs = T.alloc_shared((64,), "float32"), T.alloc_shared((64,), "float32")
-            got = T.alloc_cluster_barrier(1)
+            got = T.alloc_cluster_barrier(1) if sync else T.alloc_barrier(1)  # the former is seen by the cluster
             for i in T.Parallel(64):
                 mine[i] = X[bx, i] + 1
-            if sync:
-                T.cluster_sync()
             T.copy_cluster(
                 mine[0:part], theirs[0:part], dst_block=T.block_rank_in_cluster() ^ rank, remote_barrier=got
             )

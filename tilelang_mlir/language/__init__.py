@@ -171,6 +171,8 @@ from tilelang_mlir.language.loops import (
     unroll,
     vectorized,
 )
+from tilelang_mlir.language.low_level import *  # noqa: F403 - the names of its __all__
+from tilelang_mlir.language.low_level import __all__ as _low_level
 from tilelang_mlir.language.math import FAST as _FAST
 from tilelang_mlir.language.math import (
     Cast,
@@ -428,7 +430,7 @@ __all__ += [
     "ptx_cp_async", "ptx_cp_async_bulk", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32",
     "stg64", "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
-
+__all__ += _low_level
 
 if TYPE_CHECKING:
     from tilelang_mlir.layout import Fragment as Fragment

@@ -44,31 +44,52 @@ class BulkCopies(Operands):
         self._load(ctas, columns, place, start, None, 16, self.barrier(barrier), nbytes)
 
     def tensor_load(
-        self, shared: Any, tensor_map: TensorMap, coordinates: list[Any], barrier: Any, ranks: Any = None
+        self,
+        shared: Any,
+        tensor_map: TensorMap,
+        coordinates: list[Any],
+        barrier: Any,
+        *,
+        ranks: Any = None,
+        at: Any = None,
     ) -> None:
         """cp.async.bulk.tensor from global to shared memory; what lies outside the tensor becomes zero.
 
         `ranks` (.multicast::cluster): a bit per CTA of the cluster that gets the box, at the same place, with its bytes
-        completed on the barrier at the same place.
+        completed on the barrier at the same place. `at`, of a pair of CTAs (.cta_group::2): the bytes complete at the
+        barrier of that CTA of the pair.
         """
         ctas, columns = self.issuers()
         base = self._pick(shared, ctas, columns)
         _require_alignment(base, tensor_map)
         picked = [self._pick(c, ctas, columns) for c in coordinates]
+        target, every = self.barrier(barrier), np.arange(len(ctas))
+        told = None if at is None else self._partners(ctas, self._pick(at, ctas, columns))
+        parts = [(every, None)] if ranks is None else self._ranked(ctas, self._pick(ranks, ctas, columns) & 0xFFFF)
         place, start, inside, unit = tensor_map.places(base, picked)
-        target = self.barrier(barrier)
-        if ranks is None:
-            self._load(ctas, columns, place, start, inside, unit, target, tensor_map.nbytes)
-            return
-        mask = self._pick(ranks, ctas, columns) & 0xFFFF
-        for rank in range(int(mask.max(initial=0)).bit_length()):
-            some = np.nonzero(mask >> rank & 1)[0]
-            if not len(some):
-                continue
-            into = self._others(ctas[some], np.full(len(some), rank), "a copy into")
-            self._load(
-                ctas[some], columns[some], place[some], start[some], inside[some], unit, target, tensor_map.nbytes, into
+        for some, into in parts:
+            boxes = place[some], start[some], inside[some]
+            self._load(ctas[some], columns[some], *boxes, unit, target, tensor_map.nbytes, into=into, told=told)
+
+    def _ranked(self, ctas: np.ndarray, masks: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """By rank in the masks: which copies go there, and into which CTAs."""
+        parts: list[tuple[np.ndarray, np.ndarray]] = []
+        for rank in range(int(masks.max(initial=0)).bit_length()):
+            some = np.nonzero(masks >> rank & 1)[0]
+            if len(some):
+                parts.append((some, self._others(ctas[some], np.full(len(some), rank), "a copy into")))
+        return parts
+
+    def _partners(self, ctas: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+        """The CTAs of these ranks, each of the pair of one of `ctas`."""
+        cluster = self._lanes.batch.cluster
+        found = ctas // cluster * cluster + ranks
+        if (found >> 1 != ctas >> 1).any() or cluster % 2:
+            raise SimulationError(
+                f"a tensor copy with cta_group::2 completes at CTA {int(ranks.max())} of a cluster of {cluster}",
+                hint="it is one of the pair: the ranks differ in the last bit",
             )
+        return found
 
     def _load(
         self,
@@ -80,8 +101,11 @@ class BulkCopies(Operands):
         unit: int,
         barrier: MBarrier,
         nbytes: int,
+        *,
         into: np.ndarray | None = None,
+        told: np.ndarray | None = None,
     ) -> None:
+        """A copy into the memory of the issuing CTAs, or of `into`; its bytes complete there, or in the CTAs `told`."""
         lanes, batch = self._lanes, self._lanes.batch
         owners = ctas if into is None else into
         try:
@@ -97,7 +121,9 @@ class BulkCopies(Operands):
             batch.shared.flat[unit][cells] = data if inside is None else np.where(inside, data, CARRY[unit](0))
             if batch.checker is not None and shadow is not None:
                 batch.checker.land_load(shadow, barrier)
-            barrier.complete(owners, nbytes)
+                if told is not None:
+                    batch.checker.share(barrier)
+            barrier.complete(owners if told is None else told, nbytes)
 
         batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site, lanes.name))
 

@@ -162,10 +162,8 @@ class Checker:
         mine = self._clock[at.row, at.warp, slot]
         if at.target is None:
             return mine
-        # What copies that end at barriers of other CTAs have written is followed while they are under way only.
-        inside = slot < 2 * (self._engine + 1)
-        theirs = self._clock[at.row, at.warp, np.where(inside, self._of_rank(at.target) + slot, 0)]
-        return np.where(at.target == at.row, mine, np.where(inside, theirs, np.int32(2**31 - 1)))
+        other = (at.target != at.row) & (slot < 2 * (self._engine + 1))  # barriers have one time in all CTAs
+        return np.where(other, self._clock[at.row, at.warp, np.where(other, self._of_rank(at.target) + slot, 0)], mine)
 
     def _known_slots(self, at: Access, *, fenced: bool = False) -> np.ndarray:
         """The same of all warps and of asynchronous operations (n, slots); with `fenced` what a proxy fence follows."""
@@ -198,8 +196,10 @@ class Checker:
     def _check_read(self, lanes: Lanes, at: Access) -> None:
         who = self._write_warp.take(at.cell)
         self._no_flight(lanes, at, "read")
-        self._ordered(lanes, at, self._write_clock.take(at.cell) > self._clock[at.row, at.warp, who], "read", "write")
+        self._ordered(lanes, at, self._write_clock.take(at.cell) > self._learned(at, who), "read", "write")
         same = (self._write_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (who == at.warp)
+        if at.target is not None:
+            same &= at.target == at.row
         same &= self._write_lane.take(at.cell) != at.thread
         self._same_warp(lanes, at, same, "read", self._write_site, self._write_lane, "write")
         missing = ~self._written.take(at.cell)

@@ -69,6 +69,13 @@ class Engine(BulkCopies):
         count = np.bincount(targets, minlength=lanes.batch.ctas)
         barrier.arrive(count, count * self.same(size, "the byte count of an mbarrier"), lanes.name)
 
+    def expect_remote(self, address: Any, rank: Any, size: Any) -> None:
+        """mbarrier.expect_tx at the barrier of another CTA of the cluster; relaxed: it releases nothing."""
+        barrier, (rows, columns) = self.barrier(address), self.issuers()
+        targets = self._others(rows, self._pick(rank, rows, columns), "mbarrier.expect_tx at")
+        count = np.bincount(targets, minlength=self._lanes.batch.ctas)
+        barrier.arrive(count * 0, count * self.same(size, "the byte count of an mbarrier"), self._lanes.name)
+
     def cluster_arrive(self, relaxed: bool) -> None:
         """barrier.cluster.arrive; relaxed orders no memory."""
         lanes, batch = self._lanes, self._lanes.batch

@@ -70,8 +70,8 @@ class EngineChecker(Checker):
             return
         clock = self._tell(self._fit(barrier.clock))
         if len(clock) > 1:
-            known = clock[:, width : self._fixed].reshape(len(clock) // cluster, cluster, -1).max(1)
-            clock[:, width : self._fixed] = np.repeat(known, cluster, axis=0)
+            known = clock[:, width:].reshape(len(clock) // cluster, cluster, -1).max(1)
+            clock[:, width:] = np.repeat(known, cluster, axis=0)
         barrier.clock = self._hear(clock)
 
     def release_remote(self, lanes: Lanes, barrier: MBarrier, rows: np.ndarray, targets: np.ndarray) -> None:
@@ -86,9 +86,7 @@ class EngineChecker(Checker):
         message = np.zeros_like(known)
         width = 2 * (self._engine + 1)
         for row, target in {(int(r), int(t)) for r, t in zip(rows, targets, strict=True)}:
-            message[target, width : self._fixed] = np.maximum(
-                message[target, width : self._fixed], known[row, width : self._fixed]
-            )
+            message[target, width:] = np.maximum(message[target, width:], known[row, width:])
         barrier.clock = np.maximum(self._fit(barrier.clock), self._hear(message))
         barrier.done = None if barrier.done is None else self._fit(barrier.done)
 
