@@ -112,7 +112,7 @@ def ptx_cp_async(dst_ptr: Any, src_ptr: Any, num_elems: int, predicate: Any = No
     builder.emit("tl.copy_words", [*buffers, _predicate(builder, predicate), *places], [], attributes)
 
 
-def ptx_cp_async_bulk(dst_ptr: Any, src_ptr: Any, num_bytes: int, barrier: Any) -> None:
+def ptx_cp_async_bulk(dst_ptr: Any, src_ptr: Any, num_bytes: Any, barrier: Any) -> None:
     """Start a bulk copy of `num_bytes` from global to shared memory; each thread that reaches it copies its own.
 
     The bytes complete on a barrier; announce them first (`T.mbarrier_expect_tx`). Both places are 16-byte aligned, of
