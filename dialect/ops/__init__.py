@@ -5,6 +5,7 @@ from __future__ import annotations
 from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, TensorOp
 from .atomic import AtomicOp
 from .boxes import BoxLoadOp, BoxStoreOp
+from .cluster import BulkWordsOp, ClusterCopyOp, PrefetchOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .extern import AddressOp, CallExternOp
@@ -20,6 +21,7 @@ from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
+    MbarrierMeetOp,
     MbarrierWaitOp,
     ShuffleOp,
     SyncGridOp,
@@ -53,10 +55,12 @@ __all__ = [
     "BitcastOp",
     "BoxLoadOp",
     "BoxStoreOp",
+    "BulkWordsOp",
     "CallExternOp",
     "CastOp",
     "ClcQueryOp",
     "ClcTryCancelOp",
+    "ClusterCopyOp",
     "CommitGroupOp",
     "CopyOp",
     "CopyWordsOp",
@@ -74,9 +78,11 @@ __all__ = [
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
+    "MbarrierMeetOp",
     "MbarrierWaitOp",
     "OutgrowsOp",
     "ParallelOp",
+    "PrefetchOp",
     "PrintOp",
     "ReduceOp",
     "ReducerInitOp",

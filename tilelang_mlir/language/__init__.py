@@ -55,6 +55,7 @@ from tilelang_mlir.language.cluster import (
     cluster_arrive_relaxed,
     cluster_sync,
     cluster_wait,
+    copy_cluster,
     pdl_sync,
     pdl_trigger,
 )
@@ -77,6 +78,7 @@ from tilelang_mlir.language.explicit import (
     inc_max_nreg,
     set_max_nreg,
     tma_copy,
+    tma_prefetch,
     tma_store_arrive,
     tma_store_wait,
     wait_wgmma,
@@ -251,6 +253,7 @@ from tilelang_mlir.language.pointers import (
     lds64,
     lds128,
     ptx_cp_async,
+    ptx_cp_async_bulk,
     stg32,
     stg64,
     stg128,
@@ -413,19 +416,19 @@ __all__ += [
 __all__ += [
     "WarpSpecialize", "WarpSpecializeFrame", "annotate_consumer_reg_alloc", "annotate_producer_reg_dealloc",
     "cp_async_barrier_noinc", "dec_max_nreg", "disable_warp_group_reg_alloc", "fence_proxy_async", "inc_max_nreg",
-    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_store_arrive", "tma_store_wait",
-    "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand", "warpgroup_wait",
-    "wgmma_gemm", "wgmma_mma", "ws",
+    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_prefetch", "tma_store_arrive",
+    "tma_store_wait", "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand",
+    "warpgroup_wait", "wgmma_gemm", "wgmma_mma", "ws",
 ]  # fmt: skip
 __all__ += [
     "BaseTileScheduler", "PersistentTileScheduler", "block_rank_in_cluster", "cluster_arrive", "cluster_arrive_relaxed",
-    "cluster_sync", "cluster_wait", "pdl_sync", "pdl_trigger",
+    "cluster_sync", "cluster_wait", "copy_cluster", "pdl_sync", "pdl_trigger",
 ]  # fmt: skip
 __all__ += [
     "Broadcast", "Ramp", "Shuffle", "abs2", "access_ptr", "add2", "address_of", "broadcast", "extract_lane",
     "fma2", "ldg128", "ldg256", "ldg32", "ldg64", "lds128", "lds32", "lds64", "max2", "min2", "mul2",
-    "ptx_cp_async", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32", "stg64",
-    "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
+    "ptx_cp_async", "ptx_cp_async_bulk", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32",
+    "stg64", "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
 __all__ += _low_level
 

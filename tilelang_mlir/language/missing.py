@@ -10,8 +10,7 @@ _LATER = {
         "annotate_ws_pipeline_depth"
     ),
     "copies between blocks, gathers and hand-made descriptors": (
-        "copy_cluster tma_gather4 tma_scatter4 tma_gather4_bytes tma_load_2sm "
-        "ptx_cp_async_bulk"
+        "tma_gather4 tma_scatter4 tma_gather4_bytes tma_load_2sm"
     ),
     "sparse products and matrix instructions on hand-held registers": (
         "mma_gemm_blockscaled wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout "
