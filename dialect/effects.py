@@ -25,6 +25,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.staged_store": ("r", "w", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
+    "tl.mma_scaled": ("r", "r", "rw", "r", "r"),
     "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),
     "tl.tcgen05_mma": ("r", "r", "rw"),

@@ -6,7 +6,7 @@ from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, 
 from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
-from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .gemm import GemmOp, LoadOperandOp, MmaScaledOp, WaitProductsOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
@@ -60,6 +60,7 @@ __all__ = [
     "IntrinsicOp",
     "LaunchOp",
     "LoadOperandOp",
+    "MmaScaledOp",
     "LoadWordsOp",
     "MathOp",
     "MbarrierArriveOp",

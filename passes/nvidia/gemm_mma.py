@@ -86,7 +86,7 @@ def _multiply(
     sum_type = _SUMS.get(str(element))
     if sum_type is None:
         raise UnsupportedError(f"no accumulation in {element}", python_location(op.location))
-    sums = _initial(ctx, op, target, rows * columns, per_tile)
+    sums = initial_sums(ctx, op, target, rows * columns, per_tile)
     fetch_a, fetch_b = Fetch(ctx, left, grid, shape), Fetch(ctx, right, grid, shape)
     for step in range(k // shape.k):
         b_registers = fetch_b.registers(step, columns)
@@ -143,7 +143,9 @@ def _instruction(
     return [ctx.e.extract(v, i) for v in result for i in (0, 1)]
 
 
-def _initial(ctx: Context, op: ir.Operation, target: FragmentBuffer, tiles: int, per_tile: int) -> list[list[ir.Value]]:
+def initial_sums(
+    ctx: Context, op: ir.Operation, target: FragmentBuffer, tiles: int, per_tile: int
+) -> list[list[ir.Value]]:
     """Accumulators per instruction tile: zero, or what C holds."""
     zero = ctx.e.splat(target.element, 0 if isinstance(target.element, ir.IntegerType) else 0.0)
     if "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value:
@@ -153,7 +155,7 @@ def _initial(ctx: Context, op: ir.Operation, target: FragmentBuffer, tiles: int,
         [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(t * per_tile, (t + 1) * per_tile)]
         for t in range(tiles)
     ]
-    if len(op.operands) == 4:
+    if op.name == "tl.gemm" and len(op.operands) == 4:
         condition = ctx.ssa(op.operands[3])
         sums = [[ctx.e.pure("arith.select", v.type, [condition, zero, v]) for v in tile] for tile in sums]
     return sums

@@ -17,6 +17,7 @@ from tilelang_mlir.isa.nvidia import (
     mbarrier,
     memory,
     mma,
+    mma_scaled,
     rounding,
     tcgen05,
     tcgen05_mma,
@@ -28,7 +29,7 @@ from tilelang_mlir.isa.nvidia import (
 
 _FAMILIES = (
     *(thread, barrier, grid, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma, launch_control),
+    *(mma_scaled, mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma, launch_control),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -47,6 +48,7 @@ __all__ = [
     "mbarrier",
     "memory",
     "mma",
+    "mma_scaled",
     "rounding",
     "tcgen05",
     "tcgen05_mma",
