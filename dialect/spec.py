@@ -165,7 +165,9 @@ _STRUCTURE: dict[str, tuple[Rule, ...]] = {
     "scf.while": (_no_results,),
     "tl.parallel": (_in_launch,),
     "tl.copy": (_in_launch,),
-    "tl.gemm": (_in_launch,), "tl.mma_scaled": (_in_launch,),
+    "tl.gemm": (_in_launch,),
+    "tl.mma_scaled": (_in_launch,),
+    "tl.gemm_sp": (_in_launch,),
     "tl.thread_id": (_in_launch,),
 }
 _LAYOUTS: dict[str, tuple[Rule, ...]] = {

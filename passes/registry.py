@@ -14,6 +14,7 @@ from tilelang_mlir.errors import TileValueError
 from .base import Pass
 
 TABLE: tuple[tuple[str, str], ...] = (
+    ("carry-products", "tilelang_mlir.passes.carry_products:CarryProducts"),
     ("delay-waits", "tilelang_mlir.passes.delay_waits:DelayWaits"),
     ("expand-tensor-copies", "tilelang_mlir.passes.expand_tensor_copies:ExpandTensorCopies"),
     ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),

@@ -69,7 +69,7 @@ def lower_mma_scaled(ctx: Context, op: ir.Operation) -> None:
     target = ctx.buffers[c]
     assert isinstance(target, FragmentBuffer)
     rows, columns = grid.rows // shape.m, grid.columns // shape.n
-    sums = initial_sums(ctx, op, target, rows * columns, 4)
+    sums = initial_sums(ctx, op, target, rows * columns, 4, None)
     factors = [_Factors(ctx, op, side, value, grid, form) for side, value in enumerate(scales)]
     for step in range(k // shape.k):
         b_registers, a_registers = right.registers(step, columns), left.registers(step, rows)

@@ -37,8 +37,7 @@ PAGE = ROOT / "docs" / "kernel_matrix.md"
 AMD = ("gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201")
 NVIDIA = ("sm_80", "sm_90a", "sm_100a", "sm_103a", "sm_120a")
 _PRODUCT = re.compile(
-    r"^\s+(?:@\S+ )?(v_(?:s?mfma|wmma)_\w+|tcgen05\.mma|wgmma\.mma_async|mma\.sync\.aligned\.m\d+n\d+k\d+)",
-    re.MULTILINE,
+    r"^\s+(v_(?:s?mfma|wmma)_\w+)|\b(tcgen05\.mma|wgmma\.mma_async|mma\.sync\.aligned\.m\d+n\d+k\d+)", re.MULTILINE
 )
 _MARKS = ("<!-- the table: python -m tests.util.target_matrix -->\n", "<!-- end of the table -->\n")
 _TOLERANCE = {"float16": 2e-3, "bfloat16": 1e-2, "float32": 1e-5}
@@ -138,7 +137,8 @@ def build(kernel: str, arch: str) -> Built:
     threads, shared = launched.block[0] * launched.block[1] * launched.block[2], launched.shared_bytes
     own = resources if resources.shared else replace(resources, shared=shared)
     blocks = resources.occupancy(target, threads, 0 if resources.shared else shared)
-    products = Counter(name.removeprefix("mma.sync.aligned.") for name in _PRODUCT.findall(code.assembly))
+    found = (amd or nvidia for amd, nvidia in _PRODUCT.findall(code.assembly))
+    products = Counter(name.removeprefix("mma.sync.aligned.") for name in found)
     return Built(code.binary, code.assembly, own, products, blocks)
 
 

@@ -44,7 +44,7 @@ def codegen_options(
     """Options from TileLang's `compile_flags` and `pass_configs`.
 
     nvcc spellings are accepted: `-Xptxas=...` and `--ptxas-options=...` are unwrapped; flags of the C++ front end that
-    mean nothing here (`-I`, `-D`, `-std=`) are dropped.
+    mean nothing here (`-I`, `-D`, `-std=`, `-W`, `-U`) are dropped.
 
     Raises:
         TileValueError: a flag that neither ptxas nor this compiler has.
@@ -82,7 +82,7 @@ def _split(source: object) -> list[str]:
 def _known(flag: str) -> bool:
     if flag.startswith(_PTXAS_PREFIXES):
         return True
-    if flag in _FRONTEND_FLAGS or flag.startswith(("-I", "-D", "-std=", "--std=", "-Xcompiler", "--expt-")):
+    if flag in _FRONTEND_FLAGS or flag.startswith(("-I", "-D", "-std=", "--std=", "-Xcompiler", "--expt-", "-W", "-U")):
         return False
     raise TileValueError(
         f"unknown compile flag {flag!r}",

@@ -41,6 +41,11 @@ class Profiler:
     def __call__(self, *args: Any) -> Any:
         return self.kernel(*args)
 
+    @property
+    def func(self) -> JITKernel:
+        """The kernel, under the name that programs call."""
+        return self.kernel
+
     def _get_inputs(self, with_output: bool = False, dynamic_symbolic_constraints: Mapping[str, int] | None = None,
                     ) -> list[Any]:  # fmt: skip
         """Arguments for a call; symbolic dimensions take the values given, by name."""

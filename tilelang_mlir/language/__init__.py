@@ -169,6 +169,8 @@ from tilelang_mlir.language.loops import (
     unroll,
     vectorized,
 )
+from tilelang_mlir.language.low_level import *  # noqa: F403 - the names of its __all__
+from tilelang_mlir.language.low_level import __all__ as _low_level
 from tilelang_mlir.language.math import FAST as _FAST
 from tilelang_mlir.language.math import (
     Cast,
@@ -426,7 +428,7 @@ __all__ += [
     "ptx_cp_async", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32", "stg64",
     "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
-
+__all__ += _low_level
 
 if TYPE_CHECKING:
     from tilelang_mlir.layout import Fragment as Fragment

@@ -31,12 +31,12 @@ class GemmWarpPolicy(enum.IntEnum):
         return cls.FullCol if m_warp == 1 else cls.Square
 
 
-_POLICY = {GemmWarpPolicy.Square: "square", GemmWarpPolicy.FullRow: "full_row", GemmWarpPolicy.FullCol: "full_col"}
+POLICIES = {GemmWarpPolicy.Square: "square", GemmWarpPolicy.FullRow: "full_row", GemmWarpPolicy.FullCol: "full_col"}
 
 
 def policy_attribute(policy: GemmWarpPolicy) -> ir.Attribute:
     """A policy as the dialect spells it."""
-    return ir.StringAttr.get(_POLICY[GemmWarpPolicy(policy)])
+    return ir.StringAttr.get(POLICIES[GemmWarpPolicy(policy)])
 
 
 def gemm(

@@ -7,7 +7,6 @@ for. Sources are read when the operation completes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from tilelang_mlir.errors import BarrierError, SimulationError
 from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitCluster, WaitPhase
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
+from tilelang_mlir.simulator.pending import Pending
 from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.tensor_memory import TensorUnit
 
@@ -24,23 +24,6 @@ if TYPE_CHECKING:
 
 
 Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass
-class Pending:
-    """An operation that completes later; `finish` runs once. `what`, `site` and `who` say what it is, and where and by
-    whom it was started."""
-
-    finish: Callable[[], None]
-    what: str
-    site: int
-    who: str = ""
-    done: bool = False
-
-    def land(self) -> None:
-        if not self.done:
-            self.done = True
-            self.finish()
 
 
 class Engine:
@@ -200,7 +183,7 @@ class Engine:
                 landed = lanes.copies.land_part(copy, mask)
                 if checker is not None and landed is not None:
                     shadow = checker.copied(lanes, copy.shared, copy.size, landed)
-                    checker.land_load(shadow, barrier)
+                    checker.land_load(shadow, barrier, generic=True)
             barrier.arrive(count, count * 0, lanes.name)
 
         lanes.batch.flights.append(Pending(land, "an arrival after cp.async copies", lanes.site))

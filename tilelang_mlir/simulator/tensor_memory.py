@@ -19,8 +19,8 @@ from tilelang_mlir.simulator.tensor_checks import Region, TensorChecks
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.checker import Access
-    from tilelang_mlir.simulator.engine import Pending
     from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.pending import Pending
 
 LANES, COLUMNS = 128, 512
 _QUARTER = 32

@@ -298,6 +298,8 @@ def split_params(params: Any, what: str) -> tuple[Any, Any]:
         if len(entries) > 2:
             raise TileTypeError(f"{what}[[sizes], dtype] got {len(entries)} entries", hint="write T.Tensor[[N], dtype]")
         return entries[0], entries[1] if len(entries) == 2 else None
+    if len(entries) == 2 and isinstance(entries[1], str | DType):  # (N) is N
+        return [entries[0]], entries[1]
     return entries, None
 
 
