@@ -333,6 +333,7 @@ from tilelang_mlir.language.sync import (
 )
 from tilelang_mlir.language.tensor import (
     deallocate_tmem,
+    mma_gemm_blockscaled,
     tcgen05_after_thread_sync,
     tcgen05_before_thread_sync,
     tcgen05_cp_warpx4,
@@ -410,7 +411,7 @@ __all__ = [
 __all__ += [
     "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
-    "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
+    "mma_gemm_blockscaled", "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",
 ]  # fmt: skip
 __all__ += [
