@@ -16,6 +16,7 @@ from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import Buffer, Variable, int32_value, store
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, INT32, Expr, as_expr, value_of
+from tilelang_mlir.frontend.nested_parallel import close_nest
 from tilelang_mlir.mlir import ir
 
 Attributes = dict[str, Callable[[], ir.Attribute]]
@@ -255,6 +256,10 @@ def _parallel(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps |
     if jumps is not None:
         jumps.leave()
     builder.pop(frame)
+    if builder.side.pop("nested_parallel", False):
+        close_nest(op)
+    if any(outer.kind == "parallel" for outer in builder.frames):
+        builder.side["nested_parallel"] = True  # for the loop around this one, when its body is complete
 
 
 def nest(extents: Sequence[int], kind: str = "serial", ivs: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -41,6 +41,13 @@ class Profiler:
     def __call__(self, *args: Any) -> Any:
         return self.kernel(*args)
 
+    @property
+    def func(self) -> JITKernel:
+        """The kernel that is measured."""
+        return self.kernel
+
+    adapter = func
+
     def _get_inputs(self, with_output: bool = False, dynamic_symbolic_constraints: Mapping[str, int] | None = None,
                     ) -> list[Any]:  # fmt: skip
         """Arguments for a call; symbolic dimensions take the values given, by name."""

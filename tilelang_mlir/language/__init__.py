@@ -338,6 +338,18 @@ from tilelang_mlir.language.tensor import (
     tcgen05_mma_blockscaled,
     tcgen05_sf_warp_transpose,
 )
+from tilelang_mlir.language.thread_axes import (
+    CommReducer,
+    alloc_buffer,
+    attr,
+    comm_reducer,
+    thread_binding,
+    tvm_storage_sync,
+    tvm_thread_allreduce,
+    tvm_warp_shuffle,
+    tvm_warp_shuffle_down,
+    tvm_warp_shuffle_up,
+)
 from tilelang_mlir.language.vectors import (
     Broadcast,
     Ramp,
@@ -424,6 +436,10 @@ __all__ += [
     "fma2", "ldg128", "ldg256", "ldg32", "ldg64", "lds128", "lds32", "lds64", "max2", "min2", "mul2",
     "ptx_cp_async", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32", "stg64",
     "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
+]  # fmt: skip
+__all__ += [
+    "CommReducer", "alloc_buffer", "attr", "comm_reducer", "thread_binding", "tvm_storage_sync",
+    "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
 ]  # fmt: skip
 
 

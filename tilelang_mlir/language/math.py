@@ -39,6 +39,14 @@ def _floats(name: str, args: tuple[Any, ...]) -> list[Expr]:
     return [arith.cast(as_expr(operand, dtype), dtype) for operand in operands]
 
 
+def _refuse_integers(name: str, args: tuple[Any, ...]) -> None:
+    """The hardware's approximations are of floats; converting an integer is left to the program."""
+    for arg in args:
+        if isinstance(arg, Expr) and (not arg.dtype.is_float or arg.dtype.bits < 16):
+            raise TileTypeError(f"T.{name} only supports floating-point inputs, but got {arg.dtype}",
+                                hint='T.cast(x, "float32")')
+
+
 def _function(name: str, op: str, count: int = 1) -> Callable[..., Any]:
     """A function of floats that is one op of the math dialect."""
 
@@ -58,12 +66,15 @@ def _named(name: str, function: str, count: int = 1) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         if len(args) != count:
             raise TileTypeError(f"T.{name} takes {count} argument{'s' * (count != 1)}, got {len(args)}")
+        if name.startswith("__"):
+            _refuse_integers(name, args)
         operands = _floats(name, args)
         return make(
             "tl.math", operands, operands[0].dtype, lambda: {"function": ir.StringAttr.get(function)}, tag=function
         )
 
-    run.__name__, run.__doc__ = name, f"{name}, on a scalar; integers are converted to float32."
+    converted = "" if name.startswith("__") else "; integers are converted to float32"
+    run.__name__, run.__doc__ = name, f"{name}, on a scalar{converted}."
     return run
 
 
@@ -291,6 +302,8 @@ def reinterpret(value: Any, dtype: Any = None) -> Any:
     if isinstance(value, str | DType):
         value, dtype = dtype, value
     kind, operand = to_dtype(dtype), as_expr(value)
+    if kind == "handle" and operand.dtype.bits == 64:
+        return operand  # addresses are 64-bit integers here
     if kind.bits != operand.dtype.bits:
         raise TileTypeError(
             f"cannot reinterpret {operand.dtype} ({operand.dtype.bits} bits) as {kind} ({kind.bits} bits)"
