@@ -164,3 +164,43 @@ def test_a_truth_value_is_a_number() -> None:
     y = np.full((2, 8), -5, np.int32)
     compiled(main)(x, b, y)
     assert np.array_equal(y, [x > 0, b.astype(int) + 1])
+
+
+def test_annotations_in_the_body_of_a_prim_func() -> None:
+    """Parameters keep the order of the signature; a kernel without a grid is one block."""
+
+    @T.prim_func
+    def main(X, n: T.int32, Y):  # type: ignore[no-untyped-def]
+        Y: T.Tensor[(8), T.float32]
+        X: T.Tensor((8,), "float32")
+        with T.Kernel(threads=8):
+            t = T.get_thread_binding()
+            Y[t] = X[t] * n
+
+    assert [param.name for param in main.params] == ["X", "n", "Y"]
+    x, y = random((8,), "float32", 8), poisoned((8,), "float32")
+    compiled(main)(x, 3, y)
+    check(y, 3 * f64(x), "float32")
+
+
+def test_vectors_as_indices_and_packed_additions() -> None:
+    @T.prim_func
+    def main(
+        X: T.Tensor((8,), "float32"), S: T.Tensor((4,), "float32"), P: T.Tensor((4,), "float32"),
+        B: T.Tensor((4,), "uint32"), Y: T.Tensor((2, 4), "float32"),
+    ):  # fmt: skip
+        with T.Kernel(1, threads=1) as b:
+            start = T.int32()
+            T.let(start, b + 3)
+            Y[0, T.Ramp(0, 1, 4)] = X[T.Ramp(start, 1, 4)]
+            P[0:4] = T.atomic_addx4(S[T.Ramp(0, 1, 4)], X[0:4], return_prev=True)
+            T.atomic_addx2(S[1:3], T.float32x2(0.5, 0.25))
+            B[0:4] = T.reinterpret(T.ldg128(X[4:8]), "uint32x4")
+            Y[1, 0:4] = T.reinterpret(T.ldg128(X[0]), T.float32x4)
+
+    x, s = random((8,), "float32", 9), random((4,), "float32", 10)
+    total, before, bits = s.copy(), poisoned((4,), "float32"), np.zeros(4, np.uint32)
+    y = poisoned((2, 4), "float32")
+    compiled(main)(x, total, before, bits, y)
+    assert np.array_equal(y, [x[3:7], x[:4]]) and np.array_equal(before, s) and np.array_equal(bits, x[4:].view("u4"))
+    check(total, f64(s) + f64(x[:4]) + [0, 0.5, 0.25, 0], "float32")

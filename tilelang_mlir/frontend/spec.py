@@ -10,8 +10,9 @@ from tilelang_mlir.dialect.tl import GLOBAL, buffer_type
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.buffer import Buffer, row_major
-from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import dtype, to_dtype
 from tilelang_mlir.mlir import ir
 
@@ -126,9 +127,11 @@ def make_tensor(ptr: Any, shape: Any, dtype: Any = "float32", strides: Any = Non
     Raises:
         TileTypeError: `ptr` is no pointer.
     """
-    builder = require("T.make_tensor")
     sizes = check_shape(shape)
     steps = check_strides(strides) if strides is not None else None
+    if current() is None and current_template() is not None:
+        return Buffer("", sizes, to_dtype(dtype), GLOBAL, steps)  # arguments are being looked at, nothing is built
+    builder = require("T.make_tensor")
     if isinstance(ptr, Buffer) and ptr.pointer is not None:
         ptr = ptr.pointer
     if isinstance(ptr, Pointer):

@@ -150,6 +150,7 @@ from tilelang_mlir.language.logic import (
     continue_loop,
     evaluate,
     if_then_else,
+    let,
     likely,
     loop_break,
     thread_return,
@@ -438,7 +439,7 @@ __all__ += [
     "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
 __all__ += [
-    "CommReducer", "alloc_buffer", "attr", "comm_reducer", "thread_binding", "tvm_storage_sync",
+    "CommReducer", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding", "tvm_storage_sync",
     "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
 ]  # fmt: skip
 

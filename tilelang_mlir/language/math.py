@@ -12,6 +12,7 @@ from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.expr import BOOL, FLOAT32, INT32, Expr, as_expr, describe, make, typed_constant
 from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.frontend.vector import Vector
 from tilelang_mlir.language.reduce import Pending
 from tilelang_mlir.mlir import ir
 
@@ -213,9 +214,9 @@ def _many(a: Any, b: Any, more: tuple[Any, ...], kind: str, combine: Callable[[A
 Max, Min = max, min
 
 
-def clamp(x: Any, lo: Any, hi: Any) -> Any:
-    """x limited to the range from `lo` to `hi`."""
-    return arith.minimum(arith.maximum(x, lo), hi)
+def clamp(x: Any, min_val: Any, max_val: Any) -> Any:
+    """x limited to the range from `min_val` to `max_val`."""
+    return arith.minimum(arith.maximum(x, min_val), max_val)
 
 
 def align_up(x: Any, y: Any) -> Any:
@@ -298,10 +299,16 @@ def Cast(dtype: Any, value: Any) -> Any:
 
 
 def reinterpret(value: Any, dtype: Any = None) -> Any:
-    """The bits of a scalar as another dtype of the same width; the arguments come in either order."""
+    """The bits of a scalar, or of each lane of a vector, as another dtype of the same width.
+
+    The arguments come in either order.
+    """
     if isinstance(value, str | DType):
         value, dtype = dtype, value
-    kind, operand = to_dtype(dtype), as_expr(value)
+    kind = to_dtype(dtype)
+    if isinstance(value, Vector):
+        return Vector([reinterpret(lane, kind.scalar) for lane in value])
+    operand = as_expr(value)
     if kind == "handle" and operand.dtype.bits == 64:
         return operand  # addresses are 64-bit integers here
     if kind.bits != operand.dtype.bits:

@@ -15,7 +15,7 @@ from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.target import Target as _Target
 
-PrimExpr = IntImm = FloatImm = Call = Expr
+PrimExpr = Call = Expr
 TVMError = InternalError = TileError
 BufferLoad, BufferRegion = Element, Region
 
@@ -33,6 +33,25 @@ class DataType(DType):
     @property
     def itemsize(self) -> int:
         return self.bytes
+
+
+class _Constants(type):
+    """The type of `IntImm` and `FloatImm`: their instances are constants of the language."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        floats = cls.__name__ == "FloatImm"
+        return isinstance(instance, Expr) and instance.const is not None and instance.dtype.is_float == floats
+
+    def __call__(cls, dtype: Any, value: Any, span: Any = None) -> Any:
+        return const(value, dtype, span)
+
+
+class IntImm(metaclass=_Constants):
+    """`IntImm(dtype, value)`: an integer constant."""
+
+
+class FloatImm(metaclass=_Constants):
+    """`FloatImm(dtype, value)`: a floating-point constant."""
 
 
 class Target:
