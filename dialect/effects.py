@@ -25,6 +25,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.staged_store": ("r", "w", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
+    "tl.gemm_sp": ("r", "r", "r", "rw"),
     "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),
     "tl.tcgen05_mma": ("r", "r", "rw"),
@@ -43,6 +44,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.load_words": ("r",),
     "tl.copy_words": ("r", "w"),
     "tl.store_words": ("w",),
+    "tl.load_matrix": ("r",),
+    "tl.store_matrix": ("w",),
     "tl.print": ("r*",),
     "tl.mbarrier_arrive": ("rw",),
     "tl.mbarrier_expect": ("rw",),
@@ -110,12 +113,22 @@ def _accesses(op: ir.Operation) -> tuple[str, ...]:
         return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
         return ("r", "r", "w")
+    if op.name in ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma") and _is_false(op.operands[3]):
+        return ("r", "r", "w", *accesses[3:])
     if op.name == "tl.reduce" and _flag(op, "clear"):
         return ("r", "w")
     if op.name == "tl.atomic":
         kind = ir.StringAttr(op.attributes["kind"]).value
         return {"load": ("r",), "store": ("w",)}.get(kind, accesses)
     return accesses
+
+
+def _is_false(value: ir.Value) -> bool:
+    """Whether an i1 is the constant false."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
+        return False
+    return str(owner.operation.attributes["value"]) in ("false", "0 : i1")
 
 
 def _flag(op: ir.Operation, name: str) -> bool:

@@ -303,6 +303,7 @@ def _copy(printer: _Printer, op: ir.Operation) -> str:
 _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.alloc": _alloc, "tl.alloc_reducer": _alloc, "tl.alloc_barrier": _alloc_barrier, "tl.tensor": _tensor,
     "tl.copy": _copy, "tl.fill": _words("fill {0} = {1}"), "tl.transpose": _words("{1} = {0}.T"),
+    "tl.gemm_sp": _words("{3} += sparse({0}, {1}) @ {2}"),
     "tl.gemm": _gemm, "tl.reduce": _reduce, "tl.scan": _scan, "memref.store": _store, "tl.atomic": _atomic,
     "tl.sync_threads": _words("sync_threads"), "tl.sync_warp": _words("sync_warp {all}"),
     "tl.sync_grid": _words("sync_grid"), "tl.commit_group": _words("commit_group"),
@@ -315,6 +316,8 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.fence_proxy": _words("fence_proxy"), "tl.print": _words("print {all}"), "tl.assert": _words("assert {0}"),
     "tl.assume": _words("assume {0}"), "tl.intrinsic": _intrinsic, "tl.store_words": _words("store_words {all}"),
     "tl.shuffle": _words("shuffle({0}, {1})"), "tl.vote": _words("vote({all})"),
+    "tl.load_matrix": _words("load_matrix({all})"), "tl.store_matrix": _words("store_matrix {all}"),
+    "tl.warp_mma": _words("mma({all})"), "tl.load_words": _words("load_words({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
     "tl.turn": _turn, "tl.outgrows": _words("{0} outgrows {1}"),
     "tl.reducer_update": _words("update {all}"), "tl.finalize_reducer": _words("finish {0} -> {1}"),

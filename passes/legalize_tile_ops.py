@@ -1,8 +1,9 @@
 """`legalize-tile-ops`: rewrite tile operations into those that layouts and lowering know.
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
-fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, parallel loops
-with constant extents; a load that the program schedules arrives at its barrier where nothing else does.
+fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, copies of parts
+of fragments as parallel loops, parallel loops with constant extents; a load that the program schedules arrives at its
+barrier where nothing else does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..dialect.effects import region_effects
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
+from .fragment_parts import expand_part
 from .walk import launches, nested, threads_of
 
 
@@ -35,10 +37,12 @@ class LegalizeTileOps(Pass):
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":
                         _legalize_scan(op)
-                    elif op.name == "tl.gemm":
+                    elif op.name in ("tl.gemm", "tl.gemm_sp"):
                         _fold_clear(op)
                     elif op.name == "tl.tma_load" and "explicit" in op.attributes:
                         _arrive_with_copy(op)
+                    elif op.name in ("tl.copy", "tl.fill"):
+                        expand_part(op)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
 
@@ -190,7 +194,7 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
 
 def _fold_clear(op: ir.Operation) -> None:
     """A product right after its accumulator was set to zero starts from zero itself."""
-    accumulator = op.operands[2]
+    accumulator = op.operands[3 if op.name == "tl.gemm_sp" else 2]
     block = op.block
     before = None
     for other in block.operations:

@@ -7,9 +7,11 @@ from .atomic import AtomicOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
+from .matrix import LoadMatrixOp, StoreMatrixOp, WarpMmaOp
 from .raw import CopyWordsOp, LoadWordsOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
@@ -57,8 +59,10 @@ __all__ = [
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
+    "GemmSpOp",
     "IntrinsicOp",
     "LaunchOp",
+    "LoadMatrixOp",
     "LoadOperandOp",
     "LoadWordsOp",
     "MathOp",
@@ -77,6 +81,7 @@ __all__ = [
     "SliceOp",
     "SpecializeOp",
     "StagedStoreOp",
+    "StoreMatrixOp",
     "StoreWordsOp",
     "SyncGridOp",
     "SyncThreadsOp",
@@ -100,5 +105,6 @@ __all__ = [
     "WaitGroupOp",
     "WaitProductsOp",
     "WarpGroupsOp",
+    "WarpMmaOp",
     "WarpReduceOp",
 ]

@@ -5,7 +5,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
-from ..tl import GLOBAL, SHARED, TL
+from ..tl import GLOBAL, LOCAL, SHARED, TL
 from ..verify import buffers, fail, same_element, structure, typed
 
 ext = dialect("ext")
@@ -16,8 +16,8 @@ WORDS = (1, 2, 4, 8)
 class LoadWordsOp(TL.Operation, name="load_words"):
     """One load of 1, 2, 4 or 8 words from an element on: `(buffer, predicate, index...)`, the words as i32 results.
 
-    Where the predicate does not hold nothing is read and the words are zero. The address is aligned to the access, and
-    all of it lies in the buffer.
+    Where the predicate does not hold nothing is read and the words are zero. The address is aligned to the access (in a
+    thread's own array to an element), and all of it lies in the buffer.
     """
 
     buffer: ext.Operand[Any]
@@ -77,7 +77,7 @@ def store_count(op: ir.Operation) -> int:
 
 def _place(op: ir.OpView, words: int) -> bool:
     buffer, predicate, *rest = op.operation.operands
-    if not (buffers(op, [buffer], (GLOBAL, SHARED)) and typed(op, predicate, "i1", "the predicate")):
+    if not (buffers(op, [buffer], (GLOBAL, SHARED, LOCAL)) and typed(op, predicate, "i1", "the predicate")):
         return False
     rank = ir.MemRefType(buffer.type).rank
     if len(rest) != rank + words:

@@ -18,9 +18,11 @@ from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import groups_of, num_threads, threads_of
 from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
-from .gemm import gemm_layouts
+from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
 from .tensor import TensorSide
+
+_WHOLE = 64  # elements of a fragment that every thread holds when code outside of parallel loops reads single ones
 
 
 @dataclass
@@ -49,7 +51,10 @@ class Solver:
             if o.name in ("tl.alloc", "tl.alloc_reducer") and scope_of(o.results[0]) == FRAGMENT
         ]
         self.fragments += [o.results[0] for o in ops if o.name == "tl.reshape" and scope_of(o.results[0]) == FRAGMENT]
-        self.tensor = TensorSide(self.threads, ops)
+        in_loops = {a.op for accesses in self.accesses.values() for a in accesses}
+        self.scalars = {root(o.operands[o.name == "memref.store"]) for o in ops
+                        if o.name in ("memref.load", "memref.store") and o not in in_loops}
+        self.tensor = TensorSide(ops)
         self.shared = [o.results[0] for o in ops if o.name == "tl.alloc" and scope_of(o.results[0]) == SHARED]
 
     # -- facts ---------------------------------------------------------------------------------------------------------
@@ -117,6 +122,9 @@ class Solver:
                 for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
+            elif op.name == "tl.gemm_sp":
+                for value, layout in sparse_layouts(op, threads_of(op), self.target):
+                    self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
             elif op.name in MMA_OPS:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
@@ -202,8 +210,8 @@ class Solver:
             fragment = self.layout(access.fragment)
             if fragment is None or not access.covers(rank):
                 continue
-            layout = loop_layout_from(access, fragment)
-            if all(s == e for s, e in zip(layout.shape, extents, strict=True)):
+            layout = loop_layout_from(access, fragment, extents)
+            if layout is not None:
                 candidates.append(layout)
         return min(candidates, key=lambda c: c.replication, default=None)
 
@@ -246,10 +254,21 @@ class Solver:
     def _free(self, value: ir.Value) -> None:
         kind = ir.MemRefType(value.type)
         op = value.owner.operation
-        if self._floats(value):
+        if (loop := self._loop_with_gaps(value)) is not None:
+            self.loops[loop] = self._plan_loop(loop)
+            return
+        if self._floats(value) or (value in self.scalars and math.prod(kind.shape) <= _WHOLE):
             self.learn(value, replicated(kind.shape, self._users_threads(value)), op)
             return
         self.learn(value, plan_fragment(kind.shape, _bits(kind.element_type), self._users_threads(value)), op)
+
+    def _loop_with_gaps(self, value: ir.Value) -> ir.Operation | None:
+        """A loop over the fragment that needs parts of what it reads in registers: its own variables are spread."""
+        for loop, accesses in self.accesses.items():
+            mine = any(a.fragment == value and any(s is not None and s.terms for s in a.subscripts) for a in accesses)
+            if mine and loop not in self.loops and any(a.gapped and a.fragment not in self.known for a in accesses):
+                return loop
+        return None
 
     def _users_threads(self, value: ir.Value) -> int:
         """Threads that hold a fragment: those of the operations that use it, which must agree."""
@@ -272,10 +291,10 @@ class Solver:
     def _floats(self, value: ir.Value) -> bool:
         """Touched only outside of tile operations and parallel loops, or by fixed elements: each thread has its own."""
         in_loops = [a for accesses in self.accesses.values() for a in accesses if a.fragment == value]
-        if any(any(v is not None for v in a.variables) for a in in_loops):
+        if any(s is not None and s.terms for a in in_loops for s in a.subscripts):
             return False
         users = {use.owner.operation.name for use in value.uses}
-        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.scan", "tl.slice", "tl.transpose"}
+        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.gemm_sp", "tl.scan", "tl.slice", "tl.transpose"}
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))

@@ -63,10 +63,10 @@ class Context:
         # Inside a parallel loop: its variables over [thread, register], and what was derived from them.
         self.iteration_tables: dict[ir.Value, npt.NDArray[np.int64]] = {}
         self.iteration_valid: npt.NDArray[np.bool_] | None = None
-        self.register_tables: dict[ir.Operation, list[int]] = {}
+        self.register_tables: dict[ir.Operation, list[int | tuple[int, ...]]] = {}
         self.iteration_layout: Fragment | None = None
         # By the layouts of loop and fragment and which variables index it: many accesses of a kernel are alike.
-        self.known_registers: dict[tuple[object, ...], list[int]] = {}
+        self.known_registers: dict[tuple[object, ...], list[int | tuple[int, ...]]] = {}
         self.chunk_start = 0
         self.arena: ir.Value | None = None
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet

@@ -26,10 +26,12 @@ from ..hardware import hardware_for
 from ..nvidia import (
     bulk_copy,
     copy_words,
+    gemm_sparse,
     gemm_tcgen05,
     grid_barrier,
     intrinsics,
     launch_control,
+    matrix_rules,
     roles,
     staged_store,
     tensor_roles,
@@ -44,8 +46,8 @@ from .rasterize import block_indices
 
 # Importing these registered their rules.
 RULE_MODULES = (
-    atomics, bulk_copy, copy_words, debug, gemm_tcgen05, grid_barrier, intrinsics, lagging, launch_control, raw, reduce,
-    reducer, roles, scalar,
+    atomics, bulk_copy, copy_words, debug, gemm_sparse, gemm_tcgen05, grid_barrier, intrinsics, lagging,
+    launch_control, matrix_rules, raw, reduce, reducer, roles, scalar,
     staged_store, structure, sync, tensor_roles, tiles, warpgroups,
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.nvidia import mbarrier, tma
+from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -19,6 +19,7 @@ from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from ..walk import nested, threads_of
+from .gemm_tcgen05 import first_of_pair
 from .intrinsics import require_feature
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, store_plan
@@ -86,10 +87,26 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     pointer = barrier_pointer(ctx, barrier, index)
     with _one_thread(ctx) if "explicit" in op.attributes else contextlib.nullcontext():
         if "explicit" in op.attributes:
-            announce = mbarrier.arrive_expect_tx if "arrive" in op.attributes else mbarrier.expect_tx
-            announce(pointer, box_bytes(target))
+            _announce(ctx, op, pointer)
         for address, coordinates in _boxes(ctx, source, target):
-            tma.load(address, ctx.tensor_maps[map_key(source, target)], pointer, coordinates, hint=_hint(op))
+            place = ctx.tensor_maps[map_key(source, target)]
+            if "pair" in op.attributes:
+                tma.load_pair(address, place, pointer, first_of_pair(ctx), coordinates, hint=_hint(op))
+            else:
+                tma.load(address, place, pointer, coordinates, hint=_hint(op))
+
+
+def _announce(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
+    """Say at the barrier how many bytes come; with `arrive`, arrive too."""
+    size, arrive = box_bytes(op.operands[1]), "arrive" in op.attributes
+    if "pair" not in op.attributes:
+        announce = mbarrier.arrive_expect_tx if arrive else mbarrier.expect_tx
+        announce(pointer, size)
+        return
+    rank = first_of_pair(ctx)
+    cluster.expect_remote(pointer, rank, ctx.e.constant(ctx.e.i32, size))
+    if arrive:
+        cluster.arrive_remote(pointer, rank)
 
 
 @rule("tl.tma_store")

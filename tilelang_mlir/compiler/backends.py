@@ -46,11 +46,11 @@ def _ptx_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock) -> None:
 
     options = request.options
     text = nvptx.emit_ptx(llvm_ir, request.arch, options.opt_level, lap)
-    reply.ptx = text if "ptx" in request.emit else ""
+    reply.assembly = text if "ptx" in request.emit else ""
     if "cubin" in request.emit and request.tool:
         reply.stage = "ptxas"
         flags = (*options.ptxas_flags, *(("-lineinfo",) if options.line_info else ()))
-        reply.cubin, reply.log = ptxas.assemble(text, request.arch, request.tool, flags)
+        reply.binary, reply.log = ptxas.assemble(text, request.arch, request.tool, flags)
         lap("ptxas")
 
 
@@ -64,12 +64,12 @@ def _amdgcn_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock) -> Non
     from tilelang_mlir.compiler import amdgcn
 
     wants_code = "hsaco" in request.emit and bool(request.tool)
-    reply.ptx, code = amdgcn.emit_code(
+    reply.assembly, code = amdgcn.emit_code(
         llvm_ir, request.arch, request.options.opt_level, lap, text="amdgcn" in request.emit, code=wants_code
     )
     if wants_code:
         reply.stage = "lld"
-        reply.cubin = lld.link(code, request.tool)
+        reply.binary = lld.link(code, request.tool)
         lap("lld")
 
 
@@ -80,7 +80,7 @@ _BACKENDS = {
     ),
     "hip": Backend(
         "amdgcn", "hsaco", ("hsaco",), lambda arch: None, lambda arch: lld.find_lld(arch).path,
-        lambda reply: resources.read_code_object(reply.cubin), _amdgcn_conversion, _amdgcn_run,
+        lambda reply: resources.read_code_object(reply.binary), _amdgcn_conversion, _amdgcn_run,
     ),
 }  # fmt: skip
 

@@ -45,14 +45,14 @@ class WholeRequest:
 
 @dataclass
 class Reply:
-    """The outcome of a job: assembly text in `ptx`, machine code in `cubin`, whichever the vendor.
+    """The outcome of a job: assembly text (PTX, AMDGCN) and machine code (cubin, HSACO).
 
     `error` is empty on success; `stage` names the step that failed.
     """
 
-    ptx: str = ""
+    assembly: str = ""
     llvm_ir: str = ""
-    cubin: bytes = b""
+    binary: bytes = b""
     log: str = ""
     timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
     stage: str = ""

@@ -15,6 +15,7 @@ from tilelang_mlir.compiler.backends import backend_for
 from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest, receive, send
 from tilelang_mlir.errors import TileError
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import DEFAULT_SIMULATED
 
 _WARM_UP_KERNEL = b"""
 module {
@@ -77,7 +78,7 @@ def _diagnostics(error: Exception) -> str:
 
 def _serve(source: BinaryIO, sink: BinaryIO) -> None:
     # A small kernel through every stage before the first request comes: loads MLIR, LLVM and the dialects.
-    generate(Request(_WARM_UP_KERNEL, "sm_90a", emit=("ptx",)), device_ir.new_context())
+    generate(Request(_WARM_UP_KERNEL, DEFAULT_SIMULATED, emit=("ptx",)), device_ir.new_context())
     while True:
         context = device_ir.new_context()  # between requests: making one and freeing the last takes as long as parsing
         try:

@@ -12,11 +12,10 @@ from typing import Any
 from tilelang_mlir.dialect.tl import VAR, buffer_type, scope_of
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileSyntaxError, TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend import arith, nested
 from tilelang_mlir.frontend.buffer import Buffer, Variable, int32_value, store
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, INT32, Expr, as_expr, value_of
-from tilelang_mlir.frontend.nested_parallel import close_nest
 from tilelang_mlir.mlir import ir
 
 Attributes = dict[str, Callable[[], ir.Attribute]]
@@ -256,10 +255,8 @@ def _parallel(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps |
     if jumps is not None:
         jumps.leave()
     builder.pop(frame)
-    if builder.side.pop("nested_parallel", False):
-        close_nest(op)
-    if any(outer.kind == "parallel" for outer in builder.frames):
-        builder.side["nested_parallel"] = True  # for the loop around this one, when its body is complete
+    if not any(f.kind == "parallel" for f in builder.frames):
+        nested.flatten(op)
 
 
 def nest(extents: Sequence[int], kind: str = "serial", ivs: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

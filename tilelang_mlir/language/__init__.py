@@ -170,6 +170,8 @@ from tilelang_mlir.language.loops import (
     unroll,
     vectorized,
 )
+from tilelang_mlir.language.low_level import *  # noqa: F403 - the names of its __all__
+from tilelang_mlir.language.low_level import __all__ as _low_level
 from tilelang_mlir.language.math import FAST as _FAST
 from tilelang_mlir.language.math import (
     Cast,
@@ -443,6 +445,7 @@ __all__ += [
     "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
 ]  # fmt: skip
 
+__all__ += _low_level
 
 if TYPE_CHECKING:
     from tilelang_mlir.layout import Fragment as Fragment

@@ -14,10 +14,9 @@ _LATER = {
         "ptx_cp_async_bulk"
     ),
     "sparse products and matrix instructions on hand-held registers": (
-        "mma_gemm_blockscaled gemm_sp wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout "
+        "mma_gemm_blockscaled wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout "
         "initialize_wgmma_descriptor initialize_tcgen05_descriptor increase_descriptor_offset alloc_descriptor "
-        "alloc_wgmma_desc alloc_tcgen05_smem_desc alloc_tcgen05_instr_desc ptx_ldmatrix ptx_mma ptx_mma_sp "
-        "ptx_mma_sm70 mma_fill mma_store"
+        "alloc_wgmma_desc alloc_tcgen05_smem_desc alloc_tcgen05_instr_desc ptx_mma_sp"
     ),
     "clusters that fetch work for each other": "clc_try_cancel_multicast",
     "device source code": "import_source CUDASourceCodeKernel call_pure_extern call_intrin call_llvm_intrin",

@@ -4,6 +4,10 @@ A cell remembers its last write (warp, clock, lane, warp epoch, line), the clock
 whether it was ever written and whether an asynchronous copy into it is under way. Barriers join clocks. While all CTAs
 of a batch access the same addresses under the same masks, one row of shadow stands for all; the first difference gives
 each CTA its own.
+
+Every slot of a clock has a second column: the time up to which a proxy fence lies between the slot's operations and the
+one who knows. It travels with the clock, so it says whether there is a fence along the path from one to the other,
+whoever made it (PTX ISA 8.7, section 8.9.5, proxy-preserved base causality order).
 """
 
 from __future__ import annotations
@@ -25,9 +29,9 @@ from tilelang_mlir.errors import (
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.engine import Pending
     from tilelang_mlir.simulator.lanes import Batch, Lanes
     from tilelang_mlir.simulator.ownership import Ownership
+    from tilelang_mlir.simulator.pending import Pending
 
 COLLECTIVE = -2  # the "lane" of an access made for other lanes
 
@@ -50,10 +54,16 @@ class Checker:
     """The shadow of one batch. `unit` is its granularity: bytes of the kernel's narrowest shared store, at most 4."""
 
     def __init__(
-        self, batch: Batch, locate: Callable[[int], Location | None], owners: Ownership | None, unit: int = 4
+        self,
+        batch: Batch,
+        locate: Callable[[int], Location | None],
+        owners: Ownership | None,
+        unit: int = 4,
+        copied_into: bool = True,
     ) -> None:
         self._batch, self._locate, self._owners = batch, locate, owners
         self.locate = locate
+        self._copied_into = copied_into  # whether the kernel has bulk copies into shared memory
         self._shift = unit.bit_length() - 1
         self._unit = unit
         self._known: dict[tuple[int, int, int, int], tuple[Lanes, np.ndarray | None, _Participants]] = {}
@@ -61,7 +71,8 @@ class Checker:
         self._cells = (batch.shared.size + unit - 1) // unit
         self._engine = -(-batch.threads // batch.warp_size)  # the slot after the warps: asynchronous operations
         slots = self._engine + 1
-        self._clock = np.zeros((1, slots, slots), np.int32)  # what each slot knows; a column more per mbarrier
+        # What each slot knows, then what of it is fenced; two columns more per mbarrier.
+        self._clock = np.zeros((1, slots, 2 * slots), np.int32)
         self._clock[:, np.arange(slots), np.arange(slots)] = 1
         self._epoch = np.zeros((1, slots), np.int32)
         cells = self._cells
@@ -79,7 +90,9 @@ class Checker:
         self._reading = np.zeros(cells, np.int16)  # how many asynchronous operations read the cell now
         self._flying = np.zeros(cells, np.bool_)
         self._atomic = np.zeros(cells, np.bool_)
-        self._generic = np.zeros(cells, np.bool_)  # written by ordinary stores, no proxy fence since
+        self._generic = np.zeros(cells, np.bool_)  # last written through the generic proxy
+        self._generic_read = np.zeros((cells if copied_into else 0, slots), np.int32)  # clocks of ordinary reads
+        self._generic_site = np.zeros(cells, np.int32)
 
     # ---- which cells -----------------------------------------------------------------------------
     def _each_cta(self) -> None:
@@ -153,6 +166,9 @@ class Checker:
         self._read_warp[at.cell] = at.warp
         self._read_epoch[at.cell] = self._epoch[at.row, at.warp] if columns is None else -1
         self._read_site[at.cell] = lanes.site
+        if self._copied_into:
+            self._generic_read[at.cell, at.warp] = self._own_clock(at)
+            self._generic_site[at.cell] = lanes.site
 
     def _check_read(self, lanes: Lanes, at: Access) -> None:
         who = self._write_warp.take(at.cell)
@@ -262,19 +278,29 @@ class Checker:
         assert active is not None
         self._epoch[:, lanes.warp_ids] += np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
 
+    def _active_warps(self, lanes: Lanes) -> np.ndarray:
+        active = self._alike(np.asarray(lanes.active().any(2)))
+        assert active is not None
+        return np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
+
+    def _fenced_column(self, slot: np.ndarray) -> np.ndarray:
+        """Where clocks say up to which time of a slot there is a proxy fence."""
+        return np.where(slot <= self._engine, slot + self._engine + 1, slot + 1)
+
     def fence(self, lanes: Lanes, scope: str) -> None:
-        """A proxy fence makes the ordinary stores that the warp knows of visible to asynchronous reads.
+        """A proxy fence puts what the warp knows of before later asynchronous accesses of whoever learns of it.
 
         Other fences alone order nothing between threads; they need a flag, which the ownership check does not follow.
         """
         if scope != "proxy.async":
             return
-        cells = np.nonzero(self._generic)[0]
-        rows, writers = cells // max(self._cells, 1), self._write_warp[cells]
-        known = np.zeros(len(cells), np.bool_)
-        for warp in lanes.warp_ids:
-            known |= self._write_clock[cells] <= self._clock[rows, warp, writers]
-        self._generic[cells[known]] = False
+        slots, columns = self._engine + 1, self._clock.shape[2]
+        known = np.concatenate((np.arange(slots), np.arange(2 * slots, columns, 2)))
+        fenced = self._fenced_column(known)
+        active, clock = self._active_warps(lanes), self._clock[:, lanes.warp_ids]
+        clock[..., fenced] = np.maximum(clock[..., fenced], np.where(active[..., None], clock[..., known], 0))
+        self._clock[:, lanes.warp_ids] = clock
+        self._clock[:, lanes.warp_ids, lanes.warp_ids] += active  # what comes after the fence is later
 
     # ---- global memory ---------------------------------------------------------------------------
     def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:

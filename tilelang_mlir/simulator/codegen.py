@@ -56,6 +56,7 @@ class Kernel:
         self.shared_unit = writer.shared_unit
         self.may_split = writer.may_split
         self.ordered = writer.ordered
+        self.copied_into = writer.copied_into
         self.file = f"<simulated {self.name} {next(_FILES)}>"
         self._loops = writer.loops
         source = "\n".join(writer.lines) + "\n"
@@ -129,6 +130,7 @@ class SourceWriter:
         self.shared_unit = 4  # the narrowest shared store, at most a word: the granularity of the race check
         self.may_split = False  # whether CTAs of a batch may part ways where they wait
         self.ordered = False  # whether the kernel orders global memory between CTAs
+        self.copied_into = False  # whether bulk copies write shared memory
         self.depth = 0
         self._shared = shared
         self._table = table()
@@ -254,6 +256,9 @@ class SourceWriter:
         call = f"{self.ref(entry.semantics(op))}({', '.join(['L', *operands])})"
         results = list(op.results)
         self.may_split = self.may_split or self._waits_on_others(entry)
+        self.copied_into = self.copied_into or any(
+            e.access is Access.WRITE and e.space == SHARED and e.group == "mbarrier" for e in entry.effects
+        )
         if entry.blocking:
             self.statement(f"w = {call}", op)
             self.line("if w is not None: yield w", op)

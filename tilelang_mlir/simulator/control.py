@@ -265,6 +265,8 @@ def _same(value: Any) -> Any:
 def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[str, str], part: int) -> Any:
     """Run a branch whose body waits; returns its results. With `part` (no results then), so many threads at a time
     move on their own in its first side."""
+    if _parts_clusters(lanes, condition):
+        return (yield from _by_cta(lanes, condition, yes, no))
     case = split_together(lanes, condition)
     out: list[Any] = []
     if case != 2:
@@ -278,6 +280,29 @@ def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[st
     yield fork
     full = np.broadcast_to(condition, (condition.shape[0], lanes.count))[0]
     return [_scatter(full, a, b) for a, b in zip(*outs, strict=True)] if no and not part else []
+
+
+def _parts_clusters(lanes: Any, condition: np.ndarray) -> bool:
+    """Whether whole CTAs of one cluster go different ways: these cannot be simulated apart."""
+    cluster = lanes.batch.cluster
+    if cluster == 1 or split(lanes, condition) != 2:
+        return False
+    active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+    yes, no = (np.logical_or.reduce(active & side, axis=1) for side in (condition, ~condition))
+    mixed = yes.reshape(-1, cluster).any(1) & no.reshape(-1, cluster).any(1)
+    return bool(mixed.any() and not (yes & no).any())
+
+
+def _by_cta(lanes: Any, condition: np.ndarray, yes: Any, no: Any) -> Any:
+    """One side after the other, each in its CTAs; a first side that waits for the second one does so for ever."""
+    outs: tuple[list[Any], list[Any]] = ([], [])
+    mask = lanes.mask
+    for side, holds, out in zip((yes, no), (condition, ~condition), outs, strict=True):
+        if side is not None:
+            lanes.mask = both(mask, np.broadcast_to(holds, lanes.shape))
+            yield from side(lanes, _same, out)
+    lanes.mask = mask
+    return [select(condition, a, b) for a, b in zip(*outs, strict=True)] if no else []
 
 
 def _scatter(columns: np.ndarray, yes: Any, no: Any) -> Any:

@@ -7,7 +7,6 @@ for. Sources are read when the operation completes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from tilelang_mlir.errors import BarrierError, SimulationError
 from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitCluster, WaitPhase
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
+from tilelang_mlir.simulator.pending import Pending
 from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.tensor_memory import TensorUnit
 
@@ -24,23 +24,6 @@ if TYPE_CHECKING:
 
 
 Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass
-class Pending:
-    """An operation that completes later; `finish` runs once. `what`, `site` and `who` say what it is, and where and by
-    whom it was started."""
-
-    finish: Callable[[], None]
-    what: str
-    site: int
-    who: str = ""
-    done: bool = False
-
-    def land(self) -> None:
-        if not self.done:
-            self.done = True
-            self.finish()
 
 
 class Engine:
@@ -133,21 +116,31 @@ class Engine:
         barrier.arrive(count if arrivals else count * 0, expected, self._lanes.name)
         return token
 
-    def arrive_remote(self, address: Any, rank: Any) -> None:
-        """mbarrier.arrive at the barrier of another CTA of the cluster, given by its rank."""
-        lanes, barrier = self._lanes, self.barrier(address)
+    def _at_ranks(self, rank: Any, what: str) -> np.ndarray:
+        """How many active lanes name each CTA (C), by its rank in their cluster."""
+        lanes = self._lanes
         cluster, ctas = lanes.batch.cluster, lanes.batch.ctas
         active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
         ranks = np.broadcast_to(np.asarray(rank, np.int64), lanes.shape)
         if (ranks[active] < 0).any() or (ranks[active] >= cluster).any():
-            raise BarrierError(f"an arrival at CTA {int(ranks[active].max())} of a cluster of {cluster}")
+            raise BarrierError(f"{what} at CTA {int(ranks[active].max())} of a cluster of {cluster}")
+        rows = np.arange(ctas)[:, None] // cluster * cluster + ranks
+        return np.bincount(rows[active], minlength=ctas)
+
+    def arrive_remote(self, address: Any, rank: Any) -> None:
+        """mbarrier.arrive at the barrier of another CTA of the cluster, given by its rank."""
+        lanes, barrier = self._lanes, self.barrier(address)
+        count = self._at_ranks(rank, "an arrival")
         checker = lanes.batch.checker
         if checker is not None:
             checker.release(lanes, barrier)
-            checker.share(barrier, cluster)
-        rows = np.arange(ctas)[:, None] // cluster * cluster + ranks
-        count = np.bincount(rows[active], minlength=ctas)
+            checker.share(barrier, lanes.batch.cluster)
         barrier.arrive(count, count * 0, lanes.name)
+
+    def expect_remote(self, address: Any, rank: Any, size: Any) -> None:
+        """mbarrier.expect_tx at the barrier of another CTA of the cluster; relaxed: it releases nothing."""
+        barrier, count = self.barrier(address), self._at_ranks(rank, "mbarrier.expect_tx")
+        barrier.arrive(count * 0, count * self.same(size, "the byte count of an mbarrier"), self._lanes.name)
 
     def cluster_arrive(self, relaxed: bool) -> None:
         """barrier.cluster.arrive; relaxed orders no memory."""
@@ -190,7 +183,7 @@ class Engine:
                 landed = lanes.copies.land_part(copy, mask)
                 if checker is not None and landed is not None:
                     shadow = checker.copied(lanes, copy.shared, copy.size, landed)
-                    checker.land_load(shadow, barrier)
+                    checker.land_load(shadow, barrier, generic=True)
             barrier.arrive(count, count * 0, lanes.name)
 
         lanes.batch.flights.append(Pending(land, "an arrival after cp.async copies", lanes.site))
@@ -233,14 +226,31 @@ class Engine:
         start = self._pick(source, ctas, columns)[:, None] + offset
         self._load(ctas, columns, place, start, None, 16, self.barrier(barrier), nbytes)
 
-    def tensor_load(self, shared: Any, tensor_map: TensorMap, coordinates: list[Any], barrier: Any) -> None:
-        """cp.async.bulk.tensor from global to shared memory; what lies outside the tensor becomes zero."""
+    def tensor_load(
+        self, shared: Any, tensor_map: TensorMap, coordinates: list[Any], barrier: Any, rank: Any = None
+    ) -> None:
+        """cp.async.bulk.tensor from global to shared memory; what lies outside the tensor becomes zero.
+
+        With `rank`, of a pair of CTAs (.cta_group::2): the bytes complete at the barrier of that CTA of the pair.
+        """
         ctas, columns = self.issuers()
         base = self._pick(shared, ctas, columns)
         _require_alignment(base, tensor_map)
         picked = [self._pick(c, ctas, columns) for c in coordinates]
         place, start, inside, unit = tensor_map.places(base, picked)
-        self._load(ctas, columns, place, start, inside, unit, self.barrier(barrier), tensor_map.nbytes)
+        told = None if rank is None else self._partners(ctas, self._pick(rank, ctas, columns))
+        self._load(ctas, columns, place, start, inside, unit, self.barrier(barrier), tensor_map.nbytes, told)
+
+    def _partners(self, ctas: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+        """The CTAs of these ranks, each of the pair of one of `ctas`."""
+        cluster = self._lanes.batch.cluster
+        found = ctas // cluster * cluster + ranks
+        if (found >> 1 != ctas >> 1).any() or cluster % 2:
+            raise SimulationError(
+                f"a tensor copy with cta_group::2 completes at CTA {int(ranks.max())} of a cluster of {cluster}",
+                hint="it is one of the pair: the ranks differ in the last bit",
+            )
+        return found
 
     def _load(
         self,
@@ -252,7 +262,9 @@ class Engine:
         unit: int,
         barrier: MBarrier,
         nbytes: int,
+        told: np.ndarray | None = None,
     ) -> None:
+        """A copy whose bytes complete in the same CTAs, or in those of `told`."""
         lanes, batch = self._lanes, self._lanes.batch
         try:
             batch.shared.check(place, unit)
@@ -273,7 +285,9 @@ class Engine:
             batch.shared.flat[unit][cells] = data if inside is None else np.where(inside, data, CARRY[unit](0))
             if checker is not None and shadow is not None:
                 checker.land_load(shadow, barrier)
-            barrier.complete(ctas, nbytes)
+                if told is not None:
+                    checker.share(barrier, batch.cluster)
+            barrier.complete(ctas if told is None else told, nbytes)
 
         batch.flights.append(Pending(land, "an asynchronous copy into shared memory", lanes.site, lanes.name))
 

@@ -2,7 +2,9 @@
 
 Releases and acquires follow the memory consistency model of the PTX ISA 8.7, sections 8.9 and 9.7.13.15: an arrival
 releases what its warp knows, a completed copy what it wrote, and a wait acquires what the completed phase was given.
-Ordinary stores reach asynchronous reads only through fence.proxy.async (section 8.6, proxies).
+Ordinary accesses come before asynchronous ones only with a fence.proxy.async between (sections 8.6 and 8.9.5):
+stores before what reads or overwrites them, loads before what overwrites what they read. What runs through the
+asynchronous proxy itself (bulk copies, products that read shared memory) and what follows its completion needs none.
 """
 
 from __future__ import annotations
@@ -36,11 +38,6 @@ class EngineChecker(Checker):
             clock = np.pad(clock, ((0, 0), (0, columns - clock.shape[1])))
         return clock if len(clock) == self._rows else np.repeat(clock[:1], self._rows, axis=0)
 
-    def _active_warps(self, lanes: Lanes) -> np.ndarray:
-        active = self._alike(np.asarray(lanes.active().any(2)))
-        assert active is not None
-        return np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
-
     def release(self, lanes: Lanes, barrier: MBarrier) -> None:
         """An arrival: the barrier learns what the arriving warps know."""
         active = self._active_warps(lanes)
@@ -70,7 +67,7 @@ class EngineChecker(Checker):
         Copies that complete on different barriers do so in any order, so each barrier has a time of its own.
         """
         barrier.site, barrier.slot = lanes.site, self._clock.shape[2]
-        self._clock = np.pad(self._clock, ((0, 0), (0, 0), (0, 1)))
+        self._clock = np.pad(self._clock, ((0, 0), (0, 0), (0, 2)))
         made = np.zeros((self._rows, self._clock.shape[2]), np.int32)
         made[:, lanes.warp_ids] = self._active_warps(lanes) * self._clock[:, lanes.warp_ids, lanes.warp_ids]
         barrier.made = made
@@ -112,10 +109,21 @@ class EngineChecker(Checker):
 
     # ---- which cells -----------------------------------------------------------------------------
     def engine_access(
-        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, place: np.ndarray, unit: int
+        self,
+        lanes: Lanes,
+        ctas: np.ndarray,
+        columns: np.ndarray,
+        place: np.ndarray,
+        unit: int,
+        actors: np.ndarray | None = None,
     ) -> Access:
-        """Units of `unit` bytes at addresses (K, U), issued by lane (ctas[k], columns[k])."""
+        """Units of `unit` bytes at addresses (K, U), issued by lane columns[k] of CTA ctas[k], or else actors[k]."""
         count, total = len(ctas), self._batch.ctas
+        if actors is not None:
+            if self._rows == 1 and total > 1:
+                self._each_cta()
+            at = self._cells_of(ctas, lanes.warp[columns], place, unit)
+            return replace(at, row=np.repeat(actors, len(at.row) // len(actors)))
         if self._rows == 1 and total > 1:
             same = count % total == 0
             if same:
@@ -171,12 +179,40 @@ class EngineChecker(Checker):
     def issue_load(self, lanes: Lanes, at: Access) -> None:
         """The start of a bulk or tensor load: until it lands nobody may touch the destination."""
         self._no_conflict(lanes, at, "asynchronous copy")
+        self._require_fence_before_copy(lanes, at)
         self._write_warp[at.cell] = self._engine
         self._write_site[at.cell] = lanes.site
         self._flying[at.cell] = True
 
-    def land_load(self, at: Access, barrier: MBarrier) -> None:
-        """The end of a load: its barrier learns of the data."""
+    def _require_fence_before_copy(self, lanes: Lanes, at: Access) -> None:
+        stale = self._unfenced_writes(at)
+        if stale.any():
+            self._no_fence(lanes, at, int(stale.argmax()), "written by ordinary stores", "overwritten by a copy")
+        columns = self._fenced_column(np.arange(self._engine + 1))
+        unfenced = self._generic_read[at.cell] > self._clock[:, :, columns][at.row, at.warp]
+        if unfenced.any():
+            index, slot = (int(i) for i in np.argwhere(unfenced)[0])
+            self._no_fence(lanes, at, index, "read by ordinary loads", "overwritten by a copy", slot)
+
+    def _unfenced_writes(self, at: Access) -> np.ndarray:
+        """Cells whose last store is an ordinary one, with no proxy fence between it and this access."""
+        who = self._write_warp.take(at.cell)
+        fenced = self._clock[at.row, at.warp, self._fenced_column(who)]
+        return self._generic.take(at.cell) & (self._write_clock.take(at.cell) > fenced)
+
+    def _no_fence(self, lanes: Lanes, at: Access, index: int, was: str, now: str, reader: int | None = None) -> None:
+        cell = int(at.cell[index])
+        who = self._name(int(self._write_warp[cell]) if reader is None else reader)
+        earlier, sites = ("store", self._write_site) if reader is None else ("read", self._generic_site)
+        raise ProxyFenceError(
+            f"race: {self._place(at, index)} was {was} of {who} and is {now} without fence.proxy.async between",
+            self._locate(lanes.site),
+            notes=((f"the {earlier}", self._locate(int(sites[cell]))),),
+            hint=f"fence.proxy.async after the {earlier}s, then synchronise",
+        )
+
+    def land_load(self, at: Access, barrier: MBarrier, *, generic: bool = False) -> None:
+        """The end of a load: its barrier learns of the data. `generic`: it was no bulk copy, but a cp.async."""
         at, slot = self._refit(at), barrier.slot
         self._clock[:, self._engine, slot] += 1
         now = self._clock[at.row, self._engine, slot]
@@ -185,7 +221,8 @@ class EngineChecker(Checker):
         self._write_lane[at.cell] = COLLECTIVE
         self._write_epoch[at.cell] = -1
         self._written[at.cell] = True
-        self._flying[at.cell] = self._generic[at.cell] = self._atomic[at.cell] = False
+        self._flying[at.cell] = self._atomic[at.cell] = False
+        self._generic[at.cell] = generic
         clock = self._fit(barrier.clock).copy()
         clock[at.row, slot] = now
         barrier.clock = clock
@@ -195,18 +232,10 @@ class EngineChecker(Checker):
     def start_reading(self, lanes: Lanes, at: Access) -> None:
         """The start of a store or product that reads shared memory until its wait."""
         self._check_read(lanes, at)
-        stale = self._generic.take(at.cell)
+        stale = self._unfenced_writes(at)
         if stale.any():
             index = int(stale.argmax())
-            cell = int(at.cell[index])
-            raise ProxyFenceError(
-                f"race: {self._place(at, index)} was written by ordinary stores of "
-                f"{self._name(int(self._write_warp[cell]))} and is read by an asynchronous operation "
-                "without fence.proxy.async between",
-                self._locate(lanes.site),
-                notes=(("the store", self._locate(int(self._write_site[cell]))),),
-                hint="fence.proxy.async after the stores, then synchronise",
-            )
+            self._no_fence(lanes, at, index, "written by ordinary stores", "read by an asynchronous operation")
         self._count_readers(at, 1)
         self._read_clock[at.cell, self._engine] = _FOREVER
         self._read_site[at.cell] = lanes.site
@@ -243,9 +272,7 @@ class EngineChecker(Checker):
         active = self._active_warps(lanes)
         return np.where(active[..., None], self._clock[:, lanes.warp_ids], 0).max(1)
 
-    def complete_products(
-        self, barrier: MBarrier, known: np.ndarray, announced: np.ndarray | None
-    ) -> np.ndarray:
+    def complete_products(self, barrier: MBarrier, known: np.ndarray, announced: np.ndarray | None) -> np.ndarray:
         """Products and copies that have finished are announced to their barrier, with what their issuer knew: it came
         before. `announced` is what its earlier ones were announced with; returns that of all."""
         slot = barrier.slot

@@ -201,7 +201,9 @@ class _Launch:
         batch.profile = self.profile
         batch.cluster = self.cluster
         if self.checked:
-            batch.checker = EngineChecker(batch, self.code.locate, self.owners, self.code.shared_unit)
+            batch.checker = EngineChecker(
+                batch, self.code.locate, self.owners, self.code.shared_unit, self.code.copied_into
+            )
         lanes = Lanes.all_threads(batch, self.code.allocas, self.checked)
         try:
             run(batch, self.code.start(lanes, *values), lanes, self.code.locate_agent)

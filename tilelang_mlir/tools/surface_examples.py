@@ -67,7 +67,7 @@ BUILTIN: dict[str, str] = {
     "loop_break": "for i in T.serial(4):\n    if A[i] > 0:\n        T.loop_break()\n    A[i] = 1.0",
     "cp_async_barrier_noinc": _BARS + "T.async_copy(B[0, 0], s)\nT.cp_async_barrier_noinc(bars[0])",
     "tcgen05_mma_arrive": _BARS + "T.tcgen05_mma_arrive(bars[0])",
-    "ptx_mma_sm70": "T.ptx_mma_sm70('m16n16k4')",
+    "ptx_mma_sm70": "T.ptx_mma_sm70('m16n16k4', 'row', 'col', 'fp16', 'fp16', 'fp32', s, 0, s, 0, s, 0)",
     **{f"ldg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32], pred=tx < 4))" for bits in (32, 64, 128, 256)},
     **{f"stg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32]), pred=tx < 4)" for bits in (32, 64, 128, 256)},
 }

@@ -15,6 +15,7 @@ from tilelang_mlir.isa.nvidia import (
     atomic,
     barrier,
     bulk,
+    cluster,
     convert,
     cp_async,
     ldmatrix,
@@ -193,6 +194,26 @@ def _tma(arguments: list[ir.Value]) -> None:
     tma.reduce(generic, smem(), [0, 8], "add", "f32")
 
 
+def _tcgen05_pair(arguments: list[ir.Value]) -> None:
+    """What pairs of CTAs have of their own; an arena, products, completion, loads, and all of it for one kernel."""
+    generic = ir.Operation.create("llvm.addrspacecast", [ir.Type.parse("!llvm.ptr")], [arguments[0]]).results[0]
+    tcgen05.alloc(smem(), constant(64), pair=True)
+    tcgen05.relinquish(pair=True)
+    address, long, yes = load(smem()), constant(1, 64), constant(1, 1)
+    shape = tcgen05_descriptors.Shape(256, 64, "f16", "f16", "f16")
+    tcgen05_mma.emit(address, long, long, constant(tcgen05_descriptors.instruction(shape)), yes, "f16", pair=True)
+    scaled = tcgen05_descriptors.Shape(256, 64, "mxf8f6f4", "e4m3", "e4m3")
+    word = constant(tcgen05_descriptors.instruction(scaled))
+    tcgen05_mma.emit_scaled(address, long, long, word, yes, (address, address), "mxf8f6f4", 32, pair=True)
+    tcgen05.copy_scales(address, long, pair=True)
+    tcgen05.commit_pair(offset(smem(), 4), constant(3, 16))
+    barrier, rank = offset(smem(), 1024, "i8"), cluster.rank()
+    cluster.expect_remote(barrier, rank, constant(128))
+    tma.load_pair(smem(), generic, barrier, rank, [constant(0), 8])
+    tma.load_pair(smem(), generic, barrier, rank, [constant(0), 8, 1], hint="evict_last")
+    tcgen05.dealloc(address, constant(64), pair=True)
+
+
 def _tcgen05(arguments: list[ir.Value]) -> None:
     source, out = arguments
     columns, long = constant(64), create("arith.extui", [load(source)], [ir.Type.parse("i64")])
@@ -335,6 +356,23 @@ CASES = [
         ],
     ),
     (
+        "tcgen05 of pairs",
+        _tcgen05_pair,
+        "sm_100a",
+        [
+            "tcgen05.alloc.cta_group::2.sync.aligned.shared::cta.b32",
+            "tcgen05.relinquish_alloc_permit.cta_group::2.sync.aligned",
+            "tcgen05.mma.cta_group::2.kind::f16",
+            "tcgen05.mma.cta_group::2.kind::mxf8f6f4.block_scale",
+            "tcgen05.cp.cta_group::2.32x128b.warpx4",
+            "tcgen05.commit.cta_group::2.mbarrier::arrive::one.shared::cluster.multicast::cluster.b64",
+            "mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64",
+            "cp.async.bulk.tensor.2d.cta_group::2.shared::cluster.global.tile.mbarrier::complete_tx::bytes",
+            "cp.async.bulk.tensor.3d.cta_group::2.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint",
+            "tcgen05.dealloc.cta_group::2.sync.aligned.b32",
+        ],
+    ),
+    (
         "tcgen05",
         _tcgen05,
         "sm_100a",
@@ -410,16 +448,16 @@ def test_reaches_ptx(name: str, body: Callable[[list[ir.Value]], None], arch: st
     code = generate(build(body, [POINTER, POINTER], 128 if name == "wgmma" else 32, 2048), arch)
     for pattern in expected:
         regex = pattern.replace(".", r"\.").replace(r"\.*", ".*")
-        assert re.search(regex, code.ptx), f"{pattern} is not in\n{code.ptx}"
-    assert code.cubin
+        assert re.search(regex, code.assembly), f"{pattern} is not in\n{code.assembly}"
+    assert code.binary
 
 
 @pytest.mark.parametrize(("shape", "a", "b", "total", "arch"), MMA)
 def test_mma_reaches_ptx(shape: tuple[int, int, int], a: str, b: str, total: str, arch: str) -> None:
     code = generate(build(_mma(shape, a, b, total), [POINTER, POINTER]), arch)
     m, n, k = shape
-    assert re.search(rf"mma\.sync\.aligned\.m{m}n{n}k{k}\.row\.col.*\.{total}\.{a}\.{b}\.{total}", code.ptx)
-    assert code.cubin
+    assert re.search(rf"mma\.sync\.aligned\.m{m}n{n}k{k}\.row\.col.*\.{total}\.{a}\.{b}\.{total}", code.assembly)
+    assert code.binary
 
 
 def test_keys_are_unique_and_sections_are_given() -> None:

@@ -42,6 +42,19 @@ def arrive_remote(barrier: ir.Value, rank: ir.Value) -> None:
     inline_ptx("mbarrier.arrive.cluster", text, [address, rank])
 
 
+def expect_remote(barrier: ir.Value, rank: ir.Value, size: ir.Value) -> None:
+    """`mapa` and `mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64`: bytes to wait for, at another CTA's barrier.
+
+    Operands are as for `arrive_remote`; `size` is i32.
+    """
+    address = create("llvm.ptrtoint", [barrier], [ir.IntegerType.get_signless(32)])
+    text = (
+        "{ .reg .b32 a; mapa.shared::cluster.u32 a, {$r0}, {$r1}; "
+        "mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64 [a], {$r2}; }"
+    )
+    inline_ptx("mbarrier.expect_tx.cluster", text, [address, rank, size])
+
+
 _ARRIVES = ("nvvm.cluster.arrive", "nvvm.cluster.arrive.relaxed")
 
 
@@ -55,6 +68,10 @@ def _wait(machine: Any) -> object:
 
 def _arrive_remote(machine: Any, address: Any, rank: Any) -> None:
     machine.engine.arrive_remote(address, rank)
+
+
+def _expect_remote(machine: Any, address: Any, rank: Any, size: Any) -> None:
+    machine.engine.expect_remote(address, rank, size)
 
 
 _BARRIER = "9.7.13.5 barrier.cluster"
@@ -87,6 +104,15 @@ INSTRUCTIONS = (
         "9.7.13.15 mbarrier.arrive",
         lambda op: _arrive_remote,
         emit=arrive_remote,
+        feature=Feature.CLUSTER,
+        effects=(Effect(Access.BARRIER, SHARED, 0, 8),),
+    ),
+    Instruction(
+        "mbarrier.expect_tx.cluster",
+        "mapa.shared::cluster.u32 a, b, r; mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64 [a], n",
+        "9.7.13.15 mbarrier.expect_tx",
+        lambda op: _expect_remote,
+        emit=expect_remote,
         feature=Feature.CLUSTER,
         effects=(Effect(Access.BARRIER, SHARED, 0, 8),),
     ),

@@ -68,6 +68,34 @@ def load(
     )
 
 
+def load_pair(
+    destination: ir.Value,
+    tensor_map: ir.Value,
+    barrier: ir.Value,
+    rank: ir.Value,
+    coordinates: Sequence[ir.Value | int],
+    *,
+    hint: str = "",
+) -> None:
+    """`load` of a pair of CTAs (`.cta_group::2`): the bytes complete at the barrier of the CTA with an i32 rank.
+
+    That is one of the two of this CTA's pair; the box goes to this CTA's own shared memory.
+    """
+    places = [constant(c) if isinstance(c, int) else c for c in coordinates]
+    slots = ", ".join(f"{{$r{4 + i}}}" for i in range(len(places)))
+    policy = [constant(POLICIES[hint], 64)] if hint else []
+    cache, word = (".L2::cache_hint", f", {{$r{4 + len(places)}}}") if hint else ("", "")
+    text = (
+        f"{{ .reg .b32 b; mapa.shared::cluster.u32 b, {{$r2}}, {{$r3}}; "
+        f"cp.async.bulk.tensor.{len(places)}d.cta_group::2.shared::cluster.global.tile.mbarrier::complete_tx::bytes{cache}"
+        f" [{{$r0}}], [{{$r1}}, {{{slots}}}], [b]{word}; }}"
+    )
+    addresses = [create("llvm.ptrtoint", [p], [ir.IntegerType.get_signless(32)]) for p in (destination, barrier)]
+    facts = {"tl.coordinates": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), len(places))}
+    reads = [addresses[0], tensor_map, addresses[1], rank, *places, *policy]
+    inline_ptx("cp.async.bulk.tensor.pair", text, reads, attributes=facts)
+
+
 def store(
     tensor_map: ir.Value, source: ir.Value, coordinates: Sequence[ir.Value | int], *, hint: str = ""
 ) -> None:
@@ -147,6 +175,15 @@ def _load(op: ir.Operation) -> Run:
     return run
 
 
+def _load_pair(op: ir.Operation) -> Run:
+    count = integer(op, "tl.coordinates")
+
+    def run(machine: Machine, shared: Any, tensor_map: Any, barrier: Any, rank: Any, *rest: Any) -> None:
+        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), barrier, rank)
+
+    return run
+
+
 def _store(op: ir.Operation) -> Run:
     count = _boxed(op)
 
@@ -214,6 +251,15 @@ INSTRUCTIONS = (
         _load,
         emit=load,
         feature=Feature.TMA,
+        effects=(Effect(Access.READ, GLOBAL, 1, group=_LOAD), Effect(Access.WRITE, SHARED, 0, group=_LOAD)),
+    ),
+    Instruction(
+        "cp.async.bulk.tensor.pair",
+        "cp.async.bulk.tensor.Nd.cta_group::2.shared::cluster.global.mbarrier::complete_tx::bytes [d], [m, {c}], [b]",
+        _TENSOR,
+        _load_pair,
+        emit=load_pair,
+        feature=Feature.TCGEN05,
         effects=(Effect(Access.READ, GLOBAL, 1, group=_LOAD), Effect(Access.WRITE, SHARED, 0, group=_LOAD)),
     ),
     Instruction(
