@@ -23,12 +23,12 @@ _OUT_OF_SCOPE = (
     "tvm_access_ptr handle_add_byte_offset call_packed call_cpacked call_packed_lowered call_cpacked_lowered "
     "tvm_call_packed tvm_call_cpacked tvm_call_packed_lowered tvm_call_cpacked_lowered tvm_throw_last_error "
     "tvm_stack_alloca tvm_stack_make_shape tvm_stack_make_array tvm_tuple tvm_struct_set tvm_struct_get "
-    "tvm_thread_invariant tvm_storage_sync tvm_warp_shuffle tvm_warp_shuffle_up tvm_warp_shuffle_down "
-    "tvm_warp_activemask tvm_thread_allreduce tvm_load_matrix_sync tvm_mma_sync tvm_bmma_sync tvm_fill_fragment "
+    "tvm_thread_invariant "
+    "tvm_warp_activemask tvm_load_matrix_sync tvm_mma_sync tvm_bmma_sync tvm_fill_fragment "
     "tvm_store_matrix_sync TVMBackendAllocWorkspace TVMBackendFreeWorkspace anylist_getitem anylist_resetitem "
     "anylist_setitem_call_packed anylist_setitem_call_cpacked vscale get_active_lane_mask ignore_loop_partition "
     "lookup_param isnullptr call_kernel call_llvm_pure_intrin llvm_lookup_intrinsic_id start_profile_intrinsic "
-    "end_profile_intrinsic CommReducer comm_reducer ProducerLoad CallEffectKind SizeVar StringImm IterVar buffer_decl "
+    "end_profile_intrinsic ProducerLoad CallEffectKind SizeVar StringImm IterVar buffer_decl "
     "sblock_alloc_buffer sblock block_name_suffix_context match_buffer decl_buffer env_thread launch_thread"
 )
 _BY_NAME = {name: topic for topic, names in _LATER.items() for name in names.split()}
