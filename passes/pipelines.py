@@ -32,7 +32,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     # versions exist; barriers see which tiles share memory.
     "scheduled": (
         "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
-        "peel-products", "overlap-products", "take-turns", "delay-waits", "prefetch-tiles", "pipeline-loops",
+        "overlap-iterations", "overlap-products", "take-turns", "delay-waits", "prefetch-tiles", "pipeline-loops",
         "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory",
         "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
