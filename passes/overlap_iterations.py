@@ -1,8 +1,8 @@
 """`overlap-iterations`: the product of one iteration may still run while the next one is issued.
 
-Input: a warp-specialised kernel in which one warpgroup computes at a time, and whose loop adds one product per iteration
-to an accumulator. Output: every product is left unfinished until the next one is under way, and its tiles are given
-back then:
+Input: a warp-specialised kernel in which one warpgroup computes at a time, and whose loop adds one product per
+iteration to an accumulator. Output: every product is left unfinished until the next one is under way, and its tiles are
+given back then:
 
     for k: wait full[k]; C += A[k] B[k]; arrive empty[k]
     =>
@@ -12,9 +12,9 @@ back then:
 With two warpgroups that compute together one fills the tensor cores while the other one waits: there products end at
 once, and the tiles are free earlier. Rings of one version, and loops whose step is not one, keep finished products.
 
-The first iteration stays in the loop, although peeling it would spare the accumulator its clearing: a second copy of the
-product, which is one piece of assembly with all accumulators as operands, takes a third of the time that assembling the
-kernel takes, and the clearing runs under the products of the other warpgroup.
+The first iteration stays in the loop, although peeling it would spare the accumulator its clearing: a second copy of
+the product, which is one piece of assembly with all accumulators as operands, takes a third of the time that assembling
+the kernel takes, and the clearing runs under the products of the other warpgroup.
 """
 
 from __future__ import annotations

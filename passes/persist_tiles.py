@@ -172,7 +172,7 @@ def _persist(launch: ir.Operation, target: Target) -> None:
 
 
 def _bounded(place: ir.Value, extent: raster.Int) -> ir.Value:
-    """A coordinate, marked with the number that it stays below: no analysis sees that through the last group's height."""
+    """A coordinate, marked with the number it stays below, which no analysis sees through the last group's height."""
     if isinstance(extent, int) and not isinstance(place.owner, ir.Block):
         place.owner.operation.attributes["tl.below"] = ir.IntegerAttr.get(build.i32(), extent)
     return place

@@ -60,8 +60,9 @@ def lower_integer(ctx: Context, op: ir.Operation) -> None:
     """
     _lower_integer(ctx, op)
     if "tl.below" in op.attributes and (found := _as_index(ctx, op.results[0])) is not None and not found.is_constant:
-        below = ir.IntegerAttr(op.attributes["tl.below"]).value
-        ctx.values[op.results[0]] = ctx.ix.uniform(ctx.e.value(ctx.ix.scalar(found)), lo=0, hi=below - 1, divisor=found.divisor)
+        top = ir.IntegerAttr(op.attributes["tl.below"]).value - 1
+        place = ctx.e.value(ctx.ix.scalar(found))
+        ctx.values[op.results[0]] = ctx.ix.uniform(place, lo=0, hi=top, divisor=found.divisor)
 
 
 def _lower_integer(ctx: Context, op: ir.Operation) -> None:
