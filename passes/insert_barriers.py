@@ -88,7 +88,9 @@ class Pending:
         self.clear()
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
-        total = self.everywhere()
+        if not reads and not writes:
+            return False
+        total = self.everywhere() if self.groups else self
         return _meet(reads, total.writes) or _meet(writes, total.writes) or _meet(writes, total.reads)
 
 
@@ -177,6 +179,8 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
         _visit_branch(op, pending)
         return
     found = region_effects(op) if len(op.regions) else effects(op)  # DIVERGE, PRIVATE
+    if not found and not len(op.regions):
+        return
     reads, writes, late = _ranges(found)
     fence = _reads_asynchronously(op) and _meet(reads, pending.unfenced)
     fence = fence or bool(pending.unfenced) and len(op.regions) > 0 and _arrives(op)  # GROUPS
