@@ -108,7 +108,9 @@ class Pending:
         return _meet(reads | copies, self.unfenced) or _meet(copies, self.unfenced_loads)
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
-        total = self.everywhere()
+        if not reads and not writes:
+            return False
+        total = self.everywhere() if self.groups else self
         return _meet(reads, total.writes) or _meet(writes, total.writes) or _meet(writes, total.reads)
 
 
@@ -197,6 +199,8 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
         _visit_branch(op, pending)
         return
     found = region_effects(op) if len(op.regions) else effects(op)  # DIVERGE, PRIVATE
+    if not found and not len(op.regions):
+        return
     reads, writes, late = _ranges(found)
     fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and _tells_engine(op, pending))
     if fence or pending.conflicts(reads, writes | late):

@@ -26,6 +26,7 @@ from tilelang_mlir.isa.instruction import (
     create,
     flags,
     integer,
+    type_of,
     unpack,
 )
 from tilelang_mlir.isa.nvidia.wgmma_operands import (
@@ -106,7 +107,8 @@ def _sum_kind(kind: str) -> str:
 
 
 def _struct(element: ir.Type, count: int) -> ir.Type:
-    return ir.Type.parse(f"!llvm.struct<({', '.join([str(element)] * count)})>")
+    """A struct of equal fields. It has a name, for every read of a field spells the type out in LLVM IR."""
+    return type_of(f"!llvm.struct<\"{element}x{count}\", ({', '.join([str(element)] * count)})>")
 
 
 def _constraint(element: ir.Type) -> str:
