@@ -53,6 +53,7 @@ class WarpMmaOp(TL.Operation, name="warp_mma"):
     `shape` is (m, n, k), `kinds` the element types of A, B and the sums, `segments` how many registers of each there
     are. With `selector` A is 2:4 sparse: half of k is stored, and the last operand says which half (section
     "Sparse matrix storage" of the PTX ISA); `selector` names the lanes whose words are read.
+    `layouts` (row.col and so on) belongs to shape (16, 16, 4): four products of 8x8x4 of float16 at once.
     """
 
     registers: Sequence[ext.Operand[Any]]
@@ -60,7 +61,7 @@ class WarpMmaOp(TL.Operation, name="warp_mma"):
 
     @structure((3, None), results=(1, 8), attributes={
         "shape": "array<i32>", "segments": "array<i32>", "a": "a string", "b": "a string", "c": "a string",
-        "?selector": "an integer",
+        "?selector": "an integer", "?layouts": "a string",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
@@ -81,10 +82,12 @@ class WarpMmaOp(TL.Operation, name="warp_mma"):
 def segment_sizes(shape: Sequence[int], kinds: Sequence[str], *, sparse: bool = False) -> list[int]:
     """Registers of A, B and the sums that each of 32 lanes holds."""
     m, n, k = shape
+    sums = m * n // 32 // (2 if kinds[2] == "f16" else 1)
+    if (m, n, k) == (16, 16, 4):  # each half of A and of B belongs to two of the four products
+        return [2, 2, sums]
     bits = KINDS[kinds[0]]
     width = max(bits, 32)
     stored = k // 2 if sparse else k
-    sums = m * n // 32 // (2 if kinds[2] == "f16" else 1)
     return [m * stored * bits // 32 // width, n * k * bits // 32 // width, sums]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tilelang_mlir.errors import PassError
-from tilelang_mlir.isa.nvidia import ldmatrix, mma
+from tilelang_mlir.isa.nvidia import ldmatrix, mma, mma_quad
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -49,10 +49,14 @@ def lower_warp_mma(ctx: Context, op: ir.Operation) -> None:
     shape: tuple[int, int, int] = tuple(ir.DenseI32ArrayAttr(op.attributes["shape"]))  # type: ignore[assignment]
     for kind in (a_kind, b_kind):
         require_feature(ctx, op, mma.feature_of(kind), f"mma.sync of {kind}")
-    if shape[2] >= _WIDE.get(mma.bits_of(a_kind), shape[2] + 1):
+    if "layouts" not in op.attributes and shape[2] >= _WIDE.get(mma.bits_of(a_kind), shape[2] + 1):
         require_feature(ctx, op, Feature.MMA_WIDE, f"mma.sync m{shape[0]}n{shape[1]}k{shape[2]}")
     a, b, _ = ir.DenseI32ArrayAttr(op.attributes["segments"])
     values = [ctx.ssa(v) for v in op.operands]
-    results = mma.emit(values[:a], values[a : a + b], values[a + b :], shape, a_kind, b_kind, c_kind)
+    if "layouts" in op.attributes:
+        first, second = ir.StringAttr(op.attributes["layouts"]).value.split(".")
+        results = mma_quad.emit(values[:a], values[a : a + b], values[a + b :], (first, second), c_kind)
+    else:
+        results = mma.emit(values[:a], values[a : a + b], values[a + b :], shape, a_kind, b_kind, c_kind)
     for result, value in zip(op.results, results, strict=True):
         ctx.values[result] = value

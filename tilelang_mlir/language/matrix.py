@@ -57,26 +57,47 @@ def ptx_mma(*args: Any, dtype: Any = None) -> None:
     _mma("T.ptx_mma", rest[:6], rest[6:12], saturate=rest[12] if len(rest) > 12 else False)
 
 
-def ptx_mma_sm70(*args: Any) -> None:
-    """`mma.sync.m8n8k4` of Volta; no target here has that machine's registers.
+def ptx_mma_sm70(*args: Any, dtype: Any = None) -> None:
+    """`C += A B` of 16x16x4 with Volta's `mma.m8n8k4`: four products of 8x8x4 at once, of float16.
+
+        T.ptx_mma_sm70("m16n16k4", "row", "col", "fp16", "fp16", "fp32", A.data, 0, B.data, 0, C.data, 0)
+
+    Newer machines run it too, more slowly than `T.ptx_mma`. Each lane holds four elements of A and of B and eight sums;
+    which ones: PTX ISA 8.7, section 9.7.14.5.1.
+
+    Args:
+        args: shape "m16n16k4", layouts of A and B ("row" or "col"), dtypes fp16, fp16 and of the sum (fp16 or fp32),
+            then array and first element of A, B and the sum. A dtype in front is accepted.
 
     Raises:
-        UnsupportedError: always: sm_70 is no target.
+        TileValueError: another shape, layout or dtype. TileTypeError: a register array of another kind.
     """
-    del args
-    in_kernel("T.ptx_mma_sm70")
-    raise UnsupportedError(
-        "T.ptx_mma_sm70 is an instruction of sm_70, which is no target",
-        hint="T.ptx_mma has the shapes of sm_75 and newer machines",
-    )
+    del dtype
+    what = "T.ptx_mma_sm70"
+    rest = list(args[1:]) if len(args) == 13 else list(args)
+    if len(rest) != 12:
+        raise TileTypeError(f"{what} takes 12 arguments, got {len(args)}")
+    shape, *layouts = rest[:3]
+    kinds = [_NAMES.get(str(rest[3])), _NAMES.get(str(rest[4])), _SUMS.get(str(rest[5]))]
+    if shape != "m16n16k4" or any(x not in ("row", "col") for x in layouts):
+        raise TileValueError(f"{what}: shape {shape!r} with layouts {layouts}, expected 'm16n16k4', rows and cols")
+    if kinds[:2] != ["f16", "f16"] or kinds[2] not in ("f16", "f32"):
+        raise TileValueError(f"{what} multiplies fp16 and sums in fp16 or fp32, got {', '.join(map(str, rest[3:6]))}")
+    _emit_mma(what, [str(kind) for kind in kinds], (16, 16, 4), rest[6:], ".".join(layouts))
 
 
 def _mma(what: str, form: Sequence[Any], places: Sequence[Any], *, saturate: Any = False) -> None:
-    builder = in_kernel(what)
     kinds, shape = _form(what, form)
     if not (saturate is False or getattr(saturate, "const", saturate) in (None, 0, False)):
         raise UnsupportedError(f"{what} with saturation is not available", hint="sums of integers wrap")
-    counts = segment_sizes(shape, kinds)
+    _emit_mma(what, kinds, shape, places)
+
+
+def _emit_mma(
+    what: str, kinds: list[str], shape: tuple[int, int, int], places: Sequence[Any], layouts: str = ""
+) -> None:
+    """The op between reads and writes of the register arrays."""
+    builder, counts = in_kernel(what), segment_sizes(shape, kinds)
     arrays = [_registers(what, places[2 * i], places[2 * i + 1], side) for i, side in enumerate("ABC")]
     if arrays[2].buffer.dtype.is_float != (kinds[2] != "s32"):
         raise TileTypeError(f"{what}: sums of {kinds[2]} in an array of {arrays[2].buffer.dtype}")
@@ -86,6 +107,8 @@ def _mma(what: str, form: Sequence[Any], places: Sequence[Any], *, saturate: Any
         "segments": ir.DenseI32ArrayAttr.get(counts),
         **{name: ir.StringAttr.get(kind) for name, kind in zip("abc", kinds, strict=True)},
     }
+    if layouts:
+        attributes["layouts"] = ir.StringAttr.get(layouts)
     op = builder.emit("tl.warp_mma", [*a, *b, *c], [v.type for v in c], attributes)
     _write_sums(builder, arrays[2], kinds[2], list(op.results))
 

@@ -160,6 +160,9 @@ def _mma(op: Instruction, frame: Frame) -> None:
     lanes = frame.lanes[0]
     if lanes % 32:
         raise UnsupportedError("a matrix product by threads that are no whole warps")
+    if "layouts" in op.attributes:
+        _quad_mma(op, frame, registers)
+        return
     stored = k // 2 if "selector" in op.attributes else k
     results = [np.zeros(lanes, r.dtype) for r in registers[sum(counts[:2]) :]]
     for warp in range(0, lanes, 32):
@@ -181,6 +184,37 @@ def _mma(op: Instruction, frame: Frame) -> None:
                     total = a[row].astype(wide) @ b[column].astype(wide) + items[lane, part].astype(wide)
                     out[lane, part] = total.astype(items.dtype)
             results[i][warp : warp + 32] = out.view(register.dtype).reshape(32)
+    for slot, value in zip(op.results, results, strict=True):
+        frame.env[slot] = value
+
+
+def _quad_mma(op: Instruction, frame: Frame, registers: Sequence[Array]) -> None:
+    """mma.m8n8k4, PTX ISA 9.7.14.5.1: product q of lanes 4 q + l and 16 + 4 q + l, element by element."""
+    layouts, half = str(op.attributes["layouts"]).split("."), op.attributes["c"] == "f16"
+    results = [np.array(r) for r in registers[4:]]
+    for warp in range(0, len(registers[0]), 32):
+        own = [np.ascontiguousarray(r[warp : warp + 32]) for r in registers]
+        halves = [r.view(np.float16).reshape(32, 2).astype(np.float32) for r in own[:4]]
+        for q in range(4):
+            a, b = np.zeros((8, 4), np.float32), np.zeros((4, 8), np.float32)
+            lanes = [16 * h + 4 * q + low for h in range(2) for low in range(4)]
+            for lane in lanes:
+                low, high = lane % 4, 4 * (lane // 16)
+                for i in range(4):
+                    x, y = halves[i // 2][lane, i % 2], halves[2 + i // 2][lane, i % 2]
+                    a[(low + high, i) if layouts[0] == "row" else (i + high, low)] = x
+                    b[(i, low + high) if layouts[1] == "col" else (low, i + high)] = y
+            product = a @ b
+            for lane in lanes:
+                low, high = lane % 4, 4 * (lane // 16)
+                for i in range(8):
+                    if half:
+                        pair = results[i // 2][warp + lane : warp + lane + 1].view(np.float16)
+                        pair[i % 2] = np.float16(np.float32(pair[i % 2]) + product[low + high, i])
+                    else:
+                        row, column = low % 2 + (i & 2) + high, (i & 4) + (low & 2) + (i & 1)
+                        word = results[i][warp + lane : warp + lane + 1].view(np.float32)
+                        word[0] += product[row, column]
     for slot, value in zip(op.results, results, strict=True):
         frame.env[slot] = value
 

@@ -19,10 +19,12 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.alloc",),
     ("language.copy",),
     ("language.convolution",),
-    ("language.gemm",),
+    ("language.gemm", "language.gemm_sparse"),
+    ("language.matrix", "language.emitter"),
     ("language.tensor",),
     ("language.launch_control",),
     ("language.explicit",),
+    ("language.descriptors",),
     ("language.warps",),
     ("language.cluster",),
     ("language.schedule",),
@@ -36,6 +38,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.sync",),
     ("language.annotate", "layout.maps"),
     ("language.debug",),
+    ("language.extern",),
     ("frontend.expr", "frontend.buffer", "frontend.typename", "language.dtypes"),
 )
 _FULL_MASK = 2**32 - 1
