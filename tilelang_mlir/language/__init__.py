@@ -16,6 +16,7 @@ from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.typename import dtype
+from tilelang_mlir.language import low_level
 from tilelang_mlir.language.alloc import (
     alloc_barrier,
     alloc_cluster_barrier,
@@ -170,7 +171,6 @@ from tilelang_mlir.language.loops import (
     vectorized,
 )
 from tilelang_mlir.language.low_level import *  # noqa: F403 - the names of its __all__
-from tilelang_mlir.language.low_level import __all__ as _low_level
 from tilelang_mlir.language.math import FAST as _FAST
 from tilelang_mlir.language.math import (
     Cast,
@@ -427,7 +427,7 @@ __all__ += [
     "ptx_cp_async", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32", "stg64",
     "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
-__all__ += _low_level
+__all__ += low_level.__all__
 
 if TYPE_CHECKING:
     from tilelang_mlir.layout import Fragment as Fragment

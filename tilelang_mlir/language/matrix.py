@@ -163,11 +163,6 @@ def moved(element: Element, offset: Any) -> Element:
     return Element(element.buffer, [linear, *indices])
 
 
-def _check_element(what: str, element: Element, bits: int, side: str) -> None:
-    if element.buffer.dtype.bits != bits:
-        raise TileTypeError(f"{what}: {side} needs elements of {bits} bits, got {element.buffer.dtype}")
-
-
 def _load(builder: Builder, element: Element, kind: str, count: int, what: str) -> list[ir.Value]:
     """The registers of an operand or of the sums."""
     bits = KINDS.get(kind, 32)

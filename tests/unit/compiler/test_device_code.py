@@ -129,12 +129,13 @@ def test_wrong_use() -> None:
         tilelang.compile(main, target="sm_90a")
     with pytest.raises(UnsupportedError, match="the simulator does not run device code of other languages: @triple"):
         tilelang.compile(program(PTX), target="sim:sm_90a")(np.zeros(64, np.float32), np.zeros(64, np.int32))
+    wrong: Any = 3
     with pytest.raises(TileTypeError, match="device code is given as text, got int"):
 
         @T.prim_func
         def number(Z: T.Tensor((64,), "int32")):
             with T.Kernel(1, threads=32) as _:
-                T.import_source(3)
+                T.import_source(wrong)
                 Z[0] = 1
 
     with pytest.raises(TileTypeError, match="takes no address in fragment memory"):
