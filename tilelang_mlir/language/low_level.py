@@ -26,11 +26,12 @@ from tilelang_mlir.language.matrix import (
     ptx_mma_sm70,
     ptx_stmatrix,
 )
+from tilelang_mlir.language.wgmma import ptx_wgmma_rs, ptx_wgmma_ss
 
 __all__ = [
     "TensorCoreIntrinEmitter", "alloc_descriptor", "alloc_tcgen05_instr_desc", "alloc_tcgen05_smem_desc",
     "alloc_wgmma_desc", "call_extern", "call_pure_extern", "create_tma_descriptor", "gemm_sp", "get_ldmatrix_offset",
     "get_mma_micro_size", "import_source", "increase_descriptor_offset", "initialize_tcgen05_descriptor",
     "initialize_wgmma_descriptor", "mma_fill", "mma_store", "mma_store_index_map", "ptx_ldmatrix", "ptx_mma",
-    "ptx_mma_sm70", "ptx_stmatrix", "tma_load", "tma_store",
+    "ptx_mma_sm70", "ptx_stmatrix", "ptx_wgmma_rs", "ptx_wgmma_ss", "tma_load", "tma_store",
 ]  # fmt: skip

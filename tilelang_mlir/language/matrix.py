@@ -17,7 +17,7 @@ from tilelang_mlir.language.pointers import place_of
 from tilelang_mlir.language.sync import in_kernel
 from tilelang_mlir.mlir import ir
 
-_NAMES = {
+NAMES = {
     "fp16": "f16", "float16": "f16", "f16": "f16", "half": "f16", "bf16": "bf16", "bfloat16": "bf16",
     "tf32": "tf32", "tfloat32": "tf32", "int8": "s8", "s8": "s8", "uint8": "u8", "u8": "u8",
     "e4m3": "e4m3", "float8_e4m3": "e4m3", "float8_e4m3fn": "e4m3", "e5m2": "e5m2", "float8_e5m2": "e5m2",
@@ -78,7 +78,7 @@ def ptx_mma_sm70(*args: Any, dtype: Any = None) -> None:
     if len(rest) != 12:
         raise TileTypeError(f"{what} takes 12 arguments, got {len(args)}")
     shape, *layouts = rest[:3]
-    kinds = [_NAMES.get(str(rest[3])), _NAMES.get(str(rest[4])), _SUMS.get(str(rest[5]))]
+    kinds = [NAMES.get(str(rest[3])), NAMES.get(str(rest[4])), _SUMS.get(str(rest[5]))]
     if shape != "m16n16k4" or any(x not in ("row", "col") for x in layouts):
         raise TileValueError(f"{what}: shape {shape!r} with layouts {layouts}, expected 'm16n16k4', rows and cols")
     if kinds[:2] != ["f16", "f16"] or kinds[2] not in ("f16", "f32"):
@@ -98,7 +98,7 @@ def _emit_mma(
 ) -> None:
     """The op between reads and writes of the register arrays."""
     builder, counts = in_kernel(what), segment_sizes(shape, kinds)
-    arrays = [_registers(what, places[2 * i], places[2 * i + 1], side) for i, side in enumerate("ABC")]
+    arrays = [own_array(what, places[2 * i], places[2 * i + 1], side) for i, side in enumerate("ABC")]
     if arrays[2].buffer.dtype.is_float != (kinds[2] != "s32"):
         raise TileTypeError(f"{what}: sums of {kinds[2]} in an array of {arrays[2].buffer.dtype}")
     a, b, c = (_load(builder, arrays[i], kinds[i], counts[i], what) for i in range(3))
@@ -120,7 +120,7 @@ def _form(what: str, form: Sequence[Any]) -> tuple[list[str], tuple[int, int, in
         raise TileValueError(f"{what}: A is in row and B in col layout, got {layouts[0]!r} and {layouts[1]!r}")
     kinds: list[str] = []
     for side, text in zip("ABC", form[3:6], strict=True):
-        table = _SUMS if side == "C" else _NAMES
+        table = _SUMS if side == "C" else NAMES
         if str(text) not in table:
             raise TileValueError(f"{what}: {side} of dtype {text!r}, expected one of {', '.join(table)}")
         kinds.append(table[str(text)])
@@ -136,8 +136,12 @@ def _form(what: str, form: Sequence[Any]) -> tuple[list[str], tuple[int, int, in
     return kinds, shapes[str(name)]
 
 
-def _registers(what: str, place: Any, offset: Any, side: str) -> Element:
-    """The first element of an operand's registers, moved by an offset."""
+def own_array(what: str, place: Any, offset: Any, side: str) -> Element:
+    """The first element of an operand's registers, moved by an offset.
+
+    Raises:
+        TileTypeError: it is in no array of the thread's own.
+    """
     element = place_of(what, place)
     if element.buffer.memory != "local":
         raise TileTypeError(
@@ -233,7 +237,7 @@ def ptx_ldmatrix(*args: Any, dtype: Any = None) -> None:
     op = builder.emit(
         "tl.load_matrix", operands, [builder.type(INT32)] * num, {"transpose": ir.BoolAttr.get(bool(trans))}
     )
-    store_own_words(builder, _registers("T.ptx_ldmatrix", target, 0, "the target"), list(op.results))
+    store_own_words(builder, own_array("T.ptx_ldmatrix", target, 0, "the target"), list(op.results))
 
 
 def ptx_stmatrix(trans: Any, num: int, dst: Any, src: Any) -> None:
@@ -245,7 +249,7 @@ def ptx_stmatrix(trans: Any, num: int, dst: Any, src: Any) -> None:
     """
     trans, num, dst, src = _matrix_arguments("T.ptx_stmatrix", (trans, num, dst, src), None)
     builder = in_kernel("T.ptx_stmatrix")
-    words = load_own_words(builder, _registers("T.ptx_stmatrix", src, 0, "the source"), num)
+    words = load_own_words(builder, own_array("T.ptx_stmatrix", src, 0, "the source"), num)
     place = _matrix_place("T.ptx_stmatrix", dst, "the target")
     operands = [memory_of(place.buffer), *(int32_value(builder, i) for i in place.indices), *words]
     attributes: dict[str, ir.Attribute] = {
@@ -285,7 +289,7 @@ def mma_fill(dtype: Any, local_size: int, local_ptr: Any, offset: Any = 0) -> No
         TileTypeError: the array is none of the thread's own, or has another dtype.
     """
     in_kernel("T.mma_fill")
-    first = _registers("T.mma_fill", local_ptr, offset, "the array")
+    first = own_array("T.mma_fill", local_ptr, offset, "the array")
     if DType(dtype) != first.buffer.dtype:
         raise TileTypeError(f"T.mma_fill of {dtype} in an array of {first.buffer.dtype}")
     for i in range(local_size):
@@ -307,7 +311,7 @@ def mma_store(dtype: Any, m: int, n: int, dst_ptr: Any, src_ptr: Any, src_offset
     in_kernel("T.mma_store")
     if (m, n) != (16, 16):
         raise TileValueError(f"T.mma_store stores tiles of 16x16, got {m}x{n}")
-    first = _registers("T.mma_store", src_ptr, src_offset, "the source")
+    first = own_array("T.mma_store", src_ptr, src_offset, "the source")
     target = place_of("T.mma_store", dst_ptr)
     if target.buffer.memory not in ("shared", "global"):
         raise TileTypeError(f"T.mma_store: the target is in {target.buffer.memory} memory, expected shared or global")

@@ -20,7 +20,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.copy",),
     ("language.convolution",),
     ("language.gemm", "language.gemm_sparse"),
-    ("language.matrix", "language.emitter"),
+    ("language.matrix", "language.emitter", "language.wgmma"),
     ("language.tensor",),
     ("language.launch_control",),
     ("language.explicit",),

@@ -26,12 +26,13 @@ from tilelang_mlir.isa.nvidia import (
     tma,
     warp,
     wgmma,
+    wgmma_single,
 )
 
 _FAMILIES = (
     *(thread, barrier, grid, warp, ldmatrix, mma, mma_quad, mma_sparse),
     *(cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma, launch_control),
+    *(mbarrier, bulk, tma, wgmma, wgmma_single, cluster, tcgen05, tcgen05_mma, launch_control),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -59,4 +60,5 @@ __all__ = [
     "tma",
     "warp",
     "wgmma",
+    "wgmma_single",
 ]
