@@ -5,10 +5,11 @@ from __future__ import annotations
 from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, TensorOp
 from .atomic import AtomicOp
 from .boxes import BoxLoadOp, BoxStoreOp
+from .cluster import BulkWordsOp, ClusterCopyOp, PrefetchOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .extern import AddressOp, CallExternOp
-from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .gemm import GemmOp, LoadOperandOp, MmaScaledOp, WaitProductsOp
 from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
@@ -20,6 +21,7 @@ from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
+    MbarrierMeetOp,
     MbarrierWaitOp,
     ShuffleOp,
     SyncGridOp,
@@ -53,10 +55,12 @@ __all__ = [
     "BitcastOp",
     "BoxLoadOp",
     "BoxStoreOp",
+    "BulkWordsOp",
     "CallExternOp",
     "CastOp",
     "ClcQueryOp",
     "ClcTryCancelOp",
+    "ClusterCopyOp",
     "CommitGroupOp",
     "CopyOp",
     "CopyWordsOp",
@@ -70,13 +74,16 @@ __all__ = [
     "LaunchOp",
     "LoadMatrixOp",
     "LoadOperandOp",
+    "MmaScaledOp",
     "LoadWordsOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
+    "MbarrierMeetOp",
     "MbarrierWaitOp",
     "OutgrowsOp",
     "ParallelOp",
+    "PrefetchOp",
     "PrintOp",
     "ReduceOp",
     "ReducerInitOp",

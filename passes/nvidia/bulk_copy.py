@@ -13,17 +13,20 @@ from tilelang_mlir.target import Feature
 
 from ...dialect.effects import root
 from ...dialect.location import python_location
+from ...dialect.verify import shape_of
 from ..lowering.buffers import GlobalBuffer, SharedBuffer, Tile
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from ..walk import nested, threads_of
+from .cluster_copy import cluster_size, multicast_ranks
 from .gemm_tcgen05 import first_of_pair
 from .intrinsics import require_feature
+from .reach import branch, one_thread
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, store_plan
-from .tma_rules import BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
+from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
         elif op.name in ("tl.box_load", "tl.box_store"):
             if (key := box_key(op)) is not None:
                 found[key] = None
+        elif op.name == "tl.prefetch" and (key := prefetch_key(op.operands[0])) is not None:
+            found[key] = None
         elif op.name == "tl.staged_store":
             plan = store_plan(op.operands[0], op.operands[2], threads_of(op))
             found.update((staged_key(op.operands[2], plan, piece), None) for piece in plan.pieces)
@@ -105,12 +110,35 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     with _one_thread(ctx) if "explicit" in op.attributes else contextlib.nullcontext():
         if "explicit" in op.attributes:
             _announce(ctx, op, pointer)
-        for address, coordinates in _boxes(ctx, source, target):
-            place = ctx.tensor_maps[map_key(source, target)]
-            if "pair" in op.attributes:
-                tma.load_pair(address, place, pointer, first_of_pair(ctx), coordinates, hint=eviction_hint(op))
-            else:
-                tma.load(address, place, pointer, coordinates, hint=eviction_hint(op))
+        if "multicast" in op.attributes:
+            _multicast(ctx, op, pointer)
+        else:
+            _load(ctx, op, pointer)
+
+
+def _load(ctx: Context, op: ir.Operation, pointer: ir.Value, ranks: ir.Value | None = None) -> None:
+    source, target = list(op.operands)[:2]
+    for address, coordinates in _boxes(ctx, source, target):
+        descriptor = ctx.tensor_maps[map_key(source, target)]
+        if "pair" in op.attributes:
+            tma.load_pair(address, descriptor, pointer, first_of_pair(ctx), coordinates, hint=eviction_hint(op))
+        else:
+            tma.load(address, descriptor, pointer, coordinates, hint=eviction_hint(op), ranks=ranks)
+
+
+def _multicast(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
+    """The CTA of the lowest rank copies for all of the mask, those outside of it for themselves."""
+    require_feature(ctx, op, Feature.CLUSTER, "a copy into several CTAs")
+    ranks = multicast_ranks(op)
+    rank = cluster.rank()
+    with branch(ctx, ctx.e.compare("eq", rank, (ranks & -ranks).bit_length() - 1)):
+        i16 = ir.IntegerType.get_signless(16)
+        _load(ctx, op, pointer, ctx.e.constant(i16, ranks if ranks < 1 << 15 else ranks - (1 << 16)))
+    if ranks + 1 < 1 << cluster_size(op):
+        chosen = ctx.e.pure("arith.shrui", ctx.e.i32, [ctx.e.constant(ctx.e.i32, ranks), rank])
+        inside = ctx.e.pure("arith.andi", ctx.e.i32, [chosen, ctx.e.constant(ctx.e.i32, 1)])
+        with branch(ctx, ctx.e.compare("eq", inside, 0)):
+            _load(ctx, op, pointer)
 
 
 def _announce(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
@@ -124,6 +152,28 @@ def _announce(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
     cluster.expect_remote(pointer, rank, ctx.e.constant(ctx.e.i32, size))
     if arrive:
         cluster.arrive_remote(pointer, rank)
+
+
+@rule("tl.prefetch")
+def lower_prefetch(ctx: Context, op: ir.Operation) -> None:
+    """One thread; nothing where no tensor map describes the tile."""
+    (source,) = op.operands
+    key = prefetch_key(source) if ctx.target.supports(Feature.TMA) else None
+    if key is not None:
+        with one_thread(ctx, op):
+            start = tile_of(ctx, source).offsets
+            tma.prefetch(ctx.tensor_maps[key], [ctx.ix.scalar(i) for i in reversed(start)])
+
+
+def prefetch_key(device: ir.Value) -> MapKey | None:
+    """The tensor map of a tile that is prefetched, or None where there can be none."""
+    sizes = shape_of(device.type)
+    if tensor_obstacle(device) or -1 in sizes or max(sizes) > MAX_BOX:
+        return None
+    if sizes[-1] * ir.MemRefType(device.type).element_type.width % 128:
+        return None
+    argument = ir.BlockArgument(root(device).owner.operation.operands[0]).arg_number
+    return MapKey(argument, tuple(sizes), "none")
 
 
 @rule("tl.tma_store")

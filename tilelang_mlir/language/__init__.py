@@ -56,6 +56,7 @@ from tilelang_mlir.language.cluster import (
     cluster_arrive_relaxed,
     cluster_sync,
     cluster_wait,
+    copy_cluster,
     pdl_sync,
     pdl_trigger,
 )
@@ -78,6 +79,7 @@ from tilelang_mlir.language.explicit import (
     inc_max_nreg,
     set_max_nreg,
     tma_copy,
+    tma_prefetch,
     tma_store_arrive,
     tma_store_wait,
     wait_wgmma,
@@ -151,6 +153,7 @@ from tilelang_mlir.language.logic import (
     continue_loop,
     evaluate,
     if_then_else,
+    let,
     likely,
     loop_break,
     thread_return,
@@ -251,6 +254,7 @@ from tilelang_mlir.language.pointers import (
     lds64,
     lds128,
     ptx_cp_async,
+    ptx_cp_async_bulk,
     stg32,
     stg64,
     stg128,
@@ -330,6 +334,7 @@ from tilelang_mlir.language.sync import (
 )
 from tilelang_mlir.language.tensor import (
     deallocate_tmem,
+    mma_gemm_blockscaled,
     tcgen05_after_thread_sync,
     tcgen05_before_thread_sync,
     tcgen05_cp_warpx4,
@@ -339,6 +344,18 @@ from tilelang_mlir.language.tensor import (
     tcgen05_mma_arrive,
     tcgen05_mma_blockscaled,
     tcgen05_sf_warp_transpose,
+)
+from tilelang_mlir.language.thread_axes import (
+    CommReducer,
+    alloc_buffer,
+    attr,
+    comm_reducer,
+    thread_binding,
+    tvm_storage_sync,
+    tvm_thread_allreduce,
+    tvm_warp_shuffle,
+    tvm_warp_shuffle_down,
+    tvm_warp_shuffle_up,
 )
 from tilelang_mlir.language.vectors import (
     Broadcast,
@@ -407,26 +424,31 @@ __all__ = [
 __all__ += [
     "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
-    "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
+    "mma_gemm_blockscaled", "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",
 ]  # fmt: skip
 __all__ += [
     "WarpSpecialize", "WarpSpecializeFrame", "annotate_consumer_reg_alloc", "annotate_producer_reg_dealloc",
     "cp_async_barrier_noinc", "dec_max_nreg", "disable_warp_group_reg_alloc", "fence_proxy_async", "inc_max_nreg",
-    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_store_arrive", "tma_store_wait",
-    "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand", "warpgroup_wait",
-    "wgmma_gemm", "wgmma_mma", "ws",
+    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_prefetch", "tma_store_arrive",
+    "tma_store_wait", "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand",
+    "warpgroup_wait", "wgmma_gemm", "wgmma_mma", "ws",
 ]  # fmt: skip
 __all__ += [
     "BaseTileScheduler", "PersistentTileScheduler", "block_rank_in_cluster", "cluster_arrive", "cluster_arrive_relaxed",
-    "cluster_sync", "cluster_wait", "pdl_sync", "pdl_trigger",
+    "cluster_sync", "cluster_wait", "copy_cluster", "pdl_sync", "pdl_trigger",
 ]  # fmt: skip
 __all__ += [
     "Broadcast", "Ramp", "Shuffle", "abs2", "access_ptr", "add2", "address_of", "broadcast", "extract_lane",
     "fma2", "ldg128", "ldg256", "ldg32", "ldg64", "lds128", "lds32", "lds64", "max2", "min2", "mul2",
-    "ptx_cp_async", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32", "stg64",
-    "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
+    "ptx_cp_async", "ptx_cp_async_bulk", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32",
+    "stg64", "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
+__all__ += [
+    "CommReducer", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding", "tvm_storage_sync",
+    "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
+]  # fmt: skip
+
 __all__ += low_level.__all__
 
 if TYPE_CHECKING:

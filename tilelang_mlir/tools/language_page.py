@@ -16,6 +16,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.proxy", "frontend.spec", "frontend.annot.values"),
     ("language.kernel",),
     ("language.loops",),
+    ("language.thread_axes",),
     ("language.alloc",),
     ("language.copy",),
     ("language.convolution",),

@@ -18,6 +18,7 @@ from tilelang_mlir.isa.nvidia import (
     memory,
     mma,
     mma_quad,
+    mma_scaled,
     mma_sparse,
     rounding,
     tcgen05,
@@ -30,9 +31,8 @@ from tilelang_mlir.isa.nvidia import (
 )
 
 _FAMILIES = (
-    *(thread, barrier, grid, warp, ldmatrix, mma, mma_quad, mma_sparse),
-    *(cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma, wgmma_single, cluster, tcgen05, tcgen05_mma, launch_control),
+    *(thread, barrier, grid, warp, ldmatrix, mma, mma_quad, mma_scaled, mma_sparse, cp_async, atomic, convert, memory),
+    *(math, rounding, mbarrier, bulk, tma, wgmma, wgmma_single, cluster, tcgen05, tcgen05_mma, launch_control),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -52,6 +52,7 @@ __all__ = [
     "memory",
     "mma",
     "mma_quad",
+    "mma_scaled",
     "mma_sparse",
     "rounding",
     "tcgen05",
