@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import PassError, UnsupportedError
-from tilelang_mlir.isa.nvidia import barrier, cluster, memory, tma, warp, wgmma
+from tilelang_mlir.isa.nvidia import barrier, bits, cluster, memory, tma, warp, wgmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
@@ -47,6 +47,7 @@ ENTRIES: dict[str, Entry] = {
     "wgmma_commit": Entry(lambda ctx, op: wgmma.commit(), Feature.WGMMA),
     "bulk_commit": Entry(lambda ctx, op: tma.commit(), Feature.TMA),
     "named_arrive": Entry(_named_arrive),
+    "find_nth_set": Entry(lambda ctx, op: bits.find_nth_set(*(ctx.ssa(v) for v in op.operands))),
     "elect": Entry(lambda ctx, op: warp.elect(), Feature.ELECT),
     "launch_dependents": Entry(lambda ctx, op: memory.grid_dependency("launch_dependents"), Feature.PDL),
     "wait_dependencies": Entry(lambda ctx, op: memory.grid_dependency("wait"), Feature.PDL),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tilelang_mlir.errors import PassError, UnsupportedError
-from tilelang_mlir.isa.nvidia import ldmatrix, mma, mma_quad, wgmma, wgmma_single
+from tilelang_mlir.isa.nvidia import ldmatrix, mma, mma_quad, mma_sparse, wgmma, wgmma_single
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -50,11 +50,17 @@ def lower_warp_mma(ctx: Context, op: ir.Operation) -> None:
     shape: tuple[int, int, int] = tuple(ir.DenseI32ArrayAttr(op.attributes["shape"]))  # type: ignore[assignment]
     for kind in (a_kind, b_kind):
         require_feature(ctx, op, mma.feature_of(kind), f"mma.sync of {kind}")
-    if "layouts" not in op.attributes and shape[2] >= _WIDE.get(mma.bits_of(a_kind), shape[2] + 1):
+    if not {"layouts", "selector"} & set(op.attributes) and shape[2] >= _WIDE.get(mma.bits_of(a_kind), shape[2] + 1):
         require_feature(ctx, op, Feature.MMA_WIDE, f"mma.sync m{shape[0]}n{shape[1]}k{shape[2]}")
     a, b, _ = ir.DenseI32ArrayAttr(op.attributes["segments"])
     values = [ctx.ssa(v) for v in op.operands]
-    if "layouts" in op.attributes:
+    if "selector" in op.attributes:
+        require_feature(ctx, op, Feature.MMA_WIDE, "a sparse product")
+        results = mma_sparse.emit(
+            values[:a], values[a : a + b], values[a + b : -1], values[-1], a_kind, b_kind, c_kind,
+            ir.IntegerAttr(op.attributes["selector"]).value, ordered=ctx.target.supports(Feature.MBARRIER),
+        )  # fmt: skip
+    elif "layouts" in op.attributes:
         first, second = ir.StringAttr(op.attributes["layouts"]).value.split(".")
         results = mma_quad.emit(values[:a], values[a : a + b], values[a + b :], (first, second), c_kind)
     else:

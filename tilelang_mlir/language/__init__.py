@@ -50,6 +50,8 @@ from tilelang_mlir.language.atomic import (
     atomic_or,
     atomic_store,
 )
+from tilelang_mlir.language.bits import ffs as _ffs
+from tilelang_mlir.language.bits import fns as _fns
 from tilelang_mlir.language.cluster import (
     block_rank_in_cluster,
     cluster_arrive,
@@ -461,6 +463,7 @@ __tilelang_dialect__ = "cuda"
 globals().update({name: find(name) for name in (*SCALARS, *ALIASES)})
 globals().update(_FAST)
 globals()["__ldg"] = _ldg
+globals()["__ffs"], globals()["__fns"] = _ffs, _fns
 
 
 def __getattr__(name: str) -> Any:

@@ -33,6 +33,7 @@ _SHAPES = {
     8: ((16, 8, 16), (16, 8, 32)),
     64: ((8, 8, 4),),
 }
+_SPARSE_SHAPES = {16: ((16, 8, 32),), 32: ((16, 8, 16),), 8: ((16, 8, 64),)}
 _LEGAL_SUMS = {"f16": ("f16", "f32"), "s8": ("s32",), "u8": ("s32",), "f64": ("f64",)}
 
 
@@ -83,21 +84,60 @@ def ptx_mma_sm70(*args: Any, dtype: Any = None) -> None:
         raise TileValueError(f"{what}: shape {shape!r} with layouts {layouts}, expected 'm16n16k4', rows and cols")
     if kinds[:2] != ["f16", "f16"] or kinds[2] not in ("f16", "f32"):
         raise TileValueError(f"{what} multiplies fp16 and sums in fp16 or fp32, got {', '.join(map(str, rest[3:6]))}")
-    _emit_mma(what, [str(kind) for kind in kinds], (16, 16, 4), rest[6:], ".".join(layouts))
+    order: dict[str, ir.Attribute] = {"layouts": ir.StringAttr.get(".".join(layouts))}
+    _emit_mma(what, [str(kind) for kind in kinds], (16, 16, 4), rest[6:], order)
 
 
 def _mma(what: str, form: Sequence[Any], places: Sequence[Any], *, saturate: Any = False) -> None:
     kinds, shape = _form(what, form)
-    if not (saturate is False or getattr(saturate, "const", saturate) in (None, 0, False)):
-        raise UnsupportedError(f"{what} with saturation is not available", hint="sums of integers wrap")
+    _no_saturation(what, saturate)
     _emit_mma(what, kinds, shape, places)
 
 
+def ptx_mma_sp(*args: Any, dtype: Any = None) -> None:
+    """`C += A B` of one warp with `mma.sp`, A 2:4 sparse: the instruction of `T.gemm_sp`.
+
+        T.ptx_mma_sp("float32", "m16n8k32", "row", "col", "fp16", "fp16", "fp32",
+                     A.data, 0, B.data, 0, C.data, 0, E.data, 0, 0, False)
+
+    Args:
+        args: as of `T.ptx_mma`, then the array of the metadata and its first element (32 bits from there on), the
+            selector (0 or 1; 0 for 8-bit elements) and whether integers saturate (False). Shapes: m16n8k32 (16-bit),
+            m16n8k64 (8-bit), m16n8k16 (tf32). A holds half of k.
+
+    Raises:
+        TileValueError: no such shape, layout, dtype or selector. TileTypeError: a register array of another kind.
+    """
+    what = "T.ptx_mma_sp"
+    rest = list(args) if dtype is not None else list(args[1:])
+    if len(rest) != 16:
+        raise TileTypeError(f"{what} takes 17 arguments, got {len(args)}")
+    kinds, shape = _form(what, rest[:6], _SPARSE_SHAPES)
+    selector = getattr(rest[14], "const", rest[14])
+    if selector not in ((0,) if KINDS[kinds[0]] == 8 else (0, 1)):
+        raise TileValueError(f"{what}: selector {describe(rest[14])}, expected 0 or 1 (0 for 8-bit elements)")
+    _no_saturation(what, rest[15])
+    metadata = own_array(what, rest[12], rest[13], "the metadata")
+    word = load_own_words(in_kernel(what), metadata, 1)
+    number = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), int(selector))
+    _emit_mma(what, kinds, shape, rest[6:12], {"selector": number}, word)
+
+
+def _no_saturation(what: str, saturate: Any) -> None:
+    if not (saturate is False or getattr(saturate, "const", saturate) in (None, 0, False)):
+        raise UnsupportedError(f"{what} with saturation is not available", hint="sums of integers wrap")
+
+
 def _emit_mma(
-    what: str, kinds: list[str], shape: tuple[int, int, int], places: Sequence[Any], layouts: str = ""
+    what: str,
+    kinds: list[str],
+    shape: tuple[int, int, int],
+    places: Sequence[Any],
+    more: dict[str, ir.Attribute] | None = None,
+    words: Sequence[ir.Value] = (),
 ) -> None:
     """The op between reads and writes of the register arrays."""
-    builder, counts = in_kernel(what), segment_sizes(shape, kinds)
+    builder, counts = in_kernel(what), segment_sizes(shape, kinds, sparse="selector" in (more or {}))
     arrays = [own_array(what, places[2 * i], places[2 * i + 1], side) for i, side in enumerate("ABC")]
     if arrays[2].buffer.dtype.is_float != (kinds[2] != "s32"):
         raise TileTypeError(f"{what}: sums of {kinds[2]} in an array of {arrays[2].buffer.dtype}")
@@ -106,14 +146,15 @@ def _emit_mma(
         "shape": ir.DenseI32ArrayAttr.get(list(shape)),
         "segments": ir.DenseI32ArrayAttr.get(counts),
         **{name: ir.StringAttr.get(kind) for name, kind in zip("abc", kinds, strict=True)},
+        **(more or {}),
     }
-    if layouts:
-        attributes["layouts"] = ir.StringAttr.get(layouts)
-    op = builder.emit("tl.warp_mma", [*a, *b, *c], [v.type for v in c], attributes)
+    op = builder.emit("tl.warp_mma", [*a, *b, *c, *words], [v.type for v in c], attributes)
     _write_sums(builder, arrays[2], kinds[2], list(op.results))
 
 
-def _form(what: str, form: Sequence[Any]) -> tuple[list[str], tuple[int, int, int]]:
+def _form(
+    what: str, form: Sequence[Any], allowed: dict[int, tuple[tuple[int, int, int], ...]] | None = None
+) -> tuple[list[str], tuple[int, int, int]]:
     """Element types and shape, checked."""
     name, *layouts = form[:3]
     if layouts != ["row", "col"]:
@@ -130,7 +171,7 @@ def _form(what: str, form: Sequence[Any]) -> tuple[list[str], tuple[int, int, in
     if c not in _LEGAL_SUMS.get(a, ("f32",)):
         legal = " or ".join(_LEGAL_SUMS.get(a, ("f32",)))
         raise TileValueError(f"{what}: products of {a} are summed in {legal}, not {c}")
-    shapes = {f"m{m}n{n}k{k}": (m, n, k) for m, n, k in _SHAPES[KINDS[a]]}
+    shapes = {f"m{m}n{n}k{k}": (m, n, k) for m, n, k in (allowed or _SHAPES).get(KINDS[a], ())}
     if str(name) not in shapes:
         raise TileValueError(f"{what}: shape {name!r} for {a}, expected {' or '.join(shapes)}")
     return kinds, shapes[str(name)]

@@ -242,9 +242,25 @@ def gather(registers: Sequence[Array], kind: str, shape: tuple[int, int], place:
     return matrix
 
 
-def expand(stored: Array, metadata: Array, kind: str, selector: int) -> Array:
-    """The dense A of a sparse product: see `isa/nvidia/mma_sparse`, whose rule this restates."""
-    raise UnsupportedError(f"the reference evaluator has no sparse product of {kind} with selector {selector}")
+def expand(stored: Array, words: Array, kind: str, selector: int) -> Array:
+    """The dense A of a sparse product (PTX ISA 9.7.14.6.2), one group after the other."""
+    bits = 8 * _DTYPES[kind]().itemsize
+    group, depth = (2 if bits == 32 else 4), 2 * stored.shape[1]
+    dense = np.zeros((16, depth), stored.dtype)
+    for row in range(16):
+        for column in range(0, depth, group):
+            half = column // (depth // 2)
+            number = column % (depth // 2) // group  # of the group in its half of K
+            if bits == 8:
+                code = int(words[row % 8 * 4 + 2 * half + row // 8]) >> 4 * number & 0xF
+            else:
+                code = int(words[row % 8 * 4 + 2 * selector + half]) >> 16 * (row // 8) + 4 * number & 0xF
+            if bits == 32:
+                dense[row, column + code % 4 // 2] = stored[row, column // 2]
+                continue
+            dense[row, column + code % 4] = stored[row, column // 2]
+            dense[row, column + code // 4] = stored[row, column // 2 + 1]
+    return dense
 
 
 WORDS: dict[str, Run] = {

@@ -34,6 +34,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.random",),
     ("language.reduce",),
     ("language.math",),
+    ("language.bits",),
     ("language.logic", "frontend.arith"),
     ("language.atomic",),
     ("language.sync",),

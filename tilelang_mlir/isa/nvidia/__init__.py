@@ -6,6 +6,7 @@ from tilelang_mlir.isa.instruction import Instruction
 from tilelang_mlir.isa.nvidia import (
     atomic,
     barrier,
+    bits,
     bulk,
     cluster,
     convert,
@@ -32,7 +33,7 @@ from tilelang_mlir.isa.nvidia import (
 
 _FAMILIES = (
     *(thread, barrier, grid, warp, ldmatrix, mma, mma_quad, mma_scaled, mma_sparse, cp_async, atomic, convert, memory),
-    *(math, rounding, mbarrier, bulk, tma, wgmma, wgmma_single, cluster, tcgen05, tcgen05_mma, launch_control),
+    *(math, bits, rounding, mbarrier, bulk, tma, wgmma, wgmma_single, cluster, tcgen05, tcgen05_mma, launch_control),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -40,6 +41,7 @@ __all__ = [
     "INSTRUCTIONS",
     "atomic",
     "barrier",
+    "bits",
     "bulk",
     "cluster",
     "convert",
