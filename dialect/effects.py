@@ -12,6 +12,7 @@ from typing import Literal
 from tilelang_mlir.mlir import ir
 
 from .ops.intrinsic import INTRINSICS
+from .ops.matrix import starts_from_zero
 
 Kind = Literal["read", "write"]
 
@@ -52,6 +53,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.load_matrix": ("r",),
     "tl.shared_address": ("r",),
     "tl.store_matrix": ("w",),
+    "tl.warpgroup_mma": ("rw",),
     "tl.print": ("r*",),
     "tl.mbarrier_arrive": ("rw",),
     "tl.mbarrier_expect": ("rw",),
@@ -118,6 +120,8 @@ def _accesses(op: ir.Operation) -> tuple[str, ...]:
     accesses = _ACCESSES.get(op.name, ())
     if op.name == "tl.address":
         return (ir.StringAttr(op.attributes["access"]).value,)
+    if op.name == "tl.warpgroup_mma" and starts_from_zero(op):
+        return ("w",)
     if op.name == "tl.intrinsic":
         return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):

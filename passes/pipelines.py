@@ -33,8 +33,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "scheduled": (
         "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
         "overlap-iterations", "overlap-products", "take-turns", "delay-waits", "carry-products",
-        "prefetch-tiles", "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory",
-        "plan-shared-memory", "insert-barriers", "order-tensor-memory",
+        "prefetch-tiles", "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse",
+        "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }

@@ -42,3 +42,14 @@ def is_float4(value: object) -> bool:
         return to_dtype(value).startswith("float4")
     except TileTypeError:
         return False
+
+
+def __getattr__(name: str) -> object:
+    """TileLang's tables from torch's dtypes and to them, which some programs look into."""
+    if name not in ("_TORCH_DTYPE_TO_STR", "_STR_TO_TORCH_DTYPE"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import torch
+
+    kinds = [(getattr(torch, scalar, None), scalar) for scalar in SCALARS]
+    table = {kind: scalar for kind, scalar in kinds if isinstance(kind, torch.dtype)}
+    return table if name == "_TORCH_DTYPE_TO_STR" else {scalar: kind for kind, scalar in table.items()}
