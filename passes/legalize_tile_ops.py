@@ -37,7 +37,7 @@ class LegalizeTileOps(Pass):
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":
                         _legalize_scan(op)
-                    elif op.name == "tl.gemm":
+                    elif op.name in ("tl.gemm", "tl.gemm_sp"):
                         _fold_clear(op)
                     elif op.name == "tl.tma_load" and "explicit" in op.attributes:
                         _arrive_with_copy(op)
@@ -65,7 +65,7 @@ def _copy(source: ir.Value, target: ir.Value) -> None:
 def _arrive_with_copy(op: ir.Operation) -> None:
     """An explicit load arrives at its barrier where nothing else in the kernel does."""
     users = [use.owner.operation for use in op.operands[2].uses]
-    if not any(user.name == "tl.mbarrier_arrive" for user in users):
+    if not any(user.name in ("tl.mbarrier_arrive", "tl.mbarrier_meet") for user in users):
         op.attributes["arrive"] = build.unit()
 
 
@@ -194,7 +194,7 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
 
 def _fold_clear(op: ir.Operation) -> None:
     """A product right after its accumulator was set to zero starts from zero itself."""
-    accumulator = op.operands[2]
+    accumulator = op.operands[3 if op.name == "tl.gemm_sp" else 2]
     block = op.block
     before = None
     for other in block.operations:

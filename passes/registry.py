@@ -14,6 +14,7 @@ from tilelang_mlir.errors import TileValueError
 from .base import Pass
 
 TABLE: tuple[tuple[str, str], ...] = (
+    ("carry-products", "tilelang_mlir.passes.carry_products:CarryProducts"),
     ("delay-waits", "tilelang_mlir.passes.delay_waits:DelayWaits"),
     ("expand-tensor-copies", "tilelang_mlir.passes.expand_tensor_copies:ExpandTensorCopies"),
     ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),
@@ -25,6 +26,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
     ("order-tensor-memory", "tilelang_mlir.passes.order_tensor_memory:OrderTensorMemory"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
+    ("pack-fp4", "tilelang_mlir.passes.pack_fp4:PackFp4"),
     ("peel-products", "tilelang_mlir.passes.peel_products:PeelProducts"),
     ("persist-tiles", "tilelang_mlir.passes.persist_tiles:PersistTiles"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),

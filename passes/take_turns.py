@@ -1,6 +1,7 @@
 """`take-turns`: consumer warpgroups start their products one after the other.
 
-Input: a warp-specialised kernel with two or three consumer warpgroups and a loop that `overlap-products` has rotated.
+Input: a warp-specialised kernel with two or three consumer warpgroups and a loop that `overlap-products` has rotated,
+or one whose only product has an operand or a result that the threads compute with.
 Output: each warpgroup takes its turn before its first product and passes it on when its second one has started, so that
 one warpgroup's products run while the others compute, and the warpgroups cannot fall into step:
 
@@ -22,6 +23,7 @@ from tilelang_mlir.target import Target
 
 from . import build
 from .base import Pass
+from .delay_waits import is_worked_on
 from .insert_barriers import is_uniform
 from .walk import launches, nested
 
@@ -41,7 +43,7 @@ class TakeTurns(Pass):
             for split in [op for op in nested(launch) if op.name == "tl.specialize"]:
                 warpgroups = ir.IntegerAttr(split.attributes["consumers"]).value // 128
                 block = split.regions[1].blocks[0]
-                groups = _groups(block)
+                groups = _groups(block) or [(product, _next(product)) for product in _alone(split)]
                 if warpgroups > 1 and groups and all(_is_together(first, split) for first, _ in groups):
                     with module.context, split.location:
                         _insert(block, groups)
@@ -61,6 +63,22 @@ def _groups(block: ir.Block) -> list[tuple[ir.Operation, ir.Operation]]:
         for region in op.regions:
             found += [group for inner in region.blocks for group in _groups(inner)]
     return found
+
+
+def _alone(split: ir.Operation) -> list[ir.Operation]:
+    """Products that are the only ones of a loop in which the threads make their operands or use their results."""
+    found: list[ir.Operation] = []
+    for loop in [op for op in nested(split) if op.name == "scf.for"]:
+        products = [op for op in nested(loop) if op.name == "tl.gemm"]
+        if len(products) == 1 and is_worked_on(loop, products[0]):
+            found.append(products[0])
+    return found
+
+
+def _next(op: ir.Operation) -> ir.Operation:
+    """The operation behind another one that is not the last of its block."""
+    following = [other.operation for other in op.block.operations]
+    return following[following.index(op) + 1]
 
 
 def _is_together(op: ir.Operation, split: ir.Operation) -> bool:

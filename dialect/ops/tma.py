@@ -18,7 +18,10 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
 
     The bytes complete the transactions of the barrier's element `index`; who issues the copy announces them. Out of
     bounds reads as zero. Optional attributes: `explicit` (all threads reach it: one of them announces the bytes and
-    issues the copy), `arrive` (and arrives), `eviction` (evict_normal, evict_first, evict_last in the L2 cache).
+    issues the copy), `arrive` (and arrives), `pair` (all at the barrier of the first CTA of the pair), `eviction`
+    (evict_normal, evict_first, evict_last in the L2 cache), `multicast` (with `explicit`: ranks of the cluster as bits;
+    every CTA announces its bytes, the one of the lowest of these ranks copies its tile into all of them, those of other
+    ranks copy their own).
     """
 
     source: ext.Operand[Any]
@@ -26,7 +29,10 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
     barrier: ext.Operand[Any]
     index: ext.Operand[Any]
 
-    @structure(4, attributes={"?explicit": "a unit attribute", "?arrive": "a unit attribute"})
+    @structure(4, attributes={
+        "?explicit": "a unit attribute", "?arrive": "a unit attribute", "?pair": "a unit attribute",
+        "?multicast": "an integer",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         source, target, bar, index = self.operation.operands
         if not (buffers(self, [source], (GLOBAL,)) and buffers(self, [target], (SHARED,)) and barrier(self, bar)):

@@ -18,7 +18,7 @@ from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import groups_of, num_threads, threads_of
 from .accesses import Access, fragment_from_loop, laid_out, loop_accesses, loop_layout_from
-from .gemm import gemm_layouts
+from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
 from .tensor import TensorSide
 
@@ -54,7 +54,7 @@ class Solver:
         in_loops = {a.op for accesses in self.accesses.values() for a in accesses}
         self.scalars = {root(o.operands[o.name == "memref.store"]) for o in ops
                         if o.name in ("memref.load", "memref.store") and o not in in_loops}
-        self.tensor = TensorSide(self.threads, ops)
+        self.tensor = TensorSide(ops)
         self.shared = [o.results[0] for o in ops if o.name == "tl.alloc" and scope_of(o.results[0]) == SHARED]
 
     # -- facts ---------------------------------------------------------------------------------------------------------
@@ -122,6 +122,9 @@ class Solver:
                 for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
+            elif op.name == "tl.gemm_sp":
+                for value, layout in sparse_layouts(op, threads_of(op), self.target):
+                    self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
             elif op.name in MMA_OPS:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
@@ -293,7 +296,7 @@ class Solver:
         if any(s is not None and s.terms for a in in_loops for s in a.subscripts):
             return False
         users = {use.owner.operation.name for use in value.uses}
-        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.scan", "tl.slice", "tl.transpose"}
+        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.gemm_sp", "tl.scan", "tl.slice", "tl.transpose"}
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))

@@ -93,7 +93,7 @@ def build(kernel: str, arch: str) -> Built:
     with lowered.context:
         code = codegen.generate(lowered, arch, emit=("amdgcn", "hsaco"))
     (resources,) = code.resources.values()
-    return Built(code.cubin, code.ptx, resources, Counter(_PRODUCT.findall(code.ptx)))
+    return Built(code.binary, code.assembly, resources, Counter(_PRODUCT.findall(code.assembly)))
 
 
 def table() -> str:

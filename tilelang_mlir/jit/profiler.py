@@ -10,7 +10,7 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import ArgumentError, TileValueError
 from tilelang_mlir.launch_plan import ParamSpec, compile_exprs
 from tilelang_mlir.profiler import do_bench
-from tilelang_mlir.runtime.cuda.call import storage_dtype, storage_shape
+from tilelang_mlir.runtime.storage import storage_dtype, storage_shape
 
 if TYPE_CHECKING:
     from tilelang_mlir.jit.kernel import JITKernel

@@ -12,10 +12,9 @@ import tilelang_mlir.language as T
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.jit.compile import compile as compile_kernel
+from tilelang_mlir.jit.target import resolve_target
+from tilelang_mlir.ops.operands import EIGHT_BIT, HALF, one_dtype
 from tilelang_mlir.ops.tiling import Tiling, choose
-
-_NARROW = ("float8_e4m3", "float8_e5m2")  # products run along K only
-_WIDE = ("float16", "bfloat16")
 
 
 def program(
@@ -72,14 +71,14 @@ def gemm(
         TileTypeError: a dtype that is not among these.
         TileValueError: an eight-bit operand that does not lie along K, or a size that is not positive.
     """
-    if dtype not in (*_WIDE, *_NARROW):
-        raise TileTypeError(f"no ready product of {dtype}", hint=f"dtypes: {', '.join((*_WIDE, *_NARROW))}")
-    if dtype in _NARROW and (trans_A or not trans_B):
+    if dtype not in (*HALF, *EIGHT_BIT):
+        raise TileTypeError(f"no ready product of {dtype}", hint=f"dtypes: {', '.join((*HALF, *EIGHT_BIT))}")
+    if dtype in EIGHT_BIT and (trans_A or not trans_B):
         raise TileValueError("products of eight-bit elements need A as [M, K] and B as [N, K]")
     if min(M, N, K) < 1:
         raise TileValueError(f"sizes must be positive, got {M}x{N}x{K}")
-    tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B)
-    out = out_dtype or ("bfloat16" if dtype in _NARROW else dtype)
+    tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B, machine=resolve_target(target))
+    out = out_dtype or ("bfloat16" if dtype in EIGHT_BIT else dtype)
     return compile_kernel(
         program(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B), out_idx=[-1], target=target
     )
@@ -101,12 +100,9 @@ def matmul(a: Any, b: Any, *, out_dtype: str = "", target: str = "auto") -> Any:
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise TileValueError(f"matmul of shapes {list(a.shape)} and {list(b.shape)}, expected (M, K) and (K, N)")
-    kinds = [str(x.dtype).removeprefix("torch.") for x in (a, b)]
-    if kinds[0] != kinds[1]:
-        raise TileTypeError(f"matmul of {kinds[0]} and {kinds[1]}, expected one dtype")
+    dtype = one_dtype("product", {"a": a, "b": b}, (*HALF, *EIGHT_BIT))
     (left, trans_A), (right, trans_B) = _stored(a, "a"), _stored(b, "b")
     (M, K), N = a.shape, b.shape[1]
-    dtype = str(DType(kinds[0].removesuffix("fn")))
     kernel = gemm(int(M), int(N), int(K), dtype, out_dtype, trans_A=trans_A, trans_B=trans_B, target=target)
     return kernel(left, right)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilelang_mlir.simulator.memory import CARRY, BadLane, poison
+from tilelang_mlir.simulator.pending import Pending
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
@@ -79,6 +80,15 @@ class CopyQueue:
         active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
         found = [*(copy for group in self._groups for copy in group.copies), *self._open]
         return [(copy, active if copy.mask is None else active & copy.mask) for copy in found]
+
+    def unfinished(self) -> list[Pending]:
+        """The copies that nobody has waited for."""
+        found = [*(copy for group in self._groups for copy in group.copies), *self._open]
+        late = [copy for copy in found if copy.mask is None or copy.mask.any()]
+        return [
+            Pending(lambda c=copy: self._write(c, c.mask), "an asynchronous copy", copy.site, self._lanes.name)
+            for copy in late
+        ]
 
     def land_part(self, copy: _Copy, mask: np.ndarray) -> np.ndarray | None:
         """Land a copy in the lanes of a mask that have not been waited for; returns those lanes (None: none)."""

@@ -4,6 +4,10 @@ A cell remembers its last write (warp, clock, lane, warp epoch, line), the clock
 whether it was ever written and whether an asynchronous copy into it is under way. Barriers join clocks. While all CTAs
 of a batch access the same addresses under the same masks, one row of shadow stands for all; the first difference gives
 each CTA its own.
+
+Every slot of a clock has a second column: the time up to which a proxy fence lies between the slot's operations and the
+one who knows. It travels with the clock, so it says whether there is a fence along the path from one to the other,
+whoever made it (PTX ISA 8.7, section 8.9.5, proxy-preserved base causality order).
 """
 
 from __future__ import annotations
@@ -25,9 +29,9 @@ from tilelang_mlir.errors import (
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.engine import Pending
     from tilelang_mlir.simulator.lanes import Batch, Lanes
     from tilelang_mlir.simulator.ownership import Ownership
+    from tilelang_mlir.simulator.pending import Pending
 
 COLLECTIVE = -2  # the "lane" of an access made for other lanes
 
@@ -44,16 +48,23 @@ class Access:
     warp: np.ndarray
     thread: np.ndarray
     rows: int  # shadow rows there were
+    target: np.ndarray | None = None  # rows of the CTAs whose memory it is, where they are others of the cluster
 
 
 class Checker:
     """The shadow of one batch. `unit` is its granularity: bytes of the kernel's narrowest shared store, at most 4."""
 
     def __init__(
-        self, batch: Batch, locate: Callable[[int], Location | None], owners: Ownership | None, unit: int = 4
+        self,
+        batch: Batch,
+        locate: Callable[[int], Location | None],
+        owners: Ownership | None,
+        unit: int = 4,
+        copied_into: bool = True,
     ) -> None:
         self._batch, self._locate, self._owners = batch, locate, owners
         self.locate = locate
+        self._copied_into = copied_into  # whether the kernel has bulk copies into shared memory
         self._shift = unit.bit_length() - 1
         self._unit = unit
         self._known: dict[tuple[int, int, int, int], tuple[Lanes, np.ndarray | None, _Participants]] = {}
@@ -61,7 +72,9 @@ class Checker:
         self._cells = (batch.shared.size + unit - 1) // unit
         self._engine = -(-batch.threads // batch.warp_size)  # the slot after the warps: asynchronous operations
         slots = self._engine + 1
-        self._clock = np.zeros((1, slots, slots), np.int32)  # what each slot knows; a column more per mbarrier
+        # What each slot knows, then what of it is fenced; the same of each CTA of a cluster; two columns per mbarrier.
+        self._clock = np.zeros((1, slots, 2 * slots * (1 + (batch.cluster if batch.cluster > 1 else 0))), np.int32)
+        self._fixed = self._clock.shape[2]
         self._clock[:, np.arange(slots), np.arange(slots)] = 1
         self._epoch = np.zeros((1, slots), np.int32)
         cells = self._cells
@@ -79,7 +92,9 @@ class Checker:
         self._reading = np.zeros(cells, np.int16)  # how many asynchronous operations read the cell now
         self._flying = np.zeros(cells, np.bool_)
         self._atomic = np.zeros(cells, np.bool_)
-        self._generic = np.zeros(cells, np.bool_)  # written by ordinary stores, no proxy fence since
+        self._generic = np.zeros(cells, np.bool_)  # last written through the generic proxy
+        self._generic_read = np.zeros((cells if copied_into else 0, slots), np.int32)  # clocks of ordinary reads
+        self._generic_site = np.zeros(cells, np.int32)
 
     # ---- which cells -----------------------------------------------------------------------------
     def _each_cta(self) -> None:
@@ -142,6 +157,27 @@ class Checker:
     def _own_clock(self, at: Access) -> np.ndarray:
         return self._clock[at.row, at.warp, at.warp]
 
+    def _learned(self, at: Access, slot: np.ndarray) -> np.ndarray:
+        """Up to which time of a slot of the CTA whose memory it is the accessing warp knows."""
+        mine = self._clock[at.row, at.warp, slot]
+        if at.target is None:
+            return mine
+        other = (at.target != at.row) & (slot < 2 * (self._engine + 1))  # barriers have one time in all CTAs
+        return np.where(other, self._clock[at.row, at.warp, np.where(other, self._of_rank(at.target) + slot, 0)], mine)
+
+    def _known_slots(self, at: Access, *, fenced: bool = False) -> np.ndarray:
+        """The same of all warps and of asynchronous operations (n, slots); with `fenced` what a proxy fence follows."""
+        slots = self._engine + 1
+        first = slots if fenced else 0
+        if at.target is None:
+            return self._clock[:, :, first : first + slots][at.row, at.warp]
+        start = np.where(at.target == at.row, 0, self._of_rank(at.target)) + first
+        return self._clock[at.row[:, None], at.warp[:, None], start[:, None] + np.arange(slots)]
+
+    def _of_rank(self, row: np.ndarray) -> np.ndarray:
+        """Where the columns begin that say what is known of the slots of a CTA of the cluster."""
+        return 2 * (self._engine + 1) * (1 + row % self._batch.cluster)
+
     # ---- accesses --------------------------------------------------------------------------------
     def read_shared(self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None = None) -> None:
         """A read; `columns` are the lanes that give the addresses when the data goes to other lanes."""
@@ -153,12 +189,17 @@ class Checker:
         self._read_warp[at.cell] = at.warp
         self._read_epoch[at.cell] = self._epoch[at.row, at.warp] if columns is None else -1
         self._read_site[at.cell] = lanes.site
+        if self._copied_into:
+            self._generic_read[at.cell, at.warp] = self._own_clock(at)
+            self._generic_site[at.cell] = lanes.site
 
     def _check_read(self, lanes: Lanes, at: Access) -> None:
         who = self._write_warp.take(at.cell)
         self._no_flight(lanes, at, "read")
-        self._ordered(lanes, at, self._write_clock.take(at.cell) > self._clock[at.row, at.warp, who], "read", "write")
+        self._ordered(lanes, at, self._write_clock.take(at.cell) > self._learned(at, who), "read", "write")
         same = (self._write_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (who == at.warp)
+        if at.target is not None:
+            same &= at.target == at.row
         same &= self._write_lane.take(at.cell) != at.thread
         self._same_warp(lanes, at, same, "read", self._write_site, self._write_lane, "write")
         missing = ~self._written.take(at.cell)
@@ -176,16 +217,17 @@ class Checker:
     def _no_conflict(self, lanes: Lanes, at: Access, what: str, with_atomics: bool = True) -> None:
         who = self._write_warp.take(at.cell)
         self._no_flight(lanes, at, what)
-        late = self._write_clock.take(at.cell) > self._clock[at.row, at.warp, who]
+        late = self._write_clock.take(at.cell) > self._learned(at, who)
         if not with_atomics:
             late &= ~self._atomic.take(at.cell)
         self._ordered(lanes, at, late, what, "write")
-        known = self._clock[:, :, : self._engine + 1][at.row, at.warp]
-        unordered = np.any(self._read_clock[at.cell] > known, axis=1)
+        unordered = np.any(self._read_clock[at.cell] > self._known_slots(at), axis=1)
         self._ordered(lanes, at, np.asarray(unordered), what, "read")
         same = (self._read_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (
             self._read_warp.take(at.cell) == at.warp
         )
+        if at.target is not None:
+            same &= at.target == at.row
         same &= self._read_lane.take(at.cell) != at.thread
         self._same_warp(lanes, at, same, what, self._read_site, self._read_lane, "read")
 
@@ -262,19 +304,30 @@ class Checker:
         assert active is not None
         self._epoch[:, lanes.warp_ids] += np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
 
+    def _active_warps(self, lanes: Lanes) -> np.ndarray:
+        active = self._alike(np.asarray(lanes.active().any(2)))
+        assert active is not None
+        return np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
+
+    def _fenced_column(self, slot: np.ndarray) -> np.ndarray:
+        """Where clocks say up to which time of a slot there is a proxy fence."""
+        return np.where(slot <= self._engine, slot + self._engine + 1, slot + 1)
+
     def fence(self, lanes: Lanes, scope: str) -> None:
-        """A proxy fence makes the ordinary stores that the warp knows of visible to asynchronous reads.
+        """A proxy fence puts what the warp knows of before later asynchronous accesses of whoever learns of it.
 
         Other fences alone order nothing between threads; they need a flag, which the ownership check does not follow.
         """
         if scope != "proxy.async":
             return
-        cells = np.nonzero(self._generic)[0]
-        rows, writers = cells // max(self._cells, 1), self._write_warp[cells]
-        known = np.zeros(len(cells), np.bool_)
-        for warp in lanes.warp_ids:
-            known |= self._write_clock[cells] <= self._clock[rows, warp, writers]
-        self._generic[cells[known]] = False
+        slots, columns = self._engine + 1, self._clock.shape[2]
+        warps = (np.arange(0, self._fixed, 2 * slots)[:, None] + np.arange(slots)).reshape(-1)
+        barriers = np.arange(self._fixed, columns, 2)
+        known, fenced = np.concatenate((warps, barriers)), np.concatenate((warps + slots, barriers + 1))
+        active, clock = self._active_warps(lanes), self._clock[:, lanes.warp_ids]
+        clock[..., fenced] = np.maximum(clock[..., fenced], np.where(active[..., None], clock[..., known], 0))
+        self._clock[:, lanes.warp_ids] = clock
+        self._clock[:, lanes.warp_ids, lanes.warp_ids] += active  # what comes after the fence is later
 
     # ---- global memory ---------------------------------------------------------------------------
     def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
@@ -299,7 +352,8 @@ class Checker:
     # ---- reports ---------------------------------------------------------------------------------
     def _place(self, at: Access, index: int) -> str:
         byte = int(at.cell[index]) % self._cells * self._unit
-        return f"shared byte {byte} of CTA {self._batch.ids[at.row[index]]}"
+        row = (at.row if at.target is None else at.target)[index]
+        return f"shared byte {byte} of CTA {self._batch.ids[row]}"
 
     def _name(self, slot: int) -> str:
         if slot >= self._engine:
@@ -318,7 +372,7 @@ class Checker:
         if earlier == "write":
             other, site = int(self._write_warp[cell]), int(self._write_site[cell])
         else:
-            late = self._read_clock[cell] > self._clock[at.row[index], at.warp[index], : self._engine + 1]
+            late = self._read_clock[cell] > self._known_slots(at)[index]
             other, site = int(late.argmax()), int(self._read_site[cell])
         raise RaceError(
             f"race: {what} of {self._place(at, index)} by {self._actor(at, index)} is not ordered "

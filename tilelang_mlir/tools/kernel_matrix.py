@@ -60,7 +60,7 @@ def rows(path: Path, target: str, *, simulate: bool) -> list[Row]:
             Row(
                 path.stem,
                 target,
-                "yes" if kernel.artifact.cubin else "no tool for it here",
+                "yes" if kernel.artifact.binary else "no tool for it here",
                 simulated,
                 str(max((u.registers for u in used), default=0)),
                 str(kernel.shared_bytes),

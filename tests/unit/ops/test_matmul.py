@@ -57,7 +57,7 @@ def test_kernels_are_kept() -> None:
     ("a", "b", "message"),
     [
         (random((64, 72)), random((64, 64)), r"shapes \[64, 72\] and \[64, 64\], expected \(M, K\) and \(K, N\)"),
-        (random((64, 64)), random((64, 64), "bfloat16"), "matmul of float16 and bfloat16, expected one dtype"),
+        (random((64, 64)), random((64, 64), "bfloat16"), "product of float16 and bfloat16, expected one dtype"),
         (random((64, 128))[:, ::2], random((64, 64)), "a is neither contiguous nor the transpose"),
         (random((64, 64), "float8_e4m3"), random((64, 64), "float8_e4m3"), "eight-bit elements need A as"),
     ],

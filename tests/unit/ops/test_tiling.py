@@ -6,7 +6,9 @@ import math
 
 import pytest
 
+from tilelang_mlir import ops
 from tilelang_mlir.ops import Tiling, choose
+from tilelang_mlir.target import parse_target
 
 SHARED = 227 * 1024
 MULTIPROCESSORS = 132
@@ -56,3 +58,17 @@ def test_short_sums_alternate() -> None:
 def test_few_rows_take_low_tiles_that_keep_the_machine_busy() -> None:
     tiling = choose(64, 8192, 8192)
     assert tiling.block_M == 64 and 8192 // tiling.block_N >= 100
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_89", "sm_120a", "gfx90a", "gfx942", "gfx1100"])
+def test_other_machines_get_tiles_that_fit_their_shared_memory(arch: str) -> None:
+    machine = parse_target(arch)
+    tiling = choose(4096, 4096, 4096, machine=machine)
+    assert tiling.threads in (128, 256) and tiling.stages >= 2
+    assert tiling.stages * (tiling.block_M + tiling.block_N) * tiling.block_K * 2 <= machine.max_shared_bytes
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_100a", "gfx942", "gfx1100"])
+def test_kernels_of_large_sizes_compile(arch: str) -> None:
+    for kernel in (ops.gemm(4096, 4096, 4096, target=arch), ops.gemm(64, 4096, 512, "bfloat16", target=arch)):
+        assert kernel.n_spills == 0

@@ -96,9 +96,10 @@ def _code_strings(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-# `tools/` has the generators of pages that list targets.
+# Tables of targets, and the folders of the vendors. `tools/` has the generators of pages that list targets.
 KNOWS_ARCHITECTURES = (
-    *("target.py", "isa/", "passes/nvidia", "passes/amd", "compiler/", "runtime/", "simulator/"),
+    *("tilelang_mlir/target.py", "compiler/toolchain/arch.py", "isa/nvidia", "isa/amd"),
+    *("passes/nvidia", "passes/amd", "runtime/cuda", "runtime/hip"),
     *("tools/kernel_matrix.py", "tools/surface_page.py"),
 )
 
