@@ -29,6 +29,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.box_store": ("r", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
+    "tl.mma_scaled": ("r", "r", "rw", "r", "r"),
     "tl.gemm_sp": ("r", "r", "r", "rw"),
     "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),

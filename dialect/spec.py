@@ -166,6 +166,7 @@ _STRUCTURE: dict[str, tuple[Rule, ...]] = {
     "tl.parallel": (_in_launch,),
     "tl.copy": (_in_launch,),
     "tl.gemm": (_in_launch,),
+    "tl.mma_scaled": (_in_launch,),
     "tl.gemm_sp": (_in_launch,),
     "tl.thread_id": (_in_launch,),
 }

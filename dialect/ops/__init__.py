@@ -9,7 +9,7 @@ from .cluster import BulkWordsOp, ClusterCopyOp, PrefetchOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .extern import AddressOp, CallExternOp
-from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .gemm import GemmOp, LoadOperandOp, MmaScaledOp, WaitProductsOp
 from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
@@ -74,6 +74,7 @@ __all__ = [
     "LaunchOp",
     "LoadMatrixOp",
     "LoadOperandOp",
+    "MmaScaledOp",
     "LoadWordsOp",
     "MathOp",
     "MbarrierArriveOp",

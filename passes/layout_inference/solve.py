@@ -118,8 +118,9 @@ class Solver:
                 assert isinstance(layout, Fragment)
                 self.loops[loop] = layout
         for op in self.ops:
-            if op.name == "tl.gemm":
-                for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
+            if op.name in ("tl.gemm", "tl.mma_scaled"):
+                wgmma = self.wgmma and op.name == "tl.gemm"
+                for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
             elif op.name == "tl.gemm_sp":

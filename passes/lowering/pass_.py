@@ -28,6 +28,7 @@ from ..nvidia import (
     bulk_copy,
     cluster_copy,
     copy_words,
+    gemm_scaled,
     gemm_sparse,
     gemm_tcgen05,
     grid_barrier,
@@ -48,10 +49,33 @@ from .rasterize import block_indices
 
 # Importing these registered their rules.
 RULE_MODULES = (
-    atomics, box_copies, bulk_copy, cluster_copy, copy_words, debug, extern, gemm_sparse, gemm_tcgen05, grid_barrier,
-    intrinsics, lagging, launch_control, matrix_rules, raw, reduce, reducer, roles, scalar, staged_store, structure,
-    sync, tensor_roles, tiles, warpgroups,
-)  # fmt: skip
+    atomics,
+    box_copies,
+    bulk_copy,
+    cluster_copy,
+    copy_words,
+    debug,
+    extern,
+    gemm_scaled,
+    gemm_sparse,
+    gemm_tcgen05,
+    grid_barrier,
+    intrinsics,
+    lagging,
+    launch_control,
+    matrix_rules,
+    raw,
+    reduce,
+    reducer,
+    roles,
+    scalar,
+    staged_store,
+    structure,
+    sync,
+    tensor_roles,
+    tiles,
+    warpgroups,
+)
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,10 @@ class Profiler:
 
     @property
     def func(self) -> JITKernel:
-        """The kernel, under the name that programs call."""
+        """The kernel that is measured."""
         return self.kernel
+
+    adapter = func
 
     def _get_inputs(self, with_output: bool = False, dynamic_symbolic_constraints: Mapping[str, int] | None = None,
                     ) -> list[Any]:  # fmt: skip

@@ -152,6 +152,7 @@ from tilelang_mlir.language.logic import (
     continue_loop,
     evaluate,
     if_then_else,
+    let,
     likely,
     loop_break,
     thread_return,
@@ -333,6 +334,7 @@ from tilelang_mlir.language.sync import (
 )
 from tilelang_mlir.language.tensor import (
     deallocate_tmem,
+    mma_gemm_blockscaled,
     tcgen05_after_thread_sync,
     tcgen05_before_thread_sync,
     tcgen05_cp_warpx4,
@@ -342,6 +344,18 @@ from tilelang_mlir.language.tensor import (
     tcgen05_mma_arrive,
     tcgen05_mma_blockscaled,
     tcgen05_sf_warp_transpose,
+)
+from tilelang_mlir.language.thread_axes import (
+    CommReducer,
+    alloc_buffer,
+    attr,
+    comm_reducer,
+    thread_binding,
+    tvm_storage_sync,
+    tvm_thread_allreduce,
+    tvm_warp_shuffle,
+    tvm_warp_shuffle_down,
+    tvm_warp_shuffle_up,
 )
 from tilelang_mlir.language.vectors import (
     Broadcast,
@@ -410,7 +424,7 @@ __all__ = [
 __all__ += [
     "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
-    "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
+    "mma_gemm_blockscaled", "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",
 ]  # fmt: skip
 __all__ += [
@@ -430,6 +444,11 @@ __all__ += [
     "ptx_cp_async", "ptx_cp_async_bulk", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32",
     "stg64", "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
+__all__ += [
+    "CommReducer", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding", "tvm_storage_sync",
+    "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
+]  # fmt: skip
+
 __all__ += _low_level
 
 if TYPE_CHECKING:

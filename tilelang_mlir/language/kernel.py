@@ -31,8 +31,9 @@ class BlockVar(Expr):
 class Kernel:
     """`with T.Kernel(gx[, gy[, gz]], threads=128) as (bx, by, bz):` one kernel; the body is what one block does.
 
-    `threads` is a number or up to three numbers per block. `cluster_dims` groups blocks into clusters, `prelude` is
-    device code (`T.import_source`). Yields the block indices: a scalar for a one-dimensional grid, else a tuple.
+    Without a grid it is one block. `threads` is a number or up to three numbers per block. `cluster_dims` groups blocks
+    into clusters, `prelude` is device code (`T.import_source`). Yields the block indices: a scalar for a
+    one-dimensional grid, else a tuple.
 
     Raises:
         TileValueError: a grid or thread count out of range. TileError: nested kernels.
@@ -46,8 +47,9 @@ class Kernel:
         cluster_dims: Any = None,
     ) -> None:
         stop_at_kernel()
-        if not 1 <= len(blocks) <= 3:
-            raise TileValueError(f"T.Kernel takes 1 to 3 grid dimensions, got {len(blocks)}")
+        blocks = blocks or (1,)
+        if len(blocks) > 3:
+            raise TileValueError(f"T.Kernel takes up to 3 grid dimensions, got {len(blocks)}")
         for dim, size in enumerate(blocks):
             _check_grid(dim, size)
         self.blocks = blocks
