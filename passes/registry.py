@@ -16,6 +16,7 @@ from .base import Pass
 TABLE: tuple[tuple[str, str], ...] = (
     ("carry-products", "tilelang_mlir.passes.carry_products:CarryProducts"),
     ("delay-waits", "tilelang_mlir.passes.delay_waits:DelayWaits"),
+    ("exchange-fragments", "tilelang_mlir.passes.exchange_fragments:ExchangeFragments"),
     ("expand-tensor-copies", "tilelang_mlir.passes.expand_tensor_copies:ExpandTensorCopies"),
     ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),
     ("guard-masks", "tilelang_mlir.passes.guard_masks:GuardMasks"),
