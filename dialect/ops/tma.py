@@ -114,4 +114,7 @@ class TmaWaitOp(TL.Operation, name="tma_wait"):
 
 
 class FenceProxyOp(TL.Operation, name="fence_proxy"):
-    """Orders this thread's accesses to shared memory before later asynchronous ones; after a barrier, anyone's."""
+    """Orders this thread's accesses to shared memory before later asynchronous ones; after a barrier, anyone's.
+
+    With `device` (optional) those to device memory, too.
+    """

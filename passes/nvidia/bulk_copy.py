@@ -187,7 +187,10 @@ def lower_tma_wait(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.fence_proxy")
 def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
     require_feature(ctx, op, Feature.TMA, "a fence between proxies")
-    tma.fence_shared()
+    if "device" in op.attributes:
+        tma.fence_all()
+    else:
+        tma.fence_shared()
 
 
 @contextlib.contextmanager

@@ -115,6 +115,8 @@ class BulkCopies(Operands):
             raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
         cells = (place + batch.shared.row_start[owners]) >> SHIFT[unit]
         shadow = self._into(ctas, columns, place, unit, barrier, cells, into)
+        if batch.checker is not None:
+            self._outside(ctas, columns, start, inside, unit, store=False)
 
         def land() -> None:
             data = batch.memory.views[unit].take(index)
@@ -148,6 +150,26 @@ class BulkCopies(Operands):
         checker.issue_load(lanes, shadow)
         batch.shared.flat[unit][cells] = poison(unit)
         return shadow
+
+    def _outside(
+        self,
+        ctas: np.ndarray,
+        columns: np.ndarray,
+        address: np.ndarray,
+        inside: np.ndarray | None,
+        unit: int,
+        *,
+        store: bool,
+    ) -> None:
+        """Device memory at addresses (K, U) is read or written by copies (checked)."""
+        checker = self._lanes.batch.checker
+        if checker is None:
+            return
+        if inside is None or inside.all():
+            checker.copy_global(self._lanes, ctas, columns, address, unit, store=store)
+            return
+        copies, _ = np.nonzero(inside)
+        checker.copy_global(self._lanes, ctas[copies], columns[copies], address[inside][:, None], unit, store=store)
 
     def shared_copy(self, target: Any, source: Any, barrier: Any, size: Any, rank: Any) -> None:
         """cp.async.bulk from shared memory to that of another CTA of the cluster; completes on the barrier there."""
@@ -266,6 +288,8 @@ class BulkCopies(Operands):
         shadow = None if checker is None else checker.engine_access(lanes, ctas, columns, place, unit)
         if checker is not None and shadow is not None:
             checker.start_reading(lanes, shadow)
+            if combine is None:
+                self._outside(ctas, columns, target, inside, unit, store=True)
 
         def finish() -> None:
             data = batch.shared.flat[unit].take(cells)

@@ -164,6 +164,11 @@ def fence_shared() -> None:
     create("nvvm.fence.proxy", kind="#nvvm.proxy_kind<async.shared>", space="#nvvm.shared_space<cta>")
 
 
+def fence_all() -> None:
+    """`fence.proxy.async`: ordinary accesses to all memory before later asynchronous ones."""
+    create("nvvm.fence.proxy", kind="#nvvm.proxy_kind<async>")
+
+
 def set_registers(count: int, *, increase: bool) -> None:
     """`setmaxnreg.{inc,dec}.sync.aligned.u32`: registers per thread of the warpgroup (9.7.19.5)."""
     action = "increase" if increase else "decrease"
@@ -251,7 +256,8 @@ def _wait(op: ir.Operation) -> Run:
 
 
 def _proxy(op: ir.Operation) -> Run:
-    scope = "proxy.async" if "async" in flags(op, "kind") else "proxy"
+    kind = flags(op, "kind").partition("<")[2].rstrip(">")
+    scope = f"proxy.{kind}" if kind in ("async", "async.shared", "async.global") else "proxy"
     return lambda machine: machine.fence(scope)
 
 
