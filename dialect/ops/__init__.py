@@ -39,7 +39,7 @@ from .tensor import (
     TmemFreeOp,
 )
 from .tensor_roles import TensorRolesOp
-from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
+from .tma import FenceProxyOp, StagedStoreOp, TmaGather4Op, TmaLoadOp, TmaScatter4Op, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
@@ -100,7 +100,9 @@ __all__ = [
     "TensorOp",
     "TensorRolesOp",
     "ThreadIdOp",
+    "TmaGather4Op",
     "TmaLoadOp",
+    "TmaScatter4Op",
     "TmaStoreOp",
     "TmaWaitOp",
     "TmemArenaOp",

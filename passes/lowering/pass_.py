@@ -27,6 +27,7 @@ from ..nvidia import (
     bulk_copy,
     cluster_copy,
     copy_words,
+    gather4,
     gemm_sparse,
     gemm_tcgen05,
     grid_barrier,
@@ -47,8 +48,8 @@ from .rasterize import block_indices
 
 # Importing these registered their rules.
 RULE_MODULES = (
-    atomics, bulk_copy, cluster_copy, copy_words, debug, gemm_sparse, gemm_tcgen05, grid_barrier, intrinsics, lagging,
-    launch_control, matrix_rules, raw, reduce, reducer, roles, scalar,
+    atomics, bulk_copy, cluster_copy, copy_words, debug, gather4, gemm_sparse, gemm_tcgen05, grid_barrier, intrinsics,
+    lagging, launch_control, matrix_rules, raw, reduce, reducer, roles, scalar,
     staged_store, structure, sync, tensor_roles, tiles, warpgroups,
 )  # fmt: skip
 

@@ -71,6 +71,30 @@ class BulkCopies(Operands):
             boxes = place[some], start[some], inside[some]
             self._load(ctas[some], columns[some], *boxes, unit, target, tensor_map.nbytes, into=into, told=told)
 
+    def tensor_gather(self, shared: Any, tensor_map: TensorMap, places: list[Any], barrier: Any) -> None:
+        """cp.async.bulk.tensor with tile::gather4: a column and four rows; rows outside become zero."""
+        ctas, columns = self.issuers()
+        picked = [self._pick(c, ctas, columns) for c in places]
+        boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
+        self._load(ctas, columns, *boxes, self.barrier(barrier), tensor_map.nbytes * len(picked[1:]))
+
+    def tensor_scatter(self, tensor_map: TensorMap, shared: Any, places: list[Any]) -> None:
+        """cp.async.bulk.tensor with tile::scatter4: a column and four rows; rows outside are not written."""
+        ctas, columns = self.issuers()
+        picked = [self._pick(c, ctas, columns) for c in places]
+        boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
+        self._store(ctas, columns, *boxes)
+
+    def _rows_at(self, shared: Any, tensor_map: TensorMap, ctas: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Shared addresses of gathered rows: four of them are half of what a swizzle repeats after."""
+        base, need = self._pick(shared, ctas, columns), max(4 * tensor_map.swizzle, 128)
+        if (base % need).any():
+            raise SimulationError(
+                f"gathered rows with swizzle {tensor_map.swizzle} need a {need}-byte aligned place in shared memory, "
+                f"got address {int(base[(base % need).argmax()])}"
+            )
+        return base
+
     def _ranked(self, ctas: np.ndarray, masks: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """By rank in the masks: which copies go there, and into which CTAs."""
         parts: list[tuple[np.ndarray, np.ndarray]] = []
