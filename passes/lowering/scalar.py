@@ -248,8 +248,7 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     """Convert a scalar or vector between dtypes; narrow floats go through the hardware's conversions."""
     if source.mlir == result.mlir:
         return value
-    narrow = source.bits < 8 and source.kind != "bool" or result.bits < 8 and result.kind == "float"
-    if "f8E" in (source.mlir[:3], result.mlir[:3]) or narrow:
+    if "f8E" in (source.mlir[:3], result.mlir[:3]) or _sub_byte(source) or _sub_byte(result):
         return ctx.hardware.narrow_float_cast(ctx, value, str(source), str(result))
     kind = value_type(ctx.e, ir.Type.parse(result.mlir))
     if isinstance(value.type, ir.VectorType):
@@ -259,6 +258,11 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     if not _direct(source, result):
         return _via_f32(ctx, value, source, result)
     return ctx.e.pure(_cast_op(source, result), kind, [value])
+
+
+def _sub_byte(kind: DType) -> bool:
+    """A dtype of less than a byte in memory; a truth value of one bit is none."""
+    return kind.bits < 8 and kind.kind != "bool"
 
 
 def _direct(source: DType, result: DType) -> bool:

@@ -33,8 +33,22 @@ from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, t
 def map_key(device: ir.Value, shared: ir.Value) -> MapKey:
     plan = box_plan(device, shared)
     assert plan is not None
+    return map_of(device, plan.box, plan.swizzle)
+
+
+def map_of(device: ir.Value, box: tuple[int, ...], swizzle: str) -> MapKey:
+    """The map of the tensor behind a device tile for boxes of some sides."""
     argument = root(device).owner.operation.operands[0]
-    return MapKey(ir.BlockArgument(argument).arg_number, plan.box, plan.swizzle)
+    return MapKey(ir.BlockArgument(argument).arg_number, box, swizzle)
+
+
+def box_key(op: ir.Operation) -> MapKey | None:
+    """The tensor map of a copy that the program builds; None for bytes, and where the rule of the op will refuse it."""
+    tensor = op.operands[0 if op.name == "tl.box_load" else 1]
+    if "bytes" in op.attributes or tensor_obstacle(tensor):
+        return None
+    box, swizzle = ir.DenseI64ArrayAttr(op.attributes["box"]), ir.StringAttr(op.attributes["swizzle"])
+    return map_of(tensor, tuple(box), swizzle.value)
 
 
 def kernel_maps(launch: ir.Operation) -> list[MapKey]:
@@ -52,6 +66,9 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
         elif op.name in ("tl.tma_gather4", "tl.tma_scatter4"):
             if not gather_obstacle(*gather_sides(op)):
                 found[gather_key(*gather_sides(op))] = None
+        elif op.name in ("tl.box_load", "tl.box_store"):
+            if (key := box_key(op)) is not None:
+                found[key] = None
         elif op.name == "tl.prefetch" and (key := prefetch_key(op.operands[0])) is not None:
             found[key] = None
         elif op.name == "tl.staged_store":
@@ -99,9 +116,9 @@ def _load(ctx: Context, op: ir.Operation, pointer: ir.Value, ranks: ir.Value | N
     for address, coordinates in _boxes(ctx, source, target):
         descriptor = ctx.tensor_maps[map_key(source, target)]
         if "pair" in op.attributes:
-            tma.load_pair(address, descriptor, pointer, first_of_pair(ctx), coordinates, hint=_hint(op))
+            tma.load_pair(address, descriptor, pointer, first_of_pair(ctx), coordinates, hint=eviction_hint(op))
         else:
-            tma.load(address, descriptor, pointer, coordinates, hint=_hint(op), ranks=ranks)
+            tma.load(address, descriptor, pointer, coordinates, hint=eviction_hint(op), ranks=ranks)
 
 
 def _multicast(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
@@ -167,7 +184,7 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
             if kind:
                 tma.reduce(descriptor, address, coordinates, kind, _reduced_element(op))
             else:
-                tma.store(descriptor, address, coordinates, hint=_hint(op))
+                tma.store(descriptor, address, coordinates, hint=eviction_hint(op))
         tma.commit()
 
 
@@ -235,7 +252,7 @@ def _reduced_element(op: ir.Operation) -> str:
     return name
 
 
-def _hint(op: ir.Operation) -> str:
+def eviction_hint(op: ir.Operation) -> str:
     return ir.StringAttr(op.attributes["eviction"]).value if "eviction" in op.attributes else ""
 
 

@@ -74,7 +74,7 @@ ALIASES = {
     "tilelang.utils.target": f"{_SHIMS}.backend",
 }
 _TVM = ("tvm", "tvm.ir", "tvm.runtime", "tvm.script", "tvm.target", "tvm.tir", "tvm.tirx", "tvm.te", "tvm.topi",
-        "tvm.testing")  # fmt: skip
+        "tvm.testing", "tvm.error", "tvm.transform")  # fmt: skip
 
 
 class _Alias(importlib.abc.Loader):
@@ -110,6 +110,9 @@ class _TVM_(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         if fullname not in _TVM:
+            if fullname.startswith("tvm."):
+                message = f"{fullname} is part of TVM, which this compiler is not built on"
+                raise ModuleNotFoundError(message, name=fullname)
             return None
         return importlib.machinery.ModuleSpec(fullname, _Alias(f"{_SHIMS}.tvm"), is_package=True)
 

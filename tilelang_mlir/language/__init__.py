@@ -69,7 +69,7 @@ from tilelang_mlir.language.copy import (
     ptx_wait_group,
     transpose,
 )
-from tilelang_mlir.language.debug import call_extern, device_assert, print
+from tilelang_mlir.language.debug import device_assert, print
 from tilelang_mlir.language.dtypes import ALIASES, SCALARS, find, get_tvm_dtype, is_float4
 from tilelang_mlir.language.explicit import (
     cp_async_barrier_noinc,
@@ -153,6 +153,7 @@ from tilelang_mlir.language.logic import (
     continue_loop,
     evaluate,
     if_then_else,
+    let,
     likely,
     loop_break,
     thread_return,
@@ -334,6 +335,7 @@ from tilelang_mlir.language.sync import (
 )
 from tilelang_mlir.language.tensor import (
     deallocate_tmem,
+    mma_gemm_blockscaled,
     tcgen05_after_thread_sync,
     tcgen05_before_thread_sync,
     tcgen05_cp_warpx4,
@@ -343,6 +345,18 @@ from tilelang_mlir.language.tensor import (
     tcgen05_mma_arrive,
     tcgen05_mma_blockscaled,
     tcgen05_sf_warp_transpose,
+)
+from tilelang_mlir.language.thread_axes import (
+    CommReducer,
+    alloc_buffer,
+    attr,
+    comm_reducer,
+    thread_binding,
+    tvm_storage_sync,
+    tvm_thread_allreduce,
+    tvm_warp_shuffle,
+    tvm_warp_shuffle_down,
+    tvm_warp_shuffle_up,
 )
 from tilelang_mlir.language.vectors import (
     Broadcast,
@@ -386,7 +400,7 @@ __all__ = [
     "asinh", "assume", "async_copy", "atan", "atan2", "atanh", "atomic_add", "atomic_addx2", "atomic_addx4",
     "atomic_load", "atomic_max", "atomic_min", "atomic_or", "atomic_store", "ballot", "ballot_sync",
     "barrier_arrive", "barrier_wait", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "break_loop",
-    "c2d_im2col", "call_extern", "cast", "cdiv", "ceil", "ceildiv", "clamp", "clear", "clz", "const",
+    "c2d_im2col", "cast", "cdiv", "ceil", "ceildiv", "clamp", "clear", "clz", "const",
     "continue_loop", "copy", "copysign", "cos", "cosh", "cummax", "cumsum", "device_assert", "dp4a", "dtype",
     "dyn", "dynamic",
     "empty", "erf", "evaluate", "exp", "exp10", "exp2", "fabs", "fast_rcp", "fill", "finalize_reducer",
@@ -411,7 +425,7 @@ __all__ = [
 __all__ += [
     "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
-    "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
+    "mma_gemm_blockscaled", "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",
 ]  # fmt: skip
 __all__ += [
@@ -432,6 +446,11 @@ __all__ += [
     "ptx_cp_async", "ptx_cp_async_bulk", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32",
     "stg64", "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
+__all__ += [
+    "CommReducer", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding", "tvm_storage_sync",
+    "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
+]  # fmt: skip
+
 __all__ += _low_level
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, memory_of
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.spec import Pointer as Argument
 from tilelang_mlir.frontend.vector import Vector, vector_of
 from tilelang_mlir.language.math import reinterpret
 from tilelang_mlir.language.sync import barrier_operands
@@ -80,6 +81,8 @@ def place_of(what: str, value: Any) -> Element:
     """
     if isinstance(value, Pointer):
         return value.element
+    if isinstance(value, Argument) and value.tensor is not None:
+        value = value.tensor
     if isinstance(value, Region):
         return Element(value.buffer, value.offsets)
     if isinstance(value, Buffer):

@@ -139,13 +139,19 @@ def _scan(kind: str, src: Any, dst: Any, dim: int, reverse: bool) -> None:
     builder.emit("tl.scan", [tile_of(src, what), tile_of(dst, what)], [], attributes)
 
 
-def cumsum(src: Any, dst: Any = None, dim: int = 0, reverse: bool = False) -> None:
-    """Inclusive sums along a dimension, in place when there is no target."""
+def cumsum(
+    src: Any, dst: Any = None, dim: int = 0, reverse: bool = False, annotations: dict[str, Any] | None = None
+) -> None:
+    """Inclusive sums along a dimension, in place when there is no target. `annotations` have no effect."""
+    del annotations
     _scan("sum", src, dst, dim, reverse)
 
 
-def cummax(src: Any, dst: Any = None, dim: int = 0, reverse: bool = False) -> None:
-    """Inclusive maxima along a dimension, in place when there is no target."""
+def cummax(
+    src: Any, dst: Any = None, dim: int = 0, reverse: bool = False, annotations: dict[str, Any] | None = None
+) -> None:
+    """Inclusive maxima along a dimension, in place when there is no target. `annotations` have no effect."""
+    del annotations
     _scan("max", src, dst, dim, reverse)
 
 

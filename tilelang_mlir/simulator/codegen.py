@@ -233,6 +233,12 @@ class SourceWriter:
             self._instruction(op, entry, operands)
             return
         rule = RULES.get(name)
+        if rule is None and name == "llvm.call":
+            raise UnsupportedError(
+                f"the simulator does not run device code of other languages: {op.attributes['callee']}",
+                location_of(op.location),
+                hint="write the function with T.macro, or compile for a device",
+            )
         if rule is None:
             raise UnsupportedError(f"the simulator has no semantics for {key_of(op)}", location_of(op.location))
         self._note_memory(op)

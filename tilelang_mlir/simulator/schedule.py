@@ -131,7 +131,7 @@ class _Entry:
 
 @dataclass
 class Spin(Wait):
-    """A loop that reads device memory, maybe until another CTA has written it: it goes round when nothing else moves.
+    """A loop that reads device memory until, maybe, another CTA writes it: it goes round when nothing else can move.
 
     A round that changes nothing of what the lanes hold gets nowhere by itself.
     """
