@@ -102,6 +102,7 @@ from tilelang_mlir.language.function import (
     prim_func,
     symbolic,
 )
+from tilelang_mlir.language.gather import tma_gather4, tma_gather4_bytes, tma_scatter4
 from tilelang_mlir.language.gemm import GemmWarpPolicy, gemm
 from tilelang_mlir.language.kernel import (
     ClusterKernel,
@@ -432,7 +433,8 @@ __all__ += [
 __all__ += [
     "WarpSpecialize", "WarpSpecializeFrame", "annotate_consumer_reg_alloc", "annotate_producer_reg_dealloc",
     "cp_async_barrier_noinc", "dec_max_nreg", "disable_warp_group_reg_alloc", "fence_proxy_async", "inc_max_nreg",
-    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_prefetch", "tma_store_arrive",
+    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_gather4",
+    "tma_gather4_bytes", "tma_prefetch", "tma_scatter4", "tma_store_arrive",
     "tma_store_wait", "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand",
     "warpgroup_wait", "wgmma_gemm", "wgmma_mma", "ws",
 ]  # fmt: skip
