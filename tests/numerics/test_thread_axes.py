@@ -204,3 +204,16 @@ def test_vectors_as_indices_and_packed_additions() -> None:
     compiled(main)(x, total, before, bits, y)
     assert np.array_equal(y, [x[3:7], x[:4]]) and np.array_equal(before, s) and np.array_equal(bits, x[4:].view("u4"))
     check(total, f64(s) + f64(x[:4]) + [0, 0.5, 0.25, 0], "float32")
+
+
+def test_filling_a_slice_of_run_time_extent() -> None:
+    @T.prim_func
+    def main(X: T.Tensor((40, 3), "int64"), start: T.int32, stop: T.int32):
+        with T.Kernel(1, threads=32):
+            T.fill(X[start:stop, 1:3], 7)
+
+    x = np.zeros((40, 3), np.int64)
+    compiled(main)(x, 3, 38)
+    want = np.zeros_like(x)
+    want[3:38, 1:] = 7
+    assert np.array_equal(x, want)

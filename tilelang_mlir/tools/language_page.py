@@ -24,6 +24,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.launch_control",),
     ("language.explicit",),
     ("language.warps",),
+    ("language.thread_axes",),
+    ("language.low_level", "language.matrix", "language.gemm_sparse", "language.emitter"),
     ("language.cluster",),
     ("language.schedule",),
     ("language.pointers",),
