@@ -41,7 +41,7 @@ from .plan_shared_memory import tile_bytes
 from .walk import groups_of, launches, nested
 
 Range = tuple[int, int]
-_BULK_LOADS = ("tl.tma_load",)  # write shared memory through the asynchronous proxy
+_BULK_LOADS = ("tl.tma_load", "tl.cluster_copy", "tl.bulk_words")  # write shared memory through the asynchronous proxy
 
 
 @dataclass
@@ -103,7 +103,8 @@ class Pending:
     def needs_fence(self, found: list[Effect]) -> bool:
         """PROXY: whether asynchronous ones among these accesses meet ordinary ones that no fence has followed."""
         reads = _ranges([e for e in found if _reads_asynchronously(e.op)])[0]
-        copies = _ranges([e for e in found if e.op.name in _BULK_LOADS])[2]
+        _, written, late = _ranges([e for e in found if e.op.name in _BULK_LOADS])
+        copies = written | late
         return _meet(reads | copies, self.unfenced) or _meet(copies, self.unfenced_loads)
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
@@ -206,7 +207,8 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     elif op.name == "tl.wait_products" and len(op.operands):
         pending.flying.pop(op.operands[0], None)
     pending.writes |= writes  # ASYNC: `late` is left to the program
-    pending.unfenced |= writes
+    if op.name not in _BULK_LOADS:
+        pending.unfenced |= writes
     if not _reads_asynchronously(op):
         pending.unfenced_loads |= reads
 
@@ -247,7 +249,8 @@ def _tells_engine(op: ir.Operation, pending: Pending) -> bool:
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
     """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
-    return op.name in ("tl.tma_store", "tl.tcgen05_cp", *MMA_OPS) or op.name == "tl.gemm" and "instr" in op.attributes
+    bulk = ("tl.tma_store", "tl.box_store", "tl.cluster_copy", "tl.shared_address", "tl.tcgen05_cp", *MMA_OPS)
+    return op.name in bulk or op.name == "tl.gemm" and "instr" in op.attributes
 
 
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:

@@ -146,7 +146,7 @@ def _persist(launch: ir.Operation, target: Target) -> None:
         tiles = raster.value(raster.product(extents))
         grid = raster.value(raster.minimum(raster.known(tiles), target.multiprocessors))
         attributes = build.attributes_of(launch)
-        panel, tall = _panel(attributes) if _products(launch) == 1 else (1, 0)
+        panel, tall = _panel(attributes) if _products(launch) == 1 or "swizzle" in attributes else (1, 0)
         attributes.pop("swizzle", None)
         attributes["persistent"] = ir.IntegerAttr.get(build.i32(), target.multiprocessors)
         new = ir.Operation.create("tl.launch", [], [grid], attributes, regions=1)

@@ -27,6 +27,7 @@ class Feature(enum.Enum):
     MMA_INT8 = "mma.sync int8"
     MMA_F64 = "mma.sync f64"
     MMA_FP8 = "mma.sync fp8"
+    MMA_SCALED = "mma.sync with block scales"
     FP8_CONVERT = "fp8 conversions"
     BF16_MATH = "packed bf16 arithmetic"
     REDUX = "redux.sync"
@@ -79,7 +80,7 @@ _SM89 = _SM80 | {_F.MMA_FP8, _F.FP8_CONVERT}
 _SM90 = _SM89 | {_F.STMATRIX, _F.MBARRIER, _F.TMA, _F.CLUSTER, _F.ELECT, _F.PDL, _F.BF16_MATH}
 _SM90A = _SM90 | {_F.WGMMA, _F.SETMAXNREG}
 _SM100A = _SM90 | {_F.SETMAXNREG, _F.TCGEN05, _F.VECTOR_256}
-_SM120A = _SM90 | {_F.SETMAXNREG, _F.VECTOR_256}
+_SM120A = _SM90 | {_F.SETMAXNREG, _F.VECTOR_256, _F.MMA_SCALED}
 
 
 def _nv(features: set[Feature], shared_kib: int, sms: int) -> _Facts:

@@ -1,6 +1,6 @@
 """Layouts as plain values: fragments over threads and registers, shared-memory tiles. No MLIR inside but in `attrs`."""
 
-from .fragment import REPLICATE, Digit, Fragment, from_table, replicated
+from .fragment import REPLICATE, Digit, Fragment, from_table, replicated, reshaped
 from .shared import SharedLayout, Step, Swizzle, row_major, swizzle_span, swizzled
 from .tensor import LaneStep, TensorLayout
 
@@ -15,6 +15,7 @@ __all__ = [
     "TensorLayout",
     "from_table",
     "replicated",
+    "reshaped",
     "row_major",
     "swizzle_span",
     "swizzled",

@@ -19,7 +19,9 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
     The bytes complete the transactions of the barrier's element `index`; who issues the copy announces them. Out of
     bounds reads as zero. Optional attributes: `explicit` (all threads reach it: one of them announces the bytes and
     issues the copy), `arrive` (and arrives), `pair` (all at the barrier of the first CTA of the pair), `eviction`
-    (evict_normal, evict_first, evict_last in the L2 cache).
+    (evict_normal, evict_first, evict_last in the L2 cache), `multicast` (with `explicit`: ranks of the cluster as bits;
+    every CTA announces its bytes, the one of the lowest of these ranks copies its tile into all of them, those of other
+    ranks copy their own).
     """
 
     source: ext.Operand[Any]
@@ -29,6 +31,7 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
 
     @structure(4, attributes={
         "?explicit": "a unit attribute", "?arrive": "a unit attribute", "?pair": "a unit attribute",
+        "?multicast": "an integer",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         source, target, bar, index = self.operation.operands

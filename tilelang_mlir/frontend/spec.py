@@ -27,10 +27,10 @@ class PointerSpec:
 
 
 class Pointer:
-    """A pointer argument inside a kernel function."""
+    """A pointer argument inside a kernel function, or the memory of a `tensor` argument (`A.data`)."""
 
-    def __init__(self, name: str, dtype: dtype | None, value: ir.Value) -> None:
-        self.name, self.dtype, self.value = name, dtype, value
+    def __init__(self, name: str, dtype: dtype | None, value: ir.Value, tensor: Buffer | None = None) -> None:
+        self.name, self.dtype, self.value, self.tensor = name, dtype, value, tensor
 
     def __repr__(self) -> str:
         return f"<pointer {self.name}>"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class TensorSupplyType(enum.Enum):
-    """What made-up inputs hold: small integers, uniform in [-1, 1), normal, zeros or ones.
+    """What made-up inputs hold: small integers, uniform in [-1, 1), normal around -1 or (Randn) 0, zeros or ones.
 
-    Auto is Integer for integer tensors and Normal for the others.
+    Auto is Integer for integer tensors and Uniform for the others.
     """
 
     Integer = 1
@@ -166,12 +166,13 @@ def make_input(param: ParamSpec, dims: Mapping[str, int], supply: TensorSupplyTy
     if supply in (TensorSupplyType.Zero, TensorSupplyType.One):
         value: Any = torch.full(shape, float(supply is TensorSupplyType.One), device=device).to(dtype)
     elif not kind.is_float or supply is TensorSupplyType.Integer:
-        low, high = (0, 2) if kind.kind == "bool" else (0, 8) if kind.is_unsigned else (-3, 4)
+        low, high = (0, 2) if kind.kind == "bool" else (0, 3) if kind.is_unsigned else (-2, 3)
         value = torch.randint(low, high, shape, device=device).to(dtype)
-    elif supply is TensorSupplyType.Uniform:
+    elif supply in (TensorSupplyType.Uniform, TensorSupplyType.Auto):
         value = (torch.rand(shape, device=device) * 2 - 1).to(dtype)
     else:
-        value = torch.randn(shape, device=device).to(dtype)
+        mean = -1.0 if supply is TensorSupplyType.Normal else 0.0
+        value = (torch.randn(shape, device=device) + mean).to(dtype)
     return _with_strides(value, exprs[len(param.shape) :]) if kind.bits >= 8 else value
 
 

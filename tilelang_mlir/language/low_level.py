@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from tilelang_mlir.language.descriptors import (
+    alloc_descriptor,
+    alloc_tcgen05_instr_desc,
+    alloc_tcgen05_smem_desc,
+    alloc_wgmma_desc,
+    create_tma_descriptor,
+    increase_descriptor_offset,
+    initialize_tcgen05_descriptor,
+    initialize_wgmma_descriptor,
+    tma_load,
+    tma_store,
+)
 from tilelang_mlir.language.emitter import TensorCoreIntrinEmitter, get_ldmatrix_offset, get_mma_micro_size
+from tilelang_mlir.language.extern import call_extern, call_pure_extern, import_source
 from tilelang_mlir.language.gemm_sparse import gemm_sp
 from tilelang_mlir.language.matrix import (
     mma_fill,
@@ -15,6 +28,9 @@ from tilelang_mlir.language.matrix import (
 )
 
 __all__ = [
-    "TensorCoreIntrinEmitter", "gemm_sp", "get_ldmatrix_offset", "get_mma_micro_size", "mma_fill", "mma_store",
-    "mma_store_index_map", "ptx_ldmatrix", "ptx_mma", "ptx_mma_sm70", "ptx_stmatrix",
+    "TensorCoreIntrinEmitter", "alloc_descriptor", "alloc_tcgen05_instr_desc", "alloc_tcgen05_smem_desc",
+    "alloc_wgmma_desc", "call_extern", "call_pure_extern", "create_tma_descriptor", "gemm_sp", "get_ldmatrix_offset",
+    "get_mma_micro_size", "import_source", "increase_descriptor_offset", "initialize_tcgen05_descriptor",
+    "initialize_wgmma_descriptor", "mma_fill", "mma_store", "mma_store_index_map", "ptx_ldmatrix", "ptx_mma",
+    "ptx_mma_sm70", "ptx_stmatrix", "tma_load", "tma_store",
 ]  # fmt: skip

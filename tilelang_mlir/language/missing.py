@@ -10,16 +10,13 @@ _LATER = {
         "annotate_ws_pipeline_depth"
     ),
     "copies between blocks, gathers and hand-made descriptors": (
-        "copy_cluster tma_gather4 tma_scatter4 tma_gather4_bytes create_tma_descriptor tma_load tma_load_2sm "
-        "ptx_cp_async_bulk"
+        "tma_gather4 tma_scatter4 tma_gather4_bytes tma_load_2sm"
     ),
     "sparse products and matrix instructions on hand-held registers": (
-        "mma_gemm_blockscaled wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout "
-        "initialize_wgmma_descriptor initialize_tcgen05_descriptor increase_descriptor_offset alloc_descriptor "
-        "alloc_wgmma_desc alloc_tcgen05_smem_desc alloc_tcgen05_instr_desc ptx_mma_sp"
+        "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout ptx_mma_sp"
     ),
     "clusters that fetch work for each other": "clc_try_cancel_multicast",
-    "device source code": "import_source CUDASourceCodeKernel call_pure_extern call_intrin call_llvm_intrin",
+    "device source code": "CUDASourceCodeKernel call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (

@@ -17,6 +17,7 @@ from tilelang_mlir.isa.nvidia import (
     mbarrier,
     memory,
     mma,
+    mma_scaled,
     mma_sparse,
     rounding,
     tcgen05,
@@ -28,8 +29,8 @@ from tilelang_mlir.isa.nvidia import (
 )
 
 _FAMILIES = (
-    *(thread, barrier, grid, warp, ldmatrix, mma, mma_sparse, cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma, launch_control),
+    *(thread, barrier, grid, warp, ldmatrix, mma, mma_scaled, mma_sparse, cp_async, atomic, convert, memory, math),
+    *(rounding, mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma, launch_control),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -48,6 +49,7 @@ __all__ = [
     "mbarrier",
     "memory",
     "mma",
+    "mma_scaled",
     "mma_sparse",
     "rounding",
     "tcgen05",

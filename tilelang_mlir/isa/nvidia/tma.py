@@ -47,6 +47,7 @@ def load(
     coordinates: Sequence[ir.Value | int],
     *,
     hint: str = "",
+    ranks: ir.Value | None = None,
 ) -> None:
     """`cp.async.bulk.tensor.Nd.shared::cta.global.tile.mbarrier::complete_tx::bytes`: a box into shared memory.
 
@@ -56,15 +57,20 @@ def load(
         barrier: `!llvm.ptr<3>` of the mbarrier whose transaction count the box's bytes complete.
         coordinates: start of the box, innermost dimension first, i32.
         hint: evict_normal, evict_first or evict_last: how long the L2 cache keeps what is read.
+        ranks: i16, `.shared::cluster` with `.multicast::cluster`: a bit per CTA of the cluster that gets the box, at
+            the same place, and its bytes on the barrier at the same place.
     """
     places = [constant(c) if isinstance(c, int) else c for c in coordinates]
-    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 1, 0, 0, int(bool(hint)), 0])
+    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 1, 0, int(ranks is not None), int(bool(hint)), 0])
     policy = [constant(POLICIES[hint], 64)] if hint else []
+    mask = [] if ranks is None else [ranks]
+    if ranks is not None:
+        destination = create("llvm.addrspacecast", [destination], [ir.Type.parse("!llvm.ptr<7>")])
     create(
         "nvvm.cp.async.bulk.tensor.shared.cluster.global",
-        [destination, tensor_map, *places, barrier, *policy],
+        [destination, tensor_map, *places, barrier, *mask, *policy],
         operandSegmentSizes=segments,
-        isCTAOnly=ir.BoolAttr.get(True),
+        isCTAOnly=ir.BoolAttr.get(ranks is None),
     )
 
 
@@ -141,6 +147,13 @@ def wait(pending: int, *, read: bool = True) -> None:
     create("nvvm.cp.async.bulk.wait_group", **attributes)
 
 
+def prefetch(tensor_map: ir.Value, coordinates: Sequence[ir.Value | int]) -> None:
+    """`cp.async.bulk.prefetch.tensor.Nd.L2.global.tile`: a box into the L2 cache; coordinates as in `load`."""
+    places = [constant(c) if isinstance(c, int) else c for c in coordinates]
+    segments = ir.DenseI32ArrayAttr.get([1, len(places), 0, 0])
+    create("nvvm.cp.async.bulk.tensor.prefetch", [tensor_map, *places], operandSegmentSizes=segments)
+
+
 def prefetch_descriptor(tensor_map: ir.Value) -> None:
     """`prefetch.tensormap` (9.7.9.15)."""
     create("nvvm.prefetch", [tensor_map], tensormap=ir.UnitAttr.get())
@@ -168,9 +181,20 @@ def _boxed(op: ir.Operation) -> int:
 
 def _load(op: ir.Operation) -> Run:
     count = _boxed(op)
+    multicast = list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))[5]
 
     def run(machine: Machine, shared: Any, tensor_map: Any, *rest: Any) -> None:
-        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), rest[count])
+        ranks = rest[count + 1] if multicast else None
+        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), rest[count], ranks=ranks)
+
+    return run
+
+
+def _prefetch(op: ir.Operation) -> Run:
+    count = list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))[1]
+
+    def run(machine: Machine, tensor_map: Any, *rest: Any) -> None:
+        machine.engine.tensor_prefetch(tensor_map, list(rest[:count]))
 
     return run
 
@@ -179,7 +203,7 @@ def _load_pair(op: ir.Operation) -> Run:
     count = integer(op, "tl.coordinates")
 
     def run(machine: Machine, shared: Any, tensor_map: Any, barrier: Any, rank: Any, *rest: Any) -> None:
-        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), barrier, rank)
+        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), barrier, at=rank)
 
     return run
 
@@ -246,7 +270,8 @@ _TENSOR, _GROUPS = "9.7.9.25.5 cp.async.bulk.tensor", "9.7.9.25.4 cp.async.bulk"
 INSTRUCTIONS = (
     Instruction(
         "nvvm.cp.async.bulk.tensor.shared.cluster.global",
-        "cp.async.bulk.tensor.Nd.shared::cta.global.tile.mbarrier::complete_tx::bytes [d], [m, {c}], [b]",
+        "cp.async.bulk.tensor.Nd.shared::{cta,cluster}.global.tile.mbarrier::complete_tx::bytes"
+        "{.multicast::cluster}{.L2::cache_hint} [d], [m, {c}], [b]{, ranks}{, policy}",
         _TENSOR,
         _load,
         emit=load,
@@ -270,6 +295,14 @@ INSTRUCTIONS = (
         emit=store,
         feature=Feature.TMA,
         effects=(Effect(Access.READ, SHARED, 1, group=_STORE), Effect(Access.WRITE, GLOBAL, 0, group=_STORE)),
+    ),
+    Instruction(
+        "nvvm.cp.async.bulk.tensor.prefetch",
+        "cp.async.bulk.prefetch.tensor.Nd.L2.global.tile [m, {c}]",
+        "9.7.9.25.5 cp.async.bulk.prefetch.tensor",
+        _prefetch,
+        emit=prefetch,
+        feature=Feature.TMA,
     ),
     *(
         Instruction(
