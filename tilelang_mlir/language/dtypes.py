@@ -67,10 +67,12 @@ def _torch() -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Tables that programs read: the names of all dtypes, and torch's dtypes by name."""
+    """TileLang's tables, which some programs look into: names of all dtypes, from torch's dtypes and to them."""
     if name == "_all_dtypes":
         return [*SCALARS, *(f"{base}x{lanes}" for base in SCALARS if base not in _SCALAR_ONLY for lanes in _LANES)]
-    if name == "_TORCH_DTYPE_TO_STR":
-        torch = _torch()
-        return {getattr(torch, scalar): scalar for scalar in SCALARS if hasattr(torch, scalar)}
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in ("_TORCH_DTYPE_TO_STR", "_STR_TO_TORCH_DTYPE"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    torch = _torch()
+    kinds = [(getattr(torch, scalar, None), scalar) for scalar in SCALARS]
+    table = {kind: scalar for kind, scalar in kinds if isinstance(kind, torch.dtype)}
+    return table if name == "_TORCH_DTYPE_TO_STR" else {scalar: kind for kind, scalar in table.items()}
