@@ -27,6 +27,7 @@ BENCHMARKS = {
     "attention": (True, ("--out", "--quick")),
     "launch": (True, ("--out",)),
     "compile": (False, ("--out", "--quick")),
+    "compile_targets": (False, ("--out", "--quick")),
     "tilelang": (True, ("--out", "--quick")),
     "examples": (False, ("--out", "--quick")),
     "simulator": (False, ()),

@@ -12,6 +12,7 @@ from typing import Literal
 from tilelang_mlir.mlir import ir
 
 from .ops.intrinsic import INTRINSICS
+from .ops.matrix import starts_from_zero
 
 Kind = Literal["read", "write"]
 
@@ -22,9 +23,16 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.transpose": ("r", "w"),
     "tl.tma_load": ("r", "w", "rw"),
     "tl.tma_store": ("r", "w"),
+    "tl.tma_gather4": ("r", "w", "rw"),
+    "tl.tma_scatter4": ("r", "w"),
+    "tl.cluster_copy": ("r", "w", "rw"),
+    "tl.bulk_words": ("r", "w", "rw"),
     "tl.staged_store": ("r", "w", "w"),
+    "tl.box_load": ("r", "w", "rw"),
+    "tl.box_store": ("r", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
+    "tl.mma_scaled": ("r", "r", "rw", "r", "r"),
     "tl.gemm_sp": ("r", "r", "r", "rw"),
     "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),
@@ -45,11 +53,14 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.copy_words": ("r", "w"),
     "tl.store_words": ("w",),
     "tl.load_matrix": ("r",),
+    "tl.shared_address": ("r",),
     "tl.store_matrix": ("w",),
+    "tl.warpgroup_mma": ("rw",),
     "tl.print": ("r*",),
     "tl.mbarrier_arrive": ("rw",),
     "tl.mbarrier_expect": ("rw",),
     "tl.mbarrier_wait": ("r",),
+    "tl.mbarrier_meet": ("rw",),
     "memref.load": ("r",),
     "memref.store": ("", "w"),
     "vector.load": ("r",),
@@ -60,7 +71,7 @@ _ASYNCHRONOUS = frozenset((
     "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store",
     "tl.clc_try_cancel",
 ))  # fmt: skip
-_WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic"))
+_WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic", "tl.address"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 
@@ -109,6 +120,10 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
 def _accesses(op: ir.Operation) -> tuple[str, ...]:
     """The table's entry, narrowed by the attributes that turn an update into a plain write or read."""
     accesses = _ACCESSES.get(op.name, ())
+    if op.name == "tl.address":
+        return (ir.StringAttr(op.attributes["access"]).value,)
+    if op.name == "tl.warpgroup_mma" and starts_from_zero(op):
+        return ("w",)
     if op.name == "tl.intrinsic":
         return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
@@ -137,20 +152,18 @@ def _flag(op: ir.Operation, name: str) -> bool:
 
 def region_effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     """The accesses of an op and of everything nested in it, in program order."""
-    found = effects(op)
-    _gather(op.operation, found)
+    operation = op.operation
+    if not len(operation.regions):
+        return effects(operation)
+    found: list[Effect] = []
+
+    def gather(inner: ir.Operation) -> ir.WalkResult:
+        if inner.name in _WITH_ACCESSES:
+            found.extend(effects(inner))
+        return ir.WalkResult.ADVANCE
+
+    operation.walk(gather, ir.WalkOrder.PRE_ORDER)
     return found
-
-
-def _gather(op: ir.Operation, found: list[Effect]) -> None:
-    for region in op.regions:
-        for block in region.blocks:
-            for child in block.operations:
-                inner = child.operation
-                if inner.name in _WITH_ACCESSES:
-                    found += effects(inner)
-                if len(inner.regions):
-                    _gather(inner, found)
 
 
 def reads(op: ir.Operation | ir.OpView) -> list[ir.Value]:

@@ -17,7 +17,7 @@ from support import Run, float64
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
-from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, logarithms, softmax_step, start_rows, weigh_parts
+from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, logarithms, merge_parts, softmax_step, start_rows
 
 
 @tilelang.jit(out_idx=[-1])
@@ -83,13 +83,7 @@ def mla(
                 if head + i < heads:
                     L[b, head + i, part] = largest[i]
         with T.Kernel(heads, batch, threads=128) as (h, b):
-            values = T.alloc_fragment((parts, D), "float32")
-            shares = T.alloc_fragment((parts,), "float32")
-            mean = T.alloc_fragment((D,), "float32")
-            T.copy(L[b, h, :], shares)
-            T.copy(Parts[b, h, :, :], values)
-            weigh_parts(values, shares, mean)
-            T.copy(mean, O[b, h, :])
+            merge_parts(Parts, L, O, b, h)
 
     return mla_decoding
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -126,9 +127,10 @@ def _allocations(plan: LaunchPlan, bound: Bound) -> tuple[Callable[[], Any], ...
     wanted = [(p.dtype, p.shape) for p in plan.params if p.output] + [(w.dtype, w.shape) for w in plan.workspaces]
     if not wanted:
         return ()
-    torch = sys.modules.get("torch")
-    if torch is None:
-        raise ArgumentError(f"{plan.name}: outputs and workspaces are torch tensors, and torch is not imported")
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        raise ArgumentError(f"{plan.name}: outputs and workspaces are torch tensors, and there is no torch") from error
     index = int(bound.device.partition(":")[2]) if bound.device else torch.cuda.current_device()
     return tuple(_maker(torch, dtype, evaluate(shape, bound.dims), index) for dtype, shape in wanted)
 

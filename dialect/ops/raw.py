@@ -69,6 +69,25 @@ class CopyWordsOp(TL.Operation, name="copy_words"):
         return same and all(typed(self, value, "i32", "an index") for value in rest)
 
 
+class SharedAddressOp(TL.Operation, name="shared_address"):
+    """The address (i32) of an element in shared memory, `(buffer, index...)`, for descriptors that hardware reads."""
+
+    buffer: ext.Operand[Any]
+    indices: Sequence[ext.Operand[Any]]
+    address: ext.Result[Any]
+
+    @structure((1, None), results=1)
+    def verify_invariants(self) -> bool:
+        buffer, *rest = self.operation.operands
+        if not buffers(self, [buffer], (SHARED,)):
+            return False
+        rank = ir.MemRefType(buffer.type).rank
+        if len(rest) != rank:
+            return fail(self, f"has {len(rest)} indices for a buffer of rank {rank}")
+        typed_ = all(typed(self, value, "i32", "an index") for value in rest)
+        return typed_ and typed(self, self.operation.results[0], "i32", "the address")
+
+
 def store_count(op: ir.Operation) -> int:
     """How many words a `tl.store_words` stores."""
     kind = op.operands[0].type

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from tilelang_mlir.mlir import ir
 
-from ...dialect.effects import root
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.tl import FRAGMENT, scope_of
 from .subscripts import Subscript, subscript
@@ -56,12 +55,15 @@ def loop_accesses(loop: ir.Operation) -> list[Access]:
             continue
         skip = first + (2 if op.name == "tl.reducer_update" else 1)
         indices = tuple(subscript(v, variables, extents) for v in list(op.operands)[skip:])
-        found.append(Access(root(buffer) if _is_plain(buffer) else buffer, indices, op.name != "memref.load", op))
+        found.append(Access(laid_out(buffer), indices, op.name != "memref.load", op))
     return sorted(found, key=lambda a: not a.is_store)
 
 
-def _is_plain(buffer: ir.Value) -> bool:
-    return buffer.owner.operation.name != "tl.reshape"
+def laid_out(value: ir.Value) -> ir.Value:
+    """What has the layout of a tile: its buffer, or the view under another shape that it is taken from."""
+    while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tl.slice":
+        value = value.owner.operation.operands[0]
+    return value
 
 
 def _walk(op: ir.Operation) -> list[ir.Operation]:

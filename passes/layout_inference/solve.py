@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ...dialect.effects import root
-from ...dialect.layout import Fragment, SharedLayout, replicated, row_major
+from ...dialect.layout import Fragment, SharedLayout, replicated, reshaped, row_major
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.location import name_of, python_location
 from ...dialect.ops.tensor import MMA_OPS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import groups_of, num_threads, threads_of
-from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
+from .accesses import Access, fragment_from_loop, laid_out, loop_accesses, loop_layout_from
 from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
 from .tensor import TensorSide
@@ -118,8 +118,9 @@ class Solver:
                 assert isinstance(layout, Fragment)
                 self.loops[loop] = layout
         for op in self.ops:
-            if op.name == "tl.gemm":
-                for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
+            if op.name in ("tl.gemm", "tl.mma_scaled"):
+                wgmma = self.wgmma and op.name == "tl.gemm"
+                for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
             elif op.name == "tl.gemm_sp":
@@ -156,7 +157,7 @@ class Solver:
             return self.learn(*met, op)
         if scope_of(a) != FRAGMENT or scope_of(b) != FRAGMENT or tile_shape(a) != tile_shape(b):
             return False
-        a, b = root(a), root(b)
+        a, b = laid_out(a), laid_out(b)
         for source, target in ((a, b), (b, a)):
             layout = self.layout(source)
             if layout is not None and target not in self.known and _whole(source) == _whole(target):
@@ -166,7 +167,7 @@ class Solver:
         return False
 
     def _spread_reduce(self, op: ir.Operation) -> bool:
-        source, target = (root(v) for v in op.operands)
+        source, target = (laid_out(v) for v in op.operands)
         layout = self.layout(source)
         if layout is None or target in self.known or scope_of(target) != FRAGMENT:
             return False
@@ -174,14 +175,16 @@ class Solver:
         return self.learn(target, layout.reduce(ir.IntegerAttr(op.attributes["dim"]).value, keep=keep), op)
 
     def _spread_view(self, op: ir.Operation) -> bool:
-        """A view that only adds or drops unit dimensions has its source's layout."""
+        """A view has its source's layout under another shape, and the other way round."""
         source, view = op.operands[0], op.results[0]
-        if tile_shape(source) != tile_shape(view):
-            return False
         for a, b in ((source, view), (view, source)):
             layout = self.layout(a)
-            if layout is not None and b not in self.known:
-                return self.learn(b, _with_unit_dims(layout, ir.MemRefType(b.type).shape), op)
+            if layout is None or b in self.known:
+                continue
+            try:
+                return self.learn(b, reshaped(layout, ir.MemRefType(b.type).shape), op)
+            except TileValueError:
+                continue
         return False
 
     def _spread_loop(self, loop: ir.Operation) -> bool:
@@ -202,18 +205,20 @@ class Solver:
         return changed
 
     def _loop_layout(self, loop: ir.Operation) -> Fragment | None:
-        """From a fragment that all loop variables index: one without replication if there is, stores first."""
+        """From a fragment that all loop variables index: a stored one if there is, and one without replication.
+
+        What other threads hold can be read through a copy, but not written."""
         rank = len(loop.regions[0].blocks[0].arguments)
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
-        candidates: list[Fragment] = []
+        candidates: list[tuple[bool, int, Fragment]] = []
         for access in self.accesses[loop]:
             fragment = self.layout(access.fragment)
             if fragment is None or not access.covers(rank):
                 continue
             layout = loop_layout_from(access, fragment, extents)
             if layout is not None:
-                candidates.append(layout)
-        return min(candidates, key=lambda c: c.replication, default=None)
+                candidates.append((not access.is_store, layout.replication, layout))
+        return min(candidates, key=lambda c: c[:2], default=(True, 1, None))[2]
 
     def _plan_a_reducing_loop(self) -> bool:
         """Give a loop that updates a reducer a coalesced layout, and the reducer what follows; False when none is left.

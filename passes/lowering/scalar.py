@@ -54,7 +54,18 @@ def lower_index_cast(ctx: Context, op: ir.Operation) -> None:
 
 @rule("arith.addi", "arith.subi", "arith.muli", "arith.divui", "arith.remui", "arith.floordivsi")
 def lower_integer(ctx: Context, op: ir.Operation) -> None:
-    """Integer arithmetic keeps the form base + constants where it can."""
+    """Integer arithmetic keeps the form base + constants where it can.
+
+    `tl.below` says that the result is not negative and stays below a number.
+    """
+    _lower_integer(ctx, op)
+    if "tl.below" in op.attributes and (found := _as_index(ctx, op.results[0])) is not None and not found.is_constant:
+        top = ir.IntegerAttr(op.attributes["tl.below"]).value - 1
+        place = ctx.e.value(ctx.ix.scalar(found))
+        ctx.values[op.results[0]] = ctx.ix.uniform(place, lo=0, hi=top, divisor=found.divisor)
+
+
+def _lower_integer(ctx: Context, op: ir.Operation) -> None:
     if str(op.results[0].type) in ("i32", "index"):
         a, b = (_as_index(ctx, v) for v in op.operands)
         if a is not None and b is not None and (folded := _fold(ctx, op.name, a, b)) is not None:
@@ -248,8 +259,7 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     """Convert a scalar or vector between dtypes; narrow floats go through the hardware's conversions."""
     if source.mlir == result.mlir:
         return value
-    narrow = source.bits < 8 and source.kind != "bool" or result.bits < 8 and result.kind == "float"
-    if "f8E" in (source.mlir[:3], result.mlir[:3]) or narrow:
+    if "f8E" in (source.mlir[:3], result.mlir[:3]) or _sub_byte(source) or _sub_byte(result):
         return ctx.hardware.narrow_float_cast(ctx, value, str(source), str(result))
     kind = value_type(ctx.e, ir.Type.parse(result.mlir))
     if isinstance(value.type, ir.VectorType):
@@ -259,6 +269,11 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     if not _direct(source, result):
         return _via_f32(ctx, value, source, result)
     return ctx.e.pure(_cast_op(source, result), kind, [value])
+
+
+def _sub_byte(kind: DType) -> bool:
+    """A dtype of less than a byte in memory; a truth value of one bit is none."""
+    return kind.bits < 8 and kind.kind != "bool"
 
 
 def _direct(source: DType, result: DType) -> bool:

@@ -81,10 +81,20 @@ def barrier_pointer(ctx: Context, array: ir.Value, index: ir.Value) -> ir.Value:
 @rule("tl.mbarrier_wait")
 def lower_wait(ctx: Context, op: ir.Operation) -> None:
     """Try until the phase is complete: each try may suspend the thread for a while."""
-    pointer, parity = barrier_pointer(ctx, op.operands[0], op.operands[1]), ctx.ssa(op.operands[2])
+    _wait(ctx, barrier_pointer(ctx, op.operands[0], op.operands[1]), ctx.ssa(op.operands[2]))
+
+
+@rule("tl.mbarrier_meet")
+def lower_meet(ctx: Context, op: ir.Operation) -> None:
+    """The arrival says which phase it is in."""
+    pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
+    _wait(ctx, pointer, mbarrier.arrive(pointer))
+
+
+def _wait(ctx: Context, pointer: ir.Value, phase: ir.Value) -> None:
     loop = ctx.e.op("scf.while", [], [], regions=2)
     with ctx.e.scope(loop.regions[0].blocks.append()):
-        done = mbarrier.wait(pointer, parity)
+        done = mbarrier.wait(pointer, phase)
         again = ctx.e.pure("arith.xori", ctx.e.i1, [done, ctx.e.constant(ctx.e.i1, 1)])
         ctx.e.op("scf.condition", [], [again])
     with ctx.e.scope(loop.regions[1].blocks.append()):

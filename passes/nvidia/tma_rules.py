@@ -45,8 +45,8 @@ def tensor_obstacle(device: ir.Value) -> str:
     op = tensor.operation
     if not _is_tensor_argument(op.operands[0]):
         return "the tensor is no argument whose shape the launch plan knows"
-    if _is_view(op):
-        return "the tensor is a view of an argument in another shape"
+    if "view" in op.attributes:
+        return "the tensor is a second view of an argument, whose tensor map has the argument's own shape"
     element = ir.MemRefType(device.type).element_type
     if str(element) == "i1" or element.width % 8:
         return f"elements of {element}"
@@ -89,17 +89,6 @@ def _is_tensor_argument(pointer: ir.Value) -> bool:
         return True
     param = ir.DictAttr(ir.ArrayAttr(attributes["tl.params"])[ir.BlockArgument(pointer).arg_number])
     return ir.StringAttr(param["kind"]).value == "tensor"
-
-
-def _is_view(tensor: ir.Operation) -> bool:
-    """Whether the argument was declared with another shape, strides or element type before: the one that a map has."""
-    pointer = tensor.operands[0]
-    block = ir.BlockArgument(pointer).owner
-    declared = next(o.operation for o in block.operations
-                    if o.operation.name == "tl.tensor" and o.operation.operands[0] == pointer)
-    same = all(tensor.attributes[key] == declared.attributes[key] for key in ("shape", "strides"))
-    return tensor.results[0].type != declared.results[0].type or not same or (
-        list(tensor.operands) != list(declared.operands))
 
 
 def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:

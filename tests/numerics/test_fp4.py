@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
-from hopper_programs import check, f64, poisoned
+from fp4_values import factors, halves
+from hopper_programs import check, poisoned
 from tensor_programs import compiled
 
 import tilelang_mlir as tilelang
@@ -23,26 +23,6 @@ FP4 = "float4_e2m1fn"
 def settings() -> Iterator[None]:
     with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
         yield
-
-
-def halves(shape: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Random bytes of two elements each, and their values."""
-    raw = np.random.default_rng([seed, *shape]).integers(0, 256, (shape[0], shape[1] // 2)).astype(np.uint8)
-    codes = np.stack([raw & 15, raw >> 4], axis=-1).reshape(shape)
-    table = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
-    return raw, np.where(codes & 8, -1, 1) * table[codes & 7]
-
-
-def factors(rows: int, count: int, block: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random factors, as words by four blocks of a row, and their values."""
-    rng = np.random.default_rng([seed, rows])
-    if block == 16:
-        codes = rng.uniform(0.25, 4, (rows, count)).astype(ml_dtypes.float8_e4m3fn)
-        raw, values = codes.view(np.uint8), f64(codes)
-    else:
-        raw = rng.integers(122, 132, (rows, count)).astype(np.uint8)
-        values = np.exp2(raw.astype(np.float64) - 127)
-    return np.ascontiguousarray(raw).view(np.uint32).T.copy(), np.repeat(values, block, axis=1)
 
 
 @pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])

@@ -45,6 +45,7 @@ ALIASES = {
     "tilelang.cuda.intrinsics.layout.utils": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.macro": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.macro.mma_macro_generator": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.sparse_layout": f"{_SHIMS}.sparse_layout",
     "tilelang.cuda.language.intrinsics": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.language": f"{_HERE}.language",
     "tilelang.engine": f"{_SHIMS}.engine",
@@ -74,7 +75,7 @@ ALIASES = {
     "tilelang.utils.target": f"{_SHIMS}.backend",
 }
 _TVM = ("tvm", "tvm.ir", "tvm.runtime", "tvm.script", "tvm.target", "tvm.tir", "tvm.tirx", "tvm.te", "tvm.topi",
-        "tvm.testing")  # fmt: skip
+        "tvm.testing", "tvm.error", "tvm.transform")  # fmt: skip
 
 
 class _Alias(importlib.abc.Loader):
@@ -110,6 +111,9 @@ class _TVM_(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         if fullname not in _TVM:
+            if fullname.startswith("tvm."):
+                message = f"{fullname} is part of TVM, which this compiler is not built on"
+                raise ModuleNotFoundError(message, name=fullname)
             return None
         return importlib.machinery.ModuleSpec(fullname, _Alias(f"{_SHIMS}.tvm"), is_package=True)
 

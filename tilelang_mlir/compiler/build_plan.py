@@ -138,7 +138,6 @@ class _HostReader:
         self.workspaces: list[WorkspaceSpec] = []
         self.launches: list[ir.Operation] = []
         self.asserts: list[tuple[Expr, str]] = []
-        self._with_shape: set[int] = set()
         self._block = host.regions[0].blocks[0]
         self._values: dict[ir.Value, Expr] = {}
         self.params = self._declared(host)
@@ -178,8 +177,6 @@ class _HostReader:
 
     def _tensor(self, op: ir.Operation) -> None:
         index = _argument_number(op.operands[0], self._block)
-        if index in self._with_shape:
-            return  # a view in another shape; the first declaration is the parameter's
         if index is None:
             raise UnsupportedError("a tensor that is not a parameter of the kernel", find_location(str(op.location)))
         dynamic = iter([self._expr(value) for value in list(op.operands)[1:]])
@@ -187,7 +184,8 @@ class _HostReader:
         for key in ("shape", "strides"):
             sizes = [int(size) for size in ir.DenseI64ArrayAttr(op.attributes[key])]
             fields.append(tuple(next(dynamic) if size == -1 else size for size in sizes))
-        self._with_shape.add(index)
+        if "view" in op.attributes:
+            return  # the argument has the shape of another tl.tensor
         used = any(True for _ in op.results[0].uses) or sum(1 for _ in op.operands[0].uses) > 1
         self.params[index] = replace(self.params[index], shape=fields[0], strides=fields[1], used=used)
 

@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from tilelang_mlir.compiler.device_code import DeviceCode
 from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.errors import TileError
 
@@ -24,7 +25,8 @@ class Request:
     """One code generation job.
 
     `module` is level-4 MLIR (bytecode or text), `emit` lists what to return: llvm, and the vendor's text and binary.
-    `tool` is the path of what makes machine code (ptxas, lld); without it there is none.
+    `tool` is the path of what makes machine code (ptxas, lld); without it there is none. `code` is what the module
+    brings along, known when it has been read.
     """
 
     module: bytes
@@ -32,6 +34,7 @@ class Request:
     options: CodegenOptions = CodegenOptions()
     emit: tuple[str, ...] = ("ptx", "cubin")
     tool: str = ""
+    code: DeviceCode = DeviceCode()
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import BinaryIO
 
 from tilelang_mlir.compiler import device_ir
 from tilelang_mlir.compiler.backends import backend_for
+from tilelang_mlir.compiler.device_code import device_code
 from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest, receive, send
 from tilelang_mlir.errors import TileError
 from tilelang_mlir.mlir import ir
@@ -45,6 +47,7 @@ def generate(request: Request, context: ir.Context) -> Reply:
     try:
         reply.stage = "reading the lowered module"
         module = device_ir.parse(request.module, context)
+        code = device_code(module)
         lap("parse")
         reply.stage = "conversion to LLVM"
         backend = backend_for(request.arch)
@@ -52,7 +55,7 @@ def generate(request: Request, context: ir.Context) -> Reply:
         text = device_ir.to_llvm_ir(module, conversion, line_info=options.line_info, lap=lap)
         reply.llvm_ir = text if "llvm" in request.emit else ""
         reply.stage = "LLVM code generation"
-        backend.run(text, request, reply, lap)
+        backend.run(text, replace(request, code=code), reply, lap)
     except ir.MLIRError as error:
         reply.error = _diagnostics(error)
     except TileError as error:

@@ -34,6 +34,11 @@ class GemmWarpPolicy(enum.IntEnum):
 POLICIES = {GemmWarpPolicy.Square: "square", GemmWarpPolicy.FullRow: "full_row", GemmWarpPolicy.FullCol: "full_col"}
 
 
+def policy_attribute(policy: GemmWarpPolicy) -> ir.Attribute:
+    """A policy as the dialect spells it."""
+    return ir.StringAttr.get(POLICIES[GemmWarpPolicy(policy)])
+
+
 def gemm(
     A: Any,
     B: Any,
@@ -91,7 +96,7 @@ def emit_gemm(
     attributes: dict[str, ir.Attribute] = {
         "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
         "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
-        "policy": ir.StringAttr.get(POLICIES[GemmWarpPolicy(policy)]),
+        "policy": policy_attribute(policy),
         "clear": ir.BoolAttr.get(clear),
     }
     for name, value in (("a_unsigned", A), ("b_unsigned", B)):

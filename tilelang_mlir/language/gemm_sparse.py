@@ -33,8 +33,8 @@ def gemm_sp(
     """`C += A @ op(B)` with A 2:4 sparse: of every four neighbours along K two are kept (float32: one of two).
 
     A_sparse [M, K / 2] holds what is kept, E [M, K / f] which places they had: four bits a group, the first place in
-    the lower two, groups in order from the lowest bits on; f = bits of E's dtype (`tilelang.utils.sparse.compress` makes
-    both). B is [K, N], C a fragment [M, N]. E and B are tiles in shared memory, A too or a fragment.
+    the lower two, groups in order from the lowest bits on; f = bits of E's dtype (`tilelang.utils.sparse.compress`
+    makes both). B is [K, N], C a fragment [M, N]. E and B are tiles in shared memory, A too or a fragment.
 
         T.gemm_sp(A_shared, E_shared, B_shared, C_local)  # (128, 32), (128, 4) int16, (64, 128), (128, 128)
 

@@ -10,7 +10,13 @@ from tilelang_mlir.frontend.buffer import buffer_of, extents_of, tile_of
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, describe, value_of
 from tilelang_mlir.language.copy import describe_shape
-from tilelang_mlir.language.gemm import check_dtypes, check_memories, check_shapes
+from tilelang_mlir.language.gemm import (
+    GemmWarpPolicy,
+    check_dtypes,
+    check_memories,
+    check_shapes,
+    policy_attribute,
+)
 from tilelang_mlir.language.sync import barrier_operands
 from tilelang_mlir.mlir import ir
 
@@ -159,6 +165,23 @@ def deallocate_tmem(tmem: Any) -> None:
 
 
 # -- scale factors -----------------------------------------------------------------------------------------------------
+def _blocks(what: str, A: Any, B: Any, k_start: Any, granularity: tuple[Any, Any]) -> list[int]:
+    """Elements along K of a factor of A and of B, checked."""
+    blocks = list(granularity)
+    small = [buffer_of(side, f"an operand of {what}").dtype.bits == 4 for side in (A, B)]
+    if small[0] != small[1]:
+        raise TileTypeError(f"{what} multiplies 4-bit with 8-bit floats", hint="use one width for A and B")
+    for block in blocks:
+        known = isinstance(block, int) and not isinstance(block, bool) and block > 0
+        if not known or block % 32 and not (small[0] and block == 16):
+            expected = "16 or 32 elements of 4 bits" if small[0] else "a multiple of 32 elements"
+            raise TileValueError(f"{what}: a factor covers {expected} along K, got {describe(block)}")
+    if isinstance(k_start, bool) or not isinstance(k_start, int) or any(k_start % block for block in blocks):
+        raise TileValueError(f"{what}: k_start is a Python integer and a multiple of what a factor covers",
+                             hint="it says in which byte of a column the first factor lies")
+    return blocks
+
+
 def tcgen05_gemm_blockscaled(
     A: Any,
     B: Any,
@@ -198,18 +221,7 @@ def tcgen05_gemm_blockscaled(
     what = "T.tcgen05_gemm_blockscaled"
     builder = _in_kernel(what)
     _check(A, B, C, bool(transpose_A), bool(transpose_B), pair=use_2cta)
-    blocks = [sf_a_granularity_k, sf_b_granularity_k]
-    small = [buffer_of(side, f"an operand of {what}").dtype.bits == 4 for side in (A, B)]
-    if small[0] != small[1]:
-        raise TileTypeError(f"{what} multiplies 4-bit with 8-bit floats", hint="use one width for A and B")
-    for block in blocks:
-        known = isinstance(block, int) and not isinstance(block, bool) and block > 0
-        if not known or block % 32 and not (small[0] and block == 16):
-            expected = "16 or 32 elements of 4 bits" if small[0] else "a multiple of 32 elements"
-            raise TileValueError(f"{what}: a factor covers {expected} along K, got {describe(block)}")
-    if isinstance(k_start, bool) or not isinstance(k_start, int) or any(k_start % block for block in blocks):
-        raise TileValueError(f"{what}: k_start is a Python integer and a multiple of what a factor covers",
-                             hint="it says in which byte of a column the first factor lies")
+    blocks = _blocks(what, A, B, k_start, (sf_a_granularity_k, sf_b_granularity_k))
     for name, value in (("SFA_tmem", SFA_tmem), ("SFB_tmem", SFB_tmem)):
         buffer = buffer_of(value, f"{name} of {what}")
         if buffer.memory != "tmem" or buffer.dtype.bits != 32:
@@ -229,6 +241,65 @@ def tcgen05_gemm_blockscaled(
 
 
 tcgen05_mma_blockscaled = tcgen05_gemm_blockscaled
+
+
+def mma_gemm_blockscaled(
+    A: Any,
+    B: Any,
+    C: Any,
+    SFA: Any,
+    SFB: Any,
+    transpose_A: bool = False,
+    transpose_B: bool = False,
+    policy: GemmWarpPolicy = GemmWarpPolicy.Square,
+    clear_accum: bool = False,
+    k_start: Any = 0,
+    sf_a_granularity_k: Any = 32,
+    sf_b_granularity_k: Any = 32,
+) -> None:
+    """`C += (op(A) * SFA) @ (op(B) * SFB)` with C in registers: a product of the warps with block scales.
+
+        T.mma_gemm_blockscaled(A_shared, B_shared, C_local, SFA_shared, SFB_shared, transpose_B=True)
+
+    Args:
+        A, B: float8 or float4_e2m1fn tiles in shared memory (these as [M, K] and [N, K] with transpose_B).
+        C: float32 fragment.
+        SFA, SFB: uint32 in shared memory, [M, words] and [N, words]: a word has four factors of a row, as bytes.
+            Factors are float8_e8m0; those of 16 elements float8_e4m3.
+        clear_accum: set C instead of adding to it (a Python bool).
+        k_start: where this tile starts along K among the elements that the factors cover.
+        sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor: a multiple of 32; of float4_e2m1fn 16
+            or 32.
+
+    Raises:
+        TileValueError: the shapes disagree. TileTypeError: dtypes or memories without such a product.
+        UnsupportedError: on compilation, for a target without block-scaled products of warps.
+    """
+    what = "T.mma_gemm_blockscaled"
+    builder = _in_kernel(what)
+    check_memories(A, B, C)
+    check_shapes(A, B, C, bool(transpose_A), bool(transpose_B))
+    check_dtypes(*(buffer_of(x, f"an operand of {what}").dtype for x in (A, B, C)))
+    kinds = [buffer_of(side, f"an operand of {what}").dtype for side in (A, B)]
+    for kind in kinds:
+        if not kind.is_float or kind.bits > 8:
+            raise TileTypeError(f"{what}: a block-scaled product of {kind}", hint="use float8_e4m3 or float4_e2m1fn")
+    blocks = _blocks(what, A, B, k_start, (sf_a_granularity_k, sf_b_granularity_k))
+    for name, value in (("A", A), ("B", B), ("SFA", SFA), ("SFB", SFB)):
+        buffer = buffer_of(value, f"{name} of {what}")
+        if buffer.memory != "shared" or (name.startswith("SF") and buffer.dtype.bits != 32):
+            wanted = "uint32 in shared memory" if name.startswith("SF") else "in shared memory"
+            raise TileTypeError(f"{name} of {what} must be {wanted}, got {buffer.dtype} in {buffer.memory} memory")
+    operands = [tile_of(value, f"an operand of {what}") for value in (A, B, C, SFA, SFB)]
+    attributes: dict[str, ir.Attribute] = {
+        "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
+        "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
+        "policy": policy_attribute(policy),
+        "clear": ir.BoolAttr.get(bool(clear_accum)),
+        "scale_bytes": ir.DenseI64ArrayAttr.get([k_start // block for block in blocks]),
+        "scale_blocks": ir.DenseI64ArrayAttr.get(blocks),
+    }
+    builder.emit("tl.mma_scaled", operands, [], attributes)
 
 
 def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *, use_2cta: bool = False) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import tilelang_mlir.language as T
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.jit.decorator import jit
-from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, logarithms, softmax_step, start_rows, weigh_parts
+from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, logarithms, merge_parts, softmax_step, start_rows
 from tilelang_mlir.ops.operands import HALF, has_dtype, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
 from tilelang_mlir.target import Target
@@ -79,13 +79,7 @@ def flash_decoding(
                 if i < shared_by:
                     L[b, head_kv * shared_by + i, part] = largest[i]
         with T.Kernel(heads, batch, threads=128) as (head, b):
-            values = T.alloc_fragment((parts, D), "float32")
-            shares = T.alloc_fragment((parts,), "float32")
-            mean = T.alloc_fragment((D,), "float32")
-            T.copy(L[b, head, :], shares)
-            T.copy(Parts[b, head, :, :], values)
-            weigh_parts(values, shares, mean)
-            T.copy(mean, O[b, head, :])
+            merge_parts(Parts, L, O, b, head)
 
     return decode
 

@@ -64,15 +64,21 @@ def logarithms(largest: Any, total: Any, scale: Any) -> None:
 
 
 @T.macro
-def weigh_parts(values: Any, shares: Any, mean: Any) -> None:
-    """The mean of `values` [parts, columns] with weights exp2(shares); `shares` [parts] is overwritten."""
-    parts, columns = values.shape
+def merge_parts(Parts: Any, L: Any, O: Any, b: Any, head: Any) -> None:  # noqa: E741
+    """O[b, head] is the mean of the Parts [batch, heads, parts, D] with weights exp2(L) [batch, heads, parts]."""
+    parts, D = Parts.shape[2:]
+    values = T.alloc_fragment((parts, D), "float32")
+    shares = T.alloc_fragment((parts,), "float32")
+    mean = T.alloc_fragment((D,), "float32")
     top = T.alloc_fragment((1,), "float32")
     share = T.alloc_fragment((1,), "float32")
+    T.copy(L[b, head, :], shares)
     T.reduce_max(shares, top, dim=0)
     for i in T.Parallel(parts):
         shares[i] = T.exp2(shares[i] - top[0])
     T.reduce_sum(shares, share, dim=0)
-    for i, j in T.Parallel(parts, columns):
+    T.copy(Parts[b, head, :, :], values)
+    for i, j in T.Parallel(parts, D):
         values[i, j] *= shares[i] / share[0]
     T.reduce_sum(values, mean, dim=0)
+    T.copy(mean, O[b, head, :])

@@ -71,8 +71,10 @@ class TensorMemory:
         """All operations of a kernel name the same group of CTAs; a pair needs a cluster of an even number."""
         if self.paired is not None and self.paired != pair:
             one, other = ("one CTA", "a pair of CTAs")[self.paired], ("one CTA", "a pair of CTAs")[pair]
-            raise SimulationError(f"{what} of {other} in a kernel with tcgen05 operations of {one}",
-                                  hint="all of a kernel have the same cta_group")
+            raise SimulationError(
+                f"{what} of {other} in a kernel with tcgen05 operations of {one}",
+                hint="all of a kernel have the same cta_group",
+            )
         if pair and self.batch.cluster % 2:
             raise SimulationError(f"{what} of a pair of CTAs in a cluster of {self.batch.cluster}")
         self.paired = pair
@@ -230,7 +232,7 @@ class TensorUnit:
             if batch.checker is not None and known is not None:
                 self._announced = batch.checker.complete_products(target, known, self._announced)
                 if ranks is not None:
-                    batch.checker.share(target, batch.cluster)
+                    batch.checker.share(target)
             target.arrive(arrivals, arrivals * 0, f"{lanes.name} (tcgen05.commit)")
 
         self._commits.append(lanes.engine.fly(land, "a tensor memory product"))
@@ -314,8 +316,8 @@ class Issue:
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(self.ctas[bad.row]), int(self._columns[0]))) from None
         if checker is not None:
-            actors = self._actors if self._pair else None
-            shadow = checker.engine_access(lanes, self.ctas, self._columns, flat, 16, actors)
+            into = self.ctas if self._pair else None
+            shadow = checker.engine_access(lanes, self._actors, self._columns, flat, 16, into)
             checker.start_reading(lanes, shadow)
             self._shadows.append(shadow)
         cells = (flat + shared.row_start[self.ctas]) >> 4

@@ -128,6 +128,7 @@ def _like(value: np.ndarray, original: Any, dtype: Any) -> Any:
         return value
     import torch
 
-    plain = value if value.dtype.kind in "iuf" else value.view(np.dtype(f"i{value.dtype.itemsize}"))
+    known = type(value.dtype).__module__.startswith("numpy") and value.dtype.type.__module__ == "numpy"
+    plain = value if known else value.view(np.dtype(f"i{value.dtype.itemsize}"))
     tensor = torch.from_numpy(np.ascontiguousarray(plain)).to(original.device)
     return tensor if dtype is None or tensor.dtype == dtype else tensor.view(dtype)

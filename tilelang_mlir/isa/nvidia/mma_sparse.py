@@ -1,9 +1,9 @@
 """Tensor core products of a warp with a 2:4 sparse A. PTX ISA 8.7, section 9.7.14.6 (mma.sp).
 
 A holds half of the elements and has the registers of a dense A half as deep, B those of two dense B one after the
-other. A group of four (of two: 32-bit elements) is described by four bits, the places of its two elements, lower
-first; a 32-bit element takes both places of its half, 0b0100 or 0b1110. Which lane's word describes what, with g = lane / 4 and
-t = lane % 4 (9.7.14.6.2):
+other. A group of four (of two: 32-bit elements) is described by four bits, the places of its two elements, the lower
+one first; a 32-bit element takes both places of its half, 0b0100 or 0b1110. Which lane's word describes what, with
+g = lane / 4 and t = lane % 4 (9.7.14.6.2):
  16- and 32-bit elements: lanes with t / 2 = selector; lower half: row g, upper half: row g + 8; half (t % 2) of K
  8-bit elements: every lane; row g + 8 * (t % 2), half (t / 2) of K
 """

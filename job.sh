@@ -1,0 +1,1 @@
+timeout 20 python3 $J/p.py
