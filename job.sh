@@ -1,1 +1,0 @@
-timeout 20 python3 $J/p.py
