@@ -1,9 +1,9 @@
 """Attention against cuDNN and flash attention in torch: python benchmarks/bench_attention.py [--quick]
 
 float16 and bfloat16, 16 heads of 128, full and causal; sequences of 1024, 4096 and 16384, 16384 tokens in all. Ours
-are the kernels of examples 11 (forward) and 15 (backward), forward in the best of a few configurations, on (batch, S,
-heads, D) tensors; torch gets (batch, heads, S, D), contiguous. Backward is all that is needed besides the forward's
-results: sums over rows, zeroing, the gradients. Causal work counts half. `ratio` is cuDNN's time over ours.
+are the kernels of example 11 (forward) and of `ops.attention_backward`, forward in the best of a few configurations,
+on (batch, S, heads, D) tensors; torch gets (batch, heads, S, D), contiguous. Backward is all that is needed besides the
+forward's results: sums over rows, zeroing, the gradients. Causal work counts half. `ratio` is cuDNN's time over ours.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from typing import Any
 
 from harness import Report, arguments, compare, example, relative_error, require
 
+from tilelang_mlir import ops
+from tilelang_mlir.ops.attention_backward import gradients, row_products, scaled
+
 HEADS, D = 16, 128
 LIMITS = {"float16": 2e-3, "bfloat16": 1e-2}
 SHAPES = [(16, 1024), (4, 4096), (1, 16384)]
 # block_M, block_N, stages, threads; for causal attention also heads per group, and whether blocks come in pairs
 CONFIGS = [(192, 80, 2, 384), (128, 128, 2, 256)]
 CAUSAL_CONFIGS = [(192, 80, 2, 384, 16, False), (128, 128, 2, 256, 4, True)]
-FORWARD_FOR_BACKWARD, BACKWARD = (192, 80, 2, 384), (64, 128, 2, 256)
+FORWARD_FOR_BACKWARD, BACKWARD = ops.AttentionTiling(192, 80, 2, 384), (64, 128, 2, 256)
 QUERIES = 256  # that are checked: the last ones of the last head
 
 
@@ -92,10 +95,10 @@ def measure_backward(report: Report, dtype: str, batch: int, S: int, causal: boo
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
 
-    kernels, shape = example("15"), (batch, S, HEADS, D)
-    forward = kernels.forward(*shape, causal, dtype, *FORWARD_FOR_BACKWARD)
-    products, main = kernels.row_products(*shape, dtype), kernels.backward(*shape, causal, dtype, *BACKWARD)
-    last = kernels.scaled(*shape, dtype)
+    shape, scale = (batch, S, HEADS, D), D**-0.5
+    forward = ops.attention_forward(batch, S, S, HEADS, HEADS, D, D, causal, scale, dtype, FORWARD_FOR_BACKWARD)
+    products, last = row_products(*shape, dtype), scaled(*shape, scale, dtype)
+    main = gradients(*shape, causal, scale, dtype, *BACKWARD)
     q, k, v, do = (torch.randn(*shape, device="cuda", dtype=getattr(torch, dtype)) for _ in range(4))
     out, logarithms = forward(q, k, v)
 

@@ -11,13 +11,14 @@ Each operation also has the factory of its kernel (`gemm`, `attention_forward`, 
 from __future__ import annotations
 
 from tilelang_mlir.ops.attention import AttentionTiling, attention, attention_forward, attention_tiling
+from tilelang_mlir.ops.attention_backward import attention_backward
 from tilelang_mlir.ops.decode import decode, decoding_parts, flash_decoding
 from tilelang_mlir.ops.gemm import gemm, matmul
 from tilelang_mlir.ops.grouped import grouped_gemm, grouped_matmul, grouped_tiling, masked_gemm, masked_matmul
 from tilelang_mlir.ops.tiling import Tiling, choose
 
 __all__ = [
-    "AttentionTiling", "Tiling", "attention", "attention_forward", "attention_tiling", "choose", "decode",
-    "decoding_parts", "flash_decoding", "gemm", "grouped_gemm", "grouped_matmul", "grouped_tiling", "masked_gemm",
-    "masked_matmul", "matmul",
+    "AttentionTiling", "Tiling", "attention", "attention_backward", "attention_forward", "attention_tiling", "choose",
+    "decode", "decoding_parts", "flash_decoding", "gemm", "grouped_gemm", "grouped_matmul", "grouped_tiling",
+    "masked_gemm", "masked_matmul", "matmul",
 ]  # fmt: skip

@@ -26,6 +26,19 @@ def exact(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool = False) -> 
     return weights / total @ v, (np.log2(total) + largest / np.log(2))[:, 0]
 
 
+def exact_gradients(q: np.ndarray, k: np.ndarray, v: np.ndarray, grad: np.ndarray, causal: bool) -> list[np.ndarray]:
+    """Those of q, k and v of one head; all inputs are (S, D)."""
+    q, k, v, grad = (x.astype(np.float64) for x in (q, k, v, grad))
+    scale = q.shape[1] ** -0.5
+    scores = q @ k.T * scale
+    if causal:
+        scores = np.where(np.tril(np.ones_like(scores)) > 0, scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    slopes = weights * (grad @ v.T - (grad * (weights @ v)).sum(axis=1, keepdims=True))
+    return [slopes @ k * scale, slopes.T @ q * scale, weights.T @ grad]
+
+
 @pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
 @pytest.mark.parametrize(
     ("S", "S_kv", "D", "D_v", "causal"),
@@ -46,6 +59,23 @@ def test_bfloat16_and_a_scale_of_ones_own(random: Any, error_of: Any) -> None:
     assert out.dtype == ml_dtypes.bfloat16
     want, _ = exact(q[1, :, 1].astype(np.float64) * 0.25 * 8, k[1, :, 1], v[1, :, 1])
     assert error_of(out[1, :, 1], want) < 1e-2
+
+
+@pytest.mark.parametrize(("S", "D", "causal"), [(128, 64, True), (200, 64, False), (77, 128, True)])
+def test_gradients(random: Any, error_of: Any, S: int, D: int, causal: bool) -> None:
+    q, k, v, grad = (random(1, S, 2, D) for _ in range(4))
+    out, logarithms = ops.attention(q, k, v, causal=causal, return_logarithms=True, target=TARGET)
+    found = ops.attention_backward(q, k, v, out, logarithms, grad, causal=causal, target=TARGET)
+    for head in range(2):
+        wanted = exact_gradients(q[0, :, head], k[0, :, head], v[0, :, head], grad[0, :, head], causal)
+        for got, want in zip(found, wanted, strict=True):
+            assert error_of(got[0, :, head], want) < 2e-3
+
+
+def test_gradients_of_shared_keys_are_refused(random: Any) -> None:
+    q, k = random(1, 64, 4, 64), random(1, 64, 2, 64)
+    with pytest.raises(errors.TileValueError, match="gradients of 4 query heads over 2 key heads"):
+        ops.attention_backward(q, k, k, q, np.zeros((1, 4, 64), np.float32), q, target=TARGET)
 
 
 @pytest.mark.parametrize(("heads", "heads_kv"), [(4, 2), (1, 1)])

@@ -1,0 +1,215 @@
+"""Gradients of attention: those of queries, keys and values from that of the output.
+
+The forward kernel keeps per query the logarithm L of its sum of exponentials, so that weights P = exp2(S - L) are
+computed again instead of stored. A CTA owns `block_N` keys of one head and walks over the queries:
+
+    dV += P^T dO;  dP = dO V^T;  dS = P (dP - sum(dO O));  dK += dS^T Q;  dQ += dS K
+
+Scores are computed transposed (keys by queries), so that P^T and dS^T feed the next products from registers; dQ is
+summed in device memory by atomic additions, since every block of keys contributes.
+Source: Dao, "FlashAttention-2", 2023, algorithm 2.
+"""
+
+# Annotations of a kernel are calls in the language of `T`.
+# pyright: reportInvalidTypeForm=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import tilelang_mlir.language as T
+from tilelang_mlir.errors import TileValueError
+from tilelang_mlir.jit.decorator import jit
+from tilelang_mlir.jit.target import resolve_target
+from tilelang_mlir.ops.online_softmax import LOG2_E
+from tilelang_mlir.ops.operands import HALF, has_dtype, has_rank, has_shape, one_dtype
+from tilelang_mlir.ops.ready import ready
+from tilelang_mlir.target import Feature, Target
+
+
+@jit(out_idx=[-2, -1])
+def row_products(batch: int, S: int, heads: int, D: int, dtype: str = "float16", block: int = 16) -> Any:
+    """sum(dO O) of every row, [batch, heads, S] float32, and zeros for the sums of dQ."""
+
+    @T.prim_func
+    def attention_row_products(
+        O: T.Tensor((batch, S, heads, D), dtype),  # noqa: E741
+        dO: T.Tensor((batch, S, heads, D), dtype),
+        Delta: T.Tensor((batch, heads, S), "float32"),
+        Sums: T.Tensor((batch, S, heads, D), "float32"),
+    ):
+        with T.Kernel(T.ceildiv(S, block), heads, batch, threads=128) as (bx, head, b):
+            out, grad = T.alloc_fragment((block, D), dtype), T.alloc_fragment((block, D), dtype)
+            product = T.alloc_fragment((block, D), "float32")
+            delta = T.alloc_fragment((block,), "float32")
+            T.copy(O[b, bx * block : (bx + 1) * block, head, :], out)
+            T.copy(dO[b, bx * block : (bx + 1) * block, head, :], grad)
+            for i, j in T.Parallel(block, D):
+                product[i, j] = T.cast(out[i, j], "float32") * T.cast(grad[i, j], "float32")
+            T.reduce_sum(product, delta, dim=1)
+            T.copy(delta, Delta[b, head, bx * block : (bx + 1) * block])
+            T.clear(product)
+            T.copy(product, Sums[b, bx * block : (bx + 1) * block, head, :])
+
+    return attention_row_products
+
+
+@T.macro
+def weigh_again(
+    scores: Any, weights: Any, logarithms: Any, factor: float, causal: bool, key: Any, query: Any
+) -> None:
+    """Turn scores [keys, queries] into weights, in both buffers; `key` and `query` are the first ones of the block."""
+    keys, queries = scores.shape
+    for i, j in T.Parallel(keys, queries):
+        scores[i, j] = T.exp2(scores[i, j] * factor - logarithms[j])
+    if causal:
+        for i, j in T.Parallel(keys, queries):
+            scores[i, j] = T.if_then_else(key + i <= query + j, scores[i, j], 0)
+    T.copy(scores, weights)
+
+
+@T.macro
+def weigh_slopes(scores: Any, slopes: Any, deltas: Any, dS: Any) -> None:
+    """Turn slopes by the weights [keys, queries] into those by the scores, also in the operand's dtype."""
+    keys, queries = scores.shape
+    for i, j in T.Parallel(keys, queries):
+        slopes[i, j] = scores[i, j] * (slopes[i, j] - deltas[j])
+    T.copy(slopes, dS)
+
+
+@jit(out_idx=[-2, -1])
+def gradients(
+    batch: int, S: int, heads: int, D: int, causal: bool, scale: float, dtype: str = "float16", block_M: int = 64,
+    block_N: int = 128, stages: int = 2, threads: int = 256,
+) -> Any:  # fmt: skip
+    """dK and dV; adds to dQ, which is float32, zero before and without the scale of the scores."""
+    factor = scale * LOG2_E
+    blocks, block = -(-S // block_N), (block_N, block_M)
+
+    @T.prim_func
+    def attention_backward(
+        Q: T.Tensor((batch, S, heads, D), dtype),
+        K: T.Tensor((batch, S, heads, D), dtype),
+        V: T.Tensor((batch, S, heads, D), dtype),
+        dO: T.Tensor((batch, S, heads, D), dtype),
+        L: T.Tensor((batch, heads, S), "float32"),
+        Delta: T.Tensor((batch, heads, S), "float32"),
+        dQ: T.Tensor((batch, S, heads, D), "float32"),
+        dK: T.Tensor((batch, S, heads, D), dtype),
+        dV: T.Tensor((batch, S, heads, D), dtype),
+    ):
+        with T.Kernel(blocks, heads, batch, threads=threads) as (bx, head, b):
+            K_shared, V_shared = T.alloc_shared((block_N, D), dtype), T.alloc_shared((block_N, D), dtype)
+            Q_shared, dO_shared = T.alloc_shared((block_M, D), dtype), T.alloc_shared((block_M, D), dtype)
+            L_shared, Delta_shared = T.alloc_shared((block_M,), "float32"), T.alloc_shared((block_M,), "float32")
+            logarithms, deltas = T.alloc_fragment((block_M,), "float32"), T.alloc_fragment((block_M,), "float32")
+            scores, slopes = T.alloc_fragment(block, "float32"), T.alloc_fragment(block, "float32")
+            weights, dS = T.alloc_fragment(block, dtype), T.alloc_fragment(block, dtype)
+            dS_shared = T.alloc_shared(block, dtype)
+            dk, dv = T.alloc_fragment((block_N, D), "float32"), T.alloc_fragment((block_N, D), "float32")
+            dq = T.alloc_fragment((block_M, D), "float32")
+            T.copy(K[b, bx * block_N : (bx + 1) * block_N, head, :], K_shared)
+            T.copy(V[b, bx * block_N : (bx + 1) * block_N, head, :], V_shared)
+            T.clear(dk)
+            T.clear(dv)
+            for k in T.Pipelined(bx * block_N // block_M if causal else 0, T.ceildiv(S, block_M), num_stages=stages):
+                T.copy(Q[b, k * block_M : (k + 1) * block_M, head, :], Q_shared)
+                T.copy(L[b, head, k * block_M : (k + 1) * block_M], L_shared)
+                T.clear(scores)
+                T.gemm(K_shared, Q_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
+                T.copy(dO[b, k * block_M : (k + 1) * block_M, head, :], dO_shared)
+                T.copy(Delta[b, head, k * block_M : (k + 1) * block_M], Delta_shared)
+                T.clear(slopes)
+                T.gemm(V_shared, dO_shared, slopes, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
+                for j in T.Parallel(block_M):  # read both at once, while the products run
+                    logarithms[j], deltas[j] = L_shared[j], Delta_shared[j]
+                weigh_again(scores, weights, logarithms, factor, causal, bx * block_N, k * block_M)
+                T.gemm(weights, dO_shared, dv, policy=T.GemmWarpPolicy.FullRow)
+                weigh_slopes(scores, slopes, deltas, dS)
+                T.copy(dS, dS_shared)
+                T.clear(dq)
+                T.gemm(dS_shared, K_shared, dq, transpose_A=True)
+                T.gemm(dS, Q_shared, dk, policy=T.GemmWarpPolicy.FullRow)  # runs while dq is added
+                for i, j in T.Parallel(block_M, D):
+                    T.atomic_add(dQ[b, k * block_M + i, head, j], dq[i, j])
+            for i, j in T.Parallel(block_N, D):
+                dk[i, j] *= scale
+            T.copy(dk, dK[b, bx * block_N : (bx + 1) * block_N, head, :])
+            T.copy(dv, dV[b, bx * block_N : (bx + 1) * block_N, head, :])
+
+    return attention_backward
+
+
+@jit(out_idx=[-1])
+def scaled(
+    batch: int, S: int, heads: int, D: int, scale: float, dtype: str = "float16", block: int = 64
+) -> Any:
+    """The sums of dQ with the scale of the scores, in the type of the gradients."""
+
+    @T.prim_func
+    def attention_scale_dq(
+        Sums: T.Tensor((batch, S, heads, D), "float32"), dQ: T.Tensor((batch, S, heads, D), dtype)
+    ):
+        with T.Kernel(T.ceildiv(S, block), heads, batch, threads=128) as (bx, head, b):
+            sums = T.alloc_fragment((block, D), "float32")
+            T.copy(Sums[b, bx * block : (bx + 1) * block, head, :], sums)
+            for i, j in T.Parallel(block, D):
+                sums[i, j] *= scale
+            T.copy(sums, dQ[b, bx * block : (bx + 1) * block, head, :])
+
+    return attention_scale_dq
+
+
+def attention_backward(
+    q: Any,
+    k: Any,
+    v: Any,
+    out: Any,
+    logarithms: Any,
+    grad: Any,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    target: str | Target = "auto",
+) -> tuple[Any, Any, Any]:
+    """The gradients of q, k and v from `grad`, that of the output of `attention`.
+
+    Args:
+        q, k, v, out, grad: (batch, S, heads, D), contiguous, all float16 or all bfloat16; as many key heads as query
+            heads, as many keys as queries.
+        logarithms: (batch, heads, S) float32, of `attention(..., return_logarithms=True)`.
+        causal, scale: as for `attention`.
+        target: as for `tilelang.compile`.
+
+    Returns:
+        dq, dk, dv, in the dtype of q. Sums of dq are added atomically: their order, and so their last bits, vary.
+
+    Raises:
+        TileTypeError: dtypes that differ or are not supported.
+        TileValueError: shapes that do not agree, or heads that share keys.
+    """
+    tensors = {"q": q, "k": k, "v": v, "out": out, "grad": grad}
+    dtype = one_dtype("gradient of attention", tensors, HALF)
+    has_dtype("logarithms", logarithms, "float32")
+    batch, S, heads, D = has_rank("q", q, "(batch, S, heads, D)")
+    if len(k.shape) == 4 and int(k.shape[2]) != heads:
+        raise TileValueError(
+            f"gradients of {heads} query heads over {k.shape[2]} key heads: every query head needs its own keys",
+            hint="repeat the keys and values for each query head, and add up their gradients",
+        )
+    for name, tensor in tensors.items():
+        has_shape(name, tensor, (batch, S, heads, D), "(batch, S, heads, D)")
+    has_shape("logarithms", logarithms, (batch, heads, S), "(batch, heads, S)")
+    factor = D**-0.5 if scale is None else float(scale)
+    sizes = batch, S, heads, D
+    deltas, sums = ready(row_products, target, *sizes, dtype)(out, grad)
+    tiles = gradient_tiles(D, target)
+    dk, dv = ready(gradients, target, *sizes, causal, factor, dtype, *tiles)(q, k, v, grad, logarithms, deltas, sums)
+    return ready(scaled, target, *sizes, factor, dtype)(sums), dk, dv
+
+
+def gradient_tiles(D: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
+    """Queries and keys of a block, versions of a block of queries, and threads."""
+    if resolve_target(target).supports(Feature.WGMMA) and D <= 128:
+        return 64, 128, 2, 256
+    return (64, 64, 2, 128) if D <= 64 else (32, 64, 1, 128)
