@@ -3,8 +3,6 @@ kernels themselves are not, in whatever order warps run and copies land."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +17,7 @@ import tilelang_mlir as tilelang
 from tests.unit.simulator import programs
 from tests.unit.simulator.seeded import Seeded, choose, pool
 from tests.unit.simulator.texts import relative_error
-from tilelang_mlir import errors, knobs
+from tilelang_mlir import errors, knobs, ops
 from tilelang_mlir.jit.simulated import SimulatedKernel
 from tilelang_mlir.target import Target
 
@@ -40,15 +38,9 @@ class Case:
     stage_bytes: int
 
 
-def _example(name: str, function: str, *args: Any) -> Any:
-    """A kernel of an example, with its output as the last argument."""
-    sys.path.insert(0, str(EXAMPLES))
-    (path,) = EXAMPLES.glob(f"*_{name}.py")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return tilelang.jit(getattr(module, function).func, target=TARGET).compile(*args)
+def _ready(factory: Any, *args: Any) -> Any:
+    """A ready kernel, with its output as the last argument."""
+    return tilelang.jit(factory.func, target=TARGET).compile(*args)
 
 
 def _persistent_gemm() -> Case:
@@ -71,7 +63,7 @@ def _grouped_gemm() -> Case:
     experts = np.array([1, -1, 0], np.int32)
     a = rng.standard_normal((192, 384)).astype(np.float16)
     b = rng.standard_normal((2, 64, 384)).astype(np.float16)
-    kernel = _example("grouped_gemm", "grouped_gemm", 192, 64, 384, 2, "float16", 64, 64, 64, 2, 128)
+    kernel = _ready(ops.grouped_gemm, 192, 64, 384, 2, "float16", ops.Tiling(64, 64, 64, 2, 128))
     want = np.zeros((192, 64))
     for tile, expert in enumerate(experts):
         if expert >= 0:
@@ -84,7 +76,7 @@ def _fp8_blocks() -> Case:
     rng = np.random.default_rng(3)
     a, b = (rng.standard_normal((rows, 512)).astype(ml_dtypes.float8_e4m3fn) for rows in (64, 64))
     scales_a, scales_b = rng.random((4, 64), np.float32), rng.random((1, 4), np.float32)
-    kernel = _example("gemm_fp8", "gemm_fp8_blocks", 64, 64, 512, "float8_e4m3", "float16", 64, 64, 2, 128)
+    kernel = _ready(ops.gemm_fp8_blocks, 64, 64, 512, "float8_e4m3", "float16", ops.Tiling(64, 64, 128, 2, 128))
     left = a.astype(np.float64) * scales_a.T.repeat(128, axis=1)
     want = left @ (b.astype(np.float64) * scales_b.repeat(128, axis=1)).T
     return Case(kernel, [a, scales_a, b, scales_b, np.zeros((64, 64), np.float16)], want, 8192)
