@@ -126,8 +126,6 @@ def backward(batch, S, heads, D, causal, dtype="float16", block_M=64, block_N=12
             L_shared = T.alloc_shared((block_M,), "float32")
             Delta_shared = T.alloc_shared((block_M,), "float32")
             dS_shared = T.alloc_shared((block_N, block_M), dtype)
-            logarithms = T.alloc_fragment((block_M,), "float32")
-            deltas = T.alloc_fragment((block_M,), "float32")
             scores = T.alloc_fragment((block_N, block_M), "float32")
             slopes = T.alloc_fragment((block_N, block_M), "float32")
             weights = T.alloc_fragment((block_N, block_M), dtype)
@@ -149,18 +147,15 @@ def backward(batch, S, heads, D, causal, dtype="float16", block_M=64, block_N=12
                 T.copy(Delta[b, head, k * block_M : (k + 1) * block_M], Delta_shared)
                 T.clear(slopes)
                 T.gemm(V_shared, dO_shared, slopes, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
-                for j in T.Parallel(block_M):  # read both at once, while the products run
-                    logarithms[j] = L_shared[j]
-                    deltas[j] = Delta_shared[j]
                 for i, j in T.Parallel(block_N, block_M):
-                    scores[i, j] = T.exp2(scores[i, j] * scale - logarithms[j])
+                    scores[i, j] = T.exp2(scores[i, j] * scale - L_shared[j])
                 if causal:
                     for i, j in T.Parallel(block_N, block_M):
                         scores[i, j] = T.if_then_else(bx * block_N + i <= k * block_M + j, scores[i, j], 0)
                 T.copy(scores, weights)
                 T.gemm(weights, dO_shared, dv, policy=T.GemmWarpPolicy.FullRow)
                 for i, j in T.Parallel(block_N, block_M):
-                    slopes[i, j] = scores[i, j] * (slopes[i, j] - deltas[j])
+                    slopes[i, j] = scores[i, j] * (slopes[i, j] - Delta_shared[j])
                 T.copy(slopes, dS)
                 T.copy(dS, dS_shared)
                 T.clear(dq)
