@@ -67,7 +67,8 @@ def cases(x: Any) -> dict[str, tuple[list[Any], Call, Call, int]]:
             lambda: F.cross_entropy(x, wide, reduction="none"), x.nbytes,
         ),
         "transpose": (
-            [lambda k=k: k(x) for k in (transpose.compile(M=M, N=N, dtype=DTYPE, block=block) for block in (64, 128))],
+            [lambda k=k: k(x) for k in (transpose.compile(M=M, N=N, dtype=DTYPE, block=b, threads=4 * b)
+                                        for b in (64, 128))],
             lambda: x.T[:256].double(), lambda: x.T.contiguous(), moved,
         ),
         "gemv": (

@@ -16,7 +16,7 @@ import tilelang_mlir.language as T
 
 
 @tilelang.jit
-def transpose(x, dtype: str = "float16", block: int = 128, threads: int = 512):
+def transpose(x, dtype: str = "float16", block: int = 64, threads: int = 256):
     M, N = T.const("M, N")
     x: T.Tensor((M, N), dtype)
     y = T.empty((N, M), dtype)

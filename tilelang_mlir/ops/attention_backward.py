@@ -102,7 +102,6 @@ def gradients(
             K_shared, V_shared = T.alloc_shared((block_N, D), dtype), T.alloc_shared((block_N, D), dtype)
             Q_shared, dO_shared = T.alloc_shared((block_M, D), dtype), T.alloc_shared((block_M, D), dtype)
             L_shared, Delta_shared = T.alloc_shared((block_M,), "float32"), T.alloc_shared((block_M,), "float32")
-            logarithms, deltas = T.alloc_fragment((block_M,), "float32"), T.alloc_fragment((block_M,), "float32")
             scores, slopes = T.alloc_fragment(block, "float32"), T.alloc_fragment(block, "float32")
             weights, dS = T.alloc_fragment(block, dtype), T.alloc_fragment(block, dtype)
             dS_shared = T.alloc_shared(block, dtype)
@@ -121,11 +120,9 @@ def gradients(
                 T.copy(Delta[b, head, k * block_M : (k + 1) * block_M], Delta_shared)
                 T.clear(slopes)
                 T.gemm(V_shared, dO_shared, slopes, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
-                for j in T.Parallel(block_M):  # read both at once, while the products run
-                    logarithms[j], deltas[j] = L_shared[j], Delta_shared[j]
-                weigh_again(scores, weights, logarithms, factor, causal, bx * block_N, k * block_M)
+                weigh_again(scores, weights, L_shared, factor, causal, bx * block_N, k * block_M)
                 T.gemm(weights, dO_shared, dv, policy=T.GemmWarpPolicy.FullRow)
-                weigh_slopes(scores, slopes, deltas, dS)
+                weigh_slopes(scores, slopes, Delta_shared, dS)
                 T.copy(dS, dS_shared)
                 T.clear(dq)
                 T.gemm(dS_shared, K_shared, dq, transpose_A=True)
