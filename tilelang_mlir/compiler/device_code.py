@@ -154,7 +154,7 @@ def add_to_ptx(ptx: str, code: DeviceCode, arch: str) -> str:
     sources, renamed = list(code.ptx), dict[str, str]()
     if code.cpp:
         text, renamed = cpp_to_ptx(code, arch)
-        sources.append(text)
+        sources.append(_HEADER.sub("", text))  # NVRTC may be newer than ptxas; plain functions need no newer PTX
     for name, symbol in renamed.items():
         ptx = re.sub(rf"\b{re.escape(name)}\b", symbol, ptx)
     names = [renamed.get(e.name, e.name) for e in code.externs]

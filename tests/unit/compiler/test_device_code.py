@@ -11,7 +11,7 @@ import pytest
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
-from tilelang_mlir.compiler.device_code import DeviceCode, Extern, headers, splice, wrappers
+from tilelang_mlir.compiler.device_code import DeviceCode, Extern, add_to_ptx, headers, splice, wrappers
 from tilelang_mlir.compiler.toolchain import nvrtc
 from tilelang_mlir.errors import CompileError, TileTypeError, TileValueError, UnsupportedError
 
@@ -152,3 +152,20 @@ def test_wrong_use() -> None:
         def name(Z: T.Tensor((64,), "int32")):
             with T.Kernel(1, threads=32) as _:
                 T.call_extern("handle", "a b", Z)
+
+
+def test_cpp_comes_in_the_version_of_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a newer NVRTC writes is put into PTX that the installed ptxas reads; the calls have the wrapper's name."""
+    asked: list[str] = []
+
+    def compiled(source: str, arch: str) -> str:
+        asked.append(source)
+        return ".version 9.9\n.target sm_90a\n.address_size 64\n.visible .func tl_extern_f() { ret; }\n"
+
+    monkeypatch.setattr(nvrtc, "compile_ptx", compiled)
+    code = DeviceCode(cpp=("__device__ void f(int) {}",), externs=(Extern("f", ("int32",), ""),))
+    head = ".version 8.6\n.target sm_90a\n.address_size 64\n"
+    kernel = head + ".extern .func f\n(\n.param .b32 p\n)\n;\n.entry k() { call f; }"
+    text = add_to_ptx(kernel, code, "sm_90a")
+    assert ".version 8.6" in text and "9.9" not in text and "call tl_extern_f;" in text and ".extern" not in text
+    assert asked[0].splitlines()[-1] == 'extern "C" __device__ void tl_extern_f(int a0) { f(a0); }'
