@@ -23,6 +23,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.transpose": ("r", "w"),
     "tl.tma_load": ("r", "w", "rw"),
     "tl.tma_store": ("r", "w"),
+    "tl.tma_gather4": ("r", "w", "rw"),
+    "tl.tma_scatter4": ("r", "w"),
     "tl.cluster_copy": ("r", "w", "rw"),
     "tl.bulk_words": ("r", "w", "rw"),
     "tl.staged_store": ("r", "w", "w"),
@@ -150,20 +152,18 @@ def _flag(op: ir.Operation, name: str) -> bool:
 
 def region_effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     """The accesses of an op and of everything nested in it, in program order."""
-    found = effects(op)
-    _gather(op.operation, found)
+    operation = op.operation
+    if not len(operation.regions):
+        return effects(operation)
+    found: list[Effect] = []
+
+    def gather(inner: ir.Operation) -> ir.WalkResult:
+        if inner.name in _WITH_ACCESSES:
+            found.extend(effects(inner))
+        return ir.WalkResult.ADVANCE
+
+    operation.walk(gather, ir.WalkOrder.PRE_ORDER)
     return found
-
-
-def _gather(op: ir.Operation, found: list[Effect]) -> None:
-    for region in op.regions:
-        for block in region.blocks:
-            for child in block.operations:
-                inner = child.operation
-                if inner.name in _WITH_ACCESSES:
-                    found += effects(inner)
-                if len(inner.regions):
-                    _gather(inner, found)
 
 
 def reads(op: ir.Operation | ir.OpView) -> list[ir.Value]:

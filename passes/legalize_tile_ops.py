@@ -2,8 +2,8 @@
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
 fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, copies of parts
-of fragments as parallel loops, parallel loops with constant extents; a load that the program schedules arrives at its
-barrier where nothing else does.
+of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions; a
+load that the program schedules arrives at its barrier where nothing else does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
 from .fragment_parts import expand_part
+from .thread_branches import split_branch
 from .walk import launches, nested, threads_of
 
 
@@ -43,6 +44,8 @@ class LegalizeTileOps(Pass):
                         _arrive_with_copy(op)
                     elif op.name in ("tl.copy", "tl.fill"):
                         expand_part(op)
+                    elif op.name == "scf.if" and target.warp_size == 32:
+                        split_branch(op, launch)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
 

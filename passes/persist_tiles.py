@@ -158,8 +158,8 @@ def _persist(launch: ir.Operation, target: Target) -> None:
     inside = loop.regions[0].blocks.append(build.i32(), arg_locs=[ir.Location.name("tile", launch.location)])
     with ir.InsertionPoint(inside):
         places = raster.tile_coordinates(inside.arguments[0], extents, panel, tall)
-        for argument, place in zip(old.arguments, places, strict=True):
-            argument.replace_all_uses_with(raster.value(place))
+        for argument, place, extent in zip(old.arguments, places, extents, strict=True):
+            argument.replace_all_uses_with(_bounded(raster.value(place), extent))
     for op in [o.operation for o in old.operations]:
         shared = op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED
         if shared or (op.name.startswith("arith.") and not _is_computed_in(op, loop)):
@@ -169,6 +169,13 @@ def _persist(launch: ir.Operation, target: Target) -> None:
     with ir.InsertionPoint(inside):
         ir.Operation.create("scf.yield")
     launch.erase()
+
+
+def _bounded(place: ir.Value, extent: raster.Int) -> ir.Value:
+    """A coordinate, marked with the number it stays below, which no analysis sees through the last group's height."""
+    if isinstance(extent, int) and not isinstance(place.owner, ir.Block):
+        place.owner.operation.attributes["tl.below"] = ir.IntegerAttr.get(build.i32(), extent)
+    return place
 
 
 def _is_computed_in(op: ir.Operation, loop: ir.Operation) -> bool:

@@ -41,7 +41,7 @@ from .tensor import (
     TmemFreeOp,
 )
 from .tensor_roles import TensorRolesOp
-from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
+from .tma import FenceProxyOp, StagedStoreOp, TmaGather4Op, TmaLoadOp, TmaScatter4Op, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
@@ -108,7 +108,9 @@ __all__ = [
     "TensorOp",
     "TensorRolesOp",
     "ThreadIdOp",
+    "TmaGather4Op",
     "TmaLoadOp",
+    "TmaScatter4Op",
     "TmaStoreOp",
     "TmaWaitOp",
     "TmemArenaOp",

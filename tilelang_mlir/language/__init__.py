@@ -102,6 +102,7 @@ from tilelang_mlir.language.function import (
     prim_func,
     symbolic,
 )
+from tilelang_mlir.language.gather import tma_gather4, tma_gather4_bytes, tma_scatter4
 from tilelang_mlir.language.gemm import GemmWarpPolicy, gemm
 from tilelang_mlir.language.kernel import (
     ClusterKernel,
@@ -126,6 +127,7 @@ from tilelang_mlir.language.launch_control import (
     clc_get_first_ctaid_z,
     clc_is_canceled,
     clc_try_cancel,
+    clc_try_cancel_multicast,
 )
 from tilelang_mlir.language.logic import (
     EQ,
@@ -425,6 +427,7 @@ __all__ = [
 ]  # fmt: skip
 __all__ += [
     "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
+    "clc_try_cancel_multicast",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
     "mma_gemm_blockscaled", "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",
@@ -432,7 +435,8 @@ __all__ += [
 __all__ += [
     "WarpSpecialize", "WarpSpecializeFrame", "annotate_consumer_reg_alloc", "annotate_producer_reg_dealloc",
     "cp_async_barrier_noinc", "dec_max_nreg", "disable_warp_group_reg_alloc", "fence_proxy_async", "inc_max_nreg",
-    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_prefetch", "tma_store_arrive",
+    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_gather4",
+    "tma_gather4_bytes", "tma_prefetch", "tma_scatter4", "tma_store_arrive",
     "tma_store_wait", "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand",
     "warpgroup_wait", "wgmma_gemm", "wgmma_mma", "ws",
 ]  # fmt: skip

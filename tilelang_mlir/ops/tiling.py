@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tilelang_mlir.target import Feature, Target, parse_target
 
-HOPPER = parse_target("sm_90a")
+HOPPER = parse_target("cuda")  # the default architecture
 _SPAN = 128  # bytes of a row of a stage: one swizzle span
 _STORE_ROOM = 33 * 1024  # bytes of shared memory beside the stages: the buffers of the store, barriers
 _MAX_STAGES = 8

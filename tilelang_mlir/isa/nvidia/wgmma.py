@@ -26,6 +26,7 @@ from tilelang_mlir.isa.instruction import (
     create,
     flags,
     integer,
+    type_of,
     unpack,
 )
 from tilelang_mlir.isa.nvidia.wgmma_operands import (
@@ -107,8 +108,8 @@ def sum_kind(kind: str) -> str:
 
 
 def struct_of(element: ir.Type, count: int) -> ir.Type:
-    """Accumulators as what assembly returns."""
-    return ir.Type.parse(f"!llvm.struct<({', '.join([str(element)] * count)})>")
+    """Accumulators as what assembly returns. The struct has a name: every read of a field spells the type in LLVM IR."""
+    return type_of(f"!llvm.struct<\"{element}x{count}\", ({', '.join([str(element)] * count)})>")
 
 
 def _constraint(element: ir.Type) -> str:
