@@ -90,11 +90,11 @@ def _divergent(op: Instruction, condition: Value, frame: Frame) -> Iterator[str]
 
 
 def _beside(op: Instruction, code: Code, taken: Value, frame: Frame) -> Iterator[str]:
-    """Code that only some threads run; set aside when it waits."""
+    """Code that only some threads run; set aside when it waits, and run beside what was set aside before."""
     inner = frame.under(taken)
     if not inner.active().any():
         return
-    if not op.waits or frame.aside or frame.cta is None:
+    if frame.aside or frame.cta is None or not (op.waits or frame.cta.waiting):
         yield from run(code, inner)
         return
     # A copy of the values: the program goes on and may reach the same code again.
