@@ -22,6 +22,8 @@ def _nothing(op: Instruction, frame: Frame) -> None:
 
 def _launch(op: Instruction, frame: Frame) -> None:
     """tl.launch: every CTA of the grid, the first dimension fastest."""
+    if "entry" in op.attributes:
+        raise UnsupportedError(f"the reference evaluator does not run device code: {op.attributes['entry']}")
     sizes = [integer(frame.env[slot], "a grid size") for slot in op.operands]
     machine = frame.machine
     machine.grid_size, machine.grid_arrived = int(np.prod(sizes)), 0

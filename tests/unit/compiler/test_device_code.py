@@ -169,3 +169,52 @@ def test_cpp_comes_in_the_version_of_the_kernels(monkeypatch: pytest.MonkeyPatch
     text = add_to_ptx(kernel, code, "sm_90a")
     assert ".version 8.6" in text and "9.9" not in text and "call tl_extern_f;" in text and ".extern" not in text
     assert asked[0].splitlines()[-1] == 'extern "C" __device__ void tl_extern_f(int a0) { f(a0); }'
+
+
+ENTRY = """
+.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry copy_all(.param .u64 a, .param .u64 b, .param .u32 n)
+{
+ .reg .b32 %r<6>; .reg .b64 %d<8>; .reg .pred %p;
+ ld.param.u32 %r1, [n];
+ mov.u32 %r2, %ctaid.x; mov.u32 %r3, %ntid.x; mov.u32 %r4, %tid.x;
+ mad.lo.s32 %r5, %r2, %r3, %r4;
+ setp.ge.u32 %p, %r5, %r1;
+ @%p ret;
+ ld.param.u64 %d1, [a]; ld.param.u64 %d2, [b];
+ mul.wide.u32 %d3, %r5, 4;
+ add.s64 %d4, %d1, %d3; add.s64 %d5, %d2, %d3;
+ ld.global.b32 %r1, [%d4];
+ st.global.b32 [%d5], %r1;
+ ret;
+}
+"""
+
+
+def source_kernel(source: str, entry: str) -> Any:
+    N = T.dynamic("N")
+
+    @T.prim_func
+    def main(A: T.Tensor((N,), "float32"), B: T.Tensor((N,), "float32")):
+        T.CUDASourceCodeKernel(T.ceildiv(N, 128), threads=128, source_code_or_path=source, entry_name=entry)
+
+    return main
+
+
+def test_a_kernel_of_the_source() -> None:
+    kernel = tilelang.compile(source_kernel(ENTRY, "copy_all"), target="sm_80")
+    ptx = kernel.get_kernel_source()
+    assert ptx.count(".entry") == 1 and ".visible .entry main_kernel(.param .u64 a" in ptx and "copy_all" not in ptx
+    with pytest.raises(CompileError, match="no source has the kernel copy_some. Available entries: copy_all"):
+        tilelang.compile(source_kernel(ENTRY, "copy_some"), target="sm_80")
+    cpp = 'extern "C" __global__ void __launch_bounds__(128) scale(float* A, float* B, int n) {}'
+    with pytest.raises(CompileError, match="Available entries: scale"):
+        tilelang.compile(source_kernel(cpp, "scales"), target="sm_80")
+    with pytest.raises(UnsupportedError, match="does not run device code of other languages: main_kernel"):
+        tilelang.compile(source_kernel(ENTRY, "copy_all"), target="sim:sm_80")(
+            np.zeros(8, np.float32), np.zeros(8, np.float32)
+        )
+    with pytest.raises(TileValueError, match="needs the name of a function, got 'a-b'"):
+        source_kernel(ENTRY, "a-b")
