@@ -27,6 +27,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.explicit",),
     ("language.descriptors",),
     ("language.warps",),
+    ("language.thread_axes",),
+    ("language.low_level", "language.matrix", "language.gemm_sparse", "language.emitter"),
     ("language.cluster",),
     ("language.schedule",),
     ("language.pointers",),
