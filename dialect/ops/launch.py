@@ -17,7 +17,8 @@ class LaunchOp(TL.Operation, name="launch", traits=[ir.NoTerminatorTrait]):
     `"tl.launch"(%gx, %gy) ({ ^bb0(%bx: i32, %by: i32): ... }) {threads = array<i32: 128, 1, 1>, name = "main"}`. One to
     three grid operands, as many block arguments. Optional attributes: `cluster` (three sizes), `swizzle` ({panel,
     order}: CTA rasterisation), `min_blocks` (CTAs per multiprocessor asked for), `persistent` (the grid is the
-    program's number of CTAs, at most so many, in one dimension), `groups` (of threads that take tiles by turns).
+    program's number of CTAs, at most so many, in one dimension), `groups` (of threads that take tiles by turns),
+    `entry` (the kernel is that function of the program's device code, and the region is empty).
     """
 
     grid: Sequence[ext.Operand[Any]]
@@ -26,7 +27,7 @@ class LaunchOp(TL.Operation, name="launch", traits=[ir.NoTerminatorTrait]):
 
     @structure((1, 3), regions=1, attributes={
         "threads": "array<i32>", "?name": "a string", "?cluster": "an array of integers", "?min_blocks": "an integer",
-        "?persistent": "an integer", "?groups": "an integer",
+        "?persistent": "an integer", "?groups": "an integer", "?entry": "a string",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation

@@ -147,6 +147,8 @@ def _lower_kernel(
         "tl.tensor_maps": bulk_copy.map_attribute(maps),
         **hardware.kernel_attributes(threads, launch),
     }
+    if "entry" in launch.attributes:
+        attributes["tl.entry"] = launch.attributes["entry"]
     if cooperative:
         attributes["tl.cooperative"] = ir.UnitAttr.get()
     if "persistent" in launch.attributes:

@@ -15,9 +15,16 @@ from tilelang_mlir.compiler.toolchain import nvrtc
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ir
 
-_PTX = re.compile(r"^\s*(\.visible\s+|\.weak\s+)?\.func\b", re.MULTILINE)
+_PTX = re.compile(r"^\s*(\.visible\s+|\.weak\s+)?\.(func|entry)\b", re.MULTILINE)
 _LLVM = re.compile(r"^\s*define\s", re.MULTILINE)
 _HEADER = re.compile(r"^\s*\.(version|target|address_size)\b.*$", re.MULTILINE)
+_GLOBALS = re.compile(r"(?:__global__[\w\s*&:<>]*?|\.entry\s+)\b(\w+)\s*\(")
+_BOUNDS = re.compile(r"__launch_bounds__\s*\([^)]*\)")
+_PREAMBLE = """\
+using uchar = unsigned char; using ushort = unsigned short; using uint = unsigned int;
+using int8_t = signed char; using uint8_t = unsigned char; using int16_t = short; using uint16_t = unsigned short;
+using int32_t = int; using uint32_t = unsigned int;
+"""
 _C_TYPES = {
     "bool": "bool", "int8": "signed char", "uint8": "unsigned char", "int16": "short", "uint16": "unsigned short",
     "int32": "int", "uint32": "unsigned int", "int64": "long long", "uint64": "unsigned long long", "float32": "float",
@@ -47,9 +54,10 @@ class DeviceCode:
     ptx: tuple[str, ...] = ()
     cpp: tuple[str, ...] = ()
     externs: tuple[Extern, ...] = ()
+    entries: tuple[tuple[str, str], ...] = ()  # kernels whose code is an entry of a source: symbol and entry
 
     def __bool__(self) -> bool:
-        return bool(self.externs)
+        return bool(self.externs or self.entries)
 
 
 def device_code(module: ir.Module) -> DeviceCode:
@@ -65,14 +73,35 @@ def device_code(module: ir.Module) -> DeviceCode:
     ptx = [t for t in texts if _PTX.search(t)]
     llvm = [t for t in texts if t not in ptx and _LLVM.search(t)]
     cpp = [t for t in texts if t not in ptx and t not in llvm]
-    externs = _externs(module)
+    externs, entries = _externs(module), _entries(module)
+    for _, entry in entries:
+        if entry not in (known := _kernels_in(texts)):
+            raise CompileError(f"no source has the kernel {entry}. Available entries: {', '.join(known) or 'none'}")
     for extern in externs:
         if not any(re.search(rf"\b{re.escape(extern.name)}\b", text) for text in texts):
             raise CompileError(
                 f"no source defines {extern.name}, which the kernel calls",
                 hint="T.import_source(text) adds PTX, LLVM IR or CUDA C++",
             )
-    return DeviceCode(tuple(llvm), tuple(ptx), tuple(cpp), tuple(externs))
+    return DeviceCode(tuple(llvm), tuple(ptx), tuple(cpp), tuple(externs), tuple(entries))
+
+
+def _kernels_in(texts: Sequence[str]) -> list[str]:
+    """The names of the `__global__` functions of sources."""
+    return sorted({name for text in texts for name in _GLOBALS.findall(_BOUNDS.sub("", text))})
+
+
+def _entries(module: ir.Module) -> list[tuple[str, str]]:
+    """Kernels whose code a source has."""
+    found: list[tuple[str, str]] = []
+    for op in module.body.operations:
+        if op.operation.name == "gpu.module":
+            for inner in op.operation.regions[0].blocks[0].operations:
+                if "tl.entry" in inner.operation.attributes:
+                    names = (inner.operation.attributes[key] for key in ("sym_name", "tl.entry"))
+                    symbol, entry = (ir.StringAttr(name).value for name in names)
+                    found.append((symbol, entry))
+    return found
 
 
 def _externs(module: ir.Module) -> list[Extern]:
@@ -141,7 +170,7 @@ def cpp_to_ptx(code: DeviceCode, arch: str) -> tuple[str, dict[str, str]]:
     others = (*code.llvm, *code.ptx)
     mine = [e for e in code.externs if not any(re.search(rf"\b{re.escape(e.name)}\b", text) for text in others)]
     includes = "".join(f"#include <{name}>\n" for name in headers(mine))
-    text = nvrtc.compile_ptx(includes + "\n".join(code.cpp) + "\n" + wrappers(mine), arch)
+    text = nvrtc.compile_ptx(includes + _PREAMBLE + "\n".join(code.cpp) + "\n" + wrappers(mine), arch)
     return text, {e.name: PREFIX + e.name for e in mine}
 
 
@@ -154,8 +183,11 @@ def add_to_ptx(ptx: str, code: DeviceCode, arch: str) -> str:
     sources, renamed = list(code.ptx), dict[str, str]()
     if code.cpp:
         text, renamed = cpp_to_ptx(code, arch)
-        sources.append(text)
+        sources.append(_HEADER.sub("", text))  # NVRTC may be newer than ptxas; plain functions need no newer PTX
     for name, symbol in renamed.items():
         ptx = re.sub(rf"\b{re.escape(name)}\b", symbol, ptx)
+    for symbol, entry in code.entries:
+        ptx = re.sub(rf"\.visible \.entry {re.escape(symbol)}\(.*?\n\}}\n", "", ptx, flags=re.DOTALL)
+        sources = [re.sub(rf"\b{re.escape(entry)}\b", symbol, text) for text in sources]
     names = [renamed.get(e.name, e.name) for e in code.externs]
     return splice(ptx, sources, names) if sources else ptx

@@ -11,6 +11,7 @@ from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, 
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, value_of
 from tilelang_mlir.frontend.sources import add_source
+from tilelang_mlir.language.kernel import Kernel, current_kernel
 from tilelang_mlir.language.math import reinterpret
 from tilelang_mlir.language.pointers import Pointer, place_of
 from tilelang_mlir.language.sync import in_kernel
@@ -35,6 +36,36 @@ def import_source(source: str | None = None) -> None:
     """
     if source is not None:
         add_source(require("T.import_source"), source)
+
+
+def CUDASourceCodeKernel(
+    *blocks: Any,
+    threads: Any = None,
+    source_code_or_path: Any,
+    entry_name: str = "main_kernel",
+    cluster_dims: Any = None,
+    prelude: str | None = None,
+) -> None:
+    """A kernel whose code is a `__global__` function of device code: CUDA C++ (through NVRTC) or PTX.
+
+        T.CUDASourceCodeKernel(T.ceildiv(N, 128), threads=128, source_code_or_path=code, entry_name="copy")
+
+    It gets the arguments of the prim_func in order, then the symbolic sizes (int32). The simulator runs no such code.
+
+    Args:
+        source_code_or_path: the text, or the name of a file.
+        entry_name: the function, of C linkage.
+
+    Raises:
+        TileValueError: no name of a function. CompileError: when compiled, if the source has no such function.
+    """
+    if not isinstance(entry_name, str) or not entry_name.isidentifier():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TileValueError(f"T.CUDASourceCodeKernel needs the name of a function, got {entry_name!r}")
+    with Kernel(*blocks, threads=threads, cluster_dims=cluster_dims, prelude=prelude) as _:
+        builder, kernel = current_kernel("T.CUDASourceCodeKernel")
+        add_source(builder, str(source_code_or_path))
+        assert kernel.op is not None
+        kernel.op.attributes["entry"] = ir.StringAttr.get(entry_name)
 
 
 def call_extern(dtype: Any, name: str, *args: Any) -> Any:

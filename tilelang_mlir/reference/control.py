@@ -22,6 +22,8 @@ def _nothing(op: Instruction, frame: Frame) -> None:
 
 def _launch(op: Instruction, frame: Frame) -> None:
     """tl.launch: every CTA of the grid, the first dimension fastest."""
+    if "entry" in op.attributes:
+        raise UnsupportedError(f"the reference evaluator does not run device code: {op.attributes['entry']}")
     sizes = [integer(frame.env[slot], "a grid size") for slot in op.operands]
     machine = frame.machine
     machine.grid_size, machine.grid_arrived = int(np.prod(sizes)), 0
@@ -90,11 +92,11 @@ def _divergent(op: Instruction, condition: Value, frame: Frame) -> Iterator[str]
 
 
 def _beside(op: Instruction, code: Code, taken: Value, frame: Frame) -> Iterator[str]:
-    """Code that only some threads run; set aside when it waits."""
+    """Code that only some threads run; set aside when it waits, and run beside what was set aside before."""
     inner = frame.under(taken)
     if not inner.active().any():
         return
-    if not op.waits or frame.aside or frame.cta is None:
+    if frame.aside or frame.cta is None or not (op.waits or frame.cta.waiting):
         yield from run(code, inner)
         return
     # A copy of the values: the program goes on and may reach the same code again.

@@ -108,7 +108,7 @@ def _transpose(op: Instruction, frame: Frame) -> None:
     target.write(flat.T.reshape(target.sizes))
 
 
-def matrix_of(tile: Tile, transposed: bool, no_sign: bool) -> Array:
+def matrix_of(tile: Tile, transposed: bool, no_sign: bool = False) -> Array:
     """The last two dimensions of a tile as op(A) or op(B), unconverted."""
     values = tile.read()
     values = values.reshape(values.shape[-2:])

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import AccumulatorError, ResourceError, SimulationError, TileError, TileValueError
+from tilelang_mlir.errors import (
+    AccumulatorError,
+    ResourceError,
+    SimulationError,
+    TileError,
+    TileValueError,
+    UnsupportedError,
+)
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.arguments import Arguments
 from tilelang_mlir.simulator.codegen import Kernel
@@ -71,6 +78,8 @@ class Program:
             raise TileValueError(
                 f"the module has no kernel {name}", hint=f"it has {', '.join(self._functions) or 'none'}"
             )
+        if "tl.entry" in self._functions[name].attributes:
+            raise UnsupportedError(f"the simulator does not run device code of other languages: {name}")
         key = (name, checked)
         if key not in self._kernels:
             shared = {symbol: self._static_shared if at < 0 else at for symbol, at in self._shared.items()}

@@ -19,7 +19,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.thread_axes",),
     ("language.alloc",),
     ("language.copy",),
-    ("language.convolution",),
+    ("language.convolution", "language.gather"),
     ("language.gemm", "language.gemm_sparse"),
     ("language.matrix", "language.emitter", "language.wgmma"),
     ("language.tensor",),

@@ -11,7 +11,7 @@ import pytest
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
-from tilelang_mlir.compiler.device_code import DeviceCode, Extern, headers, splice, wrappers
+from tilelang_mlir.compiler.device_code import DeviceCode, Extern, add_to_ptx, headers, splice, wrappers
 from tilelang_mlir.compiler.toolchain import nvrtc
 from tilelang_mlir.errors import CompileError, TileTypeError, TileValueError, UnsupportedError
 
@@ -152,3 +152,69 @@ def test_wrong_use() -> None:
         def name(Z: T.Tensor((64,), "int32")):
             with T.Kernel(1, threads=32) as _:
                 T.call_extern("handle", "a b", Z)
+
+
+def test_cpp_comes_in_the_version_of_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a newer NVRTC writes is put into PTX that the installed ptxas reads; the calls have the wrapper's name."""
+    asked: list[str] = []
+
+    def compiled(source: str, arch: str) -> str:
+        asked.append(source)
+        return ".version 9.9\n.target sm_90a\n.address_size 64\n.visible .func tl_extern_f() { ret; }\n"
+
+    monkeypatch.setattr(nvrtc, "compile_ptx", compiled)
+    code = DeviceCode(cpp=("__device__ void f(int) {}",), externs=(Extern("f", ("int32",), ""),))
+    head = ".version 8.6\n.target sm_90a\n.address_size 64\n"
+    kernel = head + ".extern .func f\n(\n.param .b32 p\n)\n;\n.entry k() { call f; }"
+    text = add_to_ptx(kernel, code, "sm_90a")
+    assert ".version 8.6" in text and "9.9" not in text and "call tl_extern_f;" in text and ".extern" not in text
+    assert asked[0].splitlines()[-1] == 'extern "C" __device__ void tl_extern_f(int a0) { f(a0); }'
+
+
+ENTRY = """
+.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry copy_all(.param .u64 a, .param .u64 b, .param .u32 n)
+{
+ .reg .b32 %r<6>; .reg .b64 %d<8>; .reg .pred %p;
+ ld.param.u32 %r1, [n];
+ mov.u32 %r2, %ctaid.x; mov.u32 %r3, %ntid.x; mov.u32 %r4, %tid.x;
+ mad.lo.s32 %r5, %r2, %r3, %r4;
+ setp.ge.u32 %p, %r5, %r1;
+ @%p ret;
+ ld.param.u64 %d1, [a]; ld.param.u64 %d2, [b];
+ mul.wide.u32 %d3, %r5, 4;
+ add.s64 %d4, %d1, %d3; add.s64 %d5, %d2, %d3;
+ ld.global.b32 %r1, [%d4];
+ st.global.b32 [%d5], %r1;
+ ret;
+}
+"""
+
+
+def source_kernel(source: str, entry: str) -> Any:
+    N = T.dynamic("N")
+
+    @T.prim_func
+    def main(A: T.Tensor((N,), "float32"), B: T.Tensor((N,), "float32")):
+        T.CUDASourceCodeKernel(T.ceildiv(N, 128), threads=128, source_code_or_path=source, entry_name=entry)
+
+    return main
+
+
+def test_a_kernel_of_the_source() -> None:
+    kernel = tilelang.compile(source_kernel(ENTRY, "copy_all"), target="sm_80")
+    ptx = kernel.get_kernel_source()
+    assert ptx.count(".entry") == 1 and ".visible .entry main_kernel(.param .u64 a" in ptx and "copy_all" not in ptx
+    with pytest.raises(CompileError, match="no source has the kernel copy_some. Available entries: copy_all"):
+        tilelang.compile(source_kernel(ENTRY, "copy_some"), target="sm_80")
+    cpp = 'extern "C" __global__ void __launch_bounds__(128) scale(float* A, float* B, int n) {}'
+    with pytest.raises(CompileError, match="Available entries: scale"):
+        tilelang.compile(source_kernel(cpp, "scales"), target="sm_80")
+    with pytest.raises(UnsupportedError, match="does not run device code of other languages: main_kernel"):
+        tilelang.compile(source_kernel(ENTRY, "copy_all"), target="sim:sm_80")(
+            np.zeros(8, np.float32), np.zeros(8, np.float32)
+        )
+    with pytest.raises(TileValueError, match="needs the name of a function, got 'a-b'"):
+        source_kernel(ENTRY, "a-b")
