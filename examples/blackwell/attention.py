@@ -96,3 +96,106 @@ def attention(S: int, heads: int, D: int = 64, block_N: int = 32, num_stages: in
             T.copy(out1, R[head, bx * 2 * rows + rows : bx * 2 * rows + 2 * rows, :])
 
     return attention_forward
+
+
+@T.macro
+def weigh(
+    S_tmem: Any, P_tmem: Any, O_tmem: Any, R: Any, head: Any, first: Any, sizes: Any, scored: Any, ready: Any,
+    weighed: Any, dtype: Any,
+) -> None:  # fmt: skip
+    """What a warpgroup does for its tile of queries: weights from scores, and the sum of what they weigh."""
+    S, D, block_N = sizes
+    rows, scale = 128, D**-0.5 * LOG2_E
+    scores, part = T.alloc_fragment((rows, block_N), "float32"), T.alloc_fragment((rows, 16), "float32")
+    out, result = T.alloc_fragment((rows, D), "float32"), T.alloc_fragment((rows, D), dtype)
+    largest, shrink = T.alloc_fragment((rows,), "float32"), T.alloc_fragment((rows,), "float32")
+    total = T.alloc_fragment((rows,), "float32")
+    T.clear(out)
+    T.clear(total)
+    T.fill(largest, -T.infinity("float32"))
+    for k in T.serial(T.ceildiv(S, block_N)):
+        T.mbarrier_wait_parity(scored, k % 2)
+        soften(S_tmem, P_tmem, scores, largest, shrink, total, scale, S - k * block_N)
+        T.mbarrier_arrive(ready)
+        T.mbarrier_wait_parity(weighed, k % 2)
+        add(O_tmem, part, out, shrink)
+    for i, j in T.Parallel(rows, D):
+        result[i, j] = out[i, j] / total[i]
+    T.copy(result, R[head, first : first + rows, :])
+
+
+def attention_roles(
+    S: int, heads: int, D: int = 64, block_N: int = 64, num_stages: int = 2, dtype: str = "float16"
+) -> Any:
+    """The same with roles: a warp loads, a warp issues products, and each tile of queries has a warpgroup of its own.
+
+    The scores of the next tile of keys are computed while a warpgroup works on those of this one: the products of one
+    tile of queries fill the time that the other one takes for its weights.
+    """
+    rows, steps, sizes = 128, -(-S // block_N), (S, D, block_N)
+    tiles = (num_stages, block_N, D)
+
+    @T.prim_func
+    def attention_by_roles(
+        Q: T.Tensor((heads, S, D), dtype), K: T.Tensor((heads, S, D), dtype), V: T.Tensor((heads, S, D), dtype),
+        R: T.Tensor((heads, S, D), dtype),
+    ):  # fmt: skip
+        with T.Kernel(T.ceildiv(S, 2 * rows), heads, threads=384) as (bx, head):
+            Q0, Q1 = T.alloc_shared((rows, D), dtype), T.alloc_shared((rows, D), dtype)
+            K_shared, V_shared = T.alloc_shared(tiles, dtype), T.alloc_shared(tiles, dtype)
+            S0, S1 = T.alloc_tmem((rows, block_N), "float32"), T.alloc_tmem((rows, block_N), "float32")
+            P0, P1 = T.alloc_tmem((rows, block_N), dtype), T.alloc_tmem((rows, block_N), dtype)
+            O0, O1 = T.alloc_tmem((rows, D), "float32"), T.alloc_tmem((rows, D), "float32")
+            q_loaded = T.alloc_barrier(32)
+            k_loaded, v_loaded = T.alloc_barrier([32] * num_stages), T.alloc_barrier([32] * num_stages)
+            k_free, v_free = T.alloc_barrier([1] * num_stages), T.alloc_barrier([1] * num_stages)
+            scored, ready, weighed = T.alloc_barrier([1, 1]), T.alloc_barrier([128, 128]), T.alloc_barrier([1, 1])
+            first, thread = bx * 2 * rows, T.get_thread_binding()
+            with T.ws(0):
+                T.inc_max_nreg(232)
+                weigh(S0, P0, O0, R, head, first, sizes, scored[0], ready[0], weighed[0], dtype)
+            with T.ws(1):
+                T.inc_max_nreg(232)
+                weigh(S1, P1, O1, R, head, first + rows, sizes, scored[1], ready[1], weighed[1], dtype)
+            with T.ws(2):
+                T.dec_max_nreg(24)
+                if thread < 288:
+                    T.tma_copy(Q[head, first : first + rows, :], Q0, barrier=q_loaded)
+                    T.tma_copy(Q[head, first + rows : first + 2 * rows, :], Q1, barrier=q_loaded)
+                    T.mbarrier_arrive(q_loaded)
+                    for k in T.serial(steps):
+                        stage, parity, at = k % num_stages, k // num_stages % 2, k * block_N
+                        T.mbarrier_wait_parity(k_free[stage], parity ^ 1)
+                        T.tma_copy(K[head, at : at + block_N, :], K_shared[stage, :, :], barrier=k_loaded[stage])
+                        T.mbarrier_arrive(k_loaded[stage])
+                        T.mbarrier_wait_parity(v_free[stage], parity ^ 1)
+                        T.tma_copy(V[head, at : at + block_N, :], V_shared[stage, :, :], barrier=v_loaded[stage])
+                        T.mbarrier_arrive(v_loaded[stage])
+                elif thread < 320:
+                    T.mbarrier_wait_parity(q_loaded, 0)
+                    T.mbarrier_wait_parity(k_loaded[0], 0)
+                    T.tcgen05_gemm(Q0, K_shared[0, :, :], S0, transpose_B=True, mbar=scored[0], clear_accum=True)
+                    T.tcgen05_gemm(Q1, K_shared[0, :, :], S1, transpose_B=True, mbar=scored[1], clear_accum=True)
+                    if num_stages < steps:  # an arrival that nobody waits for may come after the block has ended
+                        T.tcgen05_mma_arrive(k_free[0])
+                    for k in T.serial(steps):
+                        stage, parity = k % num_stages, k // num_stages % 2
+                        following, later = (k + 1) % num_stages, (k + 1) // num_stages % 2
+                        T.mbarrier_wait_parity(v_loaded[stage], parity)
+                        T.mbarrier_wait_parity(ready[0], k % 2)
+                        T.tcgen05_gemm(P0, V_shared[stage, :, :], O0, mbar=weighed[0], clear_accum=True)
+                        if k + 1 < steps:
+                            next_keys = K_shared[following, :, :]
+                            T.mbarrier_wait_parity(k_loaded[following], later)
+                            T.tcgen05_gemm(Q0, next_keys, S0, transpose_B=True, mbar=scored[0], clear_accum=True)
+                        T.mbarrier_wait_parity(ready[1], k % 2)
+                        T.tcgen05_gemm(P1, V_shared[stage, :, :], O1, mbar=weighed[1], clear_accum=True)
+                        if k + num_stages < steps:
+                            T.tcgen05_mma_arrive(v_free[stage])
+                        if k + 1 < steps:
+                            keys = K_shared[following, :, :]
+                            T.tcgen05_gemm(Q1, keys, S1, transpose_B=True, mbar=scored[1], clear_accum=True)
+                            if k + 1 + num_stages < steps:
+                                T.tcgen05_mma_arrive(k_free[following])
+
+    return attention_by_roles

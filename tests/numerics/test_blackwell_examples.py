@@ -27,13 +27,13 @@ def test_persistent_product(seed: int) -> None:
     check(c, f64(a) @ f64(b).T, "float16")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_attention(seed: int) -> None:
+@pytest.mark.parametrize(("name", "seed"), [("attention", 0), ("attention", 1), ("attention_roles", 2)])
+def test_attention(name: str, seed: int) -> None:
     S, heads, D = 200, 1, 64
     q, k, v = (random((heads, S, D), seed=i) for i in range(3))
     out = poisoned((heads, S, D), "float16")
     with knobs.overrides({"TILELANG_SIM_SEED": seed}):
-        compiled(example("attention").attention(S, heads, D))(q, k, v, out)
+        compiled(getattr(example("attention"), name)(S, heads, D))(q, k, v, out)
     scores = f64(q) @ f64(k).transpose(0, 2, 1) / np.sqrt(D)
     weights = np.exp(scores - scores.max(axis=2, keepdims=True))
     check(out, weights / weights.sum(axis=2, keepdims=True) @ f64(v), "float16")
@@ -43,8 +43,8 @@ def test_attention(seed: int) -> None:
 def test_machine_code(arch: str) -> None:
     """Roles as bulk copies, products and loads of tensor memory; nothing spilled."""
     gemm = example("gemm_persistent").gemm_persistent(4096, 4096, 4096)
-    attention = example("attention").attention(4096, 16)
-    for program in (gemm, attention):
+    attention, roles = (getattr(example("attention"), name)(4096, 16) for name in ("attention", "attention_roles"))
+    for program in (gemm, attention, roles):
         kernel = compiled(program, f"cuda:{arch}")
         assert kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
         assert all(used.stack == 0 for used in kernel.resources.values())

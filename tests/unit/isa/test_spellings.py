@@ -200,26 +200,6 @@ def _tma(arguments: list[ir.Value]) -> None:
     cluster.copy(smem(), offset(smem(), 2048, "i8"), offset(smem(), 1024, "i8"), 64, rank)
 
 
-def _tcgen05_pair(arguments: list[ir.Value]) -> None:
-    """What pairs of CTAs have of their own; an arena, products, completion, loads, and all of it for one kernel."""
-    generic = ir.Operation.create("llvm.addrspacecast", [ir.Type.parse("!llvm.ptr")], [arguments[0]]).results[0]
-    tcgen05.alloc(smem(), constant(64), pair=True)
-    tcgen05.relinquish(pair=True)
-    address, long, yes = load(smem()), constant(1, 64), constant(1, 1)
-    shape = tcgen05_descriptors.Shape(256, 64, "f16", "f16", "f16")
-    tcgen05_mma.emit(address, long, long, constant(tcgen05_descriptors.instruction(shape)), yes, "f16", pair=True)
-    scaled = tcgen05_descriptors.Shape(256, 64, "mxf8f6f4", "e4m3", "e4m3")
-    word = constant(tcgen05_descriptors.instruction(scaled))
-    tcgen05_mma.emit_scaled(address, long, long, word, yes, (address, address), "mxf8f6f4", 32, pair=True)
-    tcgen05.copy_scales(address, long, pair=True)
-    tcgen05.commit_pair(offset(smem(), 4), constant(3, 16))
-    barrier, rank = offset(smem(), 1024, "i8"), cluster.rank()
-    cluster.expect_remote(barrier, rank, constant(128))
-    tma.load_pair(smem(), generic, barrier, rank, [constant(0), 8])
-    tma.load_pair(smem(), generic, barrier, rank, [constant(0), 8, 1], hint="evict_last")
-    tcgen05.dealloc(address, constant(64), pair=True)
-
-
 def _gather(arguments: list[ir.Value]) -> None:
     generic = create("llvm.addrspacecast", [arguments[0]], [ir.Type.parse("!llvm.ptr")])
     tma.gather4(smem(), generic, offset(smem(), 1024, "i8"), [0, constant(4), 3, 2, 1])
@@ -385,23 +365,6 @@ CASES = [
             "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group ",
             "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group.L2::cache_hint",
             "fence.proxy.async;",
-        ],
-    ),
-    (
-        "tcgen05 of pairs",
-        _tcgen05_pair,
-        "sm_100a",
-        [
-            "tcgen05.alloc.cta_group::2.sync.aligned.shared::cta.b32",
-            "tcgen05.relinquish_alloc_permit.cta_group::2.sync.aligned",
-            "tcgen05.mma.cta_group::2.kind::f16",
-            "tcgen05.mma.cta_group::2.kind::mxf8f6f4.block_scale",
-            "tcgen05.cp.cta_group::2.32x128b.warpx4",
-            "tcgen05.commit.cta_group::2.mbarrier::arrive::one.shared::cluster.multicast::cluster.b64",
-            "mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64",
-            "cp.async.bulk.tensor.2d.cta_group::2.shared::cluster.global.tile.mbarrier::complete_tx::bytes",
-            "cp.async.bulk.tensor.3d.cta_group::2.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint",
-            "tcgen05.dealloc.cta_group::2.sync.aligned.b32",
         ],
     ),
     (
