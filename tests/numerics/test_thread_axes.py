@@ -267,7 +267,8 @@ def test_reductions_into_a_variable(clear: bool) -> None:
         with T.Kernel(1, threads=32):
             own = T.alloc_local((8,), "float32")
             tile = T.alloc_fragment((8,), "float32")
-            low, total = T.alloc_var("float32", 0.0), T.alloc_var("float32", 100.0)
+            low = T.alloc_var("float32", 0.0)
+            total = T.alloc_var("float32", 100.0)
             for i in T.serial(8):
                 own[i] = X[i]
             T.copy(X, tile)
@@ -279,4 +280,5 @@ def test_reductions_into_a_variable(clear: bool) -> None:
 
     x, y = abs(random((8,), "float32", 12)), poisoned((2,), "float32")
     compiled(main)(x, y)
-    check(y, f64([x.min() if clear else 0, f64(x).sum() + (0 if clear else 100)]), "float32")
+    want = np.array([x.min() if clear else 0, f64(x).sum() + (0 if clear else 100)])
+    check(y, want, "float32")
