@@ -150,6 +150,8 @@ def cpp_to_ptx(code: DeviceCode, arch: str) -> tuple[str, dict[str, str]]:
     others = (*code.llvm, *code.ptx)
     mine = [e for e in code.externs if not any(re.search(rf"\b{re.escape(e.name)}\b", text) for text in others)]
     includes = "".join(f"#include <{name}>\n" for name in headers(mine))
+    # nvcc takes these names from the host's headers.
+    includes += "typedef unsigned short ushort;\ntypedef unsigned int uint;\n"
     text = nvrtc.compile_ptx(includes + "\n".join(code.cpp) + "\n" + wrappers(mine), arch)
     return text, {e.name: PREFIX + e.name for e in mine}
 
