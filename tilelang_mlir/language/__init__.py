@@ -127,6 +127,7 @@ from tilelang_mlir.language.launch_control import (
     clc_get_first_ctaid_z,
     clc_is_canceled,
     clc_try_cancel,
+    clc_try_cancel_multicast,
 )
 from tilelang_mlir.language.logic import (
     EQ,
@@ -426,6 +427,7 @@ __all__ = [
 ]  # fmt: skip
 __all__ += [
     "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
+    "clc_try_cancel_multicast",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
     "mma_gemm_blockscaled", "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",

@@ -108,7 +108,7 @@ def sum_kind(kind: str) -> str:
 
 
 def struct_of(element: ir.Type, count: int) -> ir.Type:
-    """Accumulators as what assembly returns. The struct has a name: every read of a field spells the type in LLVM IR."""
+    """Accumulators as assembly returns them. Named, for every read of a field spells the type out in LLVM IR."""
     return type_of(f"!llvm.struct<\"{element}x{count}\", ({', '.join([str(element)] * count)})>")
 
 
