@@ -105,11 +105,13 @@ def test_nested_parallel_loops() -> None:
                     if j > i:
                         tile[i, j] = 0.0
             T.copy(tile, Y)
+            T.sync_threads()
             for i in T.Parallel(13):
                 ones[i] = 1.0
                 first = Y[i, 0]
                 for j in T.Parallel(40):
                     Y[i, j] = Y[i, j] + first + ones[i]
+            T.sync_threads()
             for i in T.Parallel(13):
                 if i < 5:
                     for j in T.Parallel(n):
