@@ -100,7 +100,7 @@ class Binder:
             if dims[step.symbol] > 2**31 - 1 and self._narrow(step.symbol):
                 raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, "
                                     f"and {step.symbol} is 32 bits wide",
-                                    hint=f"declare it as T.dynamic({step.symbol!r}, 'int64'), or use more dimensions")
+                                    hint="use more dimensions: offsets of elements are 64 bits wide")
             if remainder or dims[step.symbol] < 0:
                 exprs: tuple[Expr, ...] = getattr(param, step.field)
                 raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, but no {step.symbol} makes "
@@ -143,6 +143,9 @@ def _check_type(param: ParamSpec, view: TensorView) -> None:
 def _check_layout(param: ParamSpec, view: TensorView, dims: dict[str, int]) -> None:
     shape, strides = logical_layout(param, view)
     expected = evaluate(param.shape, dims)
+    if param.used and max(shape, default=0) > 2**31 - 1:
+        raise ArgumentError(f"{param.name}: shape {list(shape)}: an index of one dimension is 32 bits wide",
+                            hint="use more dimensions: offsets of elements are 64 bits wide")
     for axis, (want, got) in enumerate(zip(expected, shape, strict=True)):
         if want != got:
             raise ArgumentError(f"{param.name}: expected shape [{_shape(param.shape)}]{_known(param.shape, dims)}, "

@@ -105,11 +105,13 @@ def test_nested_parallel_loops() -> None:
                     if j > i:
                         tile[i, j] = 0.0
             T.copy(tile, Y)
+            T.sync_threads()
             for i in T.Parallel(13):
                 ones[i] = 1.0
                 first = Y[i, 0]
                 for j in T.Parallel(40):
                     Y[i, j] = Y[i, j] + first + ones[i]
+            T.sync_threads()
             for i in T.Parallel(13):
                 if i < 5:
                     for j in T.Parallel(n):
@@ -258,3 +260,27 @@ def test_a_product_over_nothing() -> None:
     c = poisoned((64, 64), "float32")
     compiled(over(0))(np.zeros((64, 0), np.float16), np.zeros((0, 64), np.float16), c)
     assert not c.any()
+
+
+@pytest.mark.parametrize("clear", [True, False])
+def test_reductions_into_a_variable(clear: bool) -> None:
+    @T.prim_func
+    def main(X: T.Tensor((8,), "float32"), Y: T.Tensor((2,), "float32")):
+        with T.Kernel(1, threads=32):
+            own = T.alloc_local((8,), "float32")
+            tile = T.alloc_fragment((8,), "float32")
+            low = T.alloc_var("float32", 0.0)
+            total = T.alloc_var("float32", 100.0)
+            for i in T.serial(8):
+                own[i] = X[i]
+            T.copy(X, tile)
+            T.reduce_min(own, low, dim=0, clear=clear)
+            T.reduce_sum(tile, total, dim=0, clear=clear)
+            if T.get_thread_binding() == 31:
+                Y[0] = low
+                Y[1] = total
+
+    x, y = abs(random((8,), "float32", 12)), poisoned((2,), "float32")
+    compiled(main)(x, y)
+    want = np.array([x.min() if clear else 0, f64(x).sum() + (0 if clear else 100)])
+    check(y, want, "float32")

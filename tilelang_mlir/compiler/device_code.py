@@ -118,14 +118,23 @@ def _externs(module: ir.Module) -> list[Extern]:
     return found
 
 
+# The value of a call as another type; zero of it where the function returns nothing, whose comma is the language's own.
+_RESULT = """struct tl_none {};
+template <class T> __device__ T operator,(T value, tl_none) { return value; }
+template <class R> __device__ R tl_result(tl_none) { return R(); }
+template <class R, class T> __device__ R tl_result(T value) { return value; }"""
+
+
 def wrappers(externs: Sequence[Extern]) -> str:
     """C++ functions of C linkage, one per call, that call what the sources define."""
-    lines: list[str] = []
+    lines: list[str] = [_RESULT] if any(extern.result for extern in externs) else []
     for extern in externs:
         types = [_c_type(t) for t in (*extern.arguments, extern.result)]
         parameters = ", ".join(f"{t} a{i}" for i, t in enumerate(types[:-1]))
         values = ", ".join(f"a{i}" for i in range(len(extern.arguments)))
-        call = f"{'return ' if extern.result else ''}{extern.name}({values});"
+        call = f"{extern.name}({values});"
+        if extern.result:
+            call = f"return tl_result<{types[-1]}>(({extern.name}({values}), tl_none()));"
         lines.append(f'extern "C" __device__ {types[-1] or "void"} {PREFIX}{extern.name}({parameters}) {{ {call} }}')
     return "\n".join(lines) + "\n"
 

@@ -68,13 +68,15 @@ def CUDASourceCodeKernel(
         kernel.op.attributes["entry"] = ir.StringAttr.get(entry_name)
 
 
-def call_extern(dtype: Any, name: str, *args: Any) -> Any:
+def call_extern(*args: Any, dtype: Any = None) -> Any:
     """Call a function of `T.import_source`; every thread calls it for itself.
 
         T.call_extern("handle", "decode", T.access_ptr(packed[0], "r"), T.access_ptr(values[0], "w"), 8)
 
+    The dtype comes first, then the function's name, then its arguments; or the dtype is a keyword.
+
     Args:
-        dtype: of the result; "handle" or "void" for none.
+        dtype: of the result; "handle" or "void" for none. A C++ function that returns nothing gives zero of it.
         args: scalars, and places in memory: pointers of `T.access_ptr` and `T.address_of`, buffers, slices. An access
             "w" counts as a write for the barriers that the compiler places, and so on; places without one as both.
 
@@ -82,6 +84,9 @@ def call_extern(dtype: Any, name: str, *args: Any) -> Any:
         TileValueError: no name of a function. TileTypeError: an argument that is neither scalar nor in memory.
         CompileError: when compiled, if no source defines the function, or C++ cannot be compiled here.
     """
+    if dtype is None:
+        dtype, *args = args or (None,)  # type: ignore[assignment]
+    name, *args = args or (None,)  # type: ignore[assignment]
     if not isinstance(name, str) or not name.isidentifier():  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TileValueError(f"T.call_extern needs the name of a function, got {name!r}", hint="the dtype comes first")
     builder = in_kernel("T.call_extern")

@@ -92,7 +92,7 @@ def evaluate(value: Any) -> None:
         value.read()
 
 
-def let(var: Var, value: Any) -> None:
+def let(var: Any, value: Any) -> None:
     """Give a variable made by `T.int32()` or another dtype its value, here and in what follows.
 
     Raises:

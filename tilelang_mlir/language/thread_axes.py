@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
@@ -154,7 +155,7 @@ def tvm_thread_allreduce(size: Any, *args: Any, dtype: Any = None) -> None:
     if reducer is None:
         raise TileError("T.tvm_thread_allreduce outside of a reduce_scope",
                         hint='with T.attr(T.comm_reducer(f, [identity]), "reduce_scope", ...):')
-    count = int(size.const if isinstance(size, Expr) else size)
+    count = operator.index(size)
     if len(args) < 2 * count + 2:
         raise TileTypeError(f"T.tvm_thread_allreduce of {count} values got {len(args)} arguments after their number")
     values, (condition, *rest) = list(args[:count]), args[count:]

@@ -88,3 +88,13 @@ def test_dimensions_are_32_bits_wide() -> None:
     huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), (2**31,), (1,))
     with pytest.raises(ArgumentError, match=r"A: shape\[0\] is 2147483648, and n is 32 bits wide"):
         tilelang.compile(first, target="sim:sm_80")(huge)
+
+    wide = T.dynamic("wide", "int64")
+
+    @T.prim_func
+    def second(A: T.Tensor((wide,), "int8")):
+        with T.Kernel(1, threads=32) as _:
+            A[0] = 1
+
+    with pytest.raises(ArgumentError, match=r"A: shape \[2147483648\]: an index of one dimension is 32 bits wide"):
+        tilelang.compile(second, target="sim:sm_80")(huge)

@@ -182,7 +182,7 @@ def test_profiler_makes_inputs_checks_and_measures(axpy: JITKernel) -> None:
     torch = pytest.importorskip("torch")
     profiler = axpy.get_profiler(TensorSupplyType.Uniform)
     assert isinstance(profiler, Profiler)
-    with pytest.raises(ArgumentError, match="the dimension n has no value"):
+    with pytest.raises(TileValueError, match="the dimension n has no value"):
         profiler.run_once()
     given = [torch.rand(64), torch.rand(64), 2.0]
     profiler.assert_allclose(lambda a, b, s: a + s * b, input_tensors=given, atol=1e-6, rtol=1e-6)
