@@ -1,4 +1,4 @@
-// RUN: tl-opt %s --insert-barriers | filecheck %s
+// RUN: tl-opt %s --plan-shared-memory --insert-barriers | filecheck %s
 
 !s = memref<64xf32, #tl.scope<"shared">>
 !m = memref<1xi1, #tl.scope<"local">>
@@ -21,7 +21,7 @@ func.func @uniform(%p: !llvm.ptr<1>) {
   %G = "tl.tensor"(%p) {shape = array<i64: 8>, strides = array<i64: 1>} : (!llvm.ptr<1>) -> !g
   "tl.launch"(%one) ({
   ^bb0(%b: i32):
-    %s = "tl.alloc"() {tl.offset = 0 : i64} : () -> !s
+    %s = "tl.alloc"() {layout = #tl.smem<array<i64: 64>, array<i64: 64, 0, 1, 1>, array<i64: 0, 0, 0>>} : () -> !s
     %m = "tl.alloc"() : () -> !m
     %at = arith.index_cast %b : i32 to index
     %bit = memref.load %G[%at] : !g
@@ -49,7 +49,7 @@ func.func @divergent(%p: !llvm.ptr<1>) {
   %x = arith.constant 1.0 : f32
   "tl.launch"(%one) ({
   ^bb0(%b: i32):
-    %s = "tl.alloc"() {tl.offset = 0 : i64} : () -> !s
+    %s = "tl.alloc"() {layout = #tl.smem<array<i64: 64>, array<i64: 64, 0, 1, 1>, array<i64: 0, 0, 0>>} : () -> !s
     %m = "tl.alloc"() : () -> !m
     %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
     %bit = arith.cmpi eq, %tid, %zero : i32

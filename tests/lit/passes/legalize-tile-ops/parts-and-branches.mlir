@@ -50,3 +50,27 @@ func.func @branch() {
   }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
   return
 }
+
+// A guard on a loop variable that is the whole body shortens the loop.
+// CHECK-LABEL: func.func @guarded(
+// CHECK-NOT: scf.if
+// CHECK: {extents = array<i64: 16, 64>}
+func.func @guarded() {
+  %one = arith.constant 1 : i32
+  %few = arith.constant 16 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<16x64xf32, #tl.scope<"shared">>
+    "tl.parallel"() ({
+    ^bb0(%i: i32, %j: i32):
+      %in = arith.cmpi slt, %i, %few : i32
+      scf.if %in {
+        %ii = arith.index_cast %i : i32 to index
+        %jj = arith.index_cast %j : i32 to index
+        memref.store %x, %s[%ii, %jj] : memref<16x64xf32, #tl.scope<"shared">>
+      }
+    }) {extents = array<i64: 32, 64>} : () -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
