@@ -41,7 +41,8 @@ from .plan_shared_memory import tile_bytes
 from .walk import groups_of, launches, nested
 
 Range = tuple[int, int]
-_BULK_LOADS = ("tl.tma_load", "tl.cluster_copy", "tl.bulk_words")  # write shared memory through the asynchronous proxy
+# What writes shared memory through the asynchronous proxy.
+_BULK_LOADS = ("tl.tma_load", "tl.box_load", "tl.tma_gather4", "tl.cluster_copy", "tl.bulk_words")
 
 
 @dataclass
@@ -108,7 +109,9 @@ class Pending:
         return _meet(reads | copies, self.unfenced) or _meet(copies, self.unfenced_loads)
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
-        total = self.everywhere()
+        if not reads and not writes:
+            return False
+        total = self.everywhere() if self.groups else self
         return _meet(reads, total.writes) or _meet(writes, total.writes) or _meet(writes, total.reads)
 
 
@@ -197,6 +200,8 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
         _visit_branch(op, pending)
         return
     found = region_effects(op) if len(op.regions) else effects(op)  # DIVERGE, PRIVATE
+    if not found and not len(op.regions):
+        return
     reads, writes, late = _ranges(found)
     fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and _tells_engine(op, pending))
     if fence or pending.conflicts(reads, writes | late):
@@ -249,8 +254,8 @@ def _tells_engine(op: ir.Operation, pending: Pending) -> bool:
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
     """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
-    bulk = ("tl.tma_store", "tl.box_store", "tl.cluster_copy", "tl.shared_address", "tl.tcgen05_cp", *MMA_OPS)
-    return op.name in bulk or op.name == "tl.gemm" and "instr" in op.attributes
+    bulk = ("tl.tma_store", "tl.box_store", "tl.tma_scatter4", "tl.cluster_copy", "tl.shared_address", "tl.tcgen05_cp")
+    return op.name in (*bulk, *MMA_OPS) or op.name == "tl.gemm" and "instr" in op.attributes
 
 
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:

@@ -19,6 +19,7 @@ from ..dialect.effects import region_effects
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
+from .expand_tile_ops import region_of
 from .fragment_parts import expand_part
 from .shrink_loops import shrink_loop
 from .thread_branches import split_branch
@@ -181,19 +182,21 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
     kind = ir.StringAttr(op.attributes["kind"]).value
     reverse = ir.BoolAttr(op.attributes["reverse"]).value
     kept = [s for d, s in enumerate(shape) if d != dim] or [1]
+    read, write = (region_of(value) for value in (source, target))
     loop = build.parallel(kept)
     with ir.InsertionPoint(loop.regions[0].blocks[0]):
         variables = list(loop.regions[0].blocks[0].arguments)[: len(shape) - 1]
         at = lambda step: [*variables[:dim], step, *variables[dim:]]  # noqa: E731
         position = lambda k: build.binary("subi", build.constant(shape[dim] - 1), k) if reverse else k  # noqa: E731
         first = position(build.constant(0))
-        build.store(build.load(source, at(first)), target, at(first))
+        build.store(build.load(read.buffer, read.within(at(first))), write.buffer, write.within(at(first)))
         walk = build.for_range(shape[dim] - 1)
         with ir.InsertionPoint(walk.regions[0].blocks[0]):
             step = walk.regions[0].blocks[0].arguments[0]
             before, here = position(step), position(build.binary("addi", step, build.constant(1)))
-            total = combine(kind, build.load(target, at(before)), build.load(source, at(here)))
-            build.store(total, target, at(here))
+            sofar = build.load(write.buffer, write.within(at(before)))
+            total = combine(kind, sofar, build.load(read.buffer, read.within(at(here))))
+            build.store(total, write.buffer, write.within(at(here)))
             ir.Operation.create("scf.yield")
 
 

@@ -33,9 +33,9 @@ STAGES: dict[str, tuple[str, ...]] = {
     # versions exist; barriers see which tiles share memory.
     "scheduled": (
         "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
-        "peel-products", "overlap-products", "take-turns", "delay-waits", "carry-products", "prefetch-tiles",
-        "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory",
-        "plan-shared-memory", "insert-barriers", "order-tensor-memory",
+        "overlap-iterations", "overlap-products", "take-turns", "delay-waits", "carry-products",
+        "prefetch-tiles", "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse",
+        "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }

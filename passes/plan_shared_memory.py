@@ -103,7 +103,7 @@ _RAW = ("tl.box_load", "tl.box_store", "tl.shared_address")
 
 def _is_explicit(op: ir.Operation) -> bool:
     """Whether an operation accesses memory beyond its own end, until the program waits for it."""
-    if op.name in (*_RAW, "tl.cluster_copy", "tl.bulk_words"):
+    if op.name in (*_RAW, "tl.cluster_copy", "tl.bulk_words", "tl.tma_gather4", "tl.tma_scatter4"):
         return True
     return op.name in ("tl.tma_load", "tl.tma_store") and "explicit" in op.attributes or "wgmma" in op.attributes
 

@@ -14,7 +14,7 @@ from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
-from .matrix import LoadMatrixOp, StoreMatrixOp, WarpMmaOp
+from .matrix import LoadMatrixOp, StoreMatrixOp, WarpgroupMmaOp, WarpMmaOp
 from .raw import CopyWordsOp, LoadWordsOp, SharedAddressOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
@@ -41,7 +41,7 @@ from .tensor import (
     TmemFreeOp,
 )
 from .tensor_roles import TensorRolesOp
-from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
+from .tma import FenceProxyOp, StagedStoreOp, TmaGather4Op, TmaLoadOp, TmaScatter4Op, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
@@ -108,7 +108,9 @@ __all__ = [
     "TensorOp",
     "TensorRolesOp",
     "ThreadIdOp",
+    "TmaGather4Op",
     "TmaLoadOp",
+    "TmaScatter4Op",
     "TmaStoreOp",
     "TmaWaitOp",
     "TmemArenaOp",
@@ -121,4 +123,5 @@ __all__ = [
     "WarpGroupsOp",
     "WarpMmaOp",
     "WarpReduceOp",
+    "WarpgroupMmaOp",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from dataclasses import dataclass
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
@@ -21,21 +20,14 @@ from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from ..walk import nested, threads_of
 from .cluster_copy import cluster_size, multicast_ranks
+from .gather4 import gather_key, gather_obstacle, gather_sides
 from .gemm_tcgen05 import first_of_pair
 from .intrinsics import require_feature
+from .maps import MapKey
 from .reach import branch, one_thread
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, store_plan
 from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
-
-
-@dataclass(frozen=True)
-class MapKey:
-    """One tensor map of a kernel: the tensor's argument, and the boxes it is read or written in."""
-
-    param: int
-    box: tuple[int, ...]
-    swizzle: str
 
 
 def map_key(device: ir.Value, shared: ir.Value) -> MapKey:
@@ -71,6 +63,9 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
             found[map_key(op.operands[0], op.operands[1])] = None
         elif op.name == "tl.tma_store":
             found[map_key(op.operands[1], op.operands[0])] = None
+        elif op.name in ("tl.tma_gather4", "tl.tma_scatter4"):
+            if not gather_obstacle(*gather_sides(op)):
+                found[gather_key(*gather_sides(op))] = None
         elif op.name in ("tl.box_load", "tl.box_store"):
             if (key := box_key(op)) is not None:
                 found[key] = None
@@ -204,7 +199,10 @@ def lower_tma_wait(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.fence_proxy")
 def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
     require_feature(ctx, op, Feature.TMA, "a fence between proxies")
-    tma.fence_shared()
+    if "device" in op.attributes:
+        tma.fence_all()
+    else:
+        tma.fence_shared()
 
 
 @contextlib.contextmanager

@@ -123,11 +123,13 @@ def tma_prefetch(src: Any) -> None:
 
 
 def fence_proxy_async(*args: Any) -> None:
-    """Order this thread's accesses to shared memory before later asynchronous ones: copies, stores, products.
+    """Order this thread's accesses to memory before later asynchronous ones: bulk copies, stores, products.
 
-    The compiler puts these fences where its own operations need them. Older programs pass arguments, which say nothing.
+    The compiler puts these fences where its own operations need them, for shared memory: a program that writes device
+    memory with ordinary stores and reads it with bulk copies in the same kernel needs this one. Older programs pass
+    arguments, which say nothing.
     """
-    in_kernel("T.fence_proxy_async").emit("tl.fence_proxy")
+    in_kernel("T.fence_proxy_async").emit("tl.fence_proxy", [], [], {"device": ir.UnitAttr.get()})
 
 
 def tma_store_arrive(*args: Any) -> None:

@@ -9,13 +9,10 @@ _LATER = {
         "annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline WSScope WSInstr WSOpRef WSSync WSSyncKind "
         "annotate_ws_pipeline_depth"
     ),
-    "copies between blocks, gathers and hand-made descriptors": (
-        "tma_gather4 tma_scatter4 tma_gather4_bytes tma_load_2sm"
-    ),
+    "bulk loads of pairs of blocks": "tma_load_2sm",
     "sparse products and matrix instructions on hand-held registers": (
-        "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout ptx_mma_sp"
+        "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout"
     ),
-    "clusters that fetch work for each other": "clc_try_cancel_multicast",
     "device source code": "CUDASourceCodeKernel call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.

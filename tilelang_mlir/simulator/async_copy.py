@@ -49,13 +49,22 @@ class CopyQueue:
         copy = _Copy(shared, source, size, valid, lanes.mask, lanes.site)
         try:
             batch.shared.check(shared, size)
-            self._source_index(copy, lanes.mask)
+            _, reads = self._source_index(copy, lanes.mask)
         except BadLane as bad:
             raise lanes.fault(bad) from None
         if batch.checker is not None:
+            self._read_source(copy, reads)
             batch.checker.issue_copy(lanes, shared, size)
             batch.shared.store(shared, size, np.full((1, 1), poison(size), CARRY[size]), lanes.mask)
         self._open.append(copy)
+
+    def _read_source(self, copy: _Copy, reads: np.ndarray | None) -> None:
+        lanes = self._lanes
+        if lanes.batch.checker is None or (reads is not None and not reads.any()):
+            return
+        saved, lanes.mask = lanes.mask, reads
+        lanes.batch.checker.read_source(lanes, copy.source, copy.size)
+        lanes.mask = saved
 
     def commit(self) -> None:
         self._groups.append(_Group(self._open, self._lanes.mask))

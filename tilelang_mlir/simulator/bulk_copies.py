@@ -71,6 +71,30 @@ class BulkCopies(Operands):
             boxes = place[some], start[some], inside[some]
             self._load(ctas[some], columns[some], *boxes, unit, target, tensor_map.nbytes, into=into, told=told)
 
+    def tensor_gather(self, shared: Any, tensor_map: TensorMap, places: list[Any], barrier: Any) -> None:
+        """cp.async.bulk.tensor with tile::gather4: a column and four rows; rows outside become zero."""
+        ctas, columns = self.issuers()
+        picked = [self._pick(c, ctas, columns) for c in places]
+        boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
+        self._load(ctas, columns, *boxes, self.barrier(barrier), tensor_map.nbytes * len(picked[1:]))
+
+    def tensor_scatter(self, tensor_map: TensorMap, shared: Any, places: list[Any]) -> None:
+        """cp.async.bulk.tensor with tile::scatter4: a column and four rows; rows outside are not written."""
+        ctas, columns = self.issuers()
+        picked = [self._pick(c, ctas, columns) for c in places]
+        boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
+        self._store(ctas, columns, *boxes)
+
+    def _rows_at(self, shared: Any, tensor_map: TensorMap, ctas: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Shared addresses of gathered rows: four of them are half of what a swizzle repeats after."""
+        base, need = self._pick(shared, ctas, columns), max(4 * tensor_map.swizzle, 128)
+        if (base % need).any():
+            raise SimulationError(
+                f"gathered rows with swizzle {tensor_map.swizzle} need a {need}-byte aligned place in shared memory, "
+                f"got address {int(base[(base % need).argmax()])}"
+            )
+        return base
+
     def _ranked(self, ctas: np.ndarray, masks: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """By rank in the masks: which copies go there, and into which CTAs."""
         parts: list[tuple[np.ndarray, np.ndarray]] = []
@@ -115,6 +139,8 @@ class BulkCopies(Operands):
             raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
         cells = (place + batch.shared.row_start[owners]) >> SHIFT[unit]
         shadow = self._into(ctas, columns, place, unit, barrier, cells, into)
+        if batch.checker is not None:
+            self._outside(ctas, columns, start, inside, unit, store=False)
 
         def land() -> None:
             data = batch.memory.views[unit].take(index)
@@ -149,6 +175,26 @@ class BulkCopies(Operands):
         batch.shared.flat[unit][cells] = poison(unit)
         return shadow
 
+    def _outside(
+        self,
+        ctas: np.ndarray,
+        columns: np.ndarray,
+        address: np.ndarray,
+        inside: np.ndarray | None,
+        unit: int,
+        *,
+        store: bool,
+    ) -> None:
+        """Device memory at addresses (K, U) is read or written by copies (checked)."""
+        checker = self._lanes.batch.checker
+        if checker is None:
+            return
+        if inside is None or inside.all():
+            checker.copy_global(self._lanes, ctas, columns, address, unit, store=store)
+            return
+        copies, _ = np.nonzero(inside)
+        checker.copy_global(self._lanes, ctas[copies], columns[copies], address[inside][:, None], unit, store=store)
+
     def shared_copy(self, target: Any, source: Any, barrier: Any, size: Any, rank: Any) -> None:
         """cp.async.bulk from shared memory to that of another CTA of the cluster; completes on the barrier there."""
         lanes, batch, checker = self._lanes, self._lanes.batch, self._lanes.batch.checker
@@ -179,23 +225,30 @@ class BulkCopies(Operands):
 
         batch.flights.append(Pending(land, "a copy to another CTA of the cluster", lanes.site, lanes.name))
 
-    def refuse_cancel(self, shared: Any, barrier: Any) -> None:
-        """clusterlaunchcontrol.try_cancel: an answer of 16 zero bytes, which names no CTA, arrives at the mbarrier."""
+    def refuse_cancel(self, shared: Any, barrier: Any, everywhere: bool = False) -> None:
+        """clusterlaunchcontrol.try_cancel: an answer of 16 zero bytes, which names no CTA, arrives at the mbarrier.
+
+        With `everywhere`, in the shared memory and at the mbarrier of every CTA of the cluster.
+        """
         lanes, batch = self._lanes, self._lanes.batch
         ctas, columns = self.issuers()
-        place, target = self._pick(shared, ctas, columns)[:, None], self.barrier(barrier)
+        place, target, into = self._pick(shared, ctas, columns)[:, None], self.barrier(barrier), None
+        if everywhere:
+            into = (ctas[:, None] // batch.cluster * batch.cluster + np.arange(batch.cluster)).reshape(-1)
+            ctas, columns, place = (np.repeat(x, batch.cluster, axis=0) for x in (ctas, columns, place))
+        owners = ctas if into is None else into
         try:
             batch.shared.check(place, 16)
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
-        cells, checker = (place + batch.shared.row_start[ctas]) >> SHIFT[16], batch.checker
-        shadow = self._into(ctas, columns, place, 16, target, cells, None)
+        cells, checker = (place + batch.shared.row_start[owners]) >> SHIFT[16], batch.checker
+        shadow = self._into(ctas, columns, place, 16, target, cells, into)
 
         def land() -> None:
             batch.shared.flat[16][cells] = CARRY[16](0)
             if checker is not None and shadow is not None:
                 checker.land_load(shadow, target)
-            target.complete(ctas, 16)
+            target.complete(owners, 16)
 
         self.fly(land, "an answer of cluster launch control")
 
@@ -266,6 +319,8 @@ class BulkCopies(Operands):
         shadow = None if checker is None else checker.engine_access(lanes, ctas, columns, place, unit)
         if checker is not None and shadow is not None:
             checker.start_reading(lanes, shadow)
+            if combine is None:
+                self._outside(ctas, columns, target, inside, unit, store=True)
 
         def finish() -> None:
             data = batch.shared.flat[unit].take(cells)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.ownership import Ownership
     from tilelang_mlir.simulator.pending import Pending
 
+PLANES = 3  # of clocks: what is known, and what of it is fenced in shared and in device memory
 COLLECTIVE = -2  # the "lane" of an access made for other lanes
 
 
@@ -72,8 +73,10 @@ class Checker:
         self._cells = (batch.shared.size + unit - 1) // unit
         self._engine = -(-batch.threads // batch.warp_size)  # the slot after the warps: asynchronous operations
         slots = self._engine + 1
-        # What each slot knows, then what of it is fenced; the same of each CTA of a cluster; two columns per mbarrier.
-        self._clock = np.zeros((1, slots, 2 * slots * (1 + (batch.cluster if batch.cluster > 1 else 0))), np.int32)
+        # What each slot knows, what of it is fenced in shared and in device memory; the same of each CTA of a cluster;
+        # three columns per mbarrier.
+        self._width = PLANES * slots
+        self._clock = np.zeros((1, slots, self._width * (1 + (batch.cluster if batch.cluster > 1 else 0))), np.int32)
         self._fixed = self._clock.shape[2]
         self._clock[:, np.arange(slots), np.arange(slots)] = 1
         self._epoch = np.zeros((1, slots), np.int32)
@@ -162,7 +165,7 @@ class Checker:
         mine = self._clock[at.row, at.warp, slot]
         if at.target is None:
             return mine
-        other = (at.target != at.row) & (slot < 2 * (self._engine + 1))  # barriers have one time in all CTAs
+        other = (at.target != at.row) & (slot < self._width)  # barriers have one time in all CTAs
         return np.where(other, self._clock[at.row, at.warp, np.where(other, self._of_rank(at.target) + slot, 0)], mine)
 
     def _known_slots(self, at: Access, *, fenced: bool = False) -> np.ndarray:
@@ -176,7 +179,7 @@ class Checker:
 
     def _of_rank(self, row: np.ndarray) -> np.ndarray:
         """Where the columns begin that say what is known of the slots of a CTA of the cluster."""
-        return 2 * (self._engine + 1) * (1 + row % self._batch.cluster)
+        return self._width * (1 + row % self._batch.cluster)
 
     # ---- accesses --------------------------------------------------------------------------------
     def read_shared(self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None = None) -> None:
@@ -318,32 +321,62 @@ class Checker:
 
         Other fences alone order nothing between threads; they need a flag, which the ownership check does not follow.
         """
-        if scope != "proxy.async":
+        planes = {"proxy.async": (1, 2), "proxy.async.shared": (1,), "proxy.async.global": (2,)}.get(scope, ())
+        if not planes:
             return
         slots, columns = self._engine + 1, self._clock.shape[2]
-        warps = (np.arange(0, self._fixed, 2 * slots)[:, None] + np.arange(slots)).reshape(-1)
-        barriers = np.arange(self._fixed, columns, 2)
-        known, fenced = np.concatenate((warps, barriers)), np.concatenate((warps + slots, barriers + 1))
+        warps = (np.arange(0, self._fixed, self._width)[:, None] + np.arange(slots)).reshape(-1)
+        barriers = np.arange(self._fixed, columns, PLANES)
+        known = np.tile(np.concatenate((warps, barriers)), len(planes))
+        fenced = np.concatenate([x for plane in planes for x in (warps + plane * slots, barriers + plane)])
         active, clock = self._active_warps(lanes), self._clock[:, lanes.warp_ids]
         clock[..., fenced] = np.maximum(clock[..., fenced], np.where(active[..., None], clock[..., known], 0))
         self._clock[:, lanes.warp_ids] = clock
         self._clock[:, lanes.warp_ids, lanes.warp_ids] += active  # what comes after the fence is later
 
     # ---- global memory ---------------------------------------------------------------------------
+    @property
+    def each(self) -> bool:
+        """Whether each CTA has clocks of its own."""
+        return self._rows > 1
+
+    def time(self, row: np.ndarray, warp: np.ndarray) -> np.ndarray:
+        return self._clock[row, warp, warp]
+
+    def epoch(self, row: np.ndarray, warp: np.ndarray) -> np.ndarray:
+        return self._epoch[row, warp]
+
+    def known(self, row: np.ndarray, warp: np.ndarray, other: np.ndarray, *, fenced: bool = False) -> np.ndarray:
+        """Up to which time of another warp of its CTA a warp knows; with `fenced` what a fence of device memory
+        follows."""
+        return self._clock[row, warp, other + (2 * (self._engine + 1) if fenced else 0)]
+
+    def copy_global(
+        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, address: np.ndarray, size: int, *, store: bool
+    ) -> None:
+        """A bulk copy from or to device memory."""
+        if self._owners is not None:
+            self._owners.copy(lanes, ctas, columns, address, size, self, store=store)
+
     def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)
         if self._owners is not None:
-            self._owners.read(lanes, address, size, self._locate)
+            self._owners.read(lanes, address, size, self)
+
+    def read_source(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
+        """What a cp.async reads."""
+        if self._owners is not None:
+            self._owners.read(lanes, address, size, self)
 
     def write_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)
         if self._owners is not None:
-            self._owners.write(lanes, address, size, self._locate)
+            self._owners.write(lanes, address, size, self)
 
     def atomic_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)
         if self._owners is not None:
-            self._owners.atomic(lanes, address, size, self._locate)
+            self._owners.atomic(lanes, address, size, self)
 
     def _profile(self, lanes: Lanes, space: str, address: np.ndarray, size: int, columns: np.ndarray | None) -> None:
         if self._batch.profile is not None:

@@ -24,6 +24,7 @@ from tilelang_mlir.simulator.locations import location_of, name_of
 from tilelang_mlir.simulator.memory import SHARED_BASE
 from tilelang_mlir.simulator.ops import RULES
 from tilelang_mlir.simulator.private import Alloca
+from tilelang_mlir.simulator.provenance import accesses
 from tilelang_mlir.simulator.uniform import uniform_values
 from tilelang_mlir.simulator.values import as_lanes, element_of, kind_of, size_of
 
@@ -59,6 +60,7 @@ class Kernel:
         self.ordered = writer.ordered
         self.copied_into = writer.copied_into
         self.spinning = writer.spinning
+        self.accesses = accesses(function, table())
         self.file = f"<simulated {self.name} {next(_FILES)}>"
         self._loops = writer.loops
         source = "\n".join(writer.lines) + "\n"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilelang_mlir.errors import ProxyFenceError, RaceError
-from tilelang_mlir.simulator.checker import COLLECTIVE, Access, Checker
+from tilelang_mlir.simulator.checker import COLLECTIVE, PLANES, Access, Checker
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class EngineChecker(Checker):
 
     def _tell(self, clock: np.ndarray) -> np.ndarray:
         """Clocks (rows, columns) of CTAs as others of their clusters read them: what is known of a CTA, by its rank."""
-        told, width = clock.copy(), 2 * (self._engine + 1)
+        told, width = clock.copy(), self._width
         for rank in range(self._batch.cluster):
             rows = slice(None) if len(told) == 1 else slice(rank, None, self._batch.cluster)
             theirs = slice(width * (1 + rank), width * (2 + rank))
@@ -58,14 +58,14 @@ class EngineChecker(Checker):
 
     def _hear(self, clock: np.ndarray) -> np.ndarray:
         """The inverse: what others know of a CTA it knows, too."""
-        heard, width = clock.copy(), 2 * (self._engine + 1)
+        heard, width = clock.copy(), self._width
         columns = self._of_rank(np.arange(len(heard)))[:, None] + np.arange(width)
         heard[:, :width] = np.maximum(heard[:, :width], np.take_along_axis(heard, columns, 1))
         return heard
 
     def share(self, barrier: MBarrier) -> None:
         """What one CTA of a cluster has released at the barrier of the cluster, the others will know, too."""
-        cluster, width = self._batch.cluster, 2 * (self._engine + 1)
+        cluster, width = self._batch.cluster, self._width
         if cluster == 1 or barrier.clock is None:
             return
         clock = self._tell(self._fit(barrier.clock))
@@ -84,7 +84,7 @@ class EngineChecker(Checker):
         self._clock[:, lanes.warp_ids, lanes.warp_ids] += active
         self._epoch[:, lanes.warp_ids] += active
         message = np.zeros_like(known)
-        width = 2 * (self._engine + 1)
+        width = self._width
         for row, target in {(int(r), int(t)) for r, t in zip(rows, targets, strict=True)}:
             message[target, width:] = np.maximum(message[target, width:], known[row, width:])
         barrier.clock = np.maximum(self._fit(barrier.clock), self._hear(message))
@@ -121,7 +121,7 @@ class EngineChecker(Checker):
         Copies that complete on different barriers do so in any order, so each barrier has a time of its own.
         """
         barrier.site, barrier.slot = lanes.site, self._clock.shape[2]
-        self._clock = np.pad(self._clock, ((0, 0), (0, 0), (0, 2)))
+        self._clock = np.pad(self._clock, ((0, 0), (0, 0), (0, PLANES)))
         made = np.zeros((self._rows, self._clock.shape[2]), np.int32)
         made[:, lanes.warp_ids] = self._active_warps(lanes) * self._clock[:, lanes.warp_ids, lanes.warp_ids]
         barrier.made = made
@@ -157,7 +157,7 @@ class EngineChecker(Checker):
 
     def fence(self, lanes: Lanes, scope: str) -> None:
         super().fence(lanes, scope)
-        if scope in ("mbarrier", "proxy.async"):
+        if scope == "mbarrier" or scope.startswith("proxy.async"):
             for barrier in self._batch.mbarriers.values():
                 barrier.fenced = True
 

@@ -145,8 +145,12 @@ class _Launch:
         cluster, order = self.cluster, self._by_cluster()
         size = batch_ctas or max(1, min(_LANES // self.threads, _SHARED_TOTAL // max(self.shared_bytes, 1)))
         size = self.total if self.code.cooperative else size
-        if self.checked and not self.code.ordered and self.total > 1:
-            self.owners = Ownership(self.memory, self.code.global_unit)
+        if self.checked:
+            of = self.code.accesses
+            written, read = (self._allocations(values, which) for which in (of.writes, of.reads))
+            between = not self.code.ordered and self.total > 1
+            if written & read or (written and between):
+                self.owners = Ownership(self.memory, self.code.global_unit, written, read, between=between)
         size = max(size // cluster, 1) * cluster
         work = [(order[first : first + size], 0) for first in range(0, self.total, size)][::-1]
         start = self._snapshot() if self.code.spinning else None
@@ -171,6 +175,12 @@ class _Launch:
                     work.extend((group, depth + 1) for group in _groups(ids, keys, cluster))
         if self.profile is not None:
             self.profile.fill(self.report, self.code)
+
+    def _allocations(self, values: list[Any], arguments: frozenset[int] | None) -> set[int]:
+        """The allocations that arguments lie in; None: those of all arguments."""
+        chosen = values if arguments is None else [values[i] for i in arguments]
+        places = [getattr(v, "address", v) for v in chosen]
+        return {self.memory.find(int(place)) for place in places if isinstance(place, int | np.integer)} - {0}
 
     def _by_cluster(self) -> np.ndarray:
         """The CTAs by linear index, those of a cluster next to each other (PTX ISA 8.7, section 10.10, %clusterid)."""

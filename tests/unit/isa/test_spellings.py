@@ -220,6 +220,15 @@ def _tcgen05_pair(arguments: list[ir.Value]) -> None:
     tcgen05.dealloc(address, constant(64), pair=True)
 
 
+def _gather(arguments: list[ir.Value]) -> None:
+    generic = create("llvm.addrspacecast", [arguments[0]], [ir.Type.parse("!llvm.ptr")])
+    tma.gather4(smem(), generic, offset(smem(), 1024, "i8"), [0, constant(4), 3, 2, 1])
+    tma.gather4(smem(), generic, offset(smem(), 1024, "i8"), [0, 4, 3, 2, 1], hint="evict_last")
+    tma.scatter4(generic, smem(), [0, 4, 3, 2, 1])
+    tma.scatter4(generic, smem(), [0, 4, 3, 2, 1], hint="evict_first")
+    tma.fence_all()
+
+
 def _tcgen05(arguments: list[ir.Value]) -> None:
     source, out = arguments
     columns, long = constant(64), create("arith.extui", [load(source)], [ir.Type.parse("i64")])
@@ -364,6 +373,18 @@ CASES = [
             "cp.async.bulk.prefetch.L2.global",
             "mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64",
             "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes",
+        ],
+    ),
+    (
+        "rows from anywhere",
+        _gather,
+        "sm_100a",
+        [
+            "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes ",
+            "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes.L2::cache_hint",
+            "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group ",
+            "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group.L2::cache_hint",
+            "fence.proxy.async;",
         ],
     ),
     (

@@ -147,6 +147,37 @@ def wait(pending: int, *, read: bool = True) -> None:
     create("nvvm.cp.async.bulk.wait_group", **attributes)
 
 
+def gather4(
+    destination: ir.Value, tensor_map: ir.Value, barrier: ir.Value, places: Sequence[ir.Value | int], *, hint: str = ""
+) -> None:
+    """`cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes`: four rows (sm_100).
+
+    Operands as in `load`; `places` are the column and four rows. The box of the descriptor is one row.
+    """
+    slots = ", ".join(f"{{$r{3 + i}}}" for i in range(len(places)))
+    policy = [constant(POLICIES[hint], 64)] if hint else []
+    cached, extra = (".L2::cache_hint", f", {{$r{3 + len(places)}}}") if hint else ("", "")
+    text = (
+        f"cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes{cached} "
+        f"[{{$r0}}], [{{$r1}}, {{{slots}}}], [{{$r2}}]{extra};"
+    )
+    values = [constant(c) if isinstance(c, int) else c for c in places]
+    inline_ptx("cp.async.bulk.tensor.gather4", text, [destination, tensor_map, barrier, *values, *policy])
+
+
+def scatter4(tensor_map: ir.Value, source: ir.Value, places: Sequence[ir.Value | int], *, hint: str = "") -> None:
+    """`cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group`: four rows back; as `gather4`."""
+    slots = ", ".join(f"{{$r{2 + i}}}" for i in range(len(places)))
+    policy = [constant(POLICIES[hint], 64)] if hint else []
+    cached, extra = (".L2::cache_hint", f", {{$r{2 + len(places)}}}") if hint else ("", "")
+    text = (
+        f"cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group{cached} "
+        f"[{{$r0}}, {{{slots}}}], [{{$r1}}]{extra};"
+    )
+    values = [constant(c) if isinstance(c, int) else c for c in places]
+    inline_ptx("cp.async.bulk.tensor.scatter4", text, [tensor_map, source, *values, *policy])
+
+
 def prefetch(tensor_map: ir.Value, coordinates: Sequence[ir.Value | int]) -> None:
     """`cp.async.bulk.prefetch.tensor.Nd.L2.global.tile`: a box into the L2 cache; coordinates as in `load`."""
     places = [constant(c) if isinstance(c, int) else c for c in coordinates]
@@ -162,6 +193,11 @@ def prefetch_descriptor(tensor_map: ir.Value) -> None:
 def fence_shared() -> None:
     """`fence.proxy.async.shared::cta`: ordinary writes to shared memory before later asynchronous accesses."""
     create("nvvm.fence.proxy", kind="#nvvm.proxy_kind<async.shared>", space="#nvvm.shared_space<cta>")
+
+
+def fence_all() -> None:
+    """`fence.proxy.async`: ordinary accesses to all memory before later asynchronous ones."""
+    create("nvvm.fence.proxy", kind="#nvvm.proxy_kind<async>")
 
 
 def set_registers(count: int, *, increase: bool) -> None:
@@ -188,6 +224,14 @@ def _load(op: ir.Operation) -> Run:
         machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), rest[count], ranks=ranks)
 
     return run
+
+
+def _gather4(machine: Machine, shared: Any, tensor_map: Any, barrier: Any, *places: Any) -> None:
+    machine.engine.tensor_gather(shared, tensor_map, list(places[:5]), barrier)
+
+
+def _scatter4(machine: Machine, tensor_map: Any, shared: Any, *places: Any) -> None:
+    machine.engine.tensor_scatter(tensor_map, shared, list(places[:5]))
 
 
 def _prefetch(op: ir.Operation) -> Run:
@@ -251,7 +295,8 @@ def _wait(op: ir.Operation) -> Run:
 
 
 def _proxy(op: ir.Operation) -> Run:
-    scope = "proxy.async" if "async" in flags(op, "kind") else "proxy"
+    kind = flags(op, "kind").partition("<")[2].rstrip(">")
+    scope = f"proxy.{kind}" if kind in ("async", "async.shared", "async.global") else "proxy"
     return lambda machine: machine.fence(scope)
 
 
@@ -294,6 +339,25 @@ INSTRUCTIONS = (
         _store,
         emit=store,
         feature=Feature.TMA,
+        effects=(Effect(Access.READ, SHARED, 1, group=_STORE), Effect(Access.WRITE, GLOBAL, 0, group=_STORE)),
+    ),
+    Instruction(
+        "cp.async.bulk.tensor.gather4",
+        "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes "
+        "[d], [m, {c, r, r, r, r}], [b]",
+        _TENSOR,
+        lambda op: _gather4,
+        emit=gather4,
+        feature=Feature.TMA_GATHER,
+        effects=(Effect(Access.READ, GLOBAL, 1, group=_LOAD), Effect(Access.WRITE, SHARED, 0, group=_LOAD)),
+    ),
+    Instruction(
+        "cp.async.bulk.tensor.scatter4",
+        "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group [m, {c, r, r, r, r}], [s]",
+        _TENSOR,
+        lambda op: _scatter4,
+        emit=scatter4,
+        feature=Feature.TMA_GATHER,
         effects=(Effect(Access.READ, SHARED, 1, group=_STORE), Effect(Access.WRITE, GLOBAL, 0, group=_STORE)),
     ),
     Instruction(
