@@ -83,7 +83,7 @@ func.func @stores(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>,
   %B = "tl.tensor"(%b) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
   %C = "tl.tensor"(%c) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !C
   %D = "tl.tensor"(%d) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
-  %F = "tl.tensor"(%d) {shape = array<i64: 256, 1024>, strides = array<i64: 1024, 1>} : (!llvm.ptr<1>) -> memref<256x1024xf16, #tl.scope<"global">>
+  %F = "tl.tensor"(%d) {shape = array<i64: 256, 1024>, strides = array<i64: 1024, 1>, view} : (!llvm.ptr<1>) -> memref<256x1024xf16, #tl.scope<"global">>
   %E = "tl.tensor"(%c) {shape = array<i64: 512, 511>, strides = array<i64: 511, 1>} : (!llvm.ptr<1>) -> memref<512x511xf32, #tl.scope<"global">>
   "tl.launch"(%one) ({
   ^bb0(%bx: i32):
