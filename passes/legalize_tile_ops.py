@@ -21,6 +21,7 @@ from . import build
 from .base import Pass
 from .expand_tile_ops import region_of
 from .fragment_parts import expand_part
+from .shrink_loops import shrink_loop
 from .thread_branches import split_branch
 from .walk import launches, nested, threads_of
 
@@ -48,6 +49,7 @@ class LegalizeTileOps(Pass):
                     elif op.name == "scf.if" and target.warp_size == 32:
                         split_branch(op, launch)
                     elif op.name == "tl.parallel":
+                        shrink_loop(op)
                         _legalize_parallel(op, threads_of(op))
 
 

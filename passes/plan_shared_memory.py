@@ -18,12 +18,12 @@ from tilelang_mlir.errors import ResourceError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..dialect.effects import root
 from ..dialect.layout import REPLICATE, Fragment, SharedLayout
 from ..dialect.layout.attrs import from_attr
 from ..dialect.location import name_of, python_location
 from ..dialect.tl import SHARED, scope_of
 from .base import Pass
+from .layout_inference.accesses import laid_out
 from .lowering.reduce import scratch_bytes
 from .walk import groups_of, launches, nested
 
@@ -184,7 +184,7 @@ def _scratch(launch: ir.Operation, start: int, target: Target) -> tuple[int, int
 
 
 def _exchange_bytes(op: ir.Operation, target: Target) -> int:
-    source, result = (from_attr(root(v).owner.operation.attributes["layout"]) for v in op.operands)
+    source, result = (from_attr(laid_out(v).owner.operation.attributes["layout"]) for v in op.operands)
     assert isinstance(source, Fragment) and isinstance(result, Fragment)
     bits = ir.MemRefType(op.operands[0].type).element_type.width
     dim = ir.IntegerAttr(op.attributes["dim"]).value if op.name == "tl.reduce" else REPLICATE

@@ -10,7 +10,7 @@ from tilelang_mlir.mlir import ir
 
 from ..dialect.location import python_location
 from ..dialect.tl import LOCAL, VAR, scope_of
-from .walk import nested, num_threads
+from .walk import groups_of, nested, num_threads
 
 WARPGROUP = 128
 # Predicates of arith.cmpi on (thread, constant), as the bound below which they hold, or above which.
@@ -21,39 +21,69 @@ _ABOVE = {5: 0, 9: 0, 4: 1, 8: 1}  # sge, uge, sgt, ugt
 def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
     """Give the tile operations of a branch on the thread index to its warpgroups; other branches stay.
 
+    A chain of `else if` becomes regions side by side.
+
     Raises:
         UnsupportedError: the threads that take a branch with tile operations are no whole warpgroups.
     """
-    bound = _bound(branch.operands[0])
+    taken = _threads(branch.operands[0], num_threads(launch))
     y, z = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))[1:]
-    if bound is None or (y, z) != (1, 1) or not any(_is_collective(op) for op in nested(branch)):
+    if taken is None or (y, z) != (1, 1) or not any(_is_collective(op) for op in nested(branch)):
         return
-    end, below = bound
-    total = num_threads(launch)
-    if end % WARPGROUP or total % WARPGROUP or not 0 < end < total:
+    around = branch.parent.operation
+    inside = around.name == "tl.warpgroups"
+    groups = groups_of(branch) if inside else tuple(range(num_threads(launch) // WARPGROUP))
+    arms = _arms(taken, range(groups[0] * WARPGROUP, (groups[-1] + 1) * WARPGROUP))
+    alone = not inside or all(o == branch or o.operation.name.startswith(_PURE) for o in branch.block.operations)
+    if arms is None or num_threads(launch) % WARPGROUP or not alone:
         raise UnsupportedError(
-            f"tile operations in a branch that threads {0 if below else end} to {end - 1 if below else total - 1} take",
+            f"tile operations in a branch that threads {taken.start} to {taken.stop - 1} take",
             python_location(branch.location),
             hint="branch on whole warpgroups of 128 threads (T.ws), or work on single elements there",
         )
-    halves = [range(end // WARPGROUP), range(end // WARPGROUP, total // WARPGROUP)]
-    with ir.InsertionPoint(branch), branch.location:
-        for region, groups in zip(branch.regions, halves if below else halves[::-1], strict=True):
-            if not len(region.blocks):
+    point = around if inside else branch
+    if inside:
+        for op in list(branch.block.operations):
+            if op.operation != branch:
+                op.operation.move_before(around)
+    with ir.InsertionPoint(point), branch.location:
+        for region, mine in zip(branch.regions, arms, strict=True):
+            if not len(region.blocks) or not len(mine):
                 continue
-            attributes = {"groups": ir.DenseI32ArrayAttr.get(list(groups))}
-            inside = ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
+            numbers = range(mine.start // WARPGROUP, mine.stop // WARPGROUP)
+            attributes = {"groups": ir.DenseI32ArrayAttr.get(list(numbers))}
+            block = ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
             for op in list(region.blocks[0].operations):
                 if op.operation.name != "scf.yield":
-                    inside.append(op)
+                    block.append(op)
     branch.erase()
+    if inside:
+        around.erase()
 
 
-def _bound(condition: ir.Value) -> tuple[int, bool] | None:
-    """`thread < end` as (end, True), `thread >= end` as (end, False); None for any other condition."""
-    if isinstance(condition.owner, ir.Block) or condition.owner.operation.name != "arith.cmpi":
+_PURE = ("arith.", "tl.thread_id")
+
+
+def _arms(taken: range, all_threads: range) -> tuple[range, range] | None:
+    """The threads of both arms, where each is whole warpgroups that follow each other."""
+    then = range(max(taken.start, all_threads.start), min(taken.stop, all_threads.stop))
+    if not len(then) or then.start % WARPGROUP or then.stop % WARPGROUP:
+        return None
+    if then.start == all_threads.start:
+        return then, range(then.stop, all_threads.stop)
+    return (then, range(all_threads.start, then.start)) if then.stop == all_threads.stop else None
+
+
+def _threads(condition: ir.Value, total: int) -> range | None:
+    """The threads for which a condition holds; None where it is no range that comparisons with constants give."""
+    if isinstance(condition.owner, ir.Block):
         return None
     op = condition.owner.operation
+    if op.name == "arith.andi":
+        a, b = (_threads(v, total) for v in op.operands)
+        return None if a is None or b is None else range(max(a.start, b.start), min(a.stop, b.stop))
+    if op.name != "arith.cmpi":
+        return None
     thread, constant = (v.owner.operation if not isinstance(v.owner, ir.Block) else None for v in op.operands)
     if thread is None or constant is None or thread.name != "tl.thread_id" or constant.name != "arith.constant":
         return None
@@ -61,8 +91,8 @@ def _bound(condition: ir.Value) -> tuple[int, bool] | None:
         return None
     predicate, number = (ir.IntegerAttr(o.attributes[n]).value for o, n in ((op, "predicate"), (constant, "value")))
     if predicate in _BELOW:
-        return number + _BELOW[predicate], True
-    return (number + _ABOVE[predicate], False) if predicate in _ABOVE else None
+        return range(0, min(total, number + _BELOW[predicate]))
+    return range(number + _ABOVE[predicate], total) if predicate in _ABOVE else None
 
 
 def _is_collective(op: ir.Operation) -> bool:

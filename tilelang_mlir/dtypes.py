@@ -131,6 +131,8 @@ def accepts(expected: str, got: str) -> bool:
     """Whether a tensor of dtype `got` may be passed for a parameter of dtype `expected`."""
     if expected == got or (expected == "tfloat32" and got == "float32"):
         return True
+    if expected == "handle":
+        return got in ("int64", "uint64")
     for family in (_FP8_E4M3, _FP8_E5M2, _BYTES):
         if expected in family and got in family:
             return True

@@ -17,6 +17,13 @@ from .memory import global_pointer, private_pointer, shared_pointer
 _WIDE = 4  # words; more need another generation of machines
 
 
+@rule("llvm.inttoptr")
+def lower_address(ctx: Context, op: ir.Operation) -> None:
+    """An address that the program read from a table of pointers."""
+    address = ctx.ssa(op.operands[0])
+    ctx.values[op.results[0]] = ctx.e.pure("llvm.inttoptr", op.results[0].type, [address])
+
+
 @rule("tl.load_words")
 def lower_load_words(ctx: Context, op: ir.Operation) -> None:
     words = len(op.results)

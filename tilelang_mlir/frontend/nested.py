@@ -53,6 +53,7 @@ def _serialise(op: ir.Operation) -> None:
     """Each iteration of the outer loop runs the inner one by itself."""
     dynamic = iter(list(op.operands))
     body = op.regions[0].blocks[0]
+    last = op  # in front of which the body goes
     with op.location:
         variables: list[ir.Value] = []
         point = ir.InsertionPoint(op)

@@ -1,0 +1,76 @@
+// RUN: tl-opt %s --target=sm_90a --legalize-tile-ops | filecheck %s
+
+// A copy of a part of a fragment is a loop over its elements.
+// CHECK-LABEL: func.func @part(
+// CHECK: "tl.parallel"
+// CHECK: memref.load %[[F:[0-9]+]][%{{[0-9]+}}, %{{[0-9]+}}] : memref<4x32xf32, #tl.scope<"fragment">>
+// CHECK: {extents = array<i64: 32>}
+func.func @part(%k: i32) {
+  %zero = arith.constant 0 : i32
+  %one = arith.constant 1 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %f = "tl.alloc"() : () -> memref<4x32xf32, #tl.scope<"fragment">>
+    %r = "tl.alloc"() : () -> memref<32xf32, #tl.scope<"fragment">>
+    %line = "tl.slice"(%f, %k, %zero) {sizes = array<i64: 1, 32>} : (memref<4x32xf32, #tl.scope<"fragment">>, i32, i32) -> memref<1x32xf32, strided<[32, 1], offset: ?>, #tl.scope<"fragment">>
+    "tl.copy"(%line, %r) : (memref<1x32xf32, strided<[32, 1], offset: ?>, #tl.scope<"fragment">>, memref<32xf32, #tl.scope<"fragment">>) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// A branch of whole warpgroups becomes their regions where it has tile operations.
+// CHECK-LABEL: func.func @branch(
+// CHECK: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.fill"
+// CHECK-NEXT: }) {groups = array<i32: 1>}
+// CHECK-NEXT: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.fill"
+// CHECK-NEXT: }) {groups = array<i32: 0>}
+// CHECK: scf.if
+func.func @branch() {
+  %one = arith.constant 1 : i32
+  %half = arith.constant 128 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %t = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %v = "tl.alloc"() : () -> memref<1xf32, #tl.scope<"var">>
+    %c0 = arith.constant 0 : index
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %late = arith.cmpi sge, %tid, %half : i32
+    scf.if %late {
+      "tl.fill"(%s, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+    } else {
+      "tl.fill"(%t, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+    scf.if %late {
+      memref.store %x, %v[%c0] : memref<1xf32, #tl.scope<"var">>
+    }
+  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
+  return
+}
+
+// A guard on a loop variable that is the whole body shortens the loop.
+// CHECK-LABEL: func.func @guarded(
+// CHECK-NOT: scf.if
+// CHECK: {extents = array<i64: 16, 64>}
+func.func @guarded() {
+  %one = arith.constant 1 : i32
+  %few = arith.constant 16 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<16x64xf32, #tl.scope<"shared">>
+    "tl.parallel"() ({
+    ^bb0(%i: i32, %j: i32):
+      %in = arith.cmpi slt, %i, %few : i32
+      scf.if %in {
+        %ii = arith.index_cast %i : i32 to index
+        %jj = arith.index_cast %j : i32 to index
+        memref.store %x, %s[%ii, %jj] : memref<16x64xf32, #tl.scope<"shared">>
+      }
+    }) {extents = array<i64: 32, 64>} : () -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
