@@ -23,6 +23,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.tensor",),
     ("language.launch_control",),
     ("language.explicit",),
+    ("language.gather",),
     ("language.warps",),
     ("language.cluster",),
     ("language.schedule",),
