@@ -12,6 +12,7 @@ from typing import Literal
 from tilelang_mlir.mlir import ir
 
 from .ops.intrinsic import INTRINSICS
+from .ops.matrix import starts_from_zero
 
 Kind = Literal["read", "write"]
 
@@ -54,6 +55,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.load_matrix": ("r",),
     "tl.shared_address": ("r",),
     "tl.store_matrix": ("w",),
+    "tl.warpgroup_mma": ("rw",),
     "tl.print": ("r*",),
     "tl.mbarrier_arrive": ("rw",),
     "tl.mbarrier_expect": ("rw",),
@@ -120,6 +122,8 @@ def _accesses(op: ir.Operation) -> tuple[str, ...]:
     accesses = _ACCESSES.get(op.name, ())
     if op.name == "tl.address":
         return (ir.StringAttr(op.attributes["access"]).value,)
+    if op.name == "tl.warpgroup_mma" and starts_from_zero(op):
+        return ("w",)
     if op.name == "tl.intrinsic":
         return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
@@ -148,20 +152,18 @@ def _flag(op: ir.Operation, name: str) -> bool:
 
 def region_effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     """The accesses of an op and of everything nested in it, in program order."""
-    found = effects(op)
-    _gather(op.operation, found)
+    operation = op.operation
+    if not len(operation.regions):
+        return effects(operation)
+    found: list[Effect] = []
+
+    def gather(inner: ir.Operation) -> ir.WalkResult:
+        if inner.name in _WITH_ACCESSES:
+            found.extend(effects(inner))
+        return ir.WalkResult.ADVANCE
+
+    operation.walk(gather, ir.WalkOrder.PRE_ORDER)
     return found
-
-
-def _gather(op: ir.Operation, found: list[Effect]) -> None:
-    for region in op.regions:
-        for block in region.blocks:
-            for child in block.operations:
-                inner = child.operation
-                if inner.name in _WITH_ACCESSES:
-                    found += effects(inner)
-                if len(inner.regions):
-                    _gather(inner, found)
 
 
 def reads(op: ir.Operation | ir.OpView) -> list[ir.Value]:

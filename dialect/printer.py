@@ -325,6 +325,7 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.shared_address": _words("address of {all}"),
     "tl.address": _words("address of {all}"), "tl.call_extern": _words("call({all})"),
     "tl.load_matrix": _words("load_matrix({all})"), "tl.store_matrix": _words("store_matrix {all}"),
+    "tl.warpgroup_mma": _words("warpgroup_mma {all}"),
     "tl.warp_mma": _words("mma({all})"), "tl.load_words": _words("load_words({all})"),
     "tl.warp_reduce": _words("warp_reduce({0})"), "tl.reducer_init": _words("start {all}"),
     "tl.turn": _turn, "tl.outgrows": _words("{0} outgrows {1}"),

@@ -61,6 +61,13 @@ class _Region:
     def shape(self) -> list[int]:
         return [self.sizes[d] for d in self.dims]
 
+    def within(self, places: Sequence[ir.Value]) -> list[ir.Value]:
+        """Indices of the element at a place of the tile, given in all dimensions."""
+        return [
+            place if offset is None else build.binary("addi", offset, place)
+            for offset, place in zip(self.offsets, places, strict=True)
+        ]
+
     def indices(self, variables: Sequence[ir.Value]) -> list[ir.Value]:
         """Indices of the element that the variables name, one per long dimension."""
         along = dict(zip(self.dims, variables, strict=True))

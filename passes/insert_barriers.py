@@ -30,7 +30,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..dialect.effects import Effect, effects, region_effects
+from ..dialect.effects import Effect, effects, region_effects, root
 from ..dialect.layout.attrs import tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
 from ..dialect.ops.tensor import MMA_OPS
@@ -109,7 +109,9 @@ class Pending:
         return _meet(reads | copies, self.unfenced) or _meet(copies, self.unfenced_loads)
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
-        total = self.everywhere()
+        if not reads and not writes:
+            return False
+        total = self.everywhere() if self.groups else self
         return _meet(reads, total.writes) or _meet(writes, total.writes) or _meet(writes, total.reads)
 
 
@@ -198,6 +200,8 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
         _visit_branch(op, pending)
         return
     found = region_effects(op) if len(op.regions) else effects(op)  # DIVERGE, PRIVATE
+    if not found and not len(op.regions):
+        return
     reads, writes, late = _ranges(found)
     fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and _tells_engine(op, pending))
     if fence or pending.conflicts(reads, writes | late):
@@ -292,16 +296,33 @@ def is_uniform(value: ir.Value, seen: frozenset[ir.Value] = frozenset()) -> bool
     op = owner.operation
     if op.name in ("tl.thread_id", "tl.shuffle", "tl.atomic", "tl.warp_reduce"):
         return False
-    if op.name == "memref.load":
-        scope = scope_of(op.operands[0])
-        if scope in ("local", "fragment"):
-            return False
-        if scope == "var":
-            return op.operands[0] in seen or _uniform_variable(op.operands[0], seen | {op.operands[0]})
+    if op.name == "memref.load" and scope_of(op.operands[0]) in ("local", "var", "fragment"):
+        buffer = root(op.operands[0])
+        same = buffer in seen or _uniform_variable(buffer, seen | {buffer})
+        return same and all(is_uniform(index, seen) for index in list(op.operands)[1:])
     return all(is_uniform(v, seen) for v in op.operands if not isinstance(v.type, ir.MemRefType))
 
 
 def _uniform_variable(buffer: ir.Value, seen: frozenset[ir.Value]) -> bool:
-    """A scalar variable is uniform when everything stored to it is."""
-    stores = [use.owner.operation for use in buffer.uses if use.owner.operation.name == "memref.store"]
-    return all(is_uniform(op.operands[0], seen) for op in stores if op.operands[1] == buffer)
+    """A variable or an array of the threads is uniform when everything stored to it is. So is an element of a fragment,
+    which is a tile's and no thread's: what parallel loops and tile operations write has one value."""
+    for use in buffer.uses:
+        op = use.owner.operation
+        if op.name == "memref.store" and op.operands[1] == buffer:
+            element_of_tile = scope_of(buffer) == "fragment" and _in_parallel_loop(op)
+            if not element_of_tile and not all(is_uniform(v, seen) for v in (op.operands[0], *list(op.operands)[2:])):
+                return False
+        elif op.name not in _READERS and scope_of(buffer) != "fragment":
+            return False  # an operation fills the array, with what each thread has
+    return True
+
+
+_READERS = ("memref.load", "memref.store")
+
+
+def _in_parallel_loop(op: ir.Operation) -> bool:
+    while op.name != "tl.launch":
+        op = op.parent.operation
+        if op.name == "tl.parallel":
+            return True
+    return False

@@ -2,8 +2,8 @@
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
 fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, copies of parts
-of fragments as parallel loops, parallel loops with constant extents; a load that the program schedules arrives at its
-barrier where nothing else does.
+of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions; a
+load that the program schedules arrives at its barrier where nothing else does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from ..dialect.effects import region_effects
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
+from .expand_tile_ops import region_of
 from .fragment_parts import expand_part
+from .thread_branches import split_branch
 from .walk import launches, nested, threads_of
 
 
@@ -43,6 +45,8 @@ class LegalizeTileOps(Pass):
                         _arrive_with_copy(op)
                     elif op.name in ("tl.copy", "tl.fill"):
                         expand_part(op)
+                    elif op.name == "scf.if" and target.warp_size == 32:
+                        split_branch(op, launch)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
 
@@ -176,19 +180,21 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
     kind = ir.StringAttr(op.attributes["kind"]).value
     reverse = ir.BoolAttr(op.attributes["reverse"]).value
     kept = [s for d, s in enumerate(shape) if d != dim] or [1]
+    read, write = (region_of(value) for value in (source, target))
     loop = build.parallel(kept)
     with ir.InsertionPoint(loop.regions[0].blocks[0]):
         variables = list(loop.regions[0].blocks[0].arguments)[: len(shape) - 1]
         at = lambda step: [*variables[:dim], step, *variables[dim:]]  # noqa: E731
         position = lambda k: build.binary("subi", build.constant(shape[dim] - 1), k) if reverse else k  # noqa: E731
         first = position(build.constant(0))
-        build.store(build.load(source, at(first)), target, at(first))
+        build.store(build.load(read.buffer, read.within(at(first))), write.buffer, write.within(at(first)))
         walk = build.for_range(shape[dim] - 1)
         with ir.InsertionPoint(walk.regions[0].blocks[0]):
             step = walk.regions[0].blocks[0].arguments[0]
             before, here = position(step), position(build.binary("addi", step, build.constant(1)))
-            total = combine(kind, build.load(target, at(before)), build.load(source, at(here)))
-            build.store(total, target, at(here))
+            sofar = build.load(write.buffer, write.within(at(before)))
+            total = combine(kind, sofar, build.load(read.buffer, read.within(at(here))))
+            build.store(total, write.buffer, write.within(at(here)))
             ir.Operation.create("scf.yield")
 
 

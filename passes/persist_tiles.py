@@ -29,7 +29,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.tl import GLOBAL, SHARED, scope_of
+from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, scope_of
 from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
@@ -91,8 +91,15 @@ def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
     warpgroups = max(num_threads(launch) // WARPGROUP, GROUPS)
     ring = [copy.operands[1] for copy in found.copies]
     others = sum(box_bytes(tile) for tile in _tiles(launch) if tile not in ring)
-    room = target.max_shared_bytes - warpgroups * BUFFERS * BUFFER_BYTES - RESERVED - others
+    buffers = warpgroups * BUFFERS * BUFFER_BYTES if _stores_fragments(launch) else 0
+    room = target.max_shared_bytes - buffers - RESERVED - others
     return room // sum(box_bytes(copy.operands[1]) for copy in found.copies)
+
+
+def _stores_fragments(launch: ir.Operation) -> bool:
+    """Whether a store may go through the buffers: of a fragment, or of a tile that only carries one."""
+    stores = [op for op in nested(launch) if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
+    return any(scope_of(op.operands[0]) == FRAGMENT or carrier_of(op) is not None for op in stores)
 
 
 def _tiles(launch: ir.Operation) -> list[ir.Value]:
@@ -158,8 +165,8 @@ def _persist(launch: ir.Operation, target: Target) -> None:
     inside = loop.regions[0].blocks.append(build.i32(), arg_locs=[ir.Location.name("tile", launch.location)])
     with ir.InsertionPoint(inside):
         places = raster.tile_coordinates(inside.arguments[0], extents, panel, tall)
-        for argument, place in zip(old.arguments, places, strict=True):
-            argument.replace_all_uses_with(raster.value(place))
+        for argument, place, extent in zip(old.arguments, places, extents, strict=True):
+            argument.replace_all_uses_with(_bounded(raster.value(place), extent))
     for op in [o.operation for o in old.operations]:
         shared = op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED
         if shared or (op.name.startswith("arith.") and not _is_computed_in(op, loop)):
@@ -169,6 +176,13 @@ def _persist(launch: ir.Operation, target: Target) -> None:
     with ir.InsertionPoint(inside):
         ir.Operation.create("scf.yield")
     launch.erase()
+
+
+def _bounded(place: ir.Value, extent: raster.Int) -> ir.Value:
+    """A coordinate, marked with the number it stays below, which no analysis sees through the last group's height."""
+    if isinstance(extent, int) and not isinstance(place.owner, ir.Block):
+        place.owner.operation.attributes["tl.below"] = ir.IntegerAttr.get(build.i32(), extent)
+    return place
 
 
 def _is_computed_in(op: ir.Operation, loop: ir.Operation) -> bool:

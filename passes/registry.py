@@ -16,6 +16,7 @@ from .base import Pass
 TABLE: tuple[tuple[str, str], ...] = (
     ("carry-products", "tilelang_mlir.passes.carry_products:CarryProducts"),
     ("delay-waits", "tilelang_mlir.passes.delay_waits:DelayWaits"),
+    ("exchange-fragments", "tilelang_mlir.passes.exchange_fragments:ExchangeFragments"),
     ("expand-tensor-copies", "tilelang_mlir.passes.expand_tensor_copies:ExpandTensorCopies"),
     ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),
     ("guard-masks", "tilelang_mlir.passes.guard_masks:GuardMasks"),
@@ -25,9 +26,9 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("legalize-tile-ops", "tilelang_mlir.passes.legalize_tile_ops:LegalizeTileOps"),
     ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
     ("order-tensor-memory", "tilelang_mlir.passes.order_tensor_memory:OrderTensorMemory"),
+    ("overlap-iterations", "tilelang_mlir.passes.overlap_iterations:OverlapIterations"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
     ("pack-fp4", "tilelang_mlir.passes.pack_fp4:PackFp4"),
-    ("peel-products", "tilelang_mlir.passes.peel_products:PeelProducts"),
     ("persist-tiles", "tilelang_mlir.passes.persist_tiles:PersistTiles"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
     ("specialize-tensor-warps", "tilelang_mlir.passes.specialize_tensor_warps:SpecializeTensorWarps"),

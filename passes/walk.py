@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from tilelang_mlir.mlir import ir
@@ -10,23 +11,27 @@ from tilelang_mlir.mlir import ir
 def nested(op: ir.Operation) -> Iterator[ir.Operation]:
     """Every operation that is inside an op's regions now, in program order."""
     found: list[ir.Operation] = []
-    _collect(op, found)
-    return iter(found)
 
+    def note(inner: ir.Operation) -> ir.WalkResult:
+        found.append(inner)
+        return ir.WalkResult.ADVANCE
 
-def _collect(op: ir.Operation, found: list[ir.Operation]) -> None:
-    for region in op.regions:
-        for block in region.blocks:
-            for inner in block.operations:
-                inner = inner.operation
-                found.append(inner)
-                if len(inner.regions):
-                    _collect(inner, found)
+    op.walk(note, ir.WalkOrder.PRE_ORDER)  # half the time of going through regions and blocks in Python
+    return itertools.islice(found, 1, None)
 
 
 def launches(module: ir.Module) -> list[ir.Operation]:
     """The kernels of all host functions, in order."""
-    return [op for op in nested(module.operation) if op.name == "tl.launch"]
+    found: list[ir.Operation] = []
+
+    def note(op: ir.Operation) -> ir.WalkResult:
+        if op.name != "tl.launch":
+            return ir.WalkResult.ADVANCE
+        found.append(op)
+        return ir.WalkResult.SKIP
+
+    module.operation.walk(note, ir.WalkOrder.PRE_ORDER)
+    return found
 
 
 def num_threads(launch: ir.Operation) -> int:

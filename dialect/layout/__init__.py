@@ -1,7 +1,7 @@
 """Layouts as plain values: fragments over threads and registers, shared-memory tiles. No MLIR inside but in `attrs`."""
 
 from .fragment import REPLICATE, Digit, Fragment, from_table, replicated, reshaped
-from .shared import SharedLayout, Step, Swizzle, row_major, swizzle_span, swizzled
+from .shared import SharedLayout, Step, Swizzle, row_major, swizzle_span, swizzled, viewed
 from .tensor import LaneStep, TensorLayout
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "row_major",
     "swizzle_span",
     "swizzled",
+    "viewed",
 ]

@@ -14,7 +14,7 @@ from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
-from .matrix import LoadMatrixOp, StoreMatrixOp, WarpMmaOp
+from .matrix import LoadMatrixOp, StoreMatrixOp, WarpgroupMmaOp, WarpMmaOp
 from .raw import CopyWordsOp, LoadWordsOp, SharedAddressOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
@@ -123,4 +123,5 @@ __all__ = [
     "WarpGroupsOp",
     "WarpMmaOp",
     "WarpReduceOp",
+    "WarpgroupMmaOp",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
-from ..tl import SHARED, TL
+from ..tl import LOCAL, SHARED, TL
 from ..verify import buffers, fail, structure, typed
 
 ext = dialect("ext")
@@ -53,6 +53,7 @@ class WarpMmaOp(TL.Operation, name="warp_mma"):
     `shape` is (m, n, k), `kinds` the element types of A, B and the sums, `segments` how many registers of each there
     are. With `selector` A is 2:4 sparse: half of k is stored, and the last operand says which half (section
     "Sparse matrix storage" of the PTX ISA); `selector` names the lanes whose words are read.
+    `layouts` (row.col and so on) belongs to shape (16, 16, 4): four products of 8x8x4 of float16 at once.
     """
 
     registers: Sequence[ext.Operand[Any]]
@@ -60,7 +61,7 @@ class WarpMmaOp(TL.Operation, name="warp_mma"):
 
     @structure((3, None), results=(1, 8), attributes={
         "shape": "array<i32>", "segments": "array<i32>", "a": "a string", "b": "a string", "c": "a string",
-        "?selector": "an integer",
+        "?selector": "an integer", "?layouts": "a string",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
@@ -78,13 +79,50 @@ class WarpMmaOp(TL.Operation, name="warp_mma"):
         return all(typed(self, v, word, "a register") for v in (*op.operands, *op.results))
 
 
+class WarpgroupMmaOp(TL.Operation, name="warpgroup_mma"):
+    """Starts one product of a warpgroup: `(sums, index, a..., b low, b high, scale)`, all but the sums i32.
+
+    A is the two words of a descriptor or four registers; the n / 2 sums start at element `index` of a thread's own
+    array and have no value before the program waits for their group. A `scale` of zero starts from zero. `negate_a` and
+    so on are unit attributes; `transpose` says that an operand is MN-major.
+    """
+
+    sums: ext.Operand[Any]
+    values: Sequence[ext.Operand[Any]]
+
+    @structure((7, 9), attributes={
+        "n": "an integer", "a": "a string", "b": "a string", "?transpose_a": "a unit attribute",
+        "?transpose_b": "a unit attribute", "?negate_a": "a unit attribute", "?negate_b": "a unit attribute",
+    })  # fmt: skip
+    def verify_invariants(self) -> bool:
+        sums, *values = self.operation.operands
+        if not buffers(self, [sums], (LOCAL,)):
+            return False
+        kinds = [ir.StringAttr(self.operation.attributes[name]).value for name in "ab"]
+        if any(k not in KINDS or k == "f64" for k in kinds):
+            return fail(self, f"multiplies {kinds[0]} with {kinds[1]}, which is no product of a warpgroup")
+        if len(values) not in (6, 8):
+            return fail(self, f"has {len(values)} values, expected 6 (A in shared memory) or 8 (in registers)")
+        return all(typed(self, v, "i32", "a value") for v in values)
+
+
+def starts_from_zero(op: ir.Operation) -> bool:
+    """Whether a `tl.warpgroup_mma` is known to read no sums."""
+    owner = op.operands[len(op.operands) - 1].owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
+        return False
+    return ir.IntegerAttr(owner.operation.attributes["value"]).value == 0
+
+
 def segment_sizes(shape: Sequence[int], kinds: Sequence[str], *, sparse: bool = False) -> list[int]:
     """Registers of A, B and the sums that each of 32 lanes holds."""
     m, n, k = shape
+    sums = m * n // 32 // (2 if kinds[2] == "f16" else 1)
+    if (m, n, k) == (16, 16, 4):  # each half of A and of B belongs to two of the four products
+        return [2, 2, sums]
     bits = KINDS[kinds[0]]
     width = max(bits, 32)
     stored = k // 2 if sparse else k
-    sums = m * n // 32 // (2 if kinds[2] == "f16" else 1)
     return [m * stored * bits // 32 // width, n * k * bits // 32 // width, sums]
 
 

@@ -205,18 +205,20 @@ class Solver:
         return changed
 
     def _loop_layout(self, loop: ir.Operation) -> Fragment | None:
-        """From a fragment that all loop variables index: one without replication if there is, stores first."""
+        """From a fragment that all loop variables index: a stored one if there is, and one without replication.
+
+        What other threads hold can be read through a copy, but not written."""
         rank = len(loop.regions[0].blocks[0].arguments)
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
-        candidates: list[Fragment] = []
+        candidates: list[tuple[bool, int, Fragment]] = []
         for access in self.accesses[loop]:
             fragment = self.layout(access.fragment)
             if fragment is None or not access.covers(rank):
                 continue
             layout = loop_layout_from(access, fragment, extents)
             if layout is not None:
-                candidates.append(layout)
-        return min(candidates, key=lambda c: c.replication, default=None)
+                candidates.append((not access.is_store, layout.replication, layout))
+        return min(candidates, key=lambda c: c[:2], default=(True, 1, None))[2]
 
     def _plan_a_reducing_loop(self) -> bool:
         """Give a loop that updates a reducer a coalesced layout, and the reducer what follows; False when none is left.

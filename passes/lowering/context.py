@@ -20,7 +20,7 @@ from tilelang_mlir.target import Target
 
 from ...dialect.layout import Fragment
 from ...dialect.location import python_location
-from .buffers import Buffer, FragmentBuffer, RegisterFile, TensorBuffer
+from .buffers import Buffer, FragmentBuffer, PrivateBuffer, RegisterFile, TensorBuffer
 from .emitter import Emitter
 from .index import Index, IndexMath
 
@@ -72,6 +72,8 @@ class Context:
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
         self.unfinished: set[FragmentBuffer] = set()  # accumulators that only products and waits may touch
         self.in_flight: dict[FragmentBuffer, None] = {}  # accumulators of products that the program waits for
+        # Sums of products on a thread's own arrays, before the wait: by array and first element, with where they began.
+        self.own_products: dict[tuple[PrivateBuffer, int], tuple[ir.Block, list[ir.Value]]] = {}
         self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
         self.tensors: dict[ir.Value, TensorBuffer] = {}  # what lies in tensor memory
         self.tensor_arenas: dict[int, tuple[ir.Value, int]] = {}  # tensor memory: address and columns

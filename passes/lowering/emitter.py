@@ -20,7 +20,8 @@ class Emitter:
     def __init__(self, entry: ir.Block) -> None:
         self.entry = entry
         self._constants: dict[tuple[ir.Type, object], ir.Value] = {}
-        self._scopes: list[dict[tuple[object, ...], ir.Value]] = [{}]
+        self._known: dict[tuple[object, ...], ir.Value] = {}
+        self._added: list[list[tuple[object, ...]]] = [[]]  # by open scope: what is known since it was opened
         self._elements: dict[ir.Value, Sequence[ir.Value]] = {}
         self.i1 = ir.IntegerType.get_signless(1)
         self.i8 = ir.IntegerType.get_signless(8)
@@ -36,12 +37,13 @@ class Emitter:
     @contextlib.contextmanager
     def scope(self, block: ir.Block) -> Generator[None]:
         """Emit at the end of a block; what is remembered inside is forgotten after."""
-        self._scopes.append({})
+        self._added.append([])
         try:
             with ir.InsertionPoint(block):
                 yield
         finally:
-            self._scopes.pop()
+            for key in self._added.pop():
+                del self._known[key]
 
     def op(
         self,
@@ -61,12 +63,11 @@ class Emitter:
         attributes: dict[str, ir.Attribute] | None = None,
     ) -> ir.Value:
         """A side-effect free operation with one result, built once per enclosing region."""
-        key = (name, result, *operands, *(attributes or {}).items())
-        for scope in reversed(self._scopes):
-            if (known := scope.get(key)) is not None:
-                return known
-        value = self.op(name, [result], operands, attributes).result
-        self._scopes[-1][key] = value
+        key = (name, result, *operands, *attributes.items()) if attributes else (name, result, *operands)
+        if (known := self._known.get(key)) is not None:
+            return known
+        value = self._known[key] = self.op(name, [result], operands, attributes).result
+        self._added[-1].append(key)
         return value
 
     def constant(self, kind: ir.Type, value: int | float) -> ir.Value:

@@ -59,7 +59,32 @@ def _vectorizes(ctx: Context, op: ir.Operation, width: int) -> bool:
     body = op.regions[0].blocks[0]
     touches = [ctx.buffers.get(root(e.tile)) for e in region_effects(op)]
     lanewise = all(is_lanewise(inner.operation) for inner in body.operations if inner.operation.name != "scf.yield")
-    return lanewise and not any(isinstance(b, FragmentBuffer) for b in touches)
+    return lanewise and not any(isinstance(b, FragmentBuffer) for b in touches) and _independent(body)
+
+
+def _independent(body: ir.Block) -> bool:
+    """Whether no iteration sees what another one writes: stores walk with the loop, and what is stored is read in the
+    same place only."""
+    accesses: dict[ir.Value, list[tuple[ir.Value, ...]]] = {}
+    stored: set[ir.Value] = set()
+    for op in body.operations:
+        inner = op.operation
+        if inner.name not in ("memref.load", "memref.store"):
+            continue
+        first = 1 if inner.name == "memref.load" else 2
+        buffer, indices = root(inner.operands[first - 1]), tuple(_uncast(v) for v in list(inner.operands)[first:])
+        accesses.setdefault(buffer, []).append(indices)
+        if inner.name == "memref.store":
+            stored.add(buffer)
+            if not any(_reaches(v, body.arguments[0]) for v in indices):
+                return False
+    return all(len(set(accesses[buffer])) == 1 for buffer in stored)
+
+
+def _uncast(value: ir.Value) -> ir.Value:
+    while not isinstance(value.owner, ir.Block) and value.owner.operation.name.startswith("arith.index_cast"):
+        value = value.owner.operation.operands[0]
+    return value
 
 
 def _unroll(ctx: Context, body: ir.Block, trips: range) -> None:

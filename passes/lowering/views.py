@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import ir
 
-from ...dialect.layout import Fragment, reshaped, row_major
+from ...dialect.layout import Fragment, SharedLayout, reshaped, row_major, viewed
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from .buffers import (
@@ -15,6 +15,7 @@ from .buffers import (
     PrivateBuffer,
     SharedBuffer,
     Tile,
+    element_bits,
 )
 from .context import Context
 from .index import Index
@@ -32,10 +33,23 @@ def reshape_buffer(ctx: Context, op: ir.Operation) -> Buffer:
     if isinstance(source, PrivateBuffer):
         return PrivateBuffer(source.pointer, element, shape)
     if isinstance(source, SharedBuffer):
-        if source.layout != row_major(source.layout.shape):
-            raise LayoutError("a view of a shared tile whose layout is not row-major", python_location(op.location))
-        return SharedBuffer(source.offset, element, shape, row_major(shape))
+        return SharedBuffer(source.offset, element, shape, _shared_view(source, op))
     return _fragment_view(source, op)
+
+
+def _shared_view(source: SharedBuffer, op: ir.Operation) -> SharedLayout:
+    """The source's layout under the view's shape and element type."""
+    kind = ir.MemRefType(op.results[0].type)
+    if source.layout == row_major(source.layout.shape):
+        return row_major(tuple(kind.shape))
+    try:
+        bits = element_bits(source.element), element_bits(kind.element_type)
+        return viewed(source.layout, tuple(kind.shape), *bits)
+    except TileValueError as error:
+        raise LayoutError(
+            f"a view of a shared tile that its layout does not allow: {error}", python_location(op.location),
+            hint="give the view a tile of its own, or annotate a row-major layout",
+        ) from None
 
 
 def _fragment_view(source: Buffer, op: ir.Operation) -> FragmentBuffer:

@@ -73,11 +73,11 @@ def _multiply(
     a, b, word = operands
     ordered = ctx.target.supports(Feature.MBARRIER)  # older machines have the plain form only
     if sum_type != "f16":
-        return mma_sparse.emit(a, b, sums, word, *kinds, sum_type, ordered=ordered)
+        return mma_sparse.emit(a, b, sums, word, kinds[0], kinds[1], sum_type, ordered=ordered)
     pair = ctx.e.vector_type(1, ctx.e.i32)
     pairs = [ctx.e.pack(sums[i : i + 2]) for i in range(0, len(sums), 2)]
     packed = [ctx.e.extract(ctx.e.pure("vector.bitcast", pair, [v]), 0) for v in pairs]
-    results = mma_sparse.emit(a, b, packed, word, *kinds, sum_type, ordered=ordered)
+    results = mma_sparse.emit(a, b, packed, word, kinds[0], kinds[1], sum_type, ordered=ordered)
     halves = ctx.e.vector_type(2, ir.F16Type.get())
     wide = [ctx.e.pure("vector.bitcast", halves, [ctx.e.broadcast(v, 1)]) for v in results]
     return [ctx.e.extract(v, i) for v in wide for i in (0, 1)]

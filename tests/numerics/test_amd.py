@@ -62,10 +62,9 @@ def test_metadata_and_kernel_arguments() -> None:
     assert kernel[".group_segment_fixed_size"] == built.resources.shared == 2 * 128 * 64 * 2
 
 
-@pytest.mark.parametrize("arch", ["gfx942", "gfx950"])
-def test_the_next_tiles_are_under_way_while_the_current_ones_are_multiplied(arch: str) -> None:
+def test_the_next_tiles_are_under_way_while_the_current_ones_are_multiplied() -> None:
     """Loads of the loop are waited for one iteration later, and no barrier waits for them."""
-    text = target_matrix.build("gemm_bias_relu", arch).assembly
+    text = target_matrix.build("gemm_bias_relu", "gfx942").assembly
     blocks = [part.splitlines() for part in re.split(r"^\.LBB\d+_\d+:", text, flags=re.MULTILINE)]
     names = [[line.split()[0] for line in block if line.startswith("\t")] for block in blocks]
     products = next(i for i, block in enumerate(names) if any(name.startswith("v_mfma") for name in block))

@@ -16,6 +16,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 from tilelang_mlir import knobs
+from tilelang_mlir.target import Target
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 TARGETS = ("sim:sm_80", "sim:sm_90a")
@@ -173,7 +174,11 @@ def test_int4_weights(M: int, N: int, K: int, target: str) -> None:
 
 
 @pytest.mark.parametrize(("M", "N", "K"), [(70, 136, 256), (130, 64, 128)])
-def test_int4_weights_by_two_warpgroups(M: int, N: int, K: int) -> None:
+@pytest.mark.parametrize("multiprocessors", [2, 132])  # several tiles one after the other, or one
+def test_int4_weights_by_two_warpgroups(
+    M: int, N: int, K: int, multiprocessors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Target, "multiprocessors", property(lambda _: multiprocessors))
     module = load("13")
     rng = np.random.default_rng(5)
     q, scales = rng.integers(0, 16, (N, K), np.uint8), (rng.random((K // 128, N)) + 0.5).astype(np.float16)

@@ -197,7 +197,8 @@ WRONG: list[tuple[str, type[Exception], str]] = [
      "f16 needs elements of 16 bits, got an array of float32"),
     ("T.ptx_mma('float32', 'm16n8k16', 'row', 'col')", TileTypeError, "takes 13 or 14 arguments, got 4"),
     ("T.ptx_mma('float32', 'm16n8k16', 'row', 'col', *kinds, l, 0, l, 0, c, 0, True)", UnsupportedError, "saturation"),
-    ("T.ptx_mma_sm70('m16n16k4')", UnsupportedError, "an instruction of sm_70, which is no target"),
+    ("T.ptx_mma_sm70('m16n16k4')", TileTypeError, "takes 12 arguments, got 1"),
+    ("T.ptx_mma_sm70('m8n8k4', 'row', 'col', *kinds, l, 0, l, 0, c, 0)", TileValueError, "expected 'm16n16k4'"),
     ("T.ptx_ldmatrix(False, 3, s[0, 0], l[0])", TileValueError, "1, 2 or 4 matrices, got int 3"),
     ("T.ptx_ldmatrix(False, 4, l[0], l[0])", TileTypeError, "the source is in local memory, expected shared memory"),
     ("T.ptx_ldmatrix(False, 4, s[0, 0])", TileTypeError, "takes 4 arguments"),
@@ -223,3 +224,39 @@ def test_wrong_use(line: str, kind: type[Exception], message: str) -> None:
                 sums = T.alloc_local((8,), "float32")
                 tile = T.alloc_shared((16, 16), "float16")
                 body(own, sums, tile)
+
+
+@pytest.mark.parametrize("sums", ["float16", "float32"])
+@pytest.mark.parametrize("layouts", [("row", "col"), ("col", "row")])
+def test_four_products_at_once(layouts: tuple[str, str], sums: str) -> None:
+    """mma.m8n8k4: simulator and reference evaluator, whose fragments are written out, and the product itself."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32, 4), "float16"), B: T.Tensor((32, 4), "float16"), C: T.Tensor((32, 8), sums)):
+        with T.Kernel(1, threads=32) as _:
+            a = T.alloc_local((4,), "float16")
+            b = T.alloc_local((4,), "float16")
+            c = T.alloc_local((8,), sums)
+            tx = T.get_thread_binding()
+            for i in T.serial(4):
+                a[i] = A[tx, i]
+                b[i] = B[tx, i]
+            for i in T.serial(8):
+                c[i] = C[tx, i]
+            T.ptx_mma_sm70("m16n16k4", *layouts, "fp16", "fp16", sums, a.data, 0, b.data, 0, c.data, 0)
+            for i in T.serial(8):
+                C[tx, i] = c[i]
+
+    a, b, start = random((32, 4), "float16"), random((32, 4), "float16"), random((32, 8), sums)
+    results = []
+    for run in (tilelang.compile(main, target="sim:sm_75"), lambda *t: evaluate(main.module, "main", t)):
+        c = start.copy()
+        run(a, b, c)
+        results.append(f64(c))
+    assert np.linalg.norm(results[0] - results[1]) <= (2e-3 if sums == "float16" else 1e-6) * np.linalg.norm(results[0])
+    # Row 0 of product 0 is lane 0's (and, transposed, element 0 of the first lanes).
+    left = f64(a[0]) if layouts[0] == "row" else f64(a[:4, 0])
+    right = f64(b[0]) if layouts[1] == "col" else f64(b[:4, 0])
+    assert abs(results[0][0, 0] - f64(start)[0, 0] - left @ right) < 1e-2
+    ptx = tilelang.compile(main, target="sm_90a").get_kernel_source()
+    assert f"mma.sync.aligned.m8n8k4.{layouts[0]}.{layouts[1]}" in ptx

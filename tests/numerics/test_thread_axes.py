@@ -204,3 +204,57 @@ def test_vectors_as_indices_and_packed_additions() -> None:
     compiled(main)(x, total, before, bits, y)
     assert np.array_equal(y, [x[3:7], x[:4]]) and np.array_equal(before, s) and np.array_equal(bits, x[4:].view("u4"))
     check(total, f64(s) + f64(x[:4]) + [0, 0.5, 0.25, 0], "float32")
+
+
+def test_filling_a_slice_of_run_time_extent() -> None:
+    @T.prim_func
+    def main(X: T.Tensor((40, 3), "int64"), start: T.int32, stop: T.int32):
+        with T.Kernel(1, threads=32):
+            T.fill(X[start:stop, 1:3], 7)
+
+    x = np.zeros((40, 3), np.int64)
+    compiled(main)(x, 3, 38)
+    want = np.zeros_like(x)
+    want[3:38, 1:] = 7
+    assert np.array_equal(x, want)
+
+
+def test_scans_of_parts_of_a_tile() -> None:
+    @T.prim_func
+    def main(X: T.Tensor((16, 4, 33), "float32"), Y: T.Tensor((16, 4, 33), "float32")):
+        with T.Kernel(1, threads=64):
+            tile = T.alloc_shared((16, 4, 33), "float32")
+            T.copy(X, tile)
+            T.cumsum(tile[:, 1, :], dim=0)
+            T.cummax(tile[2:7, 3, 8:16], dim=2, reverse=True)
+            T.copy(tile, Y)
+
+    x, y = random((16, 4, 33), "float32", 11), poisoned((16, 4, 33), "float32")
+    compiled(main)(x, y)
+    want = f64(x).copy()
+    want[:, 1] = want[:, 1].cumsum(0)
+    want[2:7, 3, 8:16] = np.maximum.accumulate(want[2:7, 3, 15:7:-1], 1)[:, ::-1]
+    check(y, want, "float32")
+
+
+def test_a_product_over_nothing() -> None:
+    """Tensors of no columns: the loop does not run and the accumulator stays zero."""
+
+    def over(K: int) -> Any:
+        @T.prim_func
+        def main(A: T.Tensor((64, K), "float16"), B: T.Tensor((K, 64), "float16"), C: T.Tensor((64, 64), "float32")):
+            with T.Kernel(1, threads=128):
+                a, b = T.alloc_shared((64, 32), "float16"), T.alloc_shared((32, 64), "float16")
+                c = T.alloc_fragment((64, 64), "float32")
+                T.clear(c)
+                for k in T.Pipelined(T.ceildiv(K, 32), num_stages=2):
+                    T.copy(A[0, k * 32], a)
+                    T.copy(B[k * 32, 0], b)
+                    T.gemm(a, b, c)
+                T.copy(c, C)
+
+        return main
+
+    c = poisoned((64, 64), "float32")
+    compiled(over(0))(np.zeros((64, 0), np.float16), np.zeros((0, 64), np.float16), c)
+    assert not c.any()

@@ -45,6 +45,7 @@ ALIASES = {
     "tilelang.cuda.intrinsics.layout.utils": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.macro": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.macro.mma_macro_generator": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.sparse_layout": f"{_SHIMS}.sparse_layout",
     "tilelang.cuda.language.intrinsics": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.language": f"{_HERE}.language",
     "tilelang.engine": f"{_SHIMS}.engine",

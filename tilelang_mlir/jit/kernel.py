@@ -24,7 +24,13 @@ class JITKernel:
     `latency`, `config` and `ref_latency` are filled in by the autotuner.
     """
 
-    def __init__(self, artifact: Artifact, prim_func: Any = None, options: Any = None) -> None:
+    def __init__(
+        self, artifact: Artifact | Any, prim_func: Any = None, options: Any = None, **compile_options: Any
+    ) -> None:
+        """A kernel from what the compiler made; from a `PrimFunc` with the options of `tilelang.compile`."""
+        if not isinstance(artifact, Artifact):
+            self.__dict__.update(vars(self.from_tilelang_function(artifact, **compile_options)))
+            return
         self.artifact = artifact
         self.prim_func = prim_func
         self.target: Target = parse_target(artifact.target)

@@ -54,7 +54,7 @@ class Profiler:
         dims = dict(dynamic_symbolic_constraints or {})
         missing = [p.name for p in self.kernel.plan.params if p.kind == "symbol" and p.name not in dims]
         if missing:
-            raise ArgumentError(f"the dimension {', '.join(missing)} has no value",
+            raise TileValueError(f"the dimension {', '.join(missing)} has no value",
                                 hint="pass input_tensors, or dynamic_symbolic_constraints={'m': 1024}")
         wanted = [p for p in self.kernel.params if with_output or not p.output]
         return [make_input(p, dims, self.tensor_supply_type, self._device()) for p in wanted]

@@ -16,6 +16,7 @@ from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.typename import dtype
+from tilelang_mlir.language import low_level
 from tilelang_mlir.language.alloc import (
     alloc_barrier,
     alloc_cluster_barrier,
@@ -49,6 +50,8 @@ from tilelang_mlir.language.atomic import (
     atomic_or,
     atomic_store,
 )
+from tilelang_mlir.language.bits import ffs as _ffs
+from tilelang_mlir.language.bits import fns as _fns
 from tilelang_mlir.language.cluster import (
     block_rank_in_cluster,
     cluster_arrive,
@@ -124,6 +127,7 @@ from tilelang_mlir.language.launch_control import (
     clc_get_first_ctaid_z,
     clc_is_canceled,
     clc_try_cancel,
+    clc_try_cancel_multicast,
 )
 from tilelang_mlir.language.logic import (
     EQ,
@@ -174,7 +178,6 @@ from tilelang_mlir.language.loops import (
     vectorized,
 )
 from tilelang_mlir.language.low_level import *  # noqa: F403 - the names of its __all__
-from tilelang_mlir.language.low_level import __all__ as _low_level
 from tilelang_mlir.language.math import FAST as _FAST
 from tilelang_mlir.language.math import (
     Cast,
@@ -424,6 +427,7 @@ __all__ = [
 ]  # fmt: skip
 __all__ += [
     "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
+    "clc_try_cancel_multicast",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
     "mma_gemm_blockscaled", "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",
@@ -451,7 +455,7 @@ __all__ += [
     "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
 ]  # fmt: skip
 
-__all__ += _low_level
+__all__ += low_level.__all__
 
 if TYPE_CHECKING:
     from tilelang_mlir.layout import Fragment as Fragment
@@ -463,6 +467,7 @@ __tilelang_dialect__ = "cuda"
 globals().update({name: find(name) for name in (*SCALARS, *ALIASES)})
 globals().update(_FAST)
 globals()["__ldg"] = _ldg
+globals()["__ffs"], globals()["__fns"] = _ffs, _fns
 
 
 def __getattr__(name: str) -> Any:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from tilelang_mlir.errors import TileTypeError
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, int32_value, tile_of
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import INT32
 from tilelang_mlir.language.copy import matching_extents
 from tilelang_mlir.language.explicit import bulk_attributes
 from tilelang_mlir.language.intrinsic import intrinsic
+from tilelang_mlir.language.kernel import Kernel, current_kernel
 from tilelang_mlir.language.sync import barrier_operands, in_kernel
 from tilelang_mlir.mlir import ir
 
@@ -147,3 +150,60 @@ def pdl_sync() -> None:
     ahead writes.
     """
     intrinsic("T.pdl_sync", "wait_dependencies")
+
+
+def get_cluster_dims() -> tuple[int, ...]:
+    """Blocks per cluster in every dimension of the grid; ones without clusters."""
+    kernel = _kernel("T.get_cluster_dims")
+    dims = kernel.cluster_dims
+    sizes = [1] if dims is None else [dims] if isinstance(dims, int) else list(dims)
+    return tuple([*sizes, 1, 1][: len(kernel.blocks)])
+
+
+def get_cluster_size() -> int:
+    """Blocks per cluster."""
+    return math.prod(get_cluster_dims())
+
+
+def get_cluster_ids() -> list[Any]:
+    """The block's cluster in the grid of clusters, per dimension.
+
+        with T.ClusterKernel(8, cluster_dims=2, threads=128) as bx:
+            A[bx] = T.get_cluster_id(0)  # bx // 2
+    """
+    kernel = _kernel("T.get_cluster_ids")
+    return [arith.floordiv(index, size) for index, size in zip(kernel.indices, get_cluster_dims(), strict=True)]
+
+
+def get_cluster_id(dim: int = 0) -> Any:
+    """One dimension of `T.get_cluster_ids`.
+
+    Raises:
+        TileValueError: the grid has no such dimension.
+    """
+    return _dimension("T.get_cluster_id", get_cluster_ids(), dim)
+
+
+def get_cluster_extents() -> list[Any]:
+    """How many clusters the grid has, per dimension."""
+    kernel = _kernel("T.get_cluster_extents")
+    return [arith.ceildiv(blocks, size) for blocks, size in zip(kernel.blocks, get_cluster_dims(), strict=True)]
+
+
+def get_cluster_extent(dim: int = 0) -> Any:
+    """One dimension of `T.get_cluster_extents`.
+
+    Raises:
+        TileValueError: the grid has no such dimension.
+    """
+    return _dimension("T.get_cluster_extent", get_cluster_extents(), dim)
+
+
+def _kernel(what: str) -> Kernel:
+    return current_kernel(what)[1]
+
+
+def _dimension(what: str, values: list[Any], dim: int) -> Any:
+    if not 0 <= dim < len(values):
+        raise TileValueError(f"{what}: dimension {dim} of a grid of {len(values)}")
+    return values[dim]

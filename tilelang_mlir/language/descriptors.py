@@ -220,6 +220,9 @@ def alloc_tcgen05_instr_desc(dtype: Any = "uint32") -> Buffer:
     return alloc_descriptor("tcgen05_instr", dtype)
 
 
+alloc_tcgen05_instruction_desc = alloc_tcgen05_instr_desc
+
+
 def initialize_wgmma_descriptor(
     descriptor: Any,
     start_address: Any,

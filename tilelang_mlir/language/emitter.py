@@ -62,7 +62,6 @@ class TensorCoreIntrinEmitter:
         TileValueError: tiles that are no multiples of the instruction's.
     """
 
-    M_DIM = 16
     WARP_SIZE = WARP
 
     def __init__(
@@ -89,20 +88,24 @@ class TensorCoreIntrinEmitter:
         self.reduce_k, self.num_elems_per_byte = reduce_k, num_elems_per_byte
         self.is_m_first, self.thread_var = bool(is_m_first), thread_var
         double = self.a_dtype.bits == 64
-        self.M_DIM = 8 if double else 16
+        self.micro_size_x = 8 if double else 16
         self.k_dim = self.micro_size_k = min(_DEPTH[self.a_dtype.bits], chunk)
         self.n_dim = self.micro_size_y = 16 if not double and warp_col_tiles % 16 == 0 else 8
-        self.micro_size_x = self.M_DIM
-        if warp_row_tiles % self.M_DIM or warp_col_tiles % self.n_dim or not warp_row_tiles or not warp_col_tiles:
+        if warp_row_tiles % self.micro_size_x or warp_col_tiles % self.n_dim or 0 in (warp_row_tiles, warp_col_tiles):
             raise TileValueError(
-                f"a warp tile of {warp_row_tiles}x{warp_col_tiles} is no multiple of {self.M_DIM}x{self.n_dim}"
+                f"a warp tile of {warp_row_tiles}x{warp_col_tiles} is no multiple of {self.micro_size_x}x{self.n_dim}"
             )
-        self.warp_rows, self.warp_cols = warp_row_tiles // self.M_DIM, warp_col_tiles // self.n_dim
-        self.local_size_a = self.M_DIM * self.k_dim // WARP
+        self.warp_rows, self.warp_cols = warp_row_tiles // self.micro_size_x, warp_col_tiles // self.n_dim
+        self.local_size_a = self.micro_size_x * self.k_dim // WARP
         self.local_size_b = self.n_dim * self.k_dim // WARP
-        self.local_size_out = self.M_DIM * self.n_dim // WARP
-        self.mma_prefix = f"m{self.M_DIM}n8k{self.k_dim}"
+        self.local_size_out = self.micro_size_x * self.n_dim // WARP
+        self.mma_prefix = f"m{self.micro_size_x}n8k{self.k_dim}"
         self.threads = WARP * block_row_warps * block_col_warps * reduce_k
+
+    @property
+    def M_DIM(self) -> int:
+        """Rows of one instruction: `micro_size_x`."""
+        return self.micro_size_x
 
     @property
     def mma_num_inst_m(self) -> int:
@@ -225,11 +228,11 @@ class TensorCoreIntrinEmitter:
                     if C_buf.ndim == 4:
                         C_buf[(*tiles, row, column)] = value
                     else:
-                        rows = arith.add(arith.mul(tiles[0], self.M_DIM), row)
+                        rows = arith.add(arith.mul(tiles[0], self.micro_size_x), row)
                         C_buf[rows, arith.add(arith.mul(tiles[1], self.n_dim), column)] = value
 
     def _place(self, lane: Any, item: int) -> tuple[Any, Any]:
-        if self.M_DIM == 8:
+        if self.micro_size_x == 8:
             return lane // 4, lane % 4 * 2 + item
         return mma_store_index_map(lane, item)
 

@@ -171,6 +171,16 @@ def _ieee(name: str, count: int) -> Callable[..., Any]:
     return run
 
 
+def fma(a: Any, b: Any, c: Any) -> Any:
+    """`a * b + c`, rounded once (float32 and float64)."""
+    return ieee_fmaf(a, b, c)
+
+
+def fmul(a: Any, b: Any) -> Any:
+    """`a * b`, rounded by itself: never part of a fused multiply-add (float32 and float64)."""
+    return ieee_mul(a, b)
+
+
 ieee_add = _ieee("add", 2)
 ieee_sub = _ieee("sub", 2)
 ieee_mul = _ieee("mul", 2)

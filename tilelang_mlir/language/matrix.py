@@ -17,7 +17,7 @@ from tilelang_mlir.language.pointers import place_of
 from tilelang_mlir.language.sync import in_kernel
 from tilelang_mlir.mlir import ir
 
-_NAMES = {
+NAMES = {
     "fp16": "f16", "float16": "f16", "f16": "f16", "half": "f16", "bf16": "bf16", "bfloat16": "bf16",
     "tf32": "tf32", "tfloat32": "tf32", "int8": "s8", "s8": "s8", "uint8": "u8", "u8": "u8",
     "e4m3": "e4m3", "float8_e4m3": "e4m3", "float8_e4m3fn": "e4m3", "e5m2": "e5m2", "float8_e5m2": "e5m2",
@@ -33,6 +33,7 @@ _SHAPES = {
     8: ((16, 8, 16), (16, 8, 32)),
     64: ((8, 8, 4),),
 }
+_SPARSE_SHAPES = {16: ((16, 8, 32),), 32: ((16, 8, 16),), 8: ((16, 8, 64),)}
 _LEGAL_SUMS = {"f16": ("f16", "f32"), "s8": ("s32",), "u8": ("s32",), "f64": ("f64",)}
 
 
@@ -57,27 +58,87 @@ def ptx_mma(*args: Any, dtype: Any = None) -> None:
     _mma("T.ptx_mma", rest[:6], rest[6:12], saturate=rest[12] if len(rest) > 12 else False)
 
 
-def ptx_mma_sm70(*args: Any) -> None:
-    """`mma.sync.m8n8k4` of Volta; no target here has that machine's registers.
+def ptx_mma_sm70(*args: Any, dtype: Any = None) -> None:
+    """`C += A B` of 16x16x4 with Volta's `mma.m8n8k4`: four products of 8x8x4 at once, of float16.
+
+        T.ptx_mma_sm70("m16n16k4", "row", "col", "fp16", "fp16", "fp32", A.data, 0, B.data, 0, C.data, 0)
+
+    Newer machines run it too, more slowly than `T.ptx_mma`. Each lane holds four elements of A and of B and eight sums;
+    which ones: PTX ISA 8.7, section 9.7.14.5.1.
+
+    Args:
+        args: shape "m16n16k4", layouts of A and B ("row" or "col"), dtypes fp16, fp16 and of the sum (fp16 or fp32),
+            then array and first element of A, B and the sum. A dtype in front is accepted.
 
     Raises:
-        UnsupportedError: always: sm_70 is no target.
+        TileValueError: another shape, layout or dtype. TileTypeError: a register array of another kind.
     """
-    del args
-    in_kernel("T.ptx_mma_sm70")
-    raise UnsupportedError(
-        "T.ptx_mma_sm70 is an instruction of sm_70, which is no target",
-        hint="T.ptx_mma has the shapes of sm_75 and newer machines",
-    )
+    del dtype
+    what = "T.ptx_mma_sm70"
+    rest = list(args[1:]) if len(args) == 13 else list(args)
+    if len(rest) != 12:
+        raise TileTypeError(f"{what} takes 12 arguments, got {len(args)}")
+    shape, *layouts = rest[:3]
+    kinds = [NAMES.get(str(rest[3])), NAMES.get(str(rest[4])), _SUMS.get(str(rest[5]))]
+    if shape != "m16n16k4" or any(x not in ("row", "col") for x in layouts):
+        raise TileValueError(f"{what}: shape {shape!r} with layouts {layouts}, expected 'm16n16k4', rows and cols")
+    if kinds[:2] != ["f16", "f16"] or kinds[2] not in ("f16", "f32"):
+        raise TileValueError(f"{what} multiplies fp16 and sums in fp16 or fp32, got {', '.join(map(str, rest[3:6]))}")
+    order: dict[str, ir.Attribute] = {"layouts": ir.StringAttr.get(".".join(layouts))}
+    _emit_mma(what, [str(kind) for kind in kinds], (16, 16, 4), rest[6:], order)
 
 
 def _mma(what: str, form: Sequence[Any], places: Sequence[Any], *, saturate: Any = False) -> None:
-    builder = in_kernel(what)
     kinds, shape = _form(what, form)
+    _no_saturation(what, saturate)
+    _emit_mma(what, kinds, shape, places)
+
+
+def ptx_mma_sp(*args: Any, dtype: Any = None) -> None:
+    """`C += A B` of one warp with `mma.sp`, A 2:4 sparse: the instruction of `T.gemm_sp`.
+
+        T.ptx_mma_sp("float32", "m16n8k32", "row", "col", "fp16", "fp16", "fp32",
+                     A.data, 0, B.data, 0, C.data, 0, E.data, 0, 0, False)
+
+    Args:
+        args: as of `T.ptx_mma`, then the array of the metadata and its first element (32 bits from there on), the
+            selector (0 or 1; 0 for 8-bit elements) and whether integers saturate (False). Shapes: m16n8k32 (16-bit),
+            m16n8k64 (8-bit), m16n8k16 (tf32). A holds half of k.
+
+    Raises:
+        TileValueError: no such shape, layout, dtype or selector. TileTypeError: a register array of another kind.
+    """
+    what = "T.ptx_mma_sp"
+    rest = list(args) if dtype is not None else list(args[1:])
+    if len(rest) != 16:
+        raise TileTypeError(f"{what} takes 17 arguments, got {len(args)}")
+    kinds, shape = _form(what, rest[:6], _SPARSE_SHAPES)
+    selector = getattr(rest[14], "const", rest[14])
+    if selector not in ((0,) if KINDS[kinds[0]] == 8 else (0, 1)):
+        raise TileValueError(f"{what}: selector {describe(rest[14])}, expected 0 or 1 (0 for 8-bit elements)")
+    _no_saturation(what, rest[15])
+    metadata = own_array(what, rest[12], rest[13], "the metadata")
+    word = load_own_words(in_kernel(what), metadata, 1)
+    number = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), int(selector))
+    _emit_mma(what, kinds, shape, rest[6:12], {"selector": number}, word)
+
+
+def _no_saturation(what: str, saturate: Any) -> None:
     if not (saturate is False or getattr(saturate, "const", saturate) in (None, 0, False)):
         raise UnsupportedError(f"{what} with saturation is not available", hint="sums of integers wrap")
-    counts = segment_sizes(shape, kinds)
-    arrays = [_registers(what, places[2 * i], places[2 * i + 1], side) for i, side in enumerate("ABC")]
+
+
+def _emit_mma(
+    what: str,
+    kinds: list[str],
+    shape: tuple[int, int, int],
+    places: Sequence[Any],
+    more: dict[str, ir.Attribute] | None = None,
+    words: Sequence[ir.Value] = (),
+) -> None:
+    """The op between reads and writes of the register arrays."""
+    builder, counts = in_kernel(what), segment_sizes(shape, kinds, sparse="selector" in (more or {}))
+    arrays = [own_array(what, places[2 * i], places[2 * i + 1], side) for i, side in enumerate("ABC")]
     if arrays[2].buffer.dtype.is_float != (kinds[2] != "s32"):
         raise TileTypeError(f"{what}: sums of {kinds[2]} in an array of {arrays[2].buffer.dtype}")
     a, b, c = (_load(builder, arrays[i], kinds[i], counts[i], what) for i in range(3))
@@ -85,19 +146,22 @@ def _mma(what: str, form: Sequence[Any], places: Sequence[Any], *, saturate: Any
         "shape": ir.DenseI32ArrayAttr.get(list(shape)),
         "segments": ir.DenseI32ArrayAttr.get(counts),
         **{name: ir.StringAttr.get(kind) for name, kind in zip("abc", kinds, strict=True)},
+        **(more or {}),
     }
-    op = builder.emit("tl.warp_mma", [*a, *b, *c], [v.type for v in c], attributes)
+    op = builder.emit("tl.warp_mma", [*a, *b, *c, *words], [v.type for v in c], attributes)
     _write_sums(builder, arrays[2], kinds[2], list(op.results))
 
 
-def _form(what: str, form: Sequence[Any]) -> tuple[list[str], tuple[int, int, int]]:
+def _form(
+    what: str, form: Sequence[Any], allowed: dict[int, tuple[tuple[int, int, int], ...]] | None = None
+) -> tuple[list[str], tuple[int, int, int]]:
     """Element types and shape, checked."""
     name, *layouts = form[:3]
     if layouts != ["row", "col"]:
         raise TileValueError(f"{what}: A is in row and B in col layout, got {layouts[0]!r} and {layouts[1]!r}")
     kinds: list[str] = []
     for side, text in zip("ABC", form[3:6], strict=True):
-        table = _SUMS if side == "C" else _NAMES
+        table = _SUMS if side == "C" else NAMES
         if str(text) not in table:
             raise TileValueError(f"{what}: {side} of dtype {text!r}, expected one of {', '.join(table)}")
         kinds.append(table[str(text)])
@@ -107,14 +171,18 @@ def _form(what: str, form: Sequence[Any]) -> tuple[list[str], tuple[int, int, in
     if c not in _LEGAL_SUMS.get(a, ("f32",)):
         legal = " or ".join(_LEGAL_SUMS.get(a, ("f32",)))
         raise TileValueError(f"{what}: products of {a} are summed in {legal}, not {c}")
-    shapes = {f"m{m}n{n}k{k}": (m, n, k) for m, n, k in _SHAPES[KINDS[a]]}
+    shapes = {f"m{m}n{n}k{k}": (m, n, k) for m, n, k in (allowed or _SHAPES).get(KINDS[a], ())}
     if str(name) not in shapes:
         raise TileValueError(f"{what}: shape {name!r} for {a}, expected {' or '.join(shapes)}")
     return kinds, shapes[str(name)]
 
 
-def _registers(what: str, place: Any, offset: Any, side: str) -> Element:
-    """The first element of an operand's registers, moved by an offset."""
+def own_array(what: str, place: Any, offset: Any, side: str) -> Element:
+    """The first element of an operand's registers, moved by an offset.
+
+    Raises:
+        TileTypeError: it is in no array of the thread's own.
+    """
     element = place_of(what, place)
     if element.buffer.memory != "local":
         raise TileTypeError(
@@ -138,11 +206,6 @@ def moved(element: Element, offset: Any) -> Element:
         indices.insert(0, arith.floormod(linear, size))
         linear = arith.floordiv(linear, size)
     return Element(element.buffer, [linear, *indices])
-
-
-def _check_element(what: str, element: Element, bits: int, side: str) -> None:
-    if element.buffer.dtype.bits != bits:
-        raise TileTypeError(f"{what}: {side} needs elements of {bits} bits, got {element.buffer.dtype}")
 
 
 def _load(builder: Builder, element: Element, kind: str, count: int, what: str) -> list[ir.Value]:
@@ -215,7 +278,7 @@ def ptx_ldmatrix(*args: Any, dtype: Any = None) -> None:
     op = builder.emit(
         "tl.load_matrix", operands, [builder.type(INT32)] * num, {"transpose": ir.BoolAttr.get(bool(trans))}
     )
-    store_own_words(builder, _registers("T.ptx_ldmatrix", target, 0, "the target"), list(op.results))
+    store_own_words(builder, own_array("T.ptx_ldmatrix", target, 0, "the target"), list(op.results))
 
 
 def ptx_stmatrix(trans: Any, num: int, dst: Any, src: Any) -> None:
@@ -227,7 +290,7 @@ def ptx_stmatrix(trans: Any, num: int, dst: Any, src: Any) -> None:
     """
     trans, num, dst, src = _matrix_arguments("T.ptx_stmatrix", (trans, num, dst, src), None)
     builder = in_kernel("T.ptx_stmatrix")
-    words = load_own_words(builder, _registers("T.ptx_stmatrix", src, 0, "the source"), num)
+    words = load_own_words(builder, own_array("T.ptx_stmatrix", src, 0, "the source"), num)
     place = _matrix_place("T.ptx_stmatrix", dst, "the target")
     operands = [memory_of(place.buffer), *(int32_value(builder, i) for i in place.indices), *words]
     attributes: dict[str, ir.Attribute] = {
@@ -267,7 +330,7 @@ def mma_fill(dtype: Any, local_size: int, local_ptr: Any, offset: Any = 0) -> No
         TileTypeError: the array is none of the thread's own, or has another dtype.
     """
     in_kernel("T.mma_fill")
-    first = _registers("T.mma_fill", local_ptr, offset, "the array")
+    first = own_array("T.mma_fill", local_ptr, offset, "the array")
     if DType(dtype) != first.buffer.dtype:
         raise TileTypeError(f"T.mma_fill of {dtype} in an array of {first.buffer.dtype}")
     for i in range(local_size):
@@ -289,7 +352,7 @@ def mma_store(dtype: Any, m: int, n: int, dst_ptr: Any, src_ptr: Any, src_offset
     in_kernel("T.mma_store")
     if (m, n) != (16, 16):
         raise TileValueError(f"T.mma_store stores tiles of 16x16, got {m}x{n}")
-    first = _registers("T.mma_store", src_ptr, src_offset, "the source")
+    first = own_array("T.mma_store", src_ptr, src_offset, "the source")
     target = place_of("T.mma_store", dst_ptr)
     if target.buffer.memory not in ("shared", "global"):
         raise TileTypeError(f"T.mma_store: the target is in {target.buffer.memory} memory, expected shared or global")

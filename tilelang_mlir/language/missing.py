@@ -11,9 +11,8 @@ _LATER = {
     ),
     "bulk loads of pairs of blocks": "tma_load_2sm",
     "sparse products and matrix instructions on hand-held registers": (
-        "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout ptx_mma_sp"
+        "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout"
     ),
-    "clusters that fetch work for each other": "clc_try_cancel_multicast",
     "device source code": "CUDASourceCodeKernel call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.

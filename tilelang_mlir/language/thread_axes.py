@@ -120,7 +120,8 @@ class attr:
             raise UnsupportedError(f"T.attr: the attribute {attr_key!r} is internal to TVM",
                                    hint='"reduce_scope" around T.tvm_thread_allreduce is the one kernels use')
         if not isinstance(node, comm_reducer):
-            raise TileTypeError(f'T.attr(..., "reduce_scope") needs a T.comm_reducer, got {describe(node)}')
+            raise TileTypeError(f'T.attr(..., "reduce_scope") needs a T.comm_reducer, got {describe(node)}',
+                                hint="T.comm_reducer(lambda x, y: x + y, [T.float32(0)])")
         self.reducer = node
         self.side = in_kernel("T.attr").side
 

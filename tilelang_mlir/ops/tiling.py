@@ -5,17 +5,20 @@ well the number of tiles fits the machine decides most of all. The time of a til
 busy the tensor cores are with instructions of that width, and a constant for the part of the store that nothing hides.
 The rates are those of an H200; their ratios are what matters. Machines without warpgroup products take square tiles
 of a few warps, whose sums stay in registers.
+
+Where a product has fewer tiles than half of the machine takes, K is split: several CTAs sum parts of a tile, and a
+second kernel adds the parts in a fixed order. That costs its launch and the way of the parts through the L2 cache.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tilelang_mlir.target import Feature, Target, parse_target
 
-HOPPER = parse_target("sm_90a")
+HOPPER = parse_target("cuda")  # the default architecture
 _SPAN = 128  # bytes of a row of a stage: one swizzle span
 _STORE_ROOM = 33 * 1024  # bytes of shared memory beside the stages: the buffers of the store, barriers
 _MAX_STAGES = 8
@@ -31,20 +34,25 @@ _STORE = {"turns": 0, "together": 40, "warps": 40}  # steps of K that take as lo
 _START = 320  # the same for filling the pipeline, once
 _BYTES_PER_CYCLE = 21.0  # of device memory per multiprocessor
 _FLOPS_PER_CYCLE = 4096.0  # of 16-bit elements per multiprocessor
+_PARTS = (1, 2, 3, 4, 6, 8)
+_LEAST_STEPS = 8  # of a part's loop: shorter ones do not fill their pipeline
+_SECOND_LAUNCH = 4000.0  # cycles until the kernel that adds the parts is under way
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Sizes of a tile, versions of its operands in shared memory, and threads that compute a tile."""
+    """Sizes of a tile, versions of its operands in shared memory, threads that compute a tile, and parts of K."""
 
     block_M: int
     block_N: int
     block_K: int
     stages: int
     threads: int
+    parts: int = 1
 
     def __str__(self) -> str:
-        return f"{self.block_M}x{self.block_N}x{self.block_K}x{self.stages}x{self.threads}"
+        sizes = f"{self.block_M}x{self.block_N}x{self.block_K}x{self.stages}x{self.threads}"
+        return sizes if self.parts == 1 else f"{sizes}, {self.parts} parts"
 
 
 def choose(
@@ -67,9 +75,24 @@ def choose(
     """
     candidates = _of_warpgroups if has_wide_products(machine) else _of_warps
     return min(
-        candidates(machine, bits, trans_A=trans_A, trans_B=trans_B),
+        (
+            replace(tiling, parts=parts)
+            for tiling in candidates(machine, bits, trans_A=trans_A, trans_B=trans_B)
+            for parts in _PARTS
+            if parts == 1 or _may_split(tiling, parts, M, N, K, machine)
+        ),
         key=lambda tiling: _cost(tiling, M, N, K, bits, machine),
     )
+
+
+def _may_split(tiling: Tiling, parts: int, M: int, N: int, K: int, machine: Target) -> bool:
+    """Whether all parts of all tiles run at once, and each has work enough."""
+    fits = _tiles(tiling, M, N) * parts <= machine.multiprocessors
+    return fits and K >= parts * _LEAST_STEPS * tiling.block_K
+
+
+def _tiles(tiling: Tiling, M: int, N: int) -> int:
+    return math.ceil(M / tiling.block_M) * math.ceil(N / tiling.block_N)
 
 
 def warp_threads(machine: Target) -> int:
@@ -108,7 +131,8 @@ def _tiling(block_M: int, block_N: int, block_K: int, bits: int, threads: int, r
 
 def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target) -> float:
     """Cycles of one multiprocessor."""
-    tiles = math.ceil(M / tiling.block_M) * math.ceil(N / tiling.block_N)
+    tiles = _tiles(tiling, M, N) * tiling.parts
+    depth = math.ceil(K / tiling.block_K / tiling.parts) * tiling.block_K if tiling.parts > 1 else K
     waves = math.ceil(tiles / machine.multiprocessors)
     mode = "warps" if not has_wide_products(machine) else "together" if tiling.threads == 256 else "turns"
     rate = _FLOPS_PER_CYCLE * 16 / bits * _interpolate(_BUSY[mode], tiling.block_N)
@@ -117,9 +141,11 @@ def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target) ->
     if mode == "turns" and tiles <= machine.multiprocessors:
         rate *= 0.85  # no second warpgroup fills the gaps between products
     area = tiling.block_M * tiling.block_N
-    products = waves * 2 * area * (K + _STORE[mode]) / rate + 2 * area * _START / _FLOPS_PER_CYCLE
-    traffic = (M * K + N * K) * bits / 8 / machine.multiprocessors / _BYTES_PER_CYCLE
-    return max(products, traffic) + 1e-3 * products
+    products = waves * 2 * area * (depth + _STORE[mode]) / rate + 2 * area * _START / _FLOPS_PER_CYCLE
+    bytes_per_cycle = machine.multiprocessors * _BYTES_PER_CYCLE
+    traffic = (M * K + N * K) * bits / 8 / bytes_per_cycle
+    adding = 0.0 if tiling.parts == 1 else _SECOND_LAUNCH + 2 * 4 * tiling.parts * M * N / bytes_per_cycle
+    return max(products, traffic) + 1e-3 * products + adding
 
 
 def _interpolate(points: dict[int, float], x: int) -> float:

@@ -160,6 +160,9 @@ def _mma(op: Instruction, frame: Frame) -> None:
     lanes = frame.lanes[0]
     if lanes % 32:
         raise UnsupportedError("a matrix product by threads that are no whole warps")
+    if "layouts" in op.attributes:
+        _quad_mma(op, frame, registers)
+        return
     stored = k // 2 if "selector" in op.attributes else k
     results = [np.zeros(lanes, r.dtype) for r in registers[sum(counts[:2]) :]]
     for warp in range(0, lanes, 32):
@@ -181,6 +184,37 @@ def _mma(op: Instruction, frame: Frame) -> None:
                     total = a[row].astype(wide) @ b[column].astype(wide) + items[lane, part].astype(wide)
                     out[lane, part] = total.astype(items.dtype)
             results[i][warp : warp + 32] = out.view(register.dtype).reshape(32)
+    for slot, value in zip(op.results, results, strict=True):
+        frame.env[slot] = value
+
+
+def _quad_mma(op: Instruction, frame: Frame, registers: Sequence[Array]) -> None:
+    """mma.m8n8k4, PTX ISA 9.7.14.5.1: product q of lanes 4 q + l and 16 + 4 q + l, element by element."""
+    layouts, half = str(op.attributes["layouts"]).split("."), op.attributes["c"] == "f16"
+    results = [np.array(r) for r in registers[4:]]
+    for warp in range(0, len(registers[0]), 32):
+        own = [np.ascontiguousarray(r[warp : warp + 32]) for r in registers]
+        halves = [r.view(np.float16).reshape(32, 2).astype(np.float32) for r in own[:4]]
+        for q in range(4):
+            a, b = np.zeros((8, 4), np.float32), np.zeros((4, 8), np.float32)
+            lanes = [16 * h + 4 * q + low for h in range(2) for low in range(4)]
+            for lane in lanes:
+                low, high = lane % 4, 4 * (lane // 16)
+                for i in range(4):
+                    x, y = halves[i // 2][lane, i % 2], halves[2 + i // 2][lane, i % 2]
+                    a[(low + high, i) if layouts[0] == "row" else (i + high, low)] = x
+                    b[(i, low + high) if layouts[1] == "col" else (low, i + high)] = y
+            product = a @ b
+            for lane in lanes:
+                low, high = lane % 4, 4 * (lane // 16)
+                for i in range(8):
+                    if half:
+                        pair = results[i // 2][warp + lane : warp + lane + 1].view(np.float16)
+                        pair[i % 2] = np.float16(np.float32(pair[i % 2]) + product[low + high, i])
+                    else:
+                        row, column = low % 2 + (i & 2) + high, (i & 4) + (low & 2) + (i & 1)
+                        word = results[i][warp + lane : warp + lane + 1].view(np.float32)
+                        word[0] += product[row, column]
     for slot, value in zip(op.results, results, strict=True):
         frame.env[slot] = value
 
@@ -208,9 +242,25 @@ def gather(registers: Sequence[Array], kind: str, shape: tuple[int, int], place:
     return matrix
 
 
-def expand(stored: Array, metadata: Array, kind: str, selector: int) -> Array:
-    """The dense A of a sparse product: see `isa/nvidia/mma_sparse`, whose rule this restates."""
-    raise UnsupportedError(f"the reference evaluator has no sparse product of {kind} with selector {selector}")
+def expand(stored: Array, words: Array, kind: str, selector: int) -> Array:
+    """The dense A of a sparse product (PTX ISA 9.7.14.6.2), one group after the other."""
+    bits = 8 * _DTYPES[kind]().itemsize
+    group, depth = (2 if bits == 32 else 4), 2 * stored.shape[1]
+    dense = np.zeros((16, depth), stored.dtype)
+    for row in range(16):
+        for column in range(0, depth, group):
+            half = column // (depth // 2)
+            number = column % (depth // 2) // group  # of the group in its half of K
+            if bits == 8:
+                code = int(words[row % 8 * 4 + 2 * half + row // 8]) >> 4 * number & 0xF
+            else:
+                code = int(words[row % 8 * 4 + 2 * selector + half]) >> 16 * (row // 8) + 4 * number & 0xF
+            if bits == 32:
+                dense[row, column + code % 4 // 2] = stored[row, column // 2]
+                continue
+            dense[row, column + code % 4] = stored[row, column // 2]
+            dense[row, column + code // 4] = stored[row, column // 2 + 1]
+    return dense
 
 
 WORDS: dict[str, Run] = {

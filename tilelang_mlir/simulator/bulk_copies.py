@@ -225,23 +225,30 @@ class BulkCopies(Operands):
 
         batch.flights.append(Pending(land, "a copy to another CTA of the cluster", lanes.site, lanes.name))
 
-    def refuse_cancel(self, shared: Any, barrier: Any) -> None:
-        """clusterlaunchcontrol.try_cancel: an answer of 16 zero bytes, which names no CTA, arrives at the mbarrier."""
+    def refuse_cancel(self, shared: Any, barrier: Any, everywhere: bool = False) -> None:
+        """clusterlaunchcontrol.try_cancel: an answer of 16 zero bytes, which names no CTA, arrives at the mbarrier.
+
+        With `everywhere`, in the shared memory and at the mbarrier of every CTA of the cluster.
+        """
         lanes, batch = self._lanes, self._lanes.batch
         ctas, columns = self.issuers()
-        place, target = self._pick(shared, ctas, columns)[:, None], self.barrier(barrier)
+        place, target, into = self._pick(shared, ctas, columns)[:, None], self.barrier(barrier), None
+        if everywhere:
+            into = (ctas[:, None] // batch.cluster * batch.cluster + np.arange(batch.cluster)).reshape(-1)
+            ctas, columns, place = (np.repeat(x, batch.cluster, axis=0) for x in (ctas, columns, place))
+        owners = ctas if into is None else into
         try:
             batch.shared.check(place, 16)
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
-        cells, checker = (place + batch.shared.row_start[ctas]) >> SHIFT[16], batch.checker
-        shadow = self._into(ctas, columns, place, 16, target, cells, None)
+        cells, checker = (place + batch.shared.row_start[owners]) >> SHIFT[16], batch.checker
+        shadow = self._into(ctas, columns, place, 16, target, cells, into)
 
         def land() -> None:
             batch.shared.flat[16][cells] = CARRY[16](0)
             if checker is not None and shadow is not None:
                 checker.land_load(shadow, target)
-            target.complete(ctas, 16)
+            target.complete(owners, 16)
 
         self.fly(land, "an answer of cluster launch control")
 

@@ -72,7 +72,10 @@ BUILTIN: dict[str, str] = {
     "loop_break": "for i in T.serial(4):\n    if A[i] > 0:\n        T.loop_break()\n    A[i] = 1.0",
     "cp_async_barrier_noinc": _BARS + "T.async_copy(B[0, 0], s)\nT.cp_async_barrier_noinc(bars[0])",
     "tcgen05_mma_arrive": _BARS + "T.tcgen05_mma_arrive(bars[0])",
-    "ptx_mma_sm70": "T.ptx_mma_sm70('m16n16k4', 'row', 'col', 'fp16', 'fp16', 'fp32', s, 0, s, 0, s, 0)",
+    "ptx_mma_sm70": (
+        "x = T.alloc_local((4,), 'float16')\ny = T.alloc_local((8,), 'float16')\nT.clear(x)\nT.clear(y)\n"
+        "T.ptx_mma_sm70('m16n16k4', 'row', 'col', 'fp16', 'fp16', 'fp16', x.data, 0, x.data, 0, y.data, 0)"
+    ),
     **{f"ldg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32], pred=tx < 4))" for bits in (32, 64, 128, 256)},
     **{f"stg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32]), pred=tx < 4)" for bits in (32, 64, 128, 256)},
 }

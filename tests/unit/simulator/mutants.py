@@ -207,9 +207,14 @@ def _to_end(op: ir.Operation) -> None:
 
 
 def _arrive_early(op: ir.Operation) -> None:
-    """The arrival, with the branch around it, right after the last wait before it."""
+    """The arrival, with the branches around it, right after the last wait before it, or the loop that has the waits."""
     branch = op.parent.operation
-    wait = _previous(branch, "scf.while")
+    try:
+        wait = _previous(branch, "scf.while")
+    except LookupError:
+        wait = _previous(branch, "scf.for")
+    while branch.parent.operation.name == "scf.if" and branch.block != wait.block:
+        branch = branch.parent.operation
     _move_up(branch, wait)
     branch.move_after(wait)
 

@@ -181,11 +181,11 @@ def _report(name: str, mutant: str) -> errors.SimulationError:
         ),
         (
             "gemm sm_90a",
-            "no wait: wgmma.product 1",
+            "no wait: wgmma.product 0",
             [
                 r"a wgmma accumulator is read before wgmma\.wait_group",
                 r"note: .*: the product",
-                r"consumer, threads 0 to 127, in iteration ko = 1",
+                r"consumer, threads 0 to 127, in iteration ko = 0",
             ],
         ),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -52,6 +53,20 @@ class IntImm(metaclass=_Constants):
 
 class FloatImm(metaclass=_Constants):
     """`FloatImm(dtype, value)`: a floating-point constant."""
+
+
+class IndexMap:
+    """A function of indices, applied with `map_indices`."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    @classmethod
+    def from_func(cls, mapping_function: Callable[..., Any], *_: Any, **__: Any) -> IndexMap:
+        return cls(mapping_function)
+
+    def map_indices(self, indices: Sequence[Any]) -> list[Any]:
+        return list(self.function(*indices))
 
 
 class Target:

@@ -46,3 +46,19 @@ func.func @f(%i: i32) {
   %d:4 = "tl.warp_mma"(%i, %i, %i, %i, %i, %i, %i) {shape = array<i32: 16, 8, 16>, segments = array<i32: 2, 1, 4>, a = "bf16", b = "bf16", c = "f32"} : (i32, i32, i32, i32, i32, i32, i32) -> (i32, i32, i32, i32)
   return
 }
+
+// -----
+
+func.func @f(%c: memref<4xf32, #tl.scope<"local">>, %i: i32) {
+  // expected-error@+1 {{has 7 values, expected 6 (A in shared memory) or 8 (in registers)}}
+  "tl.warpgroup_mma"(%c, %i, %i, %i, %i, %i, %i, %i) {n = 8 : i32, a = "f16", b = "f16"} : (memref<4xf32, #tl.scope<"local">>, i32, i32, i32, i32, i32, i32, i32) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%c: memref<4xf32, #tl.scope<"local">>, %i: i32) {
+  // expected-error@+1 {{multiplies f64 with f64, which is no product of a warpgroup}}
+  "tl.warpgroup_mma"(%c, %i, %i, %i, %i, %i, %i) {n = 8 : i32, a = "f64", b = "f64"} : (memref<4xf32, #tl.scope<"local">>, i32, i32, i32, i32, i32, i32) -> ()
+  return
+}

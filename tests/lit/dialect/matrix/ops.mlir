@@ -21,3 +21,10 @@ func.func @doubles(%x: f64) {
   %d:2 = "tl.warp_mma"(%x, %x, %x, %x) {shape = array<i32: 8, 8, 4>, segments = array<i32: 1, 1, 2>, a = "f64", b = "f64", c = "f64"} : (f64, f64, f64, f64) -> (f64, f64)
   return
 }
+
+// CHECK-LABEL: func.func @warpgroup(
+// CHECK: "tl.warpgroup_mma"(%arg0, %arg1, %arg1, %arg1, %arg1, %arg1, %arg1) {a = "f16", b = "f16", n = 8 : i32, negate_a, transpose_b}
+func.func @warpgroup(%c: memref<4xf32, #tl.scope<"local">>, %i: i32) {
+  "tl.warpgroup_mma"(%c, %i, %i, %i, %i, %i, %i) {n = 8 : i32, a = "f16", b = "f16", transpose_b, negate_a} : (memref<4xf32, #tl.scope<"local">>, i32, i32, i32, i32, i32, i32) -> ()
+  return
+}
