@@ -43,8 +43,7 @@ def tma_copy(
     sees to it that the tiles of all of them are free, and the barriers initialised (`T.cluster_sync`).
 
     Args:
-        barrier: of `T.alloc_barrier`; needed for loads. cluster_mask: ranks, as bits.
-        leader_scope_threads: accepted; one thread issues the copy.
+        barrier: needed for loads. cluster_mask: ranks, as bits. leader_scope_threads: accepted; one thread copies.
         eviction_policy: evict_normal, evict_first or evict_last: how long the L2 cache keeps the tile.
 
     Raises:
@@ -53,8 +52,8 @@ def tma_copy(
         UnsupportedError: when compiled, for a tile the hardware cannot copy; it says which rule failed.
     """
     del leader_scope_threads
-    given = {"barrier": barrier, "eviction_policy": eviction_policy, "cluster_mask": cluster_mask}
-    options = given | (annotations or {})
+    options = {"barrier": barrier, "eviction_policy": eviction_policy, "cluster_mask": cluster_mask}
+    options |= annotations or {}
     builder = in_kernel("T.tma_copy")
     source, target = buffer_of(src, "the source of T.tma_copy"), buffer_of(dst, "the target of T.tma_copy")
     memories = (source.memory, target.memory)

@@ -21,6 +21,7 @@ from tests.unit.simulator.seeded import Seeded, choose, pool
 from tests.unit.simulator.texts import relative_error
 from tilelang_mlir import errors, knobs
 from tilelang_mlir.jit.simulated import SimulatedKernel
+from tilelang_mlir.ops.tiling import Tiling
 from tilelang_mlir.target import Target
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -71,7 +72,7 @@ def _grouped_gemm() -> Case:
     experts = np.array([1, -1, 0], np.int32)
     a = rng.standard_normal((192, 384)).astype(np.float16)
     b = rng.standard_normal((2, 64, 384)).astype(np.float16)
-    kernel = _example("grouped_gemm", "grouped_gemm", 192, 64, 384, 2, "float16", 64, 64, 64, 2, 128)
+    kernel = _example("grouped_gemm", "grouped_gemm", 192, 64, 384, 2, "float16", Tiling(64, 64, 64, 2, 128))
     want = np.zeros((192, 64))
     for tile, expert in enumerate(experts):
         if expert >= 0:
