@@ -10,8 +10,8 @@ from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, int32_value, tile_of
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import INT32
-from tilelang_mlir.language.copy import EVICTION, matching_extents
-from tilelang_mlir.language.explicit import ranks
+from tilelang_mlir.language.copy import matching_extents
+from tilelang_mlir.language.explicit import bulk_attributes
 from tilelang_mlir.language.intrinsic import intrinsic
 from tilelang_mlir.language.kernel import Kernel, current_kernel
 from tilelang_mlir.language.sync import barrier_operands, in_kernel
@@ -80,8 +80,8 @@ def copy_cluster(
         T.mbarrier_wait_parity(got, 0)
 
     Args:
-        dst_block: rank in the cluster. cluster_mask: ranks, as bits. remote_barrier: of `T.alloc_cluster_barrier`.
-        eviction_policy: of the L2 cache, for loads. coalesced_width, loop_layout: accepted; threads copy nothing here.
+        dst_block: a rank. cluster_mask: ranks, as bits. remote_barrier: of `T.alloc_cluster_barrier`. eviction_policy:
+            of the L2 cache, for loads. coalesced_width, loop_layout: accepted; threads copy nothing here.
 
     Raises:
         TileTypeError: other memories, dtypes that differ, or `dst_block` or `remote_barrier` is missing.
@@ -101,30 +101,19 @@ def copy_cluster(
     extents = matching_extents(what, src, dst)
     tiles = [tile_of(side, f"a side of {what}", extents) for side in (src, dst)]
     memories = (source.memory, target.memory)
-    if memories == ("global", "shared") and options["cluster_mask"] is not None:
-        _multicast(builder, tiles, options)
-    elif memories == ("shared", "shared"):
-        _to_block(builder, tiles, options)
-    else:
+    ways = {("global", "shared"): _multicast, ("shared", "shared"): _to_block}
+    if memories not in ways or (memories[0] == "global" and options["cluster_mask"] is None):
         raise TileTypeError(
             f"{what} copies from device to shared memory with cluster_mask, or between shared tiles with dst_block, "
             f"got {memories[0]} to {memories[1]}",
             hint="T.copy takes every pair inside of a block",
         )
+    ways[memories](builder, tiles, options)
 
 
 def _multicast(builder: Builder, tiles: list[ir.Value], options: dict[str, Any]) -> None:
     """All threads of the cluster meet, so that every tile is free, then those of each block at a barrier of its own."""
-    i32 = ir.IntegerType.get_signless(32)
-    attributes: dict[str, ir.Attribute] = {
-        "explicit": ir.UnitAttr.get(),
-        "multicast": ir.IntegerAttr.get(i32, ranks("T.copy_cluster", options["cluster_mask"])),
-    }
-    policy = options["eviction_policy"]
-    if policy is not None:
-        if policy not in EVICTION:
-            raise TileValueError(f"eviction_policy must be one of {', '.join(EVICTION)}, got {policy!r}")
-        attributes["eviction"] = ir.StringAttr.get(policy)
+    attributes = bulk_attributes("T.copy_cluster", options)
     launch = builder.require_launch("T.copy_cluster")
     x, y, z = builder.side["kernel"].threads
     counts: dict[str, ir.Attribute] = {"counts": ir.DenseI64ArrayAttr.get([x * y * z]), "cluster": ir.UnitAttr.get()}

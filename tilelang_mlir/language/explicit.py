@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tilelang_mlir.errors import TileTypeError, TileValueError
@@ -42,9 +43,7 @@ def tma_copy(
     sees to it that the tiles of all of them are free, and the barriers initialised (`T.cluster_sync`).
 
     Args:
-        barrier: of `T.alloc_barrier`; needed for loads.
-        cluster_mask: ranks of the cluster, as bits.
-        leader_scope_threads: accepted; one thread of those that reach the copy issues it.
+        barrier: needed for loads. cluster_mask: ranks, as bits. leader_scope_threads: accepted; one thread copies.
         eviction_policy: evict_normal, evict_first or evict_last: how long the L2 cache keeps the tile.
 
     Raises:
@@ -53,9 +52,8 @@ def tma_copy(
         UnsupportedError: when compiled, for a tile the hardware cannot copy; it says which rule failed.
     """
     del leader_scope_threads
-    options = {
-        "barrier": barrier, "eviction_policy": eviction_policy, "cluster_mask": cluster_mask, **(annotations or {}),
-    }  # fmt: skip
+    options = {"barrier": barrier, "eviction_policy": eviction_policy, "cluster_mask": cluster_mask}
+    options |= annotations or {}
     builder = in_kernel("T.tma_copy")
     source, target = buffer_of(src, "the source of T.tma_copy"), buffer_of(dst, "the target of T.tma_copy")
     memories = (source.memory, target.memory)
@@ -68,24 +66,33 @@ def tma_copy(
         raise TileTypeError(f"T.tma_copy does not convert: the source is {source.dtype}, the target {target.dtype}")
     extents = matching_extents("T.tma_copy", src, dst)
     tiles = [tile_of(side, "a side of T.tma_copy", extents) for side in (src, dst)]
-    attributes: dict[str, ir.Attribute] = {"explicit": ir.UnitAttr.get()}
-    policy = options["eviction_policy"]
-    if policy is not None:
-        if policy not in EVICTION:
-            raise TileValueError(f"eviction_policy must be one of {', '.join(EVICTION)}, got {policy!r}")
-        attributes["eviction"] = ir.StringAttr.get(policy)
-    mask = options["cluster_mask"]
-    if mask is not None:
-        if memories[0] == "shared":
-            raise TileTypeError("T.tma_copy with cluster_mask loads from device memory", hint="stores go to one place")
-        attributes["multicast"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), ranks("T.tma_copy", mask))
+    attributes = bulk_attributes("T.tma_copy", options)
     if memories[0] == "shared":
+        if "multicast" in attributes:
+            raise TileTypeError("T.tma_copy with cluster_mask loads from device memory", hint="stores go to one place")
         builder.emit("tl.tma_store", tiles, [], attributes)
         return
     if options["barrier"] is None:
         raise TileTypeError("a load with T.tma_copy needs barrier=", hint="make one with T.alloc_barrier")
     _, place = barrier_operands("T.tma_copy", options["barrier"])
     builder.emit("tl.tma_load", [*tiles, *place], [], attributes)
+
+
+def bulk_attributes(what: str, options: Mapping[str, Any]) -> dict[str, ir.Attribute]:
+    """Attributes of a bulk copy that all threads reach, from `eviction_policy` and `cluster_mask`.
+
+    Raises:
+        TileValueError: no such policy, or no ranks.
+    """
+    attributes: dict[str, ir.Attribute] = {"explicit": ir.UnitAttr.get()}
+    policy, mask = options["eviction_policy"], options["cluster_mask"]
+    if policy is not None:
+        if policy not in EVICTION:
+            raise TileValueError(f"eviction_policy must be one of {', '.join(EVICTION)}, got {policy!r}")
+        attributes["eviction"] = ir.StringAttr.get(policy)
+    if mask is not None:
+        attributes["multicast"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), ranks(what, mask))
+    return attributes
 
 
 def ranks(what: str, mask: Any) -> int:

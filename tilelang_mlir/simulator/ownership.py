@@ -183,7 +183,6 @@ class Ownership:
         owner, reader = self._columns["owner"], self._columns["reader"]
         before, read = owner.take(at.cell), reader.take(at.cell)
         self._apart(lanes, at, (before != 0) & (before != at.owner), before, "writes", "has written", checker)
-        self._apart(lanes, at, (read != 0) & (read != at.owner), read, "writes", "has read", checker)
         if slot in self._shared:
             self._ordered(lanes, at, checker, "write", ("", "read_"), generic=generic)
         owner[at.cell] = at.owner
@@ -191,6 +190,7 @@ class Ownership:
         reader[at.cell] = 0
         after = owner.take(at.cell)
         self._apart(lanes, at, after != at.owner, after, "writes", "has written", checker)
+        self._apart(lanes, at, (read != 0) & (read != at.owner), read, "writes", "has read", checker)
         if slot in self._shared:
             self._remember(at, checker, "")
             self._fine["generic"][at.cell] = generic

@@ -25,6 +25,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.tensor",),
     ("language.launch_control",),
     ("language.explicit",),
+    ("language.gather",),
     ("language.descriptors",),
     ("language.warps",),
     ("language.thread_axes",),

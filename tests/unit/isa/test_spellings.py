@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.unit.isa.bulk_spellings import BULK_CASES
 from tests.unit.isa.kernel_builder import POINTER, build, lane, load, offset, smem, store
 from tilelang_mlir.compiler.codegen import generate
 from tilelang_mlir.isa import table
@@ -15,7 +16,6 @@ from tilelang_mlir.isa.nvidia import (
     atomic,
     barrier,
     bulk,
-    cluster,
     convert,
     cp_async,
     ldmatrix,
@@ -186,29 +186,6 @@ def _mbarriers(arguments: list[ir.Value]) -> None:
     tma.set_registers(40, increase=False)
 
 
-def _tma(arguments: list[ir.Value]) -> None:
-    generic = create("llvm.addrspacecast", [arguments[0]], [ir.Type.parse("!llvm.ptr")])
-    tma.load(smem(), generic, offset(smem(), 1024, "i8"), [constant(0), 8])
-    tma.load(smem(), generic, offset(smem(), 1024, "i8"), [constant(0), 8], hint="evict_first")
-    tma.store(generic, smem(), [0, 8, constant(3)])
-    tma.reduce(generic, smem(), [0, 8], "add", "f32")
-    tma.load(smem(), generic, offset(smem(), 1024, "i8"), [0, 8], hint="evict_last", ranks=constant(3, 16))
-    tma.prefetch(generic, [0, 8, 1])
-    bulk.prefetch(arguments[0], 64)
-    rank = cluster.rank()
-    cluster.arrive_expect_remote(offset(smem(), 1024, "i8"), rank, 64)
-    cluster.copy(smem(), offset(smem(), 2048, "i8"), offset(smem(), 1024, "i8"), 64, rank)
-
-
-def _gather(arguments: list[ir.Value]) -> None:
-    generic = create("llvm.addrspacecast", [arguments[0]], [ir.Type.parse("!llvm.ptr")])
-    tma.gather4(smem(), generic, offset(smem(), 1024, "i8"), [0, constant(4), 3, 2, 1])
-    tma.gather4(smem(), generic, offset(smem(), 1024, "i8"), [0, 4, 3, 2, 1], hint="evict_last")
-    tma.scatter4(generic, smem(), [0, 4, 3, 2, 1])
-    tma.scatter4(generic, smem(), [0, 4, 3, 2, 1], hint="evict_first")
-    tma.fence_all()
-
-
 def _tcgen05(arguments: list[ir.Value]) -> None:
     source, out = arguments
     columns, long = constant(64), create("arith.extui", [load(source)], [ir.Type.parse("i64")])
@@ -248,6 +225,7 @@ def _wgmma(arguments: list[ir.Value]) -> None:
 
 
 CASES = [
+    *BULK_CASES,
     ("thread", _thread, "sm_80", ["%tid.y", "%ctaid.x", "%nctaid.x", "%laneid"]),
     (
         "barrier",
@@ -337,34 +315,6 @@ CASES = [
             "cp.async.bulk.wait_group.read",
             "mbarrier.inval.shared",
             "setmaxnreg.dec",
-        ],
-    ),
-    (
-        "tma",
-        _tma,
-        "sm_90a",
-        [
-            "cp.async.bulk.tensor.2d.shared::cta.global",
-            "cp.async.bulk.tensor.3d.global.shared::cta",
-            "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group",
-            "tile.mbarrier::complete_tx::bytes.L2::cache_hint",
-            "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster.L2::cache_hint",
-            "cp.async.bulk.prefetch.tensor.3d.L2.global.tile",
-            "cp.async.bulk.prefetch.L2.global",
-            "mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64",
-            "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes",
-        ],
-    ),
-    (
-        "rows from anywhere",
-        _gather,
-        "sm_100a",
-        [
-            "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes ",
-            "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes.L2::cache_hint",
-            "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group ",
-            "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group.L2::cache_hint",
-            "fence.proxy.async;",
         ],
     ),
     (
