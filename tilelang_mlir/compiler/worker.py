@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import BinaryIO
 
 from tilelang_mlir.compiler import device_ir
@@ -44,6 +45,7 @@ def generate(request: Request, context: ir.Context) -> Reply:
     try:
         reply.stage = "reading the lowered module"
         module = device_ir.parse(request.module, context)
+        request = replace(request, options=options.with_effort(device_ir.effort(module)))
         lap("parse")
         reply.stage = "conversion to LLVM"
         backend = backend_for(request.arch)
