@@ -56,7 +56,7 @@ def cold(report: Report, name: str, traced: Traced, target: Any, repeats: int) -
     with knobs.overrides({"TILELANG_DISABLE_CACHE": True}):
         runs = [build(traced, salt, target) for salt in range(repeats + 1)][1:]
     kernel = runs[-1][2]
-    assert kernel.artifact.cubin, "no machine code was made: is there a ptxas?"
+    assert kernel.artifact.binary, "no machine code was made: is there a ptxas?"
     names = [stage for stage in kernel.timings if stage != "total"]
     stages = {stage: statistics.median(run[2].timings[stage] for run in runs) for stage in names}
     total = statistics.median(run[1] for run in runs)
@@ -75,7 +75,7 @@ def cached(report: Report, name: str, traced: Traced, target: Any, repeats: int)
         for _ in range(repeats):
             cache.KERNELS.forget()
             disk.append(build(traced, 0, target))
-        assert disk[-1][2] is not first and disk[-1][2].artifact.cubin == first.artifact.cubin
+        assert disk[-1][2] is not first and disk[-1][2].artifact.binary == first.artifact.binary
     for where, runs in (("process", memory), ("disk", disk)):
         trace, total = (statistics.median(run[index] for run in runs) for index in (0, 1))
         report.add(what=f"{name} in the cache: {where}", trace_ms=trace, lookup_ms=total - trace, goal_ms=GOALS["disk"])

@@ -2,7 +2,7 @@
 
 Groups one after another (contiguous) against torch's grouped product and a loop of cuBLAS calls; a fixed number of rows
 per group of which some are used (masked) against a batched product of all rows. `ratio` is the time of the best peer
-over ours. The kernels are those of the examples; of their configurations the fastest counts.
+over ours. The kernels are those of `ops`; of their configurations the fastest counts.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from harness import Call, Report, arguments, compare, compiled, example, fastest, relative_error
+from harness import Call, Report, arguments, compare, compiled, fastest, relative_error
+
+from tilelang_mlir.ops import Tiling, grouped_gemm, masked_gemm
 
 BLOCK = 128
-# block_M, block_N, block_K, stages, threads
-CONFIGS = [(128, 128, 64, 3, 128), (128, 256, 64, 4, 256), (128, 128, 64, 4, 256)]
+TILINGS = [Tiling(128, 128, 64, 3, 128), Tiling(128, 256, 64, 4, 256), Tiling(128, 128, 64, 4, 256)]
 # Rows of each group; N; K: the experts of DeepSeek-V3.
 CONTIGUOUS = [((1024,) * 8, 4096, 7168), ((777, 1500, 3, 4096, 512, 129, 2048, 64), 7168, 2048)]
 # Used rows of each group; rows; N; K.
@@ -35,8 +36,8 @@ def contiguous(report: Report, sizes: Sequence[int], N: int, K: int) -> None:
     a = torch.randn(M, K, device="cuda").bfloat16()
     b = (torch.randn(groups, N, K, device="cuda") * K**-0.5).bfloat16()
     want = torch.cat([a[s : s + 16].double() @ b[g].double().T for g, s in enumerate(starts)])
-    cases = [(M, N, K, groups, "bfloat16", *config) for config in CONFIGS]
-    kernels = compiled(example("22").grouped_gemm, cases, 5)
+    cases = [(M, N, K, groups, "bfloat16", tiling) for tiling in TILINGS]
+    kernels = compiled(grouped_gemm, cases, 1)
     call = lambda k: k(a, b, experts)  # noqa: E731
     picked = [row for s, size in zip(starts, sizes, strict=True) for row in range(s, s + 16)]
     best = fastest(kernels, call, lambda c: relative_error(c[picked], want), TOLERANCE)
@@ -58,7 +59,7 @@ def masked(report: Report, counts: Sequence[int], M: int, N: int, K: int) -> Non
     a = torch.randn(groups, M, K, device="cuda").bfloat16()
     b = (torch.randn(groups, N, K, device="cuda") * K**-0.5).bfloat16()
     want = torch.cat([a[g, :n].double() @ b[g].double().T for g, n in enumerate(counts)])
-    kernels = compiled(example("22").masked_gemm, [(M, N, K, groups, "bfloat16", *config) for config in CONFIGS], 5)
+    kernels = compiled(masked_gemm, [(M, N, K, groups, "bfloat16", tiling) for tiling in TILINGS], 1)
     call = lambda k: k(a, b, used)  # noqa: E731
     error = lambda c: relative_error(torch.cat([c[g, :n] for g, n in enumerate(counts)]), want)  # noqa: E731
     best = fastest(kernels, call, error, TOLERANCE)

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     c = torch.empty_like(a)
     given, allocating = add_factory(None)(SIZE), add_factory([-1])(SIZE)
     with knobs.overrides({"TILELANG_DISABLE_NATIVE": True}):
-        pure = CudaKernel(given.plan, given.artifact.cubin or given.artifact.ptx.encode())
+        pure = CudaKernel(given.plan, given.artifact.binary or given.artifact.assembly.encode())
     native = importlib.util.find_spec("tilelang_mlir.runtime._launch") is not None
     ours = "tilelang_mlir" if native else "tilelang_mlir (no native launcher)"
     calls: dict[str, Callable[[], Any]] = {

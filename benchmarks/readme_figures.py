@@ -106,6 +106,7 @@ _LINES: dict[str, Callable[[Result], list[Line]]] = {
     "gemm": _gemm,
     "attention": _attention,
     "bandwidth": _bandwidth,
+    "by_hand": _against("plain products beside those with roles and barriers by hand", "the latter"),
     "launch": _launch,
     "tilelang": _tilelang,
     "compile": _compile,

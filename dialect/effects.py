@@ -12,6 +12,7 @@ from typing import Literal
 from tilelang_mlir.mlir import ir
 
 from .ops.intrinsic import INTRINSICS
+from .ops.matrix import starts_from_zero
 
 Kind = Literal["read", "write"]
 
@@ -22,9 +23,17 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.transpose": ("r", "w"),
     "tl.tma_load": ("r", "w", "rw"),
     "tl.tma_store": ("r", "w"),
+    "tl.tma_gather4": ("r", "w", "rw"),
+    "tl.tma_scatter4": ("r", "w"),
+    "tl.cluster_copy": ("r", "w", "rw"),
+    "tl.bulk_words": ("r", "w", "rw"),
     "tl.staged_store": ("r", "w", "w"),
+    "tl.box_load": ("r", "w", "rw"),
+    "tl.box_store": ("r", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
+    "tl.mma_scaled": ("r", "r", "rw", "r", "r"),
+    "tl.gemm_sp": ("r", "r", "r", "rw"),
     "tl.load_operand": ("r", "w"),
     "tl.wait_products": ("rw",),
     "tl.tcgen05_mma": ("r", "r", "rw"),
@@ -43,10 +52,15 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.load_words": ("r",),
     "tl.copy_words": ("r", "w"),
     "tl.store_words": ("w",),
+    "tl.load_matrix": ("r",),
+    "tl.shared_address": ("r",),
+    "tl.store_matrix": ("w",),
+    "tl.warpgroup_mma": ("rw",),
     "tl.print": ("r*",),
     "tl.mbarrier_arrive": ("rw",),
     "tl.mbarrier_expect": ("rw",),
     "tl.mbarrier_wait": ("r",),
+    "tl.mbarrier_meet": ("rw",),
     "memref.load": ("r",),
     "memref.store": ("", "w"),
     "vector.load": ("r",),
@@ -57,7 +71,7 @@ _ASYNCHRONOUS = frozenset((
     "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store",
     "tl.clc_try_cancel",
 ))  # fmt: skip
-_WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic"))
+_WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic", "tl.address"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 
@@ -106,16 +120,30 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
 def _accesses(op: ir.Operation) -> tuple[str, ...]:
     """The table's entry, narrowed by the attributes that turn an update into a plain write or read."""
     accesses = _ACCESSES.get(op.name, ())
+    if op.name == "tl.address":
+        return (ir.StringAttr(op.attributes["access"]).value,)
+    if op.name == "tl.warpgroup_mma" and starts_from_zero(op):
+        return ("w",)
     if op.name == "tl.intrinsic":
         return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
         return ("r", "r", "w")
+    if op.name in ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma") and _is_false(op.operands[3]):
+        return ("r", "r", "w", *accesses[3:])
     if op.name == "tl.reduce" and _flag(op, "clear"):
         return ("r", "w")
     if op.name == "tl.atomic":
         kind = ir.StringAttr(op.attributes["kind"]).value
         return {"load": ("r",), "store": ("w",)}.get(kind, accesses)
     return accesses
+
+
+def _is_false(value: ir.Value) -> bool:
+    """Whether an i1 is the constant false."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
+        return False
+    return str(owner.operation.attributes["value"]) in ("false", "0 : i1")
 
 
 def _flag(op: ir.Operation, name: str) -> bool:

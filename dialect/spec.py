@@ -166,6 +166,8 @@ _STRUCTURE: dict[str, tuple[Rule, ...]] = {
     "tl.parallel": (_in_launch,),
     "tl.copy": (_in_launch,),
     "tl.gemm": (_in_launch,),
+    "tl.mma_scaled": (_in_launch,),
+    "tl.gemm_sp": (_in_launch,),
     "tl.thread_id": (_in_launch,),
 }
 _LAYOUTS: dict[str, tuple[Rule, ...]] = {
@@ -187,7 +189,7 @@ _LOWERED_OPS = frozenset((
     "llvm.mlir.addressof", "llvm.mlir.undef", "llvm.mlir.poison", "llvm.mlir.zero", "llvm.mlir.constant",
     "llvm.getelementptr", "llvm.load", "llvm.store", "llvm.alloca", "llvm.ptrtoint", "llvm.inttoptr", "llvm.bitcast",
     "llvm.addrspacecast", "llvm.extractvalue", "llvm.insertvalue", "llvm.atomicrmw", "llvm.cmpxchg", "llvm.fence",
-    "llvm.intr.assume", "llvm.intr.trap", "llvm.inline_asm", "ub.poison",
+    "llvm.intr.assume", "llvm.intr.trap", "llvm.call", "llvm.inline_asm", "ub.poison",
 ))  # fmt: skip
 _LOWERED: dict[str, tuple[Rule, ...]] = {
     "*": (_thread_types,),

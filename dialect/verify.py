@@ -172,6 +172,12 @@ def barrier(op: ir.OpView, value: ir.Value) -> bool:
 
 def dynamic_strides(kind: ir.MemRefType) -> list[int]:
     """Strides of a memref type in elements, -1 where dynamic."""
+    if 0 in kind.shape and not isinstance(kind.layout, ir.StridedLayoutAttr):
+        # MLIR gives the strides over a size of zero as dynamic.
+        steps = [1]
+        for size in reversed(shape_of(kind)[1:]):
+            steps.insert(0, -1 if -1 in (size, steps[0]) else size * steps[0])
+        return steps[: kind.rank]
     strides, _ = kind.get_strides_and_offset()
     dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
     return [-1 if stride == dynamic else stride for stride in strides]

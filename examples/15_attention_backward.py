@@ -18,13 +18,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from online_softmax import divide_rows, softmax_step, start_rows
 from support import Run, float64
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
-
-LOG2_E = 1.4426950408889634
+from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, logarithms, softmax_step, start_rows
 
 
 @tilelang.jit(out_idx=[-2, -1])
@@ -68,8 +66,7 @@ def forward(batch, S, heads, D, causal, dtype="float16", block_M=128, block_N=64
                 T.copy(V[b, k * block_N : (k + 1) * block_N, head, :], V_shared)
                 T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
             divide_rows(out, total)
-            for i in T.Parallel(block_M):
-                largest[i] = T.log2(total[i]) + largest[i] * scale
+            logarithms(largest, total, scale)
             T.copy(out, O[b, bx * block_M : (bx + 1) * block_M, head, :])
             T.copy(largest, L[b, head, bx * block_M : (bx + 1) * block_M])
 

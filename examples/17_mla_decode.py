@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from online_softmax import softmax_step, start_rows
 from support import Run, float64
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
-
-LOG2_E = 1.4426950408889634
+from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, logarithms, merge_parts, softmax_step, start_rows
 
 
 @tilelang.jit(out_idx=[-1])
@@ -38,10 +36,10 @@ def mla(
         K_rope: T.Tensor((pages, block_N, D_rope), dtype),
         Pages: T.Tensor((batch, table), "int32"),
         Lengths: T.Tensor((batch,), "int32"),
-        Parts: T.Tensor((batch, heads, parts, D), "float32"),
-        L: T.Tensor((batch, heads, parts), "float32"),
         O: T.Tensor((batch, heads, D), dtype),  # noqa: E741
     ):
+        Parts = T.alloc_global((batch, heads, parts, D), "float32")
+        L = T.alloc_global((batch, heads, parts), "float32")
         with T.Kernel(parts, T.ceildiv(heads, block_H), batch, threads=threads) as (part, y, b):
             Q_shared = T.alloc_shared((block_H, D), dtype)
             Q_rope_shared = T.alloc_shared((block_H, D_rope), dtype)
@@ -53,7 +51,6 @@ def mla(
             out = T.alloc_fragment((block_H, D), "float32")
             largest = T.alloc_fragment((block_H,), "float32")
             total = T.alloc_fragment((block_H,), "float32")
-            inverse = T.alloc_fragment((block_H,), "float32")
             head = y * block_H
             length = Lengths[b]
             blocks = T.ceildiv(length, block_N)
@@ -77,34 +74,16 @@ def mla(
                 softmax_step(scores, weights, out, largest, total, scale)
                 T.copy(weights, P_shared)
                 T.gemm(P_shared, KV_shared, out, policy=rows_first)
-            for i in T.Parallel(block_H):
-                inverse[i] = T.if_then_else(total[i] > 0, 1 / total[i], 0)
-            for i in T.Parallel(block_H):
-                total[i] = T.log2(total[i]) + largest[i] * scale
-            for i, j in T.Parallel(block_H, D):
-                out[i, j] *= inverse[i]
+            divide_rows(out, total)
+            logarithms(largest, total, scale)
             for i, j in T.Parallel(block_H, D):
                 if head + i < heads:
                     Parts[b, head + i, part, j] = out[i, j]
             for i in T.Parallel(block_H):
                 if head + i < heads:
-                    L[b, head + i, part] = total[i]
+                    L[b, head + i, part] = largest[i]
         with T.Kernel(heads, batch, threads=128) as (h, b):
-            values = T.alloc_fragment((parts, D), "float32")
-            shares = T.alloc_fragment((parts,), "float32")
-            top = T.alloc_fragment((1,), "float32")
-            share = T.alloc_fragment((1,), "float32")
-            mean = T.alloc_fragment((D,), "float32")
-            T.copy(L[b, h, :], shares)
-            T.reduce_max(shares, top, dim=0)
-            for i in T.Parallel(parts):
-                shares[i] = T.exp2(shares[i] - top[0])
-            T.reduce_sum(shares, share, dim=0)
-            T.copy(Parts[b, h, :, :], values)
-            for i, j in T.Parallel(parts, D):
-                values[i, j] *= shares[i] / share[0]
-            T.reduce_sum(values, mean, dim=0)
-            T.copy(mean, O[b, h, :])
+            merge_parts(Parts, L, O, b, h)
 
     return mla_decoding
 
@@ -130,8 +109,7 @@ def attend(run: Run, lengths: Sequence[int], heads: int, D: int, D_rope: int, pa
     for b, count in enumerate(counts):
         table[b, :count] = order[sum(counts[:b]) :][:count]
     places, where = run.on_device(table), run.on_device(np.asarray(lengths, np.int32))
-    pieces, logs = run.zeros((batch, heads, parts, D)), run.zeros((batch, heads, parts))
-    out = kernel(q, q_rope, kv, k_rope, places, where, pieces, logs)
+    out = kernel(q, q_rope, kv, k_rope, places, where)
     want = []
     for b, length in enumerate(lengths):
         mine = order[sum(counts[:b]) :][: counts[b]]
@@ -140,7 +118,7 @@ def attend(run: Run, lengths: Sequence[int], heads: int, D: int, D_rope: int, pa
     name = f"latent attention, decoding B={batch} H={heads} D={D}+{D_rope}, up to {longest} keys, {run.dtype}"
     run.check(name, float64(out), np.stack(want))
     work = 2 * heads * sum(lengths) * (2 * D + D_rope)
-    run.time(lambda: kernel(q, q_rope, kv, k_rope, places, where, pieces, logs), flops=work)
+    run.time(lambda: kernel(q, q_rope, kv, k_rope, places, where), flops=work)
 
 
 def main(argv: Sequence[str] | None = None) -> Run:

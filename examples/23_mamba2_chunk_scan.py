@@ -50,6 +50,7 @@ def chunk_scan(
             X_shared = T.alloc_shared((block_K, P), dtype)
             C_shared = T.alloc_shared((block_M, N), dtype)
             S_shared = T.alloc_shared((P, N), dtype)
+            decayed = T.alloc_fragment((block_M, block_K), "float32")
             weights = T.alloc_fragment((block_M, block_K), dtype)
             acc = T.alloc_fragment((block_M, P), "float32")
             D_shared = T.alloc_shared((block_M, P), dtype)
@@ -76,8 +77,10 @@ def chunk_scan(
                 T.copy(dt[b, head, c, k * block_K : (k + 1) * block_K], dt_shared)
                 for i, j in T.Parallel(block_M, block_K):
                     decay = T.exp2(a_rows[i] - a_shared[j] * LOG2_E) * dt_shared[j]
-                    seen = k * block_K + j <= row + i
-                    weights[i, j] = T.if_then_else(seen, T.cast(CB_shared[i, j], "float32") * decay, 0.0)
+                    decayed[i, j] = T.cast(CB_shared[i, j], "float32") * decay
+                for i, j in T.Parallel(block_M, block_K):  # a loop of its own, which only runs on the diagonal
+                    decayed[i, j] = T.if_then_else(k * block_K + j <= row + i, decayed[i, j], 0.0)
+                T.copy(decayed, weights)
                 T.gemm(weights, X_shared, acc)
             for i, j in T.Parallel(block_M, P):
                 acc[i, j] += D[head] * T.cast(D_shared[i, j], "float32")

@@ -8,6 +8,8 @@ first operation that touches its accumulator or overwrites its operands, at the 
     =>
     start S; start dP; wait S; P = f(S); start O; wait dP; dS = g(P, dP); wait O
 
+So is the only product of a loop when the threads make its left operand or read its result there.
+
 Products complete in order, so a wait for a later one completes the earlier ones, too: their waits move there. Versions
 of tiles are given back behind the wait of the last product that reads them. Only loops are rewritten whose tiles are
 allocated outside: those keep their memory for the whole loop, however late a product reads it.
@@ -54,12 +56,26 @@ def _products(loop: ir.Operation) -> list[ir.Operation]:
     body = [op.operation for op in loop.regions[0].blocks[0].operations]
     inside = [op for op in nested(loop) if op.name == "tl.gemm"]
     products = [op for op in inside if "instr" in op.attributes and op in body]
-    if len(products) < 2 or len(products) != len(inside) or any("asynchronous" in op.attributes for op in products):
+    if not products or len(products) != len(inside) or any("asynchronous" in op.attributes for op in products):
+        return []
+    if len(products) == 1 and not is_worked_on(loop, products[0]):
         return []
     buffers = [root(v) for op in products for v in list(op.operands)[:3]]
     homes = [b.owner.operation.parent.operation for b in buffers if not isinstance(b.owner, ir.Block)]
     fragments = all(scope_of(op.operands[2]) == FRAGMENT for op in products)
     return products if fragments and loop not in homes else []
+
+
+def is_worked_on(loop: ir.Operation, product: ir.Operation) -> bool:
+    """Whether the threads compute what a loop's only product reads, or on what it gives, in every iteration."""
+    body = [op.operation for op in loop.regions[0].blocks[0].operations]
+    if "instr" not in product.attributes or product not in body:
+        return False
+    left, accumulator = root(product.operands[0]), root(product.operands[2])
+    place = body.index(product)
+    made = any(e.value == left and e.kind == "write" for op in body[:place] for e in region_effects(op))
+    used = any(e.value == accumulator and e.kind == "read" for op in body[place + 1 :] for e in region_effects(op))
+    return made and scope_of(left) == FRAGMENT or used and ir.BoolAttr(product.attributes["clear"]).value
 
 
 def _delay(loop: ir.Operation, products: list[ir.Operation], tiles: dict[ir.Value, set[ir.Value]]) -> None:

@@ -61,6 +61,13 @@ class _Region:
     def shape(self) -> list[int]:
         return [self.sizes[d] for d in self.dims]
 
+    def within(self, places: Sequence[ir.Value]) -> list[ir.Value]:
+        """Indices of the element at a place of the tile, given in all dimensions."""
+        return [
+            place if offset is None else build.binary("addi", offset, place)
+            for offset, place in zip(self.offsets, places, strict=True)
+        ]
+
     def indices(self, variables: Sequence[ir.Value]) -> list[ir.Value]:
         """Indices of the element that the variables name, one per long dimension."""
         along = dict(zip(self.dims, variables, strict=True))
@@ -95,7 +102,7 @@ def _expand_copy(op: ir.Operation, threads: int) -> None:
         def body(variables: list[ir.Value]) -> None:
             flipped = variables[::-1] if op.name == "tl.transpose" else variables
             value = build.load(source.buffer, source.indices(flipped))
-            value = _convert(op, value, ir.MemRefType(target.buffer.type).element_type)
+            value = convert(op, value, ir.MemRefType(target.buffer.type).element_type)
             build.store(value, target.buffer, target.indices(variables))
 
         if _layouts_differ(op, source, target):
@@ -124,7 +131,7 @@ def _through_shared(op: ir.Operation, source: _Region, target: _Region, threads:
 
     def write(variables: list[ir.Value]) -> None:
         build.store(
-            _convert(op, build.load(source.buffer, source.indices(variables)), element), staged, tile.indices(variables)
+            convert(op, build.load(source.buffer, source.indices(variables)), element), staged, tile.indices(variables)
         )
 
     def read(variables: list[ir.Value]) -> None:
@@ -160,7 +167,8 @@ def _thread_loop(shape: list[int], variables: list[ir.Value], body: Callable[[li
         ir.Operation.create("scf.yield")
 
 
-def _convert(op: ir.Operation, value: ir.Value, element: ir.Type) -> ir.Value:
+def convert(op: ir.Operation, value: ir.Value, element: ir.Type) -> ir.Value:
+    """The value in another element type; an operation marked `unsigned` reads integers so."""
     if value.type == element:
         return value
     unsigned = "unsigned" in op.attributes

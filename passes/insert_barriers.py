@@ -9,12 +9,16 @@ ASYNC    An asynchronous copy is ordered against what came before it; after it t
          decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
          too: it goes to another version of its tile than the accesses since.
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
-PROXY    What ordinary stores wrote and an asynchronous reader reads is fenced by the writers before the barrier.
+PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
+         asynchronous reader reads or a bulk copy overwrites, and what loads read and a bulk copy overwrites, is fenced
+         by those threads before the barrier.
 GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
-         such a region are for its own threads, and stores are fenced before an mbarrier is told of them.
+         such a region are for its own threads, and accesses to what asynchronous operations of the kernel use are
+         fenced before an mbarrier is told of them.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
 PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
-ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked.
+ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
+         the accesses to the rings.
 PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
 """
 
@@ -26,7 +30,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..dialect.effects import Effect, effects, region_effects
+from ..dialect.effects import Effect, effects, region_effects, root
 from ..dialect.layout.attrs import tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
 from ..dialect.ops.tensor import MMA_OPS
@@ -37,28 +41,34 @@ from .plan_shared_memory import tile_bytes
 from .walk import groups_of, launches, nested
 
 Range = tuple[int, int]
+# What writes shared memory through the asynchronous proxy.
+_BULK_LOADS = ("tl.tma_load", "tl.box_load", "tl.tma_gather4", "tl.cluster_copy", "tl.bulk_words")
 
 
 @dataclass
 class Pending:
-    """Byte ranges accessed since the last barrier, those written since the last fence between the proxies, and those
-    that products under way read, by accumulator."""
+    """Byte ranges accessed since the last barrier, those written and those read since the last fence between the
+    proxies, and those that products under way read, by accumulator."""
 
     reads: set[Range] = field(default_factory=set)
     writes: set[Range] = field(default_factory=set)
     unfenced: set[Range] = field(default_factory=set)
+    unfenced_loads: set[Range] = field(default_factory=set)
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
     groups: dict[tuple[int, ...], Pending] = field(default_factory=dict)  # what regions of some warpgroups left
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
         groups = {key: left.copy() for key, left in self.groups.items()}
-        return Pending(set(self.reads), set(self.writes), set(self.unfenced), flying, groups)
+        return Pending(
+            set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads), flying, groups
+        )
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
         self.writes |= other.writes
         self.unfenced |= other.unfenced
+        self.unfenced_loads |= other.unfenced_loads
         for accumulator, ranges in other.flying.items():
             self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
         for key, left in other.groups.items():
@@ -73,19 +83,30 @@ class Pending:
 
     def everywhere(self) -> Pending:
         """With what the regions of warpgroups left: all threads are meant."""
-        total = Pending(set(self.reads), set(self.writes), set(self.unfenced))
+        total = Pending(set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
         for left in self.groups.values():
             total.merge(left)
         return total
 
     def order(self, op: ir.Operation, *, fence: bool) -> None:
-        """Put a barrier in front of an operation, behind a fence where the operation reads asynchronously."""
+        """Put a barrier in front of an operation, behind a fence where the operation works asynchronously."""
         with ir.InsertionPoint(op), op.location:
             if fence:
                 ir.Operation.create("tl.fence_proxy")
-                self.unfenced.clear()
+                self.fenced()
             build.sync_threads()
         self.clear()
+
+    def fenced(self) -> None:
+        self.unfenced.clear()
+        self.unfenced_loads.clear()
+
+    def needs_fence(self, found: list[Effect]) -> bool:
+        """PROXY: whether asynchronous ones among these accesses meet ordinary ones that no fence has followed."""
+        reads = _ranges([e for e in found if _reads_asynchronously(e.op)])[0]
+        _, written, late = _ranges([e for e in found if e.op.name in _BULK_LOADS])
+        copies = written | late
+        return _meet(reads | copies, self.unfenced) or _meet(copies, self.unfenced_loads)
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
         if not reads and not writes:
@@ -156,12 +177,12 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
         pending.clear()  # its exchange through shared memory has barriers
         return
     if op.name == "tl.fence_proxy":
-        pending.unfenced.clear()
+        pending.fenced()
         return
-    if op.name == "tl.mbarrier_arrive" and pending.unfenced and _in_kernel_with_engine(op):  # GROUPS
+    if op.name == "tl.mbarrier_arrive" and _tells_engine(op, pending):  # GROUPS
         with ir.InsertionPoint(op), op.location:
             ir.Operation.create("tl.fence_proxy")
-        pending.unfenced.clear()
+        pending.fenced()
         return
     if op.name == "tl.warpgroups":
         _visit_warpgroups(op, pending)
@@ -182,8 +203,7 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     if not found and not len(op.regions):
         return
     reads, writes, late = _ranges(found)
-    fence = _reads_asynchronously(op) and _meet(reads, pending.unfenced)
-    fence = fence or bool(pending.unfenced) and len(op.regions) > 0 and _arrives(op)  # GROUPS
+    fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and _tells_engine(op, pending))
     if fence or pending.conflicts(reads, writes | late):
         pending.order(op, fence=fence)
     pending.reads |= _lasting(found)
@@ -192,47 +212,56 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     elif op.name == "tl.wait_products" and len(op.operands):
         pending.flying.pop(op.operands[0], None)
     pending.writes |= writes  # ASYNC: `late` is left to the program
-    pending.unfenced |= writes
+    if op.name not in _BULK_LOADS:
+        pending.unfenced |= writes
+    if not _reads_asynchronously(op):
+        pending.unfenced_loads |= reads
 
 
 def _visit_warpgroups(op: ir.Operation, pending: Pending) -> None:
     """GROUPS: ordered against what all threads did before, and against its own threads."""
     key = groups_of(op)
     others = {k: left for k, left in pending.groups.items() if k != key}
-    before = Pending(pending.reads, pending.writes, pending.unfenced)
+    before = Pending(pending.reads, pending.writes, pending.unfenced, pending.unfenced_loads)
     inside = region_effects(op)
     reads, writes, late = _ranges(inside)
-    fence = _meet(_ranges([e for e in inside if _reads_asynchronously(e.op)])[0], before.unfenced)
+    fence = before.needs_fence(inside)
     if fence or before.conflicts(reads, writes | late):
         pending.order(op, fence=fence)
         others = {}
     arm = pending.groups.get(key, Pending()).copy()
     arm.unfenced |= pending.unfenced
+    arm.unfenced_loads |= pending.unfenced_loads
     _walk(op.regions[0].blocks[0], arm)
     pending.groups = {**others, key: arm}
 
 
 def _arrives(op: ir.Operation) -> bool:
-    """Whether a branch tells an mbarrier of what all threads stored before it."""
-    return any(inner.name == "tl.mbarrier_arrive" for inner in nested(op)) and _in_kernel_with_engine(op)
+    """Whether a branch tells an mbarrier of what all threads did before it."""
+    return any(inner.name == "tl.mbarrier_arrive" for inner in nested(op))
 
 
-def _in_kernel_with_engine(op: ir.Operation) -> bool:
-    """Whether some operation of the kernel reads shared memory behind the threads' backs."""
+def _tells_engine(op: ir.Operation, pending: Pending) -> bool:
+    """GROUPS, ROLES: whether some asynchronous operation of the kernel uses what has been accessed and not fenced."""
+    if not pending.unfenced and not pending.unfenced_loads:
+        return False
     while op.name not in ("tl.launch", "func.func"):
+        if op.name == "tl.specialize":
+            return False
         op = op.parent.operation
-    return any(_reads_asynchronously(inner) for inner in nested(op))
+    return pending.needs_fence([e for inner in nested(op) if not len(inner.regions) for e in effects(inner)])
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
     """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
-    return op.name in ("tl.tma_store", "tl.tcgen05_cp", *MMA_OPS) or op.name == "tl.gemm" and "instr" in op.attributes
+    bulk = ("tl.tma_store", "tl.box_store", "tl.tma_scatter4", "tl.cluster_copy", "tl.shared_address", "tl.tcgen05_cp")
+    return op.name in (*bulk, *MMA_OPS) or op.name == "tl.gemm" and "instr" in op.attributes
 
 
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:
     inside = region_effects(op)
     reads, writes, late = _ranges(inside)
-    fence = _meet(_ranges([e for e in inside if _reads_asynchronously(e.op)])[0], pending.unfenced)
+    fence = pending.needs_fence(inside)
     if fence or pending.conflicts(reads, writes | late):  # once before the loop rather than in every iteration
         pending.order(op, fence=fence)
     for _ in range(2):
@@ -250,7 +279,7 @@ def _visit_branch(op: ir.Operation, pending: Pending) -> None:
             _walk(region.blocks[0], arm)
             after.merge(arm)
     pending.clear()
-    pending.unfenced.clear()
+    pending.fenced()
     pending.merge(after)
 
 
@@ -267,16 +296,33 @@ def is_uniform(value: ir.Value, seen: frozenset[ir.Value] = frozenset()) -> bool
     op = owner.operation
     if op.name in ("tl.thread_id", "tl.shuffle", "tl.atomic", "tl.warp_reduce"):
         return False
-    if op.name == "memref.load":
-        scope = scope_of(op.operands[0])
-        if scope in ("local", "fragment"):
-            return False
-        if scope == "var":
-            return op.operands[0] in seen or _uniform_variable(op.operands[0], seen | {op.operands[0]})
+    if op.name == "memref.load" and scope_of(op.operands[0]) in ("local", "var", "fragment"):
+        buffer = root(op.operands[0])
+        same = buffer in seen or _uniform_variable(buffer, seen | {buffer})
+        return same and all(is_uniform(index, seen) for index in list(op.operands)[1:])
     return all(is_uniform(v, seen) for v in op.operands if not isinstance(v.type, ir.MemRefType))
 
 
 def _uniform_variable(buffer: ir.Value, seen: frozenset[ir.Value]) -> bool:
-    """A scalar variable is uniform when everything stored to it is."""
-    stores = [use.owner.operation for use in buffer.uses if use.owner.operation.name == "memref.store"]
-    return all(is_uniform(op.operands[0], seen) for op in stores if op.operands[1] == buffer)
+    """A variable or an array of the threads is uniform when everything stored to it is. So is an element of a fragment,
+    which is a tile's and no thread's: what parallel loops and tile operations write has one value."""
+    for use in buffer.uses:
+        op = use.owner.operation
+        if op.name == "memref.store" and op.operands[1] == buffer:
+            element_of_tile = scope_of(buffer) == "fragment" and _in_parallel_loop(op)
+            if not element_of_tile and not all(is_uniform(v, seen) for v in (op.operands[0], *list(op.operands)[2:])):
+                return False
+        elif op.name not in _READERS and scope_of(buffer) != "fragment":
+            return False  # an operation fills the array, with what each thread has
+    return True
+
+
+_READERS = ("memref.load", "memref.store")
+
+
+def _in_parallel_loop(op: ir.Operation) -> bool:
+    while op.name != "tl.launch":
+        op = op.parent.operation
+        if op.name == "tl.parallel":
+            return True
+    return False

@@ -1,8 +1,9 @@
 """`legalize-tile-ops`: rewrite tile operations into those that layouts and lowering know.
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
-fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, parallel loops
-with constant extents; a load that the program schedules arrives at its barrier where nothing else does.
+fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, copies of parts
+of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions; a
+load that the program schedules arrives at its barrier where nothing else does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from ..dialect.effects import region_effects
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
+from .expand_tile_ops import region_of
+from .fragment_parts import expand_part
+from .thread_branches import split_branch
 from .walk import launches, nested, threads_of
 
 
@@ -35,10 +39,14 @@ class LegalizeTileOps(Pass):
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":
                         _legalize_scan(op)
-                    elif op.name == "tl.gemm":
+                    elif op.name in ("tl.gemm", "tl.gemm_sp"):
                         _fold_clear(op)
                     elif op.name == "tl.tma_load" and "explicit" in op.attributes:
                         _arrive_with_copy(op)
+                    elif op.name in ("tl.copy", "tl.fill"):
+                        expand_part(op)
+                    elif op.name == "scf.if" and target.warp_size == 32:
+                        split_branch(op, launch)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
 
@@ -61,7 +69,7 @@ def _copy(source: ir.Value, target: ir.Value) -> None:
 def _arrive_with_copy(op: ir.Operation) -> None:
     """An explicit load arrives at its barrier where nothing else in the kernel does."""
     users = [use.owner.operation for use in op.operands[2].uses]
-    if not any(user.name == "tl.mbarrier_arrive" for user in users):
+    if not any(user.name in ("tl.mbarrier_arrive", "tl.mbarrier_meet") for user in users):
         op.attributes["arrive"] = build.unit()
 
 
@@ -172,25 +180,27 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
     kind = ir.StringAttr(op.attributes["kind"]).value
     reverse = ir.BoolAttr(op.attributes["reverse"]).value
     kept = [s for d, s in enumerate(shape) if d != dim] or [1]
+    read, write = (region_of(value) for value in (source, target))
     loop = build.parallel(kept)
     with ir.InsertionPoint(loop.regions[0].blocks[0]):
         variables = list(loop.regions[0].blocks[0].arguments)[: len(shape) - 1]
         at = lambda step: [*variables[:dim], step, *variables[dim:]]  # noqa: E731
         position = lambda k: build.binary("subi", build.constant(shape[dim] - 1), k) if reverse else k  # noqa: E731
         first = position(build.constant(0))
-        build.store(build.load(source, at(first)), target, at(first))
+        build.store(build.load(read.buffer, read.within(at(first))), write.buffer, write.within(at(first)))
         walk = build.for_range(shape[dim] - 1)
         with ir.InsertionPoint(walk.regions[0].blocks[0]):
             step = walk.regions[0].blocks[0].arguments[0]
             before, here = position(step), position(build.binary("addi", step, build.constant(1)))
-            total = combine(kind, build.load(target, at(before)), build.load(source, at(here)))
-            build.store(total, target, at(here))
+            sofar = build.load(write.buffer, write.within(at(before)))
+            total = combine(kind, sofar, build.load(read.buffer, read.within(at(here))))
+            build.store(total, write.buffer, write.within(at(here)))
             ir.Operation.create("scf.yield")
 
 
 def _fold_clear(op: ir.Operation) -> None:
     """A product right after its accumulator was set to zero starts from zero itself."""
-    accumulator = op.operands[2]
+    accumulator = op.operands[3 if op.name == "tl.gemm_sp" else 2]
     block = op.block
     before = None
     for other in block.operations:

@@ -29,7 +29,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.tl import GLOBAL, SHARED, scope_of
+from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, scope_of
 from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
@@ -91,8 +91,15 @@ def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
     warpgroups = max(num_threads(launch) // WARPGROUP, GROUPS)
     ring = [copy.operands[1] for copy in found.copies]
     others = sum(box_bytes(tile) for tile in _tiles(launch) if tile not in ring)
-    room = target.max_shared_bytes - warpgroups * BUFFERS * BUFFER_BYTES - RESERVED - others
+    buffers = warpgroups * BUFFERS * BUFFER_BYTES if _stores_fragments(launch) else 0
+    room = target.max_shared_bytes - buffers - RESERVED - others
     return room // sum(box_bytes(copy.operands[1]) for copy in found.copies)
+
+
+def _stores_fragments(launch: ir.Operation) -> bool:
+    """Whether a store may go through the buffers: of a fragment, or of a tile that only carries one."""
+    stores = [op for op in nested(launch) if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
+    return any(scope_of(op.operands[0]) == FRAGMENT or carrier_of(op) is not None for op in stores)
 
 
 def _tiles(launch: ir.Operation) -> list[ir.Value]:
@@ -146,7 +153,7 @@ def _persist(launch: ir.Operation, target: Target) -> None:
         tiles = raster.value(raster.product(extents))
         grid = raster.value(raster.minimum(raster.known(tiles), target.multiprocessors))
         attributes = build.attributes_of(launch)
-        panel, tall = _panel(attributes) if _products(launch) == 1 else (1, 0)
+        panel, tall = _panel(attributes) if _products(launch) == 1 or "swizzle" in attributes else (1, 0)
         attributes.pop("swizzle", None)
         attributes["persistent"] = ir.IntegerAttr.get(build.i32(), target.multiprocessors)
         new = ir.Operation.create("tl.launch", [], [grid], attributes, regions=1)

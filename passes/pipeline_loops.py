@@ -13,7 +13,8 @@ memory. Output: those tiles have s versions, the copies run s - 1 iterations ahe
 One barrier per iteration does both: copies of all threads are visible, and the version about to be overwritten has been
 read. A copy qualifies when its target is used in this loop only, is written by nothing else, and what it depends on can
 be computed ahead. Loops in which none qualifies, and targets without asynchronous copies, keep their plain form. Loops
-around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`).
+around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`). Targets that load into LDS
+have two versions: these loads are counted, not grouped.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from ..dialect.effects import region_effects, root
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import GLOBAL, SHARED, scope_of
 from . import build, operand_prefetch
+from .amd.lds_copy import copies_directly
 from .base import Pass
 from .versions import Versions, inside
-from .walk import launches, nested
+from .walk import launches, nested, num_threads
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,24 @@ class PipelineLoops(Pass):
             for loop in [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]:
                 stages = _stages(loop)
                 del loop.attributes["tl.pipeline"]
-                if stages < 2 or not self.async_copy or not target.supports(Feature.CP_ASYNC):
-                    continue
-                copies = producers(loop)
-                if not copies:
+                copies = producers(loop) if stages > 1 and self.async_copy else []
+                if not copies or not runs_ahead(copies, num_threads(launch), target):
                     continue
                 with module.context, loop.location:
+                    if not target.supports(Feature.CP_ASYNC):  # a counter of loads instead of groups: one at a time
+                        _expand(Versions(loop, copies, 2), needs_fence=False)
+                        continue
                     product = operand_prefetch.only_product(loop, copies, target) if self.prefetch else None
                     if product is not None:
                         operand_prefetch.expand(Versions(loop, copies, stages), product)
                     else:
                         needs_fence = any(_reads_asynchronously(o) for o in nested(loop))
                         _expand(Versions(loop, copies, stages), needs_fence)
+
+
+def runs_ahead(copies: list[ir.Operation], threads: int, target: Target) -> bool:
+    """Whether a target has asynchronous copies for these: every one with cp.async, or all by loads into LDS."""
+    return target.supports(Feature.CP_ASYNC) or all(copies_directly(copy, threads, target) for copy in copies)
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:

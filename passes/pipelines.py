@@ -24,17 +24,18 @@ Record = Callable[[str, Callable[[], str]], None]
 STAGES: dict[str, tuple[str, ...]] = {
     # Dead and repeated index arithmetic first: later passes walk what is left.
     "tl": ("canonicalize", "cse"),
-    # Accumulators move to tensor memory before anything else looks at products. Staging buffers of reductions and scans
-    # must exist before layouts are inferred.
-    "laid_out": ("use-tensor-memory", "legalize-tile-ops", "layout-inference"),
+    # Half bytes are gone before anything asks for layouts. Accumulators move to tensor memory before anything else
+    # looks at products. Staging buffers of reductions and scans must exist before layouts are inferred; what other
+    # threads read is known after that.
+    "laid_out": ("pack-fp4", "use-tensor-memory", "legalize-tile-ops", "layout-inference", "exchange-fragments"),
     # What is recognised in whole loops comes before loops are taken apart. Then which tiles a CTA works on, and roles:
     # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
     # versions exist; barriers see which tiles share memory.
     "scheduled": (
         "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
-        "overlap-iterations", "overlap-products", "take-turns", "delay-waits", "prefetch-tiles", "pipeline-loops",
-        "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory", "plan-shared-memory",
-        "insert-barriers", "order-tensor-memory",
+        "overlap-iterations", "overlap-products", "take-turns", "delay-waits", "carry-products",
+        "prefetch-tiles", "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse",
+        "plan-tensor-memory", "plan-shared-memory", "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }

@@ -91,12 +91,20 @@ def _lives(launch: ir.Operation) -> list[Life]:
         first, last = min(p[0] for p in points), max(p[1] for p in points)
         if any(user.name == "tl.staged_store" for user in users):
             last = len(order)  # stores still read it when the operation has ended
-        lives.append(Life(op, tile_bytes(op), SWIZZLE_ALIGNMENT if swizzled else PLAIN_ALIGNMENT, first, last))
+        raw = any(user.name in _RAW for user in users)
+        alignment = SWIZZLE_ALIGNMENT if swizzled or raw else PLAIN_ALIGNMENT
+        lives.append(Life(op, tile_bytes(op), alignment, first, last))
     return lives
+
+
+# What takes addresses in shared memory, which hardware reads and writes in patterns of up to 1024 bytes.
+_RAW = ("tl.box_load", "tl.box_store", "tl.shared_address")
 
 
 def _is_explicit(op: ir.Operation) -> bool:
     """Whether an operation accesses memory beyond its own end, until the program waits for it."""
+    if op.name in (*_RAW, "tl.cluster_copy", "tl.bulk_words", "tl.tma_gather4", "tl.tma_scatter4"):
+        return True
     return op.name in ("tl.tma_load", "tl.tma_store") and "explicit" in op.attributes or "wgmma" in op.attributes
 
 

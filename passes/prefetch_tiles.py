@@ -30,7 +30,7 @@ from ..dialect.tl import FRAGMENT, buffer_type
 from . import build
 from .base import Pass
 from .layout_inference.plan import plan_fragment
-from .pipeline_loops import producers
+from .pipeline_loops import producers, runs_ahead
 from .versions import Versions
 from .walk import launches, nested, num_threads
 
@@ -55,6 +55,8 @@ class PrefetchTiles(Pass):
                 options = ir.DictAttr(loop.attributes["tl.pipeline"])
                 stages = ir.IntegerAttr(options["num_stages"]).value if "num_stages" in options else 0
                 copies = producers(loop) if stages > 1 else []
+                if copies and runs_ahead(copies, threads, target):
+                    continue  # `pipeline-loops` has them copied asynchronously
                 if copies and sum(_bytes(copy.operands[1]) for copy in copies) <= limit:
                     del loop.attributes["tl.pipeline"]
                     with module.context, loop.location:

@@ -14,7 +14,9 @@ from tilelang_mlir.errors import TileValueError
 from .base import Pass
 
 TABLE: tuple[tuple[str, str], ...] = (
+    ("carry-products", "tilelang_mlir.passes.carry_products:CarryProducts"),
     ("delay-waits", "tilelang_mlir.passes.delay_waits:DelayWaits"),
+    ("exchange-fragments", "tilelang_mlir.passes.exchange_fragments:ExchangeFragments"),
     ("expand-tensor-copies", "tilelang_mlir.passes.expand_tensor_copies:ExpandTensorCopies"),
     ("expand-tile-ops", "tilelang_mlir.passes.expand_tile_ops:ExpandTileOps"),
     ("guard-masks", "tilelang_mlir.passes.guard_masks:GuardMasks"),
@@ -26,6 +28,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("order-tensor-memory", "tilelang_mlir.passes.order_tensor_memory:OrderTensorMemory"),
     ("overlap-iterations", "tilelang_mlir.passes.overlap_iterations:OverlapIterations"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
+    ("pack-fp4", "tilelang_mlir.passes.pack_fp4:PackFp4"),
     ("persist-tiles", "tilelang_mlir.passes.persist_tiles:PersistTiles"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
     ("specialize-tensor-warps", "tilelang_mlir.passes.specialize_tensor_warps:SpecializeTensorWarps"),

@@ -1,6 +1,7 @@
 """`take-turns`: consumer warpgroups start their products one after the other.
 
-Input: a warp-specialised kernel with two or three consumer warpgroups and a loop that `overlap-products` has rotated.
+Input: a warp-specialised kernel with two or three consumer warpgroups and a loop that `overlap-products` has rotated,
+or one whose products have operands or results that the threads compute with in every iteration.
 Output: each warpgroup takes its turn before its first product and passes it on when its second one has started, so that
 one warpgroup's products run while the others compute, and the warpgroups cannot fall into step:
 
@@ -20,8 +21,10 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
+from ..dialect.effects import region_effects, root
 from . import build
 from .base import Pass
+from .delay_waits import is_worked_on
 from .insert_barriers import is_uniform
 from .walk import launches, nested
 
@@ -41,7 +44,7 @@ class TakeTurns(Pass):
             for split in [op for op in nested(launch) if op.name == "tl.specialize"]:
                 warpgroups = ir.IntegerAttr(split.attributes["consumers"]).value // 128
                 block = split.regions[1].blocks[0]
-                groups = _groups(block)
+                groups = _groups(block) or [(first, _next(last)) for first, last in _worked_on(split)]
                 if warpgroups > 1 and groups and all(_is_together(first, split) for first, _ in groups):
                     with module.context, split.location:
                         _insert(block, groups)
@@ -61,6 +64,35 @@ def _groups(block: ir.Block) -> list[tuple[ir.Operation, ir.Operation]]:
         for region in op.regions:
             found += [group for inner in region.blocks for group in _groups(inner)]
     return found
+
+
+def _worked_on(split: ir.Operation) -> list[tuple[ir.Operation, ir.Operation]]:
+    """Runs of products, first and last, whose operands or results the threads compute with in every iteration."""
+    found: list[tuple[ir.Operation, ir.Operation]] = []
+    for loop in [op for op in nested(split) if op.name == "scf.for"]:
+        products = [op for op in nested(loop) if op.name == "tl.gemm"]
+        fresh = all(ir.BoolAttr(op.attributes["clear"]).value for op in products)
+        if len(products) != 1 and not fresh or not all(is_worked_on(loop, op) for op in products):
+            continue
+        body = [op.operation for op in loop.regions[0].blocks[0].operations]
+        for product in products:
+            between = body[body.index(found[-1][1]) + 1 : body.index(product)] if found and found[-1][1] in body else []
+            if between and not any(_touches(op, products) for op in between):
+                found[-1] = found[-1][0], product
+            else:
+                found.append((product, product))
+    return found
+
+
+def _touches(op: ir.Operation, products: list[ir.Operation]) -> bool:
+    sums = [root(product.operands[2]) for product in products]
+    return any(e.value in sums for e in region_effects(op))
+
+
+def _next(op: ir.Operation) -> ir.Operation:
+    """The operation behind another one that is not the last of its block."""
+    following = [other.operation for other in op.block.operations]
+    return following[following.index(op) + 1]
 
 
 def _is_together(op: ir.Operation, split: ir.Operation) -> bool:

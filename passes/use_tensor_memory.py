@@ -31,6 +31,7 @@ from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import FRAGMENT, SHARED, TMEM, VAR, buffer_type, scope_of
 from . import build
 from .base import Pass
+from .nvidia import tensor_pairs
 from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment, product_obstacle
 from .walk import launches, nested, num_threads
 
@@ -55,7 +56,8 @@ class UseTensorMemory(Pass):
                     _refuse(launch, target)
                     continue
                 _require_whole_tiles(launch)
-                if self.automatic:
+                paired = tensor_pairs.arrange(launch)
+                if self.automatic and not paired:
                     for alloc in [op for op in nested(launch) if _is_fragment(op)]:
                         _move(launch, alloc.results[0], target)
                 for op in [op for op in nested(launch) if op.name == "tl.gemm" and scope_of(op.operands[2]) == TMEM]:

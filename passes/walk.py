@@ -51,6 +51,13 @@ def threads_of(op: ir.Operation) -> int:
     return num_threads(op)
 
 
+def launch_of(op: ir.Operation) -> ir.Operation:
+    """The kernel that an operation lies in."""
+    while op.name != "tl.launch":
+        op = op.parent.operation
+    return op
+
+
 def groups_of(op: ir.Operation) -> tuple[int, ...]:
     """The warpgroups of the nearest `tl.warpgroups` that an operation is or lies in; empty outside of them."""
     while op.name not in ("tl.launch", "func.func", "builtin.module"):

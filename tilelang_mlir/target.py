@@ -27,6 +27,7 @@ class Feature(enum.Enum):
     MMA_INT8 = "mma.sync int8"
     MMA_F64 = "mma.sync f64"
     MMA_FP8 = "mma.sync fp8"
+    MMA_SCALED = "mma.sync with block scales"
     FP8_CONVERT = "fp8 conversions"
     BF16_MATH = "packed bf16 arithmetic"
     REDUX = "redux.sync"
@@ -38,6 +39,7 @@ class Feature(enum.Enum):
     ELECT = "elect.sync"
     SETMAXNREG = "setmaxnreg"
     PDL = "programmatic dependent launch"
+    TMA_GATHER = "tensor copies of four rows"
     TCGEN05 = "tcgen05 and tensor memory"
     TCGEN05_INT8 = "tcgen05 int8"
     VECTOR_256 = "256-bit global accesses"
@@ -78,8 +80,8 @@ _SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_WIDE, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
 _SM89 = _SM80 | {_F.MMA_FP8, _F.FP8_CONVERT}
 _SM90 = _SM89 | {_F.STMATRIX, _F.MBARRIER, _F.TMA, _F.CLUSTER, _F.ELECT, _F.PDL, _F.BF16_MATH}
 _SM90A = _SM90 | {_F.WGMMA, _F.SETMAXNREG}
-_SM100A = _SM90 | {_F.SETMAXNREG, _F.TCGEN05, _F.VECTOR_256}
-_SM120A = _SM90 | {_F.SETMAXNREG, _F.VECTOR_256}
+_SM100A = _SM90 | {_F.SETMAXNREG, _F.TMA_GATHER, _F.TCGEN05, _F.VECTOR_256}
+_SM120A = _SM90 | {_F.SETMAXNREG, _F.VECTOR_256, _F.MMA_SCALED}
 
 
 def _nv(features: set[Feature], shared_kib: int, sms: int) -> _Facts:

@@ -1,7 +1,7 @@
 """Layouts as plain values: fragments over threads and registers, shared-memory tiles. No MLIR inside but in `attrs`."""
 
-from .fragment import REPLICATE, Digit, Fragment, from_table, replicated
-from .shared import SharedLayout, Step, Swizzle, row_major, swizzle_span, swizzled
+from .fragment import REPLICATE, Digit, Fragment, from_table, replicated, reshaped
+from .shared import SharedLayout, Step, Swizzle, row_major, swizzle_span, swizzled, viewed
 from .tensor import LaneStep, TensorLayout
 
 __all__ = [
@@ -15,7 +15,9 @@ __all__ = [
     "TensorLayout",
     "from_table",
     "replicated",
+    "reshaped",
     "row_major",
     "swizzle_span",
     "swizzled",
+    "viewed",
 ]

@@ -191,6 +191,40 @@ def _merge(digits: tuple[Digit, ...]) -> tuple[Digit, ...]:
     return tuple(out)
 
 
+def reshaped(fragment: Fragment, shape: Sequence[int]) -> Fragment:
+    """The same map under another shape of as many elements, in row-major order.
+
+    Raises:
+        TileValueError: a digit straddles an edge of the other shape, or the fragment is padded where dimensions change.
+    """
+    shape = tuple(shape)
+    old, new = ([(d, s) for d, s in enumerate(sizes) if s != 1] for sizes in (fragment.shape, shape))
+    if [s for _, s in old] == [s for _, s in new]:  # unit dimensions come and go
+        move = {a: b for (a, _), (b, _) in zip(old, new, strict=True)}
+        rename = lambda ds: tuple(Digit(d.size, move.get(d.dim, REPLICATE), d.stride) for d in ds)  # noqa: E731
+        return Fragment(shape, rename(fragment.thread), tuple(d for d in rename(fragment.value) if d.dim != REPLICATE))
+    if _product(shape) != _product(fragment.shape) or fragment.is_padded:
+        raise TileValueError(f"{fragment} has no view of shape {list(shape)}")
+    split = lambda ds: tuple(part for d in ds for part in _resplit(d, fragment.shape, shape))  # noqa: E731
+    return Fragment(shape, split(fragment.thread), split(fragment.value))
+
+
+def _resplit(digit: Digit, old: tuple[int, ...], new: tuple[int, ...]) -> list[Digit]:
+    """A digit of one shape as digits of another, fastest first."""
+    if digit.dim == REPLICATE:
+        return [digit]
+    at, left, parts = digit.stride * _product(old[digit.dim + 1 :]), digit.size, list[Digit]()
+    while left > 1:
+        dim = next(d for d in range(len(new)) if new[d] > 1 and _product(new[d + 1 :]) <= at)
+        inner = _product(new[dim + 1 :])
+        size = min(left, inner * new[dim] // at)
+        if at % inner or inner * new[dim] % at or left % size:
+            raise TileValueError(f"the digit {digit} of {list(old)} straddles an edge of {list(new)}")
+        parts.append(Digit(size, dim, at // inner))
+        at, left = at * size, left // size
+    return parts
+
+
 def replicated(shape: Sequence[int], threads: int) -> Fragment:
     """Every thread holds the whole tile, row-major in its registers."""
     value: list[Digit] = []

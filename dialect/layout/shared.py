@@ -7,6 +7,7 @@ inside, and exchange 16-byte chunks within eight rows (PTX ISA, "Shared Memory M
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,6 +87,53 @@ class SharedLayout:
     def __str__(self) -> str:
         steps = ", ".join(f"{s.size}@{s.dim}/{s.stride}*{s.offset}" for s in self.steps)
         return f"shared {list(self.shape)} ({steps})" + (f" swizzle {tuple(self.swizzle)}" if self.swizzle.bits else "")
+
+
+def viewed(layout: SharedLayout, shape: Sequence[int], bits: int, view_bits: int) -> SharedLayout:
+    """The layout of the same bytes as a tile of another shape and element width: what a view of a tile has.
+
+    Element n of the view, counted row-major, has the bytes of the source's elements from n * view_bits / bits on.
+
+    Raises:
+        TileValueError: elements of the view are not contiguous in the source, or a step straddles an edge of the shape.
+    """
+    linear: list[tuple[int, int, int]] = []  # size, stride of the row-major number, offset; in bits
+    for step in layout.steps:
+        inner = math.prod(layout.shape[step.dim + 1 :])
+        linear.append((step.size, step.stride * inner * bits, step.offset * bits))
+    if sum((size - 1) * stride for size, stride, _ in linear) + bits != math.prod(layout.shape) * bits:
+        raise TileValueError(f"{layout} is padded and has no view of shape {list(shape)}")
+    if view_bits < bits:
+        linear.append((bits // view_bits, view_bits, view_bits))
+    steps: list[Step] = []
+    for size, stride, offset in sorted(linear, key=lambda s: s[1]):
+        if stride < view_bits:  # elements of the source inside one of the view
+            whole = view_bits // stride
+            if stride != offset or size % whole:
+                raise TileValueError(f"elements of {view_bits} bits are not contiguous in {layout}")
+            size, stride, offset = size // whole, view_bits, view_bits
+        if offset % view_bits and size > 1:
+            raise TileValueError(f"elements of {view_bits} bits are not aligned in {layout}")
+        steps += _split(size, stride // view_bits, offset // view_bits, tuple(shape))
+    fewer = (view_bits.bit_length() - bits.bit_length()) if layout.swizzle.bits else 0
+    swizzle = layout.swizzle._replace(base=layout.swizzle.base - fewer) if layout.swizzle.bits else layout.swizzle
+    if swizzle.bits and swizzle.base < 0:
+        raise TileValueError(f"{layout} has no view with elements of {view_bits} bits")
+    return SharedLayout(tuple(shape), tuple(steps), swizzle)
+
+
+def _split(size: int, at: int, offset: int, shape: tuple[int, ...]) -> list[Step]:
+    """A step of the row-major number of elements as steps of the dimensions."""
+    parts: list[Step] = []
+    while size > 1:
+        dim = next(d for d in range(len(shape)) if shape[d] > 1 and math.prod(shape[d + 1 :]) <= at)
+        inner = math.prod(shape[dim + 1 :])
+        here = min(size, inner * shape[dim] // at)
+        if at % inner or inner * shape[dim] % at or size % here:
+            raise TileValueError(f"a step of {size} at {at} straddles an edge of {list(shape)}")
+        parts.append(Step(here, dim, at // inner, offset))
+        size, at, offset = size // here, at * here, offset * here
+    return parts
 
 
 def row_major(shape: Sequence[int], *, pad: int = 0) -> SharedLayout:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, TensorOp
 from .atomic import AtomicOp
+from .boxes import BoxLoadOp, BoxStoreOp
+from .cluster import BulkWordsOp, ClusterCopyOp, PrefetchOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
-from .gemm import GemmOp, LoadOperandOp, WaitProductsOp
+from .extern import AddressOp, CallExternOp
+from .gemm import GemmOp, LoadOperandOp, MmaScaledOp, WaitProductsOp
+from .gemm_sp import GemmSpOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
-from .raw import CopyWordsOp, LoadWordsOp, StoreWordsOp
+from .matrix import LoadMatrixOp, StoreMatrixOp, WarpgroupMmaOp, WarpMmaOp
+from .raw import CopyWordsOp, LoadWordsOp, SharedAddressOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
 from .roles import SpecializeOp, TurnOp, WarpGroupsOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
+    MbarrierMeetOp,
     MbarrierWaitOp,
     ShuffleOp,
     SyncGridOp,
@@ -35,10 +41,11 @@ from .tensor import (
     TmemFreeOp,
 )
 from .tensor_roles import TensorRolesOp
-from .tma import FenceProxyOp, StagedStoreOp, TmaLoadOp, TmaStoreOp, TmaWaitOp
+from .tma import FenceProxyOp, StagedStoreOp, TmaGather4Op, TmaLoadOp, TmaScatter4Op, TmaStoreOp, TmaWaitOp
 from .value import BitcastOp, CastOp, MathOp
 
 __all__ = [
+    "AddressOp",
     "AllocBarrierOp",
     "AllocOp",
     "AllocReducerOp",
@@ -46,9 +53,14 @@ __all__ = [
     "AssumeOp",
     "AtomicOp",
     "BitcastOp",
+    "BoxLoadOp",
+    "BoxStoreOp",
+    "BulkWordsOp",
+    "CallExternOp",
     "CastOp",
     "ClcQueryOp",
     "ClcTryCancelOp",
+    "ClusterCopyOp",
     "CommitGroupOp",
     "CopyOp",
     "CopyWordsOp",
@@ -57,26 +69,33 @@ __all__ = [
     "FillOp",
     "FinalizeReducerOp",
     "GemmOp",
+    "GemmSpOp",
     "IntrinsicOp",
     "LaunchOp",
+    "LoadMatrixOp",
     "LoadOperandOp",
+    "MmaScaledOp",
     "LoadWordsOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
+    "MbarrierMeetOp",
     "MbarrierWaitOp",
     "OutgrowsOp",
     "ParallelOp",
+    "PrefetchOp",
     "PrintOp",
     "ReduceOp",
     "ReducerInitOp",
     "ReducerUpdateOp",
     "ReshapeOp",
     "ScanOp",
+    "SharedAddressOp",
     "ShuffleOp",
     "SliceOp",
     "SpecializeOp",
     "StagedStoreOp",
+    "StoreMatrixOp",
     "StoreWordsOp",
     "SyncGridOp",
     "SyncThreadsOp",
@@ -89,7 +108,9 @@ __all__ = [
     "TensorOp",
     "TensorRolesOp",
     "ThreadIdOp",
+    "TmaGather4Op",
     "TmaLoadOp",
+    "TmaScatter4Op",
     "TmaStoreOp",
     "TmaWaitOp",
     "TmemArenaOp",
@@ -100,5 +121,7 @@ __all__ = [
     "WaitGroupOp",
     "WaitProductsOp",
     "WarpGroupsOp",
+    "WarpMmaOp",
     "WarpReduceOp",
+    "WarpgroupMmaOp",
 ]

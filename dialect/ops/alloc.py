@@ -26,7 +26,7 @@ class TensorOp(TL.Operation, name="tensor", traits=[ext.Pure]):
 
     `%A = "tl.tensor"(%ptr, %m) {shape = array<i64: -1, 128>, strides = array<i64: 128, 1>}`. Sizes and strides of -1
     take the following operands in order, sizes first; they have one integer type. The result is a memref in scope
-    `global`. Strides are in elements.
+    `global`. Strides are in elements. With `view` the pointer's own shape is another one: this is a second look at it.
     """
 
     ptr: ext.Operand[Any]
@@ -35,7 +35,9 @@ class TensorOp(TL.Operation, name="tensor", traits=[ext.Pure]):
     strides: Any
     tensor: ext.Result[Any]
 
-    @structure((1, None), results=1, attributes={"shape": "array<i64>", "strides": "array<i64>"})
+    @structure((1, None), results=1, attributes={
+        "shape": "array<i64>", "strides": "array<i64>", "?view": "a unit attribute",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
         shape, strides = list(op.attributes["shape"]), list(op.attributes["strides"])

@@ -10,6 +10,8 @@ from ..verify import buffers, element_of, enum_attr, fail, same_class, same_elem
 
 ext = dialect("ext")
 
+POLICIES = ("square", "full_row", "full_col")
+
 
 class GemmOp(TL.Operation, name="gemm"):
     """C += op(A) op(B) on tiles, all threads of the CTA together.
@@ -39,7 +41,7 @@ class GemmOp(TL.Operation, name="gemm"):
         a, b, c = list(op.operands)[:3]
         if not (buffers(self, [a, b], (SHARED, FRAGMENT, TMEM)) and buffers(self, [c], (FRAGMENT, TMEM), first=2)):
             return False
-        if not enum_attr(self, "policy", ("square", "full_row", "full_col")):
+        if not enum_attr(self, "policy", POLICIES):
             return False
         shapes = [tile_shape_2d(x) for x in (a, b, c)]
         if any(s is None for s in shapes):
@@ -56,6 +58,49 @@ class GemmOp(TL.Operation, name="gemm"):
         if len(widths) > 1 and max(widths) > 8:
             return fail(self, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
         return len(op.operands) == 3 or typed(self, op.operands[3], "i1", "the run-time 'clear'")
+
+
+class MmaScaledOp(TL.Operation, name="mma_scaled"):
+    """C += (op(A) * SA) (op(B) * SB) with block scales, all threads of the CTA together: `(A, B, C, SA, SB)`.
+
+    A, B and the factors are shared tiles, C is a fragment of f32; flags as for `tl.gemm`. SA is [M, words] and SB [N,
+    words] of i32: a word has four factors of a row of A (a column of B). `scale_bytes`, `scale_blocks` and `packed` as
+    for `tl.tcgen05_scaled_mma`.
+    """
+
+    a: ext.Operand[Any]
+    b: ext.Operand[Any]
+    c: ext.Operand[Any]
+    scale_a: ext.Operand[Any]
+    scale_b: ext.Operand[Any]
+    transpose_a: Any
+    transpose_b: Any
+    policy: Any
+    scale_bytes: Any
+    scale_blocks: Any
+
+    @structure(5, attributes={
+        "transpose_a": "a boolean", "transpose_b": "a boolean", "?clear": "a boolean", "policy": "a string",
+        "scale_bytes": "array<i64>", "scale_blocks": "array<i64>", "?packed": "a unit attribute",
+    })  # fmt: skip
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        a, b, c, *scales = op.operands
+        if not (buffers(self, [a, b], (SHARED,)) and buffers(self, [c], (FRAGMENT,), first=2)):
+            return False
+        if not (buffers(self, scales, (SHARED,), first=3) and enum_attr(self, "policy", POLICIES)):
+            return False
+        shapes = [tile_shape_2d(x) for x in op.operands]
+        if any(s is None for s in shapes):
+            return fail(self, "operands must be two-dimensional tiles")
+        (a0, a1), (b0, b1), (m, n), (rows, _), (columns, _) = shapes  # type: ignore[misc]
+        am, ak = (a1, a0) if op.attributes["transpose_a"].value else (a0, a1)
+        bk, bn = (b1, b0) if op.attributes["transpose_b"].value else (b0, b1)
+        if (am, bn) != (m, n) or ak != bk:
+            return fail(self, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
+        if (rows, columns) != (m, n):
+            return fail(self, f"has factors of {rows} rows and {columns} columns, expected {m} and {n}")
+        return True
 
 
 def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:

@@ -32,6 +32,7 @@ INTRINSICS: dict[str, Signature] = {
     "wgmma_commit": Signature(meaning="close the group of warpgroup products"),
     "bulk_commit": Signature(meaning="close the group of bulk stores of this thread"),
     "named_arrive": Signature(attributes=("id", "count"), meaning="arrive at a named barrier without waiting"),
+    "find_nth_set": Signature(operands=(3, 3), results=1, meaning="place of the n-th bit that is set from a place on"),
     "elect": Signature(results=1, meaning="true in one thread of each warp that runs it"),
     "launch_dependents": Signature(meaning="the kernels that depend on this one may start"),
     "wait_dependencies": Signature(meaning="wait until the kernels this one depends on have ended"),

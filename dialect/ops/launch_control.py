@@ -13,14 +13,15 @@ ext = dialect("ext")
 class ClcTryCancelOp(TL.Operation, name="clc_try_cancel"):
     """Asks for the work of a CTA that has not started: `(answer, barrier, index)`.
 
-    16 bytes of answer arrive in a shared tile, as transaction bytes of the barrier. One thread asks.
+    16 bytes of answer arrive in a shared tile, as transaction bytes of the barrier. One thread asks. With `multicast`
+    they arrive so in every CTA of the cluster.
     """
 
     answer: ext.Operand[Any]
     barrier: ext.Operand[Any]
     index: ext.Operand[Any]
 
-    @structure(3)
+    @structure(3, attributes={"?multicast": "a unit attribute"})
     def verify_invariants(self) -> bool:
         answer, bar, index = self.operation.operands
         if not (_answer(self, answer) and int_operands(self, [index])):

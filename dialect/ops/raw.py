@@ -5,7 +5,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
-from ..tl import GLOBAL, SHARED, TL
+from ..tl import GLOBAL, LOCAL, SHARED, TL
 from ..verify import buffers, fail, same_element, structure, typed
 
 ext = dialect("ext")
@@ -16,8 +16,8 @@ WORDS = (1, 2, 4, 8)
 class LoadWordsOp(TL.Operation, name="load_words"):
     """One load of 1, 2, 4 or 8 words from an element on: `(buffer, predicate, index...)`, the words as i32 results.
 
-    Where the predicate does not hold nothing is read and the words are zero. The address is aligned to the access, and
-    all of it lies in the buffer.
+    Where the predicate does not hold nothing is read and the words are zero. The address is aligned to the access (in a
+    thread's own array to an element), and all of it lies in the buffer.
     """
 
     buffer: ext.Operand[Any]
@@ -69,6 +69,25 @@ class CopyWordsOp(TL.Operation, name="copy_words"):
         return same and all(typed(self, value, "i32", "an index") for value in rest)
 
 
+class SharedAddressOp(TL.Operation, name="shared_address"):
+    """The address (i32) of an element in shared memory, `(buffer, index...)`, for descriptors that hardware reads."""
+
+    buffer: ext.Operand[Any]
+    indices: Sequence[ext.Operand[Any]]
+    address: ext.Result[Any]
+
+    @structure((1, None), results=1)
+    def verify_invariants(self) -> bool:
+        buffer, *rest = self.operation.operands
+        if not buffers(self, [buffer], (SHARED,)):
+            return False
+        rank = ir.MemRefType(buffer.type).rank
+        if len(rest) != rank:
+            return fail(self, f"has {len(rest)} indices for a buffer of rank {rank}")
+        typed_ = all(typed(self, value, "i32", "an index") for value in rest)
+        return typed_ and typed(self, self.operation.results[0], "i32", "the address")
+
+
 def store_count(op: ir.Operation) -> int:
     """How many words a `tl.store_words` stores."""
     kind = op.operands[0].type
@@ -77,7 +96,7 @@ def store_count(op: ir.Operation) -> int:
 
 def _place(op: ir.OpView, words: int) -> bool:
     buffer, predicate, *rest = op.operation.operands
-    if not (buffers(op, [buffer], (GLOBAL, SHARED)) and typed(op, predicate, "i1", "the predicate")):
+    if not (buffers(op, [buffer], (GLOBAL, SHARED, LOCAL)) and typed(op, predicate, "i1", "the predicate")):
         return False
     rank = ir.MemRefType(buffer.type).rank
     if len(rest) != rank + words:

@@ -148,6 +148,17 @@ class MbarrierWaitOp(TL.Operation, name="mbarrier_wait"):
         return _on_barrier(self)
 
 
+class MbarrierMeetOp(TL.Operation, name="mbarrier_meet"):
+    """Arrives and blocks until the phase of that arrival is complete, in every thread: `(barrier, index)`."""
+
+    barrier: ext.Operand[Any]
+    index: ext.Operand[Any]
+
+    @structure(2)
+    def verify_invariants(self) -> bool:
+        return _on_barrier(self)
+
+
 def _on_barrier(op: ir.OpView) -> bool:
     """Operands are a barrier array and integers."""
     first, *rest = op.operation.operands

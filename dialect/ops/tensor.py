@@ -14,7 +14,8 @@ ext = dialect("ext")
 
 _MMA = {
     "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
-    "?b_unsigned": "a unit attribute",
+    "?b_unsigned": "a unit attribute", "?pair": "a unit attribute",
+    "?packed": "a unit attribute",
 }  # fmt: skip
 
 
@@ -23,7 +24,7 @@ class Tcgen05MmaOp(TL.Operation, name="tcgen05_mma"):
 
     One thread of those that reach it issues the product. It runs asynchronously: the barrier of a later
     `tl.tcgen05_commit` by the same thread says when it is complete. A is a shared tile or in tensor memory, B a shared
-    tile.
+    tile. With `pair` it is one of two CTAs of a cluster: each has its own rows of A and C, and half of B's columns.
     """
 
     a: ext.Operand[Any]
@@ -42,7 +43,8 @@ class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
     """The same with block scales: `(A, B, C, keep, SA, SB)`, factors of A's rows and B's columns in tensor memory.
 
     A 32-bit column has four factors of a row (see `tl.tcgen05_cp`). `scale_bytes = array<i64: a, b>` are the first
-    factors, `scale_blocks = array<i64: a, b>` the elements along k of one.
+    factors, `scale_blocks = array<i64: a, b>` the elements along k of one: 16 (factors of type e4m3), or 32 and more
+    (powers of two). With `packed` A and B are bytes of two e2m1 elements along k.
     """
 
     a: ext.Operand[Any]
@@ -76,6 +78,11 @@ def _product(op: ir.OpView) -> bool:
         return False
     if not (buffers(op, [c], (TMEM,), first=2) and typed(op, keep, "i1", "'keep'")):
         return False
+    if "packed" in op.operation.attributes:
+        for value, name in ((a, "A"), (b, "B")):
+            if str(element_of(value)) != "i8":
+                return fail(op, f"packed {name} has elements of {element_of(value)}, expected i8")
+        return _shapes(op, a, b, c)
     return _shapes(op, a, b, c) and same_class(op, [a, b, c], "A, B and C")
 
 
@@ -87,8 +94,10 @@ def _shapes(op: ir.OpView, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
     attributes = op.operation.attributes
     am, ak = (a1, a0) if attributes["transpose_a"].value else (a0, a1)
     bk, bn = (b1, b0) if attributes["transpose_b"].value else (b0, b1)
-    if (am, bn) != (m, n) or ak != bk:
-        return fail(op, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
+    pair = "pair" in attributes
+    if (am, bn * (2 if pair else 1)) != (m, n) or ak != bk:
+        half = "half of op(B)" if pair else "op(B)"
+        return fail(op, f"shapes do not agree: op(A) is {am}x{ak}, {half} is {bk}x{bn}, C is {m}x{n}")
     widths = {element_of(a).width, element_of(b).width}
     if len(widths) > 1 and max(widths) > 8:
         return fail(op, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
@@ -98,13 +107,13 @@ def _shapes(op: ir.OpView, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
 class Tcgen05CommitOp(TL.Operation, name="tcgen05_commit"):
     """Arrives once at barrier `index` when the products and copies that its thread has started are complete.
 
-    Operands are `(barrier, index)`.
+    Operands are `(barrier, index)`. With `pair` it arrives there in both CTAs of a pair.
     """
 
     barrier: ext.Operand[Any]
     index: ext.Operand[Any]
 
-    @structure(2)
+    @structure(2, attributes={"?pair": "a unit attribute"})
     def verify_invariants(self) -> bool:
         first, index = self.operation.operands
         return barrier(self, first) and int_operands(self, [index])
@@ -124,13 +133,13 @@ class Tcgen05CpOp(TL.Operation, name="tcgen05_cp"):
     """Starts a copy of scale factors from a shared tile to tensor memory: `(source, target)`.
 
     Every 512 bytes, 32 rows of 16, become four columns, the same in each quarter of the lanes. Completes as
-    `tl.tcgen05_mma` does.
+    `tl.tcgen05_mma` does. With `pair` in both CTAs of a pair, each from its own shared tile.
     """
 
     source: ext.Operand[Any]
     target: ext.Operand[Any]
 
-    @structure(2)
+    @structure(2, attributes={"?pair": "a unit attribute"})
     def verify_invariants(self) -> bool:
         source, target = self.operation.operands
         return buffers(self, [source], (SHARED,)) and buffers(self, [target], (TMEM,), first=1)

@@ -1,11 +1,23 @@
 """Bulk copies by the tensor memory accelerator, and the fences around asynchronous accesses."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import FRAGMENT, GLOBAL, SHARED, TL
-from ..verify import barrier, buffers, element_of, enum_attr, fail, int_operands, same_element, same_tile, structure
+from ..verify import (
+    barrier,
+    buffers,
+    element_of,
+    enum_attr,
+    fail,
+    int_operands,
+    same_element,
+    same_tile,
+    shape_of,
+    structure,
+)
 
 ext = dialect("ext")
 
@@ -18,7 +30,10 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
 
     The bytes complete the transactions of the barrier's element `index`; who issues the copy announces them. Out of
     bounds reads as zero. Optional attributes: `explicit` (all threads reach it: one of them announces the bytes and
-    issues the copy), `arrive` (and arrives), `eviction` (evict_normal, evict_first, evict_last in the L2 cache).
+    issues the copy), `arrive` (and arrives), `pair` (all at the barrier of the first CTA of the pair), `eviction`
+    (evict_normal, evict_first, evict_last in the L2 cache), `multicast` (with `explicit`: ranks of the cluster as bits;
+    every CTA announces its bytes, the one of the lowest of these ranks copies its tile into all of them, those of other
+    ranks copy their own).
     """
 
     source: ext.Operand[Any]
@@ -26,7 +41,10 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
     barrier: ext.Operand[Any]
     index: ext.Operand[Any]
 
-    @structure(4, attributes={"?explicit": "a unit attribute", "?arrive": "a unit attribute"})
+    @structure(4, attributes={
+        "?explicit": "a unit attribute", "?arrive": "a unit attribute", "?pair": "a unit attribute",
+        "?multicast": "an integer",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         source, target, bar, index = self.operation.operands
         if not (buffers(self, [source], (GLOBAL,)) and buffers(self, [target], (SHARED,)) and barrier(self, bar)):
@@ -60,6 +78,52 @@ class TmaStoreOp(TL.Operation, name="tma_store"):
             and enum_attr(self, "reduce", REDUCTIONS, optional=True)
             and enum_attr(self, "eviction", EVICTIONS, optional=True)
         )
+
+
+class TmaGather4Op(TL.Operation, name="tma_gather4"):
+    """Starts a copy of four rows: `(tensor, target, barrier, index, column, row, row, row, row)`.
+
+    From anywhere in a two-dimensional tensor to four rows of shared memory, as many columns as these have. The bytes
+    complete at the barrier's element `index`; the program announces them. Optional attribute: `eviction`.
+    """
+
+    source: ext.Operand[Any]
+    target: ext.Operand[Any]
+    barrier: ext.Operand[Any]
+    index: ext.Operand[Any]
+    places: Sequence[ext.Operand[Any]]
+
+    @structure(9)
+    def verify_invariants(self) -> bool:
+        tensor, tile, bar, index, *places = self.operation.operands
+        return _four_rows(self, tensor, tile) and barrier(self, bar) and int_operands(self, [index, *places])
+
+
+class TmaScatter4Op(TL.Operation, name="tma_scatter4"):
+    """Starts a copy of four rows of shared memory to rows of a tensor: `(source, tensor, column, row, row, row, row)`.
+
+    As one bulk group. Optional attribute: `eviction`.
+    """
+
+    source: ext.Operand[Any]
+    target: ext.Operand[Any]
+    places: Sequence[ext.Operand[Any]]
+
+    @structure(7)
+    def verify_invariants(self) -> bool:
+        tile, tensor, *places = self.operation.operands
+        return _four_rows(self, tensor, tile) and int_operands(self, places)
+
+
+def _four_rows(op: ir.OpView, tensor: ir.Value, tile: ir.Value) -> bool:
+    if not (buffers(op, [tensor], (GLOBAL,)) and buffers(op, [tile], (SHARED,))):
+        return False
+    if not same_element(op, tensor, tile, "the tensor and the tile"):
+        return False
+    rank, sizes = ir.MemRefType(tensor.type).rank, [s for s in shape_of(tile.type)[:-1] if s != 1]
+    if rank != 2 or sizes != [4]:
+        return fail(op, f"copies a tile of {shape_of(tile.type)} of a tensor of rank {rank}, expected four rows and 2")
+    return enum_attr(op, "eviction", EVICTIONS, optional=True)
 
 
 class StagedStoreOp(TL.Operation, name="staged_store"):
@@ -108,4 +172,7 @@ class TmaWaitOp(TL.Operation, name="tma_wait"):
 
 
 class FenceProxyOp(TL.Operation, name="fence_proxy"):
-    """Orders this thread's accesses to shared memory before later asynchronous ones; after a barrier, anyone's."""
+    """Orders this thread's accesses to shared memory before later asynchronous ones; after a barrier, anyone's.
+
+    With `device` (optional) those to device memory, too.
+    """

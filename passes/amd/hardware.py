@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.amd import barrier, thread
+from tilelang_mlir.isa.amd import barrier, lds_dma, thread
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
@@ -15,6 +15,7 @@ from ..lowering.context import Context
 from ..lowering.index import Index
 from .exchange import shuffle, vote
 from .gemm import lower_gemm
+from .lds_copy import lower_async_copy
 from .narrow import narrow_float_cast
 
 _AXES = "xyz"
@@ -113,16 +114,20 @@ class Amd:
         lower_gemm(ctx, op)
 
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
-        raise UnsupportedError(f"asynchronous copies to shared memory, which {self.target} lacks")
+        if not self.target.supports(Feature.LDS_DMA):
+            raise UnsupportedError(f"asynchronous copies to shared memory, which {self.target} lacks")
+        lower_async_copy(ctx, op)
 
     def tensor_copy(self, ctx: Context, op: ir.Operation) -> None:
         raise UnsupportedError(f"tensor memory, which {self.target} lacks")
 
     def commit_group(self, ctx: Context) -> None:
-        """Nothing is asynchronous."""
+        """There are no groups: a counter says how many loads are under way."""
 
     def wait_group(self, ctx: Context, pending: int) -> None:
-        """Nothing is asynchronous."""
+        """Loops have one group under way at most, so nothing is."""
+        if self.target.supports(Feature.LDS_DMA):
+            lds_dma.wait(0)
 
     def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:
         return narrow_float_cast(ctx, value, source, result)

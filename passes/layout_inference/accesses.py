@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tilelang_mlir.mlir import ir
 
-from ...dialect.effects import root
-from ...dialect.layout import Digit, Fragment
+from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.tl import FRAGMENT, scope_of
+from .subscripts import Subscript, subscript
 
 
 @dataclass(frozen=True)
 class Access:
-    """One access to a fragment: per dimension, the loop variable that indexes it, or None for anything else."""
+    """One access to a fragment: per dimension, what indexes it, or None for what is no mixed-radix number."""
 
     fragment: ir.Value
-    variables: tuple[int | None, ...]
+    subscripts: tuple[Subscript | None, ...]
     is_store: bool
     op: ir.Operation
 
+    @property
+    def variables(self) -> tuple[int | None, ...]:
+        """Per dimension, the loop variable that indexes it, or None for anything else."""
+        return tuple(None if s is None else s.plain for s in self.subscripts)
+
+    @property
+    def gapped(self) -> bool:
+        """Parts of the fragment must lie in registers, for the indices to reach them."""
+        shape = ir.MemRefType(self.fragment.type).shape
+        return None not in self.subscripts and any(
+            s.gaps(size) and size != 1 for s, size in zip(self.subscripts, shape, strict=True) if s is not None
+        )
+
     def covers(self, rank: int) -> bool:
-        """Every loop variable indexes some dimension, and no dimension is indexed otherwise."""
-        return sorted(v for v in self.variables if v is not None) == list(range(rank)) and None not in self.variables
+        """Every loop variable takes part in one index."""
+        if None in self.subscripts:
+            return False
+        return sorted(t.variable for s in self.subscripts if s is not None for t in s.terms) == list(range(rank))
 
 
 def loop_accesses(loop: ir.Operation) -> list[Access]:
     """All fragment accesses of a parallel loop, stores first."""
     variables = {v: i for i, v in enumerate(loop.regions[0].blocks[0].arguments)}
+    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
     found: list[Access] = []
     for op in _walk(loop):
         if op.name not in ("memref.load", "memref.store", "tl.reducer_update"):
@@ -37,18 +54,14 @@ def loop_accesses(loop: ir.Operation) -> list[Access]:
         if scope_of(buffer) != FRAGMENT:
             continue
         skip = first + (2 if op.name == "tl.reducer_update" else 1)
-        indices = tuple(variables.get(_strip(v)) for v in list(op.operands)[skip:])
-        found.append(Access(root(buffer) if _is_plain(buffer) else buffer, indices, op.name != "memref.load", op))
+        indices = tuple(subscript(v, variables, extents) for v in list(op.operands)[skip:])
+        found.append(Access(laid_out(buffer), indices, op.name != "memref.load", op))
     return sorted(found, key=lambda a: not a.is_store)
 
 
-def _is_plain(buffer: ir.Value) -> bool:
-    return buffer.owner.operation.name != "tl.reshape"
-
-
-def _strip(value: ir.Value) -> ir.Value:
-    """Look through index casts."""
-    while not isinstance(value.owner, ir.Block) and value.owner.operation.name.startswith("arith.index_cast"):
+def laid_out(value: ir.Value) -> ir.Value:
+    """What has the layout of a tile: its buffer, or the view under another shape that it is taken from."""
+    while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tl.slice":
         value = value.owner.operation.operands[0]
     return value
 
@@ -62,32 +75,72 @@ def _walk(op: ir.Operation) -> list[ir.Operation]:
     return out
 
 
-def loop_layout_from(access: Access, fragment: Fragment) -> Fragment:
-    """The loop layout in which every iteration runs where its element of a fully covered fragment lies."""
-    place = {dim: variable for dim, variable in enumerate(access.variables) if variable is not None}
-    shape = [0] * len(place)
-    for dim, variable in place.items():
-        shape[variable] = fragment.shape[dim]
-    rename = lambda ds: tuple(Digit(d.size, place.get(d.dim, -1), d.stride) for d in ds)  # noqa: E731
-    return Fragment(tuple(shape), rename(fragment.thread), rename(fragment.value))
+def loop_layout_from(access: Access, fragment: Fragment, extents: Sequence[int]) -> Fragment | None:
+    """The loop layout in which every iteration runs where its element lies; None where threads lack what it reaches."""
+    sides: list[list[Digit]] = []
+    for digits in (fragment.thread, fragment.value):
+        side: list[Digit] = []
+        for digit in digits:
+            parts = [digit] if digit.dim == REPLICATE else _by_variable(access, digit)
+            if parts is None or (digits is fragment.thread and any(p.dim == _GAP for p in parts)):
+                return None
+            side += [p for p in parts if p.dim != _GAP]
+        sides.append(side)
+    reach = [1] * len(extents)
+    for digit in sides[0] + sides[1]:
+        if digit.dim != REPLICATE:
+            reach[digit.dim] *= digit.size
+    if any(have < extent for have, extent in zip(reach, extents, strict=True)):
+        return None
+    return Fragment(tuple(extents), tuple(sides[0]), tuple(sides[1]))
+
+
+_GAP = -2  # a digit that no variable of the loop walks
+
+
+def _by_variable(access: Access, digit: Digit) -> list[Digit] | None:
+    """A digit of the fragment as digits of the loop's variables and gaps, fastest first; None where they straddle."""
+    subscript = access.subscripts[digit.dim]
+    assert subscript is not None
+    parts: list[Digit] = []
+    stride, end = digit.stride, digit.stride * digit.size
+    while stride < end:
+        term = next((t for t in reversed(subscript.terms) if t.coefficient <= stride), None)
+        above = [t.coefficient for t in subscript.terms if t.coefficient > stride]
+        limit = min([end, *above])
+        if term is not None and (above or subscript.rest):  # the last term alone may go on past its extent
+            if stride < term.reach:
+                limit = min(limit, term.reach)
+            else:
+                term = None
+        if limit % stride or (term is not None and stride % term.coefficient):
+            return None
+        parts.append(Digit(limit // stride, _GAP if term is None else term.variable,
+                           1 if term is None else stride // term.coefficient))
+        stride = limit
+    return parts
 
 
 def fragment_from_loop(access: Access, loop: Fragment, shape: tuple[int, ...]) -> Fragment | None:
-    """The fragment whose elements lie where the loop's iterations use them; None when an index is no loop variable
-    (dimensions of size one aside) or the loop covers less than the fragment."""
-    dims = [v for v, size in zip(access.variables, shape, strict=True) if size != 1 or v is not None]
-    if None in dims or len(set(dims)) != len(dims):
-        return None
-    kept = [v for v in dims if v is not None]
-    if any(
-        loop.shape[v] < size
-        for v, size in zip(
-            kept, (s for s, a in zip(shape, access.variables, strict=True) if s != 1 or a is not None), strict=True
-        )
-    ):
-        return None
-    projected = loop.project(kept)
-    positions = [
-        i for i, (v, size) in enumerate(zip(access.variables, shape, strict=True)) if size != 1 or v is not None
-    ]
-    return projected.with_dims(shape, positions)
+    """The fragment whose elements lie where the loop's iterations use them; None when an index is no mixed-radix
+    number (dimensions of size one aside), or the loop covers less than the fragment.
+
+    What the loop's variables do not walk lies in registers of every thread."""
+    place: dict[int, tuple[int, int]] = {}
+    extra: list[Digit] = []
+    for dim, (index, size) in enumerate(zip(access.subscripts, shape, strict=True)):
+        if size == 1 and (index is None or index.serial):
+            continue
+        gaps = None if index is None else index.gaps(size)
+        if index is None or gaps is None:
+            return None
+        extra += [Digit(count, dim, stride) for count, stride in gaps]
+        for term in index.terms:
+            ends_below = term.reach < size and term.variable in loop.padded_dims()
+            if term.variable in place or ends_below:
+                return None
+            place[term.variable] = dim, term.coefficient
+    move = lambda d: Digit(d.size, place[d.dim][0], d.stride * place[d.dim][1])  # noqa: E731
+    thread = [move(d) if d.dim in place else Digit(d.size, REPLICATE, 1) for d in loop.thread]
+    value = [move(d) for d in loop.value if d.dim in place]
+    return Fragment(shape, tuple(thread), tuple(value + extra))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Feature, Target
+from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, swizzled
@@ -49,6 +49,33 @@ def gemm_layouts(
             out.append((root(value), layout()))
         elif scope_of(value) == SHARED:
             out.append((root(value), shared_operand(root(value), bits)))
+    return out
+
+
+def sparse_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
+    """Layouts of the buffers behind A, E, B and C of a sparse product; metadata lie row by row."""
+    if not target.supports(Feature.MMA_WIDE):
+        raise UnsupportedError(
+            f"T.gemm_sp needs sparse matrix instructions, which {target} lacks",
+            python_location(op.location),
+            hint=f"targets that have them: {', '.join(targets_with(Feature.MMA_WIDE))}",
+        )
+    a, e, b, c = list(op.operands)[:4]
+    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    transpose_a = ir.BoolAttr(op.attributes["transpose_a"]).value
+    k = tile_shape_2d(a)[0 if transpose_a else 1]  # type: ignore[index]
+    bits = ir.MemRefType(a.type).element_type.width
+    shape = mma_shape(bits)
+    grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
+    out: list[tuple[ir.Value, Fragment | SharedLayout]] = [
+        (root(c), accumulator(grid, shape)),
+        (root(b), shared_operand(root(b), bits)),
+        (root(e), row_major(list(ir.MemRefType(root(e).type).shape)[-2:])),
+    ]
+    if scope_of(a) == FRAGMENT:
+        out.append((root(a), _stored_a(operand_a(grid, shape, k, bits), transpose_a)))
+    else:
+        out.append((root(a), shared_operand(root(a), bits)))
     return out
 
 

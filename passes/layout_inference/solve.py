@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ...dialect.effects import root
-from ...dialect.layout import Fragment, SharedLayout, replicated, row_major
+from ...dialect.layout import Fragment, SharedLayout, replicated, reshaped, row_major
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.location import name_of, python_location
 from ...dialect.ops.tensor import MMA_OPS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import groups_of, num_threads, threads_of
-from .accesses import Access, fragment_from_loop, loop_accesses, loop_layout_from
-from .gemm import gemm_layouts
+from .accesses import Access, fragment_from_loop, laid_out, loop_accesses, loop_layout_from
+from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
 from .tensor import TensorSide
+
+_WHOLE = 64  # elements of a fragment that every thread holds when code outside of parallel loops reads single ones
 
 
 @dataclass
@@ -49,7 +51,10 @@ class Solver:
             if o.name in ("tl.alloc", "tl.alloc_reducer") and scope_of(o.results[0]) == FRAGMENT
         ]
         self.fragments += [o.results[0] for o in ops if o.name == "tl.reshape" and scope_of(o.results[0]) == FRAGMENT]
-        self.tensor = TensorSide(self.threads, ops)
+        in_loops = {a.op for accesses in self.accesses.values() for a in accesses}
+        self.scalars = {root(o.operands[o.name == "memref.store"]) for o in ops
+                        if o.name in ("memref.load", "memref.store") and o not in in_loops}
+        self.tensor = TensorSide(ops)
         self.shared = [o.results[0] for o in ops if o.name == "tl.alloc" and scope_of(o.results[0]) == SHARED]
 
     # -- facts ---------------------------------------------------------------------------------------------------------
@@ -113,10 +118,14 @@ class Solver:
                 assert isinstance(layout, Fragment)
                 self.loops[loop] = layout
         for op in self.ops:
-            if op.name == "tl.gemm":
-                for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
+            if op.name in ("tl.gemm", "tl.mma_scaled"):
+                wgmma = self.wgmma and op.name == "tl.gemm"
+                for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=wgmma):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
+            elif op.name == "tl.gemm_sp":
+                for value, layout in sparse_layouts(op, threads_of(op), self.target):
+                    self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
             elif op.name in MMA_OPS:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
@@ -148,7 +157,7 @@ class Solver:
             return self.learn(*met, op)
         if scope_of(a) != FRAGMENT or scope_of(b) != FRAGMENT or tile_shape(a) != tile_shape(b):
             return False
-        a, b = root(a), root(b)
+        a, b = laid_out(a), laid_out(b)
         for source, target in ((a, b), (b, a)):
             layout = self.layout(source)
             if layout is not None and target not in self.known and _whole(source) == _whole(target):
@@ -158,7 +167,7 @@ class Solver:
         return False
 
     def _spread_reduce(self, op: ir.Operation) -> bool:
-        source, target = (root(v) for v in op.operands)
+        source, target = (laid_out(v) for v in op.operands)
         layout = self.layout(source)
         if layout is None or target in self.known or scope_of(target) != FRAGMENT:
             return False
@@ -166,14 +175,16 @@ class Solver:
         return self.learn(target, layout.reduce(ir.IntegerAttr(op.attributes["dim"]).value, keep=keep), op)
 
     def _spread_view(self, op: ir.Operation) -> bool:
-        """A view that only adds or drops unit dimensions has its source's layout."""
+        """A view has its source's layout under another shape, and the other way round."""
         source, view = op.operands[0], op.results[0]
-        if tile_shape(source) != tile_shape(view):
-            return False
         for a, b in ((source, view), (view, source)):
             layout = self.layout(a)
-            if layout is not None and b not in self.known:
-                return self.learn(b, _with_unit_dims(layout, ir.MemRefType(b.type).shape), op)
+            if layout is None or b in self.known:
+                continue
+            try:
+                return self.learn(b, reshaped(layout, ir.MemRefType(b.type).shape), op)
+            except TileValueError:
+                continue
         return False
 
     def _spread_loop(self, loop: ir.Operation) -> bool:
@@ -194,18 +205,20 @@ class Solver:
         return changed
 
     def _loop_layout(self, loop: ir.Operation) -> Fragment | None:
-        """From a fragment that all loop variables index: one without replication if there is, stores first."""
+        """From a fragment that all loop variables index: a stored one if there is, and one without replication.
+
+        What other threads hold can be read through a copy, but not written."""
         rank = len(loop.regions[0].blocks[0].arguments)
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
-        candidates: list[Fragment] = []
+        candidates: list[tuple[bool, int, Fragment]] = []
         for access in self.accesses[loop]:
             fragment = self.layout(access.fragment)
             if fragment is None or not access.covers(rank):
                 continue
-            layout = loop_layout_from(access, fragment)
-            if all(s == e for s, e in zip(layout.shape, extents, strict=True)):
-                candidates.append(layout)
-        return min(candidates, key=lambda c: c.replication, default=None)
+            layout = loop_layout_from(access, fragment, extents)
+            if layout is not None:
+                candidates.append((not access.is_store, layout.replication, layout))
+        return min(candidates, key=lambda c: c[:2], default=(True, 1, None))[2]
 
     def _plan_a_reducing_loop(self) -> bool:
         """Give a loop that updates a reducer a coalesced layout, and the reducer what follows; False when none is left.
@@ -246,10 +259,21 @@ class Solver:
     def _free(self, value: ir.Value) -> None:
         kind = ir.MemRefType(value.type)
         op = value.owner.operation
-        if self._floats(value):
+        if (loop := self._loop_with_gaps(value)) is not None:
+            self.loops[loop] = self._plan_loop(loop)
+            return
+        if self._floats(value) or (value in self.scalars and math.prod(kind.shape) <= _WHOLE):
             self.learn(value, replicated(kind.shape, self._users_threads(value)), op)
             return
         self.learn(value, plan_fragment(kind.shape, _bits(kind.element_type), self._users_threads(value)), op)
+
+    def _loop_with_gaps(self, value: ir.Value) -> ir.Operation | None:
+        """A loop over the fragment that needs parts of what it reads in registers: its own variables are spread."""
+        for loop, accesses in self.accesses.items():
+            mine = any(a.fragment == value and any(s is not None and s.terms for s in a.subscripts) for a in accesses)
+            if mine and loop not in self.loops and any(a.gapped and a.fragment not in self.known for a in accesses):
+                return loop
+        return None
 
     def _users_threads(self, value: ir.Value) -> int:
         """Threads that hold a fragment: those of the operations that use it, which must agree."""
@@ -272,10 +296,10 @@ class Solver:
     def _floats(self, value: ir.Value) -> bool:
         """Touched only outside of tile operations and parallel loops, or by fixed elements: each thread has its own."""
         in_loops = [a for accesses in self.accesses.values() for a in accesses if a.fragment == value]
-        if any(any(v is not None for v in a.variables) for a in in_loops):
+        if any(s is not None and s.terms for a in in_loops for s in a.subscripts):
             return False
         users = {use.owner.operation.name for use in value.uses}
-        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.scan", "tl.slice", "tl.transpose"}
+        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.gemm_sp", "tl.scan", "tl.slice", "tl.transpose"}
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))

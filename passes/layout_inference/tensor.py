@@ -12,14 +12,14 @@ from ...dialect.location import name_of, python_location
 from ...dialect.ops.tensor import MMA_OPS
 from ...dialect.tl import FRAGMENT, SHARED, TMEM, scope_of
 from ..nvidia.tensor_rules import accumulator_layout, default_layout, meeting_fragment
+from ..walk import threads_of
 from .gemm import shared_operand
 
 
 class TensorSide:
     """Layouts of a kernel's buffers in tensor memory: those of accumulators first, row by lane for the others."""
 
-    def __init__(self, threads: int, ops: list[ir.Operation]) -> None:
-        self._threads = threads
+    def __init__(self, ops: list[ir.Operation]) -> None:
         self._layouts: dict[ir.Value, tuple[TensorLayout, ir.Operation]] = {}
         allocs = [op for op in ops if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
         for op in allocs:
@@ -56,7 +56,7 @@ class TensorSide:
             if scope_of(tensor) != TMEM or scope_of(other) != FRAGMENT or root(other) != other:
                 continue
             shape = list(ir.MemRefType(other.type).shape)
-            layout = meeting_fragment(self._layouts[root(tensor)][0], shape[-1], self._threads)
+            layout = meeting_fragment(self._layouts[root(tensor)][0], shape[-1], threads_of(op))
             if layout is None or list(layout.shape) != [s for s in shape if s != 1]:
                 return None
             return other, layout.with_dims(tuple(shape), [len(shape) - 2, len(shape) - 1])

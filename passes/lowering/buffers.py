@@ -51,11 +51,20 @@ class PrivateBuffer:
 
 @dataclass(eq=False)
 class FragmentBuffer:
-    """A tile in registers: `chunk` elements per SSA value, the values in the context's register file."""
+    """A tile in registers: `chunk` elements per SSA value, the values in the context's register file.
+
+    A view under another shape has the registers of `viewed`, in the same order.
+    """
 
     element: ir.Type
     layout: Fragment
     chunk: int
+    viewed: FragmentBuffer | None = None
+
+    @property
+    def storage(self) -> FragmentBuffer:
+        """The fragment whose registers these are."""
+        return self if self.viewed is None else self.viewed.storage
 
     @property
     def count(self) -> int:
@@ -71,6 +80,16 @@ class TensorBuffer:
     element: ir.Type
     shape: tuple[int, ...]
     layout: TensorLayout
+
+
+class RegisterFile(dict[FragmentBuffer, list[ir.Value]]):
+    """The SSA values of every fragment; a view finds those of the fragment that it views."""
+
+    def __getitem__(self, buffer: FragmentBuffer) -> list[ir.Value]:
+        return super().__getitem__(buffer.storage)
+
+    def __setitem__(self, buffer: FragmentBuffer, values: list[ir.Value]) -> None:
+        super().__setitem__(buffer.storage, values)
 
 
 Buffer = GlobalBuffer | SharedBuffer | PrivateBuffer | FragmentBuffer

@@ -20,7 +20,7 @@ from tilelang_mlir.target import Target
 
 from ...dialect.layout import Fragment
 from ...dialect.location import python_location
-from .buffers import Buffer, FragmentBuffer, TensorBuffer
+from .buffers import Buffer, FragmentBuffer, PrivateBuffer, RegisterFile, TensorBuffer
 from .emitter import Emitter
 from .index import Index, IndexMath
 
@@ -56,22 +56,24 @@ class Context:
         self.threads = threads
         self.values: dict[ir.Value, Value] = {}
         self.buffers: dict[ir.Value, Buffer] = {}
-        self.registers: dict[FragmentBuffer, list[ir.Value]] = {}
+        self.registers = RegisterFile()
         self.width = 1
         self.inside: ir.Value | None = None  # the iteration exists: guards all accesses to memory
         self.owner: ir.Value | None = None  # this replica of the iteration acts: guards effects on memory
         # Inside a parallel loop: its variables over [thread, register], and what was derived from them.
         self.iteration_tables: dict[ir.Value, npt.NDArray[np.int64]] = {}
         self.iteration_valid: npt.NDArray[np.bool_] | None = None
-        self.register_tables: dict[ir.Operation, list[int]] = {}
+        self.register_tables: dict[ir.Operation, list[int | tuple[int, ...]]] = {}
         self.iteration_layout: Fragment | None = None
         # By the layouts of loop and fragment and which variables index it: many accesses of a kernel are alike.
-        self.known_registers: dict[tuple[object, ...], list[int]] = {}
+        self.known_registers: dict[tuple[object, ...], list[int | tuple[int, ...]]] = {}
         self.chunk_start = 0
         self.arena: ir.Value | None = None
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
         self.unfinished: set[FragmentBuffer] = set()  # accumulators that only products and waits may touch
         self.in_flight: dict[FragmentBuffer, None] = {}  # accumulators of products that the program waits for
+        # Sums of products on a thread's own arrays, before the wait: by array and first element, with where they began.
+        self.own_products: dict[tuple[PrivateBuffer, int], tuple[ir.Block, list[ir.Value]]] = {}
         self.barriers: dict[ir.Value, ir.Value] = {}  # mbarrier arrays by address
         self.tensors: dict[ir.Value, TensorBuffer] = {}  # what lies in tensor memory
         self.tensor_arenas: dict[int, tuple[ir.Value, int]] = {}  # tensor memory: address and columns

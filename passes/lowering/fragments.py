@@ -1,7 +1,8 @@
 """Element accesses to fragments: which register holds what the lanes ask for.
 
-The register of an access must not depend on the thread: inside a parallel loop its position is found by evaluating the
-indices for every thread and every iteration of the loop's layout, and checked against the fragment's layout.
+Inside a parallel loop the register's position is found by evaluating the indices for every thread and every iteration
+of the loop's layout, and checked against the fragment's layout. Where it is the same for all threads the access is the
+register itself; where it depends on the thread or on a value at run time, one of a few candidates is selected.
 """
 
 from __future__ import annotations
@@ -44,11 +45,18 @@ _EVALUATE = {
 }
 
 
+Place = int | tuple[int, ...]  # a register, or the candidates of an access that decides at run time
+MOST_CANDIDATES = 64
+
+
 def load_fragment(ctx: Context, buffer: FragmentBuffer, op: ir.Operation) -> ir.Value:
     """The registers of the lanes' elements, as a scalar when all lanes read one element."""
-    registers = lane_registers(ctx, buffer, op, list(op.operands)[1:])
+    indices = list(op.operands)[1:]
+    places = lane_places(ctx, buffer, op, indices)
     file = ctx.registers[buffer]
-    sources = [(file[r // buffer.chunk], r % buffer.chunk) for r in registers]
+    if any(isinstance(place, tuple) for place in places):
+        return ctx.e.pack([_pick(ctx, buffer, place, indices, lane) for lane, place in enumerate(places)])
+    sources = [(file[r // buffer.chunk], r % buffer.chunk) for r in places if isinstance(r, int)]
     if all(s == sources[0] for s in sources):
         sources = sources[:1]
     return ctx.e.gather(sources)
@@ -56,12 +64,62 @@ def load_fragment(ctx: Context, buffer: FragmentBuffer, op: ir.Operation) -> ir.
 
 def store_fragment(ctx: Context, buffer: FragmentBuffer, op: ir.Operation) -> None:
     """Replace the registers of the lanes' elements."""
-    registers = lane_registers(ctx, buffer, op, list(op.operands)[2:])
+    indices = list(op.operands)[2:]
+    places = lane_places(ctx, buffer, op, indices)
+    if any(isinstance(place, tuple) for place in places):
+        value = ctx.ssa(op.operands[0], varying=True)
+        for lane, place in enumerate(places):
+            _replace_one(ctx, buffer, place, indices, lane, ctx.e.extract(value, lane))
+        return
+    registers = [r for r in places if isinstance(r, int)]
     varying = len(set(registers)) > 1
     value = ctx.ssa(op.operands[0], varying=varying)
     if not varying and isinstance(value.type, ir.VectorType):
         value = ctx.e.extract(value, len(registers) - 1)
     write_registers(ctx, buffer, registers if varying else registers[-1:], value)
+
+
+def _pick(ctx: Context, buffer: FragmentBuffer, place: Place, indices: Sequence[ir.Value], lane: int) -> ir.Value:
+    """One lane's element: the candidate whose number the indices give."""
+    file = ctx.registers[buffer]
+    at = lambda r: ctx.e.extract(file[r // buffer.chunk], r % buffer.chunk)  # noqa: E731
+    if isinstance(place, int):
+        return at(place)
+    number = _register_number(ctx, buffer, indices, lane)
+    found = at(place[0])
+    for register in place[1:]:
+        found = ctx.e.pure("arith.select", found.type, [ctx.e.compare("eq", number, register), at(register), found])
+    return found
+
+
+def _replace_one(
+    ctx: Context, buffer: FragmentBuffer, place: Place, indices: Sequence[ir.Value], lane: int, value: ir.Value
+) -> None:
+    if isinstance(place, int):
+        write_registers(ctx, buffer, [place], value)
+        return
+    number = _register_number(ctx, buffer, indices, lane)
+    for register in place:
+        chosen = ctx.e.both(ctx.inside, ctx.e.compare("eq", number, register))
+        old = ctx.e.extract(ctx.registers[buffer][register // buffer.chunk], register % buffer.chunk)
+        write_registers(ctx, buffer, [register], ctx.e.pure("arith.select", value.type, [chosen, value, old]))
+
+
+def _register_number(ctx: Context, buffer: FragmentBuffer, indices: Sequence[ir.Value], lane: int) -> int | ir.Value:
+    """The number of a lane's register, computed from its indices."""
+    total: int | ir.Value = 0
+    weight = 1
+    for digit in buffer.layout.value:
+        found = ctx.get(indices[digit.dim])
+        if isinstance(found, Index):
+            here = ctx.ix.scalar(found.spread(ctx.width), lane)
+        else:
+            here = ctx.e.extract(found, lane) if isinstance(found.type, ir.VectorType) else found
+        if digit.stride * digit.size < buffer.layout.padded_shape[digit.dim]:
+            here = ctx.e.rem(here, digit.stride * digit.size)
+        total = ctx.e.add(total, ctx.e.mul(ctx.e.div(here, digit.stride), weight))
+        weight *= digit.size
+    return total
 
 
 def write_registers(ctx: Context, buffer: FragmentBuffer, registers: Sequence[int], value: ir.Value) -> None:
@@ -79,8 +137,8 @@ def write_registers(ctx: Context, buffer: FragmentBuffer, registers: Sequence[in
             file[slot] = ctx.e.gather(sources)
 
 
-def lane_registers(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[int]:
-    """The element register of each lane."""
+def lane_places(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[Place]:
+    """The element register of each lane, or its candidates."""
     table = ctx.register_tables.get(op)
     if table is None:
         table = ctx.register_tables[op] = _known_table(ctx, buffer, op, indices)
@@ -89,7 +147,24 @@ def lane_registers(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indic
     return table[ctx.chunk_start : ctx.chunk_start + ctx.width]
 
 
-def _known_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[int]:
+def lane_registers(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[int]:
+    """The element register of each lane.
+
+    Raises:
+        LayoutError: a register depends on the thread or on a run-time value.
+    """
+    places = lane_places(ctx, buffer, op, indices)
+    registers = [place for place in places if isinstance(place, int)]
+    if len(registers) != len(places):
+        raise LayoutError(
+            f"the register of a fragment element differs between threads: {buffer.layout}",
+            python_location(op.location),
+            hint="index fragments with the loop's own variables",
+        )
+    return registers
+
+
+def _known_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[Place]:
     """The register table, computed once for accesses that are alike: indexed with the loop's own variables."""
     if ctx.iteration_layout is None:
         return register_table(ctx, buffer, op, indices)
@@ -108,12 +183,13 @@ def _known_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices
     return table
 
 
-def register_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[int]:
+def register_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[Place]:
     """Element registers by iteration register of the enclosing parallel loop; one entry outside of one."""
     grid = ctx.iteration_tables
     threads = np.arange(ctx.num_threads, dtype=np.int64)[:, None]
     count = next(iter(grid.values())).shape[1] if grid else 1
-    values = [np.broadcast_to(evaluate(ctx, v, grid, op), (ctx.num_threads, count)) for v in indices]
+    free, known = _evaluate_all(ctx, buffer, op, indices)
+    values = [np.broadcast_to(v, (ctx.num_threads, count)) for v in known]
     registers = buffer.layout.value_of(values)
     held = buffer.layout.holds(threads % buffer.layout.num_threads, values)
     if ctx.iteration_valid is not None:  # iterations past the extents of a padded loop touch nothing
@@ -127,13 +203,44 @@ def register_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indic
             python_location(op.location),
             hint="copy the fragment to shared memory to exchange elements between threads",
         )
-    if (registers != registers[:1]).any():
+    if not free and (registers == registers[:1]).all():
+        return [int(r) for r in registers[0]]
+    return [_candidates(buffer, free, registers[:, column], op) for column in range(count)]
+
+
+def _evaluate_all(
+    ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]
+) -> tuple[set[int], list[IntArray]]:
+    """The indices as numbers, and the dimensions (0 there) whose index is only known at run time: every thread must
+    hold all of such a dimension."""
+    free: set[int] = set()
+    values: list[IntArray] = []
+    for dim, index in enumerate(indices):
+        try:
+            values.append(evaluate(ctx, index, ctx.iteration_tables, op))
+        except LayoutError:
+            if any(digit.dim == dim for digit in buffer.layout.thread):
+                raise
+            free.add(dim)
+            values.append(np.zeros((), np.int64))
+    return free, values
+
+
+def _candidates(buffer: FragmentBuffer, free: set[int], registers: IntArray, op: ir.Operation) -> Place:
+    """The registers that an iteration may touch, in any thread and for any run-time index."""
+    offsets, weight = [0], 1
+    for digit in buffer.layout.value:
+        if digit.dim in free:
+            offsets = [o + weight * i for o in offsets for i in range(digit.size)]
+        weight *= digit.size
+    found = sorted({int(r) + o for r in np.unique(registers) for o in offsets})
+    if len(found) > MOST_CANDIDATES:
         raise LayoutError(
-            f"the register of a fragment element differs between threads: {buffer.layout}",
+            f"an index at run time selects from {len(found)} registers, at most {MOST_CANDIDATES}: {buffer.layout}",
             python_location(op.location),
-            hint="index fragments with the loop's own variables",
+            hint="keep the tile in shared memory, or index it with loop variables of T.Parallel or T.unroll",
         )
-    return [int(r) for r in registers[0]]
+    return tuple(found) if len(found) > 1 else found[0]
 
 
 def evaluate(ctx: Context, value: ir.Value, grid: dict[ir.Value, IntArray], op: ir.Operation) -> IntArray:

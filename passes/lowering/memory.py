@@ -176,10 +176,15 @@ def _piece(ctx: Context, buffer: Memory, lane: Sequence[Index], start: int, leng
     if isinstance(buffer, SharedBuffer):
         return Piece(start, length, shared_pointer(ctx, buffer, lane), length * size, None)
     if isinstance(buffer, PrivateBuffer):
-        offset = _dense_offset(ctx, lane, _dense(buffer.shape))
-        return Piece(start, length, ctx.e.gep(buffer.pointer, offset, storage_type(ctx.e, buffer.element)), size, None)
+        return Piece(start, length, private_pointer(ctx, buffer, lane), size, None)
     pointer = global_pointer(ctx, buffer, lane)
     return Piece(start, length, pointer, length * size, bounds_predicate(ctx, buffer, lane, length))
+
+
+def private_pointer(ctx: Context, buffer: PrivateBuffer, lane: Sequence[Index]) -> ir.Value:
+    """Address of one lane's element of a thread's own array."""
+    offset = _dense_offset(ctx, lane, _dense(buffer.shape))
+    return ctx.e.gep(buffer.pointer, offset, storage_type(ctx.e, buffer.element))
 
 
 def _dense(shape: Sequence[int]) -> list[int]:

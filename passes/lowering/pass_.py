@@ -24,18 +24,24 @@ from ...dialect.tl import SHARED, scope_of
 from ..base import Pass
 from ..hardware import hardware_for
 from ..nvidia import (
+    box_copies,
     bulk_copy,
+    cluster_copy,
     copy_words,
+    gather4,
+    gemm_scaled,
+    gemm_sparse,
     gemm_tcgen05,
     grid_barrier,
     intrinsics,
     launch_control,
+    matrix_rules,
     roles,
     staged_store,
     tensor_roles,
     warpgroups,
 )
-from . import atomics, debug, lagging, raw, reduce, reducer, scalar, structure, sync, tiles
+from . import atomics, debug, extern, lagging, raw, reduce, reducer, scalar, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -44,10 +50,34 @@ from .rasterize import block_indices
 
 # Importing these registered their rules.
 RULE_MODULES = (
-    atomics, bulk_copy, copy_words, debug, gemm_tcgen05, grid_barrier, intrinsics, lagging, launch_control, raw, reduce,
-    reducer, roles, scalar,
-    staged_store, structure, sync, tensor_roles, tiles, warpgroups,
-)  # fmt: skip
+    atomics,
+    box_copies,
+    bulk_copy,
+    cluster_copy,
+    copy_words,
+    debug,
+    extern,
+    gather4,
+    gemm_scaled,
+    gemm_sparse,
+    gemm_tcgen05,
+    grid_barrier,
+    intrinsics,
+    lagging,
+    launch_control,
+    matrix_rules,
+    raw,
+    reduce,
+    reducer,
+    roles,
+    scalar,
+    staged_store,
+    structure,
+    sync,
+    tensor_roles,
+    tiles,
+    warpgroups,
+)
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,15 @@ def lower_reduce(ctx: Context, op: ir.Operation) -> None:
 
 
 def _to_element(ctx: Context, values: Sequence[ir.Value], element: ir.Type) -> list[ir.Value]:
-    return [v if v.type == element else ctx.e.pure("arith.truncf", element, [v]) for v in values]
+    """The combined values in the target's type, which may be wider or narrower."""
+    if not values or values[0].type == element:
+        return list(values)
+    longer = element.width > values[0].type.width
+    if isinstance(element, ir.FloatType):
+        name = "arith.extf" if longer else "arith.truncf"
+    else:
+        name = "arith.extsi" if longer else "arith.trunci"
+    return [ctx.e.pure(name, element, [v]) for v in values]
 
 
 def reduce_registers(

@@ -132,14 +132,40 @@ def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
     if op.name not in ("arith.select", "arith.bitcast") and any(is_narrow(v.type) for v in (*op.operands, *op.results)):
         ctx.values[op.results[0]] = _through_f32(ctx, op, varying)
         return
+    if op.name == "arith.addf" and (factors := _only_product(ctx, op, varying)) is not None:
+        operands = [ctx.ssa(v, varying=varying) for v in factors]
+        ctx.values[op.results[0]] = ctx.e.pure("math.fma", operands[0].type, operands)
+        return
     operands = [ctx.ssa(v, varying=varying) for v in op.operands]
     kind = value_type(ctx.e, op.results[0].type)
     if varying and ctx.width > 1:
         kind = ctx.e.vector_type(ctx.width, kind)
     attributes = {n: op.attributes[n] for n in op.attributes if not n.startswith("tl.")}
-    if op.name in _CONTRACTED and "none" in str(attributes.get("fastmath", "none")):
+    if op.name in _CONTRACTED and _may_contract(op):
         attributes["fastmath"] = ir.Attribute.parse("#arith.fastmath<contract>")
     ctx.values[op.results[0]] = ctx.e.pure(op.name, kind, operands, attributes)
+
+
+def _only_product(ctx: Context, op: ir.Operation, varying: bool) -> list[ir.Value] | None:
+    """The factors of a product in float32 that goes into this sum only, and the other term.
+
+    They are fused here because LLVM does not: its value numbering drops the flags of sums that a loop carries.
+    """
+    if str(op.results[0].type) != "f32" or not _may_contract(op):
+        return None
+    for value, other in (tuple(op.operands), tuple(op.operands)[::-1]):
+        owner = value.owner
+        if isinstance(owner, ir.Block) or owner.operation.name != "arith.mulf" or len(list(value.uses)) != 1:
+            continue
+        product = owner.operation
+        if _may_contract(product) and product.block == op.block and _varies(ctx, product) == varying:
+            return [*product.operands, other]
+    return None
+
+
+def _may_contract(op: ir.Operation) -> bool:
+    """Whether the program leaves rounding open."""
+    return "fastmath" not in op.attributes or "none" in str(op.attributes["fastmath"])
 
 
 def is_narrow(kind: ir.Type) -> bool:
@@ -233,7 +259,7 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     """Convert a scalar or vector between dtypes; narrow floats go through the hardware's conversions."""
     if source.mlir == result.mlir:
         return value
-    if "f8E" in (source.mlir[:3], result.mlir[:3]) or source.bits < 8 or result.bits < 8 and result.kind == "float":
+    if "f8E" in (source.mlir[:3], result.mlir[:3]) or _sub_byte(source) or _sub_byte(result):
         return ctx.hardware.narrow_float_cast(ctx, value, str(source), str(result))
     kind = value_type(ctx.e, ir.Type.parse(result.mlir))
     if isinstance(value.type, ir.VectorType):
@@ -243,6 +269,11 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     if not _direct(source, result):
         return _via_f32(ctx, value, source, result)
     return ctx.e.pure(_cast_op(source, result), kind, [value])
+
+
+def _sub_byte(kind: DType) -> bool:
+    """A dtype of less than a byte in memory; a truth value of one bit is none."""
+    return kind.bits < 8 and kind.kind != "bool"
 
 
 def _direct(source: DType, result: DType) -> bool:

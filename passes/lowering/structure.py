@@ -6,6 +6,7 @@ Registers are SSA values, so loops and branches carry those of the fragments tha
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
@@ -20,13 +21,14 @@ from ...dialect.tl import scope_of
 from .buffers import FragmentBuffer, PrivateBuffer, element_bits, register_chunk, storage_type, value_type
 from .carried import flatten, unflatten, written_fragments
 from .context import Context, rule
-from .fragments import load_fragment, store_fragment
+from .fragments import MOST_CANDIDATES, load_fragment, store_fragment
 from .index import Index
 from .lanewise import is_lanewise
 from .memory import load_lanes, store_lanes
 from .views import reshape_buffer
 
 UNROLL_LIMIT = 1024
+UNROLLED_OPS = 4096  # of a loop that is unrolled for its accesses to fragments alone
 
 
 # -- loops -------------------------------------------------------------------------------------------------------------
@@ -42,7 +44,9 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
             ctx.values[body.arguments[0]] = Index(None, tuple(trips), 0, 0, 0, 0)
             ctx.lower_block(body)
         return
-    if trips is not None and (wants_unroll and len(trips) <= UNROLL_LIMIT or _indexes_fragment(ctx, body)):
+    if trips is not None and (
+        wants_unroll and len(trips) <= UNROLL_LIMIT or _indexes_fragment(ctx, body, small=_is_small(body, len(trips)))
+    ):
         _unroll(ctx, body, trips)
         return
     lower_serial(ctx, op, bounds)
@@ -55,7 +59,32 @@ def _vectorizes(ctx: Context, op: ir.Operation, width: int) -> bool:
     body = op.regions[0].blocks[0]
     touches = [ctx.buffers.get(root(e.tile)) for e in region_effects(op)]
     lanewise = all(is_lanewise(inner.operation) for inner in body.operations if inner.operation.name != "scf.yield")
-    return lanewise and not any(isinstance(b, FragmentBuffer) for b in touches)
+    return lanewise and not any(isinstance(b, FragmentBuffer) for b in touches) and _independent(body)
+
+
+def _independent(body: ir.Block) -> bool:
+    """Whether no iteration sees what another one writes: stores walk with the loop, and what is stored is read in the
+    same place only."""
+    accesses: dict[ir.Value, list[tuple[ir.Value, ...]]] = {}
+    stored: set[ir.Value] = set()
+    for op in body.operations:
+        inner = op.operation
+        if inner.name not in ("memref.load", "memref.store"):
+            continue
+        first = 1 if inner.name == "memref.load" else 2
+        buffer, indices = root(inner.operands[first - 1]), tuple(_uncast(v) for v in list(inner.operands)[first:])
+        accesses.setdefault(buffer, []).append(indices)
+        if inner.name == "memref.store":
+            stored.add(buffer)
+            if not any(_reaches(v, body.arguments[0]) for v in indices):
+                return False
+    return all(len(set(accesses[buffer])) == 1 for buffer in stored)
+
+
+def _uncast(value: ir.Value) -> ir.Value:
+    while not isinstance(value.owner, ir.Block) and value.owner.operation.name.startswith("arith.index_cast"):
+        value = value.owner.operation.operands[0]
+    return value
 
 
 def _unroll(ctx: Context, body: ir.Block, trips: range) -> None:
@@ -76,19 +105,40 @@ def _forget(ctx: Context, body: ir.Block) -> None:
                 _forget(ctx, block)
 
 
-def _indexes_fragment(ctx: Context, body: ir.Block) -> bool:
-    """Whether the loop's variable takes part in an index into a fragment outside of parallel loops' own variables."""
+def _is_small(body: ir.Block, trips: int) -> bool:
+    """Whether unrolling keeps the code short."""
+    count = 0
+
+    def visit(op: ir.Operation) -> ir.WalkResult:
+        nonlocal count
+        count += 32 if op.operation.name in ("tl.gemm", "tl.copy") else 1
+        return ir.WalkResult.ADVANCE
+
+    body.owner.operation.walk(visit)
+    return count * trips <= UNROLLED_OPS
+
+
+def _indexes_fragment(ctx: Context, body: ir.Block, *, small: bool) -> bool:
+    """Whether the loop's variable takes part in an index into a fragment outside of parallel loops' own variables.
+
+    In a long loop that counts only where the register could not be selected at run time."""
     induction = body.arguments[0]
-    return any(
-        isinstance(ctx.buffers.get(root(effect.tile)), FragmentBuffer) and _depends(effect.op, induction)
-        for effect in region_effects(body.owner.operation)
-        if effect.op.name in ("memref.load", "memref.store")
-    )
+    for effect in region_effects(body.owner.operation):
+        buffer = ctx.buffers.get(root(effect.tile))
+        if effect.op.name not in ("memref.load", "memref.store") or not isinstance(buffer, FragmentBuffer):
+            continue
+        first = 1 if effect.op.name == "memref.load" else 2
+        dims = [d for d, v in enumerate(list(effect.op.operands)[first:]) if _reaches(v, induction)]
+        if dims and (small or not _selectable(buffer, dims)):
+            return True
+    return False
 
 
-def _depends(op: ir.Operation, variable: ir.Value) -> bool:
-    first = 1 if op.name == "memref.load" else 2
-    return any(_reaches(v, variable) for v in list(op.operands)[first:])
+def _selectable(buffer: FragmentBuffer, dims: Sequence[int]) -> bool:
+    """Whether every thread holds all of the dimensions, and they are few registers."""
+    if any(digit.dim in dims for digit in buffer.layout.thread):
+        return False
+    return math.prod(d.size for d in buffer.layout.value if d.dim in dims) <= MOST_CANDIDATES
 
 
 def _reaches(value: ir.Value, variable: ir.Value) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import ir
 
-from ...dialect.layout import SharedLayout, row_major
+from ...dialect.layout import Fragment, SharedLayout, reshaped, row_major, viewed
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from .buffers import (
@@ -16,14 +16,13 @@ from .buffers import (
     SharedBuffer,
     Tile,
     element_bits,
-    register_chunk,
 )
 from .context import Context
 from .index import Index
 
 
 def reshape_buffer(ctx: Context, op: ir.Operation) -> Buffer:
-    """The buffer of a `tl.reshape`. Memory is viewed in place; a fragment has its layout on the op and is moved."""
+    """The buffer of a `tl.reshape`. Memory and registers are viewed in place."""
     source, kind = ctx.buffers[op.operands[0]], ir.MemRefType(op.results[0].type)
     shape, element = tuple(kind.shape), kind.element_type
     if isinstance(source, GlobalBuffer):
@@ -34,22 +33,38 @@ def reshape_buffer(ctx: Context, op: ir.Operation) -> Buffer:
     if isinstance(source, PrivateBuffer):
         return PrivateBuffer(source.pointer, element, shape)
     if isinstance(source, SharedBuffer):
-        if source.layout != row_major(source.layout.shape):
-            raise LayoutError("a view of a shared tile whose layout is not row-major", python_location(op.location))
-        return SharedBuffer(source.offset, element, shape, row_major(shape))
+        return SharedBuffer(source.offset, element, shape, _shared_view(source, op))
+    return _fragment_view(source, op)
+
+
+def _shared_view(source: SharedBuffer, op: ir.Operation) -> SharedLayout:
+    """The source's layout under the view's shape and element type."""
+    kind = ir.MemRefType(op.results[0].type)
+    if source.layout == row_major(source.layout.shape):
+        return row_major(tuple(kind.shape))
+    try:
+        bits = element_bits(source.element), element_bits(kind.element_type)
+        return viewed(source.layout, tuple(kind.shape), *bits)
+    except TileValueError as error:
+        raise LayoutError(
+            f"a view of a shared tile that its layout does not allow: {error}", python_location(op.location),
+            hint="give the view a tile of its own, or annotate a row-major layout",
+        ) from None
+
+
+def _fragment_view(source: Buffer, op: ir.Operation) -> FragmentBuffer:
+    """The same registers in the same order: the layout is the source's under the other shape."""
     layout = from_attr(op.attributes["layout"])
-    assert not isinstance(layout, SharedLayout)
-    view = FragmentBuffer(element, layout, register_chunk(layout, element_bits(element)))
-    ctx.registers[view] = _regroup(ctx, source, view)
-    return view
-
-
-def _regroup(ctx: Context, source: FragmentBuffer, view: FragmentBuffer) -> list[ir.Value]:
-    if source.element != view.element or source.layout.num_values != view.layout.num_values:
-        raise LayoutError("a fragment view that changes the element type")
-    file = ctx.registers[source]
-    flat = [(file[i // source.chunk], i % source.chunk) for i in range(source.layout.num_values)]
-    return [ctx.e.gather(flat[i : i + view.chunk]) for i in range(0, len(flat), view.chunk)]
+    assert isinstance(layout, Fragment) and isinstance(source, FragmentBuffer)
+    if source.element != ir.MemRefType(op.results[0].type).element_type:
+        raise LayoutError("a fragment view that changes the element type", python_location(op.location))
+    if not reshaped(source.layout, layout.shape).same_map(layout):
+        raise LayoutError(
+            f"a view of a fragment lies in other threads or registers than the fragment: {layout} of {source.layout}",
+            python_location(op.location),
+            hint="copy the fragment to one of the other shape",
+        )
+    return FragmentBuffer(source.element, layout, source.chunk, source)
 
 
 def tile_of(ctx: Context, value: ir.Value) -> Tile:

@@ -4,41 +4,51 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from dataclasses import dataclass
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.nvidia import mbarrier, tma
+from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 from ...dialect.effects import root
 from ...dialect.location import python_location
+from ...dialect.verify import shape_of
 from ..lowering.buffers import GlobalBuffer, SharedBuffer, Tile
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from ..walk import nested, threads_of
+from .cluster_copy import cluster_size, multicast_ranks
+from .gather4 import gather_key, gather_obstacle, gather_sides
+from .gemm_tcgen05 import first_of_pair
 from .intrinsics import require_feature
+from .maps import MapKey
+from .reach import branch, one_thread
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, store_plan
-from .tma_rules import BoxPlan, box_bytes, box_plan, tma_obstacle
-
-
-@dataclass(frozen=True)
-class MapKey:
-    """One tensor map of a kernel: the tensor's argument, and the boxes it is read or written in."""
-
-    param: int
-    box: tuple[int, ...]
-    swizzle: str
+from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
 
 
 def map_key(device: ir.Value, shared: ir.Value) -> MapKey:
     plan = box_plan(device, shared)
     assert plan is not None
+    return map_of(device, plan.box, plan.swizzle)
+
+
+def map_of(device: ir.Value, box: tuple[int, ...], swizzle: str) -> MapKey:
+    """The map of the tensor behind a device tile for boxes of some sides."""
     argument = root(device).owner.operation.operands[0]
-    return MapKey(ir.BlockArgument(argument).arg_number, plan.box, plan.swizzle)
+    return MapKey(ir.BlockArgument(argument).arg_number, box, swizzle)
+
+
+def box_key(op: ir.Operation) -> MapKey | None:
+    """The tensor map of a copy that the program builds; None for bytes, and where the rule of the op will refuse it."""
+    tensor = op.operands[0 if op.name == "tl.box_load" else 1]
+    if "bytes" in op.attributes or tensor_obstacle(tensor):
+        return None
+    box, swizzle = ir.DenseI64ArrayAttr(op.attributes["box"]), ir.StringAttr(op.attributes["swizzle"])
+    return map_of(tensor, tuple(box), swizzle.value)
 
 
 def kernel_maps(launch: ir.Operation) -> list[MapKey]:
@@ -53,6 +63,14 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
             found[map_key(op.operands[0], op.operands[1])] = None
         elif op.name == "tl.tma_store":
             found[map_key(op.operands[1], op.operands[0])] = None
+        elif op.name in ("tl.tma_gather4", "tl.tma_scatter4"):
+            if not gather_obstacle(*gather_sides(op)):
+                found[gather_key(*gather_sides(op))] = None
+        elif op.name in ("tl.box_load", "tl.box_store"):
+            if (key := box_key(op)) is not None:
+                found[key] = None
+        elif op.name == "tl.prefetch" and (key := prefetch_key(op.operands[0])) is not None:
+            found[key] = None
         elif op.name == "tl.staged_store":
             plan = store_plan(op.operands[0], op.operands[2], threads_of(op))
             found.update((staged_key(op.operands[2], plan, piece), None) for piece in plan.pieces)
@@ -86,10 +104,71 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     pointer = barrier_pointer(ctx, barrier, index)
     with _one_thread(ctx) if "explicit" in op.attributes else contextlib.nullcontext():
         if "explicit" in op.attributes:
-            announce = mbarrier.arrive_expect_tx if "arrive" in op.attributes else mbarrier.expect_tx
-            announce(pointer, box_bytes(target))
-        for address, coordinates in _boxes(ctx, source, target):
-            tma.load(address, ctx.tensor_maps[map_key(source, target)], pointer, coordinates, hint=_hint(op))
+            _announce(ctx, op, pointer)
+        if "multicast" in op.attributes:
+            _multicast(ctx, op, pointer)
+        else:
+            _load(ctx, op, pointer)
+
+
+def _load(ctx: Context, op: ir.Operation, pointer: ir.Value, ranks: ir.Value | None = None) -> None:
+    source, target = list(op.operands)[:2]
+    for address, coordinates in _boxes(ctx, source, target):
+        descriptor = ctx.tensor_maps[map_key(source, target)]
+        if "pair" in op.attributes:
+            tma.load_pair(address, descriptor, pointer, first_of_pair(ctx), coordinates, hint=eviction_hint(op))
+        else:
+            tma.load(address, descriptor, pointer, coordinates, hint=eviction_hint(op), ranks=ranks)
+
+
+def _multicast(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
+    """The CTA of the lowest rank copies for all of the mask, those outside of it for themselves."""
+    require_feature(ctx, op, Feature.CLUSTER, "a copy into several CTAs")
+    ranks = multicast_ranks(op)
+    rank = cluster.rank()
+    with branch(ctx, ctx.e.compare("eq", rank, (ranks & -ranks).bit_length() - 1)):
+        i16 = ir.IntegerType.get_signless(16)
+        _load(ctx, op, pointer, ctx.e.constant(i16, ranks if ranks < 1 << 15 else ranks - (1 << 16)))
+    if ranks + 1 < 1 << cluster_size(op):
+        chosen = ctx.e.pure("arith.shrui", ctx.e.i32, [ctx.e.constant(ctx.e.i32, ranks), rank])
+        inside = ctx.e.pure("arith.andi", ctx.e.i32, [chosen, ctx.e.constant(ctx.e.i32, 1)])
+        with branch(ctx, ctx.e.compare("eq", inside, 0)):
+            _load(ctx, op, pointer)
+
+
+def _announce(ctx: Context, op: ir.Operation, pointer: ir.Value) -> None:
+    """Say at the barrier how many bytes come; with `arrive`, arrive too."""
+    size, arrive = box_bytes(op.operands[1]), "arrive" in op.attributes
+    if "pair" not in op.attributes:
+        announce = mbarrier.arrive_expect_tx if arrive else mbarrier.expect_tx
+        announce(pointer, size)
+        return
+    rank = first_of_pair(ctx)
+    cluster.expect_remote(pointer, rank, ctx.e.constant(ctx.e.i32, size))
+    if arrive:
+        cluster.arrive_remote(pointer, rank)
+
+
+@rule("tl.prefetch")
+def lower_prefetch(ctx: Context, op: ir.Operation) -> None:
+    """One thread; nothing where no tensor map describes the tile."""
+    (source,) = op.operands
+    key = prefetch_key(source) if ctx.target.supports(Feature.TMA) else None
+    if key is not None:
+        with one_thread(ctx, op):
+            start = tile_of(ctx, source).offsets
+            tma.prefetch(ctx.tensor_maps[key], [ctx.ix.scalar(i) for i in reversed(start)])
+
+
+def prefetch_key(device: ir.Value) -> MapKey | None:
+    """The tensor map of a tile that is prefetched, or None where there can be none."""
+    sizes = shape_of(device.type)
+    if tensor_obstacle(device) or -1 in sizes or max(sizes) > MAX_BOX:
+        return None
+    if sizes[-1] * ir.MemRefType(device.type).element_type.width % 128:
+        return None
+    argument = ir.BlockArgument(root(device).owner.operation.operands[0]).arg_number
+    return MapKey(argument, tuple(sizes), "none")
 
 
 @rule("tl.tma_store")
@@ -105,7 +184,7 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
             if kind:
                 tma.reduce(descriptor, address, coordinates, kind, _reduced_element(op))
             else:
-                tma.store(descriptor, address, coordinates, hint=_hint(op))
+                tma.store(descriptor, address, coordinates, hint=eviction_hint(op))
         tma.commit()
 
 
@@ -120,7 +199,10 @@ def lower_tma_wait(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.fence_proxy")
 def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
     require_feature(ctx, op, Feature.TMA, "a fence between proxies")
-    tma.fence_shared()
+    if "device" in op.attributes:
+        tma.fence_all()
+    else:
+        tma.fence_shared()
 
 
 @contextlib.contextmanager
@@ -170,7 +252,7 @@ def _reduced_element(op: ir.Operation) -> str:
     return name
 
 
-def _hint(op: ir.Operation) -> str:
+def eviction_hint(op: ir.Operation) -> str:
     return ir.StringAttr(op.attributes["eviction"]).value if "eviction" in op.attributes else ""
 
 

@@ -24,7 +24,7 @@ from .mma_layout import MmaShape, mma_shape, operand_fragments, partition
 from .mma_operands import Fetch, Operand
 
 _KINDS = {"f16": "f16", "bf16": "bf16", "f32": "tf32", "f64": "f64", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2", "i8": "s8"}
-_SUMS = {"f32": "f32", "f16": "f16", "i32": "s32", "f64": "f64"}
+SUMS = {"f32": "f32", "f16": "f16", "i32": "s32", "f64": "f64"}
 _FEATURES = {
     "bf16": Feature.MMA_BF16, "tf32": Feature.MMA_BF16, "e4m3": Feature.MMA_FP8, "e5m2": Feature.MMA_FP8,
     "f64": Feature.MMA_F64, "s8": Feature.MMA_INT8, "u8": Feature.MMA_INT8, "f16": Feature.MMA_F16,
@@ -35,7 +35,7 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     a, b, c = list(op.operands)[:3]
     m, n = tile_shape_2d(c)  # type: ignore[misc]
     flags = {x: ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"}
-    kinds = [_kind(ctx, op, v, side) for v, side in ((a, "a"), (b, "b"))]
+    kinds = [operand_kind(ctx, op, v, side) for v, side in ((a, "a"), (b, "b"))]
     bits = ir.MemRefType(a.type).element_type.width
     k = tile_shape_2d(a)[0 if flags["a"] else 1]  # type: ignore[index]
     shape = mma_shape(bits)
@@ -53,7 +53,7 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     _multiply(ctx, op, left, right, target, grid, shape, k, kinds)
 
 
-def _kind(ctx: Context, op: ir.Operation, value: ir.Value, side: str) -> str:
+def operand_kind(ctx: Context, op: ir.Operation, value: ir.Value, side: str) -> str:
     element = str(ir.MemRefType(value.type).element_type)
     kind = _KINDS.get(element)
     if kind is None:
@@ -83,10 +83,10 @@ def _multiply(
     rows, columns = grid.rows // shape.m, grid.columns // shape.n
     per_tile = 2 * shape.m // 8
     element = target.element
-    sum_type = _SUMS.get(str(element))
+    sum_type = SUMS.get(str(element))
     if sum_type is None:
         raise UnsupportedError(f"no accumulation in {element}", python_location(op.location))
-    sums = _initial(ctx, op, target, rows * columns, per_tile)
+    sums = initial_sums(ctx, op, target, rows * columns, per_tile, op.operands[3] if len(op.operands) == 4 else None)
     fetch_a, fetch_b = Fetch(ctx, left, grid, shape), Fetch(ctx, right, grid, shape)
     for step in range(k // shape.k):
         b_registers = fetch_b.registers(step, columns)
@@ -143,7 +143,9 @@ def _instruction(
     return [ctx.e.extract(v, i) for v in result for i in (0, 1)]
 
 
-def _initial(ctx: Context, op: ir.Operation, target: FragmentBuffer, tiles: int, per_tile: int) -> list[list[ir.Value]]:
+def initial_sums(
+    ctx: Context, op: ir.Operation, target: FragmentBuffer, tiles: int, per_tile: int, clear_if: ir.Value | None
+) -> list[list[ir.Value]]:
     """Accumulators per instruction tile: zero, or what C holds."""
     zero = ctx.e.splat(target.element, 0 if isinstance(target.element, ir.IntegerType) else 0.0)
     if "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value:
@@ -153,7 +155,7 @@ def _initial(ctx: Context, op: ir.Operation, target: FragmentBuffer, tiles: int,
         [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(t * per_tile, (t + 1) * per_tile)]
         for t in range(tiles)
     ]
-    if len(op.operands) == 4:
-        condition = ctx.ssa(op.operands[3])
+    if clear_if is not None:
+        condition = ctx.ssa(clear_if)
         sums = [[ctx.e.pure("arith.select", v.type, [condition, zero, v]) for v in tile] for tile in sums]
     return sums

@@ -8,7 +8,7 @@ many rows down as the instruction is deep.
 from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.nvidia import tcgen05, tcgen05_mma
+from tilelang_mlir.isa.nvidia import cluster, tcgen05, tcgen05_mma
 from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.mlir import ir
 
@@ -33,7 +33,7 @@ def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
         raise UnsupportedError(f"tcgen05.mma has no product with {obstacle}", python_location(op.location))
     a, b, c, keep, *scales = op.operands
     product = product_of(op)
-    flags = transposes(op)
+    flags, pair = transposes(op), "pair" in op.attributes
     accumulate = ctx.ssa(keep)
     with one_thread(ctx, op):
         d = tensor_address(ctx, c, op)
@@ -45,17 +45,26 @@ def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
             operands = d, left[step], right[step]
             if factors is None:
                 word = ctx.e.constant(ctx.e.i32, descriptors.instruction(product.shape))
-                tcgen05_mma.emit(*operands, word, adds, product.shape.kind)
+                tcgen05_mma.emit(*operands, word, adds, product.shape.kind, pair=pair)
                 continue
             word, places = factors.step(product, step)
-            tcgen05_mma.emit_scaled(*operands, word, adds, places, product.shape.kind, 32)
+            tcgen05_mma.emit_scaled(*operands, word, adds, places, product.shape.kind, factors.block, pair=pair)
 
 
 @rule("tl.tcgen05_commit")
 def lower_tcgen05_commit(ctx: Context, op: ir.Operation) -> None:
     pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
     with one_thread(ctx, op):
-        tcgen05.commit(pointer)
+        if "pair" in op.attributes:
+            both = ctx.e.binary("shli", ctx.e.constant(ctx.e.i32, 3), first_of_pair(ctx))
+            tcgen05.commit_pair(pointer, ctx.e.pure("arith.trunci", ir.IntegerType.get_signless(16), [both]))
+        else:
+            tcgen05.commit(pointer)
+
+
+def first_of_pair(ctx: Context) -> ir.Value:
+    """The rank of the even CTA of this CTA's pair (i32)."""
+    return ctx.e.binary("andi", cluster.rank(), ctx.e.constant(ctx.e.i32, -2))
 
 
 @rule("tl.tcgen05_cp")
@@ -73,7 +82,7 @@ def lower_tcgen05_cp(ctx: Context, op: ir.Operation) -> None:
         place = tensor_address(ctx, op.operands[1], op)
         for block in range(blocks):
             there = ctx.e.value(ctx.e.add(place, 4 * block))
-            tcgen05.copy_scales(there, _ahead(ctx, first, 512 * block))
+            tcgen05.copy_scales(there, _ahead(ctx, first, 512 * block), pair="pair" in op.attributes)
 
 
 class _Scales:
@@ -84,15 +93,18 @@ class _Scales:
         self.places = [tensor_address(ctx, value, op) for value in scales]
         self.first = list(ir.DenseI64ArrayAttr(op.attributes["scale_bytes"]))
         self.blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
+        self.block = 16 if self.blocks[0] == 16 else 32  # elements of a factor, as the instruction counts
 
     def step(self, product: Product, step: int) -> tuple[ir.Value, tuple[ir.Value, ir.Value]]:
         """The instruction descriptor and the addresses of both factors."""
         shape = product.shape
         k = step * descriptors.depth(shape.kind)
         parts = [first + k // block for first, block in zip(self.first, self.blocks, strict=True)]
-        widths = [-(-rows // 128) * 4 for rows in (shape.m, shape.n)]  # as copies of 128 factors put them
+        widths = [-(-rows // 128) * 4 for rows in (128, shape.n)]  # as copies of 128 factors put them
         e = self.ctx.e
-        word = descriptors.instruction(shape, a_id=parts[0] % _SCALE_BYTES, b_id=parts[1] % _SCALE_BYTES)
+        a_id, b_id = (part % _SCALE_BYTES for part in parts)
+        scale = "ue4m3" if self.block == 16 else "ue8m0"
+        word = descriptors.instruction(shape, scale=scale, a_id=a_id, b_id=b_id)
         moved = [
             e.value(e.add(place, part // _SCALE_BYTES * width))
             for place, part, width in zip(self.places, parts, widths, strict=True)

@@ -79,7 +79,7 @@ def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> 
 def lower_wait_products(ctx: Context, op: ir.Operation) -> None:
     """The accumulators flow through the wait, so that no use can be moved above it."""
     if not len(op.operands):
-        wait_all(ctx, ir.IntegerAttr(op.attributes["pending"]).value)
+        wait_all(ctx, op)
         return
     target = ctx.buffers[op.operands[0]]
     assert isinstance(target, FragmentBuffer)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import PassError, UnsupportedError
-from tilelang_mlir.isa.nvidia import barrier, cluster, memory, tma, warp, wgmma
+from tilelang_mlir.isa.nvidia import barrier, bits, cluster, memory, tma, warp, wgmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
@@ -47,6 +47,7 @@ ENTRIES: dict[str, Entry] = {
     "wgmma_commit": Entry(lambda ctx, op: wgmma.commit(), Feature.WGMMA),
     "bulk_commit": Entry(lambda ctx, op: tma.commit(), Feature.TMA),
     "named_arrive": Entry(_named_arrive),
+    "find_nth_set": Entry(lambda ctx, op: bits.find_nth_set(*(ctx.ssa(v) for v in op.operands))),
     "elect": Entry(lambda ctx, op: warp.elect(), Feature.ELECT),
     "launch_dependents": Entry(lambda ctx, op: memory.grid_dependency("launch_dependents"), Feature.PDL),
     "wait_dependencies": Entry(lambda ctx, op: memory.grid_dependency("wait"), Feature.PDL),
@@ -86,19 +87,38 @@ def publish_product(ctx: Context, op: ir.Operation) -> None:
     ctx.in_flight[target] = None
 
 
-def wait_all(ctx: Context, pending: int) -> None:
+def not_in_this_block(op: ir.Operation) -> UnsupportedError:
+    return UnsupportedError(
+        "products of a warpgroup by hand end in a wait for all of them, in the same block of the program",
+        python_location(op.location),
+        hint="unroll the loop around them in Python, or use T.wgmma_gemm",
+    )
+
+
+def wait_all(ctx: Context, op: ir.Operation) -> None:
     """`wgmma.wait_group`, through which the accumulators of all products under way flow."""
+    pending = _integer(op, "pending")
     targets = [t for t in ctx.in_flight if not _is_undefined(ctx.registers[t])]
-    if not targets:
+    own, ctx.own_products = ctx.own_products, {}
+    if any(block != op.block for block, _ in own.values()) or (own and pending):
+        raise not_in_this_block(op)
+    if not targets and not own:
         raise PassError("a wait for products where none was started", hint="T.wgmma_gemm starts one")
     files = [
         [ctx.e.extract(ctx.registers[t][r // t.chunk], r % t.chunk) for r in range(t.layout.num_values)]
         for t in targets
     ]
-    values = wgmma.wait_for([v for file in files for v in file], pending)
+    flat = [v for file in (*files, *(values for _, values in own.values())) for v in file]
+    if len({str(v.type) for v in flat}) > 1:
+        raise PassError("a wait for products with sums of different types", hint="wait for each of them by itself")
+    values = wgmma.wait_for(flat, pending)
     for target, file in zip(targets, files, strict=True):
         _write(ctx, target, values[: len(file)])
         values = values[len(file) :]
+    for (buffer, first), (_, sums) in own.items():
+        for i, value in enumerate(values[: len(sums)]):
+            ctx.e.store(value, ctx.e.gep(buffer.pointer, first + i, buffer.element), 4)
+        values = values[len(sums) :]
 
 
 def _is_undefined(registers: list[ir.Value]) -> bool:

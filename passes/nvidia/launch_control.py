@@ -22,7 +22,7 @@ def lower_try_cancel(ctx: Context, op: ir.Operation) -> None:
     answer, barrier, index = op.operands
     pointer, place = barrier_pointer(ctx, barrier, index), _pointer(ctx, answer)
     with one_thread(ctx, op):
-        launch_control.try_cancel(place, pointer)
+        launch_control.try_cancel(place, pointer, multicast="multicast" in op.attributes)
 
 
 @rule("tl.clc_query")

@@ -8,7 +8,7 @@ from tilelang_mlir.target import Feature
 
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
-from ..walk import nested
+from ..walk import launch_of, nested
 from .intrinsics import require_feature
 from .wgmma_layout import WARPGROUP
 
@@ -38,7 +38,10 @@ def warpgroup_barrier(ctx: Context) -> int | ir.Value:
 
 @rule("tl.alloc_barrier")
 def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
-    """One thread initialises the barriers; behind the last ones all threads and the asynchronous engine see them."""
+    """One thread initialises the barriers; behind the last ones all threads and the asynchronous engine see them.
+
+    Where the CTAs of a cluster arrive at one another's barriers, all threads of the cluster do.
+    """
     require_feature(ctx, op, Feature.MBARRIER, "an mbarrier")
     start = ctx.e.gep(ctx.hardware_arena(), ir.IntegerAttr(op.attributes["tl.offset"]).value, ctx.e.i8)
     ctx.barriers[op.results[0]] = start
@@ -53,8 +56,20 @@ def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
         if not more:
             mbarrier.fence_init()
         ctx.e.end_region()
-    if not more:
+    if more:
+        return
+    if is_shared_by_cluster(launch_of(op)):
+        cluster.arrive()
+        cluster.wait()
+    else:
         ctx.hardware.barrier(ctx)
+
+
+def is_shared_by_cluster(launch: ir.Operation) -> bool:
+    """Whether CTAs of a cluster use one another's barriers, which must be initialised before any of them does."""
+    return "cluster" in launch.attributes and any(
+        op.name == "tl.alloc_barrier" and "cluster" in op.attributes for op in nested(launch)
+    )
 
 
 def barrier_pointer(ctx: Context, array: ir.Value, index: ir.Value) -> ir.Value:
@@ -66,10 +81,20 @@ def barrier_pointer(ctx: Context, array: ir.Value, index: ir.Value) -> ir.Value:
 @rule("tl.mbarrier_wait")
 def lower_wait(ctx: Context, op: ir.Operation) -> None:
     """Try until the phase is complete: each try may suspend the thread for a while."""
-    pointer, parity = barrier_pointer(ctx, op.operands[0], op.operands[1]), ctx.ssa(op.operands[2])
+    _wait(ctx, barrier_pointer(ctx, op.operands[0], op.operands[1]), ctx.ssa(op.operands[2]))
+
+
+@rule("tl.mbarrier_meet")
+def lower_meet(ctx: Context, op: ir.Operation) -> None:
+    """The arrival says which phase it is in."""
+    pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
+    _wait(ctx, pointer, mbarrier.arrive(pointer))
+
+
+def _wait(ctx: Context, pointer: ir.Value, phase: ir.Value) -> None:
     loop = ctx.e.op("scf.while", [], [], regions=2)
     with ctx.e.scope(loop.regions[0].blocks.append()):
-        done = mbarrier.wait(pointer, parity)
+        done = mbarrier.wait(pointer, phase)
         again = ctx.e.pure("arith.xori", ctx.e.i1, [done, ctx.e.constant(ctx.e.i1, 1)])
         ctx.e.op("scf.condition", [], [again])
     with ctx.e.scope(loop.regions[1].blocks.append()):

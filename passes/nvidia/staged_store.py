@@ -131,14 +131,28 @@ class _Store:
             ldmatrix.store(address, [self._pair(first + column // 2 + 2 * q) for q in range(count)])
 
     def _write_pairs(self, buffer: ir.Value, piece: Piece, first: int) -> None:
-        """Two neighbouring elements per store, at the places the accumulator gives each lane."""
+        """Two neighbouring elements per store, at the places the accumulator gives each lane.
+
+        Sixteen lanes store at a time, four rows of eight words. The swizzle moves pairs of rows apart, but not the rows
+        of a pair: in rows of 128 bytes odd ones store their column 16 further on in the place of this one.
+        """
         ctx = self.ctx
         row = ctx.ix.add(_digit(ctx, 4, 8), ctx.ix.scale(_digit(ctx, 32, 4), 16))
-        along = ctx.ix.scale(_digit(ctx, 1, 4), 2)
+        odd = _digit(ctx, 4, 2)
+        apart = 16 if piece.span == 128 else 0
+        is_odd = ctx.e.compare("eq", ctx.ix.scalar(odd), 1)
+        moved = ctx.ix.add(ctx.ix.scale(_digit(ctx, 1, 4), 2), ctx.ix.scale(odd, apart))
+        element = storage_type(ctx.e, self.staging.element)
+        start = shared_offset(ctx, piece.layout, [row, moved])
         for column in range(0, piece.width, 8):
+            place = ctx.e.gep(buffer, ctx.e.binary("xori", start, column) if column else start, element)
             for half in range(2):
-                place = ctx.ix.add(row, Index.of(8 * half)), ctx.ix.add(along, Index.of(column))
-                ctx.e.store(self._values(first + column // 2 + 2 * half), self._address(buffer, piece, *place), 8)
+                registers = [first + c // 2 + 2 * half for c in (column, column ^ apart)]
+                values = [self._values(register) for register in dict.fromkeys(registers)]
+                stored = values[0]
+                if apart:
+                    stored = ctx.e.pure("arith.select", stored.type, [is_odd, values[1], values[0]])
+                ctx.e.store(stored, ctx.e.gep(place, 8 * half * piece.width, element), 8)
 
     def _address(self, buffer: ir.Value, piece: Piece, row: Index, column: Index) -> ir.Value:
         element = storage_type(self.ctx.e, self.staging.element)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilelang_mlir.errors import LayoutError, PassError
-from tilelang_mlir.isa.nvidia import tcgen05
+from tilelang_mlir.isa.nvidia import cluster, tcgen05
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import root
@@ -21,8 +21,9 @@ from ..lowering.buffers import FragmentBuffer, TensorBuffer, value_type
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
-from ..walk import nested
+from ..walk import launch_of, nested
 from .reach import one_warp
+from .tensor_pairs import is_paired
 from .tensor_rules import WARPGROUP
 
 IntArray = npt.NDArray[np.int64]
@@ -36,9 +37,10 @@ def lower_arena(ctx: Context, op: ir.Operation) -> None:
     """One warp allocates; the address passes through shared memory."""
     columns, number, slot = (ir.IntegerAttr(op.attributes[n]).value for n in ("columns", "id", "tl.offset"))
     place = ctx.e.gep(ctx.hardware_arena(), slot, ctx.e.i8)
+    pair = is_paired(op.parent.operation)
     with one_warp(ctx, op):
-        tcgen05.alloc(place, ctx.e.constant(ctx.e.i32, columns))
-        tcgen05.relinquish()
+        tcgen05.alloc(place, ctx.e.constant(ctx.e.i32, columns), pair=pair)
+        tcgen05.relinquish(pair=pair)
     ctx.hardware.barrier(ctx)
     start = ctx.e.load(place, ctx.e.i32, 4)
     ctx.tensor_arenas[number] = start, columns
@@ -60,13 +62,21 @@ def _number(op: ir.Operation, name: str) -> int:
 
 @rule("tl.tmem_free")
 def lower_free(ctx: Context, op: ir.Operation) -> None:
-    """The warp that allocated frees, when all threads and products are done."""
+    """The warp that allocated frees, when all threads and products are done; of a pair, in both CTAs.
+
+    No CTA of a pair ends before: the other one reads its shared memory and arrives at its barriers.
+    """
     start, columns = ctx.tensor_arenas[ir.IntegerAttr(op.attributes["id"]).value]
+    pair = is_paired(launch_of(op))
     tcgen05.fence("before")
-    ctx.hardware.barrier(ctx)
+    if pair:
+        cluster.arrive()
+        cluster.wait()
+    else:
+        ctx.hardware.barrier(ctx)
     with one_warp(ctx, op):
         tcgen05.fence("after")
-        tcgen05.dealloc(start, ctx.e.constant(ctx.e.i32, columns))
+        tcgen05.dealloc(start, ctx.e.constant(ctx.e.i32, columns), pair=pair)
 
 
 @rule("tl.tcgen05_fence")

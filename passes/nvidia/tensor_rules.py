@@ -48,21 +48,43 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         having = ", ".join(targets_with(Feature.TCGEN05_INT8))
         return f"operands of {_element(a)}, which {having} has and {target} lacks"
     m, n = tile_shape_2d(c)  # type: ignore[misc]
-    rows = (128,) if op.name == "tl.tcgen05_scaled_mma" or scope_of(a) == TMEM else (64, 128)
+    pair = "pair" in op.attributes
+    rows = (128,) if op.name == "tl.tcgen05_scaled_mma" or scope_of(a) == TMEM or pair else (64, 128)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
-    step = 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
+    step = 32 if pair else 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
     if n % step or n > MAX_COLUMNS:
         return f"an accumulator of {n} columns, which must be a multiple of {step} up to {MAX_COLUMNS}"
     flags = transposes(op)
     depth = descriptors.depth(kinds[0])
-    k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
+    k = _depth_of(op)
     if k % depth:
         return f"a depth of {k}, which must be a multiple of {depth}"
+    if "packed" in op.attributes and (text := _packed_obstacle(op)):
+        return text
     if scope_of(a) == TMEM and flags[0]:
         return "a transposed A in tensor memory"
     sides = [(b, flags[1], "B")] + ([(a, not flags[0], "A")] if scope_of(a) == SHARED else [])
     return next((text for side in sides if (text := _operand_obstacle(*side))), "")
+
+
+def _depth_of(op: ir.Operation) -> int:
+    """Elements along k."""
+    k = tile_shape_2d(op.operands[1])[1 if transposes(op)[1] else 0]  # type: ignore[index]
+    return k * 2 if "packed" in op.attributes else k
+
+
+def _packed_obstacle(op: ir.Operation) -> str:
+    """4-bit floats: pairs along k, one factor of 16 or 32 elements each (9.7.16.10.7, table of scale_vec sizes)."""
+    if transposes(op) != (False, True):
+        return "4-bit operands whose elements are not neighbours along K"
+    blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
+    firsts = list(ir.DenseI64ArrayAttr(op.attributes["scale_bytes"]))
+    if blocks[0] != blocks[1] or blocks[0] not in (16, 32):
+        return f"4-bit operands with factors of {blocks[0]} and {blocks[1]} elements, expected 16 or 32 for both"
+    if any(first % (64 // blocks[0]) for first in firsts):
+        return "4-bit operands whose first factor is not that of a multiple of 64 elements"
+    return ""
 
 
 def transposes(op: ir.Operation) -> tuple[bool, bool]:
@@ -75,11 +97,12 @@ def product_of(op: ir.Operation) -> Product:
     kinds = _kinds(op)
     assert kinds is not None
     kind, a_type, b_type, d_type = kinds
-    if op.name == "tl.tcgen05_scaled_mma":
+    if op.name == "tl.tcgen05_scaled_mma" and "packed" not in op.attributes:
         kind = "mx" + kind
     m, n = tile_shape_2d(op.operands[2])  # type: ignore[misc]
     flags = transposes(op)
-    k = tile_shape_2d(op.operands[1])[1 if flags[1] else 0]  # type: ignore[index]
+    k = _depth_of(op)
+    m *= 2 if "pair" in op.attributes else 1
     shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1])
     return Product(shape, k // descriptors.depth(kind))
 
@@ -91,6 +114,11 @@ def _element(value: ir.Value) -> ir.Type:
 def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
     """Kind and operand types of the instruction."""
     a, b, c = (str(_element(v)) for v in list(op.operands)[:3])
+    if "packed" in op.attributes:
+        if op.name != "tl.tcgen05_scaled_mma" or a != b or c != "f32":
+            return None
+        by_16 = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))[0] == 16
+        return "mxf4nvf4" if by_16 else "mxf4", "e2m1", "e2m1", "f32"
     if a == b == "i8" and c == "i32":
         signs = ["u8" if f"{x}_unsigned" in op.attributes else "s8" for x in "ab"]
         return "i8", signs[0], signs[1], "s32"

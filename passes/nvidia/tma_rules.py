@@ -45,6 +45,8 @@ def tensor_obstacle(device: ir.Value) -> str:
     op = tensor.operation
     if not _is_tensor_argument(op.operands[0]):
         return "the tensor is no argument whose shape the launch plan knows"
+    if "view" in op.attributes:
+        return "the tensor is a second view of an argument, whose tensor map has the argument's own shape"
     element = ir.MemRefType(device.type).element_type
     if str(element) == "i1" or element.width % 8:
         return f"elements of {element}"

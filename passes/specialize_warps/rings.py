@@ -15,27 +15,34 @@ from .. import build
 
 @dataclass(frozen=True)
 class Ring:
-    """Tiles that are used together: their copies, the first and last operation that uses them, and their barriers."""
+    """Tiles that are used together: their copies, the first and last operation that uses them, whether threads access
+    them (not only products), and their barriers."""
 
     copies: list[ir.Operation]
     first: ir.Operation
     last: ir.Operation
+    accessed: bool
     full: ir.Value
     empty: ir.Value
 
 
 def by_use(
     copies: list[ir.Operation], loop: ir.Operation
-) -> list[tuple[list[ir.Operation], ir.Operation, ir.Operation]]:
-    """Copies grouped by the span of the body in which their tiles are used, in the order of first use."""
+) -> list[tuple[list[ir.Operation], ir.Operation, ir.Operation, bool]]:
+    """Copies grouped by the span of the body in which their tiles are used, in the order of first use; with what
+    `Ring` says of them."""
     body = [op.operation for op in loop.regions[0].blocks[0].operations]
     spans: dict[tuple[int, int], list[ir.Operation]] = {}
+    accessed: set[tuple[int, int]] = set()
     for copy in copies:
         tile = copy.operands[1]
         uses = [i for i, op in enumerate(body) if op != copy and any(e.value == tile for e in region_effects(op))]
         span = (uses[0], uses[-1]) if uses else (len(body) - 1, len(body) - 1)
         spans.setdefault(span, []).append(copy)
-    return [(spans[span], body[span[0]], body[span[1]]) for span in sorted(spans)]
+        others = (e.op for op in body if op != copy for e in region_effects(op) if e.value == tile)
+        if any(op.name != "tl.gemm" for op in others):
+            accessed.add(span)
+    return [(spans[span], body[span[0]], body[span[1]], span in accessed) for span in sorted(spans)]
 
 
 class Rounds:

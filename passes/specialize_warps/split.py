@@ -94,9 +94,9 @@ class Split:
             del split.attributes["registers"]
         self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), blocks)
 
-    def _ring(self, copies: list[ir.Operation], first: ir.Operation, last: ir.Operation) -> Ring:
+    def _ring(self, copies: list[ir.Operation], first: ir.Operation, last: ir.Operation, accessed: bool) -> Ring:
         with copies[0].location:
-            return Ring(copies, first, last, self._barriers(1), self._barriers(self.threads // 32))
+            return Ring(copies, first, last, accessed, self._barriers(1), self._barriers(self.threads // 32))
 
     def _barriers(self, count: int) -> ir.Value:
         kind = ir.Type.parse(f"!tl.barrier<{self.found.stages} : i64>")
@@ -134,7 +134,7 @@ class Split:
             with ir.InsertionPoint(ring.first), ring.first.location:
                 ir.Operation.create("tl.mbarrier_wait", [], [ring.full, slot, phase])
             with ir.InsertionPoint.after(ring.last), ring.last.location:
-                if ring.last.name != "tl.gemm":
+                if ring.accessed:
                     # A product has read its tiles when it ends, and its warps end together. Ordinary reads may still
                     # be under way, and the copy that overwrites them goes another way than they: fence, then meet.
                     ir.Operation.create("tl.fence_proxy")

@@ -13,6 +13,8 @@ from typing import Any
 
 from tilelang_mlir.errors import DriverError
 
+from ..library import Library
+
 _INT, _PTR, _SIZE = POINTER(c_int), POINTER(c_void_p), POINTER(c_size_t)
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "cuInit": (c_uint,),
@@ -42,61 +44,29 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
 LIBRARY = "libcuda.so.1"
 
 
-class Driver:
+class Driver(Library):
     """libcuda, initialised. `driver.call("cuInit", 0)` checks the result."""
+
+    functions = _FUNCTIONS
+    called, newer = "driver", "a newer NVIDIA driver is needed"
 
     def __init__(self, path: str = LIBRARY) -> None:
         self.path = path
         try:
-            self._library = ctypes.CDLL(path)
+            super().__init__(ctypes.CDLL(path))
         except OSError as error:
             raise DriverError(f"cannot open {path}: {error}", hint="is the NVIDIA driver installed?") from error
-        self._functions: dict[str, Any] = {}
         self.call("cuInit", 0)
 
-    def function(self, name: str) -> Any:
-        """The raw function; calling it returns the driver's status."""
-        found = self._functions.get(name)
-        if found is None:
-            try:
-                found = getattr(self._library, name)
-            except AttributeError as error:
-                raise DriverError(f"this driver has no {name}", hint="a newer NVIDIA driver is needed") from error
-            found.argtypes, found.restype = _FUNCTIONS[name], c_int
-            self._functions[name] = found
-        return found
-
-    def call(self, name: str, *args: Any) -> None:
-        """Call a function and check its status. Raises DriverError."""
-        status = self.function(name)(*args)
-        if status:
-            raise self.error(name, status)
-
-    def error(self, name: str, status: int) -> DriverError:
-        """The exception for a status, with the driver's own words."""
-        return DriverError(f"{name} failed: {self._text('cuGetErrorName', status)} ({status}): "
-                           f"{self._text('cuGetErrorString', status)}")
+    def words(self, status: int) -> tuple[str, str]:
+        return self._text("cuGetErrorName", status), self._text("cuGetErrorString", status)
 
     def _text(self, name: str, status: int) -> str:
-        try:
-            function = getattr(self._library, name)
-        except AttributeError:
-            return "unknown error"
+        function = getattr(self.library, name, None)
         text = c_char_p()
-        function(c_int(status), byref(text))
+        if function is not None:
+            function(c_int(status), byref(text))
         return (text.value or b"unknown error").decode()
-
-    def integer(self, name: str, *args: Any) -> int:
-        """Call a function whose first argument receives an int."""
-        value = c_int()
-        self.call(name, byref(value), *args)
-        return value.value
-
-    def handle(self, name: str, *args: Any) -> int:
-        """Call a function whose first argument receives a handle."""
-        value = c_void_p()
-        self.call(name, byref(value), *args)
-        return value.value or 0
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,114 +1,53 @@
-"""A compiled kernel on CUDA devices: checks the first call of a kind, then takes the warm path."""
+"""A compiled kernel on CUDA devices."""
 
 from __future__ import annotations
 
-import functools
-import sys
 from typing import Any
 
 from tilelang_mlir import knobs
-from tilelang_mlir.errors import ArgumentError
-from tilelang_mlir.launch_plan import LaunchPlan, names_in
+from tilelang_mlir.launch_plan import KernelSpec, LaunchPlan, TensorMapSpec
 
-from ..binding import Binder
-from .call import prepare
+from ..kernel import DeviceKernel
+from ..vendor import Module, Vendor
+from . import tensormap
 from .driver import LIBRARY, driver
-from .launch import Launcher
+from .launch import CudaLauncher, launch_attributes
 from .module import CudaModule
 
-_MISS = object()
+
+class Cuda(Vendor):
+    """libcuda."""
+
+    def module(self, code: bytes) -> Module:
+        return CudaModule(code, self.path)
+
+    def launcher(self, native: bool = True) -> Any:
+        return _launcher_class() if native else CudaLauncher
+
+    def attributes(self, kernel: KernelSpec) -> bytes:
+        return launch_attributes(kernel)
+
+    def encode(
+        self, spec: TensorMapSpec, dtype: str, pointer: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> bytes:
+        return tensormap.encode(spec, dtype, pointer, shape, strides, self.path)
+
+    def fail(self, name: str, status: int) -> None:
+        raise driver(self.path).error(name, status)
 
 
-class CudaKernel:
-    """Calls a launch plan's kernels with device arrays, on the current torch stream unless told otherwise.
-
-    `launch` is the callable to keep where host time matters: it does what calling this object does.
-    """
+class CudaKernel(DeviceKernel):
+    """Calls a launch plan's kernels with tensors on CUDA devices. `code` is a cubin or PTX."""
 
     def __init__(self, plan: LaunchPlan, code: bytes, path: str = LIBRARY) -> None:
-        self.plan = plan
-        self.module = self._make_module(code, path)
-        self._path = path
-        self._binder = Binder(plan, "cuda")
-        self._callbacks = (self._call, self._fail, functools.partial(_misaligned, plan))
-        self.launch = self._launcher_class()(path, _by_value(plan), _MISS, *self._callbacks)
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        """Launch; returns the outputs the plan allocates (one tensor, a list, or None).
-
-        The keyword `stream` is a handle or an object with `cuda_stream` (torch) or `ptr` (cupy).
-
-        Raises:
-            ArgumentError: an argument does not match its parameter.
-            DriverError: the launch failed.
-        """
-        return self.launch(*args, **keywords)
-
-    def _call(self, *args: Any, stream: Any = None) -> Any:
-        """What the launcher does not know by heart: calls that are new, or name a stream."""
-        if stream is None:
-            return self._call_on(None, args)
-        queue, torch = _stream_handle(stream), sys.modules.get("torch")
-        if torch is None or not (self.plan.out_idx or self.plan.workspaces):
-            return self._call_on(queue, args)
-        # Memory that torch hands out belongs to its current stream: allocate on the one the kernel runs on.
-        with torch.cuda.stream(torch.cuda.ExternalStream(queue)):
-            return self._call_on(queue, args)
-
-    def _call_on(self, queue: int | None, args: tuple[Any, ...]) -> Any:
-        result = self.launch.call(args, queue)
-        if result is not _MISS:
-            return result
-        spec = prepare(self.plan, self.module, self._binder.bind(args), self._path)
-        self.launch.add(args, spec)
-        result = self.launch.call(args, queue)
-        if result is not _MISS:
-            return result
-        plain = self._launcher_class(native=False)  # takes arrays that the extension does not know
-        fallback = plain(self._path, 0, _MISS, *self._callbacks)
-        fallback.add(args, spec)
-        return fallback.call(args, queue)
-
-    # -- the driver, which subclasses replace --------------------------------------------------------------------------
-    def _make_module(self, code: bytes, path: str) -> Any:
-        return CudaModule(code, path)
-
-    def _launcher_class(self, native: bool = True) -> Any:
-        return _launcher_class() if native else Launcher
-
-    def _fail(self, name: str, status: int) -> None:
-        raise driver(self._path).error(name, status)
-
-
-def _misaligned(plan: LaunchPlan, index: int) -> None:
-    param = [p for p in plan.user_params if not p.output][index]
-    raise ArgumentError(f"{param.name}: its data does not start at a multiple of 16 bytes",
-                        hint=f"a slice can start anywhere in its storage: pass {param.name}.clone()")
-
-
-def _by_value(plan: LaunchPlan) -> int:
-    """A bit per argument whose value sizes, grids or assertions depend on."""
-    exprs = [expr for kernel in plan.kernels for expr in kernel.grid]
-    exprs += [expr for param in plan.params for expr in (*param.shape, *param.strides)]
-    exprs += [expr for space in plan.workspaces for expr in space.shape]
-    exprs += [condition for condition, _ in plan.asserts]
-    used = {name for expr in exprs for name in names_in(expr)}
-    inputs = [p for p in plan.user_params if not p.output]
-    return sum(1 << index for index, p in enumerate(inputs[:64]) if p.kind == "scalar" and p.name in used)
-
-
-def _stream_handle(stream: Any) -> int:
-    for name in ("cuda_stream", "ptr"):
-        if hasattr(stream, name):
-            return int(getattr(stream, name))
-    return int(stream)
+        super().__init__(plan, code, Cuda(path))
 
 
 def _launcher_class() -> Any:
     if knobs.DISABLE_NATIVE.get():
-        return Launcher
+        return CudaLauncher
     try:
         from .._launch import Launcher as NativeLauncher  # type: ignore[import-not-found]
     except ImportError:
-        return Launcher
+        return CudaLauncher
     return NativeLauncher

@@ -1,24 +1,21 @@
-"""Launching prepared calls through ctypes: what runtime/native/launch.cpp does, for installations without it."""
+"""Launches through libcuda."""
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import struct
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from tilelang_mlir.errors import ArgumentError
+from tilelang_mlir.launch_plan import KernelSpec
 
-from ..packing import TENSOR_MAP_BYTES, pack
-from ..views import tensor_view
-from .call import ALLOCATED, ARGUMENT_POINTER, ARGUMENT_SCALAR, CallSpec, KernelCall, Slot, pointer_of
+from ..call import KernelCall
+from ..launch import Launcher
+from ..library import Library
 from .driver import driver
 
-_POINTER_ALIGNMENT = 16
-_MAP_ALIGNMENT = 64
-_MAX_ENTRIES = 4096
-_ATTRIBUTE_BYTES = 72
+# CUlaunchAttributeID (cuda.h); an attribute is an int, 4 bytes of padding and 64 bytes of value.
+_COOPERATIVE, _CLUSTER_DIMENSION, _PROGRAMMATIC = 2, 4, 6
+_ATTRIBUTE_VALUE_BYTES = 64
+_ATTRIBUTE_BYTES = 8 + _ATTRIBUTE_VALUE_BYTES
 
 
 class _LaunchConfig(ctypes.Structure):  # CUlaunchConfig
@@ -28,121 +25,33 @@ class _LaunchConfig(ctypes.Structure):  # CUlaunchConfig
     ]  # fmt: skip
 
 
-class Launcher:
-    """Prepared calls by the types and shapes of their arguments.
+def launch_attributes(kernel: KernelSpec) -> bytes:
+    """The CUlaunchAttributes of a launch, one after the other."""
+    found: list[tuple[int, bytes]] = []
+    if kernel.cooperative:
+        found.append((_COOPERATIVE, (1).to_bytes(4, "little")))
+    if kernel.cluster:
+        found.append((_CLUSTER_DIMENSION, b"".join(size.to_bytes(4, "little") for size in kernel.cluster)))
+    if kernel.programmatic:
+        found.append((_PROGRAMMATIC, (1).to_bytes(4, "little")))
+    return b"".join(
+        number.to_bytes(4, "little") + bytes(4) + value.ljust(_ATTRIBUTE_VALUE_BYTES, b"\0") for number, value in found
+    )
 
-    `by_value` has a bit per argument whose value matters (a scalar the grid depends on). `miss` is what `call` returns
-    for a call that was not added before; calling the object hands such calls to `on_call`.
-    """
 
-    def __init__(self, path: str, by_value: int, miss: object, on_call: Callable[..., Any],
-                 on_error: Callable[[str, int], Any], on_misaligned: Callable[[int], Any]) -> None:  # fmt: skip
-        self._driver = self._open(path)
-        self._by_value = by_value
-        self._miss = miss
-        self._on_call = on_call
-        self._on_error = on_error
-        self._on_misaligned = on_misaligned
-        self._entries: dict[tuple[object, ...], CallSpec] = {}
-        self._encode = functools.lru_cache(maxsize=1024)(_encode)
+class CudaLauncher(Launcher):
+    """Launches prepared calls on CUDA devices."""
 
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        """Launch on the current stream and return the outputs."""
-        result = self._miss if keywords else self.call(args, None)
-        return self._on_call(*args, **keywords) if result is self._miss else result
-
-    def add(self, args: tuple[Any, ...], spec: CallSpec) -> None:
-        """Remember a prepared call for arguments like these."""
-        if len(self._entries) >= _MAX_ENTRIES:  # shapes that never repeat must not pile up
-            self._entries.clear()
-        self._entries[self._key(args)] = spec
-
-    def call(self, args: tuple[Any, ...], stream: int | None) -> Any:
-        """Launch on `stream` (None: the current one) and return the outputs, or `miss`."""
-        try:
-            spec = self._entries.get(self._key(args))
-        except ArgumentError:  # the checks of a new call name the parameter
-            return self._miss
-        return self._miss if spec is None else self._launch(spec, args, stream)
-
-    def _key(self, args: tuple[Any, ...]) -> tuple[object, ...]:
-        key: list[object] = []
-        for index, value in enumerate(args):
-            if value is None or isinstance(value, int | float):
-                key += (type(value), value if index >= 64 or self._by_value >> index & 1 else None)
-            elif hasattr(value, "get_device"):
-                key += (value.dtype, value.get_device(), value.shape, value.stride())
-            else:
-                view = tensor_view(value, f"argument {index}")
-                key += (view.dtype, view.device, view.shape, view.strides)
-        return tuple(key)
-
-    def _launch(self, spec: CallSpec, args: tuple[Any, ...], stream: int | None) -> Any:
-        block = bytearray(spec.parameters)
-        try:
-            self._fill(block, spec, args, ARGUMENT_SCALAR, ())
-        except (struct.error, OverflowError, TypeError, ValueError):
-            return self._miss  # the checks of a new call say what does not fit
-        self._fill(block, spec, args, ARGUMENT_POINTER, ())
-        memory = (ctypes.c_char * max(len(block), 1)).from_buffer(block or bytearray(1))
-        base = ctypes.addressof(memory)
-        addresses = [base + offset for offset in spec.offsets]
-        before = self._current()
-        if before != spec.context:
-            self._switch(spec.context)
-        try:
-            made = [make() for make in spec.allocate]
-            self._fill(block, spec, args, ALLOCATED, made)
-            queue = spec.current_stream(spec.device_index) if stream is None else stream
-            for kernel in spec.kernels:
-                if all(kernel.grid):  # an empty grid has nothing to do
-                    self._run(kernel, addresses, args, made, queue)
-        finally:
-            if before and before != spec.context:
-                self._switch(before)
-        return None if not spec.outputs else made[0] if spec.outputs == 1 else made[: spec.outputs]
-
-    def _fill(self, block: bytearray, spec: CallSpec, args: tuple[Any, ...], wanted: int, made: Sequence[Any]) -> None:
-        for slot in spec.slots:
-            offset, source, index, code, _ = slot
-            if source == wanted:
-                pack(block, offset, code, args[index] if wanted == ARGUMENT_SCALAR else self._pointer(slot, args, made))
-
-    def _pointer(self, slot: Slot, args: Sequence[Any], made: Sequence[Any]) -> int:
-        _, source, index, _, aligned = slot
-        holder = made[index] if source == ALLOCATED else args[index]
-        pointer = pointer_of(holder, lambda value: tensor_view(value, f"argument {index}"))
-        if aligned and pointer % _POINTER_ALIGNMENT:
-            self._on_misaligned(index)
-        return pointer
-
-    def _run(self, kernel: KernelCall, addresses: list[int], args: Sequence[Any], made: Sequence[Any],
-             queue: int) -> None:  # fmt: skip
-        maps = ctypes.create_string_buffer(TENSOR_MAP_BYTES * len(kernel.tensor_maps) + _MAP_ALIGNMENT)
-        at = ctypes.addressof(maps) + -ctypes.addressof(maps) % _MAP_ALIGNMENT
-        places = list(addresses)
-        for encode, slot in kernel.tensor_maps:
-            ctypes.memmove(at, self._encode(encode, self._pointer(slot, args, made)), TENSOR_MAP_BYTES)
-            places.append(at)
-            at += TENSOR_MAP_BYTES
-        parameters = (ctypes.c_void_p * max(len(places), 1))(*places)
-        name, status = self._start(kernel, parameters, queue)
-        if status:
-            self._on_error(name, status)
-
-    # -- the driver, which subclasses replace --------------------------------------------------------------------------
-    def _open(self, path: str) -> Any:
+    def _open(self, path: str) -> Library:
         return driver(path)
 
     def _current(self) -> int:
-        """The current context, 0 for none."""
         return self._driver.handle("cuCtxGetCurrent")
 
     def _switch(self, context: int) -> None:
         self._driver.call("cuCtxSetCurrent", context)
 
     def _start(self, kernel: KernelCall, parameters: Any, queue: int) -> tuple[str, int]:
-        """Launch; returns the function that was called and its status."""
         if kernel.attributes:
             attributes = ctypes.create_string_buffer(kernel.attributes, len(kernel.attributes))
             config = _LaunchConfig(kernel.grid, kernel.block, kernel.shared_bytes, queue, ctypes.addressof(attributes),
@@ -153,7 +62,3 @@ class Launcher:
         return name, self._driver.function(name)(
             kernel.function, *kernel.grid, *kernel.block, kernel.shared_bytes, queue, parameters, None
         )
-
-
-def _encode(encode: Callable[[int], bytes], pointer: int) -> bytes:
-    return encode(pointer)

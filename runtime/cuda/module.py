@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from dataclasses import dataclass
 
 from tilelang_mlir.errors import DriverError, ResourceError
 
+from ..vendor import Function
 from .device import device, primary_context
 from .driver import LIBRARY, driver
 
@@ -17,17 +17,6 @@ _DEFAULT_DYNAMIC_SHARED = 48 * 1024
 _PORTABLE_CLUSTER = 8
 # CUjit_option values.
 _LOG_BUFFER, _LOG_BUFFER_SIZE = 5, 6
-
-
-@dataclass(frozen=True)
-class Function:
-    """A kernel ready for launching, and the resources the driver reports for it."""
-
-    handle: int
-    context: int
-    registers: int
-    local_bytes: int
-    static_shared: int
 
 
 class CudaModule:

@@ -8,6 +8,7 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.launch_plan import TensorMapSpec
 
+from ..storage import storage_shape, storage_strides
 from .driver import LIBRARY, driver
 
 # CUtensorMapDataType; types without an entry of their own travel as bytes.
@@ -30,12 +31,13 @@ def encode(
         DriverError: the driver rejects the shape, strides, box or swizzle.
     """
     kind = DType(dtype)
-    code = 0 if kind.bits * kind.lanes == 8 else _DATA_TYPES.get(kind)
+    shape, strides = storage_shape(dtype, shape), storage_strides(dtype, strides)  # boxes are in stored elements, too
+    code = 0 if kind.bits * kind.lanes <= 8 else _DATA_TYPES.get(kind)
     if code is None:
         raise UnsupportedError(f"tensor maps of dtype {dtype}")
     rank = len(shape)
     sizes = (ctypes.c_uint64 * rank)(*reversed(shape))
-    steps = (ctypes.c_uint64 * max(rank - 1, 1))(*(step * kind.bytes for step in reversed(strides[:-1])))
+    steps = (ctypes.c_uint64 * max(rank - 1, 1))(*(step * max(kind.bytes, 1) for step in reversed(strides[:-1])))
     box = (ctypes.c_uint32 * rank)(*reversed(spec.box))
     ones = (ctypes.c_uint32 * rank)(*(1,) * rank)
     raw = ctypes.create_string_buffer(128 + _ALIGNMENT)  # the driver insists on 64-byte alignment

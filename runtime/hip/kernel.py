@@ -1,4 +1,4 @@
-"""A compiled kernel on AMD devices: the argument checks, call preparation and launch path of CUDA kernels.
+"""A compiled kernel on AMD devices.
 
 PyTorch for ROCm shows its devices, streams and allocator under the names it has for CUDA, so only the driver differs.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.launch_plan import LaunchPlan
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.launch_plan import KernelSpec, LaunchPlan, TensorMapSpec
 
-from ..cuda.call import KernelCall
-from ..cuda.kernel import CudaKernel
-from ..cuda.launch import Launcher
+from ..call import KernelCall
+from ..kernel import DeviceKernel
+from ..launch import Launcher
+from ..library import Library
+from ..vendor import Module, Vendor
 from .driver import driver
 from .module import HipModule
 
@@ -19,7 +22,7 @@ from .module import HipModule
 class HipLauncher(Launcher):
     """Launches prepared calls. Shared memory is part of the code object, so launches ask for none."""
 
-    def _open(self, path: str) -> Any:
+    def _open(self, path: str) -> Library:
         return driver(path)
 
     def _current(self) -> int:
@@ -37,17 +40,30 @@ class HipLauncher(Launcher):
         return name, self._driver.function(name)(*common, None)
 
 
-class HipKernel(CudaKernel):
-    """Calls a launch plan's kernels with tensors on AMD devices, on the current torch stream unless told otherwise."""
+class Hip(Vendor):
+    """libamdhip64."""
 
-    def __init__(self, plan: LaunchPlan, code: bytes, path: str = "") -> None:
-        super().__init__(plan, code, path)
+    def module(self, code: bytes) -> Module:
+        return HipModule(code, self.path)
 
-    def _make_module(self, code: bytes, path: str) -> Any:
-        return HipModule(code, path)
-
-    def _launcher_class(self, native: bool = True) -> Any:
+    def launcher(self, native: bool = True) -> Any:
+        del native  # there is none for it
         return HipLauncher
 
-    def _fail(self, name: str, status: int) -> None:
-        raise driver(self._path).error(name, status)
+    def attributes(self, kernel: KernelSpec) -> bytes:
+        return b"cooperative" if kernel.cooperative else b""
+
+    def encode(
+        self, spec: TensorMapSpec, dtype: str, pointer: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> bytes:
+        raise UnsupportedError("tensor maps on AMD devices")
+
+    def fail(self, name: str, status: int) -> None:
+        raise driver(self.path).error(name, status)
+
+
+class HipKernel(DeviceKernel):
+    """Calls a launch plan's kernels with tensors on AMD devices. `code` is a code object."""
+
+    def __init__(self, plan: LaunchPlan, code: bytes, path: str = "") -> None:
+        super().__init__(plan, code, Hip(path))

@@ -6,7 +6,7 @@ import threading
 
 from tilelang_mlir.errors import ResourceError
 
-from ..cuda.module import Function
+from ..vendor import Function
 from .device import device
 from .driver import driver
 

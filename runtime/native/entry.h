@@ -1,4 +1,4 @@
-// A call prepared by runtime/cuda/call.py (`CallSpec`), read into C++ once.
+// A call prepared by runtime/call.py (`CallSpec`), read into C++ once.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -13,7 +13,7 @@
 
 constexpr size_t kTensorMapBytes = 128, kMaxTensorMaps = 16, kMaxParameters = 256, kMaxKnownMaps = 1024;
 
-// Where a parameter's value comes from; the numbers are those of runtime/cuda/call.py.
+// Where a parameter's value comes from; the numbers are those of runtime/call.py.
 enum Source { kArgumentPointer = 0, kArgumentScalar = 1, kAllocated = 2 };
 
 struct Slot {

@@ -1,4 +1,4 @@
-// The warm launch path in C++. Mirrors runtime/cuda/launch.py, which is used where this extension is not built.
+// The warm launch path in C++. Mirrors runtime/launch.py, which is used where this extension is not built.
 
 #include <nanobind/nanobind.h>
 

@@ -74,6 +74,25 @@ def test_sound_programs_are_not_suspected() -> None:
         assert error is None and text == ""
 
 
+def test_roles_run_in_any_order() -> None:
+    """The warpgroup that fills a tile may stand below the one that reads it."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 64), "float32"), B: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=256) as _:
+            tile = T.alloc_shared((64, 64), "float32")
+            full = T.alloc_barrier([1])
+            with T.ws(0):
+                T.barrier_wait(full[0], 0)
+                T.copy(tile, B)
+            with T.ws(1):
+                T.tma_copy(A, tile, barrier=full[0])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TileWarning)
+        tilelang.compile(main, target="sim:sm_90a")
+
+
 @pytest.mark.parametrize("key", ["tl.disable_buffer_init_check", "tl.disable_data_race_check"])
 def test_pass_configs_turn_warnings_off(key: str) -> None:
     def make() -> object:

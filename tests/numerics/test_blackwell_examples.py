@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hopper_programs import check, f64, poisoned, random
-from tensor_programs import compiled, instructions
+from tensor_programs import compiled, example, instructions
 
 from tilelang_mlir import knobs
-
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "blackwell"
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +18,12 @@ def settings() -> Iterator[None]:
         yield
 
 
-def load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"blackwell_{name}", FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 def test_persistent_product(seed: int) -> None:
     M, N, K = 264, 136, 200
     a, b, c = random((M, K)), random((N, K), seed=1), poisoned((M, N), "float16")
     with knobs.overrides({"TILELANG_SIM_SEED": seed}):
-        compiled(load("gemm_persistent").gemm_persistent(M, N, K, blocks=2, num_stages=2))(a, b, c)
+        compiled(example("gemm_persistent").gemm_persistent(M, N, K, blocks=2, num_stages=2))(a, b, c)
     check(c, f64(a) @ f64(b).T, "float16")
 
 
@@ -46,7 +33,7 @@ def test_attention(seed: int) -> None:
     q, k, v = (random((heads, S, D), seed=i) for i in range(3))
     out = poisoned((heads, S, D), "float16")
     with knobs.overrides({"TILELANG_SIM_SEED": seed}):
-        compiled(load("attention").attention(S, heads, D))(q, k, v, out)
+        compiled(example("attention").attention(S, heads, D))(q, k, v, out)
     scores = f64(q) @ f64(k).transpose(0, 2, 1) / np.sqrt(D)
     weights = np.exp(scores - scores.max(axis=2, keepdims=True))
     check(out, weights / weights.sum(axis=2, keepdims=True) @ f64(v), "float16")
@@ -55,11 +42,11 @@ def test_attention(seed: int) -> None:
 @pytest.mark.parametrize("arch", ["sm_100a", "sm_103a"])
 def test_machine_code(arch: str) -> None:
     """Roles as bulk copies, products and loads of tensor memory; nothing spilled."""
-    gemm = load("gemm_persistent").gemm_persistent(4096, 4096, 4096)
-    attention = load("attention").attention(4096, 16)
+    gemm = example("gemm_persistent").gemm_persistent(4096, 4096, 4096)
+    attention = example("attention").attention(4096, 16)
     for program in (gemm, attention):
         kernel = compiled(program, f"cuda:{arch}")
-        assert kernel.artifact.cubin[:4] == b"\x7fELF" and kernel.n_spills == 0
+        assert kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
         assert all(used.stack == 0 for used in kernel.resources.values())
     if arch == "sm_100a":  # the disassembler at hand does not know sm_103a
         found = instructions(gemm)

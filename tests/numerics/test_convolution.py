@@ -41,9 +41,7 @@ def direct(x: np.ndarray, w: np.ndarray, stride: int, dilation: int, pad: int) -
     ("kernel", "stride", "dilation", "pad", "channels"),
     [(3, 1, 1, 1, 8), (3, 2, 1, 0, 5), (2, 1, 3, 2, 7), (1, 1, 1, 0, 16)],
 )
-def test_convolution(
-    kernel: int, stride: int, dilation: int, pad: int, channels: int, target: str, name: str
-) -> None:
+def test_convolution(kernel: int, stride: int, dilation: int, pad: int, channels: int, target: str, name: str) -> None:
     images, height, width, filters = 2, 9, 7, 16
     load: Any = getattr(T, name)
     reach = dilation * (kernel - 1) + 1

@@ -79,7 +79,7 @@ def test_real_sizes_compile_without_spills(name: str, target: str) -> None:
     run = load(name).main(["--target", target, "--size", "real", "--compile-only"])
     assert run.kernels
     for kernel in run.kernels:
-        assert kernel.artifact.cubin[:4] == b"\x7fELF"
+        assert kernel.artifact.binary[:4] == b"\x7fELF"
         assert kernel.n_spills == 0, f"{kernel}: {kernel.resources}"
         assert all(used.stack == 0 for used in kernel.resources.values()), f"{kernel} uses local memory"
 

@@ -88,4 +88,4 @@ def test_machine_code(arch: str) -> None:
     assert ".global .align 4 .u32 tilelang_grid_barrier" in ptx
     assert ptx.count("atom.add.acq_rel.gpu.global.u32") == 2
     assert "ld.global.nc.f32" not in ptx.split("atom.add", 1)[1]
-    assert kernel.artifact.cubin
+    assert kernel.artifact.binary

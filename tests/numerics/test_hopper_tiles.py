@@ -38,9 +38,7 @@ def test_two_warpgroups_share_a_tile(tb: bool) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_two_warpgroups_take_tiles_by_turns(seed: int) -> None:
-    with knobs.overrides(
-        {"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True, "TILELANG_SIM_SEED": seed}
-    ):
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True, "TILELANG_SIM_SEED": seed}):
         kernel = check_gemm(Gemm(ALONE, (64, 64, 64), stages=2, out="bfloat16", dtype="bfloat16", transpose_B=True))
     assert schedule(kernel) == {"tiles", "groups", "staged"}
     assert "wait_group.sync.aligned 1" in kernel.ir("lowered"), "one product is in flight"

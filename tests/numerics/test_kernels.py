@@ -16,6 +16,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 from tilelang_mlir import knobs
+from tilelang_mlir.target import Target
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 TARGETS = ("sim:sm_80", "sim:sm_90a")
@@ -170,3 +171,30 @@ def test_int4_weights(M: int, N: int, K: int, target: str) -> None:
     kernel = compiled(module.gemm_int4, target, M, N, K, 128, 64, 64, 64, 2, 128)
     want = a.astype(np.float64) @ module.dequantise(q, scales, 128).astype(np.float64).T
     check(kernel, [a, module.pack(q), scales], want, "float16")
+
+
+@pytest.mark.parametrize(("M", "N", "K"), [(70, 136, 256), (130, 64, 128)])
+@pytest.mark.parametrize("multiprocessors", [2, 132])  # several tiles one after the other, or one
+def test_int4_weights_by_two_warpgroups(
+    M: int, N: int, K: int, multiprocessors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Target, "multiprocessors", property(lambda _: multiprocessors))
+    module = load("13")
+    rng = np.random.default_rng(5)
+    q, scales = rng.integers(0, 16, (N, K), np.uint8), (rng.random((K // 128, N)) + 0.5).astype(np.float16)
+    a = random((M, K))
+    kernel = compiled(module.gemm_int4, "sim:sm_90a", M, N, K, 128, 64, 128, 64, 2, 256)
+    want = a.astype(np.float64) @ module.dequantise(q, scales, 128).astype(np.float64).T
+    check(kernel, [a, module.pack(q), scales], want, "float16")
+
+
+@pytest.mark.parametrize(("tiles", "M"), [((128, 64, 2, 256), 130), ((192, 64, 3, 384), 200)])
+def test_fp8_scaled_by_blocks(tiles: tuple[int, ...], M: int) -> None:
+    module, N, K = load("21"), 72, 400
+    rng = np.random.default_rng(6)
+    a, b = (rng.standard_normal((rows, K)).astype(ml_dtypes.float8_e4m3fn) for rows in (M, N))
+    scales_a, scales_b = rng.random((4, M), np.float32) + 0.5, rng.random((1, 4), np.float32) + 0.5
+    kernel = compiled(module.gemm_fp8_blocks, "sim:sm_90a", M, N, K, "float8_e4m3", "float16", *tiles)
+    left = a.astype(np.float64) * module.spread(scales_a.T, M, K, 1)
+    want = left @ (b.astype(np.float64) * module.spread(scales_b, N, K, 128)).T
+    check(kernel, [a, scales_a, b, scales_b], want, "float16")

@@ -1,4 +1,5 @@
-"""Every example's kernel compiled for every AMD target: what the code objects say, and the table of docs/amd.md.
+"""Every example's kernel for every target: what its machine code says, its results in the simulator, and the table
+of docs/kernel_matrix.md.
 
     python -m tests.util.target_matrix        # bring the table up to date
 """
@@ -8,34 +9,50 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
+import struct
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import ml_dtypes
+import numpy as np
+
+from tilelang_mlir import knobs
 from tilelang_mlir.compiler import codegen
+from tilelang_mlir.compiler.backends import backend_for
 from tilelang_mlir.compiler.pipeline import CompileOptions, lower_program
 from tilelang_mlir.compiler.resources import Resources
+from tilelang_mlir.jit.compile import compile_prim_func
+from tilelang_mlir.launch_plan import ParamSpec
+from tilelang_mlir.reference import evaluate
+from tilelang_mlir.runtime.binding import evaluate as evaluate_shape
 from tilelang_mlir.target import Feature, Target, parse_target
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "amd.md"
-TARGETS = ("gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201")
-_PRODUCT = re.compile(r"^\s+(v_(?:s?mfma|wmma)_\w+)", re.MULTILINE)
+PAGE = ROOT / "docs" / "kernel_matrix.md"
+AMD = ("gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201")
+NVIDIA = ("sm_80", "sm_90a", "sm_100a", "sm_103a", "sm_120a")
+_PRODUCT = re.compile(
+    r"^\s+(v_(?:s?mfma|wmma)_\w+)|\b(tcgen05\.mma|wgmma\.mma_async|mma\.sync\.aligned\.m\d+n\d+k\d+)", re.MULTILINE
+)
 _MARKS = ("<!-- the table: python -m tests.util.target_matrix -->\n", "<!-- end of the table -->\n")
+_TOLERANCE = {"float16": 2e-3, "bfloat16": 1e-2, "float32": 1e-5}
 
 
 @dataclass(frozen=True)
 class Built:
-    """One kernel for one target: the code object, its assembly, what it takes, its matrix instructions by name."""
+    """One kernel for one target: its machine code, its assembly, what it takes, its matrix instructions by name, and
+    how many blocks fit on a multiprocessor."""
 
     code: bytes
     assembly: str
     resources: Resources
     products: Counter[str]
+    blocks: int
 
 
 @functools.cache
@@ -81,7 +98,29 @@ PROGRAMS: dict[str, Callable[[Target], Any]] = {
     "cumsum": lambda t: example("cumsum").cumsum.get_tir(M=4096, N=8192),
     "gemm_int4": lambda t: example("gemm_int4").gemm_int4.get_tir(4096, 4096, 4096, block_M=_tile(t)[0]),
 }
+NUMPY = {"bfloat16": ml_dtypes.bfloat16}
 PRODUCTS = ("gemm_bias_relu", "gemm_dynamic_m", "gemm_split_k", "flash_attention", "gemm_int4")
+
+
+# The same programs at small odd sizes, for the simulator.
+SMALL: dict[str, Callable[[Target], Any]] = {
+    "vector_add": lambda t: example("vector_add").vector_add.get_tir(n=1337),
+    "fused_elementwise": lambda t: example("fused_elementwise").fused_elementwise.get_tir(5, 264),
+    "gemm_bias_relu": lambda t: example("gemm_bias_relu").gemm_bias_relu.get_tir(37, 72, 104, "float16", *_tile(t)),
+    "softmax": lambda t: example("softmax").softmax.get_tir(3, 200),
+    "rms_norm": lambda t: example("rms_norm").rms_norm.get_tir(M=3, N=200),
+    "layer_norm": lambda t: example("layer_norm").layer_norm.get_tir(3, 200),
+    "transpose": lambda t: example("transpose").transpose.get_tir(M=70, N=37),
+    "gemm_dynamic_m": lambda t: example("gemm_dynamic_m").linear.get_tir(104, 72, "bfloat16", *_tile(t)),
+    "gemm_split_k": lambda t: example("gemm_split_k").gemm_split_k.get_tir(40, 72, 520),
+    "gemv": lambda t: example("gemv").gemv.get_tir(N=13, K=1100),
+    "flash_attention": lambda t: example("flash_attention").attention.get_tir(
+        1, 70, 2, 1, 64, True, block_M=_tile(t)[1] // 2, block_N=_tile(t)[1] // 2, num_stages=_tile(t)[1] // 64,
+        threads=_tile(t)[1],
+    ),
+    "cumsum": lambda t: example("cumsum").cumsum.get_tir(M=2, N=150, block_N=64),
+    "gemm_int4": lambda t: example("gemm_int4").gemm_int4.get_tir(37, 72, 256, block_M=_tile(t)[0]),
+}
 
 
 @functools.cache
@@ -89,31 +128,89 @@ def build(kernel: str, arch: str) -> Built:
     """Compile a program of the table."""
     target = parse_target(arch)
     program = PROGRAMS[kernel](target)
-    _, lowered = lower_program(program.module, target, CompileOptions())
+    plan, lowered = lower_program(program.module, target, CompileOptions())
+    backend = backend_for(arch)
     with lowered.context:
-        code = codegen.generate(lowered, arch, emit=("amdgcn", "hsaco"))
+        code = codegen.generate(lowered, arch, emit=(backend.text, backend.binary))
     (resources,) = code.resources.values()
-    return Built(code.cubin, code.ptx, resources, Counter(_PRODUCT.findall(code.ptx)))
+    (launched,) = plan.kernels
+    threads, shared = launched.block[0] * launched.block[1] * launched.block[2], launched.shared_bytes
+    own = resources if resources.shared else replace(resources, shared=shared)
+    blocks = resources.occupancy(target, threads, 0 if resources.shared else shared)
+    found = (amd or nvidia for amd, nvidia in _PRODUCT.findall(code.assembly))
+    products = Counter(name.removeprefix("mma.sync.aligned.") for name in found)
+    return Built(code.binary, code.assembly, own, products, blocks)
 
 
-def table() -> str:
-    """The table as Markdown."""
-    lines = ["| kernel | target | vector registers | scalar | LDS bytes | spills | scratch | matrix instructions |"]
-    lines.append("|---|---|--:|--:|--:|--:|--:|---|")
-    for kernel in PROGRAMS:
-        for arch in TARGETS:
-            built = build(kernel, arch)
-            used = built.resources
-            products = ", ".join(f"{count} {name}" for name, count in sorted(built.products.items()))
-            numbers = (used.registers, used.scalar_registers, used.shared, used.spills, used.stack)
-            lines.append(f"| {kernel} | {arch} | {' | '.join(str(n) for n in numbers)} | {products} |")
+def simulate(kernel: str, arch: str) -> float:
+    """The largest relative difference between a small program in the simulator, checked, and in the evaluator."""
+    program = SMALL[kernel](parse_target(arch))
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
+        compiled = compile_prim_func(program, target=f"sim:{arch}")
+        params = compiled.plan.params
+        dims = dict.fromkeys((p.name for p in params if p.kind == "symbol"), 37)
+        values = [dims[p.name] if p.kind == "symbol" else _value(p, dims, i) for i, p in enumerate(params)]
+        expected = [v.copy() if isinstance(v, np.ndarray) else v for v in values]
+        given = [(p, v) for p, v in zip(params, values, strict=True) if p.kind != "symbol"]
+        made = compiled(*(v for p, v in given if not p.output))
+        evaluate(program.module, compiled.plan.name, expected)
+    outputs = iter(made if isinstance(made, list) else [made])
+    worst = 0.0
+    for param, value, want in zip(params, values, expected, strict=True):
+        got = next(outputs) if param.output else value
+        if isinstance(want, np.ndarray) and want.dtype.kind not in "ui":
+            wide, right = np.asarray(got).astype(np.float64), want.astype(np.float64)
+            assert np.isfinite(right).all(), f"{kernel}: the evaluator left a part of {param.name} unwritten"
+            worst = max(worst, float(np.linalg.norm(wide - right) / np.linalg.norm(right)))
+            assert worst < _TOLERANCE[param.dtype], f"{kernel} on {arch}: {param.name} differs by {worst:.1e}"
+    return worst
+
+
+def _value(param: ParamSpec, dims: dict[str, int], seed: int) -> Any:
+    """A random argument, or a poisoned output."""
+    shape = tuple(int(n) for n in evaluate_shape(param.shape, dims))
+    kind = np.dtype(NUMPY.get(param.dtype, param.dtype))
+    rng = np.random.default_rng(seed)
+    if param.output:
+        return np.full(shape, np.nan, kind)
+    if kind.kind in "ui":
+        return rng.integers(0, 1 << 15, shape).astype(kind)
+    return rng.standard_normal(shape).astype(kind)
+
+
+def code_bytes(code: bytes) -> int:
+    """Bytes of machine code: the executable sections of an ELF file."""
+    sections, (entry, count) = struct.unpack_from("<Q", code, 40)[0], struct.unpack_from("<HH", code, 58)
+    total = 0
+    for at in range(sections, sections + entry * count, max(entry, 1)):
+        kind, traits = struct.unpack_from("<IQ", code, at + 4)
+        total += struct.unpack_from("<Q", code, at + 32)[0] if kind == 1 and traits & 4 else 0
+    return total
+
+
+def row(kernel: str, arch: str) -> str:
+    """A line of the table, but for what the simulator says."""
+    built = build(kernel, arch)
+    used, size = built.resources, code_bytes(built.code)
+    products = ", ".join(f"{count} {name}" for name, count in sorted(built.products.items()))
+    density = f"{1024 * sum(built.products.values()) / size:.1f}" if built.products else ""
+    numbers = (used.registers, used.shared, used.spills, used.stack, built.blocks, size)
+    return f"| {kernel} | {arch} | {' | '.join(str(n) for n in numbers)} | {products} | {density} |"
+
+
+def table(error: Callable[[str, str], float]) -> str:
+    """The table as Markdown; `error` tells what the simulator's results differ by."""
+    names = ("kernel", "target", "registers", "shared", "spills", "stack", "blocks", "code", "matrix instructions",
+             "per KiB", "simulated")  # fmt: skip
+    lines = [f"| {' | '.join(names)} |", "|---|---|--:|--:|--:|--:|--:|--:|---|--:|--:|"]
+    lines += [f"{row(kernel, arch)} {error(kernel, arch):.0e} |" for kernel in PROGRAMS for arch in (*NVIDIA, *AMD)]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     text = PAGE.read_text()
     start, end = text.index(_MARKS[0]) + len(_MARKS[0]), text.index(_MARKS[1])
-    PAGE.write_text(f"{text[:start]}\n{table()}\n{text[end:]}")
+    PAGE.write_text(f"{text[:start]}\n{table(simulate)}\n{text[end:]}")
 
 
 if __name__ == "__main__":

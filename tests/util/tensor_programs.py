@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hopper_programs import Gemm, check, f64, poisoned, random
@@ -15,6 +17,16 @@ from tilelang_mlir.compiler.toolchain.disasm import disassemble
 
 TARGET = "sim:sm_100a"
 _SASS = re.compile(r"\b(UTC[A-Z]*MMA|UTCBAR|UTCCP|LDTM|STTM|UTMALDG|UTMASTG|HMMA|QMMA|OMMA|LDL|STL)\b")
+
+
+def example(name: str) -> Any:
+    """A module of examples/blackwell."""
+    path = Path(__file__).resolve().parents[2] / "examples" / "blackwell" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"blackwell_{name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def compiled(program: Any, target: str = TARGET, **configs: bool) -> Any:
@@ -49,7 +61,7 @@ def form(kernel: Any) -> set[str]:
 def instructions(program: Any, arch: str = "sm_100a", **configs: bool) -> Counter[str]:
     """Machine instructions of a kernel's cubin, by name, of those that matter here."""
     kernel = compiled(program, f"cuda:{arch}", **configs)
-    return Counter(_SASS.findall(disassemble(kernel.artifact.cubin)))
+    return Counter(_SASS.findall(disassemble(kernel.artifact.binary)))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from tilelang_mlir.jit.profiler import TensorSupplyType
 class AutoTuneImpl:
     """A jit function that chooses some of its arguments itself.
 
-    Calls that leave out the arguments which the configurations give are tuned; calls with all of them are not.
+    Calls that leave out all arguments which the configurations give are tuned. One that gives some of them runs as it
+    is: the others have their defaults.
     `results` has what was found, by the key of the call.
     """
 
@@ -38,7 +39,9 @@ class AutoTuneImpl:
         return getattr(self.__dict__["jit_impl"], name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Lazy style: the best kernel. Eager style: run it."""
+        """Lazy style: the best kernel. Eager style: run it. With `__return_kernel=True` the kernel in either style."""
+        if kwargs.pop("__return_kernel", False):
+            return self.compile(*args, **kwargs)
         if self._is_complete(args, kwargs):
             return self.jit_impl(*args, **kwargs)
         best = self.tune(*args, **kwargs)
@@ -92,12 +95,12 @@ class AutoTuneImpl:
         return repr(sorted((name, repr(value)) for name, value in self.jit_impl.options.items()))
 
     def _is_complete(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Whether the call gives every argument that the configurations would."""
+        """Whether the call gives an argument that the configurations would."""
         if callable(self.configs):
             return False
         tunable = {name for config in expand(self.configs) for name in config} - {"pass_configs"}
         given = {*self.jit_impl.func_annot.arg_names[: len(args)], *kwargs}
-        return bool(tunable) and tunable <= given
+        return bool(tunable & given)
 
     def _submit(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: Batch, config: Config

@@ -40,6 +40,13 @@ ALIASES = {
     "tilelang.contrib.nvcc": f"{_SHIMS}.nvcc",
     "tilelang.cuda": f"{_SHIMS}.cuda",
     "tilelang.cuda.intrinsics": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.layout": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.layout.mma_layout": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.layout.utils": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.macro": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.macro.mma_macro_generator": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.sparse_layout": f"{_SHIMS}.sparse_layout",
+    "tilelang.cuda.language.intrinsics": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.language": f"{_HERE}.language",
     "tilelang.engine": f"{_SHIMS}.engine",
     "tilelang.engine.callback": f"{_SHIMS}.engine",
@@ -47,6 +54,8 @@ ALIASES = {
     "tilelang.engine.param": f"{_SHIMS}.engine",
     "tilelang.env": f"{_SHIMS}.env",
     "tilelang.intrinsics": f"{_SHIMS}.intrinsics",
+    "tilelang.intrinsics.mma_layout": f"{_SHIMS}.intrinsics",
+    "tilelang.intrinsics.mma_macro_generator": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.utils": f"{_SHIMS}.intrinsics",
     "tilelang.language.fp8": f"{_SHIMS}.fp8",
     "tilelang.layout.swizzle": f"{_HERE}.layout",
@@ -66,7 +75,7 @@ ALIASES = {
     "tilelang.utils.target": f"{_SHIMS}.backend",
 }
 _TVM = ("tvm", "tvm.ir", "tvm.runtime", "tvm.script", "tvm.target", "tvm.tir", "tvm.tirx", "tvm.te", "tvm.topi",
-        "tvm.testing")  # fmt: skip
+        "tvm.testing", "tvm.error", "tvm.transform")  # fmt: skip
 
 
 class _Alias(importlib.abc.Loader):
@@ -102,6 +111,9 @@ class _TVM_(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         if fullname not in _TVM:
+            if fullname.startswith("tvm."):
+                message = f"{fullname} is part of TVM, which this compiler is not built on"
+                raise ModuleNotFoundError(message, name=fullname)
             return None
         return importlib.machinery.ModuleSpec(fullname, _Alias(f"{_SHIMS}.tvm"), is_package=True)
 

@@ -15,6 +15,7 @@ from tilelang_mlir.compiler.amdgcn_prepare import (
     expand_tanh,
     keep_product_loops,
     place_shared_memory,
+    separate_loads_into_shared_memory,
     set_abi_version,
 )
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
@@ -74,6 +75,10 @@ none:
 """
 
 
+_SCOPES = re.compile(r"= load [^\n]*ptr addrspace\(3\)[^\n]*?(, !alias\.scope !\d+, !noalias !\d+)")
+_TRANSPOSED = re.compile(r"= call [^\n]*@llvm\.amdgcn\.ds\.read\.tr[^\n!]*\)(?= *(?:,|$))", re.MULTILINE)
+
+
 @functools.lru_cache(maxsize=1)
 def _initialise() -> None:
     llvm.initialize_all_targets()
@@ -95,8 +100,19 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
     return Conversion(
         TRIPLE, layout, ("llvm.", "rocdl."), _MATH, passes=f"convert-amdgpu-to-rocdl{{chipset={arch}}}",
         printf=f"convert-gpu-to-rocdl{{chipset={arch} runtime=OpenCL}}", 
-        prepare=(place_shared_memory, expand_tanh, keep_product_loops, set_abi_version),
+        prepare=(
+            place_shared_memory, separate_loads_into_shared_memory, expand_tanh, keep_product_loops, set_abi_version,
+        ),  # fmt: skip
     )  # fmt: skip
+
+
+def _scope_transposed_reads(llvm_ir: str) -> str:
+    """Give transposing reads of LDS the alias scopes of plain ones (`separate_loads_into_shared_memory`).
+
+    MLIR has no place for them on the intrinsic; a call takes them as any other access does.
+    """
+    found = _SCOPES.search(llvm_ir)
+    return _TRANSPOSED.sub(rf"\g<0>{found[1]}", llvm_ir) if found else llvm_ir
 
 
 def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool, code: bool) -> tuple[str, bytes]:
@@ -109,7 +125,7 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
     if " @printf(" in llvm_ir:
         llvm_ir += _PRINTF_ALLOC
     try:
-        module = llvm.parse_assembly(rewrite_float_literals(llvm_ir))
+        module = llvm.parse_assembly(rewrite_float_literals(_scope_transposed_reads(llvm_ir)))
         module.triple, module.data_layout = TRIPLE, str(machine.target_data)
         module.verify()
     except RuntimeError as error:

@@ -80,6 +80,28 @@ def keep_product_loops(device: ir.Operation) -> None:
     device.walk(look)
 
 
+def separate_loads_into_shared_memory(device: ir.Operation) -> None:
+    """Loads from LDS do not wait for loads into LDS: the program itself waits for these. Alias scopes tell LLVM so."""
+    direct: list[ir.Operation] = []
+    reads: list[ir.Operation] = []
+
+    def look(op: ir.Operation) -> ir.WalkResult:
+        if op.name == "rocdl.raw.ptr.buffer.load.lds":
+            direct.append(op)
+        elif op.name == "llvm.load" and str(op.operands[0].type) == "!llvm.ptr<3>":
+            reads.append(op)
+        return ir.WalkResult.ADVANCE
+
+    device.walk(look)
+    if not direct:
+        return
+    domain = "#llvm.alias_scope_domain<id = distinct[0]<>>"
+    scopes = [ir.Attribute.parse(f"[#llvm.alias_scope<id = distinct[{i}]<>, domain = {domain}>]") for i in (1, 2)]
+    for ops, own, other in ((direct, *scopes), (reads, *scopes[::-1])):
+        for op in ops:
+            op.attributes["alias_scopes"], op.attributes["noalias_scopes"] = own, other
+
+
 def expand_tanh(device: ir.Operation) -> None:
     """tanh x = 1 - 2 / (exp2(2 x log2 e) + 1): there is no instruction for it. Both ends saturate as they should."""
     found: list[ir.Operation] = []

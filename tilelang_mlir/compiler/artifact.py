@@ -11,16 +11,17 @@ from tilelang_mlir.compiler.resources import Resources
 from tilelang_mlir.errors import CacheError
 from tilelang_mlir.launch_plan import LaunchPlan
 
-_MAGIC = b"TLK1"
+_MAGIC = b"TLK2"
 _LENGTH = struct.Struct(">Q")
-_BLOBS = ("ptx", "cubin", "lowered")
+_BLOBS = ("assembly", "binary", "lowered")
 
 
 @dataclass
 class Artifact:
     """One compiled host function.
 
-    `ptx` and `cubin` may be empty (simulated targets; no ptxas), `lowered` is the level-4 module as MLIR bytecode.
+    `assembly` (PTX, AMDGCN) and `binary` (cubin, HSACO) may be empty (simulated targets; no ptxas), `lowered` is the
+    level-4 module as MLIR bytecode.
     `resources` is by kernel name, `timings` in milliseconds by stage.
     """
 
@@ -28,8 +29,8 @@ class Artifact:
     target: str
     plan: LaunchPlan
     lowered: bytes
-    ptx: str = ""
-    cubin: bytes = b""
+    assembly: str = ""
+    binary: bytes = b""
     resources: dict[str, Resources] = field(default_factory=dict)
     log: str = ""
     timings: dict[str, float] = field(default_factory=dict)
@@ -37,7 +38,7 @@ class Artifact:
 
     def to_bytes(self) -> bytes:
         """The artifact as one relocatable block."""
-        blobs = (self.ptx.encode(), self.cubin, self.lowered)
+        blobs = (self.assembly.encode(), self.binary, self.lowered)
         header = json.dumps({
             "name": self.name, "target": self.target, "plan": self.plan.to_json(), "log": self.log,
             "resources": {name: r.to_json() for name, r in self.resources.items()}, "timings": self.timings,
@@ -61,7 +62,7 @@ class Artifact:
                 raise ValueError("wrong length")
             resources = {name: Resources.from_json(r) for name, r in header.pop("resources").items()}
             plan = LaunchPlan.from_json(header.pop("plan"))
-            return cls(**header, plan=plan, resources=resources, ptx=blobs["ptx"].decode(), cubin=blobs["cubin"],
-                       lowered=blobs["lowered"])
+            return cls(**header, plan=plan, resources=resources, assembly=blobs["assembly"].decode(),
+                       binary=blobs["binary"], lowered=blobs["lowered"])
         except (ValueError, KeyError, TypeError, struct.error) as error:
             raise CacheError(f"not a compiled kernel of this version: {error}") from error

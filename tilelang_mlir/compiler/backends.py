@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from tilelang_mlir.compiler import resources
 from tilelang_mlir.compiler.conversion import Conversion
+from tilelang_mlir.compiler.device_code import add_to_ptx
 from tilelang_mlir.compiler.messages import Reply, Request
 from tilelang_mlir.compiler.resources import Resources
 from tilelang_mlir.compiler.toolchain import arch as ptx_arch
 from tilelang_mlir.compiler.toolchain import lld, ptxas
+from tilelang_mlir.errors import CompileError
 from tilelang_mlir.target import parse_target
 
 Clock = Callable[[str], None]
@@ -45,12 +47,16 @@ def _ptx_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock) -> None:
     from tilelang_mlir.compiler import nvptx
 
     options = request.options
-    text = nvptx.emit_ptx(llvm_ir, request.arch, options.opt_level, lap)
-    reply.ptx = text if "ptx" in request.emit else ""
+    text = nvptx.emit_ptx(llvm_ir, request.arch, options.opt_level, lap, request.code.llvm)
+    if request.code:
+        reply.stage = "adding device code"
+        text = add_to_ptx(text, request.code, request.arch)
+        lap("device code")
+    reply.assembly = text if "ptx" in request.emit else ""
     if "cubin" in request.emit and request.tool:
         reply.stage = "ptxas"
         flags = (*options.ptxas_flags, *(("-lineinfo",) if options.line_info else ()))
-        reply.cubin, reply.log = ptxas.assemble(text, request.arch, request.tool, flags)
+        reply.binary, reply.log = ptxas.assemble(text, request.arch, request.tool, flags)
         lap("ptxas")
 
 
@@ -63,13 +69,15 @@ def _amdgcn_conversion(arch: str, opt_level: int) -> Conversion:
 def _amdgcn_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock) -> None:
     from tilelang_mlir.compiler import amdgcn
 
+    if request.code:
+        raise CompileError("device code is added to kernels of CUDA targets only", hint="write it with T.macro")
     wants_code = "hsaco" in request.emit and bool(request.tool)
-    reply.ptx, code = amdgcn.emit_code(
+    reply.assembly, code = amdgcn.emit_code(
         llvm_ir, request.arch, request.options.opt_level, lap, text="amdgcn" in request.emit, code=wants_code
     )
     if wants_code:
         reply.stage = "lld"
-        reply.cubin = lld.link(code, request.tool)
+        reply.binary = lld.link(code, request.tool)
         lap("lld")
 
 
@@ -80,7 +88,7 @@ _BACKENDS = {
     ),
     "hip": Backend(
         "amdgcn", "hsaco", ("hsaco",), lambda arch: None, lambda arch: lld.find_lld(arch).path,
-        lambda reply: resources.read_code_object(reply.cubin), _amdgcn_conversion, _amdgcn_run,
+        lambda reply: resources.read_code_object(reply.binary), _amdgcn_conversion, _amdgcn_run,
     ),
 }  # fmt: skip
 

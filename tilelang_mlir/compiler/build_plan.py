@@ -184,6 +184,8 @@ class _HostReader:
         for key in ("shape", "strides"):
             sizes = [int(size) for size in ir.DenseI64ArrayAttr(op.attributes[key])]
             fields.append(tuple(next(dynamic) if size == -1 else size for size in sizes))
+        if "view" in op.attributes:
+            return  # the argument has the shape of another tl.tensor
         used = any(True for _ in op.results[0].uses) or sum(1 for _ in op.operands[0].uses) > 1
         self.params[index] = replace(self.params[index], shape=fields[0], strides=fields[1], used=used)
 

@@ -21,13 +21,13 @@ from tilelang_mlir.target import Target
 
 @dataclass
 class DeviceCode:
-    """Assembly text in `ptx` (PTX, AMDGCN) and, where its tool was found, machine code in `cubin` (cubin, HSACO).
+    """Assembly text (PTX, AMDGCN) and, where its tool was found, machine code (cubin, HSACO).
 
     Resources are by kernel name, timings in milliseconds by stage.
     """
 
-    ptx: str
-    cubin: bytes = b""
+    assembly: str
+    binary: bytes = b""
     llvm_ir: str = ""
     resources: dict[str, Resources] = field(default_factory=dict)
     log: str = ""
@@ -97,7 +97,7 @@ def finish(job: Job, module: ir.Module) -> DeviceCode:
     if reply.error:
         raise compile_error(reply.stage, reply.error, _text(module), job.request.arch, _name(module), backend.text)
     resources = backend.resources(reply)
-    return DeviceCode(reply.ptx, reply.cubin, reply.llvm_ir, resources, reply.log, reply.timings)
+    return DeviceCode(reply.assembly, reply.binary, reply.llvm_ir, resources, reply.log, reply.timings)
 
 
 def generate(
@@ -122,8 +122,8 @@ def emit(
         raise TileValueError(f"no output kind {kind!r} for {target}", hint=f"kinds are {', '.join(kinds)}")
     code = generate(module, target.arch, options, emit=("cubin" if kind == "sass" else kind,))
     if kind == "sass":
-        return disassemble(code.cubin)
-    return {"llvm": code.llvm_ir, backend.text: code.ptx, backend.binary: code.cubin}[kind]
+        return disassemble(code.binary)
+    return {"llvm": code.llvm_ir, backend.text: code.assembly, backend.binary: code.binary}[kind]
 
 
 def _retry(request: Request, death: WorkerDied, module: ir.Module) -> Reply:

@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from tilelang_mlir.compiler.device_code import DeviceCode
 from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.errors import TileError
 
@@ -24,7 +25,8 @@ class Request:
     """One code generation job.
 
     `module` is level-4 MLIR (bytecode or text), `emit` lists what to return: llvm, and the vendor's text and binary.
-    `tool` is the path of what makes machine code (ptxas, lld); without it there is none.
+    `tool` is the path of what makes machine code (ptxas, lld); without it there is none. `code` is what the module
+    brings along, known when it has been read.
     """
 
     module: bytes
@@ -32,6 +34,7 @@ class Request:
     options: CodegenOptions = CodegenOptions()
     emit: tuple[str, ...] = ("ptx", "cubin")
     tool: str = ""
+    code: DeviceCode = DeviceCode()
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,14 @@ class WholeRequest:
 
 @dataclass
 class Reply:
-    """The outcome of a job: assembly text in `ptx`, machine code in `cubin`, whichever the vendor.
+    """The outcome of a job: assembly text (PTX, AMDGCN) and machine code (cubin, HSACO).
 
     `error` is empty on success; `stage` names the step that failed.
     """
 
-    ptx: str = ""
+    assembly: str = ""
     llvm_ir: str = ""
-    cubin: bytes = b""
+    binary: bytes = b""
     log: str = ""
     timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
     stage: str = ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -92,8 +93,20 @@ def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> N
             passes.run(function, builder)
 
 
-def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock) -> str:
-    """Optimise LLVM IR text and emit PTX.
+def _link(module: Any, text: str) -> None:
+    """Add a library's functions, to be inlined where they are called."""
+    library = llvm.parse_assembly(text)
+    library.triple, library.data_layout = module.triple, module.data_layout
+    defined = [function.name for function in library.functions if not function.is_declaration]
+    module.link_in(library)
+    for name in defined:
+        function = module.get_function(name)
+        function.linkage = "internal"
+        function.add_function_attribute("alwaysinline")
+
+
+def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock, libraries: Sequence[str] = ()) -> str:
+    """Optimise LLVM IR text and emit PTX. `libraries` are modules (text) whose functions the IR calls.
 
     Raises:
         CompileError: the IR does not verify, or names an intrinsic this LLVM cannot select.
@@ -102,12 +115,14 @@ def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock) -> str:
     try:
         module = llvm.parse_assembly(rewrite_float_literals(llvm_ir))
         module.triple, module.data_layout = TRIPLE, str(machine.target_data)
+        for text in libraries:
+            _link(module, text)
         module.verify()
     except RuntimeError as error:
         raise CompileError(f"LLVM rejected the module: {error}") from error
     lap("llvm parse")
     if opt_level:
-        _optimise(module, machine, opt_level, thorough=_needs_everything(llvm_ir))
+        _optimise(module, machine, opt_level, thorough=bool(libraries) or _needs_everything(llvm_ir))
     lap("llvm opt")
     ptx = str(machine.emit_assembly(module))
     lap("llvm emit")

@@ -13,6 +13,12 @@ _PTXAS_PREFIXES = (
     "--generate-line-info", "-warn", "--warn", "-v", "--verbose", "--def-", "-dlcm", "--fmad", "--allow-expensive",
 )  # fmt: skip
 _FRONTEND_FLAGS = {"--use_fast_math", "-use_fast_math"}
+# Flags of nvcc's C++ front end and of its driver, which have nothing to act on here.
+_CXX_FLAGS = (
+    "-I", "-D", "-U", "-W", "-w", "-std=", "--std=", "-Xcompiler", "-Xcudafe", "--expt-", "-expt-", "--diag-",
+    "-diag-", "--extended-lambda", "-extended-lambda", "-include", "--keep", "-keep", "--threads", "-t=", "-fPIC",
+    "--source-in-ptx", "-src-in-ptx", "--relaxed-constexpr", "--extra-device-vectorization", "--resource-usage",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def codegen_options(
     """Options from TileLang's `compile_flags` and `pass_configs`.
 
     nvcc spellings are accepted: `-Xptxas=...` and `--ptxas-options=...` are unwrapped; flags of the C++ front end that
-    mean nothing here (`-I`, `-D`, `-std=`) are dropped.
+    mean nothing here (`-I`, `-D`, `-std=`, `-Wno-...`) are dropped.
 
     Raises:
         TileValueError: a flag that neither ptxas nor this compiler has.
@@ -88,7 +94,7 @@ def _split(source: object) -> list[str]:
 def _known(flag: str) -> bool:
     if flag.startswith(_PTXAS_PREFIXES):
         return True
-    if flag in _FRONTEND_FLAGS or flag.startswith(("-I", "-D", "-std=", "--std=", "-Xcompiler", "--expt-")):
+    if flag in _FRONTEND_FLAGS or flag.startswith(_CXX_FLAGS):
         return False
     raise TileValueError(
         f"unknown compile flag {flag!r}",

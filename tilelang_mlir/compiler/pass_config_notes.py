@@ -10,6 +10,7 @@ EFFECTIVE: dict[PassConfigKey, str] = {
     K.TL_DISABLE_DATA_RACE_CHECK: "no warnings of parallel iterations that write one element",
     K.TL_DISABLE_WARP_SPECIALIZED: "pipelined loops are not split into producer and consumer warps",
     K.TL_ENABLE_FAST_MATH: "approximate exponentials, divisions and square roots",
+    K.TL_DISABLE_FAST_MATH: "no effect: off is what fast math is by default",
     K.TL_PTXAS_REGISTER_USAGE_LEVEL: "0 to 10, handed to ptxas",
     K.TL_DEVICE_COMPILE_FLAGS: "flags for ptxas; nvcc's spellings are unwrapped",
     K.TL_EMIT_LINE_DIRECTIVES: "PTX lines map to Python lines",

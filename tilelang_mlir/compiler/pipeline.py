@@ -148,9 +148,10 @@ def _generate(
         job = codegen.submit(artifact.lowered, target.arch, options.codegen)
         prepare_context()  # for the next kernel, while the worker is busy with this one
         code = codegen.finish(job, lowered)
-        artifact.ptx, artifact.cubin, artifact.resources, artifact.log = code.ptx, code.cubin, code.resources, code.log
+        artifact.assembly, artifact.binary = code.assembly, code.binary
+        artifact.resources, artifact.log = code.resources, code.log
         timings.update(code.timings)
-        _dump(plan.name, "ptx", lambda: code.ptx)
+        _dump(plan.name, "ptx", lambda: code.assembly)
     return artifact
 
 

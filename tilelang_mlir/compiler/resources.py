@@ -19,6 +19,11 @@ _CONSTANT = re.compile(r"(\d+) bytes cmem\[0\]")
 _ADVICE = re.compile(r"^.*\(?\bC75\d\d\b\)?.*$", re.MULTILINE)
 
 
+def _lds(target: Target) -> int:
+    """Bytes of LDS where blocks share it: a work-group processor has twice what a block may use."""
+    return target.max_shared_bytes * (1 if target.warp_size == 64 else 2)
+
+
 @dataclass(frozen=True)
 class Resources:
     """Per kernel: registers per thread; bytes of spills, stack and static shared memory; named barriers.
@@ -48,11 +53,24 @@ class Resources:
         """Blocks that fit on one multiprocessor, by registers, shared memory and threads (CUDA Programming Guide,
         "Occupancy Calculator": registers are handed out per warp in units of 256)."""
         warps = -(-threads // target.warp_size)
+        if target.vendor == "hip":
+            lds = -(-max(self.shared + dynamic_shared, 1) // 512) * 512
+            return min(self._waves(target) // warps, _lds(target) // lds)
         per_warp = -(-max(self.registers, 1) * target.warp_size // 256) * 256
         limits = [target.registers // (per_warp * warps), 64 // warps, 32]
         block_shared = self.shared + dynamic_shared + 1024  # the driver keeps 1 KiB per block
         limits.append((target.max_shared_bytes + 1024) // block_shared)
         return max(0, min(limits))
+
+    def _waves(self, target: Target) -> int:
+        """Waves that fit on the four SIMDs of an AMD compute unit (a work-group processor where waves have 32 lanes).
+
+        A SIMD has 512 registers for each of 64 lanes, handed out by 8, or 1536 for each of 32, by 24; and room for 8 or
+        16 waves (ISA documents, section on wave state; AMD lab notes on register pressure).
+        """
+        unit, most = (8, 8) if target.warp_size == 64 else (24, 16)
+        per_lane = target.registers // (4 * target.warp_size)
+        return 4 * min(most, per_lane // (-(-max(self.registers, 1) // unit) * unit))
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "advice": list(self.advice)}

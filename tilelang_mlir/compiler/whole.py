@@ -66,7 +66,7 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
     if reply.error:
         text = lowered.operation.get_asm(enable_debug_info=True)
         raise compile_error(reply.stage, reply.error, text, target.arch, plan.name, backend.text)
-    artifact.ptx, artifact.cubin, artifact.log = reply.ptx, reply.cubin, reply.log
+    artifact.assembly, artifact.binary, artifact.log = reply.assembly, reply.binary, reply.log
     artifact.resources = backend.resources(reply)
     timings.update(reply.timings)
     return artifact

@@ -13,9 +13,11 @@ from typing import BinaryIO
 
 from tilelang_mlir.compiler import device_ir
 from tilelang_mlir.compiler.backends import backend_for
+from tilelang_mlir.compiler.device_code import device_code
 from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest, receive, send
 from tilelang_mlir.errors import TileError
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import DEFAULT_SIMULATED
 
 _WARM_UP_KERNEL = b"""
 module {
@@ -46,6 +48,7 @@ def generate(request: Request, context: ir.Context) -> Reply:
         reply.stage = "reading the lowered module"
         module = device_ir.parse(request.module, context)
         request = replace(request, options=options.with_effort(device_ir.effort(module)))
+        code = device_code(module)
         lap("parse")
         reply.stage = "conversion to LLVM"
         backend = backend_for(request.arch)
@@ -53,7 +56,7 @@ def generate(request: Request, context: ir.Context) -> Reply:
         text = device_ir.to_llvm_ir(module, conversion, line_info=options.line_info, lap=lap)
         reply.llvm_ir = text if "llvm" in request.emit else ""
         reply.stage = "LLVM code generation"
-        backend.run(text, request, reply, lap)
+        backend.run(text, replace(request, code=code), reply, lap)
     except ir.MLIRError as error:
         reply.error = _diagnostics(error)
     except TileError as error:
@@ -79,7 +82,7 @@ def _diagnostics(error: Exception) -> str:
 
 def _serve(source: BinaryIO, sink: BinaryIO) -> None:
     # A small kernel through every stage before the first request comes: loads MLIR, LLVM and the dialects.
-    generate(Request(_WARM_UP_KERNEL, "sm_90a", emit=("ptx",)), device_ir.new_context())
+    generate(Request(_WARM_UP_KERNEL, DEFAULT_SIMULATED, emit=("ptx",)), device_ir.new_context())
     while True:
         context = device_ir.new_context()  # between requests: making one and freeing the last takes as long as parsing
         try:

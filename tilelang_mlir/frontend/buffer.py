@@ -207,11 +207,25 @@ def subscript(buffer: Buffer, index: Any) -> Element | Region:
         raise TileTypeError(
             f"buffer {buffer.name!r} has {buffer.ndim} dimension{'s' * (buffer.ndim != 1)} but got {len(parts)} indices"
         )
+    parts = tuple(_as_slice(buffer, dim, part) for dim, part in enumerate(parts))
     if not any(isinstance(part, slice) for part in parts):
         return Element(buffer, [_index(buffer, dim, part) for dim, part in enumerate(parts)])
     parts = (*parts, *[slice(None)] * (buffer.ndim - len(parts)))
     bounds = [_bounds(buffer, dim, part) for dim, part in enumerate(parts)]
     return Region(buffer, [offset for offset, _ in bounds], [extent for _, extent in bounds])
+
+
+def _as_slice(buffer: Buffer, dim: int, index: Any) -> Any:
+    """A vector of neighbouring places, `T.Ramp(start, 1, n)`, as the slice it is; other indices as they are."""
+    if not hasattr(index, "lanes") or isinstance(index, Expr):
+        return index
+    start, *others = list(index)
+    for lane, place in enumerate(others, 1):
+        step = arith.sub(place, start)
+        if not (isinstance(step, int) and step == lane):
+            raise TileTypeError(f"index {dim} of buffer {buffer.name!r} is a vector of places that are no neighbours",
+                                hint="T.Ramp(start, 1, lanes), or an element for each lane")
+    return slice(start, arith.add(start, len(index)))
 
 
 def _index(buffer: Buffer, dim: int, index: Any) -> Size:

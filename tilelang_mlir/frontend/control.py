@@ -12,7 +12,7 @@ from typing import Any
 from tilelang_mlir.dialect.tl import VAR, buffer_type, scope_of
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileSyntaxError, TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend import arith, nested
 from tilelang_mlir.frontend.buffer import Buffer, Variable, int32_value, store
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, INT32, Expr, as_expr, value_of
@@ -255,6 +255,8 @@ def _parallel(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps |
     if jumps is not None:
         jumps.leave()
     builder.pop(frame)
+    if not any(f.kind == "parallel" for f in builder.frames):
+        nested.flatten(op)
 
 
 def nest(extents: Sequence[int], kind: str = "serial", ivs: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -239,7 +239,8 @@ class Var(Expr):
     __slots__ = ("name",)
 
     def __init__(self, name: str, dtype: DType = INT32) -> None:
-        super().__init__(dtype, nonneg=True)
+        dtype = DType(dtype)
+        super().__init__(dtype, nonneg=dtype.is_integer)
         self.name = name
 
     def __repr__(self) -> str:

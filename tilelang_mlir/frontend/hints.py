@@ -23,7 +23,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"slices have step 1", "load the tile and index it with a multiple of the loop variable"),
     (r"grid dimension \d+ is", "T.ceildiv(size, block) gives the number of blocks"),
     (r"a block has at most", "use fewer threads, and let each do more iterations of T.Parallel"),
-    (r"takes 1 to 3 grid dimensions", "fold dimensions into one and split its index with // and %"),
+    (r"takes up to 3 grid dimensions", "fold dimensions into one and split its index with // and %"),
     (r"only be used inside `with T.Kernel", "move it below `with T.Kernel(...) as ...:`"),
     (r"can only return tensors made by T.empty", "write results into a parameter, or make the output with T.empty"),
     (r"the (target|source) of T\.\w+ must be a buffer", "pass a buffer, a slice of it, or an element as an address"),

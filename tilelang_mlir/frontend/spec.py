@@ -10,8 +10,9 @@ from tilelang_mlir.dialect.tl import GLOBAL, buffer_type
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.buffer import Buffer, row_major
-from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import dtype, to_dtype
 from tilelang_mlir.mlir import ir
 
@@ -26,10 +27,10 @@ class PointerSpec:
 
 
 class Pointer:
-    """A pointer argument inside a kernel function."""
+    """A pointer argument inside a kernel function, or the memory of a `tensor` argument (`A.data`)."""
 
-    def __init__(self, name: str, dtype: dtype | None, value: ir.Value) -> None:
-        self.name, self.dtype, self.value = name, dtype, value
+    def __init__(self, name: str, dtype: dtype | None, value: ir.Value, tensor: Buffer | None = None) -> None:
+        self.name, self.dtype, self.value, self.tensor = name, dtype, value, tensor
 
     def __repr__(self) -> str:
         return f"<pointer {self.name}>"
@@ -98,17 +99,21 @@ def declare_tensor(
     shape: Sequence[Any],
     kind: DType,
     strides: Sequence[Any] | None,
+    *,
+    view: bool = False,
 ) -> Buffer:
-    """`tl.tensor`: a buffer over a pointer, in the current block."""
+    """`tl.tensor`: a buffer over a pointer, in the current block. A view gives an argument a second shape."""
     steps = tuple(strides) if strides is not None else row_major(shape)
     buffer = Buffer(name, shape, kind, GLOBAL, steps)
     operands, numbers = [pointer], []
     for group in (shape, steps):
         numbers.append([entry if isinstance(entry, int) else -1 for entry in group])
         operands += [value_of(builder, as_expr(entry, None)) for entry in group if not isinstance(entry, int)]
-    attributes = {
+    attributes: dict[str, ir.Attribute] = {
         key: ir.DenseI64ArrayAttr.get(values) for key, values in zip(("shape", "strides"), numbers, strict=True)
     }
+    if view:
+        attributes["view"] = ir.UnitAttr.get()
     type_ = global_type(builder, shape, kind, strides)
     loc = builder.named(name) if name else None
     buffer.value = builder.emit("tl.tensor", operands, [type_], attributes, loc=loc).results[0]
@@ -122,14 +127,17 @@ def make_tensor(ptr: Any, shape: Any, dtype: Any = "float32", strides: Any = Non
     Raises:
         TileTypeError: `ptr` is no pointer.
     """
-    builder = require("T.make_tensor")
     sizes = check_shape(shape)
     steps = check_strides(strides) if strides is not None else None
+    if current() is None and current_template() is not None:
+        return Buffer("", sizes, to_dtype(dtype), GLOBAL, steps)  # arguments are being looked at, nothing is built
+    builder = require("T.make_tensor")
     if isinstance(ptr, Buffer) and ptr.pointer is not None:
         ptr = ptr.pointer
     if isinstance(ptr, Pointer):
         with builder.at_host():
-            buffer = declare_tensor(builder, "", ptr.value, sizes, to_dtype(dtype), steps)
+            view = any(p.value == ptr.value and p.kind == "tensor" for p in builder.parameters)
+            buffer = declare_tensor(builder, "", ptr.value, sizes, to_dtype(dtype), steps, view=view)
         buffer.frame, buffer.pointer = builder.frames[0], ptr
         return buffer
     if isinstance(ptr, Expr):

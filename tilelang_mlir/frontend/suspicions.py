@@ -17,6 +17,7 @@ from tilelang_mlir.mlir import ir
 
 _VIEWS = ("tl.slice", "tl.reshape")
 _CONDITIONS = ("scf.if", "scf.while", "tl.specialize")
+_ROLES = ("tl.warpgroups",)  # run at the same time: what comes first is up to barriers, not to the order of the lines
 INIT_KEY, RACE_KEY = "tl.disable_buffer_init_check", "tl.disable_data_race_check"
 
 
@@ -178,13 +179,13 @@ def _is_private(target: ir.Value) -> bool:
 
 
 def _walk(op: ir.Operation, conditional: bool) -> Iterator[tuple[ir.Operation, bool]]:
-    """All operations in program order, each with whether a condition decides about it."""
+    """All operations in program order, each with whether a condition or the order of roles decides about it."""
     for region in op.regions:
         for block in region.blocks:
             for view in block.operations:
                 inner = view.operation
                 yield inner, conditional
-                yield from _walk(inner, conditional or inner.name in _CONDITIONS)
+                yield from _walk(inner, conditional or inner.name in (*_CONDITIONS, *_ROLES))
 
 
 def _name(value: ir.Value) -> str:

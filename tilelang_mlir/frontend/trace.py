@@ -13,7 +13,8 @@ from typing import Any
 from tilelang_mlir.dialect.location import location_notes, python_location
 from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
 from tilelang_mlir.frontend import protocol, where
-from tilelang_mlir.frontend.annot import declare_annotated
+from tilelang_mlir.frontend.annot import Annot, declare, declare_annotated
+from tilelang_mlir.frontend.body_annotations import Argument, annotated_names
 from tilelang_mlir.frontend.buffer import Buffer
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import describe
@@ -144,11 +145,30 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
     builder = Builder(func.__name__, definition(func))
     signature = inspect.signature(func)
 
+    statements = annotated_names(func)
+    in_body = [name for name in signature.parameters if specs.get(name) is None and name in statements]
+
     def body() -> list[Param]:
-        declared = declare_annotated(signature, specs, func.__name__)
-        result = rewritten(*[value for value, _ in declared])
+        declared: dict[str, Param] = {}
+
+        def make(name: str, annot: Annot) -> Any:
+            value, declared[name] = declare(name, annot)
+            return value
+
+        values: dict[str, Any] = {name: Argument(name, make) for name in in_body}
+        rest = [parameter for name, parameter in signature.parameters.items() if name not in values]
+        found = declare_annotated(signature.replace(parameters=rest), specs, func.__name__)
+        for parameter, (value, param) in zip(rest, found, strict=True):
+            values[parameter.name], declared[parameter.name] = value, param
+        result = rewritten(**values)
+        for name in in_body:
+            if name not in declared:
+                raise TileTypeError(f"argument {name!r} is not annotated on this path")
+        if in_body:
+            order = {name: index for index, name in enumerate(signature.parameters)}
+            builder.parameters.sort(key=lambda parameter: order.get(parameter.name, len(order)))
         finish_outputs(builder, result)
-        return [param for _, param in declared] + builder.side.get("outputs", [])
+        return [declared[name] for name in signature.parameters] + builder.side.get("outputs", [])
 
     return trace_body(builder, body, definition(func))
 

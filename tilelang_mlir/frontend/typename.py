@@ -9,6 +9,12 @@ from tilelang_mlir.errors import TileTypeError, ToolchainError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.expr import BOOL, INT32, Var, typed_constant
 
+# Where torch has another name; its 4-bit floats come in pairs.
+_TORCH_NAMES = {
+    "float8_e4m3": "float8_e4m3fn", "tfloat32": "float32", "float4_e2m1fn": "float4_e2m1fn_x2",
+    "float4_e2m1fnx2": "float4_e2m1fn_x2",
+}  # fmt: skip
+
 
 class dtype(DType):
     """A dtype. Calling it converts a scalar; without an argument it declares a symbolic variable."""
@@ -49,7 +55,7 @@ class dtype(DType):
             import torch
         except ImportError as error:
             raise ToolchainError("torch is not installed") from error
-        name = {"float8_e4m3": "float8_e4m3fn", "tfloat32": "float32"}.get(str(self), str(self))
+        name = _TORCH_NAMES.get(str(self), str(self))
         found = getattr(torch, name, None)
         if found is None:
             raise TileTypeError(f"torch has no dtype for {self}")

@@ -200,10 +200,10 @@ def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: b
     elif configs.get("tl.pass_profile"):
         _report(artifact, target, float(str(configs.get("tl.pass_profile_threshold_ms", 0))))
     folder = configs.get("cuda.kernels_output_dir")
-    if folder and artifact.ptx:
+    if folder and artifact.assembly:
         path = Path(str(folder)) / f"{artifact.name}.ptx"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(artifact.ptx)
+        path.write_text(artifact.assembly)
     return artifact
 
 

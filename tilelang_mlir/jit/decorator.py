@@ -68,7 +68,13 @@ class JITImpl:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Lazy: the kernel for these compile-time arguments. Eager: run, and return the tensors of `T.empty`."""
+        """Lazy: the kernel for these compile-time arguments. Eager: run, and return the tensors of `T.empty`.
+
+        With `__return_kernel=True` an eager function gives its kernel too.
+        """
+        if "__return_kernel" in kwargs:
+            kwargs = {name: value for name, value in kwargs.items() if name != "__return_kernel"}
+            return self.compile(*args, **kwargs)
         return self._router(*args, **kwargs) if self.style == "eager" else self.compile(*args, **kwargs)
 
     @functools.cached_property

@@ -7,7 +7,6 @@ through the same annotations (`tilelang_mlir.frontend.annot`).
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -23,34 +22,16 @@ from tilelang_mlir.frontend.annot import (
     DTypeAnnot,
     FuncAnnot,
     Source,
-    as_annot,
     declare,
     freeze,
 )
+from tilelang_mlir.frontend.body_annotations import Argument, annotated_names
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.rewrite import rewrite
-from tilelang_mlir.frontend.source import function_tree
 from tilelang_mlir.frontend.spec import Param
-from tilelang_mlir.frontend.syntax import own_nodes
 from tilelang_mlir.frontend.template import ConstVar, KernelReached, Template
 from tilelang_mlir.frontend.trace import definition, finish_outputs, located, parameter_annotations, trace_body
-
-
-class _Argument(protocol.Stub):
-    """An argument whose annotation is in the body; `make` is told the annotation and returns what stands for it."""
-
-    def __init__(self, name: str, make: Callable[[str, Annot], Any]) -> None:
-        self.name, self.make = name, make
-
-    def resolve(self, spec: Any) -> Any:
-        annot = as_annot(spec)
-        if annot is None:
-            return self
-        if isinstance(annot, BufferAnnot) and annot.is_open:
-            raise TileTypeError(f"the annotation of {self.name!r} leaves its shape or dtype open",
-                                hint="write T.Tensor[[sizes], dtype], or put T.Tensor into the signature")
-        return self.make(self.name, annot.with_name(self.name))
 
 
 @dataclass(frozen=True)
@@ -72,11 +53,7 @@ class EagerFunction:
         self.func = func
         specs = parameter_annotations(func, scope)
         self.binder = FuncAnnot.from_sig_annots(inspect.signature(func), specs, func.__name__)
-        annotated = {
-            node.target.id
-            for node in own_nodes(function_tree(func).body)
-            if isinstance(node, ast.AnnAssign) and node.value is None and isinstance(node.target, ast.Name)
-        }
+        annotated = annotated_names(func)
         by_signature = self.binder.ker_arg_names
         self.runtime = [name for name in self.binder.arg_names if name in annotated or name in by_signature]
         self.in_body = [name for name in self.runtime if name not in by_signature]
@@ -162,7 +139,7 @@ class EagerFunction:
         return Phase(full, tuple(template.constants), sources)
 
     def _stand_in(self, name: str, binder: FuncAnnot, make: Callable[[str, Annot], Any]) -> Any:
-        return _Argument(name, make) if name in self.in_body else make(name, binder.annots[name])
+        return Argument(name, make) if name in self.in_body else make(name, binder.annots[name])
 
     @staticmethod
     def _symbol(template: Template, name: str) -> Any:

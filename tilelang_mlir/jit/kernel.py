@@ -24,7 +24,13 @@ class JITKernel:
     `latency`, `config` and `ref_latency` are filled in by the autotuner.
     """
 
-    def __init__(self, artifact: Artifact, prim_func: Any = None, options: Any = None) -> None:
+    def __init__(
+        self, artifact: Artifact | Any, prim_func: Any = None, options: Any = None, **compile_options: Any
+    ) -> None:
+        """A kernel from what the compiler made; from a `PrimFunc` with the options of `tilelang.compile`."""
+        if not isinstance(artifact, Artifact):
+            self.__dict__.update(vars(self.from_tilelang_function(artifact, **compile_options)))
+            return
         self.artifact = artifact
         self.prim_func = prim_func
         self.target: Target = parse_target(artifact.target)
@@ -82,10 +88,10 @@ class JITKernel:
         if self.target.vendor == "cuda":
             from tilelang_mlir.runtime.cuda.kernel import CudaKernel
 
-            return CudaKernel(self.plan, self.artifact.cubin or self.artifact.ptx.encode())
+            return CudaKernel(self.plan, self.artifact.binary or self.artifact.assembly.encode())
         from tilelang_mlir.runtime.hip.kernel import HipKernel
 
-        return HipKernel(self.plan, self.artifact.cubin)
+        return HipKernel(self.plan, self.artifact.binary)
 
     @property
     def torch_function(self) -> Any:
@@ -177,7 +183,7 @@ class JITKernel:
 
     @functools.cached_property
     def _ptx(self) -> str:
-        return self.artifact.ptx or str(self._emit(self._text_kind))
+        return self.artifact.assembly or str(self._emit(self._text_kind))
 
     @property
     def _text_kind(self) -> str:
@@ -188,7 +194,7 @@ class JITKernel:
     def _get_sass(self) -> str:
         from tilelang_mlir.compiler.toolchain.disasm import disassemble
 
-        return disassemble(self.artifact.cubin) if self.artifact.cubin else str(self._emit("sass"))
+        return disassemble(self.artifact.binary) if self.artifact.binary else str(self._emit("sass"))
 
     def _emit(self, kind: str) -> str | bytes:
         from tilelang_mlir.compiler.codegen import emit

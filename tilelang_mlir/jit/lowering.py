@@ -10,7 +10,7 @@ from tilelang_mlir.errors import TileTypeError
 from tilelang_mlir.jit.compile import compile_options, compile_prim_func
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.launch_plan import Expr, LaunchPlan
-from tilelang_mlir.runtime.cuda.call import storage_dtype
+from tilelang_mlir.runtime.storage import storage_dtype
 from tilelang_mlir.target import Target
 
 if TYPE_CHECKING:

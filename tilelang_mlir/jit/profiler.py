@@ -10,16 +10,16 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import ArgumentError, TileValueError
 from tilelang_mlir.launch_plan import ParamSpec, compile_exprs
 from tilelang_mlir.profiler import do_bench
-from tilelang_mlir.runtime.cuda.call import storage_dtype, storage_shape
+from tilelang_mlir.runtime.storage import storage_dtype, storage_shape
 
 if TYPE_CHECKING:
     from tilelang_mlir.jit.kernel import JITKernel
 
 
 class TensorSupplyType(enum.Enum):
-    """What made-up inputs hold: small integers, uniform in [-1, 1), normal, zeros or ones.
+    """What made-up inputs hold: small integers, uniform in [-1, 1), normal around -1 or (Randn) 0, zeros or ones.
 
-    Auto is Integer for integer tensors and Normal for the others.
+    Auto is Integer for integer tensors and Uniform for the others.
     """
 
     Integer = 1
@@ -41,13 +41,20 @@ class Profiler:
     def __call__(self, *args: Any) -> Any:
         return self.kernel(*args)
 
+    @property
+    def func(self) -> JITKernel:
+        """The kernel that is measured."""
+        return self.kernel
+
+    adapter = func
+
     def _get_inputs(self, with_output: bool = False, dynamic_symbolic_constraints: Mapping[str, int] | None = None,
                     ) -> list[Any]:  # fmt: skip
         """Arguments for a call; symbolic dimensions take the values given, by name."""
         dims = dict(dynamic_symbolic_constraints or {})
         missing = [p.name for p in self.kernel.plan.params if p.kind == "symbol" and p.name not in dims]
         if missing:
-            raise ArgumentError(f"the dimension {', '.join(missing)} has no value",
+            raise TileValueError(f"the dimension {', '.join(missing)} has no value",
                                 hint="pass input_tensors, or dynamic_symbolic_constraints={'m': 1024}")
         wanted = [p for p in self.kernel.params if with_output or not p.output]
         return [make_input(p, dims, self.tensor_supply_type, self._device()) for p in wanted]
@@ -159,12 +166,13 @@ def make_input(param: ParamSpec, dims: Mapping[str, int], supply: TensorSupplyTy
     if supply in (TensorSupplyType.Zero, TensorSupplyType.One):
         value: Any = torch.full(shape, float(supply is TensorSupplyType.One), device=device).to(dtype)
     elif not kind.is_float or supply is TensorSupplyType.Integer:
-        low, high = (0, 2) if kind.kind == "bool" else (0, 8) if kind.is_unsigned else (-3, 4)
+        low, high = (0, 2) if kind.kind == "bool" else (0, 3) if kind.is_unsigned else (-2, 3)
         value = torch.randint(low, high, shape, device=device).to(dtype)
-    elif supply is TensorSupplyType.Uniform:
+    elif supply in (TensorSupplyType.Uniform, TensorSupplyType.Auto):
         value = (torch.rand(shape, device=device) * 2 - 1).to(dtype)
     else:
-        value = torch.randn(shape, device=device).to(dtype)
+        mean = -1.0 if supply is TensorSupplyType.Normal else 0.0
+        value = (torch.randn(shape, device=device) + mean).to(dtype)
     return _with_strides(value, exprs[len(param.shape) :]) if kind.bits >= 8 else value
 
 

@@ -12,7 +12,7 @@ from tilelang_mlir import knobs
 from tilelang_mlir.errors import ArgumentError
 from tilelang_mlir.launch_plan import LaunchPlan, TensorMapSpec
 from tilelang_mlir.runtime.binding import Binder, Bound, evaluate
-from tilelang_mlir.runtime.cuda.call import storage_dtype, storage_shape
+from tilelang_mlir.runtime.storage import storage_dtype, storage_shape, storage_strides
 from tilelang_mlir.runtime.views import TensorView
 
 _RAW = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -64,7 +64,8 @@ class SimulatedKernel:
 
         param = self.plan.params[spec.param]
         size = _item_bytes(param.dtype)
-        shape, strides = evaluate(param.shape, bound.dims), evaluate(param.strides, bound.dims)
+        shape = storage_shape(param.dtype, evaluate(param.shape, bound.dims))
+        strides = storage_strides(param.dtype, evaluate(param.strides, bound.dims))
         swizzle = 0 if spec.swizzle == "none" else int(spec.swizzle.removesuffix("B"))
         steps = tuple(step * size for step in reversed(strides[:-1]))
         return TensorMap(values[spec.param], size, tuple(reversed(shape)), steps, tuple(reversed(spec.box)), swizzle)

@@ -16,6 +16,7 @@ from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.typename import dtype
+from tilelang_mlir.language import low_level
 from tilelang_mlir.language.alloc import (
     alloc_barrier,
     alloc_cluster_barrier,
@@ -49,12 +50,15 @@ from tilelang_mlir.language.atomic import (
     atomic_or,
     atomic_store,
 )
+from tilelang_mlir.language.bits import ffs as _ffs
+from tilelang_mlir.language.bits import fns as _fns
 from tilelang_mlir.language.cluster import (
     block_rank_in_cluster,
     cluster_arrive,
     cluster_arrive_relaxed,
     cluster_sync,
     cluster_wait,
+    copy_cluster,
     pdl_sync,
     pdl_trigger,
 )
@@ -68,7 +72,7 @@ from tilelang_mlir.language.copy import (
     ptx_wait_group,
     transpose,
 )
-from tilelang_mlir.language.debug import call_extern, device_assert, print
+from tilelang_mlir.language.debug import device_assert, print
 from tilelang_mlir.language.dtypes import ALIASES, SCALARS, find, get_tvm_dtype, is_float4
 from tilelang_mlir.language.explicit import (
     cp_async_barrier_noinc,
@@ -77,6 +81,7 @@ from tilelang_mlir.language.explicit import (
     inc_max_nreg,
     set_max_nreg,
     tma_copy,
+    tma_prefetch,
     tma_store_arrive,
     tma_store_wait,
     wait_wgmma,
@@ -97,6 +102,7 @@ from tilelang_mlir.language.function import (
     prim_func,
     symbolic,
 )
+from tilelang_mlir.language.gather import tma_gather4, tma_gather4_bytes, tma_scatter4
 from tilelang_mlir.language.gemm import GemmWarpPolicy, gemm
 from tilelang_mlir.language.kernel import (
     ClusterKernel,
@@ -121,6 +127,7 @@ from tilelang_mlir.language.launch_control import (
     clc_get_first_ctaid_z,
     clc_is_canceled,
     clc_try_cancel,
+    clc_try_cancel_multicast,
 )
 from tilelang_mlir.language.logic import (
     EQ,
@@ -150,6 +157,7 @@ from tilelang_mlir.language.logic import (
     continue_loop,
     evaluate,
     if_then_else,
+    let,
     likely,
     loop_break,
     thread_return,
@@ -169,6 +177,7 @@ from tilelang_mlir.language.loops import (
     unroll,
     vectorized,
 )
+from tilelang_mlir.language.low_level import *  # noqa: F403 - the names of its __all__
 from tilelang_mlir.language.math import FAST as _FAST
 from tilelang_mlir.language.math import (
     Cast,
@@ -249,6 +258,7 @@ from tilelang_mlir.language.pointers import (
     lds64,
     lds128,
     ptx_cp_async,
+    ptx_cp_async_bulk,
     stg32,
     stg64,
     stg128,
@@ -328,6 +338,7 @@ from tilelang_mlir.language.sync import (
 )
 from tilelang_mlir.language.tensor import (
     deallocate_tmem,
+    mma_gemm_blockscaled,
     tcgen05_after_thread_sync,
     tcgen05_before_thread_sync,
     tcgen05_cp_warpx4,
@@ -337,6 +348,18 @@ from tilelang_mlir.language.tensor import (
     tcgen05_mma_arrive,
     tcgen05_mma_blockscaled,
     tcgen05_sf_warp_transpose,
+)
+from tilelang_mlir.language.thread_axes import (
+    CommReducer,
+    alloc_buffer,
+    attr,
+    comm_reducer,
+    thread_binding,
+    tvm_storage_sync,
+    tvm_thread_allreduce,
+    tvm_warp_shuffle,
+    tvm_warp_shuffle_down,
+    tvm_warp_shuffle_up,
 )
 from tilelang_mlir.language.vectors import (
     Broadcast,
@@ -380,7 +403,7 @@ __all__ = [
     "asinh", "assume", "async_copy", "atan", "atan2", "atanh", "atomic_add", "atomic_addx2", "atomic_addx4",
     "atomic_load", "atomic_max", "atomic_min", "atomic_or", "atomic_store", "ballot", "ballot_sync",
     "barrier_arrive", "barrier_wait", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "break_loop",
-    "c2d_im2col", "call_extern", "cast", "cdiv", "ceil", "ceildiv", "clamp", "clear", "clz", "const",
+    "c2d_im2col", "cast", "cdiv", "ceil", "ceildiv", "clamp", "clear", "clz", "const",
     "continue_loop", "copy", "copysign", "cos", "cosh", "cummax", "cumsum", "device_assert", "dp4a", "dtype",
     "dyn", "dynamic",
     "empty", "erf", "evaluate", "exp", "exp10", "exp2", "fabs", "fast_rcp", "fill", "finalize_reducer",
@@ -404,28 +427,35 @@ __all__ = [
 ]  # fmt: skip
 __all__ += [
     "clc_get_first_ctaid_x", "clc_get_first_ctaid_y", "clc_get_first_ctaid_z", "clc_is_canceled", "clc_try_cancel",
+    "clc_try_cancel_multicast",
     "deallocate_tmem", "tcgen05_after_thread_sync", "tcgen05_before_thread_sync", "tcgen05_cp_warpx4", "tcgen05_gemm",
-    "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
+    "mma_gemm_blockscaled", "tcgen05_gemm_blockscaled", "tcgen05_mma", "tcgen05_mma_arrive", "tcgen05_mma_blockscaled",
     "tcgen05_sf_warp_transpose",
 ]  # fmt: skip
 __all__ += [
     "WarpSpecialize", "WarpSpecializeFrame", "annotate_consumer_reg_alloc", "annotate_producer_reg_dealloc",
     "cp_async_barrier_noinc", "dec_max_nreg", "disable_warp_group_reg_alloc", "fence_proxy_async", "inc_max_nreg",
-    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_store_arrive", "tma_store_wait",
-    "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand", "warpgroup_wait",
-    "wgmma_gemm", "wgmma_mma", "ws",
+    "named_barrier_arrive", "no_set_max_nreg", "set_max_nreg", "tma_copy", "tma_gather4",
+    "tma_gather4_bytes", "tma_prefetch", "tma_scatter4", "tma_store_arrive",
+    "tma_store_wait", "wait_wgmma", "warpgroup_arrive", "warpgroup_commit_batch", "warpgroup_fence_operand",
+    "warpgroup_wait", "wgmma_gemm", "wgmma_mma", "ws",
 ]  # fmt: skip
 __all__ += [
     "BaseTileScheduler", "PersistentTileScheduler", "block_rank_in_cluster", "cluster_arrive", "cluster_arrive_relaxed",
-    "cluster_sync", "cluster_wait", "pdl_sync", "pdl_trigger",
+    "cluster_sync", "cluster_wait", "copy_cluster", "pdl_sync", "pdl_trigger",
 ]  # fmt: skip
 __all__ += [
     "Broadcast", "Ramp", "Shuffle", "abs2", "access_ptr", "add2", "address_of", "broadcast", "extract_lane",
     "fma2", "ldg128", "ldg256", "ldg32", "ldg64", "lds128", "lds32", "lds64", "max2", "min2", "mul2",
-    "ptx_cp_async", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32", "stg64",
-    "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
+    "ptx_cp_async", "ptx_cp_async_bulk", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32",
+    "stg64", "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
+]  # fmt: skip
+__all__ += [
+    "CommReducer", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding", "tvm_storage_sync",
+    "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
 ]  # fmt: skip
 
+__all__ += low_level.__all__
 
 if TYPE_CHECKING:
     from tilelang_mlir.layout import Fragment as Fragment
@@ -437,6 +467,7 @@ __tilelang_dialect__ = "cuda"
 globals().update({name: find(name) for name in (*SCALARS, *ALIASES)})
 globals().update(_FAST)
 globals()["__ldg"] = _ldg
+globals()["__ffs"], globals()["__fns"] = _ffs, _fns
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from tilelang_mlir.errors import TileError, TileTypeError, TileValueError, Unsup
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.annot import TIRAnnot, declare
 from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, memory_of
-from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.control import allocate_variable
 from tilelang_mlir.frontend.expr import Expr, describe
 from tilelang_mlir.frontend.spec import Param, check_shape, check_tensor_shape, make_tensor
@@ -99,8 +99,10 @@ def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None
 
 def alloc_global(shape: Any, dtype: Any) -> Buffer:
     """A workspace in device memory that the host allocates for each call; every kernel of the function may use it."""
-    builder = require("T.alloc_global")
     sizes = check_shape(shape)
+    if current() is None and current_template() is not None:
+        return Buffer("", sizes, to_dtype(dtype), GLOBAL)  # arguments are being looked at, nothing is built
+    builder = require("T.alloc_global")
     if not all(isinstance(size, int) for size in sizes):
         raise UnsupportedError("T.alloc_global of dynamic shape", hint="pass the workspace as a tensor argument")
     with builder.at_host():

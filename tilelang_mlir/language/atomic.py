@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, control
 from tilelang_mlir.frontend.buffer import (
     Buffer,
@@ -18,6 +18,7 @@ from tilelang_mlir.frontend.buffer import (
 )
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.vector import Vector
 from tilelang_mlir.language.copy import matching_extents
 from tilelang_mlir.mlir import ir
 
@@ -80,14 +81,17 @@ def atomic_store(dst: Any, value: Any, memory_order: str = "seq_cst") -> None:
     _emit("store", _element("T.atomic_store", dst), value, memory_order, False)
 
 
-def atomic_addx2(dst: Any, value: Any, return_prev: bool = False) -> None:
-    """Add two neighbouring elements, starting at the given ones."""
-    _packed("T.atomic_addx2", dst, value, 2, return_prev)
+def atomic_addx2(dst: Any, value: Any, return_prev: bool = False) -> Vector | None:
+    """Add two neighbouring elements, starting at the given ones; with `return_prev` the old ones, as a vector.
+
+    Each element is added to atomically, the pair is not.
+    """
+    return _packed("T.atomic_addx2", dst, value, 2, return_prev)
 
 
-def atomic_addx4(dst: Any, value: Any, return_prev: bool = False) -> None:
-    """Add four neighbouring elements, starting at the given ones."""
-    _packed("T.atomic_addx4", dst, value, 4, return_prev)
+def atomic_addx4(dst: Any, value: Any, return_prev: bool = False) -> Vector | None:
+    """Add four neighbouring elements, starting at the given ones, as `T.atomic_addx2` adds two."""
+    return _packed("T.atomic_addx4", dst, value, 4, return_prev)
 
 
 def _bulk(kind: str, dst: Any, value: Any, return_prev: bool) -> None:
@@ -112,12 +116,16 @@ def _bulk(kind: str, dst: Any, value: Any, return_prev: bool) -> None:
     builder.emit("tl.tma_wait", [], [], {"pending": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), 0)})
 
 
-def _packed(what: str, dst: Any, value: Any, count: int, return_prev: bool) -> None:
-    if return_prev:
-        raise UnsupportedError(f"{what}(return_prev=True)")
-    target, source = first_element(what, dst), first_element(what, value)
-    for step in range(count):
-        _emit("add", shifted(target, step), shifted(source, step), None, False)
+def _packed(what: str, dst: Any, value: Any, count: int, return_prev: bool) -> Vector | None:
+    target = first_element(what, dst)
+    if isinstance(value, Vector):
+        if len(value) != count:
+            raise TileTypeError(f"{what} adds {count} elements, got {describe(value)}")
+        sources: list[Any] = list(value)
+    else:
+        sources = [shifted(first_element(what, value), step) for step in range(count)]
+    before = [_emit("add", shifted(target, step), source, None, return_prev) for step, source in enumerate(sources)]
+    return Vector(before) if return_prev else None
 
 
 def first_element(what: str, value: Any) -> Element:

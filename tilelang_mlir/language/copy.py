@@ -7,7 +7,7 @@ from typing import Any
 
 from tilelang_mlir.dialect.layout.attrs import to_attr
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend import arith, control
 from tilelang_mlir.frontend.buffer import (
     Buffer,
     Element,
@@ -161,8 +161,18 @@ def fill(buffer: Any, value: Any) -> None:
         return
     if isinstance(value, Buffer | Region):
         raise TileTypeError(f"T.fill needs a scalar value, got {describe(value)}", hint="use T.copy to copy a tile")
+    if isinstance(buffer, Region) and not all(isinstance(extent, int) for extent in buffer.extents):
+        _fill_loop(buffer, value)  # a tile has a static size
+        return
     element = value_of(builder, arith.cast(as_expr(value, None), target.dtype))
     builder.emit("tl.fill", [tile_of(buffer, "the target of T.fill"), element])
+
+
+def _fill_loop(region: Region, value: Any) -> None:
+    dims = [dim for dim, extent in enumerate(region.extents) if not (isinstance(extent, int) and extent == 1)]
+    for ivs in control.run(control.Loop("parallel", extents=[region.extents[dim] for dim in dims]), (), None):
+        places = dict(zip(dims, ivs if len(dims) > 1 else (ivs,), strict=True))
+        store(Element(region.buffer, [arith.add(o, places.get(d, 0)) for d, o in enumerate(region.offsets)]), value)
 
 
 def clear(buffer: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import Buffer, Region, tile_of
 from tilelang_mlir.frontend.builder import require
@@ -35,7 +34,3 @@ def device_assert(condition: Any, msg: str = "") -> None:
     value = value_of(builder, test if isinstance(test, Expr) else as_expr(test))
     builder.emit("tl.assert", [value], [], {"message": ir.StringAttr.get(str(msg))})
 
-
-def call_extern(dtype: Any, name: str, *args: Any) -> Any:
-    """Calls of external device functions do not exist: there is no C compiler behind the language."""
-    raise UnsupportedError(f"T.call_extern({name!r})", hint="write the function with T.macro")

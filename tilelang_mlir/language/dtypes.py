@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.errors import TileTypeError
+import importlib
+from typing import Any
+
+from tilelang_mlir.errors import TileTypeError, ToolchainError
 from tilelang_mlir.frontend.typename import dtype, to_dtype
 
 SCALARS = (
@@ -42,3 +45,34 @@ def is_float4(value: object) -> bool:
         return to_dtype(value).startswith("float4")
     except TileTypeError:
         return False
+
+
+def resolve_torch_storage_dtype(value: object) -> dtype:
+    """The dtype that torch tensors of a dtype have: int8 for sub-byte integers, pairs for 4-bit floats.
+
+    Raises:
+        ToolchainError: torch is not installed.
+    """
+    kind = to_dtype(value)
+    if kind.startswith("float4_e2m1fn"):
+        return to_dtype("float4_e2m1fnx2" if hasattr(_torch(), "float4_e2m1fn_x2") else "int8")
+    return to_dtype("int8") if kind.stored_bits < 8 else kind
+
+
+def _torch() -> Any:
+    try:
+        return importlib.import_module("torch")
+    except ImportError as error:
+        raise ToolchainError("torch is not installed") from error
+
+
+def __getattr__(name: str) -> Any:
+    """TileLang's tables, which some programs look into: names of all dtypes, from torch's dtypes and to them."""
+    if name == "_all_dtypes":
+        return [*SCALARS, *(f"{base}x{lanes}" for base in SCALARS if base not in _SCALAR_ONLY for lanes in _LANES)]
+    if name not in ("_TORCH_DTYPE_TO_STR", "_STR_TO_TORCH_DTYPE"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    torch = _torch()
+    kinds = [(getattr(torch, scalar, None), scalar) for scalar in SCALARS]
+    table = {kind: scalar for kind, scalar in kinds if isinstance(kind, torch.dtype)}
+    return table if name == "_TORCH_DTYPE_TO_STR" else {scalar: kind for kind, scalar in table.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend.buffer import buffer_of, tile_of
+from tilelang_mlir.frontend.buffer import buffer_of, extents_of, tile_of
 from tilelang_mlir.frontend.control import branch
 from tilelang_mlir.frontend.expr import Expr, describe
 from tilelang_mlir.language.copy import EVICTION, fill, matching_extents
@@ -20,6 +20,8 @@ def tma_copy(
     dst: Any,
     *,
     barrier: Any = None,
+    cluster_mask: int | None = None,
+    leader_scope_threads: int | None = None,
     eviction_policy: str | None = None,
     annotations: dict[str, Any] | None = None,
 ) -> None:
@@ -35,16 +37,25 @@ def tma_copy(
         T.mbarrier_arrive(bar)
         T.mbarrier_wait_parity(bar, 0)
 
+    With `cluster_mask` every block of the cluster reaches the call and announces its bytes; the block of the lowest
+    rank in the mask copies its tile into all of the mask (multicast), those outside of it copy their own. The program
+    sees to it that the tiles of all of them are free, and the barriers initialised (`T.cluster_sync`).
+
     Args:
         barrier: of `T.alloc_barrier`; needed for loads.
+        cluster_mask: ranks of the cluster, as bits.
+        leader_scope_threads: accepted; one thread of those that reach the copy issues it.
         eviction_policy: evict_normal, evict_first or evict_last: how long the L2 cache keeps the tile.
 
     Raises:
-        TileValueError: the shapes differ, or the policy is none of the three.
+        TileValueError: the shapes differ, the mask is no integer of 1 or more, or the policy is none of the three.
         TileTypeError: the memories are not device and shared, or a load has no barrier.
         UnsupportedError: when compiled, for a tile the hardware cannot copy; it says which rule failed.
     """
-    options = {"barrier": barrier, "eviction_policy": eviction_policy, **(annotations or {})}
+    del leader_scope_threads
+    options = {
+        "barrier": barrier, "eviction_policy": eviction_policy, "cluster_mask": cluster_mask, **(annotations or {}),
+    }  # fmt: skip
     builder = in_kernel("T.tma_copy")
     source, target = buffer_of(src, "the source of T.tma_copy"), buffer_of(dst, "the target of T.tma_copy")
     memories = (source.memory, target.memory)
@@ -63,6 +74,11 @@ def tma_copy(
         if policy not in EVICTION:
             raise TileValueError(f"eviction_policy must be one of {', '.join(EVICTION)}, got {policy!r}")
         attributes["eviction"] = ir.StringAttr.get(policy)
+    mask = options["cluster_mask"]
+    if mask is not None:
+        if memories[0] == "shared":
+            raise TileTypeError("T.tma_copy with cluster_mask loads from device memory", hint="stores go to one place")
+        attributes["multicast"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), ranks("T.tma_copy", mask))
     if memories[0] == "shared":
         builder.emit("tl.tma_store", tiles, [], attributes)
         return
@@ -72,12 +88,48 @@ def tma_copy(
     builder.emit("tl.tma_load", [*tiles, *place], [], attributes)
 
 
-def fence_proxy_async(*args: Any) -> None:
-    """Order this thread's accesses to shared memory before later asynchronous ones: copies, stores, products.
+def ranks(what: str, mask: Any) -> int:
+    """Ranks of a cluster as bits.
 
-    The compiler puts these fences where its own operations need them. Older programs pass arguments, which say nothing.
+    Raises:
+        TileValueError: no integer of 1 or more, or of more than 16 bits.
     """
-    in_kernel("T.fence_proxy_async").emit("tl.fence_proxy")
+    if isinstance(mask, bool) or not isinstance(mask, int) or not 0 < mask < 1 << 16:
+        raise TileValueError(
+            f"{what}: cluster_mask is a bit per block of the cluster, got {describe(mask)}",
+            hint="0b0011 stands for the blocks of ranks 0 and 1",
+        )
+    return mask
+
+
+def tma_prefetch(src: Any) -> None:
+    """Bring a tile of device memory into the L2 cache with the tensor memory accelerator; nothing waits for it.
+
+    A hint: nothing happens on targets without such copies, and for tiles that they cannot copy.
+
+        T.tma_prefetch(A[by * 64 : by * 64 + 64, 0:64])
+
+    Raises:
+        TileTypeError: no slice or whole tensor in device memory.
+    """
+    builder = in_kernel("T.tma_prefetch")
+    source = buffer_of(src, "the source of T.tma_prefetch")
+    if source.memory != "global":
+        raise TileTypeError(f"T.tma_prefetch brings device memory into the L2 cache, got {source!r}")
+    extents = extents_of(src)
+    if extents is None:
+        raise TileTypeError("T.tma_prefetch needs a slice", hint="write A[i : i + 64, j : j + 64]")
+    builder.emit("tl.prefetch", [tile_of(src, "the source of T.tma_prefetch", extents)])
+
+
+def fence_proxy_async(*args: Any) -> None:
+    """Order this thread's accesses to memory before later asynchronous ones: bulk copies, stores, products.
+
+    The compiler puts these fences where its own operations need them, for shared memory: a program that writes device
+    memory with ordinary stores and reads it with bulk copies in the same kernel needs this one. Older programs pass
+    arguments, which say nothing.
+    """
+    in_kernel("T.fence_proxy_async").emit("tl.fence_proxy", [], [], {"device": ir.UnitAttr.get()})
 
 
 def tma_store_arrive(*args: Any) -> None:

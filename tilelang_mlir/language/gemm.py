@@ -31,7 +31,12 @@ class GemmWarpPolicy(enum.IntEnum):
         return cls.FullCol if m_warp == 1 else cls.Square
 
 
-_POLICY = {GemmWarpPolicy.Square: "square", GemmWarpPolicy.FullRow: "full_row", GemmWarpPolicy.FullCol: "full_col"}
+POLICIES = {GemmWarpPolicy.Square: "square", GemmWarpPolicy.FullRow: "full_row", GemmWarpPolicy.FullCol: "full_col"}
+
+
+def policy_attribute(policy: GemmWarpPolicy) -> ir.Attribute:
+    """A policy as the dialect spells it."""
+    return ir.StringAttr.get(POLICIES[GemmWarpPolicy(policy)])
 
 
 def gemm(
@@ -91,7 +96,7 @@ def emit_gemm(
     attributes: dict[str, ir.Attribute] = {
         "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
         "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
-        "policy": ir.StringAttr.get(_POLICY[GemmWarpPolicy(policy)]),
+        "policy": policy_attribute(policy),
         "clear": ir.BoolAttr.get(clear),
     }
     for name, value in (("a_unsigned", A), ("b_unsigned", B)):
@@ -124,7 +129,8 @@ def check_memories(A: Any, B: Any, C: Any) -> None:
             )
 
 
-def check_shapes(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) -> None:
+def check_shapes(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool, parts: int = 1) -> None:
+    """Whether C is op(A) @ op(B), of which B has one of `parts` parts along N."""
     shapes = []
     for name, value in zip("ABC", (A, B, C), strict=True):
         shape = extents_of(value)
@@ -135,9 +141,10 @@ def check_shapes(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) -
     a: Sequence[Any] = shapes[0][::-1] if transpose_a else shapes[0]
     b: Sequence[Any] = shapes[1][::-1] if transpose_b else shapes[1]
     c = shapes[2]
-    if not (same_size(a[0], c[0]) and same_size(b[1], c[1]) and same_size(a[1], b[0])):
+    if not (same_size(a[0], c[0]) and same_size(b[1] * parts, c[1]) and same_size(a[1], b[0])):
+        half = "half of op(B)" if parts == 2 else "op(B)"
         raise TileValueError(
-            f"the shapes of T.gemm do not agree: op(A) is {describe_shape(a)}, op(B) is {describe_shape(b)}, "
+            f"the shapes of T.gemm do not agree: op(A) is {describe_shape(a)}, {half} is {describe_shape(b)}, "
             f"C is {describe_shape(c)}",
             hint="op(A) is [M, K], op(B) is [K, N], C is [M, N]; transpose_A and transpose_B swap an operand's "
                 "dimensions",

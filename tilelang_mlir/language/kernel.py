@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from tilelang_mlir.errors import TileError, TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import int32_value
 from tilelang_mlir.frontend.builder import Builder, Frame, require
 from tilelang_mlir.frontend.expr import INT32, Expr, describe
+from tilelang_mlir.frontend.sources import add_source
 from tilelang_mlir.frontend.template import stop_at_kernel
 from tilelang_mlir.mlir import ir
 
@@ -30,8 +31,9 @@ class BlockVar(Expr):
 class Kernel:
     """`with T.Kernel(gx[, gy[, gz]], threads=128) as (bx, by, bz):` one kernel; the body is what one block does.
 
-    `threads` is a number or up to three numbers per block. `cluster_dims` groups blocks into clusters. Yields the block
-    indices: a scalar for a one-dimensional grid, else a tuple.
+    Without a grid it is one block. `threads` is a number or up to three numbers per block. `cluster_dims` groups blocks
+    into clusters, `prelude` is device code (`T.import_source`). Yields the block indices: a scalar for a
+    one-dimensional grid, else a tuple.
 
     Raises:
         TileValueError: a grid or thread count out of range. TileError: nested kernels.
@@ -45,15 +47,14 @@ class Kernel:
         cluster_dims: Any = None,
     ) -> None:
         stop_at_kernel()
-        if not 1 <= len(blocks) <= 3:
-            raise TileValueError(f"T.Kernel takes 1 to 3 grid dimensions, got {len(blocks)}")
+        blocks = blocks or (1,)
+        if len(blocks) > 3:
+            raise TileValueError(f"T.Kernel takes up to 3 grid dimensions, got {len(blocks)}")
         for dim, size in enumerate(blocks):
             _check_grid(dim, size)
-        if prelude is not None:
-            raise UnsupportedError("T.Kernel(prelude=...): device source code cannot be added to a kernel")
         self.blocks = blocks
         self.threads = _threads(threads)
-        self.cluster_dims = cluster_dims
+        self.cluster_dims, self.prelude = cluster_dims, prelude
         self.target_names: tuple[str, ...] = ()
         self.indices: tuple[Expr, ...] = ()
         self.frame: Frame | None = None
@@ -63,6 +64,8 @@ class Kernel:
         builder = require("T.Kernel")
         if builder.launch() is not None:
             raise TileError("T.Kernel inside another T.Kernel", hint="kernels follow each other in the function")
+        if self.prelude is not None:
+            add_source(builder, self.prelude)
         builder.forcing += 1
         try:
             grid = [int32_value(builder, size) for size in self.blocks]

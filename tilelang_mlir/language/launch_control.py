@@ -38,6 +38,21 @@ def clc_try_cancel(result: Any, mbar: Any) -> None:
     builder.emit("tl.clc_try_cancel", [_answer(what, result), *operands])
 
 
+def clc_try_cancel_multicast(result: Any, mbar: Any) -> None:
+    """`T.clc_try_cancel` by one block for its cluster: the answer arrives in every block of it, at the same places.
+
+        T.mbarrier_arrive_expect_tx(mbar, 16)  # in every block
+        if T.block_rank_in_cluster() == 0:
+            T.clc_try_cancel_multicast(answer, mbar)
+
+    Args:
+        result: as for `T.clc_try_cancel`. mbar: a barrier of `T.alloc_cluster_barrier`.
+    """
+    what = "T.clc_try_cancel_multicast"
+    builder, operands = barrier_operands(what, mbar)
+    builder.emit("tl.clc_try_cancel", [_answer(what, result), *operands], [], {"multicast": ir.UnitAttr.get()})
+
+
 def _query(what: str, result: Any, field: str) -> Expr:
     builder = require(what)
     builder.require_launch(what)

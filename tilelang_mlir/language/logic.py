@@ -29,7 +29,7 @@ from tilelang_mlir.frontend.arith import (
     truncmod,
 )
 from tilelang_mlir.frontend.builder import require
-from tilelang_mlir.frontend.expr import Expr, value_of
+from tilelang_mlir.frontend.expr import Expr, Var, as_expr, describe, value_of
 
 Add, Sub, Mul, Div, FloorDiv, FloorMod, Mod = add, sub, mul, div, floordiv, floormod, truncmod
 And, Or, Not = logical_and, logical_or, logical_not
@@ -90,6 +90,18 @@ def evaluate(value: Any) -> None:
     """A statement made of an expression; its ops have been emitted already."""
     if isinstance(value, Expr):
         value.read()
+
+
+def let(var: Var, value: Any) -> None:
+    """Give a variable made by `T.int32()` or another dtype its value, here and in what follows.
+
+    Raises:
+        TileTypeError: it is no such variable, or has a value already.
+    """
+    builder = require("T.let")
+    if not isinstance(var, Var) or var.value is not None:
+        raise TileTypeError(f"T.let needs a variable without a value, got {describe(var)}", hint="n = T.int32()")
+    var.value, var.frame = value_of(builder, arith.cast(as_expr(value), var.dtype)), builder.frame
 
 
 def loop_break() -> None:

@@ -12,6 +12,7 @@ from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.expr import BOOL, FLOAT32, INT32, Expr, as_expr, describe, make, typed_constant
 from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.frontend.vector import Vector
 from tilelang_mlir.language.reduce import Pending
 from tilelang_mlir.mlir import ir
 
@@ -39,6 +40,14 @@ def _floats(name: str, args: tuple[Any, ...]) -> list[Expr]:
     return [arith.cast(as_expr(operand, dtype), dtype) for operand in operands]
 
 
+def _refuse_integers(name: str, args: tuple[Any, ...]) -> None:
+    """The hardware's approximations are of floats; converting an integer is left to the program."""
+    for arg in args:
+        if isinstance(arg, Expr) and (not arg.dtype.is_float or arg.dtype.bits < 16):
+            raise TileTypeError(f"T.{name} only supports floating-point inputs, but got {arg.dtype}",
+                                hint='T.cast(x, "float32")')
+
+
 def _function(name: str, op: str, count: int = 1) -> Callable[..., Any]:
     """A function of floats that is one op of the math dialect."""
 
@@ -58,12 +67,15 @@ def _named(name: str, function: str, count: int = 1) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         if len(args) != count:
             raise TileTypeError(f"T.{name} takes {count} argument{'s' * (count != 1)}, got {len(args)}")
+        if name.startswith("__"):
+            _refuse_integers(name, args)
         operands = _floats(name, args)
         return make(
             "tl.math", operands, operands[0].dtype, lambda: {"function": ir.StringAttr.get(function)}, tag=function
         )
 
-    run.__name__, run.__doc__ = name, f"{name}, on a scalar; integers are converted to float32."
+    converted = "" if name.startswith("__") else "; integers are converted to float32"
+    run.__name__, run.__doc__ = name, f"{name}, on a scalar{converted}."
     return run
 
 
@@ -159,6 +171,16 @@ def _ieee(name: str, count: int) -> Callable[..., Any]:
     return run
 
 
+def fma(a: Any, b: Any, c: Any) -> Any:
+    """`a * b + c`, rounded once (float32 and float64)."""
+    return ieee_fmaf(a, b, c)
+
+
+def fmul(a: Any, b: Any) -> Any:
+    """`a * b`, rounded by itself: never part of a fused multiply-add (float32 and float64)."""
+    return ieee_mul(a, b)
+
+
 ieee_add = _ieee("add", 2)
 ieee_sub = _ieee("sub", 2)
 ieee_mul = _ieee("mul", 2)
@@ -202,9 +224,9 @@ def _many(a: Any, b: Any, more: tuple[Any, ...], kind: str, combine: Callable[[A
 Max, Min = max, min
 
 
-def clamp(x: Any, lo: Any, hi: Any) -> Any:
-    """x limited to the range from `lo` to `hi`."""
-    return arith.minimum(arith.maximum(x, lo), hi)
+def clamp(x: Any, min_val: Any, max_val: Any) -> Any:
+    """x limited to the range from `min_val` to `max_val`."""
+    return arith.minimum(arith.maximum(x, min_val), max_val)
 
 
 def align_up(x: Any, y: Any) -> Any:
@@ -287,10 +309,18 @@ def Cast(dtype: Any, value: Any) -> Any:
 
 
 def reinterpret(value: Any, dtype: Any = None) -> Any:
-    """The bits of a scalar as another dtype of the same width; the arguments come in either order."""
+    """The bits of a scalar, or of each lane of a vector, as another dtype of the same width.
+
+    The arguments come in either order.
+    """
     if isinstance(value, str | DType):
         value, dtype = dtype, value
-    kind, operand = to_dtype(dtype), as_expr(value)
+    kind = to_dtype(dtype)
+    if isinstance(value, Vector):
+        return Vector([reinterpret(lane, kind.scalar) for lane in value])
+    operand = as_expr(value)
+    if kind == "handle" and operand.dtype.bits == 64:
+        return operand  # addresses are 64-bit integers here
     if kind.bits != operand.dtype.bits:
         raise TileTypeError(
             f"cannot reinterpret {operand.dtype} ({operand.dtype.bits} bits) as {kind} ({kind.bits} bits)"

@@ -9,30 +9,23 @@ _LATER = {
         "annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline WSScope WSInstr WSOpRef WSSync WSSyncKind "
         "annotate_ws_pipeline_depth"
     ),
-    "copies between blocks, gathers and hand-made descriptors": (
-        "copy_cluster tma_gather4 tma_scatter4 tma_gather4_bytes create_tma_descriptor tma_load tma_load_2sm "
-        "ptx_cp_async_bulk"
-    ),
+    "bulk loads of pairs of blocks": "tma_load_2sm",
     "sparse products and matrix instructions on hand-held registers": (
-        "mma_gemm_blockscaled gemm_sp wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout "
-        "initialize_wgmma_descriptor initialize_tcgen05_descriptor increase_descriptor_offset alloc_descriptor "
-        "alloc_wgmma_desc alloc_tcgen05_smem_desc alloc_tcgen05_instr_desc ptx_ldmatrix ptx_mma ptx_mma_sp "
-        "ptx_mma_sm70 mma_fill mma_store"
+        "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout"
     ),
-    "clusters that fetch work for each other": "clc_try_cancel_multicast",
-    "device source code": "import_source CUDASourceCodeKernel call_pure_extern call_intrin call_llvm_intrin",
+    "device source code": "CUDASourceCodeKernel call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (
     "tvm_access_ptr handle_add_byte_offset call_packed call_cpacked call_packed_lowered call_cpacked_lowered "
     "tvm_call_packed tvm_call_cpacked tvm_call_packed_lowered tvm_call_cpacked_lowered tvm_throw_last_error "
     "tvm_stack_alloca tvm_stack_make_shape tvm_stack_make_array tvm_tuple tvm_struct_set tvm_struct_get "
-    "tvm_thread_invariant tvm_storage_sync tvm_warp_shuffle tvm_warp_shuffle_up tvm_warp_shuffle_down "
-    "tvm_warp_activemask tvm_thread_allreduce tvm_load_matrix_sync tvm_mma_sync tvm_bmma_sync tvm_fill_fragment "
+    "tvm_thread_invariant "
+    "tvm_warp_activemask tvm_load_matrix_sync tvm_mma_sync tvm_bmma_sync tvm_fill_fragment "
     "tvm_store_matrix_sync TVMBackendAllocWorkspace TVMBackendFreeWorkspace anylist_getitem anylist_resetitem "
     "anylist_setitem_call_packed anylist_setitem_call_cpacked vscale get_active_lane_mask ignore_loop_partition "
     "lookup_param isnullptr call_kernel call_llvm_pure_intrin llvm_lookup_intrinsic_id start_profile_intrinsic "
-    "end_profile_intrinsic CommReducer comm_reducer ProducerLoad CallEffectKind SizeVar StringImm IterVar buffer_decl "
+    "end_profile_intrinsic ProducerLoad CallEffectKind SizeVar StringImm IterVar buffer_decl "
     "sblock_alloc_buffer sblock block_name_suffix_context match_buffer decl_buffer env_thread launch_thread"
 )
 _BY_NAME = {name: topic for topic, names in _LATER.items() for name in names.split()}

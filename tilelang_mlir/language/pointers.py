@@ -11,8 +11,10 @@ from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, memory_of
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.spec import Pointer as Argument
 from tilelang_mlir.frontend.vector import Vector, vector_of
 from tilelang_mlir.language.math import reinterpret
+from tilelang_mlir.language.sync import barrier_operands
 from tilelang_mlir.mlir import ir
 
 UINT32 = DType("uint32")
@@ -79,6 +81,8 @@ def place_of(what: str, value: Any) -> Element:
     """
     if isinstance(value, Pointer):
         return value.element
+    if isinstance(value, Argument) and value.tensor is not None:
+        value = value.tensor
     if isinstance(value, Region):
         return Element(value.buffer, value.offsets)
     if isinstance(value, Buffer):
@@ -109,6 +113,37 @@ def ptx_cp_async(dst_ptr: Any, src_ptr: Any, num_elems: int, predicate: Any = No
     buffers = [memory_of(source.buffer), memory_of(target.buffer)]
     attributes: dict[str, ir.Attribute] = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size)}
     builder.emit("tl.copy_words", [*buffers, _predicate(builder, predicate), *places], [], attributes)
+
+
+def ptx_cp_async_bulk(dst_ptr: Any, src_ptr: Any, num_bytes: Any, barrier: Any) -> None:
+    """Start a bulk copy of `num_bytes` from global to shared memory; each thread that reaches it copies its own.
+
+    The bytes complete on a barrier; announce them first (`T.mbarrier_expect_tx`). Both places are 16-byte aligned, of
+    plain row-major memory.
+
+        if T.get_thread_binding() == 0:
+            T.mbarrier_expect_tx(bar, 256)
+            T.ptx_cp_async_bulk(T.access_ptr(A_shared, "w"), T.access_ptr(A[bx, 0], "r"), 256, bar)
+
+    Raises:
+        TileValueError: no positive multiple of 16 bytes. TileTypeError: the memories are not global and shared, or
+        the dtypes differ.
+    """
+    what = "T.ptx_cp_async_bulk"
+    builder = _kernel(what)
+    target, source = place_of(what, dst_ptr), place_of(what, src_ptr)
+    if (source.buffer.memory, target.buffer.memory) != ("global", "shared"):
+        raise TileTypeError(f"{what} copies from global to shared memory, got {source!r} to {target!r}")
+    if source.buffer.dtype != target.buffer.dtype:
+        raise TileTypeError(f"{what} does not convert: {source.buffer.dtype} to {target.buffer.dtype}")
+    if isinstance(num_bytes, bool) or not isinstance(num_bytes, int) or num_bytes <= 0 or num_bytes % 16:
+        raise TileValueError(f"{what} copies a positive multiple of 16 bytes, got {describe(num_bytes)}")
+    _, place = barrier_operands(what, barrier)
+    places = [int32_value(builder, i) for element in (source, target) for i in element.indices]
+    attributes: dict[str, ir.Attribute] = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), num_bytes)}
+    builder.emit(
+        "tl.bulk_words", [memory_of(source.buffer), memory_of(target.buffer), *place, *places], [], attributes
+    )
 
 
 def _kernel(what: str) -> Builder:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tilelang_mlir.dialect.tl import buffer_type
+from tilelang_mlir.dialect.tl import LOCAL, buffer_type
 from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import (
     Buffer,
     Element,
     Region,
+    Variable,
     buffer_of,
     extents_of,
     index_value,
     memory_of,
+    store,
     subscript,
     tile_of,
 )
@@ -23,6 +25,7 @@ from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.spec import check_shape
 from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.language.alloc import alloc_fragment, alloc_local
 from tilelang_mlir.language.copy import describe_shape
 from tilelang_mlir.mlir import ir
 
@@ -48,7 +51,7 @@ def reduce(
 ) -> None:
     """Reduce dimension `dim` of a tile into `out`, which has the shape without it or with size one there.
 
-    With `clear` false the result is combined with what `out` held.
+    With `clear` false the result is combined with what `out` held. `out` may be a variable of `T.alloc_var`.
 
     Raises:
         TileValueError: the dimension or the shapes do not fit.
@@ -57,6 +60,9 @@ def reduce(
     what = f"T.reduce_{reduce_type}"
     builder = require(what)
     builder.require_launch(what)
+    if isinstance(out, Variable):
+        _into_variable(buffer, out, reduce_type, dim, clear, nan_propagate)
+        return
     shape, result = (extents_of(side) for side in (buffer, out))
     source, target = buffer_of(buffer, f"the source of {what}"), buffer_of(out, f"the target of {what}")
     if shape is None or result is None:
@@ -83,6 +89,16 @@ def reduce(
     if nan_propagate:
         attributes["nan_propagate"] = ir.UnitAttr.get()
     builder.emit("tl.reduce", [tile_of(buffer, what), tile_of(out, what)], [], attributes)
+
+
+def _into_variable(buffer: Any, out: Variable, kind: str, dim: int, clear: bool, nan_propagate: bool) -> None:
+    """Through a tile of one element: per thread where the source is."""
+    local = buffer_of(buffer, f"the source of T.reduce_{kind}").memory == LOCAL
+    result = (alloc_local if local else alloc_fragment)((1,), out.dtype)
+    if not clear:
+        store(result[0], out)
+    reduce(buffer, result, kind, dim, clear, nan_propagate=nan_propagate)
+    store(out.element, result[0])
 
 
 def _axis(what: str, dim: Any, rank: int) -> int:
@@ -139,13 +155,19 @@ def _scan(kind: str, src: Any, dst: Any, dim: int, reverse: bool) -> None:
     builder.emit("tl.scan", [tile_of(src, what), tile_of(dst, what)], [], attributes)
 
 
-def cumsum(src: Any, dst: Any = None, dim: int = 0, reverse: bool = False) -> None:
-    """Inclusive sums along a dimension, in place when there is no target."""
+def cumsum(
+    src: Any, dst: Any = None, dim: int = 0, reverse: bool = False, annotations: dict[str, Any] | None = None
+) -> None:
+    """Inclusive sums along a dimension, in place when there is no target. `annotations` have no effect."""
+    del annotations
     _scan("sum", src, dst, dim, reverse)
 
 
-def cummax(src: Any, dst: Any = None, dim: int = 0, reverse: bool = False) -> None:
-    """Inclusive maxima along a dimension, in place when there is no target."""
+def cummax(
+    src: Any, dst: Any = None, dim: int = 0, reverse: bool = False, annotations: dict[str, Any] | None = None
+) -> None:
+    """Inclusive maxima along a dimension, in place when there is no target. `annotations` have no effect."""
+    del annotations
     _scan("max", src, dst, dim, reverse)
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, tile_of
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, describe, value_of
 from tilelang_mlir.language.copy import describe_shape
-from tilelang_mlir.language.gemm import check_dtypes, check_memories, check_shapes
+from tilelang_mlir.language.gemm import (
+    GemmWarpPolicy,
+    check_dtypes,
+    check_memories,
+    check_shapes,
+    policy_attribute,
+)
 from tilelang_mlir.language.sync import barrier_operands
 from tilelang_mlir.mlir import ir
 
@@ -42,20 +48,22 @@ def tcgen05_gemm(
         B: [K, N] (or [N, K]) in shared memory.
         C: [M, N] in tensor memory, float32 or int32; M is 64 or 128, N a multiple of 16 (of 8 when M = 64) up to 256.
         clear_accum: set C instead of adding to it.
-        mbar: the barrier that gets an arrival when the product is complete.
+        mbar: the barrier that gets an arrival when the product is complete; with `use_2cta`, that of both blocks.
+        use_2cta: a pair of blocks of a cluster computes [2 M, N]: each has its M = 128 rows of A and C, and N / 2
+            columns of B; those of even rank come first. One of the two issues it. In such a kernel every product has
+            `use_2cta`, and `T.tma_copy` to a barrier of `T.alloc_cluster_barrier` completes at the even block's.
 
     Raises:
         TileTypeError: C is not in tensor memory, or the dtypes have no product. TileValueError: the shapes disagree.
-        UnsupportedError: `use_2cta` (pairs of blocks); on compilation, for a target without tensor memory or a shape
-            without instruction.
+        UnsupportedError: on compilation, for a target without tensor memory, a shape without instruction, or a pair
+            without a cluster.
     """
     del annotations
     builder = _in_kernel("T.tcgen05_gemm")
-    _refuse_pairs("T.tcgen05_gemm", use_2cta)
-    _check(A, B, C, bool(transpose_A), bool(transpose_B))
-    start_product(builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum)
+    _check(A, B, C, bool(transpose_A), bool(transpose_B), pair=use_2cta)
+    start_product(builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum, attributes=_pair(use_2cta))
     if mbar is not None:
-        tcgen05_mma_arrive(mbar)
+        tcgen05_mma_arrive(mbar, use_2cta)
 
 
 tcgen05_mma = tcgen05_gemm
@@ -67,14 +75,11 @@ def _in_kernel(what: str) -> Builder:
     return builder
 
 
-def _refuse_pairs(what: str, asked: bool) -> None:
-    if asked:
-        raise UnsupportedError(
-            f"{what} by a pair of blocks", hint="every block computes its own products: leave use_2cta out"
-        )
+def _pair(asked: bool) -> dict[str, ir.Attribute]:
+    return {"pair": ir.UnitAttr.get()} if asked else {}
 
 
-def _check(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) -> None:
+def _check(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool, *, pair: bool) -> None:
     memory = buffer_of(C, "operand C of T.tcgen05_gemm").memory
     if memory != "tmem":
         raise TileTypeError(
@@ -86,7 +91,7 @@ def _check(A: Any, B: Any, C: Any, transpose_a: bool, transpose_b: bool) -> None
             hint="copy it to T.alloc_shared, or to T.alloc_tmem with 128 rows",
         )
     check_memories(A, B, C)
-    check_shapes(A, B, C, transpose_a, transpose_b)
+    check_shapes(A, B, C, transpose_a, transpose_b, parts=2 if pair else 1)
     check_dtypes(*(buffer_of(x, "an operand of T.tcgen05_gemm").dtype for x in (A, B, C)))
 
 
@@ -125,14 +130,11 @@ def tcgen05_mma_arrive(mbar: Any, arrive_2cta: bool = False) -> None:
         T.tcgen05_mma_arrive(mbar)
 
     Args:
-        mbar: a barrier of `T.alloc_barrier`.
-
-    Raises:
-        UnsupportedError: `arrive_2cta` (pairs of blocks).
+        mbar: a barrier of `T.alloc_barrier`, or of `T.alloc_cluster_barrier`.
+        arrive_2cta: arrive in both blocks of a pair (see `T.tcgen05_gemm`).
     """
-    _refuse_pairs("T.tcgen05_mma_arrive", arrive_2cta)
     builder, operands = barrier_operands("T.tcgen05_mma_arrive", mbar)
-    builder.emit("tl.tcgen05_commit", operands)
+    builder.emit("tl.tcgen05_commit", operands, [], _pair(arrive_2cta))
 
 
 def _fence(kind: str) -> None:
@@ -163,6 +165,23 @@ def deallocate_tmem(tmem: Any) -> None:
 
 
 # -- scale factors -----------------------------------------------------------------------------------------------------
+def _blocks(what: str, A: Any, B: Any, k_start: Any, granularity: tuple[Any, Any]) -> list[int]:
+    """Elements along K of a factor of A and of B, checked."""
+    blocks = list(granularity)
+    small = [buffer_of(side, f"an operand of {what}").dtype.bits == 4 for side in (A, B)]
+    if small[0] != small[1]:
+        raise TileTypeError(f"{what} multiplies 4-bit with 8-bit floats", hint="use one width for A and B")
+    for block in blocks:
+        known = isinstance(block, int) and not isinstance(block, bool) and block > 0
+        if not known or block % 32 and not (small[0] and block == 16):
+            expected = "16 or 32 elements of 4 bits" if small[0] else "a multiple of 32 elements"
+            raise TileValueError(f"{what}: a factor covers {expected} along K, got {describe(block)}")
+    if isinstance(k_start, bool) or not isinstance(k_start, int) or any(k_start % block for block in blocks):
+        raise TileValueError(f"{what}: k_start is a Python integer and a multiple of what a factor covers",
+                             hint="it says in which byte of a column the first factor lies")
+    return blocks
+
+
 def tcgen05_gemm_blockscaled(
     A: Any,
     B: Any,
@@ -182,30 +201,27 @@ def tcgen05_gemm_blockscaled(
 ) -> None:
     """Start `C += (op(A) * SFA) @ (op(B) * SFB)`: every factor scales some elements of a row along K.
 
-    The factors are float8_e8m0 bytes, four of a row in one 32-bit column: `T.tcgen05_cp_warpx4` brings them there.
+    The factors are bytes, four of a row in one 32-bit column: `T.tcgen05_cp_warpx4` brings them there. They are
+    float8_e8m0 (powers of two); those of 16 elements, which float4_e2m1fn tiles may have, float8_e4m3. That is mxfp8,
+    mxfp4 and nvfp4.
 
         T.tcgen05_cp_warpx4(SFA_shared, SFA_tmem)
         T.tcgen05_gemm_blockscaled(A, B, C, SFA_tmem, SFB_tmem, transpose_B=True, mbar=mbar, clear_accum=k == 0)
 
     Args:
-        A, B: float8 tiles in shared memory, as for `T.tcgen05_gemm`. C: float32 in tensor memory, 128 rows.
+        A, B: float8 tiles in shared memory, as for `T.tcgen05_gemm`, or float4_e2m1fn tiles, [M, K] and [N, K] with
+            transpose_B. C: float32 in tensor memory, 128 rows.
         SFA_tmem, SFB_tmem: uint32 buffers of `T.alloc_tmem` with 128 rows and, for every four factors of a row, four
             columns per 128 rows of A (columns of B).
         k_start: where this tile starts along K among the elements that the factors cover.
-        sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor; a multiple of 32.
+        sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor: a multiple of 32; of float4_e2m1fn 16
+            or 32.
     """
     del wg_wait
     what = "T.tcgen05_gemm_blockscaled"
     builder = _in_kernel(what)
-    _refuse_pairs(what, use_2cta)
-    _check(A, B, C, bool(transpose_A), bool(transpose_B))
-    blocks = [sf_a_granularity_k, sf_b_granularity_k]
-    for block in blocks:
-        if isinstance(block, bool) or not isinstance(block, int) or block < 32 or block % 32:
-            raise TileValueError(f"{what}: a factor covers a multiple of 32 elements along K, got {describe(block)}")
-    if isinstance(k_start, bool) or not isinstance(k_start, int) or any(k_start % block for block in blocks):
-        raise TileValueError(f"{what}: k_start is a Python integer and a multiple of what a factor covers",
-                             hint="it says in which byte of a column the first factor lies")
+    _check(A, B, C, bool(transpose_A), bool(transpose_B), pair=use_2cta)
+    blocks = _blocks(what, A, B, k_start, (sf_a_granularity_k, sf_b_granularity_k))
     for name, value in (("SFA_tmem", SFA_tmem), ("SFB_tmem", SFB_tmem)):
         buffer = buffer_of(value, f"{name} of {what}")
         if buffer.memory != "tmem" or buffer.dtype.bits != 32:
@@ -214,16 +230,76 @@ def tcgen05_gemm_blockscaled(
     attributes: dict[str, ir.Attribute] = {
         "scale_bytes": ir.DenseI64ArrayAttr.get([k_start // block for block in blocks]),
         "scale_blocks": ir.DenseI64ArrayAttr.get(blocks),
+        **_pair(use_2cta),
     }
     start_product(
         builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum,
         scales=(SFA_tmem, SFB_tmem), attributes=attributes,
     )  # fmt: skip
     if mbar is not None:
-        tcgen05_mma_arrive(mbar)
+        tcgen05_mma_arrive(mbar, use_2cta)
 
 
 tcgen05_mma_blockscaled = tcgen05_gemm_blockscaled
+
+
+def mma_gemm_blockscaled(
+    A: Any,
+    B: Any,
+    C: Any,
+    SFA: Any,
+    SFB: Any,
+    transpose_A: bool = False,
+    transpose_B: bool = False,
+    policy: GemmWarpPolicy = GemmWarpPolicy.Square,
+    clear_accum: bool = False,
+    k_start: Any = 0,
+    sf_a_granularity_k: Any = 32,
+    sf_b_granularity_k: Any = 32,
+) -> None:
+    """`C += (op(A) * SFA) @ (op(B) * SFB)` with C in registers: a product of the warps with block scales.
+
+        T.mma_gemm_blockscaled(A_shared, B_shared, C_local, SFA_shared, SFB_shared, transpose_B=True)
+
+    Args:
+        A, B: float8 or float4_e2m1fn tiles in shared memory (these as [M, K] and [N, K] with transpose_B).
+        C: float32 fragment.
+        SFA, SFB: uint32 in shared memory, [M, words] and [N, words]: a word has four factors of a row, as bytes.
+            Factors are float8_e8m0; those of 16 elements float8_e4m3.
+        clear_accum: set C instead of adding to it (a Python bool).
+        k_start: where this tile starts along K among the elements that the factors cover.
+        sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor: a multiple of 32; of float4_e2m1fn 16
+            or 32.
+
+    Raises:
+        TileValueError: the shapes disagree. TileTypeError: dtypes or memories without such a product.
+        UnsupportedError: on compilation, for a target without block-scaled products of warps.
+    """
+    what = "T.mma_gemm_blockscaled"
+    builder = _in_kernel(what)
+    check_memories(A, B, C)
+    check_shapes(A, B, C, bool(transpose_A), bool(transpose_B))
+    check_dtypes(*(buffer_of(x, f"an operand of {what}").dtype for x in (A, B, C)))
+    kinds = [buffer_of(side, f"an operand of {what}").dtype for side in (A, B)]
+    for kind in kinds:
+        if not kind.is_float or kind.bits > 8:
+            raise TileTypeError(f"{what}: a block-scaled product of {kind}", hint="use float8_e4m3 or float4_e2m1fn")
+    blocks = _blocks(what, A, B, k_start, (sf_a_granularity_k, sf_b_granularity_k))
+    for name, value in (("A", A), ("B", B), ("SFA", SFA), ("SFB", SFB)):
+        buffer = buffer_of(value, f"{name} of {what}")
+        if buffer.memory != "shared" or (name.startswith("SF") and buffer.dtype.bits != 32):
+            wanted = "uint32 in shared memory" if name.startswith("SF") else "in shared memory"
+            raise TileTypeError(f"{name} of {what} must be {wanted}, got {buffer.dtype} in {buffer.memory} memory")
+    operands = [tile_of(value, f"an operand of {what}") for value in (A, B, C, SFA, SFB)]
+    attributes: dict[str, ir.Attribute] = {
+        "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
+        "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
+        "policy": policy_attribute(policy),
+        "clear": ir.BoolAttr.get(bool(clear_accum)),
+        "scale_bytes": ir.DenseI64ArrayAttr.get([k_start // block for block in blocks]),
+        "scale_blocks": ir.DenseI64ArrayAttr.get(blocks),
+    }
+    builder.emit("tl.mma_scaled", operands, [], attributes)
 
 
 def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *, use_2cta: bool = False) -> None:
@@ -238,9 +314,9 @@ def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *,
     Args:
         smem_src: a multiple of 128 uint32 in shared memory. tmem_dst: uint32 in tensor memory.
         tmem_col_offset: the first column of the destination.
+        use_2cta: both blocks of a pair get theirs, each from its own shared memory (see `T.tcgen05_gemm`).
     """
     what = "T.tcgen05_cp_warpx4"
-    _refuse_pairs(what, use_2cta)
     builder = _in_kernel(what)
     shape = extents_of(smem_src)
     sizes = [s for s in shape or [] if isinstance(s, int)]
@@ -263,7 +339,7 @@ def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *,
         lead = [0] * (len(target.shape) - 2)
         where = target[(*lead, slice(0, rows), slice(tmem_col_offset, tmem_col_offset + columns))]
     operands = [tile_of(smem_src, f"the source of {what}"), tile_of(where, f"the target of {what}")]
-    builder.emit("tl.tcgen05_cp", operands)
+    builder.emit("tl.tcgen05_cp", operands, [], _pair(use_2cta))
 
 
 def tcgen05_sf_warp_transpose(smem_src: Any) -> None:

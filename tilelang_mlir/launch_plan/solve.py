@@ -44,10 +44,11 @@ def _sources(params: Sequence[ParamSpec]) -> Iterator[tuple[int, str, int, Expr]
             if param.kind == "tensor" and not param.output and param.used:
                 for axis, expr in enumerate(getattr(param, field)):
                     yield index, field, axis, expr
-    for index, param in enumerate(params):
-        if param.kind == "tensor" and not param.output and not param.used:
-            for axis, expr in enumerate(param.shape):
-                yield index, "shape", axis, expr
+    for field in ("shape", "strides"):
+        for index, param in enumerate(params):
+            if param.kind == "tensor" and not param.output and not param.used:
+                for axis, expr in enumerate(getattr(param, field)):
+                    yield index, field, axis, expr
 
 
 def _next_step(sources: list[tuple[int, str, int, Expr]], known: set[str], wanted: set[str]) -> SolveStep | None:

@@ -38,28 +38,33 @@ def make_linear_layout(buffer: Any) -> Layout:
     return Layout.of(values.row_major(checked_shape(getattr(buffer, "shape", buffer))))
 
 
-def _banked(buffer: Any, span_bytes: int) -> Layout:
-    shape, bits = _tile(buffer)
+def _banked(tile: tuple[Any, ...], span_bytes: int) -> Layout:
+    if len(tile) not in (1, 3):
+        raise TileTypeError(f"expected a buffer, or rows, columns and bits of an element, got {len(tile)} arguments")
+    shape, bits = _tile(tile[0]) if len(tile) == 1 else (list(checked_shape(tile[:2])), int(tile[2]))
     return Layout.of(values.swizzled(shape, bits, span_bytes))
 
 
-def make_full_bank_swizzled_layout(buffer: Any) -> Layout:
+def make_full_bank_swizzled_layout(*tile: Any) -> Layout:
     """The 128-byte pattern: within a panel of 128-byte rows, 16-byte chunk c of row r lies at chunk c ^ (r % 8).
+
+    Args:
+        tile: a buffer, or the numbers of rows, columns and bits of an element; so of the other patterns.
 
     Raises:
         TileValueError: the columns are no multiple of 128 bytes, or the rows of 8.
     """
-    return _banked(buffer, 128)
+    return _banked(tile, 128)
 
 
-def make_half_bank_swizzled_layout(buffer: Any) -> Layout:
+def make_half_bank_swizzled_layout(*tile: Any) -> Layout:
     """The 64-byte pattern: chunk c of row r lies at c ^ (r / 2 % 4)."""
-    return _banked(buffer, 64)
+    return _banked(tile, 64)
 
 
-def make_quarter_bank_swizzled_layout(buffer: Any) -> Layout:
+def make_quarter_bank_swizzled_layout(*tile: Any) -> Layout:
     """The 32-byte pattern: chunk c of row r lies at c ^ (r / 4 % 2)."""
-    return _banked(buffer, 32)
+    return _banked(tile, 32)
 
 
 def make_swizzled_layout(buffer: Any, k_major: bool = True, allow_pad: bool = True) -> Layout:

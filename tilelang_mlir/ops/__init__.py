@@ -3,11 +3,21 @@
     from tilelang_mlir import ops
 
     c = ops.matmul(a, b)
+    o = ops.attention(q, k, v, causal=True)
+
+Each operation also has the factory of its kernel (`gemm`, `attention_forward`, ...), whose arguments are sizes.
 """
 
 from __future__ import annotations
 
+from tilelang_mlir.ops.attention import AttentionTiling, attention, attention_forward, attention_tiling
+from tilelang_mlir.ops.decode import decode, decoding_parts, flash_decoding
 from tilelang_mlir.ops.gemm import gemm, matmul
+from tilelang_mlir.ops.grouped import grouped_gemm, grouped_matmul, grouped_tiling, masked_gemm, masked_matmul
 from tilelang_mlir.ops.tiling import Tiling, choose
 
-__all__ = ["Tiling", "choose", "gemm", "matmul"]
+__all__ = [
+    "AttentionTiling", "Tiling", "attention", "attention_forward", "attention_tiling", "choose", "decode",
+    "decoding_parts", "flash_decoding", "gemm", "grouped_gemm", "grouped_matmul", "grouped_tiling", "masked_gemm",
+    "masked_matmul", "matmul",
+]  # fmt: skip

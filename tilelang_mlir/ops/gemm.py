@@ -12,10 +12,9 @@ import tilelang_mlir.language as T
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.jit.compile import compile as compile_kernel
+from tilelang_mlir.jit.target import resolve_target
+from tilelang_mlir.ops.operands import EIGHT_BIT, HALF, one_dtype
 from tilelang_mlir.ops.tiling import Tiling, choose
-
-_NARROW = ("float8_e4m3", "float8_e5m2")  # products run along K only
-_WIDE = ("float16", "bfloat16")
 
 
 def program(
@@ -47,6 +46,48 @@ def program(
     return matmul
 
 
+def split_program(
+    M: int, N: int, K: int, dtype: str, out_dtype: str, tiling: Tiling, *, trans_A: bool = False, trans_B: bool = True
+) -> Any:
+    """`program` with K in `tiling.parts` parts, whose sums a second kernel adds in their order."""
+    block_M, block_N, block_K, parts = tiling.block_M, tiling.block_N, tiling.block_K, tiling.parts
+    shape_A, tile_A = ((K, M), (block_K, block_M)) if trans_A else ((M, K), (block_M, block_K))
+    shape_B, tile_B = ((N, K), (block_N, block_K)) if trans_B else ((K, N), (block_K, block_N))
+    steps = -(-K // (block_K * parts))  # what lies behind K reads as zero
+    rows, columns = 8, 128  # of a CTA that adds
+
+    @T.prim_func
+    def matmul_split(A: T.Tensor(shape_A, dtype), B: T.Tensor(shape_B, dtype), C: T.Tensor((M, N), out_dtype)):
+        Parts = T.alloc_global((parts, M, N), "float32")
+        with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), parts, threads=tiling.threads) as (bx, by, part):
+            A_shared, B_shared = T.alloc_shared(tile_A, dtype), T.alloc_shared(tile_B, dtype)
+            sums = T.alloc_fragment((block_M, block_N), "float32")
+            T.clear(sums)
+            for step in T.Pipelined(steps, num_stages=tiling.stages):
+                k = (part * steps + step) * block_K
+                if trans_A:
+                    T.copy(A[k, by * block_M], A_shared)
+                else:
+                    T.copy(A[by * block_M, k], A_shared)
+                if trans_B:
+                    T.copy(B[bx * block_N, k], B_shared)
+                else:
+                    T.copy(B[k, bx * block_N], B_shared)
+                T.gemm(A_shared, B_shared, sums, transpose_A=trans_A, transpose_B=trans_B)
+            T.copy(sums, Parts[part, by * block_M : (by + 1) * block_M, bx * block_N : (bx + 1) * block_N])
+        with T.Kernel(T.ceildiv(N, columns), T.ceildiv(M, rows), threads=128) as (bx, by):
+            total = T.alloc_fragment((rows, columns), "float32")
+            more = T.alloc_fragment((rows, columns), "float32")
+            T.clear(total)
+            for part in T.unroll(parts):
+                T.copy(Parts[part, by * rows : (by + 1) * rows, bx * columns : (bx + 1) * columns], more)
+                for i, j in T.Parallel(rows, columns):
+                    total[i, j] += more[i, j]
+            T.copy(total, C[by * rows, bx * columns])
+
+    return matmul_split
+
+
 @functools.cache
 def gemm(
     M: int,
@@ -72,16 +113,17 @@ def gemm(
         TileTypeError: a dtype that is not among these.
         TileValueError: an eight-bit operand that does not lie along K, or a size that is not positive.
     """
-    if dtype not in (*_WIDE, *_NARROW):
-        raise TileTypeError(f"no ready product of {dtype}", hint=f"dtypes: {', '.join((*_WIDE, *_NARROW))}")
-    if dtype in _NARROW and (trans_A or not trans_B):
+    if dtype not in (*HALF, *EIGHT_BIT):
+        raise TileTypeError(f"no ready product of {dtype}", hint=f"dtypes: {', '.join((*HALF, *EIGHT_BIT))}")
+    if dtype in EIGHT_BIT and (trans_A or not trans_B):
         raise TileValueError("products of eight-bit elements need A as [M, K] and B as [N, K]")
     if min(M, N, K) < 1:
         raise TileValueError(f"sizes must be positive, got {M}x{N}x{K}")
-    tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B)
-    out = out_dtype or ("bfloat16" if dtype in _NARROW else dtype)
+    tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B, machine=resolve_target(target))
+    out = out_dtype or ("bfloat16" if dtype in EIGHT_BIT else dtype)
+    make = program if tiling.parts == 1 else split_program
     return compile_kernel(
-        program(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B), out_idx=[-1], target=target
+        make(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B), out_idx=[-1], target=target
     )
 
 
@@ -101,12 +143,9 @@ def matmul(a: Any, b: Any, *, out_dtype: str = "", target: str = "auto") -> Any:
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise TileValueError(f"matmul of shapes {list(a.shape)} and {list(b.shape)}, expected (M, K) and (K, N)")
-    kinds = [str(x.dtype).removeprefix("torch.") for x in (a, b)]
-    if kinds[0] != kinds[1]:
-        raise TileTypeError(f"matmul of {kinds[0]} and {kinds[1]}, expected one dtype")
+    dtype = one_dtype("product", {"a": a, "b": b}, (*HALF, *EIGHT_BIT))
     (left, trans_A), (right, trans_B) = _stored(a, "a"), _stored(b, "b")
     (M, K), N = a.shape, b.shape[1]
-    dtype = str(DType(kinds[0].removesuffix("fn")))
     kernel = gemm(int(M), int(N), int(K), dtype, out_dtype, trans_A=trans_A, trans_B=trans_B, target=target)
     return kernel(left, right)
 

@@ -3,39 +3,56 @@
 A candidate costs waves x time of a tile. A wave is one tile per multiprocessor, and the last one counts in full: how
 well the number of tiles fits the machine decides most of all. The time of a tile is its area times K, divided by how
 busy the tensor cores are with instructions of that width, and a constant for the part of the store that nothing hides.
-The rates are those of an H200; their ratios are what matters.
+The rates are those of an H200; their ratios are what matters. Machines without warpgroup products take square tiles
+of a few warps, whose sums stay in registers.
+
+Where a product has fewer tiles than half of the machine takes, K is split: several CTAs sum parts of a tile, and a
+second kernel adds the parts in a fixed order. That costs its launch and the way of the parts through the L2 cache.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tilelang_mlir.target import Feature, Target, parse_target
+
+HOPPER = parse_target("cuda")  # the default architecture
 _SPAN = 128  # bytes of a row of a stage: one swizzle span
-_STAGE_ROOM = 227 * 1024 - 32 * 1024 - 1024  # bytes for stages beside the buffers of the store
+_STORE_ROOM = 33 * 1024  # bytes of shared memory beside the stages: the buffers of the store, barriers
 _MAX_STAGES = 8
+_WARP_STAGES = 4  # of machines without warpgroup products: more only cost shared memory
 # Busy share of the tensor cores by columns of an instruction. "turns": one warpgroup computes a tile of 128 rows while
-# the other one stores; "together": two warpgroups share a tile of 128 rows.
+# the other one stores; "together": two warpgroups share a tile of 128 rows; "warps": every warp has its own part.
 _BUSY = {
     "turns": {32: 0.36, 64: 0.66, 96: 0.84, 128: 0.925, 160: 0.965, 176: 0.975, 192: 1.0, 208: 0.995},
     "together": {32: 0.36, 64: 0.70, 96: 0.88, 128: 0.98, 192: 0.987, 224: 0.995, 256: 1.0},
+    "warps": {64: 0.75, 128: 1.0},
 }
-_STORE = {"turns": 0, "together": 40}  # steps of K that take as long as the part of the store that is not hidden
+_STORE = {"turns": 0, "together": 40, "warps": 40}  # steps of K that take as long as what shows of the store
 _START = 320  # the same for filling the pipeline, once
 _BYTES_PER_CYCLE = 21.0  # of device memory per multiprocessor
 _FLOPS_PER_CYCLE = 4096.0  # of 16-bit elements per multiprocessor
+_PARTS = (1, 2, 3, 4, 6, 8)
+_LEAST_STEPS = 8  # of a part's loop: shorter ones do not fill their pipeline
+_SECOND_LAUNCH = 4000.0  # cycles until the kernel that adds the parts is under way
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Sizes of a tile, versions of its operands in shared memory, and threads that compute a tile."""
+    """Sizes of a tile, versions of its operands in shared memory, threads that compute a tile, and parts of K."""
 
     block_M: int
     block_N: int
     block_K: int
     stages: int
     threads: int
+    parts: int = 1
+
+    def __str__(self) -> str:
+        sizes = f"{self.block_M}x{self.block_N}x{self.block_K}x{self.stages}x{self.threads}"
+        return sizes if self.parts == 1 else f"{sizes}, {self.parts} parts"
 
 
 def choose(
@@ -46,7 +63,7 @@ def choose(
     *,
     trans_A: bool = False,
     trans_B: bool = True,
-    multiprocessors: int = 132,
+    machine: Target = HOPPER,
 ) -> Tiling:
     """The tiling of C[M, N] = A[M, K] B[K, N] that the model finds fastest; the first of equals.
 
@@ -54,44 +71,81 @@ def choose(
         M, N, K: sizes in elements.
         bits: of an element of A and B.
         trans_A, trans_B: whether A is stored as [K, M], and B as [N, K].
-        multiprocessors: of the machine.
+        machine: whose shared memory, multiprocessors and products count.
     """
+    candidates = _of_warpgroups if has_wide_products(machine) else _of_warps
     return min(
-        _candidates(bits, trans_A=trans_A, trans_B=trans_B),
-        key=lambda tiling: _cost(tiling, M, N, K, bits, multiprocessors),
+        (
+            replace(tiling, parts=parts)
+            for tiling in candidates(machine, bits, trans_A=trans_A, trans_B=trans_B)
+            for parts in _PARTS
+            if parts == 1 or _may_split(tiling, parts, M, N, K, machine)
+        ),
+        key=lambda tiling: _cost(tiling, M, N, K, bits, machine),
     )
 
 
-def _candidates(bits: int, *, trans_A: bool, trans_B: bool) -> Iterator[Tiling]:
+def _may_split(tiling: Tiling, parts: int, M: int, N: int, K: int, machine: Target) -> bool:
+    """Whether all parts of all tiles run at once, and each has work enough."""
+    fits = _tiles(tiling, M, N) * parts <= machine.multiprocessors
+    return fits and K >= parts * _LEAST_STEPS * tiling.block_K
+
+
+def _tiles(tiling: Tiling, M: int, N: int) -> int:
+    return math.ceil(M / tiling.block_M) * math.ceil(N / tiling.block_N)
+
+
+def warp_threads(machine: Target) -> int:
+    """Threads for a tile of 128 x 128 without warpgroup products: four warps, or eight of wide operands."""
+    return (8 if machine.supports(Feature.WMMA) else 4) * machine.warp_size
+
+
+def has_wide_products(machine: Target) -> bool:
+    """Whether products are those of warpgroups or of tensor memory, whose sums leave registers for others."""
+    return machine.supports(Feature.WGMMA) or machine.supports(Feature.TCGEN05)
+
+
+def _of_warpgroups(machine: Target, bits: int, *, trans_A: bool, trans_B: bool) -> Iterator[Tiling]:
     depth = _SPAN * 8 // bits
+    room = machine.max_shared_bytes - _STORE_ROOM
     step = 16 if trans_B else 64  # along N a row-major B comes in whole swizzle spans
     for columns in range(256, 31, -step):
-        yield _tiling(128, columns, depth, bits, 256)
+        yield _tiling(128, columns, depth, bits, 256, room, _MAX_STAGES)
     for columns in range(208 // step * step, 31, -step):
-        yield _tiling(128, columns, depth, bits, 128)
+        yield _tiling(128, columns, depth, bits, 128, room, _MAX_STAGES)
     for columns in range(256, 31, -step):
-        yield _tiling(64, columns, depth, bits, 128)
+        yield _tiling(64, columns, depth, bits, 128, room, _MAX_STAGES)
 
 
-def _tiling(block_M: int, block_N: int, block_K: int, bits: int, threads: int) -> Tiling:
-    stages = min(_MAX_STAGES, _STAGE_ROOM // ((block_M + block_N) * block_K * bits // 8))
+def _of_warps(machine: Target, bits: int, *, trans_A: bool, trans_B: bool) -> Iterator[Tiling]:
+    depth = _SPAN // 2 * 8 // bits
+    for rows in (128, 64):
+        for columns in (128, 64):
+            yield _tiling(rows, columns, depth, bits, warp_threads(machine), machine.max_shared_bytes, _WARP_STAGES)
+
+
+def _tiling(block_M: int, block_N: int, block_K: int, bits: int, threads: int, room: int, most: int) -> Tiling:
+    stages = min(most, room // ((block_M + block_N) * block_K * bits // 8))
     return Tiling(block_M, block_N, block_K, stages, threads)
 
 
-def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, multiprocessors: int) -> float:
+def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target) -> float:
     """Cycles of one multiprocessor."""
-    tiles = math.ceil(M / tiling.block_M) * math.ceil(N / tiling.block_N)
-    waves = math.ceil(tiles / multiprocessors)
-    mode = "together" if tiling.threads == 256 else "turns"
+    tiles = _tiles(tiling, M, N) * tiling.parts
+    depth = math.ceil(K / tiling.block_K / tiling.parts) * tiling.block_K if tiling.parts > 1 else K
+    waves = math.ceil(tiles / machine.multiprocessors)
+    mode = "warps" if not has_wide_products(machine) else "together" if tiling.threads == 256 else "turns"
     rate = _FLOPS_PER_CYCLE * 16 / bits * _interpolate(_BUSY[mode], tiling.block_N)
     if tiling.block_M == 64:
-        rate *= 0.955
-    if mode == "turns" and tiles <= multiprocessors:
+        rate *= 0.75 if mode == "warps" else 0.955
+    if mode == "turns" and tiles <= machine.multiprocessors:
         rate *= 0.85  # no second warpgroup fills the gaps between products
     area = tiling.block_M * tiling.block_N
-    products = waves * 2 * area * (K + _STORE[mode]) / rate + 2 * area * _START / _FLOPS_PER_CYCLE
-    traffic = (M * K + N * K) * bits / 8 / multiprocessors / _BYTES_PER_CYCLE
-    return max(products, traffic) + 1e-3 * products
+    products = waves * 2 * area * (depth + _STORE[mode]) / rate + 2 * area * _START / _FLOPS_PER_CYCLE
+    bytes_per_cycle = machine.multiprocessors * _BYTES_PER_CYCLE
+    traffic = (M * K + N * K) * bits / 8 / bytes_per_cycle
+    adding = 0.0 if tiling.parts == 1 else _SECOND_LAUNCH + 2 * 4 * tiling.parts * M * N / bytes_per_cycle
+    return max(products, traffic) + 1e-3 * products + adding
 
 
 def _interpolate(points: dict[int, float], x: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.reference.machine import Cta, Frame, integer, join, run, run_ctas
-from tilelang_mlir.reference.program import Instruction, Run
+from tilelang_mlir.reference.program import Code, Instruction, Run
 from tilelang_mlir.reference.types import Value
 
 # Iterations of a while loop between two chances for other CTAs to run.
@@ -37,7 +37,7 @@ def _start(op: Instruction, frame: Frame, index: tuple[int, ...]) -> Callable[[]
 
 def _cta(op: Instruction, frame: Frame, index: tuple[int, ...]) -> Iterator[str]:
     """One CTA with values of its own."""
-    cta = Cta(frame.machine, op.attributes["threads"], index)
+    cta = Cta(frame.machine, op.attributes["threads"], index, cluster=op.attributes.get("cluster", (1, 1, 1)))
     env = list(frame.env)
     body = op.regions[0]
     for slot, value in zip(body.arguments, index, strict=True):
@@ -86,19 +86,30 @@ def _if(op: Instruction, frame: Frame) -> Iterator[str] | None:
 def _divergent(op: Instruction, condition: Value, frame: Frame) -> Iterator[str]:
     """Both branches under masks. One that waits for a barrier runs beside the rest of the program."""
     for code, taken in zip(op.regions, (condition, ~condition), strict=False):
-        inner = frame.under(taken)
-        if not inner.active().any():
-            continue
-        if not op.waits or frame.aside or frame.cta is None:
-            yield from run(code, inner)
-            continue
-        # A copy of the values: the program goes on and may reach the same code again.
-        branch = Frame(
-            list(frame.env), frame.machine, frame.cta, frame.lanes, inner.mask, frame.parallel, True, frame.private
-        )
-        task = run(code, branch)
-        if next(task, None) is not None:
-            frame.cta.waiting.append(task)
+        yield from _beside(op, code, taken, frame)
+
+
+def _beside(op: Instruction, code: Code, taken: Value, frame: Frame) -> Iterator[str]:
+    """Code that only some threads run; set aside when it waits."""
+    inner = frame.under(taken)
+    if not inner.active().any():
+        return
+    if not op.waits or frame.aside or frame.cta is None:
+        yield from run(code, inner)
+        return
+    # A copy of the values: the program goes on and may reach the same code again.
+    branch = Frame(
+        list(frame.env), frame.machine, frame.cta, frame.lanes, inner.mask, frame.parallel, True, frame.private
+    )
+    task = run(code, branch)
+    if next(task, None) is not None:
+        frame.cta.waiting.append(task)
+
+
+def _warpgroups(op: Instruction, frame: Frame) -> Iterator[str]:
+    """tl.warpgroups: the threads of some warpgroups; beside the rest of the program when they wait."""
+    groups = op.attributes["groups"]
+    return _beside(op, op.regions[0], np.isin(np.arange(frame.lanes[0]) // 128, groups), frame)
 
 
 def _for(op: Instruction, frame: Frame) -> Iterator[str]:
@@ -143,6 +154,7 @@ def _while(op: Instruction, frame: Frame) -> Iterator[str]:
 
 
 CONTROL: dict[str, Run] = {
-    "tl.launch": _launch, "tl.parallel": _parallel, "scf.if": _if, "scf.for": _for, "scf.while": _while,
+    "tl.launch": _launch, "tl.parallel": _parallel, "tl.warpgroups": _warpgroups, "scf.if": _if,
+    "scf.for": _for, "scf.while": _while,
     "scf.yield": _nothing, "scf.condition": _nothing, "func.return": _nothing, "tl.assume": _nothing,
 }  # fmt: skip

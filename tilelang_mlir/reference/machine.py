@@ -44,6 +44,7 @@ class Cta:
     threads: tuple[int, int, int]
     index: tuple[int, ...]
     warp_size: int = 32
+    cluster: tuple[int, int, int] = (1, 1, 1)
     waiting: list[Iterator[str]] = field(default_factory=list)
 
 
@@ -100,8 +101,8 @@ _ALONE = frozenset(
 
 def _joins(instruction: Instruction) -> bool:
     """Whether all threads take part in an op, so that branches set aside have to finish first."""
-    if instruction.name in ("scf.if", "scf.for", "scf.while"):
-        return instruction.name != "scf.if"
+    if instruction.name in ("scf.if", "scf.for", "scf.while", "tl.warpgroups"):
+        return instruction.name in ("scf.for", "scf.while")
     return instruction.name.startswith("tl.") and instruction.name not in _ALONE
 
 

@@ -11,5 +11,6 @@ from tilelang_mlir.reference.tensor import TENSOR
 from tilelang_mlir.reference.threads import THREADS
 from tilelang_mlir.reference.tiles import TILES
 from tilelang_mlir.reference.vectors import VECTORS
+from tilelang_mlir.reference.words import WORDS
 
-TABLE: dict[str, Run] = {**SCALARS, **CASTS, **ELEMENTS, **CONTROL, **TILES, **TENSOR, **THREADS, **VECTORS}
+TABLE: dict[str, Run] = {**SCALARS, **CASTS, **ELEMENTS, **CONTROL, **TILES, **TENSOR, **THREADS, **VECTORS, **WORDS}

@@ -170,6 +170,21 @@ def _nothing(op: Instruction, frame: Frame) -> None:
     """All threads run in step and copies are synchronous here, so there is nothing to wait for."""
 
 
+def _intrinsic(op: Instruction, frame: Frame) -> None:
+    """Most order what is synchronous here; two have a value."""
+    name = str(op.attributes["name"])
+    if name == "cluster_rank":
+        cta = frame.threads()
+        place = [i % size for i, size in zip((*cta.index, 0, 0)[:3], cta.cluster, strict=True)]
+        frame.env[op.results[0]] = np.int32(place[0] + cta.cluster[0] * (place[1] + cta.cluster[1] * place[2]))
+    elif name == "elect":
+        active = _warps(frame.active(), frame, frame.threads().warp_size, False)
+        first = active & (active.cumsum(axis=1) == 1)
+        frame.env[op.results[0]] = first.reshape(-1)[: frame.lanes[0]].astype(op.dtypes[0])
+    elif op.results:
+        raise UnsupportedError(f"the reference evaluator has no value for {name}")
+
+
 def _sync_grid(op: Instruction, frame: Frame) -> Iterator[str]:
     machine = frame.machine
     phase = machine.grid_phase
@@ -286,4 +301,5 @@ THREADS: dict[str, Run] = {
     "tl.mbarrier_expect": _nothing, "tl.sync_threads": _nothing, "tl.sync_warp": _nothing, "tl.sync_grid": _sync_grid,
     "tl.commit_group": _nothing, "tl.wait_group": _nothing, "tl.atomic": _atomic, "tl.print": _print,
     "tl.assert": _assert, "tl.tcgen05_fence": _nothing, "tl.dealloc_tmem": _nothing,
+    "tl.intrinsic": _intrinsic, "tl.wait_products": _nothing, "tl.fence_proxy": _nothing, "tl.tma_wait": _nothing,
 }  # fmt: skip

@@ -136,6 +136,37 @@ def _gemm(op: Instruction, frame: Frame) -> None:
     c_tile.write(product.astype(dtype).reshape(c_tile.sizes))
 
 
+def _gemm_sp(op: Instruction, frame: Frame) -> None:
+    """The dense A, element by element from what is kept and the four bits of each group, times B."""
+    if _skipped(frame):
+        return
+    a_tile, e_tile, b_tile, c_tile = _operands(op, frame, 4)
+    attributes = op.attributes
+    kept = matrix_of(a_tile, bool(attributes["transpose_a"]), "a_unsigned" in attributes)
+    metadata = matrix_of(e_tile, bool(attributes["transpose_e"]), True)
+    b = matrix_of(b_tile, bool(attributes["transpose_b"]), "b_unsigned" in attributes)
+    width = metadata.dtype.itemsize * 8
+    shifts = np.arange(0, width, 4, dtype=metadata.dtype)
+    codes = (metadata[:, :, None] >> shifts & metadata.dtype.type(0xF)).reshape(len(metadata), -1)
+    dense = np.zeros((kept.shape[0], 2 * kept.shape[1]), kept.dtype)
+    rows = np.arange(len(kept))
+    for group in range(codes.shape[1]):
+        first, second = codes[:, group] & 3, codes[:, group] >> 2
+        if kept.dtype.itemsize == 4:
+            dense[rows, 2 * group + first // 2] = kept[:, group]
+        else:
+            dense[rows, 4 * group + first] = kept[:, 2 * group]
+            dense[rows, 4 * group + second] = kept[:, 2 * group + 1]
+    product = matmul(dense, b)
+    clear = bool(attributes.get("clear", False))
+    if len(op.operands) > 4:
+        clear = clear or bool(integer(frame.env[op.operands[4]], "the run-time clear"))
+    if not clear:
+        wide = np.float32 if is_float(c_tile.dtype) else np.int64
+        product = product + c_tile.read().reshape(product.shape).astype(wide)
+    c_tile.write(product.astype(c_tile.dtype).reshape(c_tile.sizes))
+
+
 def matmul(a: Array, b: Array) -> Array:
     """A matrix product: f32 operands are rounded to tf32 as tensor cores read them, narrower floats are exact.
 
@@ -263,7 +294,8 @@ def _finalize_reducer(op: Instruction, frame: Frame) -> None:
 
 
 TILES: dict[str, Run] = {
-    "tl.copy": _copy, "tl.fill": _fill, "tl.transpose": _transpose, "tl.gemm": _gemm, "tl.reduce": _reduce,
+    "tl.copy": _copy, "tl.fill": _fill, "tl.transpose": _transpose, "tl.gemm": _gemm, "tl.gemm_sp": _gemm_sp,
+    "tl.reduce": _reduce,
     "tl.scan": _scan, "tl.alloc_reducer": _alloc_reducer, "tl.reducer_init": _reducer_init,
     "tl.load_operand": _copy, "tl.reducer_update": _reducer_update, "tl.finalize_reducer": _finalize_reducer,
 }  # fmt: skip

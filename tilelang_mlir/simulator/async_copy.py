@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilelang_mlir.simulator.memory import CARRY, BadLane, poison
+from tilelang_mlir.simulator.pending import Pending
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
@@ -48,13 +49,22 @@ class CopyQueue:
         copy = _Copy(shared, source, size, valid, lanes.mask, lanes.site)
         try:
             batch.shared.check(shared, size)
-            self._source_index(copy, lanes.mask)
+            _, reads = self._source_index(copy, lanes.mask)
         except BadLane as bad:
             raise lanes.fault(bad) from None
         if batch.checker is not None:
+            self._read_source(copy, reads)
             batch.checker.issue_copy(lanes, shared, size)
             batch.shared.store(shared, size, np.full((1, 1), poison(size), CARRY[size]), lanes.mask)
         self._open.append(copy)
+
+    def _read_source(self, copy: _Copy, reads: np.ndarray | None) -> None:
+        lanes = self._lanes
+        if lanes.batch.checker is None or (reads is not None and not reads.any()):
+            return
+        saved, lanes.mask = lanes.mask, reads
+        lanes.batch.checker.read_source(lanes, copy.source, copy.size)
+        lanes.mask = saved
 
     def commit(self) -> None:
         self._groups.append(_Group(self._open, self._lanes.mask))
@@ -79,6 +89,15 @@ class CopyQueue:
         active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
         found = [*(copy for group in self._groups for copy in group.copies), *self._open]
         return [(copy, active if copy.mask is None else active & copy.mask) for copy in found]
+
+    def unfinished(self) -> list[Pending]:
+        """The copies that nobody has waited for."""
+        found = [*(copy for group in self._groups for copy in group.copies), *self._open]
+        late = [copy for copy in found if copy.mask is None or copy.mask.any()]
+        return [
+            Pending(lambda c=copy: self._write(c, c.mask), "an asynchronous copy", copy.site, self._lanes.name)
+            for copy in late
+        ]
 
     def land_part(self, copy: _Copy, mask: np.ndarray) -> np.ndarray | None:
         """Land a copy in the lanes of a mask that have not been waited for; returns those lanes (None: none)."""

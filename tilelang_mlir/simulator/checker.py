@@ -4,6 +4,10 @@ A cell remembers its last write (warp, clock, lane, warp epoch, line), the clock
 whether it was ever written and whether an asynchronous copy into it is under way. Barriers join clocks. While all CTAs
 of a batch access the same addresses under the same masks, one row of shadow stands for all; the first difference gives
 each CTA its own.
+
+Every slot of a clock has a second column: the time up to which a proxy fence lies between the slot's operations and the
+one who knows. It travels with the clock, so it says whether there is a fence along the path from one to the other,
+whoever made it (PTX ISA 8.7, section 8.9.5, proxy-preserved base causality order).
 """
 
 from __future__ import annotations
@@ -25,10 +29,11 @@ from tilelang_mlir.errors import (
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.engine import Pending
     from tilelang_mlir.simulator.lanes import Batch, Lanes
     from tilelang_mlir.simulator.ownership import Ownership
+    from tilelang_mlir.simulator.pending import Pending
 
+PLANES = 3  # of clocks: what is known, and what of it is fenced in shared and in device memory
 COLLECTIVE = -2  # the "lane" of an access made for other lanes
 
 
@@ -44,16 +49,23 @@ class Access:
     warp: np.ndarray
     thread: np.ndarray
     rows: int  # shadow rows there were
+    target: np.ndarray | None = None  # rows of the CTAs whose memory it is, where they are others of the cluster
 
 
 class Checker:
     """The shadow of one batch. `unit` is its granularity: bytes of the kernel's narrowest shared store, at most 4."""
 
     def __init__(
-        self, batch: Batch, locate: Callable[[int], Location | None], owners: Ownership | None, unit: int = 4
+        self,
+        batch: Batch,
+        locate: Callable[[int], Location | None],
+        owners: Ownership | None,
+        unit: int = 4,
+        copied_into: bool = True,
     ) -> None:
         self._batch, self._locate, self._owners = batch, locate, owners
         self.locate = locate
+        self._copied_into = copied_into  # whether the kernel has bulk copies into shared memory
         self._shift = unit.bit_length() - 1
         self._unit = unit
         self._known: dict[tuple[int, int, int, int], tuple[Lanes, np.ndarray | None, _Participants]] = {}
@@ -61,7 +73,11 @@ class Checker:
         self._cells = (batch.shared.size + unit - 1) // unit
         self._engine = -(-batch.threads // batch.warp_size)  # the slot after the warps: asynchronous operations
         slots = self._engine + 1
-        self._clock = np.zeros((1, slots, slots), np.int32)  # what each slot knows; a column more per mbarrier
+        # What each slot knows, what of it is fenced in shared and in device memory; the same of each CTA of a cluster;
+        # three columns per mbarrier.
+        self._width = PLANES * slots
+        self._clock = np.zeros((1, slots, self._width * (1 + (batch.cluster if batch.cluster > 1 else 0))), np.int32)
+        self._fixed = self._clock.shape[2]
         self._clock[:, np.arange(slots), np.arange(slots)] = 1
         self._epoch = np.zeros((1, slots), np.int32)
         cells = self._cells
@@ -79,7 +95,9 @@ class Checker:
         self._reading = np.zeros(cells, np.int16)  # how many asynchronous operations read the cell now
         self._flying = np.zeros(cells, np.bool_)
         self._atomic = np.zeros(cells, np.bool_)
-        self._generic = np.zeros(cells, np.bool_)  # written by ordinary stores, no proxy fence since
+        self._generic = np.zeros(cells, np.bool_)  # last written through the generic proxy
+        self._generic_read = np.zeros((cells if copied_into else 0, slots), np.int32)  # clocks of ordinary reads
+        self._generic_site = np.zeros(cells, np.int32)
 
     # ---- which cells -----------------------------------------------------------------------------
     def _each_cta(self) -> None:
@@ -142,6 +160,27 @@ class Checker:
     def _own_clock(self, at: Access) -> np.ndarray:
         return self._clock[at.row, at.warp, at.warp]
 
+    def _learned(self, at: Access, slot: np.ndarray) -> np.ndarray:
+        """Up to which time of a slot of the CTA whose memory it is the accessing warp knows."""
+        mine = self._clock[at.row, at.warp, slot]
+        if at.target is None:
+            return mine
+        other = (at.target != at.row) & (slot < self._width)  # barriers have one time in all CTAs
+        return np.where(other, self._clock[at.row, at.warp, np.where(other, self._of_rank(at.target) + slot, 0)], mine)
+
+    def _known_slots(self, at: Access, *, fenced: bool = False) -> np.ndarray:
+        """The same of all warps and of asynchronous operations (n, slots); with `fenced` what a proxy fence follows."""
+        slots = self._engine + 1
+        first = slots if fenced else 0
+        if at.target is None:
+            return self._clock[:, :, first : first + slots][at.row, at.warp]
+        start = np.where(at.target == at.row, 0, self._of_rank(at.target)) + first
+        return self._clock[at.row[:, None], at.warp[:, None], start[:, None] + np.arange(slots)]
+
+    def _of_rank(self, row: np.ndarray) -> np.ndarray:
+        """Where the columns begin that say what is known of the slots of a CTA of the cluster."""
+        return self._width * (1 + row % self._batch.cluster)
+
     # ---- accesses --------------------------------------------------------------------------------
     def read_shared(self, lanes: Lanes, address: np.ndarray, size: int, columns: np.ndarray | None = None) -> None:
         """A read; `columns` are the lanes that give the addresses when the data goes to other lanes."""
@@ -153,12 +192,17 @@ class Checker:
         self._read_warp[at.cell] = at.warp
         self._read_epoch[at.cell] = self._epoch[at.row, at.warp] if columns is None else -1
         self._read_site[at.cell] = lanes.site
+        if self._copied_into:
+            self._generic_read[at.cell, at.warp] = self._own_clock(at)
+            self._generic_site[at.cell] = lanes.site
 
     def _check_read(self, lanes: Lanes, at: Access) -> None:
         who = self._write_warp.take(at.cell)
         self._no_flight(lanes, at, "read")
-        self._ordered(lanes, at, self._write_clock.take(at.cell) > self._clock[at.row, at.warp, who], "read", "write")
+        self._ordered(lanes, at, self._write_clock.take(at.cell) > self._learned(at, who), "read", "write")
         same = (self._write_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (who == at.warp)
+        if at.target is not None:
+            same &= at.target == at.row
         same &= self._write_lane.take(at.cell) != at.thread
         self._same_warp(lanes, at, same, "read", self._write_site, self._write_lane, "write")
         missing = ~self._written.take(at.cell)
@@ -176,16 +220,17 @@ class Checker:
     def _no_conflict(self, lanes: Lanes, at: Access, what: str, with_atomics: bool = True) -> None:
         who = self._write_warp.take(at.cell)
         self._no_flight(lanes, at, what)
-        late = self._write_clock.take(at.cell) > self._clock[at.row, at.warp, who]
+        late = self._write_clock.take(at.cell) > self._learned(at, who)
         if not with_atomics:
             late &= ~self._atomic.take(at.cell)
         self._ordered(lanes, at, late, what, "write")
-        known = self._clock[:, :, : self._engine + 1][at.row, at.warp]
-        unordered = np.any(self._read_clock[at.cell] > known, axis=1)
+        unordered = np.any(self._read_clock[at.cell] > self._known_slots(at), axis=1)
         self._ordered(lanes, at, np.asarray(unordered), what, "read")
         same = (self._read_epoch.take(at.cell) == self._epoch[at.row, at.warp]) & (
             self._read_warp.take(at.cell) == at.warp
         )
+        if at.target is not None:
+            same &= at.target == at.row
         same &= self._read_lane.take(at.cell) != at.thread
         self._same_warp(lanes, at, same, what, self._read_site, self._read_lane, "read")
 
@@ -262,35 +307,76 @@ class Checker:
         assert active is not None
         self._epoch[:, lanes.warp_ids] += np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
 
+    def _active_warps(self, lanes: Lanes) -> np.ndarray:
+        active = self._alike(np.asarray(lanes.active().any(2)))
+        assert active is not None
+        return np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
+
+    def _fenced_column(self, slot: np.ndarray) -> np.ndarray:
+        """Where clocks say up to which time of a slot there is a proxy fence."""
+        return np.where(slot <= self._engine, slot + self._engine + 1, slot + 1)
+
     def fence(self, lanes: Lanes, scope: str) -> None:
-        """A proxy fence makes the ordinary stores that the warp knows of visible to asynchronous reads.
+        """A proxy fence puts what the warp knows of before later asynchronous accesses of whoever learns of it.
 
         Other fences alone order nothing between threads; they need a flag, which the ownership check does not follow.
         """
-        if scope != "proxy.async":
+        planes = {"proxy.async": (1, 2), "proxy.async.shared": (1,), "proxy.async.global": (2,)}.get(scope, ())
+        if not planes:
             return
-        cells = np.nonzero(self._generic)[0]
-        rows, writers = cells // max(self._cells, 1), self._write_warp[cells]
-        known = np.zeros(len(cells), np.bool_)
-        for warp in lanes.warp_ids:
-            known |= self._write_clock[cells] <= self._clock[rows, warp, writers]
-        self._generic[cells[known]] = False
+        slots, columns = self._engine + 1, self._clock.shape[2]
+        warps = (np.arange(0, self._fixed, self._width)[:, None] + np.arange(slots)).reshape(-1)
+        barriers = np.arange(self._fixed, columns, PLANES)
+        known = np.tile(np.concatenate((warps, barriers)), len(planes))
+        fenced = np.concatenate([x for plane in planes for x in (warps + plane * slots, barriers + plane)])
+        active, clock = self._active_warps(lanes), self._clock[:, lanes.warp_ids]
+        clock[..., fenced] = np.maximum(clock[..., fenced], np.where(active[..., None], clock[..., known], 0))
+        self._clock[:, lanes.warp_ids] = clock
+        self._clock[:, lanes.warp_ids, lanes.warp_ids] += active  # what comes after the fence is later
 
     # ---- global memory ---------------------------------------------------------------------------
+    @property
+    def each(self) -> bool:
+        """Whether each CTA has clocks of its own."""
+        return self._rows > 1
+
+    def time(self, row: np.ndarray, warp: np.ndarray) -> np.ndarray:
+        return self._clock[row, warp, warp]
+
+    def epoch(self, row: np.ndarray, warp: np.ndarray) -> np.ndarray:
+        return self._epoch[row, warp]
+
+    def known(self, row: np.ndarray, warp: np.ndarray, other: np.ndarray, *, fenced: bool = False) -> np.ndarray:
+        """Up to which time of another warp of its CTA a warp knows; with `fenced` what a fence of device memory
+        follows."""
+        return self._clock[row, warp, other + (2 * (self._engine + 1) if fenced else 0)]
+
+    def copy_global(
+        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, address: np.ndarray, size: int, *, store: bool
+    ) -> None:
+        """A bulk copy from or to device memory."""
+        if self._owners is not None:
+            self._owners.copy(lanes, ctas, columns, address, size, self, store=store)
+
     def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)
         if self._owners is not None:
-            self._owners.read(lanes, address, size, self._locate)
+            self._owners.read(lanes, address, size, self)
+
+    def read_source(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
+        """What a cp.async reads."""
+        if self._owners is not None:
+            self._owners.read(lanes, address, size, self)
 
     def write_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)
         if self._owners is not None:
-            self._owners.write(lanes, address, size, self._locate)
+            self._owners.write(lanes, address, size, self)
 
     def atomic_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)
         if self._owners is not None:
-            self._owners.atomic(lanes, address, size, self._locate)
+            self._owners.atomic(lanes, address, size, self)
 
     def _profile(self, lanes: Lanes, space: str, address: np.ndarray, size: int, columns: np.ndarray | None) -> None:
         if self._batch.profile is not None:
@@ -299,7 +385,8 @@ class Checker:
     # ---- reports ---------------------------------------------------------------------------------
     def _place(self, at: Access, index: int) -> str:
         byte = int(at.cell[index]) % self._cells * self._unit
-        return f"shared byte {byte} of CTA {self._batch.ids[at.row[index]]}"
+        row = (at.row if at.target is None else at.target)[index]
+        return f"shared byte {byte} of CTA {self._batch.ids[row]}"
 
     def _name(self, slot: int) -> str:
         if slot >= self._engine:
@@ -318,7 +405,7 @@ class Checker:
         if earlier == "write":
             other, site = int(self._write_warp[cell]), int(self._write_site[cell])
         else:
-            late = self._read_clock[cell] > self._clock[at.row[index], at.warp[index], : self._engine + 1]
+            late = self._read_clock[cell] > self._known_slots(at)[index]
             other, site = int(late.argmax()), int(self._read_site[cell])
         raise RaceError(
             f"race: {what} of {self._place(at, index)} by {self._actor(at, index)} is not ordered "

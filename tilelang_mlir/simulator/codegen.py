@@ -16,7 +16,7 @@ import numpy as np
 
 from tilelang_mlir.errors import Location, UnsupportedError
 from tilelang_mlir.isa import Instruction, kernels, key_of, table
-from tilelang_mlir.isa.instruction import SHARED, Access
+from tilelang_mlir.isa.instruction import GLOBAL, SHARED, Access
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator import control
 from tilelang_mlir.simulator.grouping import Group
@@ -24,11 +24,13 @@ from tilelang_mlir.simulator.locations import location_of, name_of
 from tilelang_mlir.simulator.memory import SHARED_BASE
 from tilelang_mlir.simulator.ops import RULES
 from tilelang_mlir.simulator.private import Alloca
+from tilelang_mlir.simulator.provenance import accesses
 from tilelang_mlir.simulator.uniform import uniform_values
 from tilelang_mlir.simulator.values import as_lanes, element_of, kind_of, size_of
 
 _FILES = count(1)
 _PRIVATE_BASE = 256
+_ACQUIRE = 4  # of LLVM's orderings: acquire, release, both, sequentially consistent
 _TERMINATORS = ("scf.yield", "scf.condition", "llvm.return", "func.return")
 
 
@@ -56,6 +58,9 @@ class Kernel:
         self.shared_unit = writer.shared_unit
         self.may_split = writer.may_split
         self.ordered = writer.ordered
+        self.copied_into = writer.copied_into
+        self.spinning = writer.spinning
+        self.accesses = accesses(function, table())
         self.file = f"<simulated {self.name} {next(_FILES)}>"
         self._loops = writer.loops
         source = "\n".join(writer.lines) + "\n"
@@ -129,6 +134,8 @@ class SourceWriter:
         self.shared_unit = 4  # the narrowest shared store, at most a word: the granularity of the race check
         self.may_split = False  # whether CTAs of a batch may part ways where they wait
         self.ordered = False  # whether the kernel orders global memory between CTAs
+        self.spinning = False  # whether a loop may wait for what other CTAs write
+        self.copied_into = False  # whether bulk copies write shared memory
         self.depth = 0
         self._shared = shared
         self._table = table()
@@ -226,6 +233,12 @@ class SourceWriter:
             self._instruction(op, entry, operands)
             return
         rule = RULES.get(name)
+        if rule is None and name == "llvm.call":
+            raise UnsupportedError(
+                f"the simulator does not run device code of other languages: {op.attributes['callee']}",
+                location_of(op.location),
+                hint="write the function with T.macro, or compile for a device",
+            )
         if rule is None:
             raise UnsupportedError(f"the simulator has no semantics for {key_of(op)}", location_of(op.location))
         self._note_memory(op)
@@ -254,6 +267,9 @@ class SourceWriter:
         call = f"{self.ref(entry.semantics(op))}({', '.join(['L', *operands])})"
         results = list(op.results)
         self.may_split = self.may_split or self._waits_on_others(entry)
+        self.copied_into = self.copied_into or any(
+            e.access is Access.WRITE and e.space == SHARED and e.group == "mbarrier" for e in entry.effects
+        )
         if entry.blocking:
             self.statement(f"w = {call}", op)
             self.line("if w is not None: yield w", op)
@@ -290,6 +306,21 @@ class SourceWriter:
             self._together_cache[op] = known
         return known
 
+    def spins(self, op: ir.Operation) -> bool:
+        """Whether a loop reads device memory, which other CTAs may write meanwhile."""
+        found = any(self._reads_device(x.operation) for region in op.regions for b in region for x in b.operations)
+        self.spinning = self.spinning or found
+        return found
+
+    def _reads_device(self, op: ir.Operation) -> bool:
+        pointer = op.operands[0] if op.name in ("llvm.load", "llvm.atomicrmw", "llvm.cmpxchg") else None
+        entry = self.instruction(op)
+        if pointer is not None and str(pointer.type) == "!llvm.ptr<1>":
+            return True
+        if entry is not None and any(e.space == GLOBAL and e.access is not Access.WRITE for e in entry.effects):
+            return True
+        return any(self._reads_device(x.operation) for region in op.regions for b in region for x in b.operations)
+
     def roles(self, op: ir.Operation) -> tuple[str, str]:
         """What the two sides of a branch do: the side that alone starts asynchronous copies is the producer."""
         loads = [any(self._copies(x.operation) for b in region for x in b.operations) for region in op.regions]
@@ -313,6 +344,9 @@ class SourceWriter:
         elif op.name in ("llvm.atomicrmw", "llvm.cmpxchg"):
             size = kind_of(str(op.operands[1].type)).nbytes
             self.global_unit, self.shared_unit = min(self.global_unit, size), min(self.shared_unit, size)
+            order = [op.attributes[name] for name in ("ordering", "success_ordering") if name in op.attributes]
+            released = any(int(ir.IntegerAttr(x).value) >= _ACQUIRE for x in order)
+            self.ordered = self.ordered or (released and str(op.operands[0].type) == "!llvm.ptr<1>")
         elif op.name == "llvm.fence":
             self.ordered = True
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tilelang_mlir.isa.instruction import WARPGROUP
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.simulator.schedule import Diverged
+from tilelang_mlir.simulator.schedule import Diverged, Spin
 from tilelang_mlir.simulator.values import select
 
 _MANY = np.int64(2**62)
@@ -35,6 +35,7 @@ class Writer(Protocol):
     def blocks(self, op: ir.Operation) -> bool: ...
     def moves_together(self, op: ir.Operation) -> bool: ...
     def roles(self, op: ir.Operation) -> tuple[str, str]: ...
+    def spins(self, op: ir.Operation) -> bool: ...
     def block(self, block: ir.Block) -> list[ir.Value]: ...
     def rename(self, names: dict[ir.Value, str]) -> dict[ir.Value, str]: ...
     def restore(self, saved: dict[ir.Value, str]) -> None: ...
@@ -196,6 +197,9 @@ def _while(w: Writer, op: ir.Operation) -> None:
     carried = [w.name(v) for v in before.arguments]
     _assign(w, carried, [w.lanes_name(v) for v in op.operands])
     w.line(f"m{tag} = L.mask; e{tag} = 0", op)
+    spins = w.spins(op)
+    if spins:
+        w.line(f"w{tag} = Spin(L)", op)
     w.line("while True:")
     w.depth += 1
     condition, *passed = w.block(before)
@@ -206,6 +210,9 @@ def _while(w: Writer, op: ir.Operation) -> None:
     w.line(f"c{tag} = {w.lanes_name(condition)}; t{tag} = {_splitter(w, op)}(L, c{tag})", op)
     w.line(f"if t{tag} == 0: break")
     w.line(f"if t{tag} == 2: L.mask = both(L.mask, c{tag})")
+    if spins:
+        values = ", ".join([f"c{tag}", *(f"p{tag}_{k}" for k in range(len(passed)))])
+        w.line(f"yield w{tag}.round({values})", op)
     _assign(w, [w.name(v) for v in after.arguments], [f"p{tag}_{k}" for k in range(len(passed))])
     out = w.block(after)
     _merge(w, carried, out, f"L.mask is m{tag}", "L.mask")
@@ -228,12 +235,16 @@ def split(lanes: Any, condition: np.ndarray) -> int:
 
 
 def split_together(lanes: Any, condition: np.ndarray) -> int:
-    """As `split`, for bodies whose warps move together: raises Diverged when whole CTAs go different ways."""
+    """As `split`, for bodies whose warps move together: raises Diverged when whole CTAs go different ways.
+
+    Those of one cluster stay together, under masks.
+    """
     case = split(lanes, condition)
     if case == 2 and lanes.batch.ctas > 1:
         active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
         yes, no = (np.logical_or.reduce(active & side, axis=1) for side in (condition, ~condition))
-        if not (yes & no).any():
+        clusters = yes.reshape(-1, lanes.batch.cluster)
+        if not (yes & no).any() and (clusters == clusters[:, :1]).all():
             raise Diverged(yes)
     return case
 
@@ -265,6 +276,8 @@ def _same(value: Any) -> Any:
 def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[str, str], part: int) -> Any:
     """Run a branch whose body waits; returns its results. With `part` (no results then), so many threads at a time
     move on their own in its first side."""
+    if _parts_clusters(lanes, condition):
+        return (yield from _by_cta(lanes, condition, yes, no))
     case = split_together(lanes, condition)
     out: list[Any] = []
     if case != 2:
@@ -280,6 +293,29 @@ def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[st
     return [_scatter(full, a, b) for a, b in zip(*outs, strict=True)] if no and not part else []
 
 
+def _parts_clusters(lanes: Any, condition: np.ndarray) -> bool:
+    """Whether whole CTAs of one cluster go different ways: these cannot be simulated apart."""
+    cluster = lanes.batch.cluster
+    if cluster == 1 or split(lanes, condition) != 2:
+        return False
+    active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+    yes, no = (np.logical_or.reduce(active & side, axis=1) for side in (condition, ~condition))
+    mixed = yes.reshape(-1, cluster).any(1) & no.reshape(-1, cluster).any(1)
+    return bool(mixed.any() and not (yes & no).any())
+
+
+def _by_cta(lanes: Any, condition: np.ndarray, yes: Any, no: Any) -> Any:
+    """One side after the other, each in its CTAs; a first side that waits for the second one does so for ever."""
+    outs: tuple[list[Any], list[Any]] = ([], [])
+    mask = lanes.mask
+    for side, holds, out in zip((yes, no), (condition, ~condition), outs, strict=True):
+        if side is not None:
+            lanes.mask = both(mask, np.broadcast_to(holds, lanes.shape))
+            yield from side(lanes, _same, out)
+    lanes.mask = mask
+    return [select(condition, a, b) for a, b in zip(*outs, strict=True)] if no else []
+
+
 def _scatter(columns: np.ndarray, yes: Any, no: Any) -> Any:
     """Results of two agents put back in place."""
     if isinstance(yes, tuple):
@@ -292,6 +328,7 @@ def _scatter(columns: np.ndarray, yes: Any, no: Any) -> Any:
 
 
 HELPERS = {
+    "Spin": Spin,
     "split": split,
     "split_together": split_together,
     "same_trips": same_trips,

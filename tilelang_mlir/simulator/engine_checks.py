@@ -2,7 +2,9 @@
 
 Releases and acquires follow the memory consistency model of the PTX ISA 8.7, sections 8.9 and 9.7.13.15: an arrival
 releases what its warp knows, a completed copy what it wrote, and a wait acquires what the completed phase was given.
-Ordinary stores reach asynchronous reads only through fence.proxy.async (section 8.6, proxies).
+Ordinary accesses come before asynchronous ones only with a fence.proxy.async between (sections 8.6 and 8.9.5):
+stores before what reads or overwrites them, loads before what overwrites what they read. What runs through the
+asynchronous proxy itself (bulk copies, products that read shared memory) and what follows its completion needs none.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilelang_mlir.errors import ProxyFenceError, RaceError
-from tilelang_mlir.simulator.checker import COLLECTIVE, Access, Checker
+from tilelang_mlir.simulator.checker import COLLECTIVE, PLANES, Access, Checker
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
@@ -36,11 +38,6 @@ class EngineChecker(Checker):
             clock = np.pad(clock, ((0, 0), (0, columns - clock.shape[1])))
         return clock if len(clock) == self._rows else np.repeat(clock[:1], self._rows, axis=0)
 
-    def _active_warps(self, lanes: Lanes) -> np.ndarray:
-        active = self._alike(np.asarray(lanes.active().any(2)))
-        assert active is not None
-        return np.broadcast_to(active, (self._rows, len(lanes.warp_ids)))
-
     def release(self, lanes: Lanes, barrier: MBarrier) -> None:
         """An arrival: the barrier learns what the arriving warps know."""
         active = self._active_warps(lanes)
@@ -50,11 +47,65 @@ class EngineChecker(Checker):
         barrier.clock = np.maximum(self._fit(barrier.clock), known)
         barrier.done = None if barrier.done is None else self._fit(barrier.done)
 
-    def share(self, barrier: MBarrier, cluster: int) -> None:
-        """What one CTA of a cluster has released at a barrier, the barriers of the others know too."""
-        if cluster > 1 and barrier.clock is not None and len(barrier.clock) > 1:
-            known = barrier.clock.reshape(-1, cluster, barrier.clock.shape[1]).max(1)
-            barrier.clock = np.repeat(known, cluster, axis=0)
+    def _tell(self, clock: np.ndarray) -> np.ndarray:
+        """Clocks (rows, columns) of CTAs as others of their clusters read them: what is known of a CTA, by its rank."""
+        told, width = clock.copy(), self._width
+        for rank in range(self._batch.cluster):
+            rows = slice(None) if len(told) == 1 else slice(rank, None, self._batch.cluster)
+            theirs = slice(width * (1 + rank), width * (2 + rank))
+            told[rows, theirs] = np.maximum(told[rows, theirs], told[rows, :width])
+        return told
+
+    def _hear(self, clock: np.ndarray) -> np.ndarray:
+        """The inverse: what others know of a CTA it knows, too."""
+        heard, width = clock.copy(), self._width
+        columns = self._of_rank(np.arange(len(heard)))[:, None] + np.arange(width)
+        heard[:, :width] = np.maximum(heard[:, :width], np.take_along_axis(heard, columns, 1))
+        return heard
+
+    def share(self, barrier: MBarrier) -> None:
+        """What one CTA of a cluster has released at the barrier of the cluster, the others will know, too."""
+        cluster, width = self._batch.cluster, self._width
+        if cluster == 1 or barrier.clock is None:
+            return
+        clock = self._tell(self._fit(barrier.clock))
+        if len(clock) > 1:
+            known = clock[:, width:].reshape(len(clock) // cluster, cluster, -1).max(1)
+            clock[:, width:] = np.repeat(known, cluster, axis=0)
+        barrier.clock = self._hear(clock)
+
+    def release_remote(self, lanes: Lanes, barrier: MBarrier, rows: np.ndarray, targets: np.ndarray) -> None:
+        """Arrivals of CTAs `rows` at the barrier of others of their clusters, `targets`."""
+        if self._rows == 1 and self._batch.ctas > 1:
+            self._each_cta()
+        self.use_remotely(lanes, barrier, rows, targets)
+        active = self._active_warps(lanes)
+        known = self._tell(np.where(active[..., None], self._clock[:, lanes.warp_ids], 0).max(1))
+        self._clock[:, lanes.warp_ids, lanes.warp_ids] += active
+        self._epoch[:, lanes.warp_ids] += active
+        message = np.zeros_like(known)
+        width = self._width
+        for row, target in {(int(r), int(t)) for r, t in zip(rows, targets, strict=True)}:
+            message[target, width:] = np.maximum(message[target, width:], known[row, width:])
+        barrier.clock = np.maximum(self._fit(barrier.clock), self._hear(message))
+        barrier.done = None if barrier.done is None else self._fit(barrier.done)
+
+    def use_remotely(self, lanes: Lanes, barrier: MBarrier, rows: np.ndarray, targets: np.ndarray) -> None:
+        """The barrier of another CTA must be initialised before an arrival or a copy's bytes come there."""
+        if barrier.made is None:
+            return
+        slots, made = self._engine + 1, self._fit(barrier.made)
+        for row, target in {(int(r), int(t)) for r, t in zip(rows, targets, strict=True)}:
+            start = int(self._of_rank(np.array(target)))
+            known = self._clock[row, lanes.warp_ids, start : start + slots].max(0)
+            if row != target and (made[target, :slots] > known).any():
+                raise RaceError(
+                    f"race: {lanes.name} of CTA {self._batch.ids[row]} uses the mbarrier at shared address "
+                    f"{barrier.address} of CTA {self._batch.ids[target]}, whose initialisation is not ordered before",
+                    self._locate(lanes.site),
+                    notes=(("the initialisation", self._locate(barrier.site)),),
+                    hint="synchronise the cluster after mbarrier.init",
+                )
 
     def acquire(self, lanes: Lanes, done: np.ndarray | None) -> None:
         """A wait: the waiting warps learn what the completed phase was given."""
@@ -70,7 +121,7 @@ class EngineChecker(Checker):
         Copies that complete on different barriers do so in any order, so each barrier has a time of its own.
         """
         barrier.site, barrier.slot = lanes.site, self._clock.shape[2]
-        self._clock = np.pad(self._clock, ((0, 0), (0, 0), (0, 1)))
+        self._clock = np.pad(self._clock, ((0, 0), (0, 0), (0, PLANES)))
         made = np.zeros((self._rows, self._clock.shape[2]), np.int32)
         made[:, lanes.warp_ids] = self._active_warps(lanes) * self._clock[:, lanes.warp_ids, lanes.warp_ids]
         barrier.made = made
@@ -90,7 +141,7 @@ class EngineChecker(Checker):
                 notes=(("the initialisation", self._locate(barrier.site)),),
                 hint="synchronise the block after mbarrier.init",
             )
-        if (self._fit(barrier.made)[:, None] <= self._clock[:, : self._engine]).all():
+        if self._batch.cluster == 1 and (self._fit(barrier.made)[:, None] <= self._clock[:, : self._engine]).all():
             barrier.made = None
 
     def use_by_copy(self, lanes: Lanes, barrier: MBarrier) -> None:
@@ -106,16 +157,27 @@ class EngineChecker(Checker):
 
     def fence(self, lanes: Lanes, scope: str) -> None:
         super().fence(lanes, scope)
-        if scope in ("mbarrier", "proxy.async"):
+        if scope == "mbarrier" or scope.startswith("proxy.async"):
             for barrier in self._batch.mbarriers.values():
                 barrier.fenced = True
 
     # ---- which cells -----------------------------------------------------------------------------
     def engine_access(
-        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, place: np.ndarray, unit: int
+        self,
+        lanes: Lanes,
+        ctas: np.ndarray,
+        columns: np.ndarray,
+        place: np.ndarray,
+        unit: int,
+        into: np.ndarray | None = None,
     ) -> Access:
-        """Units of `unit` bytes at addresses (K, U), issued by lane (ctas[k], columns[k])."""
+        """Units of `unit` bytes at addresses (K, U), issued by lane (ctas[k], columns[k]); in CTA `into`[k]."""
         count, total = len(ctas), self._batch.ctas
+        if into is not None:
+            if self._rows == 1 and total > 1:
+                self._each_cta()
+            at = self._cells_of(into, lanes.warp[columns], place, unit)
+            return replace(at, row=np.repeat(ctas, len(at.cell) // max(count, 1)), target=at.row)
         if self._rows == 1 and total > 1:
             same = count % total == 0
             if same:
@@ -171,13 +233,42 @@ class EngineChecker(Checker):
     def issue_load(self, lanes: Lanes, at: Access) -> None:
         """The start of a bulk or tensor load: until it lands nobody may touch the destination."""
         self._no_conflict(lanes, at, "asynchronous copy")
+        self._require_fence_before_copy(lanes, at)
         self._write_warp[at.cell] = self._engine
         self._write_site[at.cell] = lanes.site
         self._flying[at.cell] = True
 
-    def land_load(self, at: Access, barrier: MBarrier) -> None:
-        """The end of a load: its barrier learns of the data."""
+    def _require_fence_before_copy(self, lanes: Lanes, at: Access) -> None:
+        stale = self._unfenced_writes(at)
+        if stale.any():
+            self._no_fence(lanes, at, int(stale.argmax()), "written by ordinary stores", "overwritten by a copy")
+        unfenced = self._generic_read[at.cell] > self._known_slots(at, fenced=True)
+        if unfenced.any():
+            index, slot = (int(i) for i in np.argwhere(unfenced)[0])
+            self._no_fence(lanes, at, index, "read by ordinary loads", "overwritten by a copy", slot)
+
+    def _unfenced_writes(self, at: Access) -> np.ndarray:
+        """Cells whose last store is an ordinary one, with no proxy fence between it and this access."""
+        who = self._write_warp.take(at.cell)
+        fenced = self._learned(at, self._fenced_column(who))
+        return self._generic.take(at.cell) & (self._write_clock.take(at.cell) > fenced)
+
+    def _no_fence(self, lanes: Lanes, at: Access, index: int, was: str, now: str, reader: int | None = None) -> None:
+        cell = int(at.cell[index])
+        who = self._name(int(self._write_warp[cell]) if reader is None else reader)
+        earlier, sites = ("store", self._write_site) if reader is None else ("read", self._generic_site)
+        raise ProxyFenceError(
+            f"race: {self._place(at, index)} was {was} of {who} and is {now} without fence.proxy.async between",
+            self._locate(lanes.site),
+            notes=((f"the {earlier}", self._locate(int(sites[cell]))),),
+            hint=f"fence.proxy.async after the {earlier}s, then synchronise",
+        )
+
+    def land_load(self, at: Access, barrier: MBarrier, *, generic: bool = False) -> None:
+        """The end of a load: its barrier learns of the data. `generic`: it was no bulk copy, but a cp.async."""
         at, slot = self._refit(at), barrier.slot
+        if at.target is not None:
+            at = replace(at, row=at.target, target=None)
         self._clock[:, self._engine, slot] += 1
         now = self._clock[at.row, self._engine, slot]
         self._write_clock[at.cell] = now
@@ -185,7 +276,8 @@ class EngineChecker(Checker):
         self._write_lane[at.cell] = COLLECTIVE
         self._write_epoch[at.cell] = -1
         self._written[at.cell] = True
-        self._flying[at.cell] = self._generic[at.cell] = self._atomic[at.cell] = False
+        self._flying[at.cell] = self._atomic[at.cell] = False
+        self._generic[at.cell] = generic
         clock = self._fit(barrier.clock).copy()
         clock[at.row, slot] = now
         barrier.clock = clock
@@ -195,18 +287,10 @@ class EngineChecker(Checker):
     def start_reading(self, lanes: Lanes, at: Access) -> None:
         """The start of a store or product that reads shared memory until its wait."""
         self._check_read(lanes, at)
-        stale = self._generic.take(at.cell)
+        stale = self._unfenced_writes(at)
         if stale.any():
             index = int(stale.argmax())
-            cell = int(at.cell[index])
-            raise ProxyFenceError(
-                f"race: {self._place(at, index)} was written by ordinary stores of "
-                f"{self._name(int(self._write_warp[cell]))} and is read by an asynchronous operation "
-                "without fence.proxy.async between",
-                self._locate(lanes.site),
-                notes=(("the store", self._locate(int(self._write_site[cell]))),),
-                hint="fence.proxy.async after the stores, then synchronise",
-            )
+            self._no_fence(lanes, at, index, "written by ordinary stores", "read by an asynchronous operation")
         self._count_readers(at, 1)
         self._read_clock[at.cell, self._engine] = _FOREVER
         self._read_site[at.cell] = lanes.site
@@ -226,6 +310,11 @@ class EngineChecker(Checker):
         self._read_clock[at.cell[self._reading.take(at.cell) == 0], self._engine] = 0
         self._read_clock[at.cell, at.warp] = self._own_clock(at)
 
+    def end_reading(self, at: Access) -> None:
+        """Its end where nobody here is told of it: a copy to another CTA has left."""
+        self._count_readers(at, -1)
+        self._read_clock[at.cell[self._reading.take(at.cell) == 0], self._engine] = 0
+
     # ---- tensor memory products ------------------------------------------------------------------
     def clocks(self, ctas: int) -> np.ndarray:
         """What each warp knows of each slot, per CTA (C, slots, slots and mbarriers)."""
@@ -243,9 +332,7 @@ class EngineChecker(Checker):
         active = self._active_warps(lanes)
         return np.where(active[..., None], self._clock[:, lanes.warp_ids], 0).max(1)
 
-    def complete_products(
-        self, barrier: MBarrier, known: np.ndarray, announced: np.ndarray | None
-    ) -> np.ndarray:
+    def complete_products(self, barrier: MBarrier, known: np.ndarray, announced: np.ndarray | None) -> np.ndarray:
         """Products and copies that have finished are announced to their barrier, with what their issuer knew: it came
         before. `announced` is what its earlier ones were announced with; returns that of all."""
         slot = barrier.slot

@@ -12,9 +12,10 @@ from tilelang_mlir.errors import OutOfBoundsError, SimulationError, UnsupportedE
 from tilelang_mlir.isa.instruction import GLOBAL, PRIVATE, SHARED, WARP
 from tilelang_mlir.simulator import atomics
 from tilelang_mlir.simulator.async_copy import CopyQueue
-from tilelang_mlir.simulator.engine import Engine, Pending
+from tilelang_mlir.simulator.engine import Engine
 from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import BadLane, GlobalMemory, SharedMemory
+from tilelang_mlir.simulator.pending import Pending
 from tilelang_mlir.simulator.private import Alloca, PrivateMemory
 from tilelang_mlir.simulator.schedule import Agent, Diverged, Fork, WaitBarrier
 from tilelang_mlir.simulator.tensor_memory import TensorMemory
@@ -54,6 +55,7 @@ class Batch:
         self.cluster_barrier: MBarrier | None = None
         self.flights: list[Pending] = []
         self.at_end: list[Pending] = []
+        self.copy_queues: list[CopyQueue] = []  # of all agents
         self.checker: EngineChecker | None = None
         self.random: np.random.Generator | None = None
         self.printed: list[str] = []
@@ -85,6 +87,7 @@ class Batch:
             RaceError: in checked mode, something still reads or writes shared memory, which the CTA gives back.
         """
         left = [p for p in (*self.flights, *self.at_end) if not p.done]
+        left += [copy for queue in self.copy_queues for copy in queue.unfinished()]
         if left and self.checker is not None:
             raise self.checker.unfinished(left[0])
         if "tensor" in vars(self) and self.checker is not None and (lost := self.tensor.leftovers()) is not None:
@@ -114,6 +117,7 @@ class Lanes:
         self.whole = self.count == len(self.warp_ids) * self.warp_size
         self.weight = len(self.warp_ids) * batch.ctas
         self.copies = CopyQueue(self)
+        batch.copy_queues.append(self.copies)
         self.engine = Engine(self)
         self._special: dict[str, np.ndarray] = {}
         self._first_columns: dict[int, np.ndarray] = {}

@@ -19,7 +19,7 @@ from tilelang_mlir.simulator.memory import GlobalMemory
 from tilelang_mlir.simulator.ownership import Ownership
 from tilelang_mlir.simulator.profile import Profile
 from tilelang_mlir.simulator.report import SimulationReport
-from tilelang_mlir.simulator.schedule import Diverged, run
+from tilelang_mlir.simulator.schedule import Diverged, Start, run
 from tilelang_mlir.simulator.values import size_of
 
 _LANES = 32768  # lanes per batch: beyond this the arrays leave the cache
@@ -145,17 +145,26 @@ class _Launch:
         cluster, order = self.cluster, self._by_cluster()
         size = batch_ctas or max(1, min(_LANES // self.threads, _SHARED_TOTAL // max(self.shared_bytes, 1)))
         size = self.total if self.code.cooperative else size
-        if self.checked and not self.code.ordered and self.total > 1:
-            self.owners = Ownership(self.memory, self.code.global_unit)
+        if self.checked:
+            of = self.code.accesses
+            written, read = (self._allocations(values, which) for which in (of.writes, of.reads))
+            between = not self.code.ordered and self.total > 1
+            if written & read or (written and between):
+                self.owners = Ownership(self.memory, self.code.global_unit, written, read, between=between)
         size = max(size // cluster, 1) * cluster
         work = [(order[first : first + size], 0) for first in range(0, self.total, size)][::-1]
+        start = self._snapshot() if self.code.spinning else None
         with np.errstate(all="ignore"):
             while work:
                 ids, depth = work.pop()
                 restore = self._snapshot() if len(ids) > cluster and self.code.may_split else None
                 try:
-                    self._run_batch(values, ids)
+                    self._run_batches(values, [ids])
                 except Diverged as split:
+                    if start is not None:  # they may wait for one another: side by side, each on its own
+                        start()
+                        self._run_batches(values, [order[i : i + cluster] for i in range(0, self.total, cluster)])
+                        break
                     if restore is None:
                         raise SimulationError(
                             "the CTAs of a cluster go different ways where they wait",
@@ -166,6 +175,12 @@ class _Launch:
                     work.extend((group, depth + 1) for group in _groups(ids, keys, cluster))
         if self.profile is not None:
             self.profile.fill(self.report, self.code)
+
+    def _allocations(self, values: list[Any], arguments: frozenset[int] | None) -> set[int]:
+        """The allocations that arguments lie in; None: those of all arguments."""
+        chosen = values if arguments is None else [values[i] for i in arguments]
+        places = [getattr(v, "address", v) for v in chosen]
+        return {self.memory.find(int(place)) for place in places if isinstance(place, int | np.integer)} - {0}
 
     def _by_cluster(self) -> np.ndarray:
         """The CTAs by linear index, those of a cluster next to each other (PTX ISA 8.7, section 10.10, %clusterid)."""
@@ -195,18 +210,27 @@ class _Launch:
 
         return restore
 
-    def _run_batch(self, values: list[Any], ids: np.ndarray) -> None:
+    def _start(self, values: list[Any], ids: np.ndarray) -> Start:
+        """A batch of CTAs, and the agent that runs it."""
         batch = Batch(self.memory, self.shared_bytes, self.code.block, self.grid, ids, self.code.warp_size)
         batch.random = np.random.default_rng(self.seed) if self.seed else None
         batch.profile = self.profile
         batch.cluster = self.cluster
         if self.checked:
-            batch.checker = EngineChecker(batch, self.code.locate, self.owners, self.code.shared_unit)
+            batch.checker = EngineChecker(
+                batch, self.code.locate, self.owners, self.code.shared_unit, self.code.copied_into
+            )
         lanes = Lanes.all_threads(batch, self.code.allocas, self.checked)
+        return Start(batch, self.code.start(lanes, *values), lanes)
+
+    def _run_batches(self, values: list[Any], groups: list[np.ndarray]) -> None:
+        """Run groups of CTAs side by side, each in lock step."""
+        starts = [self._start(values, ids) for ids in groups]
         try:
-            run(batch, self.code.start(lanes, *values), lanes, self.code.locate_agent)
+            run(starts, self.code.locate_agent)
         except Diverged:
-            batch.printed.clear()
+            for start in starts:
+                start.batch.printed.clear()
             raise
         except TileError as error:
             self._explain(error)
@@ -215,9 +239,10 @@ class _Launch:
             where, *_ = self.code.locate_error(error)
             raise SimulationError(f"the simulator failed: {type(error).__name__}: {error}", where) from error
         finally:
-            self.report.printed.extend(batch.printed)
-            print("".join(batch.printed), end="")
-        self.report.batches += 1
+            for start in starts:
+                self.report.printed.extend(start.batch.printed)
+                print("".join(start.batch.printed), end="")
+        self.report.batches += len(starts)
 
     def _explain(self, error: TileError) -> None:
         """Add the location, the threads that ran there, and the iteration values of the loops around it."""

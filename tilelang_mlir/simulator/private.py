@@ -141,6 +141,14 @@ class PrivateMemory:
             part = np.broadcast_to(part, self.shape)
             dense[index[active] + k, rows[active], columns[active]] = part[active]
 
+    def state(self) -> list[np.ndarray]:
+        """The contents, for comparison with later ones."""
+        found: list[np.ndarray] = []
+        for buffer in self._buffers:
+            parts = buffer.cells if buffer.dense is None else [buffer.dense.copy()]
+            found += [part for part in parts if part is not None]
+        return found
+
     def take(self, columns: np.ndarray) -> PrivateMemory:
         """The private memory of some of the threads."""
         child = PrivateMemory([b.place for b in self._buffers], (self.shape[0], len(columns)), self.checked)

@@ -129,37 +129,88 @@ class _Entry:
     waiting: Wait | None = None
 
 
-def run(batch: Batch, root: Agent, lanes: Lanes, locate: Locate) -> None:
-    """Run agents to completion.
+@dataclass
+class Spin(Wait):
+    """A loop that reads device memory until, maybe, another CTA writes it: it goes round when nothing else can move.
+
+    A round that changes nothing of what the lanes hold gets nowhere by itself.
+    """
+
+    lanes: Lanes
+    fruitless: bool = False
+    _again: bool = False
+    _state: list[Any] = field(default_factory=list)
+
+    def round(self, *values: Any) -> Spin:
+        """Another round, with these loop-carried values."""
+        state = [*values, *self.lanes.private.state(), self.lanes.active()]
+        self.fruitless = len(state) == len(self._state) and all(
+            a is b or np.array_equal(a, b) for a, b in zip(state, self._state, strict=True)
+        )
+        self._state = state
+        return self
+
+    def give_up(self) -> None:
+        self._again = True
+
+    def ready(self) -> bool:
+        return self._again
+
+    def resume(self, lanes: Lanes) -> None:
+        self._again = False
+
+    def describe(self) -> str:
+        ids = self.lanes.batch.ids
+        return f"a loop over device memory, in CTA {ids[0]}" + (f" to {ids[-1]}" if len(ids) > 1 else "")
+
+
+@dataclass
+class Start:
+    """A batch, and the agent that runs it."""
+
+    batch: Batch
+    root: Agent
+    lanes: Lanes
+
+
+def run(starts: list[Start], locate: Locate) -> None:
+    """Run agents to completion, those of all batches side by side.
 
     Raises:
         DeadlockError: no agent can move and no asynchronous operation is left; notes name what each one waits on.
-        Diverged: the same, with several CTAs in the batch, where it may be an artefact of lock step.
+        Diverged: the same, with several CTAs or clusters in a batch, where it may be an artefact of lock step.
     """
-    live = [_Entry(root, lanes)]
-    idle = 0
+    live = [_Entry(start.root, start.lanes) for start in starts]
+    random, idle = starts[0].batch.random, 0
     while live:
         moved = False
-        if batch.random is not None:
-            batch.random.shuffle(live)  # type: ignore[arg-type]
+        if random is not None:
+            random.shuffle(live)  # type: ignore[arg-type]
         for entry in list(live):
-            if entry.waiting is not None:
-                if not entry.waiting.ready():
+            before = entry.waiting
+            if before is not None:
+                if not before.ready():
                     continue
-                entry.waiting.resume(entry.lanes)
-                idle = idle if isinstance(entry.waiting, Poll) else 0
+                before.resume(entry.lanes)
                 entry.waiting = None
             moved = True
             _step(entry, live)
-        if moved or batch.land_next():
+            idle = idle if isinstance(before, Poll) and _same_poll(before, entry.waiting) else 0
+        if moved or any([start.batch.land_next() for start in starts]):
             continue
         idle += 1
         if idle < _MAX_POLLS and _give_up_polls(live):
             continue
-        if batch.ctas > 1:
+        if any(start.batch.ctas > start.batch.cluster for start in starts):
             raise Diverged
         _report(live, locate)
-    batch.land_all()
+    for start in starts:
+        start.batch.land_all()
+
+
+def _same_poll(before: Wait, after: Wait | None) -> bool:
+    """Whether an agent that has tested a condition tests again, rather than goes on."""
+    return isinstance(after, Poll) and (not isinstance(before, Spin) or (before is after and before.fruitless))
 
 
 def _give_up_polls(live: list[_Entry]) -> bool:

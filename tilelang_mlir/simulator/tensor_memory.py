@@ -19,8 +19,8 @@ from tilelang_mlir.simulator.tensor_checks import Region, TensorChecks
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.checker import Access
-    from tilelang_mlir.simulator.engine import Pending
     from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.pending import Pending
 
 LANES, COLUMNS = 128, 512
 _QUARTER = 32
@@ -42,6 +42,7 @@ class TensorMemory:
     batch: Batch
     allocations: list[Allocation] = field(default_factory=list)
     relinquished: bool = False
+    paired: bool | None = None  # whether the kernel's operations are those of pairs of CTAs, once one has run
 
     def __post_init__(self) -> None:
         shape = (self.batch.ctas, LANES, COLUMNS)
@@ -65,6 +66,18 @@ class TensorMemory:
         if int(lane.min()) < 0 or int(lane.max()) >= LANES:
             raise SimulationError(f"an access to tensor memory lane {int(lane.max())}; there are {LANES}")
         return (ctas * LANES + lane) * COLUMNS + column
+
+    def agree(self, pair: bool, what: str) -> None:
+        """All operations of a kernel name the same group of CTAs; a pair needs a cluster of an even number."""
+        if self.paired is not None and self.paired != pair:
+            one, other = ("one CTA", "a pair of CTAs")[self.paired], ("one CTA", "a pair of CTAs")[pair]
+            raise SimulationError(
+                f"{what} of {other} in a kernel with tcgen05 operations of {one}",
+                hint="all of a kernel have the same cta_group",
+            )
+        if pair and self.batch.cluster % 2:
+            raise SimulationError(f"{what} of a pair of CTAs in a cluster of {self.batch.cluster}")
+        self.paired = pair
 
     def leftovers(self) -> Allocation | None:
         """An allocation that nobody has freed."""
@@ -93,10 +106,11 @@ class TensorUnit:
         if int(active[0].sum()) != 1:
             raise SimulationError(f"{what} is executed by {int(active[0].sum())} warps", hint="one warp executes it")
 
-    def allocate(self, slot: Any, columns: Any) -> None:
+    def allocate(self, slot: Any, columns: Any, pair: bool = False) -> None:
         """tcgen05.alloc. Raises SimulationError where the hardware would fail or wait for ever."""
         self._one_warp("tcgen05.alloc")
         memory, lanes = self.memory, self._lanes
+        memory.agree(pair, "tcgen05.alloc")
         count = lanes.engine.same(columns, "the columns of tcgen05.alloc")
         if count & (count - 1) or not 32 <= count <= COLUMNS:
             raise SimulationError(f"tcgen05.alloc of {count} columns: a power of two from 32 to {COLUMNS}")
@@ -115,10 +129,11 @@ class TensorUnit:
         place = np.broadcast_to(np.asarray(slot, np.int64), lanes.shape)[:, row]
         lanes.write_rows(np.ascontiguousarray(place), 4, row, np.full((lanes.batch.ctas, 1), start, np.uint32))
 
-    def release(self, address: Any, columns: Any) -> None:
+    def release(self, address: Any, columns: Any, pair: bool = False) -> None:
         """tcgen05.dealloc."""
         self._one_warp("tcgen05.dealloc")
         memory, same = self.memory, self._lanes.engine.same
+        memory.agree(pair, "tcgen05.dealloc")
         start, count = same(address, "the address of tcgen05.dealloc"), same(columns, "the columns of tcgen05.dealloc")
         found = [a for a in memory.allocations if (a.start, a.columns) == (start, count)]
         if not found:
@@ -128,7 +143,8 @@ class TensorUnit:
         memory.allocations.remove(found[0])
         memory.written[:, :, start : start + count] = False
 
-    def relinquish(self) -> None:
+    def relinquish(self, pair: bool = False) -> None:
+        self.memory.agree(pair, "tcgen05.relinquish_alloc_permit")
         self.memory.relinquished = True
 
     # ---- loads and stores of warps ---------------------------------------------------------------
@@ -189,13 +205,17 @@ class TensorUnit:
             )
 
     # ---- products and copies ---------------------------------------------------------------------
-    def issue(self, what: str) -> Issue:
-        return Issue(self._lanes, what)
+    def issue(self, what: str, pair: bool = False) -> Issue:
+        self.memory.agree(pair, what)
+        return Issue(self._lanes, what, pair)
 
-    def commit(self, barrier: Any) -> None:
-        """tcgen05.commit: one arrival on an mbarrier when everything that was issued is complete."""
+    def commit(self, barrier: Any, pair: bool = False, ranks: Any = None) -> None:
+        """tcgen05.commit: one arrival on an mbarrier when everything that was issued is complete.
+
+        With `ranks`, at the barrier of each CTA of the cluster whose bit is set.
+        """
         lanes = self._lanes
-        Issue(lanes, "tcgen05.commit")  # one thread
+        issue = self.issue("tcgen05.commit", pair)  # one thread
         target, batch = lanes.engine.barrier(barrier), lanes.batch
         if batch.checker is not None:
             batch.checker.use_by_copy(lanes, target)
@@ -203,7 +223,7 @@ class TensorUnit:
         queue = list(self.queue)  # those of earlier commits too: they are complete as well then
         self._commits = [item for item in self._commits if not item.done]
         earlier = list(self._commits)
-        arrivals = lanes.engine.lanes_per_cta()
+        arrivals = lanes.engine.lanes_per_cta() if ranks is None else issue.members(ranks)
         known = None if batch.checker is None else batch.checker.knowledge(lanes)
 
         def land() -> None:
@@ -211,6 +231,8 @@ class TensorUnit:
                 item.land()
             if batch.checker is not None and known is not None:
                 self._announced = batch.checker.complete_products(target, known, self._announced)
+                if ranks is not None:
+                    batch.checker.share(target)
             target.arrive(arrivals, arrivals * 0, f"{lanes.name} (tcgen05.commit)")
 
         self._commits.append(lanes.engine.fly(land, "a tensor memory product"))
@@ -221,14 +243,22 @@ class TensorUnit:
 
 
 class Issue:
-    """A tensor operation as the thread that issues it describes it; `ctas` have such a thread."""
+    """A tensor operation as the thread that issues it describes it; it takes place in `ctas`.
 
-    def __init__(self, lanes: Lanes, what: str) -> None:
-        self._lanes, self._what = lanes, what
-        self.ctas, self._columns = lanes.engine.issuers()
-        if len(np.unique(self.ctas)) != len(self.ctas):
-            count = np.bincount(self.ctas).max()
-            raise SimulationError(f"{what} is issued by {count} threads of a CTA", hint="one elected thread issues it")
+    These are the CTAs with such a thread, or both CTAs of each pair, that of even rank first.
+    """
+
+    def __init__(self, lanes: Lanes, what: str, pair: bool = False) -> None:
+        self._lanes, self._what, self._pair = lanes, what, pair
+        self._actors, self._columns = lanes.engine.issuers()
+        who = self._actors >> 1 if pair else self._actors  # the CTAs of a cluster are neighbours
+        if len(np.unique(who)) != len(who):
+            count, of = np.bincount(who).max(), "pair of CTAs" if pair else "CTA"
+            raise SimulationError(f"{what} is issued by {count} threads of a {of}", hint="one elected thread issues it")
+        self.ctas = self._actors
+        if pair:
+            self.ctas = (who[:, None] * 2 + np.arange(2)).reshape(-1)
+            self._actors, self._columns = np.repeat(self._actors, 2), np.repeat(self._columns, 2)
         self._memory = lanes.batch.tensor
         self._shadows: list[Access] = []
         self._reads: list[Region] = []
@@ -238,8 +268,19 @@ class Issue:
         raise SimulationError(f"there is no {what}")
 
     def pick(self, value: Any) -> np.ndarray:
-        """An operand of the issuing threads."""
-        return np.broadcast_to(np.asarray(value), self._lanes.shape)[self.ctas, self._columns]
+        """An operand of the issuing threads, for each of `ctas`."""
+        return np.broadcast_to(np.asarray(value), self._lanes.shape)[self._actors, self._columns]
+
+    def members(self, ranks: Any) -> np.ndarray:
+        """How many times each CTA of the batch is in the issuing threads' masks of ranks (C)."""
+        batch = self._lanes.batch
+        first = slice(None, None, 2) if self._pair else slice(None)
+        mask, actors = self.pick(ranks)[first].astype(np.int64) & 0xFFFF, self._actors[first]
+        if (mask >> batch.cluster).any() or not mask.all():
+            self.refuse(f"{self._what} to the CTAs {int(mask[0]):#x} of a cluster of {batch.cluster}")
+        chosen = mask[:, None] >> np.arange(batch.cluster) & 1
+        rows = actors[:, None] // batch.cluster * batch.cluster + np.arange(batch.cluster)
+        return np.bincount(rows.reshape(-1), chosen.reshape(-1), batch.ctas).astype(np.int64)
 
     def same(self, value: Any, what: str) -> int:
         found = self.pick(value)
@@ -275,7 +316,8 @@ class Issue:
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(self.ctas[bad.row]), int(self._columns[0]))) from None
         if checker is not None:
-            shadow = checker.engine_access(lanes, self.ctas, self._columns, flat, 16)
+            into = self.ctas if self._pair else None
+            shadow = checker.engine_access(lanes, self._actors, self._columns, flat, 16, into)
             checker.start_reading(lanes, shadow)
             self._shadows.append(shadow)
         cells = (flat + shared.row_start[self.ctas]) >> 4
@@ -283,7 +325,7 @@ class Issue:
 
     def _region(self, cells: np.ndarray) -> Region:
         warp = self._lanes.warp[self._columns]
-        return Region.of(cells.reshape(len(self.ctas), -1), warp, self.ctas)
+        return Region.of(cells.reshape(len(self.ctas), -1), warp, self._actors)
 
     def source(self, lane: np.ndarray, column: np.ndarray, quarters: bool = False) -> Callable[[], np.ndarray]:
         """Announces a read of tensor memory (n, ...); with `quarters`, of the same in every 32 lanes."""

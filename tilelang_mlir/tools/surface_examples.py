@@ -7,6 +7,7 @@ In scope are `A` (a tensor of 128 float32), `B` and `D` ([128, 64] float16), `bx
 from __future__ import annotations
 
 _BARS = "bars = T.alloc_barrier([256, 256])\n"
+_DESCRIPTOR = _BARS + "x = T.create_tma_descriptor(6, 2, B, 64, 128, 2, 128, 64, 64, 1, 1, 0, 0, 2, 0)\n"
 _WS = "with T.ws(0):\n"
 
 ALLOCATE: dict[str, str] = {
@@ -25,8 +26,8 @@ BUILTIN: dict[str, str] = {
     "access_ptr": (
         "T.ptx_cp_async(T.access_ptr(s[0, 0], 'w', 8), T.access_ptr(B[0, 0], 'r', 8), 8)\nT.ptx_commit_group()"
     ),
-    "create_tma_descriptor": "x = T.create_tma_descriptor(2)",
-    "tma_load": "T.tma_load(0)",
+    "create_tma_descriptor": _DESCRIPTOR + "T.tma_load(x, bars[0], T.access_ptr(s, 'w'), 0, 64 * bx)",
+    "tma_load": _BARS + "T.tma_load(T.access_ptr(s, 'w'), T.access_ptr(B[bx, 0], 'r'), bars[0], 128)",
     "fence_proxy_async": "T.fence_proxy_async()",
     "tma_store_arrive": "T.tma_store_arrive()",
     "tma_store_wait": "T.tma_store_wait()",
@@ -61,13 +62,20 @@ BUILTIN: dict[str, str] = {
     "shfl_sync": "A[tx % 128] = T.shfl_sync(0xFFFFFFFF, A[tx % 128], 0)",
     "sync_global": "T.sync_global()",
     "sync_grid": "T.sync_grid()",
-    "initialize_wgmma_descriptor": "T.initialize_wgmma_descriptor(0, 0)",
-    "initialize_tcgen05_descriptor": "T.initialize_tcgen05_descriptor(0, 0, 0, 0)",
-    "increase_descriptor_offset": "T.increase_descriptor_offset(0, 0)",
+    "initialize_wgmma_descriptor": (
+        "x = T.alloc_wgmma_desc()\nT.initialize_wgmma_descriptor(x, T.access_ptr(s, 'r'), 1, 1, 64)"
+    ),
+    "initialize_tcgen05_descriptor": (
+        "x = T.alloc_tcgen05_smem_desc()\nT.initialize_tcgen05_descriptor(x, T.access_ptr(s, 'r'), 1, 64)"
+    ),
+    "increase_descriptor_offset": "x = T.alloc_wgmma_desc()\nx[0] = 0\nT.increase_descriptor_offset(x, 32)",
     "loop_break": "for i in T.serial(4):\n    if A[i] > 0:\n        T.loop_break()\n    A[i] = 1.0",
     "cp_async_barrier_noinc": _BARS + "T.async_copy(B[0, 0], s)\nT.cp_async_barrier_noinc(bars[0])",
     "tcgen05_mma_arrive": _BARS + "T.tcgen05_mma_arrive(bars[0])",
-    "ptx_mma_sm70": "T.ptx_mma_sm70('m16n16k4')",
+    "ptx_mma_sm70": (
+        "x = T.alloc_local((4,), 'float16')\ny = T.alloc_local((8,), 'float16')\nT.clear(x)\nT.clear(y)\n"
+        "T.ptx_mma_sm70('m16n16k4', 'row', 'col', 'fp16', 'fp16', 'fp16', x.data, 0, x.data, 0, y.data, 0)"
+    ),
     **{f"ldg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32], pred=tx < 4))" for bits in (32, 64, 128, 256)},
     **{f"stg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32]), pred=tx < 4)" for bits in (32, 64, 128, 256)},
 }

@@ -8,7 +8,7 @@ from typing import Any
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.jit.profiler import TensorSupplyType, make_input
 from tilelang_mlir.launch_plan import ParamSpec
-from tilelang_mlir.runtime.cuda.call import storage_dtype
+from tilelang_mlir.runtime.storage import storage_dtype
 
 __all__ = ["TensorSupplyType", "get_tensor_supply", "map_torch_type", "torch_assert_close"]
 

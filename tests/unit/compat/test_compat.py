@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,12 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
+import tilelang_mlir.language as T
 from tilelang_mlir.compat import __main__ as command
 from tilelang_mlir.compat import imports
 from tilelang_mlir.compat.modules import arch, carver, intrinsics, nvcc, tvm
 from tilelang_mlir.compat.modules.math import cdiv, next_power_of_2
 from tilelang_mlir.compat.simulate import moved
-from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.errors import TileError, UnsupportedError
 
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,6 +57,33 @@ def test_options_before_the_script_are_ours() -> None:
     assert command._split(["-m", "pkg", "-v"]) == (["-m", "pkg"], ["-v"])
     with pytest.raises(SystemExit):
         command.main(["--simulate"])
+
+
+def test_dtypes_as_torch_stores_them() -> None:
+    from tilelang_mlir.language import dtypes
+
+    assert dtypes.resolve_torch_storage_dtype("int4") == "int8"
+    assert dtypes.resolve_torch_storage_dtype(torch.bfloat16) == "bfloat16"
+    assert dtypes._TORCH_DTYPE_TO_STR[torch.float16] == "float16"
+    assert {"float32", "uint8x16"} <= set(dtypes._all_dtypes)
+    if hasattr(torch, "float4_e2m1fn_x2"):
+        assert T.float4_e2m1fn.as_torch() is torch.float4_e2m1fn_x2
+
+
+def test_names_of_tvm_that_programs_carry() -> None:
+    number = tvm.IntImm("int64", 3)
+    assert isinstance(number, tvm.IntImm) and not isinstance(number, tvm.FloatImm) and number.dtype == "int64"
+    assert tvm.reinterpret is T.reinterpret and tvm.Select is T.if_then_else and issubclass(TileError, tvm.TVMError)
+    assert tvm.IndexMap.from_func(lambda i, j: (j, i)).map_indices([1, 2]) == [2, 1]
+    with pytest.raises(TypeError, match="only supports floating-point inputs, but got int8"):
+        getattr(T, "__exp")(tvm.Var("x", "int8"))
+    imports.install()
+    try:
+        with pytest.raises(ModuleNotFoundError, match=r"tvm.tir.stmt_functor is part of TVM"):
+            importlib.import_module("tvm.tir.stmt_functor")
+        assert importlib.import_module("tvm.error").InternalError is TileError
+    finally:
+        imports.uninstall()
 
 
 def test_counterparts() -> None:

@@ -81,13 +81,13 @@ def printing() -> Any:
 def test_print_and_assert_need_no_device_library() -> None:
     with knobs.overrides({"TILELANG_DISABLE_CACHE": True}):
         kernel = compile_prim_func(printing(), target="hip:gfx942")
-    note = metadata(kernel.artifact.cubin)
+    note = metadata(kernel.artifact.binary)
     assert any("value %f" in line for line in note["amdhsa.printf"])
     assert any("too small" in line for line in note["amdhsa.printf"])
     hidden = {a[".value_kind"]: a[".offset"] for a in note["amdhsa.kernels"][0][".args"]}
     assert hidden["hidden_printf_buffer"] == 8 + 72  # the place that the code reads
-    assert undefined_symbols(kernel.artifact.cubin) == []
-    assert read_code_object(kernel.artifact.cubin)["show_kernel"].stack == 0
+    assert undefined_symbols(kernel.artifact.binary) == []
+    assert read_code_object(kernel.artifact.binary)["show_kernel"].stack == 0
 
 
 def test_no_code_object() -> None:

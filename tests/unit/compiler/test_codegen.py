@@ -41,15 +41,15 @@ def function(body: str, arguments: str = "%p: !llvm.ptr<1>, %x: f32") -> ir.Modu
 
 
 def ptx(body: str, arch: str = "sm_90a", arguments: str = "%p: !llvm.ptr<1>, %x: f32") -> str:
-    return codegen.generate(function(body, arguments), arch, emit=("ptx",)).ptx
+    return codegen.generate(function(body, arguments), arch, emit=("ptx",)).assembly
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_89", "sm_90a", "sm_100a", "sm_120a"])
 def test_vector_add_assembles(arch: str) -> None:
     code = codegen.generate(module(VECTOR_ADD), arch)
-    assert f".target {arch}" in code.ptx
-    assert code.ptx.count("ld.global.v4.b32") + code.ptx.count("ld.global.v2.b64") == 2  # 16 bytes each
-    assert code.cubin[:4] == b"\x7fELF"
+    assert f".target {arch}" in code.assembly
+    assert code.assembly.count("ld.global.v4.b32") + code.assembly.count("ld.global.v2.b64") == 2  # 16 bytes each
+    assert code.binary[:4] == b"\x7fELF"
     resources = code.resources["vector_add_kernel"]
     assert 8 <= resources.registers <= 40
     assert (resources.spills, resources.stack) == (0, 0)
@@ -132,7 +132,7 @@ def test_worker_that_is_killed_is_replaced(monkeypatch: pytest.MonkeyPatch) -> N
         return run(worker, request, timeout)
 
     monkeypatch.setattr(Worker, "run", killed_once)
-    assert codegen.generate(module(VECTOR_ADD), "sm_90a").cubin
+    assert codegen.generate(module(VECTOR_ADD), "sm_90a").binary
     assert deaths
 
 
@@ -147,7 +147,7 @@ def test_worker_that_is_always_killed_is_an_error(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(CompileError, match="the LLVM process died with status -9"):
         codegen.generate(module(VECTOR_ADD), "sm_90a")
     monkeypatch.undo()
-    assert codegen.generate(module(VECTOR_ADD), "sm_90a").ptx
+    assert codegen.generate(module(VECTOR_ADD), "sm_90a").assembly
 
 
 def test_ptxas_errors_are_shown() -> None:
@@ -160,15 +160,15 @@ def test_ptxas_errors_are_shown() -> None:
 def test_line_info_reaches_the_ptx() -> None:
     body = "%y = math.absf %x : f32\nllvm.store %y, %p : f32, !llvm.ptr<1>"
     code = codegen.generate(function(body), "sm_90a", CodegenOptions(line_info=True))
-    assert 'kern.py"' in code.ptx
-    assert "\t.loc\t1 2 5" in code.ptx
-    assert ", debug" not in code.ptx
+    assert 'kern.py"' in code.assembly
+    assert "\t.loc\t1 2 5" in code.assembly
+    assert ", debug" not in code.assembly
 
 
 def test_printf_calls_the_device_runtime() -> None:
     text = ptx('gpu.printf "x = %f\\n", %x : f32')
     assert "vprintf" in text
-    assert codegen.generate(function('gpu.printf "x = %f\\n", %x : f32'), "sm_90a").cubin
+    assert codegen.generate(function('gpu.printf "x = %f\\n", %x : f32'), "sm_90a").binary
 
 
 def test_unroll_hints_reach_llvm() -> None:
@@ -185,8 +185,8 @@ def test_unroll_hints_reach_llvm() -> None:
         llvm.return
       }} }} }}"""
     disabled = "{llvm.loop_annotation = #llvm.loop_annotation<unroll = <disable = true>>}"
-    rolled = codegen.generate(module(loop.format(attributes=disabled)), "sm_90a", emit=("ptx",)).ptx
-    unrolled = codegen.generate(module(loop.format(attributes="{tl.unroll}")), "sm_90a", emit=("ptx",)).ptx
+    rolled = codegen.generate(module(loop.format(attributes=disabled)), "sm_90a", emit=("ptx",)).assembly
+    unrolled = codegen.generate(module(loop.format(attributes="{tl.unroll}")), "sm_90a", emit=("ptx",)).assembly
     assert (rolled.count("mul.rn.f32"), unrolled.count("mul.rn.f32")) == (1, 6)
 
 

@@ -90,6 +90,16 @@ def test_occupancy(registers: int, threads: int, shared: int, blocks: int) -> No
     assert Resources(registers=registers).occupancy(parse_target("sm_90a"), threads, shared) == blocks
 
 
+@pytest.mark.parametrize(
+    ("arch", "registers", "threads", "shared", "blocks"),
+    [("gfx942", 64, 256, 0, 8), ("gfx942", 128, 256, 32768, 2), ("gfx942", 129, 256, 0, 3),
+     ("gfx950", 64, 256, 32768, 5), ("gfx90a", 256, 1024, 0, 0), ("gfx1100", 96, 128, 0, 16),
+     ("gfx1201", 97, 256, 0, 6)],
+)
+def test_occupancy_of_compute_units(arch: str, registers: int, threads: int, shared: int, blocks: int) -> None:
+    assert Resources(registers=registers, shared=shared).occupancy(parse_target(arch), threads, 0) == blocks
+
+
 def test_flags_in_all_spellings() -> None:
     options = codegen_options(["-Xptxas=-maxrregcount=64,-dlcm=cg", "--use_fast_math", "-I/x", "-lineinfo"],
                               {"tl.ptxas_register_usage_level": 7, "tl.device_compile_flags": "-O2 --ptxas-options=-v"})

@@ -121,5 +121,5 @@ def test_reaches_ptx() -> None:
         code = generate(build(body, [POINTER, POINTER]), "sm_80")
     for name, mode in NAMES:
         for text in ("f32", "f64"):
-            assert re.search(rf"\b{name}\.{mode}\.{text}\b", code.ptx), (name, mode, text)
-    assert code.cubin
+            assert re.search(rf"\b{name}\.{mode}\.{text}\b", code.assembly), (name, mode, text)
+    assert code.binary

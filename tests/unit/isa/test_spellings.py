@@ -15,6 +15,7 @@ from tilelang_mlir.isa.nvidia import (
     atomic,
     barrier,
     bulk,
+    cluster,
     convert,
     cp_async,
     ldmatrix,
@@ -191,6 +192,41 @@ def _tma(arguments: list[ir.Value]) -> None:
     tma.load(smem(), generic, offset(smem(), 1024, "i8"), [constant(0), 8], hint="evict_first")
     tma.store(generic, smem(), [0, 8, constant(3)])
     tma.reduce(generic, smem(), [0, 8], "add", "f32")
+    tma.load(smem(), generic, offset(smem(), 1024, "i8"), [0, 8], hint="evict_last", ranks=constant(3, 16))
+    tma.prefetch(generic, [0, 8, 1])
+    bulk.prefetch(arguments[0], 64)
+    rank = cluster.rank()
+    cluster.arrive_expect_remote(offset(smem(), 1024, "i8"), rank, 64)
+    cluster.copy(smem(), offset(smem(), 2048, "i8"), offset(smem(), 1024, "i8"), 64, rank)
+
+
+def _tcgen05_pair(arguments: list[ir.Value]) -> None:
+    """What pairs of CTAs have of their own; an arena, products, completion, loads, and all of it for one kernel."""
+    generic = ir.Operation.create("llvm.addrspacecast", [ir.Type.parse("!llvm.ptr")], [arguments[0]]).results[0]
+    tcgen05.alloc(smem(), constant(64), pair=True)
+    tcgen05.relinquish(pair=True)
+    address, long, yes = load(smem()), constant(1, 64), constant(1, 1)
+    shape = tcgen05_descriptors.Shape(256, 64, "f16", "f16", "f16")
+    tcgen05_mma.emit(address, long, long, constant(tcgen05_descriptors.instruction(shape)), yes, "f16", pair=True)
+    scaled = tcgen05_descriptors.Shape(256, 64, "mxf8f6f4", "e4m3", "e4m3")
+    word = constant(tcgen05_descriptors.instruction(scaled))
+    tcgen05_mma.emit_scaled(address, long, long, word, yes, (address, address), "mxf8f6f4", 32, pair=True)
+    tcgen05.copy_scales(address, long, pair=True)
+    tcgen05.commit_pair(offset(smem(), 4), constant(3, 16))
+    barrier, rank = offset(smem(), 1024, "i8"), cluster.rank()
+    cluster.expect_remote(barrier, rank, constant(128))
+    tma.load_pair(smem(), generic, barrier, rank, [constant(0), 8])
+    tma.load_pair(smem(), generic, barrier, rank, [constant(0), 8, 1], hint="evict_last")
+    tcgen05.dealloc(address, constant(64), pair=True)
+
+
+def _gather(arguments: list[ir.Value]) -> None:
+    generic = create("llvm.addrspacecast", [arguments[0]], [ir.Type.parse("!llvm.ptr")])
+    tma.gather4(smem(), generic, offset(smem(), 1024, "i8"), [0, constant(4), 3, 2, 1])
+    tma.gather4(smem(), generic, offset(smem(), 1024, "i8"), [0, 4, 3, 2, 1], hint="evict_last")
+    tma.scatter4(generic, smem(), [0, 4, 3, 2, 1])
+    tma.scatter4(generic, smem(), [0, 4, 3, 2, 1], hint="evict_first")
+    tma.fence_all()
 
 
 def _tcgen05(arguments: list[ir.Value]) -> None:
@@ -332,6 +368,40 @@ CASES = [
             "cp.async.bulk.tensor.3d.global.shared::cta",
             "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group",
             "tile.mbarrier::complete_tx::bytes.L2::cache_hint",
+            "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster.L2::cache_hint",
+            "cp.async.bulk.prefetch.tensor.3d.L2.global.tile",
+            "cp.async.bulk.prefetch.L2.global",
+            "mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64",
+            "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes",
+        ],
+    ),
+    (
+        "rows from anywhere",
+        _gather,
+        "sm_100a",
+        [
+            "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes ",
+            "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes.L2::cache_hint",
+            "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group ",
+            "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group.L2::cache_hint",
+            "fence.proxy.async;",
+        ],
+    ),
+    (
+        "tcgen05 of pairs",
+        _tcgen05_pair,
+        "sm_100a",
+        [
+            "tcgen05.alloc.cta_group::2.sync.aligned.shared::cta.b32",
+            "tcgen05.relinquish_alloc_permit.cta_group::2.sync.aligned",
+            "tcgen05.mma.cta_group::2.kind::f16",
+            "tcgen05.mma.cta_group::2.kind::mxf8f6f4.block_scale",
+            "tcgen05.cp.cta_group::2.32x128b.warpx4",
+            "tcgen05.commit.cta_group::2.mbarrier::arrive::one.shared::cluster.multicast::cluster.b64",
+            "mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64",
+            "cp.async.bulk.tensor.2d.cta_group::2.shared::cluster.global.tile.mbarrier::complete_tx::bytes",
+            "cp.async.bulk.tensor.3d.cta_group::2.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint",
+            "tcgen05.dealloc.cta_group::2.sync.aligned.b32",
         ],
     ),
     (
@@ -410,16 +480,16 @@ def test_reaches_ptx(name: str, body: Callable[[list[ir.Value]], None], arch: st
     code = generate(build(body, [POINTER, POINTER], 128 if name == "wgmma" else 32, 2048), arch)
     for pattern in expected:
         regex = pattern.replace(".", r"\.").replace(r"\.*", ".*")
-        assert re.search(regex, code.ptx), f"{pattern} is not in\n{code.ptx}"
-    assert code.cubin
+        assert re.search(regex, code.assembly), f"{pattern} is not in\n{code.assembly}"
+    assert code.binary
 
 
 @pytest.mark.parametrize(("shape", "a", "b", "total", "arch"), MMA)
 def test_mma_reaches_ptx(shape: tuple[int, int, int], a: str, b: str, total: str, arch: str) -> None:
     code = generate(build(_mma(shape, a, b, total), [POINTER, POINTER]), arch)
     m, n, k = shape
-    assert re.search(rf"mma\.sync\.aligned\.m{m}n{n}k{k}\.row\.col.*\.{total}\.{a}\.{b}\.{total}", code.ptx)
-    assert code.cubin
+    assert re.search(rf"mma\.sync\.aligned\.m{m}n{n}k{k}\.row\.col.*\.{total}\.{a}\.{b}\.{total}", code.assembly)
+    assert code.binary
 
 
 def test_keys_are_unique_and_sections_are_given() -> None:

@@ -136,7 +136,7 @@ def no_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_without_ptxas_kernels_are_ptx_for_the_driver(no_tools: Path) -> None:
     kernel = build("cuda:sm_90a")
-    assert kernel.artifact.cubin == b"" and ".entry double_kernel" in kernel.get_kernel_source()
+    assert kernel.artifact.binary == b"" and ".entry double_kernel" in kernel.get_kernel_source()
     with pytest.raises(ToolchainError, match="no ptxas for PTX 8.6") as caught:
         kernel.ir("sass")
     text = str(caught.value)
@@ -151,15 +151,15 @@ def test_old_ptxas_is_not_used(no_tools: Path) -> None:
     old.write_text("#!/bin/sh\n[ $1 = --version ] && echo 'Cuda compilation tools, release 11.8, V11.8.1'\n")
     old.chmod(0o755)
     kernel = build("cuda:sm_90a")
-    assert kernel.artifact.cubin == b""
+    assert kernel.artifact.binary == b""
     with pytest.raises(ToolchainError, match=r"of release 11\.8, too old for PTX 8\.6"):
         kernel.ir("sass")
 
 
 def test_kernels_are_built_anew_when_ptxas_appears(no_tools: Path, folder: Path) -> None:
-    assert build("cuda:sm_90a").artifact.cubin == b""
+    assert build("cuda:sm_90a").artifact.binary == b""
     with knobs.overrides({"TILELANG_PTXAS_PATH": triton_ptxas()}):
-        assert build("cuda:sm_90a").artifact.cubin
+        assert build("cuda:sm_90a").artifact.binary
     assert len(entries(folder)) == 2
 
 
@@ -275,7 +275,7 @@ def test_processes_that_compile_the_same(folder: Path, tmp_path: Path) -> None:
         "        for i in T.Parallel(256):\n"
         "            A[i] = A[i] + 1\n"
         "kernel = compile_prim_func(add_one, target='cuda:sm_80')\n"
-        "print(hashlib.sha256(kernel.artifact.cubin).hexdigest())\n"
+        "print(hashlib.sha256(kernel.artifact.binary).hexdigest())\n"
     )
     root = str(Path(cache.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": root, "TILELANG_CACHE_DIR": str(folder.parent)}

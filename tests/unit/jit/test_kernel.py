@@ -152,7 +152,7 @@ def test_disabled_cache_writes_nothing(tmp_path: Path) -> None:
 
 def test_compiling_for_a_device_gives_a_cubin() -> None:
     kernel = compile_prim_func(prim_func(), out_idx=-1, target="cuda:sm_90a")
-    assert kernel.artifact.cubin[:4] == b"\x7fELF"
+    assert kernel.artifact.binary[:4] == b"\x7fELF"
     assert kernel.resources["axpy_kernel"].registers == kernel.n_regs > 0
     assert kernel.timings["ptxas"] > 0
 

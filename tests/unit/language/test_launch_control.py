@@ -10,7 +10,7 @@ import pytest
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
-from tilelang_mlir.errors import RaceError, TileTypeError, UnsupportedError
+from tilelang_mlir.errors import RaceError, TileError, TileTypeError, UnsupportedError
 
 
 def program(*, wait: bool = True) -> Any:
@@ -59,6 +59,48 @@ def test_reading_the_answer_too_early_is_reported() -> None:
     x, y = np.zeros(512, np.float32), np.zeros(512, np.float32)
     with knobs.overrides({"TILELANG_SIM_CHECKED": True}), pytest.raises(RaceError, match="in flight"):
         tilelang.compile(program(wait=False), target="sim:sm_100a")(x, y)
+
+
+def for_a_cluster(*, expect: bool = True) -> Any:
+    """One block of each pair asks for both; nobody is cancelled, so every block answers for itself."""
+
+    @T.prim_func
+    def main(Y: T.Tensor((4,), "int32")):
+        with T.ClusterKernel(4, cluster_dims=2, threads=32) as bx:
+            answer, mbar = T.alloc_shared((4,), "uint32"), T.alloc_cluster_barrier(1)
+            if T.get_thread_binding() == 0:
+                if expect:
+                    T.mbarrier_arrive_expect_tx(mbar, 16)
+                else:
+                    T.mbarrier_arrive(mbar)
+            T.cluster_sync()
+            if T.block_rank_in_cluster() == 0:
+                T.clc_try_cancel_multicast(answer, mbar)
+            T.mbarrier_wait_parity(mbar, 0)
+            if T.get_thread_binding() == 0:
+                Y[bx] = 10 * bx + T.clc_is_canceled(answer)
+            T.cluster_sync()
+
+    return main
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_answer_for_a_cluster(seed: int) -> None:
+    y = np.full(4, -1, np.int32)
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_SIM_SEED": seed}):
+        tilelang.compile(for_a_cluster(), target="sim:sm_100a")(y)
+    assert y.tolist() == [0, 10, 20, 30]
+
+
+@pytest.mark.parametrize("arch", ["sm_100a", "sm_103a"])
+def test_ptx_for_a_cluster(arch: str) -> None:
+    kernel = tilelang.compile(for_a_cluster(), target=f"cuda:{arch}")
+    assert "multicast::cluster::all" in kernel.get_kernel_source() and kernel.artifact.binary
+
+
+def test_an_answer_that_nobody_expects_is_reported() -> None:
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True}), pytest.raises(TileError):
+        tilelang.compile(for_a_cluster(expect=False), target="sim:sm_100a")(np.zeros(4, np.int32))
 
 
 def test_wrong_use() -> None:

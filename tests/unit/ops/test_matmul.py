@@ -8,7 +8,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import tilelang_mlir as tilelang
 from tilelang_mlir import errors, ops
+from tilelang_mlir.ops.gemm import split_program
 
 TARGET = "sim:sm_90a"
 KINDS: dict[str, Any] = {
@@ -48,6 +50,27 @@ def test_the_result_may_be_wider() -> None:
     assert c.dtype == np.float32 and error_of(c, a, b) < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("M", "N", "K", "trans_a", "trans_b"), [(70, 136, 1030, False, True), (1, 64, 1096, True, False)]
+)
+def test_parts_of_k_add_up(M: int, N: int, K: int, trans_a: bool, trans_b: bool) -> None:
+    """Rows, columns and depths that are no multiples of the tiles, and parts that end behind K."""
+    a, b = random((K, M) if trans_a else (M, K)), random((N, K) if trans_b else (K, N), seed=1)
+    tiling = ops.Tiling(64, 64, 64, 3, 128, parts=3)
+    program = split_program(M, N, K, "float16", "float16", tiling, trans_A=trans_a, trans_B=trans_b)
+    kernel = tilelang.compile(program, target=TARGET)
+    got = np.full((M, N), np.nan, np.float16)
+    kernel(a, b, got)
+    assert error_of(got, a.T if trans_a else a, b.T if trans_b else b) < 2e-3
+
+
+def test_few_tiles_run_in_parts() -> None:
+    a, b = random((16, 2048)), random((64, 2048), seed=1).T
+    assert ops.choose(16, 64, 2048).parts > 1
+    c = ops.matmul(a, b, target=TARGET)
+    assert error_of(c, a, b) < 2e-3 and np.array_equal(c, ops.matmul(a, b, target=TARGET))
+
+
 def test_kernels_are_kept() -> None:
     options: dict[str, Any] = {"target": TARGET}
     assert ops.gemm(64, 64, 64, **options) is ops.gemm(64, 64, 64, **options)
@@ -57,7 +80,7 @@ def test_kernels_are_kept() -> None:
     ("a", "b", "message"),
     [
         (random((64, 72)), random((64, 64)), r"shapes \[64, 72\] and \[64, 64\], expected \(M, K\) and \(K, N\)"),
-        (random((64, 64)), random((64, 64), "bfloat16"), "matmul of float16 and bfloat16, expected one dtype"),
+        (random((64, 64)), random((64, 64), "bfloat16"), "product of float16 and bfloat16, expected one dtype"),
         (random((64, 128))[:, ::2], random((64, 64)), "a is neither contiguous nor the transpose"),
         (random((64, 64), "float8_e4m3"), random((64, 64), "float8_e4m3"), "eight-bit elements need A as"),
     ],

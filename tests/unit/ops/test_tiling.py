@@ -6,7 +6,9 @@ import math
 
 import pytest
 
+from tilelang_mlir import ops
 from tilelang_mlir.ops import Tiling, choose
+from tilelang_mlir.target import parse_target
 
 SHARED = 227 * 1024
 MULTIPROCESSORS = 132
@@ -56,3 +58,30 @@ def test_short_sums_alternate() -> None:
 def test_few_rows_take_low_tiles_that_keep_the_machine_busy() -> None:
     tiling = choose(64, 8192, 8192)
     assert tiling.block_M == 64 and 8192 // tiling.block_N >= 100
+
+
+@pytest.mark.parametrize("size", [(64, 576, 7168), (512, 512, 8192), (1, 64, 65536)])
+def test_few_tiles_split_k_as_far_as_the_machine_goes(size: tuple[int, int, int]) -> None:
+    tiling = choose(*size)
+    tiles = math.ceil(size[0] / tiling.block_M) * math.ceil(size[1] / tiling.block_N)
+    assert tiling.parts > 1 and tiles * tiling.parts <= MULTIPROCESSORS
+    assert size[2] >= tiling.parts * 8 * tiling.block_K, "every part fills its pipeline"
+
+
+@pytest.mark.parametrize("size", [(64, 8192, 8192), (4096, 2112, 7168), (8192, 8192, 16384), (64, 576, 512)])
+def test_k_stays_whole_where_tiles_abound_or_it_is_short(size: tuple[int, int, int]) -> None:
+    assert choose(*size).parts == 1
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_89", "sm_120a", "gfx90a", "gfx942", "gfx1100"])
+def test_other_machines_get_tiles_that_fit_their_shared_memory(arch: str) -> None:
+    machine = parse_target(arch)
+    tiling = choose(4096, 4096, 4096, machine=machine)
+    assert tiling.threads in (128, 256) and tiling.stages >= 2
+    assert tiling.stages * (tiling.block_M + tiling.block_N) * tiling.block_K * 2 <= machine.max_shared_bytes
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_100a", "gfx942", "gfx1100"])
+def test_kernels_of_large_sizes_compile(arch: str) -> None:
+    for kernel in (ops.gemm(4096, 4096, 4096, target=arch), ops.gemm(64, 4096, 512, "bfloat16", target=arch)):
+        assert kernel.n_spills == 0

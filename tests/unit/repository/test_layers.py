@@ -96,10 +96,11 @@ def _code_strings(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-# `tools/` has the generators of pages that list targets.
+# Tables of targets, and the folders of the vendors. `tools/` has the generators of pages that list targets.
 KNOWS_ARCHITECTURES = (
-    *("target.py", "isa/", "passes/nvidia", "passes/amd", "compiler/", "runtime/", "simulator/"),
-    *("tools/kernel_matrix.py", "tools/surface_page.py"),
+    *("tilelang_mlir/target.py", "compiler/toolchain/arch.py", "isa/nvidia", "isa/amd"),
+    *("passes/nvidia", "passes/amd", "runtime/cuda", "runtime/hip"),
+    "tools/surface_page.py",
 )
 
 

@@ -147,6 +147,6 @@ def launcher(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Runs a test once with each launcher."""
     from tilelang_mlir.runtime.cuda import kernel, launch
 
-    chosen = launch.Launcher if request.param == "python" else request.getfixturevalue("native").Launcher
+    chosen = launch.CudaLauncher if request.param == "python" else request.getfixturevalue("native").Launcher
     monkeypatch.setattr(kernel, "_launcher_class", lambda: chosen)
     return request.param

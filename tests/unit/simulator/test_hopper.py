@@ -19,8 +19,14 @@ from tilelang_mlir.simulator import TensorMap, simulate
 DESCRIPTOR = "!llvm.ptr"
 
 
-def ring(*, skip: str = "", stages: int = 2, rounds: int = 5) -> Text:
-    """Warp 0 copies tiles of 512 bytes through a ring of mbarriers, warps 1-4 add one and write them out."""
+FENCE = "nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}"
+
+
+def ring(*, skip: str = "", stages: int = 2, rounds: int = 5, fence: str = "reader") -> Text:
+    """Warp 0 copies tiles of 512 bytes through a ring of mbarriers, warps 1-4 add one and write them out.
+
+    `fence` says who makes the fence between ordinary reads and the next copy: reader, copier, late (the reader, after
+    its arrival) or nobody."""
     t = Text("%x: !llvm.ptr<1>, %y: !llvm.ptr<1>", 160, 4096)
     tid, base = t.sreg("tid.x"), t.smem()
     full = [t.at(base, 2048 + 8 * s, "i8", "s") for s in range(stages)]
@@ -51,6 +57,8 @@ def ring(*, skip: str = "", stages: int = 2, rounds: int = 5) -> Text:
         s, turn = k % stages, k // stages
         if turn and skip != "empty":
             wait(empty[s], (turn - 1) & 1, "wait empty")
+            if fence == "copier":
+                t.line(FENCE)
         size = 496 if skip == "bytes" else 512
         t.line(f"nvvm.mbarrier.arrive.expect_tx {full[s]}, {t.const(size)} : !llvm.ptr<3>, i32")
         target = t.let(f"llvm.addrspacecast {t.at(base, 512 * s, 'i8', 's')} : !llvm.ptr<3> to !llvm.ptr<7>")
@@ -68,13 +76,62 @@ def ring(*, skip: str = "", stages: int = 2, rounds: int = 5) -> Text:
         if skip != "full":
             wait(full[s], turn & 1, "wait full")
         value = t.load(t.at(base, t.add(mine, 128 * s), "f32", "s"), "f32", "s", mark="read")
+        if fence == "reader":
+            t.line(FENCE)
         if skip != "arrive":
             t.let(f"nvvm.mbarrier.arrive {empty[s]} : !llvm.ptr<3> -> i64")
+        if fence == "late":
+            t.line(FENCE)
         if skip == "early":
             value = t.load(t.at(base, t.add(mine, 128 * s), "f32", "s"), "f32", "s", mark="late read")
         t.store(t.op("addf", value, t.const("1.0", "f32"), "f32"), t.at("%y", t.add(cta, t.add(mine, 128 * k))))
     t.line("}")
     return t
+
+
+def test_ordinary_reads_are_fenced_before_a_copy_overwrites_them() -> None:
+    """PTX ISA 8.7, section 8.9.5: anywhere on the path from the read to the copy, but on it."""
+    x, y = np.arange(640, dtype=np.float32), poisoned(640)
+    ring(fence="copier").run(1, x, y)
+    assert np.array_equal(y, x + 1)
+    for fence in ("nobody", "late"):
+        with pytest.raises(errors.ProxyFenceError, match="read by ordinary loads of warp 1 .* overwritten") as caught:
+            ring(fence=fence, rounds=3).run(1, x, y)
+        assert any("the read" in text for text, _ in caught.value.notes)
+
+
+@pytest.mark.parametrize("fence", [False, True])
+def test_ordinary_stores_are_fenced_before_a_copy_overwrites_them(fence: bool) -> None:
+    t = Text("%x: !llvm.ptr<1>", 32, 1024)
+    tid, base = t.sreg("tid.x"), t.smem()
+    bar, first = t.at(base, 512, "i8", "s"), t.cmp("eq", tid, 0)
+    t.line(f"scf.if {first} {{")
+    t.line(f"nvvm.mbarrier.init {bar}, {t.const(1)} : !llvm.ptr<3>, i32")
+    t.line("}")
+    t.line("nvvm.fence.mbarrier.init")
+    t.store(t.const("1.0", "f32"), t.at(base, tid, "f32", "s"), space="s")
+    if fence:
+        t.line(FENCE)
+    t.barrier()
+    t.line(f"scf.if {first} {{")
+    t.line(f"nvvm.mbarrier.arrive.expect_tx {bar}, {t.const(128)} : !llvm.ptr<3>, i32")
+    target = t.let(f"llvm.addrspacecast {base} : !llvm.ptr<3> to !llvm.ptr<7>")
+    t.line(
+        f"nvvm.cp.async.bulk.shared.cluster.global {target}, %x, {bar}, {t.const(128)} : !llvm.ptr<7>, !llvm.ptr<1>"
+    )
+    t.line("}")
+    t.line("scf.while : () -> () {")
+    done = t.let(f"nvvm.mbarrier.try_wait {bar}, {t.const(0)} : !llvm.ptr<3>, i32 -> i1")
+    again = t.let(f"arith.xori {done}, {t.const('true', 'i1')} : i1")
+    t.line(f"scf.condition({again})")
+    t.line("} do {")
+    t.line("scf.yield")
+    t.line("}")
+    if fence:
+        t.run(1, np.zeros(32, np.float32))
+        return
+    with pytest.raises(errors.ProxyFenceError, match="written by ordinary stores of warp 0 and is overwritten"):
+        t.run(1, np.zeros(32, np.float32))
 
 
 @pytest.mark.parametrize("checked", [False, True])

@@ -144,11 +144,7 @@ def fault(seeded: Seeded, error: errors.SimulationError | None) -> str:
 
 
 def _chosen(name: str) -> list[Seeded]:
-    """Defects of a kernel. Those of the fence between ordinary reads of a stage and the copy that fills it again are
-    left out: the checker takes the arrival between them for enough."""
-    found = pool(case(name).kernel.artifact.lowered, case(name).stage_bytes)
-    reads_stages = name == "fp8 gemm scaled by blocks"
-    return choose([s for s in found if not (reads_stages and s.mutant.name.endswith("fence.proxy 0"))], DEFECTS, 1)
+    return choose(pool(case(name).kernel.artifact.lowered, case(name).stage_bytes), DEFECTS, 1)
 
 
 def test_defects_are_reported_with_kind_and_line() -> None:

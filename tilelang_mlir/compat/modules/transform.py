@@ -9,12 +9,18 @@ from typing import Any
 from tilelang_mlir.compiler.pass_configs import PassConfigKey, normalize
 from tilelang_mlir.errors import UnsupportedError
 
-__all__ = ["PassConfigKey", "PassContext", "get_pass_context", "simplify_prim_func"]
+__all__ = ["PassConfigKey", "PassContext", "apply_simplify", "get_pass_context", "simplify_prim_func"]
 
 
 def simplify_prim_func(func: Any) -> Any:
     """A factory or a prim_func, unchanged: every program is simplified before it is lowered."""
     return func
+
+
+def apply_simplify(stmt: Any, inline_let: bool = False) -> Any:
+    """A prim_func, unchanged, as of `simplify_prim_func`."""
+    del inline_let
+    return stmt
 
 
 Simplify = simplify_prim_func

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
 from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.errors import TileError, UnsupportedError
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region
 from tilelang_mlir.frontend.expr import Expr, Var, typed_constant
 from tilelang_mlir.frontend.primfunc import PrimFunc
@@ -15,7 +16,8 @@ from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.target import Target as _Target
 
-PrimExpr = IntImm = FloatImm = Expr
+PrimExpr = Call = Expr
+TVMError = InternalError = TileError
 BufferLoad, BufferRegion = Element, Region
 
 __all__ = ["Buffer", "BufferLoad", "BufferRegion", "DataType", "PrimExpr", "PrimFunc", "Target", "Var", "const"]
@@ -32,6 +34,39 @@ class DataType(DType):
     @property
     def itemsize(self) -> int:
         return self.bytes
+
+
+class _Constants(type):
+    """The type of `IntImm` and `FloatImm`: their instances are constants of the language."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        floats = cls.__name__ == "FloatImm"
+        return isinstance(instance, Expr) and instance.const is not None and instance.dtype.is_float == floats
+
+    def __call__(cls, dtype: Any, value: Any, span: Any = None) -> Any:
+        return const(value, dtype, span)
+
+
+class IntImm(metaclass=_Constants):
+    """`IntImm(dtype, value)`: an integer constant."""
+
+
+class FloatImm(metaclass=_Constants):
+    """`FloatImm(dtype, value)`: a floating-point constant."""
+
+
+class IndexMap:
+    """A function of indices, applied with `map_indices`."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    @classmethod
+    def from_func(cls, mapping_function: Callable[..., Any], *_: Any, **__: Any) -> IndexMap:
+        return cls(mapping_function)
+
+    def map_indices(self, indices: Sequence[Any]) -> list[Any]:
+        return list(self.function(*indices))
 
 
 class Target:
@@ -54,10 +89,35 @@ def const(value: Any, dtype: Any = "int32", span: Any = None) -> Expr:
     return typed_constant(value, to_dtype(dtype))
 
 
+# Functions of `tvm.tir` that are functions of the language: theirs -> ours.
+_LANGUAGE = {
+    "Select": "if_then_else", "Cast": "cast", "Min": "min", "Max": "max", "Shuffle": "Shuffle", "Ramp": "Ramp",
+    "Broadcast": "Broadcast",
+}  # fmt: skip
+_SAME = (
+    "abs acos acosh all any asin asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor call_extern "
+    "ceil ceildiv clz copysign cos cosh erf exp exp10 exp2 floor floordiv floormod fmod hypot if_then_else infinity "
+    "isfinite isinf isnan ldexp likely log log10 log1p log2 max max_value min min_value nearbyint nextafter popcount "
+    "pow power reinterpret round rsqrt shift_left shift_right sigmoid sin sinh sqrt tan tanh trunc truncdiv truncmod"
+)
+
+
 def __getattr__(name: str) -> Any:
     this: ModuleType = sys.modules[__name__]
-    if name in ("tir", "tirx", "target", "ir", "runtime", "script", "te", "testing", "topi"):
+    if name in ("tir", "tirx", "target", "ir", "runtime", "script", "te", "testing", "topi", "error"):
         return this
+    if name == "transform":
+        from tilelang_mlir.compat.modules import transform
+
+        return transform
+    if name == "requires_package":
+        from tilelang_mlir.testing import requires_package
+
+        return requires_package
+    if name in _LANGUAGE or name in _SAME.split():
+        from tilelang_mlir import language
+
+        return getattr(language, _LANGUAGE.get(name, name))
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _missing(name)

@@ -298,7 +298,19 @@ def split_params(params: Any, what: str) -> tuple[Any, Any]:
         if len(entries) > 2:
             raise TileTypeError(f"{what}[[sizes], dtype] got {len(entries)} entries", hint="write T.Tensor[[N], dtype]")
         return entries[0], entries[1] if len(entries) == 2 else None
+    if len(entries) == 2 and not isinstance(entries[0], str) and _is_dtype(entries[1]):
+        return entries[:1], entries[1]  # X[(M), dtype], whose parentheses make no tuple
     return entries, None
+
+
+def _is_dtype(entry: Any) -> bool:
+    """A dtype by its name or as an object of any library; the name of a size is none."""
+    if isinstance(entry, str):
+        try:
+            return bool(DType(entry))
+        except TileTypeError:
+            return False
+    return type(entry).__name__ in ("dtype", "DType")
 
 
 def values_of(sizes: Any, what: str) -> tuple[Value, ...]:

@@ -75,7 +75,7 @@ def tensor_parameter(
     with builder.at_host():
         buffer = declare_tensor(builder, name, parameter.value, shape, kind, strides)
     buffer.frame = builder.frames[0]
-    buffer.pointer = Pointer(name, dtype(kind), parameter.value)  # type: ignore[arg-type]
+    buffer.pointer = Pointer(name, dtype(kind), parameter.value, buffer)  # type: ignore[arg-type]
     return buffer
 
 

@@ -6,6 +6,7 @@ from tilelang_mlir.isa.instruction import Instruction
 from tilelang_mlir.isa.nvidia import (
     atomic,
     barrier,
+    bits,
     bulk,
     cluster,
     convert,
@@ -17,6 +18,9 @@ from tilelang_mlir.isa.nvidia import (
     mbarrier,
     memory,
     mma,
+    mma_quad,
+    mma_scaled,
+    mma_sparse,
     rounding,
     tcgen05,
     tcgen05_mma,
@@ -24,11 +28,12 @@ from tilelang_mlir.isa.nvidia import (
     tma,
     warp,
     wgmma,
+    wgmma_single,
 )
 
 _FAMILIES = (
-    *(thread, barrier, grid, warp, ldmatrix, mma, cp_async, atomic, convert, memory, math, rounding),
-    *(mbarrier, bulk, tma, wgmma, cluster, tcgen05, tcgen05_mma, launch_control),
+    *(thread, barrier, grid, warp, ldmatrix, mma, mma_quad, mma_scaled, mma_sparse, cp_async, atomic, convert, memory),
+    *(math, bits, rounding, mbarrier, bulk, tma, wgmma, wgmma_single, cluster, tcgen05, tcgen05_mma, launch_control),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -36,6 +41,7 @@ __all__ = [
     "INSTRUCTIONS",
     "atomic",
     "barrier",
+    "bits",
     "bulk",
     "cluster",
     "convert",
@@ -47,6 +53,9 @@ __all__ = [
     "mbarrier",
     "memory",
     "mma",
+    "mma_quad",
+    "mma_scaled",
+    "mma_sparse",
     "rounding",
     "tcgen05",
     "tcgen05_mma",
@@ -54,4 +63,5 @@ __all__ = [
     "tma",
     "warp",
     "wgmma",
+    "wgmma_single",
 ]

@@ -31,12 +31,22 @@ def store(target: ir.Value, shared: ir.Value, size: ir.Value | int) -> None:
     create("nvvm.cp.async.bulk.global.shared.cta", [target, shared, count], operandSegmentSizes=segments)
 
 
+def prefetch(source: ir.Value, size: ir.Value | int) -> None:
+    """`cp.async.bulk.prefetch.L2.global`: bytes into the L2 cache; alignment and size as in `load`."""
+    count = size if isinstance(size, ir.Value) else constant(size)
+    create("nvvm.cp.async.bulk.prefetch", [source, count], operandSegmentSizes=ir.DenseI32ArrayAttr.get([1, 1, 0]))
+
+
 def _load(machine: Machine, shared: Any, source: Any, barrier: Any, size: Any, *hints: Any) -> None:
     machine.engine.bulk_load(shared, source, barrier, size)
 
 
 def _store(machine: Machine, target: Any, shared: Any, size: Any, *hints: Any) -> None:
     machine.engine.bulk_store(target, shared, size)
+
+
+def _prefetch(machine: Machine, source: Any, size: Any, *hints: Any) -> None:
+    machine.engine.bulk_prefetch(source, size)
 
 
 _SECTION = "9.7.9.25.4 cp.async.bulk"
@@ -61,5 +71,13 @@ INSTRUCTIONS = (
             Effect(Access.READ, SHARED, 1, group="cp.async.bulk"),
             Effect(Access.WRITE, GLOBAL, 0, group="cp.async.bulk"),
         ),
+    ),
+    Instruction(
+        "nvvm.cp.async.bulk.prefetch",
+        "cp.async.bulk.prefetch.L2.global [s], n",
+        "9.7.9.25.4 cp.async.bulk.prefetch",
+        lambda op: _prefetch,
+        emit=prefetch,
+        feature=Feature.TMA,
     ),
 )

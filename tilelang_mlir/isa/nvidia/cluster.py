@@ -1,13 +1,14 @@
-"""Clusters of CTAs: their barrier, and where a CTA is in its cluster.
+"""Clusters of CTAs: their barrier, where a CTA is in its cluster, and copies from one to another.
 
-PTX ISA 8.7, sections 9.7.13.5 (barrier.cluster), 10.10 to 10.14 (%clusterid, %cluster_ctarank), 9.7.9.23 (mapa).
+PTX ISA 8.7, sections 9.7.13.5 (barrier.cluster), 10.10 to 10.14 (%clusterid, %cluster_ctarank), 9.7.9.23 (mapa),
+9.7.9.25.4 (cp.async.bulk).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.isa.instruction import SHARED, Access, Effect, Instruction, Run, create, inline_ptx
+from tilelang_mlir.isa.instruction import SHARED, Access, Effect, Instruction, Run, constant, create, inline_ptx
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -42,6 +43,54 @@ def arrive_remote(barrier: ir.Value, rank: ir.Value) -> None:
     inline_ptx("mbarrier.arrive.cluster", text, [address, rank])
 
 
+def expect_remote(barrier: ir.Value, rank: ir.Value, size: ir.Value) -> None:
+    """`mapa` and `mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64`: bytes to wait for, at another CTA's barrier.
+
+    Operands are as for `arrive_remote`; `size` is i32.
+    """
+    address = create("llvm.ptrtoint", [barrier], [ir.IntegerType.get_signless(32)])
+    text = (
+        "{ .reg .b32 a; mapa.shared::cluster.u32 a, {$r0}, {$r1}; "
+        "mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64 [a], {$r2}; }"
+    )
+    inline_ptx("mbarrier.expect_tx.cluster", text, [address, rank, size])
+
+
+def arrive_expect_remote(barrier: ir.Value, rank: ir.Value, size: ir.Value | int) -> None:
+    """`mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64`: announce bytes at another CTA's barrier, arrive.
+
+    Args:
+        barrier, rank: as in `arrive_remote`.
+        size: i32, or a constant.
+    """
+    address = create("llvm.ptrtoint", [barrier], [ir.IntegerType.get_signless(32)])
+    text = (
+        "{ .reg .b32 a; mapa.shared::cluster.u32 a, {$r0}, {$r1}; "
+        "mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64 _, [a], {$r2}; }"
+    )
+    count = size if isinstance(size, ir.Value) else constant(size)
+    inline_ptx("mbarrier.arrive.expect_tx.cluster", text, [address, rank, count])
+
+
+def copy(target: ir.Value, source: ir.Value, barrier: ir.Value, size: ir.Value | int, rank: ir.Value) -> None:
+    """`cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes`: bytes to another CTA of the cluster.
+
+    Args:
+        target, source, barrier: `!llvm.ptr<3>` in this CTA, 16-byte aligned; target and barrier stand for the same
+            places in the other CTA.
+        size: i32 or a constant, a multiple of 16.
+        rank: i32, of the other CTA.
+    """
+    i32 = ir.IntegerType.get_signless(32)
+    addresses = [create("llvm.ptrtoint", [place], [i32]) for place in (target, source, barrier)]
+    count = size if isinstance(size, ir.Value) else constant(size)
+    text = (
+        "{ .reg .b32 d, b; mapa.shared::cluster.u32 d, {$r0}, {$r4}; mapa.shared::cluster.u32 b, {$r2}, {$r4}; "
+        "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [d], [{$r1}], {$r3}, [b]; }"
+    )
+    inline_ptx("cp.async.bulk.shared.cluster", text, [*addresses, count, rank])
+
+
 _ARRIVES = ("nvvm.cluster.arrive", "nvvm.cluster.arrive.relaxed")
 
 
@@ -53,8 +102,16 @@ def _wait(machine: Any) -> object:
     return machine.engine.cluster_wait()
 
 
-def _arrive_remote(machine: Any, address: Any, rank: Any) -> None:
-    machine.engine.arrive_remote(address, rank)
+def _arrive_remote(machine: Any, address: Any, rank: Any, size: Any = 0) -> None:
+    machine.engine.arrive_remote(address, rank, size)
+
+
+def _copy(machine: Any, target: Any, source: Any, barrier: Any, size: Any, rank: Any) -> None:
+    machine.engine.shared_copy(target, source, barrier, size, rank)
+
+
+def _expect_remote(machine: Any, address: Any, rank: Any, size: Any) -> None:
+    machine.engine.expect_remote(address, rank, size)
 
 
 _BARRIER = "9.7.13.5 barrier.cluster"
@@ -89,6 +146,34 @@ INSTRUCTIONS = (
         emit=arrive_remote,
         feature=Feature.CLUSTER,
         effects=(Effect(Access.BARRIER, SHARED, 0, 8),),
+    ),
+    Instruction(
+        "mbarrier.arrive.expect_tx.cluster",
+        "mapa.shared::cluster.u32 a, b, r; mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64 _, [a], n",
+        "9.7.13.15 mbarrier.arrive",
+        lambda op: _arrive_remote,
+        emit=arrive_expect_remote,
+        feature=Feature.CLUSTER,
+        effects=(Effect(Access.BARRIER, SHARED, 0, 8),),
+    ),
+    Instruction(
+        "mbarrier.expect_tx.cluster",
+        "mapa.shared::cluster.u32 a, b, r; mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64 [a], n",
+        "9.7.13.15 mbarrier.expect_tx",
+        lambda op: _expect_remote,
+        emit=expect_remote,
+        feature=Feature.CLUSTER,
+        effects=(Effect(Access.BARRIER, SHARED, 0, 8),),
+    ),
+    Instruction(
+        "cp.async.bulk.shared.cluster",
+        "mapa.shared::cluster.u32 e, d, r; mapa.shared::cluster.u32 c, b, r; "
+        "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [e], [s], n, [c]",
+        "9.7.9.25.4 cp.async.bulk",
+        lambda op: _copy,
+        emit=copy,
+        feature=Feature.CLUSTER,
+        effects=(Effect(Access.READ, SHARED, 1, group="mbarrier"), Effect(Access.WRITE, SHARED, 0, group="mbarrier")),
     ),
     Instruction(
         "nvvm.read.ptx.sreg.cluster.ctarank",

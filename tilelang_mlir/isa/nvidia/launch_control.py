@@ -18,9 +18,13 @@ FIELDS = ("is_canceled", "x", "y", "z")
 RESPONSE_BYTES = 16
 
 
-def try_cancel(response: ir.Value, barrier: ir.Value) -> None:
-    """`clusterlaunchcontrol.try_cancel.async`: 16 bytes of answer complete on the mbarrier; one thread asks."""
-    create("nvvm.clusterlaunchcontrol.try.cancel", [response, barrier])
+def try_cancel(response: ir.Value, barrier: ir.Value, *, multicast: bool = False) -> None:
+    """`clusterlaunchcontrol.try_cancel.async`: 16 bytes of answer complete on the mbarrier; one thread asks.
+
+    With `multicast` (.multicast::cluster::all) every CTA of the cluster gets the answer, at the same places.
+    """
+    more = {"multicast": ir.UnitAttr.get()} if multicast else {}
+    create("nvvm.clusterlaunchcontrol.try.cancel", [response, barrier], **more)
 
 
 def query(response: ir.Value, field: str) -> ir.Value:
@@ -52,7 +56,8 @@ def query(response: ir.Value, field: str) -> ir.Value:
 
 
 def _try_cancel(op: ir.Operation) -> Run:
-    return lambda machine, response, barrier: machine.engine.refuse_cancel(response, barrier)
+    everywhere = "multicast" in op.attributes
+    return lambda machine, response, barrier: machine.engine.refuse_cancel(response, barrier, everywhere)
 
 
 def _query(op: ir.Operation) -> Run:
@@ -69,7 +74,7 @@ _SECTION = "9.7.13.17 clusterlaunchcontrol"
 INSTRUCTIONS = (
     Instruction(
         "nvvm.clusterlaunchcontrol.try.cancel",
-        "clusterlaunchcontrol.try_cancel.async.shared::cta.mbarrier::complete_tx::bytes.b128 [r], [b]",
+        "clusterlaunchcontrol.try_cancel.async.mbarrier::complete_tx::bytes{.multicast::cluster::all}.b128 [r], [b]",
         _SECTION,
         _try_cancel,
         emit=try_cancel,

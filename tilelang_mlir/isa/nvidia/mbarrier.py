@@ -46,9 +46,12 @@ def arrive_after_copies(barrier: ir.Value, *, noinc: bool = True) -> None:
     create("nvvm.cp.async.mbarrier.arrive", [barrier], noinc=ir.BoolAttr.get(noinc))
 
 
-def wait(barrier: ir.Value, parity: ir.Value) -> ir.Value:
-    """`mbarrier.try_wait.parity` once: i1, whether the phase of that parity (i32, 0 or 1) is complete. Loop on it."""
-    return create("nvvm.mbarrier.try_wait", [barrier, parity], [ir.IntegerType.get_signless(1)])
+def wait(barrier: ir.Value, phase: ir.Value) -> ir.Value:
+    """`mbarrier.try_wait{.parity}` once: i1, whether a phase is complete. Loop on it.
+
+    `phase` is a parity (i32, 0 or 1), or the state that `mbarrier.arrive` returned (i64).
+    """
+    return create("nvvm.mbarrier.try_wait", [barrier, phase], [ir.IntegerType.get_signless(1)])
 
 
 def test_wait(barrier: ir.Value, phase: ir.Value) -> ir.Value:

@@ -135,6 +135,19 @@ def _decode(bits: np.ndarray, kind: str) -> np.ndarray:
     return bits.astype(np.float32) if kind == "u8" else bits
 
 
+def decode_registers(machine: Machine, values: Sequence[Any], kind: str, *, rows: bool) -> np.ndarray:
+    """The numbers in 32-bit registers of A (C, W, 16, k) or, without `rows`, of B (C, W, k, 8)."""
+    e = 32 // _BITS[kind]
+    registers_ = [_bits(_varying(v), machine.shape[1] // 32, machine, kind, e) for v in values]
+    whole = np.stack(np.broadcast_arrays(*registers_), axis=2)  # (C, W, register, g, t, element)
+    c, w, count = whole.shape[:3]
+    if rows:
+        whole = whole.reshape(c, w, count // 2, 2, 8, 4, e).transpose(0, 1, 3, 4, 2, 5, 6).reshape(c, w, 16, -1)
+    else:
+        whole = whole.transpose(0, 1, 2, 4, 5, 3).reshape(c, w, -1, 8)
+    return _decode(np.ascontiguousarray(whole), kind)
+
+
 def _grid(op: ir.Operation) -> Run:
     form = _Form.of(op)
 
@@ -230,6 +243,11 @@ INSTRUCTIONS = (
         grid=Grid(_split, _grid),
     ),
 )
+
+
+def bits_of(kind: str) -> int:
+    """Bits of an element."""
+    return _BITS[kind]
 
 
 def feature_of(kind: str) -> Feature:

@@ -3,6 +3,9 @@
 PTX ISA 8.7, sections 9.7.16.7 (alloc, dealloc, relinquish_alloc_permit), 9.7.16.8 (ld, st, wait), 9.7.16.9 (cp),
 9.7.16.11 (fence), 9.7.16.12 (commit). An address is lane << 16 | column (9.7.16.1.1). Lane t of warp w may access the
 lanes 32 * (w % 4) to 32 * (w % 4) + 31 only (9.7.16.2.3).
+
+`pair` makes an instruction one of a pair of CTAs (.cta_group::2, 9.7.16.1.2): the two of a cluster whose ranks differ
+in the last bit. All instructions of a kernel that have the qualifier must agree on it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.instruction import (
     SHARED,
     TENSOR,
@@ -59,7 +61,7 @@ class Piece:
         return _COLUMNS[self.shape] * self.repeat
 
 
-_CTA = "#nvvm.cta_group<cta_1>"
+_GROUPS = ("#nvvm.cta_group<cta_1>", "#nvvm.cta_group<cta_2>")
 
 
 def pointer(address: ir.Value) -> ir.Value:
@@ -67,34 +69,45 @@ def pointer(address: ir.Value) -> ir.Value:
     return create("llvm.inttoptr", [address], [ir.Type.parse("!llvm.ptr<6>")])
 
 
-def alloc(slot: ir.Value, columns: ir.Value) -> None:
-    """`tcgen05.alloc`: a warp allocates columns, a power of two from 32 to 512; the address goes to shared memory."""
-    create("nvvm.tcgen05.alloc", [slot, columns], group=_CTA)
+def alloc(slot: ir.Value, columns: ir.Value, *, pair: bool = False) -> None:
+    """`tcgen05.alloc`: a warp allocates columns, a power of two from 32 to 512; the address goes to shared memory.
+
+    For a pair one warp of each CTA executes it.
+    """
+    create("nvvm.tcgen05.alloc", [slot, columns], group=_GROUPS[pair])
 
 
-def relinquish() -> None:
+def relinquish(*, pair: bool = False) -> None:
     """`tcgen05.relinquish_alloc_permit`: this CTA allocates no more."""
-    create("nvvm.tcgen05.relinquish_alloc_permit", group=_CTA)
+    create("nvvm.tcgen05.relinquish_alloc_permit", group=_GROUPS[pair])
 
 
-def dealloc(address: ir.Value, columns: ir.Value) -> None:
+def dealloc(address: ir.Value, columns: ir.Value, *, pair: bool = False) -> None:
     """`tcgen05.dealloc`: a warp frees what one `alloc` returned; all of it before the kernel ends."""
-    create("nvvm.tcgen05.dealloc", [pointer(address), columns], group=_CTA)
+    create("nvvm.tcgen05.dealloc", [pointer(address), columns], group=_GROUPS[pair])
 
 
 def commit(barrier: ir.Value) -> None:
     """`tcgen05.commit.mbarrier::arrive::one`: one arrival when all products and copies of this thread are complete."""
-    create("nvvm.tcgen05.commit", [barrier], group=_CTA)
+    create("nvvm.tcgen05.commit", [barrier], group=_GROUPS[0])
 
 
-def copy_scales(address: ir.Value, descriptor: ir.Value) -> None:
-    """`tcgen05.cp.32x128b.warpx4`: 32 rows of 16 bytes into four columns, the same in each quarter of the lanes."""
+def commit_pair(barrier: ir.Value, ranks: ir.Value) -> None:
+    """`.cta_group::2.multicast::cluster` of it: one arrival at the barrier of each CTA in a mask of ranks (i16)."""
+    create("nvvm.tcgen05.commit", [barrier, ranks], group=_GROUPS[1])
+
+
+def copy_scales(address: ir.Value, descriptor: ir.Value, *, pair: bool = False) -> None:
+    """`tcgen05.cp.32x128b.warpx4`: 32 rows of 16 bytes into four columns, the same in each quarter of the lanes.
+
+    For a pair each CTA's tensor memory gets what lies at the descriptor's place in its own shared memory.
+    """
     create(
         "nvvm.tcgen05.cp",
         [pointer(address), descriptor],
         shape="#nvvm.tcgen05_cp_shape<shape_32x128b>",
         multicast="#nvvm.tcgen05_cp_multicast<warpx4>",
-        group=_CTA,
+        group=_GROUPS[pair],
     )
 
 
@@ -213,34 +226,42 @@ def _store(op: ir.Operation) -> Run:
     return run
 
 
-def _require_one_cta(op: ir.Operation) -> None:
-    if "cta_2" in flags(op, "group"):
-        raise UnsupportedError("the simulator has no tcgen05 operations of pairs of CTAs")
+def is_pair(op: ir.Operation, name: str = "group") -> bool:
+    """Whether an instruction is one of a pair of CTAs."""
+    return "cta_2" in flags(op, name)
 
 
 def _alloc(op: ir.Operation) -> Run:
-    _require_one_cta(op)
+    pair = is_pair(op)
 
     def run(machine: Machine, slot: Any, columns: Any) -> None:
         machine.require_whole_warps("tcgen05.alloc")
-        machine.engine.tensor.allocate(slot, columns)
+        machine.engine.tensor.allocate(slot, columns, pair)
 
     return run
 
 
+def _relinquish(op: ir.Operation) -> Run:
+    pair = is_pair(op)
+    return lambda machine: machine.engine.tensor.relinquish(pair)
+
+
 def _dealloc(op: ir.Operation) -> Run:
+    pair = is_pair(op)
+
     def run(machine: Machine, address: Any, columns: Any) -> None:
         machine.require_whole_warps("tcgen05.dealloc")
-        machine.engine.tensor.release(address, columns)
+        machine.engine.tensor.release(address, columns, pair)
 
     return run
 
 
 def _commit(op: ir.Operation) -> Run:
-    _require_one_cta(op)
+    """Without a mask the barrier is this CTA's; with one, that at the same place in each CTA of the mask."""
+    pair = is_pair(op)
 
-    def run(machine: Machine, barrier: Any) -> None:
-        machine.engine.tensor.commit(barrier)
+    def run(machine: Machine, barrier: Any, ranks: Any = None) -> None:
+        machine.engine.tensor.commit(barrier, pair, ranks)
 
     return run
 
@@ -252,11 +273,11 @@ def _fence(op: ir.Operation) -> Run:
 
 def _copy(op: ir.Operation) -> Run:
     """32 rows of 16 bytes; 8 rows are contiguous 128 bytes, the next 8 the stride offset further (no swizzle)."""
-    span = descriptors.SWIZZLES
+    span, pair = descriptors.SWIZZLES, is_pair(op)
 
     def run(machine: Machine, address: Any, descriptor: Any) -> None:
         tensor = machine.engine.tensor
-        issue = tensor.issue("a tcgen05.cp")
+        issue = tensor.issue("a tcgen05.cp", pair)
         start, _, stride, mode = issue.descriptor(descriptor)
         if mode != span[16]:
             issue.refuse("tcgen05.cp reads scale factors that are swizzled in shared memory")
@@ -279,7 +300,7 @@ _ALLOC, _MOVE, _CP = "9.7.16.7 tcgen05.alloc", "9.7.16.8 tcgen05.ld, tcgen05.st"
 INSTRUCTIONS = (
     Instruction(
         "nvvm.tcgen05.alloc",
-        "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [s], n",
+        "tcgen05.alloc.cta_group::N.sync.aligned.shared::cta.b32 [s], n",
         _ALLOC,
         _alloc,
         emit=alloc,
@@ -289,16 +310,16 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "nvvm.tcgen05.relinquish_alloc_permit",
-        "tcgen05.relinquish_alloc_permit.cta_group::1.sync.aligned",
+        "tcgen05.relinquish_alloc_permit.cta_group::N.sync.aligned",
         _ALLOC,
-        lambda op: lambda machine: machine.engine.tensor.relinquish(),
+        _relinquish,
         emit=relinquish,
         feature=Feature.TCGEN05,
         together=WARP,
     ),
     Instruction(
         "nvvm.tcgen05.dealloc",
-        "tcgen05.dealloc.cta_group::1.sync.aligned.b32 t, n",
+        "tcgen05.dealloc.cta_group::N.sync.aligned.b32 t, n",
         _ALLOC,
         _dealloc,
         emit=dealloc,
@@ -327,7 +348,7 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "nvvm.tcgen05.cp",
-        "tcgen05.cp.cta_group::1.32x128b.warpx4 [t], s",
+        "tcgen05.cp.cta_group::N.32x128b.warpx4 [t], s",
         _CP,
         _copy,
         emit=copy_scales,
@@ -336,7 +357,7 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "nvvm.tcgen05.commit",
-        "tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.b64 [b]",
+        "tcgen05.commit.cta_group::N.mbarrier::arrive::one.shared::cluster{.multicast::cluster}.b64 [b]{, m}",
         "9.7.16.12 tcgen05.commit",
         _commit,
         emit=commit,

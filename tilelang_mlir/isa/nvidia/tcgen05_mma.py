@@ -5,6 +5,11 @@ lane (9.7.16.10.5): 128 rows are the lanes; of 64, row r is lane 32 (r / 16) + r
 in lane r, and the elements along k in 32-bit columns, low bits first (9.7.16.10.4). With block scales (9.7.16.10.7)
 every 32 (16) elements along k are multiplied by a factor: that of row r lies in lane r % 32 of each quarter, column
 r / 32, in the byte that the instruction descriptor names.
+
+A pair of CTAs (.cta_group::2) computes twice as many rows: with M = 256 each CTA has 128 rows of A and D in its own
+shared and tensor memory, and half of the columns of B in its shared memory (9.7.16.10.5, layout A). The CTA of even
+rank has the first half of each. Addresses and descriptors hold for both. Scale factors of A are those of the CTA's
+rows, those of B all of them, in each CTA.
 """
 
 from __future__ import annotations
@@ -27,10 +32,11 @@ from tilelang_mlir.isa.instruction import (
     flags,
 )
 from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
-from tilelang_mlir.isa.nvidia.tcgen05 import GROUP, pointer
+from tilelang_mlir.isa.nvidia.tcgen05 import GROUP, is_pair, pointer
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
+_GROUPS = ("#nvvm.cta_group<cta_1>", "#nvvm.cta_group<cta_2>")
 _STEP_BYTES = 32  # of one instruction along k
 
 
@@ -41,8 +47,10 @@ def emit(
     instruction: ir.Value,
     accumulate: ir.Value,
     kind: str,
+    *,
+    pair: bool = False,
 ) -> None:
-    """`tcgen05.mma.cta_group::1.kind`: one k step, issued by one thread.
+    """`tcgen05.mma.cta_group::N.kind`: one k step, issued by one thread (of one CTA of a pair).
 
     Args:
         d: i32 address of the accumulator.
@@ -56,7 +64,7 @@ def emit(
         "nvvm.tcgen05.mma",
         [pointer(d), _operand(a), b, instruction, accumulate],
         kind=f"#nvvm.tcgen05_mma_kind<{kind}>",
-        ctaGroup="#nvvm.cta_group<cta_1>",
+        ctaGroup=_GROUPS[pair],
         operandSegmentSizes=ir.DenseI32ArrayAttr.get([1, 1, 1, 1, 1, 0, 0]),
     )
 
@@ -70,6 +78,8 @@ def emit_scaled(
     scales: tuple[ir.Value, ir.Value],
     kind: str,
     block: int,
+    *,
+    pair: bool = False,
 ) -> None:
     """`tcgen05.mma...block_scale`: one k step with the i32 addresses of A's and B's scale factors.
 
@@ -79,7 +89,7 @@ def emit_scaled(
         "nvvm.tcgen05.mma.block_scale",
         [pointer(d), _operand(a), b, instruction, accumulate, *(pointer(s) for s in scales)],
         kind=f"#nvvm.tcgen05_mma_kind<{kind}>",
-        ctaGroup="#nvvm.cta_group<cta_1>",
+        ctaGroup=_GROUPS[pair],
         blockScale=f"#nvvm.tcgen05_mma_block_scale<block{block}>",
     )
 
@@ -173,19 +183,20 @@ class _Product:
 
     def __init__(self, op: ir.Operation) -> None:
         self.kind = flags(op, "kind").partition("<")[2].rstrip(">")
-        if "cta_2" in flags(op, "ctaGroup"):
-            raise UnsupportedError("the simulator has no tcgen05.mma of pairs of CTAs")
+        self.pair = is_pair(op, "ctaGroup")
         self.a_in_tensor = str(op.operands[1].type).startswith("!llvm.ptr")
         self.block = 16 if "block16" in flags(op, "blockScale") else 32
         self.k = descriptors.depth(self.kind)
 
     def run(self, machine: Machine, d: Any, a: Any, b: Any, word: Any, accumulate: Any, *scales: Any) -> None:
-        issue = machine.engine.tensor.issue("a tcgen05.mma")
+        issue = machine.engine.tensor.issue("a tcgen05.mma", self.pair)
         shape, scale, a_byte, b_byte = parse(issue.same(word, "the instruction descriptor"), self.kind)
-        _require_shape(issue, shape)
-        left = self._left(issue, a, shape, shape.m)
-        right = self._shared(issue, b, shape.b, shape.n, shape.transpose_b)
-        lane, column = _result_places(shape)
+        _require_shape(issue, shape, self.pair)
+        ctas = 2 if self.pair else 1
+        rows = shape.m // ctas
+        left = self._left(issue, a, shape, rows)
+        right = self._shared(issue, b, shape.b, shape.n // ctas, shape.transpose_b)
+        lane, column = _result_places(rows, shape.n)
         old, write = issue.accumulator(lane, issue.column(d)[:, None, None] + column)
         keep = issue.pick(accumulate).astype(bool)
         issue.accumulates(keep)
@@ -194,11 +205,14 @@ class _Product:
             count = self.k // self.block
             factors = tuple(
                 self._factors(issue, s, size, byte, count, scale)
-                for s, size, byte in ((scales[0], shape.m, a_byte), (scales[1], shape.n, b_byte))
+                for s, size, byte in ((scales[0], rows, a_byte), (scales[1], shape.n, b_byte))
             )
 
         def finish() -> None:
             a_values, b_values = left(), right()
+            if ctas == 2:  # both halves of B, for each CTA
+                whole = b_values.reshape(-1, shape.n, self.k)
+                b_values = np.repeat(whole, ctas, axis=0)
             if factors:
                 a_values = a_values * np.repeat(factors[0](), self.block, axis=2)
                 b_values = b_values * np.repeat(factors[1](), self.block, axis=2)
@@ -248,14 +262,20 @@ class _Product:
         return lambda: _scale_values(read(), byte, count, scale)[:, :rows]
 
 
-def _result_places(shape: descriptors.Shape) -> tuple[np.ndarray, np.ndarray]:
-    """Lane and column of D, (m, n) each."""
-    rows = lanes_of(shape.m)[:, None]
-    return rows + np.zeros((1, shape.n), np.int64), np.arange(shape.n)[None, :] + np.zeros_like(rows)
+def _result_places(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lane and column of the CTA's part of D, (m, n) each."""
+    rows = lanes_of(m)[:, None]
+    return rows + np.zeros((1, n), np.int64), np.arange(n)[None, :] + np.zeros_like(rows)
 
 
-def _require_shape(issue: Any, shape: descriptors.Shape) -> None:
+def _require_shape(issue: Any, shape: descriptors.Shape, pair: bool) -> None:
     """9.7.16.2.1: which M and N there are."""
+    if pair:
+        if shape.m == 128 and not shape.is_scaled:
+            raise UnsupportedError("the simulator has no tcgen05.mma of pairs of CTAs with 64 rows each")
+        if shape.m != 256 or not 32 <= shape.n <= 256 or shape.n % 32:
+            issue.refuse(f"tcgen05.mma of {shape.m}x{shape.n} by a pair of CTAs with kind::{shape.kind}")
+        return
     rows = (128,) if shape.is_scaled else (64, 128)
     step = 16 if shape.m == 128 else 8
     if shape.kind == "i8" and shape.n > 32:
@@ -277,7 +297,7 @@ _SECTION = "9.7.16.10 tcgen05.mma"
 INSTRUCTIONS = (
     Instruction(
         "nvvm.tcgen05.mma",
-        "tcgen05.mma.cta_group::1.kind::f16 [d], a, b, i, p",
+        "tcgen05.mma.cta_group::N.kind::f16 [d], a, b, i, p",
         _SECTION,
         _mma,
         emit=emit,
@@ -286,7 +306,7 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "nvvm.tcgen05.mma.block_scale",
-        "tcgen05.mma.cta_group::1.kind::mxf8f6f4.block_scale.block32 [d], a, b, i, [sa], [sb], p",
+        "tcgen05.mma.cta_group::N.kind::mxf8f6f4.block_scale.block32 [d], a, b, i, [sa], [sb], p",
         _SECTION,
         _mma,
         emit=emit_scaled,

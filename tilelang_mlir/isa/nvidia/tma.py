@@ -47,6 +47,7 @@ def load(
     coordinates: Sequence[ir.Value | int],
     *,
     hint: str = "",
+    ranks: ir.Value | None = None,
 ) -> None:
     """`cp.async.bulk.tensor.Nd.shared::cta.global.tile.mbarrier::complete_tx::bytes`: a box into shared memory.
 
@@ -56,16 +57,49 @@ def load(
         barrier: `!llvm.ptr<3>` of the mbarrier whose transaction count the box's bytes complete.
         coordinates: start of the box, innermost dimension first, i32.
         hint: evict_normal, evict_first or evict_last: how long the L2 cache keeps what is read.
+        ranks: i16, `.shared::cluster` with `.multicast::cluster`: a bit per CTA of the cluster that gets the box, at
+            the same place, and its bytes on the barrier at the same place.
     """
     places = [constant(c) if isinstance(c, int) else c for c in coordinates]
-    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 1, 0, 0, int(bool(hint)), 0])
+    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 1, 0, int(ranks is not None), int(bool(hint)), 0])
     policy = [constant(POLICIES[hint], 64)] if hint else []
+    mask = [] if ranks is None else [ranks]
+    if ranks is not None:
+        destination = create("llvm.addrspacecast", [destination], [ir.Type.parse("!llvm.ptr<7>")])
     create(
         "nvvm.cp.async.bulk.tensor.shared.cluster.global",
-        [destination, tensor_map, *places, barrier, *policy],
+        [destination, tensor_map, *places, barrier, *mask, *policy],
         operandSegmentSizes=segments,
-        isCTAOnly=ir.BoolAttr.get(True),
+        isCTAOnly=ir.BoolAttr.get(ranks is None),
     )
+
+
+def load_pair(
+    destination: ir.Value,
+    tensor_map: ir.Value,
+    barrier: ir.Value,
+    rank: ir.Value,
+    coordinates: Sequence[ir.Value | int],
+    *,
+    hint: str = "",
+) -> None:
+    """`load` of a pair of CTAs (`.cta_group::2`): the bytes complete at the barrier of the CTA with an i32 rank.
+
+    That is one of the two of this CTA's pair; the box goes to this CTA's own shared memory.
+    """
+    places = [constant(c) if isinstance(c, int) else c for c in coordinates]
+    slots = ", ".join(f"{{$r{4 + i}}}" for i in range(len(places)))
+    policy = [constant(POLICIES[hint], 64)] if hint else []
+    cache, word = (".L2::cache_hint", f", {{$r{4 + len(places)}}}") if hint else ("", "")
+    text = (
+        f"{{ .reg .b32 b; mapa.shared::cluster.u32 b, {{$r2}}, {{$r3}}; "
+        f"cp.async.bulk.tensor.{len(places)}d.cta_group::2.shared::cluster.global.tile.mbarrier::complete_tx::bytes{cache}"
+        f" [{{$r0}}], [{{$r1}}, {{{slots}}}], [b]{word}; }}"
+    )
+    addresses = [create("llvm.ptrtoint", [p], [ir.IntegerType.get_signless(32)]) for p in (destination, barrier)]
+    facts = {"tl.coordinates": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), len(places))}
+    reads = [addresses[0], tensor_map, addresses[1], rank, *places, *policy]
+    inline_ptx("cp.async.bulk.tensor.pair", text, reads, attributes=facts)
 
 
 def store(
@@ -113,6 +147,44 @@ def wait(pending: int, *, read: bool = True) -> None:
     create("nvvm.cp.async.bulk.wait_group", **attributes)
 
 
+def gather4(
+    destination: ir.Value, tensor_map: ir.Value, barrier: ir.Value, places: Sequence[ir.Value | int], *, hint: str = ""
+) -> None:
+    """`cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes`: four rows (sm_100).
+
+    Operands as in `load`; `places` are the column and four rows. The box of the descriptor is one row.
+    """
+    slots = ", ".join(f"{{$r{3 + i}}}" for i in range(len(places)))
+    policy = [constant(POLICIES[hint], 64)] if hint else []
+    cached, extra = (".L2::cache_hint", f", {{$r{3 + len(places)}}}") if hint else ("", "")
+    text = (
+        f"cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes{cached} "
+        f"[{{$r0}}], [{{$r1}}, {{{slots}}}], [{{$r2}}]{extra};"
+    )
+    values = [constant(c) if isinstance(c, int) else c for c in places]
+    inline_ptx("cp.async.bulk.tensor.gather4", text, [destination, tensor_map, barrier, *values, *policy])
+
+
+def scatter4(tensor_map: ir.Value, source: ir.Value, places: Sequence[ir.Value | int], *, hint: str = "") -> None:
+    """`cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group`: four rows back; as `gather4`."""
+    slots = ", ".join(f"{{$r{2 + i}}}" for i in range(len(places)))
+    policy = [constant(POLICIES[hint], 64)] if hint else []
+    cached, extra = (".L2::cache_hint", f", {{$r{2 + len(places)}}}") if hint else ("", "")
+    text = (
+        f"cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group{cached} "
+        f"[{{$r0}}, {{{slots}}}], [{{$r1}}]{extra};"
+    )
+    values = [constant(c) if isinstance(c, int) else c for c in places]
+    inline_ptx("cp.async.bulk.tensor.scatter4", text, [tensor_map, source, *values, *policy])
+
+
+def prefetch(tensor_map: ir.Value, coordinates: Sequence[ir.Value | int]) -> None:
+    """`cp.async.bulk.prefetch.tensor.Nd.L2.global.tile`: a box into the L2 cache; coordinates as in `load`."""
+    places = [constant(c) if isinstance(c, int) else c for c in coordinates]
+    segments = ir.DenseI32ArrayAttr.get([1, len(places), 0, 0])
+    create("nvvm.cp.async.bulk.tensor.prefetch", [tensor_map, *places], operandSegmentSizes=segments)
+
+
 def prefetch_descriptor(tensor_map: ir.Value) -> None:
     """`prefetch.tensormap` (9.7.9.15)."""
     create("nvvm.prefetch", [tensor_map], tensormap=ir.UnitAttr.get())
@@ -121,6 +193,11 @@ def prefetch_descriptor(tensor_map: ir.Value) -> None:
 def fence_shared() -> None:
     """`fence.proxy.async.shared::cta`: ordinary writes to shared memory before later asynchronous accesses."""
     create("nvvm.fence.proxy", kind="#nvvm.proxy_kind<async.shared>", space="#nvvm.shared_space<cta>")
+
+
+def fence_all() -> None:
+    """`fence.proxy.async`: ordinary accesses to all memory before later asynchronous ones."""
+    create("nvvm.fence.proxy", kind="#nvvm.proxy_kind<async>")
 
 
 def set_registers(count: int, *, increase: bool) -> None:
@@ -140,9 +217,37 @@ def _boxed(op: ir.Operation) -> int:
 
 def _load(op: ir.Operation) -> Run:
     count = _boxed(op)
+    multicast = list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))[5]
 
     def run(machine: Machine, shared: Any, tensor_map: Any, *rest: Any) -> None:
-        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), rest[count])
+        ranks = rest[count + 1] if multicast else None
+        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), rest[count], ranks=ranks)
+
+    return run
+
+
+def _gather4(machine: Machine, shared: Any, tensor_map: Any, barrier: Any, *places: Any) -> None:
+    machine.engine.tensor_gather(shared, tensor_map, list(places[:5]), barrier)
+
+
+def _scatter4(machine: Machine, tensor_map: Any, shared: Any, *places: Any) -> None:
+    machine.engine.tensor_scatter(tensor_map, shared, list(places[:5]))
+
+
+def _prefetch(op: ir.Operation) -> Run:
+    count = list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))[1]
+
+    def run(machine: Machine, tensor_map: Any, *rest: Any) -> None:
+        machine.engine.tensor_prefetch(tensor_map, list(rest[:count]))
+
+    return run
+
+
+def _load_pair(op: ir.Operation) -> Run:
+    count = integer(op, "tl.coordinates")
+
+    def run(machine: Machine, shared: Any, tensor_map: Any, barrier: Any, rank: Any, *rest: Any) -> None:
+        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), barrier, at=rank)
 
     return run
 
@@ -190,7 +295,8 @@ def _wait(op: ir.Operation) -> Run:
 
 
 def _proxy(op: ir.Operation) -> Run:
-    scope = "proxy.async" if "async" in flags(op, "kind") else "proxy"
+    kind = flags(op, "kind").partition("<")[2].rstrip(">")
+    scope = f"proxy.{kind}" if kind in ("async", "async.shared", "async.global") else "proxy"
     return lambda machine: machine.fence(scope)
 
 
@@ -209,11 +315,21 @@ _TENSOR, _GROUPS = "9.7.9.25.5 cp.async.bulk.tensor", "9.7.9.25.4 cp.async.bulk"
 INSTRUCTIONS = (
     Instruction(
         "nvvm.cp.async.bulk.tensor.shared.cluster.global",
-        "cp.async.bulk.tensor.Nd.shared::cta.global.tile.mbarrier::complete_tx::bytes [d], [m, {c}], [b]",
+        "cp.async.bulk.tensor.Nd.shared::{cta,cluster}.global.tile.mbarrier::complete_tx::bytes"
+        "{.multicast::cluster}{.L2::cache_hint} [d], [m, {c}], [b]{, ranks}{, policy}",
         _TENSOR,
         _load,
         emit=load,
         feature=Feature.TMA,
+        effects=(Effect(Access.READ, GLOBAL, 1, group=_LOAD), Effect(Access.WRITE, SHARED, 0, group=_LOAD)),
+    ),
+    Instruction(
+        "cp.async.bulk.tensor.pair",
+        "cp.async.bulk.tensor.Nd.cta_group::2.shared::cluster.global.mbarrier::complete_tx::bytes [d], [m, {c}], [b]",
+        _TENSOR,
+        _load_pair,
+        emit=load_pair,
+        feature=Feature.TCGEN05,
         effects=(Effect(Access.READ, GLOBAL, 1, group=_LOAD), Effect(Access.WRITE, SHARED, 0, group=_LOAD)),
     ),
     Instruction(
@@ -224,6 +340,33 @@ INSTRUCTIONS = (
         emit=store,
         feature=Feature.TMA,
         effects=(Effect(Access.READ, SHARED, 1, group=_STORE), Effect(Access.WRITE, GLOBAL, 0, group=_STORE)),
+    ),
+    Instruction(
+        "cp.async.bulk.tensor.gather4",
+        "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes "
+        "[d], [m, {c, r, r, r, r}], [b]",
+        _TENSOR,
+        lambda op: _gather4,
+        emit=gather4,
+        feature=Feature.TMA_GATHER,
+        effects=(Effect(Access.READ, GLOBAL, 1, group=_LOAD), Effect(Access.WRITE, SHARED, 0, group=_LOAD)),
+    ),
+    Instruction(
+        "cp.async.bulk.tensor.scatter4",
+        "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.bulk_group [m, {c, r, r, r, r}], [s]",
+        _TENSOR,
+        lambda op: _scatter4,
+        emit=scatter4,
+        feature=Feature.TMA_GATHER,
+        effects=(Effect(Access.READ, SHARED, 1, group=_STORE), Effect(Access.WRITE, GLOBAL, 0, group=_STORE)),
+    ),
+    Instruction(
+        "nvvm.cp.async.bulk.tensor.prefetch",
+        "cp.async.bulk.prefetch.tensor.Nd.L2.global.tile [m, {c}]",
+        "9.7.9.25.5 cp.async.bulk.prefetch.tensor",
+        _prefetch,
+        emit=prefetch,
+        feature=Feature.TMA,
     ),
     *(
         Instruction(

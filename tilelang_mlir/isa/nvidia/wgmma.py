@@ -93,7 +93,7 @@ def emit(
         shape=f"#nvvm.shape<m = 64, n = {n}, k = {depth(kind)}>",
         typeA=f"#nvvm.wgmma_type<{kind}>",
         typeB=f"#nvvm.wgmma_type<{b_kind or kind}>",
-        typeD=f"#nvvm.wgmma_type<{_sum_kind(kind)}>",
+        typeD=f"#nvvm.wgmma_type<{sum_kind(kind)}>",
         scaleD=f"#nvvm.wgmma_scale_out<{scale}>",
         scaleA=f"#nvvm.wgmma_scale_in<{'neg' if negate_a else 'one'}>",
         scaleB=f"#nvvm.wgmma_scale_in<{'neg' if negate_b else 'one'}>",
@@ -102,12 +102,13 @@ def emit(
     )
 
 
-def _sum_kind(kind: str) -> str:
+def sum_kind(kind: str) -> str:
+    """How the accumulators of products of a kind are called."""
     return "s32" if kind in INTEGERS else "f32"
 
 
-def _struct(element: ir.Type, count: int) -> ir.Type:
-    """A struct of equal fields. It has a name, for every read of a field spells the type out in LLVM IR."""
+def struct_of(element: ir.Type, count: int) -> ir.Type:
+    """Accumulators as assembly returns them. Named, for every read of a field spells the type out in LLVM IR."""
     return type_of(f"!llvm.struct<\"{element}x{count}\", ({', '.join([str(element)] * count)})>")
 
 
@@ -118,7 +119,7 @@ def _constraint(element: ir.Type) -> str:
 
 def pack(values: Sequence[ir.Value]) -> ir.Value:
     """f32 or i32 values as the struct `emit` takes."""
-    kind = _struct(values[0].type, len(values))
+    kind = struct_of(values[0].type, len(values))
     struct = create("llvm.mlir.undef", [], [kind])
     for index, value in enumerate(values):
         struct = create("llvm.insertvalue", [struct, value], [kind], position=ir.DenseI64ArrayAttr.get([index]))
@@ -147,7 +148,7 @@ def _tied_wait(values: list[ir.Value], pending: int) -> list[ir.Value]:
     i64 = ir.IntegerType.get_signless(64)
     op = ir.Operation.create(
         "llvm.inline_asm",
-        results=[_struct(element, count)],
+        results=[struct_of(element, count)],
         operands=values,
         attributes={
             "asm_string": ir.StringAttr.get(f"wgmma.wait_group.sync.aligned {pending};"),
@@ -164,14 +165,14 @@ def _tied_wait(values: list[ir.Value], pending: int) -> list[ir.Value]:
 def _product(op: ir.Operation) -> Run:
     sizes = flags(op, "shape").replace(",", " ").replace(">", " ").split("<")[1].split()
     n, kinds = int(sizes[5]), [flags(op, name).partition("<")[2].rstrip(">").split()[-1] for name in ("typeA", "typeB")]
-    if any(kind not in BYTES for kind in kinds) or _sum_kind(kinds[0]) not in flags(op, "typeD"):
+    if any(kind not in BYTES for kind in kinds) or sum_kind(kinds[0]) not in flags(op, "typeD"):
         raise UnsupportedError(f"the simulator has no wgmma of {kinds[0]} into {flags(op, 'typeD')}")
     transposes = "col" in flags(op, "layoutA"), "row" in flags(op, "layoutB")
     fresh = "zero" in flags(op, "scaleD")
     negate = ("neg" in flags(op, "scaleA")) != ("neg" in flags(op, "scaleB"))
 
     def run(machine: Any, start: Any, a: Any, b: Any) -> Accumulator:
-        _require_warpgroups(machine)
+        require_warpgroups(machine)
         places = [
             addresses(machine, d, rows, BYTES[kind], trans)
             for d, rows, kind, trans in zip((a, b), (64, n), kinds, transposes, strict=True)
@@ -250,7 +251,7 @@ def product(
     facts = _facts(left if shared else None, right, n, kinds, blocks, clear, wait)
     op = ir.Operation.create(
         "llvm.inline_asm",
-        results=[_struct(element, count)],
+        results=[struct_of(element, count)],
         operands=inputs,
         attributes={
             "asm_string": ir.StringAttr.get(text),
@@ -297,7 +298,7 @@ def _assembly(
                 operand = "{" + ", ".join(f"${start + i}" for i in range(4)) + "}"
             lines.append(f"add.s32 t, ${first + words}, {right.moves[step]};")
             lines.append(f"mov.b64 b, {{t, {right.high}}};")
-            shape = f"wgmma.mma_async.sync.aligned.m64n{n}k{k}.{_sum_kind(kinds[0])}.{kinds[0]}.{kinds[1]}"
+            shape = f"wgmma.mma_async.sync.aligned.m64n{n}k{k}.{sum_kind(kinds[0])}.{kinds[0]}.{kinds[1]}"
             lines.append(f"{shape} {{{sums}}}, {operand}, b, p{signs}{majors};")
     end = [f"wgmma.wait_group.sync.aligned {wait};"] if wait is not None else []
     return " ".join([*lines, "wgmma.commit_group.sync.aligned;", *end, "}"])
@@ -339,7 +340,7 @@ def _whole_product(op: ir.Operation) -> Run:
         return addresses(machine, word, rows, BYTES[kind], transposed)
 
     def run(machine: Any, *values: Any) -> tuple[Any, ...]:
-        _require_warpgroups(machine)
+        require_warpgroups(machine)
         sums = () if clear else values[: blocks * half]
         operands, low_b = values[len(sums) : -1], values[-1]
         results: list[Accumulator] = []
@@ -377,7 +378,8 @@ def _whole_product(op: ir.Operation) -> Run:
     return run
 
 
-def _require_warpgroups(machine: Any) -> None:
+def require_warpgroups(machine: Any) -> None:
+    """An error unless whole warpgroups run together."""
     threads = machine.threads
     aligned = len(threads) % 128 == 0 and (threads.reshape(-1, 128)[:, 0] % 128 == 0).all()
     if machine.mask is not None and not machine.mask.all() or not aligned:

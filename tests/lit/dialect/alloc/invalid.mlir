@@ -26,6 +26,14 @@ func.func @f(%p: !llvm.ptr<1>) {
 // -----
 
 func.func @f(%p: !llvm.ptr<1>) {
+  // expected-error@+1 {{'tl.tensor' op attribute 'view' must be a unit attribute}}
+  "tl.tensor"(%p) {shape = array<i64: 4>, strides = array<i64: 1>, view = 2 : i32} : (!llvm.ptr<1>) -> memref<4xf32, #tl.scope<"global">>
+  return
+}
+
+// -----
+
+func.func @f(%p: !llvm.ptr<1>) {
   // expected-error@+1 {{has 1 sizes but 2 strides}}
   "tl.tensor"(%p) {shape = array<i64: 4>, strides = array<i64: 4, 1>} : (!llvm.ptr<1>) -> memref<4xf32, #tl.scope<"global">>
   return

@@ -7,12 +7,16 @@
 // CHECK: %{{[0-9a-z_]+}} = "tl.tensor"(%{{[0-9a-z_]+}}) {shape = array<i64: 128, 64>, strides = array<i64: 64, 1>} : (!llvm.ptr<1>) -> memref<128x64xf16, #tl.scope<"global">>
 // CHECK: %{{[0-9a-z_]+}} = "tl.tensor"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {shape = array<i64: -1, 64>, strides = array<i64: 64, 1>} : (!llvm.ptr<1>, i64) -> memref<?x64xbf16, strided<[64, 1]>, #tl.scope<"global">>
 // CHECK: %{{[0-9a-z_]+}} = "tl.tensor"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {shape = array<i64: -1, 64>, strides = array<i64: -1, 1>} : (!llvm.ptr<1>, i64, i64) -> memref<?x64xi8, strided<[?, 1]>, #tl.scope<"global">>
+// CHECK: %{{[0-9a-z_]+}} = "tl.tensor"(%{{[0-9a-z_]+}}) {shape = array<i64: 8192>, strides = array<i64: 1>, view} : (!llvm.ptr<1>) -> memref<8192xf16, #tl.scope<"global">>
+// CHECK: %{{[0-9a-z_]+}} = "tl.tensor"(%{{[0-9a-z_]+}}) {shape = array<i64: 64, 0>, strides = array<i64: 0, 1>} : (!llvm.ptr<1>) -> memref<64x0xf16, #tl.scope<"global">>
 // CHECK: %{{[0-9a-z_]+}} = "tl.alloc"() : () -> memref<132x64xf32, #tl.scope<"global">>
 // CHECK: %{{[0-9a-z_]+}} = "tl.alloc"(%{{[0-9a-z_]+}}) : (i64) -> memref<?x64xf32, #tl.scope<"global">>
 func.func @tensor(%p: !llvm.ptr<1>, %m: i64, %s: i64) {
   %a = "tl.tensor"(%p) {shape = array<i64: 128, 64>, strides = array<i64: 64, 1>} : (!llvm.ptr<1>) -> memref<128x64xf16, #tl.scope<"global">>
   %b = "tl.tensor"(%p, %m) {shape = array<i64: -1, 64>, strides = array<i64: 64, 1>} : (!llvm.ptr<1>, i64) -> memref<?x64xbf16, strided<[64, 1]>, #tl.scope<"global">>
   %c = "tl.tensor"(%p, %m, %s) {shape = array<i64: -1, 64>, strides = array<i64: -1, 1>} : (!llvm.ptr<1>, i64, i64) -> memref<?x64xi8, strided<[?, 1]>, #tl.scope<"global">>
+  %v = "tl.tensor"(%p) {shape = array<i64: 8192>, strides = array<i64: 1>, view} : (!llvm.ptr<1>) -> memref<8192xf16, #tl.scope<"global">>
+  %z = "tl.tensor"(%p) {shape = array<i64: 64, 0>, strides = array<i64: 0, 1>} : (!llvm.ptr<1>) -> memref<64x0xf16, #tl.scope<"global">>
   %w = "tl.alloc"() : () -> memref<132x64xf32, #tl.scope<"global">>
   %d = "tl.alloc"(%m) : (i64) -> memref<?x64xf32, #tl.scope<"global">>
   return

@@ -122,3 +122,11 @@ func.func @f(%s: memref<64x16xf16, #tl.scope<"fragment">>, %f: memref<64x16xf16,
   "tl.load_operand"(%s, %f) {side = "a", k_dim = 1 : i32, warps = array<i32: 2, 2>} : (memref<64x16xf16, #tl.scope<"fragment">>, memref<64x16xf16, #tl.scope<"fragment">>) -> ()
   return
 }
+
+// -----
+
+func.func @f(%a: memref<64x32xi8, #tl.scope<"shared">>, %c: memref<64x64xf32, #tl.scope<"fragment">>, %x: memref<64x1xi32, #tl.scope<"shared">>, %y: memref<48x1xi32, #tl.scope<"shared">>) {
+  // expected-error@+1 {{has factors of 64 rows and 48 columns, expected 64 and 64}}
+  "tl.mma_scaled"(%a, %a, %c, %x, %y) {packed, policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xi8, #tl.scope<"shared">>, memref<64x32xi8, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<48x1xi32, #tl.scope<"shared">>) -> ()
+  return
+}

@@ -27,3 +27,10 @@ func.func @load_operand(%s: memref<1x64x16xf16, #tl.scope<"shared">>, %f: memref
   "tl.load_operand"(%s, %f) {side = "a", k_dim = 1 : i32, warps = array<i32: 2, 2>} : (memref<1x64x16xf16, #tl.scope<"shared">>, memref<64x16xf16, #tl.scope<"fragment">>) -> ()
   return
 }
+
+// CHECK-LABEL: func.func @scaled(
+// CHECK: "tl.mma_scaled"({{.*}}) {packed, policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true}
+func.func @scaled(%a: memref<64x32xi8, #tl.scope<"shared">>, %b: memref<48x32xi8, #tl.scope<"shared">>, %c: memref<64x48xf32, #tl.scope<"fragment">>, %x: memref<64x1xi32, #tl.scope<"shared">>, %y: memref<48x1xi32, #tl.scope<"shared">>) {
+  "tl.mma_scaled"(%a, %b, %c, %x, %y) {packed, policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xi8, #tl.scope<"shared">>, memref<48x32xi8, #tl.scope<"shared">>, memref<64x48xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<48x1xi32, #tl.scope<"shared">>) -> ()
+  return
+}

@@ -10,7 +10,7 @@ func.func @f(%g: memref<64xf16, #tl.scope<"global">>, %p: i1, %i: i32) {
 // -----
 
 func.func @f(%g: memref<64xf16, #tl.scope<"fragment">>, %p: i1, %i: i32) {
-  // expected-error@+1 {{operand #0 is in scope 'fragment', expected global or shared}}
+  // expected-error@+1 {{operand #0 is in scope 'fragment', expected global or shared or local}}
   %w = "tl.load_words"(%g, %p, %i) : (memref<64xf16, #tl.scope<"fragment">>, i1, i32) -> i32
   return
 }

@@ -64,3 +64,13 @@ func.func @f(%s: !s) {
   "tl.dealloc_tmem"(%s) : (!s) -> ()
   return
 }
+
+// -----
+
+!s = memref<128x64xf16, #tl.scope<"shared">>
+!t = memref<128x128xf32, #tl.scope<"tmem">>
+func.func @f(%s: !s, %t: !t, %k: i1) {
+  // expected-error@+1 {{shapes do not agree: op(A) is 128x64, half of op(B) is 64x128, C is 128x128}}
+  "tl.tcgen05_mma"(%s, %s, %t, %k) {pair, transpose_a = false, transpose_b = true} : (!s, !s, !t, i1) -> ()
+  return
+}

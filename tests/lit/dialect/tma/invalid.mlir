@@ -192,3 +192,33 @@ func.func @f(%s: !s, %g: !g) {
   "tl.staged_store"(%s, %s, %g) : (!s, !s, !g) -> ()
   return
 }
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!s = memref<8x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %i: i32) {
+  // expected-error@+1 {{copies a tile of [8, 64] of a tensor of rank 2, expected four rows and 2}}
+  "tl.tma_scatter4"(%s, %g, %i, %i, %i, %i, %i) : (!s, !g, i32, i32, i32, i32, i32) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!s = memref<4x64xf32, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {
+  // expected-error@+1 {{the tensor and the tile}}
+  "tl.tma_gather4"(%g, %s, %b, %i, %i, %i, %i, %i, %i) : (!g, !s, !tl.barrier<1 : i64>, i32, i32, i32, i32, i32, i32) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!s = memref<4x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {
+  // expected-error@+1 {{expects 9 operands, got 5}}
+  "tl.tma_gather4"(%g, %s, %b, %i, %i) : (!g, !s, !tl.barrier<1 : i64>, i32, i32) -> ()
+  return
+}

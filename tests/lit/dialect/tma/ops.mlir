@@ -43,3 +43,14 @@ func.func @staged(%g: !g, %a: !s, %c: memref<64x64xf32, #tl.scope<"fragment">>, 
   "tl.gemm"(%a, %a, %c) {clear = true, instr = "wgmma", pending = 1 : i32, policy = "square", transpose_a = false, transpose_b = true} : (!s, !s, memref<64x64xf32, #tl.scope<"fragment">>) -> ()
   return
 }
+
+// CHECK-LABEL: func.func @rows(
+// CHECK: "tl.tma_gather4"(%{{.*}}) {eviction = "evict_first"} : (memref<512x512xf16, #tl.scope<"global">>, memref<4x64xf16, #tl.scope<"shared">>, !tl.barrier<2 : i64>, i32, i32, i32, i32, i32, i32) -> ()
+// CHECK: "tl.tma_scatter4"(%{{.*}}) : (memref<4x64xf16, #tl.scope<"shared">>, memref<512x512xf16, #tl.scope<"global">>, i32, i32, i32, i32, i32) -> ()
+// CHECK: "tl.fence_proxy"() {device} : () -> ()
+func.func @rows(%g: !g, %s: memref<4x64xf16, #tl.scope<"shared">>, %b: !tl.barrier<2 : i64>, %i: i32) {
+  "tl.tma_gather4"(%g, %s, %b, %i, %i, %i, %i, %i, %i) {eviction = "evict_first"} : (!g, memref<4x64xf16, #tl.scope<"shared">>, !tl.barrier<2 : i64>, i32, i32, i32, i32, i32, i32) -> ()
+  "tl.tma_scatter4"(%s, %g, %i, %i, %i, %i, %i) : (memref<4x64xf16, #tl.scope<"shared">>, !g, i32, i32, i32, i32, i32) -> ()
+  "tl.fence_proxy"() {device} : () -> ()
+  return
+}

@@ -205,3 +205,32 @@ func.func @copies(%one: i32, %g: !g, %i: index) {
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
+
+// A bulk copy goes another way than the threads: what they have read there is fenced before it is overwritten, in front
+// of the barrier or of the arrival that gives it back.
+// CHECK-LABEL: func.func @bulk_copy_over_reads(
+// CHECK: tag = "read a"
+// CHECK-NEXT: "tl.fence_proxy"()
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: "tl.tma_load"
+// CHECK: tag = "read a again"
+// CHECK-NEXT: "tl.fence_proxy"()
+// CHECK-NEXT: "tl.mbarrier_arrive"
+// CHECK: tag = "read b"
+// CHECK-NEXT: "tl.mbarrier_arrive"
+func.func @bulk_copy_over_reads(%g: !g, %out: memref<64x64xf16, #tl.scope<"global">>, %i: i32) {
+  "tl.launch"(%i) ({
+  ^bb0(%bx: i32):
+    %q = "tl.alloc_barrier"() {counts = array<i64: 128>, tl.offset = 16384 : i64} : () -> !tl.barrier<1 : i64>
+    %a = "tl.alloc"() {layout = #swizzled, tl.offset = 0 : i64} : () -> !s
+    %b = "tl.alloc"() {layout = #swizzled, tl.offset = 8192 : i64} : () -> !s
+    "tl.copy"(%a, %out) {tag = "read a"} : (!s, !g) -> ()
+    "tl.tma_load"(%g, %a, %q, %i) {explicit} : (!g, !s, !tl.barrier<1 : i64>, i32) -> ()
+    "tl.mbarrier_wait"(%q, %i, %i) : (!tl.barrier<1 : i64>, i32, i32) -> ()
+    "tl.copy"(%a, %out) {tag = "read a again"} : (!s, !g) -> ()
+    "tl.mbarrier_arrive"(%q, %i) : (!tl.barrier<1 : i64>, i32) -> ()
+    "tl.copy"(%b, %out) {tag = "read b"} : (!s, !g) -> ()
+    "tl.mbarrier_arrive"(%q, %i) : (!tl.barrier<1 : i64>, i32) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}

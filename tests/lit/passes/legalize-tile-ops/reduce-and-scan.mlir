@@ -62,3 +62,24 @@ func.func @scan() {
   }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
   return
 }
+
+// A scan of a part of a shared tile indexes the tile itself.
+// CHECK-LABEL: func.func @scan_part
+// CHECK: %[[T:.*]] = "tl.alloc"() : () -> memref<16x8xf32, #tl.scope<"shared">>
+// CHECK: "tl.parallel"() ({
+// CHECK: %[[ROW:.*]] = arith.addi %{{.*}}, %{{.*}} : i32
+// CHECK: memref.load %[[T]][
+// CHECK: arith.addf
+// CHECK: memref.store %{{.*}}, %[[T]][
+// CHECK: }) {extents = array<i64: 8>}
+func.func @scan_part(%row: i32) {
+  %one = arith.constant 1 : i32
+  %zero = arith.constant 0 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %t = "tl.alloc"() : () -> !shared
+    %s = "tl.slice"(%t, %row, %zero) {sizes = array<i64: 4, 8>} : (!shared, i32, i32) -> memref<4x8xf32, strided<[8, 1], offset: ?>, #tl.scope<"shared">>
+    "tl.scan"(%s, %s) {dim = 0 : i32, kind = "sum", reverse = false} : (memref<4x8xf32, strided<[8, 1], offset: ?>, #tl.scope<"shared">>, memref<4x8xf32, strided<[8, 1], offset: ?>, #tl.scope<"shared">>) -> ()
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}

@@ -63,7 +63,7 @@ func.func @a_ring_per_use(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm
 }
 
 // A shared tile that only carries the fragment is left out; a fragment of another type is converted on its way into buffers of the
-// tensor's type; rows of odd length are stored by the threads.
+// tensor's type; rows of odd length, and views of an argument in another shape than its own, are stored by the threads.
 // CHECK-LABEL: func.func @stores(
 // CHECK: %[[WIDE:[0-9]+]] = "tl.alloc"() {{.*}} : () -> memref<2x64x32xf32, #tl.scope<"shared">>
 // CHECK: %[[HALF:[0-9]+]] = "tl.alloc"() {{.*}} : () -> memref<2x64x64xf16, #tl.scope<"shared">>
@@ -71,17 +71,19 @@ func.func @a_ring_per_use(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm
 // CHECK: "tl.staged_store"(%[[ACC:[0-9]+]], %[[WIDE]], %{{[0-9]+}})
 // CHECK-NEXT: "tl.staged_store"(%[[ACC]], %[[HALF]], %[[D:[0-9]+]])
 // CHECK-NEXT: "tl.copy"(%[[ACC]], %[[D]]) {disable_tma}
+// CHECK-NEXT: "tl.copy"(%[[ACC]], %{{[0-9]+}}) : {{.*}}strided<[1024, 1], offset: ?>
 // CHECK-NEXT: "tl.copy"(%[[ACC]], %{{[0-9]+}}) : {{.*}}strided<[511, 1], offset: ?>
 // CHECK-NEXT: "tl.tma_wait"() {pending = 0 : i32}
 // CHECK-NEXT: })
-func.func @stores(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>) {
+func.func @stores(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>, %d: !llvm.ptr<1>) {
   %zero = arith.constant 0 : i32
   %one = arith.constant 1 : i32
   %step = arith.constant 64 : i32
   %A = "tl.tensor"(%a) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
   %B = "tl.tensor"(%b) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
   %C = "tl.tensor"(%c) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !C
-  %D = "tl.tensor"(%c) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %D = "tl.tensor"(%d) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %F = "tl.tensor"(%d) {shape = array<i64: 256, 1024>, strides = array<i64: 1024, 1>} : (!llvm.ptr<1>) -> memref<256x1024xf16, #tl.scope<"global">>
   %E = "tl.tensor"(%c) {shape = array<i64: 512, 511>, strides = array<i64: 511, 1>} : (!llvm.ptr<1>) -> memref<512x511xf32, #tl.scope<"global">>
   "tl.launch"(%one) ({
   ^bb0(%bx: i32):
@@ -102,6 +104,8 @@ func.func @stores(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>)
     %dt = "tl.slice"(%D, %bx, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
     "tl.copy"(%acc, %dt) : (!f, !at) -> ()
     "tl.copy"(%acc, %dt) {disable_tma} : (!f, !at) -> ()
+    %ft = "tl.slice"(%F, %bx, %zero) {sizes = array<i64: 64, 64>} : (memref<256x1024xf16, #tl.scope<"global">>, i32, i32) -> memref<64x64xf16, strided<[1024, 1], offset: ?>, #tl.scope<"global">>
+    "tl.copy"(%acc, %ft) : (!f, memref<64x64xf16, strided<[1024, 1], offset: ?>, #tl.scope<"global">>) -> ()
     %et = "tl.slice"(%E, %bx, %zero) {sizes = array<i64: 64, 64>} : (memref<512x511xf32, #tl.scope<"global">>, i32, i32) -> memref<64x64xf32, strided<[511, 1], offset: ?>, #tl.scope<"global">>
     "tl.copy"(%acc, %et) : (!f, memref<64x64xf32, strided<[511, 1], offset: ?>, #tl.scope<"global">>) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()

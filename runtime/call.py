@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import ArgumentError
 from tilelang_mlir.launch_plan import KernelSpec, LaunchPlan, TensorMapSpec
 
-from ..binding import Bound, evaluate
-from ..packing import POINTER, layout, pack, scalar_format
-from ..views import TensorView, contiguous_strides
-from . import tensormap
-from .driver import LIBRARY
-from .module import CudaModule
+from .binding import Bound, evaluate
+from .packing import POINTER, layout, pack, scalar_format
+from .storage import storage_dtype, storage_shape
+from .vendor import Module, Vendor
+from .views import TensorView, contiguous_strides
 
 # Sources of a parameter's value; runtime/native/launch.cpp has the same numbers.
 ARGUMENT_POINTER, ARGUMENT_SCALAR, ALLOCATED = 0, 1, 2
 Slot = tuple[int, int, int, str, bool]  # offset, source, index, format, must be aligned
-# CUlaunchAttributeID (cuda.h); an attribute is an int, 4 bytes of padding and 64 bytes of value.
-_COOPERATIVE, _CLUSTER_DIMENSION, _PROGRAMMATIC = 2, 4, 6
-_ATTRIBUTE_VALUE_BYTES = 64
 
 
 @dataclass(frozen=True)
 class KernelCall:
-    """One kernel with its grid known. `tensor_maps` are (address -> 128 bytes, slot of the tensor)."""
+    """One kernel with its grid known.
+
+    `attributes` are what `Vendor.attributes` made; `tensor_maps` are (address -> 128 bytes, slot of the tensor).
+    """
 
     function: int
     grid: tuple[int, int, int]
@@ -60,7 +59,7 @@ class CallSpec:
     device_index: int
 
 
-def prepare(plan: LaunchPlan, module: CudaModule, bound: Bound, path: str = LIBRARY) -> CallSpec:
+def prepare(plan: LaunchPlan, module: Module, bound: Bound, vendor: Vendor) -> CallSpec:
     """Prepare a checked call.
 
     Raises:
@@ -80,7 +79,7 @@ def prepare(plan: LaunchPlan, module: CudaModule, bound: Bound, path: str = LIBR
         cluster = kernel.cluster or (1, 1, 1)
         function = module.function(kernel.name, index, kernel.shared_bytes, cluster[0] * cluster[1] * cluster[2])
         context = function.context
-        kernels.append(_kernel_call(plan, kernel, function.handle, bound, slots, path))
+        kernels.append(_kernel_call(plan, kernel, function.handle, bound, slots, vendor))
     return CallSpec(context, bytes(parameters), shape.offsets, tuple(s for s in slots if s), _allocations(plan, bound),
                     len(plan.out_idx), tuple(kernels), _stream_source(), _stream_type(), index)
 
@@ -107,43 +106,31 @@ def _slots(plan: LaunchPlan, offsets: Sequence[int], formats: Sequence[str]) -> 
 
 
 def _kernel_call(plan: LaunchPlan, kernel: KernelSpec, function: int, bound: Bound, slots: Sequence[Slot | None],
-                 path: str) -> KernelCall:  # fmt: skip
+                 vendor: Vendor) -> KernelCall:  # fmt: skip
     maps: list[tuple[Callable[[int], bytes], Slot]] = []
     for spec in kernel.tensor_maps:
         slot = slots[spec.param]
         if slot is not None:
-            maps.append((_encoder(plan, spec, bound, path), slot))
+            maps.append((_encoder(plan, spec, bound, vendor), slot))
     grid = evaluate(kernel.grid, bound.dims)
-    attributes = _attributes(kernel)
+    attributes = vendor.attributes(kernel)
     return KernelCall(function, (grid[0], grid[1], grid[2]), kernel.block, kernel.shared_bytes, attributes, tuple(maps))
 
 
-def _encoder(plan: LaunchPlan, spec: TensorMapSpec, bound: Bound, path: str) -> Callable[[int], bytes]:
+def _encoder(plan: LaunchPlan, spec: TensorMapSpec, bound: Bound, vendor: Vendor) -> Callable[[int], bytes]:
     param = plan.params[spec.param]
     shape, strides = evaluate(param.shape, bound.dims), evaluate(param.strides, bound.dims)
-    return lambda pointer: tensormap.encode(spec, param.dtype, pointer, shape, strides, path)
-
-
-def _attributes(kernel: KernelSpec) -> bytes:
-    found: list[tuple[int, bytes]] = []
-    if kernel.cooperative:
-        found.append((_COOPERATIVE, (1).to_bytes(4, "little")))
-    if kernel.cluster:
-        found.append((_CLUSTER_DIMENSION, b"".join(size.to_bytes(4, "little") for size in kernel.cluster)))
-    if kernel.programmatic:
-        found.append((_PROGRAMMATIC, (1).to_bytes(4, "little")))
-    return b"".join(
-        number.to_bytes(4, "little") + bytes(4) + value.ljust(_ATTRIBUTE_VALUE_BYTES, b"\0") for number, value in found
-    )
+    return lambda pointer: vendor.encode(spec, param.dtype, pointer, shape, strides)
 
 
 def _allocations(plan: LaunchPlan, bound: Bound) -> tuple[Callable[[], Any], ...]:
     wanted = [(p.dtype, p.shape) for p in plan.params if p.output] + [(w.dtype, w.shape) for w in plan.workspaces]
     if not wanted:
         return ()
-    torch = sys.modules.get("torch")
-    if torch is None:
-        raise ArgumentError(f"{plan.name}: outputs and workspaces are torch tensors, and torch is not imported")
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        raise ArgumentError(f"{plan.name}: outputs and workspaces are torch tensors, and there is no torch") from error
     index = int(bound.device.partition(":")[2]) if bound.device else torch.cuda.current_device()
     return tuple(_maker(torch, dtype, evaluate(shape, bound.dims), index) for dtype, shape in wanted)
 
@@ -157,23 +144,6 @@ def _maker(torch: Any, dtype: str, shape: tuple[int, ...], index: int) -> Callab
     if direct is not None:
         return functools.partial(direct, stored, contiguous_strides(stored), kind)
     return functools.partial(torch.empty, stored, dtype=kind, device=torch.device(f"cuda:{index}"))
-
-
-def storage_dtype(dtype: str) -> str:
-    """The name of the torch or numpy dtype that a tensor of `dtype` is stored as."""
-    kind = DType(dtype)
-    if kind.kind != "bool" and (kind.bits < 8 or kind == "float4_e2m1_unpacked"):
-        return "uint8" if kind.kind == "float" else "int8"
-    aliases = {"tfloat32": "float32", "float8_e4m3": "float8_e4m3fn", "handle": "int64"}
-    return aliases.get(kind, str(kind))
-
-
-def storage_shape(dtype: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape in stored elements: sub-byte types are packed along the last dimension."""
-    kind = DType(dtype)
-    if kind.kind == "bool" or kind.bits >= 8 or not shape:
-        return shape
-    return (*shape[:-1], -(-shape[-1] * kind.bits // 8))
 
 
 def _stream_source() -> Callable[[int], int]:

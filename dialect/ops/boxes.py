@@ -1,0 +1,81 @@
+"""Bulk copies that a program builds itself: a box of a tensor map, or a run of bytes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tilelang_mlir.mlir import dialect, ir
+
+from ..tl import GLOBAL, SHARED, TL
+from ..verify import barrier, buffers, element_of, fail, structure, typed
+from .tma import EVICTIONS
+
+ext = dialect("ext")
+
+SWIZZLES = ("none", "32B", "64B", "128B")
+
+
+class BoxLoadOp(TL.Operation, name="box_load"):
+    """Starts a copy to shared memory: `(tensor, shared, barrier, index, shared index..., coordinate...)`.
+
+    With `box` (sides in the tensor's dimension order) and `swizzle` a box of the tensor's map goes, whose first element
+    has the coordinates; with `bytes` so many bytes from that element on. What arrives in shared memory are the box's
+    bytes, whatever the layout of the buffer; they complete on the barrier's element `index`. Every thread that reaches
+    the op starts a copy. Optional: `eviction`.
+    """
+
+    tensor: ext.Operand[Any]
+    shared: ext.Operand[Any]
+    barrier_: ext.Operand[Any]
+    places: Sequence[ext.Operand[Any]]
+
+    @structure((4, None), attributes={"?box": "array<i64>", "?swizzle": "a string", "?bytes": "an integer"})
+    def verify_invariants(self) -> bool:
+        tensor, shared, bar, *rest = self.operation.operands
+        return _sides(self, tensor, shared) and barrier(self, bar) and _form(self, tensor, shared, rest[1:])
+
+
+class BoxStoreOp(TL.Operation, name="box_store"):
+    """Starts a copy from shared memory in the open bulk group: `(shared, tensor, shared index..., coordinate...)`.
+
+    The attributes are those of `tl.box_load`; what lies outside the tensor is not written.
+    """
+
+    shared: ext.Operand[Any]
+    tensor: ext.Operand[Any]
+    places: Sequence[ext.Operand[Any]]
+
+    @structure((2, None), attributes={"?box": "array<i64>", "?swizzle": "a string", "?bytes": "an integer"})
+    def verify_invariants(self) -> bool:
+        shared, tensor, *rest = self.operation.operands
+        return _sides(self, tensor, shared) and _form(self, tensor, shared, rest)
+
+
+def _sides(op: ir.OpView, tensor: ir.Value, shared: ir.Value) -> bool:
+    return buffers(op, [tensor], (GLOBAL,), "tensor") and buffers(op, [shared], (SHARED,), "tile")
+
+
+def _form(op: ir.OpView, tensor: ir.Value, shared: ir.Value, places: list[ir.Value]) -> bool:
+    attributes = op.operation.attributes
+    if ("box" in attributes) == ("bytes" in attributes):
+        return fail(op, "copies either a box or bytes")
+    ranks = [ir.MemRefType(v.type).rank for v in (shared, tensor)]
+    if len(places) != sum(ranks):
+        return fail(op, f"has {len(places)} places for buffers of rank {ranks[0]} and {ranks[1]}")
+    if not all(typed(op, v, "i32", "a place") for v in places):
+        return False
+    if "bytes" in attributes:
+        count = ir.IntegerAttr(attributes["bytes"]).value
+        return (count > 0 and count % 16 == 0) or fail(op, f"copies {count} bytes, expected a multiple of 16")
+    swizzle = ir.StringAttr(attributes["swizzle"]).value if "swizzle" in attributes else ""
+    if swizzle not in SWIZZLES:
+        return fail(op, f"attribute 'swizzle' is {swizzle!r}, expected one of {', '.join(SWIZZLES)}")
+    box = list(ir.DenseI64ArrayAttr(attributes["box"]))
+    if len(box) != ranks[1] or min(box) < 1 or max(box) > 256:
+        return fail(op, f"copies a box of {box} of a tensor of rank {ranks[1]}, expected sides from 1 to 256")
+    row = box[-1] * element_of(tensor).width // 8
+    span = int(swizzle.removesuffix("B")) if swizzle != "none" else row
+    if row % 16 or row > span:
+        return fail(op, f"copies rows of {row} bytes, expected multiples of 16, at most the swizzle's span")
+    if "eviction" in attributes and ir.StringAttr(attributes["eviction"]).value not in EVICTIONS:
+        return fail(op, f"attribute 'eviction' is none of {', '.join(EVICTIONS)}")
+    return True

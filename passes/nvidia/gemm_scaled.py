@@ -1,0 +1,128 @@
+"""`tl.mma_scaled` on block-scaled mma.sync: the operands of `tl.gemm`, and a word of factors per row and lane.
+
+Bytes of two 4-bit floats are fetched as 8-bit elements: an instruction takes 32 bytes along k either way.
+"""
+
+from __future__ import annotations
+
+from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.isa.nvidia import mma_scaled
+from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
+
+from ...dialect.location import python_location
+from ...dialect.ops.gemm import tile_shape_2d
+from ..lowering.buffers import FragmentBuffer, SharedBuffer
+from ..lowering.context import Context, rule
+from ..lowering.fragments import write_registers
+from ..lowering.index import Index
+from ..lowering.memory import load_lanes
+from ..lowering.views import tile_of
+from ..warp_grid import WarpGrid
+from .gemm_mma import initial_sums
+from .intrinsics import require_feature
+from .mma_layout import mma_shape, operand_fragments, partition
+from .mma_operands import Fetch, Operand
+
+_KINDS = {"f8E4M3FN": "e4m3", "f8E5M2": "e5m2"}
+_BITS = 8
+_PER_WORD = 4  # factors in a word
+
+
+def form_of(op: ir.Operation) -> mma_scaled.Form:
+    """The instruction of a `tl.mma_scaled`. Raises UnsupportedError where there is none."""
+    blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
+    if "packed" in op.attributes:
+        if blocks[0] != blocks[1] or blocks[0] not in (16, 32):
+            raise UnsupportedError(
+                f"4-bit operands with factors of {blocks[0]} and {blocks[1]} elements",
+                python_location(op.location),
+                hint="16 or 32 for both",
+            )
+        return mma_scaled.Form("mxf4nvf4" if blocks[0] == 16 else "mxf4", "e2m1", "e2m1", blocks[0])
+    kinds = [_KINDS.get(str(ir.MemRefType(v.type).element_type)) for v in list(op.operands)[:2]]
+    if kinds[0] is None or kinds[1] is None:
+        raise UnsupportedError("a block-scaled product of these dtypes", python_location(op.location))
+    return mma_scaled.Form("mxf8f6f4", kinds[0], kinds[1], 32)
+
+
+@rule("tl.mma_scaled")
+def lower_mma_scaled(ctx: Context, op: ir.Operation) -> None:
+    require_feature(ctx, op, Feature.MMA_SCALED, "a block-scaled product of fragments")
+    a, b, c, *scales = op.operands
+    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
+    form, shape = form_of(op), mma_shape(_BITS)
+    if "packed" in op.attributes and flags != [False, True]:
+        raise UnsupportedError(
+            "4-bit operands whose elements are not neighbours along K", python_location(op.location),
+            hint="A is [M, K] and B is [N, K] with transpose_B=True",
+        )  # fmt: skip
+    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    k = tile_shape_2d(a)[0 if flags[0] else 1]  # type: ignore[index]
+    if k % shape.k:
+        raise UnsupportedError(f"K = {k} bytes is no multiple of {shape.k}", python_location(op.location))
+    warps = ctx.num_threads // ctx.target.warp_size
+    grid = partition(m, n, warps, ir.StringAttr(op.attributes["policy"]).value, shape, op)
+    layouts = operand_fragments(grid, shape, k, _BITS, (flags[0], flags[1]))
+    left = Fetch(ctx, Operand(tile_of(ctx, a), 0 if flags[0] else 1, _BITS, layouts[0], False), grid, shape)
+    right = Fetch(ctx, Operand(tile_of(ctx, b), 1 if flags[1] else 0, _BITS, layouts[1], True), grid, shape)
+    target = ctx.buffers[c]
+    assert isinstance(target, FragmentBuffer)
+    rows, columns = grid.rows // shape.m, grid.columns // shape.n
+    sums = initial_sums(ctx, op, target, rows * columns, 4, None)
+    factors = [_Factors(ctx, op, side, value, grid, form) for side, value in enumerate(scales)]
+    for step in range(k // shape.k):
+        b_registers, a_registers = right.registers(step, columns), left.registers(step, rows)
+        (a_words, a_byte), (b_words, b_byte) = factors[0].words(step, rows), factors[1].words(step, columns)
+        for row in range(rows):
+            for column in range(columns):
+                tile = row * columns + column
+                scale = a_words[row], b_words[column]
+                sums[tile] = mma_scaled.emit(
+                    a_registers[row], b_registers[column], sums[tile], scale, form, (a_byte, b_byte)
+                )
+    flat = [v for tile in sums for v in tile]
+    for start in range(0, len(flat), target.chunk):
+        write_registers(ctx, target, range(start, start + target.chunk), ctx.e.pack(flat[start : start + target.chunk]))
+
+
+class _Factors:
+    """The words of factors of one operand: row r of the shared tile has those of row r of A (column r of B)."""
+
+    def __init__(
+        self, ctx: Context, op: ir.Operation, side: int, value: ir.Value, grid: WarpGrid, form: mma_scaled.Form
+    ) -> None:
+        self.ctx, self.form, self.size = ctx, form, (8 if side else 16)
+        self.first = list(ir.DenseI64ArrayAttr(op.attributes["scale_bytes"]))[side]
+        self.block = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))[side]
+        self.tile = tile_of(ctx, value)
+        self.row = self._lane_row(grid, side)
+        self._loaded: dict[int, list[ir.Value]] = {}
+        if self.first % form.factors:
+            raise UnsupportedError("a first factor inside an instruction's factors", python_location(op.location))
+
+    def _lane_row(self, grid: WarpGrid, side: int) -> Index:
+        """The row whose factors a lane gives, in the warp's first instruction tile."""
+        ix, thread = self.ctx.ix, self.ctx.thread
+        warp, group, odd = ix.divide(thread, 32), ix.remainder(thread, 32), ix.remainder(thread, 2)
+        assert warp is not None and group is not None and odd is not None
+        part = ix.divide(warp, grid.m) if side else ix.remainder(warp, grid.m)
+        lane = ix.divide(group, 4)
+        assert part is not None and lane is not None
+        row = ix.add(ix.scale(part, grid.columns if side else grid.rows), lane)
+        return row if side else ix.add(row, ix.scale(odd, 8))
+
+    def words(self, step: int, count: int) -> tuple[list[ir.Value], int]:
+        """The lane's word for each instruction tile, and the first byte that counts."""
+        part = self.first + step * self.form.depth // self.block
+        column = part // _PER_WORD
+        if column not in self._loaded:
+            self._loaded[column] = [self._load(tile, column) for tile in range(count)]
+        return self._loaded[column], part % _PER_WORD
+
+    def _load(self, tile: int, column: int) -> ir.Value:
+        ix, buffer = self.ctx.ix, self.tile.buffer
+        assert isinstance(buffer, SharedBuffer)
+        *lead, row, start = self.tile.offsets
+        place = ix.add(row, ix.add(self.row, Index.of(tile * self.size)))
+        return load_lanes(self.ctx, buffer, [*lead, place, ix.add(start, Index.of(column))])

@@ -1,0 +1,210 @@
+"""Fragments read in other ways than the loop's own variables: serial and run-time indices, other threads, views."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tilelang_mlir as tilelang
+import tilelang_mlir.language as T
+
+RNG = np.random.default_rng(7)
+
+
+def _close(got, want, tolerance=1e-5):
+    assert np.linalg.norm(np.asarray(got, np.float64) - want) <= tolerance * np.linalg.norm(want)
+
+
+def test_serial_and_run_time_rows():
+    @tilelang.jit(out_idx=[-1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((8, 17), "float32"), n: T.int32, B: T.Tensor((8, 17), "float32")):
+            with T.Kernel(1, threads=32):
+                x = T.alloc_fragment((8, 17), "float32")
+                y = T.alloc_fragment((8, 17), "float32")
+                first = T.alloc_fragment((8,), "float32")
+                T.copy(A, x)
+                T.copy(A[0, 0:8], first)
+                T.clear(y)
+                for i, j in T.Parallel(8, 17):
+                    for k in T.serial(8):
+                        y[i, j] += x[k, j]
+                for k in T.serial(n):
+                    for i, j in T.Parallel(8, 17):
+                        y[i, j] += x[k, j] + first[k]
+                T.copy(y, B)
+
+        return kernel
+
+    a = RNG.standard_normal((8, 17)).astype(np.float32)
+    wide = a.astype(np.float64)
+    _close(make()(a, 5), wide.sum(0) + wide[:5].sum(0) + wide[0, :5].sum() + np.zeros((8, 1)))
+
+
+def test_parts_of_fragments_are_copied():
+    @tilelang.jit(out_idx=[-2, -1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((64, 64), "float16"), C: T.Tensor((5, 64), "float32"), D: T.Tensor((64,), "float32")):
+            with T.Kernel(1, threads=128):
+                a = T.alloc_shared((64, 64), "float16")
+                top = T.alloc_shared((5, 64), "float32")
+                acc = T.alloc_fragment((64, 64), "float32")
+                lines = T.alloc_fragment((4, 64), "float32")
+                row = T.alloc_fragment((64,), "float32")
+                T.copy(A, a)
+                T.clear(acc)
+                T.gemm(a, a, acc)
+                T.copy(acc[:5, :], top)
+                T.copy(top, C)
+                T.copy(A[0:4, :], lines)
+                T.copy(lines[2, :], row)
+                T.copy(row, D)
+
+        return kernel
+
+    a = RNG.standard_normal((64, 64)).astype(np.float16)
+    c, d = make()(a)
+    _close(c, (a.astype(np.float64) @ a)[:5])
+    _close(d, a[2].astype(np.float64))
+
+
+def test_elements_of_other_threads():
+    @tilelang.jit(out_idx=[-1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((64, 64), "float16"), V: T.Tensor((96,), "float32"), n: T.int32,
+                   C: T.Tensor((64, 64), "float32")):  # fmt: skip
+            with T.Kernel(1, threads=128):
+                a = T.alloc_shared((64, 64), "float16")
+                acc = T.alloc_fragment((64, 64), "float32")
+                out = T.alloc_fragment((64, 64), "float32")
+                long = T.alloc_fragment((96,), "float32")
+                T.copy(A, a)
+                T.copy(V, long)
+                T.clear(acc)
+                T.gemm(a, a, acc)
+                for i, j in T.Parallel(64, 64):
+                    out[i, j] = acc[j, i]
+                for k in T.serial(n):
+                    for i, j in T.Parallel(64, 64):
+                        out[i, j] += long[k] + acc[k, j]
+                if acc[3, 5] > -1e30:
+                    for i, j in T.Parallel(64, 64):
+                        out[i, j] += acc[3, 5]
+                T.copy(out, C)
+
+        return kernel
+
+    a = RNG.standard_normal((64, 64)).astype(np.float16)
+    v = RNG.standard_normal(96).astype(np.float32)
+    product = a.astype(np.float64) @ a
+    _close(make()(a, v, 3), product.T + v[:3].astype(np.float64).sum() + product[:3].sum(0) + product[3, 5])
+
+
+def test_a_view_of_an_accumulator_is_the_accumulator():
+    @tilelang.jit(out_idx=[-1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((64, 64), "float16"), C: T.Tensor((64, 4), "float32")):
+            with T.Kernel(1, threads=128):
+                a = T.alloc_shared((64, 64), "float16")
+                acc = T.alloc_fragment((64, 64), "float32")
+                view = T.reshape(acc, (64, 4, 16))
+                out = T.alloc_fragment((64, 4), "float32")
+                T.copy(A, a)
+                for _ in T.serial(2):
+                    T.clear(acc)
+                    T.gemm(a, a, acc)
+                    for i, j, k in T.Parallel(64, 4, 16):
+                        view[i, j, k] = T.max(view[i, j, k], 0) * (j * 16 + k)
+                    T.reduce_sum(view, out, dim=-1)
+                T.copy(out, C)
+
+        return kernel
+
+    a = RNG.standard_normal((64, 64)).astype(np.float16)
+    product = np.maximum(a.astype(np.float64) @ a, 0) * np.arange(64)
+    _close(make()(a), product.reshape(64, 4, 16).sum(-1))
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+def test_a_branch_on_an_array_of_the_threads_has_its_barriers(stages):
+    @tilelang.jit(out_idx=[-1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((64, 128), "float16"), Mask: T.Tensor((4,), "bool"), C: T.Tensor((64, 64), "float32")):
+            with T.Kernel(1, threads=128):
+                a = T.alloc_shared((64, 32), "float16")
+                acc = T.alloc_fragment((64, 64), "float32")
+                wanted = T.alloc_local((1,), "bool")
+                T.clear(acc)
+                for k in T.Pipelined(4, num_stages=stages):
+                    wanted[0] = Mask[k]
+                    if wanted[0]:
+                        T.copy(A[0, k * 32], a)
+                        T.gemm(a, a, acc, transpose_B=True)
+                T.copy(acc, C)
+
+        return kernel
+
+    a = RNG.standard_normal((64, 128)).astype(np.float16)
+    mask = np.array([True, False, True, True])
+    parts = [a[:, k * 32 : k * 32 + 32].astype(np.float64) for k in range(4) if mask[k]]
+    _close(make()(a, mask), sum(p @ p.T for p in parts))
+
+
+def test_a_branch_on_the_thread_is_for_its_warpgroup():
+    @tilelang.jit(out_idx=[-1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((64, 64), "float16"), B: T.Tensor((64, 64), "float16")):
+            with T.Kernel(1, threads=256):
+                a = T.alloc_shared((64, 64), "float16")
+                if T.get_thread_binding(0) < 128:
+                    for i, j in T.Parallel(32, 64):
+                        a[i, j] = A[i, j]
+                else:
+                    T.copy(A[32:64, :], a[32:64, :])
+                T.copy(a, B)
+
+        return kernel
+
+    a = RNG.standard_normal((64, 64)).astype(np.float16)
+    assert np.array_equal(make()(a), a)
+
+
+def test_a_vectorised_loop_that_carries_a_value_runs_in_order():
+    @tilelang.jit(out_idx=[-1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((32, 4), "float32"), B: T.Tensor((32,), "float32")):
+            with T.Kernel(1, threads=32):
+                row = T.get_thread_binding(0)
+                B[row] = 0.0
+                for k in T.vectorized(4):
+                    B[row] = B[row] + A[row, k]
+
+        return kernel
+
+    a = RNG.standard_normal((32, 4)).astype(np.float32)
+    _close(make()(a), a.astype(np.float64).sum(1))
+
+
+def test_a_reduction_into_a_wider_type():
+    @tilelang.jit(out_idx=[-1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((8, 64), "float16"), B: T.Tensor((8,), "float32")):
+            with T.Kernel(1, threads=32):
+                a = T.alloc_fragment((8, 64), "float16")
+                top = T.alloc_fragment((8,), "float32")
+                T.copy(A, a)
+                T.reduce_absmax(a, top, dim=1)
+                T.copy(top, B)
+
+        return kernel
+
+    a = RNG.standard_normal((8, 64)).astype(np.float16)
+    assert np.array_equal(make()(a), np.abs(a).max(1).astype(np.float32))

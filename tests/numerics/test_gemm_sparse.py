@@ -1,0 +1,187 @@
+"""Products with a 2:4 sparse A: simulator and reference evaluator against the dense product, and the helpers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hopper_programs import NUMPY, f64, poisoned
+
+import tilelang_mlir as tilelang
+import tilelang_mlir.language as T
+from tilelang_mlir import knobs
+from tilelang_mlir.errors import ArgumentError, TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.reference import evaluate
+from tilelang_mlir.utils.sparse import compress, get_e_factor
+
+M, N, K = 64, 40, 256
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
+        yield
+
+
+def program(dtype: str, sums: str, meta: str, ta: bool, tb: bool, *, fragment: bool = False, block_K: int = 128) -> Any:
+    f = get_e_factor(dtype, meta)
+    pick: Callable[[int, int, bool], tuple[int, int]] = lambda a, b, turned: (b, a) if turned else (a, b)  # noqa: E731
+
+    @T.prim_func
+    def main(
+        A: T.Tensor(pick(M, K // 2, ta), dtype),
+        E: T.Tensor(pick(M, K // f, ta), meta),
+        B: T.Tensor(pick(K, N, tb), dtype),
+        C: T.Tensor((M, N), sums),
+    ):
+        with T.Kernel(1, threads=64) as _:
+            a = T.alloc_shared(pick(M, block_K // 2, ta), dtype)
+            e = T.alloc_shared(pick(M, block_K // f, ta), meta)
+            b = T.alloc_shared(pick(block_K, N, tb), dtype)
+            c = T.alloc_fragment((M, N), sums)
+            own = T.alloc_fragment(pick(M, block_K // 2, ta), dtype)
+            T.clear(c)
+            for k in T.Pipelined(K // block_K, num_stages=2):
+                if ta:
+                    T.copy(A[k * block_K // 2, 0], a)
+                    T.copy(E[k * block_K // f, 0], e)
+                else:
+                    T.copy(A[0, k * block_K // 2], a)
+                    T.copy(E[0, k * block_K // f], e)
+                if tb:
+                    T.copy(B[0, k * block_K], b)
+                else:
+                    T.copy(B[k * block_K, 0], b)
+                if fragment:
+                    T.copy(a, own)
+                    T.gemm_sp(own, e, b, c, ta, ta, tb)
+                else:
+                    T.gemm_sp(a, e, b, c, ta, ta, tb, policy=T.GemmWarpPolicy.FullRow)
+            T.copy(c, C)
+
+    return main
+
+
+def sparse(dtype: str, seed: int = 3) -> np.ndarray:
+    """A matrix [M, K] with half of its elements zero, here and there more."""
+    rng = np.random.default_rng(seed)
+    group = 2 if dtype == "float32" else 4
+    keep = np.argsort(rng.random((M, K // group, group)), -1) < group // 2
+    dense = rng.standard_normal((M, K)) * (20 if dtype == "int8" else 1)
+    dense = dense * keep.reshape(M, K) * (rng.random((M, K)) < 0.9)
+    return dense.astype(NUMPY[dtype])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sums", "meta", "ta", "tb", "target", "tolerance"),
+    [
+        ("float16", "float32", "int16", False, False, "sm_80", 1e-6),
+        ("bfloat16", "float32", "int32", False, True, "sm_90a", 1e-6),
+        ("int8", "int32", "int32", False, True, "sm_80", 0),
+        ("int8", "int32", "int8", True, False, "sm_80", 0),
+        ("float8_e4m3", "float32", "int16", False, True, "sm_89", 1e-6),
+        ("float16", "float16", "int8", True, True, "sm_80", 2e-3),
+        ("float32", "float32", "int16", False, True, "sm_80", 2e-3),
+    ],
+)
+def test_products(dtype: str, sums: str, meta: str, ta: bool, tb: bool, target: str, tolerance: float) -> None:
+    main, dense = program(dtype, sums, meta, ta, tb), sparse(dtype)
+    b = (np.random.default_rng(4).standard_normal((N, K) if tb else (K, N)) * (20 if dtype == "int8" else 1)).astype(
+        NUMPY[dtype]
+    )
+    a, e = compress(dense.T.copy() if ta else dense, transposed=ta, meta_dtype=meta)
+    expected = f64(dense) @ (f64(b).T if tb else f64(b))
+    for run in (tilelang.compile(main, target=f"sim:{target}"), lambda *t: evaluate(main.module, "main", t)):
+        c = poisoned((M, N), sums) if sums != "int32" else np.zeros((M, N), np.int32)
+        run(a, e, b, c)
+        assert np.linalg.norm(f64(c) - expected) <= tolerance * np.linalg.norm(expected)
+
+
+def test_a_in_registers() -> None:
+    main, dense = program("float16", "float32", "int16", False, True, fragment=True), sparse("float16")
+    b, c = np.random.default_rng(5).standard_normal((N, K)).astype(np.float16), poisoned((M, N), "float32")
+    a, e = compress(dense)
+    tilelang.compile(main, target="sim:sm_80")(a, e, b, c)
+    expected = f64(dense) @ f64(b).T
+    assert np.linalg.norm(f64(c) - expected) <= 1e-6 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(
+    ("target", "dtype", "instruction"),
+    [
+        ("sm_80", "float16", "mma.sp.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32"),
+        ("sm_90a", "float16", "mma.sp::ordered_metadata.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32"),
+        ("sm_89", "float8_e4m3", "mma.sp.sync.aligned.m16n8k64.row.col.f32.e4m3.e4m3.f32"),
+    ],
+)
+def test_becomes_ptx(target: str, dtype: str, instruction: str) -> None:
+    ptx = tilelang.compile(program(dtype, "float32", "int16", False, True), target=target).get_kernel_source()
+    assert instruction in ptx
+
+
+def test_compress() -> None:
+    """Bits by hand: the place of the first element low; what is missing takes the first free places."""
+    dense = np.zeros((1, 16), np.float16)
+    dense[0, [1, 3]], dense[0, 6], dense[0, 8] = (1, 2), 3, 4
+    kept, meta = compress(dense)
+    assert kept.tolist() == [[1, 2, 0, 3, 4, 0, 0, 0]]
+    assert meta.dtype == np.int16 and meta.view(np.uint16)[0, 0] == 0b0100_0100_1000_1101
+    pairs = np.array([[0, 5, 7, 0, 0, 0, 0, 2]], np.float32)
+    kept, meta = compress(pairs)
+    assert kept.tolist() == [[5, 7, 0, 2]] and meta.view(np.uint16)[0, 0] == 0b1110_0100_0100_1110
+    with pytest.raises(ArgumentError, match="more than 2 elements in a group of 4"):
+        compress(np.ones((1, 16), np.float16))
+    with pytest.raises(ArgumentError, match="no multiple of 16"):
+        compress(np.zeros((1, 8), np.float16))
+    with pytest.raises(ArgumentError, match="two dimensions"):
+        compress(np.zeros(16, np.float16))
+
+
+def test_compress_torch() -> None:
+    torch = pytest.importorskip("torch")
+    from tilelang_mlir.utils.sparse import randint_semi_sparse, randn_semi_sparse
+
+    for dtype in (torch.bfloat16, torch.float8_e5m2, torch.float32):
+        dense = randn_semi_sparse(16, 64, dtype=dtype, device="cpu")
+        kept, meta = compress(dense, meta_dtype=torch.int16)
+        assert kept.dtype == dtype and kept.shape == (16, 32) and meta.dtype == torch.int16
+        assert torch.allclose(kept.to(torch.float64).sum(), dense.to(torch.float64).sum())
+    kept, meta = compress(randint_semi_sparse(32, 64, -3, 4, device="cpu", transposed=True), transposed=True)
+    assert kept.shape == (32, 32) and meta.shape == (2, 32) and meta.dtype == torch.int32
+
+
+WRONG: list[tuple[str, type[Exception], str]] = [
+    ("T.gemm_sp(a, e, b[0:32, :], c)", TileValueError, "the shapes of T.gemm_sp do not agree"),
+    ("T.gemm_sp(a, b, b, c)", TileTypeError, "no products of float16 with metadata in float16"),
+    ("T.gemm_sp(a, e, b, a)", TileTypeError, "operand C of T.gemm_sp is in shared memory, expected fragment"),
+    ("T.gemm_sp(a, x, b, c)", TileValueError, r"the metadata of T.gemm_sp are \(64, 8\), expected \(64, 4\)"),
+    ("T.gemm_sp(a, c, b, c)", TileTypeError, "operand E of T.gemm_sp is in fragment memory"),
+    ("T.gemm_sp(a[0, 0], e, b, c)", TileValueError, "must be a two-dimensional tile, got an address"),
+]
+
+
+@pytest.mark.parametrize(("line", "kind", "message"), WRONG)
+def test_wrong_use(line: str, kind: type[Exception], message: str) -> None:
+    def body(a: Any, e: Any, x: Any, b: Any, c: Any) -> None:
+        eval(line, {"T": T, "a": a, "e": e, "x": x, "b": b, "c": c})
+
+    with pytest.raises(kind, match=message):
+
+        @T.prim_func
+        def main(A: T.Tensor((64,), "float16")):
+            with T.Kernel(1, threads=64) as _:
+                a = T.alloc_shared((64, 32), "float16")
+                e = T.alloc_shared((64, 4), "int16")
+                x = T.alloc_shared((64, 8), "int16")
+                b = T.alloc_shared((64, 32), "float16")
+                c = T.alloc_fragment((64, 32), "float32")
+                body(a, e, x, b, c)
+
+
+def test_targets_and_sizes() -> None:
+    with pytest.raises(UnsupportedError, match="T.gemm_sp needs sparse matrix instructions, which sim:sm_75 lacks"):
+        tilelang.compile(program("float16", "float32", "int16", False, True), target="sim:sm_75")
+    with pytest.raises(UnsupportedError, match="K = 32, no multiple of 64"):
+        tilelang.compile(program("int8", "int32", "int8", False, True, block_K=32), target="sim:sm_80")

@@ -1,0 +1,160 @@
+"""Small names of the language, each by its values: bits, clusters, rounding, one sparse instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilelang_mlir as tilelang
+import tilelang_mlir.language as T
+from tilelang_mlir import knobs
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.reference import evaluate
+from tilelang_mlir.utils.sparse import compress
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
+        yield
+
+
+FFS, FNS = getattr(T, "__ffs"), getattr(T, "__fns")
+
+
+def nth_set(mask: int, base: int, offset: int) -> int:
+    """The definition of fns, bit by bit."""
+    if offset == 0:
+        return base if mask >> base & 1 else 0xFFFFFFFF
+    step, left = (1, offset) if offset > 0 else (-1, -offset)
+    while 0 <= base < 32:
+        left -= mask >> base & 1
+        if left == 0:
+            return base
+        base += step
+    return 0xFFFFFFFF
+
+
+def test_bits() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((64,), "int32"), L: T.Tensor((64,), "int64"), B: T.Tensor((2, 64), "int32"),
+             C: T.Tensor((64,), "uint32")):  # fmt: skip
+        with T.Kernel(1, threads=64) as _:
+            tx = T.get_thread_binding()
+            B[0, tx] = FFS(A[tx])
+            B[1, tx] = FFS(L[tx])
+            C[tx] = FNS(A[tx], tx % 8, tx // 8 - 3)
+
+    rng = np.random.default_rng(1)
+    a = rng.integers(-(2**31), 2**31, 64).astype(np.int32)
+    a[:2], long = (0, -(2**31)), rng.integers(-(2**63), 2**63 - 1, 64) << rng.integers(0, 60, 64)
+    b, c = np.full((2, 64), -9, np.int32), np.zeros(64, np.uint32)
+    tilelang.compile(main, target="sim:sm_80")(a, long, b, c)
+    for row, values in zip(b, (a, long), strict=True):
+        assert row.tolist() == [(int(v) & -int(v)).bit_length() for v in values]
+    assert c.tolist() == [nth_set(int(v) & 0xFFFFFFFF, i % 8, i // 8 - 3) for i, v in enumerate(a)]
+    assert "fns.b32" in tilelang.compile(main, target="sm_80").get_kernel_source()
+    with pytest.raises(TileTypeError, match="T.__ffs needs an integer of 32 or 64 bits"):
+
+        @T.prim_func
+        def wrong(A: T.Tensor((64,), "float32")):
+            with T.Kernel(1, threads=32) as _:
+                A[0] = FFS(A[1])
+
+
+def test_clusters() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((6, 5), "int32")):
+        with T.ClusterKernel(6, cluster_dims=2, threads=32) as bx:
+            if T.get_thread_binding() == 0:
+                A[bx, 0] = T.get_cluster_id(0)
+                A[bx, 1] = T.get_cluster_extent()
+                A[bx, 2] = T.get_cluster_size()
+                A[bx, 3] = T.get_cluster_dims()[0]
+                A[bx, 4] = T.block_rank_in_cluster()
+
+    expected = np.array([[i // 2, 3, 2, 2, i % 2] for i in range(6)])
+    for run in (tilelang.compile(main, target="sim:sm_90a"), lambda *t: evaluate(main.module, "main", t)):
+        out = np.full((6, 5), -1, np.int32)
+        run(out)
+        assert (out == expected).all()
+    with pytest.raises(TileValueError, match="T.get_cluster_id: dimension 1 of a grid of 1"):
+
+        @T.prim_func
+        def wrong(A: T.Tensor((6, 5), "int32")):
+            with T.ClusterKernel(6, cluster_dims=2, threads=32) as bx:
+                A[bx, 0] = T.get_cluster_id(1)
+
+
+def test_fused_and_not_fused() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((3, 32), "float32"), B: T.Tensor((2, 32), "float32")):
+        with T.Kernel(1, threads=32) as _:
+            tx = T.get_thread_binding()
+            B[0, tx] = T.fma(A[0, tx], A[1, tx], A[2, tx])
+            B[1, tx] = T.fmul(A[0, tx], A[1, tx]) + A[2, tx]
+
+    a = np.random.default_rng(2).standard_normal((3, 32)).astype(np.float32)
+    a[2] = -a[0] * a[1]  # what is left of a fused sum is the rounding of the product
+    b = np.full((2, 32), np.nan, np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    exact = a[0].astype(np.float64) * a[1].astype(np.float64) + a[2].astype(np.float64)
+    assert (b[0] == exact.astype(np.float32)).all() and not b[1].any() and b[0].any()
+
+
+@pytest.mark.parametrize(("dtype", "kind", "shape", "selector"), [("float16", "fp16", "m16n8k32", 0),
+                                                                  ("float16", "fp16", "m16n8k32", 1),
+                                                                  ("int8", "int8", "m16n8k64", 0)])
+def test_one_sparse_instruction(dtype: str, kind: str, shape: str, selector: int) -> None:
+    """The simulator and the reference evaluator, which expands A group by group."""
+    depth, sums, total = int(shape.split("k")[1]), *(("int32", "int32") if dtype == "int8" else ("fp32", "float32"))
+    per = depth // 2
+
+    @T.prim_func
+    def main(A: T.Tensor((16, per), dtype), E: T.Tensor((16, depth // 32), "int32"), B: T.Tensor((8, depth), dtype),
+             C: T.Tensor((16, 8), total)):  # fmt: skip
+        with T.Kernel(1, threads=32) as _:
+            tx = T.get_thread_binding()
+            a = T.alloc_local((per // 2,), dtype)
+            b = T.alloc_local((depth // 4,), dtype)
+            c = T.alloc_local((4,), total)
+            e = T.alloc_local((1,), "int32")
+            pack = T.alloc_var("int32", init=0)
+            count = 32 // (8 if dtype == "int8" else 16)
+            for i in T.serial(per // 2):
+                word = i // count
+                a[i] = A[tx // 4 + 8 * (word % 2), tx % 4 * count + i % count + 4 * count * (word // 2)]
+            for i in T.serial(depth // 4):
+                b[i] = B[tx // 4, tx % 4 * count + i % count + 4 * count * (i // count)]
+            if dtype == "int8":
+                e[0] = E[tx // 4 + 8 * (tx % 2), tx % 4 // 2]
+            else:
+                pack = E[tx // 4, 0] >> (16 * (tx % 2)) & 0xFFFF
+                e[0] = pack | (E[tx // 4 + 8, 0] >> (16 * (tx % 2)) << 16)
+            T.clear(c)
+            form = (shape, "row", "col", kind, kind, sums)
+            T.ptx_mma_sp(total, *form, a.data, 0, b.data, 0, c.data, 0, e.data, 0, selector, False)
+            for i in T.serial(4):
+                C[tx // 4 + 8 * (i // 2), tx % 4 * 2 + i % 2] = c[i]
+
+    rng = np.random.default_rng(7)
+    scale = 20 if dtype == "int8" else 1
+    keep = np.argsort(rng.random((16, depth // 4, 4)), -1) < 2
+    dense: Any = (scale * rng.standard_normal((16, depth)) * keep.reshape(16, depth)).astype(dtype)
+    b = (scale * rng.standard_normal((8, depth))).astype(dtype)
+    kept, meta = compress(dense, meta_dtype="int32")
+    expected = dense.astype(np.float64) @ b.astype(np.float64).T
+    for run in (tilelang.compile(main, target="sim:sm_80"), lambda *t: evaluate(main.module, "main", t)):
+        c = np.zeros((16, 8), total)
+        run(kept, meta, b, c)
+        assert np.linalg.norm(c - expected) <= 1e-6 * np.linalg.norm(expected)
+    with pytest.raises(TileValueError, match="T.ptx_mma_sp: selector int 3, expected 0 or 1"):
+
+        @T.prim_func
+        def wrong(A: T.Tensor((16,), dtype)):
+            with T.Kernel(1, threads=32) as _:
+                x = T.alloc_local((64,), dtype)
+                T.ptx_mma_sp(total, shape, "row", "col", kind, kind, sums, x, 0, x, 0, x, 0, x, 0, 3, False)

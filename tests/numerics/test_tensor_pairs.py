@@ -1,0 +1,152 @@
+"""Products of pairs of CTAs: values, what the simulator reports of wrong programs, and the machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hopper_programs import check, f64, poisoned, random
+from tensor_programs import compiled, example, instructions
+
+import tilelang_mlir.language as T
+from tilelang_mlir import errors, knobs
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
+        yield
+
+
+def pairs(*args: int, **options: Any) -> Any:
+    return example("gemm_pairs").gemm_pairs(*args, **options)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_roles(seed: int) -> None:
+    """Several pairs, fewer stages than steps, and an odd number of columns."""
+    M, N, K = 512, 75, 136
+    a, b, c = random((M, K)), random((N, K), seed=1), poisoned((M, N), "float16")
+    with knobs.overrides({"TILELANG_SIM_SEED": seed}):
+        compiled(pairs(M, N, K, block_N=64, block_K=32, num_stages=2))(a, b, c)
+    check(c, f64(a) @ f64(b).T, "float16")
+
+
+def together(
+    *, dtype: str = "float16", transpose_b: bool = True, wait: bool = True, leader: int = 0, told: bool = True,
+    cluster: int = 2, alone: bool = False,
+) -> Any:  # fmt: skip
+    """One product, with every thread in step; the options break it."""
+    M, N, K = 128, 128, 64
+    shape_b, tile_b = ((N, K), (N // 2, K)) if transpose_b else ((K, N), (K, N // 2))
+
+    @T.prim_func
+    def main(A: T.Tensor((2 * M, K), dtype), B: T.Tensor(shape_b, dtype), C: T.Tensor((2 * M, N), "float32")):
+        with T.ClusterKernel(2, threads=128, cluster_dims=cluster) as by:
+            a, b = T.alloc_shared((M, K), dtype), T.alloc_shared(tile_b, dtype)
+            c, local = T.alloc_tmem((M, N), "float32"), T.alloc_fragment((M, N), "float32")
+            loaded, done = T.alloc_cluster_barrier(256), T.alloc_cluster_barrier(1)
+            rank = T.block_rank_in_cluster()
+            T.tma_copy(A[by * M, 0], a, barrier=loaded)
+            if transpose_b:
+                T.tma_copy(B[rank * (N // 2), 0], b, barrier=loaded)
+            else:
+                T.tma_copy(B[0, rank * (N // 2)], b, barrier=loaded)
+            T.mbarrier_arrive(loaded, leader)
+            if rank == 0:
+                T.mbarrier_wait_parity(loaded, 0)
+                T.tcgen05_gemm(a, b, c, transpose_B=transpose_b, clear_accum=True, use_2cta=True)
+                T.tcgen05_mma_arrive(done, arrive_2cta=told)
+            if alone:
+                T.tcgen05_gemm(a, b, c[:, 0:64], transpose_B=transpose_b, clear_accum=True)
+            if wait:
+                T.mbarrier_wait_parity(done, 0)
+            T.copy(c, local)
+            T.copy(local, C[by * M, 0])
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("dtype", "transpose_b"), [("bfloat16", False), ("float8_e4m3", True)], ids=["along N", "8 bits"]
+)
+def test_operands(dtype: str, transpose_b: bool) -> None:
+    a, b = random((256, 64), dtype), random((128, 64) if transpose_b else (64, 128), dtype, 1)
+    c = poisoned((256, 128), "float32")
+    compiled(together(dtype=dtype, transpose_b=transpose_b))(a, b, c)
+    check(c, f64(a) @ (f64(b).T if transpose_b else f64(b)), "float32")
+
+
+def test_scaled() -> None:
+    """mxfp8: the factors of each CTA's rows in its own tensor memory, those of all columns in both."""
+    M, N, K = 128, 128, 128
+    dtype = "float8_e4m3"
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((2 * M, K), dtype), B: T.Tensor((N, K), dtype), SFA: T.Tensor((2, M), "uint32"),
+        SFB: T.Tensor((1, N), "uint32"), C: T.Tensor((2 * M, N), "float32"),
+    ):  # fmt: skip
+        with T.ClusterKernel(2, threads=128, cluster_dims=2) as by:
+            a, b = T.alloc_shared((M, K), dtype), T.alloc_shared((N // 2, K), dtype)
+            sa, sb = T.alloc_shared((1, M), "uint32"), T.alloc_shared((1, N), "uint32")
+            ta, tb = T.alloc_tmem((128, 4), "uint32"), T.alloc_tmem((128, 4), "uint32")
+            c, local = T.alloc_tmem((M, N), "float32"), T.alloc_fragment((M, N), "float32")
+            done, rank = T.alloc_cluster_barrier(1), T.block_rank_in_cluster()
+            T.copy(A[by * M, 0], a)
+            T.copy(B[rank * (N // 2), 0], b)
+            T.copy(SFA[by, 0], sa)
+            T.copy(SFB, sb)
+            if T.get_thread_binding() < 32:
+                T.tcgen05_sf_warp_transpose(sa[0, 0:128])
+                T.tcgen05_sf_warp_transpose(sb[0, 0:128])
+            T.fence_proxy_async()
+            T.cluster_sync()
+            if rank == 0:
+                T.tcgen05_cp_warpx4(sa[0, 0:128], ta, use_2cta=True)
+                T.tcgen05_cp_warpx4(sb[0, 0:128], tb, use_2cta=True)
+                T.tcgen05_gemm_blockscaled(
+                    a, b, c, ta, tb, transpose_B=True, mbar=done, clear_accum=True, use_2cta=True
+                )
+            T.mbarrier_wait_parity(done, 0)
+            T.copy(c, local)
+            T.copy(local, C[by * M, 0])
+
+    rng = np.random.default_rng(0)
+    exponents = [rng.integers(120, 134, (rows, 4)).astype(np.uint8) for rows in (2 * M, N)]
+    a, b, c = random((2 * M, K), dtype), random((N, K), dtype, 1), poisoned((2 * M, N), "float32")
+    words = [np.ascontiguousarray(e).view(np.uint32).reshape(-1, 128) for e in exponents]
+    compiled(main)(a, b, *words, c)
+    scale = [np.repeat(np.exp2(e.astype(np.float64) - 127), 32, axis=1) for e in exponents]
+    check(c, (f64(a) * scale[0]) @ (f64(b) * scale[1]).T, "float32")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "text"),
+    [
+        ({"wait": False}, errors.RaceError, "tensor memory column 0, .* comes while an asynchronous operation"),
+        ({"leader": 1}, errors.SimulationError, "arrivals|go different ways where they wait"),
+        ({"told": False}, errors.UnsupportedError, "tcgen05_commit of one block in a kernel with products of pairs"),
+        ({"cluster": 1}, errors.UnsupportedError, "a kernel whose clusters have no pairs"),
+        ({"alone": True}, errors.UnsupportedError, "tcgen05_mma of one block in a kernel with products of pairs"),
+    ],
+    ids=["not awaited", "wrong barrier", "commit of one", "no cluster", "a product of one"],
+)
+def test_wrong_programs(options: dict[str, Any], kind: type[errors.TileError], text: str) -> None:
+    with pytest.raises(kind, match=text):
+        compiled(together(**options))(random((256, 64)), random((128, 64)), poisoned((256, 128), "float32"))
+
+
+@pytest.mark.parametrize("arch", ["sm_100a", "sm_103a"])
+def test_machine_code(arch: str) -> None:
+    program = pairs(4096, 4096, 4096)
+    kernel = compiled(program, f"cuda:{arch}")
+    source = kernel.get_kernel_source()
+    for text in ("tcgen05.alloc", "tcgen05.dealloc", "tcgen05.mma", "tcgen05.commit", "cp.async.bulk.tensor.2d"):
+        assert f"{text}.cta_group::2" in source and f"{text}.cta_group::1" not in source
+    assert "multicast::cluster" in source and kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
+    if arch == "sm_100a":  # the disassembler at hand does not know sm_103a
+        found = instructions(program)
+        assert found["UTCHMMA"] == 4 and found["UTMALDG"] and found["LDTM"] and not found["HMMA"] + found["STL"]

@@ -1,0 +1,110 @@
+"""`ops.attention` and `ops.decode` in the simulator against float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tilelang_mlir import errors, ops
+
+TARGET = "sim:sm_90a"
+
+
+def exact(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Attention of one head, and the logarithms, base 2, of the sums; q is (queries, D), k and v are (keys, D)."""
+    q, k, v = (x.astype(np.float64) for x in (q, k, v))
+    scores = q @ k.T * q.shape[1] ** -0.5
+    if causal:
+        behind = len(k) - len(q)
+        scores = np.where(np.arange(len(k))[None, :] <= np.arange(len(q))[:, None] + behind, scores, -np.inf)
+    largest = scores.max(axis=1, keepdims=True)
+    weights = np.exp(scores - largest)
+    total = weights.sum(axis=1, keepdims=True)
+    return weights / total @ v, (np.log2(total) + largest / np.log(2))[:, 0]
+
+
+@pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
+@pytest.mark.parametrize(
+    ("S", "S_kv", "D", "D_v", "causal"),
+    [(70, 70, 64, 64, True), (65, 130, 64, 32, True), (1, 77, 64, 64, False), (130, 64, 128, 128, False)],
+)
+def test_attention(random: Any, error_of: Any, S: int, S_kv: int, D: int, D_v: int, causal: bool, target: str) -> None:
+    q, k, v = random(1, S, 2, D), random(1, S_kv, 1, D), random(1, S_kv, 1, D_v)
+    out, logarithms = ops.attention(q, k, v, causal=causal, return_logarithms=True, target=target)
+    assert out.shape == (1, S, 2, D_v) and logarithms.shape == (1, 2, S) and logarithms.dtype == np.float32
+    for head in range(2):
+        want, sums = exact(q[0, :, head], k[0, :, 0], v[0, :, 0], causal)
+        assert error_of(out[0, :, head], want) < 2e-3 and error_of(logarithms[0, head], sums) < 1e-5
+
+
+def test_bfloat16_and_a_scale_of_ones_own(random: Any, error_of: Any) -> None:
+    q, k, v = (random(2, 66, 2, 64, kind=ml_dtypes.bfloat16) for _ in range(3))
+    out = ops.attention(q, k, v, scale=0.25, target=TARGET)
+    assert out.dtype == ml_dtypes.bfloat16
+    want, _ = exact(q[1, :, 1].astype(np.float64) * 0.25 * 8, k[1, :, 1], v[1, :, 1])
+    assert error_of(out[1, :, 1], want) < 1e-2
+
+
+@pytest.mark.parametrize(("heads", "heads_kv"), [(4, 2), (1, 1)])
+def test_decoding_over_some_of_the_keys(random: Any, error_of: Any, heads: int, heads_kv: int) -> None:
+    lengths = np.array([130, 1, 300], np.int32)
+    q, k, v = random(3, heads, 64), random(3, 300, heads_kv, 64), random(3, 300, heads_kv, 64)
+    assert ops.decoding_parts(3, 300, heads_kv) > 1
+    out = ops.decode(q, k, v, lengths, target=TARGET)
+    shared_by = heads // heads_kv
+    for b, length in enumerate(lengths):
+        want, _ = exact(q[b, -shared_by:], k[b, :length, -1], v[b, :length, -1])
+        assert error_of(out[b, -shared_by:], want) < 2e-3
+
+
+@pytest.mark.parametrize("batch", [1, 16, 1000])
+@pytest.mark.parametrize("S", [1, 64, 8192, 131072])
+def test_parts_hold_keys(batch: int, S: int) -> None:
+    parts = ops.decoding_parts(batch, S, 8)
+    assert 1 <= parts <= 32 and (parts == 1 or S // parts >= 64)
+
+
+def test_tilings_fit_their_heads() -> None:
+    for heads in (1, 6, 12, 16, 40):
+        for causal in (False, True):
+            tiling = ops.attention_tiling(4096, heads, 128, causal, TARGET)
+            assert heads % tiling.group == 0 and (causal or not tiling.paired)
+            assert tiling.block_M % (tiling.threads // 2) == 0, "64 rows for every warpgroup"
+
+
+SHAPE = (1, 64, 2, 64)
+
+
+@pytest.mark.parametrize(
+    ("q", "k", "v", "options", "message"),
+    [
+        (SHAPE, (1, 64, 2, 32), SHAPE, {}, r"k has the shape \[1, 64, 2, 32\], expected \(batch, S_kv, heads_kv, D\)"),
+        ((64, 2, 64), SHAPE, SHAPE, {}, r"q has the shape \[64, 2, 64\], expected \(batch, S, heads, D\)"),
+        ((1, 64, 3, 64), SHAPE, SHAPE, {}, "3 query heads cannot share 2 key heads evenly"),
+        ((1, 65, 2, 64), SHAPE, SHAPE, {"causal": True}, "65 queries and 64 keys leaves queries without a key"),
+        ((0, 64, 2, 64), SHAPE, SHAPE, {}, r"q has the shape \[0, 64, 2, 64\]: sizes must be positive"),
+    ],
+)
+def test_wrong_shapes(
+    q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(errors.TileValueError, match=message):
+        ops.attention(*(np.ones(shape, np.float16) for shape in (q, k, v)), **options, target=TARGET)
+
+
+def test_wrong_dtypes(random: Any) -> None:
+    half, single = random(1, 64, 2, 64), random(1, 64, 2, 64, kind=np.float32)
+    with pytest.raises(errors.TileTypeError, match="attention of float16 and float32 and float16, expected one dtype"):
+        ops.attention(half, single, half, target=TARGET)
+    with pytest.raises(errors.TileTypeError, match="no ready attention of float32"):
+        ops.attention(single, single, single, target=TARGET)
+    with pytest.raises(errors.TileTypeError, match="lengths is int64, expected int32"):
+        ops.decode(half[:, 0], half, half, np.array([3]), target=TARGET)
+
+
+def test_too_many_query_heads(random: Any) -> None:
+    with pytest.raises(errors.TileValueError, match="65 query heads over 1 key heads"):
+        ops.decode(random(1, 65, 64), random(1, 64, 1, 64), random(1, 64, 1, 64), np.ones(1, np.int32), target=TARGET)

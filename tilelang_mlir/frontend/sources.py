@@ -1,0 +1,27 @@
+"""Device code in other languages that a program brings along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tilelang_mlir.errors import TileTypeError
+from tilelang_mlir.frontend.builder import Builder
+from tilelang_mlir.mlir import ir
+
+
+def add_source(builder: Builder, source: object) -> None:
+    """Append a source, or what a file of that name holds, to the module, each once.
+
+    Raises:
+        TileTypeError: it is no text.
+    """
+    if not isinstance(source, str):
+        raise TileTypeError(f"device code is given as text, got {type(source).__name__}")
+    if "\n" not in source and len(source) < 4096 and Path(source).is_file():
+        source = Path(source).read_text()
+    attributes = builder.module.operation.attributes
+    texts = [t for t in ir.ArrayAttr(attributes["tl.sources"])] if "tl.sources" in attributes else []
+    with builder.module.context:
+        text = ir.StringAttr.get(source)
+        if text not in texts:
+            attributes["tl.sources"] = ir.ArrayAttr.get([*texts, text])

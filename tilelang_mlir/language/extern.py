@@ -1,0 +1,105 @@
+"""Device code from outside: sources in other languages, and calls of their functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilelang_mlir.dtypes import DType
+from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, memory_of
+from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.expr import Expr, as_expr, value_of
+from tilelang_mlir.frontend.sources import add_source
+from tilelang_mlir.language.math import reinterpret
+from tilelang_mlir.language.pointers import Pointer, place_of
+from tilelang_mlir.language.sync import in_kernel
+from tilelang_mlir.mlir import ir
+
+_ACCESS = {1: "r", 2: "w", 3: "rw"}
+_UINT64 = DType("uint64")
+_NOTHING = ("handle", "void", "")
+
+
+def import_source(source: str | None = None) -> None:
+    """Bring device code along, whose functions `T.call_extern` calls: PTX, LLVM IR, or CUDA C++.
+
+        T.import_source(".visible .func (.param .b32 r) triple (.param .b32 x) { ... }")
+        y = T.call_extern("int32", "triple", x)
+
+    The text says which it is: PTX has `.func`, LLVM IR `define`; everything else is C++, which NVRTC compiles when it
+    is installed. Functions of PTX and LLVM IR take addresses as generic pointers. The simulator runs no such code.
+
+    Raises:
+        TileTypeError: the source is no text.
+    """
+    if source is not None:
+        add_source(require("T.import_source"), source)
+
+
+def call_extern(dtype: Any, name: str, *args: Any) -> Any:
+    """Call a function of `T.import_source`; every thread calls it for itself.
+
+        T.call_extern("handle", "decode", T.access_ptr(packed[0], "r"), T.access_ptr(values[0], "w"), 8)
+
+    Args:
+        dtype: of the result; "handle" or "void" for none.
+        args: scalars, and places in memory: pointers of `T.access_ptr` and `T.address_of`, buffers, slices. An access
+            "w" counts as a write for the barriers that the compiler places, and so on; places without one as both.
+
+    Raises:
+        TileValueError: no name of a function. TileTypeError: an argument that is neither scalar nor in memory.
+        CompileError: when compiled, if no source defines the function, or C++ cannot be compiled here.
+    """
+    if not isinstance(name, str) or not name.isidentifier():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TileValueError(f"T.call_extern needs the name of a function, got {name!r}", hint="the dtype comes first")
+    builder = in_kernel("T.call_extern")
+    values, types = [], []
+    for arg in args:
+        tile = isinstance(arg, Element) and len(arg.indices) < arg.buffer.ndim
+        if tile or isinstance(arg, Pointer | Buffer | Region):
+            element = place_of("T.call_extern", arg)
+            values.append(_address(builder, element, _ACCESS[arg.access] if isinstance(arg, Pointer) else "rw"))
+            types.append(f"{element.buffer.dtype}*")
+        else:
+            scalar = as_expr(arg)
+            values.append(_bits(builder, scalar))
+            types.append(str(scalar.dtype))
+    result = "" if str(dtype) in _NOTHING else str(DType(dtype))
+    attributes: dict[str, ir.Attribute] = {
+        "name": ir.StringAttr.get(name),
+        "types": ir.ArrayAttr.get([ir.StringAttr.get(t) for t in types]),
+        "result": ir.StringAttr.get(result),
+    }
+    op = builder.emit("tl.call_extern", values, [builder.type(_UINT64)] if result else [], attributes)
+    if not result:
+        return None
+    kind = DType(result)
+    raw = Expr(_UINT64, value=op.results[0], frame=builder.frame)
+    return reinterpret(arith.cast(raw, DType(f"uint{kind.bits}")), kind)
+
+
+def call_pure_extern(dtype: Any, name: str, *args: Any) -> Any:
+    """`T.call_extern` of a function without side effects."""
+    return call_extern(dtype, name, *args)
+
+
+def _address(builder: Builder, element: Element, access: str) -> ir.Value:
+    if element.buffer.memory not in ("global", "shared", "local"):
+        raise TileTypeError(
+            f"T.call_extern takes no address in {element.buffer.memory} memory, got {element.buffer!r}",
+            hint="copy the values to T.alloc_local or shared memory first",
+        )
+    operands = [memory_of(element.buffer), *(int32_value(builder, i) for i in element.indices)]
+    kind = builder.type(_UINT64)
+    return builder.emit("tl.address", operands, [kind], {"access": ir.StringAttr.get(access)}).results[0]
+
+
+def _bits(builder: Builder, scalar: Expr) -> ir.Value:
+    """A scalar as 64 bits, zeros above its own."""
+    kind = scalar.dtype
+    if kind.bits == 1 or kind.kind == "bool":
+        scalar, kind = arith.cast(scalar, DType("uint8")), DType("uint8")
+    unsigned = DType(f"uint{kind.bits}")
+    raw = scalar if str(kind) == str(unsigned) else reinterpret(scalar, unsigned)
+    return value_of(builder, arith.cast(raw, _UINT64))

@@ -1,0 +1,134 @@
+"""2:4 sparse matrices: which elements are kept, packed with their places for `T.gemm_sp`.
+
+Of every four neighbours in a row two are kept (of two one, for 32-bit elements). Four bits say which: the place of the
+first in the lower two bits, of the second in the upper two; groups of a row fill an integer from its lowest bits on. A
+kept 32-bit element takes two places: 0b0100 or 0b1110. Arrays of numpy and tensors of torch both work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tilelang_mlir.errors import ArgumentError
+
+_META = {1: np.dtype(np.int32), 2: np.dtype(np.int16), 4: np.dtype(np.int16)}  # default, by bytes of an element
+
+
+def get_e_factor(a_dtype: Any, meta_dtype: Any) -> int:
+    """How many elements of the dense matrix one element of the metadata describes."""
+    from tilelang_mlir.dtypes import DType
+
+    return DType(meta_dtype).bits // 4 * (2 if DType(a_dtype).bits == 32 else 4)
+
+
+def compress(A: Any, transposed: bool = False, meta_dtype: Any = None, arch: str | None = None) -> tuple[Any, Any]:
+    """What is kept of a 2:4 sparse matrix [M, K], and its metadata: [M, K / 2] and [M, K / `get_e_factor`].
+
+    Args:
+        A: a matrix with at most two elements that are not zero in every four (one in two for 32-bit elements).
+        transposed: A is [K, M], and both results are transposed too.
+        meta_dtype: int8, int16 or int32 (default: int16, int32 for 8-bit elements).
+        arch: accepted and not needed: the metadata are the same for every machine.
+
+    Raises:
+        ArgumentError: A is no matrix, K is no multiple of what an element of metadata describes, or a group has too
+        many elements.
+    """
+    del arch
+    matrix = _to_numpy(A)
+    if matrix.ndim != 2:
+        raise ArgumentError(f"a sparse matrix has two dimensions, got {list(matrix.shape)}")
+    matrix = matrix.T if transposed else matrix
+    size = matrix.dtype.itemsize
+    meta = _META[size] if meta_dtype is None else np.dtype(str(meta_dtype).rpartition(".")[2])
+    group = 2 if size == 4 else 4
+    per = meta.itemsize * 2 * group
+    rows, k = matrix.shape
+    if k % per:
+        raise ArgumentError(f"a row of {k} elements is no multiple of {per}, which an element of {meta} describes")
+    groups = np.ascontiguousarray(matrix).reshape(rows, k // group, group)
+    places = _places(groups)
+    kept = np.take_along_axis(groups, places if group == 4 else places[..., :1], -1).reshape(rows, k // 2)
+    codes = places[..., 0] | places[..., 1] << 2 if group == 4 else np.where(places[..., 0] == 0, 0b0100, 0b1110)
+    packed = np.zeros((rows, k // per), np.uint64)
+    for step in range(meta.itemsize * 2):
+        packed |= codes[:, step :: meta.itemsize * 2].astype(np.uint64) << np.uint64(4 * step)
+    metadata = packed.astype(np.dtype(f"u{meta.itemsize}")).view(meta)
+    if transposed:
+        kept, metadata = np.ascontiguousarray(kept.T), np.ascontiguousarray(metadata.T)
+    return _like(kept, A, A.dtype), _like(metadata, A, None)
+
+
+def _places(groups: np.ndarray) -> np.ndarray:
+    """Two ascending places per group that cover what is not zero; of pairs one (and a second that means nothing)."""
+    filled = groups != 0
+    allowed = 2 if groups.shape[-1] == 4 else 1
+    if (filled.sum(-1) > allowed).any():
+        raise ArgumentError(f"the matrix is not sparse: more than {allowed} elements in a group of {groups.shape[-1]}")
+    order = np.argsort(~filled, axis=-1, kind="stable")[..., :2]
+    return np.sort(order, axis=-1) if allowed == 2 else order
+
+
+def torch_compress(dense: Any, meta_dtype: Any = None) -> tuple[Any, Any]:
+    """`compress` under its older name."""
+    return compress(dense, meta_dtype=meta_dtype)
+
+
+def randn_semi_sparse(M: int, K: int, dtype: Any = None, device: Any = "cuda", transposed: bool = False) -> Any:
+    """A torch tensor [M, K] ([K, M] when transposed) of normal elements, two of every four zero."""
+    import torch
+
+    dtype = torch.float16 if dtype is None else dtype
+    values = torch.randn(M, K, device=device, dtype=torch.float32)
+    return _thinned(values, dtype, transposed)
+
+
+def randint_semi_sparse(
+    M: int, K: int, low: int, high: int, dtype: Any = None, device: Any = "cuda", transposed: bool = False
+) -> Any:
+    """A torch tensor of integers from `low` to below `high`, two of every four zero."""
+    import torch
+
+    dtype = torch.int8 if dtype is None else dtype
+    values = torch.randint(low, high, (M, K), device=device, dtype=torch.int32)
+    return _thinned(values, dtype, transposed)
+
+
+def _thinned(values: Any, dtype: Any, transposed: bool) -> Any:
+    import torch
+
+    group, kept = (2, 1) if dtype == torch.float32 else (4, 2)
+    rows, k = values.shape
+    order = torch.rand(rows, k // group, group, device=values.device).argsort(-1)
+    values = (values.reshape(rows, -1, group) * (order < kept)).reshape(rows, k).to(dtype)
+    return values.t().contiguous() if transposed else values
+
+
+def _to_numpy(value: Any) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
+    import torch
+
+    raw = value.detach().cpu().contiguous()
+    names = {1: torch.int8, 2: torch.int16}
+    special = raw.dtype in (torch.bfloat16, *(getattr(torch, n) for n in ("float8_e4m3fn", "float8_e5m2")))
+    if not special:
+        return raw.numpy()
+    import ml_dtypes
+
+    name = str(raw.dtype).removeprefix("torch.")
+    return raw.view(names[raw.element_size()]).numpy().view(getattr(ml_dtypes, name))
+
+
+def _like(value: np.ndarray, original: Any, dtype: Any) -> Any:
+    """A result as the input was: numpy, or torch on the same device."""
+    if isinstance(original, np.ndarray):
+        return value
+    import torch
+
+    known = type(value.dtype).__module__.startswith("numpy") and value.dtype.type.__module__ == "numpy"
+    plain = value if known else value.view(np.dtype(f"i{value.dtype.itemsize}"))
+    tensor = torch.from_numpy(np.ascontiguousarray(plain)).to(original.device)
+    return tensor if dtype is None or tensor.dtype == dtype else tensor.view(dtype)
