@@ -14,6 +14,7 @@ from ..lowering.context import Context
 from ..lowering.index import Index
 from ..walk import nested
 from .async_copy import lower_async_copy
+from .effort import effort
 from .gemm_mma import lower_gemm
 from .gemm_wgmma import lower_gemm_wgmma
 from .intrinsics import publish_product
@@ -46,6 +47,8 @@ class Nvidia:
             attributes["nvvm.cluster_dim"] = launch.attributes["cluster"]
         if any(op.name == "tl.intrinsic" and intrinsic_name(op) == "wait_dependencies" for op in nested(launch)):
             attributes["tl.programmatic"] = ir.UnitAttr.get()
+        if (level := effort(launch)) is not None:
+            attributes["tl.effort"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), level)
         return attributes
 
     def require(self, feature: Feature, what: str) -> None:

@@ -50,6 +50,14 @@ def device_module(module: ir.Module) -> ir.Operation:
     return found[0]
 
 
+def effort(module: ir.Module) -> int | None:
+    """The optimisation level that is enough for all kernels of a level-4 module; None: all there is."""
+    functions = [op.operation for op in device_module(module).regions[0].blocks[0].operations]
+    kernels = [op for op in functions if "gpu.kernel" in op.attributes]
+    levels = [ir.IntegerAttr(op.attributes["tl.effort"]).value for op in kernels if "tl.effort" in op.attributes]
+    return max(levels) if levels and len(levels) == len(kernels) else None
+
+
 def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, lap: Clock) -> str:
     """Lower a level-4 module in place and translate it to LLVM IR text.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tilelang_mlir.errors import TileValueError
@@ -37,6 +37,12 @@ class CodegenOptions:
     def describe(self) -> dict[str, object]:
         """The options as JSON-able data, for cache keys and metadata."""
         return {"opt_level": self.opt_level, "line_info": self.line_info, "ptxas_flags": list(self.ptxas_flags)}
+
+    def with_effort(self, level: int | None) -> CodegenOptions:
+        """With the optimisation level of ptxas that a kernel is worth, unless the caller has chosen one."""
+        if level is None or any(flag.startswith(("-O", "--opt-level")) for flag in self.ptxas_flags):
+            return self
+        return replace(self, ptxas_flags=(f"-O{level}", *self.ptxas_flags))
 
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> CodegenOptions:

@@ -47,6 +47,7 @@ def generate(request: Request, context: ir.Context) -> Reply:
     try:
         reply.stage = "reading the lowered module"
         module = device_ir.parse(request.module, context)
+        request = replace(request, options=options.with_effort(device_ir.effort(module)))
         code = device_code(module)
         lap("parse")
         reply.stage = "conversion to LLVM"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tilelang_mlir import knobs
-from tilelang_mlir.compiler import codegen
+from tilelang_mlir.compiler import codegen, device_ir
 from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.compiler.pool import Worker, pool
 from tilelang_mlir.dialect import context
@@ -207,3 +207,22 @@ def test_emit_kinds() -> None:
     target = parse_target("cuda:sm_80")
     assert "define ptx_kernel void @vector_add_kernel" in str(codegen.emit(module(VECTOR_ADD), target, "llvm"))
     assert "FADD" in str(codegen.emit(module(VECTOR_ADD), target, "sass"))
+
+
+def test_effort_is_what_the_most_demanding_kernel_needs() -> None:
+    def level(*marks: str) -> int | None:
+        kernels = [f"llvm.func @k{i}() attributes {{gpu.kernel{m}}} {{ llvm.return }}" for i, m in enumerate(marks)]
+        return device_ir.effort(device_ir.parse(f"module {{ gpu.module @m {{ {' '.join(kernels)} }} }}".encode()))
+
+    light, heavier = ", tl.effort = 1 : i64", ", tl.effort = 2 : i64"
+    assert level(light) == 1
+    assert level(light, heavier) == 2
+    assert level(light, "") is None
+    assert level("") is None
+
+
+def test_the_callers_optimisation_level_goes_first() -> None:
+    assert CodegenOptions(ptxas_flags=("-maxrregcount=64",)).with_effort(1).ptxas_flags == ("-O1", "-maxrregcount=64")
+    assert CodegenOptions().with_effort(None).ptxas_flags == ()
+    for flag in ("-O3", "--opt-level=2"):
+        assert CodegenOptions(ptxas_flags=(flag,)).with_effort(1).ptxas_flags == (flag,)

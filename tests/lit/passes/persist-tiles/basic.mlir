@@ -21,7 +21,7 @@
 // CHECK: %[[GROUP:.*]] = arith.divui %[[TILE]], %{{.*}}
 // CHECK: %[[INSIDE:.*]] = arith.remui %[[TILE]],
 // CHECK: arith.muli %[[GROUP]]
-// CHECK: arith.divui %[[INSIDE]]
+// CHECK: arith.divui %[[INSIDE]], %{{.*}} {tl.below = 32 : i32}
 // CHECK: arith.remui %[[INSIDE]]
 // CHECK: #tl.scope<"fragment">
 // CHECK: tl.pipeline

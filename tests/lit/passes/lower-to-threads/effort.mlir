@@ -1,0 +1,79 @@
+// Kernels whose loops only start products are marked: the assembler need not optimise them as much as others.
+// RUN: tl-opt %s --target=sm_90a --stage=lowered | filecheck %s
+
+!A = memref<512x512xf16, #tl.scope<"global">>
+!at = memref<64x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+!f = memref<64x64xf32, #tl.scope<"fragment">>
+
+// CHECK-LABEL: llvm.func @products_kernel(
+// CHECK-SAME: tl.effort = 1 : i64
+func.func @products(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attributes {tl.params = [{dtype = "float16", kind = "tensor", name = "A"}, {dtype = "float16", kind = "tensor", name = "B"}, {dtype = "float16", kind = "tensor", name = "C"}]} {
+  %zero = arith.constant 0 : i32
+  %one = arith.constant 1 : i32
+  %n = arith.constant 8 : i32
+  %size = arith.constant 64 : i32
+  %A = "tl.tensor"(%a) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %B = "tl.tensor"(%b) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %C = "tl.tensor"(%c) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %As = "tl.alloc"() : () -> !s
+    %Bs = "tl.alloc"() : () -> !s
+    %acc = "tl.alloc"() : () -> !f
+    %z = arith.constant 0.0 : f32
+    "tl.fill"(%acc, %z) : (!f, f32) -> ()
+    scf.for %k = %zero to %n step %one : i32 {
+      %place = arith.muli %k, %size : i32
+      %at = "tl.slice"(%A, %bx, %place) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      "tl.copy"(%at, %As) : (!at, !s) -> ()
+      %bt = "tl.slice"(%B, %place, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
+      "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
+    } {tl.pipeline = {num_stages = 3 : i32}}
+    %out = "tl.slice"(%C, %bx, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+    "tl.copy"(%acc, %out) : (!f, !at) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// Functions of the results are worth all there is.
+// CHECK-LABEL: llvm.func @functions_kernel(
+// CHECK-NOT: tl.effort
+// CHECK: llvm.return
+func.func @functions(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attributes {tl.params = [{dtype = "float16", kind = "tensor", name = "A"}, {dtype = "float16", kind = "tensor", name = "B"}, {dtype = "float16", kind = "tensor", name = "C"}]} {
+  %zero = arith.constant 0 : i32
+  %one = arith.constant 1 : i32
+  %n = arith.constant 8 : i32
+  %size = arith.constant 64 : i32
+  %A = "tl.tensor"(%a) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %B = "tl.tensor"(%b) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %C = "tl.tensor"(%c) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %As = "tl.alloc"() : () -> !s
+    %Bs = "tl.alloc"() : () -> !s
+    %acc = "tl.alloc"() : () -> !f
+    %z = arith.constant 0.0 : f32
+    "tl.fill"(%acc, %z) : (!f, f32) -> ()
+    scf.for %k = %zero to %n step %one : i32 {
+      %place = arith.muli %k, %size : i32
+      %at = "tl.slice"(%A, %bx, %place) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      "tl.copy"(%at, %As) : (!at, !s) -> ()
+      %bt = "tl.slice"(%B, %place, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
+      "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
+    } {tl.pipeline = {num_stages = 3 : i32}}
+    "tl.parallel"() ({
+    ^bb0(%i: i32, %j: i32):
+      %r = arith.index_cast %i : i32 to index
+      %q = arith.index_cast %j : i32 to index
+      %x = memref.load %acc[%r, %q] : !f
+      %y = math.exp2 %x : f32
+      memref.store %y, %acc[%r, %q] : !f
+    }) {extents = array<i64: 64, 64>} : () -> ()
+    %out = "tl.slice"(%C, %bx, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+    "tl.copy"(%acc, %out) : (!f, !at) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
