@@ -71,7 +71,7 @@ def tma_scatter4(
     builder.emit("tl.tma_scatter4", [tile, tensor, *_places(what, builder, col, rows)], [], attributes)
 
 
-def tma_gather4_bytes(K_box: int, dtype: Any) -> int:
+def tma_gather4_bytes(K_box: Any, dtype: Any) -> int:
     """Bytes that a `T.tma_gather4` of so many columns completes at its barrier.
 
     Raises:

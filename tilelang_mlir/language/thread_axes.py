@@ -52,7 +52,7 @@ def thread_binding(start: Any, stop: Any = None, thread: str = "threadIdx.x", **
     """
     _, kernel = current_kernel("T.thread_binding")
     if isinstance(stop, str):  # (n, "threadIdx.x")
-        stop, thread = None, stop
+        thread, stop = stop, None
     start, stop = (0, start) if stop is None else (start, stop)
     if thread not in _AXES:
         raise TileValueError(f"T.thread_binding: no axis {thread!r}", hint=f"axes are {', '.join(_AXES)}")

@@ -210,7 +210,9 @@ def run(starts: list[Start], locate: Locate) -> None:
 
 def _same_poll(before: Wait, after: Wait | None) -> bool:
     """Whether an agent that has tested a condition tests again, rather than goes on."""
-    return isinstance(after, Poll) and (not isinstance(before, Spin) or (before is after and before.fruitless))
+    if isinstance(before, Spin):
+        return after is before and before.fruitless
+    return isinstance(after, Poll)
 
 
 def _give_up_polls(live: list[_Entry]) -> bool:
