@@ -50,7 +50,7 @@ def thread_binding(start: Any, stop: Any = None, thread: str = "threadIdx.x", **
     Raises:
         TileValueError: no such axis, or another extent than the kernel's.
     """
-    _, kernel = current_kernel("T.thread_binding")
+    kernel = current_kernel("T.thread_binding")[1]
     if isinstance(stop, str):  # (n, "threadIdx.x")
         thread, stop = stop, None
     start, stop = (0, start) if stop is None else (start, stop)
