@@ -35,6 +35,9 @@ class LegalizeTileOps(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
+                # First of all, for it erases branches, which the loop below would still look at.
+                for op in [op for op in nested(launch) if op.name == "tl.parallel"]:
+                    shrink_loop(op)
                 for op in list(nested(launch)):
                     if op.name == "tl.reduce":
                         _legalize_reduce(op)
@@ -49,7 +52,6 @@ class LegalizeTileOps(Pass):
                     elif op.name == "scf.if" and target.warp_size == 32:
                         split_branch(op, launch)
                     elif op.name == "tl.parallel":
-                        shrink_loop(op)
                         _legalize_parallel(op, threads_of(op))
 
 

@@ -87,6 +87,7 @@ def source_form(kind: str) -> tuple[Any, list[np.ndarray], np.ndarray]:
             if kind == "written":
                 T.copy(source, w)
                 T.copy(w, W)
+                T.sync_threads()
                 source = W
             accumulate(source, B, A_shared, B_shared, acc, 0, 0, 2)
             T.copy(acc, C)
