@@ -42,7 +42,7 @@ class ExpandTensorCopies(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                for op in list(nested(launch)):
+                for op in [op for op in nested(launch) if op.name in ("tl.copy", "tl.fill")]:
                     if op.name == "tl.copy" and TMEM in (scope_of(v) for v in list(op.operands)[:2]):
                         with ir.InsertionPoint(op), op.location:
                             _expand(op)

@@ -36,7 +36,7 @@ class ExpandTileOps(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                for op in list(nested(launch)):
+                for op in [op for op in nested(launch) if op.name in ("tl.copy", "tl.transpose", "tl.fill")]:
                     if op.name == "tl.copy" and TMEM in (scope_of(v) for v in list(op.operands)[:2]):
                         continue  # loads and stores of tensor memory are tile operations to the end
                     if op.name in ("tl.copy", "tl.transpose") and "async" not in op.attributes:

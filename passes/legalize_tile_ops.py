@@ -25,6 +25,10 @@ from .shrink_loops import shrink_loop
 from .thread_branches import split_branch
 from .walk import launches, nested, threads_of
 
+_HANDLED = (
+    "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.copy", "tl.fill", "scf.if", "tl.parallel",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class LegalizeTileOps(Pass):
@@ -38,7 +42,7 @@ class LegalizeTileOps(Pass):
                 # First of all, for it erases branches, which the loop below would still look at.
                 for op in [op for op in nested(launch) if op.name == "tl.parallel"]:
                     shrink_loop(op)
-                for op in list(nested(launch)):
+                for op in [op for op in nested(launch) if op.name in _HANDLED]:  # what these contain may go with them
                     if op.name == "tl.reduce":
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":

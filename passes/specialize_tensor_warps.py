@@ -399,8 +399,8 @@ class _Split:
     def _stores(self, split: ir.Operation) -> None:
         """Bulk stores are ordered with nothing that the threads read or write themselves."""
         direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
-        for op in list(nested(split)):
-            if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL and root(op.operands[1]) not in direct:
+        for op in [op for op in nested(split) if op.name == "tl.copy"]:
+            if scope_of(op.operands[1]) == GLOBAL and root(op.operands[1]) not in direct:
                 store_by_tma(op, split)
 
 

@@ -9,7 +9,11 @@ from tilelang_mlir.mlir import ir
 
 
 def nested(op: ir.Operation) -> Iterator[ir.Operation]:
-    """Every operation that is inside an op's regions now, in program order."""
+    """Every operation that is inside an op's regions now, in program order.
+
+    Whoever erases operations on the way takes a list of those that it handles first: one that went with another must
+    not be looked at again.
+    """
     found: list[ir.Operation] = []
 
     def note(inner: ir.Operation) -> ir.WalkResult:

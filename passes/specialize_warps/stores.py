@@ -45,7 +45,7 @@ class Stores:
         # Bulk stores are ordered with nothing that the threads read or write themselves.
         direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
         where = self.split.location  # of the last store
-        for op in list(nested(self.split)):
+        for op in [op for op in nested(self.split) if op.name in ("tl.copy", "tl.parallel")]:
             if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL and "disable_tma" not in op.attributes:
                 if root(op.operands[1]) not in direct:
                     where = op.location

@@ -73,6 +73,56 @@ def test_layouts_of_the_user(operand: int, layout: SharedLayout, wgmma: bool) ->
     assert ("wgmma" in form(kernel)) == wgmma
 
 
+@pytest.mark.parametrize("explicit", [False, True])
+@pytest.mark.parametrize(("trans_a", "trans_b"), [(False, False), (False, True), (True, False), (True, True)])
+def test_parts_of_tiles(trans_a: bool, trans_b: bool, explicit: bool) -> None:
+    """Halves of the tiles along K: descriptors that start inside a tile, at a swizzle pattern."""
+    shape_a, shape_b = (128, 64) if trans_a else (64, 128), (64, 128) if trans_b else (128, 64)
+
+    @T.prim_func
+    def main(A: T.Tensor(shape_a, "float16"), B: T.Tensor(shape_b, "float16"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared(shape_a, "float16"), T.alloc_shared(shape_b, "float16")
+            acc = T.alloc_fragment((64, 64), "float32")
+            T.copy(A, A_shared)
+            T.copy(B, B_shared)
+            T.clear(acc)
+            left = A_shared[64:, :] if trans_a else A_shared[:, 64:]
+            right = B_shared[:, 64:] if trans_b else B_shared[64:, :]
+            if explicit:
+                T.wgmma_gemm(left, right, acc, transpose_A=trans_a, transpose_B=trans_b)
+                T.wait_wgmma(0)
+            else:
+                T.gemm(left, right, acc, transpose_A=trans_a, transpose_B=trans_b)
+            T.copy(acc, C)
+
+    kernel = compiled(main)
+    a, b, c = random(shape_a), random(shape_b), poisoned((64, 64), "float32")
+    kernel(a, b, c)
+    x, y = f64(a), f64(b)
+    check(c, (x[64:].T if trans_a else x[:, 64:]) @ (y[:, 64:].T if trans_b else y[64:]), "float32")
+    assert "wgmma" in form(kernel)
+
+
+def test_parts_that_start_inside_a_pattern_use_another_instruction() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((64, 96), "float16"), B: T.Tensor((64, 64), "float16"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((64, 128), "float16"), T.alloc_shared((64, 64), "float16")
+            acc = T.alloc_fragment((64, 64), "float32")
+            T.copy(A, A_shared[:, :96])
+            T.copy(B, B_shared)
+            T.clear(acc)
+            T.gemm(A_shared[:, 32:96], B_shared, acc)
+            T.copy(acc, C)
+
+    kernel = compiled(main)
+    a, b, c = random((64, 96)), random((64, 64)), poisoned((64, 64), "float32")
+    kernel(a, b, c)
+    check(c, f64(a)[:, 32:] @ f64(b), "float32")
+    assert "wgmma" not in form(kernel)
+
+
 def source_form(kind: str) -> tuple[Any, list[np.ndarray], np.ndarray]:
     """A product whose left operand is no tensor argument read as it is declared."""
     declared = T.ptr if kind == "pointer" else T.Tensor((128, 64), "float16")
