@@ -33,9 +33,10 @@ def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
     around = branch.parent.operation
     inside = around.name == "tl.warpgroups"
     groups = groups_of(branch) if inside else tuple(range(num_threads(launch) // WARPGROUP))
-    arms = _arms(taken, range(groups[0] * WARPGROUP, (groups[-1] + 1) * WARPGROUP))
+    whole = num_threads(launch) % WARPGROUP == 0
+    arms = _arms(taken, range(groups[0] * WARPGROUP, (groups[-1] + 1) * WARPGROUP)) if whole else None
     alone = not inside or all(o == branch or o.operation.name.startswith(_PURE) for o in branch.block.operations)
-    if arms is None or num_threads(launch) % WARPGROUP or not alone:
+    if arms is None or not alone:
         raise UnsupportedError(
             f"tile operations in a branch that threads {taken.start} to {taken.stop - 1} take",
             python_location(branch.location),

@@ -1,4 +1,4 @@
-// RUN: tl-opt %s --target=sm_90a --legalize-tile-ops --verify-diagnostics
+// RUN: tl-opt %s --target=sm_90a --legalize-tile-ops --split-input-file --verify-diagnostics
 
 func.func @half_a_warpgroup() {
   %one = arith.constant 1 : i32
@@ -14,5 +14,25 @@ func.func @half_a_warpgroup() {
       "tl.fill"(%s, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
     }
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// -----
+
+// A block without a whole warpgroup.
+func.func @a_small_block() {
+  %one = arith.constant 1 : i32
+  %few = arith.constant 32 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<96xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %early = arith.cmpi slt, %tid, %few : i32
+    // expected-error@+1 {{tile operations in a branch that threads 0 to 31 take}}
+    scf.if %early {
+      "tl.fill"(%s, %x) : (memref<96xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 96, 1, 1>} : (i32) -> ()
   return
 }
