@@ -16,8 +16,7 @@ from support import Run, float64
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
-
-LOG2_E = 1.4426950408889634
+from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, softmax_step, start_rows
 
 
 @tilelang.jit(out_idx=[-1])
@@ -44,18 +43,13 @@ def attention_varlen(
             weights = T.alloc_fragment((block_M, block_N), dtype)
             out = T.alloc_fragment((block_M, D), "float32")
             largest = T.alloc_fragment((block_M,), "float32")
-            previous = T.alloc_fragment((block_M,), "float32")
-            shrink = T.alloc_fragment((block_M,), "float32")
-            part = T.alloc_fragment((block_M,), "float32")
             total = T.alloc_fragment((block_M,), "float32")
             start = Offsets[b]
             length = Offsets[b + 1] - start
             first = bx * block_M
             head_kv = head // (heads // heads_kv)
             T.copy(Q[start + first : start + first + block_M, head, :], Q_shared)
-            T.clear(out)
-            T.clear(total)
-            T.fill(largest, -T.infinity("float32"))
+            start_rows(out, largest, total)
             last = T.min(length, first + block_M) if causal else length
             steps = T.if_then_else(first < length, T.ceildiv(last, block_N), 0)
             for k in T.Pipelined(steps, num_stages=num_stages):
@@ -66,24 +60,10 @@ def attention_varlen(
                 for i, j in T.Parallel(block_M, block_N):
                     end = T.min(length, first + i + 1) if causal else length
                     scores[i, j] = T.if_then_else(k * block_N + j < end, scores[i, j], -T.infinity("float32"))
-                T.copy(largest, previous)
-                T.reduce_max(scores, largest, dim=1, clear=False)
-                for i in T.Parallel(block_M):
-                    shrink[i] = T.exp2((previous[i] - largest[i]) * scale)
-                for i, j in T.Parallel(block_M, block_N):
-                    scores[i, j] = T.exp2(scores[i, j] * scale - largest[i] * scale)
-                T.reduce_sum(scores, part, dim=1)
-                for i in T.Parallel(block_M):
-                    total[i] = total[i] * shrink[i] + part[i]
-                T.copy(scores, weights)
-                for i, j in T.Parallel(block_M, D):
-                    out[i, j] *= shrink[i]
+                softmax_step(scores, weights, out, largest, total, scale)
                 T.copy(V[row : row + block_N, head_kv, :], V_shared)
                 T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
-            for i in T.Parallel(block_M):
-                total[i] = 1 / total[i]
-            for i, j in T.Parallel(block_M, D):
-                out[i, j] *= total[i]
+            divide_rows(out, total)
             T.copy(out, O_shared)
             for i, j in T.Parallel(block_M, D):
                 if first + i < length:
