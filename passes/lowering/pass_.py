@@ -197,19 +197,21 @@ def _bind_arguments(ctx: Context, host: ir.Block, entry: ir.Block, workspaces: l
     for position, workspace in enumerate(workspaces):
         result = workspace.results[0]
         kind = ir.MemRefType(result.type)
-        shape = tuple(kind.shape)
+        dynamic = iter(list(workspace.operands))
+        shape = tuple(ctx.ssa(next(dynamic)) if kind.is_dynamic_dim(d) else n for d, n in enumerate(kind.shape))
         ctx.buffers[result] = GlobalBuffer(
-            entry.arguments[first + position], kind.element_type, shape, _row_major(shape)
+            entry.arguments[first + position], kind.element_type, shape, _row_major(ctx, shape)
         )
     for op in host.operations:
         if op.operation.name == "tl.tensor":
             ctx.lower(op.operation)
 
 
-def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
-    strides = [1]
+def _row_major(ctx: Context, shape: tuple[int | ir.Value, ...]) -> tuple[int | ir.Value, ...]:
+    strides: list[int | ir.Value] = [1]
     for size in reversed(shape[1:]):
-        strides.append(strides[-1] * size)
+        known = isinstance(size, int) and isinstance(strides[-1], int)
+        strides.append(size * strides[-1] if known else ctx.e.binary("muli", *map(ctx.e.value, (size, strides[-1]))))
     return tuple(reversed(strides)) if shape else ()
 
 

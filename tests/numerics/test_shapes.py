@@ -173,3 +173,33 @@ def test_offsets_past_2_to_the_31(target: str, tmp_path: Path) -> None:
     x[:] = np.random.default_rng(0).integers(-99, 99, (4, 64))
     np.testing.assert_array_equal(factory(gap)(x), x)
     np.testing.assert_array_equal(factory(T.dynamic("gap"))(x), x)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_workspaces_of_dynamic_sizes(target: str) -> None:
+    """One kernel fills them, the next reads them; sizes are symbols and products of symbols."""
+    n, m = T.dynamic("n"), T.dynamic("m")
+
+    @T.prim_func
+    def main(A: T.Tensor((n, m), "float32"), B: T.Tensor((n, m), "float32")):
+        pieces = T.alloc_global((2, n, m), "float32")
+        ones = T.alloc_global((n * 2, 3), "float32")
+        with T.Kernel(T.ceildiv(n, 8), threads=64) as bx:
+            for i, j in T.Parallel(8, 16):
+                if bx * 8 + i < n and j < m:
+                    pieces[0, bx * 8 + i, j] = A[bx * 8 + i, j]
+                    pieces[1, bx * 8 + i, j] = A[bx * 8 + i, j] * 2
+            for i in T.Parallel(8):
+                if bx * 8 + i < n:
+                    ones[bx * 8 + i + n, 1] = 1
+        with T.Kernel(T.ceildiv(n, 8), threads=64) as bx:
+            for i, j in T.Parallel(8, 16):
+                if bx * 8 + i < n and j < m:
+                    row = bx * 8 + i
+                    B[row, j] = pieces[0, row, j] + pieces[1, row, j] + ones[row + n, 1]
+
+    kernel = tilelang.compile(main, target=target)
+    for shape in ((13, 16), (1, 7), (32, 1)):
+        a, b = random(*shape), np.full(shape, np.nan, np.float32)
+        kernel(a, b)
+        assert np.linalg.norm(b - (3.0 * a + 1)) < 1e-5 * np.linalg.norm(3.0 * a + 1)

@@ -7,14 +7,14 @@ from typing import Any
 
 from tilelang_mlir.dialect.tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TMEM, buffer_type
 from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import TileError, TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.annot import TIRAnnot, declare
 from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, memory_of
 from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.control import allocate_variable
-from tilelang_mlir.frontend.expr import Expr, describe
-from tilelang_mlir.frontend.spec import Param, check_shape, check_tensor_shape, make_tensor
+from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.spec import Param, check_shape, check_tensor_shape, global_type, make_tensor
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.mlir import ir
@@ -98,17 +98,32 @@ def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None
 
 
 def alloc_global(shape: Any, dtype: Any) -> Buffer:
-    """A workspace in device memory that the host allocates for each call; every kernel of the function may use it."""
+    """A workspace in device memory that the host allocates for each call; every kernel of the function may use it.
+
+    Raises:
+        TileValueError: a size that is computed inside a kernel.
+    """
     sizes = check_shape(shape)
     if current() is None and current_template() is not None:
         return Buffer("", sizes, to_dtype(dtype), GLOBAL)  # arguments are being looked at, nothing is built
     builder = require("T.alloc_global")
-    if not all(isinstance(size, int) for size in sizes):
-        raise UnsupportedError("T.alloc_global of dynamic shape", hint="pass the workspace as a tensor argument")
+    buffer = Buffer("", sizes, to_dtype(dtype), GLOBAL)
     with builder.at_host():
-        buffer = _emit(builder, Buffer("", sizes, to_dtype(dtype), GLOBAL), "tl.alloc")
+        dynamic = [value_of(builder, as_expr(size)) for size in sizes if not isinstance(size, int)]
+        if not all(_is_in(builder.frames[0].block, value) for value in dynamic):
+            raise TileValueError(
+                "T.alloc_global: the host allocates workspaces, and one of the sizes is computed in a kernel",
+                hint="sizes may use T.dynamic symbols and scalar arguments",
+            )
+        kind = global_type(builder, sizes, buffer.dtype, None)
+        buffer.value = builder.emit("tl.alloc", dynamic, [kind]).results[0]
     buffer.frame = builder.frames[0]
     return buffer
+
+
+def _is_in(block: ir.Block, value: ir.Value) -> bool:
+    owner = value.owner
+    return block == (owner if isinstance(owner, ir.Block) else owner.operation.block)
 
 
 class Barriers:
