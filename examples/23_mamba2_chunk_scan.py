@@ -46,16 +46,13 @@ def chunk_scan(
         out: T.Tensor((batch, S, heads, P), dtype),
     ):
         with T.Kernel(batch * chunks, heads, threads=threads) as (bc, head):
-            CB_shared = T.alloc_shared((block_M, block_K), dtype)
-            X_shared = T.alloc_shared((block_K, P), dtype)
-            C_shared = T.alloc_shared((block_M, N), dtype)
-            S_shared = T.alloc_shared((P, N), dtype)
+            CB_shared, X_shared = T.alloc_shared((block_M, block_K), dtype), T.alloc_shared((block_K, P), dtype)
+            C_shared, S_shared = T.alloc_shared((block_M, N), dtype), T.alloc_shared((P, N), dtype)
             decayed = T.alloc_fragment((block_M, block_K), "float32")
             weights = T.alloc_fragment((block_M, block_K), dtype)
             acc = T.alloc_fragment((block_M, P), "float32")
             D_shared = T.alloc_shared((block_M, P), dtype)
-            a_shared = T.alloc_shared((block_K,), "float32")
-            dt_shared = T.alloc_shared((block_K,), "float32")
+            a_shared, dt_shared = T.alloc_shared((block_K,), "float32"), T.alloc_shared((block_K,), "float32")
             a_rows = T.alloc_fragment((block_M,), "float32")
             # Threads read both in the pattern of the products, eight rows at once: rows must not share banks.
             T.annotate_layout({tile: make_swizzled_layout(tile) for tile in (CB_shared, D_shared)})

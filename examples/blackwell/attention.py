@@ -11,27 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 import tilelang_mlir.language as T
-
-LOG2_E = 1.4426950408889634
+from tilelang_mlir.ops.online_softmax import LOG2_E, softmax_weights
 
 
 @T.macro
 def soften(S_tmem: Any, P_tmem: Any, scores: Any, largest: Any, shrink: Any, total: Any, scale: Any, seen: Any) -> None:
     """Weights of one tile of scores; `seen` keys of it exist. Updates the running maximum and sum."""
     rows, keys = scores.shape
-    previous, part = T.alloc_fragment((rows,), "float32"), T.alloc_fragment((rows,), "float32")
     T.copy(S_tmem, scores)
     for i, j in T.Parallel(rows, keys):
         scores[i, j] = T.if_then_else(j < seen, scores[i, j], -T.infinity("float32"))
-    T.copy(largest, previous)
-    T.reduce_max(scores, largest, dim=1, clear=False)
-    for i in T.Parallel(rows):
-        shrink[i] = T.exp2((previous[i] - largest[i]) * scale)
-    for i, j in T.Parallel(rows, keys):
-        scores[i, j] = T.exp2(scores[i, j] * scale - largest[i] * scale)
-    T.reduce_sum(scores, part, dim=1)
-    for i in T.Parallel(rows):
-        total[i] = total[i] * shrink[i] + part[i]
+    softmax_weights(scores, largest, shrink, total, scale)
     T.copy(scores, P_tmem)
 
 
@@ -124,6 +114,62 @@ def weigh(
     T.copy(result, R[head, first : first + rows, :])
 
 
+@T.macro
+def load(
+    Q: Any, K: Any, V: Any, queries: Any, ring: Any, head: Any, first: Any, steps: int, q_loaded: Any, loaded: Any,
+    free: Any,
+) -> None:  # fmt: skip
+    """What the loading warp does: both tiles of queries, then tiles of keys and values into a ring of stages."""
+    (Q0, Q1), (K_shared, V_shared), (k_loaded, v_loaded), (k_free, v_free) = queries, ring, loaded, free
+    num_stages, block_N, _ = K_shared.shape
+    rows = Q0.shape[0]
+    T.tma_copy(Q[head, first : first + rows, :], Q0, barrier=q_loaded)
+    T.tma_copy(Q[head, first + rows : first + 2 * rows, :], Q1, barrier=q_loaded)
+    T.mbarrier_arrive(q_loaded)
+    for k in T.serial(steps):
+        stage, parity, at = k % num_stages, k // num_stages % 2, k * block_N
+        T.mbarrier_wait_parity(k_free[stage], parity ^ 1)
+        T.tma_copy(K[head, at : at + block_N, :], K_shared[stage, :, :], barrier=k_loaded[stage])
+        T.mbarrier_arrive(k_loaded[stage])
+        T.mbarrier_wait_parity(v_free[stage], parity ^ 1)
+        T.tma_copy(V[head, at : at + block_N, :], V_shared[stage, :, :], barrier=v_loaded[stage])
+        T.mbarrier_arrive(v_loaded[stage])
+
+
+@T.macro
+def multiply(
+    products: Any, ring: Any, steps: int, loaded: Any, free: Any, scored: Any, ready: Any, weighed: Any
+) -> None:
+    """What the warp of products does: scores of the next tile of keys while the weights of this one are made."""
+    (Q0, Q1), (S0, S1), (P0, P1), (O0, O1) = products
+    (K_shared, V_shared), (k_loaded, v_loaded), (k_free, v_free) = ring, loaded, free
+    num_stages = K_shared.shape[0]
+    T.mbarrier_wait_parity(k_loaded[0], 0)
+    T.tcgen05_gemm(Q0, K_shared[0, :, :], S0, transpose_B=True, mbar=scored[0], clear_accum=True)
+    T.tcgen05_gemm(Q1, K_shared[0, :, :], S1, transpose_B=True, mbar=scored[1], clear_accum=True)
+    if num_stages < steps:  # an arrival that nobody waits for may come after the block has ended
+        T.tcgen05_mma_arrive(k_free[0])
+    for k in T.serial(steps):
+        stage, parity = k % num_stages, k // num_stages % 2
+        following, later = (k + 1) % num_stages, (k + 1) // num_stages % 2
+        T.mbarrier_wait_parity(v_loaded[stage], parity)
+        T.mbarrier_wait_parity(ready[0], k % 2)
+        T.tcgen05_gemm(P0, V_shared[stage, :, :], O0, mbar=weighed[0], clear_accum=True)
+        if k + 1 < steps:
+            next_keys = K_shared[following, :, :]
+            T.mbarrier_wait_parity(k_loaded[following], later)
+            T.tcgen05_gemm(Q0, next_keys, S0, transpose_B=True, mbar=scored[0], clear_accum=True)
+        T.mbarrier_wait_parity(ready[1], k % 2)
+        T.tcgen05_gemm(P1, V_shared[stage, :, :], O1, mbar=weighed[1], clear_accum=True)
+        if k + num_stages < steps:
+            T.tcgen05_mma_arrive(v_free[stage])
+        if k + 1 < steps:
+            keys = K_shared[following, :, :]
+            T.tcgen05_gemm(Q1, keys, S1, transpose_B=True, mbar=scored[1], clear_accum=True)
+            if k + 1 + num_stages < steps:
+                T.tcgen05_mma_arrive(k_free[following])
+
+
 def attention_roles(
     S: int, heads: int, D: int = 64, block_N: int = 64, num_stages: int = 2, dtype: str = "float16"
 ) -> Any:
@@ -149,6 +195,7 @@ def attention_roles(
             q_loaded = T.alloc_barrier(32)
             k_loaded, v_loaded = T.alloc_barrier([32] * num_stages), T.alloc_barrier([32] * num_stages)
             k_free, v_free = T.alloc_barrier([1] * num_stages), T.alloc_barrier([1] * num_stages)
+            loaded, free = (k_loaded, v_loaded), (k_free, v_free)
             scored, ready, weighed = T.alloc_barrier([1, 1]), T.alloc_barrier([128, 128]), T.alloc_barrier([1, 1])
             first, thread = bx * 2 * rows, T.get_thread_binding()
             with T.ws(0):
@@ -160,42 +207,10 @@ def attention_roles(
             with T.ws(2):
                 T.dec_max_nreg(24)
                 if thread < 288:
-                    T.tma_copy(Q[head, first : first + rows, :], Q0, barrier=q_loaded)
-                    T.tma_copy(Q[head, first + rows : first + 2 * rows, :], Q1, barrier=q_loaded)
-                    T.mbarrier_arrive(q_loaded)
-                    for k in T.serial(steps):
-                        stage, parity, at = k % num_stages, k // num_stages % 2, k * block_N
-                        T.mbarrier_wait_parity(k_free[stage], parity ^ 1)
-                        T.tma_copy(K[head, at : at + block_N, :], K_shared[stage, :, :], barrier=k_loaded[stage])
-                        T.mbarrier_arrive(k_loaded[stage])
-                        T.mbarrier_wait_parity(v_free[stage], parity ^ 1)
-                        T.tma_copy(V[head, at : at + block_N, :], V_shared[stage, :, :], barrier=v_loaded[stage])
-                        T.mbarrier_arrive(v_loaded[stage])
+                    load(Q, K, V, (Q0, Q1), (K_shared, V_shared), head, first, steps, q_loaded, loaded, free)
                 elif thread < 320:
                     T.mbarrier_wait_parity(q_loaded, 0)
-                    T.mbarrier_wait_parity(k_loaded[0], 0)
-                    T.tcgen05_gemm(Q0, K_shared[0, :, :], S0, transpose_B=True, mbar=scored[0], clear_accum=True)
-                    T.tcgen05_gemm(Q1, K_shared[0, :, :], S1, transpose_B=True, mbar=scored[1], clear_accum=True)
-                    if num_stages < steps:  # an arrival that nobody waits for may come after the block has ended
-                        T.tcgen05_mma_arrive(k_free[0])
-                    for k in T.serial(steps):
-                        stage, parity = k % num_stages, k // num_stages % 2
-                        following, later = (k + 1) % num_stages, (k + 1) // num_stages % 2
-                        T.mbarrier_wait_parity(v_loaded[stage], parity)
-                        T.mbarrier_wait_parity(ready[0], k % 2)
-                        T.tcgen05_gemm(P0, V_shared[stage, :, :], O0, mbar=weighed[0], clear_accum=True)
-                        if k + 1 < steps:
-                            next_keys = K_shared[following, :, :]
-                            T.mbarrier_wait_parity(k_loaded[following], later)
-                            T.tcgen05_gemm(Q0, next_keys, S0, transpose_B=True, mbar=scored[0], clear_accum=True)
-                        T.mbarrier_wait_parity(ready[1], k % 2)
-                        T.tcgen05_gemm(P1, V_shared[stage, :, :], O1, mbar=weighed[1], clear_accum=True)
-                        if k + num_stages < steps:
-                            T.tcgen05_mma_arrive(v_free[stage])
-                        if k + 1 < steps:
-                            keys = K_shared[following, :, :]
-                            T.tcgen05_gemm(Q1, keys, S1, transpose_B=True, mbar=scored[1], clear_accum=True)
-                            if k + 1 + num_stages < steps:
-                                T.tcgen05_mma_arrive(k_free[following])
+                    products = (Q0, Q1), (S0, S1), (P0, P1), (O0, O1)
+                    multiply(products, (K_shared, V_shared), steps, loaded, free, scored, ready, weighed)
 
     return attention_by_roles

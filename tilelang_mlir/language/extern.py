@@ -84,14 +84,15 @@ def call_extern(*args: Any, dtype: Any = None) -> Any:
         TileValueError: no name of a function. TileTypeError: an argument that is neither scalar nor in memory.
         CompileError: when compiled, if no source defines the function, or C++ cannot be compiled here.
     """
-    if dtype is None:
-        dtype, *args = args or (None,)  # type: ignore[assignment]
-    name, *args = args or (None,)  # type: ignore[assignment]
-    if not isinstance(name, str) or not name.isidentifier():  # pyright: ignore[reportUnnecessaryIsInstance]
+    given = list(args)
+    if dtype is None and given:
+        dtype = given.pop(0)
+    name = given.pop(0) if given else None
+    if not isinstance(name, str) or not name.isidentifier():
         raise TileValueError(f"T.call_extern needs the name of a function, got {name!r}", hint="the dtype comes first")
     builder = in_kernel("T.call_extern")
     values, types = [], []
-    for arg in args:
+    for arg in given:
         tile = isinstance(arg, Element) and len(arg.indices) < arg.buffer.ndim
         if tile or isinstance(arg, Pointer | Buffer | Region):
             element = place_of("T.call_extern", arg)

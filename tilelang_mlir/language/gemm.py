@@ -10,7 +10,7 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile_of
-from tilelang_mlir.frontend.builder import require
+from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, value_of
 from tilelang_mlir.language.copy import describe_shape
 from tilelang_mlir.mlir import ir
@@ -32,6 +32,15 @@ class GemmWarpPolicy(enum.IntEnum):
 
 
 POLICIES = {GemmWarpPolicy.Square: "square", GemmWarpPolicy.FullRow: "full_row", GemmWarpPolicy.FullCol: "full_col"}
+
+
+def add_condition(builder: Builder, operands: list[ir.Value], clear_accum: Any) -> bool:
+    """Whether a product starts from zero; what decides at run time becomes one more operand."""
+    clear = arith.to_bool(clear_accum) if isinstance(clear_accum, Expr) else bool(clear_accum)
+    if not isinstance(clear, Expr):
+        return clear
+    operands.append(value_of(builder, clear))
+    return False
 
 
 def policy_attribute(policy: GemmWarpPolicy) -> ir.Attribute:
@@ -89,10 +98,7 @@ def emit_gemm(
     check_shapes(A, B, C, bool(transpose_A), bool(transpose_B))
     check_dtypes(*(buffer_of(x, "an operand of T.gemm").dtype for x in (A, B, C)))
     operands = [tile_of(value, f"operand {name} of T.gemm") for name, value in zip("ABC", (A, B, C), strict=True)]
-    clear = arith.to_bool(clear_accum) if isinstance(clear_accum, Expr) else bool(clear_accum)
-    if isinstance(clear, Expr):
-        operands.append(value_of(builder, clear))
-        clear = False
+    clear = add_condition(builder, operands, clear_accum)
     attributes: dict[str, ir.Attribute] = {
         "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
         "transpose_b": ir.BoolAttr.get(bool(transpose_B)),

@@ -7,9 +7,8 @@ from typing import Any
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile_of
-from tilelang_mlir.frontend.expr import Expr, value_of
 from tilelang_mlir.language.copy import describe_shape
-from tilelang_mlir.language.gemm import POLICIES, GemmWarpPolicy, check_dtypes
+from tilelang_mlir.language.gemm import GemmWarpPolicy, add_condition, check_dtypes, policy_attribute
 from tilelang_mlir.language.sync import in_kernel
 from tilelang_mlir.mlir import ir
 
@@ -57,15 +56,12 @@ def gemm_sp(
     turned = bool(transpose_A), bool(transpose_E), bool(transpose_B)
     _check_shapes(tiles, turned, e.bits // (8 if a.bits == 32 else 4) * 4)
     operands = [tile_of(value, f"operand {name} of T.gemm_sp") for name, value in zip("AEBC", tiles, strict=True)]
-    clear = arith.to_bool(clear_accum) if isinstance(clear_accum, Expr) else bool(clear_accum)
-    if isinstance(clear, Expr):
-        operands.append(value_of(builder, clear))
-        clear = False
+    clear = add_condition(builder, operands, clear_accum)
     attributes: dict[str, ir.Attribute] = {
         "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
         "transpose_e": ir.BoolAttr.get(bool(transpose_E)),
         "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
-        "policy": ir.StringAttr.get(POLICIES[GemmWarpPolicy(policy)]),
+        "policy": policy_attribute(policy),
         "clear": ir.BoolAttr.get(clear),
     }
     for name, dtype in (("a_unsigned", a), ("b_unsigned", b)):

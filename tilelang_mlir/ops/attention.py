@@ -8,6 +8,7 @@ The program is that of examples/11_flash_attention.py, which explains it.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,7 @@ class AttentionTiling:
     paired: bool = False
 
 
+@functools.cache
 def attention_tiling(S: int, heads: int, D: int, causal: bool, target: str | Target = "auto") -> AttentionTiling:
     """Tiles for `heads` heads of width D (the larger of keys and values) over S queries, by the room of registers."""
     if not resolve_target(target).supports(Feature.WGMMA):

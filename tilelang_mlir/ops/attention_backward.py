@@ -15,6 +15,7 @@ Source: Dao, "FlashAttention-2", 2023, algorithm 2.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tilelang_mlir.language as T
@@ -205,6 +206,7 @@ def attention_backward(
     return ready(scaled, target, *sizes, factor, dtype)(sums), dk, dv
 
 
+@functools.cache
 def gradient_tiles(D: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
     """Queries and keys of a block, versions of a block of queries, and threads."""
     if resolve_target(target).supports(Feature.WGMMA) and D <= 128:

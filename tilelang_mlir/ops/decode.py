@@ -26,11 +26,11 @@ _CTAS = 2 * 132  # that keep a machine of Hopper's size reading
 
 @jit(out_idx=[-1])
 def flash_decoding(
-    batch: int, S: int, heads: int, heads_kv: int, D: int, parts: int, dtype: str = "float16", scale: float = 0.0,
-    block_N: int = 64, num_stages: int = 3,
+    batch: int, S: int, heads: int, heads_kv: int, D: int, parts: int, dtype: str = "float16",
+    scale: float | None = None, block_N: int = 64, num_stages: int = 3,
 ) -> Any:  # fmt: skip
-    """O [batch, heads, D]; the scale of the scores is D ** -0.5 when it is zero."""
-    factor = (scale or D**-0.5) * LOG2_E
+    """O [batch, heads, D]; the scale of the scores is D ** -0.5 when left out."""
+    factor = (D**-0.5 if scale is None else scale) * LOG2_E
     shared_by = heads // heads_kv
     assert shared_by <= ROWS, "query heads that share a key head fit one tile"
 
@@ -118,5 +118,4 @@ def decode(q: Any, k: Any, v: Any, lengths: Any, *, scale: float | None = None, 
             f"{heads} query heads over {heads_kv} key heads, expected a multiple, at most {ROWS} times as many"
         )
     parts = decoding_parts(batch, S, heads_kv)
-    factor = D**-0.5 if scale is None else float(scale)
-    return ready(flash_decoding, target, batch, S, heads, heads_kv, D, parts, dtype, factor)(q, k, v, lengths)
+    return ready(flash_decoding, target, batch, S, heads, heads_kv, D, parts, dtype, scale)(q, k, v, lengths)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ NARROW = Tiling(GROUP_ROWS, 128, 64, 3, 128)
 _WARPS = Tiling(GROUP_ROWS, 128, 32, 2, 128)
 
 
+@functools.cache
 def grouped_tiling(target: str | Target, *, few: bool = False) -> Tiling:
     """Tiles of 128 rows; narrow ones where `few` of them have work, and where there are no warpgroup products."""
     machine = resolve_target(target)

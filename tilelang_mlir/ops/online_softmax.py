@@ -23,12 +23,10 @@ def start_rows(out: Any, largest: Any, total: Any) -> None:
 
 
 @T.macro
-def softmax_step(scores: Any, weights: Any, out: Any, largest: Any, total: Any, scale: Any) -> None:
-    """Turn a block of scores [rows, keys] into weights and rescale what was summed before."""
+def softmax_weights(scores: Any, largest: Any, shrink: Any, total: Any, scale: Any) -> None:
+    """Turn a block of scores [rows, keys] into weights; `shrink` [rows] is what earlier sums are to be scaled by."""
     rows, keys = scores.shape
-    columns = out.shape[1]
     previous = T.alloc_fragment((rows,), "float32")
-    shrink = T.alloc_fragment((rows,), "float32")
     part = T.alloc_fragment((rows,), "float32")
     T.copy(largest, previous)
     T.reduce_max(scores, largest, dim=1, clear=False)
@@ -39,6 +37,14 @@ def softmax_step(scores: Any, weights: Any, out: Any, largest: Any, total: Any, 
     T.reduce_sum(scores, part, dim=1)
     for i in T.Parallel(rows):
         total[i] = total[i] * shrink[i] + part[i]
+
+
+@T.macro
+def softmax_step(scores: Any, weights: Any, out: Any, largest: Any, total: Any, scale: Any) -> None:
+    """Turn a block of scores [rows, keys] into weights and rescale what was summed before."""
+    rows, columns = out.shape
+    shrink = T.alloc_fragment((rows,), "float32")
+    softmax_weights(scores, largest, shrink, total, scale)
     T.copy(scores, weights)
     for i, j in T.Parallel(rows, columns):
         out[i, j] *= shrink[i]

@@ -9,6 +9,7 @@ bits that the tensor cores keep of their sums.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tilelang_mlir.language as T
@@ -97,6 +98,13 @@ def gemm_fp8_blocks(M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloa
     return gemm_fp8_scaled_blocks
 
 
+@functools.cache
+def tensor_tiling(M: int, N: int, K: int, target: str | Target = "auto") -> Tiling:
+    """Tiles for one scale per tensor."""
+    return choose(M, N, K, 8, machine=resolve_target(target))
+
+
+@functools.cache
 def blocks_tiling(target: str | Target = "auto") -> Tiling:
     """Tiles for scales of blocks: three warpgroups, or eight warps."""
     return BLOCKS if has_wide_products(resolve_target(target)) else _BLOCKS_OF_WARPS
@@ -124,7 +132,7 @@ def scaled_matmul(
     for name, scale in (("scale_a", scale_a), ("scale_b", scale_b)):
         has_dtype(name, scale, "float32")
     if tuple(scale_a.shape) == tuple(scale_b.shape) == (1,):
-        tiling = choose(M, N, K, 8, machine=resolve_target(target))
+        tiling = tensor_tiling(M, N, K, target)
         return ready(gemm_fp8, target, M, N, K, dtype, out_dtype, tiling)(a, b, scale_a, scale_b)
     steps, bands = -(-K // BLOCK), -(-N // BLOCK)
     if len(scale_a.shape) != 2 or len(scale_b.shape) != 2:

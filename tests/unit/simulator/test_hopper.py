@@ -22,6 +22,17 @@ DESCRIPTOR = "!llvm.ptr"
 FENCE = "nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}"
 
 
+def wait(t: Text, place: str, parity: int, mark: str = "") -> None:
+    """A loop that tests an mbarrier until its phase of the parity is over."""
+    t.line("scf.while : () -> () {")
+    done = t.let(f"nvvm.mbarrier.try_wait {place}, {t.const(parity)} : !llvm.ptr<3>, i32 -> i1", mark)
+    again = t.let(f"arith.xori {done}, {t.const('true', 'i1')} : i1")
+    t.line(f"scf.condition({again})")
+    t.line("} do {")
+    t.line("scf.yield")
+    t.line("}")
+
+
 def ring(*, skip: str = "", stages: int = 2, rounds: int = 5, fence: str = "reader") -> Text:
     """Warp 0 copies tiles of 512 bytes through a ring of mbarriers, warps 1-4 add one and write them out.
 
@@ -42,21 +53,12 @@ def ring(*, skip: str = "", stages: int = 2, rounds: int = 5, fence: str = "read
     t.barrier()
     producer = t.cmp("ult", tid, 32)
 
-    def wait(place: str, parity: int, mark: str = "") -> None:
-        t.line("scf.while : () -> () {")
-        done = t.let(f"nvvm.mbarrier.try_wait {place}, {t.const(parity)} : !llvm.ptr<3>, i32 -> i1", mark)
-        again = t.let(f"arith.xori {done}, {t.const('true', 'i1')} : i1")
-        t.line(f"scf.condition({again})")
-        t.line("} do {")
-        t.line("scf.yield")
-        t.line("}")
-
     t.line(f"scf.if {producer} {{")
     t.line(f"scf.if {first} {{")
     for k in range(rounds):
         s, turn = k % stages, k // stages
         if turn and skip != "empty":
-            wait(empty[s], (turn - 1) & 1, "wait empty")
+            wait(t, empty[s], (turn - 1) & 1, "wait empty")
             if fence == "copier":
                 t.line(FENCE)
         size = 496 if skip == "bytes" else 512
@@ -74,7 +76,7 @@ def ring(*, skip: str = "", stages: int = 2, rounds: int = 5, fence: str = "read
     for k in range(rounds):
         s, turn = k % stages, k // stages
         if skip != "full":
-            wait(full[s], turn & 1, "wait full")
+            wait(t, full[s], turn & 1, "wait full")
         value = t.load(t.at(base, t.add(mine, 128 * s), "f32", "s"), "f32", "s", mark="read")
         if fence == "reader":
             t.line(FENCE)

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -21,7 +20,6 @@ from tilelang_mlir import errors, knobs, ops
 from tilelang_mlir.jit.simulated import SimulatedKernel
 from tilelang_mlir.target import Target
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 TARGET = "sim:sm_90a"
 DEFECTS = 18  # in each kernel
 SCHEDULES = range(20)
