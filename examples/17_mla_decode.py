@@ -43,17 +43,13 @@ def mla(
         with T.Kernel(parts, T.ceildiv(heads, block_H), batch, threads=threads) as (part, y, b):
             Q_shared, Q_rope_shared = T.alloc_shared((block_H, D), dtype), T.alloc_shared((block_H, D_rope), dtype)
             KV_shared, K_rope_shared = T.alloc_shared((block_N, D), dtype), T.alloc_shared((block_N, D_rope), dtype)
-            P_shared = T.alloc_shared((block_H, block_N), dtype)
-            scores = T.alloc_fragment((block_H, block_N), "float32")
-            weights = T.alloc_fragment((block_H, block_N), dtype)
-            out = T.alloc_fragment((block_H, D), "float32")
+            P_shared, weights = T.alloc_shared((block_H, block_N), dtype), T.alloc_fragment((block_H, block_N), dtype)
+            scores, out = T.alloc_fragment((block_H, block_N), "float32"), T.alloc_fragment((block_H, D), "float32")
             largest, total = T.alloc_fragment((block_H,), "float32"), T.alloc_fragment((block_H,), "float32")
-            head = y * block_H
-            length = Lengths[b]
+            head, length = y * block_H, Lengths[b]
             blocks = T.ceildiv(length, block_N)
             steps = T.ceildiv(blocks, parts)
-            first = part * steps
-            count = T.max(T.min(steps, blocks - first), 0)
+            first, count = part * steps, T.max(T.min(steps, blocks - part * steps), 0)
             T.copy(Q[b, head : head + block_H, :], Q_shared)
             T.copy(Q_rope[b, head : head + block_H, :], Q_rope_shared)
             start_rows(out, largest, total)

@@ -14,6 +14,7 @@ shared memory with factors by row and by column, and a pipelined loop in a loop,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from support import Run, float64
@@ -25,13 +26,24 @@ from tilelang_mlir.layout import make_swizzled_layout
 LOG2_E = 1.4426950408889634
 
 
+@T.macro
+def store(acc: Any, out: Any, b: Any, first: Any, head: Any, left: Any, ragged: bool) -> None:
+    """Store rows of a block; `left` of them belong to the chunk where blocks do not divide it."""
+    rows, columns = acc.shape
+    if ragged:
+        for i, j in T.Parallel(rows, columns):
+            if i < left:
+                out[b, first + i, head, j] = acc[i, j]
+    else:
+        T.copy(acc, out[b, first : first + rows, head, :])
+
+
 @tilelang.jit(out_idx=[-1])
 def chunk_scan(
     batch, S, L, heads, groups, P, N, dtype="float16", block_M=64, block_K=64, num_stages=2, threads=128
 ):  # fmt: skip
     """L: steps per chunk, a divisor of S. P: head dimension. N: state dimension."""
-    chunks = S // L
-    per_group = heads // groups
+    chunks, per_group = S // L, heads // groups
     ragged = L % block_M != 0  # the last rows of a block belong to the next chunk
 
     @T.prim_func
@@ -57,8 +69,7 @@ def chunk_scan(
             # Threads read both in the pattern of the products, eight rows at once: rows must not share banks.
             T.annotate_layout({tile: make_swizzled_layout(tile) for tile in (CB_shared, D_shared)})
             b, c = bc // chunks, bc % chunks
-            group = head // per_group
-            start = c * L
+            group, start = head // per_group, c * L
             T.copy(states[b, c, head, :, :], S_shared)
             for bm in T.serial(T.ceildiv(L, block_M)):
                 row = bm * block_M
@@ -83,12 +94,7 @@ def chunk_scan(
                     T.gemm(weights, X_shared, acc)
                 for i, j in T.Parallel(block_M, P):
                     acc[i, j] += D[head] * T.cast(D_shared[i, j], "float32")
-                if ragged:
-                    for i, j in T.Parallel(block_M, P):
-                        if row + i < L:
-                            out[b, start + row + i, head, j] = acc[i, j]
-                else:
-                    T.copy(acc, out[b, start + row : start + row + block_M, head, :])
+                store(acc, out, b, start + row, head, L - row, ragged)
 
     return mamba2_chunk_scan
 

@@ -255,6 +255,8 @@ class JITKernel:
     def shared_bytes(self) -> int:
         """Shared memory per block, static and dynamic, the most of any kernel."""
         static = {name: r.shared for name, r in self.artifact.resources.items()}
+        if self.target.vendor == "hip":  # what the plan says is static in a code object
+            return max((static.get(k.name) or k.shared_bytes for k in self.plan.kernels), default=0)
         return max((k.shared_bytes + static.get(k.name, 0) for k in self.plan.kernels), default=0)
 
     # Measuring ----------------------------------------------------------------------------------------------------

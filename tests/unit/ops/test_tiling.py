@@ -85,3 +85,11 @@ def test_other_machines_get_tiles_that_fit_their_shared_memory(arch: str) -> Non
 def test_kernels_of_large_sizes_compile(arch: str) -> None:
     for kernel in (ops.gemm(4096, 4096, 4096, target=arch), ops.gemm(64, 4096, 512, "bfloat16", target=arch)):
         assert kernel.n_spills == 0
+
+
+def test_shared_memory_is_counted_once() -> None:
+    """A code object reserves its LDS itself; on other machines the launch adds it."""
+    for arch in ("gfx942", "sm_80"):
+        kernel, tiling = ops.gemm(256, 256, 256, target=arch), choose(256, 256, 256, machine=parse_target(arch))
+        stage = (tiling.block_M + tiling.block_N) * tiling.block_K * 2
+        assert kernel.shared_bytes in (stage, tiling.stages * stage), f"{arch}: {kernel.shared_bytes}"
