@@ -175,6 +175,41 @@ def test_a_branch_on_the_thread_is_for_its_warpgroup():
     assert np.array_equal(make()(a), a)
 
 
+def test_a_branch_that_parts_a_warpgroup_is_for_its_warps():
+    """One warp reduces rows while two others reverse the tile; each counts its own threads only."""
+
+    @tilelang.jit(out_idx=[-2, -1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((4, 40), "float32"), B: T.Tensor((4,), "float32"), C: T.Tensor((4, 40), "float32")):
+            with T.Kernel(1, threads=96):
+                rows = T.alloc_shared((4, 40), "float32")
+                T.copy(A, rows)
+                if T.get_thread_binding() < 32:
+                    mine = T.alloc_fragment((4, 40), "float32")
+                    sums = T.alloc_fragment((4,), "float32")
+                    T.copy(rows, mine)
+                    T.reduce_sum(mine, sums, dim=1)
+                    T.copy(sums, B)
+                else:
+                    turned = T.alloc_shared((4, 40), "float32")
+                    other = T.alloc_fragment((4, 40), "float32")
+                    top = T.alloc_fragment((40,), "float32")
+                    for i, j in T.Parallel(4, 40):
+                        turned[i, j] = rows[3 - i, 39 - j]
+                    T.copy(turned, other)
+                    T.reduce_max(other, top, dim=0)
+                    for i, j in T.Parallel(4, 40):
+                        C[i, j] = turned[3 - i, 39 - j] + top[j]
+
+        return kernel
+
+    a = RNG.standard_normal((4, 40)).astype(np.float32)
+    b, c = make()(a)
+    _close(b, a.astype(np.float64).sum(1))
+    _close(c, a.astype(np.float64) + a.max(0)[::-1])
+
+
 def test_a_vectorised_loop_that_carries_a_value_runs_in_order():
     @tilelang.jit(out_idx=[-1], target="sim")
     def make():
