@@ -16,6 +16,7 @@ from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, pa
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
+from ..walk import WARPGROUP, members_of
 
 
 def gemm_layouts(
@@ -29,7 +30,8 @@ def gemm_layouts(
     transpose_a, transpose_b = (ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab")
     k = tile_shape_2d(a)[0 if transpose_a else 1]  # type: ignore[index]
     bits = ir.MemRefType(a.type).element_type.width
-    groups = uses_wgmma(op, threads, target) if wgmma else None
+    aligned = members_of(op).start % WARPGROUP == 0
+    groups = uses_wgmma(op, threads, target) if wgmma and aligned else None
     if groups is None and "wgmma" in op.attributes:
         raise UnsupportedError(
             f"T.wgmma_gemm cannot run on warpgroup products here: {why_no_wgmma(op, threads, target)}",
