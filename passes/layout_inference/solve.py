@@ -124,7 +124,7 @@ class Solver:
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
             elif op.name == "tl.gemm_sp":
-                for value, layout in sparse_layouts(op, threads_of(op), self.target):
+                for value, layout in sparse_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
             elif op.name in MMA_OPS:
                 for value, layout in self.tensor.shared_operands(op):
