@@ -39,7 +39,7 @@ from ..dialect.tl import SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .plan_shared_memory import tile_bytes
-from .walk import groups_of, launches, nested
+from .walk import launches, members_of, nested
 
 Range = tuple[int, int]
 # What writes shared memory through the asynchronous proxy.
@@ -220,7 +220,7 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
 
 def _visit_warpgroups(op: ir.Operation, pending: Pending) -> None:
     """GROUPS: ordered against what all threads did before, and against its own threads."""
-    key = groups_of(op)
+    key = members_of(op)
     others = {k: left for k, left in pending.groups.items() if k != key}
     before = Pending(pending.reads, pending.writes, pending.unfenced, pending.unfenced_loads)
     inside = region_effects(op)

@@ -16,6 +16,7 @@ from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, pa
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
+from ..walk import WARPGROUP, members_of
 
 
 def gemm_layouts(
@@ -48,7 +49,8 @@ def gemm_layouts(
 
 def _groups(op: ir.Operation, threads: int, target: Target, *, wgmma: bool) -> GroupGrid | None:
     """How warpgroups share a product; None where it runs on other instructions."""
-    groups = uses_wgmma(op, threads, target) if wgmma else None
+    aligned = members_of(op).start % WARPGROUP == 0
+    groups = uses_wgmma(op, threads, target) if wgmma and aligned else None
     if groups is None and "wgmma" in op.attributes:
         plain = op.name.replace("tl.", "T.")
         raise UnsupportedError(

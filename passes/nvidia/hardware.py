@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, thread, warp
+from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, grid, thread, warp
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
@@ -83,6 +83,12 @@ class Nvidia:
             barrier.emit(own, ctx.num_threads)
         else:
             barrier.emit(number, count)
+
+    def grid_barrier(self) -> None:
+        grid.emit()
+
+    def declare_grid_barrier(self) -> None:
+        grid.declare()
 
     def warp_barrier(self, ctx: Context, mask: ir.Value | None) -> None:
         if mask is None:
