@@ -194,7 +194,7 @@ def _specialize(printer: _Printer, op: ir.Operation, depth: int) -> None:
 
 def _warpgroups(printer: _Printer, op: ir.Operation, depth: int) -> None:
     groups = ", ".join(str(g) for g in ir.DenseI32ArrayAttr(op.attributes["groups"]))
-    printer.line(op, depth, f"warpgroups {groups}:")
+    printer.line(op, depth, f"{'warps' if 'warps' in op.attributes else 'warpgroups'} {groups}:")
     printer.block(op.regions[0].blocks[0], depth + 1)
 
 

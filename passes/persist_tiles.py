@@ -29,6 +29,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
+from ..dialect.ops.gemm import PRODUCTS, factors
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, scope_of
 from ..dialect.verify import shape_of
 from . import build, raster
@@ -47,8 +48,8 @@ ACCUMULATORS = 208  # per thread, which leave enough of 240 registers for the re
 _DEEPER = 2  # versions of the ring per version that the program asks for: two groups share it
 # What groups may do at the same time: nothing that exchanges data between threads.
 _SEPARATE = frozenset((
-    "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.gemm", "tl.math", "tl.parallel", "tl.slice",
-    "memref.load", "memref.store", "scf.for", "scf.if", "scf.yield",
+    "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.gemm", "tl.gemm_sp", "tl.math", "tl.parallel",
+    "tl.slice", "memref.load", "memref.store", "scf.for", "scf.if", "scf.yield",
 ))  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
         return False
     if len(extents) == len(launch.operands) and math.prod(extents) <= target.multiprocessors:
         return False
-    products = [op for op in nested(launch) if op.name == "tl.gemm"]
+    products = [op for op in nested(launch) if op.name in PRODUCTS]
     if len(products) > 2 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):
         return False
     alone = num_threads(launch) == WARPGROUP
@@ -116,15 +117,15 @@ def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     """Whether two groups can run the kernel at the same time: they share nothing but the ring, and fit in registers."""
     ring = [copy.operands[1] for copy in found.copies]
     inner = [op for op in nested(launch) if not op.name.startswith(("arith.", "math."))]
-    product = next(op for op in inner if op.name == "tl.gemm")
-    rows, columns = shape_of(product.operands[2].type)[-2:]
+    product = next(op for op in inner if op.name in PRODUCTS)
+    rows, columns = shape_of(factors(product)[2].type)[-2:]
     grid = partition(rows, columns, WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
     return small and all(t in ring for t in _tiles(launch)) and all(op.name in _SEPARATE for op in inner)
 
 
 def _products(launch: ir.Operation) -> int:
-    return sum(op.name == "tl.gemm" for op in nested(launch))
+    return sum(op.name in PRODUCTS for op in nested(launch))
 
 
 def _depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:

@@ -26,6 +26,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects, root
+from ..dialect.ops.gemm import PRODUCTS
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import GLOBAL, SHARED, scope_of
 from . import build, operand_prefetch
@@ -70,7 +71,7 @@ def runs_ahead(copies: list[ir.Operation], threads: int, target: Target) -> bool
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
-    return op.name in MMA_OPS or op.name == "tl.gemm" and "instr" in op.attributes
+    return op.name in MMA_OPS or op.name in PRODUCTS and "instr" in op.attributes
 
 
 def _stages(loop: ir.Operation) -> int:

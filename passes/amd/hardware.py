@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.amd import barrier, lds_dma, thread
+from tilelang_mlir.isa.amd import barrier, grid, lds_dma, thread
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
@@ -77,6 +77,12 @@ class Amd:
             barrier.full()
         else:
             barrier.lds()
+
+    def grid_barrier(self) -> None:
+        grid.emit()
+
+    def declare_grid_barrier(self) -> None:
+        grid.declare()
 
     def warp_barrier(self, ctx: Context, mask: ir.Value | None) -> None:
         barrier.wave()

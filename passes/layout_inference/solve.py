@@ -16,7 +16,7 @@ from ...dialect.location import name_of, python_location
 from ...dialect.ops.tensor import MMA_OPS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
-from ..walk import groups_of, num_threads, threads_of
+from ..walk import members_of, num_threads, span_of, threads_of
 from .accesses import Access, fragment_from_loop, laid_out, loop_accesses, loop_layout_from
 from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
@@ -124,7 +124,7 @@ class Solver:
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
             elif op.name == "tl.gemm_sp":
-                for value, layout in sparse_layouts(op, threads_of(op), self.target):
+                for value, layout in sparse_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
             elif op.name in MMA_OPS:
                 for value, layout in self.tensor.shared_operands(op):
@@ -286,7 +286,7 @@ class Solver:
                 f"{name} is used by {' and by '.join(f'{n} threads' for n in sorted(counts))}",
                 python_location(value.owner.operation.location),
                 notes=tuple(
-                    (f"by warpgroups {list(groups_of(op)) or 'all'}", python_location(op.location))
+                    (f"by {span_of(members_of(op))}", python_location(op.location))
                     for op in counts.values()
                 ),
                 hint="a fragment belongs to the threads of one T.ws region; copy through shared memory between regions",

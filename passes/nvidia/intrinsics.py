@@ -11,6 +11,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
 from ...dialect.location import python_location
+from ...dialect.ops.gemm import factors
 from ...dialect.ops.intrinsic import intrinsic_name
 from ..lowering.buffers import FragmentBuffer
 from ..lowering.context import Context, rule
@@ -81,7 +82,7 @@ def lower_intrinsic(ctx: Context, op: ir.Operation) -> None:
 
 def publish_product(ctx: Context, op: ir.Operation) -> None:
     """A product of `T.wgmma_gemm` flows on under way: the next one adds to it, `wait_all` completes it."""
-    target = ctx.buffers[op.operands[2]]
+    target = ctx.buffers[factors(op)[2]]
     assert isinstance(target, FragmentBuffer)
     _write(ctx, target, ctx.pending_products.pop(target))
     ctx.in_flight[target] = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import effects, region_effects, root
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.ops.gemm import PRODUCTS, factors, tile_shape_2d
 from ...dialect.tl import GLOBAL, SHARED, scope_of
 from ..nvidia.tma_rules import tma_obstacle
 from ..nvidia.wgmma_layout import max_columns, partition
@@ -52,7 +52,7 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     used = [e.value for op in nested(loop) if op not in copies for e in effects(op)]
     if any(copy.operands[1] not in used or root(copy.operands[0]) in written for copy in copies):
         return None
-    products = [op for op in nested(loop) if op.name == "tl.gemm"]
+    products = [op for op in nested(loop) if op.name in PRODUCTS]
     if not products or not all("instr" in op.attributes for op in products):
         return None
     if widest(launch, threads) > max_columns(threads + 128):
@@ -80,8 +80,8 @@ def _loads(loop: ir.Operation) -> list[ir.Operation]:
 
 def widest(launch: ir.Operation, threads: int) -> int:
     """Columns of the widest instruction of a kernel's products on warpgroups."""
-    products = [op for op in nested(launch) if op.name == "tl.gemm" and "instr" in op.attributes]
-    tiles = [tile_shape_2d(op.operands[2]) for op in products]
+    products = [op for op in nested(launch) if op.name in PRODUCTS and "instr" in op.attributes]
+    tiles = [tile_shape_2d(factors(op)[2]) for op in products]
     grids = [partition(*tile, threads) for tile in tiles if tile]
     return max((grid.columns for grid in grids if grid), default=0)
 

@@ -232,6 +232,26 @@ def test_swaps() -> None:
     assert _exchange(lane.swap_rows, 32)[:, 0].tolist() == [(here + 16) % 32 for here in range(32)]
     pairs = _exchange(lambda value: lane.swap_halves(value, value), 64, 2)
     assert pairs.tolist() == [[here % 32, here % 32 + 32] for here in range(64)]
+    pairs = _exchange(lambda value: lane.swap_odd_rows(value, value), 64, 2)
+    assert pairs.tolist() == [[here // 32 * 32 + here % 16, here // 32 * 32 + here % 16 + 16] for here in range(64)]
+
+
+def test_first_active_lane() -> None:
+    """V_READFIRSTLANE_B32: the lowest lane with its bit set in EXEC."""
+    for wave in (32, 64):
+        assert set(_exchange(lane.first, wave)[:, 0].tolist()) == {0}
+    out = np.zeros(64, np.int32)
+
+    def body(a: Any) -> None:
+        here = thread.tid()
+        late = create("arith.cmpi", [here, constant(11)], [ir.IntegerType.get_signless(1)], predicate="5 : i64")
+        branch = ir.Operation.create("scf.if", [], [late], regions=2)
+        with ir.InsertionPoint(branch.regions[0].blocks.append()):
+            store(lane.first(here), offset(a[0], here))
+            ir.Operation.create("scf.yield")
+
+    simulate(build(body, [POINTER], 64, warp=64), "k", (1, 1, 1), [out])
+    assert out.tolist() == [0] * 11 + [11] * 53
 
 
 @pytest.mark.parametrize("wave", [32, 64])
