@@ -37,12 +37,19 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     left = _Fetch(ctx, tile_of(ctx, a), product, product.a)
     right = _Fetch(ctx, tile_of(ctx, b), product, product.b)
     multiply = _Multiply(ctx, op, product)
-    alternates = ctx.num_threads >= _ALTERNATING and isinstance(product.core.form, mfma.Form)
+    mfmas = isinstance(product.core.form, mfma.Form)
+    alternates = mfmas and ctx.num_threads >= _ALTERNATING
     if alternates:
         schedule.set_priority(1)
     columns = product.tiles(1)
+    loaded = left.load(0), right.load(0)
     for step in range(product.steps):
-        a_step, b_step = left.step(step), right.step(step)
+        if step and not mfmas:
+            loaded = left.load(step), right.load(step)
+        a_step, b_step = left.packed(loaded[0]), right.packed(loaded[1])
+        if mfmas and step + 1 < product.steps:  # there are registers for two steps: LDS answers while these multiply
+            loaded = left.load(step + 1), right.load(step + 1)
+            schedule.fence()
         for part in range(len(a_step[0])):
             for row, a_tile in enumerate(a_step):
                 for column, b_tile in enumerate(b_step):
@@ -117,7 +124,7 @@ class _Multiply:
 
 
 class _Fetch:
-    """The registers of one operand, one step along K at a time."""
+    """The registers of one operand, one step along K at a time: read from memory, then packed for instructions."""
 
     def __init__(self, ctx: Context, tile: Tile, product: Product, which: Operand) -> None:
         self.ctx, self.tile, self.product, self.which = ctx, tile, product, which
@@ -128,19 +135,16 @@ class _Fetch:
         repeated = product.core.repeats > 1
         self.kind = wmma.operand_type(form, repeated) if isinstance(form, wmma.Form) else mfma.operand_type(form)
 
-    def step(self, step: int) -> list[list[ir.Value]]:
+    def packed(self, loaded: list[list[tuple[ir.Value, int]]]) -> list[list[ir.Value]]:
         """By instruction tile, the operands of the instructions of one step."""
         width, per = self.product.width, self.product.core.per
-        out: list[list[ir.Value]] = []
-        for elements in self._elements(step):
-            out.append([self._packed(elements[s : s + per]) for s in range(0, width, per)])
-        return out
+        return [[self._packed(elements[s : s + per]) for s in range(0, width, per)] for elements in loaded]
 
     def _register(self, tile: int, step: int) -> int:
         """The number of the first element of a tile and step in the operand's fragment."""
         return (tile * self.product.steps + step) * self.product.width
 
-    def _elements(self, step: int) -> list[list[tuple[ir.Value, int]]]:
+    def load(self, step: int) -> list[list[tuple[ir.Value, int]]]:
         """By tile, the elements along K as (vector, position)."""
         buffer = self.tile.buffer
         starts = [self._register(tile, step) for tile in range(self.count)]
