@@ -5,13 +5,13 @@ The mathematics and the names are those of `attention_backward`. A CTA owns 128 
 loop is rotated, so that each step of the threads has products to hide behind.
 
     S, dP of the first queries; P; start dV += P^T dO; wait dP
-    loop: dS to shared memory; meet; start dQ = dS K and dK += dS^T Q, then S of the next queries;
-          wait dQ, add it to device memory (under dK and S); start dP of the next queries;
-          wait S; P (under dP); start dV; wait dP
+    loop: dS to shared memory; meet; start dQ = dS K, S of the next queries and dK += dS^T Q;
+          wait dQ, add it to device memory (under S and dK); start dP of the next queries;
+          wait S; P (under dK and dP); start dV; wait dP
     dS of the last queries; dQ and dK
 
-No wait counts products of an earlier iteration: ptxas would serialise all of them. dK takes dS from shared memory, which
-frees the registers that S of the next queries needs. dS has two versions, so that one meeting per iteration is enough.
+No wait counts products of an earlier iteration: ptxas would serialise all of them. dK takes dS from shared memory,
+which frees the registers that S of the next queries needs. dS has two versions, so that it needs one meeting only.
 
 dQ is summed in the order of the registers: every warpgroup adds 16 KiB in one piece. A first kernel makes zeros of that
 form and packs L and sum(dO O) of 64 queries into one run of bytes; a last one brings the sums into rows.
@@ -114,9 +114,7 @@ def add(dq: Any, stage: Any, sums: Any, b: Any, head: Any, block: Any) -> None:
 
 
 @jit(out_idx=[-2, -1])
-def gradients_by_roles(
-    batch: int, S: int, heads: int, causal: bool, scale: float, dtype: str = "float16"
-) -> Any:  # fmt: skip
+def gradients_by_roles(batch: int, S: int, heads: int, causal: bool, scale: float, dtype: str = "float16") -> Any:
     """dK and dV; adds to the sums of dQ, which are without the scale of the scores."""
     factor, rows = scale * LOG2_E, T.GemmWarpPolicy.FullRow
     blocks, steps = -(-S // KEYS), -(-S // QUERIES)
@@ -184,12 +182,12 @@ def gradients_by_roles(
                     if T.get_thread_binding() % 32 == 0 and t > 0:
                         T.barrier_arrive(q_empty[(t + Q_VERSIONS - 1) % Q_VERSIONS])
                     T.wgmma_gemm(dS_shared[version, :, :], K_shared, dq, transpose_A=True, clear_accum=True)
-                    T.wgmma_gemm(dS_shared[version, :, :], Q_shared[q, :, :], dk, policy=rows)
-                    T.wait_wgmma(2, dv)
+                    T.wait_wgmma(1, dv)
                     T.barrier_wait(q_full[following], (t + 1) // Q_VERSIONS % 2)
                     T.wgmma_gemm(
                         K_shared, Q_shared[following, :, :], scores, transpose_B=True, policy=rows, clear_accum=True
                     )
+                    T.wgmma_gemm(dS_shared[version, :, :], Q_shared[q, :, :], dk, policy=rows)
                     T.wait_wgmma(2, dq)
                     add(dq, stage, Sums, b, head, first + t)
                     if T.get_thread_binding() % 32 == 0:
@@ -198,7 +196,7 @@ def gradients_by_roles(
                     T.wgmma_gemm(
                         V_shared, dO_shared[other, :, :], slopes, transpose_B=True, policy=rows, clear_accum=True
                     )
-                    T.wait_wgmma(1, scores)
+                    T.wait_wgmma(2, scores)
                     weigh(scores, weights, facts, other, factor, causal, bx * KEYS, (first + t + 1) * QUERIES)
                     T.wgmma_gemm(weights, dO_shared[other, :, :], dv, policy=rows)
                     T.wait_wgmma(1, slopes)
