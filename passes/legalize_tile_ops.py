@@ -2,8 +2,9 @@
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
 fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, copies of parts
-of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions; a
-load that the program schedules arrives at its barrier where nothing else does.
+of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions,
+votes of a block as votes of its waves where barriers do not count; a load that the program schedules arrives at its
+barrier where nothing else does.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Target
+from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
+from .block_votes import expand_block_vote
 from .expand_tile_ops import region_of
 from .fragment_parts import expand_part
 from .shrink_loops import shrink_loop
@@ -27,6 +29,7 @@ from .walk import launches, nested, threads_of
 
 _HANDLED = (
     "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.copy", "tl.fill", "scf.if", "tl.parallel",
+    "tl.vote",
 )  # fmt: skip
 
 
@@ -57,6 +60,12 @@ class LegalizeTileOps(Pass):
                         split_branch(op, launch)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
+                    elif op.name == "tl.vote" and _is_of_block(op) and not target.supports(Feature.BLOCK_VOTES):
+                        expand_block_vote(op, launch, target.warp_size)
+
+
+def _is_of_block(vote: ir.Operation) -> bool:
+    return ir.StringAttr(vote.attributes["kind"]).value.startswith("block_")
 
 
 def _like(value: ir.Value, scope: str) -> ir.Value:

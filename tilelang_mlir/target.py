@@ -19,6 +19,7 @@ from tilelang_mlir.errors import TargetError
 class Feature(enum.Enum):
     """A capability that lowering rules ask for."""
 
+    BLOCK_VOTES = "barriers that count predicates"
     LDMATRIX = "ldmatrix"
     CP_ASYNC = "cp.async"
     MMA_F16 = "mma.sync f16"
@@ -75,7 +76,7 @@ class _Facts:
 
 _F = Feature
 # Its mma.sync has the shapes m16n8k8 (f16) and m8n8k16 (int8).
-_SM75 = {_F.LDMATRIX, _F.MMA_F16, _F.MMA_INT8}
+_SM75 = {_F.BLOCK_VOTES, _F.LDMATRIX, _F.MMA_F16, _F.MMA_INT8}
 _SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_WIDE, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
 _SM89 = _SM80 | {_F.MMA_FP8, _F.FP8_CONVERT}
 _SM90 = _SM89 | {_F.STMATRIX, _F.MBARRIER, _F.TMA, _F.CLUSTER, _F.ELECT, _F.PDL, _F.BF16_MATH}

@@ -11,7 +11,7 @@ _LATER = {
     ),
     "bulk loads of pairs of blocks": "tma_load_2sm",
     "sparse products and matrix instructions on hand-held registers": (
-        "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout"
+        "tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout"
     ),
     "device source code": "call_intrin call_llvm_intrin",
 }
