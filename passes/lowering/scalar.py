@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tilelang_mlir.dtypes import DType, from_mlir
 from tilelang_mlir.mlir import ir
 
@@ -37,6 +39,9 @@ def lower_constant(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = ctx.e.constant(kind, value)
         return
     if is_narrow(kind):
+        if str(kind) == "f8E5M2" and math.isinf(attr.value):  # conversions saturate to finite values
+            ctx.values[op.results[0]] = ctx.e.constant(ctx.e.i8, 0x7C if attr.value > 0 else 0xFC - 256)
+            return
         wide = ctx.e.constant(ctx.e.f32, float(attr.value))
         ctx.values[op.results[0]] = cast(ctx, wide, DType("float32"), DType(from_mlir(str(kind), unsigned=False)))
         return

@@ -89,6 +89,28 @@ def test_clusters() -> None:
                 A[bx, 0] = T.get_cluster_id(1)
 
 
+def test_variables_start_at_zero_and_constants_may_be_infinite() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((3, 5), "float8_e5m2"), N: T.Tensor((5,), "int32"), F: T.Tensor((5,), "bool")):
+        with T.Kernel(1, threads=32) as _:
+            for i in T.serial(5):
+                total, met = T.alloc_var("int32"), T.alloc_var("bool")
+                for j in T.serial(i):
+                    total += j
+                    met = True
+                N[i], F[i] = total, met
+            T.fill(A[0:1, :], T.infinity("float8_e5m2"))
+            T.fill(A[1:2, :], -T.infinity("float8_e5m2"))
+            for i in T.Parallel(5):
+                A[2, i] = T.cast(T.float32(1e9), "float8_e5m2")
+
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    a, n, f = np.zeros((3, 5), ml_dtypes.float8_e5m2), np.full(5, -9, np.int32), np.ones(5, np.bool_)
+    tilelang.compile(main, target="sim:sm_90a")(a, n, f)
+    assert n.tolist() == [0, 0, 1, 3, 6] and f.tolist() == [False] + [True] * 4
+    assert (a.astype(np.float64) == np.array([[np.inf], [-np.inf], [57344.0]])).all()
+
+
 def test_fused_and_not_fused() -> None:
     @T.prim_func
     def main(A: T.Tensor((3, 32), "float32"), B: T.Tensor((2, 32), "float32")):

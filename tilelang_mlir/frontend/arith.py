@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tilelang_mlir.dtypes import DType
+from tilelang_mlir.dtypes import LARGEST, DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.expr import (
     BOOL,
@@ -81,6 +81,14 @@ def common_dtype(a: DType, b: DType) -> DType:
     return DType(f"int{max(a.bits, b.bits)}")
 
 
+def _saturated(number: float, dtype: DType) -> float:
+    """A number as conversions to narrow floats leave it: within their finite range."""
+    if dtype.bits > 8 or math.isnan(number):
+        return number
+    top = LARGEST[str(dtype)]
+    return max(-top, min(number, top))
+
+
 def cast(value: Any, dtype: DType, attributes: dict[str, Any] | None = None) -> Expr:
     """`tl.cast` to a dtype; nothing when it has it already. Constants are retyped."""
     value = as_expr(value, None)
@@ -93,7 +101,7 @@ def cast(value: Any, dtype: DType, attributes: dict[str, Any] | None = None) -> 
         if dtype.is_integer and math.isfinite(number):
             return typed_constant(int(number), dtype)
         if dtype.is_float:
-            return typed_constant(float(number), dtype)
+            return typed_constant(_saturated(float(number), dtype), dtype)
     if dtype.lanes != 1:
         raise TileTypeError(f"cannot convert a scalar to the vector dtype {dtype}")
     source = value.dtype

@@ -135,6 +135,9 @@ def test_devices_are_moved() -> None:
 
 
 def test_tvm_says_that_it_is_not_here() -> None:
+    assert isinstance(T.float16, tvm.DataType) and not isinstance("float16", tvm.DataType)
+    x, y = tvm.Var("x", "int32"), tvm.Var("y", "int32")
+    assert tvm.Or(tvm.Not(tvm.all(x < y, y < 3, x * y < 3)), tvm.any(x < 1)).dtype == "bool"
     assert tvm.DataType("bfloat16").type_code == 4 and tvm.DataType("int8x4").lanes == 4
     assert tvm.tir is tvm and tvm.Target("sim:sm_80").arch == "sm_80"
     from tilelang_mlir.compat.modules import engine, transform
