@@ -59,8 +59,8 @@ def tensor_obstacle(device: ir.Value) -> str:
     return ""
 
 
-def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
-    """Why a tile cannot be copied by bulk copies, or an empty string."""
+def tma_obstacle(device: ir.Value, shared: ir.Value, *, parts: bool = False) -> str:
+    """Why a tile cannot be copied by bulk copies, or an empty string. Parts of shared tiles are copied with `parts`."""
     obstacle = tensor_obstacle(device)
     if obstacle:
         return obstacle
@@ -68,6 +68,8 @@ def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
     if element != ir.MemRefType(shared.type).element_type:
         return "the copy converts elements"
     size = element.width // 8
+    if not parts and _part(shared) is not None:
+        return "it is a part of a shared tile"
     plan = box_plan(device, shared)
     if plan is None:
         return "the shared tile is not in panels of one swizzle span"
@@ -92,23 +94,56 @@ def _is_tensor_argument(pointer: ir.Value) -> bool:
 
 
 def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
-    """The boxes of a copy between a device tile and a whole shared tile (or one version of it)."""
+    """The boxes of a copy between a device tile and a shared tile: a whole one, one version or a part of it."""
     sizes = shape_of(device.type)
     long = [s for s in sizes if s != 1] or [1]
     layout = shared_layout(shared)
-    tile = list(layout.shape)
+    part = _part(shared)
+    tile = list(part or layout.shape)
     if -1 in sizes or [s for s in tile if s != 1] != [s for s in long if s != 1] or sizes[-1] != tile[-1]:
         return None
     columns = tile[-1]
+    bits = ir.MemRefType(shared.type).element_type.width
+    span = (16 << layout.swizzle.bits) * 8 // bits if layout.swizzle.bits else columns
+    if part is not None and not _dense_part(layout, part, span, ALIGNMENT * 8 // bits):
+        return None
     if not layout.swizzle.bits:
-        if layout != row_major(tile):
+        if part is None and layout != row_major(tile):
             return None
         return BoxPlan(tuple(sizes), "none", 1, columns)
-    span = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
     return BoxPlan((*sizes[:-1], span), f"{16 << layout.swizzle.bits}B", columns // span, span)
+
+
+def _part(shared: ir.Value) -> tuple[int, ...] | None:
+    """The sizes of a part of a shared tile; None for a whole tile, and for one version of a tile."""
+    sizes, whole = tuple(shape_of(shared.type)), shared_layout(shared).shape
+    versions = ir.MemRefType(root(shared).type).rank != len(whole)
+    return None if versions or len(sizes) != len(whole) or sizes == whole else sizes
+
+
+def _dense_part(layout: SharedLayout, part: tuple[int, ...], span: int, alignment: int) -> bool:
+    """Whether whole rows of a tile, at any place in its other dimensions, lie as a tile of their own would.
+
+    They do when each dimension is taken whole or at one index, and start where the swizzle does.
+    """
+    if any(size not in (1, whole) for size, whole in zip(part, layout.shape, strict=True)):
+        return False
+    start = max(layout.swizzle.period, alignment)
+    for step in layout.steps:
+        if step.size == 1:
+            continue
+        if step.dim == len(part) - 1:
+            straight = step.stride >= span or (step.offset == step.stride and step.stride * step.size <= span)
+        elif part[step.dim] == 1:
+            straight = step.offset % start == 0
+        else:
+            straight = step.offset == step.stride * math.prod(part[step.dim + 1 : -1]) * span
+        if not straight:
+            return False
+    return True
 
 
 def box_bytes(shared: ir.Value) -> int:
     """Bytes that the copies of one tile complete on a barrier; what is out of bounds counts too."""
-    layout = shared_layout(shared)
-    return math.prod(layout.shape) * ir.MemRefType(shared.type).element_type.width // 8
+    shape = _part(shared) or shared_layout(shared).shape
+    return math.prod(shape) * ir.MemRefType(shared.type).element_type.width // 8
