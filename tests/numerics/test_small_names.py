@@ -65,6 +65,28 @@ def test_bits() -> None:
                 A[0] = FFS(A[1])
 
 
+def test_the_upper_half_of_unsigned_words_is_negative() -> None:
+    """Sign extension by shifts, and division and remainder after a conversion from uint32."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8,), "uint32"), B: T.Tensor((5, 8), "int32")):
+        with T.Kernel(1, threads=8) as _:
+            tx = T.get_thread_binding()
+            word, low = T.cast(A[tx], "int32"), T.cast(A[tx] & T.uint32(15), "int32")
+            B[0, tx] = word >> 4
+            B[1, tx] = (low << 28) >> 28
+            B[2, tx] = (low << (28 + tx // 8)) >> 28
+            B[3, tx] = word // 16
+            B[4, tx] = word % 7
+
+    a = np.array([0, 7, 8, 15, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 12], np.uint32)
+    b = np.full((5, 8), -9, np.int32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    word, low = a.view(np.int32), (a & 15).astype(np.int32)
+    nibble = np.where(low > 7, low - 16, low)
+    assert np.array_equal(b, [word >> 4, nibble, nibble, word // 16, word % 7])
+
+
 def test_clusters() -> None:
     @T.prim_func
     def main(A: T.Tensor((6, 5), "int32")):

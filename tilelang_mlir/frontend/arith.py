@@ -112,7 +112,9 @@ def cast(value: Any, dtype: DType, attributes: dict[str, Any] | None = None) -> 
             result[key] = ir.BoolAttr.get(item) if isinstance(item, bool) else ir.StringAttr.get(item)
         return result
 
-    nonneg = value.nonneg and (dtype.is_float or dtype.bits >= source.bits)
+    # The upper half of an unsigned dtype is negative in the signed one of its size.
+    wide = dtype.bits > source.bits or (dtype.bits == source.bits and dtype.is_unsigned >= source.is_unsigned)
+    nonneg = value.nonneg and (dtype.is_float or wide)
     tag = (str(source), str(dtype), repr(attributes))
     return make("tl.cast", [value], dtype, build, nonneg=nonneg, tag=tag)
 
@@ -312,7 +314,13 @@ def bit_not(a: Any) -> Any:
 
 
 def shift_left(a: Any, b: Any) -> Any:
-    return _bitwise("arith.shli", a, b, lambda x, y: x << y, lambda x, y: x)
+    """Shift left. Short shifts are taken for arithmetic of indices; longer ones may reach the sign."""
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return a << b
+    a, b = _integers("a bitwise operator", a, b)
+    short = isinstance(b.const, int) and 0 <= b.const < a.dtype.bits // 2
+    return make("arith.shli", [a, b], a.dtype, nonneg=a.nonneg and (short or a.dtype.is_unsigned))
 
 
 def shift_right(a: Any, b: Any) -> Any:
