@@ -10,6 +10,7 @@ from tilelang_mlir.mlir import ir
 from .buffers import value_type
 from .context import Context, Value, rule
 from .expand_math import expand_math
+from .exponents import exponent_to_f32, f32_to_exponent
 from .index import Index
 from .small_integers import small_integers_to_half
 
@@ -264,6 +265,10 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     """Convert a scalar or vector between dtypes; narrow floats go through the hardware's conversions."""
     if source.mlir == result.mlir:
         return value
+    if result == "float8_e8m0fnu":
+        return f32_to_exponent(ctx, cast(ctx, value, source, DType("float32")))
+    if source == "float8_e8m0fnu":
+        return cast(ctx, exponent_to_f32(ctx, value), DType("float32"), result)
     if "f8E" in (source.mlir[:3], result.mlir[:3]) or _sub_byte(source) or _sub_byte(result):
         return ctx.hardware.narrow_float_cast(ctx, value, str(source), str(result))
     kind = value_type(ctx.e, ir.Type.parse(result.mlir))

@@ -87,6 +87,32 @@ def test_the_upper_half_of_unsigned_words_is_negative() -> None:
     assert np.array_equal(b, [word >> 4, nibble, nibble, word // 16, word % 7])
 
 
+def test_scales_of_blocks() -> None:
+    """Every e8m0 number as float32, and numbers around powers of two and both ends of the range back, rounded up."""
+
+    @T.prim_func
+    def main(S: T.Tensor((256,), "float8_e8m0fnu"), F: T.Tensor((256,), "float32"),
+             X: T.Tensor((256,), "float32"), E: T.Tensor((256,), "float8_e8m0fnu")):  # fmt: skip
+        with T.Kernel(1, threads=32) as _:
+            for i in T.Parallel(256):
+                F[i] = S[i]
+                E[i] = X[i]
+
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    s = np.arange(256).astype(np.uint8).view(ml_dtypes.float8_e8m0fnu)
+    x = np.ldexp(np.float32([1, 1.25, -1.5])[np.arange(256) % 3], np.arange(-135, 121)).astype(np.float32)
+    x[:6] = 0, np.inf, -np.inf, np.nan, 1.1754944e-38, 5.877472e-39
+    for run in (tilelang.compile(main, target="sim:sm_90a"), lambda *t: evaluate(main.module, "main", t)):
+        f, e = np.zeros(256, np.float32), np.zeros(256, np.uint8).view(ml_dtypes.float8_e8m0fnu)
+        run(s, f, x, e)
+        assert np.array_equal(f[:255], np.ldexp(1.0, np.arange(-127, 128)).astype(np.float32)) and np.isnan(f[255])
+        got = e.view(np.uint8).tolist()
+        assert got[:6] == [0, 254, 254, 255, 1, 0]
+        for number, code in zip(x[6:].astype(np.float64), got[6:], strict=True):
+            want = 2.0 ** (code - 127)
+            assert abs(number) <= want and (code == 0 or want / 2 < abs(number)), (number, code)
+
+
 def test_clusters() -> None:
     @T.prim_func
     def main(A: T.Tensor((6, 5), "int32")):
