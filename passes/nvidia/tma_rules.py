@@ -16,6 +16,7 @@ from ...dialect.effects import root
 from ...dialect.layout import SharedLayout, row_major
 from ...dialect.layout.attrs import from_attr
 from ...dialect.verify import shape_of
+from .. import raster
 
 MAX_BOX = 256
 ALIGNMENT = 128  # bytes, of a box in shared memory
@@ -54,13 +55,23 @@ def tensor_obstacle(device: ir.Value) -> str:
     strides = list(ir.DenseI64ArrayAttr(op.attributes["strides"]))
     if len(strides) > 5:
         return f"{len(strides)} dimensions, at most 5"
-    if strides[-1] != 1 or any(s == -1 or s * size % 16 for s in strides[:-1]):
+    if strides[-1] != 1 or any(s * size % 16 for s in _divisors(op, strides[:-1])):
         return f"strides {strides} of {size}-byte elements, which must be multiples of 16 bytes"
     return ""
 
 
-def tma_obstacle(device: ir.Value, shared: ir.Value, *, parts: bool = False) -> str:
-    """Why a tile cannot be copied by bulk copies, or an empty string. Parts of shared tiles are copied with `parts`."""
+def _divisors(tensor: ir.Operation, strides: list[int]) -> list[int]:
+    """What is known to divide each stride of a tensor: itself, or the constant factors of one of run time."""
+    sizes = list(ir.DenseI64ArrayAttr(tensor.attributes["shape"]))
+    dynamic = iter(list(tensor.operands)[1 + sizes.count(-1) :])
+    return [raster.divisor(next(dynamic)) if stride == -1 else stride for stride in strides]
+
+
+def tma_obstacle(device: ir.Value, shared: ir.Value, *, explicit: bool = False) -> str:
+    """Why a tile cannot be copied by bulk copies, or an empty string.
+
+    What lies at one index of a shared tile is copied where the program asks for it (`explicit`).
+    """
     obstacle = tensor_obstacle(device)
     if obstacle:
         return obstacle
@@ -68,8 +79,8 @@ def tma_obstacle(device: ir.Value, shared: ir.Value, *, parts: bool = False) -> 
     if element != ir.MemRefType(shared.type).element_type:
         return "the copy converts elements"
     size = element.width // 8
-    if not parts and _part(shared) is not None:
-        return "it is a part of a shared tile"
+    if not explicit and _at_index(shared, shared_layout(shared)) is not None:
+        return "it lies at an index of a shared tile"
     plan = box_plan(device, shared)
     if plan is None:
         return "the shared tile is not in panels of one swizzle span"
@@ -94,44 +105,51 @@ def _is_tensor_argument(pointer: ir.Value) -> bool:
 
 
 def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
-    """The boxes of a copy between a device tile and a shared tile: a whole one, one version or a part of it."""
+    """The boxes of a copy between a device tile and a whole shared tile (or one version of it)."""
     sizes = shape_of(device.type)
     long = [s for s in sizes if s != 1] or [1]
     layout = shared_layout(shared)
-    part = _part(shared)
-    tile = list(part or layout.shape)
-    if -1 in sizes or [s for s in tile if s != 1] != [s for s in long if s != 1] or sizes[-1] != tile[-1]:
+    tile = _part(shared, layout)
+    if tile is None or -1 in sizes or sizes[-1] != tile[-1]:
+        return None
+    if [s for s in tile if s != 1] != [s for s in long if s != 1]:
         return None
     columns = tile[-1]
-    bits = ir.MemRefType(shared.type).element_type.width
-    span = (16 << layout.swizzle.bits) * 8 // bits if layout.swizzle.bits else columns
-    if part is not None and not _dense_part(layout, part, span, ALIGNMENT * 8 // bits):
-        return None
     if not layout.swizzle.bits:
-        if part is None and layout != row_major(tile):
+        if layout != row_major(layout.shape):
             return None
         return BoxPlan(tuple(sizes), "none", 1, columns)
+    span = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
     return BoxPlan((*sizes[:-1], span), f"{16 << layout.swizzle.bits}B", columns // span, span)
 
 
-def _part(shared: ir.Value) -> tuple[int, ...] | None:
-    """The sizes of a part of a shared tile; None for a whole tile, and for one version of a tile."""
-    sizes, whole = tuple(shape_of(shared.type)), shared_layout(shared).shape
-    versions = ir.MemRefType(root(shared).type).rank != len(whole)
-    return None if versions or len(sizes) != len(whole) or sizes == whole else sizes
+def _part(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
+    """The shape of what is copied of a shared tile: all of it, whole panels of whole swizzle patterns of rows, or what
+    lies at one index; None for other parts. Versions are dimensions that the layout does not have."""
+    whole, sizes = list(layout.shape), shape_of(shared.type)
+    part = sizes[-len(whole) :]
+    if part == whole or len(sizes) < len(whole):
+        return whole
+    if (tile := _at_index(shared, layout)) is not None:
+        return tile
+    panel = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
+    known = layout.swizzle.bits and len(whole) == 2 and part[-1] % panel == 0
+    return part if known and starts_a_pattern(shared, panel) else None
 
 
-def _dense_part(layout: SharedLayout, part: tuple[int, ...], span: int, alignment: int) -> bool:
-    """Whether whole rows of a tile, at any place in its other dimensions, lie as a tile of their own would.
-
-    They do when each dimension is taken whole or at one index, and start where the swizzle does.
-    """
-    if any(size not in (1, whole) for size, whole in zip(part, layout.shape, strict=True)):
-        return False
-    start = max(layout.swizzle.period, alignment)
-    for step in layout.steps:
-        if step.size == 1:
-            continue
+def _at_index(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
+    """The shape of a part that takes each dimension of a tile whole or at one index, where its rows lie as those of a
+    tile of its own would and start where the swizzle does; None for others."""
+    whole = list(layout.shape)
+    part = shape_of(shared.type)[-len(whole) :]
+    if part == whole or len(part) < len(whole) or part[-1] != whole[-1]:
+        return None
+    if any(size not in (1, of) for size, of in zip(part, whole, strict=True)):
+        return None
+    bits = ir.MemRefType(shared.type).element_type.width
+    span = (16 << layout.swizzle.bits) * 8 // bits if layout.swizzle.bits else whole[-1]
+    start = max(layout.swizzle.period, ALIGNMENT * 8 // bits)
+    for step in (s for s in layout.steps if s.size > 1):
         if step.dim == len(part) - 1:
             straight = step.stride >= span or (step.offset == step.stride and step.stride * step.size <= span)
         elif part[step.dim] == 1:
@@ -139,11 +157,24 @@ def _dense_part(layout: SharedLayout, part: tuple[int, ...], span: int, alignmen
         else:
             straight = step.offset == step.stride * math.prod(part[step.dim + 1 : -1]) * span
         if not straight:
+            return None
+    return part
+
+
+def starts_a_pattern(value: ir.Value, columns: int) -> bool:
+    """Whether a part of a tile starts with a swizzle pattern: at a multiple of 8 rows and of a span of columns."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "tl.slice":
+        return True
+    op = owner.operation
+    whole, part = (list(ir.MemRefType(v.type).shape)[-2:] for v in (op.operands[0], value))
+    starts = list(op.operands)[-2:]
+    for start, size, of, step in zip(starts, part, whole, (8, columns), strict=True):
+        if size != of and not (columns and raster.divisor(start) % step == 0):
             return False
-    return True
+    return starts_a_pattern(op.operands[0], columns)
 
 
 def box_bytes(shared: ir.Value) -> int:
     """Bytes that the copies of one tile complete on a barrier; what is out of bounds counts too."""
-    shape = _part(shared) or shared_layout(shared).shape
-    return math.prod(shape) * ir.MemRefType(shared.type).element_type.width // 8
+    return math.prod(_part(shared, shared_layout(shared)) or [0]) * ir.MemRefType(shared.type).element_type.width // 8

@@ -68,7 +68,8 @@ class SimulatedKernel:
         strides = storage_strides(param.dtype, evaluate(param.strides, bound.dims))
         swizzle = 0 if spec.swizzle == "none" else int(spec.swizzle.removesuffix("B"))
         steps = tuple(step * size for step in reversed(strides[:-1]))
-        return TensorMap(values[spec.param], size, tuple(reversed(shape)), steps, tuple(reversed(spec.box)), swizzle)
+        return TensorMap(values[spec.param], size, tuple(reversed(shape)), steps, tuple(reversed(spec.box)), swizzle,
+                         walk=spec.walk)  # fmt: skip
 
     def _loaded(self) -> Any:
         if self._program is None:
