@@ -11,10 +11,11 @@ ASYNC    An asynchronous copy is ordered against what came before it; after it t
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
 PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
          asynchronous reader reads or a bulk copy overwrites, and what loads read and a bulk copy overwrites, is fenced
-         by those threads before the barrier.
+         by those threads before the barrier. What copies of single words bring (cp.async) is fenced by those who have
+         waited for it at an mbarrier: its arrival there is no thread's.
 GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
-         such a region are for its own threads, and accesses to what asynchronous operations of the kernel use are
-         fenced before an mbarrier is told of them.
+         such a region are for its own threads; one for all threads is in front of the first of them. Accesses to what
+         asynchronous operations of the kernel use are fenced before an mbarrier is told of them.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
 PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
@@ -57,19 +58,23 @@ class Pending:
     unfenced_loads: set[Range] = field(default_factory=set)
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
     groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
+    brought: frozenset[Range] = frozenset()  # what copies of single words write anywhere in the kernel
+    arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of those
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
         groups = {key: left.copy() for key, left in self.groups.items()}
         return Pending(
-            set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads), flying, groups
-        )
+            set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads), flying, groups,
+            self.brought, self.arrived,
+        )  # fmt: skip
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
         self.writes |= other.writes
         self.unfenced |= other.unfenced
         self.unfenced_loads |= other.unfenced_loads
+        self.brought, self.arrived = other.brought or self.brought, self.arrived or other.arrived
         for accumulator, ranges in other.flying.items():
             self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
         for key, left in other.groups.items():
@@ -101,6 +106,7 @@ class Pending:
     def fenced(self) -> None:
         self.unfenced.clear()
         self.unfenced_loads.clear()
+        self.arrived = False
 
     def needs_fence(self, found: list[Effect]) -> bool:
         """PROXY: whether asynchronous ones among these accesses meet ordinary ones that no fence has followed."""
@@ -129,7 +135,7 @@ class InsertBarriers(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                _walk(launch.regions[0].blocks[0], Pending())
+                _walk(launch.regions[0].blocks[0], Pending(brought=_brought(launch)))
 
 
 def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
@@ -158,6 +164,12 @@ def _span(buffer: ir.Value) -> Range:
     return start, start + tensor_from_attr(op.attributes["layout"]).columns
 
 
+def _brought(launch: ir.Operation) -> frozenset[Range]:
+    """Where copies of single words go."""
+    copies = [op for op in nested(launch) if op.name == "tl.copy_words"]
+    return frozenset(span for op in copies for spans in _ranges(effects(op))[1:] for span in spans)
+
+
 def _lasting(found: list[Effect]) -> set[Range]:
     """TENSOR: ranges whose reads end with the operation, or at a barrier: not those of products in tensor memory, for
     which the program waits at an mbarrier."""
@@ -180,6 +192,8 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     if op.name == "tl.fence_proxy":
         pending.fenced()
         return
+    if op.name == "tl.mbarrier_wait":
+        pending.arrived = True
     if op.name == "tl.mbarrier_arrive" and _tells_engine(op, pending):  # GROUPS
         with ir.InsertionPoint(op), op.location:
             ir.Operation.create("tl.fence_proxy")
@@ -204,6 +218,10 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     if not found and not len(op.regions):
         return
     reads, writes, late = _ranges(found)
+    if pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], set(pending.brought)):  # PROXY
+        with ir.InsertionPoint(op), op.location:
+            ir.Operation.create("tl.fence_proxy")
+        pending.fenced()
     fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and _tells_engine(op, pending))
     if fence or pending.conflicts(reads, writes | late):
         pending.order(op, fence=fence)
@@ -227,13 +245,28 @@ def _visit_warpgroups(op: ir.Operation, pending: Pending) -> None:
     reads, writes, late = _ranges(inside)
     fence = before.needs_fence(inside)
     if fence or before.conflicts(reads, writes | late):
-        pending.order(op, fence=fence)
-        others = {}
-    arm = pending.groups.get(key, Pending()).copy()
+        first = _first_beside(op)
+        pending.order(first, fence=fence)
+        others = {} if first == op else others
+    arm = pending.groups.get(key, Pending(brought=pending.brought)).copy()
     arm.unfenced |= pending.unfenced
     arm.unfenced_loads |= pending.unfenced_loads
     _walk(op.regions[0].blocks[0], arm)
     pending.groups = {**others, key: arm}
+
+
+def _first_beside(op: ir.Operation) -> ir.Operation:
+    """The first of the regions in front of one that run at the same time: a barrier of all threads between them would
+    keep their threads apart."""
+    others = [o.operation for o in op.block.operations]
+    first, taken = op, set(members_of(op))
+    for other in reversed(others[: others.index(op)]):
+        if other.name == op.name and not taken & set(members_of(other)):
+            first = other
+            taken |= set(members_of(other))
+        elif not other.name.startswith("arith."):
+            break
+    return first
 
 
 def _arrives(op: ir.Operation) -> bool:
