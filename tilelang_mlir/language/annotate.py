@@ -44,8 +44,10 @@ def annotate_layout(layout_map: dict[Any, Any]) -> None:
     layouts = builder.side.setdefault("layouts", {})
     for key, given in layout_map.items():
         buffer = buffer_of(key, "a key of T.annotate_layout")
-        layout = as_layout(given)
         layouts[buffer.name] = given
+        if buffer.memory == "global":
+            continue  # tensors lie as their strides say, in every kernel
+        layout = as_layout(given)
         if isinstance(layout, Fragment) != (buffer.memory == "fragment") and isinstance(
             layout, Fragment | SharedLayout
         ):
