@@ -78,7 +78,7 @@ def _reaches(access: Access, loop: Fragment, held: Fragment, threads: int) -> bo
         assert index is not None
         if index.rest and any(d.dim == dim and not _walked(index, d.stride) for d in held.thread):
             return False
-        total = sum((tables[t.variable] * t.coefficient for t in index.terms), np.zeros((1, 1), np.int64))
+        total = sum((t.of(tables[t.variable]) for t in index.terms), np.zeros((1, 1), np.int64))
         places.append(np.broadcast_to(total, (threads, loop.num_values)))
     return bool((held.holds(lanes % held.num_threads, places) | ~valid).all())
 

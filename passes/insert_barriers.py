@@ -33,12 +33,13 @@ from tilelang_mlir.target import Target
 from ..dialect.effects import Effect, effects, region_effects, root
 from ..dialect.layout.attrs import tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
+from ..dialect.ops.gemm import PRODUCTS
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .plan_shared_memory import tile_bytes
-from .walk import groups_of, launches, nested
+from .walk import launches, members_of, nested
 
 Range = tuple[int, int]
 # What writes shared memory through the asynchronous proxy.
@@ -55,7 +56,7 @@ class Pending:
     unfenced: set[Range] = field(default_factory=set)
     unfenced_loads: set[Range] = field(default_factory=set)
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
-    groups: dict[tuple[int, ...], Pending] = field(default_factory=dict)  # what regions of some warpgroups left
+    groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
@@ -103,7 +104,7 @@ class Pending:
 
     def needs_fence(self, found: list[Effect]) -> bool:
         """PROXY: whether asynchronous ones among these accesses meet ordinary ones that no fence has followed."""
-        reads = _ranges([e for e in found if _reads_asynchronously(e.op)])[0]
+        reads = _ranges([e for e in found if _is_behind(e)])[0]
         _, written, late = _ranges([e for e in found if e.op.name in _BULK_LOADS])
         copies = written | late
         return _meet(reads | copies, self.unfenced) or _meet(copies, self.unfenced_loads)
@@ -214,13 +215,12 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
     pending.writes |= writes  # ASYNC: `late` is left to the program
     if op.name not in _BULK_LOADS:
         pending.unfenced |= writes
-    if not _reads_asynchronously(op):
-        pending.unfenced_loads |= reads
+    pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
 
 
 def _visit_warpgroups(op: ir.Operation, pending: Pending) -> None:
     """GROUPS: ordered against what all threads did before, and against its own threads."""
-    key = groups_of(op)
+    key = members_of(op)
     others = {k: left for k, left in pending.groups.items() if k != key}
     before = Pending(pending.reads, pending.writes, pending.unfenced, pending.unfenced_loads)
     inside = region_effects(op)
@@ -255,7 +255,13 @@ def _tells_engine(op: ir.Operation, pending: Pending) -> bool:
 def _reads_asynchronously(op: ir.Operation) -> bool:
     """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
     bulk = ("tl.tma_store", "tl.box_store", "tl.tma_scatter4", "tl.cluster_copy", "tl.shared_address", "tl.tcgen05_cp")
-    return op.name in (*bulk, *MMA_OPS) or op.name == "tl.gemm" and "instr" in op.attributes
+    return op.name in (*bulk, *MMA_OPS) or op.name in PRODUCTS and "instr" in op.attributes
+
+
+def _is_behind(effect: Effect) -> bool:
+    """PROXY: whether a read goes behind the threads' backs: metadata of sparse products they read themselves."""
+    metadata = effect.op.name == "tl.gemm_sp" and effect.tile == effect.op.operands[1]
+    return _reads_asynchronously(effect.op) and not metadata
 
 
 def _visit_loop(op: ir.Operation, pending: Pending) -> None:

@@ -29,6 +29,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
+from ..dialect.ops.gemm import PRODUCTS, factors
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, scope_of
 from ..dialect.verify import shape_of
 from . import build, raster
@@ -37,7 +38,8 @@ from .nvidia.store_plan import BUFFER_BYTES
 from .nvidia.tma_rules import box_bytes
 from .nvidia.wgmma_layout import WARPGROUP, partition
 from .specialize_warps.candidate import Candidate, candidate
-from .specialize_warps.stores import BUFFERS, RESERVED, carrier_of
+from .specialize_warps.carriers import carrier_of
+from .specialize_warps.stores import BUFFERS, RESERVED
 from .walk import launches, nested, num_threads
 
 GROUP = 16  # rows of tiles
@@ -46,8 +48,9 @@ ACCUMULATORS = 208  # per thread, which leave enough of 240 registers for the re
 _DEEPER = 2  # versions of the ring per version that the program asks for: two groups share it
 # What groups may do at the same time: nothing that exchanges data between threads.
 _SEPARATE = frozenset((
-    "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.gemm", "tl.math", "tl.parallel", "tl.slice",
-    "memref.load", "memref.store", "scf.for", "scf.if", "scf.yield",
+    "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.gemm", "tl.gemm_sp", "tl.im2col", "tl.math",
+    "tl.parallel",
+    "tl.slice", "memref.load", "memref.store", "scf.for", "scf.if", "scf.yield",
 ))  # fmt: skip
 
 
@@ -77,7 +80,7 @@ def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
         return False
     if len(extents) == len(launch.operands) and math.prod(extents) <= target.multiprocessors:
         return False
-    products = [op for op in nested(launch) if op.name == "tl.gemm"]
+    products = [op for op in nested(launch) if op.name in PRODUCTS]
     if len(products) > 2 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):
         return False
     alone = num_threads(launch) == WARPGROUP
@@ -106,7 +109,7 @@ def _tiles(launch: ir.Operation) -> list[ir.Value]:
     """The shared tiles that a kernel uses, without those that only carry a fragment to device memory."""
     ops = list(nested(launch))
     stores = [op for op in ops if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
-    own = [carrier.operands[1] for op in stores if (carrier := carrier_of(op)) is not None]
+    own = [carrier.tile for op in stores if (carrier := carrier_of(op)) is not None]
     tiles = [op.results[0] for op in ops if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
     return [tile for tile in tiles if tile not in own and any(True for _ in tile.uses)]
 
@@ -115,15 +118,15 @@ def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     """Whether two groups can run the kernel at the same time: they share nothing but the ring, and fit in registers."""
     ring = [copy.operands[1] for copy in found.copies]
     inner = [op for op in nested(launch) if not op.name.startswith(("arith.", "math."))]
-    product = next(op for op in inner if op.name == "tl.gemm")
-    rows, columns = shape_of(product.operands[2].type)[-2:]
+    product = next(op for op in inner if op.name in PRODUCTS)
+    rows, columns = shape_of(factors(product)[2].type)[-2:]
     grid = partition(rows, columns, WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
     return small and all(t in ring for t in _tiles(launch)) and all(op.name in _SEPARATE for op in inner)
 
 
 def _products(launch: ir.Operation) -> int:
-    return sum(op.name == "tl.gemm" for op in nested(launch))
+    return sum(op.name in PRODUCTS for op in nested(launch))
 
 
 def _depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:

@@ -25,7 +25,7 @@ from ..dialect.tl import SHARED, scope_of
 from .base import Pass
 from .layout_inference.accesses import laid_out
 from .lowering.reduce import scratch_bytes
-from .walk import groups_of, launches, nested
+from .walk import launches, members_of, nested
 
 SWIZZLE_ALIGNMENT = 1024  # bytes; whole swizzle atoms
 PLAIN_ALIGNMENT = 128
@@ -84,7 +84,7 @@ def _lives(launch: ir.Operation) -> list[Life]:
             continue
         users = [user for user in _users(op.results[0]) if user in order]
         points = [_widened(user, op, spans, order) for user in users] or [(order[op], order[op])]
-        if any(groups_of(user) or _is_explicit(user) for user in users):
+        if any(members_of(user) or _is_explicit(user) for user in users):
             points.append((0, len(order)))
         layout = from_attr(op.attributes["layout"])
         swizzled = isinstance(layout, SharedLayout) and layout.swizzle.bits
@@ -169,12 +169,12 @@ def _barriers(launch: ir.Operation, end: int) -> int:
 def _scratch(launch: ir.Operation, start: int, target: Target) -> tuple[int, int]:
     """One scratch area for all reductions of the same threads: each ends with a barrier. Returns offset and size."""
     start = -(-start // PLAIN_ALIGNMENT) * PLAIN_ALIGNMENT
-    areas: dict[tuple[int, ...], dict[ir.Operation, int]] = {}
+    areas: dict[range, dict[ir.Operation, int]] = {}
     for op in nested(launch):
         if op.name in ("tl.reduce", "tl.finalize_reducer"):
             size = _exchange_bytes(op, target)
             if size:
-                areas.setdefault(groups_of(op), {})[op] = size
+                areas.setdefault(members_of(op), {})[op] = size
     end = start
     for sizes in areas.values():
         for op in sizes:

@@ -1,6 +1,8 @@
 """Branches on the thread index: tile operations inside are for the threads that take the branch.
 
     if tx < 128 { parallel .. } else { copy .. }   =>   warpgroups [0] { parallel .. } warpgroups [1] { copy .. }
+
+Where the branch parts a warpgroup the regions are of single warps.
 """
 
 from __future__ import annotations
@@ -10,21 +12,20 @@ from tilelang_mlir.mlir import ir
 
 from ..dialect.location import python_location
 from ..dialect.tl import LOCAL, VAR, scope_of
-from .walk import groups_of, nested, num_threads
+from .walk import WARP, WARPGROUP, members_of, nested, num_threads
 
-WARPGROUP = 128
 # Predicates of arith.cmpi on (thread, constant), as the bound below which they hold, or above which.
 _BELOW = {2: 0, 6: 0, 3: 1, 7: 1}  # slt, ult, sle, ule
 _ABOVE = {5: 0, 9: 0, 4: 1, 8: 1}  # sge, uge, sgt, ugt
 
 
 def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
-    """Give the tile operations of a branch on the thread index to its warpgroups; other branches stay.
+    """Give the tile operations of a branch on the thread index to its warps; other branches stay.
 
     A chain of `else if` becomes regions side by side.
 
     Raises:
-        UnsupportedError: the threads that take a branch with tile operations are no whole warpgroups.
+        UnsupportedError: the threads that take a branch with tile operations are no whole warps.
     """
     taken = _threads(branch.operands[0], num_threads(launch))
     y, z = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))[1:]
@@ -32,15 +33,14 @@ def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
         return
     around = branch.parent.operation
     inside = around.name == "tl.warpgroups"
-    groups = groups_of(branch) if inside else tuple(range(num_threads(launch) // WARPGROUP))
-    whole = num_threads(launch) % WARPGROUP == 0
-    arms = _arms(taken, range(groups[0] * WARPGROUP, (groups[-1] + 1) * WARPGROUP)) if whole else None
+    total = num_threads(launch)
+    arms = _arms(taken, members_of(branch) if inside else range(total)) if total % WARP == 0 else None
     alone = not inside or all(o == branch or o.operation.name.startswith(_PURE) for o in branch.block.operations)
     if arms is None or not alone:
         raise UnsupportedError(
             f"tile operations in a branch that threads {taken.start} to {taken.stop - 1} take",
             python_location(branch.location),
-            hint="branch on whole warpgroups of 128 threads (T.ws), or work on single elements there",
+            hint="branch on whole warps of 32 threads that follow each other, or work on single elements there",
         )
     point = around if inside else branch
     if inside:
@@ -51,9 +51,7 @@ def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
         for region, mine in zip(branch.regions, arms, strict=True):
             if not len(region.blocks) or not len(mine):
                 continue
-            numbers = range(mine.start // WARPGROUP, mine.stop // WARPGROUP)
-            attributes = {"groups": ir.DenseI32ArrayAttr.get(list(numbers))}
-            block = ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
+            block = _region(mine)
             for op in list(region.blocks[0].operations):
                 if op.operation.name != "scf.yield":
                     block.append(op)
@@ -62,13 +60,24 @@ def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
         around.erase()
 
 
+def _region(members: range) -> ir.Block:
+    """The body of a new region of so many threads."""
+    whole = members.start % WARPGROUP == 0 and members.stop % WARPGROUP == 0
+    size = WARPGROUP if whole else WARP
+    numbers = range(members.start // size, members.stop // size)
+    attributes: dict[str, ir.Attribute] = {"groups": ir.DenseI32ArrayAttr.get(list(numbers))}
+    if not whole:
+        attributes["warps"] = ir.UnitAttr.get()
+    return ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
+
+
 _PURE = ("arith.", "tl.thread_id")
 
 
 def _arms(taken: range, all_threads: range) -> tuple[range, range] | None:
-    """The threads of both arms, where each is whole warpgroups that follow each other."""
+    """The threads of both arms, where each is whole warps that follow each other."""
     then = range(max(taken.start, all_threads.start), min(taken.stop, all_threads.stop))
-    if not len(then) or then.start % WARPGROUP or then.stop % WARPGROUP:
+    if not len(then) or then.start % WARP or then.stop % WARP:
         return None
     if then.start == all_threads.start:
         return then, range(then.stop, all_threads.stop)
@@ -100,4 +109,4 @@ def _is_collective(op: ir.Operation) -> bool:
     """Whether the threads of a CTA share the operation's work."""
     if op.name in ("tl.copy", "tl.fill"):
         return not any(scope_of(v) in (LOCAL, VAR) for v in op.operands if isinstance(v.type, ir.MemRefType))
-    return op.name in ("tl.parallel", "tl.gemm", "tl.reduce", "tl.scan", "tl.transpose")
+    return op.name in ("tl.parallel", "tl.gemm", "tl.gemm_sp", "tl.im2col", "tl.reduce", "tl.scan", "tl.transpose")

@@ -115,9 +115,7 @@ class Nvidia:
 
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         if "instr" in op.attributes:
-            lower_gemm_wgmma(ctx, op)
-            if "wgmma" in op.attributes:
-                publish_product(ctx, op)
+            lower_on_warpgroups(ctx, op)
         else:
             lower_gemm(ctx, op)
 
@@ -146,6 +144,13 @@ class Nvidia:
 
     def math(self, ctx: Context, function: str, args: Sequence[ir.Value]) -> ir.Value:
         return rounded_math(ctx, function, args)
+
+
+def lower_on_warpgroups(ctx: Context, op: ir.Operation) -> None:
+    """A product, dense or sparse, that the program waits for by itself or not."""
+    lower_gemm_wgmma(ctx, op)
+    if "wgmma" in op.attributes:
+        publish_product(ctx, op)
 
 
 def _vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:

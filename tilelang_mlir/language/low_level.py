@@ -27,7 +27,7 @@ from tilelang_mlir.language.descriptors import (
 )
 from tilelang_mlir.language.emitter import TensorCoreIntrinEmitter, get_ldmatrix_offset, get_mma_micro_size
 from tilelang_mlir.language.extern import CUDASourceCodeKernel, call_extern, call_pure_extern, import_source
-from tilelang_mlir.language.gemm_sparse import gemm_sp
+from tilelang_mlir.language.gemm_sparse import gemm_sp, wgmma_gemm_sp
 from tilelang_mlir.language.math import fma, fmul
 from tilelang_mlir.language.matrix import (
     mma_fill,
@@ -49,5 +49,5 @@ __all__ = [
     "get_mma_micro_size", "import_source", "increase_descriptor_offset", "initialize_tcgen05_descriptor",
     "initialize_wgmma_descriptor", "mma_fill", "mma_store", "mma_store_index_map", "ptx_ldmatrix", "ptx_mma",
     "ptx_mma_sm70", "ptx_mma_sp", "ptx_stmatrix", "ptx_wgmma_rs", "ptx_wgmma_ss", "tma_load", "tma_load_2sm",
-    "gemm_blockscaled", "make_blockscaled_gemm_layout", "tma_store",
+    "gemm_blockscaled", "make_blockscaled_gemm_layout", "tma_store", "wgmma_gemm_sp",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ _LATER = {
         "annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline WSScope WSInstr WSOpRef WSSync WSSyncKind "
         "annotate_ws_pipeline_depth"
     ),
-    "sparse products that the program waits for": "wgmma_gemm_sp tcgen05_gemm_sp",
+    "sparse products into tensor memory": "tcgen05_gemm_sp",
     "device source code": "call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.

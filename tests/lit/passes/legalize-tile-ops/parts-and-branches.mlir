@@ -51,6 +51,31 @@ func.func @branch() {
   return
 }
 
+// One that parts a warpgroup becomes regions of warps.
+// CHECK-LABEL: func.func @branch_of_a_warp(
+// CHECK: "tl.warpgroups"() ({
+// CHECK: }) {groups = array<i32: 0>, warps}
+// CHECK-NEXT: "tl.warpgroups"() ({
+// CHECK: }) {groups = array<i32: 1, 2>, warps}
+func.func @branch_of_a_warp() {
+  %one = arith.constant 1 : i32
+  %few = arith.constant 32 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<96xf32, #tl.scope<"shared">>
+    %t = "tl.alloc"() : () -> memref<96xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %early = arith.cmpi slt, %tid, %few : i32
+    scf.if %early {
+      "tl.fill"(%s, %x) : (memref<96xf32, #tl.scope<"shared">>, f32) -> ()
+    } else {
+      "tl.fill"(%t, %x) : (memref<96xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 96, 1, 1>} : (i32) -> ()
+  return
+}
+
 // A guard on a loop variable that is the whole body shortens the loop.
 // CHECK-LABEL: func.func @guarded(
 // CHECK-NOT: scf.if
