@@ -24,6 +24,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.tma_load": ("r", "w", "rw"),
     "tl.tma_store": ("r", "w"),
     "tl.tma_gather4": ("r", "w", "rw"),
+    "tl.im2col": ("r", "w"),
+    "tl.im2col_load": ("r", "w", "rw"),
     "tl.tma_scatter4": ("r", "w"),
     "tl.cluster_copy": ("r", "w", "rw"),
     "tl.bulk_words": ("r", "w", "rw"),

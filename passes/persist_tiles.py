@@ -48,7 +48,8 @@ ACCUMULATORS = 208  # per thread, which leave enough of 240 registers for the re
 _DEEPER = 2  # versions of the ring per version that the program asks for: two groups share it
 # What groups may do at the same time: nothing that exchanges data between threads.
 _SEPARATE = frozenset((
-    "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.gemm", "tl.gemm_sp", "tl.math", "tl.parallel",
+    "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.gemm", "tl.gemm_sp", "tl.im2col", "tl.math",
+    "tl.parallel",
     "tl.slice", "memref.load", "memref.store", "scf.for", "scf.if", "scf.yield",
 ))  # fmt: skip
 

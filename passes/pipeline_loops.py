@@ -79,16 +79,16 @@ def _stages(loop: ir.Operation) -> int:
     return ir.IntegerAttr(options["num_stages"]).value if "num_stages" in options else 0
 
 
-def producers(loop: ir.Operation) -> list[ir.Operation]:
-    """Top-level copies from device to shared memory that may run ahead."""
+def producers(loop: ir.Operation, names: tuple[str, ...] = ("tl.copy",)) -> list[ir.Operation]:
+    """Top-level copies from device to shared memory that may run ahead; `names` are the operations that count."""
     accesses = region_effects(loop)
     written = {e.value for e in accesses if e.kind == "write"}
     found: list[ir.Operation] = []
     for op in loop.regions[0].blocks[0].operations:
         op = op.operation
-        if op.name != "tl.copy" or "async" in op.attributes:
+        if op.name not in names or "async" in op.attributes:
             continue
-        source, target = op.operands
+        source, target, *numbers = op.operands
         buffer = root(target)
         elements = [ir.MemRefType(v.type).element_type for v in (source, target)]
         if scope_of(source) != GLOBAL or scope_of(target) != SHARED or elements[0] != elements[1] or buffer != target:
@@ -100,7 +100,7 @@ def producers(loop: ir.Operation) -> list[ir.Operation]:
             len(writers) == 1
             and root(source) not in written
             and _only_here(buffer, loop)
-            and _computable(source, loop, written)
+            and all(_computable(v, loop, written) for v in (source, *numbers))
         ):
             found.append(op)
     return found

@@ -109,4 +109,4 @@ def _is_collective(op: ir.Operation) -> bool:
     """Whether the threads of a CTA share the operation's work."""
     if op.name in ("tl.copy", "tl.fill"):
         return not any(scope_of(v) in (LOCAL, VAR) for v in op.operands if isinstance(v.type, ir.MemRefType))
-    return op.name in ("tl.parallel", "tl.gemm", "tl.gemm_sp", "tl.reduce", "tl.scan", "tl.transpose")
+    return op.name in ("tl.parallel", "tl.gemm", "tl.gemm_sp", "tl.im2col", "tl.reduce", "tl.scan", "tl.transpose")

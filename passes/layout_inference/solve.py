@@ -22,6 +22,8 @@ from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
 from .tensor import TensorSide
 
+# Operations that spread a fragment over the threads.
+_SPREAD = {"tl.copy", "tl.reduce", "tl.gemm", "tl.gemm_sp", "tl.im2col", "tl.scan", "tl.slice", "tl.transpose"}
 _WHOLE = 64  # elements of a fragment that every thread holds when code outside of parallel loops reads single ones
 
 
@@ -299,7 +301,7 @@ class Solver:
         if any(s is not None and s.terms for a in in_loops for s in a.subscripts):
             return False
         users = {use.owner.operation.name for use in value.uses}
-        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.gemm_sp", "tl.scan", "tl.slice", "tl.transpose"}
+        return not users & _SPREAD
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))

@@ -22,6 +22,7 @@ from ..walk import nested
 from .cluster_copy import cluster_size, multicast_ranks
 from .gather4 import gather_key, gather_obstacle, gather_sides
 from .gemm_tcgen05 import first_of_pair
+from .im2col import im2col_key
 from .intrinsics import require_feature
 from .maps import MapKey
 from .reach import branch, one_thread
@@ -61,6 +62,8 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
                 continue  # refused by its rule
         if op.name == "tl.tma_load":
             found[map_key(op.operands[0], op.operands[1])] = None
+        elif op.name == "tl.im2col_load":
+            found[im2col_key(op)] = None
         elif op.name == "tl.tma_store":
             found[map_key(op.operands[1], op.operands[0])] = None
         elif op.name in ("tl.tma_gather4", "tl.tma_scatter4"):
@@ -91,6 +94,7 @@ def map_attribute(keys: list[MapKey]) -> ir.Attribute:
             "param": ir.IntegerAttr.get(i64, key.param),
             "box": ir.DenseI64ArrayAttr.get(list(key.box)),
             "swizzle": ir.StringAttr.get(key.swizzle),
+            **({"walk": ir.DenseI64ArrayAttr.get(list(key.walk))} if key.walk else {}),
         })
         for key in keys
     ])  # fmt: skip
