@@ -17,9 +17,9 @@ from __future__ import annotations
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.effects import region_effects
+from ..dialect.effects import region_effects, root
 from . import build
-from .nvidia.loads import load_obstacle, sources, start
+from .nvidia.loads import load_obstacle, loads, sources, start
 from .nvidia.tma_rules import box_bytes
 from .specialize_warps.rings import Rounds, is_access, trip_count
 from .versions import Versions
@@ -27,16 +27,20 @@ from .walk import num_threads
 
 
 def applies(loop: ir.Operation, copies: list[ir.Operation], target: Target) -> bool:
-    """Whether bulk copies do all of a loop's loads, for products that read tiles as they are.
+    """Whether bulk copies do all of a loop's loads, of tensors that the kernel does not write: its own stores are
+    ordered with them in no other way than its barriers.
 
     The loop lies in loops and branches of the kernel only, not in regions of some threads.
     """
     if not all(target.supports(f) for f in (Feature.TMA, Feature.WGMMA)) or any(load_obstacle(c) for c in copies):
         return False
-    parent = loop.parent.operation
-    while parent.name in ("scf.for", "scf.if"):
-        parent = parent.parent.operation
-    return parent.name == "tl.launch"
+    launch = loop.parent.operation
+    while launch.name in ("scf.for", "scf.if"):
+        launch = launch.parent.operation
+    if launch.name != "tl.launch" or len(copies) != len(loads(loop)):
+        return False
+    written = [e.value for e in region_effects(launch) if e.kind == "write"]
+    return all(root(copy.operands[0]) not in written for copy in copies)
 
 
 def expand(versions: Versions, launch: ir.Operation) -> None:

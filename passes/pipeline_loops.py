@@ -14,8 +14,8 @@ One barrier per iteration does both: copies of all threads are visible, and the 
 read. A copy qualifies when its target is used in this loop only, is written by nothing else, and what it depends on can
 be computed ahead. Loops in which none qualifies, and targets without asynchronous copies, keep their plain form. Loops
 around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`). Where all loads of a loop
-around products of warpgroups can be bulk copies, one thread issues those instead (`bulk_pipeline.py`). Targets that load
-into LDS have two versions: these loads are counted, not grouped.
+around products of warpgroups can be bulk copies, one thread issues those instead (`bulk_pipeline.py`). Targets that
+load into LDS have two versions: these loads are counted, not grouped.
 """
 
 from __future__ import annotations

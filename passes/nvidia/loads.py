@@ -6,11 +6,22 @@ from collections.abc import Sequence
 
 from tilelang_mlir.mlir import ir
 
+from ...dialect.tl import GLOBAL, SHARED, scope_of
 from .. import build
+from ..walk import nested
 from .im2col_rules import im2col_obstacle
 from .tma_rules import tma_obstacle
 
 LOADS = ("tl.copy", "tl.im2col")
+
+
+def loads(loop: ir.Operation) -> list[ir.Operation]:
+    """All loads in a loop, however deep."""
+    return [
+        op
+        for op in nested(loop)
+        if op.name in LOADS and scope_of(op.operands[1]) == SHARED and scope_of(op.operands[0]) == GLOBAL
+    ]
 
 
 def sources(load: ir.Operation) -> list[ir.Value]:

@@ -10,7 +10,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import effects, region_effects, root
 from ...dialect.ops.gemm import PRODUCTS, factors, tile_shape_2d
 from ...dialect.tl import GLOBAL, SHARED, scope_of
-from ..nvidia.loads import LOADS, load_obstacle, sources
+from ..nvidia.loads import LOADS, load_obstacle, loads, sources
 from ..nvidia.wgmma_layout import max_columns, partition
 from ..pipeline_loops import producers
 from ..walk import nested, num_threads
@@ -41,7 +41,7 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     loop, path = loops[0], _path(loops[0])
     stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
     copies = producers(loop, LOADS)
-    if path is None or stages < 1 or not copies or len(copies) != len(_loads(loop)):
+    if path is None or stages < 1 or not copies or len(copies) != len(loads(loop)):
         return None
     if any(load_obstacle(copy) for copy in copies):
         return None
@@ -68,14 +68,6 @@ def _path(loop: ir.Operation) -> list[ir.Operation] | None:
         path.insert(0, op)
         op = op.parent.operation
     return path if op.name == "tl.launch" else None
-
-
-def _loads(loop: ir.Operation) -> list[ir.Operation]:
-    return [
-        op
-        for op in nested(loop)
-        if op.name in LOADS and scope_of(op.operands[1]) == SHARED and scope_of(op.operands[0]) == GLOBAL
-    ]
 
 
 def widest(launch: ir.Operation, threads: int) -> int:
