@@ -16,6 +16,15 @@ def constant(value: int) -> ir.Value:
     return ir.Operation.create("arith.constant", [kind], attributes={"value": ir.IntegerAttr.get(kind, value)}).result
 
 
+def known_constant(value: ir.Value) -> int | None:
+    """The number that an integer is known to be."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
+        return None
+    attribute = owner.operation.attributes["value"]
+    return ir.IntegerAttr(attribute).value if isinstance(attribute, ir.IntegerAttr) else None
+
+
 def binary(name: str, a: ir.Value, b: ir.Value) -> ir.Value:
     return ir.Operation.create(f"arith.{name}", [a.type], [a, b]).result
 

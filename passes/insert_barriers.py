@@ -56,7 +56,7 @@ class Pending:
     unfenced: set[Range] = field(default_factory=set)
     unfenced_loads: set[Range] = field(default_factory=set)
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
-    groups: dict[tuple[int, ...], Pending] = field(default_factory=dict)  # what regions of some warpgroups left
+    groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}

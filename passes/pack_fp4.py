@@ -1,8 +1,9 @@
-"""`pack-fp4`: tiles of 4-bit floats become tiles of bytes, two elements each.
+"""`pack-fp4`: tiles of 4-bit floats and integers become tiles of bytes, two elements each.
 
-Input: the tile program as traced. Output: no buffer of `f4E2M1FN`; their last dimension is half as long, and products
-of such tiles have the attribute `packed`. Layouts, swizzles, copies and guards then need not know of half bytes. An
-element pair starts at an even index, the first one in the low bits.
+Input: the tile program as traced. Output: no buffer of `f4E2M1FN` or `i4`; their last dimension is half as long, and
+products of such tiles have the attribute `packed`. Layouts, swizzles, copies and guards then need not know of half
+bytes. An element pair starts at an even index, the first one in the low bits. Single elements, conversions and integer
+products are rewritten first (`half_bytes.py`).
 
     tl.slice A, %i, %k {sizes = 128, 64} : 128x64xf4E2M1FN; tl.tcgen05_scaled_mma A, B, ..
     =>
@@ -23,9 +24,9 @@ from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import buffer_type, scope_of
 from . import build
 from .base import Pass
+from .half_bytes import expand_elements, is_half_byte
 from .walk import nested
 
-_ELEMENT = "f4E2M1FN"
 _COPIES = ("tl.copy", "tl.tma_load", "tl.tma_store")
 _PRODUCTS = (*MMA_OPS, "tl.mma_scaled")
 _PER_BYTE = 2
@@ -33,13 +34,16 @@ _PER_BYTE = 2
 
 @dataclass(frozen=True)
 class PackFp4(Pass):
-    """Carry 4-bit floats two in a byte."""
+    """Carry 4-bit elements two in a byte."""
 
     name: ClassVar[str] = "pack-fp4"
 
     def run(self, module: ir.Module, target: Target) -> None:
         made = [op for op in nested(module.operation) if op.name in ("tl.tensor", "tl.alloc") and _is_packed(op)]
+        if not made:
+            return
         with module.context:
+            expand_elements(module.operation)
             for op in made:
                 _check_uses(op.results[0])
             for op in made:
@@ -49,7 +53,7 @@ class PackFp4(Pass):
 
 def _is_packed(op: ir.Operation) -> bool:
     kind = op.results[0].type
-    return isinstance(kind, ir.MemRefType) and str(kind.element_type) == _ELEMENT
+    return isinstance(kind, ir.MemRefType) and is_half_byte(kind)
 
 
 def _element(value: ir.Value) -> str:
@@ -57,18 +61,20 @@ def _element(value: ir.Value) -> str:
 
 
 def _check_uses(value: ir.Value) -> None:
-    """Only whole tiles move, unconverted, and meet products."""
+    """Only whole tiles move, unconverted, and meet products; bytes are read and written."""
     for use in value.uses:
         op = use.owner.operation
         if op.name == "tl.slice":
             _check_uses(op.results[0])
             continue
+        if op.name in ("memref.load", "memref.store", "tl.fill"):
+            continue
         copied = op.name in _COPIES and _element(op.operands[0]) == _element(op.operands[1])
         if not copied and op.name not in _PRODUCTS:
             raise UnsupportedError(
-                "elements of float4_e2m1fn one by one, or their conversion",
+                f"{op.name} of 4-bit elements",
                 python_location(op.location),
-                hint="tiles of it are copied, and multiplied with scale factors",
+                hint="tiles of them are copied, filled, converted and multiplied with scale factors",
             )
 
 
@@ -134,7 +140,7 @@ def _replace(old: ir.Value, new: ir.Value) -> None:
 def _slice(op: ir.Operation, source: ir.Value) -> ir.Value:
     sizes = list(ir.DenseI64ArrayAttr(op.attributes["sizes"]))
     if -1 in sizes:
-        raise UnsupportedError("a tile of float4_e2m1fn of a size known at run time only", python_location(op.location))
+        raise UnsupportedError("a 4-bit tile of a size known at run time only", python_location(op.location))
     sizes[-1] = _half(sizes[-1], op)
     offsets = list(op.operands)[1 : 1 + len(sizes)]
     owner = offsets[-1].owner
@@ -148,7 +154,7 @@ def _half(size: int, op: ir.Operation) -> int:
     if size < 0 or size % _PER_BYTE:
         what = "a size known at run time only" if size < 0 else str(size)
         raise UnsupportedError(
-            f"float4_e2m1fn with a last dimension, stride or place of {what}",
+            f"4-bit elements with a last dimension, stride or place of {what}",
             python_location(op.location),
             hint="two elements share a byte: it is an even number",
         )

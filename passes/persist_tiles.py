@@ -38,7 +38,8 @@ from .nvidia.store_plan import BUFFER_BYTES
 from .nvidia.tma_rules import box_bytes
 from .nvidia.wgmma_layout import WARPGROUP, partition
 from .specialize_warps.candidate import Candidate, candidate
-from .specialize_warps.stores import BUFFERS, RESERVED, carrier_of
+from .specialize_warps.carriers import carrier_of
+from .specialize_warps.stores import BUFFERS, RESERVED
 from .walk import launches, nested, num_threads
 
 GROUP = 16  # rows of tiles
@@ -108,7 +109,7 @@ def _tiles(launch: ir.Operation) -> list[ir.Value]:
     """The shared tiles that a kernel uses, without those that only carry a fragment to device memory."""
     ops = list(nested(launch))
     stores = [op for op in ops if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
-    own = [carrier.operands[1] for op in stores if (carrier := carrier_of(op)) is not None]
+    own = [carrier.tile for op in stores if (carrier := carrier_of(op)) is not None]
     tiles = [op.results[0] for op in ops if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
     return [tile for tile in tiles if tile not in own and any(True for _ in tile.uses)]
 

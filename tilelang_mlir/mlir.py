@@ -37,7 +37,7 @@ else:
 
 
 # What programs are written in at all levels; parsing loads others where a text names them.
-_DIALECTS = ["arith", "cf", "func", "gpu", "irdl", "llvm", "math", "memref", "nvvm", "rocdl", "scf", "vector"]
+_DIALECTS = ["amdgpu", "arith", "cf", "func", "gpu", "irdl", "llvm", "math", "memref", "nvvm", "rocdl", "scf", "vector"]
 
 
 def new_context() -> ir.Context:

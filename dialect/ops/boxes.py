@@ -6,7 +6,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import GLOBAL, SHARED, TL
-from ..verify import barrier, buffers, element_of, fail, structure, typed
+from ..verify import barrier, buffers, element_of, enum_attr, fail, structure, typed
 from .tma import EVICTIONS
 
 ext = dialect("ext")
@@ -37,17 +37,30 @@ class BoxLoadOp(TL.Operation, name="box_load"):
 class BoxStoreOp(TL.Operation, name="box_store"):
     """Starts a copy from shared memory in the open bulk group: `(shared, tensor, shared index..., coordinate...)`.
 
-    The attributes are those of `tl.box_load`; what lies outside the tensor is not written.
+    The attributes are those of `tl.box_load`; what lies outside the tensor is not written. With `reduce` (add) bytes
+    are float32 elements that are added to those of the tensor.
     """
 
     shared: ext.Operand[Any]
     tensor: ext.Operand[Any]
     places: Sequence[ext.Operand[Any]]
 
-    @structure((2, None), attributes={"?box": "array<i64>", "?swizzle": "a string", "?bytes": "an integer"})
+    @structure((2, None), attributes={"?box": "array<i64>", "?swizzle": "a string", "?bytes": "an integer",
+                             "?reduce": "a string"})  # fmt: skip
     def verify_invariants(self) -> bool:
         shared, tensor, *rest = self.operation.operands
+        if not enum_attr(self, "reduce", ("add",), optional=True):
+            return False
+        if "reduce" in self.operation.attributes and not _sums(self, shared, tensor):
+            return False
         return _sides(self, tensor, shared) and _form(self, tensor, shared, rest)
+
+
+def _sums(op: ir.OpView, shared: ir.Value, tensor: ir.Value) -> bool:
+    kinds = [str(ir.MemRefType(v.type).element_type) for v in (shared, tensor)]
+    if "bytes" not in op.operation.attributes or kinds != ["f32", "f32"]:
+        return fail(op, f"adds bytes of f32 to f32, got elements of {kinds[0]} and {kinds[1]}")
+    return True
 
 
 def _sides(op: ir.OpView, tensor: ir.Value, shared: ir.Value) -> bool:

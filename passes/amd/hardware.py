@@ -15,6 +15,7 @@ from ..lowering.context import Context
 from ..lowering.index import Index
 from .exchange import shuffle, vote
 from .gemm import lower_gemm
+from .gemm_scaled import lower_scaled
 from .lds_copy import lower_async_copy
 from .narrow import narrow_float_cast
 
@@ -118,6 +119,9 @@ class Amd:
 
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         lower_gemm(ctx, op)
+
+    def scaled_gemm(self, ctx: Context, op: ir.Operation) -> None:
+        lower_scaled(ctx, op)
 
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
         if not self.target.supports(Feature.LDS_DMA):

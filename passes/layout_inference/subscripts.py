@@ -203,7 +203,8 @@ _REMAINDERS = ("arith.remui", "arith.remsi")
 
 def _divided(found: _Sum, divisor: int, *, remainder: bool) -> _Sum | None:
     """Quotient or remainder of a mixed-radix number; None where the divisor cuts through one of its digits."""
-    if _ordered(found) is None or found.rest % divisor:
+    below = found.bound is not None and found.bound < min(divisor, *(t.coefficient for t in found.terms))
+    if _ordered(found) is None or (found.rest % divisor and not below):
         return None
     terms: list[Term] = []
     for term in found.terms:
@@ -217,6 +218,8 @@ def _divided(found: _Sum, divisor: int, *, remainder: bool) -> _Sum | None:
         elif not remainder and not inside:
             terms.append(term.above(divisor))
     if remainder:
+        return _Sum(tuple(terms), found.rest, found.bound) if below else _Sum(tuple(terms), 0, 0)
+    if below:
         return _Sum(tuple(terms), 0, 0)
     return _Sum(tuple(terms), found.rest // divisor, None if found.bound is None else found.bound // divisor)
 

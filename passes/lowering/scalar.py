@@ -9,7 +9,7 @@ from .buffers import value_type
 from .context import Context, Value, rule
 from .expand_math import expand_math
 from .index import Index
-from .small_integers import small_integers_to_half
+from .small_integers import less_small_integer, small_integers_to_half
 
 _ELEMENTWISE = (
     "addi subi muli divsi divui remsi remui andi ori xori shli shrsi shrui minsi maxsi minui maxui addf subf mulf "
@@ -137,6 +137,9 @@ def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = ctx.e.pure("math.fma", operands[0].type, operands)
         return
     operands = [ctx.ssa(v, varying=varying) for v in op.operands]
+    if op.name == "arith.subf" and (less := less_small_integer(ctx, *operands)) is not None:
+        ctx.values[op.results[0]] = less
+        return
     kind = value_type(ctx.e, op.results[0].type)
     if varying and ctx.width > 1:
         kind = ctx.e.vector_type(ctx.width, kind)

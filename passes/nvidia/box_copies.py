@@ -36,7 +36,8 @@ def lower_box_store(ctx: Context, op: ir.Operation) -> None:
     shared, tensor, *places = op.operands
     address, coordinates = _places(ctx, shared, places)
     if "bytes" in op.attributes:
-        bulk.store(_source(ctx, tensor, coordinates), address, ir.IntegerAttr(op.attributes["bytes"]).value)
+        start = bulk.add if "reduce" in op.attributes else bulk.store
+        start(_source(ctx, tensor, coordinates), address, ir.IntegerAttr(op.attributes["bytes"]).value)
         return
     tma.store(ctx.tensor_maps[_key(op, tensor)], address, _scalars(ctx, coordinates), hint=eviction_hint(op))
 

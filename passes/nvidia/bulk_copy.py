@@ -18,7 +18,7 @@ from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
-from ..walk import nested, threads_of
+from ..walk import nested
 from .cluster_copy import cluster_size, multicast_ranks
 from .gather4 import gather_key, gather_obstacle, gather_sides
 from .gemm_tcgen05 import first_of_pair
@@ -27,7 +27,7 @@ from .intrinsics import require_feature
 from .maps import MapKey
 from .reach import branch, issuing, one_thread
 from .roles import barrier_pointer, in_warpgroup
-from .store_plan import Piece, StorePlan, store_plan
+from .store_plan import Piece, StorePlan, staged_plan
 from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
 
 
@@ -75,7 +75,7 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
         elif op.name == "tl.prefetch" and (key := prefetch_key(op.operands[0])) is not None:
             found[key] = None
         elif op.name == "tl.staged_store":
-            plan = store_plan(op.operands[0], op.operands[2], threads_of(op))
+            plan = staged_plan(op)
             found.update((staged_key(op.operands[2], plan, piece), None) for piece in plan.pieces)
     return list(found)
 

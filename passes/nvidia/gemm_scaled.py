@@ -13,7 +13,7 @@ from tilelang_mlir.target import Feature
 from ...dialect.location import python_location
 from ...dialect.ops.gemm import tile_shape_2d
 from ..lowering.buffers import FragmentBuffer, SharedBuffer
-from ..lowering.context import Context, rule
+from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import load_lanes
@@ -46,8 +46,7 @@ def form_of(op: ir.Operation) -> mma_scaled.Form:
     return mma_scaled.Form("mxf8f6f4", kinds[0], kinds[1], 32)
 
 
-@rule("tl.mma_scaled")
-def lower_mma_scaled(ctx: Context, op: ir.Operation) -> None:
+def lower_scaled(ctx: Context, op: ir.Operation) -> None:
     require_feature(ctx, op, Feature.MMA_SCALED, "a block-scaled product of fragments")
     a, b, c, *scales = op.operands
     flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]

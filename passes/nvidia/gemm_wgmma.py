@@ -87,7 +87,8 @@ def lower_wait_products(ctx: Context, op: ir.Operation) -> None:
         return
     target = ctx.buffers[op.operands[0]]
     assert isinstance(target, FragmentBuffer)
-    if target not in ctx.pending_products and target not in ctx.unfinished:
+    under_way = target in ctx.pending_products or target in ctx.unfinished or target in ctx.in_flight
+    if not under_way:
         raise PassError("a wait for a product that is not under way", python_location(op.location))
     values = ctx.pending_products.pop(target, None) or ctx.registers[target]
     _complete(ctx, target, wgmma.wait_for(values, ir.IntegerAttr(op.attributes["pending"]).value))

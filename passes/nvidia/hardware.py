@@ -16,6 +16,7 @@ from ..walk import nested
 from .async_copy import lower_async_copy
 from .effort import effort
 from .gemm_mma import lower_gemm
+from .gemm_scaled import lower_scaled
 from .gemm_wgmma import lower_gemm_wgmma
 from .intrinsics import publish_product
 from .narrow import narrow_float_cast
@@ -117,6 +118,9 @@ class Nvidia:
             lower_on_warpgroups(ctx, op)
         else:
             lower_gemm(ctx, op)
+
+    def scaled_gemm(self, ctx: Context, op: ir.Operation) -> None:
+        lower_scaled(ctx, op)
 
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
         self.require(Feature.CP_ASYNC, "an asynchronous copy")

@@ -16,6 +16,7 @@ from ...dialect.effects import root
 from ...dialect.layout import SharedLayout, row_major
 from ...dialect.layout.attrs import from_attr
 from ...dialect.verify import shape_of
+from .. import raster
 
 MAX_BOX = 256
 ALIGNMENT = 128  # bytes, of a box in shared memory
@@ -56,9 +57,16 @@ def tensor_obstacle(device: ir.Value) -> str:
     strides = list(ir.DenseI64ArrayAttr(op.attributes["strides"]))
     if len(strides) > 5:
         return f"{len(strides)} dimensions, at most 5"
-    if strides[-1] != 1 or any(s == -1 or s * size % 16 for s in strides[:-1]):
+    if strides[-1] != 1 or any(s * size % 16 for s in _divisors(op, strides[:-1])):
         return f"strides {strides} of {size}-byte elements, which must be multiples of 16 bytes"
     return ""
+
+
+def _divisors(tensor: ir.Operation, strides: list[int]) -> list[int]:
+    """What is known to divide each stride of a tensor: itself, or the constant factors of one of run time."""
+    sizes = list(ir.DenseI64ArrayAttr(tensor.attributes["shape"]))
+    dynamic = iter(list(tensor.operands)[1 + sizes.count(-1) :])
+    return [raster.divisor(next(dynamic)) if stride == -1 else stride for stride in strides]
 
 
 def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
@@ -104,19 +112,46 @@ def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
     sizes = shape_of(device.type)
     long = [s for s in sizes if s != 1] or [1]
     layout = shared_layout(shared)
-    tile = list(layout.shape)
-    if -1 in sizes or [s for s in tile if s != 1] != [s for s in long if s != 1] or sizes[-1] != tile[-1]:
+    tile = _part(shared, layout)
+    if tile is None or -1 in sizes or sizes[-1] != tile[-1]:
+        return None
+    if [s for s in tile if s != 1] != [s for s in long if s != 1]:
         return None
     columns = tile[-1]
     if not layout.swizzle.bits:
-        if layout != row_major(tile):
+        if layout != row_major(layout.shape):
             return None
         return BoxPlan(tuple(sizes), "none", 1, columns)
     span = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
     return BoxPlan((*sizes[:-1], span), f"{16 << layout.swizzle.bits}B", columns // span, span)
 
 
+def _part(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
+    """The shape of what is copied of a shared tile: all of it, or whole panels of whole swizzle patterns of rows; None
+    for other parts. Versions are dimensions that the layout does not have."""
+    whole, sizes = list(layout.shape), shape_of(shared.type)
+    part = sizes[-len(whole) :]
+    if part == whole or len(sizes) < len(whole):
+        return whole
+    panel = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
+    known = layout.swizzle.bits and len(whole) == 2 and part[-1] % panel == 0
+    return part if known and starts_a_pattern(shared, panel) else None
+
+
+def starts_a_pattern(value: ir.Value, columns: int) -> bool:
+    """Whether a part of a tile starts with a swizzle pattern: at a multiple of 8 rows and of a span of columns."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "tl.slice":
+        return True
+    op = owner.operation
+    whole, part = (list(ir.MemRefType(v.type).shape)[-2:] for v in (op.operands[0], value))
+    starts = list(op.operands)[-2:]
+    for start, size, of, step in zip(starts, part, whole, (8, columns), strict=True):
+        if size != of and not (columns and raster.divisor(start) % step == 0):
+            return False
+    return starts_a_pattern(op.operands[0], columns)
+
+
 def box_bytes(shared: ir.Value) -> int:
     """Bytes that the copies of one tile complete on a barrier; what is out of bounds counts too."""
-    layout = shared_layout(shared)
-    return math.prod(layout.shape) * ir.MemRefType(shared.type).element_type.width // 8
+    return math.prod(_part(shared, shared_layout(shared)) or [0]) * ir.MemRefType(shared.type).element_type.width // 8

@@ -19,7 +19,7 @@ from ...dialect.layout import REPLICATE, Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
 from ...dialect.ops.gemm import factors, tile_shape_2d
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
-from .. import raster
+from .tma_rules import starts_a_pattern
 
 WARPGROUP = 128
 ROWS = 64  # per instruction
@@ -128,27 +128,13 @@ def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
     buffer = root(value)
     tile = list(ir.MemRefType(buffer.type).shape)[-2:]
     span = swizzle_span(tile, bits)
-    if not _starts_a_pattern(value, span * 8 // bits):
+    if not starts_a_pattern(value, span * 8 // bits):
         return False
     owner = buffer.owner
     given = owner.operation.attributes if not isinstance(owner, ir.Block) else {}
     if span and "layout" in given and from_attr(given["layout"]) != swizzled(tile, bits, span):
         return False
     return span > 0 if along_k else span == 128 and bits == 16
-
-
-def _starts_a_pattern(value: ir.Value, columns: int) -> bool:
-    """Whether a part of a tile starts with a swizzle pattern: at a multiple of 8 rows and of a span of columns."""
-    owner = value.owner
-    if isinstance(owner, ir.Block) or owner.operation.name != "tl.slice":
-        return True
-    op = owner.operation
-    whole, part = (list(ir.MemRefType(v.type).shape)[-2:] for v in (op.operands[0], value))
-    starts = [raster.known(v) for v in list(op.operands)[1:]][-2:]
-    for start, size, of, step in zip(starts, part, whole, (8, columns), strict=True):
-        if size != of and not (isinstance(start, int) and columns and start % step == 0):
-            return False
-    return _starts_a_pattern(op.operands[0], columns)
 
 
 def accumulator(grid: GroupGrid) -> Fragment:

@@ -76,6 +76,16 @@ def test_the_next_tiles_are_under_way_while_the_current_ones_are_multiplied() ->
     assert any("vmcnt(7)" in wait or "vmcnt(11)" in wait or "vmcnt(15)" in wait for wait in waits), waits
 
 
+def test_operands_are_read_a_step_ahead_of_their_products() -> None:
+    """Behind the reads of a step there are products of the step before, before the first wait for all of them."""
+    text = target_matrix.build("gemm_bias_relu", "gfx942").assembly
+    blocks = re.split(r"^\.LBB\d+_\d+:", text, flags=re.MULTILINE)
+    (body,) = (block for block in blocks if "v_mfma" in block and "s_cbranch" in block.rpartition("v_mfma")[2][:400])
+    reads = re.split(r"(?:^\tds_read.*\n)+", body, flags=re.MULTILINE)[2:]  # nothing is under way at the first ones
+    before = [part.partition("lgkmcnt(0)")[0].count("v_mfma") for part in reads]
+    assert len(before) > 4 and min(before) >= 1 and sum(before) >= 2 * len(before), before
+
+
 # -- products ----------------------------------------------------------------------------------------------------------
 def product(M: int, N: int, K: int, dtype: str, sums: str, transposed: tuple[bool, bool], block_K: int = 32) -> Any:
     ta, tb = transposed

@@ -146,6 +146,39 @@ def test_one_product_stays_under_way(pending: int) -> None:
     check(c, f64(a) @ f64(b).T, "float32")
 
 
+@pytest.mark.parametrize("batch", [2, 3])
+def test_parts_of_tiles_and_a_wait_in_a_branch(batch: int) -> None:
+    """Panels of a shared tile are loaded and multiplied one by one, from a tensor whose outer stride is known when it
+    is launched; some blocks wait inside of a branch."""
+    B, K = T.dynamic("B"), 128
+
+    @T.prim_func
+    def main(A: T.Tensor((2, B, 64, K), "float16"), C: T.Tensor((2, B, 64, 64), "float32")):
+        with T.Kernel(2, B, threads=256) as (bx, by):
+            a = T.alloc_shared((64, K), "float16")
+            ready = T.alloc_barrier([1, 1])
+            if T.get_thread_binding() < 128:
+                acc = T.alloc_fragment((64, 64), "float32")
+                for j in T.unroll(2):
+                    T.mbarrier_wait_parity(ready[j], 0)
+                    T.wgmma_gemm(a[:, j * 64 : (j + 1) * 64], a[:, j * 64 : (j + 1) * 64], acc, transpose_B=True,
+                                 clear_accum=j == 0)  # fmt: skip
+                if by > 0:
+                    T.wait_wgmma(0)
+                    for i, j in T.Parallel(64, 64):
+                        acc[i, j] *= 2
+                T.wait_wgmma(0)
+                T.copy(acc, C[bx, by, 0, 0])
+            else:
+                for j in T.unroll(2):
+                    T.tma_copy(A[bx, by, 0, j * 64], a[:, j * 64 : (j + 1) * 64], barrier=ready[j])
+
+    a, c = random((2, batch, 64, K)), poisoned((2, batch, 64, 64), "float32")
+    compiled(main)(a, c)
+    wide = f64(a)
+    check(c, wide @ wide.swapaxes(-1, -2) * np.where(np.arange(batch) > 0, 2, 1)[:, None, None], "float32")
+
+
 def test_stores_and_loads_of_a_staged_tile() -> None:
     M, N = 100, 136
 

@@ -36,7 +36,7 @@ class SimulatedKernel:
             SimulationError: the program does something a GPU gives no meaning to.
         """
         bound = self._binder.bind(args)
-        outputs = self._allocate(bound, any(hasattr(arg, "data_ptr") for arg in args))
+        outputs = self._allocate(bound, _as_torch(args))
         made = iter(outputs)
         values = [
             _argument(next(made) if param.output else value if param.kind != "symbol" else bound.dims[param.name])
@@ -86,6 +86,14 @@ class SimulatedKernel:
     def _allocate(self, bound: Bound, as_torch: bool) -> list[Any]:
         wanted = [(p.dtype, evaluate(p.shape, bound.dims)) for p in self.plan.params if p.output]
         return [_empty(storage_dtype(dtype), storage_shape(dtype, shape), as_torch) for dtype, shape in wanted]
+
+
+def _as_torch(args: Sequence[Any]) -> bool:
+    """Whether outputs are torch's: as the arguments are; without arrays, where torch's GPU is simulated."""
+    arrays = [arg for arg in args if hasattr(arg, "data_ptr") or isinstance(arg, np.ndarray)]
+    if not arrays:
+        return bool(knobs.SIMULATE.get()) and "torch" in sys.modules
+    return any(hasattr(arg, "data_ptr") for arg in arrays)
 
 
 def _empty(dtype: str, shape: tuple[int, ...], as_torch: bool) -> Any:

@@ -124,19 +124,22 @@ def tma_load(*args: Any) -> None:
     builder.emit("tl.box_load", [tensor, memory_of(target.buffer), *bar, *places], [], attributes)
 
 
-def tma_store(*args: Any) -> None:
+def tma_store(*args: Any, reduce: str | None = None) -> None:
     """Start a bulk copy from shared memory in the open group.
 
     `(descriptor, address, coordinates innermost first..., eviction policy)` copies a box, `(target, address, bytes)` a
-    run of bytes.
+    run of bytes. With `reduce="add"` a run of bytes is float32, and added to what is there, each element atomically.
 
     Close the group with `T.tma_store_arrive` and wait with `T.tma_store_wait`; what lies outside is not written.
 
     Raises:
-        TileTypeError: no descriptor or shared memory. TileValueError: another number of coordinates. UnsupportedError:
-        when compiled, for a target without the tensor memory accelerator.
+        TileTypeError: no descriptor or shared memory; a sum of boxes or of other elements. TileValueError: another
+        number of coordinates, or another reduction. UnsupportedError: when compiled, for a target without the tensor
+        memory accelerator.
     """
     what = "T.tma_store"
+    if reduce not in (None, "add"):
+        raise TileValueError(f"{what} reduces by 'add', got {reduce!r}")
     builder = in_kernel(what)
     if args and isinstance(args[0], TmaDescriptor):
         descriptor, address, *rest = args
@@ -150,6 +153,13 @@ def tma_store(*args: Any) -> None:
         tensor, coordinates = memory_of(place.buffer), list(place.indices)
         attributes = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), _bytes(what, count))}
     source = _of_memory(what, address, "shared", "the address")
+    if reduce is not None:
+        if "bytes" not in attributes or str(source.buffer.dtype) != "float32":
+            raise TileTypeError(
+                f"{what}(reduce='add') adds a run of bytes of float32, got {source.buffer!r}",
+                hint="T.atomic_add(tile, shared_tile, use_tma=True) adds tiles of other elements",
+            )
+        attributes["reduce"] = ir.StringAttr.get(reduce)
     places = [int32_value(builder, i) for i in (*source.indices, *coordinates)]
     builder.emit("tl.box_store", [memory_of(source.buffer), tensor, *places], [], attributes)
 

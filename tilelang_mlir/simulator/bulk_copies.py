@@ -278,6 +278,14 @@ class BulkCopies(Operands):
         place = self._pick(shared, ctas, columns)[:, None] + offset
         self._store(ctas, columns, place, self._pick(target, ctas, columns)[:, None] + offset, None, 16)
 
+    def bulk_reduce(self, target: Any, shared: Any, size: Any, combine: Combine, dtype: Any) -> None:
+        """cp.reduce.async.bulk: `memory = combine(memory, bytes)` element by element, in any order."""
+        ctas, columns = self.issuers()
+        offset = np.arange(0, _multiple_of_16(size), 16)
+        place = self._pick(shared, ctas, columns)[:, None] + offset
+        to = self._pick(target, ctas, columns)[:, None] + offset
+        self._store(ctas, columns, place, to, None, 16, combine=combine, dtype=np.dtype(dtype))
+
     def tensor_store(self, tensor_map: TensorMap, shared: Any, coordinates: list[Any]) -> None:
         """cp.async.bulk.tensor from shared to global memory; what lies outside the tensor is not written."""
         ctas, columns = self.issuers()

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from tilelang_mlir.compat.modules.absent import Absent
 from tilelang_mlir.compiler.pass_configs import PassConfigKey, normalize
-from tilelang_mlir.errors import UnsupportedError
 
 __all__ = ["PassConfigKey", "PassContext", "apply_simplify", "get_pass_context", "simplify_prim_func"]
 
@@ -63,7 +63,6 @@ def get_pass_context() -> PassContext:
 
 def __getattr__(name: str) -> Any:
     if name[:1].isupper():
-        raise UnsupportedError(
-            f"tilelang.transform.{name} is a pass of TVM", hint="the passes here are listed by tl-opt --list-passes"
-        )
+        message = f"tilelang.transform.{name} is a pass of TVM"
+        return Absent(name, message, hint="the passes here are listed by tl-opt --list-passes")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

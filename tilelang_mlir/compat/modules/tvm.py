@@ -1,14 +1,15 @@
-"""A stand-in for the few names of TVM that kernel programs carry; anything else of TVM says that it is not here."""
+"""A stand-in for the few names of TVM that kernel programs carry; any other says, when used, that it is not here."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
+from tilelang_mlir.compat.modules.absent import Absent
 from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import TileError, UnsupportedError
+from tilelang_mlir.errors import TileError
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region
 from tilelang_mlir.frontend.expr import Expr, Var, typed_constant
 from tilelang_mlir.frontend.primfunc import PrimFunc
@@ -120,11 +121,8 @@ def __getattr__(name: str) -> Any:
         return getattr(language, _LANGUAGE.get(name, name))
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _missing(name)
-
-
-def _missing(name: str) -> NoReturn:
-    raise UnsupportedError(
+    return Absent(
+        name,
         f"{name} is part of TVM, which this compiler is not built on",
         hint="the kernel language needs nothing of TVM; passes on its IR have no counterpart",
     )
