@@ -93,7 +93,8 @@ class Producer:
             with copy.location:
                 computed = [self.clone(v) for v in sources(copy)]
                 target = self.versions.version(copy.operands[1], slot)
-                start(copy, computed, target, (ring.full, slot), {})
+                ranks = {"multicast": copy.attributes["multicast"]} if "multicast" in copy.attributes else {}
+                start(copy, computed, target, (ring.full, slot), ranks)
 
     def _clone_invariant(self, value: ir.Value) -> bool:
         """Compute what a value needs from outside of the loop in front of it; whether that was all of the value."""
