@@ -222,6 +222,9 @@ def attention_backward(
 @functools.cache
 def gradient_tiles(D: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
     """Queries and keys of a block, versions of a block of queries, and threads."""
-    if resolve_target(target).supports(Feature.WGMMA) and D <= 128:
+    machine = resolve_target(target)
+    if machine.supports(Feature.WGMMA) and D <= 128:
         return 64, 128, 2, 256
+    if machine.supports(Feature.WMMA):  # eight waves: fewer would hold more sums and operands than there are registers
+        return 32, 64, 1, 256
     return (64, 64, 2, 128) if D <= 64 else (32, 64, 1, 128)
