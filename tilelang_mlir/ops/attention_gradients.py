@@ -47,7 +47,7 @@ def parts_of_sums(queries: int) -> tuple[int, int, int, int]:
 
 @jit(out_idx=[-2, -1])
 def row_facts(batch: int, S: int, heads: int, dtype: str = "float16", queries: int = 64) -> Any:
-    """L and sum(dO O) by blocks of queries, [batch, heads, blocks, 2, queries] float32, and zeros for the sums of dQ."""
+    """L and sum(dO O), [batch, heads, blocks, 2, queries] float32, and zeros for the sums of dQ."""
     blocks, share, words = -(-S // queries), queries // ROWS, ROWS * DIM
 
     @T.prim_func
