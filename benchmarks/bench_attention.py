@@ -15,7 +15,7 @@ from typing import Any
 from harness import Report, arguments, compare, example, relative_error, require
 
 from tilelang_mlir import ops
-from tilelang_mlir.ops.attention_gradients import KEYS, gradients_by_roles
+from tilelang_mlir.ops.attention_gradients import KEYS, gradients_by_registers
 from tilelang_mlir.ops.attention_gradients import QUERIES as QUERIES_OF_A_BLOCK
 from tilelang_mlir.ops.ready import ready
 
@@ -99,7 +99,7 @@ def measure_backward(report: Report, dtype: str, batch: int, S: int, causal: boo
 
     shape, scale = (batch, S, HEADS, D), D**-0.5
     forward = ops.attention_forward(batch, S, S, HEADS, HEADS, D, D, causal, scale, dtype, FORWARD_FOR_BACKWARD)
-    main = ready(gradients_by_roles, "auto", batch, S, HEADS, causal, scale, dtype)
+    main = ready(gradients_by_registers, "auto", batch, S, HEADS, causal, scale, dtype)
     q, k, v, do = (torch.randn(*shape, device="cuda", dtype=getattr(torch, dtype)) for _ in range(4))
     out, logarithms = forward(q, k, v)
 
