@@ -174,6 +174,33 @@ def test_simplified_programs_lose_unused_tensors(biased: bool) -> None:
     assert torch.equal(kernel(a, b) if biased else kernel(a), a + b if biased else 2 * a)
 
 
+def test_addresses_of_tensors_reach_kernels() -> None:
+    """A table of addresses, and one address as a number, of tensors that are no arguments."""
+    import tilelang_mlir as tilelang
+    from tilelang_mlir.compat import simulate
+
+    @T.prim_func
+    def main(Ptrs: T.Tensor([2], T.ptr), out: T.ptr, n: T.int32):
+        with T.Kernel(2, threads=32) as bx:
+            X = T.make_tensor(Ptrs[bx], (7,), "float32")
+            Y = T.make_tensor(out, (2, n), "float32")
+            for i in T.Parallel(7):
+                Y[bx, i] = X[i] + 1
+                X[i] = 0
+
+    simulate.start("sm_80")
+    try:
+        whole, other, y = torch.arange(20.0), torch.arange(7.0) * 2, torch.full((2, 7), -1.0)
+        parts = [whole[5:12], other]
+        table = torch.tensor([part.data_ptr() for part in parts], dtype=torch.int64)
+        before = table.clone()
+        tilelang.compile(main)(table, y.data_ptr(), 7)
+    finally:
+        simulate.stop()
+    assert torch.equal(y, torch.stack([torch.arange(5.0, 12.0), torch.arange(7.0) * 2]) + 1)
+    assert whole[5:12].sum() == 0 == other.sum() and whole[4] == 4 and whole[12] == 12 and torch.equal(table, before)
+
+
 def test_pass_contexts() -> None:
     from tilelang_mlir.compat.modules.transform import PassContext, get_pass_context
     from tilelang_mlir.jit.compile import configuration
