@@ -19,6 +19,7 @@ from tilelang_mlir.compat.modules import arch, carver, intrinsics, nvcc, tvm
 from tilelang_mlir.compat.modules.math import cdiv, next_power_of_2
 from tilelang_mlir.compat.simulate import moved
 from tilelang_mlir.errors import TileError, UnsupportedError
+from tilelang_mlir.jit.target import resolve_target
 
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[3]
@@ -140,6 +141,11 @@ def test_tvm_says_that_it_is_not_here() -> None:
     assert tvm.Or(tvm.Not(tvm.all(x < y, y < 3, x * y < 3)), tvm.any(x < 1)).dtype == "bool"
     assert tvm.DataType("bfloat16").type_code == 4 and tvm.DataType("int8x4").lanes == 4
     assert tvm.tir is tvm and tvm.Target("sim:sm_80").arch == "sm_80"
+    with tvm.Target("sim:sm_80"):
+        with tvm.Target({"kind": "cuda", "arch": "sm_100"}) as inner:
+            assert inner is resolve_target("auto") is tvm.Target.current() and inner.arch == "sm_100a"
+        assert resolve_target(None).arch == "sm_80" and resolve_target("sim:sm_75").arch == "sm_75"
+    assert tvm.Target.current() is None
     from tilelang_mlir.compat.modules import engine, transform
 
     absent = tvm.IRModule
