@@ -25,7 +25,7 @@ from .gemm_tcgen05 import first_of_pair
 from .im2col import im2col_key
 from .intrinsics import require_feature
 from .maps import MapKey
-from .reach import branch, one_thread
+from .reach import branch, issuing, one_thread
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, staged_plan
 from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
@@ -106,7 +106,7 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     if "explicit" in op.attributes:
         require_tma(ctx, op, source, target)
     pointer = barrier_pointer(ctx, barrier, index)
-    with _one_thread(ctx) if "explicit" in op.attributes else contextlib.nullcontext():
+    with _one_thread(ctx) if "explicit" in op.attributes else issuing(ctx, op, pointer):
         if "explicit" in op.attributes:
             _announce(ctx, op, pointer)
         if "multicast" in op.attributes:

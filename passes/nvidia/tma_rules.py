@@ -48,6 +48,8 @@ def tensor_obstacle(device: ir.Value) -> str:
         return "the tensor is no argument whose shape the launch plan knows"
     if "view" in op.attributes:
         return "the tensor is a second view of an argument, whose tensor map has the argument's own shape"
+    if _is_reshaped(device):
+        return "the tile is of another shape over the tensor"
     element = ir.MemRefType(device.type).element_type
     if str(element) == "i1" or element.width % 8:
         return f"elements of {element}"
@@ -91,6 +93,12 @@ def tma_obstacle(device: ir.Value, shared: ir.Value, *, explicit: bool = False) 
     if box_bytes(shared) % ALIGNMENT:
         return f"tiles of {box_bytes(shared)} bytes, whose versions must start at multiples of {ALIGNMENT}"
     return ""
+
+
+def _is_reshaped(value: ir.Value) -> bool:
+    while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tl.slice":
+        value = value.owner.operation.operands[0]
+    return not isinstance(value.owner, ir.Block) and value.owner.operation.name != "tl.tensor"
 
 
 def _is_tensor_argument(pointer: ir.Value) -> bool:

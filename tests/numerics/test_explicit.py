@@ -261,6 +261,37 @@ def test_cp_async_arrives_at_a_barrier() -> None:
     check(y, padded.reshape(3, 128)[:, ::-1].reshape(-1)[:N], "float32")
 
 
+def test_products_of_what_threads_copied() -> None:
+    """Words that a producer's threads copy with cp.async meet a product in another warpgroup: fenced there. The tile
+    that all threads stored before is ready in every region, and no region waits for another."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 64), "float16"), B: T.Tensor((64, 64), "float16"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=256) as _:
+            a, b = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            full, free = T.alloc_barrier(128), T.alloc_barrier(128)
+            tx = T.get_thread_binding()
+            T.copy(A, a)
+            if tx >= 128:
+                T.mbarrier_wait_parity(free, 0)
+                for r in T.serial(4):
+                    row, column = r * 16 + (tx - 128) // 8, (tx - 128) % 8 * 8
+                    T.ptx_cp_async(T.access_ptr(b[row, column], "w", 8), T.access_ptr(B[row, column], "r", 8), 8)
+                T.cp_async_barrier_noinc(full)
+            else:
+                acc = T.alloc_fragment((64, 64), "float32")
+                T.mbarrier_arrive(free)
+                T.mbarrier_wait_parity(full, 0)
+                T.wgmma_gemm(a, b, acc, clear_accum=True)
+                T.wait_wgmma(0)
+                T.copy(acc, C)
+
+    kernel = compiled(main)
+    a, b, c = random((64, 64)), random((64, 64)), poisoned((64, 64), "float32")
+    kernel(a, b, c)
+    check(c, f64(a) @ f64(b), "float32")
+
+
 def test_a_producer_may_store_what_the_consumer_multiplies() -> None:
     """Ordinary copies in the producer are fenced before the barrier hears of them."""
     M, N, K = 64, 64, 192

@@ -24,13 +24,19 @@ from tilelang_mlir.layout.recover import (
 )
 from tilelang_mlir.mlir import ir
 
+_TABULATED = 1 << 20  # elements up to which a table is made at once; layouts of whole tensors are rarely looked at
+
 
 class _Map:
     """A function of the indices of a shape, as one table per component of its result."""
 
-    def __init__(self, shape: Sequence[int], tables: Sequence[IntArray]) -> None:
+    def __init__(self, shape: Sequence[int], tabulate: Callable[[], Sequence[IntArray]]) -> None:
         self.shape = checked_shape(shape)
-        self.tables = tuple(tables)
+        self._tabulate = tabulate
+
+    @cached_property
+    def tables(self) -> tuple[IntArray, ...]:
+        return tuple(self._tabulate())
 
     def get_input_shape(self) -> tuple[int, ...]:
         return self.shape
@@ -57,7 +63,9 @@ class Layout(_Map):
     """
 
     def __init__(self, shape: Sequence[int], forward_fn: Callable[..., Any]) -> None:
-        super().__init__(shape, evaluate(shape, forward_fn))
+        super().__init__(shape, lambda: evaluate(self.shape, forward_fn))
+        if math.prod(self.shape) <= _TABULATED:
+            _ = self.tables  # a wrong function is reported where it stands
 
     @classmethod
     def of(cls, value: values.SharedLayout) -> Layout:
@@ -185,7 +193,7 @@ class Fragment(_Map):
 
     def _fill(self, shape: Sequence[int], thread: IntArray, index: IntArray) -> None:
         """`thread` has a leading axis of replicas."""
-        super().__init__(shape, (index,))
+        super().__init__(shape, lambda: (index,))
         self.thread = thread
 
     @cached_property

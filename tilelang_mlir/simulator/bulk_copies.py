@@ -135,7 +135,7 @@ class BulkCopies(Operands):
         owners = ctas if into is None else into
         try:
             batch.shared.check(place, unit)
-            index = batch.memory.index(start if inside is None else _safe(start, inside, batch.memory.starts[-1]), unit)
+            index = batch.memory.index(start if inside is None else _safe(start, inside, batch.memory.roomiest()), unit)
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
         cells = (place + batch.shared.row_start[owners]) >> SHIFT[unit]
@@ -263,7 +263,7 @@ class BulkCopies(Operands):
         ctas, columns = self.issuers()
         picked = [self._pick(c, ctas, columns) for c in coordinates]
         _, start, inside, unit = tensor_map.places(np.zeros(len(ctas), np.int64), picked)
-        self._require_memory(ctas, columns, _safe(start, inside, self._lanes.batch.memory.starts[-1]), unit)
+        self._require_memory(ctas, columns, _safe(start, inside, self._lanes.batch.memory.roomiest()), unit)
 
     def _require_memory(self, ctas: np.ndarray, columns: np.ndarray, address: np.ndarray, unit: int) -> None:
         try:
@@ -319,7 +319,7 @@ class BulkCopies(Operands):
         inside = np.ones(place.shape, np.bool_) if inside is None else inside
         try:
             batch.shared.check(place, unit)
-            index = batch.memory.index(_safe(target, inside, batch.memory.starts[-1]), unit)
+            index = batch.memory.index(_safe(target, inside, batch.memory.roomiest()), unit)
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
         cells = (place + batch.shared.row_start[ctas]) >> SHIFT[unit]
