@@ -146,6 +146,40 @@ def test_one_product_stays_under_way(pending: int) -> None:
     check(c, f64(a) @ f64(b).T, "float32")
 
 
+@pytest.mark.parametrize(("shape", "dtype"), [((64, 64), "float32"), ((8, 40), "float16")])
+def test_parts_of_a_tile(shape: tuple[int, int], dtype: str) -> None:
+    """Versions that the program keeps as the first dimension of a tile, without a product to arrange it."""
+    steps, slots = 5, 2
+
+    @T.prim_func
+    def main(X: T.Tensor((steps, *shape), dtype), Y: T.Tensor((steps, *shape), dtype)):
+        with T.Kernel(1, threads=128) as _:
+            tile = T.alloc_shared((slots, *shape), dtype)
+            bars = T.alloc_barrier([128] * slots)
+            for k in T.serial(steps):
+                T.tma_copy(X[k, :, :], tile[k % slots, :, :], barrier=bars[k % slots])
+                T.mbarrier_arrive(bars[k % slots])
+                T.mbarrier_wait_parity(bars[k % slots], k // slots % 2)
+                T.copy(tile[k % slots, :, :], Y[k, :, :])
+
+    kernel = compiled(main)
+    x, y = random((steps, *shape), dtype), poisoned((steps, *shape), dtype)
+    kernel(x, y)
+    assert np.array_equal(y, x)
+
+
+def test_a_part_that_is_no_tile_of_its_own() -> None:
+    @T.prim_func
+    def main(X: T.Tensor((64, 32), "float16")):
+        with T.Kernel(1, threads=128) as _:
+            tile = T.alloc_shared((64, 64), "float16")
+            bar = T.alloc_barrier(1)
+            T.tma_copy(X, tile[:, 0:32], barrier=bar)
+
+    with pytest.raises(UnsupportedError, match="T.tma_copy cannot copy this tile: the shared tile is not in panels"):
+        compiled(main)
+
+
 @pytest.mark.parametrize("batch", [2, 3])
 def test_parts_of_tiles_and_a_wait_in_a_branch(batch: int) -> None:
     """Panels of a shared tile are loaded and multiplied one by one, from a tensor whose outer stride is known when it
