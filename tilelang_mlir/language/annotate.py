@@ -52,8 +52,10 @@ def annotate_layout(layout_map: dict[Any, Any]) -> None:
                 raise TileValueError(f"the layout of {buffer!r} is for shape {list(given.shape)}")
             memory_of(buffer).owner.attributes["layout"] = tensor_to_attr(given)
             continue
-        layout = as_layout(given)
         layouts[buffer.name] = given
+        if buffer.memory == "global":
+            continue  # tensors lie as their strides say, in every kernel
+        layout = as_layout(given)
         if isinstance(layout, Fragment) != (buffer.memory == "fragment") and isinstance(
             layout, Fragment | SharedLayout
         ):

@@ -6,7 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.isa.instruction import GLOBAL, SHARED, Access, Effect, Instruction, Machine, Run, constant, create, inline_ptx
+from tilelang_mlir.isa.instruction import (
+    GLOBAL,
+    SHARED,
+    Access,
+    Effect,
+    Instruction,
+    Machine,
+    Run,
+    constant,
+    create,
+    inline_ptx,
+)
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
