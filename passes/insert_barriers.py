@@ -30,7 +30,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..dialect.effects import Effect, region_effects, root
+from ..dialect.effects import Effect, effects, root
 from ..dialect.layout.attrs import tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
 from ..dialect.ops.gemm import PRODUCTS
@@ -182,7 +182,12 @@ class _Inserter:
         """The accesses of an operation and of what is nested in it."""
         found = self.known.get(op)
         if found is None:
-            found = self.known[op] = region_effects(op)
+            found = effects(op)
+            for region in op.regions:
+                for block in region:
+                    for inner in block.operations:
+                        found += self.effects(inner.operation)
+            self.known[op] = found
         return found
 
     def order(self, op: ir.Operation, pending: Pending, *, fence: bool) -> None:
