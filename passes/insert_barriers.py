@@ -11,10 +11,11 @@ ASYNC    An asynchronous copy is ordered against what came before it; after it t
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
 PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
          asynchronous reader reads or a bulk copy overwrites, and what loads read and a bulk copy overwrites, is fenced
-         by those threads before the barrier.
+         by those threads before the barrier. What copies of single words bring (cp.async) is fenced by those who have
+         waited for it at an mbarrier: its arrival there is no thread's.
 GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
-         such a region are for its own threads, and accesses to what asynchronous operations of the kernel use are
-         fenced before an mbarrier is told of them.
+         such a region are for its own threads; one for all threads is in front of the first of them. Accesses to what
+         asynchronous operations of the kernel use are fenced before an mbarrier is told of them.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
 PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
@@ -57,19 +58,20 @@ class Pending:
     unfenced_loads: set[Range] = field(default_factory=set)
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
     groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
+    arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of copies of words
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
         groups = {key: left.copy() for key, left in self.groups.items()}
-        return Pending(
-            set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads), flying, groups
-        )
+        sets = (set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
+        return Pending(*sets, flying, groups, self.arrived)
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
         self.writes |= other.writes
         self.unfenced |= other.unfenced
         self.unfenced_loads |= other.unfenced_loads
+        self.arrived = self.arrived or other.arrived
         for accumulator, ranges in other.flying.items():
             self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
         for key, left in other.groups.items():
@@ -94,17 +96,19 @@ class Pending:
         sets = (self.reads, self.writes, self.unfenced, self.unfenced_loads)
         flying = frozenset((accumulator, frozenset(ranges)) for accumulator, ranges in self.flying.items())
         groups = frozenset((key, left.state()) for key, left in self.groups.items())
-        return *(frozenset(ranges) for ranges in sets), flying, groups
+        return *(frozenset(ranges) for ranges in sets), flying, groups, self.arrived
 
     def become(self, other: Pending) -> None:
         """Take over a copy of what is pending elsewhere."""
         new = other.copy()
         self.reads, self.writes, self.unfenced = new.reads, new.writes, new.unfenced
         self.unfenced_loads, self.flying, self.groups = new.unfenced_loads, new.flying, new.groups
+        self.arrived = new.arrived
 
     def fenced(self) -> None:
         self.unfenced.clear()
         self.unfenced_loads.clear()
+        self.arrived = False
 
     def needs_fence(self, found: list[Effect]) -> bool:
         """PROXY: whether asynchronous ones among these accesses meet ordinary ones that no fence has followed."""
@@ -133,7 +137,7 @@ class InsertBarriers(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                _Inserter().walk(launch.regions[0].blocks[0], Pending())
+                _Inserter(_brought(launch)).walk(launch.regions[0].blocks[0], Pending())
 
 
 def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
@@ -162,6 +166,12 @@ def _span(buffer: ir.Value) -> Range:
     return start, start + tensor_from_attr(op.attributes["layout"]).columns
 
 
+def _brought(launch: ir.Operation) -> set[Range]:
+    """Where copies of single words go."""
+    copies = [op for op in nested(launch) if op.name == "tl.copy_words"]
+    return {span for op in copies for spans in _ranges(region_effects(op))[1:] for span in spans}
+
+
 def _lasting(found: list[Effect]) -> set[Range]:
     """TENSOR: ranges whose reads end with the operation, or at a barrier: not those of products in tensor memory, for
     which the program waits at an mbarrier."""
@@ -171,7 +181,8 @@ def _lasting(found: list[Effect]) -> set[Range]:
 class _Inserter:
     """The walk of one kernel. Barriers have no effects, so those of an operation stay what they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, brought: set[Range]) -> None:
+        self.brought = brought  # by copies of single words, anywhere in the kernel
         self.known: dict[ir.Operation, list[Effect]] = {}
         # What a loop leaves, by what was pending before it, as long as no barrier comes in. Without it every level of
         # nesting would double the walks.
@@ -200,6 +211,12 @@ class _Inserter:
             build.sync_threads()
         pending.clear()
 
+    def _fence(self, op: ir.Operation, pending: Pending) -> None:
+        self._note_insertion()
+        with ir.InsertionPoint(op), op.location:
+            ir.Operation.create("tl.fence_proxy")
+        pending.fenced()
+
     def _note_insertion(self) -> None:
         self.inserted += 1
         self.loops.clear()
@@ -219,11 +236,10 @@ class _Inserter:
         if op.name == "tl.fence_proxy":
             pending.fenced()
             return
+        if op.name == "tl.mbarrier_wait":
+            pending.arrived = True
         if op.name == "tl.mbarrier_arrive" and self._tells_engine(op, pending):  # GROUPS
-            self._note_insertion()
-            with ir.InsertionPoint(op), op.location:
-                ir.Operation.create("tl.fence_proxy")
-            pending.fenced()
+            self._fence(op, pending)
             return
         if op.name == "tl.warpgroups":
             self._visit_warpgroups(op, pending)
@@ -244,6 +260,8 @@ class _Inserter:
         if not found and not len(op.regions):
             return
         reads, writes, late = _ranges(found)
+        if pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought):  # PROXY
+            self._fence(op, pending)
         fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and self._tells_engine(op, pending))
         if fence or pending.conflicts(reads, writes | late):
             self.order(op, pending, fence=fence)
@@ -266,8 +284,9 @@ class _Inserter:
         reads, writes, late = _ranges(inside)
         fence = before.needs_fence(inside)
         if fence or before.conflicts(reads, writes | late):
-            self.order(op, pending, fence=fence)
-            others = {}
+            first = _first_beside(op)
+            self.order(first, pending, fence=fence)
+            others = {} if first == op else others
         arm = pending.groups.get(key, Pending()).copy()
         arm.unfenced |= pending.unfenced
         arm.unfenced_loads |= pending.unfenced_loads
@@ -313,6 +332,20 @@ class _Inserter:
         pending.clear()
         pending.fenced()
         pending.merge(after)
+
+
+def _first_beside(op: ir.Operation) -> ir.Operation:
+    """The first of the regions in front of one that run at the same time: a barrier of all threads between them would
+    keep their threads apart."""
+    others = [o.operation for o in op.block.operations]
+    first, taken = op, set(members_of(op))
+    for other in reversed(others[: others.index(op)]):
+        if other.name == op.name and not taken & set(members_of(other)):
+            first = other
+            taken |= set(members_of(other))
+        elif not other.name.startswith("arith."):
+            break
+    return first
 
 
 def _arrives(op: ir.Operation) -> bool:
