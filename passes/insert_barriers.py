@@ -169,7 +169,7 @@ def _span(buffer: ir.Value) -> Range:
 def _brought(launch: ir.Operation) -> set[Range]:
     """Where copies of single words go."""
     copies = [op for op in nested(launch) if op.name == "tl.copy_words"]
-    return {span for op in copies for spans in _ranges(region_effects(op))[1:] for span in spans}
+    return {span for op in copies for spans in _ranges(effects(op))[1:] for span in spans}
 
 
 def _lasting(found: list[Effect]) -> set[Range]:
