@@ -26,7 +26,9 @@ E4M3 = "float8_e4m3"
 BLOCK = 128  # columns, and rows of B, that share a scale
 WIDE = Tiling(128, 256, 128, 4, 256)
 BLOCKS = Tiling(192, 128, BLOCK, 4, 384)
+PAIRS = Tiling(128, 128, BLOCK, 3, 256)  # of products
 _BLOCKS_OF_WARPS = Tiling(128, 128, BLOCK, 2, 256)
+_GROUP = 16  # rows of tiles that are walked column by column
 
 
 @jit(out_idx=[-1])
@@ -98,6 +100,93 @@ def gemm_fp8_blocks(M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloa
                 for i, g, j in T.Parallel(block_M, bands, band):
                     acc[i, g * band + j] += part[i, g * band + j] * factors[i, g]
             T.copy(acc, C[by * block_M, bx * block_N])
+
+    return gemm_fp8_scaled_blocks
+
+
+@T.macro
+def _place(tile: Any, rows: int, columns: int) -> Any:
+    """Row and column of a tile, walked in groups of 16 rows, column by column."""
+    first = tile // (_GROUP * columns) * _GROUP
+    height = T.min(_GROUP, rows - first)
+    inside = tile % (_GROUP * columns)
+    return first + inside % height, inside // height
+
+
+@T.macro
+def _factors(
+    factors: Any, rows: Any, scales_b: Any, p: int, step: Any, column: Any, height: int, bands: int, band: int
+) -> None:
+    for i, g in T.Parallel(height, bands):
+        factors[i, g] = rows[p, i] * scales_b[(column + g * band) // BLOCK, step]
+
+
+@T.macro
+def _scale(acc: Any, part: Any, factors: Any, height: int, bands: int, band: int) -> None:
+    for i, g, j in T.Parallel(height, bands, band):
+        acc[i, g * band + j] = part[i, g * band + j] * factors[i, g]
+
+
+@T.macro
+def _add(acc: Any, part: Any, factors: Any, height: int, bands: int, band: int) -> None:
+    for i, g, j in T.Parallel(height, bands, band):
+        acc[i, g * band + j] += part[i, g * band + j] * factors[i, g]
+
+
+@jit(out_idx=[-1])
+def gemm_fp8_blocks_persistent(
+    M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloat16", tiling: Tiling = PAIRS, products: int = 2,
+    ctas: int = 132,
+) -> Any:  # fmt: skip
+    """`gemm_fp8_blocks` for products of warpgroups, with `products` of 128 columns each under way at a time.
+
+    One is scaled and added while the next one runs. `ctas` CTAs walk over the tiles; what is left of a tile, its store,
+    runs under the first products of the next one, whose results lie in registers of their own.
+    """
+    block_M, block_N = tiling.block_M, tiling.block_N
+    steps, band = -(-K // BLOCK), math.gcd(tiling.block_N, BLOCK)
+    bands, rows, columns = block_N // band, -(-M // tiling.block_M), -(-N // tiling.block_N)
+    grid, each = min(ctas, rows * columns), range(products)
+
+    @T.prim_func
+    def gemm_fp8_scaled_blocks(
+        A: T.Tensor((M, K), dtype),
+        scales_a: T.Tensor((steps, M), "float32"),
+        B: T.Tensor((N, K), dtype),
+        scales_b: T.Tensor((T.ceildiv(N, BLOCK), steps), "float32"),
+        C: T.Tensor((M, N), out),
+    ):
+        with T.Kernel(grid, threads=tiling.threads) as cta:
+            A_shared = [T.alloc_shared((block_M, BLOCK), dtype) for _ in each]
+            B_shared = [T.alloc_shared((block_N, BLOCK), dtype) for _ in each]
+            rows_shared = T.alloc_shared((products, block_M), "float32")
+            parts = [T.alloc_fragment((block_M, block_N), "float32") for _ in each]
+            factors = [T.alloc_fragment((block_M, bands), "float32") for _ in each]
+            acc = T.alloc_fragment((block_M, block_N), "float32")
+            y = T.alloc_var("int32", init=0)  # the tile that `acc` belongs to
+            x = T.alloc_var("int32", init=0)
+            for t in T.serial(T.ceildiv(rows * columns - cta, grid)):
+                by, bx = _place(cta + t * grid, rows, columns)
+                for k in T.Pipelined(T.ceildiv(steps, products), num_stages=tiling.stages):
+                    first = k * products
+                    [T.copy(A[by * block_M, (first + p) * BLOCK], A_shared[p]) for p in each]
+                    [T.copy(B[bx * block_N, (first + p) * BLOCK], B_shared[p]) for p in each]
+                    T.copy(scales_a[first, by * block_M], rows_shared)
+                    [T.gemm(A_shared[p], B_shared[p], parts[p], transpose_B=True, clear_accum=True) for p in each]
+                    if (k == 0) & (t > 0):
+                        T.copy(acc, C[y * block_M, x * block_N])
+                    [
+                        _factors(factors[p], rows_shared, scales_b, p, first + p, bx * block_N, block_M, bands, band)
+                        for p in each
+                    ]
+                    if k == 0:
+                        _scale(acc, parts[0], factors[0], block_M, bands, band)
+                    else:
+                        _add(acc, parts[0], factors[0], block_M, bands, band)
+                    [_add(acc, parts[p], factors[p], block_M, bands, band) for p in each[1:]]
+                y = by
+                x = bx
+            T.copy(acc, C[y * block_M, x * block_N])
 
     return gemm_fp8_scaled_blocks
 
