@@ -34,6 +34,7 @@ from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, scope_of
 from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
+from .cluster_tiles import PAIR, Pairs, pairs_of
 from .nvidia.store_plan import BUFFER_BYTES
 from .nvidia.tma_rules import box_bytes
 from .nvidia.wgmma_layout import WARPGROUP, partition
@@ -61,6 +62,7 @@ class PersistTiles(Pass):
     name: ClassVar[str] = "persist-tiles"
 
     enabled: bool = True
+    multicast: bool = False
 
     def run(self, module: ir.Module, target: Target) -> None:
         if not self.enabled or not all(target.supports(f) for f in (Feature.TMA, Feature.WGMMA, Feature.SETMAXNREG)):
@@ -71,7 +73,9 @@ class PersistTiles(Pass):
                 with module.context, launch.location:
                     if num_threads(launch) == WARPGROUP:
                         _alternate(launch, found, target)
-                    _persist(launch, target)
+                    alone = "groups" not in launch.attributes
+                    pairs = pairs_of(launch, found.copies) if self.multicast and alone else None
+                    _persist(launch, target, pairs)
 
 
 def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
@@ -149,25 +153,36 @@ def _entries(attribute: ir.Attribute) -> dict[str, ir.Attribute]:
     return {entry.name: entry.attr for entry in ir.DictAttr(attribute)}
 
 
-def _persist(launch: ir.Operation, target: Target) -> None:
+def _persist(launch: ir.Operation, target: Target, pairs: Pairs | None) -> None:
+    """Walk the tiles, or the pairs of them, that two CTAs of a cluster share."""
     old = launch.regions[0].blocks[0]
     extents = [raster.known(v) for v in launch.operands]
     with ir.InsertionPoint(launch):
         tiles = raster.value(raster.product(extents))
-        grid = raster.value(raster.minimum(raster.known(tiles), target.multiprocessors))
+        most = target.multiprocessors if pairs is None else target.multiprocessors // PAIR * PAIR
+        grid = raster.value(raster.minimum(raster.known(tiles), most))
         attributes = build.attributes_of(launch)
         panel, tall = _panel(attributes) if _products(launch) == 1 or "swizzle" in attributes else (1, 0)
         attributes.pop("swizzle", None)
-        attributes["persistent"] = ir.IntegerAttr.get(build.i32(), target.multiprocessors)
+        attributes["persistent"] = ir.IntegerAttr.get(build.i32(), most)
+        if pairs is not None:
+            attributes["cluster"] = ir.DenseI32ArrayAttr.get([PAIR, 1, 1])
+            panel = max(panel // PAIR, 1) if pairs.dim == tall else panel
+            pairs.mark()
         new = ir.Operation.create("tl.launch", [], [grid], attributes, regions=1)
     body = new.regions[0].blocks.append(build.i32())
     with ir.InsertionPoint(body):
-        loop = ir.Operation.create(
-            "scf.for", [], [body.arguments[0], tiles, grid], {"tl.tiles": build.unit()}, regions=1
-        )
+        bounds, rank = [body.arguments[0], tiles, grid], None
+        if pairs is not None:
+            rank = build.binary("remui", body.arguments[0], build.constant(PAIR))
+            bounds = [build.binary("divui", v, build.constant(PAIR)) for v in bounds]
+        loop = ir.Operation.create("scf.for", [], bounds, {"tl.tiles": build.unit()}, regions=1)
     inside = loop.regions[0].blocks.append(build.i32(), arg_locs=[ir.Location.name("tile", launch.location)])
     with ir.InsertionPoint(inside):
-        places = raster.tile_coordinates(inside.arguments[0], extents, panel, tall)
+        numbered = extents if pairs is None else pairs.extents(extents)
+        places = raster.tile_coordinates(inside.arguments[0], numbered, panel, tall)
+        if pairs is not None and rank is not None:
+            places = pairs.coordinates(places, rank)
         for argument, place, extent in zip(old.arguments, places, extents, strict=True):
             argument.replace_all_uses_with(_bounded(raster.value(place), extent))
     for op in [o.operation for o in old.operations]:

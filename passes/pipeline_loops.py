@@ -13,8 +13,9 @@ memory. Output: those tiles have s versions, the copies run s - 1 iterations ahe
 One barrier per iteration does both: copies of all threads are visible, and the version about to be overwritten has been
 read. A copy qualifies when its target is used in this loop only, is written by nothing else, and what it depends on can
 be computed ahead. Loops in which none qualifies, and targets without asynchronous copies, keep their plain form. Loops
-around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`). Targets that load into LDS
-have two versions: these loads are counted, not grouped.
+around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`). Where all loads of a loop
+around products of warpgroups can be bulk copies, one thread issues those instead (`bulk_pipeline.py`). Targets that
+load into LDS have two versions: these loads are counted, not grouped.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from ..dialect.effects import region_effects, root
 from ..dialect.ops.gemm import PRODUCTS
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import GLOBAL, SHARED, scope_of
-from . import build, operand_prefetch
+from . import build, bulk_pipeline, operand_prefetch
 from .amd.lds_copy import copies_directly
 from .base import Pass
+from .nvidia.loads import LOADS
 from .versions import Versions, inside
 from .walk import launches, nested, num_threads
 
@@ -44,12 +46,15 @@ class PipelineLoops(Pass):
 
     async_copy: bool = True
     prefetch: bool = True
+    bulk: bool = True
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             for loop in [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]:
                 stages = _stages(loop)
                 del loop.attributes["tl.pipeline"]
+                if self.bulk and stages > 1 and self._load_in_bulk(loop, launch, stages, target):
+                    continue
                 copies = producers(loop) if stages > 1 and self.async_copy else []
                 if not copies or not runs_ahead(copies, num_threads(launch), target):
                     continue
@@ -63,6 +68,17 @@ class PipelineLoops(Pass):
                     else:
                         needs_fence = any(_reads_asynchronously(o) for o in nested(loop))
                         _expand(Versions(loop, copies, stages), needs_fence)
+
+
+    def _load_in_bulk(self, loop: ir.Operation, launch: ir.Operation, stages: int, target: Target) -> bool:
+        """Rewrite a loop around warpgroup products whose loads all are bulk copies; whether it was."""
+        copies = producers(loop, LOADS)
+        products = any(op.name in PRODUCTS and "instr" in op.attributes for op in nested(loop))
+        if not copies or not products or not bulk_pipeline.applies(loop, copies, target):
+            return False
+        with launch.context, loop.location:
+            bulk_pipeline.expand(Versions(loop, copies, stages), launch)
+        return True
 
 
 def runs_ahead(copies: list[ir.Operation], threads: int, target: Target) -> bool:

@@ -41,6 +41,7 @@ class Im2colLoadOp(TL.Operation, name="im2col_load"):
     """Starts `tl.im2col` as bulk copies: `(image, tile, barrier, index, ...)` and its other operands.
 
     The bytes complete the transactions of the barrier's element `index`; who issues the copies announces them.
+    `elected`, `expect` and `ordered` as for `tl.tma_load`.
     """
 
     image: ext.Operand[Any]

@@ -34,7 +34,8 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
     issues the copy), `arrive` (and arrives), `pair` (all at the barrier of the first CTA of the pair), `eviction`
     (evict_normal, evict_first, evict_last in the L2 cache), `multicast` (with `explicit`: ranks of the cluster as bits;
     every CTA announces its bytes, the one of the lowest of these ranks copies its tile into all of them, those of other
-    ranks copy their own).
+    ranks copy their own), `elected` (all threads reach it: one of them issues the copy, after an arrival that announces
+    `expect` bytes where it has that; `ordered`: barriers in front of it say that the tile is free).
     """
 
     source: ext.Operand[Any]
@@ -44,7 +45,8 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
 
     @structure(4, attributes={
         "?explicit": "a unit attribute", "?arrive": "a unit attribute", "?pair": "a unit attribute",
-        "?multicast": "an integer",
+        "?multicast": "an integer", "?elected": "a unit attribute", "?expect": "an integer",
+        "?ordered": "a unit attribute",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         source, target, bar, index = self.operation.operands

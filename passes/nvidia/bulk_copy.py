@@ -25,7 +25,7 @@ from .gemm_tcgen05 import first_of_pair
 from .im2col import im2col_key
 from .intrinsics import require_feature
 from .maps import MapKey
-from .reach import branch, one_thread
+from .reach import branch, issuing, one_thread
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, staged_plan
 from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
@@ -58,7 +58,7 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
     for op in nested(launch):
         if "explicit" in op.attributes and op.name in ("tl.tma_load", "tl.tma_store"):
             pair = list(op.operands)[:2] if op.name == "tl.tma_load" else list(op.operands)[1::-1]
-            if tma_obstacle(*pair):
+            if tma_obstacle(*pair, explicit=True):
                 continue  # refused by its rule
         if op.name == "tl.tma_load":
             found[map_key(op.operands[0], op.operands[1])] = None
@@ -106,7 +106,7 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     if "explicit" in op.attributes:
         require_tma(ctx, op, source, target)
     pointer = barrier_pointer(ctx, barrier, index)
-    with _one_thread(ctx) if "explicit" in op.attributes else contextlib.nullcontext():
+    with _one_thread(ctx) if "explicit" in op.attributes else issuing(ctx, op, pointer):
         if "explicit" in op.attributes:
             _announce(ctx, op, pointer)
         if "multicast" in op.attributes:
@@ -224,7 +224,7 @@ def require_tma(ctx: Context, op: ir.Operation, device: ir.Value, shared: ir.Val
     if not ctx.target.supports(Feature.TMA):
         obstacle = f"{ctx.target} has no tensor memory accelerator"
     else:
-        obstacle = tma_obstacle(device, shared)
+        obstacle = tma_obstacle(device, shared, explicit=True)
     if obstacle:
         raise UnsupportedError(
             f"T.tma_copy cannot copy this tile: {obstacle}",

@@ -10,8 +10,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import effects, region_effects, root
 from ...dialect.ops.gemm import PRODUCTS, factors, tile_shape_2d
 from ...dialect.tl import GLOBAL, SHARED, scope_of
-from ..nvidia.im2col import im2col_obstacle
-from ..nvidia.tma_rules import tma_obstacle
+from ..nvidia.loads import LOADS, load_obstacle, loads, sources
 from ..nvidia.wgmma_layout import max_columns, partition
 from ..pipeline_loops import producers
 from ..walk import nested, num_threads
@@ -21,9 +20,6 @@ _THREADED = (
     "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.alloc_barrier",
     "tl.print", "tl.warpgroups", "tl.intrinsic",
 )  # fmt: skip
-
-
-LOADS = ("tl.copy", "tl.im2col")  # into tiles, from device memory
 
 
 @dataclass(frozen=True)
@@ -45,9 +41,9 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     loop, path = loops[0], _path(loops[0])
     stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
     copies = producers(loop, LOADS)
-    if path is None or stages < 1 or not copies or len(copies) != len(_loads(loop)):
+    if path is None or stages < 1 or not copies or len(copies) != len(loads(loop)):
         return None
-    if any(_obstacle(copy) or "disable_tma" in copy.attributes for copy in copies):
+    if any(load_obstacle(copy) for copy in copies):
         return None
     written = [e.value for e in region_effects(launch) if e.kind == "write"]
     inputs = [v for op in (*path, loop) for v in list(op.operands)[:3]] + [v for c in copies for v in sources(c)]
@@ -64,16 +60,6 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     return Candidate(loop, path, copies, stages)
 
 
-def sources(load: ir.Operation) -> list[ir.Value]:
-    """What a load into a tile is computed from: all of its operands but the tile."""
-    return [v for i, v in enumerate(load.operands) if i != 1]
-
-
-def _obstacle(load: ir.Operation) -> str:
-    """Why a load cannot be bulk copies, or an empty string."""
-    return im2col_obstacle(load) if load.name == "tl.im2col" else tma_obstacle(*load.operands)
-
-
 def _path(loop: ir.Operation) -> list[ir.Operation] | None:
     """The loops and branches around a loop, outermost first; None when it is in anything else."""
     path: list[ir.Operation] = []
@@ -82,14 +68,6 @@ def _path(loop: ir.Operation) -> list[ir.Operation] | None:
         path.insert(0, op)
         op = op.parent.operation
     return path if op.name == "tl.launch" else None
-
-
-def _loads(loop: ir.Operation) -> list[ir.Operation]:
-    return [
-        op
-        for op in nested(loop)
-        if op.name in LOADS and scope_of(op.operands[1]) == SHARED and scope_of(op.operands[0]) == GLOBAL
-    ]
 
 
 def widest(launch: ir.Operation, threads: int) -> int:

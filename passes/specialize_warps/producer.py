@@ -5,9 +5,10 @@ from __future__ import annotations
 from tilelang_mlir.mlir import ir
 
 from .. import build
+from ..nvidia.loads import sources, start
 from ..nvidia.tma_rules import box_bytes
 from ..versions import Versions
-from .candidate import Candidate, sources
+from .candidate import Candidate
 from .rings import Ring, Rounds, trip_count
 from .singles import Singles
 
@@ -90,11 +91,10 @@ class Producer:
             ir.Operation.create("tl.mbarrier_arrive", [], [ring.full, slot], attrs)
         for copy in ring.copies:
             with copy.location:
-                source, *numbers = (self.clone(v) for v in sources(copy))
+                computed = [self.clone(v) for v in sources(copy)]
                 target = self.versions.version(copy.operands[1], slot)
-                name = "tl.im2col_load" if copy.name == "tl.im2col" else "tl.tma_load"
-                attributes = build.attributes_of(copy) if numbers else {}
-                ir.Operation.create(name, [], [source, target, ring.full, slot, *numbers], attributes)
+                ranks = {"multicast": copy.attributes["multicast"]} if "multicast" in copy.attributes else {}
+                start(copy, computed, target, (ring.full, slot), ranks)
 
     def _clone_invariant(self, value: ir.Value) -> bool:
         """Compute what a value needs from outside of the loop in front of it; whether that was all of the value."""

@@ -41,12 +41,12 @@ def by_use(
         span = (uses[0], uses[-1]) if uses else (len(body) - 1, len(body) - 1)
         spans.setdefault(span, []).append(copy)
         others = [e for op in body if op != copy for e in region_effects(op) if e.value == tile]
-        if any(_is_access(e) for e in others):
+        if any(is_access(e) for e in others):
             accessed.add(span)
     return [(spans[span], body[span[0]], body[span[1]], span in accessed) for span in sorted(spans)]
 
 
-def _is_access(effect: Effect) -> bool:
+def is_access(effect: Effect) -> bool:
     """Whether threads access a tile themselves: what products do not take from shared memory."""
     return effect.op.name not in PRODUCTS or all(effect.tile != v for v in factors(effect.op))
 

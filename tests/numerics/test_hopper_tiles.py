@@ -36,6 +36,18 @@ def test_two_warpgroups_share_a_tile(tb: bool) -> None:
     assert kernel.plan.kernels[0].grid == (132, 1, 1)
 
 
+@pytest.mark.parametrize(("grid", "shared"), [((4, 35), 16), ((3, 46), 128)], ids=["B", "A"])
+def test_pairs_of_blocks_share_loads(grid: tuple[int, int], shared: int) -> None:
+    """B once for two neighbours along M; A for two along N where M has an odd number of tiles."""
+    size = 128 * grid[0], 16 * grid[1] - 8, 72
+    case = Gemm(size, (128, 16, 64), threads=256, out="float16", transpose_B=True)
+    kernel = check_gemm(case, enable_cluster_multicast=True)
+    (spec,) = kernel.plan.kernels
+    assert spec.cluster == (2, 1, 1) and spec.grid == (132, 1, 1)
+    (load,) = [line for line in kernel.ir("scheduled").splitlines() if "multicast = 3" in line]
+    assert f"memref<1x{shared}x64xf16" in load
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_two_warpgroups_take_tiles_by_turns(seed: int) -> None:
     with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True, "TILELANG_SIM_SEED": seed}):
