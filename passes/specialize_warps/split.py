@@ -147,7 +147,7 @@ class Split:
                     # be under way, and the copy that overwrites them goes another way than they: fence, then meet.
                     ir.Operation.create("tl.fence_proxy")
                     ir.Operation.create("tl.sync_warp")
-                for rank in range(self.ctas):  # who loads for both waits for the consumers of both
+                for rank in range(self.ctas):  # who loads for both waits for all
                     cta = [build.constant(rank)] if self.ctas > 1 else []
                     ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot, *cta], {"per_warp": build.unit()})
         versions.finish(slot)
