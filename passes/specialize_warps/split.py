@@ -103,7 +103,8 @@ class Split:
 
     def _ring(self, copies: list[ir.Operation], first: ir.Operation, last: ir.Operation, accessed: bool) -> Ring:
         with copies[0].location:
-            return Ring(copies, first, last, accessed, self._barriers(1), self._barriers(self.ctas * self.threads // 32))
+            full, empty = self._barriers(1), self._barriers(self.ctas * self.threads // 32)
+            return Ring(copies, first, last, accessed, full, empty)
 
     def _barriers(self, count: int) -> ir.Value:
         kind = ir.Type.parse(f"!tl.barrier<{self.found.stages} : i64>")
