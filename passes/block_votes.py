@@ -1,7 +1,6 @@
 """Votes of a block on machines whose barriers do not count predicates.
 
-Each wave counts its votes by a ballot, its first thread puts the number into shared memory, everyone adds the numbers
-up.
+Each wave counts its votes by a ballot, its first thread puts the number into shared memory, everyone adds them up.
 
     %n = tl.vote(%p) {block_count}   =>   %w = ctpop(tl.vote(%p) {ballot})
                                           if lane == 0 { s[wave] = %w };  barrier;  %n = s[0] + s[1] + ...

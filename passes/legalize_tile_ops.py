@@ -3,7 +3,7 @@
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
 fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, copies of parts
 of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions,
-votes of a block as votes of its waves where barriers do not count; a load that the program schedules arrives at its
+votes of a block as those of its waves where barriers do not count; a load that the program schedules arrives at its
 barrier where nothing else does.
 """
 

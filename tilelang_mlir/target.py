@@ -183,6 +183,7 @@ def targets_with(feature: Feature) -> list[str]:
 def parse_target(text: str | Target | dict[str, object]) -> Target:
     """Parse `cuda`, `cuda:sm_80`, `cuda -arch=sm_80`, `sm_90a`, `hip:gfx942`, `sim`, `sim:sm_80`, or a dictionary.
 
+    Architectures that are known with their own instructions only (`sm_100a`) may be named without the letter.
     `auto` needs to look for devices and is resolved by the caller (`tilelang_mlir.jit.resolve_target`).
 
     Raises:
@@ -203,6 +204,7 @@ def parse_target(text: str | Target | dict[str, object]) -> Target:
         simulated = vendor == "sim"
         arch = DEFAULT_SIMULATED if simulated else _DEFAULT_ARCH[vendor or "cuda"]
         return Target(_ARCHS[arch][0], arch, simulated)
+    arch = arch if arch in _ARCHS else f"{arch}a" if f"{arch}a" in _ARCHS else arch
     if arch not in _ARCHS:
         raise TargetError(f"unknown architecture {arch!r} in target {text!r}", hint=_known())
     owner = _ARCHS[arch][0]

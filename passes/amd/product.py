@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tilelang_mlir.errors import Location, UnsupportedError
+from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.amd import mfma, wmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
@@ -176,16 +176,14 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
 
 
 def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
-    """The plan of a `tl.mma_scaled`: K counts bytes where operands are packed. A lane's run along K is the 16 bytes that
-    the instruction's scales take together.
+    """The plan of a `tl.mma_scaled`: K counts bytes where operands are packed. A lane's run along K is the 16 bytes
+    that the instruction's scales take together.
 
     Raises:
         UnsupportedError: the target has no such instruction, or none for these operands.
         LayoutError: C cannot be split over the waves.
     """
     where = python_location(op.location)
-    if not target.supports(Feature.MFMA_SCALED):
-        raise scaled_products_missing(target, where)
     a, b, c = list(op.operands)[:3]
     m, n = tile_shape_2d(c)  # type: ignore[misc]
     flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
@@ -204,20 +202,12 @@ def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
     fits = [x for x in found if grid.rows % x.size == grid.columns % x.size == 0 and k % x.depth == 0]
     if not fits:
         least = min(core.depth for core in found) * (2 if packed else 1)
-        raise UnsupportedError(f"K = {2 * k if packed else k} is no multiple of {least}", where, hint="a larger block_K")
+        depth = 2 * k if packed else k
+        raise UnsupportedError(f"K = {depth} is no multiple of {least}", where, hint="use a larger block_K")
     product = Product(fits[0], grid, k, _READ, Operand(0, 0 if flags[0] else 1, not flags[0], 1),
                       Operand(1, 1 if flags[1] else 0, flags[1], 1))  # fmt: skip
     left, right = (_interleave(product, o, 8, target) for o in (product.a, product.b))
     return replace(product, a=left, b=right)
-
-
-def scaled_products_missing(target: Target, where: Location | None) -> UnsupportedError:
-    """The error of a block-scaled product where there is no instruction for it."""
-    having = [name for feature in (Feature.MMA_SCALED, Feature.MFMA_SCALED) for name in targets_with(feature)]
-    return UnsupportedError(
-        f"a block-scaled product of fragments needs {Feature.MMA_SCALED.value} or {Feature.MFMA_SCALED.value}, "
-        f"which {target} lacks", where, hint=f"targets that have them: {', '.join(having)}",
-    )  # fmt: skip
 
 
 def _lacks(kinds: list[str], elements: list[ir.Type], target: Target, op: ir.Operation) -> UnsupportedError:

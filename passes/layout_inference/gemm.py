@@ -16,6 +16,7 @@ from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, pa
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
+from ..scaled_products import require_scaled_products
 from ..walk import WARPGROUP, members_of
 
 
@@ -23,6 +24,8 @@ def gemm_layouts(
     op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
 ) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, B and C."""
+    if op.name == "tl.mma_scaled":
+        require_scaled_products(op, target)
     if not target.supports(Feature.LDMATRIX):
         return matrix_core_layouts(op, threads, target)
     a, b, c = list(op.operands)[:3]

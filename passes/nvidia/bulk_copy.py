@@ -58,7 +58,7 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
     for op in nested(launch):
         if "explicit" in op.attributes and op.name in ("tl.tma_load", "tl.tma_store"):
             pair = list(op.operands)[:2] if op.name == "tl.tma_load" else list(op.operands)[1::-1]
-            if tma_obstacle(*pair):
+            if tma_obstacle(*pair, explicit=True):
                 continue  # refused by its rule
         if op.name == "tl.tma_load":
             found[map_key(op.operands[0], op.operands[1])] = None
@@ -224,7 +224,7 @@ def require_tma(ctx: Context, op: ir.Operation, device: ir.Value, shared: ir.Val
     if not ctx.target.supports(Feature.TMA):
         obstacle = f"{ctx.target} has no tensor memory accelerator"
     else:
-        obstacle = tma_obstacle(device, shared)
+        obstacle = tma_obstacle(device, shared, explicit=True)
     if obstacle:
         raise UnsupportedError(
             f"T.tma_copy cannot copy this tile: {obstacle}",

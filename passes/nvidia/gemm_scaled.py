@@ -8,7 +8,6 @@ from __future__ import annotations
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import mma_scaled
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Feature
 
 from ...dialect.location import python_location
 from ...dialect.ops.gemm import tile_shape_2d
@@ -20,7 +19,6 @@ from ..lowering.memory import load_lanes
 from ..lowering.views import tile_of
 from ..warp_grid import WarpGrid
 from .gemm_mma import initial_sums
-from .intrinsics import require_feature
 from .mma_layout import mma_shape, operand_fragments, partition
 from .mma_operands import Fetch, Operand
 
@@ -47,7 +45,6 @@ def form_of(op: ir.Operation) -> mma_scaled.Form:
 
 
 def lower_scaled(ctx: Context, op: ir.Operation) -> None:
-    require_feature(ctx, op, Feature.MMA_SCALED, "a block-scaled product of fragments")
     a, b, c, *scales = op.operands
     flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
     form, shape = form_of(op), mma_shape(_BITS)

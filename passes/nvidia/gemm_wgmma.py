@@ -2,7 +2,7 @@
 
 Descriptors (see `isa/nvidia/wgmma`) follow from the tiles' swizzled layouts. Along K, a row is one swizzle span: a k
 step moves 32 bytes inside it and to the next panel after the span; eight rows are the stride offset. Along M or N, a
-panel is 64 elements wide: a k step moves 16 rows down, the next 64 elements are the leading offset.
+panel is one span wide: a k step moves 16 rows down, the next panel is the leading offset.
 """
 
 from __future__ import annotations
@@ -113,10 +113,10 @@ def _descriptor(
         moves = [step * deep // span * panel + step * deep % span for step in range(steps)]
         ahead = [block * ROWS * span for block in range(blocks)]
     else:
-        first = ctx.ix.scalar(_panel_offset(ctx, offset, panel))
+        first = ctx.ix.scalar(_panel_offset(ctx, offset, panel, span // 2))
         leading, stride = panel, 8 * span
         moves = [step * deep // 2 * span for step in range(steps)]
-        ahead = [block * panel for block in range(blocks)]
+        ahead = [block * ROWS // (span // 2) * panel for block in range(blocks)]
     low = ctx.e.binary("andi", ctx.e.binary("shrui", ctx.e.value(ctx.e.add(address, first)), 4), 0x3FFF)
     low = ctx.e.binary("ori", low, leading >> 4 << 16)
     units = lambda values: tuple(v >> 4 for v in values)  # noqa: E731
@@ -135,9 +135,9 @@ def _metadata(ctx: Context, op: ir.Operation, offset: Index, blocks: int, steps:
     return [word for block in range(blocks) for word in metadata.words(ROWS * block, steps)]
 
 
-def _panel_offset(ctx: Context, offset: Index, panel: int) -> Index:
-    """Bytes to the panel that starts at element `offset` of M or N: panels are 64 elements wide."""
-    number = ctx.ix.divide(offset, 64)
+def _panel_offset(ctx: Context, offset: Index, panel: int, width: int) -> Index:
+    """Bytes to the panel, `width` elements wide, that starts at element `offset` of M or N."""
+    number = ctx.ix.divide(offset, width)
     assert number is not None
     return ctx.ix.scale(number, panel)
 

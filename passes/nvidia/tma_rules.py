@@ -69,8 +69,11 @@ def _divisors(tensor: ir.Operation, strides: list[int]) -> list[int]:
     return [raster.divisor(next(dynamic)) if stride == -1 else stride for stride in strides]
 
 
-def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
-    """Why a tile cannot be copied by bulk copies, or an empty string."""
+def tma_obstacle(device: ir.Value, shared: ir.Value, *, explicit: bool = False) -> str:
+    """Why a tile cannot be copied by bulk copies, or an empty string.
+
+    What lies at one index of a shared tile is copied where the program asks for it (`explicit`).
+    """
     obstacle = tensor_obstacle(device)
     if obstacle:
         return obstacle
@@ -78,6 +81,8 @@ def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
     if element != ir.MemRefType(shared.type).element_type:
         return "the copy converts elements"
     size = element.width // 8
+    if not explicit and _at_index(shared, shared_layout(shared)) is not None:
+        return "it lies at an index of a shared tile"
     plan = box_plan(device, shared)
     if plan is None:
         return "the shared tile is not in panels of one swizzle span"
@@ -127,15 +132,41 @@ def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
 
 
 def _part(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
-    """The shape of what is copied of a shared tile: all of it, or whole panels of whole swizzle patterns of rows; None
-    for other parts. Versions are dimensions that the layout does not have."""
+    """The shape of what is copied of a shared tile: all of it, whole panels of whole swizzle patterns of rows, or what
+    lies at one index; None for other parts. Versions are dimensions that the layout does not have."""
     whole, sizes = list(layout.shape), shape_of(shared.type)
     part = sizes[-len(whole) :]
     if part == whole or len(sizes) < len(whole):
         return whole
+    if (tile := _at_index(shared, layout)) is not None:
+        return tile
     panel = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
     known = layout.swizzle.bits and len(whole) == 2 and part[-1] % panel == 0
     return part if known and starts_a_pattern(shared, panel) else None
+
+
+def _at_index(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
+    """The shape of a part that takes each dimension of a tile whole or at one index, where its rows lie as those of a
+    tile of its own would and start where the swizzle does; None for others."""
+    whole = list(layout.shape)
+    part = shape_of(shared.type)[-len(whole) :]
+    if part == whole or len(part) < len(whole) or part[-1] != whole[-1]:
+        return None
+    if any(size not in (1, of) for size, of in zip(part, whole, strict=True)):
+        return None
+    bits = ir.MemRefType(shared.type).element_type.width
+    span = (16 << layout.swizzle.bits) * 8 // bits if layout.swizzle.bits else whole[-1]
+    start = max(layout.swizzle.period, ALIGNMENT * 8 // bits)
+    for step in (s for s in layout.steps if s.size > 1):
+        if step.dim == len(part) - 1:
+            straight = step.stride >= span or (step.offset == step.stride and step.stride * step.size <= span)
+        elif part[step.dim] == 1:
+            straight = step.offset % start == 0
+        else:
+            straight = step.offset == step.stride * math.prod(part[step.dim + 1 : -1]) * span
+        if not straight:
+            return None
+    return part
 
 
 def starts_a_pattern(value: ir.Value, columns: int) -> bool:

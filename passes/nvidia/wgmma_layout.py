@@ -134,7 +134,7 @@ def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
     given = owner.operation.attributes if not isinstance(owner, ir.Block) else {}
     if span and "layout" in given and from_attr(given["layout"]) != swizzled(tile, bits, span):
         return False
-    return span > 0 if along_k else span == 128 and bits == 16
+    return span > 0 and (along_k or bits == 16)
 
 
 def accumulator(grid: GroupGrid) -> Fragment:

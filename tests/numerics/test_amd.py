@@ -40,7 +40,7 @@ def settings() -> Iterator[None]:
 # -- code objects ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kernel", target_matrix.PROGRAMS)
 def test_code_objects(kernel: str) -> None:
-    for arch in TARGETS:
+    for arch in sorted({*TARGETS} & {*target_matrix.targets_of(kernel)}):
         built = target_matrix.build(kernel, arch)
         used, note = built.resources, metadata(built.code)
         assert built.code[:4] == b"\x7fELF" and built.code[8] == 3  # ABI version 5
@@ -250,7 +250,7 @@ def test_a_mask_of_64_lanes_is_not_cut_off() -> None:
             t = T.get_thread_binding(0)
             V[t] = T.match_any_sync(A[t])
 
-    with pytest.raises(UnsupportedError, match="64 lanes of a wave on hip:gfx942 has more bits than its type") as caught:
+    with pytest.raises(UnsupportedError, match="64 lanes of a wave on hip:gfx942 has more bits") as caught:
         compile_prim_func(match, target="hip:gfx942")
     assert 'dtype="uint64"' in caught.value.hint and caught.value.location is not None
 

@@ -26,6 +26,22 @@ def settings() -> Iterator[None]:
         yield
 
 
+def test_sizes_read_off_a_packed_tensor() -> None:
+    """An eager kernel sees twice the elements that the stored tensor has, also between its rows."""
+
+    @tilelang.jit(target="sim:sm_90a")
+    def copied(A: Any) -> Any:
+        M, K, S = T.const("M K S")
+        A: T.StridedTensor((M, K), (S, 1), FP4)
+        B = T.empty((M, K), FP4)
+        with T.Kernel(1, threads=32):
+            T.copy(A, B)
+        return B
+
+    wide = np.random.default_rng(3).integers(0, 256, (6, 32)).astype(np.uint8)
+    assert np.array_equal(copied(wide[:, :16]), wide[:, :16])
+
+
 @pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
 def test_copies(target: str) -> None:
     """A part of a tensor through shared memory, over its edge."""

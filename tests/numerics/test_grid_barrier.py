@@ -25,7 +25,8 @@ def normalise(blocks: int, rounds: int, meet: bool = True, width: int = 64) -> A
 
     @T.prim_func
     def kernel(
-        A: T.Tensor((blocks, width), "float32"), S: T.Tensor((blocks,), "float32"), C: T.Tensor((blocks, width), "float32")
+        A: T.Tensor((blocks, width), "float32"), S: T.Tensor((blocks,), "float32"),
+        C: T.Tensor((blocks, width), "float32"),
     ):
         with T.Kernel(blocks, threads=width) as block:
             row = T.alloc_fragment((width,), "float32")

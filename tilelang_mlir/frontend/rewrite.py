@@ -38,6 +38,7 @@ from .syntax import (
 
 PROTOCOL = "__tl__"
 _Node = TypeVar("_Node", bound=ast.AST)
+Fresh = bool | tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node: ast.Assign) -> list[ast.stmt]:
-        fresh = isinstance(node.value, ast.Call)
+        fresh = _fresh(node.value)
         value = self.visit(node.value)
         if len(node.targets) == 1:
             return self._store(node.targets[0], value, fresh, node)
@@ -270,8 +271,10 @@ class _Rewriter(ast.NodeTransformer):
         call = self._call(node, "annotate", self._name(name, node), self.visit(node.annotation), ast.Constant(name))
         return [self._assign_name(name, call, node)]
 
-    def _store(self, target: ast.expr, value: ast.expr, fresh: bool, node: ast.stmt) -> list[ast.stmt]:
+    def _store(self, target: ast.expr, value: ast.expr, fresh: Fresh, node: ast.stmt) -> list[ast.stmt]:
         """Assign to one target. `fresh` says that the value was just made, so a mutable scalar is bound, not read."""
+        if not isinstance(target, ast.Tuple | ast.List):
+            fresh = fresh is True
         if isinstance(target, ast.Name):
             old = self._name(target.id, target)
             call = self._call(node, "assign", old, value, ast.Constant(target.id), ast.Constant(fresh))
@@ -440,3 +443,10 @@ def _skips(node: ast.stmt) -> bool:
 def _for(target: str | ast.expr, source: ast.expr, body: list[ast.stmt], node: ast.AST) -> ast.stmt:
     name = _at(ast.Name(target, ast.Store()), node) if isinstance(target, str) else target
     return _at(ast.For(name, source, body or [_at(ast.Pass(), node)], [], None), node)
+
+
+def _fresh(node: ast.expr) -> Fresh:
+    """Whether the right side of an assignment makes its value; of a tuple, which of its items do."""
+    if isinstance(node, ast.Tuple):
+        return tuple(isinstance(item, ast.Call) for item in node.elts)
+    return isinstance(node, ast.Call)

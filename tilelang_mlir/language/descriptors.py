@@ -105,7 +105,7 @@ def tma_load(*args: Any) -> None:
         UnsupportedError: when compiled, for a target without the tensor memory accelerator.
     """
     what = "T.tma_load"
-    builder = in_kernel(what)
+    in_kernel(what)
     if args and isinstance(args[0], TmaDescriptor):
         descriptor, barrier, address, *rest = args
         coordinates, attributes = _box(what, descriptor, rest)
@@ -118,7 +118,39 @@ def tma_load(*args: Any) -> None:
         place = _of_memory(what, source, "global", "the source")
         tensor, coordinates = memory_of(place.buffer), list(place.indices)
         attributes = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), _bytes(what, count))}
-    _, bar = barrier_operands(what, barrier)
+    _load_box(what, tensor, barrier, address, coordinates, attributes)
+
+
+def tma_load_2sm(*args: Any) -> None:
+    """Start a bulk copy of a box to this block's shared memory that completes in the first block of its pair.
+
+    `(descriptor, barrier, address, coordinates innermost first..., eviction policy)`, as for `T.tma_load`. The barrier
+    is one of `T.alloc_cluster_barrier`; both blocks' copies complete on that of the pair's first block, which announces
+    the bytes of both and starts their product (`T.tcgen05_gemm(..., use_2cta=True)`).
+
+        with T.ClusterKernel(2, threads=128, cluster_dims=2) as bx:
+            if T.shuffle_elect(0):
+                T.tma_load_2sm(desc, full, T.access_ptr(A_shared, "w"), 0, bx * 128)
+
+    Raises:
+        TileTypeError: no descriptor, barrier or shared memory. TileValueError: another number of coordinates.
+        UnsupportedError: when compiled, for a target without pairs of blocks, or in a kernel that has none.
+    """
+    what = "T.tma_load_2sm"
+    in_kernel(what)
+    if len(args) < 3 or not isinstance(args[0], TmaDescriptor):
+        raise TileTypeError(f"{what} takes (descriptor, barrier, address, coordinates...)",
+                            hint="T.create_tma_descriptor makes a descriptor")
+    descriptor, barrier, address, *rest = args
+    coordinates, attributes = _box(what, descriptor, rest)
+    tensor = memory_of(descriptor.buffer)
+    _load_box(what, tensor, barrier, address, coordinates, {**attributes, "pair": ir.UnitAttr.get()})
+
+
+def _load_box(
+    what: str, tensor: ir.Value, barrier: Any, address: Any, coordinates: list[Any], attributes: dict[str, ir.Attribute]
+) -> None:
+    builder, bar = barrier_operands(what, barrier)
     target = _of_memory(what, address, "shared", "the address")
     places = [int32_value(builder, i) for i in (*target.indices, *coordinates)]
     builder.emit("tl.box_load", [tensor, memory_of(target.buffer), *bar, *places], [], attributes)

@@ -9,10 +9,7 @@ _LATER = {
         "annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline WSScope WSInstr WSOpRef WSSync WSSyncKind "
         "annotate_ws_pipeline_depth"
     ),
-    "bulk loads of pairs of blocks": "tma_load_2sm",
-    "sparse products and matrix instructions on hand-held registers": (
-        "tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout"
-    ),
+    "sparse products into tensor memory": "tcgen05_gemm_sp",
     "device source code": "call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.

@@ -30,6 +30,8 @@ def to_float(value: Value, dtype: np.dtype, rounding: str = "rn", saturate: bool
     value = np.asarray(value)
     if is_float(value.dtype) and value.dtype != np.float64:
         value = value.astype(np.float32)
+    if str(dtype) == "float8_e8m0fnu":
+        return _to_exponent(value).view(dtype)
     narrow = dtype.itemsize == 1
     if narrow and saturate:
         largest = _largest(dtype)
@@ -49,6 +51,15 @@ def to_float(value: Value, dtype: np.dtype, rounding: str = "rn", saturate: bool
         if wrong is not None:
             result = np.where(wrong, _neighbour(result, step), result)
     return result.astype(dtype)
+
+
+def _to_exponent(value: Value) -> Value:
+    """Bytes of e8m0: the magnitude rounded up to a power of two, at most 2**127 (cvt.rp.satfinite.ue8m0x2)."""
+    fraction, power = np.frexp(np.abs(value.astype(np.float64)))
+    least = np.where(fraction == 0.5, power - 1, power)  # the smallest power of two that is not below it
+    code = np.clip(np.where(fraction == 0, -127, least) + 127, 0, 254)
+    code = np.where(np.isinf(value), 254, code)
+    return np.where(np.isnan(value), 255, code).astype(np.uint8)
 
 
 def _largest(dtype: np.dtype) -> float:

@@ -78,7 +78,7 @@ def declare() -> None:
 
 
 def emit() -> None:
-    """Wait until all threads of all blocks are here; what they wrote before is visible to all after. Needs `declare`."""
+    """Wait until all threads of all blocks are here; what they wrote before is visible to all after."""
     segments = ir.DenseI32ArrayAttr.get([0, 0])
     create(
         "llvm.call", callee=ir.FlatSymbolRefAttr.get(NAME), operandSegmentSizes=segments,

@@ -1,8 +1,8 @@
 """Exchange inside a wave: DPP, swizzles, permutes, swaps, ballots.
 
-CDNA3 ISA, chapter 12: "DPP" (DPP_CTRL values), DS_SWIZZLE_B32 (bit mask mode), DS_BPERMUTE_B32, V_READLANE_B32;
-V_READFIRSTLANE_B32;
-CDNA4: V_PERMLANE16_SWAP_B32, V_PERMLANE32_SWAP_B32; RDNA3 / RDNA4: V_PERMLANEX16_B32, DPP16 ROW_XMASK. A ballot is a comparison into a mask.
+CDNA3 ISA, chapter 12: "DPP" (DPP_CTRL values), DS_SWIZZLE_B32 (bit mask mode), DS_BPERMUTE_B32, V_READLANE_B32,
+V_READFIRSTLANE_B32; CDNA4: V_PERMLANE16_SWAP_B32, V_PERMLANE32_SWAP_B32; RDNA3 / RDNA4: V_PERMLANEX16_B32, DPP16
+ROW_XMASK. A ballot is a comparison into a mask.
 """
 
 from __future__ import annotations

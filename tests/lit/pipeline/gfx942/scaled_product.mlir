@@ -11,8 +11,8 @@
 // CHECK: rocdl.mfma.scale.f32.32x32x64.f8f6f4
 // CHECK-SAME: fp8_e4m3, fp8_e4m3, 2, %{{.*}}, 2, %
 // WARP: mma.sync.aligned.m16n8k32.row.col.kind::mxf8f6f4.block_scale
-// LACKS: a block-scaled product of fragments needs mma.sync with block scales or mfma f8f6f4 with scales, which hip:gfx942 lacks
-// LACKS: hint: targets that have them: sm_120a, gfx950
+// LACKS: a block-scaled product needs mma.sync with block scales, mfma f8f6f4 with scales or tcgen05 and tensor memory, which hip:gfx942 lacks
+// LACKS: hint: targets that have one: gfx950, sm_100a, sm_103a, sm_120a
 module {
   func.func @scaled(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %u: !llvm.ptr<1>, %v: !llvm.ptr<1>, %c: !llvm.ptr<1>) attributes {tl.params = [{dtype = "float8_e4m3fn", kind = "tensor", name = "A"}, {dtype = "float8_e4m3fn", kind = "tensor", name = "B"}, {dtype = "uint32", kind = "tensor", name = "U"}, {dtype = "uint32", kind = "tensor", name = "V"}, {dtype = "float32", kind = "tensor", name = "C"}]} {
     %A = "tl.tensor"(%a) {shape = array<i64: 32, 128>, strides = array<i64: 128, 1>} : (!llvm.ptr<1>) -> memref<32x128xf8E4M3FN, #tl.scope<"global">>
