@@ -21,9 +21,25 @@ def binary(name: str, a: ir.Value, b: ir.Value) -> ir.Value:
 
 
 def compare(predicate: int, a: ir.Value, b: ir.Value) -> ir.Value:
-    """`arith.cmpi` by predicate number (2 slt, 0 eq)."""
+    """`arith.cmpi` by predicate number (2 slt, 0 eq, 5 sge)."""
     attrs = {"predicate": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), predicate)}
     return ir.Operation.create("arith.cmpi", [ir.IntegerType.get_signless(1)], [a, b], attrs).result
+
+
+def thread_in(start: int, stop: int) -> ir.Value:
+    """Whether the thread is one of a range, at a place where threads count from the CTA's first."""
+    thread = ir.Operation.create("tl.thread_id", [i32()], attributes={"dim": ir.IntegerAttr.get(i32(), 0)}).result
+    below = compare(2, thread, constant(stop))
+    return below if start == 0 else binary("andi", compare(5, thread, constant(start)), below)
+
+
+def branch(condition: ir.Value) -> ir.Block:
+    """`scf.if` without an else; the block has its terminator."""
+    op = ir.Operation.create("scf.if", [], [condition], regions=2)
+    block = op.regions[0].blocks.append()
+    with ir.InsertionPoint(block):
+        ir.Operation.create("scf.yield")
+    return block
 
 
 def to_index(value: ir.Value) -> ir.Value:

@@ -22,11 +22,11 @@ from .base import Pass
 from .expand_tile_ops import region_of
 from .fragment_parts import expand_part
 from .shrink_loops import shrink_loop
-from .thread_branches import split_branch
+from .thread_branches import split_branches
 from .walk import launches, nested, threads_of
 
 _HANDLED = (
-    "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.copy", "tl.fill", "scf.if", "tl.parallel",
+    "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.copy", "tl.fill", "tl.parallel",
 )  # fmt: skip
 
 
@@ -42,6 +42,8 @@ class LegalizeTileOps(Pass):
                 # First of all, for it erases branches, which the loop below would still look at.
                 for op in [op for op in nested(launch) if op.name == "tl.parallel"]:
                     shrink_loop(op)
+                if target.warp_size == 32:
+                    split_branches(launch)
                 for op in [op for op in nested(launch) if op.name in _HANDLED]:  # what these contain may go with them
                     if op.name == "tl.reduce":
                         _legalize_reduce(op)
@@ -53,8 +55,6 @@ class LegalizeTileOps(Pass):
                         _arrive_with_copy(op)
                     elif op.name in ("tl.copy", "tl.fill"):
                         expand_part(op)
-                    elif op.name == "scf.if" and target.warp_size == 32:
-                        split_branch(op, launch)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
 

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ..dialect.location import python_location
 from ..dialect.tl import LOCAL, VAR, scope_of
+from . import build
 from .walk import groups_of, nested, num_threads
 
 WARPGROUP = 128
@@ -18,61 +21,110 @@ _BELOW = {2: 0, 6: 0, 3: 1, 7: 1}  # slt, ult, sle, ule
 _ABOVE = {5: 0, 9: 0, 4: 1, 8: 1}  # sge, uge, sgt, ugt
 
 
-def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
-    """Give the tile operations of a branch on the thread index to its warpgroups; other branches stay.
+def split_branches(launch: ir.Operation) -> None:
+    """Give the tile operations of branches on the thread index to their warpgroups; other branches stay.
 
-    A chain of `else if` becomes regions side by side.
+    A chain of `else if` becomes regions side by side; what has no tile operations stays a branch of any threads.
 
     Raises:
         UnsupportedError: the threads that take a branch with tile operations are no whole warpgroups.
     """
+    # Splitting erases branches, also nested ones: the walk starts anew after each.
+    while any(_split(op, launch) for op in nested(launch) if op.name == "scf.if"):
+        pass
+
+
+def _split(branch: ir.Operation, launch: ir.Operation) -> bool:
+    """Whether the branch was one to split."""
     taken = _threads(branch.operands[0], num_threads(launch))
     y, z = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))[1:]
-    if taken is None or (y, z) != (1, 1) or not any(_is_collective(op) for op in nested(branch)):
-        return
+    if taken is None or (y, z) != (1, 1) or not any(is_collective(op) for op in nested(branch)):
+        return False
     around = branch.parent.operation
     inside = around.name == "tl.warpgroups"
-    groups = groups_of(branch) if inside else tuple(range(num_threads(launch) // WARPGROUP))
-    whole = num_threads(launch) % WARPGROUP == 0
-    arms = _arms(taken, range(groups[0] * WARPGROUP, (groups[-1] + 1) * WARPGROUP)) if whole else None
-    alone = not inside or all(o == branch or o.operation.name.startswith(_PURE) for o in branch.block.operations)
-    if arms is None or not alone:
-        raise UnsupportedError(
-            f"tile operations in a branch that threads {taken.start} to {taken.stop - 1} take",
-            python_location(branch.location),
-            hint="branch on whole warpgroups of 128 threads (T.ws), or work on single elements there",
-        )
+    groups = groups_of(branch) if inside else ()
+    everyone = range(groups[0] * WARPGROUP, (groups[-1] + 1) * WARPGROUP) if inside else range(num_threads(launch))
+    if inside and not all(o == branch or o.operation.name.startswith(_PURE) for o in branch.block.operations):
+        raise _refused(branch, taken)
     point = around if inside else branch
-    if inside:
-        for op in list(branch.block.operations):
-            if op.operation != branch:
-                op.operation.move_before(around)
+    for op in list(branch.block.operations) if inside else []:
+        if op.operation != branch:
+            op.operation.move_before(around)
     with ir.InsertionPoint(point), branch.location:
-        for region, mine in zip(branch.regions, arms, strict=True):
-            if not len(region.blocks) or not len(mine):
-                continue
-            numbers = range(mine.start // WARPGROUP, mine.stop // WARPGROUP)
-            attributes = {"groups": ir.DenseI32ArrayAttr.get(list(numbers))}
-            block = ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
-            for op in list(region.blocks[0].operations):
-                if op.operation.name != "scf.yield":
-                    block.append(op)
+        for arm in _arms(branch, everyone, point):
+            _place(arm, branch, num_threads(launch) % WARPGROUP == 0)
     branch.erase()
     if inside:
         around.erase()
+    return True
 
 
 _PURE = ("arith.", "tl.thread_id")
 
 
-def _arms(taken: range, all_threads: range) -> tuple[range, range] | None:
-    """The threads of both arms, where each is whole warpgroups that follow each other."""
-    then = range(max(taken.start, all_threads.start), min(taken.stop, all_threads.stop))
-    if not len(then) or then.start % WARPGROUP or then.stop % WARPGROUP:
-        return None
-    if then.start == all_threads.start:
-        return then, range(then.stop, all_threads.stop)
-    return (then, range(all_threads.start, then.start)) if then.stop == all_threads.stop else None
+@dataclass(frozen=True)
+class _Arm:
+    """What some threads run."""
+
+    threads: range
+    ops: list[ir.Operation]
+    where: ir.Operation  # the branch it is an arm of
+
+
+def _arms(branch: ir.Operation, everyone: range, point: ir.Operation) -> list[_Arm]:
+    """The arms of a chain of branches; arithmetic between the branches moves in front of `point`."""
+    taken = _threads(branch.operands[0], everyone.stop)
+    assert taken is not None
+    then = range(max(taken.start, everyone.start), min(taken.stop, everyone.stop))
+    if not len(then):
+        then, rest = range(0), everyone
+    elif then.start == everyone.start:
+        rest = range(then.stop, everyone.stop)
+    elif then.stop == everyone.stop:
+        rest = range(everyone.start, then.start)
+    elif any(len(list(block.operations)) > 1 for block in branch.regions[1]):
+        raise _refused(branch, taken)  # the others are no range
+    else:
+        rest = range(0)
+    arms: list[_Arm] = []
+    for region, mine in zip(branch.regions, (then, rest), strict=True):
+        ops = [op.operation for block in region for op in block.operations if op.operation.name != "scf.yield"]
+        inner = [op for op in ops if not op.name.startswith(_PURE)]
+        is_chain = len(inner) == 1 and inner[0].name == "scf.if" and _threads(inner[0].operands[0], 1) is not None
+        if is_chain and len(mine):
+            for op in ops[: ops.index(inner[0])]:
+                op.move_before(point)
+            arms += _arms(inner[0], mine, point)
+        elif ops and len(mine):
+            arms.append(_Arm(mine, ops, branch))
+    return arms
+
+
+def _place(arm: _Arm, branch: ir.Operation, whole: bool) -> None:
+    """Tile operations go to regions of warpgroups, the rest under a condition on the thread."""
+    if any(is_collective(inner) for op in arm.ops for inner in [op, *nested(op)]):
+        start, stop = arm.threads.start, arm.threads.stop
+        if start % WARPGROUP or stop % WARPGROUP or not whole:
+            raise _refused(arm.where, arm.threads)
+        numbers = list(range(start // WARPGROUP, stop // WARPGROUP))
+        attributes = {"groups": ir.DenseI32ArrayAttr.get(numbers)}
+        block = ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
+    else:
+        block = build.branch(build.thread_in(arm.threads.start, arm.threads.stop))
+    end = next(iter(block.operations), None)
+    for op in arm.ops:
+        if end is None:
+            block.append(op)
+        else:
+            op.move_before(end.operation)
+
+
+def _refused(branch: ir.Operation, taken: range) -> UnsupportedError:
+    return UnsupportedError(
+        f"tile operations in a branch that threads {taken.start} to {taken.stop - 1} take",
+        python_location(branch.location),
+        hint="branch on whole warpgroups of 128 threads (T.ws), or work on single elements there",
+    )
 
 
 def _threads(condition: ir.Value, total: int) -> range | None:
@@ -96,7 +148,7 @@ def _threads(condition: ir.Value, total: int) -> range | None:
     return range(number + _ABOVE[predicate], total) if predicate in _ABOVE else None
 
 
-def _is_collective(op: ir.Operation) -> bool:
+def is_collective(op: ir.Operation) -> bool:
     """Whether the threads of a CTA share the operation's work."""
     if op.name in ("tl.copy", "tl.fill"):
         return not any(scope_of(v) in (LOCAL, VAR) for v in op.operands if isinstance(v.type, ir.MemRefType))

@@ -96,19 +96,30 @@ def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
     sizes = shape_of(device.type)
     long = [s for s in sizes if s != 1] or [1]
     layout = shared_layout(shared)
-    tile = list(layout.shape)
+    tile = _tile(shared, layout)
     if -1 in sizes or [s for s in tile if s != 1] != [s for s in long if s != 1] or sizes[-1] != tile[-1]:
         return None
     columns = tile[-1]
     if not layout.swizzle.bits:
-        if layout != row_major(tile):
+        if layout != row_major(layout.shape):
             return None
         return BoxPlan(tuple(sizes), "none", 1, columns)
     span = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
     return BoxPlan((*sizes[:-1], span), f"{16 << layout.swizzle.bits}B", columns // span, span)
 
 
+def _tile(shared: ir.Value, layout: SharedLayout) -> list[int]:
+    """The tile that a copy fills: what has a layout, or the part of it that an index of its leading dimensions selects.
+
+    The layout of a product's operand is that of one version.
+    """
+    sizes, whole = shape_of(shared.type), list(layout.shape)
+    while sizes and sizes[0] == 1:
+        sizes = sizes[1:]
+    dense = not layout.swizzle.bits and layout == row_major(whole)
+    return sizes if dense and sizes and len(sizes) < len(whole) and whole[-len(sizes) :] == sizes else whole
+
+
 def box_bytes(shared: ir.Value) -> int:
     """Bytes that the copies of one tile complete on a barrier; what is out of bounds counts too."""
-    layout = shared_layout(shared)
-    return math.prod(layout.shape) * ir.MemRefType(shared.type).element_type.width // 8
+    return math.prod(_tile(shared, shared_layout(shared))) * ir.MemRefType(shared.type).element_type.width // 8

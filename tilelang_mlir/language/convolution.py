@@ -10,8 +10,10 @@ from tilelang_mlir.frontend.buffer import Buffer, Element, store
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import describe, typed_constant
 from tilelang_mlir.language.copy import EVICTION
+from tilelang_mlir.language.marks import takes_name
 
 
+@takes_name
 def im2col(
     img: Any,
     col: Any,

@@ -5,10 +5,6 @@ from __future__ import annotations
 from tilelang_mlir.errors import UnsupportedError
 
 _LATER = {
-    "schedules of warp specialization": (
-        "annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline WSScope WSInstr WSOpRef WSSync WSSyncKind "
-        "annotate_ws_pipeline_depth"
-    ),
     "bulk loads of pairs of blocks": "tma_load_2sm",
     "sparse products and matrix instructions on hand-held registers": (
         "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout"
