@@ -72,8 +72,6 @@ def _pipelines(schedule: Schedule) -> str:
     for pipeline in schedule.pipelines:
         if pipeline.depth < 1:
             return f"pipeline {pipeline.name!r} has depth {pipeline.depth}, expected 1 or more"
-        if pipeline.buffers < 1:
-            return f"pipeline {pipeline.name!r} protects no buffer"
     return ""
 
 

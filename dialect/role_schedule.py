@@ -15,6 +15,7 @@ from tilelang_mlir.mlir import ir
 
 ROOT = "tl.ws_scope_root"
 MARK = "tl.ws_op"  # the attribute that names a scheduled operation
+PIPELINE = "tl.ws_pipeline"  # that of an allocation with the pipeline that protects it
 OPENS = {"acquire": "commit", "wait": "release"}
 SYNCS = (*OPENS, *OPENS.values())
 PRODUCER = ("acquire", "commit")
@@ -47,11 +48,10 @@ class Role:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The next `buffers` operands of the schedule, in `depth` versions."""
+    """`depth` versions of the buffers whose allocations name the pipeline."""
 
     name: str
     depth: int
-    buffers: int
 
 
 @dataclass(frozen=True)

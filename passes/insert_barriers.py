@@ -8,7 +8,8 @@ Rules, cited in the code:
 ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
          decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
          too: it goes to another version of its tile than the accesses since.
-DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
+DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside. What bulk
+         copies write there is ordered by the mbarriers that they complete at: branches of warps run side by side.
 PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
          asynchronous reader reads or a bulk copy overwrites, and what loads read and a bulk copy overwrites, is fenced
          by those threads before the barrier.
@@ -211,6 +212,9 @@ def _visit(op: ir.Operation, pending: Pending) -> None:
         pending.flying[op.operands[2]] = reads
     elif op.name == "tl.wait_products" and len(op.operands):
         pending.flying.pop(op.operands[0], None)
+    if len(op.regions):
+        writes = _ranges([e for e in found if e.op.name not in _BULK_LOADS])[1]
+        reads = _ranges([e for e in found if not _reads_asynchronously(e.op)])[0]
     pending.writes |= writes  # ASYNC: `late` is left to the program
     if op.name not in _BULK_LOADS:
         pending.unfenced |= writes

@@ -51,8 +51,8 @@ def _split(branch: ir.Operation, launch: ir.Operation) -> bool:
         if op.operation != branch:
             op.operation.move_before(around)
     with ir.InsertionPoint(point), branch.location:
-        for arm in _arms(branch, everyone, point):
-            _place(arm, branch, num_threads(launch) % WARPGROUP == 0)
+        thread = build.thread_of(launch.regions[0].blocks[0])
+        _place(_arms(branch, everyone, point), thread, num_threads(launch) % WARPGROUP == 0)
     branch.erase()
     if inside:
         around.erase()
@@ -69,6 +69,10 @@ class _Arm:
     threads: range
     ops: list[ir.Operation]
     where: ir.Operation  # the branch it is an arm of
+
+    def own_ops(self) -> list[ir.Operation]:
+        """What moves with the arm; the thread's index stays outside."""
+        return [op for op in self.ops if op.name != "tl.thread_id"]
 
 
 def _arms(branch: ir.Operation, everyone: range, point: ir.Operation) -> list[_Arm]:
@@ -100,23 +104,38 @@ def _arms(branch: ir.Operation, everyone: range, point: ir.Operation) -> list[_A
     return arms
 
 
-def _place(arm: _Arm, branch: ir.Operation, whole: bool) -> None:
-    """Tile operations go to regions of warpgroups, the rest under a condition on the thread."""
-    if any(is_collective(inner) for op in arm.ops for inner in [op, *nested(op)]):
-        start, stop = arm.threads.start, arm.threads.stop
-        if start % WARPGROUP or stop % WARPGROUP or not whole:
+def _place(arms: list[_Arm], thread: ir.Value, whole: bool) -> None:
+    """A region for the arms of each warpgroup: tile operations need all of its threads, the rest gets a condition."""
+    for arm in arms:
+        is_shared = any(is_collective(inner) for op in arm.ops for inner in [op, *nested(op)])
+        if is_shared and not (whole and arm.threads.start % WARPGROUP == arm.threads.stop % WARPGROUP == 0):
             raise _refused(arm.where, arm.threads)
-        numbers = list(range(start // WARPGROUP, stop // WARPGROUP))
-        attributes = {"groups": ir.DenseI32ArrayAttr.get(numbers)}
-        block = ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
-    else:
-        block = build.branch(build.thread_in(arm.threads.start, arm.threads.stop))
-    end = next(iter(block.operations), None)
-    for op in arm.ops:
-        if end is None:
-            block.append(op)
-        else:
-            op.move_before(end.operation)
+    for own in [o for arm in arms for op in arm.ops for o in [op, *nested(op)] if o.name == "tl.thread_id"]:
+        own.move_before(arms[0].where)  # in a region it would count the region's threads
+    while arms:
+        together = [arms.pop(0)]
+        groups = _groups(together[0].threads)
+        while more := [arm for arm in arms if set(_groups(arm.threads)) & set(groups)]:
+            arms = [arm for arm in arms if arm not in more]
+            together += more
+            spans = [_groups(arm.threads) for arm in together]
+            groups = range(min(span.start for span in spans), max(span.stop for span in spans))
+        attributes = {"groups": ir.DenseI32ArrayAttr.get(list(groups))}
+        region = ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
+        if len(together) == 1 and len(together[0].threads) == WARPGROUP * len(groups):
+            for op in together[0].own_ops():
+                region.append(op)
+            continue
+        with ir.InsertionPoint(region):
+            blocks = build.thread_branches(thread, [arm.threads for arm in together])
+        for arm, block in zip(together, blocks, strict=True):
+            for op in arm.own_ops():
+                op.move_before(build.terminator(block))
+
+
+def _groups(threads: range) -> range:
+    """The warpgroups that threads belong to."""
+    return range(threads.start // WARPGROUP, -(-threads.stop // WARPGROUP))
 
 
 def _refused(branch: ir.Operation, taken: range) -> UnsupportedError:

@@ -1,14 +1,13 @@
 """Warp roles."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
 from ..role_checks import obstacle
 from ..role_schedule import from_attributes
-from ..tl import SHARED, TL, TMEM
-from ..verify import buffers, enum_attr, fail, structure, typed
+from ..tl import TL
+from ..verify import enum_attr, fail, structure, typed
 from .launch import enclosing
 
 ext = dialect("ext")
@@ -82,29 +81,24 @@ class WarpGroupsOp(TL.Operation, name="warpgroups", traits=[ir.NoTerminatorTrait
 
 
 class WsScheduleOp(TL.Operation, name="ws_schedule"):
-    """A schedule of warp roles that the program gives: `(buffers of all pipelines)`, see `dialect/role_schedule.py`.
+    """A schedule of warp roles that the program gives, see `dialect/role_schedule.py`.
 
-    `warps` replaces the kernel's threads, `roles` have ranges of warps, `pipelines` versions of their buffers, `scopes`
-    (loops with the attribute `tl.ws_op`, and the kernel itself) a list of steps per role. `materialize-schedule` writes
-    the roles out.
+    `warps` replaces the kernel's threads, `roles` have ranges of warps, `pipelines` versions of their buffers (those
+    whose allocation has the attribute `tl.ws_pipeline`), `scopes` (loops with the attribute `tl.ws_op`, and the kernel
+    itself) a list of steps per role. `materialize-schedule` writes the roles out.
     """
 
-    buffers: Sequence[ext.Operand[Any]]
     warps: Any
     roles: Any
     pipelines: Any
     scopes: Any
 
-    @structure((0, None), attributes={"warps": "an integer"})
+    @structure(0, attributes={"warps": "an integer"})
     def verify_invariants(self) -> bool:
         op = self.operation
         try:
             schedule = from_attributes(op.attributes)
         except (KeyError, TypeError, ValueError, AttributeError):
             return fail(self, "attributes hold no schedule, expected 'warps', 'roles', 'pipelines' and 'scopes'")
-        if text := obstacle(schedule):
-            return fail(self, text)
-        count = sum(pipeline.buffers for pipeline in schedule.pipelines)
-        if count != len(op.operands):
-            return fail(self, f"has {len(op.operands)} buffers, its pipelines {count}")
-        return buffers(self, list(op.operands), (SHARED, TMEM))
+        text = obstacle(schedule)
+        return not text or fail(self, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tilelang_mlir.errors import PassError
+from tilelang_mlir.errors import TileValueError
 
 from ...dialect.effects import root
 from ...dialect.role_schedule import ROOT, Role, Step, Sync
@@ -18,7 +18,7 @@ def check(kernel: Kernel) -> None:
     """All checks.
 
     Raises:
-        PassError: naming the operation, or where the roles wait for each other.
+        TileValueError: naming the operation, or where the roles wait for each other.
     """
     for name, loop in kernel.loops.items():
         held = {kernel.protected[b] for b in _conditions(kernel, name) if b in kernel.protected}
@@ -95,7 +95,7 @@ def delays(kernel: Kernel, role: str, scope: str) -> list[int]:
     """How many iterations each step of a body runs behind the first ones.
 
     Raises:
-        PassError: a step uses two pipelines that are held at different stages.
+        TileValueError: a step uses two pipelines that are held at different stages.
     """
     found = kernel.schedule.scope(scope)
     body: tuple[Step, ...] = found.bodies.get(role, ()) if found else ()
@@ -159,6 +159,6 @@ def _deadlock(kernel: Kernel) -> None:
     stuck = {role: events[-1] for role, events in waiting.items() if events}
     if stuck:
         text = ", ".join(f"{role!r} at the {event}" for role, event in stuck.items())
-        raise PassError(f"the roles of the schedule wait for each other for ever: {text}",
+        raise TileValueError(f"the roles of the schedule wait for each other for ever: {text}",
                         kernel.error("").location,
                         hint="order waits as the versions are filled, or give the pipeline a larger depth")

@@ -103,8 +103,9 @@ class Copier:
         result = copy
         for inner in [copy, *nested(copy)]:
             if any(operand in self.versions for operand in inner.operands):
+                whole = inner == copy
                 replaced = self._versioned(inner)
-                result = replaced if inner == copy else result
+                result = replaced if whole else result
         return result
 
     def _versioned(self, op: ir.Operation) -> ir.Operation:

@@ -96,17 +96,19 @@ class Emitter:
         with ir.InsertionPoint(block):
             if registers:
                 _set_registers(registers)
-            for role in sorted(roles, key=lambda role: role.first):
-                slots = {b: self.rings[self.kernel.protected[b]].slot for b in self.versions}
-                versions = {b: (new, slots[b]) for b, new in self.versions.items()}
-                copier = Copier(self.kernel, role.name, versions, self._fragments(role))
-                if role.is_whole:
-                    self._body(role, ROOT, copier)
-                    continue
-                start = role.first - WARPS_PER_GROUP * group
-                inside = build.branch(build.thread_in(32 * start, 32 * start + role.threads))
-                with ir.InsertionPoint(inside.operations[len(inside.operations) - 1]):
-                    self._body(role, ROOT, copier)
+            if any(role.is_whole for role in roles):
+                self._body(roles[0], ROOT, self._copier(roles[0]))
+                return
+            ranges = [range(32 * role.first, 32 * role.last) for role in roles]
+            thread = build.thread_of(self.kernel.block)
+            for role, branch in zip(roles, build.thread_branches(thread, ranges), strict=True):
+                with ir.InsertionPoint(build.terminator(branch)):
+                    self._body(role, ROOT, self._copier(role))
+
+    def _copier(self, role: Role) -> Copier:
+        slots = {b: self.rings[self.kernel.protected[b]].slot for b in self.versions}
+        versions = {b: (new, slots[b]) for b, new in self.versions.items()}
+        return Copier(self.kernel, role.name, versions, self._fragments(role))
 
     def _spare_registers(self) -> int:
         """What a warpgroup without a role keeps: as little as any role."""
@@ -156,7 +158,7 @@ class Emitter:
             write(copier)
             return
         block = build.branch(copier.value(guards[0]))
-        with ir.InsertionPoint(block.operations[len(block.operations) - 1]):
+        with ir.InsertionPoint(build.terminator(block)):
             self._guarded(guards[1:], copier.inner(), write)
 
     def _loop(self, role: Role, scope: str, copier: Copier) -> None:
@@ -198,7 +200,7 @@ class Emitter:
             logical = build.binary("subi", here, shift)
             inside = build.binary("andi", build.compare(5, logical, low), build.compare(2, logical, high))
             block = build.branch(inside)
-            with ir.InsertionPoint(block.operations[len(block.operations) - 1]):
+            with ir.InsertionPoint(build.terminator(block)):
                 inner = copier.inner()
                 inner.values[variable_of] = logical
                 for item in run:
@@ -236,8 +238,8 @@ class Emitter:
         copy.erase()
 
     def _kind(self, group: Group) -> str:
-        """What shows the end of an operation: bulk copies and tensor products arrive at a barrier on their own, cp.async
-        copies in the name of the threads that started them; after everything else the threads do."""
+        """What shows the end of an operation: bulk copies and tensor products arrive at a barrier on their own,
+        cp.async copies in the name of the threads that started them; after everything else the threads do."""
         op = group.ops[0] if group.ops else None
         if op is None:
             return "threads"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tilelang_mlir.errors import PassError, UnsupportedError
+from tilelang_mlir.errors import TileValueError, UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import region_effects, root
 from ...dialect.location import location_notes, python_location
-from ...dialect.role_schedule import MARK, ROOT, Schedule, Step, from_attributes
+from ...dialect.role_schedule import MARK, PIPELINE, ROOT, Schedule, Step, from_attributes
 from ...dialect.tl import LOCAL, VAR, scope_of
 
 _PURE = ("tl.cast", "tl.bitcast", "tl.math", "tl.slice", "tl.reshape", "tl.tensor", "tl.thread_id", "tl.assume")
@@ -51,7 +51,8 @@ class Kernel:
     """A kernel's statements: groups and loops by name.
 
     Raises:
-        PassError: a statement without a name or a place, a place without a statement. UnsupportedError: an else branch.
+        TileValueError: a statement without a name or a place, a place without a statement.
+        UnsupportedError: an else branch.
     """
 
     def __init__(self, launch: ir.Operation, op: ir.Operation) -> None:
@@ -62,21 +63,20 @@ class Kernel:
         self.loops: dict[str, Loop] = {}
         self.places = {s: scope.name for scope, _, s in self.schedule.steps() if isinstance(s, str)}
         self.protected: dict[ir.Value, str] = {}
-        buffers = iter(op.operands)
-        for pipeline in self.schedule.pipelines:
-            for _ in range(pipeline.buffers):
-                buffer = root(next(buffers))
-                if self.protected.setdefault(buffer, pipeline.name) != pipeline.name:
-                    raise self.error(f"a buffer is in pipelines {self.protected[buffer]!r} and {pipeline.name!r}")
+        for view in self.block.operations:
+            if PIPELINE in view.operation.attributes:
+                name = ir.StringAttr(view.operation.attributes[PIPELINE]).value
+                self.protected[view.operation.results[0]] = name
+                del view.operation.attributes[PIPELINE]
         self._match(ROOT, self.block, ())
         for name, scope in self.places.items():
             if name not in self.groups and name not in self.loops:
                 raise self.error(f"no statement of the kernel is called {name!r}, which has a place in scope {scope!r}")
 
-    def error(self, text: str, op: ir.Operation | None = None, hint: str = "") -> PassError:
+    def error(self, text: str, op: ir.Operation | None = None, hint: str = "") -> TileValueError:
         """An error at a statement, or at the schedule."""
         where = (op or self.op).location
-        return PassError(text, python_location(where), notes=location_notes(where), hint=hint)
+        return TileValueError(text, python_location(where), notes=location_notes(where), hint=hint)
 
     def pipelines_of(self, role: str, step: Step) -> set[str]:
         """The pipelines whose buffers an operation or a scope of a role touches."""

@@ -119,7 +119,7 @@ def _reducer_of(kind: str) -> Callable[..., None]:
         nan_propagate: bool = False,
         annotations: dict[str, Any] | None = None,
     ) -> None:
-        reduce(buffer, out, kind, dim, clear, batch, nan_propagate, annotations)
+        reduce(buffer, out, kind, dim, clear, batch, nan_propagate, annotations=annotations)
 
     run.__name__ = f"reduce_{kind}"
     run.__doc__ = f"Reduce a dimension of a tile with {kind}; see `reduce`."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tilelang_mlir.dialect import role_schedule as data
+from tilelang_mlir.dialect.effects import root
 from tilelang_mlir.dialect.role_checks import obstacle
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.buffer import Buffer, memory_of
@@ -145,8 +146,9 @@ def annotate_ws_schedule(schedule: WSSchedule) -> None:
 
     Raises:
         TileTypeError, TileValueError: the schedule is inconsistent in itself, as roles that overlap, a wait without
-            release, a pipeline without producer. When compiled, PassError: it does not fit the kernel, as a statement
-            without a place, a buffer used outside of its wait, a deadlock. UnsupportedError: what the roles cannot do.
+            release, a pipeline without producer. When compiled, TileValueError: it does not fit the kernel, as a
+            statement without a place, a buffer used outside of its wait, a deadlock. UnsupportedError: what the roles
+            cannot do.
     """
     builder, _ = current_kernel("T.annotate_ws_schedule")
     if not isinstance(schedule, WSSchedule):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -157,26 +159,32 @@ def annotate_ws_schedule(schedule: WSSchedule) -> None:
                              hint="call it once, at the top of the kernel, after the allocations")
     if any(op.operation.name == "tl.ws_schedule" for op in launch.block.operations):
         raise TileValueError("a second T.annotate_ws_schedule in one kernel")
-    buffers = [_buffer(pipeline, item) for pipeline in schedule.pipelines for item in pipeline.buffers]
     described = _data(schedule)
     if text := obstacle(described):
         raise TileValueError(f"the schedule of warp roles is inconsistent: {text}",
                              hint="T.WSRole, T.WSPipeline and T.WSScope say what each part means")
-    builder.emit("tl.ws_schedule", [memory_of(buffer) for buffer in buffers], [], data.attributes(described))
+    for pipeline in schedule.pipelines:
+        for item in pipeline.buffers:
+            _protect(pipeline, item)
+    builder.emit("tl.ws_schedule", [], [], data.attributes(described))
 
 
-def _buffer(pipeline: WSPipeline, item: Any) -> Buffer:
+def _protect(pipeline: WSPipeline, item: Any) -> None:
+    """Note the pipeline at the buffer's allocation."""
     if not isinstance(item, Buffer) or item.memory not in ("shared", "tmem"):
         raise TileTypeError(
             f"pipeline {pipeline.name!r} protects buffers in shared or tensor memory, got {describe(item)}",
             hint="registers do not pass between roles: copy the fragment to T.alloc_shared",
         )
-    return item
+    allocation = root(memory_of(item)).owner.operation
+    if data.PIPELINE in allocation.attributes:
+        raise TileValueError(f"{item!r} is in two pipelines", hint="a buffer has one producer and one consumer")
+    allocation.attributes[data.PIPELINE] = ir.StringAttr.get(pipeline.name)
 
 
 def _data(schedule: WSSchedule) -> data.Schedule:
     roles = tuple(data.Role(r.name, int(r.warps_lo), int(r.warps_hi), int(r.max_nreg)) for r in schedule.roles)
-    pipelines = tuple(data.Pipeline(p.name, int(p.depth), len(p.buffers)) for p in schedule.pipelines)
+    pipelines = tuple(data.Pipeline(p.name, int(p.depth)) for p in schedule.pipelines)
     scopes = tuple(
         data.Scope(s.id, {role: tuple(_step(s, step) for step in body) for role, body in s.bodies.items()})
         for s in schedule.scopes
