@@ -38,6 +38,8 @@ class Copier:
         if isinstance(value.owner, ir.Block) or value in self.versions:
             return value
         op = value.owner.operation
+        if not _is_in(value, self.kernel.launch):
+            return value
         if op.name == "tl.thread_id":
             return self._thread(op)
         if not is_pure(op):

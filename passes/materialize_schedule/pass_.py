@@ -16,7 +16,9 @@ Every thread counts the versions it has had in a register of its own, so loops o
 on their variables. Steps of later stages run in later iterations, under a condition instead of in copies of the body
 before and after the loop: code stays small, and loops of any length are right.
 
-It runs before everything else: later passes see a kernel as if its program had been written with roles.
+A kernel without a schedule keeps its form; `tl.versions` of its tiles (`T.annotate_ws_pipeline_depth`) become the
+`num_stages` of the loop that loads them. It runs before everything else: later passes see a kernel as if its program
+had been written with roles.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from ...dialect.location import python_location
 from ..base import Pass
 from ..walk import launches
 from .check import check
+from .depths import apply_depths
 from .emit import Emitter
 from .kernel import Kernel
 
@@ -44,6 +47,8 @@ class MaterializeSchedule(Pass):
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
+            with module.context:
+                apply_depths(launch)
             found = [view.operation for view in launch.regions[0].blocks[0].operations
                      if view.operation.name == "tl.ws_schedule"]
             for op in found:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 
+import numpy as np
+
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
 from tilelang_mlir.mlir import ir
@@ -24,7 +26,7 @@ from .gather4 import gather_key, gather_obstacle, gather_sides
 from .gemm_tcgen05 import first_of_pair
 from .intrinsics import require_feature
 from .maps import MapKey
-from .reach import branch, one_thread
+from .reach import branch, one_thread, reaching_threads
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, store_plan
 from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
@@ -102,7 +104,7 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     if "explicit" in op.attributes:
         require_tma(ctx, op, source, target)
     pointer = barrier_pointer(ctx, barrier, index)
-    with _one_thread(ctx) if "explicit" in op.attributes else contextlib.nullcontext():
+    with _one_thread(ctx, op=op) if "explicit" in op.attributes else contextlib.nullcontext():
         if "explicit" in op.attributes:
             _announce(ctx, op, pointer)
         if "multicast" in op.attributes:
@@ -178,7 +180,7 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
     if "explicit" in op.attributes:
         require_tma(ctx, op, target, source)
     kind = ir.StringAttr(op.attributes["reduce"]).value if "reduce" in op.attributes else ""
-    with _one_thread(ctx):
+    with _one_thread(ctx, op=op):
         for address, coordinates in _boxes(ctx, target, source):
             descriptor = ctx.tensor_maps[map_key(target, source)]
             if kind:
@@ -206,9 +208,11 @@ def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
 
 
 @contextlib.contextmanager
-def _one_thread(ctx: Context, index: Index | None = None) -> Generator[None]:
-    """The first of the threads that run this code, or the threads whose `index` is zero."""
-    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread if index is None else index), 0)
+def _one_thread(ctx: Context, index: Index | None = None, op: ir.Operation | None = None) -> Generator[None]:
+    """The first of the threads that reach `op`, or the threads whose `index` is zero."""
+    reached = [] if op is None else np.flatnonzero(reaching_threads(ctx, op))
+    number = int(reached[0]) if len(reached) else 0
+    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread if index is None else index), number)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         yield

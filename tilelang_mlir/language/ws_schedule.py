@@ -198,7 +198,8 @@ def _step(scope: WSScope, step: Any) -> data.Step:
     if isinstance(step, WSSync):
         return data.Sync(step.kind.value, step.pipeline, int(step.stage))
     if not isinstance(step, str):
-        raise TileTypeError(f"a step of scope {scope.id!r} is a name or a T.WSSync, got {describe(step)}")
+        raise TileTypeError(f"a step of scope {scope.id!r} is a name or a T.WSSync, got {describe(step)}",
+                            hint='as in ["load", T.WSSync.producer_commit("tile")]')
     return step
 
 
