@@ -7,7 +7,7 @@ or integers the wider wins; signed meets unsigned as signed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tilelang_mlir.dtypes import DType
@@ -81,7 +81,9 @@ def common_dtype(a: DType, b: DType) -> DType:
     return DType(f"int{max(a.bits, b.bits)}")
 
 
-def cast(value: Any, dtype: DType, attributes: dict[str, Any] | None = None) -> Expr:
+def cast(
+    value: Any, dtype: DType, attributes: dict[str, Any] | None = None, random: Sequence[Expr] = ()
+) -> Expr:
     """`tl.cast` to a dtype; nothing when it has it already. Constants are retyped."""
     value = as_expr(value, None)
     if value.dtype == dtype and not attributes:
@@ -106,7 +108,7 @@ def cast(value: Any, dtype: DType, attributes: dict[str, Any] | None = None) -> 
 
     nonneg = value.nonneg and (dtype.is_float or dtype.bits >= source.bits)
     tag = (str(source), str(dtype), repr(attributes))
-    return make("tl.cast", [value], dtype, build, nonneg=nonneg, tag=tag)
+    return make("tl.cast", [value, *random], dtype, build, nonneg=nonneg, tag=tag)
 
 
 def _scalar(value: object) -> Any:
