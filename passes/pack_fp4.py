@@ -7,6 +7,9 @@ element pair starts at an even index, the first one in the low bits.
     tl.slice A, %i, %k {sizes = 128, 64} : 128x64xf4E2M1FN; tl.tcgen05_scaled_mma A, B, ..
     =>
     tl.slice A, %i, %k / 2 {sizes = 128, 32} : 128x32xi8; tl.tcgen05_scaled_mma A, B, .. {packed}
+
+An element that is read and converted is half of a byte; its exponent and fraction, at their places in a float16, are
+its value divided by 2**14. Copies that convert are loops over such reads.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tilelang_mlir.dtypes import from_mlir
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -21,8 +25,10 @@ from tilelang_mlir.target import Target
 from ..dialect.location import python_location
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import buffer_type, scope_of
+from ..dialect.verify import shape_of
 from . import build
 from .base import Pass
+from .expand_tile_ops import region_of
 from .walk import nested
 
 _ELEMENT = "f4E2M1FN"
@@ -38,6 +44,10 @@ class PackFp4(Pass):
     name: ClassVar[str] = "pack-fp4"
 
     def run(self, module: ir.Module, target: Target) -> None:
+        for op in [op for op in nested(module.operation) if op.name == "tl.copy"]:
+            if _converts(op):
+                with module.context, op.location:
+                    _expand_copy(op)
         made = [op for op in nested(module.operation) if op.name in ("tl.tensor", "tl.alloc") and _is_packed(op)]
         with module.context:
             for op in made:
@@ -57,18 +67,20 @@ def _element(value: ir.Value) -> str:
 
 
 def _check_uses(value: ir.Value) -> None:
-    """Only whole tiles move, unconverted, and meet products."""
+    """Whole tiles move and meet products; elements are read and converted."""
     for use in value.uses:
         op = use.owner.operation
         if op.name == "tl.slice":
             _check_uses(op.results[0])
             continue
+        if op.name == "memref.load" and all(u.owner.operation.name == "tl.cast" for u in op.results[0].uses):
+            continue
         copied = op.name in _COPIES and _element(op.operands[0]) == _element(op.operands[1])
         if not copied and op.name not in _PRODUCTS:
             raise UnsupportedError(
-                "elements of float4_e2m1fn one by one, or their conversion",
+                "elements of float4_e2m1fn written one by one, or used without a conversion",
                 python_location(op.location),
-                hint="tiles of it are copied, and multiplied with scale factors",
+                hint="tiles of it are copied and multiplied with scale factors; T.cast converts what is read",
             )
 
 
@@ -124,11 +136,60 @@ def _replace(old: ir.Value, new: ir.Value) -> None:
                 _replace(op.results[0], _slice(op, new))
                 op.erase()
                 continue
+            if op.name == "memref.load":
+                _read(op, new)
+                continue
             if op.name in _PRODUCTS:
                 op.attributes["packed"] = build.unit()
             for index, operand in enumerate(op.operands):
                 if operand == old:
                     op.operands[index] = new
+
+
+def _converts(op: ir.Operation) -> bool:
+    kinds = [_element(value) for value in list(op.operands)[:2]]
+    return kinds[0] == _ELEMENT and kinds[1] != _ELEMENT and -1 not in shape_of(op.operands[1].type)
+
+
+def _expand_copy(op: ir.Operation) -> None:
+    """A copy of a tile that converts, element by element."""
+    source, target = (region_of(value) for value in list(op.operands)[:2])
+    shape = [size for size in shape_of(op.operands[1].type) if size != 1] or [1]
+    element = ir.MemRefType(target.buffer.type).element_type
+    with ir.InsertionPoint(op):
+        loop = build.parallel(shape)
+        block = loop.regions[0].blocks[0]
+        with ir.InsertionPoint(block):
+            places = list(block.arguments)
+            value = build.load(source.buffer, source.within(places))
+            names = {"from": ir.StringAttr.get("float4_e2m1fn"), "to": ir.StringAttr.get(str(from_mlir(str(element))))}
+            converted = ir.Operation.create("tl.cast", [element], [value], names).result
+            build.store(converted, target.buffer, target.within(places))
+    op.erase()
+
+
+def _read(op: ir.Operation, packed: ir.Value) -> None:
+    """An element as float16, from its half of a byte; the casts that use it start from there."""
+    *outer, last = list(op.operands)[1:]
+    place = ir.Operation.create("arith.index_cast", [build.i32()], [last]).result
+    byte = build.load(packed, [*outer, build.binary("divui", place, build.constant(_PER_BYTE))])
+    word = ir.Operation.create("arith.extui", [build.i32()], [byte]).result
+    shift = build.binary("muli", build.binary("andi", place, build.constant(1)), build.constant(4))
+    code = build.binary("shrui", word, shift)
+    magnitude = build.binary("shli", build.binary("andi", code, build.constant(7)), build.constant(9))
+    sign = build.binary("shli", build.binary("andi", code, build.constant(8)), build.constant(12))
+    i16, f16 = ir.IntegerType.get_signless(16), ir.F16Type.get()
+    bits = ir.Operation.create("arith.trunci", [i16], [build.binary("ori", magnitude, sign)]).result
+    scaled = ir.Operation.create("tl.bitcast", [f16], [bits]).result
+    factor = ir.Operation.create("arith.constant", [f16], attributes={"value": ir.FloatAttr.get(f16, 2.0**14)}).result
+    value = build.binary("mulf", scaled, factor)
+    for cast in [use.owner.operation for use in op.results[0].uses]:
+        cast.attributes["from"] = ir.StringAttr.get("float16")
+        cast.operands[0] = value
+        if str(cast.results[0].type) == "f16":
+            cast.results[0].replace_all_uses_with(value)
+            cast.erase()
+    op.erase()
 
 
 def _slice(op: ir.Operation, source: ir.Value) -> ir.Value:

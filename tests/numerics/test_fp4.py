@@ -105,7 +105,7 @@ def _wrong(body: Any) -> Any:
 
 @T.macro
 def _convert(A: Any, B: Any, tile: Any) -> None:
-    T.copy(A, B)
+    T.copy(B, tile)
 
 
 @T.macro
@@ -114,10 +114,32 @@ def _odd(A: Any, B: Any, tile: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "text"), [(_convert, "one by one, or their conversion"), (_odd, "stride or place of 1")],
+    ("body", "text"), [(_convert, "written one by one, or used without a conversion"), (_odd, "stride or place of 1")],
     ids=["conversion", "odd place"],
 )  # fmt: skip
 def test_wrong_use(body: Any, text: str) -> None:
     with pytest.raises(UnsupportedError, match=text) as caught:
         tilelang.compile(_wrong(body), target="sim:sm_100a")
     assert "T.copy" in str(caught.value)
+
+
+def test_elements_are_converted() -> None:
+    """One by one in a parallel loop, and by a copy of the tile."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32, 64), FP4), B: T.Tensor((32, 64), "float16"), C: T.Tensor((32, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            tile, wide = T.alloc_shared((32, 64), FP4), T.alloc_fragment((32, 64), "float32")
+            T.copy(A, tile)
+            for i, j in T.Parallel(32, 64):
+                B[i, j] = T.cast(tile[i, j], "float16")
+            T.copy(tile, wide)
+            T.copy(wide, C)
+
+    codes = np.random.default_rng(5).integers(0, 256, (32, 32)).astype(np.int8)
+    b, c = np.full((32, 64), np.nan, np.float16), np.full((32, 64), np.nan, np.float32)
+    tilelang.compile(main, target="sim:sm_80")(codes, b, c)
+    table = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+    want = table[np.stack([codes & 15, (codes >> 4) & 15], -1).reshape(32, 64)]
+    np.testing.assert_array_equal(b, want)
+    np.testing.assert_array_equal(c, want)

@@ -9,7 +9,6 @@ _LATER = {
     "sparse products and matrix instructions on hand-held registers": (
         "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout"
     ),
-    "device source code": "call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (

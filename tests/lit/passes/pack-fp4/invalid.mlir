@@ -2,13 +2,13 @@
 !s = memref<128x64xf4E2M1FN, #tl.scope<"shared">>
 !f = memref<128x64xf32, #tl.scope<"fragment">>
 
-func.func @convert(%n: i32) {
+func.func @written(%n: i32) {
   "tl.launch"(%n) ({
   ^bb0(%x: i32):
     %s = "tl.alloc"() : () -> !s
     %f = "tl.alloc"() : () -> !f
-    // expected-error@+1 {{elements of float4_e2m1fn one by one, or their conversion}}
-    "tl.copy"(%s, %f) : (!s, !f) -> ()
+    // expected-error@+1 {{elements of float4_e2m1fn written one by one, or used without a conversion}}
+    "tl.copy"(%f, %s) : (!f, !s) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
