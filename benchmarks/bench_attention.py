@@ -1,8 +1,8 @@
 """Attention against cuDNN and flash attention in torch: python benchmarks/bench_attention.py [--quick]
 
 float16 and bfloat16, 16 heads of 128, full and causal; sequences of 1024, 4096 and 16384, 16384 tokens in all. Ours
-are the kernels of example 11 (forward) and of `ops.attention_backward`, forward in the best of a few configurations,
-on (batch, S, heads, D) tensors; torch gets (batch, heads, S, D), contiguous. Backward is all that is needed besides the
+are the kernel of example 11 (forward), the best of a few configurations, and `ops.attention_backward`, on (batch, S,
+heads, D) tensors; torch gets (batch, heads, S, D), contiguous. Backward is all that is needed besides the
 forward's results: sums over rows, zeroing, the gradients. Causal work counts half. `ratio` is cuDNN's time over ours.
 """
 
@@ -15,7 +15,9 @@ from typing import Any
 from harness import Report, arguments, compare, example, relative_error, require
 
 from tilelang_mlir import ops
-from tilelang_mlir.ops.attention_backward import gradients, row_products, scaled
+from tilelang_mlir.ops.attention_gradients import KEYS, gradients_by_roles
+from tilelang_mlir.ops.attention_gradients import QUERIES as QUERIES_OF_A_BLOCK
+from tilelang_mlir.ops.ready import ready
 
 HEADS, D = 16, 128
 LIMITS = {"float16": 2e-3, "bfloat16": 1e-2}
@@ -23,7 +25,7 @@ SHAPES = [(16, 1024), (4, 4096), (1, 16384)]
 # block_M, block_N, stages, threads; for causal attention also heads per group, and whether blocks come in pairs
 CONFIGS = [(192, 80, 2, 384), (128, 128, 2, 256)]
 CAUSAL_CONFIGS = [(192, 80, 2, 384, 16, False), (128, 128, 2, 256, 4, True)]
-FORWARD_FOR_BACKWARD, BACKWARD = ops.AttentionTiling(192, 80, 2, 384), (64, 128, 2, 256)
+FORWARD_FOR_BACKWARD = ops.AttentionTiling(192, 80, 2, 384)
 QUERIES = 256  # that are checked: the last ones of the last head
 
 
@@ -97,27 +99,25 @@ def measure_backward(report: Report, dtype: str, batch: int, S: int, causal: boo
 
     shape, scale = (batch, S, HEADS, D), D**-0.5
     forward = ops.attention_forward(batch, S, S, HEADS, HEADS, D, D, causal, scale, dtype, FORWARD_FOR_BACKWARD)
-    products, last = row_products(*shape, dtype), scaled(*shape, scale, dtype)
-    main = gradients(*shape, causal, scale, dtype, *BACKWARD)
+    main = ready(gradients_by_roles, "auto", batch, S, HEADS, causal, scale, dtype)
     q, k, v, do = (torch.randn(*shape, device="cuda", dtype=getattr(torch, dtype)) for _ in range(4))
     out, logarithms = forward(q, k, v)
 
-    def ours() -> list[Any]:
-        deltas, sums = products(out, do)
-        dk, dv = main(q, k, v, do, logarithms, deltas, sums)
-        return [last(sums), dk, dv]
+    def ours() -> tuple[Any, Any, Any]:
+        return ops.attention_backward(q, k, v, out, logarithms, do, causal=causal)
 
     leaves = [x.transpose(1, 2).detach().requires_grad_() for x in (q, k, v)]
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
         theirs_out = scaled_dot_product_attention(*leaves, is_causal=causal)
     theirs = lambda: torch.autograd.grad(theirs_out, leaves, do.transpose(1, 2), retain_graph=True)  # noqa: E731
     errors = [relative_error(a.transpose(1, 2), b) for a, b in zip(ours(), theirs(), strict=True)]
-    error = require(f"gradients of attention {BACKWARD}", max(errors), 2 * LIMITS[dtype])
+    error = require("gradients of attention", max(errors), 2 * LIMITS[dtype])
     times = compare({"ours": ours, "cudnn": theirs})
     rate = 10 * batch * HEADS * S * S * D * (0.5 if causal else 1) * 1e-9
     report.add(
-        case=f"backward {'causal' if causal else 'full'} {dtype} B={batch} S={S}", config="x".join(map(str, BACKWARD)),
-        error=error, registers=main.n_regs, ms=times["ours"], tflops=rate / times["ours"],
+        case=f"backward {'causal' if causal else 'full'} {dtype} B={batch} S={S}",
+        config=f"{QUERIES_OF_A_BLOCK}x{KEYS}", error=error, registers=main.n_regs, ms=times["ours"],
+        tflops=rate / times["ours"],
         cudnn_tflops=rate / times["cudnn"], ratio=times["cudnn"] / times["ours"],
     )  # fmt: skip
     return times["cudnn"] / times["ours"]

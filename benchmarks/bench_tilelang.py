@@ -18,7 +18,11 @@ Factory = Callable[..., Any]
 
 # block_M, block_N, block_K, stages, threads
 GEMM_CONFIGS = [(128, 256, 64, 3, 256), (128, 256, 64, 4, 256), (256, 128, 64, 3, 256), (128, 128, 64, 4, 256)]
-GEMM_SHAPES = [(4096, 4096, 4096), (8192, 8192, 8192), (8192, 8192, 1024), (4096, 2112, 7168)]
+FEW_ROWS_CONFIGS = [(64, 64, 128, 4, 128), (64, 128, 64, 4, 128), (64, 128, 128, 3, 128), (64, 256, 64, 4, 128)]
+GEMM_SHAPES = [
+    (4096, 4096, 4096), (8192, 8192, 8192), (8192, 8192, 256), (8192, 8192, 1024), (8192, 8192, 16384),
+    (4096, 28672, 8192), (4096, 2112, 7168), (64, 8192, 8192),
+]  # fmt: skip
 # block_M, block_N, stages, threads
 ATTENTION_CONFIGS = [(128, 128, 2, 256), (128, 64, 2, 256)]
 ATTENTION_CASES = [(4, 4096, False), (1, 16384, False), (4, 4096, True), (1, 16384, True)]  # batch, S, causal
@@ -182,11 +186,12 @@ def gemms(report: Report, packages: dict[str, tuple[Any, Any]], shapes: Sequence
     for M, N, K in shapes:
         a, b = (torch.randn(rows, K, device="cuda", dtype=torch.float16) for rows in (M, N))
         want = a[:256].double() @ b.double().T
+        configs = GEMM_CONFIGS if M > 64 else FEW_ROWS_CONFIGS
 
         def error(got: Any, want: Any = want) -> float:
             return relative_error(got[:256], want)
 
-        duel(report, f"gemm {M}x{N}x{K}", factories, (M, N, K, "float16"), GEMM_CONFIGS, (a, b), 2 * M * N * K, error)
+        duel(report, f"gemm {M}x{N}x{K}", factories, (M, N, K, "float16"), configs, (a, b), 2 * M * N * K, error)
 
 
 def attentions(report: Report, packages: dict[str, tuple[Any, Any]], cases: Sequence[tuple[int, int, bool]]) -> None:

@@ -1,7 +1,8 @@
 """What the benchmarks share: fair timing on one GPU, tables, and results with the facts needed to compare them.
 
 Method: competitors are timed in the same run. Before every timed call the L2 cache is flushed by writing 256 MB, which
-also keeps the GPU behind the host, so that launch latency is not measured. One call of each competitor makes a round;
+also keeps the GPU behind the host, so that launch latency is not measured; kernels bound by memory bandwidth find it
+without pending writes. One call of each competitor makes a round;
 every other round runs them in reverse order. The figure is the median over the rounds.
 """
 
@@ -59,16 +60,34 @@ def example(name: str) -> ModuleType:
 # Timing ---------------------------------------------------------------------------------------------------------------
 
 
-def compare(calls: Mapping[str, Call], seconds: float = 0.4) -> dict[str, float]:
-    """Median milliseconds of each call on the current CUDA device, timed round by round for about `seconds` in all."""
-    import torch
+def compare(calls: Mapping[str, Call], seconds: float = 0.4, *, clean: bool = False) -> dict[str, float]:
+    """Median milliseconds of each call on the current CUDA device, timed round by round for about `seconds` in all.
 
-    flush = torch.empty(FLUSH_BYTES // 4, dtype=torch.int32, device="cuda").zero_
+    With `clean` another 256 MB are read behind those that are written to flush the L2 cache. Else the cache is full of
+    lines that memory has not got yet, some 40 MB, and the call waits while they are written: an eighth of the time of
+    a kernel that reads 256 MB.
+    """
+    flush = _flush(clean)
     estimates = {name: statistics.median(_rounds({name: call}, 3, flush)[name]) for name, call in calls.items()}
     per_round = sum(estimates.values()) + 0.08 * len(calls)  # a flush takes some 0.08 ms
     count = max(10, min(400, int(seconds * 1e3 / per_round)))
     _rounds(calls, max(3, count // 5), flush)  # warm-up: clocks settle under this very load
     return {name: statistics.median(times) for name, times in _rounds(calls, count, flush).items()}
+
+
+def _flush(clean: bool) -> Call:
+    import torch
+
+    written = torch.empty(FLUSH_BYTES // 4, dtype=torch.int32, device="cuda")
+    if not clean:
+        return written.zero_
+    others = torch.zeros_like(written)
+
+    def flush() -> None:
+        written.zero_()
+        others.amax()  # what was written leaves the cache
+
+    return flush
 
 
 def _rounds(calls: Mapping[str, Call], count: int, flush: Call) -> dict[str, list[float]]:

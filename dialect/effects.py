@@ -6,8 +6,7 @@ tiles of one buffer have the same `value`. Barrier insertion, pipelining and liv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tilelang_mlir.mlir import ir
 
@@ -24,6 +23,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.tma_load": ("r", "w", "rw"),
     "tl.tma_store": ("r", "w"),
     "tl.tma_gather4": ("r", "w", "rw"),
+    "tl.im2col": ("r", "w"),
+    "tl.im2col_load": ("r", "w", "rw"),
     "tl.tma_scatter4": ("r", "w"),
     "tl.cluster_copy": ("r", "w", "rw"),
     "tl.bulk_words": ("r", "w", "rw"),
@@ -75,8 +76,7 @@ _WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic", "tl.address"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """One access: `value` is the buffer (or barrier) behind the operand `tile` of `op`.
 
     `asynchronous` marks an access that ends only at a later wait: both sides of an asynchronous or bulk copy, the
@@ -108,13 +108,17 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
         return []
     attributes = operation.attributes
     asynchronous = "async" in attributes or "wgmma" in attributes or operation.name in _ASYNCHRONOUS
-    pairs: list[tuple[str, ir.Value]] = []
+    reads: list[Effect] = []
+    writes: list[Effect] = []
     for index, tile in enumerate(operation.operands):
         access = accesses[index] if index < len(accesses) else accesses[-1] if accesses[-1] == "r*" else ""
         if access and not isinstance(tile.type, ir.IntegerType | ir.FloatType | ir.IndexType):
-            pairs.append((access, tile))
-    reads = [Effect("read", root(t), t, operation, asynchronous) for access, t in pairs if "r" in access]
-    return reads + [Effect("write", root(t), t, operation, asynchronous) for access, t in pairs if "w" in access]
+            buffer = root(tile)
+            if "r" in access:
+                reads.append(Effect("read", buffer, tile, operation, asynchronous))
+            if "w" in access:
+                writes.append(Effect("write", buffer, tile, operation, asynchronous))
+    return reads + writes
 
 
 def _accesses(op: ir.Operation) -> tuple[str, ...]:

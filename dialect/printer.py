@@ -194,7 +194,7 @@ def _specialize(printer: _Printer, op: ir.Operation, depth: int) -> None:
 
 def _warpgroups(printer: _Printer, op: ir.Operation, depth: int) -> None:
     groups = ", ".join(str(g) for g in ir.DenseI32ArrayAttr(op.attributes["groups"]))
-    printer.line(op, depth, f"warpgroups {groups}:")
+    printer.line(op, depth, f"{'warps' if 'warps' in op.attributes else 'warpgroups'} {groups}:")
     printer.block(op.regions[0].blocks[0], depth + 1)
 
 
@@ -312,6 +312,8 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.tma_load": _words("load {0} -> {1} arriving at {2}[{3}]"), "tl.tma_store": _words("store {0} -> {1}"),
     "tl.cluster_copy": _words("copy {0} -> {1} of CTA {4} arriving at {2}[{3}]"),
     "tl.bulk_words": _words("load {0} -> {1} at {all} arriving at {2}[{3}]"), "tl.prefetch": _words("prefetch {0}"),
+    "tl.im2col": _words("im2col {0} at tile ({2}, {3}) -> {1}"),
+    "tl.im2col_load": _words("im2col {0} at tile ({4}, {5}) -> {1} arriving at {2}[{3}]"),
     "tl.tma_gather4": _words("gather {0} at {all} -> {1} arriving at {2}[{3}]"),
     "tl.tma_scatter4": _words("scatter {0} -> {1} at {all}"),
     "tl.mbarrier_meet": _words("meet {0}[{1}]"),

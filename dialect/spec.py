@@ -168,6 +168,7 @@ _STRUCTURE: dict[str, tuple[Rule, ...]] = {
     "tl.gemm": (_in_launch,),
     "tl.mma_scaled": (_in_launch,),
     "tl.gemm_sp": (_in_launch,),
+    "tl.im2col": (_in_launch,),
     "tl.thread_id": (_in_launch,),
 }
 _LAYOUTS: dict[str, tuple[Rule, ...]] = {

@@ -1,10 +1,13 @@
 """The dialect object and its attributes and types."""
 
-from typing import Any
+import importlib
+import io
+from typing import Any, ClassVar
 
-from tilelang_mlir.mlir import dialect, ir
+from tilelang_mlir.mlir import ROOT, dialect, ir
 
 ext = dialect("ext")
+_BINDINGS: Any = importlib.import_module(f"{ROOT}._mlir_libs._mlir")
 
 GLOBAL = "global"
 SHARED = "shared"
@@ -17,6 +20,30 @@ SCOPES = (GLOBAL, SHARED, FRAGMENT, LOCAL, VAR, TMEM)
 
 class TL(ext.Dialect, name="tl"):
     """Tile programs: what a CTA does to tiles, before it is decided what each thread does."""
+
+    _definitions: ClassVar[bytes] = b""  # of the ops, as bytecode
+
+    @classmethod
+    def load(cls) -> None:
+        """Define the ops, types and attributes in the current context.
+
+        The bindings build the definitions op by op, optimise them and enter the classes in tables of the process. The
+        first context does that, others read what it made.
+        """
+        if not cls._definitions:
+            super().load()
+            buffer = io.BytesIO()
+            cls._mlir_module.operation.write_bytecode(buffer)
+            cls._definitions = buffer.getvalue()
+            return
+        dialect("irdl").load_dialects(ir.Module.parse(cls._definitions))
+        for op in cls.operations:
+            op._attach_traits()
+        # Ids of types and attributes belong to a context.
+        casters = [(ir.DynamicType.lookup_typeid(kind.type_name), kind) for kind in cls.types]
+        casters += [(ir.DynamicAttr.lookup_typeid(kind.attr_name), kind) for kind in cls.attributes]
+        for number, kind in casters:
+            _BINDINGS.register_type_caster(number, replace=True)(kind)
 
 
 class ScopeAttr(TL.Attribute, name="scope"):

@@ -16,6 +16,15 @@ def constant(value: int) -> ir.Value:
     return ir.Operation.create("arith.constant", [kind], attributes={"value": ir.IntegerAttr.get(kind, value)}).result
 
 
+def known_constant(value: ir.Value) -> int | None:
+    """The number that an integer is known to be."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
+        return None
+    attribute = owner.operation.attributes["value"]
+    return ir.IntegerAttr(attribute).value if isinstance(attribute, ir.IntegerAttr) else None
+
+
 def binary(name: str, a: ir.Value, b: ir.Value) -> ir.Value:
     return ir.Operation.create(f"arith.{name}", [a.type], [a, b]).result
 
@@ -26,17 +35,6 @@ def compare(predicate: int, a: ir.Value, b: ir.Value) -> ir.Value:
     return ir.Operation.create("arith.cmpi", [ir.IntegerType.get_signless(1)], [a, b], attrs).result
 
 
-def thread_of(block: ir.Block) -> ir.Value:
-    """The thread's index in the CTA, made at the head of a kernel: inside of `tl.warpgroups` it would count theirs."""
-    with ir.InsertionPoint.at_block_begin(block):
-        return ir.Operation.create("tl.thread_id", [i32()], attributes={"dim": ir.IntegerAttr.get(i32(), 0)}).result
-
-
-def _thread_in(thread: ir.Value, start: int, stop: int) -> ir.Value:
-    below = compare(2, thread, constant(stop))
-    return below if start == 0 else binary("andi", compare(5, thread, constant(start)), below)
-
-
 def branch(condition: ir.Value) -> ir.Block:
     """`scf.if` without an else; the block has its terminator."""
     op = ir.Operation.create("scf.if", [], [condition], regions=2)
@@ -44,25 +42,6 @@ def branch(condition: ir.Value) -> ir.Block:
     with ir.InsertionPoint(block):
         ir.Operation.create("scf.yield")
     return block
-
-
-def thread_branches(thread: ir.Value, ranges: Sequence[range]) -> list[ir.Block]:
-    """Branches for ranges of the CTA's threads, each in the else of the one before: none waits for another.
-
-    `thread` is `thread_of` the kernel. The blocks have terminators.
-    """
-    blocks: list[ir.Block] = []
-    for position, threads in enumerate(ranges):
-        op = ir.Operation.create("scf.if", [], [_thread_in(thread, threads.start, threads.stop)], regions=2)
-        sides = [region.blocks.append() for region in list(op.regions)[: 2 if position + 1 < len(ranges) else 1]]
-        for side in sides:
-            with ir.InsertionPoint(side):
-                ir.Operation.create("scf.yield")
-        blocks.append(sides[0])
-        if len(sides) == 2:
-            with ir.InsertionPoint(terminator(sides[1])):
-                return [*blocks, *thread_branches(thread, ranges[position + 1 :])]
-    return blocks
 
 
 def terminator(block: ir.Block) -> ir.Operation:

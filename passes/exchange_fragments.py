@@ -83,7 +83,7 @@ def _reaches(access: Access, op: ir.Operation, held: Fragment) -> bool:
             continue
         if index.rest and any(d.dim == dim and not _walked(index, d.stride) for d in held.thread):
             return False
-        total = sum((tables[t.variable] * t.coefficient for t in index.terms), np.zeros((1, 1), np.int64))
+        total = sum((t.of(tables[t.variable]) for t in index.terms), np.zeros((1, 1), np.int64))
         places.append(np.broadcast_to(total, (threads, loop.num_values)))
     return bool((held.holds(lanes % held.num_threads, places) | ~valid).all())
 

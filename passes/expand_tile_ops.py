@@ -1,7 +1,7 @@
-"""`expand-tile-ops`: copies, fills and transposes as parallel loops over their elements.
+"""`expand-tile-ops`: copies, fills, transposes and im2col tiles as parallel loops over their elements.
 
-Input: scheduled program with layouts. Output: no `tl.copy` without `async`, no `tl.fill`, no `tl.transpose`. The loop
-runs where a fragment's elements lie, or in coalesced vectors when none takes part.
+Input: scheduled program with layouts. Output: no `tl.copy` without `async`, no `tl.fill`, `tl.transpose` and
+`tl.im2col`. The loop runs where a fragment's elements lie, or in coalesced vectors when none takes part.
 
     tl.copy A[i0:64, j0:32] -> S   =>   parallel (i, j) in 64x32 { S[i, j] = A[i0 + i, j0 + j] }
 """
@@ -21,10 +21,12 @@ from ..dialect.layout import Fragment, row_major
 from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.location import python_location
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, TMEM, VAR, buffer_type, scope_of
-from . import build
+from . import build, im2col
 from .base import Pass
 from .layout_inference.plan import plan_fragment
 from .walk import launches, nested, threads_of
+
+_EXPANDED = ("tl.copy", "tl.transpose", "tl.fill", "tl.im2col")
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class ExpandTileOps(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                for op in [op for op in nested(launch) if op.name in ("tl.copy", "tl.transpose", "tl.fill")]:
+                for op in [op for op in nested(launch) if op.name in _EXPANDED]:
                     if op.name == "tl.copy" and TMEM in (scope_of(v) for v in list(op.operands)[:2]):
                         continue  # loads and stores of tensor memory are tile operations to the end
                     if op.name in ("tl.copy", "tl.transpose") and "async" not in op.attributes:
                         _expand_copy(op, threads_of(op))
+                    elif op.name == "tl.im2col":
+                        _expand_im2col(op, threads_of(op))
                     elif op.name == "tl.fill":
                         _expand_fill(op, threads_of(op))
 
@@ -184,6 +188,20 @@ def _expand_fill(op: ir.Operation, threads: int) -> None:
         target = region_of(op.operands[0])
         fill = lambda variables: build.store(op.operands[1], target.buffer, target.indices(variables))  # noqa: E731
         _element_loop(op, [target], target, threads, fill)
+    op.erase()
+
+
+def _expand_im2col(op: ir.Operation, threads: int) -> None:
+    with ir.InsertionPoint(op), op.location:
+        image, target = op.operands[0], region_of(op.operands[1])
+
+        def body(variables: list[ir.Value]) -> None:
+            along = dict(zip(target.dims, variables, strict=True))
+            rank = len(target.sizes)
+            within = [along[d] if d in along else build.constant(0) for d in (rank - 2, rank - 1)]
+            build.store(build.load(image, im2col.places(op, within)), target.buffer, target.indices(variables))
+
+        _element_loop(op, [target], target, threads, body)
     op.erase()
 
 

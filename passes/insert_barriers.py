@@ -8,14 +8,14 @@ Rules, cited in the code:
 ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
          decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
          too: it goes to another version of its tile than the accesses since.
-DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside. What bulk
-         copies write there is ordered by the mbarriers that they complete at: branches of warps run side by side.
+DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
 PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
          asynchronous reader reads or a bulk copy overwrites, and what loads read and a bulk copy overwrites, is fenced
-         by those threads before the barrier.
+         by those threads before the barrier. What copies of single words bring (cp.async) is fenced by those who have
+         waited for it at an mbarrier: its arrival there is no thread's.
 GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
-         such a region are for its own threads, and accesses to what asynchronous operations of the kernel use are
-         fenced before an mbarrier is told of them.
+         such a region are for its own threads; one for all threads is in front of the first of them. Accesses to what
+         asynchronous operations of the kernel use are fenced before an mbarrier is told of them.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
 PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
@@ -31,15 +31,16 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..dialect.effects import Effect, effects, region_effects, root
+from ..dialect.effects import Effect, region_effects, root
 from ..dialect.layout.attrs import tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
+from ..dialect.ops.gemm import PRODUCTS
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .plan_shared_memory import tile_bytes
-from .walk import groups_of, launches, nested
+from .walk import launches, members_of, nested
 
 Range = tuple[int, int]
 # What writes shared memory through the asynchronous proxy.
@@ -56,20 +57,21 @@ class Pending:
     unfenced: set[Range] = field(default_factory=set)
     unfenced_loads: set[Range] = field(default_factory=set)
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
-    groups: dict[tuple[int, ...], Pending] = field(default_factory=dict)  # what regions of some warpgroups left
+    groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
+    arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of copies of words
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
         groups = {key: left.copy() for key, left in self.groups.items()}
-        return Pending(
-            set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads), flying, groups
-        )
+        sets = (set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
+        return Pending(*sets, flying, groups, self.arrived)
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
         self.writes |= other.writes
         self.unfenced |= other.unfenced
         self.unfenced_loads |= other.unfenced_loads
+        self.arrived = self.arrived or other.arrived
         for accumulator, ranges in other.flying.items():
             self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
         for key, left in other.groups.items():
@@ -89,22 +91,28 @@ class Pending:
             total.merge(left)
         return total
 
-    def order(self, op: ir.Operation, *, fence: bool) -> None:
-        """Put a barrier in front of an operation, behind a fence where the operation works asynchronously."""
-        with ir.InsertionPoint(op), op.location:
-            if fence:
-                ir.Operation.create("tl.fence_proxy")
-                self.fenced()
-            build.sync_threads()
-        self.clear()
+    def state(self) -> tuple[object, ...]:
+        """What is pending, to be compared."""
+        sets = (self.reads, self.writes, self.unfenced, self.unfenced_loads)
+        flying = frozenset((accumulator, frozenset(ranges)) for accumulator, ranges in self.flying.items())
+        groups = frozenset((key, left.state()) for key, left in self.groups.items())
+        return *(frozenset(ranges) for ranges in sets), flying, groups, self.arrived
+
+    def become(self, other: Pending) -> None:
+        """Take over a copy of what is pending elsewhere."""
+        new = other.copy()
+        self.reads, self.writes, self.unfenced = new.reads, new.writes, new.unfenced
+        self.unfenced_loads, self.flying, self.groups = new.unfenced_loads, new.flying, new.groups
+        self.arrived = new.arrived
 
     def fenced(self) -> None:
         self.unfenced.clear()
         self.unfenced_loads.clear()
+        self.arrived = False
 
     def needs_fence(self, found: list[Effect]) -> bool:
         """PROXY: whether asynchronous ones among these accesses meet ordinary ones that no fence has followed."""
-        reads = _ranges([e for e in found if _reads_asynchronously(e.op)])[0]
+        reads = _ranges([e for e in found if _is_behind(e)])[0]
         _, written, late = _ranges([e for e in found if e.op.name in _BULK_LOADS])
         copies = written | late
         return _meet(reads | copies, self.unfenced) or _meet(copies, self.unfenced_loads)
@@ -129,7 +137,7 @@ class InsertBarriers(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                _walk(launch.regions[0].blocks[0], Pending())
+                _Inserter(_brought(launch)).walk(launch.regions[0].blocks[0], Pending())
 
 
 def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
@@ -158,86 +166,181 @@ def _span(buffer: ir.Value) -> Range:
     return start, start + tensor_from_attr(op.attributes["layout"]).columns
 
 
+def _brought(launch: ir.Operation) -> set[Range]:
+    """Where copies of single words go."""
+    copies = [op for op in nested(launch) if op.name == "tl.copy_words"]
+    return {span for op in copies for spans in _ranges(region_effects(op))[1:] for span in spans}
+
+
 def _lasting(found: list[Effect]) -> set[Range]:
     """TENSOR: ranges whose reads end with the operation, or at a barrier: not those of products in tensor memory, for
     which the program waits at an mbarrier."""
     return _ranges([e for e in found if e.op.name != "tl.tcgen05_cp" and e.op.name not in MMA_OPS])[0]
 
 
-def _walk(block: ir.Block, pending: Pending) -> None:
-    for op in list(block.operations):
-        _visit(op.operation, pending)
+class _Inserter:
+    """The walk of one kernel. Barriers have no effects, so those of an operation stay what they are."""
 
+    def __init__(self, brought: set[Range]) -> None:
+        self.brought = brought  # by copies of single words, anywhere in the kernel
+        self.known: dict[ir.Operation, list[Effect]] = {}
+        # What a loop leaves, by what was pending before it, as long as no barrier comes in. Without it every level of
+        # nesting would double the walks.
+        self.loops: dict[tuple[object, ...], Pending] = {}
+        self.inserted = 0
 
-def _visit(op: ir.Operation, pending: Pending) -> None:
-    if op.name == "tl.sync_threads":
-        if "id" not in op.attributes:
-            pending.clear()
-        return
-    if "tl.scratch" in op.attributes:
-        pending.clear()  # its exchange through shared memory has barriers
-        return
-    if op.name == "tl.fence_proxy":
-        pending.fenced()
-        return
-    if op.name == "tl.mbarrier_arrive" and _tells_engine(op, pending):  # GROUPS
+    def effects(self, op: ir.Operation) -> list[Effect]:
+        """The accesses of an operation and of what is nested in it."""
+        found = self.known.get(op)
+        if found is None:
+            found = self.known[op] = region_effects(op)
+        return found
+
+    def order(self, op: ir.Operation, pending: Pending, *, fence: bool) -> None:
+        """Put a barrier in front of an operation, behind a fence where the operation works asynchronously."""
+        self._note_insertion()
+        with ir.InsertionPoint(op), op.location:
+            if fence:
+                ir.Operation.create("tl.fence_proxy")
+                pending.fenced()
+            build.sync_threads()
+        pending.clear()
+
+    def _fence(self, op: ir.Operation, pending: Pending) -> None:
+        self._note_insertion()
         with ir.InsertionPoint(op), op.location:
             ir.Operation.create("tl.fence_proxy")
         pending.fenced()
-        return
-    if op.name == "tl.warpgroups":
-        _visit_warpgroups(op, pending)
-        return
-    if op.name == "tl.specialize":  # ROLES
-        _walk(op.regions[1].blocks[0], pending)
-        return
-    if op.name == "tl.tensor_roles":
-        _walk(op.regions[2].blocks[0], pending)
-        return
-    if op.name in ("scf.for", "scf.while"):
-        _visit_loop(op, pending)
-        return
-    if op.name == "scf.if" and is_uniform(op.operands[0]):
-        _visit_branch(op, pending)
-        return
-    found = region_effects(op) if len(op.regions) else effects(op)  # DIVERGE, PRIVATE
-    if not found and not len(op.regions):
-        return
-    reads, writes, late = _ranges(found)
-    fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and _tells_engine(op, pending))
-    if fence or pending.conflicts(reads, writes | late):
-        pending.order(op, fence=fence)
-    pending.reads |= _lasting(found)
-    if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
-        pending.flying[op.operands[2]] = reads
-    elif op.name == "tl.wait_products" and len(op.operands):
-        pending.flying.pop(op.operands[0], None)
-    if len(op.regions):
-        writes = _ranges([e for e in found if e.op.name not in _BULK_LOADS])[1]
-        reads = _ranges([e for e in found if not _reads_asynchronously(e.op)])[0]
-    pending.writes |= writes  # ASYNC: `late` is left to the program
-    if op.name not in _BULK_LOADS:
-        pending.unfenced |= writes
-    if not _reads_asynchronously(op):
-        pending.unfenced_loads |= reads
+
+    def _note_insertion(self) -> None:
+        self.inserted += 1
+        self.loops.clear()
+
+    def walk(self, block: ir.Block, pending: Pending) -> None:
+        for op in list(block.operations):
+            self._visit(op.operation, pending)
+
+    def _visit(self, op: ir.Operation, pending: Pending) -> None:
+        if op.name == "tl.sync_threads":
+            if "id" not in op.attributes:
+                pending.clear()
+            return
+        if "tl.scratch" in op.attributes:
+            pending.clear()  # its exchange through shared memory has barriers
+            return
+        if op.name == "tl.fence_proxy":
+            pending.fenced()
+            return
+        if op.name == "tl.mbarrier_wait":
+            pending.arrived = True
+        if op.name == "tl.mbarrier_arrive" and self._tells_engine(op, pending):  # GROUPS
+            self._fence(op, pending)
+            return
+        if op.name == "tl.warpgroups":
+            self._visit_warpgroups(op, pending)
+            return
+        if op.name == "tl.specialize":  # ROLES
+            self.walk(op.regions[1].blocks[0], pending)
+            return
+        if op.name == "tl.tensor_roles":
+            self.walk(op.regions[2].blocks[0], pending)
+            return
+        if op.name in ("scf.for", "scf.while"):
+            self._visit_loop(op, pending)
+            return
+        if op.name == "scf.if" and is_uniform(op.operands[0]):
+            self._visit_branch(op, pending)
+            return
+        found = self.effects(op)  # DIVERGE, PRIVATE
+        if not found and not len(op.regions):
+            return
+        reads, writes, late = _ranges(found)
+        if pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought):  # PROXY
+            self._fence(op, pending)
+        fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and self._tells_engine(op, pending))
+        if fence or pending.conflicts(reads, writes | late):
+            self.order(op, pending, fence=fence)
+        pending.reads |= _lasting(found)
+        if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
+            pending.flying[op.operands[2]] = reads
+        elif op.name == "tl.wait_products" and len(op.operands):
+            pending.flying.pop(op.operands[0], None)
+        pending.writes |= writes  # ASYNC: `late` is left to the program
+        if op.name not in _BULK_LOADS:
+            pending.unfenced |= writes
+        pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
+
+    def _visit_warpgroups(self, op: ir.Operation, pending: Pending) -> None:
+        """GROUPS: ordered against what all threads did before, and against its own threads."""
+        key = members_of(op)
+        others = {k: left for k, left in pending.groups.items() if k != key}
+        before = Pending(pending.reads, pending.writes, pending.unfenced, pending.unfenced_loads)
+        inside = self.effects(op)
+        reads, writes, late = _ranges(inside)
+        fence = before.needs_fence(inside)
+        if fence or before.conflicts(reads, writes | late):
+            first = _first_beside(op)
+            self.order(first, pending, fence=fence)
+            others = {} if first == op else others
+        arm = pending.groups.get(key, Pending()).copy()
+        arm.unfenced |= pending.unfenced
+        arm.unfenced_loads |= pending.unfenced_loads
+        self.walk(op.regions[0].blocks[0], arm)
+        pending.groups = {**others, key: arm}
+
+    def _tells_engine(self, op: ir.Operation, pending: Pending) -> bool:
+        """GROUPS, ROLES: whether an asynchronous operation of the kernel uses what has been accessed and not fenced."""
+        if not pending.unfenced and not pending.unfenced_loads:
+            return False
+        while op.name not in ("tl.launch", "func.func"):
+            if op.name == "tl.specialize":
+                return False
+            op = op.parent.operation
+        return pending.needs_fence([e for inner in nested(op) if not len(inner.regions) for e in self.effects(inner)])
+
+    def _visit_loop(self, op: ir.Operation, pending: Pending) -> None:
+        inside = self.effects(op)
+        reads, writes, late = _ranges(inside)
+        fence = pending.needs_fence(inside)
+        if fence or pending.conflicts(reads, writes | late):  # once before the loop rather than in every iteration
+            self.order(op, pending, fence=fence)
+        before = (op, pending.state())
+        if before in self.loops:
+            pending.become(self.loops[before])
+            return
+        inserted = self.inserted
+        for _ in range(2):
+            entry = pending.copy()
+            for region in op.regions:
+                self.walk(region.blocks[0], pending)
+            pending.merge(entry)
+        if inserted == self.inserted:
+            self.loops[before] = pending.copy()
+
+    def _visit_branch(self, op: ir.Operation, pending: Pending) -> None:
+        after = pending.copy() if any(not len(r.blocks) for r in op.regions) else Pending()
+        for region in op.regions:
+            if len(region.blocks):
+                arm = pending.copy()
+                self.walk(region.blocks[0], arm)
+                after.merge(arm)
+        pending.clear()
+        pending.fenced()
+        pending.merge(after)
 
 
-def _visit_warpgroups(op: ir.Operation, pending: Pending) -> None:
-    """GROUPS: ordered against what all threads did before, and against its own threads."""
-    key = groups_of(op)
-    others = {k: left for k, left in pending.groups.items() if k != key}
-    before = Pending(pending.reads, pending.writes, pending.unfenced, pending.unfenced_loads)
-    inside = region_effects(op)
-    reads, writes, late = _ranges(inside)
-    fence = before.needs_fence(inside)
-    if fence or before.conflicts(reads, writes | late):
-        pending.order(op, fence=fence)
-        others = {}
-    arm = pending.groups.get(key, Pending()).copy()
-    arm.unfenced |= pending.unfenced
-    arm.unfenced_loads |= pending.unfenced_loads
-    _walk(op.regions[0].blocks[0], arm)
-    pending.groups = {**others, key: arm}
+def _first_beside(op: ir.Operation) -> ir.Operation:
+    """The first of the regions in front of one that run at the same time: a barrier of all threads between them would
+    keep their threads apart."""
+    others = [o.operation for o in op.block.operations]
+    first, taken = op, set(members_of(op))
+    for other in reversed(others[: others.index(op)]):
+        if other.name == op.name and not taken & set(members_of(other)):
+            first = other
+            taken |= set(members_of(other))
+        elif not other.name.startswith("arith."):
+            break
+    return first
 
 
 def _arrives(op: ir.Operation) -> bool:
@@ -245,46 +348,16 @@ def _arrives(op: ir.Operation) -> bool:
     return any(inner.name == "tl.mbarrier_arrive" for inner in nested(op))
 
 
-def _tells_engine(op: ir.Operation, pending: Pending) -> bool:
-    """GROUPS, ROLES: whether some asynchronous operation of the kernel uses what has been accessed and not fenced."""
-    if not pending.unfenced and not pending.unfenced_loads:
-        return False
-    while op.name not in ("tl.launch", "func.func"):
-        if op.name == "tl.specialize":
-            return False
-        op = op.parent.operation
-    return pending.needs_fence([e for inner in nested(op) if not len(inner.regions) for e in effects(inner)])
-
-
 def _reads_asynchronously(op: ir.Operation) -> bool:
     """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
     bulk = ("tl.tma_store", "tl.box_store", "tl.tma_scatter4", "tl.cluster_copy", "tl.shared_address", "tl.tcgen05_cp")
-    return op.name in (*bulk, *MMA_OPS) or op.name == "tl.gemm" and "instr" in op.attributes
+    return op.name in (*bulk, *MMA_OPS) or op.name in PRODUCTS and "instr" in op.attributes
 
 
-def _visit_loop(op: ir.Operation, pending: Pending) -> None:
-    inside = region_effects(op)
-    reads, writes, late = _ranges(inside)
-    fence = pending.needs_fence(inside)
-    if fence or pending.conflicts(reads, writes | late):  # once before the loop rather than in every iteration
-        pending.order(op, fence=fence)
-    for _ in range(2):
-        entry = pending.copy()
-        for region in op.regions:
-            _walk(region.blocks[0], pending)
-        pending.merge(entry)
-
-
-def _visit_branch(op: ir.Operation, pending: Pending) -> None:
-    after = pending.copy() if any(not len(r.blocks) for r in op.regions) else Pending()
-    for region in op.regions:
-        if len(region.blocks):
-            arm = pending.copy()
-            _walk(region.blocks[0], arm)
-            after.merge(arm)
-    pending.clear()
-    pending.fenced()
-    pending.merge(after)
+def _is_behind(effect: Effect) -> bool:
+    """PROXY: whether a read goes behind the threads' backs: metadata of sparse products they read themselves."""
+    metadata = effect.op.name == "tl.gemm_sp" and effect.tile == effect.op.operands[1]
+    return _reads_asynchronously(effect.op) and not metadata
 
 
 def is_uniform(value: ir.Value, seen: frozenset[ir.Value] = frozenset()) -> bool:

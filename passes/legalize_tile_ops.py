@@ -2,8 +2,9 @@
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
 fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, copies of parts
-of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions; a
-load that the program schedules arrives at its barrier where nothing else does.
+of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions,
+votes of a block as those of its waves where barriers do not count; a load that the program schedules arrives at its
+barrier where nothing else does.
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Target
+from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
 from . import build
 from .base import Pass
+from .block_votes import expand_block_vote
 from .expand_tile_ops import region_of
 from .fragment_parts import expand_part
 from .shrink_loops import shrink_loop
-from .thread_branches import split_branches
+from .thread_branches import split_branch
 from .walk import launches, nested, threads_of
 
 _HANDLED = (
-    "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.copy", "tl.fill", "tl.parallel",
+    "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.copy", "tl.fill", "scf.if", "tl.parallel",
+    "tl.vote",
 )  # fmt: skip
 
 
@@ -42,8 +45,6 @@ class LegalizeTileOps(Pass):
                 # First of all, for it erases branches, which the loop below would still look at.
                 for op in [op for op in nested(launch) if op.name == "tl.parallel"]:
                     shrink_loop(op)
-                if target.warp_size == 32:
-                    split_branches(launch)
                 for op in [op for op in nested(launch) if op.name in _HANDLED]:  # what these contain may go with them
                     if op.name == "tl.reduce":
                         _legalize_reduce(op)
@@ -55,8 +56,16 @@ class LegalizeTileOps(Pass):
                         _arrive_with_copy(op)
                     elif op.name in ("tl.copy", "tl.fill"):
                         expand_part(op)
+                    elif op.name == "scf.if" and target.warp_size == 32:
+                        split_branch(op, launch)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
+                    elif op.name == "tl.vote" and _is_of_block(op) and not target.supports(Feature.BLOCK_VOTES):
+                        expand_block_vote(op, launch, target.warp_size)
+
+
+def _is_of_block(vote: ir.Operation) -> bool:
+    return ir.StringAttr(vote.attributes["kind"]).value.startswith("block_")
 
 
 def _like(value: ir.Value, scope: str) -> ir.Value:

@@ -54,7 +54,7 @@ class RunOptions:
     """What to do around each pass.
 
     `verify_each` verifies after every pass of ours and, unless `verify_upstream` is off, of upstream's; without it
-    `verify_stages` verifies what goes in and what each stage leaves. `print_*` write
+    `verify_stages` verifies what each stage leaves: what goes in, tracing or parsing has verified. `print_*` write
     IR to `stream` (standard error by default); `dump_dir` gets one file per pass. `debug` checks level specs even when
     the knob is off. `debug_info` prints locations. `reproducer` is where a failing pass leaves its input ("" : a file
     in the temporary folder, None: nowhere). `show` turns a module into the text that is printed.
@@ -138,7 +138,7 @@ class _Run:
         """Run the elements at these positions of the pipeline, all by default."""
         chosen = range(len(self.pipeline)) if positions is None else positions
         verifies = self.options.verify_each or self.options.verify_stages
-        if verifies and chosen.start == 0:
+        if self.options.verify_each and chosen.start == 0:
             with _failures("the input of the pipeline"):
                 self.module.operation.verify()
         for position in chosen:

@@ -1,15 +1,13 @@
-"""`pack-fp4`: tiles of 4-bit floats become tiles of bytes, two elements each.
+"""`pack-fp4`: tiles of 4-bit floats and integers become tiles of bytes, two elements each.
 
-Input: the tile program as traced. Output: no buffer of `f4E2M1FN`; their last dimension is half as long, and products
-of such tiles have the attribute `packed`. Layouts, swizzles, copies and guards then need not know of half bytes. An
-element pair starts at an even index, the first one in the low bits.
+Input: the tile program as traced. Output: no buffer of `f4E2M1FN` or `i4`; their last dimension is half as long, and
+products of such tiles have the attribute `packed`. Layouts, swizzles, copies and guards then need not know of half
+bytes. An element pair starts at an even index, the first one in the low bits. Single elements, conversions and integer
+products are rewritten first (`half_bytes.py`).
 
     tl.slice A, %i, %k {sizes = 128, 64} : 128x64xf4E2M1FN; tl.tcgen05_scaled_mma A, B, ..
     =>
     tl.slice A, %i, %k / 2 {sizes = 128, 32} : 128x32xi8; tl.tcgen05_scaled_mma A, B, .. {packed}
-
-An element that is read and converted is half of a byte; its exponent and fraction, at their places in a float16, are
-its value divided by 2**14. Copies that convert are loops over such reads.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tilelang_mlir.dtypes import from_mlir
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -25,13 +22,11 @@ from tilelang_mlir.target import Target
 from ..dialect.location import python_location
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import buffer_type, scope_of
-from ..dialect.verify import shape_of
 from . import build
 from .base import Pass
-from .expand_tile_ops import region_of
+from .half_bytes import expand_elements, is_half_byte
 from .walk import nested
 
-_ELEMENT = "f4E2M1FN"
 _COPIES = ("tl.copy", "tl.tma_load", "tl.tma_store")
 _PRODUCTS = (*MMA_OPS, "tl.mma_scaled")
 _PER_BYTE = 2
@@ -39,17 +34,16 @@ _PER_BYTE = 2
 
 @dataclass(frozen=True)
 class PackFp4(Pass):
-    """Carry 4-bit floats two in a byte."""
+    """Carry 4-bit elements two in a byte."""
 
     name: ClassVar[str] = "pack-fp4"
 
     def run(self, module: ir.Module, target: Target) -> None:
-        for op in [op for op in nested(module.operation) if op.name == "tl.copy"]:
-            if _converts(op):
-                with module.context, op.location:
-                    _expand_copy(op)
         made = [op for op in nested(module.operation) if op.name in ("tl.tensor", "tl.alloc") and _is_packed(op)]
+        if not made:
+            return
         with module.context:
+            expand_elements(module.operation)
             for op in made:
                 _check_uses(op.results[0])
             for op in made:
@@ -59,7 +53,7 @@ class PackFp4(Pass):
 
 def _is_packed(op: ir.Operation) -> bool:
     kind = op.results[0].type
-    return isinstance(kind, ir.MemRefType) and str(kind.element_type) == _ELEMENT
+    return isinstance(kind, ir.MemRefType) and is_half_byte(kind)
 
 
 def _element(value: ir.Value) -> str:
@@ -67,20 +61,20 @@ def _element(value: ir.Value) -> str:
 
 
 def _check_uses(value: ir.Value) -> None:
-    """Whole tiles move and meet products; elements are read and converted."""
+    """Only whole tiles move, unconverted, and meet products; bytes are read and written."""
     for use in value.uses:
         op = use.owner.operation
         if op.name == "tl.slice":
             _check_uses(op.results[0])
             continue
-        if op.name == "memref.load" and all(u.owner.operation.name == "tl.cast" for u in op.results[0].uses):
+        if op.name in ("memref.load", "memref.store", "tl.fill"):
             continue
         copied = op.name in _COPIES and _element(op.operands[0]) == _element(op.operands[1])
         if not copied and op.name not in _PRODUCTS:
             raise UnsupportedError(
-                "elements of float4_e2m1fn written one by one, or used without a conversion",
+                f"{op.name} of 4-bit elements",
                 python_location(op.location),
-                hint="tiles of it are copied and multiplied with scale factors; T.cast converts what is read",
+                hint="tiles of them are copied, filled, converted and multiplied with scale factors",
             )
 
 
@@ -136,9 +130,6 @@ def _replace(old: ir.Value, new: ir.Value) -> None:
                 _replace(op.results[0], _slice(op, new))
                 op.erase()
                 continue
-            if op.name == "memref.load":
-                _read(op, new)
-                continue
             if op.name in _PRODUCTS:
                 op.attributes["packed"] = build.unit()
             for index, operand in enumerate(op.operands):
@@ -146,56 +137,10 @@ def _replace(old: ir.Value, new: ir.Value) -> None:
                     op.operands[index] = new
 
 
-def _converts(op: ir.Operation) -> bool:
-    kinds = [_element(value) for value in list(op.operands)[:2]]
-    return kinds[0] == _ELEMENT and kinds[1] != _ELEMENT and -1 not in shape_of(op.operands[1].type)
-
-
-def _expand_copy(op: ir.Operation) -> None:
-    """A copy of a tile that converts, element by element."""
-    source, target = (region_of(value) for value in list(op.operands)[:2])
-    shape = [size for size in shape_of(op.operands[1].type) if size != 1] or [1]
-    element = ir.MemRefType(target.buffer.type).element_type
-    with ir.InsertionPoint(op):
-        loop = build.parallel(shape)
-        block = loop.regions[0].blocks[0]
-        with ir.InsertionPoint(block):
-            places = list(block.arguments)
-            value = build.load(source.buffer, source.within(places))
-            names = {"from": ir.StringAttr.get("float4_e2m1fn"), "to": ir.StringAttr.get(str(from_mlir(str(element))))}
-            converted = ir.Operation.create("tl.cast", [element], [value], names).result
-            build.store(converted, target.buffer, target.within(places))
-    op.erase()
-
-
-def _read(op: ir.Operation, packed: ir.Value) -> None:
-    """An element as float16, from its half of a byte; the casts that use it start from there."""
-    *outer, last = list(op.operands)[1:]
-    place = ir.Operation.create("arith.index_cast", [build.i32()], [last]).result
-    byte = build.load(packed, [*outer, build.binary("divui", place, build.constant(_PER_BYTE))])
-    word = ir.Operation.create("arith.extui", [build.i32()], [byte]).result
-    shift = build.binary("muli", build.binary("andi", place, build.constant(1)), build.constant(4))
-    code = build.binary("shrui", word, shift)
-    magnitude = build.binary("shli", build.binary("andi", code, build.constant(7)), build.constant(9))
-    sign = build.binary("shli", build.binary("andi", code, build.constant(8)), build.constant(12))
-    i16, f16 = ir.IntegerType.get_signless(16), ir.F16Type.get()
-    bits = ir.Operation.create("arith.trunci", [i16], [build.binary("ori", magnitude, sign)]).result
-    scaled = ir.Operation.create("tl.bitcast", [f16], [bits]).result
-    factor = ir.Operation.create("arith.constant", [f16], attributes={"value": ir.FloatAttr.get(f16, 2.0**14)}).result
-    value = build.binary("mulf", scaled, factor)
-    for cast in [use.owner.operation for use in op.results[0].uses]:
-        cast.attributes["from"] = ir.StringAttr.get("float16")
-        cast.operands[0] = value
-        if str(cast.results[0].type) == "f16":
-            cast.results[0].replace_all_uses_with(value)
-            cast.erase()
-    op.erase()
-
-
 def _slice(op: ir.Operation, source: ir.Value) -> ir.Value:
     sizes = list(ir.DenseI64ArrayAttr(op.attributes["sizes"]))
     if -1 in sizes:
-        raise UnsupportedError("a tile of float4_e2m1fn of a size known at run time only", python_location(op.location))
+        raise UnsupportedError("a 4-bit tile of a size known at run time only", python_location(op.location))
     sizes[-1] = _half(sizes[-1], op)
     offsets = list(op.operands)[1 : 1 + len(sizes)]
     owner = offsets[-1].owner
@@ -209,7 +154,7 @@ def _half(size: int, op: ir.Operation) -> int:
     if size < 0 or size % _PER_BYTE:
         what = "a size known at run time only" if size < 0 else str(size)
         raise UnsupportedError(
-            f"float4_e2m1fn with a last dimension, stride or place of {what}",
+            f"4-bit elements with a last dimension, stride or place of {what}",
             python_location(op.location),
             hint="two elements share a byte: it is an even number",
         )

@@ -29,15 +29,18 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
+from ..dialect.ops.gemm import PRODUCTS, factors
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, scope_of
 from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
+from .cluster_tiles import PAIR, Pairs, pairs_of
 from .nvidia.store_plan import BUFFER_BYTES
 from .nvidia.tma_rules import box_bytes
 from .nvidia.wgmma_layout import WARPGROUP, partition
 from .specialize_warps.candidate import Candidate, candidate
-from .specialize_warps.stores import BUFFERS, RESERVED, carrier_of
+from .specialize_warps.carriers import carrier_of
+from .specialize_warps.stores import BUFFERS, RESERVED
 from .walk import launches, nested, num_threads
 
 GROUP = 16  # rows of tiles
@@ -46,8 +49,9 @@ ACCUMULATORS = 208  # per thread, which leave enough of 240 registers for the re
 _DEEPER = 2  # versions of the ring per version that the program asks for: two groups share it
 # What groups may do at the same time: nothing that exchanges data between threads.
 _SEPARATE = frozenset((
-    "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.gemm", "tl.math", "tl.parallel", "tl.slice",
-    "memref.load", "memref.store", "scf.for", "scf.if", "scf.yield",
+    "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.gemm", "tl.gemm_sp", "tl.im2col", "tl.math",
+    "tl.parallel",
+    "tl.slice", "memref.load", "memref.store", "scf.for", "scf.if", "scf.yield",
 ))  # fmt: skip
 
 
@@ -58,6 +62,7 @@ class PersistTiles(Pass):
     name: ClassVar[str] = "persist-tiles"
 
     enabled: bool = True
+    multicast: bool = False
 
     def run(self, module: ir.Module, target: Target) -> None:
         if not self.enabled or not all(target.supports(f) for f in (Feature.TMA, Feature.WGMMA, Feature.SETMAXNREG)):
@@ -68,7 +73,9 @@ class PersistTiles(Pass):
                 with module.context, launch.location:
                     if num_threads(launch) == WARPGROUP:
                         _alternate(launch, found, target)
-                    _persist(launch, target)
+                    alone = "groups" not in launch.attributes
+                    pairs = pairs_of(launch, found.copies) if self.multicast and alone else None
+                    _persist(launch, target, pairs)
 
 
 def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
@@ -77,7 +84,7 @@ def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
         return False
     if len(extents) == len(launch.operands) and math.prod(extents) <= target.multiprocessors:
         return False
-    products = [op for op in nested(launch) if op.name == "tl.gemm"]
+    products = [op for op in nested(launch) if op.name in PRODUCTS]
     if len(products) > 2 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):
         return False
     alone = num_threads(launch) == WARPGROUP
@@ -106,7 +113,7 @@ def _tiles(launch: ir.Operation) -> list[ir.Value]:
     """The shared tiles that a kernel uses, without those that only carry a fragment to device memory."""
     ops = list(nested(launch))
     stores = [op for op in ops if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
-    own = [carrier.operands[1] for op in stores if (carrier := carrier_of(op)) is not None]
+    own = [carrier.tile for op in stores if (carrier := carrier_of(op)) is not None]
     tiles = [op.results[0] for op in ops if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
     return [tile for tile in tiles if tile not in own and any(True for _ in tile.uses)]
 
@@ -115,15 +122,15 @@ def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     """Whether two groups can run the kernel at the same time: they share nothing but the ring, and fit in registers."""
     ring = [copy.operands[1] for copy in found.copies]
     inner = [op for op in nested(launch) if not op.name.startswith(("arith.", "math."))]
-    product = next(op for op in inner if op.name == "tl.gemm")
-    rows, columns = shape_of(product.operands[2].type)[-2:]
+    product = next(op for op in inner if op.name in PRODUCTS)
+    rows, columns = shape_of(factors(product)[2].type)[-2:]
     grid = partition(rows, columns, WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
     return small and all(t in ring for t in _tiles(launch)) and all(op.name in _SEPARATE for op in inner)
 
 
 def _products(launch: ir.Operation) -> int:
-    return sum(op.name == "tl.gemm" for op in nested(launch))
+    return sum(op.name in PRODUCTS for op in nested(launch))
 
 
 def _depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:
@@ -146,25 +153,36 @@ def _entries(attribute: ir.Attribute) -> dict[str, ir.Attribute]:
     return {entry.name: entry.attr for entry in ir.DictAttr(attribute)}
 
 
-def _persist(launch: ir.Operation, target: Target) -> None:
+def _persist(launch: ir.Operation, target: Target, pairs: Pairs | None) -> None:
+    """Walk the tiles, or the pairs of them, that two CTAs of a cluster share."""
     old = launch.regions[0].blocks[0]
     extents = [raster.known(v) for v in launch.operands]
     with ir.InsertionPoint(launch):
         tiles = raster.value(raster.product(extents))
-        grid = raster.value(raster.minimum(raster.known(tiles), target.multiprocessors))
+        most = target.multiprocessors if pairs is None else target.multiprocessors // PAIR * PAIR
+        grid = raster.value(raster.minimum(raster.known(tiles), most))
         attributes = build.attributes_of(launch)
         panel, tall = _panel(attributes) if _products(launch) == 1 or "swizzle" in attributes else (1, 0)
         attributes.pop("swizzle", None)
-        attributes["persistent"] = ir.IntegerAttr.get(build.i32(), target.multiprocessors)
+        attributes["persistent"] = ir.IntegerAttr.get(build.i32(), most)
+        if pairs is not None:
+            attributes["cluster"] = ir.DenseI32ArrayAttr.get([PAIR, 1, 1])
+            panel = max(panel // PAIR, 1) if pairs.dim == tall else panel
+            pairs.mark()
         new = ir.Operation.create("tl.launch", [], [grid], attributes, regions=1)
     body = new.regions[0].blocks.append(build.i32())
     with ir.InsertionPoint(body):
-        loop = ir.Operation.create(
-            "scf.for", [], [body.arguments[0], tiles, grid], {"tl.tiles": build.unit()}, regions=1
-        )
+        bounds, rank = [body.arguments[0], tiles, grid], None
+        if pairs is not None:
+            rank = build.binary("remui", body.arguments[0], build.constant(PAIR))
+            bounds = [build.binary("divui", v, build.constant(PAIR)) for v in bounds]
+        loop = ir.Operation.create("scf.for", [], bounds, {"tl.tiles": build.unit()}, regions=1)
     inside = loop.regions[0].blocks.append(build.i32(), arg_locs=[ir.Location.name("tile", launch.location)])
     with ir.InsertionPoint(inside):
-        places = raster.tile_coordinates(inside.arguments[0], extents, panel, tall)
+        numbered = extents if pairs is None else pairs.extents(extents)
+        places = raster.tile_coordinates(inside.arguments[0], numbered, panel, tall)
+        if pairs is not None and rank is not None:
+            places = pairs.coordinates(places, rank)
         for argument, place, extent in zip(old.arguments, places, extents, strict=True):
             argument.replace_all_uses_with(_bounded(raster.value(place), extent))
     for op in [o.operation for o in old.operations]:

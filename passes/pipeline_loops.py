@@ -13,8 +13,9 @@ memory. Output: those tiles have s versions, the copies run s - 1 iterations ahe
 One barrier per iteration does both: copies of all threads are visible, and the version about to be overwritten has been
 read. A copy qualifies when its target is used in this loop only, is written by nothing else, and what it depends on can
 be computed ahead. Loops in which none qualifies, and targets without asynchronous copies, keep their plain form. Loops
-around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`). Targets that load into LDS
-have two versions: these loads are counted, not grouped.
+around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`). Where all loads of a loop
+around products of warpgroups can be bulk copies, one thread issues those instead (`bulk_pipeline.py`). Targets that
+load into LDS have two versions: these loads are counted, not grouped.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects, root
+from ..dialect.ops.gemm import PRODUCTS
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import GLOBAL, SHARED, scope_of
-from . import build, operand_prefetch
+from . import build, bulk_pipeline, operand_prefetch
 from .amd.lds_copy import copies_directly
 from .base import Pass
+from .nvidia.loads import LOADS
 from .versions import Versions, inside
 from .walk import launches, nested, num_threads
 
@@ -43,12 +46,15 @@ class PipelineLoops(Pass):
 
     async_copy: bool = True
     prefetch: bool = True
+    bulk: bool = True
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             for loop in [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]:
                 stages = _stages(loop)
                 del loop.attributes["tl.pipeline"]
+                if self.bulk and stages > 1 and self._load_in_bulk(loop, launch, stages, target):
+                    continue
                 copies = producers(loop) if stages > 1 and self.async_copy else []
                 if not copies or not runs_ahead(copies, num_threads(launch), target):
                     continue
@@ -64,13 +70,24 @@ class PipelineLoops(Pass):
                         _expand(Versions(loop, copies, stages), needs_fence)
 
 
+    def _load_in_bulk(self, loop: ir.Operation, launch: ir.Operation, stages: int, target: Target) -> bool:
+        """Rewrite a loop around warpgroup products whose loads all are bulk copies; whether it was."""
+        copies = producers(loop, LOADS)
+        products = any(op.name in PRODUCTS and "instr" in op.attributes for op in nested(loop))
+        if not copies or not products or not bulk_pipeline.applies(loop, copies, target):
+            return False
+        with launch.context, loop.location:
+            bulk_pipeline.expand(Versions(loop, copies, stages), launch)
+        return True
+
+
 def runs_ahead(copies: list[ir.Operation], threads: int, target: Target) -> bool:
     """Whether a target has asynchronous copies for these: every one with cp.async, or all by loads into LDS."""
     return target.supports(Feature.CP_ASYNC) or all(copies_directly(copy, threads, target) for copy in copies)
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
-    return op.name in MMA_OPS or op.name == "tl.gemm" and "instr" in op.attributes
+    return op.name in MMA_OPS or op.name in PRODUCTS and "instr" in op.attributes
 
 
 def _stages(loop: ir.Operation) -> int:
@@ -78,16 +95,16 @@ def _stages(loop: ir.Operation) -> int:
     return ir.IntegerAttr(options["num_stages"]).value if "num_stages" in options else 0
 
 
-def producers(loop: ir.Operation) -> list[ir.Operation]:
-    """Top-level copies from device to shared memory that may run ahead."""
+def producers(loop: ir.Operation, names: tuple[str, ...] = ("tl.copy",)) -> list[ir.Operation]:
+    """Top-level copies from device to shared memory that may run ahead; `names` are the operations that count."""
     accesses = region_effects(loop)
     written = {e.value for e in accesses if e.kind == "write"}
     found: list[ir.Operation] = []
     for op in loop.regions[0].blocks[0].operations:
         op = op.operation
-        if op.name != "tl.copy" or "async" in op.attributes:
+        if op.name not in names or "async" in op.attributes:
             continue
-        source, target = op.operands
+        source, target, *numbers = op.operands
         buffer = root(target)
         elements = [ir.MemRefType(v.type).element_type for v in (source, target)]
         if scope_of(source) != GLOBAL or scope_of(target) != SHARED or elements[0] != elements[1] or buffer != target:
@@ -99,7 +116,7 @@ def producers(loop: ir.Operation) -> list[ir.Operation]:
             len(writers) == 1
             and root(source) not in written
             and _only_here(buffer, loop)
-            and _computable(source, loop, written)
+            and all(_computable(v, loop, written) for v in (source, *numbers))
         ):
             found.append(op)
     return found

@@ -54,6 +54,8 @@ class LoweringOptions:
     lagging_maximum: bool = True
     turns: bool = True
     persist: bool = True
+    bulk: bool = True
+    multicast: bool = False
 
     @staticmethod
     def of(module: ir.Module) -> LoweringOptions:
@@ -71,6 +73,8 @@ class LoweringOptions:
             reuse_shared=not flag("tl.disable_shared_memory_reuse", False),
             async_copy=flag("tl.enable_async_copy", True),
             specialize=not flag("tl.disable_warp_specialized", False) and not flag("tl.disable_tma_lower", False),
+            bulk=not flag("tl.disable_tma_lower", False),
+            multicast=flag("tl.enable_cluster_multicast", False),
             persist=not flag("tl.disable_persistent", False),
             wgmma=not flag("tl.disable_wgmma", False),
             lagging_maximum=not flag("tl.disable_lagging_maximum", False),
@@ -86,11 +90,11 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
         "layout-inference": {"wgmma": chosen.wgmma},
         "lagging-maximum": {"enabled": chosen.lagging_maximum},
-        "persist-tiles": {"enabled": chosen.specialize and chosen.persist},
+        "persist-tiles": {"enabled": chosen.specialize and chosen.persist, "multicast": chosen.multicast},
         "specialize-warps": {"enabled": chosen.specialize},
         "specialize-tensor-warps": {"enabled": chosen.specialize},
         "take-turns": {"enabled": chosen.turns},
-        "pipeline-loops": {"async_copy": chosen.async_copy},
+        "pipeline-loops": {"async_copy": chosen.async_copy, "bulk": chosen.bulk},
     }
     return {stage: [_element(name, arguments.get(name, {})) for name in passes] for stage, passes in STAGES.items()}
 

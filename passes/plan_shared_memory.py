@@ -4,8 +4,8 @@ Input: laid-out, scheduled program. Output: `tl.offset` on each shared allocatio
 exchanges through shared memory, `tl.shared_bytes` on the launch. Tiles whose lives do not meet share memory: lives are
 intervals of program order, widened to the outermost loop that contains a use but not the allocation; the buffers of
 staged stores live to the end of the kernel. What the program's own asynchronous copies or warpgroup regions touch lives
-through the whole kernel: when those end is up to the program. Placement is first fit, largest first. Barriers are
-inserted after this pass, so that they see what shares memory.
+through the whole kernel: when those end is up to the program, unless it waits right behind a store. Placement is first
+fit, largest first. Barriers are inserted after this pass, so that they see what shares memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..dialect.tl import SHARED, scope_of
 from .base import Pass
 from .layout_inference.accesses import laid_out
 from .lowering.reduce import scratch_bytes
-from .walk import groups_of, launches, nested
+from .walk import launches, members_of, nested
 
 SWIZZLE_ALIGNMENT = 1024  # bytes; whole swizzle atoms
 PLAIN_ALIGNMENT = 128
@@ -83,8 +83,9 @@ def _lives(launch: ir.Operation) -> list[Life]:
         if op.name != "tl.alloc" or scope_of(op.results[0]) != SHARED:
             continue
         users = [user for user in _users(op.results[0]) if user in order]
+        users += [wait for user in users if (wait := _wait_behind(user)) is not None]
         points = [_widened(user, op, spans, order) for user in users] or [(order[op], order[op])]
-        if any(groups_of(user) or _is_explicit(user) for user in users):
+        if any(members_of(user) or _is_explicit(user) for user in users):
             points.append((0, len(order)))
         layout = from_attr(op.attributes["layout"])
         swizzled = isinstance(layout, SharedLayout) and layout.swizzle.bits
@@ -105,7 +106,22 @@ def _is_explicit(op: ir.Operation) -> bool:
     """Whether an operation accesses memory beyond its own end, until the program waits for it."""
     if op.name in (*_RAW, "tl.cluster_copy", "tl.bulk_words", "tl.tma_gather4", "tl.tma_scatter4"):
         return True
+    if op.name == "tl.tma_store" and _wait_behind(op) is not None:
+        return False
     return op.name in ("tl.tma_load", "tl.tma_store") and "explicit" in op.attributes or "wgmma" in op.attributes
+
+
+def _wait_behind(op: ir.Operation) -> ir.Operation | None:
+    """The wait for all stores of the program right behind one of them, as `T.atomic_add(use_tma=True)` has it."""
+    if op.name != "tl.tma_store" or "explicit" not in op.attributes:
+        return None
+    others = [o.operation for o in op.block.operations]
+    for after in others[others.index(op) + 1 :]:
+        if after.name == "tl.tma_wait":
+            return after if ir.IntegerAttr(after.attributes["pending"]).value == 0 else None
+        if not after.name.startswith(("arith.", "tl.slice")):
+            return None
+    return None
 
 
 def _users(value: ir.Value) -> list[ir.Operation]:
@@ -169,12 +185,12 @@ def _barriers(launch: ir.Operation, end: int) -> int:
 def _scratch(launch: ir.Operation, start: int, target: Target) -> tuple[int, int]:
     """One scratch area for all reductions of the same threads: each ends with a barrier. Returns offset and size."""
     start = -(-start // PLAIN_ALIGNMENT) * PLAIN_ALIGNMENT
-    areas: dict[tuple[int, ...], dict[ir.Operation, int]] = {}
+    areas: dict[range, dict[ir.Operation, int]] = {}
     for op in nested(launch):
         if op.name in ("tl.reduce", "tl.finalize_reducer"):
             size = _exchange_bytes(op, target)
             if size:
-                areas.setdefault(groups_of(op), {})[op] = size
+                areas.setdefault(members_of(op), {})[op] = size
     end = start
     for sizes in areas.values():
         for op in sizes:

@@ -20,6 +20,29 @@ def known(value: ir.Value) -> Int:
     return ir.IntegerAttr(owner.operation.attributes["value"]).value
 
 
+def divisor(value: ir.Value) -> int:
+    """A number that divides a value whatever else it is; 0 where the value is zero."""
+    number = known(value)
+    if isinstance(number, int):
+        return abs(number)
+    if isinstance(value.owner, ir.Block):
+        loop = value.owner.owner.operation
+        if loop.name != "scf.for" or value != value.owner.arguments[0]:
+            return 1
+        return math.gcd(divisor(loop.operands[0]), divisor(loop.operands[2]))
+    op = value.owner.operation
+    if op.name in _CONVERSIONS:
+        return divisor(op.operands[0])
+    if op.name == "arith.muli":
+        return divisor(op.operands[0]) * divisor(op.operands[1])
+    if op.name in ("arith.addi", "arith.subi"):
+        return math.gcd(divisor(op.operands[0]), divisor(op.operands[1]))
+    return 1
+
+
+_CONVERSIONS = ("arith.index_cast", "arith.index_castui", "arith.extsi", "arith.extui")
+
+
 def value(number: Int) -> ir.Value:
     return build.constant(number) if isinstance(number, int) else number
 

@@ -14,10 +14,15 @@ CHOSEN   A fragment that only products touch in a loop (and that is cleared befo
              fill C, 0; for k: tl.gemm A, B, C; use C
              =>
              for k: tl.gemm A, B, T (clear where k is the first); copy T -> C; use C
+
+SCALED   `tl.mma_scaled`, whose sums are in fragments, is CHOSEN where that fits. Elsewhere its accumulator goes to
+         tensor memory and back around it, as there is no other instruction for it on these targets.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,11 +38,13 @@ from . import build
 from .base import Pass
 from .nvidia import tensor_pairs
 from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment, product_obstacle
+from .nvidia.tensor_scales import start_scaled
 from .walk import launches, nested, num_threads
 
-_EQ = 0
+_EQ, _NE = 0, 1  # arith.cmpi
 SYNCHRONOUS = "tl.synchronous"
 """Marks the operations that make a product synchronous, for passes that order it otherwise."""
+_SUMMING = ("tl.gemm", "tl.mma_scaled")
 _TENSOR_OPS = (*MMA_OPS, "tl.tcgen05_commit", "tl.tcgen05_cp", "tl.tcgen05_fence", "tl.dealloc_tmem")
 
 
@@ -62,6 +69,8 @@ class UseTensorMemory(Pass):
                         _move(launch, alloc.results[0], target)
                 for op in [op for op in nested(launch) if op.name == "tl.gemm" and scope_of(op.operands[2]) == TMEM]:
                     _make_asynchronous(launch, op, target)
+                for op in [op for op in nested(launch) if op.name == "tl.mma_scaled"]:
+                    _scaled_alone(launch, op, target, paired)
 
 
 def _refuse(launch: ir.Operation, target: Target) -> None:
@@ -102,13 +111,20 @@ def _make_asynchronous(launch: ir.Operation, op: ir.Operation, target: Target) -
         raise UnsupportedError(
             f"T.gemm into tensor memory has no product with {obstacle}", python_location(op.location)
         )
+    with op.location, ir.InsertionPoint(op):
+        keep = keep_of(op)
+    _complete(launch, op, lambda: start_product(op, keep))
+
+
+def _complete(launch: ir.Operation, op: ir.Operation, start: Callable[[], None]) -> None:
+    """Replace a product by one that `start` starts, its completion at an mbarrier of its own, and a wait."""
     with op.location:
         with ir.InsertionPoint.at_block_begin(launch.regions[0].blocks[0]):
             barrier = barriers([1])
             phase = variable(0)
         with ir.InsertionPoint(op):
             zero = build.constant(0)
-            start_product(op, keep_of(op))
+            start()
             commit = ir.Operation.create("tl.tcgen05_commit", [], [barrier, zero])
             parity = build.load(phase, [zero])
             ir.Operation.create("tl.mbarrier_wait", [], [barrier, zero, parity])
@@ -117,6 +133,29 @@ def _make_asynchronous(launch: ir.Operation, op: ir.Operation, target: Target) -
     for made in block[block.index(commit) : block.index(op)]:
         made.attributes[SYNCHRONOUS] = build.unit()
     op.erase()
+
+
+def _scaled_alone(launch: ir.Operation, op: ir.Operation, target: Target, paired: bool) -> None:
+    """A block-scaled product whose accumulator other operations touch between products."""
+    obstacle = "products of pairs of blocks beside it" if paired else product_obstacle(op, target)
+    fragment = op.operands[2]
+    kind = ir.MemRefType(fragment.type)
+    if not obstacle and meeting_fragment(accumulator_layout(fragment), kind.shape[-1], num_threads(launch)) is None:
+        obstacle = f"an accumulator of {kind.shape[-1]} columns for {num_threads(launch)} threads"
+    if obstacle:
+        raise UnsupportedError(
+            f"tcgen05.mma has no block-scaled product with {obstacle}", python_location(op.location)
+        )
+    with op.location:
+        with ir.InsertionPoint.at_block_begin(launch.regions[0].blocks[0]):
+            tensor = ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), kind.element_type, TMEM)]).result
+        with ir.InsertionPoint(op):
+            keep = keep_of(op)
+            if not ir.BoolAttr(op.attributes["clear"]).value:
+                ir.Operation.create("tl.copy", [], [fragment, tensor])
+        with ir.InsertionPoint.after(op):
+            ir.Operation.create("tl.copy", [], [tensor, fragment])
+    _complete(launch, op, lambda: start_scaled(launch, op, tensor, keep))
 
 
 def barriers(counts: list[int]) -> ir.Value:
@@ -133,10 +172,10 @@ def variable(initial: int) -> ir.Value:
 
 
 def keep_of(op: ir.Operation) -> ir.Value:
-    """Whether a `tl.gemm` adds to its accumulator, as i1."""
+    """Whether a product adds to its accumulator, as i1."""
     truth = ir.IntegerType.get_signless(1)
     one = ir.Operation.create("arith.constant", [truth], attributes={"value": ir.IntegerAttr.get(truth, 1)}).result
-    if len(op.operands) > 3:
+    if op.name == "tl.gemm" and len(op.operands) > 3:
         return build.binary("xori", op.operands[3], one)
     if "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value:
         return ir.Operation.create("arith.constant", [truth], attributes={"value": ir.IntegerAttr.get(truth, 0)}).result
@@ -164,6 +203,11 @@ def _move(launch: ir.Operation, fragment: ir.Value, target: Target) -> None:
         with ir.InsertionPoint.after(loop):
             ir.Operation.create("tl.copy", [], [tensor, fragment])
     for position, op in enumerate(products):
+        if op.name == "tl.mma_scaled":
+            with op.location, ir.InsertionPoint(op):
+                keep = _later(loop) if position == 0 else keep_of(op)
+            _complete(launch, op, functools.partial(start_scaled, launch, op, tensor, keep))
+            continue
         with ir.InsertionPoint(op), op.location:
             operands = [op.operands[0], op.operands[1], tensor]
             attributes = build.attributes_of(op)
@@ -179,12 +223,16 @@ def _first(loop: ir.Operation) -> ir.Value:
     return build.compare(_EQ, loop.regions[0].blocks[0].arguments[0], loop.operands[0])
 
 
+def _later(loop: ir.Operation) -> ir.Value:
+    return build.compare(_NE, loop.regions[0].blocks[0].arguments[0], loop.operands[0])
+
+
 def _accumulation(
     launch: ir.Operation, fragment: ir.Value, target: Target
 ) -> tuple[ir.Operation, list[ir.Operation], ir.Operation] | None:
     """The loop whose products add up in a fragment, these, and what clears it before."""
     uses = [use.owner.operation for use in fragment.uses]
-    products = [op for op in nested(launch) if op.name == "tl.gemm" and op.operands[2] == fragment]
+    products = [op for op in nested(launch) if op.name in _SUMMING and op.operands[2] == fragment]
     if not products:
         return None
     loop = products[0].parent.operation
@@ -205,7 +253,7 @@ def _accumulation(
 def _fits(op: ir.Operation, loop: ir.Operation, target: Target) -> bool:
     return (
         op.parent.operation == loop
-        and len(op.operands) == 3
+        and (len(op.operands) == 3 or op.name == "tl.mma_scaled")
         and not (ir.BoolAttr(op.attributes["clear"]).value if "clear" in op.attributes else False)
         and all(scope_of(v) == SHARED for v in list(op.operands)[:2])
         and str(ir.MemRefType(op.operands[0].type).element_type) != "f32"  # rounding to tf32 is mma.sync's

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from tilelang_mlir.mlir import ir
 
+WARP, WARPGROUP = 32, 128  # threads
+
 
 def nested(op: ir.Operation) -> Iterator[ir.Operation]:
     """Every operation that is inside an op's regions now, in program order.
@@ -51,8 +53,16 @@ def threads_of(op: ir.Operation) -> int:
         if op.name in ("tl.specialize", "tl.tensor_roles"):
             return ir.IntegerAttr(op.attributes["consumers"]).value
         if op.name == "tl.warpgroups":
-            return 128 * len(groups_of(op))
+            return len(members_of(op))
     return num_threads(op)
+
+
+def span_of(threads: range) -> str:
+    """What a message calls the threads of a region."""
+    if not len(threads):
+        return "all threads"
+    size, name = (WARP, "warps") if threads.start % WARPGROUP or threads.stop % WARPGROUP else (WARPGROUP, "warpgroups")
+    return f"{name} {list(range(threads.start // size, threads.stop // size))}"
 
 
 def launch_of(op: ir.Operation) -> ir.Operation:
@@ -62,10 +72,12 @@ def launch_of(op: ir.Operation) -> ir.Operation:
     return op
 
 
-def groups_of(op: ir.Operation) -> tuple[int, ...]:
-    """The warpgroups of the nearest `tl.warpgroups` that an operation is or lies in; empty outside of them."""
+def members_of(op: ir.Operation) -> range:
+    """The threads of the nearest `tl.warpgroups` that an operation is or lies in; empty outside of them."""
     while op.name not in ("tl.launch", "func.func", "builtin.module"):
         if op.name == "tl.warpgroups":
-            return tuple(ir.DenseI32ArrayAttr(op.attributes["groups"]))
+            size = WARP if "warps" in op.attributes else WARPGROUP
+            groups = list(ir.DenseI32ArrayAttr(op.attributes["groups"]))
+            return range(groups[0] * size, (groups[-1] + 1) * size)
         op = op.parent.operation
-    return ()
+    return range(0)

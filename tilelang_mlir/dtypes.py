@@ -36,6 +36,15 @@ _ALIASES = {"short": "int16", "int": "int32", "long": "int64", "uint": "uint32",
             "double": "float64", "fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "e4m3": "float8_e4m3fn"}
 
 
+LARGEST = {  # the largest finite value of a float dtype
+    "float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38,
+    "tfloat32": 3.4028234663852886e38, "float64": 1.7976931348623157e308, "float8_e4m3": 448.0,
+    "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0, "float8_e4m3fnuz": 240.0, "float8_e5m2fnuz": 57344.0,
+    "float8_e4m3b11fnuz": 30.0, "float8_e3m4": 15.5, "float6_e2m3fn": 7.5, "float6_e3m2fn": 28.0, "float4_e2m1fn": 6.0,
+    "float4_e2m1_unpacked": 6.0, "float8_e8m0fnu": 2.0**127,
+}  # fmt: skip
+
+
 class DType(str):
     """A normalised dtype name, optionally with lanes: `float16`, `int8x4`."""
 

@@ -36,6 +36,17 @@ else:
     PassManager = importlib.import_module(f"{ROOT}.passmanager").PassManager
 
 
+# What programs are written in at all levels; parsing loads others where a text names them.
+_DIALECTS = ["amdgpu", "arith", "cf", "func", "gpu", "irdl", "llvm", "math", "memref", "nvvm", "rocdl", "scf", "vector"]
+
+
+def new_context() -> ir.Context:
+    """A context with the dialects of programs, for one thread. With all there are it takes five times as long."""
+    ctx = ir.Context(load_on_create_dialects=_DIALECTS)
+    ctx.enable_multithreading(False)  # one kernel is too small for the parallel passes
+    return ctx
+
+
 class ContextTable:
     """A dictionary of what was made in one MLIR context, started anew when asked for in another.
 

@@ -19,6 +19,7 @@ from tilelang_mlir.errors import TargetError
 class Feature(enum.Enum):
     """A capability that lowering rules ask for."""
 
+    BLOCK_VOTES = "barriers that count predicates"
     LDMATRIX = "ldmatrix"
     CP_ASYNC = "cp.async"
     MMA_F16 = "mma.sync f16"
@@ -75,7 +76,7 @@ class _Facts:
 
 _F = Feature
 # Its mma.sync has the shapes m16n8k8 (f16) and m8n8k16 (int8).
-_SM75 = {_F.LDMATRIX, _F.MMA_F16, _F.MMA_INT8}
+_SM75 = {_F.BLOCK_VOTES, _F.LDMATRIX, _F.MMA_F16, _F.MMA_INT8}
 _SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_WIDE, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
 _SM89 = _SM80 | {_F.MMA_FP8, _F.FP8_CONVERT}
 _SM90 = _SM89 | {_F.STMATRIX, _F.MBARRIER, _F.TMA, _F.CLUSTER, _F.ELECT, _F.PDL, _F.BF16_MATH}
@@ -182,6 +183,7 @@ def targets_with(feature: Feature) -> list[str]:
 def parse_target(text: str | Target | dict[str, object]) -> Target:
     """Parse `cuda`, `cuda:sm_80`, `cuda -arch=sm_80`, `sm_90a`, `hip:gfx942`, `sim`, `sim:sm_80`, or a dictionary.
 
+    Architectures that are known with their own instructions only (`sm_100a`) may be named without the letter.
     `auto` needs to look for devices and is resolved by the caller (`tilelang_mlir.jit.resolve_target`).
 
     Raises:
@@ -202,6 +204,7 @@ def parse_target(text: str | Target | dict[str, object]) -> Target:
         simulated = vendor == "sim"
         arch = DEFAULT_SIMULATED if simulated else _DEFAULT_ARCH[vendor or "cuda"]
         return Target(_ARCHS[arch][0], arch, simulated)
+    arch = arch if arch in _ARCHS else f"{arch}a" if f"{arch}a" in _ARCHS else arch
     if arch not in _ARCHS:
         raise TargetError(f"unknown architecture {arch!r} in target {text!r}", hint=_known())
     owner = _ARCHS[arch][0]

@@ -11,6 +11,7 @@ from .debug import AssertOp, AssumeOp, PrintOp
 from .extern import AddressOp, CallExternOp
 from .gemm import GemmOp, LoadOperandOp, MmaScaledOp, WaitProductsOp
 from .gemm_sp import GemmSpOp
+from .im2col import Im2colLoadOp, Im2colOp
 from .intrinsic import IntrinsicOp
 from .launch import LaunchOp, ParallelOp, ThreadIdOp
 from .launch_control import ClcQueryOp, ClcTryCancelOp
@@ -70,6 +71,8 @@ __all__ = [
     "FinalizeReducerOp",
     "GemmOp",
     "GemmSpOp",
+    "Im2colLoadOp",
+    "Im2colOp",
     "IntrinsicOp",
     "LaunchOp",
     "LoadMatrixOp",

@@ -6,7 +6,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import GLOBAL, SHARED, TL
-from ..verify import barrier, buffers, element_of, fail, structure, typed
+from ..verify import barrier, buffers, element_of, enum_attr, fail, structure, typed
 from .tma import EVICTIONS
 
 ext = dialect("ext")
@@ -20,7 +20,7 @@ class BoxLoadOp(TL.Operation, name="box_load"):
     With `box` (sides in the tensor's dimension order) and `swizzle` a box of the tensor's map goes, whose first element
     has the coordinates; with `bytes` so many bytes from that element on. What arrives in shared memory are the box's
     bytes, whatever the layout of the buffer; they complete on the barrier's element `index`. Every thread that reaches
-    the op starts a copy. Optional: `eviction`.
+    the op starts a copy. Optional: `eviction`; with `pair` a box completes on the barrier of the first CTA of a pair.
     """
 
     tensor: ext.Operand[Any]
@@ -28,7 +28,9 @@ class BoxLoadOp(TL.Operation, name="box_load"):
     barrier_: ext.Operand[Any]
     places: Sequence[ext.Operand[Any]]
 
-    @structure((4, None), attributes={"?box": "array<i64>", "?swizzle": "a string", "?bytes": "an integer"})
+    @structure((4, None), attributes={
+        "?box": "array<i64>", "?swizzle": "a string", "?bytes": "an integer", "?pair": "a unit attribute",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         tensor, shared, bar, *rest = self.operation.operands
         return _sides(self, tensor, shared) and barrier(self, bar) and _form(self, tensor, shared, rest[1:])
@@ -37,17 +39,30 @@ class BoxLoadOp(TL.Operation, name="box_load"):
 class BoxStoreOp(TL.Operation, name="box_store"):
     """Starts a copy from shared memory in the open bulk group: `(shared, tensor, shared index..., coordinate...)`.
 
-    The attributes are those of `tl.box_load`; what lies outside the tensor is not written.
+    The attributes are those of `tl.box_load`; what lies outside the tensor is not written. With `reduce` (add) bytes
+    are float32 elements that are added to those of the tensor.
     """
 
     shared: ext.Operand[Any]
     tensor: ext.Operand[Any]
     places: Sequence[ext.Operand[Any]]
 
-    @structure((2, None), attributes={"?box": "array<i64>", "?swizzle": "a string", "?bytes": "an integer"})
+    @structure((2, None), attributes={"?box": "array<i64>", "?swizzle": "a string", "?bytes": "an integer",
+                             "?reduce": "a string"})  # fmt: skip
     def verify_invariants(self) -> bool:
         shared, tensor, *rest = self.operation.operands
+        if not enum_attr(self, "reduce", ("add",), optional=True):
+            return False
+        if "reduce" in self.operation.attributes and not _sums(self, shared, tensor):
+            return False
         return _sides(self, tensor, shared) and _form(self, tensor, shared, rest)
+
+
+def _sums(op: ir.OpView, shared: ir.Value, tensor: ir.Value) -> bool:
+    kinds = [str(ir.MemRefType(v.type).element_type) for v in (shared, tensor)]
+    if "bytes" not in op.operation.attributes or kinds != ["f32", "f32"]:
+        return fail(op, f"adds bytes of f32 to f32, got elements of {kinds[0]} and {kinds[1]}")
+    return True
 
 
 def _sides(op: ir.OpView, tensor: ir.Value, shared: ir.Value) -> bool:
@@ -63,6 +78,8 @@ def _form(op: ir.OpView, tensor: ir.Value, shared: ir.Value, places: list[ir.Val
         return fail(op, f"has {len(places)} places for buffers of rank {ranks[0]} and {ranks[1]}")
     if not all(typed(op, v, "i32", "a place") for v in places):
         return False
+    if "pair" in attributes and "bytes" in attributes:
+        return fail(op, "copies a box where it completes in the first CTA of a pair")
     if "bytes" in attributes:
         count = ir.IntegerAttr(attributes["bytes"]).value
         return (count > 0 and count % 16 == 0) or fail(op, f"copies {count} bytes, expected a multiple of 16")

@@ -10,6 +10,7 @@ from ..verify import buffers, element_of, enum_attr, fail, same_class, same_elem
 
 ext = dialect("ext")
 
+PRODUCTS = ("tl.gemm", "tl.gemm_sp")  # what warpgroups and warps multiply together
 POLICIES = ("square", "full_row", "full_col")
 
 
@@ -101,6 +102,13 @@ class MmaScaledOp(TL.Operation, name="mma_scaled"):
         if (rows, columns) != (m, n):
             return fail(self, f"has factors of {rows} rows and {columns} columns, expected {m} and {n}")
         return True
+
+
+def factors(op: ir.Operation) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """A, B and C of a product, dense or sparse."""
+    a, *metadata, b, c = list(op.operands)[: 4 if op.name == "tl.gemm_sp" else 3]
+    del metadata
+    return a, b, c
 
 
 def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:

@@ -25,7 +25,7 @@ class GemmSpOp(TL.Operation, name="gemm_sp"):
     A [M, K / 2] holds the two elements of every four that are kept (of every two, one, for 32-bit elements), E
     [M, K / f] which ones: four bits per group, the place of the first element in the lower two. B is [K, N]. The
     boolean attributes `transpose_a`, `transpose_e`, `transpose_b` say that an operand is stored the other way round;
-    `policy` and `clear` are those of `tl.gemm`.
+    `policy`, `clear` and `wgmma` are those of `tl.gemm`.
     """
 
     a: ext.Operand[Any]
@@ -37,6 +37,7 @@ class GemmSpOp(TL.Operation, name="gemm_sp"):
     @structure((4, 5), attributes={
         "transpose_a": "a boolean", "transpose_e": "a boolean", "transpose_b": "a boolean", "?clear": "a boolean",
         "policy": "a string", "?a_unsigned": "a unit attribute", "?b_unsigned": "a unit attribute",
+        "?wgmma": "a unit attribute",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation

@@ -62,9 +62,9 @@ class TurnOp(TL.Operation, name="turn"):
 class WarpGroupsOp(TL.Operation, name="warpgroups", traits=[ir.NoTerminatorTrait]):
     """Code of some warpgroups only: `"tl.warpgroups"() ({ ... }) {groups = array<i32: 0>}`.
 
-    `groups` are consecutive warpgroups of 128 threads, counted from the first of the CTA. Inside, the CTA has their
-    threads only: barriers and layouts count those. Regions of different groups run at the same time; what one writes
-    and another reads is ordered by the program, with mbarriers.
+    `groups` are consecutive warpgroups of 128 threads, counted from the first of the CTA; with `warps`, warps of 32
+    threads. Inside, the CTA has their threads only: barriers and layouts count those. Regions of different groups run
+    at the same time; what one writes and another reads is ordered by the program, with mbarriers.
     """
 
     groups: Any

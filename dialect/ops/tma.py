@@ -17,6 +17,7 @@ from ..verify import (
     same_tile,
     shape_of,
     structure,
+    tile_shape,
 )
 
 ext = dialect("ext")
@@ -33,7 +34,8 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
     issues the copy), `arrive` (and arrives), `pair` (all at the barrier of the first CTA of the pair), `eviction`
     (evict_normal, evict_first, evict_last in the L2 cache), `multicast` (with `explicit`: ranks of the cluster as bits;
     every CTA announces its bytes, the one of the lowest of these ranks copies its tile into all of them, those of other
-    ranks copy their own).
+    ranks copy their own), `elected` (all threads reach it: one of them issues the copy, after an arrival that announces
+    `expect` bytes where it has that; `ordered`: barriers in front of it say that the tile is free).
     """
 
     source: ext.Operand[Any]
@@ -43,7 +45,8 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
 
     @structure(4, attributes={
         "?explicit": "a unit attribute", "?arrive": "a unit attribute", "?pair": "a unit attribute",
-        "?multicast": "an integer",
+        "?multicast": "an integer", "?elected": "a unit attribute", "?expect": "an integer",
+        "?ordered": "a unit attribute",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         source, target, bar, index = self.operation.operands
@@ -132,14 +135,17 @@ class StagedStoreOp(TL.Operation, name="staged_store"):
     Each warpgroup writes the blocks of 64 rows that it holds, piece by piece, into buffers of its own and stores them
     as bulk groups; a buffer is written again when its store has read it. `staging` is (buffers of all warpgroups, 64,
     columns of 128 bytes). What is stored must be awaited with `tl.tma_wait` before the kernel ends. `fresh` says that
-    nothing was stored through the buffers before. With `reduce` (add) the target is added to instead.
+    nothing was stored through the buffers before. With `reduce` (add) the target is added to instead. With `transposed`
+    the target is the transpose of the fragment, of 16-bit elements: its rows are the fragment's columns.
     """
 
     source: ext.Operand[Any]
     staging: ext.Operand[Any]
     target: ext.Operand[Any]
 
-    @structure(3, attributes={"?fresh": "a unit attribute", "?reduce": "a string"})
+    @structure(3, attributes={
+        "?fresh": "a unit attribute", "?reduce": "a string", "?transposed": "a unit attribute",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         source, staging, target = self.operation.operands
         if not enum_attr(self, "reduce", ("add",), optional=True):
@@ -153,7 +159,14 @@ class StagedStoreOp(TL.Operation, name="staged_store"):
         element, shape = element_of(staging), list(ir.MemRefType(staging.type).shape)
         if len(shape) != 3 or shape[1:] != [64, 1024 // element.width]:
             return fail(self, f"stages through {shape}, expected buffers of 64 rows of 128 bytes")
-        return same_tile(self, source, target) and same_element(self, staging, target, "staging and target")
+        if not same_element(self, staging, target, "staging and target"):
+            return False
+        if "transposed" not in self.operation.attributes:
+            return same_tile(self, source, target)
+        flipped, there = tile_shape(source)[::-1], tile_shape(target)
+        if flipped != there:
+            return fail(self, f"the transpose of a fragment has shape {flipped}, its target {there}")
+        return element.width == 16 or fail(self, f"transposes elements of {element}, expected 16 bits")
 
 
 class TmaWaitOp(TL.Operation, name="tma_wait"):

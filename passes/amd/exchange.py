@@ -7,9 +7,10 @@ memory. DPP and swaps need all lanes active, as shuffles do in the tile program.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
-from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.errors import PassError, UnsupportedError
 from tilelang_mlir.isa.amd import lane as isa
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
@@ -33,16 +34,13 @@ def _xor(ctx: Context, word: ir.Value, mask: int) -> ir.Value | None:
     """The value of lane xor `mask` by moves within the wave; None where only a permute can."""
     if mask == 0:
         return word
+    swaps = ctx.target.supports(Feature.PERMLANE_SWAP)
     if mask >= 2 * _ROW:
-        if mask != 2 * _ROW or not ctx.target.supports(Feature.PERMLANE_SWAP):
-            return None
-        low, high = isa.swap_halves(word, word)  # the lower half twice, the upper half twice
-        half = ctx.e.binary("andi", lane_id(ctx), 2 * _ROW)
-        return ctx.e.pure("arith.select", word.type, [ctx.e.compare("eq", half, 0), high, low])
+        return _swapped(ctx, word, mask) if mask == 2 * _ROW and swaps else None
     row_exchange = ctx.target.supports(Feature.ROW_XMASK)
     if mask >= _ROW:
         if not row_exchange:
-            return isa.swizzle_xor(word, mask)
+            return _swapped(ctx, word, mask) if mask == _ROW and swaps else isa.swizzle_xor(word, mask)
         word, mask = isa.swap_rows(word), mask - _ROW
         return word if mask == 0 else isa.dpp(word, isa.ROW_XMASK + mask)
     if row_exchange:
@@ -54,6 +52,13 @@ def _xor(ctx: Context, word: ir.Value, mask: int) -> ir.Value | None:
         if rest < 4 and mask >= 4:
             return isa.dpp(isa.dpp(word, control), _quad(rest))
     return isa.dpp(word, _quad(mask)) if mask < 4 else isa.swizzle_xor(word, mask)
+
+
+def _swapped(ctx: Context, word: ir.Value, mask: int) -> ir.Value:
+    """The value of lane xor 16 or 32: a swap with itself gives the even rows twice, and the odd rows twice."""
+    even, odd = (isa.swap_odd_rows if mask == _ROW else isa.swap_halves)(word, word)
+    own = ctx.e.binary("andi", lane_id(ctx), mask)
+    return ctx.e.pure("arith.select", word.type, [ctx.e.compare("eq", own, 0), odd, even])
 
 
 def _quad(mask: int) -> int:
@@ -89,7 +94,7 @@ def lane_id(ctx: Context) -> ir.Value:
 
 
 def vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
-    """`any`, `all`, `ballot`, `activemask`, and votes of a whole block.
+    """`any`, `all`, `ballot`, `activemask`, `match_any` and `match_all` of a wave.
 
     Member masks are not needed: a wave's active lanes are those that execute the vote. A mask of 64 lanes that goes
     into 32 bits keeps the lower half.
@@ -97,13 +102,20 @@ def vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> 
     e, wave = ctx.e, ctx.target.warp_size
     word = ir.IntegerType.get_signless(wave)
     true = e.constant(e.i1, 1)
-    if kind == "activemask":
+    if kind.startswith("match_"):
+        value = _match(ctx, kind, args[0])
+        if result.width < wave:
+            raise UnsupportedError(
+                f"a mask of the {wave} lanes of a wave on {ctx.target} has more bits than its type, {result}",
+                hint=f'ask for a wider one: T.{kind}_sync(value, dtype="uint64")',
+            )
+    elif kind == "activemask":
         value = isa.ballot(true, wave)
     elif kind in ("ballot", "any", "all", "uni"):
         votes = isa.ballot(args[0], wave)
         value = votes if kind == "ballot" else _decide(ctx, kind, votes, isa.ballot(true, wave), word)
     else:
-        raise UnsupportedError(f"no vote {kind!r} on {ctx.target}", hint="reduce the predicate with T.reduce instead")
+        raise PassError(f"a vote {kind!r} reached lowering")
     if value.type == result:
         return value
     name = "arith.extui" if value.type.width < result.width else "arith.trunci"
@@ -119,3 +131,35 @@ def _decide(ctx: Context, kind: str, votes: ir.Value, active: ir.Value, word: ir
         return every
     none = ctx.e.compare("eq", votes, ctx.e.constant(word, 0))
     return ctx.e.pure("arith.ori", ctx.e.i1, [every, none])
+
+
+def _match(ctx: Context, kind: str, value: ir.Value) -> ir.Value:
+    """The lanes with the same value. One by one, the bits of the value part those that differ; with `match_all`, all
+    lanes or none are compared with the first one."""
+    e, wave = ctx.e, ctx.target.warp_size
+    word, true = ir.IntegerType.get_signless(wave), e.constant(e.i1, 1)
+    active = isa.ballot(true, wave)
+    words = _words(ctx, value)
+    if kind == "match_all":
+        same = [e.compare("eq", w, isa.first(w)) for w, _ in words]
+        every = e.compare("eq", isa.ballot(functools.reduce(lambda a, b: e.binary("andi", a, b), same), wave), active)
+        return e.pure("arith.select", word, [every, active, e.constant(word, 0)])
+    found = active
+    for bits, count in words:
+        for position in range(count):
+            bit = e.compare("ne", e.binary("andi", bits, 1 << position if position < 31 else -(1 << 31)), 0)
+            votes = isa.ballot(bit, wave)
+            others = e.binary("xori", votes, e.constant(word, -1))
+            found = e.binary("andi", found, e.pure("arith.select", word, [bit, votes, others]))
+    return found
+
+
+def _words(ctx: Context, value: ir.Value) -> list[tuple[ir.Value, int]]:
+    """A scalar as i32 words, each with the number of its bits that count."""
+    e, width = ctx.e, value.type.width
+    integer = ir.IntegerType.get_signless(width)
+    raw = value if value.type == integer else e.pure("arith.bitcast", integer, [value])
+    if width <= 32:
+        return [(raw if width == 32 else e.pure("arith.extui", e.i32, [raw]), width)]
+    halves = e.pure("vector.bitcast", e.vector_type(2, e.i32), [e.broadcast(raw, 1)])
+    return [(e.extract(halves, i), 32) for i in (0, 1)]

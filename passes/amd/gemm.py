@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -31,32 +31,52 @@ _SUMS = {"f32": ("f32", "f16", "bf16"), "i32": ("i32",), "f64": ("f64",)}
 def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     a, b, c = list(op.operands)[:3]
     product = plan_product(op, ctx.num_threads, ctx.target)
-    target = ctx.buffers[c]
-    assert isinstance(target, FragmentBuffer)
-    sums = _Sums(ctx, op, product, target)
-    left = _Fetch(ctx, tile_of(ctx, a), product, product.a)
-    right = _Fetch(ctx, tile_of(ctx, b), product, product.b)
+    sums = Sums(ctx, op, product, c, ctx.ssa(op.operands[3]) if len(op.operands) == 4 else None)
+    left = Fetch(ctx, tile_of(ctx, a), product, product.a)
+    right = Fetch(ctx, tile_of(ctx, b), product, product.b)
     multiply = _Multiply(ctx, op, product)
-    alternates = ctx.num_threads >= _ALTERNATING and isinstance(product.core.form, mfma.Form)
+    run_steps(ctx, product, left, right, sums, lambda a, b, c, place: multiply(a, b, c))
+    sums.write()
+
+
+Place = tuple[int, int, int]
+"""Step along K, instruction tile along M, and along N."""
+
+
+def run_steps(ctx: Context, product: Product, left: Fetch, right: Fetch, sums: Sums,
+              multiply: Callable[[ir.Value, ir.Value, ir.Value, Place], ir.Value]) -> None:  # fmt: skip
+    """All instructions of a product, step by step along K."""
+    mfmas = isinstance(product.core.form, mfma.Form)
+    alternates = mfmas and ctx.num_threads >= _ALTERNATING
     if alternates:
         schedule.set_priority(1)
     columns = product.tiles(1)
+    loaded = left.load(0), right.load(0)
     for step in range(product.steps):
-        a_step, b_step = left.step(step), right.step(step)
+        if step and not mfmas:
+            loaded = left.load(step), right.load(step)
+        a_step, b_step = left.packed(loaded[0]), right.packed(loaded[1])
+        if mfmas and step + 1 < product.steps:  # there are registers for two steps: LDS answers while these multiply
+            loaded = left.load(step + 1), right.load(step + 1)
+            schedule.fence()
         for part in range(len(a_step[0])):
             for row, a_tile in enumerate(a_step):
                 for column, b_tile in enumerate(b_step):
                     tile = row * columns + column
-                    sums.values[tile] = multiply(a_tile[part], b_tile[part], sums.values[tile])
+                    place = (step, row, column)
+                    sums.values[tile] = multiply(a_tile[part], b_tile[part], sums.values[tile], place)
     if alternates:
         schedule.set_priority(0)
-    sums.write()
 
 
-class _Sums:
+class Sums:
     """The accumulators by instruction tile, as vectors."""
 
-    def __init__(self, ctx: Context, op: ir.Operation, product: Product, target: FragmentBuffer) -> None:
+    def __init__(
+        self, ctx: Context, op: ir.Operation, product: Product, buffer: ir.Value, clear: ir.Value | None = None
+    ) -> None:
+        target = ctx.buffers[buffer]
+        assert isinstance(target, FragmentBuffer)
         self.ctx, self.target, self.per = ctx, target, product.core.sums
         form = product.core.form
         wide = form.sum
@@ -64,10 +84,10 @@ class _Sums:
             hint = f"accumulate in {wide}"
             raise UnsupportedError(f"no accumulation in {target.element}", python_location(op.location), hint=hint)
         self.element = ir.Type.parse(wide)
-        self.values = self._initial(op, product.tiles(0) * product.tiles(1))
+        self.values = self._initial(op, product.tiles(0) * product.tiles(1), clear)
 
-    def _initial(self, op: ir.Operation, tiles: int) -> list[ir.Value]:
-        """Zero, or what C holds."""
+    def _initial(self, op: ir.Operation, tiles: int, clear: ir.Value | None) -> list[ir.Value]:
+        """Zero, or what C holds; `clear` decides at run time."""
         e = self.ctx.e
         vector = e.vector_type(self.per, self.element)
         zero = e.splat(vector, 0 if isinstance(self.element, ir.IntegerType) else 0.0)
@@ -78,9 +98,8 @@ class _Sums:
         values = [e.gather([(file[r // chunk], r % chunk) for r in registers]) for registers in ranges]
         if self.target.element != self.element:
             values = [e.pure("arith.extf", vector, [v]) for v in values]
-        if len(op.operands) == 4:
-            condition = self.ctx.ssa(op.operands[3])
-            values = [e.pure("arith.select", vector, [condition, zero, v]) for v in values]
+        if clear is not None:
+            values = [e.pure("arith.select", vector, [clear, zero, v]) for v in values]
         return values
 
     def write(self) -> None:
@@ -116,8 +135,8 @@ class _Multiply:
         return mfma.emit(self.form, first, second, c, self.fnuz)
 
 
-class _Fetch:
-    """The registers of one operand, one step along K at a time."""
+class Fetch:
+    """The registers of one operand, one step along K at a time: read from memory, then packed for instructions."""
 
     def __init__(self, ctx: Context, tile: Tile, product: Product, which: Operand) -> None:
         self.ctx, self.tile, self.product, self.which = ctx, tile, product, which
@@ -128,19 +147,16 @@ class _Fetch:
         repeated = product.core.repeats > 1
         self.kind = wmma.operand_type(form, repeated) if isinstance(form, wmma.Form) else mfma.operand_type(form)
 
-    def step(self, step: int) -> list[list[ir.Value]]:
+    def packed(self, loaded: list[list[tuple[ir.Value, int]]]) -> list[list[ir.Value]]:
         """By instruction tile, the operands of the instructions of one step."""
         width, per = self.product.width, self.product.core.per
-        out: list[list[ir.Value]] = []
-        for elements in self._elements(step):
-            out.append([self._packed(elements[s : s + per]) for s in range(0, width, per)])
-        return out
+        return [[self._packed(elements[s : s + per]) for s in range(0, width, per)] for elements in loaded]
 
     def _register(self, tile: int, step: int) -> int:
         """The number of the first element of a tile and step in the operand's fragment."""
         return (tile * self.product.steps + step) * self.product.width
 
-    def _elements(self, step: int) -> list[list[tuple[ir.Value, int]]]:
+    def load(self, step: int) -> list[list[tuple[ir.Value, int]]]:
         """By tile, the elements along K as (vector, position)."""
         buffer = self.tile.buffer
         starts = [self._register(tile, step) for tile in range(self.count)]

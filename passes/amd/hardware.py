@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.amd import barrier, lds_dma, thread
+from tilelang_mlir.isa.amd import barrier, grid, lds_dma, thread
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
@@ -15,6 +15,7 @@ from ..lowering.context import Context
 from ..lowering.index import Index
 from .exchange import shuffle, vote
 from .gemm import lower_gemm
+from .gemm_scaled import lower_scaled
 from .lds_copy import lower_async_copy
 from .narrow import converts, narrow_float_cast
 
@@ -78,6 +79,12 @@ class Amd:
         else:
             barrier.lds()
 
+    def grid_barrier(self) -> None:
+        grid.emit()
+
+    def declare_grid_barrier(self) -> None:
+        grid.declare()
+
     def warp_barrier(self, ctx: Context, mask: ir.Value | None) -> None:
         barrier.wave()
 
@@ -112,6 +119,9 @@ class Amd:
 
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         lower_gemm(ctx, op)
+
+    def scaled_gemm(self, ctx: Context, op: ir.Operation) -> None:
+        lower_scaled(ctx, op)
 
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
         if not self.target.supports(Feature.LDS_DMA):

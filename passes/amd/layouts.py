@@ -8,13 +8,13 @@ from tilelang_mlir.target import Target
 from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, swizzled
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
-from .product import accumulator, operand, plan_product
+from .product import accumulator, operand, plan_product, plan_scaled
 
 
 def gemm_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, B and C."""
     a, b, c = list(op.operands)[:3]
-    product = plan_product(op, threads, target)
+    product = (plan_scaled if op.name == "tl.mma_scaled" else plan_product)(op, threads, target)
     out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), accumulator(product))]
     for value, side in ((a, product.a), (b, product.b)):
         if scope_of(value) == FRAGMENT:

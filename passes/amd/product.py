@@ -175,6 +175,41 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
     return replace(product, a=left, b=right)
 
 
+def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
+    """The plan of a `tl.mma_scaled`: K counts bytes where operands are packed. A lane's run along K is the 16 bytes
+    that the instruction's scales take together.
+
+    Raises:
+        UnsupportedError: the target has no such instruction, or none for these operands.
+        LayoutError: C cannot be split over the waves.
+    """
+    where = python_location(op.location)
+    a, b, c = list(op.operands)[:3]
+    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
+    k = tile_shape_2d(a)[0 if flags[0] else 1]  # type: ignore[index]
+    packed = "packed" in op.attributes
+    if packed and flags != [False, True]:
+        hint = "A is [M, K] and B is [N, K] with transpose_B=True"
+        raise UnsupportedError("4-bit operands whose elements are not neighbours along K", where, hint=hint)
+    elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
+    kinds = ["fp4", "fp4"] if packed else [element_kind(e, False, target, op) for e in elements]
+    found = [_mfma_core(f) for f in mfma.SCALED_FORMS if [f.a, f.b] == kinds]
+    if packed:
+        found = [replace(core, depth=core.depth // 2, per=core.per // 2) for core in found]
+    policy = ir.StringAttr(op.attributes["policy"]).value
+    grid = split_tile(m, n, threads // target.warp_size, policy, (16, 16), op)
+    fits = [x for x in found if grid.rows % x.size == grid.columns % x.size == 0 and k % x.depth == 0]
+    if not fits:
+        least = min(core.depth for core in found) * (2 if packed else 1)
+        depth = 2 * k if packed else k
+        raise UnsupportedError(f"K = {depth} is no multiple of {least}", where, hint="use a larger block_K")
+    product = Product(fits[0], grid, k, _READ, Operand(0, 0 if flags[0] else 1, not flags[0], 1),
+                      Operand(1, 1 if flags[1] else 0, flags[1], 1))  # fmt: skip
+    left, right = (_interleave(product, o, 8, target) for o in (product.a, product.b))
+    return replace(product, a=left, b=right)
+
+
 def _lacks(kinds: list[str], elements: list[ir.Type], target: Target, op: ir.Operation) -> UnsupportedError:
     having = {f.feature for f in (*mfma.FORMS, *wmma.FORMS) if [f.a, f.b] == kinds}
     names = [name for name in dict.fromkeys(t for f in having for t in targets_with(f))]

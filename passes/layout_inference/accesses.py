@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.tl import FRAGMENT, scope_of
-from .subscripts import Subscript, subscript
+from .subscripts import Subscript, Term, subscript
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class Access:
         )
 
     def covers(self, rank: int) -> bool:
-        """Every loop variable takes part in one index."""
+        """Every loop variable takes part in one index; its low digits may be missing where the access only reads."""
         if None in self.subscripts:
             return False
-        return sorted(t.variable for s in self.subscripts if s is not None for t in s.terms) == list(range(rank))
+        terms = [t for s in self.subscripts if s is not None for t in s.terms]
+        whole = all(t.top and (t.divisor == 1 or not self.is_store) for t in terms)
+        return whole and sorted(t.variable for t in terms) == list(range(rank))
 
 
 def loop_accesses(loop: ir.Operation) -> list[Access]:
@@ -77,6 +80,7 @@ def _walk(op: ir.Operation) -> list[ir.Operation]:
 
 def loop_layout_from(access: Access, fragment: Fragment, extents: Sequence[int]) -> Fragment | None:
     """The loop layout in which every iteration runs where its element lies; None where threads lack what it reaches."""
+    shared = [Digit(t.divisor, t.variable, 1) for s in access.subscripts if s is not None for t in s.terms]
     sides: list[list[Digit]] = []
     for digits in (fragment.thread, fragment.value):
         side: list[Digit] = []
@@ -86,6 +90,7 @@ def loop_layout_from(access: Access, fragment: Fragment, extents: Sequence[int])
                 return None
             side += [p for p in parts if p.dim != _GAP]
         sides.append(side)
+    sides[1] = shared + sides[1]  # iterations that use one element follow each other in its thread
     reach = [1] * len(extents)
     for digit in sides[0] + sides[1]:
         if digit.dim != REPLICATE:
@@ -116,7 +121,7 @@ def _by_variable(access: Access, digit: Digit) -> list[Digit] | None:
         if limit % stride or (term is not None and stride % term.coefficient):
             return None
         parts.append(Digit(limit // stride, _GAP if term is None else term.variable,
-                           1 if term is None else stride // term.coefficient))
+                           1 if term is None else stride // term.coefficient * term.divisor))
         stride = limit
     return parts
 
@@ -126,7 +131,7 @@ def fragment_from_loop(access: Access, loop: Fragment, shape: tuple[int, ...]) -
     number (dimensions of size one aside), or the loop covers less than the fragment.
 
     What the loop's variables do not walk lies in registers of every thread."""
-    place: dict[int, tuple[int, int]] = {}
+    place: dict[int, list[tuple[int, Term]]] = {}
     extra: list[Digit] = []
     for dim, (index, size) in enumerate(zip(access.subscripts, shape, strict=True)):
         if size == 1 and (index is None or index.serial):
@@ -136,11 +141,37 @@ def fragment_from_loop(access: Access, loop: Fragment, shape: tuple[int, ...]) -
             return None
         extra += [Digit(count, dim, stride) for count, stride in gaps]
         for term in index.terms:
-            ends_below = term.reach < size and term.variable in loop.padded_dims()
-            if term.variable in place or ends_below:
+            if term.reach < size and term.variable in loop.padded_dims():
                 return None
-            place[term.variable] = dim, term.coefficient
-    move = lambda d: Digit(d.size, place[d.dim][0], d.stride * place[d.dim][1])  # noqa: E731
-    thread = [move(d) if d.dim in place else Digit(d.size, REPLICATE, 1) for d in loop.thread]
-    value = [move(d) for d in loop.value if d.dim in place]
-    return Fragment(shape, tuple(thread), tuple(value + extra))
+            place.setdefault(term.variable, []).append((dim, term))
+    thread, value = ([part for d in digits for part in _by_dimension(place.get(d.dim, []), d)]
+                     for digits in (loop.thread, loop.value))
+    if any(part is None for part in thread + value):
+        return None
+    kept = [part for part in value if part is not None and part.dim != REPLICATE]
+    try:
+        return Fragment(shape, tuple(part for part in thread if part is not None), (*kept, *extra))
+    except TileValueError:
+        return None  # two indices walk one digit, or the loop's digits end elsewhere than the index's
+
+
+def _by_dimension(terms: list[tuple[int, Term]], digit: Digit) -> list[Digit | None]:
+    """A digit of the loop as digits of the fragment, fastest first: replication where no index uses it; None where it
+    straddles the edge of a term."""
+    parts: list[Digit | None] = []
+    stride, end = digit.stride, digit.stride * digit.size
+    edges = [t.divisor for _, t in terms] + [t.divisor * t.extent for _, t in terms if not t.top]
+    while stride < end:
+        inside = next(
+            ((d, t) for d, t in terms if t.divisor <= stride and (t.top or stride < t.divisor * t.extent)), None
+        )
+        limit = min([end, *(edge for edge in edges if stride < edge)])
+        if limit % stride or end % limit:
+            return [None]
+        if inside is None:
+            parts.append(Digit(limit // stride, REPLICATE, 1))
+        else:
+            dim, term = inside
+            parts.append(Digit(limit // stride, dim, stride // term.divisor * term.coefficient))
+        stride = limit
+    return parts

@@ -9,19 +9,23 @@ from tilelang_mlir.target import Feature, Target, targets_with
 from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, swizzled
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.ops.gemm import factors, tile_shape_2d
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ..amd.layouts import gemm_layouts as matrix_core_layouts
 from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
+from ..scaled_products import require_scaled_products
+from ..walk import WARPGROUP, members_of
 
 
 def gemm_layouts(
     op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
 ) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, B and C."""
+    if op.name == "tl.mma_scaled":
+        require_scaled_products(op, target)
     if not target.supports(Feature.LDMATRIX):
         return matrix_core_layouts(op, threads, target)
     a, b, c = list(op.operands)[:3]
@@ -29,13 +33,7 @@ def gemm_layouts(
     transpose_a, transpose_b = (ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab")
     k = tile_shape_2d(a)[0 if transpose_a else 1]  # type: ignore[index]
     bits = ir.MemRefType(a.type).element_type.width
-    groups = uses_wgmma(op, threads, target) if wgmma else None
-    if groups is None and "wgmma" in op.attributes:
-        raise UnsupportedError(
-            f"T.wgmma_gemm cannot run on warpgroup products here: {why_no_wgmma(op, threads, target)}",
-            python_location(op.location),
-            hint="T.gemm takes every shape, dtype and target",
-        )
+    groups = _groups(op, threads, target, wgmma=wgmma)
     if groups is not None:
         return _wgmma_layouts(op, groups, k, bits)
     shape = mma_shape(bits)
@@ -52,7 +50,24 @@ def gemm_layouts(
     return out
 
 
-def sparse_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
+def _groups(op: ir.Operation, threads: int, target: Target, *, wgmma: bool) -> GroupGrid | None:
+    """How warpgroups share a product; None where it runs on other instructions."""
+    aligned = members_of(op).start % WARPGROUP == 0
+    groups = uses_wgmma(op, threads, target) if wgmma and aligned else None
+    if groups is None and "wgmma" in op.attributes:
+        plain = op.name.replace("tl.", "T.")
+        raise UnsupportedError(
+            f"{plain.replace('.', '.wgmma_')} cannot run on warpgroup products here: "
+            f"{why_no_wgmma(op, threads, target)}",
+            python_location(op.location),
+            hint=f"{plain} takes every shape and dtype, and other targets",
+        )
+    return groups
+
+
+def sparse_layouts(
+    op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
+) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, E, B and C of a sparse product; metadata lie row by row."""
     if not target.supports(Feature.MMA_WIDE):
         raise UnsupportedError(
@@ -65,12 +80,16 @@ def sparse_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple
     transpose_a = ir.BoolAttr(op.attributes["transpose_a"]).value
     k = tile_shape_2d(a)[0 if transpose_a else 1]  # type: ignore[index]
     bits = ir.MemRefType(a.type).element_type.width
+    metadata = root(e), row_major(list(ir.MemRefType(root(e).type).shape)[-2:])
+    groups = _groups(op, threads, target, wgmma=wgmma)
+    if groups is not None:
+        return [metadata, *_wgmma_layouts(op, groups, k, bits)]
     shape = mma_shape(bits)
     grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     out: list[tuple[ir.Value, Fragment | SharedLayout]] = [
         (root(c), accumulator(grid, shape)),
         (root(b), shared_operand(root(b), bits)),
-        (root(e), row_major(list(ir.MemRefType(root(e).type).shape)[-2:])),
+        metadata,
     ]
     if scope_of(a) == FRAGMENT:
         out.append((root(a), _stored_a(operand_a(grid, shape, k, bits), transpose_a)))
@@ -82,8 +101,8 @@ def sparse_layouts(op: ir.Operation, threads: int, target: Target) -> list[tuple
 def _wgmma_layouts(
     op: ir.Operation, grid: GroupGrid, k: int, bits: int
 ) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
-    """Layouts for warpgroup products; the op is marked with the instruction."""
-    a, b, c = list(op.operands)[:3]
+    """Layouts for warpgroup products, with k elements of A stored; the op is marked with the instruction."""
+    a, b, c = factors(op)
     op.attributes["instr"] = ir.StringAttr.get("wgmma")
     out: list[tuple[ir.Value, Fragment | SharedLayout]] = [
         (root(c), wgmma_accumulator(grid)),

@@ -16,12 +16,14 @@ from ...dialect.location import name_of, python_location
 from ...dialect.ops.tensor import MMA_OPS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
-from ..walk import groups_of, num_threads, threads_of
+from ..walk import members_of, num_threads, span_of, threads_of
 from .accesses import Access, fragment_from_loop, laid_out, loop_accesses, loop_layout_from
 from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
 from .tensor import TensorSide
 
+# Operations that spread a fragment over the threads.
+_SPREAD = {"tl.copy", "tl.reduce", "tl.gemm", "tl.gemm_sp", "tl.im2col", "tl.scan", "tl.slice", "tl.transpose"}
 _WHOLE = 64  # elements of a fragment that every thread holds when code outside of parallel loops reads single ones
 
 
@@ -124,7 +126,7 @@ class Solver:
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
             elif op.name == "tl.gemm_sp":
-                for value, layout in sparse_layouts(op, threads_of(op), self.target):
+                for value, layout in sparse_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
             elif op.name in MMA_OPS:
                 for value, layout in self.tensor.shared_operands(op):
@@ -286,7 +288,7 @@ class Solver:
                 f"{name} is used by {' and by '.join(f'{n} threads' for n in sorted(counts))}",
                 python_location(value.owner.operation.location),
                 notes=tuple(
-                    (f"by warpgroups {list(groups_of(op)) or 'all'}", python_location(op.location))
+                    (f"by {span_of(members_of(op))}", python_location(op.location))
                     for op in counts.values()
                 ),
                 hint="a fragment belongs to the threads of one T.ws region; copy through shared memory between regions",
@@ -299,7 +301,7 @@ class Solver:
         if any(s is not None and s.terms for a in in_loops for s in a.subscripts):
             return False
         users = {use.owner.operation.name for use in value.uses}
-        return not users & {"tl.copy", "tl.reduce", "tl.gemm", "tl.gemm_sp", "tl.scan", "tl.slice", "tl.transpose"}
+        return not users & _SPREAD
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
         extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))

@@ -1,28 +1,66 @@
 """Subscripts of fragments: which loop variables an index is made of, digit by digit.
 
 An index such as `k * 8 + j`, with j a variable of the parallel loop and k one of a loop around or inside it, takes its
-low digit from j; the rest must lie in registers, since a thread may only touch what it holds.
+low digit from j; the rest must lie in registers, since a thread may only touch what it holds. `j // 2` takes the high
+digits of j (two iterations read one element, as of packed numbers) and `j % 2` the low one.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from tilelang_mlir.mlir import ir
+
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Term:
-    """A variable of the parallel loop that runs through `extent` steps of `coefficient` elements."""
+    """A digit of a variable of the parallel loop, `variable // divisor % extent`, times `coefficient` elements.
+
+    `top` says that no digit of the variable is above it: it is `variable // divisor`.
+    """
 
     variable: int
     coefficient: int
     extent: int
+    divisor: int = 1
+    top: bool = True
 
     @property
     def reach(self) -> int:
         return self.coefficient * self.extent
+
+    @property
+    def whole(self) -> bool:
+        """It is the variable itself."""
+        return self.divisor == 1 and self.top
+
+    def of(self, values: IntArray) -> IntArray:
+        """What the term adds to the index, for values of the variable."""
+        digit = values // self.divisor
+        return (digit if self.top else digit % self.extent) * self.coefficient
+
+    def splits_at(self, divisor: int) -> bool:
+        """Whether a number that the term reaches past lies between two of its digits, or below all."""
+        if self.coefficient % divisor == 0:
+            return True
+        return divisor % self.coefficient == 0 and (self.top or self.reach % divisor == 0)
+
+    def above(self, divisor: int) -> Term:
+        """The term divided by a number that it reaches past: a factor of its coefficient, or a multiple."""
+        if self.coefficient % divisor == 0:
+            return replace(self, coefficient=self.coefficient // divisor)
+        steps = divisor // self.coefficient
+        return Term(self.variable, 1, -(-self.extent // steps), self.divisor * steps, self.top)
+
+    def below(self, divisor: int) -> Term:
+        """The term's remainder, for a number that it reaches past."""
+        return replace(self, extent=divisor // self.coefficient, top=False)
 
 
 @dataclass(frozen=True)
@@ -38,7 +76,7 @@ class Subscript:
     @property
     def plain(self) -> int | None:
         """The loop variable that is the whole index; None where there is more or less to it."""
-        if len(self.terms) == 1 and self.terms[0].coefficient == 1 and not self.rest:
+        if len(self.terms) == 1 and self.terms[0].coefficient == 1 and self.terms[0].whole and not self.rest:
             return self.terms[0].variable
         return None
 
@@ -65,21 +103,39 @@ class Subscript:
         return [(count, stride) for count, stride in found if count > 1]
 
 
+@dataclass(frozen=True)
+class _Sum:
+    """A sum of terms and of something else: the greatest known divisor of that, and its bound where it is known."""
+
+    terms: tuple[Term, ...]
+    rest: int
+    bound: int | None
+
+    def times(self, factor: int) -> _Sum:
+        terms = tuple(replace(t, coefficient=t.coefficient * factor) for t in self.terms)
+        return _Sum(terms, self.rest * factor, None if self.bound is None else self.bound * factor)
+
+
+_OPAQUE = _Sum((), 1, None)
+
+
 def subscript(index: ir.Value, variables: dict[ir.Value, int], extents: list[int]) -> Subscript | None:
     """The digits of an index; None where it is no such number."""
-    found = _affine(index, variables)
-    if found is None:
-        return None
-    coefficients, rest, bound = found
-    terms = sorted((Term(v, c, extents[v]) for v, c in coefficients.items()), key=lambda t: t.coefficient)
+    found = _affine(index, variables, extents)
+    return None if found is None else _ordered(found)
+
+
+def _ordered(found: _Sum) -> Subscript | None:
+    """The terms by rising coefficient; None where two of them overlap."""
+    terms = sorted(found.terms, key=lambda t: t.coefficient)
     reach = 1
     for term in terms:
         if term.coefficient < reach or term.coefficient % reach or term.extent <= 0:
             return None
         reach = term.reach
-    if rest and terms and not _fits(terms, rest, bound):
+    if found.rest and terms and not _fits(terms, found.rest, found.bound):
         return None
-    return Subscript(tuple(terms), rest)
+    return Subscript(tuple(terms), found.rest)
 
 
 def _fits(terms: list[Term], rest: int, bound: int | None) -> bool:
@@ -89,38 +145,83 @@ def _fits(terms: list[Term], rest: int, bound: int | None) -> bool:
     return bound is not None and bound < terms[0].coefficient
 
 
-def _affine(value: ir.Value, variables: dict[ir.Value, int]) -> tuple[dict[int, int], int, int | None] | None:
-    """Coefficients of the loop's variables, the divisor of the rest, and the rest's bound where it is known."""
+def _affine(value: ir.Value, variables: dict[ir.Value, int], extents: list[int]) -> _Sum | None:
+    """An index as a sum; None where variables of the loop take part otherwise."""
     if value in variables:
-        return {variables[value]: 1}, 0, 0
+        return _Sum((Term(variables[value], 1, extents[variables[value]]),), 0, 0)
     owner = value.owner
     if isinstance(owner, ir.Block):
-        return {}, 1, _loop_bound(owner)
+        return _Sum((), 1, _loop_bound(owner))
     op = owner.operation
     if op.name.startswith("arith.index_cast") or op.name == "tl.cast":
-        return _affine(op.operands[0], variables)
+        return _affine(op.operands[0], variables, extents)
     if (constant := _constant(value)) is not None:
-        return {}, abs(constant), constant if constant >= 0 else None
+        return _Sum((), abs(constant), constant if constant >= 0 else None)
     if op.name == "arith.addi":
-        a, b = (_affine(v, variables) for v in op.operands)
-        if a is None or b is None or set(a[0]) & set(b[0]):
+        a, b = (_affine(v, variables, extents) for v in op.operands)
+        if a is None or b is None or {t.variable for t in a.terms} & {t.variable for t in b.terms}:
             return None
-        bound = None if a[2] is None or b[2] is None else a[2] + b[2]
-        return {**a[0], **b[0]}, math.gcd(a[1], b[1]), bound
-    if op.name in ("arith.muli", "arith.shli"):
-        a, factor = _affine(op.operands[0], variables), _constant(op.operands[1])
-        if factor is None and op.name == "arith.muli":
-            a, factor = _affine(op.operands[1], variables), _constant(op.operands[0])
-        if factor is not None and op.name == "arith.shli":
-            factor = 1 << factor
-        if a is not None and factor is not None and factor > 0:
-            return {v: c * factor for v, c in a[0].items()}, a[1] * factor, None if a[2] is None else a[2] * factor
-    return _opaque(op, variables)
+        bound = None if a.bound is None or b.bound is None else a.bound + b.bound
+        return _Sum(a.terms + b.terms, math.gcd(a.rest, b.rest), bound)
+    if (scaled := _scaled(op)) is not None:
+        inner, factor = scaled
+        found = _affine(inner, variables, extents)
+        return None if found is None else found.times(factor)
+    if (cut := _cut(op)) is not None:
+        inner, divisor, remainder = cut
+        found = _affine(inner, variables, extents)
+        if found is not None and found.terms:
+            return _divided(found, divisor, remainder=remainder)
+    return None if depends(op, variables) else _OPAQUE
 
 
-def _opaque(op: ir.Operation, variables: dict[ir.Value, int]) -> tuple[dict[int, int], int, int | None] | None:
-    """Anything else: one unknown, provided that no variable of the loop is in it."""
-    return None if depends(op, variables) else ({}, 1, None)
+def _scaled(op: ir.Operation) -> tuple[ir.Value, int] | None:
+    """The value that an operation multiplies by a positive number, and the number."""
+    if op.name == "arith.muli":
+        for value, other in (tuple(op.operands), tuple(op.operands)[::-1]):
+            if (factor := _constant(other)) is not None and factor > 0:
+                return value, factor
+    if op.name == "arith.shli" and (shift := _constant(op.operands[1])) is not None and 0 <= shift < _INDEX_BITS:
+        return op.operands[0], 1 << shift
+    return None
+
+
+def _cut(op: ir.Operation) -> tuple[ir.Value, int, bool] | None:
+    """The value that an operation divides by a positive number, the number, and whether it keeps the remainder."""
+    if op.name not in _DIVISIONS + _REMAINDERS + ("arith.shrui", "arith.shrsi"):
+        return None
+    number = _constant(op.operands[1])
+    if number is not None and op.name.startswith("arith.shr") and 0 <= number < _INDEX_BITS:
+        return op.operands[0], 1 << number, False
+    return None if number is None or number <= 0 else (op.operands[0], number, op.name in _REMAINDERS)
+
+
+_INDEX_BITS = 31
+_DIVISIONS = ("arith.divui", "arith.divsi", "arith.floordivsi")
+_REMAINDERS = ("arith.remui", "arith.remsi")
+
+
+def _divided(found: _Sum, divisor: int, *, remainder: bool) -> _Sum | None:
+    """Quotient or remainder of a mixed-radix number; None where the divisor cuts through one of its digits."""
+    below = found.bound is not None and found.bound < min(divisor, *(t.coefficient for t in found.terms))
+    if _ordered(found) is None or (found.rest % divisor and not below):
+        return None
+    terms: list[Term] = []
+    for term in found.terms:
+        inside = term.reach <= divisor
+        if not inside and not term.splits_at(divisor):
+            return None
+        if remainder and inside:
+            terms.append(term)
+        elif remainder and term.coefficient % divisor:
+            terms.append(term.below(divisor))
+        elif not remainder and not inside:
+            terms.append(term.above(divisor))
+    if remainder:
+        return _Sum(tuple(terms), found.rest, found.bound) if below else _Sum(tuple(terms), 0, 0)
+    if below:
+        return _Sum(tuple(terms), 0, 0)
+    return _Sum(tuple(terms), found.rest // divisor, None if found.bound is None else found.bound // divisor)
 
 
 def depends(op: ir.Operation, variables: dict[ir.Value, int]) -> bool:

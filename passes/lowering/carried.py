@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import region_effects
+from ..walk import nested
 from .buffers import FragmentBuffer
 from .context import Context
 
@@ -20,7 +21,22 @@ def written_fragments(ctx: Context, op: ir.Operation) -> list[FragmentBuffer]:
             known = isinstance(buffer, FragmentBuffer) and buffer in ctx.registers
             if known and not _made_inside(effect.value, op):  # an earlier trip of an unrolled loop may have left it
                 found[buffer] = None  # type: ignore[index]
+    if ctx.in_flight:
+        found.update(dict.fromkeys(_completed(ctx, op)))
     return list(found)
+
+
+def _completed(ctx: Context, op: ir.Operation) -> list[FragmentBuffer]:
+    """Accumulators of products under way, where the op's regions wait for all of those: they flow through the wait."""
+    inside = list(nested(op))
+    if not any(o.name == "tl.wait_products" and not len(o.operands) for o in inside):
+        return []
+    local = {ctx.buffers.get(result) for o in inside if o.name == "tl.alloc" for result in o.results}
+    return [b for b in ctx.in_flight if b in ctx.registers and b not in local and not is_undefined(ctx.registers[b])]
+
+
+def is_undefined(registers: Sequence[ir.Value]) -> bool:
+    return all(isinstance(v, ir.OpResult) and v.owner.name == "llvm.mlir.undef" for v in registers)
 
 
 def _made_inside(value: ir.Value, op: ir.Operation) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tilelang_mlir.errors import PassError, UnsupportedError
+from tilelang_mlir.errors import PassError, TileError, UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
@@ -144,7 +144,7 @@ class Context:
         with op.location:
             try:
                 found(self, op)
-            except PassError as error:
+            except TileError as error:
                 error.location = error.location or python_location(op.location)
                 raise
 

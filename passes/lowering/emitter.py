@@ -75,7 +75,7 @@ class Emitter:
         key = (kind, value if not isinstance(value, float) else repr(value))
         if (known := self._constants.get(key)) is not None:
             return known
-        attr = ir.FloatAttr.get(kind, value) if isinstance(value, float) else ir.IntegerAttr.get(kind, value)
+        attr = _number(kind, value)
         with ir.InsertionPoint.at_block_begin(self.entry), ir.Location.unknown():
             made = self._constants[key] = self.op("arith.constant", [kind], attributes={"value": attr}).result
         return made
@@ -87,8 +87,7 @@ class Emitter:
         key = (kind, repr(value))
         if key not in self._constants:
             element = kind.element_type
-            inner = ir.FloatAttr.get(element, value) if isinstance(value, float) else ir.IntegerAttr.get(element, value)
-            attr = ir.DenseElementsAttr.get_splat(kind, inner)
+            attr = ir.DenseElementsAttr.get_splat(kind, _number(element, value))
             with ir.InsertionPoint.at_block_begin(self.entry), ir.Location.unknown():
                 self._constants[key] = self.op("arith.constant", [kind], attributes={"value": attr}).result
         return self._constants[key]
@@ -96,7 +95,7 @@ class Emitter:
     def numbers(self, element: ir.Type, values: Sequence[int]) -> ir.Value:
         """A constant vector of integers."""
         kind = self.vector_type(len(values), element)
-        lanes = ir.DenseElementsAttr.get([ir.IntegerAttr.get(element, number) for number in values], kind)
+        lanes = ir.DenseElementsAttr.get([_number(element, number) for number in values], kind)
         return self.pure("arith.constant", kind, [], {"value": lanes})
 
     def value(self, x: int | ir.Value, kind: ir.Type | None = None) -> ir.Value:
@@ -249,3 +248,14 @@ class Emitter:
 
     def end_region(self, values: Sequence[ir.Value] = ()) -> None:
         self.op("scf.yield", [], values)
+
+
+def _number(kind: ir.Type, value: int | float) -> ir.Attribute:
+    """A constant of a scalar type. What was folded may have left the type's range, where the machine wraps around."""
+    if isinstance(value, float):
+        return ir.FloatAttr.get(kind, value)
+    if isinstance(kind, ir.IntegerType):
+        half = 1 << kind.width - 1
+        if not -half <= value < 2 * half:
+            value = (value + half) % (2 * half) - half
+    return ir.IntegerAttr.get(kind, value)

@@ -16,7 +16,7 @@ from tilelang_mlir.errors import LayoutError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import name_of, python_location
-from ..walk import groups_of
+from ..walk import members_of
 from .buffers import FragmentBuffer
 from .context import Context
 from .index import Index
@@ -258,8 +258,8 @@ def evaluate(ctx: Context, value: ir.Value, grid: dict[ir.Value, IntArray], op: 
             return np.asarray(ir.IntegerAttr(inner.attributes["value"]).value, np.int64)
         if inner.name == "tl.thread_id":
             mine = thread_coordinate(ctx, ir.IntegerAttr(inner.attributes["dim"]).value)[:, None]
-            outside = groups_of(op) if groups_of(op) != groups_of(inner) else ()
-            return mine + 128 * outside[0] if outside else mine  # taken outside of T.ws, it counts all threads
+            members = members_of(op)
+            return mine if members == members_of(inner) else mine + members.start  # taken outside, it counts all
         if (function := ARITHMETIC.get(inner.name)) is not None:
             return function(*(evaluate(ctx, v, grid, op) for v in inner.operands))
     name = name_of(value.location) if hasattr(value, "location") else ""

@@ -159,10 +159,10 @@ class IndexMath:
         base, _, low = split
         if a.hi is not None and a.hi < k:
             return a.with_constants(low)
-        if a.divisor % k == 0:
+        power = k & (k - 1) == 0
+        if a.divisor % k == 0 or (power and a.bits is not None and not a.bits & (k - 1)):
             return Index(None, low, 0, 0, 0, 0)
         divisor = math.gcd(a.divisor, k)
-        power = k & (k - 1) == 0
         bits = a.bits & (k - 1) if power and a.bits is not None else _mask(0, k - divisor, divisor)
         return Index(_known(self.e.rem(base, k)), low, divisor, 0, k - divisor, bits)
 
@@ -172,6 +172,8 @@ class IndexMath:
         room = math.gcd(a.divisor, k)
         if a.hi is not None and a.hi < k and a.lo is not None and a.lo >= 0:
             room = max(room, k - a.hi)
+        if a.bits is not None and k & (k - 1) == 0:
+            room = max(room, k - (a.bits & (k - 1)))
         high = tuple(c // k for c in a.constants)
         low = tuple(c % k for c in a.constants)
         return (a.base, high, low) if all(c < room for c in low) else None

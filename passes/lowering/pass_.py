@@ -29,10 +29,9 @@ from ..nvidia import (
     cluster_copy,
     copy_words,
     gather4,
-    gemm_scaled,
     gemm_sparse,
     gemm_tcgen05,
-    grid_barrier,
+    im2col,
     intrinsics,
     launch_control,
     matrix_rules,
@@ -58,10 +57,9 @@ RULE_MODULES = (
     debug,
     extern,
     gather4,
-    gemm_scaled,
     gemm_sparse,
     gemm_tcgen05,
-    grid_barrier,
+    im2col,
     intrinsics,
     lagging,
     launch_control,
@@ -105,7 +103,8 @@ class LowerToThreads(Pass):
             if shared:
                 _declare_arena(body)
             if any("tl.cooperative" in kernel.attributes for kernel in body.operations):
-                grid_barrier.declare_counter(body)
+                with ir.InsertionPoint(body):
+                    hardware_for(target).declare_grid_barrier()
         for function in functions:
             function.operation.erase()
 
@@ -135,7 +134,7 @@ def _lower_kernel(
     hardware = hardware_for(target)
     shared = ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in launch.attributes else 0
     i64 = ir.IntegerType.get_signless(64)
-    cooperative = grid_barrier.meets_grid(launch)
+    cooperative = any(op.name == "tl.sync_grid" for op in _walk(launch))
     attributes = {
         "sym_name": ir.StringAttr.get(kernel_name(function, position)),
         "function_type": ir.TypeAttr.get(signature),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from tilelang_mlir.dtypes import DType, from_mlir
 from tilelang_mlir.mlir import ir
 
 from .buffers import value_type
 from .context import Context, Value, rule
 from .expand_math import expand_math
+from .exponents import exponent_to_f32, f32_to_exponent
 from .index import Index
-from .small_integers import small_integers_to_half
+from .small_integers import less_small_integer, small_integers_to_half
 from .soft_floats import FORMATS, from_float32, to_float32
 
 _ELEMENTWISE = (
@@ -38,6 +41,9 @@ def lower_constant(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = ctx.e.constant(kind, value)
         return
     if is_narrow(kind):
+        if str(kind) == "f8E5M2" and math.isinf(attr.value):  # conversions saturate to finite values
+            ctx.values[op.results[0]] = ctx.e.constant(ctx.e.i8, 0x7C if attr.value > 0 else 0xFC - 256)
+            return
         wide = ctx.e.constant(ctx.e.f32, float(attr.value))
         ctx.values[op.results[0]] = cast(ctx, wide, DType("float32"), DType(from_mlir(str(kind), unsigned=False)))
         return
@@ -138,6 +144,9 @@ def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = ctx.e.pure("math.fma", operands[0].type, operands)
         return
     operands = [ctx.ssa(v, varying=varying) for v in op.operands]
+    if op.name == "arith.subf" and (less := less_small_integer(ctx, *operands)) is not None:
+        ctx.values[op.results[0]] = less
+        return
     kind = value_type(ctx.e, op.results[0].type)
     if varying and ctx.width > 1:
         kind = ctx.e.vector_type(ctx.width, kind)
@@ -269,6 +278,10 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     """Convert a scalar or vector between dtypes; narrow floats go through the hardware's conversions."""
     if source.mlir == result.mlir:
         return value
+    if result == "float8_e8m0fnu":
+        return f32_to_exponent(ctx, cast(ctx, value, source, DType("float32")))
+    if source == "float8_e8m0fnu":
+        return cast(ctx, exponent_to_f32(ctx, value), DType("float32"), result)
     if "f8E" in (source.mlir[:3], result.mlir[:3]) or _sub_byte(source) or _sub_byte(result):
         return _narrow_cast(ctx, value, source, result)
     kind = value_type(ctx.e, ir.Type.parse(result.mlir))

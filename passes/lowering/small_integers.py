@@ -2,7 +2,8 @@
 
 A float16 between 1024 and 2048 holds an integer in its ten low bits: `(0x6400 | q) - 1024` is `q`, exactly, for
 q < 1024 (bfloat16: 0x4300, 128 and q < 128). Conversions run at a quarter of the rate of these two operations or less,
-and two elements share a 32-bit register, shift and mask included: that is what unpacking 4-bit weights consists of.
+and two elements share a 32-bit register, shift and mask included: that is what unpacking 4-bit weights consists of. An
+integer that is subtracted from the result, such as a zero point, is subtracted together with the 1024, exactly too.
 """
 
 from __future__ import annotations
@@ -39,6 +40,39 @@ def small_integers_to_half(ctx: Context, value: ir.Value, source: DType, result:
     kind = ctx.e.vector_type(len(masks), ir.Type.parse(result.mlir))
     halves = ctx.e.pure("vector.bitcast", kind, [words])
     return ctx.e.pure("arith.subf", kind, [halves, ctx.e.splat(kind, float(first))])
+
+
+def less_small_integer(ctx: Context, halves: ir.Value, zero: ir.Value) -> ir.Value | None:
+    """What such a cast gave, less an integer; None for other values."""
+    zeros = _splat(zero)
+    if zeros is None or isinstance(halves.owner, ir.Block) or halves.owner.operation.name != "arith.subf":
+        return None
+    joined, first = halves.owner.operation.operands
+    start, inner = _splat(first), joined.owner
+    if start not in (1024.0, 128.0) or isinstance(inner, ir.Block) or inner.operation.name != "vector.bitcast":
+        return None
+    words = inner.operation.operands[0].owner
+    exact = zeros.is_integer() and 0 <= zeros <= start
+    if not exact or isinstance(words, ir.Block) or words.operation.name != "arith.ori":
+        return None
+    return ctx.e.pure("arith.subf", halves.type, [joined, ctx.e.splat(halves.type, start + zeros)])
+
+
+def _splat(value: ir.Value) -> float | None:
+    """The one number in all lanes of a constant of floats, through what makes vectors of it."""
+    if isinstance(value.owner, ir.Block):
+        return None
+    op = value.owner.operation
+    if op.name == "vector.broadcast":
+        return _splat(op.operands[0])
+    if op.name != "arith.constant":
+        return None
+    attribute = op.attributes["value"]
+    if isinstance(attribute, ir.FloatAttr):
+        return attribute.value
+    if isinstance(attribute, ir.DenseFPElementsAttr) and attribute.is_splat:
+        return ir.FloatAttr(attribute.get_splat_value()).value
+    return None
 
 
 def _stay_apart(masks: list[int], shifts: list[int]) -> bool:

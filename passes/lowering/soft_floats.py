@@ -94,8 +94,6 @@ def from_float32(
     large becomes the largest finite value when `saturate`, and in formats without infinity and NaN; else infinity (NaN
     in formats without), or what the rounding mode says. NaN in formats without one is the largest value.
     """
-    if result == "float8_e8m0fnu":
-        return _power_of_two(ctx, value)
     form, w = _format(result), _Words(ctx, value)
     word = w.convert("bitcast", value, w.e.i32)
     sign = w.op("shrui", word, 31)
@@ -156,14 +154,6 @@ def _special(
     return w.select(w.is_(8, magnitude, _F32_INF), nan, code)
 
 
-def _power_of_two(ctx: Context, value: ir.Value) -> ir.Value:
-    """float8_e8m0: the exponent alone, rounded up as scales of blocks are; 255 is NaN."""
-    w = _Words(ctx, value)
-    magnitude = w.op("andi", w.convert("bitcast", value, w.e.i32), 0x7FFFFFFF)
-    up = w.op("minui", w.op("shrui", w.op("addi", magnitude, (1 << _F32_FRACTION) - 1), _F32_FRACTION), 254)
-    return w.convert("trunci", w.select(w.is_(8, magnitude, _F32_INF), 255, up), w.e.i8)
-
-
 def to_float32(ctx: Context, value: ir.Value, source: DType) -> ir.Value:
     """The float32 behind a code of a format of at most 8 bits, carried as i8.
 
@@ -171,9 +161,6 @@ def to_float32(ctx: Context, value: ir.Value, source: DType) -> ir.Value:
     """
     w = _Words(ctx, value)
     code = w.convert("extui", value, w.e.i32)
-    if source == "float8_e8m0fnu":
-        word = w.select(w.is_(0, code, 0), 1 << (_F32_FRACTION - 1), w.op("shli", code, _F32_FRACTION))
-        return w.convert("bitcast", w.select(w.is_(0, code, 255), _F32_NAN, word), w.e.f32)
     form = _format(source)
     magnitude = w.op("andi", code, (1 << (form.bits - 1)) - 1)
     scaled = w.convert("bitcast", w.op("shli", magnitude, _F32_FRACTION - form.fraction), w.e.f32)

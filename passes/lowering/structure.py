@@ -111,7 +111,7 @@ def _is_small(body: ir.Block, trips: int) -> bool:
 
     def visit(op: ir.Operation) -> ir.WalkResult:
         nonlocal count
-        count += 32 if op.operation.name in ("tl.gemm", "tl.copy") else 1
+        count += 32 if op.operation.name in ("tl.gemm", "tl.gemm_sp", "tl.copy") else 1
         return ir.WalkResult.ADVANCE
 
     body.owner.operation.walk(visit)

@@ -27,6 +27,11 @@ def lower_sync_threads(ctx: Context, op: ir.Operation) -> None:
     ctx.hardware.barrier(ctx, number, count)
 
 
+@rule("tl.sync_grid")
+def lower_sync_grid(ctx: Context, op: ir.Operation) -> None:
+    ctx.hardware.grid_barrier()
+
+
 @rule("tl.sync_warp")
 def lower_sync_warp(ctx: Context, op: ir.Operation) -> None:
     ctx.hardware.warp_barrier(ctx, ctx.ssa(op.operands[0]) if len(op.operands) else None)

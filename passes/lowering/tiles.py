@@ -23,3 +23,8 @@ def lower_copy(ctx: Context, op: ir.Operation) -> None:
     if "async" not in op.attributes:
         raise PassError("a synchronous copy reached lowering", python_location(op.location))
     ctx.hardware.async_copy(ctx, op)
+
+
+@rule("tl.mma_scaled")
+def lower_mma_scaled(ctx: Context, op: ir.Operation) -> None:
+    ctx.hardware.scaled_gemm(ctx, op)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from tilelang_mlir.errors import TileValueError
+from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import root
 from ...dialect.role_schedule import ROOT, Role, Step, Sync
 from ...dialect.tl import FRAGMENT, scope_of
-from .kernel import Kernel, is_buffer
+from .kernel import Kernel, condition_buffers, is_buffer
 
 _MODELLED = 2  # iterations of a loop in the model: what is balanced in each repeats
 
@@ -41,16 +42,14 @@ def check(kernel: Kernel) -> None:
     _deadlock(kernel)
 
 
-def _first(kernel: Kernel, name: str):  # noqa: ANN202
+def _first(kernel: Kernel, name: str) -> ir.Operation | None:
     ops = kernel.groups[name].ops
     return ops[0] if ops else None
 
 
-def _conditions(kernel: Kernel, name: str) -> set[object]:
-    from .kernel import _loads  # pyright: ignore[reportPrivateUsage]
-
+def _conditions(kernel: Kernel, name: str) -> set[ir.Value]:
     loop = kernel.loops[name]
-    found: set[object] = set(_loads(loop.guards))
+    found: set[ir.Value] = set(condition_buffers(loop.guards))
     if loop.op.name == "scf.while":
         found |= {root(op.operation.operands[0]) for op in loop.op.regions[0].blocks[0].operations
                   if op.operation.name == "memref.load"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import UnsupportedError
@@ -9,16 +10,15 @@ from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
 from ...dialect.role_schedule import MARK, PRODUCER, ROOT, WARPS_PER_GROUP, Pipeline, Role, Step, Sync
-from ...dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, buffer_type, scope_of
+from ...dialect.tl import FRAGMENT, GLOBAL, TMEM, buffer_type, scope_of
 from .. import build
 from ..nvidia.tma_rules import tensor_obstacle
-from ..thread_branches import is_collective
 from ..use_tensor_memory import barriers, keep_of, start_product, variable
-from ..walk import nested
 from .check import delays
 from .copies import Copier
 from .kernel import Group, Kernel, is_pure
 
+Bounds = tuple[ir.Value, ir.Value, ir.Value]
 _MANY_REGISTERS = 128  # from here on a role asks for more registers than a kernel starts with, below it gives some up
 
 
@@ -84,26 +84,20 @@ class Emitter:
 
     # -- warps ---------------------------------------------------------------------------------------------------------
     def _group(self, group: int) -> None:
-        """The roles of a warpgroup, with those that start in it."""
-        roles = [role for role in self.schedule.roles if group in role.groups]
-        first = all(role.groups[0] == group for role in roles)
+        """The roles that start in a warpgroup, and its warps without a role."""
+        first = WARPS_PER_GROUP * group
+        roles = sorted((role for role in self.schedule.roles if group in role.groups), key=lambda role: role.first)
+        for role in [role for role in roles if role.groups[0] == group]:
+            with ir.InsertionPoint(_region(range(role.first, role.last))):
+                if role.registers:
+                    _set_registers(role.registers)
+                self._body(role, ROOT, self._copier(role))
         registers = roles[0].registers if roles else self._spare_registers()
-        if not first or not (roles or registers):
-            return
-        groups = list(roles[0].groups) if roles else [group]
-        attributes = {"groups": ir.DenseI32ArrayAttr.get(groups)}
-        block = ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
-        with ir.InsertionPoint(block):
+        busy = {warp for role in roles for warp in range(role.first, role.last)}
+        for start, stop in _runs([warp for warp in range(first, first + WARPS_PER_GROUP) if warp not in busy]):
             if registers:
-                _set_registers(registers)
-            if any(role.is_whole for role in roles):
-                self._body(roles[0], ROOT, self._copier(roles[0]))
-                return
-            ranges = [range(32 * role.first, 32 * role.last) for role in roles]
-            thread = build.thread_of(self.kernel.block)
-            for role, branch in zip(roles, build.thread_branches(thread, ranges), strict=True):
-                with ir.InsertionPoint(build.terminator(branch)):
-                    self._body(role, ROOT, self._copier(role))
+                with ir.InsertionPoint(_region(range(start, stop))):
+                    _set_registers(registers)
 
     def _copier(self, role: Role) -> Copier:
         slots = {b: self.rings[self.kernel.protected[b]].slot for b in self.versions}
@@ -149,10 +143,9 @@ class Emitter:
         else:
             group = self.kernel.groups[step]
             if group.ops:
-                self._check_role(role, group)
                 self._guarded(group.guards, copier, lambda inner: self._operations(group, inner))
 
-    def _guarded(self, guards: tuple[ir.Value, ...], copier: Copier, write) -> None:  # noqa: ANN001
+    def _guarded(self, guards: tuple[ir.Value, ...], copier: Copier, write: Callable[[Copier], None]) -> None:
         """Under the branches that the source has around a statement."""
         if not guards:
             write(copier)
@@ -186,7 +179,7 @@ class Emitter:
                 self._staged(role, scope, inner, behind, (low, high, step))
             ir.Operation.create("scf.yield")
 
-    def _staged(self, role: Role, scope: str, copier: Copier, behind: list[int], bounds) -> None:  # noqa: ANN001
+    def _staged(self, role: Role, scope: str, copier: Copier, behind: list[int], bounds: Bounds) -> None:
         """Steps that run behind: those of one delay together, in the iterations that there are."""
         low, high, step = bounds
         variable_of = self.kernel.loops[scope].op.regions[0].blocks[0].arguments[0]
@@ -253,21 +246,6 @@ class Emitter:
             return "tensor"
         return "threads"
 
-    def _check_role(self, role: Role, group: Group) -> None:
-        """Warps that are no whole warpgroup cannot share the work of a tile operation."""
-        if role.is_whole or self._kind(group) in ("bulk", "tensor"):
-            return
-        shared = next((op for op in group.ops if any(is_collective(o) for o in [op, *nested(op)])), None)
-        if shared is not None:
-            why = ""
-            if shared.name == "tl.copy" and scope_of(shared.operands[1]) == SHARED:
-                why = f": no bulk copy can do it ({_bulk_obstacle(shared) or 'it fills no buffer of a pipeline'})"
-            raise UnsupportedError(
-                f"role {role.name!r} of warps {role.first} to {role.last - 1} runs {group.name!r}, whose work the "
-                f"threads of whole warpgroups share{why}", python_location(shared.location),
-                hint="give the role a multiple of four warps: warps_lo=4, warps_hi=8",
-            )  # fmt: skip
-
     # -- synchronisation -----------------------------------------------------------------------------------------------
     def _kinds(self, pipeline: str, kind: str) -> set[str]:
         """How the role that commits or releases a pipeline is done with its buffers."""
@@ -316,6 +294,23 @@ def _versioned(buffer: ir.Value, depth: int) -> ir.Value:
     result = buffer_type([depth, *kind.shape], kind.element_type, scope_of(buffer))
     with ir.InsertionPoint(old), old.location:
         return ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old)).result
+
+
+def _region(warps: range) -> ir.Block:
+    """The body of a region of some warps, counted in warpgroups where they are whole ones."""
+    whole = warps.start % WARPS_PER_GROUP == warps.stop % WARPS_PER_GROUP == 0
+    size = WARPS_PER_GROUP if whole else 1
+    numbers = list(range(warps.start // size, warps.stop // size))
+    attributes: dict[str, ir.Attribute] = {"groups": ir.DenseI32ArrayAttr.get(numbers)}
+    if not whole:
+        attributes["warps"] = build.unit()
+    return ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
+
+
+def _runs(numbers: list[int]) -> list[tuple[int, int]]:
+    """Numbers that follow each other, as ranges."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    return [(n, next(m for m in range(n, n + len(numbers) + 1) if m not in numbers)) for n in starts]
 
 
 def _like(value: ir.Value, number: int) -> ir.Value:

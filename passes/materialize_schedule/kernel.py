@@ -36,7 +36,7 @@ class Group:
         return {e.value for op in self.ops for e in region_effects(op) if e.kind == kind}
 
     def touched(self) -> set[ir.Value]:
-        return self.accesses("read") | self.accesses("write") | _loads(self.guards)
+        return self.accesses("read") | self.accesses("write") | condition_buffers(self.guards)
 
 
 @dataclass
@@ -146,11 +146,11 @@ def is_buffer(value: ir.Value) -> bool:
     return isinstance(value.type, ir.MemRefType)
 
 
-def _loads(values: tuple[ir.Value, ...]) -> set[ir.Value]:
+def condition_buffers(values: tuple[ir.Value, ...]) -> set[ir.Value]:
     """Buffers that the conditions of branches are computed from."""
     found: set[ir.Value] = set()
     for value in values:
         if not isinstance(value.owner, ir.Block):
             op = value.owner.operation
-            found |= {root(op.operands[0])} if op.name == "memref.load" else _loads(tuple(op.operands))
+            found |= {root(op.operands[0])} if op.name == "memref.load" else condition_buffers(tuple(op.operands))
     return found

@@ -1,15 +1,13 @@
 """`materialize-schedule`: write out the warp roles of a kernel whose program gives their schedule.
 
 Input: tile program as traced, with `tl.ws_schedule` at the top of a kernel whose statements have names (`tl.ws_op`).
-Output: no schedule and no names; a region of warpgroups per role (`tl.warpgroups`), branches on the thread for roles of
-single warps, versions of the buffers of pipelines, two mbarriers per version, waits and arrivals where the schedule
+Output: no schedule and no names; a region of warps or warpgroups per role (`tl.warpgroups`), versions of the buffers of pipelines, two mbarriers per version, waits and arrivals where the schedule
 has them:
 
     schedule: pipeline tile [S] depth 2; load: acquire, copy_in, commit; use: wait, copy_out, release
     for k: copy A[k] -> S [copy_in]; copy S -> B[k] [copy_out]
     =>
-    warpgroups 0: if thread < 32:
-                    for k: wait empty[r % 2]; load A[k] -> S[r % 2] at full[r % 2]; arrive full[r % 2]; r += 1
+    warps 0:      for k: wait empty[r % 2]; load A[k] -> S[r % 2] at full[r % 2]; arrive full[r % 2]; r += 1
     warpgroups 1: for k: wait full[r % 2]; copy S[r % 2] -> B[k]; arrive empty[r % 2]; r += 1
 
 Every thread counts the versions it has had in a register of its own, so loops of any kind and depth need no arithmetic

@@ -12,6 +12,7 @@ from ..lowering.buffers import GlobalBuffer, SharedBuffer
 from ..lowering.context import Context, rule
 from ..lowering.memory import global_pointer, shared_pointer
 from .bulk_copy import MapKey, box_key, eviction_hint
+from .gemm_tcgen05 import first_of_pair
 from .intrinsics import require_feature
 from .roles import barrier_pointer
 from .tma_rules import tensor_obstacle
@@ -27,7 +28,12 @@ def lower_box_load(ctx: Context, op: ir.Operation) -> None:
         source = _source(ctx, tensor, coordinates)
         bulk.load(address, source, pointer, ir.IntegerAttr(op.attributes["bytes"]).value)
         return
-    tma.load(address, ctx.tensor_maps[_key(op, tensor)], pointer, _scalars(ctx, coordinates), hint=eviction_hint(op))
+    descriptor, corner, hint = ctx.tensor_maps[_key(op, tensor)], _scalars(ctx, coordinates), eviction_hint(op)
+    if "pair" in op.attributes:
+        require_feature(ctx, op, Feature.TCGEN05, "T.tma_load_2sm")
+        tma.load_pair(address, descriptor, pointer, first_of_pair(ctx), corner, hint=hint)
+        return
+    tma.load(address, descriptor, pointer, corner, hint=hint)
 
 
 @rule("tl.box_store")
@@ -36,7 +42,8 @@ def lower_box_store(ctx: Context, op: ir.Operation) -> None:
     shared, tensor, *places = op.operands
     address, coordinates = _places(ctx, shared, places)
     if "bytes" in op.attributes:
-        bulk.store(_source(ctx, tensor, coordinates), address, ir.IntegerAttr(op.attributes["bytes"]).value)
+        start = bulk.add if "reduce" in op.attributes else bulk.store
+        start(_source(ctx, tensor, coordinates), address, ir.IntegerAttr(op.attributes["bytes"]).value)
         return
     tma.store(ctx.tensor_maps[_key(op, tensor)], address, _scalars(ctx, coordinates), hint=eviction_hint(op))
 

@@ -20,15 +20,16 @@ from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
-from ..walk import nested, threads_of
+from ..walk import nested
 from .cluster_copy import cluster_size, multicast_ranks
 from .gather4 import gather_key, gather_obstacle, gather_sides
 from .gemm_tcgen05 import first_of_pair
+from .im2col import im2col_key
 from .intrinsics import require_feature
 from .maps import MapKey
-from .reach import branch, one_thread, reaching_threads
+from .reach import branch, issuing, one_thread, reaching_threads
 from .roles import barrier_pointer, in_warpgroup
-from .store_plan import Piece, StorePlan, store_plan
+from .store_plan import Piece, StorePlan, staged_plan
 from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
 
 
@@ -59,10 +60,12 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
     for op in nested(launch):
         if "explicit" in op.attributes and op.name in ("tl.tma_load", "tl.tma_store"):
             pair = list(op.operands)[:2] if op.name == "tl.tma_load" else list(op.operands)[1::-1]
-            if tma_obstacle(*pair):
+            if tma_obstacle(*pair, explicit=True):
                 continue  # refused by its rule
         if op.name == "tl.tma_load":
             found[map_key(op.operands[0], op.operands[1])] = None
+        elif op.name == "tl.im2col_load":
+            found[im2col_key(op)] = None
         elif op.name == "tl.tma_store":
             found[map_key(op.operands[1], op.operands[0])] = None
         elif op.name in ("tl.tma_gather4", "tl.tma_scatter4"):
@@ -74,7 +77,7 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
         elif op.name == "tl.prefetch" and (key := prefetch_key(op.operands[0])) is not None:
             found[key] = None
         elif op.name == "tl.staged_store":
-            plan = store_plan(op.operands[0], op.operands[2], threads_of(op))
+            plan = staged_plan(op)
             found.update((staged_key(op.operands[2], plan, piece), None) for piece in plan.pieces)
     return list(found)
 
@@ -93,6 +96,7 @@ def map_attribute(keys: list[MapKey]) -> ir.Attribute:
             "param": ir.IntegerAttr.get(i64, key.param),
             "box": ir.DenseI64ArrayAttr.get(list(key.box)),
             "swizzle": ir.StringAttr.get(key.swizzle),
+            **({"walk": ir.DenseI64ArrayAttr.get(list(key.walk))} if key.walk else {}),
         })
         for key in keys
     ])  # fmt: skip
@@ -104,7 +108,7 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     if "explicit" in op.attributes:
         require_tma(ctx, op, source, target)
     pointer = barrier_pointer(ctx, barrier, index)
-    with _one_thread(ctx, op=op) if "explicit" in op.attributes else contextlib.nullcontext():
+    with _one_thread(ctx, op=op) if "explicit" in op.attributes else issuing(ctx, op, pointer):
         if "explicit" in op.attributes:
             _announce(ctx, op, pointer)
         if "multicast" in op.attributes:
@@ -224,7 +228,7 @@ def require_tma(ctx: Context, op: ir.Operation, device: ir.Value, shared: ir.Val
     if not ctx.target.supports(Feature.TMA):
         obstacle = f"{ctx.target} has no tensor memory accelerator"
     else:
-        obstacle = tma_obstacle(device, shared)
+        obstacle = tma_obstacle(device, shared, explicit=True)
     if obstacle:
         raise UnsupportedError(
             f"T.tma_copy cannot copy this tile: {obstacle}",

@@ -14,7 +14,7 @@ from ...dialect.tl import FRAGMENT, scope_of
 from ..walk import nested
 
 _LIGHT = 1
-_PRODUCER = ("tl.mbarrier_wait", "tl.mbarrier_arrive", "tl.slice", "tl.tma_load", "tl.alloc")
+_PRODUCER = ("tl.mbarrier_wait", "tl.mbarrier_arrive", "tl.slice", "tl.tma_load", "tl.im2col_load", "tl.alloc")
 _LOOP = ("tl.mbarrier_wait", "tl.mbarrier_arrive", "tl.slice", "tl.gemm")
 _CONSUMER = (
     *_LOOP, "tl.alloc", "tl.fill", "tl.cast", "tl.parallel", "tl.turn", "tl.wait_products", "tl.staged_store",

@@ -8,19 +8,17 @@ from __future__ import annotations
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import mma_scaled
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Feature
 
 from ...dialect.location import python_location
 from ...dialect.ops.gemm import tile_shape_2d
 from ..lowering.buffers import FragmentBuffer, SharedBuffer
-from ..lowering.context import Context, rule
+from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import load_lanes
 from ..lowering.views import tile_of
 from ..warp_grid import WarpGrid
 from .gemm_mma import initial_sums
-from .intrinsics import require_feature
 from .mma_layout import mma_shape, operand_fragments, partition
 from .mma_operands import Fetch, Operand
 
@@ -46,9 +44,7 @@ def form_of(op: ir.Operation) -> mma_scaled.Form:
     return mma_scaled.Form("mxf8f6f4", kinds[0], kinds[1], 32)
 
 
-@rule("tl.mma_scaled")
-def lower_mma_scaled(ctx: Context, op: ir.Operation) -> None:
-    require_feature(ctx, op, Feature.MMA_SCALED, "a block-scaled product of fragments")
+def lower_scaled(ctx: Context, op: ir.Operation) -> None:
     a, b, c, *scales = op.operands
     flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
     form, shape = form_of(op), mma_shape(_BITS)

@@ -2,7 +2,7 @@
 
 Descriptors (see `isa/nvidia/wgmma`) follow from the tiles' swizzled layouts. Along K, a row is one swizzle span: a k
 step moves 32 bytes inside it and to the next panel after the span; eight rows are the stride offset. Along M or N, a
-panel is 64 elements wide: a k step moves 16 rows down, the next 64 elements are the leading offset.
+panel is one span wide: a k step moves 16 rows down, the next panel is the leading offset.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import PassError
-from tilelang_mlir.isa.nvidia import wgmma
+from tilelang_mlir.isa.nvidia import wgmma, wgmma_product
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.ops.gemm import factors, tile_shape_2d
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, element_bits
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
@@ -22,11 +22,12 @@ from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from .intrinsics import wait_all
-from .wgmma_layout import ROWS, WARPGROUP, partition, product_kinds
+from .sparse_metadata import Metadata
+from .wgmma_layout import ROWS, WARPGROUP, partition, product_kinds, step_depth
 
 
 def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
-    a, b, c = list(op.operands)[:3]
+    a, b, c = factors(op)
     m, n = tile_shape_2d(c)  # type: ignore[misc]
     grid = partition(m, n, ctx.num_threads)
     target = ctx.buffers[c]
@@ -34,15 +35,17 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     flags = [ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"]
     bits = ir.MemRefType(a.type).element_type.width
     k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
-    steps = k * bits // 256
+    steps = k // step_depth(op)
+    sparse = op.name == "tl.gemm_sp"
+    deep = 64 if sparse else 32
     group = ctx.ix.divide(ctx.thread, WARPGROUP)
     assert group is not None
     along_m, along_n = ctx.ix.remainder(group, grid.m), ctx.ix.divide(group, grid.m)
     assert along_m is not None and along_n is not None
-    right = _descriptor(ctx, b, ctx.ix.scale(along_n, grid.columns), steps, 1, bits, along_k=flags[1])
+    right = _descriptor(ctx, b, ctx.ix.scale(along_n, grid.columns), steps, 1, bits, along_k=flags[1], deep=deep)
     buffer = ctx.buffers.get(a)
     if isinstance(buffer, FragmentBuffer):
-        left: wgmma.Descriptor | Sequence[Sequence[ir.Value]] = _register_operand(ctx, buffer, bits)
+        left: wgmma_product.Descriptor | Sequence[Sequence[ir.Value]] = _register_operand(ctx, buffer, bits)
     else:
         left = _descriptor(
             ctx, a, ctx.ix.scale(along_m, grid.rows), steps, grid.rows // ROWS, bits, along_k=not flags[0]
@@ -54,11 +57,12 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     kinds = product_kinds(op)
     assert kinds is not None
     blocks = grid.rows // ROWS
+    codes = _metadata(ctx, op, ctx.ix.scale(along_m, grid.rows), blocks, steps) if sparse else []
     wait = None if {"asynchronous", "wgmma"} & set(op.attributes) else 0
     if "pending" in op.attributes:
         wait = ir.IntegerAttr(op.attributes["pending"]).value
-    results = wgmma.product(
-        sums, left, right, grid.columns, kinds, k=256 // bits, clear=clear, blocks=blocks, wait=wait
+    results = wgmma_product.product(
+        sums, left, right, grid.columns, kinds, clear=clear, blocks=blocks, wait=wait, metadata=codes
     )
     if wait is None:
         ctx.pending_products[target] = results
@@ -83,16 +87,18 @@ def lower_wait_products(ctx: Context, op: ir.Operation) -> None:
         return
     target = ctx.buffers[op.operands[0]]
     assert isinstance(target, FragmentBuffer)
-    if target not in ctx.pending_products and target not in ctx.unfinished:
+    under_way = target in ctx.pending_products or target in ctx.unfinished or target in ctx.in_flight
+    if not under_way:
         raise PassError("a wait for a product that is not under way", python_location(op.location))
     values = ctx.pending_products.pop(target, None) or ctx.registers[target]
     _complete(ctx, target, wgmma.wait_for(values, ir.IntegerAttr(op.attributes["pending"]).value))
 
 
 def _descriptor(
-    ctx: Context, value: ir.Value, offset: Index, steps: int, blocks: int, bits: int, *, along_k: bool
-) -> wgmma.Descriptor:
-    """The descriptor of a warpgroup's part of a shared tile; `offset` is its first row of M or N."""
+    ctx: Context, value: ir.Value, offset: Index, steps: int, blocks: int, bits: int, *, along_k: bool, deep: int = 32
+) -> wgmma_product.Descriptor:
+    """The descriptor of a warpgroup's part of a shared tile; `offset` is its first row of M or N, `deep` the bytes of a
+    step along K."""
     tile = tile_of(ctx, value)
     buffer = tile.buffer
     assert isinstance(buffer, SharedBuffer)
@@ -104,24 +110,34 @@ def _descriptor(
     if along_k:
         first = ctx.ix.scalar(ctx.ix.scale(offset, span))
         leading, stride = 16, 8 * span
-        moves = [step * 32 // span * panel + step * 32 % span for step in range(steps)]
+        moves = [step * deep // span * panel + step * deep % span for step in range(steps)]
         ahead = [block * ROWS * span for block in range(blocks)]
     else:
-        first = ctx.ix.scalar(_panel_offset(ctx, offset, panel))
+        first = ctx.ix.scalar(_panel_offset(ctx, offset, panel, span // 2))
         leading, stride = panel, 8 * span
-        moves = [step * 16 * span for step in range(steps)]
-        ahead = [block * panel for block in range(blocks)]
+        moves = [step * deep // 2 * span for step in range(steps)]
+        ahead = [block * ROWS // (span // 2) * panel for block in range(blocks)]
     low = ctx.e.binary("andi", ctx.e.binary("shrui", ctx.e.value(ctx.e.add(address, first)), 4), 0x3FFF)
     low = ctx.e.binary("ori", low, leading >> 4 << 16)
     units = lambda values: tuple(v >> 4 for v in values)  # noqa: E731
-    high = wgmma.high_word(stride, span)
+    high = wgmma_product.high_word(stride, span)
     assert element_bits(buffer.element) == bits
-    return wgmma.Descriptor(low, high, units(moves), units(ahead), transposed=not along_k)
+    return wgmma_product.Descriptor(low, high, units(moves), units(ahead), transposed=not along_k)
 
 
-def _panel_offset(ctx: Context, offset: Index, panel: int) -> Index:
-    """Bytes to the panel that starts at element `offset` of M or N: panels are 64 elements wide."""
-    number = ctx.ix.divide(offset, 64)
+def _metadata(ctx: Context, op: ir.Operation, offset: Index, blocks: int, steps: int) -> list[ir.Value]:
+    """The lane's word per block of 64 rows and step; a warp has 16 rows, which lie as those of mma.sp."""
+    warp = ctx.ix.remainder(ctx.ix.divide(ctx.thread, 32), 4)  # type: ignore[arg-type]
+    assert warp is not None
+    bits = ir.MemRefType(op.operands[0].type).element_type.width
+    transposed = ir.BoolAttr(op.attributes["transpose_e"]).value
+    metadata = Metadata(ctx, op.operands[1], bits, ctx.ix.add(offset, ctx.ix.scale(warp, 16)), transposed=transposed)
+    return [word for block in range(blocks) for word in metadata.words(ROWS * block, steps)]
+
+
+def _panel_offset(ctx: Context, offset: Index, panel: int, width: int) -> Index:
+    """Bytes to the panel, `width` elements wide, that starts at element `offset` of M or N."""
+    number = ctx.ix.divide(offset, width)
     assert number is not None
     return ctx.ix.scale(number, panel)
 

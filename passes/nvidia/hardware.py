@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, thread, warp
+from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, grid, thread, warp
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
@@ -16,6 +16,7 @@ from ..walk import nested
 from .async_copy import lower_async_copy
 from .effort import effort
 from .gemm_mma import lower_gemm
+from .gemm_scaled import lower_scaled
 from .gemm_wgmma import lower_gemm_wgmma
 from .intrinsics import publish_product
 from .narrow import converts, narrow_float_cast
@@ -84,6 +85,12 @@ class Nvidia:
         else:
             barrier.emit(number, count)
 
+    def grid_barrier(self) -> None:
+        grid.emit()
+
+    def declare_grid_barrier(self) -> None:
+        grid.declare()
+
     def warp_barrier(self, ctx: Context, mask: ir.Value | None) -> None:
         if mask is None:
             warp.sync()
@@ -108,11 +115,12 @@ class Nvidia:
 
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         if "instr" in op.attributes:
-            lower_gemm_wgmma(ctx, op)
-            if "wgmma" in op.attributes:
-                publish_product(ctx, op)
+            lower_on_warpgroups(ctx, op)
         else:
             lower_gemm(ctx, op)
+
+    def scaled_gemm(self, ctx: Context, op: ir.Operation) -> None:
+        lower_scaled(ctx, op)
 
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
         self.require(Feature.CP_ASYNC, "an asynchronous copy")
@@ -137,6 +145,13 @@ class Nvidia:
 
     def math(self, ctx: Context, function: str, args: Sequence[ir.Value]) -> ir.Value:
         return rounded_math(ctx, function, args)
+
+
+def lower_on_warpgroups(ctx: Context, op: ir.Operation) -> None:
+    """A product, dense or sparse, that the program waits for by itself or not."""
+    lower_gemm_wgmma(ctx, op)
+    if "wgmma" in op.attributes:
+        publish_product(ctx, op)
 
 
 def _vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:

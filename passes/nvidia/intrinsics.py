@@ -11,8 +11,10 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
 from ...dialect.location import python_location
+from ...dialect.ops.gemm import factors
 from ...dialect.ops.intrinsic import intrinsic_name
 from ..lowering.buffers import FragmentBuffer
+from ..lowering.carried import is_undefined
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
 
@@ -81,7 +83,7 @@ def lower_intrinsic(ctx: Context, op: ir.Operation) -> None:
 
 def publish_product(ctx: Context, op: ir.Operation) -> None:
     """A product of `T.wgmma_gemm` flows on under way: the next one adds to it, `wait_all` completes it."""
-    target = ctx.buffers[op.operands[2]]
+    target = ctx.buffers[factors(op)[2]]
     assert isinstance(target, FragmentBuffer)
     _write(ctx, target, ctx.pending_products.pop(target))
     ctx.in_flight[target] = None
@@ -98,7 +100,7 @@ def not_in_this_block(op: ir.Operation) -> UnsupportedError:
 def wait_all(ctx: Context, op: ir.Operation) -> None:
     """`wgmma.wait_group`, through which the accumulators of all products under way flow."""
     pending = _integer(op, "pending")
-    targets = [t for t in ctx.in_flight if not _is_undefined(ctx.registers[t])]
+    targets = [t for t in ctx.in_flight if not is_undefined(ctx.registers[t])]
     own, ctx.own_products = ctx.own_products, {}
     if any(block != op.block for block, _ in own.values()) or (own and pending):
         raise not_in_this_block(op)
@@ -119,10 +121,6 @@ def wait_all(ctx: Context, op: ir.Operation) -> None:
         for i, value in enumerate(values[: len(sums)]):
             ctx.e.store(value, ctx.e.gep(buffer.pointer, first + i, buffer.element), 4)
         values = values[len(sums) :]
-
-
-def _is_undefined(registers: list[ir.Value]) -> bool:
-    return all(isinstance(v, ir.OpResult) and v.owner.name == "llvm.mlir.undef" for v in registers)
 
 
 def _write(ctx: Context, target: FragmentBuffer, values: list[ir.Value]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilelang_mlir.errors import LayoutError
-from tilelang_mlir.isa.nvidia import warp
+from tilelang_mlir.isa.nvidia import mbarrier, warp
 from tilelang_mlir.mlir import ir
 
 from ..lowering.context import Context
@@ -92,6 +92,19 @@ def one_thread(ctx: Context, op: ir.Operation) -> Generator[None]:
         yield
         return
     with one_warp(ctx, op), branch(ctx, warp.elect()):
+        yield
+
+
+@contextlib.contextmanager
+def issuing(ctx: Context, op: ir.Operation, barrier: ir.Value) -> Generator[None]:
+    """Lower what issues a load: in the code of a role as it is; of an `elected` load in one thread, which announces the
+    bytes of all copies that complete at the barrier where the load says how many."""
+    if "elected" not in op.attributes:
+        yield
+        return
+    with one_thread(ctx, op):
+        if "expect" in op.attributes:
+            mbarrier.arrive_expect_tx(barrier, ir.IntegerAttr(op.attributes["expect"]).value)
         yield
 
 

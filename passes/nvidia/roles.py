@@ -111,8 +111,10 @@ def lower_expect(ctx: Context, op: ir.Operation) -> None:
 def lower_arrive(ctx: Context, op: ir.Operation) -> None:
     """Every thread arrives; with `per_warp` one lane of each warp, with `copies` when its copies are complete."""
     pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
-    if len(op.operands) == 3:
+    remote = len(op.operands) == 3
+    if remote:
         require_feature(ctx, op, Feature.CLUSTER, "an arrival at another CTA's barrier")
+    if remote and "per_warp" not in op.attributes:
         cluster.arrive_remote(pointer, ctx.ssa(op.operands[2]))
         return
     if "copies" in op.attributes:
@@ -128,7 +130,10 @@ def lower_arrive(ctx: Context, op: ir.Operation) -> None:
     assert lane is not None
     branch = ctx.e.op("scf.if", [], [ctx.e.compare("eq", ctx.ix.scalar(lane), 0)], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
-        mbarrier.arrive(pointer)
+        if remote:
+            cluster.arrive_remote(pointer, ctx.ssa(op.operands[2]))
+        else:
+            mbarrier.arrive(pointer)
         ctx.e.end_region()
 
 

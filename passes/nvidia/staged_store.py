@@ -1,7 +1,8 @@
 """`tl.staged_store`: registers to device memory through small shared buffers, overlapped with what follows.
 
 Per piece, the threads of a warpgroup together: the first one waits until the buffer's last store has read it; a
-barrier; `stmatrix` (16-bit elements) or plain stores; a fence; a barrier; the first one starts the bulk store.
+barrier; `stmatrix` (16-bit elements, transposed where the tile is) or plain stores; a fence; a barrier; the first one
+starts the bulk store.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from ..lowering.index import Index
 from ..lowering.memory import shared_offset
 from ..lowering.scalar import cast
 from ..lowering.views import tile_of
-from ..walk import threads_of
 from .bulk_copy import staged_key
 from .roles import in_warpgroup, warpgroup, warpgroup_barrier
-from .store_plan import BUFFER_BYTES, Piece, StorePlan, row_dim, store_plan
+from .store_plan import BUFFER_BYTES, Piece, StorePlan, row_dim, staged_plan
 from .wgmma_layout import ROWS, WARPGROUP
 
 
@@ -37,7 +37,7 @@ class _Store:
     def __init__(self, ctx: Context, op: ir.Operation) -> None:
         self.ctx = ctx
         source, staging, self.target = op.operands
-        self.plan: StorePlan = store_plan(source, self.target, threads_of(op))
+        self.plan: StorePlan = staged_plan(op)
         fragment, buffer = ctx.buffers[source], ctx.buffers[staging]
         assert isinstance(fragment, FragmentBuffer) and isinstance(buffer, SharedBuffer)
         self.fragment, self.staging = fragment, buffer
@@ -102,17 +102,19 @@ class _Store:
         along_m, along_n = ctx.ix.remainder(group, grid.m), ctx.ix.divide(group, grid.m)
         assert along_m is not None and along_n is not None
         place = list(tile_of(ctx, self.target).offsets)
-        moves = {
-            row_dim(self.target): ctx.ix.add(ctx.ix.scale(along_m, grid.rows), Index.of(block * ROWS)),
-            len(place) - 1: ctx.ix.add(ctx.ix.scale(along_n, grid.columns), Index.of(piece.start)),
-        }
+        down = ctx.ix.add(ctx.ix.scale(along_m, grid.rows), Index.of(block * ROWS))
+        across = ctx.ix.add(ctx.ix.scale(along_n, grid.columns), Index.of(piece.start))
+        dims = (row_dim(self.target), len(place) - 1)
+        moves = dict(zip(dims, (across, down) if piece.transposed else (down, across), strict=True))
         for dim, move in moves.items():
             place[dim] = ctx.ix.add(place[dim], move)
         return [ctx.ix.scalar(i) for i in reversed(place)]
 
     def _write(self, buffer: ir.Value, block: int, piece: Piece) -> None:
         first = block * self.plan.grid.columns // 2 + piece.start // 2  # register of the piece's first column
-        if piece.bits == 16:
+        if piece.transposed:
+            self._write_transposed(buffer, piece, first)
+        elif piece.bits == 16:
             self._write_matrices(buffer, piece, first)
         else:
             self._write_pairs(buffer, piece, first)
@@ -129,6 +131,17 @@ class _Store:
             along = ctx.ix.add(ctx.ix.scale(half, 8), Index.of(column)) if count == 4 else Index.of(column)
             address = self._address(buffer, piece, row, along)
             ldmatrix.store(address, [self._pair(first + column // 2 + 2 * q) for q in range(count)])
+
+    def _write_transposed(self, buffer: ir.Value, piece: Piece, first: int) -> None:
+        """Lane l points at row l % 8 of matrix l / 8: of its warp's 16 columns the first or last 8, then 8 rows on."""
+        ctx = self.ctx
+        along = ctx.ix.add(ctx.ix.scale(_digit(ctx, 8, 2), 8), ctx.ix.scale(_digit(ctx, 32, 4), 16))
+        below = ctx.ix.add(_digit(ctx, 1, 8), ctx.ix.scale(_digit(ctx, 16, 2), 8))
+        for start in range(0, piece.width, 16):
+            count = min(4, (piece.width - start) // 4)
+            row = ctx.ix.add(below if count == 4 else _digit(ctx, 1, 8), Index.of(start))
+            values = [self._pair(first + start // 2 + 2 * q) for q in range(count)]
+            ldmatrix.store(self._address(buffer, piece, row, along), values, transpose=True)
 
     def _write_pairs(self, buffer: ir.Value, piece: Piece, first: int) -> None:
         """Two neighbouring elements per store, at the places the accumulator gives each lane.

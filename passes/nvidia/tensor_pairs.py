@@ -45,9 +45,11 @@ def arrange(launch: ir.Operation) -> bool:
                 python_location(op.location),
                 hint="T.tcgen05_gemm(..., use_2cta=True) computes with a pair",
             )
-        if paired and op.name in MMA_OPS and not _has_pairs(launch):
+        loads = op.name == "tl.box_load" and "pair" in op.attributes
+        if (loads or paired and op.name in MMA_OPS) and not _has_pairs(launch):
             raise UnsupportedError(
-                "a product of a pair of blocks in a kernel whose clusters have no pairs",
+                f"{'T.tma_load_2sm' if loads else 'a product of a pair of blocks'} in a kernel whose clusters have no "
+                "pairs",
                 python_location(op.location),
                 hint="T.ClusterKernel(..., cluster_dims=2) makes pairs of neighbouring blocks",
             )

@@ -26,6 +26,7 @@ _FLOATS = {
     "f8E4M3FN": ("f8f6f4", "e4m3"),
     "f8E5M2": ("f8f6f4", "e5m2"),
 }
+_SCALED = ("tl.tcgen05_scaled_mma", "tl.mma_scaled")
 WARPGROUP = 128
 MAX_COLUMNS = 256
 
@@ -39,7 +40,7 @@ class Product:
 
 
 def product_obstacle(op: ir.Operation, target: Target) -> str:
-    """Why tcgen05 cannot compute a `tl.gemm` or `tl.tcgen05_mma`, or an empty string."""
+    """Why tcgen05 cannot compute a product, scaled or not, or an empty string."""
     a, b, c = list(op.operands)[:3]
     kinds = _kinds(op)
     if kinds is None:
@@ -49,7 +50,7 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         return f"operands of {_element(a)}, which {having} has and {target} lacks"
     m, n = tile_shape_2d(c)  # type: ignore[misc]
     pair = "pair" in op.attributes
-    rows = (128,) if op.name == "tl.tcgen05_scaled_mma" or scope_of(a) == TMEM or pair else (64, 128)
+    rows = (128,) if op.name in _SCALED or scope_of(a) == TMEM or pair else (64, 128)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
     step = 32 if pair else 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
@@ -97,7 +98,7 @@ def product_of(op: ir.Operation) -> Product:
     kinds = _kinds(op)
     assert kinds is not None
     kind, a_type, b_type, d_type = kinds
-    if op.name == "tl.tcgen05_scaled_mma" and "packed" not in op.attributes:
+    if op.name in _SCALED and "packed" not in op.attributes:
         kind = "mx" + kind
     m, n = tile_shape_2d(op.operands[2])  # type: ignore[misc]
     flags = transposes(op)
@@ -115,7 +116,7 @@ def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
     """Kind and operand types of the instruction."""
     a, b, c = (str(_element(v)) for v in list(op.operands)[:3])
     if "packed" in op.attributes:
-        if op.name != "tl.tcgen05_scaled_mma" or a != b or c != "f32":
+        if op.name not in _SCALED or a != b or c != "f32":
             return None
         by_16 = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))[0] == 16
         return "mxf4nvf4" if by_16 else "mxf4", "e2m1", "e2m1", "f32"

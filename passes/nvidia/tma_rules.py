@@ -16,6 +16,7 @@ from ...dialect.effects import root
 from ...dialect.layout import SharedLayout, row_major
 from ...dialect.layout.attrs import from_attr
 from ...dialect.verify import shape_of
+from .. import raster
 
 MAX_BOX = 256
 ALIGNMENT = 128  # bytes, of a box in shared memory
@@ -47,6 +48,8 @@ def tensor_obstacle(device: ir.Value) -> str:
         return "the tensor is no argument whose shape the launch plan knows"
     if "view" in op.attributes:
         return "the tensor is a second view of an argument, whose tensor map has the argument's own shape"
+    if _is_reshaped(device):
+        return "the tile is of another shape over the tensor"
     element = ir.MemRefType(device.type).element_type
     if str(element) == "i1" or element.width % 8:
         return f"elements of {element}"
@@ -54,13 +57,23 @@ def tensor_obstacle(device: ir.Value) -> str:
     strides = list(ir.DenseI64ArrayAttr(op.attributes["strides"]))
     if len(strides) > 5:
         return f"{len(strides)} dimensions, at most 5"
-    if strides[-1] != 1 or any(s == -1 or s * size % 16 for s in strides[:-1]):
+    if strides[-1] != 1 or any(s * size % 16 for s in _divisors(op, strides[:-1])):
         return f"strides {strides} of {size}-byte elements, which must be multiples of 16 bytes"
     return ""
 
 
-def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
-    """Why a tile cannot be copied by bulk copies, or an empty string."""
+def _divisors(tensor: ir.Operation, strides: list[int]) -> list[int]:
+    """What is known to divide each stride of a tensor: itself, or the constant factors of one of run time."""
+    sizes = list(ir.DenseI64ArrayAttr(tensor.attributes["shape"]))
+    dynamic = iter(list(tensor.operands)[1 + sizes.count(-1) :])
+    return [raster.divisor(next(dynamic)) if stride == -1 else stride for stride in strides]
+
+
+def tma_obstacle(device: ir.Value, shared: ir.Value, *, explicit: bool = False) -> str:
+    """Why a tile cannot be copied by bulk copies, or an empty string.
+
+    What lies at one index of a shared tile is copied where the program asks for it (`explicit`).
+    """
     obstacle = tensor_obstacle(device)
     if obstacle:
         return obstacle
@@ -68,6 +81,8 @@ def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
     if element != ir.MemRefType(shared.type).element_type:
         return "the copy converts elements"
     size = element.width // 8
+    if not explicit and _at_index(shared, shared_layout(shared)) is not None:
+        return "it lies at an index of a shared tile"
     plan = box_plan(device, shared)
     if plan is None:
         return "the shared tile is not in panels of one swizzle span"
@@ -78,6 +93,12 @@ def tma_obstacle(device: ir.Value, shared: ir.Value) -> str:
     if box_bytes(shared) % ALIGNMENT:
         return f"tiles of {box_bytes(shared)} bytes, whose versions must start at multiples of {ALIGNMENT}"
     return ""
+
+
+def _is_reshaped(value: ir.Value) -> bool:
+    while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tl.slice":
+        value = value.owner.operation.operands[0]
+    return not isinstance(value.owner, ir.Block) and value.owner.operation.name != "tl.tensor"
 
 
 def _is_tensor_argument(pointer: ir.Value) -> bool:
@@ -96,8 +117,10 @@ def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
     sizes = shape_of(device.type)
     long = [s for s in sizes if s != 1] or [1]
     layout = shared_layout(shared)
-    tile = _tile(shared, layout)
-    if -1 in sizes or [s for s in tile if s != 1] != [s for s in long if s != 1] or sizes[-1] != tile[-1]:
+    tile = _part(shared, layout)
+    if tile is None or -1 in sizes or sizes[-1] != tile[-1]:
+        return None
+    if [s for s in tile if s != 1] != [s for s in long if s != 1]:
         return None
     columns = tile[-1]
     if not layout.swizzle.bits:
@@ -108,18 +131,58 @@ def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
     return BoxPlan((*sizes[:-1], span), f"{16 << layout.swizzle.bits}B", columns // span, span)
 
 
-def _tile(shared: ir.Value, layout: SharedLayout) -> list[int]:
-    """The tile that a copy fills: what has a layout, or the part of it that an index of its leading dimensions selects.
+def _part(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
+    """The shape of what is copied of a shared tile: all of it, whole panels of whole swizzle patterns of rows, or what
+    lies at one index; None for other parts. Versions are dimensions that the layout does not have."""
+    whole, sizes = list(layout.shape), shape_of(shared.type)
+    part = sizes[-len(whole) :]
+    if part == whole or len(sizes) < len(whole):
+        return whole
+    if (tile := _at_index(shared, layout)) is not None:
+        return tile
+    panel = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
+    known = layout.swizzle.bits and len(whole) == 2 and part[-1] % panel == 0
+    return part if known and starts_a_pattern(shared, panel) else None
 
-    The layout of a product's operand is that of one version.
-    """
-    sizes, whole = shape_of(shared.type), list(layout.shape)
-    while sizes and sizes[0] == 1:
-        sizes = sizes[1:]
-    dense = not layout.swizzle.bits and layout == row_major(whole)
-    return sizes if dense and sizes and len(sizes) < len(whole) and whole[-len(sizes) :] == sizes else whole
+
+def _at_index(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
+    """The shape of a part that takes each dimension of a tile whole or at one index, where its rows lie as those of a
+    tile of its own would and start where the swizzle does; None for others."""
+    whole = list(layout.shape)
+    part = shape_of(shared.type)[-len(whole) :]
+    if part == whole or len(part) < len(whole) or part[-1] != whole[-1]:
+        return None
+    if any(size not in (1, of) for size, of in zip(part, whole, strict=True)):
+        return None
+    bits = ir.MemRefType(shared.type).element_type.width
+    span = (16 << layout.swizzle.bits) * 8 // bits if layout.swizzle.bits else whole[-1]
+    start = max(layout.swizzle.period, ALIGNMENT * 8 // bits)
+    for step in (s for s in layout.steps if s.size > 1):
+        if step.dim == len(part) - 1:
+            straight = step.stride >= span or (step.offset == step.stride and step.stride * step.size <= span)
+        elif part[step.dim] == 1:
+            straight = step.offset % start == 0
+        else:
+            straight = step.offset == step.stride * math.prod(part[step.dim + 1 : -1]) * span
+        if not straight:
+            return None
+    return part
+
+
+def starts_a_pattern(value: ir.Value, columns: int) -> bool:
+    """Whether a part of a tile starts with a swizzle pattern: at a multiple of 8 rows and of a span of columns."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "tl.slice":
+        return True
+    op = owner.operation
+    whole, part = (list(ir.MemRefType(v.type).shape)[-2:] for v in (op.operands[0], value))
+    starts = list(op.operands)[-2:]
+    for start, size, of, step in zip(starts, part, whole, (8, columns), strict=True):
+        if size != of and not (columns and raster.divisor(start) % step == 0):
+            return False
+    return starts_a_pattern(op.operands[0], columns)
 
 
 def box_bytes(shared: ir.Value) -> int:
     """Bytes that the copies of one tile complete on a barrier; what is out of bounds counts too."""
-    return math.prod(_tile(shared, shared_layout(shared))) * ir.MemRefType(shared.type).element_type.width // 8
+    return math.prod(_part(shared, shared_layout(shared)) or [0]) * ir.MemRefType(shared.type).element_type.width // 8

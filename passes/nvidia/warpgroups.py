@@ -1,4 +1,4 @@
-"""Regions of some warpgroups (`T.ws`): a branch on the thread, inside of which the CTA has those threads only."""
+"""Regions of some warpgroups (`T.ws`) or warps: a branch on the thread; inside, the CTA has those threads only."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from tilelang_mlir.mlir import ir
 from ...dialect.location import python_location
 from ..lowering.carried import flatten, unflatten, written_fragments
 from ..lowering.context import Context, rule
-from ..walk import groups_of, nested
+from ..walk import WARPGROUP, launch_of, members_of, nested, span_of
 
-WARPGROUP = 128
 BARRIERS = 16  # named barriers of a CTA; 0 is for all of its threads
 
 
@@ -21,15 +20,15 @@ def lower_warpgroups(ctx: Context, op: ir.Operation) -> None:
         raise UnsupportedError(f"T.ws counts warpgroups of 128 threads, which {ctx.target} does not have")
     regions = next((chain for chain in _chains(op) if chain[0] == op), [])  # else it was lowered with one before it
     for region in regions:
-        groups = groups_of(region)
-        if ctx.threads[1:] != (1, 1) or (groups[-1] + 1) * WARPGROUP > ctx.threads[0]:
+        members = members_of(region)
+        if ctx.threads[1:] != (1, 1) or members.stop > ctx.threads[0]:
             raise PassError(
-                f"warpgroups {list(groups)} do not exist in a CTA of {'x'.join(str(t) for t in ctx.threads)} threads",
+                f"{span_of(members)} do not exist in a CTA of {'x'.join(str(t) for t in ctx.threads)} threads",
                 python_location(region.location),
                 hint="T.ws(i) needs a one-dimensional block of at least (i + 1) * 128 threads",
             )
     if regions:
-        _lower_arms(ctx, regions, set(range(ctx.threads[0] // WARPGROUP)))
+        _lower_arms(ctx, regions, set(range(ctx.threads[0])))
 
 
 def _chains(op: ir.Operation) -> list[list[ir.Operation]]:
@@ -40,8 +39,8 @@ def _chains(op: ir.Operation) -> list[list[ir.Operation]]:
         if other.operation.name != op.name:
             open_ = open_ and other.operation.name.startswith("arith.")
             continue
-        taken = {g for region in chains[-1] for g in groups_of(region)} if open_ else set[int]()
-        if not open_ or taken & set(groups_of(other.operation)):
+        taken = {t for region in chains[-1] for t in members_of(region)} if open_ else set[int]()
+        if not open_ or taken & set(members_of(other.operation)):
             chains.append([])
         chains[-1].append(other.operation)
         open_ = True
@@ -49,16 +48,16 @@ def _chains(op: ir.Operation) -> list[list[ir.Operation]]:
 
 
 def _lower_arms(ctx: Context, regions: list[ir.Operation], left: set[int]) -> None:
-    """One arm per region; the last needs no test when its warpgroups are all that are left."""
+    """One arm per region; the last needs no test when its threads are all that are left."""
     op, *rest = regions
-    if set(groups_of(op)) == left:
+    members = members_of(op)
+    if set(members) == left:
         _lower_region(ctx, op)
         return
     carried = list(dict.fromkeys(f for region in regions for f in written_fragments(ctx, region)))
     before = {f: list(ctx.registers[f]) for f in carried}
-    first, count = groups_of(op)[0] * WARPGROUP, len(groups_of(op)) * WARPGROUP
     index = ctx.e.value(ctx.ix.scalar(ctx.thread))
-    mine = ctx.e.compare("ult", ctx.e.binary("subi", index, first) if first else index, count)
+    mine = ctx.e.compare("ult", ctx.e.binary("subi", index, members.start) if members.start else index, len(members))
     branch = ctx.e.op("scf.if", [v.type for v in flatten(ctx, carried)], [mine], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         _lower_region(ctx, op)
@@ -67,19 +66,19 @@ def _lower_arms(ctx: Context, regions: list[ir.Operation], left: set[int]) -> No
         with ctx.e.scope(branch.regions[1].blocks.append()):
             ctx.registers.update({f: list(v) for f, v in before.items()})
             if rest:
-                _lower_arms(ctx, rest, left - set(groups_of(op)))
+                _lower_arms(ctx, rest, left - set(members))
             ctx.e.end_region(flatten(ctx, carried))
     unflatten(ctx, carried, list(branch.results))
 
 
 def _lower_region(ctx: Context, op: ir.Operation) -> None:
     """Lower with the region's threads as the whole CTA."""
-    groups = groups_of(op)
-    first, count = groups[0] * WARPGROUP, len(groups) * WARPGROUP
+    members = members_of(op)
+    first, count = members.start, len(members)
     before = ctx.threads, ctx.thread, ctx.barrier_id
     index = ctx.e.value(ctx.ix.scalar(ctx.thread))
     mine = ctx.e.value(ctx.e.binary("subi", index, first) if first else index)
-    ctx.barrier_id = _barrier_of(ctx, op, groups)
+    ctx.barrier_id = _barrier_of(ctx, op, members)
     ctx.threads, ctx.thread = (count, 1, 1), ctx.ix.uniform(mine, lo=0, hi=count - 1)
     try:
         ctx.lower_block(op.regions[0].blocks[0])
@@ -87,13 +86,11 @@ def _lower_region(ctx: Context, op: ir.Operation) -> None:
         ctx.threads, ctx.thread, ctx.barrier_id = before
 
 
-def _barrier_of(ctx: Context, op: ir.Operation, groups: tuple[int, ...]) -> int:
+def _barrier_of(ctx: Context, op: ir.Operation, members: range) -> int:
     """A named barrier for the region's threads, counted down from the last: the program's own count up."""
-    launch = op
-    while launch.name != "tl.launch":
-        launch = launch.parent.operation
-    regions = [tuple(ir.DenseI32ArrayAttr(o.attributes["groups"])) for o in nested(launch) if o.name == op.name]
-    number = BARRIERS - 1 - list(dict.fromkeys(regions)).index(groups)
+    launch = launch_of(op)
+    regions = [members_of(o) for o in nested(launch) if o.name == op.name]
+    number = BARRIERS - 1 - list(dict.fromkeys(regions)).index(members)
     taken = {ir.IntegerAttr(o.attributes["id"]).value for o in nested(launch) if "id" in o.attributes}
     while number in taken:
         number -= len(set(regions))

@@ -17,9 +17,9 @@ from tilelang_mlir.target import Feature, Target
 from ...dialect.effects import root
 from ...dialect.layout import REPLICATE, Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.ops.gemm import factors, tile_shape_2d
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
-from .. import raster
+from .tma_rules import starts_a_pattern
 
 WARPGROUP = 128
 ROWS = 64  # per instruction
@@ -62,7 +62,7 @@ def max_columns(threads: int) -> int:
 
 def product_kinds(op: ir.Operation) -> tuple[str, str] | None:
     """What the instruction calls the operands' types; None when it does not multiply them, or not into C's type."""
-    a, b, c = (str(ir.MemRefType(v.type).element_type) for v in list(op.operands)[:3])
+    a, b, c = (str(ir.MemRefType(v.type).element_type) for v in factors(op))
     if a not in _KINDS or (a != b and not (a in _FP8 and b in _FP8)) or c != ("i32" if a == "i8" else "f32"):
         return None
     unsigned = [f"{side}_unsigned" in op.attributes for side in "ab"]
@@ -74,11 +74,13 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     """The split when a product can run on wgmma, else None.
 
     B, and A unless it is in registers, must be shared tiles in a hardware swizzle: whole 16-byte-swizzled rows along K,
-    or (16-bit elements only) whole 128-byte rows along M or N, of which each warpgroup takes whole ones.
+    or (16-bit elements only) whole 128-byte rows along M or N, of which each warpgroup takes whole ones. With a sparse
+    A a step along K takes 64 bytes of B, which are one piece of a row.
     """
-    if not target.supports(Feature.WGMMA) or len(op.operands) != 3:
+    sparse = op.name == "tl.gemm_sp"
+    if not target.supports(Feature.WGMMA) or len(op.operands) != 3 + sparse:
         return None
-    a, b, c = op.operands
+    a, b, c = factors(op)
     kinds = product_kinds(op)
     if kinds is None or scope_of(b) != SHARED:
         return None
@@ -91,17 +93,25 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
         return None
     bits = ir.MemRefType(a.type).element_type.width
     k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
-    if k % (256 // bits) or (not flags[1] and grid.n > 1 and grid.columns % 64):
+    if k % step_depth(op) or (not flags[1] and grid.n > 1 and grid.columns % 64):
         return None
     sides = [(b, flags[1])] + ([(a, not flags[0])] if scope_of(a) == SHARED else [])
+    if sparse and flags[1] and swizzle_span(list(ir.MemRefType(root(b).type).shape)[-2:], bits) < 64:
+        return None
     return grid if all(_describable(v, along_k, bits) for v, along_k in sides) else None
+
+
+def step_depth(op: ir.Operation) -> int:
+    """k of one instruction: 32 bytes of A, which are twice as many elements when A is sparse."""
+    bits = ir.MemRefType(op.operands[0].type).element_type.width
+    return 256 // bits * (2 if op.name == "tl.gemm_sp" else 1)
 
 
 def why_no_wgmma(op: ir.Operation, threads: int, target: Target) -> str:
     """The first rule that keeps a product from running on wgmma."""
     if not target.supports(Feature.WGMMA):
         return f"{target} has no wgmma"
-    a, b, c = list(op.operands)[:3]
+    a, b, c = factors(op)
     kinds = [str(ir.MemRefType(v.type).element_type) for v in (a, b, c)]
     if kinds[0] not in _KINDS or kinds[0] != kinds[1] or kinds[2] != "f32":
         return f"it multiplies {kinds[0]} with {kinds[1]} into {kinds[2]}"
@@ -110,7 +120,7 @@ def why_no_wgmma(op: ir.Operation, threads: int, target: Target) -> str:
     shape = tile_shape_2d(c)
     if shape is None or partition(*shape, threads) is None:
         return f"C of {list(shape or ())} does not split over {threads} threads into rows of 64 and columns of 8"
-    return "an operand in shared memory has no hardware swizzle, or K is no multiple of 32 bytes"
+    return f"an operand in shared memory has no hardware swizzle, or K is no multiple of {step_depth(op)}"
 
 
 def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
@@ -118,27 +128,13 @@ def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
     buffer = root(value)
     tile = list(ir.MemRefType(buffer.type).shape)[-2:]
     span = swizzle_span(tile, bits)
-    if not _starts_a_pattern(value, span * 8 // bits):
+    if not starts_a_pattern(value, span * 8 // bits):
         return False
     owner = buffer.owner
     given = owner.operation.attributes if not isinstance(owner, ir.Block) else {}
     if span and "layout" in given and from_attr(given["layout"]) != swizzled(tile, bits, span):
         return False
-    return span > 0 if along_k else span == 128 and bits == 16
-
-
-def _starts_a_pattern(value: ir.Value, columns: int) -> bool:
-    """Whether a part of a tile starts with a swizzle pattern: at a multiple of 8 rows and of a span of columns."""
-    owner = value.owner
-    if isinstance(owner, ir.Block) or owner.operation.name != "tl.slice":
-        return True
-    op = owner.operation
-    whole, part = (list(ir.MemRefType(v.type).shape)[-2:] for v in (op.operands[0], value))
-    starts = [raster.known(v) for v in list(op.operands)[1:]][-2:]
-    for start, size, of, step in zip(starts, part, whole, (8, columns), strict=True):
-        if size != of and not (isinstance(start, int) and columns and start % step == 0):
-            return False
-    return _starts_a_pattern(op.operands[0], columns)
+    return span > 0 and (along_k or bits == 16)
 
 
 def accumulator(grid: GroupGrid) -> Fragment:

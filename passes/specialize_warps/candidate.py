@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import effects, region_effects, root
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.ops.gemm import PRODUCTS, factors, tile_shape_2d
 from ...dialect.tl import GLOBAL, SHARED, scope_of
-from ..nvidia.tma_rules import tma_obstacle
+from ..nvidia.loads import LOADS, load_obstacle, loads, sources
 from ..nvidia.wgmma_layout import max_columns, partition
 from ..pipeline_loops import producers
 from ..walk import nested, num_threads
@@ -40,19 +40,19 @@ def candidate(launch: ir.Operation) -> Candidate | None:
         return None
     loop, path = loops[0], _path(loops[0])
     stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
-    copies = producers(loop)
-    if path is None or stages < 1 or not copies or len(copies) != len(_loads(loop)):
+    copies = producers(loop, LOADS)
+    if path is None or stages < 1 or not copies or len(copies) != len(loads(loop)):
         return None
-    if any(tma_obstacle(*copy.operands) or "disable_tma" in copy.attributes for copy in copies):
+    if any(load_obstacle(copy) for copy in copies):
         return None
     written = [e.value for e in region_effects(launch) if e.kind == "write"]
-    inputs = [v for op in (*path, loop) for v in list(op.operands)[:3]] + [copy.operands[0] for copy in copies]
+    inputs = [v for op in (*path, loop) for v in list(op.operands)[:3]] + [v for c in copies for v in sources(c)]
     if not all(is_setup_value(v, (*path, loop), written) for v in inputs):
         return None
     used = [e.value for op in nested(loop) if op not in copies for e in effects(op)]
     if any(copy.operands[1] not in used or root(copy.operands[0]) in written for copy in copies):
         return None
-    products = [op for op in nested(loop) if op.name == "tl.gemm"]
+    products = [op for op in nested(loop) if op.name in PRODUCTS]
     if not products or not all("instr" in op.attributes for op in products):
         return None
     if widest(launch, threads) > max_columns(threads + 128):
@@ -70,18 +70,10 @@ def _path(loop: ir.Operation) -> list[ir.Operation] | None:
     return path if op.name == "tl.launch" else None
 
 
-def _loads(loop: ir.Operation) -> list[ir.Operation]:
-    return [
-        op
-        for op in nested(loop)
-        if op.name == "tl.copy" and scope_of(op.operands[1]) == SHARED and scope_of(op.operands[0]) == GLOBAL
-    ]
-
-
 def widest(launch: ir.Operation, threads: int) -> int:
     """Columns of the widest instruction of a kernel's products on warpgroups."""
-    products = [op for op in nested(launch) if op.name == "tl.gemm" and "instr" in op.attributes]
-    tiles = [tile_shape_2d(op.operands[2]) for op in products]
+    products = [op for op in nested(launch) if op.name in PRODUCTS and "instr" in op.attributes]
+    tiles = [tile_shape_2d(factors(op)[2]) for op in products]
     grids = [partition(*tile, threads) for tile in tiles if tile]
     return max((grid.columns for grid in grids if grid), default=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tilelang_mlir.mlir import ir
 
 from .. import build
+from ..nvidia.loads import sources, start
 from ..nvidia.tma_rules import box_bytes
 from ..versions import Versions
 from .candidate import Candidate
@@ -64,7 +65,8 @@ class Producer:
         before = rounds.before() if rounds else None
         for ring in self.rings:
             for copy in ring.copies:
-                self._clone_invariant(copy.operands[0])
+                for value in sources(copy):
+                    self._clone_invariant(value)
         variable = versions.body.arguments[0]
         with self.found.loop.location:
             loop = ir.Operation.create("scf.for", [], bounds, regions=1)
@@ -89,9 +91,10 @@ class Producer:
             ir.Operation.create("tl.mbarrier_arrive", [], [ring.full, slot], attrs)
         for copy in ring.copies:
             with copy.location:
-                source = self.clone(copy.operands[0])
+                computed = [self.clone(v) for v in sources(copy)]
                 target = self.versions.version(copy.operands[1], slot)
-                ir.Operation.create("tl.tma_load", [], [source, target, ring.full, slot])
+                ranks = {"multicast": copy.attributes["multicast"]} if "multicast" in copy.attributes else {}
+                start(copy, computed, target, (ring.full, slot), ranks)
 
     def _clone_invariant(self, value: ir.Value) -> bool:
         """Compute what a value needs from outside of the loop in front of it; whether that was all of the value."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from tilelang_mlir.mlir import ir
 
-from ...dialect.effects import region_effects
+from ...dialect.effects import Effect, region_effects
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.layout.attrs import to_attr
+from ...dialect.ops.gemm import PRODUCTS, factors
 from ...dialect.tl import FRAGMENT, buffer_type
 from .. import build
 
@@ -39,10 +40,15 @@ def by_use(
         uses = [i for i, op in enumerate(body) if op != copy and any(e.value == tile for e in region_effects(op))]
         span = (uses[0], uses[-1]) if uses else (len(body) - 1, len(body) - 1)
         spans.setdefault(span, []).append(copy)
-        others = (e.op for op in body if op != copy for e in region_effects(op) if e.value == tile)
-        if any(op.name != "tl.gemm" for op in others):
+        others = [e for op in body if op != copy for e in region_effects(op) if e.value == tile]
+        if any(is_access(e) for e in others):
             accessed.add(span)
     return [(spans[span], body[span[0]], body[span[1]], span in accessed) for span in sorted(spans)]
+
+
+def is_access(effect: Effect) -> bool:
+    """Whether threads access a tile themselves: what products do not take from shared memory."""
+    return effect.op.name not in PRODUCTS or all(effect.tile != v for v in factors(effect.op))
 
 
 class Rounds:

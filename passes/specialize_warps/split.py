@@ -6,6 +6,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from .. import build
+from ..cluster_tiles import PAIR
 from ..nvidia.tma_rules import box_bytes
 from ..nvidia.wgmma_layout import WARPGROUP, max_columns
 from ..versions import Versions
@@ -32,6 +33,7 @@ class Split:
         self.threads = num_threads(launch)
         self.groups = ir.IntegerAttr(launch.attributes["groups"]).value if "groups" in launch.attributes else 1
         self.block = launch.regions[0].blocks[0]
+        self.ctas = PAIR if any("multicast" in copy.attributes for copy in found.copies) else 1  # that share loads
 
     def run(self) -> None:
         found = self.found
@@ -59,6 +61,11 @@ class Split:
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([threads, 1, 1])
         ring = self.found.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
         self._share_registers(split, ring)
+        if self.ctas > 1:  # a CTA may not leave while the other one arrives at its barriers
+            with ir.InsertionPoint.after(split), split.location:
+                relaxed = {"relaxed": ir.IntegerAttr.get(build.i32(), 0)}
+                for name, attributes in (("cluster_arrive", relaxed), ("cluster_wait", {})):
+                    ir.Operation.create("tl.intrinsic", attributes={"name": ir.StringAttr.get(name), **attributes})
 
     def _take_turns(self, consumer: ir.Block, bounds: list[ir.Value]) -> ir.Value:
         """Each group works on every second tile, and skips the other one's rounds. The groups' products alternate: one
@@ -96,12 +103,13 @@ class Split:
 
     def _ring(self, copies: list[ir.Operation], first: ir.Operation, last: ir.Operation, accessed: bool) -> Ring:
         with copies[0].location:
-            return Ring(copies, first, last, accessed, self._barriers(1), self._barriers(self.threads // 32))
+            return Ring(copies, first, last, accessed, self._barriers(1), self._barriers(self.ctas * self.threads // 32))
 
     def _barriers(self, count: int) -> ir.Value:
         kind = ir.Type.parse(f"!tl.barrier<{self.found.stages} : i64>")
         counts = ir.DenseI64ArrayAttr.get([count] * self.found.stages)
-        return ir.Operation.create("tl.alloc_barrier", [kind], attributes={"counts": counts}).result
+        attributes = {"counts": counts, **({"cluster": build.unit()} if self.ctas > 1 else {})}
+        return ir.Operation.create("tl.alloc_barrier", [kind], attributes=attributes).result
 
     def _move(self, consumer: ir.Block, split: ir.Operation) -> None:
         """Everything but what both roles share goes to the consumers."""
@@ -139,7 +147,9 @@ class Split:
                     # be under way, and the copy that overwrites them goes another way than they: fence, then meet.
                     ir.Operation.create("tl.fence_proxy")
                     ir.Operation.create("tl.sync_warp")
-                ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot], {"per_warp": build.unit()})
+                for rank in range(self.ctas):  # who loads for both waits for the consumers of both
+                    cta = [build.constant(rank)] if self.ctas > 1 else []
+                    ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot, *cta], {"per_warp": build.unit()})
         versions.finish(slot)
 
 

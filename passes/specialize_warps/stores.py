@@ -2,7 +2,7 @@
 
 A fragment in the layout of a warpgroup product goes through small buffers of each warpgroup (`tl.staged_store`), which
 overlap with what follows; another fragment through a whole shared tile; a shared tile as it is. A tile that only
-carries a fragment to device memory is left out.
+carries a fragment, or its transpose, to device memory is left out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..nvidia.tma_rules import tma_obstacle
 from ..nvidia.wgmma_layout import ROWS, WARPGROUP
 from ..walk import nested
 from .additions import Addition, addition
+from .carriers import carrier_of
 
 BUFFERS = 2  # per warpgroup: one is written while the other is read
 RESERVED = 1024  # bytes left for barriers and for the exchange of reductions
@@ -61,17 +62,19 @@ class Stores:
     def _store(self, op: ir.Operation) -> None:
         source, target = op.operands
         carrier = carrier_of(op)
-        fragment = carrier.operands[0] if carrier is not None else source
-        if not store_obstacle(fragment, target, self.consumers):
+        fragment = carrier.fragment if carrier is not None else source
+        transposed = carrier is not None and carrier.transposed
+        if not store_obstacle(fragment, target, self.consumers, transposed=transposed):
             element = ir.MemRefType(target.type).element_type
             fresh = element not in self.staging and op.parent.operation == self.split
             staging = self._buffers(element, [] if carrier is None else [source])
             if staging is not None:
-                attributes = {"fresh": build.unit()} if fresh else {}
+                flags = {"fresh": fresh, "transposed": transposed}
+                attributes = {name: build.unit() for name, holds in flags.items() if holds}
                 ir.Operation.create("tl.staged_store", [], [fragment, staging, target], attributes)
                 op.erase()
                 if carrier is not None:
-                    carrier.erase()
+                    carrier.op.erase()
                     source.owner.operation.erase()
                 return
         _store_tile(op)
@@ -122,29 +125,6 @@ def _shared_bytes(launch: ir.Operation, left_out: Sequence[ir.Value]) -> int:
     used = [tile for tile in tiles if tile not in left_out and any(True for _ in tile.uses)]
     kinds = [ir.MemRefType(tile.type) for tile in used]
     return sum(math.prod(k.shape) * max(k.element_type.width, 8) // 8 for k in kinds)
-
-
-def carrier_of(op: ir.Operation) -> ir.Operation | None:
-    """The copy of a fragment into the shared tile that `op` stores, when the tile has no other use."""
-    source, target = op.operands
-    if scope_of(source) != SHARED or root(source) != source:
-        return None
-    users = [use.owner.operation for use in source.uses]
-    others = [user for user in users if user != op]
-    if len(others) != 1 or others[0].name != "tl.copy" or others[0].operands[1] != source:
-        return None
-    carrier = others[0]
-    same_type = ir.MemRefType(source.type).element_type == ir.MemRefType(target.type).element_type
-    if not same_type or scope_of(carrier.operands[0]) != FRAGMENT or carrier.parent != op.parent:
-        return None
-    between = [e for inner in _between(carrier, op) for e in region_effects(inner)]
-    changed = any(e.kind == "write" and e.value == root(carrier.operands[0]) for e in between)
-    return None if changed else carrier
-
-
-def _between(first: ir.Operation, last: ir.Operation) -> list[ir.Operation]:
-    ops = [op.operation for op in first.block.operations]
-    return ops[ops.index(first) + 1 : ops.index(last)]
 
 
 def _store_tile(op: ir.Operation) -> None:

@@ -38,6 +38,10 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "cuTensorMapEncodeTiled": (
         c_void_p, c_int, c_uint, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_int, c_int, c_int, c_int,
     ),
+    "cuTensorMapEncodeIm2col": (
+        c_void_p, c_int, c_uint, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_uint, c_uint, c_void_p,
+        c_int, c_int, c_int, c_int,
+    ),
     "cuMemAlloc_v2": (POINTER(c_uint64), c_size_t),
     "cuMemFree_v2": (c_uint64,),
 }  # fmt: skip

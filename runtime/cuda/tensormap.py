@@ -1,4 +1,4 @@
-"""TMA descriptors (CUDA Driver API, cuTensorMapEncodeTiled)."""
+"""TMA descriptors (CUDA Driver API, cuTensorMapEncodeTiled and cuTensorMapEncodeIm2col)."""
 
 from __future__ import annotations
 
@@ -38,12 +38,18 @@ def encode(
     rank = len(shape)
     sizes = (ctypes.c_uint64 * rank)(*reversed(shape))
     steps = (ctypes.c_uint64 * max(rank - 1, 1))(*(step * max(kind.bytes, 1) for step in reversed(strides[:-1])))
-    box = (ctypes.c_uint32 * rank)(*reversed(spec.box))
-    ones = (ctypes.c_uint32 * rank)(*(1,) * rank)
     raw = ctypes.create_string_buffer(128 + _ALIGNMENT)  # the driver insists on 64-byte alignment
     start = -ctypes.addressof(raw) % _ALIGNMENT
-    driver(path).call(
-        "cuTensorMapEncodeTiled", ctypes.addressof(raw) + start, code, rank, pointer, sizes, steps, box, ones,
-        0, _SWIZZLES[spec.swizzle], _L2_PROMOTIONS[spec.l2_promotion], int(spec.nan_fill),
-    )  # fmt: skip
+    tensor = ctypes.addressof(raw) + start, code, rank, pointer, sizes, steps
+    modes = 0, _SWIZZLES[spec.swizzle], _L2_PROMOTIONS[spec.l2_promotion], int(spec.nan_fill)
+    if spec.walk:
+        lower, upper, step = spec.walk
+        corners = ((ctypes.c_int * (rank - 2))(*(corner,) * (rank - 2)) for corner in (lower, upper))
+        pixels, channels = spec.box
+        moves = (ctypes.c_uint32 * rank)(1, *(step,) * (rank - 2), 1)
+        driver(path).call("cuTensorMapEncodeIm2col", *tensor, *corners, channels, pixels, moves, *modes)
+    else:
+        box = (ctypes.c_uint32 * rank)(*reversed(spec.box))
+        ones = (ctypes.c_uint32 * rank)(*(1,) * rank)
+        driver(path).call("cuTensorMapEncodeTiled", *tensor, box, ones, *modes)
     return raw.raw[start : start + 128]

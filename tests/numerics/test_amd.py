@@ -40,7 +40,7 @@ def settings() -> Iterator[None]:
 # -- code objects ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kernel", target_matrix.PROGRAMS)
 def test_code_objects(kernel: str) -> None:
-    for arch in TARGETS:
+    for arch in sorted({*TARGETS} & {*target_matrix.targets_of(kernel)}):
         built = target_matrix.build(kernel, arch)
         used, note = built.resources, metadata(built.code)
         assert built.code[:4] == b"\x7fELF" and built.code[8] == 3  # ABI version 5
@@ -74,6 +74,16 @@ def test_the_next_tiles_are_under_way_while_the_current_ones_are_multiplied() ->
     assert not any("vmcnt" in line for line in blocks[products]), "products wait for the next tiles"
     waits = [line.strip() for line in blocks[stores] if "s_waitcnt" in line and "vmcnt" in line]
     assert any("vmcnt(7)" in wait or "vmcnt(11)" in wait or "vmcnt(15)" in wait for wait in waits), waits
+
+
+def test_operands_are_read_a_step_ahead_of_their_products() -> None:
+    """Behind the reads of a step there are products of the step before, before the first wait for all of them."""
+    text = target_matrix.build("gemm_bias_relu", "gfx942").assembly
+    blocks = re.split(r"^\.LBB\d+_\d+:", text, flags=re.MULTILINE)
+    (body,) = (block for block in blocks if "v_mfma" in block and "s_cbranch" in block.rpartition("v_mfma")[2][:400])
+    reads = re.split(r"(?:^\tds_read.*\n)+", body, flags=re.MULTILINE)[2:]  # nothing is under way at the first ones
+    before = [part.partition("lgkmcnt(0)")[0].count("v_mfma") for part in reads]
+    assert len(before) > 4 and min(before) >= 1 and sum(before) >= 2 * len(before), before
 
 
 # -- products ----------------------------------------------------------------------------------------------------------
@@ -191,6 +201,58 @@ def test_shuffles_and_ballots(arch: str) -> None:
     np.testing.assert_array_equal(b, np.stack(want))
     masks = [sum(int(x > 50) << i for i, x in enumerate(row)) for row in a.reshape(-1, wave)]
     assert votes.tolist() == [masks[t // wave] for t in range(128)]
+
+
+@pytest.mark.parametrize(("arch", "threads"), [("gfx90a", 192), ("gfx942", 100), ("gfx1100", 96), ("gfx1201", 1)])
+def test_votes_and_matches(arch: str, threads: int) -> None:
+    """Also of waves that are not full: lanes that do not exist have no vote."""
+    wave = WAVE[arch]
+
+    @T.prim_func
+    def vote(A: T.Tensor((threads,), "int32"), H: T.Tensor((threads,), "int16"), L: T.Tensor((threads,), "int64"),
+             V: T.Tensor((10, threads), "uint64")):  # fmt: skip
+        with T.Kernel(1, threads=threads):
+            t = T.get_thread_binding(0)
+            V[0, t] = T.match_any_sync(A[t], dtype="uint64")
+            V[1, t] = T.match_any_sync(H[t], dtype="uint64")
+            V[2, t] = T.match_any_sync(L[t], dtype="uint64")
+            V[3, t] = T.match_all_sync(A[t] // 1000, dtype="uint64")
+            V[4, t] = T.match_all_sync(L[t], dtype="uint64")
+            V[5, t] = T.any_sync(A[t] == -2) * 2 + T.all_sync(A[t] < 2000)
+            V[6, t] = T.activemask()
+            V[7, t] = T.syncthreads_count(A[t] > 0)
+            V[8, t] = T.syncthreads_and(A[t] != 7) * 2 + T.syncthreads_and(A[t] != 0)
+            V[9, t] = T.syncthreads_or(A[t] == 7) * 2 + T.syncthreads_or(A[t] == 0)
+
+    rng = np.random.default_rng(threads)
+    a = rng.choice([-2, -1, 0, 1, 1 << 30], threads).astype(np.int32)
+    a[: wave // 2], a[-1] = np.abs(a[: wave // 2]) % 1000, 0
+    h = rng.choice([5, -5, 300], threads).astype(np.int16)
+    many = rng.choice([1, 1 + (1 << 32), 1 << 63], threads).astype(np.uint64).view(np.int64)
+    many[wave:] = many[-1]
+    got = np.zeros((10, threads), np.uint64)
+    compile_prim_func(vote, target=f"sim:{arch}")(a, h, many, got)
+    waves = [slice(s, s + wave) for s in range(0, threads, wave)]
+    mask = lambda bits: sum(int(b) << i for i, b in enumerate(bits))  # noqa: E731
+    full = lambda x: mask([True] * len(x))  # noqa: E731
+    equal = [[mask(x[w] == v) for w in waves for v in x[w]] for x in (a, h, many)]
+    all_equal = [[full(x[w]) * bool((x[w] == x[w][0]).all()) for w in waves for _ in x[w]] for x in (a // 1000, many)]
+    anyone = [2 * bool((a[w] == -2).any()) + bool((a[w] < 2000).all()) for w in waves for _ in a[w]]
+    want = [*equal, *all_equal, anyone, [full(a[w]) for w in waves for _ in a[w]], [int((a > 0).sum())] * threads,
+            [2] * threads, [1] * threads]  # fmt: skip
+    assert got.tolist() == want
+
+
+def test_a_mask_of_64_lanes_is_not_cut_off() -> None:
+    @T.prim_func
+    def match(A: T.Tensor((64,), "int32"), V: T.Tensor((64,), "uint32")):
+        with T.Kernel(1, threads=64):
+            t = T.get_thread_binding(0)
+            V[t] = T.match_any_sync(A[t])
+
+    with pytest.raises(UnsupportedError, match="64 lanes of a wave on hip:gfx942 has more bits") as caught:
+        compile_prim_func(match, target="hip:gfx942")
+    assert 'dtype="uint64"' in caught.value.hint and caught.value.location is not None
 
 
 # -- atomics -----------------------------------------------------------------------------------------------------------

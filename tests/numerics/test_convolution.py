@@ -12,6 +12,7 @@ from hopper_programs import f64, poisoned, random
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
+from tilelang_mlir.reference import evaluate
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +70,41 @@ def test_convolution(kernel: int, stride: int, dilation: int, pad: int, channels
     tilelang.compile(main, target=target)(x, w.reshape(depth, filters), y)
     expected = direct(f64(x), f64(w), stride, dilation, pad).reshape(rows, filters)
     assert np.linalg.norm(y - expected) <= 1e-5 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "pad", "channels", "block_K"),
+    [(3, 1, 1, 1, 64, 64), (3, 2, 1, 0, 128, 64), (2, 1, 3, 2, 32, 32), (1, 3, 1, 1, 64, 64), (3, 1, 1, 2, 128, 128)],
+)
+def test_bulk_copies(kernel: int, stride: int, dilation: int, pad: int, channels: int, block_K: int) -> None:
+    """Tiles within one tap are loaded in im2col mode; rows past the last image and a tap too many are zero."""
+    images, height, width, filters, rows_M = 2, 9, 7, 64, 64
+    reach = dilation * (kernel - 1) + 1
+    oh, ow = ((size + 2 * pad - reach) // stride + 1 for size in (height, width))
+    rows, depth = images * oh * ow, kernel * kernel * channels
+
+    @T.prim_func
+    def main(
+        X: T.Tensor((images, height, width, channels), "float16"),
+        W: T.Tensor((depth, filters), "float16"),
+        Y: T.Tensor((rows, filters), "float32"),
+    ):
+        with T.Kernel(T.ceildiv(rows, rows_M), threads=128) as by:
+            tile, weights = T.alloc_shared((rows_M, block_K), "float16"), T.alloc_shared((block_K, filters), "float16")
+            acc = T.alloc_fragment((rows_M, filters), "float32")
+            T.clear(acc)
+            for k in T.Pipelined(depth // block_K + 1, num_stages=2):
+                T.im2col(X, tile, by, k, kernel, stride, dilation, pad)
+                T.copy(W[k * block_K, 0], weights)
+                T.gemm(tile, weights, acc)
+            T.copy(acc, Y[by * rows_M, 0])
+
+    x, w = random((images, height, width, channels)), random((kernel, kernel, channels, filters))
+    y, again = poisoned((rows, filters), "float32"), poisoned((rows, filters), "float32")
+    compiled = tilelang.compile(main, target="sim:sm_90a")
+    compiled(x, w.reshape(depth, filters), y)
+    evaluate(main.module, "main", (x, w.reshape(depth, filters), again))
+    expected = direct(f64(x), f64(w), stride, dilation, pad).reshape(rows, filters)
+    for got in (y, again):
+        assert np.linalg.norm(got - expected) <= 1e-5 * np.linalg.norm(expected)
+    assert "tl.im2col_load" in compiled.ir("scheduled") and "tma_load_mode<im2col>" in compiled.ir("lowered")

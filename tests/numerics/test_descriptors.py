@@ -64,8 +64,12 @@ def test_boxes(swizzle: int) -> None:
 
 
 def test_runs_of_bytes() -> None:
+    """Copied, and added to what every block adds to."""
+
     @T.prim_func
-    def main(A: T.Tensor((4, 256), "float32"), B: T.Tensor((4, 256), "float32")):
+    def main(
+        A: T.Tensor((4, 256), "float32"), B: T.Tensor((4, 256), "float32"), Sums: T.Tensor((64,), "float32")
+    ):
         with T.Kernel(4, threads=32) as bx:
             s = T.alloc_shared((256,), "float32")
             bar = T.alloc_barrier(1)
@@ -75,11 +79,16 @@ def test_runs_of_bytes() -> None:
             T.mbarrier_wait_parity(bar, 0)
             if T.shuffle_elect(32):
                 T.tma_store(B[bx, 64], T.access_ptr(s[64], "r"), 512)
+                T.tma_store(Sums[16], T.access_ptr(s[4], "r"), 128, reduce="add")
                 T.tma_store_arrive()
                 T.tma_store_wait(0)
 
     a, b = random((4, 256), "float32"), np.zeros((4, 256), np.float32)
-    tilelang.compile(main, target="sim:sm_90a")(a, b)
+    sums = random((64,), "float32")
+    expected = sums.astype(np.float64)
+    expected[16:48] += a[:, 4:36].astype(np.float64).sum(axis=0)
+    tilelang.compile(main, target="sim:sm_90a")(a, b, sums)
+    assert np.linalg.norm(sums - expected) < 1e-6 * np.linalg.norm(expected)
     assert (b[:, 64:192] == a[:, 64:192]).all() and not b[:, :64].any() and not b[:, 192:].any()
     with pytest.raises(UnsupportedError, match="an mbarrier needs mbarrier, which sim:sm_80 lacks"):
         tilelang.compile(main, target="sim:sm_80")
@@ -134,6 +143,9 @@ WRONG: list[tuple[str, type[Exception], str]] = [
     ("T.tma_load(s, A, bar, 24)", TileValueError, "a multiple of 16 bytes, got 24"),
     ("T.tma_load(0)", TileTypeError, "takes a descriptor, or"),
     ("T.tma_store(A, s)", TileTypeError, "takes a descriptor, or"),
+    ("T.tma_store(A, s, 64, reduce='max')", TileValueError, "reduces by 'add', got 'max'"),
+    ("T.tma_store(A, s, 64, reduce='add')", TileTypeError, "adds a run of bytes of float32, got <shared buffer"),
+    ("T.wait_wgmma(0, s)", TileTypeError, "waits for sums in fragments, got <shared buffer"),
     ("T.alloc_descriptor('mma')", TileValueError, "kind 'mma', expected"),
     ("T.initialize_wgmma_descriptor(s, s)", TileTypeError, "needs a descriptor, got <shared buffer"),
     ("T.initialize_wgmma_descriptor(w, A)", TileTypeError, "the address is in global memory"),

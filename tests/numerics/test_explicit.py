@@ -146,6 +146,73 @@ def test_one_product_stays_under_way(pending: int) -> None:
     check(c, f64(a) @ f64(b).T, "float32")
 
 
+@pytest.mark.parametrize(("shape", "dtype"), [((64, 64), "float32"), ((8, 40), "float16")])
+def test_parts_of_a_tile(shape: tuple[int, int], dtype: str) -> None:
+    """Versions that the program keeps as the first dimension of a tile, without a product to arrange it."""
+    steps, slots = 5, 2
+
+    @T.prim_func
+    def main(X: T.Tensor((steps, *shape), dtype), Y: T.Tensor((steps, *shape), dtype)):
+        with T.Kernel(1, threads=128) as _:
+            tile = T.alloc_shared((slots, *shape), dtype)
+            bars = T.alloc_barrier([128] * slots)
+            for k in T.serial(steps):
+                T.tma_copy(X[k, :, :], tile[k % slots, :, :], barrier=bars[k % slots])
+                T.mbarrier_arrive(bars[k % slots])
+                T.mbarrier_wait_parity(bars[k % slots], k // slots % 2)
+                T.copy(tile[k % slots, :, :], Y[k, :, :])
+
+    kernel = compiled(main)
+    x, y = random((steps, *shape), dtype), poisoned((steps, *shape), dtype)
+    kernel(x, y)
+    assert np.array_equal(y, x)
+
+
+def test_a_part_that_is_no_tile_of_its_own() -> None:
+    @T.prim_func
+    def main(X: T.Tensor((64, 32), "float16")):
+        with T.Kernel(1, threads=128) as _:
+            tile = T.alloc_shared((64, 64), "float16")
+            bar = T.alloc_barrier(1)
+            T.tma_copy(X, tile[:, 0:32], barrier=bar)
+
+    with pytest.raises(UnsupportedError, match="T.tma_copy cannot copy this tile: the shared tile is not in panels"):
+        compiled(main)
+
+
+@pytest.mark.parametrize("batch", [2, 3])
+def test_parts_of_tiles_and_a_wait_in_a_branch(batch: int) -> None:
+    """Panels of a shared tile are loaded and multiplied one by one, from a tensor whose outer stride is known when it
+    is launched; some blocks wait inside of a branch."""
+    B, K = T.dynamic("B"), 128
+
+    @T.prim_func
+    def main(A: T.Tensor((2, B, 64, K), "float16"), C: T.Tensor((2, B, 64, 64), "float32")):
+        with T.Kernel(2, B, threads=256) as (bx, by):
+            a = T.alloc_shared((64, K), "float16")
+            ready = T.alloc_barrier([1, 1])
+            if T.get_thread_binding() < 128:
+                acc = T.alloc_fragment((64, 64), "float32")
+                for j in T.unroll(2):
+                    T.mbarrier_wait_parity(ready[j], 0)
+                    T.wgmma_gemm(a[:, j * 64 : (j + 1) * 64], a[:, j * 64 : (j + 1) * 64], acc, transpose_B=True,
+                                 clear_accum=j == 0)  # fmt: skip
+                if by > 0:
+                    T.wait_wgmma(0)
+                    for i, j in T.Parallel(64, 64):
+                        acc[i, j] *= 2
+                T.wait_wgmma(0)
+                T.copy(acc, C[bx, by, 0, 0])
+            else:
+                for j in T.unroll(2):
+                    T.tma_copy(A[bx, by, 0, j * 64], a[:, j * 64 : (j + 1) * 64], barrier=ready[j])
+
+    a, c = random((2, batch, 64, K)), poisoned((2, batch, 64, 64), "float32")
+    compiled(main)(a, c)
+    wide = f64(a)
+    check(c, wide @ wide.swapaxes(-1, -2) * np.where(np.arange(batch) > 0, 2, 1)[:, None, None], "float32")
+
+
 def test_stores_and_loads_of_a_staged_tile() -> None:
     M, N = 100, 136
 
@@ -192,6 +259,37 @@ def test_cp_async_arrives_at_a_barrier() -> None:
     padded = np.zeros(384)
     padded[:N] = f64(x)
     check(y, padded.reshape(3, 128)[:, ::-1].reshape(-1)[:N], "float32")
+
+
+def test_products_of_what_threads_copied() -> None:
+    """Words that a producer's threads copy with cp.async meet a product in another warpgroup: fenced there. The tile
+    that all threads stored before is ready in every region, and no region waits for another."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 64), "float16"), B: T.Tensor((64, 64), "float16"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=256) as _:
+            a, b = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            full, free = T.alloc_barrier(128), T.alloc_barrier(128)
+            tx = T.get_thread_binding()
+            T.copy(A, a)
+            if tx >= 128:
+                T.mbarrier_wait_parity(free, 0)
+                for r in T.serial(4):
+                    row, column = r * 16 + (tx - 128) // 8, (tx - 128) % 8 * 8
+                    T.ptx_cp_async(T.access_ptr(b[row, column], "w", 8), T.access_ptr(B[row, column], "r", 8), 8)
+                T.cp_async_barrier_noinc(full)
+            else:
+                acc = T.alloc_fragment((64, 64), "float32")
+                T.mbarrier_arrive(free)
+                T.mbarrier_wait_parity(full, 0)
+                T.wgmma_gemm(a, b, acc, clear_accum=True)
+                T.wait_wgmma(0)
+                T.copy(acc, C)
+
+    kernel = compiled(main)
+    a, b, c = random((64, 64)), random((64, 64)), poisoned((64, 64), "float32")
+    kernel(a, b, c)
+    check(c, f64(a) @ f64(b), "float32")
 
 
 def test_a_producer_may_store_what_the_consumer_multiplies() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from fp4_values import factors, halves
@@ -23,6 +24,22 @@ FP4 = "float4_e2m1fn"
 def settings() -> Iterator[None]:
     with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
         yield
+
+
+def test_sizes_read_off_a_packed_tensor() -> None:
+    """An eager kernel sees twice the elements that the stored tensor has, also between its rows."""
+
+    @tilelang.jit(target="sim:sm_90a")
+    def copied(A: Any) -> Any:
+        M, K, S = T.const("M K S")
+        A: T.StridedTensor((M, K), (S, 1), FP4)
+        B = T.empty((M, K), FP4)
+        with T.Kernel(1, threads=32):
+            T.copy(A, B)
+        return B
+
+    wide = np.random.default_rng(3).integers(0, 256, (6, 32)).astype(np.uint8)
+    assert np.array_equal(copied(wide[:, :16]), wide[:, :16])
 
 
 @pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
@@ -104,8 +121,16 @@ def _wrong(body: Any) -> Any:
 
 
 @T.macro
-def _convert(A: Any, B: Any, tile: Any) -> None:
-    T.copy(B, tile)
+def _alone(A: Any, B: Any, tile: Any) -> None:
+    for i, j in T.Parallel(128, 64):
+        tile[i, j * 2] = B[i, j]
+
+
+@T.macro
+def _guarded(A: Any, B: Any, tile: Any) -> None:
+    for i, j in T.Parallel(128, 128):
+        if j < 64:
+            tile[j, i] = B[i, j]
 
 
 @T.macro
@@ -114,32 +139,78 @@ def _odd(A: Any, B: Any, tile: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "text"), [(_convert, "written one by one, or used without a conversion"), (_odd, "stride or place of 1")],
-    ids=["conversion", "odd place"],
+    ("body", "text", "hint"),
+    [
+        (_alone, "a 4-bit element is written by itself", "an even number of them in one loop"),
+        (_guarded, "a 4-bit element is written by itself", "an even number of them in one loop"),
+        (_odd, "stride or place of 1", "T.copy"),
+    ],
+    ids=["every second", "other dimension", "odd place"],
 )  # fmt: skip
-def test_wrong_use(body: Any, text: str) -> None:
+def test_wrong_use(body: Any, text: str, hint: str) -> None:
     with pytest.raises(UnsupportedError, match=text) as caught:
         tilelang.compile(_wrong(body), target="sim:sm_100a")
-    assert "T.copy" in str(caught.value)
+    assert hint in str(caught.value)
 
 
-def test_elements_are_converted() -> None:
-    """One by one in a parallel loop, and by a copy of the tile."""
+@pytest.mark.parametrize("target", ["sim:sm_90a", "sim:gfx942"])
+def test_elements(target: str) -> None:
+    """Written in pairs and read one by one, with conversions that round to even codes and saturate."""
+    M, N = 4, 32
 
     @T.prim_func
-    def main(A: T.Tensor((32, 64), FP4), B: T.Tensor((32, 64), "float16"), C: T.Tensor((32, 64), "float32")):
-        with T.Kernel(1, threads=128):
-            tile, wide = T.alloc_shared((32, 64), FP4), T.alloc_fragment((32, 64), "float32")
-            T.copy(A, tile)
-            for i, j in T.Parallel(32, 64):
-                B[i, j] = T.cast(tile[i, j], "float16")
-            T.copy(tile, wide)
-            T.copy(wide, C)
+    def main(A: T.Tensor((M, N), "float32"), Q: T.Tensor((M, N), FP4), P: T.Tensor((M, N), "int4"),
+             B: T.Tensor((M, N), "bfloat16"), C: T.Tensor((M, N), "int32")):  # fmt: skip
+        with T.Kernel(1, threads=64):
+            x = T.alloc_fragment((M, N), "float32")
+            q = T.alloc_fragment((M, N), FP4)
+            s = T.alloc_shared((M, N), FP4)
+            p = T.alloc_shared((M, N), "int4")
+            T.copy(A, x)
+            for i, j in T.Parallel(M, N):
+                q[i, j] = x[i, j]
+            T.copy(q, s)
+            T.copy(s, Q)
+            T.copy(s, B)
+            for i, j in T.Parallel(M, N):
+                p[i, j] = T.clamp(T.cast(x[i, j], "int32"), -8, 7)
+            T.copy(p, P)
+            for i in T.serial(M):
+                for j in T.Parallel(N):
+                    C[i, j] = p[i, j]
 
-    codes = np.random.default_rng(5).integers(0, 256, (32, 32)).astype(np.int8)
-    b, c = np.full((32, 64), np.nan, np.float16), np.full((32, 64), np.nan, np.float32)
-    tilelang.compile(main, target="sim:sm_80")(codes, b, c)
-    table = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
-    want = table[np.stack([codes & 15, (codes >> 4) & 15], -1).reshape(32, 64)]
-    np.testing.assert_array_equal(b, want)
-    np.testing.assert_array_equal(c, want)
+    a = (np.random.default_rng(3).standard_normal((M, N)) * 4).astype(np.float32)
+    a[0, :18] = [0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, -5, -0.25, -0.75, 0, 0.5, 6, 7, -99, 0.26, -1.74, -0.0]
+    want, integers = a.astype(ml_dtypes.float4_e2m1fn), np.clip(a.astype(np.int32), -8, 7)
+    q, i = (np.zeros((M, N // 2), kind) for kind in (np.uint8, np.int8))
+    b, c = np.zeros((M, N), ml_dtypes.bfloat16), np.zeros((M, N), np.int32)
+    tilelang.compile(main, target=target)(a, q, i, b, c)
+    codes = want.view(np.uint8) & 15
+    assert np.array_equal(q, codes[:, ::2] | codes[:, 1::2] << 4)
+    assert np.array_equal(b.astype(np.float32), want.astype(np.float32))
+    assert np.array_equal(c, integers)
+    assert np.array_equal(i.view(np.uint8), ((integers[:, ::2] & 15) | (integers[:, 1::2] & 15) << 4).astype(np.uint8))
+
+
+def test_integer_product() -> None:
+    """A product of packed integers, which becomes one of bytes."""
+    M, N, K = 64, 32, 64
+
+    @T.prim_func
+    def main(A: T.Tensor((M, K), "int4"), B: T.Tensor((N, K), "int4"), C: T.Tensor((M, N), "int32")):
+        with T.Kernel(1, threads=128):
+            a, b = T.alloc_shared((M, 32), "int4"), T.alloc_shared((N, 32), "int4")
+            acc = T.alloc_fragment((M, N), "int32")
+            T.clear(acc)
+            for k in T.Pipelined(K // 32, num_stages=2):
+                T.copy(A[0, k * 32], a)
+                T.copy(B[0, k * 32], b)
+                T.gemm(a, b, acc, transpose_B=True)
+            T.copy(acc, C)
+
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(-8, 8, (M, K)), rng.integers(-8, 8, (N, K))
+    packed = [((x[:, ::2] & 15) | (x[:, 1::2] & 15) << 4).astype(np.uint8).view(np.int8) for x in (a, b)]
+    c = np.full((M, N), 99, np.int32)
+    tilelang.compile(main, target="sim:sm_90a")(*packed, c)
+    assert np.array_equal(c, a @ b.T)

@@ -175,6 +175,41 @@ def test_a_branch_on_the_thread_is_for_its_warpgroup():
     assert np.array_equal(make()(a), a)
 
 
+def test_a_branch_that_parts_a_warpgroup_is_for_its_warps():
+    """One warp reduces rows while two others reverse the tile; each counts its own threads only."""
+
+    @tilelang.jit(out_idx=[-2, -1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((4, 40), "float32"), B: T.Tensor((4,), "float32"), C: T.Tensor((4, 40), "float32")):
+            with T.Kernel(1, threads=96):
+                rows = T.alloc_shared((4, 40), "float32")
+                T.copy(A, rows)
+                if T.get_thread_binding() < 32:
+                    mine = T.alloc_fragment((4, 40), "float32")
+                    sums = T.alloc_fragment((4,), "float32")
+                    T.copy(rows, mine)
+                    T.reduce_sum(mine, sums, dim=1)
+                    T.copy(sums, B)
+                else:
+                    turned = T.alloc_shared((4, 40), "float32")
+                    other = T.alloc_fragment((4, 40), "float32")
+                    top = T.alloc_fragment((40,), "float32")
+                    for i, j in T.Parallel(4, 40):
+                        turned[i, j] = rows[3 - i, 39 - j]
+                    T.copy(turned, other)
+                    T.reduce_max(other, top, dim=0)
+                    for i, j in T.Parallel(4, 40):
+                        C[i, j] = turned[3 - i, 39 - j] + top[j]
+
+        return kernel
+
+    a = RNG.standard_normal((4, 40)).astype(np.float32)
+    b, c = make()(a)
+    _close(b, a.astype(np.float64).sum(1))
+    _close(c, a.astype(np.float64) + a.max(0)[::-1])
+
+
 def test_a_vectorised_loop_that_carries_a_value_runs_in_order():
     @tilelang.jit(out_idx=[-1], target="sim")
     def make():
@@ -208,3 +243,44 @@ def test_a_reduction_into_a_wider_type():
 
     a = RNG.standard_normal((8, 64)).astype(np.float16)
     assert np.array_equal(make()(a), np.abs(a).max(1).astype(np.float32))
+
+
+def test_digits_of_a_loop_variable():
+    """`p[i, j // 2]` and `table[j % 4]`: an operand's layout decides in one loop, that of the packed tile elsewhere."""
+
+    @tilelang.jit(out_idx=[-2, -1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(P: T.Tensor((64, 32), "uint8"), B: T.Tensor((64, 64), "float16"), S: T.Tensor((64, 4), "float32"),
+                   L: T.Tensor((12,), "float32"), C: T.Tensor((64, 64), "float32"),
+                   D: T.Tensor((64, 64), "float32")):  # fmt: skip
+            with T.Kernel(1, threads=128):
+                b = T.alloc_shared((64, 64), "float16")
+                packed = T.alloc_fragment((64, 32), "uint8")
+                scale = T.alloc_fragment((64, 4), "float32")
+                table = T.alloc_fragment((12,), "float32")
+                weights = T.alloc_fragment((64, 64), "float16")
+                acc = T.alloc_fragment((64, 64), "float32")
+                T.copy(B, b)
+                T.copy(P, packed)
+                T.copy(S, scale)
+                T.copy(L, table)
+                for i, j in T.Parallel(64, 64):
+                    weights[i, j] = T.cast((packed[i, j // 2] >> (j % 2 * 4)) & 15, "float16") * scale[i, j >> 4]
+                T.clear(acc)
+                T.gemm(weights, b, acc)
+                T.copy(acc, C)
+                for i, j in T.Parallel(64, 64):
+                    D[i, j] = T.cast(packed[i, j // 2], "float32") * table[j % 4 + i // 32 * 4]
+
+        return kernel
+
+    p = RNG.integers(0, 256, (64, 32), dtype=np.uint8)
+    b = RNG.standard_normal((64, 64)).astype(np.float16)
+    s = RNG.integers(1, 5, (64, 4)).astype(np.float32)
+    t = RNG.standard_normal(12).astype(np.float32)
+    c, d = make()(p, b, s, t)
+    weights = np.stack([p & 15, p >> 4], axis=-1).reshape(64, 64) * np.repeat(s, 16, axis=1)
+    _close(c, weights.astype(np.float64) @ b)
+    i, j = np.indices((64, 64))
+    _close(d, p.repeat(2, axis=1) * t[j % 4 + i // 32 * 4].astype(np.float64))

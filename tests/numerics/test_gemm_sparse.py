@@ -64,13 +64,13 @@ def program(dtype: str, sums: str, meta: str, ta: bool, tb: bool, *, fragment: b
     return main
 
 
-def sparse(dtype: str, seed: int = 3) -> np.ndarray:
+def sparse(dtype: str, seed: int = 3, shape: tuple[int, int] = (M, K)) -> np.ndarray:
     """A matrix [M, K] with half of its elements zero, here and there more."""
     rng = np.random.default_rng(seed)
     group = 2 if dtype == "float32" else 4
-    keep = np.argsort(rng.random((M, K // group, group)), -1) < group // 2
-    dense = rng.standard_normal((M, K)) * (20 if dtype == "int8" else 1)
-    dense = dense * keep.reshape(M, K) * (rng.random((M, K)) < 0.9)
+    keep = np.argsort(rng.random((shape[0], shape[1] // group, group)), -1) < group // 2
+    dense = rng.standard_normal(shape) * (20 if dtype == "int8" else 1)
+    dense = dense * keep.reshape(shape) * (rng.random(shape) < 0.9)
     return dense.astype(NUMPY[dtype])
 
 
@@ -97,6 +97,73 @@ def test_products(dtype: str, sums: str, meta: str, ta: bool, tb: bool, target: 
         c = poisoned((M, N), sums) if sums != "int32" else np.zeros((M, N), np.int32)
         run(a, e, b, c)
         assert np.linalg.norm(f64(c) - expected) <= tolerance * np.linalg.norm(expected)
+
+
+def warpgroup_program(
+    M: int, N: int, K: int, tile: tuple[int, int, int], threads: int, dtype: str, sums: str, meta: str, tb: bool,
+    hand: bool = False,
+) -> Any:  # fmt: skip
+    """C = A B of tiles for warpgroups; by hand with the wait in the program and A in registers."""
+    f, (block_M, block_N, block_K) = get_e_factor(dtype, meta), tile
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((M, K // 2), dtype),
+        E: T.Tensor((M, K // f), meta),
+        B: T.Tensor((N, K) if tb else (K, N), dtype),
+        C: T.Tensor((M, N), sums),
+    ):
+        with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), threads=threads) as (bx, by):
+            a, e = T.alloc_shared((block_M, block_K // 2), dtype), T.alloc_shared((block_M, block_K // f), meta)
+            b = T.alloc_shared((block_N, block_K) if tb else (block_K, block_N), dtype)
+            c, own = T.alloc_fragment((block_M, block_N), sums), T.alloc_fragment((block_M, block_K // 2), dtype)
+            T.clear(c)
+            for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=2):
+                T.copy(A[by * block_M, k * block_K // 2], a)
+                T.copy(E[by * block_M, k * block_K // f], e)
+                if tb:
+                    T.copy(B[bx * block_N, k * block_K], b)
+                else:
+                    T.copy(B[k * block_K, bx * block_N], b)
+                if hand:
+                    T.copy(a, own)
+                    T.wgmma_gemm_sp(own, e, b, c, False, False, tb)
+                    T.wait_wgmma(0)
+                else:
+                    T.gemm_sp(a, e, b, c, False, False, tb)
+            T.copy(c, C[by * block_M, bx * block_N])
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tile", "threads", "kinds", "tb", "form"),
+    [
+        ((200, 136, 384), (128, 64, 256), 256, ("float16", "float32", "int16"), True, "roles"),
+        ((128, 72, 256), (64, 64, 128), 128, ("bfloat16", "float32", "int32"), False, "roles"),
+        ((128, 32, 512), (128, 32, 256), 256, ("int8", "int32", "int32"), True, "roles"),
+        ((64, 64, 256), (64, 64, 64), 128, ("float8_e4m3", "float32", "int8"), True, ""),
+        ((64, 40, 64), (64, 40, 32), 128, ("float32", "float32", "int16"), True, ""),
+        ((64, 64, 128), (64, 64, 64), 128, ("float16", "float32", "int16"), True, "hand"),
+    ],
+    ids=lambda x: "-".join(map(str, x)) if isinstance(x, tuple) else str(x),
+)
+def test_warpgroups(sizes: Any, tile: Any, threads: int, kinds: tuple[str, str, str], tb: bool, form: str) -> None:
+    """wgmma.sp, by roles where the rows of metadata can be bulk copies; what lies outside multiplies zeros."""
+    (rows, columns, depth), (dtype, sums, meta) = sizes, kinds
+    main = warpgroup_program(rows, columns, depth, tile, threads, dtype, sums, meta, tb, hand=form == "hand")
+    dense, scale = sparse(dtype, shape=(rows, depth)), 20 if dtype == "int8" else 1
+    b = np.random.default_rng(4).standard_normal((columns, depth) if tb else (depth, columns)) * scale
+    a, e = compress(dense, meta_dtype=meta)
+    kernel = tilelang.compile(main, target="sim:sm_90a")
+    c = poisoned((rows, columns), sums) if sums != "int32" else np.zeros((rows, columns), np.int32)
+    kernel(a, e, b.astype(NUMPY[dtype]), c)
+    right = f64(b.astype(NUMPY[dtype]))
+    expected = f64(dense) @ (right.T if tb else right)
+    limit = {"float32": 2e-3, "int8": 0}.get(dtype, 1e-6)
+    assert np.linalg.norm(f64(c) - expected) <= limit * np.linalg.norm(expected)
+    assert "wgmma.mma_async.sp" in kernel.ir("lowered")
+    assert ("tl.specialize" in kernel.ir("scheduled")) == (form == "roles")
 
 
 def test_a_in_registers() -> None:
@@ -183,5 +250,8 @@ def test_wrong_use(line: str, kind: type[Exception], message: str) -> None:
 def test_targets_and_sizes() -> None:
     with pytest.raises(UnsupportedError, match="T.gemm_sp needs sparse matrix instructions, which sim:sm_75 lacks"):
         tilelang.compile(program("float16", "float32", "int16", False, True), target="sim:sm_75")
+    with pytest.raises(UnsupportedError, match="T.wgmma_gemm_sp cannot run on .* here: sim:sm_80 has no wgmma"):
+        hand = warpgroup_program(64, 64, 64, (64, 64, 64), 128, "float16", "float32", "int16", tb=True, hand=True)
+        tilelang.compile(hand, target="sim:sm_80")
     with pytest.raises(UnsupportedError, match="K = 32, no multiple of 64"):
         tilelang.compile(program("int8", "int32", "int8", False, True, block_K=32), target="sim:sm_80")

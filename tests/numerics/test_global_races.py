@@ -57,6 +57,26 @@ def test_a_tile_that_all_blocks_read() -> None:
         compiled(main)(random((32,), "float32"), poisoned((4, 32), "float32"))
 
 
+@pytest.mark.parametrize("own", [0, 1])
+def test_a_tile_that_all_blocks_store(own: int) -> None:
+    """By bulk copies out of shared memory: no race where all store the same."""
+
+    @T.prim_func
+    def main(X: T.Tensor((2, 8, 32), "float32"), Y: T.Tensor((8, 32), "float32")):
+        with T.Kernel(2, threads=128) as bx:
+            tile = T.alloc_shared((8, 32), "float32")
+            T.copy(X[bx * own, :, :], tile)
+            T.copy(tile, Y)
+
+    x, y = random((2, 8, 32), "float32"), poisoned((8, 32), "float32")
+    if own:
+        with pytest.raises(RaceError, match="race between CTAs: CTA 0 writes byte 0 of argument 1"):
+            compiled(main)(x, y)
+    else:
+        compiled(main)(x, y)
+        assert np.array_equal(y, x[0])
+
+
 def neighbours(*, sync: bool, write_first: bool) -> Any:
     """Threads exchange elements through device memory."""
 

@@ -11,6 +11,7 @@ import pytest
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import errors, knobs
+from tilelang_mlir.compiler.toolchain.code_object import metadata
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +20,16 @@ def settings() -> Iterator[None]:
         yield
 
 
-def normalise(blocks: int, rounds: int, meet: bool = True) -> Any:
+def normalise(blocks: int, rounds: int, meet: bool = True, width: int = 64) -> Any:
     """Each CTA sums its part; after the barrier all read all sums, as often as `rounds`."""
 
     @T.prim_func
     def kernel(
-        A: T.Tensor((blocks, 64), "float32"), S: T.Tensor((blocks,), "float32"), C: T.Tensor((blocks, 64), "float32")
+        A: T.Tensor((blocks, width), "float32"), S: T.Tensor((blocks,), "float32"),
+        C: T.Tensor((blocks, width), "float32"),
     ):
-        with T.Kernel(blocks, threads=64) as block:
-            row = T.alloc_fragment((64,), "float32")
+        with T.Kernel(blocks, threads=width) as block:
+            row = T.alloc_fragment((width,), "float32")
             total = T.alloc_fragment((1,), "float32")
             sums = T.alloc_fragment((blocks,), "float32")
             T.copy(A[block, 0], row)
@@ -38,7 +40,7 @@ def normalise(blocks: int, rounds: int, meet: bool = True) -> Any:
                     T.sync_grid()
                 T.copy(S, sums)
                 T.reduce_sum(sums, total, dim=0)
-                for i in T.Parallel(64):
+                for i in T.Parallel(width):
                     row[i] = row[i] / total[0] + 1.0
                 if meet:
                     T.sync_grid()
@@ -47,9 +49,11 @@ def normalise(blocks: int, rounds: int, meet: bool = True) -> Any:
     return kernel
 
 
-@pytest.mark.parametrize(("blocks", "rounds"), [(1, 1), (7, 1), (33, 3)])
-def test_sums_of_all_ctas(blocks: int, rounds: int) -> None:
-    kernel = tilelang.compile(normalise(blocks, rounds), target="sim:sm_80")
+@pytest.mark.parametrize(("blocks", "rounds", "arch"), [
+    (1, 1, "sm_80"), (7, 1, "sm_80"), (33, 3, "sm_80"), (7, 2, "gfx942"), (7, 2, "gfx1201"),
+])  # fmt: skip
+def test_sums_of_all_ctas(blocks: int, rounds: int, arch: str) -> None:
+    kernel = tilelang.compile(normalise(blocks, rounds), target=f"sim:{arch}")
     a = np.random.default_rng(blocks).random((blocks, 64)).astype(np.float32)
     want = a.astype(np.float64)
     for _ in range(rounds):
@@ -61,8 +65,9 @@ def test_sums_of_all_ctas(blocks: int, rounds: int) -> None:
     assert kernel.plan.kernels[0].cooperative
 
 
-def test_without_the_barrier_it_is_a_race() -> None:
-    kernel = tilelang.compile(normalise(4, 1, meet=False), target="sim:sm_80")
+@pytest.mark.parametrize("arch", ["sm_80", "gfx942"])
+def test_without_the_barrier_it_is_a_race(arch: str) -> None:
+    kernel = tilelang.compile(normalise(4, 1, meet=False), target=f"sim:{arch}")
     a = np.ones((4, 64), np.float32)
     with pytest.raises(errors.RaceError, match="race between CTAs"):
         kernel(a, np.zeros(4, np.float32), np.zeros((4, 64), np.float32))
@@ -89,3 +94,22 @@ def test_machine_code(arch: str) -> None:
     assert ptx.count("atom.add.acq_rel.gpu.global.u32") == 2
     assert "ld.global.nc.f32" not in ptx.split("atom.add", 1)[1]
     assert kernel.artifact.binary
+
+
+@pytest.mark.parametrize(("arch", "release", "acquire"), [
+    ("gfx90a", "s_waitcnt vmcnt(0)", "buffer_wbinvl1"), ("gfx942", "buffer_wbl2 sc1", "buffer_inv sc1"),
+    ("gfx1100", "s_waitcnt_vscnt null, 0x0", "buffer_gl1_inv"),
+    ("gfx1201", "s_wait_storecnt 0x0", "global_inv scope:SCOPE_DEV"),
+])  # fmt: skip
+def test_code_objects(arch: str, release: str, acquire: str) -> None:
+    """Every wave waits for its writes in front of the addition, and has empty caches behind the loop that waits."""
+    kernel = tilelang.compile(normalise(4, 1, width=128), target=f"hip:{arch}")
+    text = kernel.ir("amdgcn")
+    before, _, behind = text.partition("global_atomic_add")
+    signal = "s_barrier_signal" if arch == "gfx1201" else "s_barrier\n"
+    assert release in before.rsplit(signal, 1)[0].rsplit("global_store", 1)[1]
+    loop, _, rest = behind.partition(signal)
+    assert "s_sleep 1" in loop and acquire in rest.partition("global_load")[0]
+    names = [a[".value_kind"] for a in metadata(kernel.artifact.binary)["amdhsa.kernels"][0][".args"]]
+    assert "hidden_block_count_x" in names and text.count("global_atomic_add") == 2
+    assert kernel.plan.kernels[0].cooperative

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hopper_programs import HOPPER, accumulate, check, compiled, f64, form, poisoned, random
+from hopper_programs import HOPPER, TARGET, accumulate, check, compiled, f64, form, poisoned, random
 
+import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
 from tilelang_mlir.dialect.layout import SharedLayout, row_major, swizzled
@@ -237,3 +238,45 @@ def test_stores_are_fenced_whatever_barrier_follows_them(between: str) -> None:
     a, b, c = random((64, 64)), random((64, 64)), poisoned((64, 64), "float32")
     kernel(a, b, c, np.zeros((64, 64), np.float16))
     check(c, f64(a) @ f64(b), "float32")
+
+
+@pytest.mark.parametrize("kind", ["nested", "fragment", "im2col"])
+def test_bulk_loads_without_roles(kind: str) -> None:
+    """All threads use what one of them loads: over several runs of a loop, read by threads too, of a convolution."""
+    rows, K = (192, 320) if kind != "im2col" else (64, 9 * 64)
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((1, 8, 8, 64) if kind == "im2col" else (rows, K), "float16"), B: T.Tensor((64, K), "float16"),
+        C: T.Tensor((rows, 64), "float32"),
+    ):  # fmt: skip
+        with T.Kernel(1, threads=128):
+            a, b = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            acc, own = T.alloc_fragment((64, 64), "float32"), T.alloc_fragment((64, 64), "float16")
+            for tile in T.serial(rows // 64):
+                T.clear(acc)
+                for k in T.Pipelined(K // 64, num_stages=3):
+                    if kind == "im2col":
+                        T.im2col(A, a, tile, k, 3, 1, 1, 1)
+                    else:
+                        T.copy(A[tile * 64, k * 64], a)
+                    T.copy(B[0, k * 64], b)
+                    if kind == "fragment":
+                        T.copy(a, own)
+                        T.gemm(own, b, acc, transpose_B=True)
+                    else:
+                        T.gemm(a, b, acc, transpose_B=True)
+                T.copy(acc, C[tile * 64, 0])
+
+    kernel = tilelang.compile(main, target=TARGET, pass_configs={"tl.disable_warp_specialized": True})
+    a, b, c = random((1, 8, 8, 64) if kind == "im2col" else (rows, K)), random((64, K)), poisoned((rows, 64), "float32")
+    left = f64(a)
+    if kind == "im2col":
+        padded = np.pad(left[0], ((1, 1), (1, 1), (0, 0)))
+        taps = [padded[y : y + 8, x : x + 8].reshape(64, 64) for y in range(3) for x in range(3)]
+        left = np.concatenate(taps, axis=1)
+    for seed in range(3):
+        with knobs.overrides({"TILELANG_SIM_SEED": seed}):
+            kernel(a, b, c)
+        check(c, left @ f64(b).T, "float32")
+    assert form(kernel) == {"wgmma", "bulk load"}

@@ -36,6 +36,18 @@ def test_two_warpgroups_share_a_tile(tb: bool) -> None:
     assert kernel.plan.kernels[0].grid == (132, 1, 1)
 
 
+@pytest.mark.parametrize(("grid", "shared"), [((4, 35), 16), ((3, 46), 128)], ids=["B", "A"])
+def test_pairs_of_blocks_share_loads(grid: tuple[int, int], shared: int) -> None:
+    """B once for two neighbours along M; A for two along N where M has an odd number of tiles."""
+    size = 128 * grid[0], 16 * grid[1] - 8, 72
+    case = Gemm(size, (128, 16, 64), threads=256, out="float16", transpose_B=True)
+    kernel = check_gemm(case, enable_cluster_multicast=True)
+    (spec,) = kernel.plan.kernels
+    assert spec.cluster == (2, 1, 1) and spec.grid == (132, 1, 1)
+    (load,) = [line for line in kernel.ir("scheduled").splitlines() if "multicast = 3" in line]
+    assert f"memref<1x{shared}x64xf16" in load
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_two_warpgroups_take_tiles_by_turns(seed: int) -> None:
     with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True, "TILELANG_SIM_SEED": seed}):
@@ -59,6 +71,33 @@ def test_a_grid_that_runs_at_once_keeps_its_form() -> None:
 def test_pieces_of_every_width_are_stored(columns: int, out: str) -> None:
     case = Gemm((200, columns * 2 - 8, 136), (64, columns, 64), threads=128, out=out, transpose_B=True)
     assert schedule(check_gemm(case)) == {"staged"}
+
+
+@pytest.mark.parametrize(("rows", "threads", "tall"), [(88, 128, 1), (144, 256, 2), (8, 128, 2)])
+def test_the_transpose_of_a_product_is_stored(rows: int, threads: int, tall: int) -> None:
+    """C^T = B A^T, with more rows of B than of A: pieces of up to 64 rows of C, in blocks of 64 columns."""
+    M, N, columns = 3 * rows - 5, 13 * 64 * tall * threads // 128 - 8, 64 * tall * threads // 128
+
+    @T.prim_func
+    def main(A: T.Tensor((M, 72), "float16"), B: T.Tensor((N, 72), "float16"), C: T.Tensor((M, N), "float16")):
+        with T.Kernel(T.ceildiv(M, rows), T.ceildiv(N, columns), threads=threads) as (by, bx):
+            A_shared, B_shared = T.alloc_shared((rows, 64), "float16"), T.alloc_shared((columns, 64), "float16")
+            C_shared = T.alloc_shared((rows, columns), "float16")
+            acc = T.alloc_fragment((columns, rows), "float32")
+            T.clear(acc)
+            for k in T.Pipelined(2, num_stages=2):
+                T.copy(A[by * rows, k * 64], A_shared)
+                T.copy(B[bx * columns, k * 64], B_shared)
+                T.gemm(B_shared, A_shared, acc, transpose_B=True)
+            for i, j in T.Parallel(rows, columns):
+                C_shared[i, j] = acc[j, i]
+            T.copy(C_shared, C[by * rows, bx * columns])
+
+    kernel = compiled(main)
+    assert "staged" in schedule(kernel) and "layout = #nvvm.mma_layout<col>" in kernel.ir("lowered")
+    a, b, c = random((M, 72)), random((N, 72), seed=1), poisoned((M, N), "float16")
+    kernel(a, b, c)
+    check(c, f64(a) @ f64(b).T, "float16")
 
 
 @pytest.mark.parametrize("threads", [128, 256])

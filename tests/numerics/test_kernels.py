@@ -189,12 +189,13 @@ def test_int4_weights_by_two_warpgroups(
     check(kernel, [a, module.pack(q), scales], want, "float16")
 
 
-@pytest.mark.parametrize(("tiling", "M"), [(Tiling(128, 64, 128, 2, 256), 130), (Tiling(192, 64, 128, 3, 384), 200)])
+@pytest.mark.parametrize(("tiling", "M"), [(Tiling(128, 96, 128, 2, 256), 130), (Tiling(192, 64, 128, 3, 384), 200)])
 def test_fp8_scaled_by_blocks(tiling: Tiling, M: int) -> None:
-    module, N, K = load("21"), 72, 400
+    """Tiles of 96 columns: the second one has columns of two blocks, the third one ends within the tensor's last."""
+    module, N, K = load("21"), 216, 400
     rng = np.random.default_rng(6)
     a, b = (rng.standard_normal((rows, K)).astype(ml_dtypes.float8_e4m3fn) for rows in (M, N))
-    scales_a, scales_b = rng.random((4, M), np.float32) + 0.5, rng.random((1, 4), np.float32) + 0.5
+    scales_a, scales_b = rng.random((4, M), np.float32) + 0.5, rng.random((2, 4), np.float32) + 0.5
     kernel = compiled(gemm_fp8_blocks, "sim:sm_90a", M, N, K, "float8_e4m3", "float16", tiling)
     left = a.astype(np.float64) * module.spread(scales_a.T, M, K, 1)
     want = left @ (b.astype(np.float64) * module.spread(scales_b, N, K, 128)).T

@@ -24,57 +24,76 @@ def settings() -> Iterator[None]:
         yield
 
 
-def product(M: int, N: int, K: int, dtype: str, block: int, bk: int = 0, threads: int = 128, stages: int = 1) -> Any:
-    bm, bn, words = 64, 48, (bk or K) // block // 4
+def product(
+    M: int, N: int, K: int, dtype: str, block: int, bk: int = 0, threads: int = 128, stages: int = 1, columns: int = 48,
+    across: bool = False,
+) -> Any:  # fmt: skip
+    bm, bn, words = 64, columns, (bk or K) // block // 4
     bk = bk or K
+    shape, tile = ((K, N), (bk, bn)) if across else ((N, K), (bn, bk))
 
     @T.prim_func
     def main(
-        A: T.Tensor((M, K), dtype), B: T.Tensor((N, K), dtype), SFA: T.Tensor((M, K // block // 4), "uint32"),
+        A: T.Tensor((M, K), dtype), B: T.Tensor(shape, dtype), SFA: T.Tensor((M, K // block // 4), "uint32"),
         SFB: T.Tensor((N, K // block // 4), "uint32"), C: T.Tensor((M, N), "float32"),
     ):  # fmt: skip
         with T.Kernel(T.ceildiv(M, bm), T.ceildiv(N, bn), threads=threads) as (by, bx):
-            a, b = T.alloc_shared((bm, bk), dtype), T.alloc_shared((bn, bk), dtype)
+            a, b = T.alloc_shared((bm, bk), dtype), T.alloc_shared(tile, dtype)
             sa, sb = T.alloc_shared((bm, words), "uint32"), T.alloc_shared((bn, words), "uint32")
             c = T.alloc_fragment((bm, bn), "float32")
             T.clear(c)
             for k in T.Pipelined(K // bk, num_stages=stages):
                 T.copy(A[by * bm, k * bk], a)
-                T.copy(B[bx * bn, k * bk], b)
+                if across:
+                    T.copy(B[k * bk, bx * bn], b)
+                else:
+                    T.copy(B[bx * bn, k * bk], b)
                 T.copy(SFA[by * bm, k * words], sa)
                 T.copy(SFB[bx * bn, k * words], sb)
                 T.mma_gemm_blockscaled(
-                    a, b, c, sa, sb, transpose_B=True, sf_a_granularity_k=block, sf_b_granularity_k=block
+                    a, b, c, sa, sb, transpose_B=not across, sf_a_granularity_k=block, sf_b_granularity_k=block
                 )
             T.copy(c, C[by * bm, bx * bn])
 
     return main
 
 
+AMD = "sim:gfx950"
+
+
 @pytest.mark.parametrize(
-    ("size", "block", "options"),
+    ("size", "block", "options", "target"),
     [
-        ((100, 70, 256), 32, {"bk": 128, "stages": 2}),
-        ((64, 48, 128), 16, {}),
-        ((70, 48, 128), 16, {"bk": 64, "threads": 64}),
+        ((100, 70, 256), 32, {"bk": 128, "stages": 2}, TARGET),
+        ((64, 48, 128), 16, {}, TARGET),
+        ((70, 48, 128), 16, {"bk": 64, "threads": 64}, TARGET),
+        ((100, 70, 256), 32, {"bk": 128, "stages": 2, "threads": 256}, AMD),
+        ((64, 64, 128), 32, {"threads": 64, "columns": 64}, AMD),
     ],
-    ids=["mxfp4, two stages", "nvfp4", "nvfp4, two warps"],
+    ids=["mxfp4, two stages", "nvfp4", "nvfp4, two warps", "mxfp4, MFMA", "mxfp4, MFMA of 32 x 32"],
 )
-def test_4_bits(size: tuple[int, int, int], block: int, options: dict[str, int]) -> None:
+def test_4_bits(size: tuple[int, int, int], block: int, options: dict[str, int], target: str) -> None:
     M, N, K = size
     (a, left), (b, right) = halves((M, K)), halves((N, K), 1)
     (sa, scale_a), (sb, scale_b) = (factors(rows, K // block, block, seed) for seed, rows in ((2, M), (3, N)))
     c = poisoned((M, N), "float32")
-    compiled(product(M, N, K, FP4, block, **options), TARGET)(a, b, sa.T.copy(), sb.T.copy(), c)
+    compiled(product(M, N, K, FP4, block, **options), target)(a, b, sa.T.copy(), sb.T.copy(), c)
     check(c, (left * scale_a) @ (right * scale_b).T, "float32")
 
 
-@pytest.mark.parametrize("block", [32, 64])
-def test_8_bits(block: int) -> None:
+@pytest.mark.parametrize(
+    ("block", "options", "target"),
+    [
+        (32, {}, TARGET), (64, {}, TARGET), (32, {}, AMD), (64, {}, AMD), (32, {"columns": 64}, AMD),
+        (64, {"columns": 64, "bk": 256}, AMD), (32, {"columns": 64, "across": True}, AMD),
+    ],
+)  # fmt: skip
+def test_8_bits(block: int, options: dict[str, int], target: str) -> None:
     M, N, K = 100, 70, 256
     a, b, c = random((M, K), FP8), random((N, K), FP8, 1), poisoned((M, N), "float32")
     (sa, scale_a), (sb, scale_b) = (factors(rows, K // block, block, seed) for seed, rows in ((2, M), (3, N)))
-    compiled(product(M, N, K, FP8, block), TARGET)(a, b, sa.T.copy(), sb.T.copy(), c)
+    given = b.T.copy() if "across" in options else b
+    compiled(product(M, N, K, FP8, block, **options), target)(a, given, sa.T.copy(), sb.T.copy(), c)
     check(c, (f64(a) * scale_a) @ (f64(b) * scale_b).T, "float32")
 
 
@@ -92,16 +111,92 @@ def test_machine_code(dtype: str, block: int, text: str) -> None:
     assert kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
 
 
+def portable(N: int, K: int, dtype: str, block: int, bk: int, used: bool) -> Any:
+    """C is used between the products with `used`: it then stays in registers."""
+    M, bm, words = 130, 128, bk // block // 4
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((M, K), dtype), B: T.Tensor((N, K), dtype), SFA: T.Tensor((M, K // block // 4), "uint32"),
+        SFB: T.Tensor((N, K // block // 4), "uint32"), C: T.Tensor((M, N), "float32"),
+    ):  # fmt: skip
+        with T.Kernel(T.ceildiv(M, bm), threads=128) as by:
+            a, b = T.alloc_shared((bm, bk), dtype), T.alloc_shared((N, bk), dtype)
+            sa, sb = T.alloc_shared((bm, words), "uint32"), T.alloc_shared((N, words), "uint32")
+            c = T.alloc_fragment((bm, N), "float32")
+            T.clear(c)
+            for k in T.Pipelined(K // bk, num_stages=2):
+                T.copy(A[by * bm, k * bk], a)
+                T.copy(B[0, k * bk], b)
+                T.copy(SFA[by * bm, k * words], sa)
+                T.copy(SFB[0, k * words], sb)
+                T.gemm_blockscaled(
+                    a, b, c, sa, sb, transpose_B=True, sf_a_granularity_k=block, sf_b_granularity_k=block
+                )
+                if used:
+                    for i, j in T.Parallel(bm, N):
+                        c[i, j] = c[i, j] * 0.5
+            T.copy(c, C[by * bm, 0])
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("N", "dtype", "block", "used", "target"),
+    [
+        (48, FP8, 32, False, "sm_100a"), (160, FP4, 16, False, "sm_100a"), (48, FP4, 32, True, "sm_100a"),
+        (48, FP8, 32, True, "sm_120a"), (64, FP8, 32, True, "gfx950"),
+    ],
+)  # fmt: skip
+def test_on_every_target(N: int, dtype: str, block: int, used: bool, target: str) -> None:
+    M, K, bk = 130, 256, 128
+    (a, left), (b, right) = (_operand((rows, K), dtype, seed) for seed, rows in enumerate((M, N)))
+    (sa, scale_a), (sb, scale_b) = (factors(rows, K // block, block, seed) for seed, rows in ((2, M), (3, N)))
+    c = poisoned((M, N), "float32")
+    compiled(portable(N, K, dtype, block, bk, used), f"sim:{target}")(a, b, sa.T.copy(), sb.T.copy(), c)
+    left, right = left * scale_a, right * scale_b
+    parts = [left[:, k : k + bk] @ right[:, k : k + bk].T for k in range(0, K, bk)]
+    check(c, parts[0] / 4 + parts[1] / 2 if used else parts[0] + parts[1], "float32")
+
+
+def _operand(shape: tuple[int, int], dtype: str, seed: int) -> tuple[Any, Any]:
+    if dtype == FP4:
+        return halves(shape, seed)
+    value = random(shape, dtype, seed)
+    return value, f64(value)
+
+
+@pytest.mark.parametrize(("dtype", "selector"), [(FP8, ""), (FP4, "cbsz:4 blgp:4")])
+def test_code_objects(dtype: str, selector: str) -> None:
+    kernel = compiled(product(256, 128, 512, dtype, 32, bk=256, stages=2, columns=64), "hip:gfx950")
+    lines = [line for line in kernel.ir("amdgcn").splitlines() if "v_mfma" in line]
+    assert lines and all("v_mfma_scale_f32_32x32x64_f8f6f4" in line and selector in line for line in lines)
+    assert any("op_sel_hi:[1,1,0]" in line for line in lines)  # bytes 2 and 3 of the scales: the second step of a word
+    (used,) = kernel.resources.values()
+    assert used.spills == 0 and used.stack == 0
+
+
 @pytest.mark.parametrize(
     ("dtype", "block", "target", "kind", "text"),
     [
-        (FP8, 32, "sim:sm_90a", UnsupportedError, "needs mma.sync with block scales, which sim:sm_90a lacks"),
+        (FP8, 32, "sim:sm_90a", UnsupportedError, "a block-scaled product needs mma.sync .* which sim:sm_90a lacks"),
+        (FP8, 32, "sim:gfx942", UnsupportedError, "mfma f8f6f4 with scales or tcgen05 .* which sim:gfx942 lacks"),
+        (FP4, 16, AMD, UnsupportedError, "factors of 16 elements of type float8_e4m3, which sim:gfx950 lacks"),
         (FP8, 16, TARGET, TileValueError, "a factor covers a multiple of 32 elements"),
         (FP4, 64, TARGET, UnsupportedError, "4-bit operands with factors of 64 and 64 elements"),
         ("float16", 32, TARGET, TileTypeError, "a block-scaled product of float16"),
     ],
-    ids=["target", "granularity", "factors", "dtype"],
+    ids=["target", "target of AMD", "nvfp4 of AMD", "granularity", "factors", "dtype"],
 )
 def test_wrong_use(dtype: str, block: int, target: str, kind: type[TileError], text: str) -> None:
     with pytest.raises(kind, match=text):
         tilelang.compile(product(64, 48, 256, dtype, block), target=target)
+
+
+def test_what_lacks_it_is_told_who_has_it() -> None:
+    with pytest.raises(UnsupportedError, match="no block-scaled product with an accumulator of 64 rows"):
+        tilelang.compile(product(64, 48, 256, FP8, 32), target="sim:sm_100a")
+    with pytest.raises(UnsupportedError) as caught:
+        tilelang.compile(portable(48, 256, FP8, 32, 128, False), target="hip:gfx1201")
+    assert caught.value.hint == "targets that have one: gfx950, sm_100a, sm_103a, sm_120a"
+    assert caught.value.location is not None

@@ -10,7 +10,7 @@ import pytest
 from hopper_programs import check, compiled, f64, poisoned, random
 
 import tilelang_mlir.language as T
-from tilelang_mlir.errors import TileError, TileTypeError, TileValueError, UnsupportedError
+from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
 
 ACQUIRE, COMMIT, WAIT, RELEASE = (
     T.WSSync.producer_acquire, T.WSSync.producer_commit, T.WSSync.consumer_wait, T.WSSync.consumer_release
@@ -122,10 +122,6 @@ IN, OUT = [ACQUIRE("tile"), "in", COMMIT("tile")], [WAIT("tile"), "out", RELEASE
         ([LOAD, USE], {"load": IN}, {}, TileValueError, "needs one role that consumes it, got no role"),
         ([LOAD, USE], {"load": IN, "use": ["out"]}, {}, TileValueError, "needs one role that consumes it"),
         ([LOAD, USE], {"load": IN, "use": OUT[::2]}, {}, TileValueError, "'out' has no place in the schedule"),
-        (
-            [LOAD, T.WSRole("use", warps_lo=4, warps_hi=6)], {"load": IN, "use": OUT}, {}, UnsupportedError,
-            "of warps 4 to 5 runs 'out', whose work the threads of whole warpgroups share",
-        ),
     ],
 )  # fmt: skip
 def test_wrong_schedules(

@@ -65,6 +65,54 @@ def test_bits() -> None:
                 A[0] = FFS(A[1])
 
 
+def test_the_upper_half_of_unsigned_words_is_negative() -> None:
+    """Sign extension by shifts, and division and remainder after a conversion from uint32."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8,), "uint32"), B: T.Tensor((5, 8), "int32")):
+        with T.Kernel(1, threads=8) as _:
+            tx = T.get_thread_binding()
+            word, low = T.cast(A[tx], "int32"), T.cast(A[tx] & T.uint32(15), "int32")
+            B[0, tx] = word >> 4
+            B[1, tx] = (low << 28) >> 28
+            B[2, tx] = (low << (28 + tx // 8)) >> 28
+            B[3, tx] = word // 16
+            B[4, tx] = word % 7
+
+    a = np.array([0, 7, 8, 15, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 12], np.uint32)
+    b = np.full((5, 8), -9, np.int32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    word, low = a.view(np.int32), (a & 15).astype(np.int32)
+    nibble = np.where(low > 7, low - 16, low)
+    assert np.array_equal(b, [word >> 4, nibble, nibble, word // 16, word % 7])
+
+
+def test_scales_of_blocks() -> None:
+    """Every e8m0 number as float32, and numbers around powers of two and both ends of the range back, rounded up."""
+
+    @T.prim_func
+    def main(S: T.Tensor((256,), "float8_e8m0fnu"), F: T.Tensor((256,), "float32"),
+             X: T.Tensor((256,), "float32"), E: T.Tensor((256,), "float8_e8m0fnu")):  # fmt: skip
+        with T.Kernel(1, threads=32) as _:
+            for i in T.Parallel(256):
+                F[i] = S[i]
+                E[i] = X[i]
+
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    s = np.arange(256).astype(np.uint8).view(ml_dtypes.float8_e8m0fnu)
+    x = np.ldexp(np.float32([1, 1.25, -1.5])[np.arange(256) % 3], np.arange(-135, 121)).astype(np.float32)
+    x[:6] = 0, np.inf, -np.inf, np.nan, 1.1754944e-38, 5.877472e-39
+    for run in (tilelang.compile(main, target="sim:sm_90a"), lambda *t: evaluate(main.module, "main", t)):
+        f, e = np.zeros(256, np.float32), np.zeros(256, np.uint8).view(ml_dtypes.float8_e8m0fnu)
+        run(s, f, x, e)
+        assert np.array_equal(f[:255], np.ldexp(1.0, np.arange(-127, 128)).astype(np.float32)) and np.isnan(f[255])
+        got = e.view(np.uint8).tolist()
+        assert got[:6] == [0, 254, 254, 255, 1, 0]
+        for number, code in zip(x[6:].astype(np.float64), got[6:], strict=True):
+            want = 2.0 ** (code - 127)
+            assert abs(number) <= want and (code == 0 or want / 2 < abs(number)), (number, code)
+
+
 def test_clusters() -> None:
     @T.prim_func
     def main(A: T.Tensor((6, 5), "int32")):
@@ -87,6 +135,28 @@ def test_clusters() -> None:
         def wrong(A: T.Tensor((6, 5), "int32")):
             with T.ClusterKernel(6, cluster_dims=2, threads=32) as bx:
                 A[bx, 0] = T.get_cluster_id(1)
+
+
+def test_variables_start_at_zero_and_constants_may_be_infinite() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((3, 5), "float8_e5m2"), N: T.Tensor((5,), "int32"), F: T.Tensor((5,), "bool")):
+        with T.Kernel(1, threads=32) as _:
+            for i in T.serial(5):
+                total, met = T.alloc_var("int32"), T.alloc_var("bool")
+                for j in T.serial(i):
+                    total += j
+                    met = True
+                N[i], F[i] = total, met
+            T.fill(A[0:1, :], T.infinity("float8_e5m2"))
+            T.fill(A[1:2, :], -T.infinity("float8_e5m2"))
+            for i in T.Parallel(5):
+                A[2, i] = T.cast(T.float32(1e9), "float8_e5m2")
+
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    a, n, f = np.zeros((3, 5), ml_dtypes.float8_e5m2), np.full(5, -9, np.int32), np.ones(5, np.bool_)
+    tilelang.compile(main, target="sim:sm_90a")(a, n, f)
+    assert n.tolist() == [0, 0, 1, 3, 6] and f.tolist() == [False] + [True] * 4
+    assert (a.astype(np.float64) == np.array([[np.inf], [-np.inf], [57344.0]])).all()
 
 
 def test_fused_and_not_fused() -> None:

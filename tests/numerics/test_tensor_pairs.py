@@ -12,6 +12,7 @@ from tensor_programs import compiled, example, instructions
 
 import tilelang_mlir.language as T
 from tilelang_mlir import errors, knobs
+from tilelang_mlir.layout import make_full_bank_swizzled_layout
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,49 @@ def test_operands(dtype: str, transpose_b: bool) -> None:
     c = poisoned((256, 128), "float32")
     compiled(together(dtype=dtype, transpose_b=transpose_b))(a, b, c)
     check(c, f64(a) @ (f64(b).T if transpose_b else f64(b)), "float32")
+
+
+def boxes(cluster: int = 2) -> Any:
+    """The same product; a thread of each CTA loads its boxes, which complete in the first CTA."""
+    M, N, K = 128, 128, 64
+
+    @T.prim_func
+    def main(A: T.Tensor((2 * M, K), "float16"), B: T.Tensor((N, K), "float16"), C: T.Tensor((2 * M, N), "float32")):
+        with T.ClusterKernel(2, threads=128, cluster_dims=cluster) as by:
+            a, b = T.alloc_shared((M, K), "float16"), T.alloc_shared((N // 2, K), "float16")
+            c, local = T.alloc_tmem((M, N), "float32"), T.alloc_fragment((M, N), "float32")
+            loaded, done = T.alloc_cluster_barrier(1), T.alloc_cluster_barrier(1)
+            rank = T.block_rank_in_cluster()
+            T.annotate_layout({
+                a: make_full_bank_swizzled_layout(a), b: make_full_bank_swizzled_layout(b),
+                c: T.make_blockscaled_gemm_layout(c, a),
+            })  # fmt: skip
+            left = T.create_tma_descriptor(6, 2, A, K, 2 * M, 2, 2 * K, K, M, 1, 1, 0, 3, 2, 0)
+            right = T.create_tma_descriptor(6, 2, B, K, N, 2, 2 * K, K, N // 2, 1, 1, 0, 3, 2, 0)
+            if T.get_thread_binding() == 0:
+                if rank == 0:
+                    T.mbarrier_arrive_expect_tx(loaded, 2 * (M + N // 2) * K * 2)
+                T.tma_load_2sm(left, loaded, T.access_ptr(a, "w"), 0, by * M)
+                T.tma_load_2sm(right, loaded, T.access_ptr(b, "w"), 0, rank * (N // 2))
+            if rank == 0:
+                T.mbarrier_wait_parity(loaded, 0)
+                T.tcgen05_gemm(a, b, c, transpose_B=True, clear_accum=True, use_2cta=True)
+                T.tcgen05_mma_arrive(done, arrive_2cta=True)
+            T.mbarrier_wait_parity(done, 0)
+            T.copy(c, local)
+            T.copy(local, C[by * M, 0])
+
+    return main
+
+
+def test_boxes() -> None:
+    a, b, c = random((256, 64)), random((128, 64), seed=1), poisoned((256, 128), "float32")
+    compiled(boxes())(a, b, c)
+    check(c, f64(a) @ f64(b).T, "float32")
+    text = compiled(boxes(), "cuda:sm_100a").get_kernel_source()
+    assert text.count("cp.async.bulk.tensor.2d.cta_group::2.shared::cluster.global") == 2
+    with pytest.raises(errors.UnsupportedError, match="T.tma_load_2sm in a kernel whose clusters have no pairs"):
+        compiled(boxes(1))
 
 
 def test_scaled() -> None:

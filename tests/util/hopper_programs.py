@@ -94,7 +94,7 @@ def form(kernel: Any) -> set[str]:
     """How a kernel was lowered: its roles, its instruction for products, its copies."""
     lowered = kernel.ir("lowered")
     found = {
-        "roles": "nvvm.mbarrier.try_wait" in lowered,
+        "roles": '"tl.specialize"' in kernel.ir("scheduled"),
         "wgmma": "wgmma.mma_async" in lowered,
         "mma": "nvvm.mma.sync" in lowered,
         "bulk load": "nvvm.cp.async.bulk.tensor.shared" in lowered,

@@ -28,6 +28,9 @@ from tilelang_mlir.compiler.pipeline import CompileOptions, lower_program
 from tilelang_mlir.compiler.resources import Resources
 from tilelang_mlir.jit.compile import compile_prim_func
 from tilelang_mlir.launch_plan import ParamSpec
+from tilelang_mlir.ops.attention_backward import gradient_tiles, gradients
+from tilelang_mlir.ops.decode import decoding_stages, flash_decoding
+from tilelang_mlir.ops.grouped import grouped_gemm, grouped_tiling
 from tilelang_mlir.reference import evaluate
 from tilelang_mlir.runtime.binding import evaluate as evaluate_shape
 from tilelang_mlir.target import Feature, Target, parse_target
@@ -40,7 +43,7 @@ _PRODUCT = re.compile(
     r"^\s+(v_(?:s?mfma|wmma)_\w+)|\b(tcgen05\.mma|wgmma\.mma_async|mma\.sync\.aligned\.m\d+n\d+k\d+)", re.MULTILINE
 )
 _MARKS = ("<!-- the table: python -m tests.util.target_matrix -->\n", "<!-- end of the table -->\n")
-_TOLERANCE = {"float16": 2e-3, "bfloat16": 1e-2, "float32": 1e-5}
+_TOLERANCE = {"float16": 2e-3, "bfloat16": 1e-2, "float32": 1e-5, "float8_e4m3": 1e-5}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Built:
 def example(name: str) -> ModuleType:
     """An example as a module."""
     folder = ROOT / "examples"
-    path = next(folder.glob(f"[0-9]*_{name}.py"))
+    (path,) = [*folder.glob(f"[0-9]*_{name}.py"), *folder.glob(f"blackwell/{name}.py")]
     sys.path.insert(0, str(folder))
     try:
         spec = importlib.util.spec_from_file_location(f"matrix_{name}", path)
@@ -97,9 +100,32 @@ PROGRAMS: dict[str, Callable[[Target], Any]] = {
     ),  # fmt: skip
     "cumsum": lambda t: example("cumsum").cumsum.get_tir(M=4096, N=8192),
     "gemm_int4": lambda t: example("gemm_int4").gemm_int4.get_tir(4096, 4096, 4096, block_M=_tile(t)[0]),
+    "flash_decoding": lambda t: flash_decoding.get_tir(
+        8, 8192, 32, 8, 128, 8, num_stages=decoding_stages(128, t)
+    ),
+    "attention_backward": lambda t: gradients.get_tir(
+        4, 4096, 32, 64, True, 0.125, "float16", *gradient_tiles(64, t)
+    ),
+    "grouped_gemm": lambda t: grouped_gemm.get_tir(8192, 4096, 4096, 8, "bfloat16", grouped_tiling(t)),
+    "gemm_blockscaled": lambda t: example("gemm_blockscaled").gemm_blockscaled(4096, 4096, 4096),
 }
-NUMPY = {"bfloat16": ml_dtypes.bfloat16}
-PRODUCTS = ("gemm_bias_relu", "gemm_dynamic_m", "gemm_split_k", "flash_attention", "gemm_int4")
+NUMPY = {"bfloat16": ml_dtypes.bfloat16, "float8_e4m3": ml_dtypes.float8_e4m3fn}
+PRODUCTS = (
+    "gemm_bias_relu", "gemm_dynamic_m", "gemm_split_k", "flash_attention", "gemm_int4", "flash_decoding",
+    "attention_backward", "grouped_gemm", "gemm_blockscaled",
+)  # fmt: skip
+# Where a program makes sense, if that is not everywhere. Gradients take long to compile: one target of each kind.
+_TARGETS = {
+    "gemm_blockscaled": ("sm_100a", "sm_103a", "sm_120a", "gfx950"),
+    "attention_backward": ("sm_80", "sm_90a", "sm_100a", "gfx942", "gfx950", "gfx1100", "gfx1201"),
+}
+# Integers that small programs are given, from the first one up to the second: expert numbers, lengths.
+_INTEGERS = {"grouped_gemm": (0, 3), "flash_decoding": (1, 91)}
+
+
+def targets_of(kernel: str) -> tuple[str, ...]:
+    """The targets that a program of the table has a row for."""
+    return _TARGETS.get(kernel, (*NVIDIA, *AMD))
 
 
 # The same programs at small odd sizes, for the simulator.
@@ -120,6 +146,10 @@ SMALL: dict[str, Callable[[Target], Any]] = {
     ),
     "cumsum": lambda t: example("cumsum").cumsum.get_tir(M=2, N=150, block_N=64),
     "gemm_int4": lambda t: example("gemm_int4").gemm_int4.get_tir(37, 72, 256, block_M=_tile(t)[0]),
+    "flash_decoding": lambda t: flash_decoding.get_tir(1, 90, 6, 2, 64, 2),
+    "attention_backward": lambda t: gradients.get_tir(1, 70, 1, 64, True, 0.125, "float16", *gradient_tiles(64, t)),
+    "grouped_gemm": lambda t: grouped_gemm.get_tir(256, 72, 104, 3, "bfloat16", grouped_tiling(t)),
+    "gemm_blockscaled": lambda t: example("gemm_blockscaled").gemm_blockscaled(70, 72, 256),
 }
 
 
@@ -132,8 +162,8 @@ def build(kernel: str, arch: str) -> Built:
     backend = backend_for(arch)
     with lowered.context:
         code = codegen.generate(lowered, arch, emit=(backend.text, backend.binary))
-    (resources,) = code.resources.values()
-    (launched,) = plan.kernels
+    launched = plan.kernels[0]  # the one that does the work
+    resources = code.resources[launched.name]
     threads, shared = launched.block[0] * launched.block[1] * launched.block[2], launched.shared_bytes
     own = resources if resources.shared else replace(resources, shared=shared)
     blocks = resources.occupancy(target, threads, 0 if resources.shared else shared)
@@ -149,7 +179,8 @@ def simulate(kernel: str, arch: str) -> float:
         compiled = compile_prim_func(program, target=f"sim:{arch}")
         params = compiled.plan.params
         dims = dict.fromkeys((p.name for p in params if p.kind == "symbol"), 37)
-        values = [dims[p.name] if p.kind == "symbol" else _value(p, dims, i) for i, p in enumerate(params)]
+        integers = _INTEGERS.get(kernel, (0, 1 << 15))
+        values = [dims[p.name] if p.kind == "symbol" else _value(p, dims, i, integers) for i, p in enumerate(params)]
         expected = [v.copy() if isinstance(v, np.ndarray) else v for v in values]
         given = [(p, v) for p, v in zip(params, values, strict=True) if p.kind != "symbol"]
         made = compiled(*(v for p, v in given if not p.output))
@@ -166,15 +197,17 @@ def simulate(kernel: str, arch: str) -> float:
     return worst
 
 
-def _value(param: ParamSpec, dims: dict[str, int], seed: int) -> Any:
+def _value(param: ParamSpec, dims: dict[str, int], seed: int, integers: tuple[int, int]) -> Any:
     """A random argument, or a poisoned output."""
     shape = tuple(int(n) for n in evaluate_shape(param.shape, dims))
     kind = np.dtype(NUMPY.get(param.dtype, param.dtype))
     rng = np.random.default_rng(seed)
     if param.output:
         return np.full(shape, np.nan, kind)
+    if kind == np.uint32:  # four factors 2^-7 to 2^6
+        return rng.integers(120, 134, (*shape, 4)).astype(np.uint8).view(kind)[..., 0]
     if kind.kind in "ui":
-        return rng.integers(0, 1 << 15, shape).astype(kind)
+        return rng.integers(*integers, shape).astype(kind)
     return rng.standard_normal(shape).astype(kind)
 
 
@@ -203,7 +236,7 @@ def table(error: Callable[[str, str], float]) -> str:
     names = ("kernel", "target", "registers", "shared", "spills", "stack", "blocks", "code", "matrix instructions",
              "per KiB", "simulated")  # fmt: skip
     lines = [f"| {' | '.join(names)} |", "|---|---|--:|--:|--:|--:|--:|--:|---|--:|--:|"]
-    lines += [f"{row(kernel, arch)} {error(kernel, arch):.0e} |" for kernel in PROGRAMS for arch in (*NVIDIA, *AMD)]
+    lines += [f"{row(kernel, arch)} {error(kernel, arch):.0e} |" for kernel in PROGRAMS for arch in targets_of(kernel)]
     return "\n".join(lines) + "\n"
 
 

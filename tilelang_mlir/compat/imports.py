@@ -40,6 +40,7 @@ ALIASES = {
     "tilelang.contrib.nvcc": f"{_SHIMS}.nvcc",
     "tilelang.cuda": f"{_SHIMS}.cuda",
     "tilelang.cuda.intrinsics": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.target": f"{_SHIMS}.backend",
     "tilelang.cuda.intrinsics.layout": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.layout.mma_layout": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.layout.utils": f"{_SHIMS}.intrinsics",
@@ -63,9 +64,16 @@ ALIASES = {
     "tilelang.layout.layout": f"{_HERE}.layout",
     "tilelang.libinfo": f"{_SHIMS}.empty",
     "tilelang.math": f"{_SHIMS}.math",
+    "tilelang.language.tir": f"{_HERE}.language",
+    "tilelang.language.tir.ir": f"{_HERE}.language",
+    "tilelang.language.tir.op": f"{_HERE}.language",
     "tilelang.primitives": f"{_SHIMS}.empty",
     "tilelang.profiler.bench": f"{_HERE}.profiler",
     "tilelang.quantize": f"{_SHIMS}.empty",
+    "tilelang.rocm": f"{_SHIMS}.cuda",
+    "tilelang.rocm.intrinsics": f"{_SHIMS}.intrinsics",
+    "tilelang.rocm.language": f"{_HERE}.language",
+    "tilelang.rocm.target": f"{_SHIMS}.backend",
     "tilelang.tileop": f"{_SHIMS}.tileop",
     "tilelang.tileop.base": f"{_SHIMS}.tileop",
     "tilelang.transform": f"{_SHIMS}.transform",
@@ -74,8 +82,6 @@ ALIASES = {
     "tilelang.tvm": f"{_SHIMS}.tvm",
     "tilelang.utils.target": f"{_SHIMS}.backend",
 }
-_TVM = ("tvm", "tvm.ir", "tvm.runtime", "tvm.script", "tvm.target", "tvm.tir", "tvm.tirx", "tvm.te", "tvm.topi",
-        "tvm.testing", "tvm.error", "tvm.transform")  # fmt: skip
 
 
 class _Alias(importlib.abc.Loader):
@@ -90,7 +96,8 @@ class _Alias(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         real = importlib.import_module(self.real)
         inside = f"{module.__name__}."
-        if not hasattr(real, "__path__") and any(alias.startswith(inside) for alias in (*ALIASES, *_TVM)):
+        package = inside.startswith("tvm.") or any(alias.startswith(inside) for alias in ALIASES)
+        if not hasattr(real, "__path__") and package:
             real.__path__ = []  # a module here where TileLang has a package
         # The import system returns what stands in sys.modules afterwards.
         sys.modules[module.__name__] = real
@@ -110,10 +117,7 @@ class _TVM_(importlib.abc.MetaPathFinder):
     """Finds the stand-in for `tvm` when nothing else does."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
-        if fullname not in _TVM:
-            if fullname.startswith("tvm."):
-                message = f"{fullname} is part of TVM, which this compiler is not built on"
-                raise ModuleNotFoundError(message, name=fullname)
+        if fullname != "tvm" and not fullname.startswith("tvm."):
             return None
         return importlib.machinery.ModuleSpec(fullname, _Alias(f"{_SHIMS}.tvm"), is_package=True)
 

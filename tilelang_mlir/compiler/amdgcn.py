@@ -22,6 +22,7 @@ from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
 from tilelang_mlir.errors import CompileError
+from tilelang_mlir.isa.amd import grid
 
 TRIPLE = "amdgcn-amd-amdhsa"
 _UNSELECTED = re.compile(r"\bllvm\.amdgcn\.[\w.]+")
@@ -115,6 +116,12 @@ def _scope_transposed_reads(llvm_ir: str) -> str:
     return _TRANSPOSED.sub(rf"\g<0>{found[1]}", llvm_ir) if found else llvm_ir
 
 
+def _parse(llvm_ir: str, machine: Any) -> Any:
+    module = llvm.parse_assembly(llvm_ir)
+    module.triple, module.data_layout = TRIPLE, str(machine.target_data)
+    return module
+
+
 def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool, code: bool) -> tuple[str, bytes]:
     """Optimise LLVM IR text; emit assembly, a relocatable object, or both (what is not asked for is empty).
 
@@ -125,8 +132,9 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
     if " @printf(" in llvm_ir:
         llvm_ir += _PRINTF_ALLOC
     try:
-        module = llvm.parse_assembly(rewrite_float_literals(_scope_transposed_reads(llvm_ir)))
-        module.triple, module.data_layout = TRIPLE, str(machine.target_data)
+        module = _parse(rewrite_float_literals(_scope_transposed_reads(llvm_ir)), machine)
+        if f"@{grid.NAME}(" in llvm_ir:
+            module.link_in(_parse(grid.DEFINITION, machine))
         module.verify()
     except RuntimeError as error:
         raise CompileError(f"LLVM rejected the module: {error}") from error

@@ -115,7 +115,8 @@ def _tensor_map(entry: ir.DictAttr) -> TensorMapSpec:
 
     box = tuple(int(size) for size in ir.DenseI64ArrayAttr(entry["box"]))
     param = ir.IntegerAttr(entry["param"]).value
-    return TensorMapSpec(param, box, text("swizzle", "none"), text("l2_promotion", "256B"), "nan_fill" in entry)
+    walk = tuple(int(x) for x in ir.DenseI64ArrayAttr(entry["walk"])) if "walk" in entry else ()
+    return TensorMapSpec(param, box, text("swizzle", "none"), text("l2_promotion", "256B"), "nan_fill" in entry, walk)
 
 
 def _three(sizes: list[int]) -> tuple[int, int, int]:

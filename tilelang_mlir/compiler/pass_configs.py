@@ -39,6 +39,7 @@ class PassConfigKey(str, enum.Enum):
     TL_ENABLE_VECTORIZE_PLANNER_VERBOSE = "tl.enable_vectorize_planner_verbose"
     TL_DISABLE_WGMMA = "tl.disable_wgmma"
     TL_DISABLE_PERSISTENT = "tl.disable_persistent"
+    TL_ENABLE_CLUSTER_MULTICAST = "tl.enable_cluster_multicast"
     TL_DISABLE_LAGGING_MAXIMUM = "tl.disable_lagging_maximum"
     TL_DISABLE_PING_PONG = "tl.disable_ping_pong"
     TL_DEBUG_MERGE_SHARED_MEMORY_ALLOCATIONS = "tl.debug_merge_shared_memory_allocations"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tilelang_mlir.dtypes import DType
+from tilelang_mlir.dtypes import LARGEST, DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.expr import (
     BOOL,
@@ -81,6 +81,14 @@ def common_dtype(a: DType, b: DType) -> DType:
     return DType(f"int{max(a.bits, b.bits)}")
 
 
+def _saturated(number: float, dtype: DType) -> float:
+    """A number as conversions to narrow floats leave it: within their finite range."""
+    if dtype.bits > 8 or math.isnan(number):
+        return number
+    top = LARGEST[str(dtype)]
+    return max(-top, min(number, top))
+
+
 def cast(
     value: Any, dtype: DType, attributes: dict[str, Any] | None = None, random: Sequence[Expr] = ()
 ) -> Expr:
@@ -95,7 +103,7 @@ def cast(
         if dtype.is_integer and math.isfinite(number):
             return typed_constant(int(number), dtype)
         if dtype.is_float:
-            return typed_constant(float(number), dtype)
+            return typed_constant(_saturated(float(number), dtype), dtype)
     if dtype.lanes != 1:
         raise TileTypeError(f"cannot convert a scalar to the vector dtype {dtype}")
     source = value.dtype
@@ -106,7 +114,9 @@ def cast(
             result[key] = ir.BoolAttr.get(item) if isinstance(item, bool) else ir.StringAttr.get(item)
         return result
 
-    nonneg = value.nonneg and (dtype.is_float or dtype.bits >= source.bits)
+    # The upper half of an unsigned dtype is negative in the signed one of its size.
+    wide = dtype.bits > source.bits or (dtype.bits == source.bits and dtype.is_unsigned >= source.is_unsigned)
+    nonneg = value.nonneg and (dtype.is_float or wide)
     tag = (str(source), str(dtype), repr(attributes))
     return make("tl.cast", [value, *random], dtype, build, nonneg=nonneg, tag=tag)
 
@@ -306,7 +316,13 @@ def bit_not(a: Any) -> Any:
 
 
 def shift_left(a: Any, b: Any) -> Any:
-    return _bitwise("arith.shli", a, b, lambda x, y: x << y, lambda x, y: x)
+    """Shift left. Short shifts are taken for arithmetic of indices; longer ones may reach the sign."""
+    a, b = _scalar(a), _scalar(b)
+    if is_number(a) and is_number(b):
+        return a << b
+    a, b = _integers("a bitwise operator", a, b)
+    short = isinstance(b.const, int) and 0 <= b.const < a.dtype.bits // 2
+    return make("arith.shli", [a, b], a.dtype, nonneg=a.nonneg and (short or a.dtype.is_unsigned))
 
 
 def shift_right(a: Any, b: Any) -> Any:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable
 from typing import Any
 
 from tilelang_mlir.errors import TileTypeError
 from tilelang_mlir.frontend import protocol
 from tilelang_mlir.frontend.annot import Annot, BufferAnnot, as_annot
-from tilelang_mlir.frontend.source import function_tree
-from tilelang_mlir.frontend.syntax import own_nodes
 
 
 class Argument(protocol.Stub):
@@ -27,12 +24,3 @@ class Argument(protocol.Stub):
             raise TileTypeError(f"the annotation of {self.name!r} leaves its shape or dtype open",
                                 hint="write T.Tensor[[sizes], dtype], or put T.Tensor into the signature")
         return self.make(self.name, annot.with_name(self.name))
-
-
-def annotated_names(func: Callable[..., Any]) -> set[str]:
-    """The names with an annotation that is a statement of its own in the function's body."""
-    return {
-        node.target.id
-        for node in own_nodes(function_tree(func).body)
-        if isinstance(node, ast.AnnAssign) and node.value is None and isinstance(node.target, ast.Name)
-    }

@@ -326,13 +326,17 @@ def _rename_op(value: ir.Value, name: str) -> None:
         op.location = ir.Location.name(name, location)
 
 
-def unpack(value: Any, count: int, fresh: bool) -> Sequence[Any]:
-    """The parts of the right side of `a, b = value`."""
+def unpack(value: Any, count: int, fresh: bool | tuple[bool, ...]) -> Sequence[Any]:
+    """The parts of the right side of `a, b = value`; mutable scalars that are not new are read."""
     parts = list(value)
     if len(parts) != count:
         raise TileTypeError(f"cannot unpack {len(parts)} values into {count} names",
                             hint="T.Kernel and T.Parallel give as many values as they have dimensions")
-    return [settle(part.read() if isinstance(part, Variable) and not fresh else part) for part in parts]
+    new = fresh if isinstance(fresh, tuple) and len(fresh) == count else (fresh is True,) * count
+    return [
+        settle(part.read() if isinstance(part, Variable) and not made else part)
+        for part, made in zip(parts, new, strict=True)
+    ]
 
 
 def annotate(value: Any, spec: Any, name: str) -> Any:

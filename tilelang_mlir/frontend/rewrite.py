@@ -18,49 +18,90 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from . import where
 from .source import function_tree
-from .syntax import all_arguments, assigned_in, assigned_names, carried_names, check, jumps, target_names
+from .syntax import (
+    all_arguments,
+    annotated_names,
+    assigned_in,
+    assigned_names,
+    blocks,
+    carried_names,
+    check,
+    jumps,
+    target_names,
+)
 
 PROTOCOL = "__tl__"
+_Node = TypeVar("_Node", bound=ast.AST)
+Fresh = bool | tuple[bool, ...]
 
 
-def rewrite(func: Callable[..., Any], protocol: object) -> types.FunctionType:
-    """The rewritten function; it shares globals, closure cells and defaults with the original.
+@dataclass(frozen=True)
+class Rewritten:
+    """The code of a rewritten function, and the arguments that statements of its body annotate."""
+
+    original: types.CodeType
+    code: types.CodeType
+    annotated: frozenset[str]
+
+    def bind(self, func: Callable[..., Any], protocol: object) -> types.FunctionType:
+        """The function; it shares globals, closure cells and defaults with the original."""
+        original: Any = func
+        cells: dict[str, types.CellType] = dict(
+            zip(self.original.co_freevars, original.__closure__ or (), strict=True)
+        )
+        cells[PROTOCOL] = types.CellType(protocol)
+        closure = tuple(cells[name] for name in self.code.co_freevars)
+        names = original.__globals__
+        result = types.FunctionType(self.code, names, original.__name__, original.__defaults__, closure)
+        result.__kwdefaults__ = original.__kwdefaults__
+        result.__qualname__ = original.__qualname__
+        result.__module__ = original.__module__
+        return result
+
+
+# By id of the original's code, which the entry keeps alive: a factory defines the same function again for every kernel.
+_REWRITTEN: dict[int, Rewritten] = {}
+
+
+def rewritten(func: Callable[..., Any]) -> Rewritten:
+    """Rewrite a function's code, once for all functions that share it.
 
     Raises:
         TileSyntaxError: the function uses Python that kernels do not have.
     """
-    original: Any = func
-    file = original.__code__.co_filename
-    node = function_tree(func)
-    check(node, file)
-    free = original.__code__.co_freevars
-    code = _compile(_Rewriter(file).function(node), file, [PROTOCOL, *free])
-    cells: dict[str, types.CellType] = dict(zip(free, original.__closure__ or (), strict=True))
-    cells[PROTOCOL] = types.CellType(protocol)
-    closure = tuple(cells[name] for name in code.co_freevars)
-    result = types.FunctionType(code, original.__globals__, original.__name__, original.__defaults__, closure)
-    result.__kwdefaults__ = original.__kwdefaults__
-    result.__qualname__ = original.__qualname__
-    result.__module__ = original.__module__
-    where.register(code)
-    return result
+    original: Any = getattr(func, "__code__", None)
+    found = _REWRITTEN.get(id(original))
+    if found is None:
+        node = function_tree(func)
+        file = original.co_filename
+        check(node, file)
+        annotated = annotated_names(node)
+        code = _compile(_Rewriter(file).function(node), file, [PROTOCOL, *original.co_freevars])
+        where.register(code)
+        found = _REWRITTEN[id(original)] = Rewritten(original, code, annotated)
+    return found
+
+
+def rewrite(func: Callable[..., Any], protocol: object) -> types.FunctionType:
+    """The rewritten function. Raises as `rewritten`."""
+    return rewritten(func).bind(func, protocol)
 
 
 def _compile(function: ast.FunctionDef, file: str, free: list[str]) -> types.CodeType:
     """Compile a function whose free variables are the given names."""
     outer = ast.parse("def outer(): pass").body[0]
     assert isinstance(outer, ast.FunctionDef)
-    outer.args.args = [ast.arg(name) for name in free]
+    outer.args.args = [_at(ast.arg(name), outer) for name in free]
     outer.body = [function]
     # Under its own name a recursive function would refer to this local definition instead of its global.
     name, function.name = function.name, "__tl_function__"
-    module = ast.fix_missing_locations(ast.Module([outer], []))
-    code = compile(module, file, "exec", dont_inherit=True)
+    code = compile(ast.Module([outer], []), file, "exec", dont_inherit=True)
     for inner in ("outer", function.name):
         code = next(c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == inner)
     return code.replace(co_name=name)
@@ -74,7 +115,7 @@ class _Rewriter(ast.NodeTransformer):
         self.loops: list[str] = []  # names of the jump states of the enclosing loops
 
     def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        node = _CallsToJumps(node).visit(node)
+        _calls_to_jumps(node.body)
         names = assigned_names(node)
         self.locals = {*names, *(arg.arg for arg in all_arguments(node.args))}
         node.decorator_list, node.returns = [], None
@@ -94,8 +135,8 @@ class _Rewriter(ast.NodeTransformer):
             rest = body[index + 1 :]
             if loop_body and rest and _skips(statement):
                 assert isinstance(statement, ast.If)
-                inverse = ast.copy_location(ast.UnaryOp(ast.Not(), statement.test), statement.test)
-                branch = ast.copy_location(ast.If(inverse, rest, []), statement)
+                inverse = _at(ast.UnaryOp(ast.Not(), statement.test), statement.test)
+                branch = _at(ast.If(inverse, rest, []), statement)
                 return [*out, *self._statement(branch, loop_body=True)]
             jumping = any(jumps([statement]))
             out += self._statement(statement)
@@ -117,24 +158,24 @@ class _Rewriter(ast.NodeTransformer):
         orelse = self._block(node.orelse)
         test = self._call(node.test, "branches", self.visit(node.test), ast.Constant(bool(node.orelse)))
         if not names:
-            inner = ast.If(ast.Name(taken, ast.Load()), body, orelse)
-            return [_for(taken, test, [ast.copy_location(inner, node)], node)]
+            inner = ast.If(self._name(taken, node), body, orelse)
+            return [_for(taken, test, [_at(inner, node)], node)]
         scope = self._temp()
         assert isinstance(test, ast.Call)
-        test.args.append(ast.copy_location(ast.Name(scope, ast.Load()), node.test))
+        test.args.append(self._name(scope, node.test))
         if orelse:
             orelse.insert(0, self._scope(scope, "restore", names, node))
-        inner = ast.If(ast.Name(taken, ast.Load()), body, orelse)
-        branch = _for(taken, test, [ast.copy_location(inner, node)], node)
+        inner = ast.If(self._name(taken, node), body, orelse)
+        branch = _for(taken, test, [_at(inner, node)], node)
         return [self._open_scope(scope, names, node), branch, self._scope(scope, "close", names, node)]
 
     def _rebound(self, node: ast.stmt) -> list[str]:
         """Local names that a compound statement may rebind."""
-        return [name for name in assigned_in(ast.iter_child_nodes(node)) if name in self.locals]
+        return [name for name in assigned_in([node]) if name in self.locals]
 
     def _open_scope(self, scope: str, names: list[str], node: ast.stmt) -> ast.stmt:
-        carried = ast.Tuple([ast.Constant(name) for name in carried_names(node)], ast.Load())
         place = _head(node)
+        carried = _names(carried_names(node), place)
         return self._assign_name(scope, self._call(place, "Scope", self._tuple(names, place), carried), place)
 
     def _scope(self, scope: str, method: str, names: list[str], node: ast.stmt) -> ast.stmt:
@@ -142,12 +183,12 @@ class _Rewriter(ast.NodeTransformer):
         place = _head(node)
         call = self._method(place, scope, method)
         assert isinstance(call, ast.Call)
-        call.args = [ast.Tuple([ast.Constant(name) for name in names], ast.Load()), self._tuple(names, place)]
-        stores: list[ast.expr] = [ast.Name(name, ast.Store()) for name in names]
-        return ast.copy_location(ast.Assign([ast.Tuple(stores, ast.Store())], call), place)
+        call.args = [_names(names, place), self._tuple(names, place)]
+        stores: list[ast.expr] = [_at(ast.Name(name, ast.Store()), place) for name in names]
+        return _at(ast.Assign([_at(ast.Tuple(stores, ast.Store()), place)], call), place)
 
     def _tuple(self, names: list[str], node: ast.AST) -> ast.expr:
-        return ast.copy_location(ast.Tuple([self._name(name, node) for name in names], ast.Load()), node)
+        return _at(ast.Tuple([self._name(name, node) for name in names], ast.Load()), node)
 
     def visit_If(self, node: ast.If) -> list[ast.stmt]:
         return self._if(node, False)
@@ -156,11 +197,11 @@ class _Rewriter(ast.NodeTransformer):
         source = node.iter
         if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) and source.func.id == "range":
             source.func = self._attribute(source.func, "range")
-        names = ast.Tuple([ast.Constant(name) for name in target_names(node.target)], ast.Load())
+        names = _names(target_names(node.target), source)
         return self._loop(node, "loop", node.target, [self.visit(source), names])
 
     def visit_While(self, node: ast.While) -> list[ast.stmt]:
-        target = ast.Name(self._temp(), ast.Store())
+        target = _at(ast.Name(self._temp(), ast.Store()), node)
         return self._loop(node, "while_", target, [self._lambda(node.test)])
 
     def _loop(self, node: ast.For | ast.While, method: str, target: ast.expr, args: list[ast.expr]) -> list[ast.stmt]:
@@ -176,7 +217,7 @@ class _Rewriter(ast.NodeTransformer):
         body = self._block(node.body, loop_body=True)
         self.loops.pop()
         make = self._call(anchor, "jumps", ast.Constant(may_break), ast.Constant(may_continue))
-        loop = _for(target, self._call(anchor, method, *args, ast.Name(state, ast.Load())), body, node)
+        loop = _for(target, self._call(anchor, method, *args, self._name(state, anchor)), body, node)
         return [self._assign_name(state, make, node), *self._scoped(loop, node)]
 
     def _scoped(self, loop: ast.stmt, node: ast.For | ast.While) -> list[ast.stmt]:
@@ -197,7 +238,7 @@ class _Rewriter(ast.NodeTransformer):
         for item in node.items:
             item.context_expr = self.visit(item.context_expr)
             if item.optional_vars is not None:
-                names = ast.Tuple([ast.Constant(name) for name in target_names(item.optional_vars)], ast.Load())
+                names = _names(target_names(item.optional_vars), item.context_expr)
                 item.context_expr = self._call(item.context_expr, "named", item.context_expr, names)
         node.body = self._block(node.body)
         return node
@@ -211,14 +252,14 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node: ast.Assign) -> list[ast.stmt]:
-        fresh = isinstance(node.value, ast.Call)
+        fresh = _fresh(node.value)
         value = self.visit(node.value)
         if len(node.targets) == 1:
             return self._store(node.targets[0], value, fresh, node)
         name = self._temp()
         out: list[ast.stmt] = [self._assign_name(name, value, node)]
         for target in node.targets:
-            out += self._store(target, ast.copy_location(ast.Name(name, ast.Load()), node), fresh, node)
+            out += self._store(target, self._name(name, node), fresh, node)
         return out
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> list[ast.stmt]:
@@ -230,8 +271,10 @@ class _Rewriter(ast.NodeTransformer):
         call = self._call(node, "annotate", self._name(name, node), self.visit(node.annotation), ast.Constant(name))
         return [self._assign_name(name, call, node)]
 
-    def _store(self, target: ast.expr, value: ast.expr, fresh: bool, node: ast.stmt) -> list[ast.stmt]:
+    def _store(self, target: ast.expr, value: ast.expr, fresh: Fresh, node: ast.stmt) -> list[ast.stmt]:
         """Assign to one target. `fresh` says that the value was just made, so a mutable scalar is bound, not read."""
+        if not isinstance(target, ast.Tuple | ast.List):
+            fresh = fresh is True
         if isinstance(target, ast.Name):
             old = self._name(target.id, target)
             call = self._call(node, "assign", old, value, ast.Constant(target.id), ast.Constant(fresh))
@@ -247,10 +290,10 @@ class _Rewriter(ast.NodeTransformer):
                 self._assign_name(name, self._call(node, "unpack", value, count, ast.Constant(fresh)), node)
             ]
             for index, part in enumerate(target.elts):
-                item = ast.Subscript(self._name(name, part), ast.Constant(index), ast.Load())
-                out += self._store(part, ast.copy_location(item, part), True, node)
+                item = ast.Subscript(self._name(name, part), _at(ast.Constant(index), part), ast.Load())
+                out += self._store(part, _at(item, part), True, node)
             return out
-        return [ast.copy_location(ast.Assign([self.visit(target)], value), node)]
+        return [_at(ast.Assign([self.visit(target)], value), node)]
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
         operator, value = ast.Constant(type(node.op).__name__), self.visit(node.value)
@@ -271,12 +314,12 @@ class _Rewriter(ast.NodeTransformer):
             parts = [ast.Constant(None) if p is None else self.visit(p) for p in (node.lower, node.upper, node.step)]
             return self._call(node, "slice", *parts)
         if isinstance(node, ast.Tuple):
-            return ast.copy_location(ast.Tuple([self._index(part) for part in node.elts], ast.Load()), node)
+            return _at(ast.Tuple([self._index(part) for part in node.elts], ast.Load()), node)
         return self.visit(node)
 
     def visit_Return(self, node: ast.Return) -> ast.stmt:
         value = self.visit(node.value) if node.value else ast.Constant(None)
-        return ast.copy_location(ast.Return(self._call(node, "returned", value)), node)
+        return _at(ast.Return(self._call(node, "returned", value)), node)
 
     def visit_Raise(self, node: ast.Raise) -> list[ast.stmt]:
         self.generic_visit(node)
@@ -308,7 +351,7 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         if len(node.ops) == 1:
             return node
-        operators = ast.Tuple([ast.Constant(type(op).__name__) for op in node.ops], ast.Load())
+        operators = _names([type(op).__name__ for op in node.ops], node)
         return self._call(node, "chain", operators, node.left, *node.comparators)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
@@ -329,53 +372,58 @@ class _Rewriter(ast.NodeTransformer):
         return f"__tl_{self.count}"
 
     def _name(self, name: str, node: ast.AST) -> ast.expr:
-        return ast.copy_location(ast.Name(name, ast.Load()), node)
+        return _at(ast.Name(name, ast.Load()), node)
 
     def _attribute(self, node: ast.AST, name: str) -> ast.expr:
-        return ast.copy_location(ast.Attribute(self._name(PROTOCOL, node), name, ast.Load()), node)
+        return _at(ast.Attribute(self._name(PROTOCOL, node), name, ast.Load()), node)
 
     def _call(self, node: ast.AST, function: str, *args: ast.expr) -> ast.expr:
-        call = ast.copy_location(ast.Call(self._attribute(node, function), list(args), []), node)
         for arg in args:
             if not hasattr(arg, "lineno"):
-                ast.copy_location(arg, node)
-        return call
+                _at(arg, node)
+        return _at(ast.Call(self._attribute(node, function), list(args), []), node)
 
     def _method(self, node: ast.AST, state: str, method: str) -> ast.expr:
-        function = ast.copy_location(ast.Attribute(self._name(state, node), method, ast.Load()), node)
-        return ast.copy_location(ast.Call(function, [], []), node)
+        function = _at(ast.Attribute(self._name(state, node), method, ast.Load()), node)
+        return _at(ast.Call(function, [], []), node)
 
     def _lambda(self, node: ast.expr) -> ast.expr:
         empty = ast.arguments([], [], None, [], [], None, [])
-        return ast.copy_location(ast.Lambda(empty, self.visit(node)), node)
+        return _at(ast.Lambda(empty, self.visit(node)), node)
 
     def _assign_name(self, name: str, value: ast.expr, node: ast.AST) -> ast.stmt:
-        return ast.copy_location(ast.Assign([ast.copy_location(ast.Name(name, ast.Store()), node)], value), node)
+        return _at(ast.Assign([_at(ast.Name(name, ast.Store()), node)], value), node)
 
     def _expression(self, value: ast.expr, node: ast.AST) -> ast.stmt:
-        return ast.copy_location(ast.Expr(value), node)
+        return _at(ast.Expr(value), node)
 
 
-class _CallsToJumps(ast.NodeTransformer):
+_JUMPS: dict[str, type[ast.stmt]] = {
+    "loop_break": ast.Break, "break_loop": ast.Break, "continue_loop": ast.Continue,
+}  # fmt: skip
+
+
+def _calls_to_jumps(body: list[ast.stmt]) -> None:
     """`T.loop_break()` as a statement is a break, so that what follows it is guarded like any other."""
+    for index, node in enumerate(body):
+        call = node.value if isinstance(node, ast.Expr) else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _JUMPS:
+            body[index] = _at(_JUMPS[call.func.attr](), node)
+        for block in blocks(node):
+            _calls_to_jumps(block)
 
-    jumps: ClassVar[dict[str, type[ast.stmt]]] = {
-        "loop_break": ast.Break, "break_loop": ast.Break, "continue_loop": ast.Continue,
-    }  # fmt: skip
 
-    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
-        call = node.value
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in self.jumps:
-            return ast.copy_location(self.jumps[call.func.attr](), node)
-        return node
+def _at(node: _Node, place: Any) -> _Node:
+    """Give a new node the place of one in the source."""
+    new: Any = node
+    new.lineno, new.col_offset = place.lineno, place.col_offset
+    new.end_lineno, new.end_col_offset = place.end_lineno, place.end_col_offset
+    return node
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
-        if node is self.root:
-            self.generic_visit(node)
-        return node
 
-    def __init__(self, root: ast.FunctionDef) -> None:
-        self.root = root
+def _names(names: Iterable[str], place: ast.AST) -> ast.expr:
+    """A tuple of strings."""
+    return _at(ast.Tuple([_at(ast.Constant(name), place) for name in names], ast.Load()), place)
 
 
 def _head(node: ast.stmt) -> ast.AST:
@@ -393,5 +441,12 @@ def _skips(node: ast.stmt) -> bool:
 
 
 def _for(target: str | ast.expr, source: ast.expr, body: list[ast.stmt], node: ast.AST) -> ast.stmt:
-    name = ast.copy_location(ast.Name(target, ast.Store()), node) if isinstance(target, str) else target
-    return ast.copy_location(ast.For(name, source, body or [ast.copy_location(ast.Pass(), node)], [], None), node)
+    name = _at(ast.Name(target, ast.Store()), node) if isinstance(target, str) else target
+    return _at(ast.For(name, source, body or [_at(ast.Pass(), node)], [], None), node)
+
+
+def _fresh(node: ast.expr) -> Fresh:
+    """Whether the right side of an assignment makes its value; of a tuple, which of its items do."""
+    if isinstance(node, ast.Tuple):
+        return tuple(isinstance(item, ast.Call) for item in node.elts)
+    return isinstance(node, ast.Call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import linecache
 from collections.abc import Callable
@@ -28,17 +29,46 @@ def function_tree(func: Callable[..., Any]) -> ast.FunctionDef:
             f"the source of {func.__name__!r} is not available (file {code.co_filename!r})",
             hint="define kernels in a file, in a notebook cell, or register the text with linecache",
         )
-    block = inspect.getblock(lines[code.co_firstlineno - 1 :])
-    indented = block[0][:1] in " \t"
-    # An indented definition is parsed inside an `if`, which leaves every column as it is in the file.
-    text = ("if 1:\n" if indented else "") + "".join(block)
-    tree: Any = ast.parse(text)
-    node = tree.body[0].body[0] if indented else tree.body[0]
-    ast.increment_lineno(node, code.co_firstlineno - (2 if indented else 1))
+    node = _parse(lines, code.co_firstlineno)
     if not isinstance(node, ast.FunctionDef):
         where = Location(code.co_filename, code.co_firstlineno)
         raise TileSyntaxError(f"expected a function definition, got {type(node).__name__}", where)
     return node
+
+
+_ATTEMPTS = 3
+
+
+def _parse(lines: list[str], first: int) -> ast.stmt:
+    """The statement that starts in line `first`, counted from one.
+
+    It ends before a line that is indented no further, unless that one is inside of brackets or of a string: then what
+    is in front of it does not parse. So the parser finds the end, which is a tenth of the work of the tokenizer.
+    """
+    start = lines[first - 1]
+    margin = len(start) - len(start.lstrip())
+    # An indented definition is parsed inside an `if`, which leaves every column as it is in the file.
+    head = "\n" * (first - 2) + "if 1:\n" if margin else "\n" * (first - 1)
+
+    def parsed(end: int) -> ast.stmt:
+        tree: Any = ast.parse(head + "".join(lines[first - 1 : end]))
+        return tree.body[0].body[0] if margin else tree.body[0]
+
+    failures = 0
+    decorated = start.lstrip().startswith("@")
+    for index in range(first, len(lines)):
+        text = lines[index].lstrip()
+        if len(lines[index]) - len(text) > margin or not text or text[0] in "#)]}":
+            continue
+        if decorated:
+            decorated = not text.startswith(("def ", "async ", "class "))
+            continue
+        with contextlib.suppress(SyntaxError):
+            return parsed(index)
+        failures += 1
+        if failures == _ATTEMPTS:
+            return parsed(first - 1 + len(inspect.getblock(lines[first - 1 :])))
+    return parsed(len(lines))
 
 
 def has_nested(node: ast.FunctionDef, decorator: str) -> bool:

@@ -52,51 +52,88 @@ def check(function: ast.FunctionDef, file: str) -> None:
         if isinstance(node, ast.Assign | ast.For):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
-                for part in ast.walk(target):
+                for part in _parts(target):
                     if isinstance(part, ast.Starred):
                         raise reject(part, file, "starred assignment targets", "name each value")
 
 
+_CLOSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+
+
 def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """All nodes below, in source order, without the insides of nested functions, classes and lambdas."""
+    waiting = list(body)[::-1]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _CLOSED):
+            waiting += list(ast.iter_child_nodes(node))[::-1]
+
+
+def blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """The blocks of a compound statement; none of nested functions and classes."""
+    if isinstance(node, _CLOSED):
+        return
+    for owner in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(owner, name, None)
+            if block:
+                yield block
+
+
+def own_statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """All statements below, in source order, without those of nested functions and classes."""
     for node in body:
         yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            yield from own_nodes(ast.iter_child_nodes(node))
+        for block in blocks(node):
+            yield from own_statements(block)
 
 
 def assigned_names(function: ast.FunctionDef) -> list[str]:
     """Local names that assignment statements bind, parameters and nonlocal names excepted."""
     skip = {arg.arg for arg in all_arguments(function.args)}
-    for node in own_nodes(function.body):
+    for node in own_statements(function.body):
         if isinstance(node, ast.Nonlocal):
             skip.update(node.names)
     return [name for name in assigned_in(function.body) if name not in skip]
 
 
-def assigned_in(body: Iterable[ast.AST]) -> list[str]:
+def assigned_in(body: Iterable[ast.stmt]) -> list[str]:
     """Names that assignment statements in a block bind, in order."""
     names: dict[str, None] = {}
-    for node in own_nodes(body):
+    for node in own_statements(body):
         targets: list[ast.expr] = []
         if isinstance(node, ast.Assign):
             targets = node.targets
         elif isinstance(node, ast.AugAssign | ast.AnnAssign):
             targets = [node.target]
         for target in targets:
-            names.update((part.id, None) for part in ast.walk(target) if _is_bound_name(part))
+            names.update((part.id, None) for part in _parts(target) if _is_bound_name(part))
     return list(names)
+
+
+def annotated_names(function: ast.FunctionDef) -> frozenset[str]:
+    """The names with an annotation that is a statement of its own in the function's body."""
+    return frozenset(
+        node.target.id
+        for node in own_statements(function.body)
+        if isinstance(node, ast.AnnAssign) and node.value is None and isinstance(node.target, ast.Name)
+    )
 
 
 def carried_names(node: ast.stmt) -> list[str]:
     """Names that a loop only updates (`n += 1`), so that each iteration needs the value of the one before."""
     if not isinstance(node, ast.For | ast.While):
         return []
-    updated = [
-        n.target.id for n in own_nodes(node.body) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
-    ]
-    plain = [n for n in own_nodes(node.body) if not isinstance(n, ast.AugAssign)]
-    return [name for name in dict.fromkeys(updated) if name not in _plainly_assigned(plain)]
+    inner = list(own_statements(node.body))
+    updated = [n.target.id for n in inner if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)]
+    plain = _plainly_assigned(inner)
+    return [name for name in dict.fromkeys(updated) if name not in plain]
+
+
+def _parts(target: ast.expr) -> Iterable[ast.AST]:
+    """The nodes of an assignment target."""
+    return (target,) if isinstance(target, ast.Name) else ast.walk(target)
 
 
 def _plainly_assigned(nodes: Iterable[ast.AST]) -> set[str]:
@@ -105,7 +142,7 @@ def _plainly_assigned(nodes: Iterable[ast.AST]) -> set[str]:
         for node in nodes
         if isinstance(node, ast.Assign)
         for target in node.targets
-        for part in ast.walk(target)
+        for part in _parts(target)
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
     }
 
@@ -119,18 +156,16 @@ def all_arguments(args: ast.arguments) -> list[ast.arg]:
     return [*args.posonlyargs, *args.args, *args.kwonlyargs, *extra]
 
 
-def jumps(body: Iterable[ast.AST]) -> tuple[bool, bool]:
+def jumps(body: Iterable[ast.stmt]) -> tuple[bool, bool]:
     """Whether break and continue of the enclosing loop occur in a block."""
-    found = [False, False]
+    breaks = continues = False
     for node in body:
-        if isinstance(node, ast.Break):
-            found[0] = True
-        elif isinstance(node, ast.Continue):
-            found[1] = True
-        elif not isinstance(node, ast.For | ast.While | ast.FunctionDef | ast.ClassDef | ast.expr):
-            inner = jumps(ast.iter_child_nodes(node))
-            found = [found[0] or inner[0], found[1] or inner[1]]
-    return found[0], found[1]
+        breaks, continues = breaks or isinstance(node, ast.Break), continues or isinstance(node, ast.Continue)
+        if not isinstance(node, ast.For | ast.While):
+            for block in blocks(node):
+                inner = jumps(block)
+                breaks, continues = breaks or inner[0], continues or inner[1]
+    return breaks, continues
 
 
 def target_names(target: ast.expr) -> tuple[str, ...]:

@@ -14,13 +14,13 @@ from tilelang_mlir.dialect.location import location_notes, python_location
 from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
 from tilelang_mlir.frontend import protocol, where
 from tilelang_mlir.frontend.annot import Annot, declare, declare_annotated
-from tilelang_mlir.frontend.body_annotations import Argument, annotated_names
+from tilelang_mlir.frontend.body_annotations import Argument
 from tilelang_mlir.frontend.buffer import Buffer
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.frontend.hints import add_hint
 from tilelang_mlir.frontend.primfunc import PrimFunc
-from tilelang_mlir.frontend.rewrite import rewrite
+from tilelang_mlir.frontend.rewrite import rewritten
 from tilelang_mlir.frontend.spec import Param
 from tilelang_mlir.mlir import ir
 
@@ -140,13 +140,12 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
     Raises:
         TileError: anything wrong in the kernel, with its position.
     """
-    rewritten = rewrite(func, protocol)
+    code = rewritten(func)
     specs = parameter_annotations(func, local_names)
     builder = Builder(func.__name__, definition(func))
     signature = inspect.signature(func)
 
-    statements = annotated_names(func)
-    in_body = [name for name in signature.parameters if specs.get(name) is None and name in statements]
+    in_body = [name for name in signature.parameters if specs.get(name) is None and name in code.annotated]
 
     def body() -> list[Param]:
         declared: dict[str, Param] = {}
@@ -160,7 +159,7 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
         found = declare_annotated(signature.replace(parameters=rest), specs, func.__name__)
         for parameter, (value, param) in zip(rest, found, strict=True):
             values[parameter.name], declared[parameter.name] = value, param
-        result = rewritten(**values)
+        result = code.bind(func, protocol)(**values)
         for name in in_body:
             if name not in declared:
                 raise TileTypeError(f"argument {name!r} is not annotated on this path")

@@ -15,14 +15,18 @@ from tilelang_mlir.errors import Location
 Span = tuple[str, int, int, int]  # file, line, first column, end column (0-based, -1 unknown)
 
 
+_Position = tuple[int | None, int | None, int | None, int | None]  # first and last line, first and end column
+
+
 class _Entry:
     """A registered code object. `parent` is the id of the code around a lambda or comprehension, 0 for functions."""
 
-    __slots__ = ("code", "parent", "spans")
+    __slots__ = ("code", "parent", "positions", "spans")
 
     def __init__(self, code: CodeType, parent: int) -> None:
         self.code, self.parent = code, parent
-        self.spans: list[Span] | None = None
+        self.positions: list[_Position] | None = None  # by instruction
+        self.spans: dict[int, Span] = {}
 
 
 # Keyed by identity: hashing a code object hashes its bytecode. The entry keeps the code alive, so ids stay unique.
@@ -44,21 +48,24 @@ def is_traced(code: CodeType) -> bool:
 def span_of(code: CodeType, instruction: int) -> Span:
     """The source span of the instruction at byte offset `instruction`."""
     entry = _TRACED[id(code)]
-    spans = entry.spans
-    if spans is None:
-        spans = entry.spans = _spans(code)
-    index = instruction // 2
-    return spans[index] if 0 <= index < len(spans) else (code.co_filename, code.co_firstlineno, -1, -1)
+    span = entry.spans.get(instruction)
+    if span is None:
+        if entry.positions is None:
+            entry.positions = _positions(code)
+        index = instruction // 2
+        known = 0 <= index < len(entry.positions)
+        span = entry.spans[instruction] = _span(code, *entry.positions[index] if known else (None,) * 4)
+    return span
 
 
-def _spans(code: CodeType) -> list[Span]:
-    """The span of every instruction; before Python 3.11 only its line is known."""
+def _positions(code: CodeType) -> list[_Position]:
+    """The place of every instruction; before Python 3.11 only its line is known."""
     if sys.version_info >= (3, 11):
-        return [_span(code, *position) for position in code.co_positions()]
-    spans: list[Span] = []
+        return list(code.co_positions())
+    positions: list[_Position] = []
     for start, end, line in code.co_lines():
-        spans += [(code.co_filename, line or code.co_firstlineno, -1, -1)] * ((end - start) // 2)
-    return spans
+        positions += [(line, None, None, None)] * ((end - start) // 2)
+    return positions
 
 
 def _span(code: CodeType, line: int | None, end_line: int | None, column: int | None, end_column: int | None) -> Span:

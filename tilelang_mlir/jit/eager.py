@@ -25,11 +25,13 @@ from tilelang_mlir.frontend.annot import (
     declare,
     freeze,
 )
-from tilelang_mlir.frontend.body_annotations import Argument, annotated_names
+from tilelang_mlir.frontend.body_annotations import Argument
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.rewrite import rewrite
+from tilelang_mlir.frontend.source import function_tree
 from tilelang_mlir.frontend.spec import Param
+from tilelang_mlir.frontend.syntax import annotated_names
 from tilelang_mlir.frontend.template import ConstVar, KernelReached, Template
 from tilelang_mlir.frontend.trace import definition, finish_outputs, located, parameter_annotations, trace_body
 
@@ -53,7 +55,7 @@ class EagerFunction:
         self.func = func
         specs = parameter_annotations(func, scope)
         self.binder = FuncAnnot.from_sig_annots(inspect.signature(func), specs, func.__name__)
-        annotated = annotated_names(func)
+        annotated = annotated_names(function_tree(func))
         by_signature = self.binder.ker_arg_names
         self.runtime = [name for name in self.binder.arg_names if name in annotated or name in by_signature]
         opened = [n for n, a in self.binder.annots.items() if isinstance(a, BufferAnnot) and a.is_open]

@@ -36,7 +36,7 @@ class SimulatedKernel:
             SimulationError: the program does something a GPU gives no meaning to.
         """
         bound = self._binder.bind(args)
-        outputs = self._allocate(bound, any(hasattr(arg, "data_ptr") for arg in args))
+        outputs = self._allocate(bound, _as_torch(args))
         made = iter(outputs)
         values = [
             _argument(next(made) if param.output else value if param.kind != "symbol" else bound.dims[param.name])
@@ -68,7 +68,8 @@ class SimulatedKernel:
         strides = storage_strides(param.dtype, evaluate(param.strides, bound.dims))
         swizzle = 0 if spec.swizzle == "none" else int(spec.swizzle.removesuffix("B"))
         steps = tuple(step * size for step in reversed(strides[:-1]))
-        return TensorMap(values[spec.param], size, tuple(reversed(shape)), steps, tuple(reversed(spec.box)), swizzle)
+        return TensorMap(values[spec.param], size, tuple(reversed(shape)), steps, tuple(reversed(spec.box)), swizzle,
+                         walk=spec.walk)  # fmt: skip
 
     def _loaded(self) -> Any:
         if self._program is None:
@@ -85,6 +86,14 @@ class SimulatedKernel:
     def _allocate(self, bound: Bound, as_torch: bool) -> list[Any]:
         wanted = [(p.dtype, evaluate(p.shape, bound.dims)) for p in self.plan.params if p.output]
         return [_empty(storage_dtype(dtype), storage_shape(dtype, shape), as_torch) for dtype, shape in wanted]
+
+
+def _as_torch(args: Sequence[Any]) -> bool:
+    """Whether outputs are torch's: as the arguments are; without arrays, where torch's GPU is simulated."""
+    arrays = [arg for arg in args if hasattr(arg, "data_ptr") or isinstance(arg, np.ndarray)]
+    if not arrays:
+        return bool(knobs.SIMULATE.get()) and "torch" in sys.modules
+    return any(hasattr(arg, "data_ptr") for arg in arrays)
 
 
 def _empty(dtype: str, shape: tuple[int, ...], as_torch: bool) -> Any:

@@ -75,7 +75,7 @@ def alloc_local(shape: Any, dtype: Any, scope: str = "local") -> Buffer:
 def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None) -> Variable:
     """A mutable scalar of each thread: reading its name loads, assigning to its name stores.
 
-    The initial value is `init` or the second positional argument; a scope string is accepted there too.
+    The initial value is `init` or the second positional argument, else zero; a scope string is accepted there too.
     """
     builder = require("T.alloc_var")
     builder.require_launch("T.alloc_var")
@@ -90,7 +90,10 @@ def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None
     kind = DType("int64") if getattr(dtype, "is_pointer_spec", False) else to_dtype(dtype)
     if isinstance(init, Buffer):
         raise TileTypeError(f"the initial value of T.alloc_var must be a scalar, got {describe(init)}")
-    variable = allocate_variable(builder, "var", to_dtype(kind), init)
+    kind = to_dtype(kind)
+    if init is None:
+        init = False if kind == "bool" else 0
+    variable = allocate_variable(builder, "var", kind, init)
     # Named by the assignment statement it belongs to.
     if variable.buffer.value is not None:
         variable.buffer.value.owner.location = builder.location()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.dialect.layout import Fragment, SharedLayout
-from tilelang_mlir.dialect.layout.attrs import to_attr
+from tilelang_mlir.dialect.layout import Fragment, SharedLayout, TensorLayout
+from tilelang_mlir.dialect.layout.attrs import tensor_to_attr, to_attr
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.buffer import Buffer, buffer_of, memory_of
 from tilelang_mlir.frontend.builder import require, scalar_attribute
@@ -44,8 +44,18 @@ def annotate_layout(layout_map: dict[Any, Any]) -> None:
     layouts = builder.side.setdefault("layouts", {})
     for key, given in layout_map.items():
         buffer = buffer_of(key, "a key of T.annotate_layout")
-        layout = as_layout(given)
+        if isinstance(given, TensorLayout) != (buffer.memory == "tmem"):
+            expected = "tensor memory" if buffer.memory == "tmem" else "shared memory or registers"
+            raise TileTypeError(f"{buffer!r} needs a layout of {expected}, got {type(given).__name__}")
+        if isinstance(given, TensorLayout):
+            if given.shape != tuple(buffer.shape):
+                raise TileValueError(f"the layout of {buffer!r} is for shape {list(given.shape)}")
+            memory_of(buffer).owner.attributes["layout"] = tensor_to_attr(given)
+            continue
         layouts[buffer.name] = given
+        if buffer.memory == "global":
+            continue  # tensors lie as their strides say, in every kernel
+        layout = as_layout(given)
         if isinstance(layout, Fragment) != (buffer.memory == "fragment") and isinstance(
             layout, Fragment | SharedLayout
         ):

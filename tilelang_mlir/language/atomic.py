@@ -24,6 +24,7 @@ from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
 
 _ORDERS = ("relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst")
+_ORDERS_OF = {"load": ("relaxed", "consume", "acquire", "seq_cst"), "store": ("relaxed", "release", "seq_cst")}
 
 
 @takes_name
@@ -236,10 +237,12 @@ def _inside(target: Region, place: list[Any]) -> Any:
     return result
 
 
-def _order(order: str | None) -> str:
+def _order(kind: str, order: str | None) -> str:
     order = "relaxed" if order is None else order
-    if order not in _ORDERS:
-        raise TileValueError(f"unknown memory order {order!r}", hint=f"one of {', '.join(_ORDERS)}")
+    allowed = _ORDERS_OF.get(kind, _ORDERS)
+    if order not in allowed:
+        message = f"T.atomic_{kind} does not support memory_order {order!r}"
+        raise TileValueError(message, hint=f"one of {', '.join(allowed)}")
     return order
 
 
@@ -255,6 +258,7 @@ def _emit(kind: str, element: Element, value: Any, order: str | None, return_pre
     data = value_of(builder, arith.cast(as_expr(value, None), buffer.dtype))
     indices = [index_value(builder, index) for index in element.indices]
     results = [builder.type(buffer.dtype)] if return_prev else []
-    attributes: dict[str, ir.Attribute] = {"kind": ir.StringAttr.get(name), "order": ir.StringAttr.get(_order(order))}
+    orders = ir.StringAttr.get(_order(kind, order))
+    attributes: dict[str, ir.Attribute] = {"kind": ir.StringAttr.get(name), "order": orders}
     op = builder.emit("tl.atomic", [memory_of(buffer), data, *indices], results, attributes)
     return Expr(buffer.dtype, value=op.results[0], frame=builder.frame) if return_prev else None

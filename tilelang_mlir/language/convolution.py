@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith, control
-from tilelang_mlir.frontend.buffer import Buffer, Element, store
+from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.buffer import Buffer, int32_value, memory_of
 from tilelang_mlir.frontend.builder import require
-from tilelang_mlir.frontend.expr import describe, typed_constant
+from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.language.copy import EVICTION
 from tilelang_mlir.language.marks import takes_name
+from tilelang_mlir.mlir import ir
 
 
 @takes_name
@@ -39,10 +40,14 @@ def im2col(
     Args:
         img: tensor [images, height, width, channels]. col: tile [rows, columns] in shared memory or a fragment.
         kernel, stride, dilation, pad: of both directions, in pixels.
-        eviction_policy: a hint for bulk copies; the threads load this tile themselves.
+        eviction_policy: of bulk copies: evict_normal, evict_first or evict_last in the L2 cache.
+
+    In a pipelined loop of a kernel that is split into roles (sm_90a) the tile is loaded by bulk copies in im2col mode,
+    if its columns divide the channels and geometry and strides are within the limits of the hardware; else by the
+    threads.
 
     Raises:
-        TileTypeError: an operand of another rank. TileValueError: a size out of range, or no output position.
+        TileTypeError: an operand of another rank or dtype. TileValueError: a size out of range, or no output position.
     """
     builder = require("T.im2col")
     builder.require_launch("T.im2col")
@@ -54,29 +59,22 @@ def im2col(
     )
     if any(isinstance(size, int) and size < 1 for size in (out_height, out_width)):
         raise TileValueError(f"T.im2col: a kernel of {reach} pixels is larger than the padded image")
-    for i, j in control.run(control.Loop("parallel", extents=list(col.shape)), (), None):
-        row, column = (arith.add(arith.mul(step, size), iv) for step, size, iv in (
-            (nhw_step, col.shape[0], i), (c_step, col.shape[1], j)))  # fmt: skip
-        at_x, rest = arith.floormod(row, out_width), arith.floordiv(row, out_width)
-        at_y, image = arith.floormod(rest, out_height), arith.floordiv(rest, out_height)
-        channel, rest = arith.floormod(column, channels), arith.floordiv(column, channels)
-        kernel_x, kernel_y = arith.floormod(rest, kernel), arith.floordiv(rest, kernel)
-        y, x = (
-            arith.sub(arith.add(arith.mul(at, stride), arith.mul(tap, dilation)), pad)
-            for at, tap in ((at_y, kernel_y), (at_x, kernel_x))
-        )
-        inside: Any = arith.logical_and(_within(y, height), _within(x, width))
-        inside = arith.logical_and(inside, arith.compare("Lt", kernel_y, kernel))
-        inside = arith.logical_and(inside, arith.compare("Lt", image, img.shape[0]))
-        pixel = Element(img, [image, y, x, channel])
-        zero = typed_constant(0.0 if img.dtype.is_float else 0, img.dtype)
-        store(Element(col, [i, j]), control.choose(inside, lambda pixel=pixel: pixel.read(), lambda zero=zero: zero))
+    numbers = [int32_value(builder, v) for v in (nhw_step, c_step, out_height, out_width, channels)]
+    geometry = {"kernel": kernel, "stride": stride, "dilation": dilation, "pad": pad}
+    attributes: dict[str, ir.Attribute] = {
+        name: ir.IntegerAttr.get(ir.IntegerType.get_signless(32), value) for name, value in geometry.items()
+    }
+    if eviction_policy is not None:
+        attributes["eviction"] = ir.StringAttr.get(eviction_policy)
+    builder.emit("tl.im2col", [memory_of(img), memory_of(col), *numbers], [], attributes)
 
 
 def _check(img: Any, col: Any, kernel: Any, stride: Any, dilation: Any, pad: Any, eviction_policy: Any) -> None:
     for value, rank, side in ((img, 4, "image"), (col, 2, "tile")):
         if not isinstance(value, Buffer) or value.ndim != rank:
             raise TileTypeError(f"the {side} of T.im2col must be a buffer of {rank} dimensions, got {describe(value)}")
+    if img.dtype != col.dtype:
+        raise TileTypeError(f"T.im2col does not convert: the image is {img.dtype}, the tile {col.dtype}")
     sizes = {"kernel": kernel, "stride": stride, "dilation": dilation, "pad": pad}
     for name, value in sizes.items():
         least = 0 if name == "pad" else 1
@@ -84,10 +82,6 @@ def _check(img: Any, col: Any, kernel: Any, stride: Any, dilation: Any, pad: Any
             raise TileValueError(f"T.im2col: {name} must be an integer of {least} or more, got {describe(value)}")
     if eviction_policy is not None and eviction_policy not in EVICTION:
         raise TileValueError(f"eviction_policy must be one of {', '.join(EVICTION)}, got {eviction_policy!r}")
-
-
-def _within(position: Any, size: Any) -> Any:
-    return arith.logical_and(arith.compare("GtE", position, 0), arith.compare("Lt", position, size))
 
 
 c2d_im2col = im2col

@@ -105,7 +105,7 @@ def tma_load(*args: Any) -> None:
         UnsupportedError: when compiled, for a target without the tensor memory accelerator.
     """
     what = "T.tma_load"
-    builder = in_kernel(what)
+    in_kernel(what)
     if args and isinstance(args[0], TmaDescriptor):
         descriptor, barrier, address, *rest = args
         coordinates, attributes = _box(what, descriptor, rest)
@@ -118,25 +118,60 @@ def tma_load(*args: Any) -> None:
         place = _of_memory(what, source, "global", "the source")
         tensor, coordinates = memory_of(place.buffer), list(place.indices)
         attributes = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), _bytes(what, count))}
-    _, bar = barrier_operands(what, barrier)
+    _load_box(what, tensor, barrier, address, coordinates, attributes)
+
+
+def tma_load_2sm(*args: Any) -> None:
+    """Start a bulk copy of a box to this block's shared memory that completes in the first block of its pair.
+
+    `(descriptor, barrier, address, coordinates innermost first..., eviction policy)`, as for `T.tma_load`. The barrier
+    is one of `T.alloc_cluster_barrier`; both blocks' copies complete on that of the pair's first block, which announces
+    the bytes of both and starts their product (`T.tcgen05_gemm(..., use_2cta=True)`).
+
+        with T.ClusterKernel(2, threads=128, cluster_dims=2) as bx:
+            if T.shuffle_elect(0):
+                T.tma_load_2sm(desc, full, T.access_ptr(A_shared, "w"), 0, bx * 128)
+
+    Raises:
+        TileTypeError: no descriptor, barrier or shared memory. TileValueError: another number of coordinates.
+        UnsupportedError: when compiled, for a target without pairs of blocks, or in a kernel that has none.
+    """
+    what = "T.tma_load_2sm"
+    in_kernel(what)
+    if len(args) < 3 or not isinstance(args[0], TmaDescriptor):
+        raise TileTypeError(f"{what} takes (descriptor, barrier, address, coordinates...)",
+                            hint="T.create_tma_descriptor makes a descriptor")
+    descriptor, barrier, address, *rest = args
+    coordinates, attributes = _box(what, descriptor, rest)
+    tensor = memory_of(descriptor.buffer)
+    _load_box(what, tensor, barrier, address, coordinates, {**attributes, "pair": ir.UnitAttr.get()})
+
+
+def _load_box(
+    what: str, tensor: ir.Value, barrier: Any, address: Any, coordinates: list[Any], attributes: dict[str, ir.Attribute]
+) -> None:
+    builder, bar = barrier_operands(what, barrier)
     target = _of_memory(what, address, "shared", "the address")
     places = [int32_value(builder, i) for i in (*target.indices, *coordinates)]
     builder.emit("tl.box_load", [tensor, memory_of(target.buffer), *bar, *places], [], attributes)
 
 
-def tma_store(*args: Any) -> None:
+def tma_store(*args: Any, reduce: str | None = None) -> None:
     """Start a bulk copy from shared memory in the open group.
 
     `(descriptor, address, coordinates innermost first..., eviction policy)` copies a box, `(target, address, bytes)` a
-    run of bytes.
+    run of bytes. With `reduce="add"` a run of bytes is float32, and added to what is there, each element atomically.
 
     Close the group with `T.tma_store_arrive` and wait with `T.tma_store_wait`; what lies outside is not written.
 
     Raises:
-        TileTypeError: no descriptor or shared memory. TileValueError: another number of coordinates. UnsupportedError:
-        when compiled, for a target without the tensor memory accelerator.
+        TileTypeError: no descriptor or shared memory; a sum of boxes or of other elements. TileValueError: another
+        number of coordinates, or another reduction. UnsupportedError: when compiled, for a target without the tensor
+        memory accelerator.
     """
     what = "T.tma_store"
+    if reduce not in (None, "add"):
+        raise TileValueError(f"{what} reduces by 'add', got {reduce!r}")
     builder = in_kernel(what)
     if args and isinstance(args[0], TmaDescriptor):
         descriptor, address, *rest = args
@@ -150,6 +185,13 @@ def tma_store(*args: Any) -> None:
         tensor, coordinates = memory_of(place.buffer), list(place.indices)
         attributes = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), _bytes(what, count))}
     source = _of_memory(what, address, "shared", "the address")
+    if reduce is not None:
+        if "bytes" not in attributes or str(source.buffer.dtype) != "float32":
+            raise TileTypeError(
+                f"{what}(reduce='add') adds a run of bytes of float32, got {source.buffer!r}",
+                hint="T.atomic_add(tile, shared_tile, use_tma=True) adds tiles of other elements",
+            )
+        attributes["reduce"] = ir.StringAttr.get(reduce)
     places = [int32_value(builder, i) for i in (*source.indices, *coordinates)]
     builder.emit("tl.box_store", [memory_of(source.buffer), tensor, *places], [], attributes)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend.buffer import buffer_of, extents_of, tile_of
+from tilelang_mlir.frontend.buffer import buffer_of, extents_of, memory_of, tile_of
 from tilelang_mlir.frontend.control import branch
 from tilelang_mlir.frontend.expr import Expr, describe
 from tilelang_mlir.language.copy import EVICTION, fill, matching_extents
@@ -197,13 +197,32 @@ def wgmma_gemm(
 wgmma_mma = wgmma_gemm
 
 
-def wait_wgmma(id: int) -> None:
+def wait_wgmma(id: int, *sums: Any) -> None:
     """Wait until at most `id` groups of warpgroup products are unfinished.
 
+    The program may read the sums of the finished ones then. Which those are is not followed through loops: `sums` says
+    so, and the registers of all others stay with the products that are under way.
+
+        T.wgmma_gemm(A_shared, B_shared, C, clear_accum=True)
+        T.wgmma_gemm(A_shared, D_shared, E)
+        T.wait_wgmma(1, C)  # E goes on
+
+    Args:
+        id: groups, counted from the last one.
+        sums: fragments whose products end here; all that were started when none is named.
+
     Raises:
-        TileValueError: the number is no Python integer of 0 or more.
+        TileValueError: the number is no Python integer of 0 or more. TileTypeError: sums that are no fragments.
     """
-    in_kernel("T.wait_wgmma").emit("tl.wait_products", [], [], {"pending": _pending("T.wait_wgmma", id)})
+    builder = in_kernel("T.wait_wgmma")
+    pending = {"pending": _pending("T.wait_wgmma", id)}
+    fragments = [buffer_of(value, "the sum of T.wait_wgmma") for value in sums]
+    for fragment in fragments:
+        if fragment.memory != "fragment":
+            raise TileTypeError(f"T.wait_wgmma waits for sums in fragments, got {fragment!r}")
+        builder.emit("tl.wait_products", [memory_of(fragment)], [], pending)
+    if not fragments:
+        builder.emit("tl.wait_products", [], [], pending)
 
 
 def warpgroup_wait(num_mma: int) -> None:

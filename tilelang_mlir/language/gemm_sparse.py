@@ -7,7 +7,9 @@ from typing import Any
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile_of
-from tilelang_mlir.language.copy import describe_shape
+from tilelang_mlir.frontend.control import branch
+from tilelang_mlir.frontend.expr import Expr
+from tilelang_mlir.language.copy import describe_shape, fill
 from tilelang_mlir.language.gemm import GemmWarpPolicy, add_condition, check_dtypes, policy_attribute
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.language.sync import in_kernel
@@ -35,7 +37,8 @@ def gemm_sp(
 
     A_sparse [M, K / 2] holds what is kept, E [M, K / f] which places they had: four bits a group, the first place in
     the lower two, groups in order from the lowest bits on; f = bits of E's dtype (`tilelang.utils.sparse.compress`
-    makes both). B is [K, N], C a fragment [M, N]. E and B are tiles in shared memory, A too or a fragment.
+    makes both). B is [K, N], C a fragment [M, N]. E and B are tiles in shared memory, A too or a fragment. Where wgmma
+    can run it, it does: then rows of E of 16 bytes and more let the loads be bulk copies (fp16: `block_K` of 128).
 
         T.gemm_sp(A_shared, E_shared, B_shared, C_local)  # (128, 32), (128, 4) int16, (64, 128), (128, 128)
 
@@ -44,64 +47,108 @@ def gemm_sp(
         UnsupportedError: when compiled, for a target without sparse matrix instructions.
     """
     del k_pack, wg_wait, annotations
-    builder = in_kernel("T.gemm_sp")
-    tiles = (A_sparse, E, B, C)
-    buffers = [buffer_of(tile, f"operand {name} of T.gemm_sp") for name, tile in zip("AEBC", tiles, strict=True)]
-    _check_memories([b.memory for b in buffers])
+    turned = bool(transpose_A), bool(transpose_E), bool(transpose_B)
+    _emit("T.gemm_sp", (A_sparse, E, B, C), turned, policy, clear_accum)
+
+
+def wgmma_gemm_sp(
+    A_sparse: Any,
+    E: Any,
+    B: Any,
+    C: Any,
+    transpose_A: bool = False,
+    transpose_E: bool = False,
+    transpose_B: bool = False,
+    policy: GemmWarpPolicy = GemmWarpPolicy.Square,
+    clear_accum: Any = False,
+    annotations: dict[str, Any] | None = None,
+) -> None:
+    """Start `T.gemm_sp` as one group of warpgroup products; wait for it with `T.wait_wgmma`.
+
+    Until the wait, C may only be added to by further products, and A and B not changed; E is read when it starts.
+
+        T.wgmma_gemm_sp(A_shared, E_shared, B_shared, C_local)
+        T.wait_wgmma(0)
+
+    Raises:
+        TileValueError, TileTypeError: as `T.gemm_sp`. UnsupportedError: when compiled, where wgmma cannot run it.
+    """
+    del annotations
+    if isinstance(clear_accum, Expr):
+        for _ in branch(in_kernel("T.wgmma_gemm_sp"), clear_accum, has_else=False):
+            fill(C, 0)
+        clear_accum = False
+    turned = bool(transpose_A), bool(transpose_E), bool(transpose_B)
+    _emit("T.wgmma_gemm_sp", (A_sparse, E, B, C), turned, policy, clear_accum, asynchronous=True)
+
+
+def _emit(
+    what: str,
+    tiles: tuple[Any, Any, Any, Any],
+    turned: tuple[bool, bool, bool],
+    policy: GemmWarpPolicy,
+    clear_accum: Any,
+    *,
+    asynchronous: bool = False,
+) -> None:
+    builder = in_kernel(what)
+    buffers = [buffer_of(tile, f"operand {name} of {what}") for name, tile in zip("AEBC", tiles, strict=True)]
+    _check_memories(what, [b.memory for b in buffers])
     a, e, b, c = (buffer.dtype for buffer in buffers)
     check_dtypes(a, b, c)
     if str(a) not in _SPARSE or not e.is_integer or e.bits > 32:
         raise TileTypeError(
-            f"T.gemm_sp has no products of {a} with metadata in {e}",
+            f"{what} has no products of {a} with metadata in {e}",
             hint=f"A of {', '.join(_SPARSE)}; metadata of int8, int16 or int32",
         )
-    turned = bool(transpose_A), bool(transpose_E), bool(transpose_B)
-    _check_shapes(tiles, turned, e.bits // (8 if a.bits == 32 else 4) * 4)
-    operands = [tile_of(value, f"operand {name} of T.gemm_sp") for name, value in zip("AEBC", tiles, strict=True)]
+    _check_shapes(what, tiles, turned, e.bits // (8 if a.bits == 32 else 4) * 4)
+    operands = [tile_of(value, f"operand {name} of {what}") for name, value in zip("AEBC", tiles, strict=True)]
     clear = add_condition(builder, operands, clear_accum)
     attributes: dict[str, ir.Attribute] = {
-        "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
-        "transpose_e": ir.BoolAttr.get(bool(transpose_E)),
-        "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
+        **{f"transpose_{name}": ir.BoolAttr.get(turn) for name, turn in zip("aeb", turned, strict=True)},
         "policy": policy_attribute(policy),
         "clear": ir.BoolAttr.get(clear),
     }
     for name, dtype in (("a_unsigned", a), ("b_unsigned", b)):
         if dtype.kind == "uint":
             attributes[name] = ir.UnitAttr.get()
+    if asynchronous:
+        attributes["wgmma"] = ir.UnitAttr.get()
     builder.emit("tl.gemm_sp", operands, [], attributes)
 
 
-def _check_memories(memories: list[str]) -> None:
+def _check_memories(what: str, memories: list[str]) -> None:
     allowed = {"A": ("shared", "fragment"), "E": ("shared",), "B": ("shared",), "C": ("fragment",)}
     for (name, places), memory in zip(allowed.items(), memories, strict=True):
         if memory not in places:
             raise TileTypeError(
-                f"operand {name} of T.gemm_sp is in {memory} memory, expected {' or '.join(places)}",
+                f"operand {name} of {what} is in {memory} memory, expected {' or '.join(places)}",
                 hint="accumulate into T.alloc_fragment" if name == "C" else "copy it to T.alloc_shared first",
             )
 
 
-def _check_shapes(tiles: tuple[Any, ...], turned: tuple[bool, bool, bool], per_element: int) -> None:
+def _check_shapes(
+    what: str, tiles: tuple[Any, ...], turned: tuple[bool, bool, bool], per_element: int
+) -> None:
     """`per_element` is how many elements of the dense A an element of the metadata describes."""
     shapes: list[tuple[Any, ...]] = []
     for name, tile, turn in zip("AEBC", tiles, (*turned, False), strict=True):
         shape = extents_of(tile)
         if shape is None or len(shape) < 2 or any(size != 1 for size in shape[:-2]):
             text = "an address" if shape is None else f"shape {describe_shape(shape)}"
-            raise TileValueError(f"operand {name} of T.gemm_sp must be a two-dimensional tile, got {text}")
+            raise TileValueError(f"operand {name} of {what} must be a two-dimensional tile, got {text}")
         shapes.append(tuple(shape[-2:])[::-1] if turn else tuple(shape[-2:]))
     a, e, b, c = shapes
     deep = arith.mul(a[1], 2)
     if not (same_size(a[0], c[0]) and same_size(b[1], c[1]) and same_size(deep, b[0])):
         raise TileValueError(
-            f"the shapes of T.gemm_sp do not agree: A is {describe_shape(a)}, op(B) is {describe_shape(b)}, C is "
+            f"the shapes of {what} do not agree: A is {describe_shape(a)}, op(B) is {describe_shape(b)}, C is "
             f"{describe_shape(c)}",
             hint="A is [M, K / 2], op(B) is [K, N], C is [M, N]",
         )
     if not (same_size(e[0], a[0]) and same_size(arith.mul(e[1], per_element), deep)):
         raise TileValueError(
-            f"the metadata of T.gemm_sp are {describe_shape(e)}, expected "
+            f"the metadata of {what} are {describe_shape(e)}, expected "
             f"{describe_shape((a[0], arith.floordiv(deep, per_element)))}",
             hint=f"one element describes {per_element} elements of the dense A",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tilelang_mlir.language.block_scales import gemm_blockscaled, make_blockscaled_gemm_layout
 from tilelang_mlir.language.cluster import (
     get_cluster_dims,
     get_cluster_extent,
@@ -21,11 +22,12 @@ from tilelang_mlir.language.descriptors import (
     initialize_tcgen05_descriptor,
     initialize_wgmma_descriptor,
     tma_load,
+    tma_load_2sm,
     tma_store,
 )
 from tilelang_mlir.language.emitter import TensorCoreIntrinEmitter, get_ldmatrix_offset, get_mma_micro_size
 from tilelang_mlir.language.extern import CUDASourceCodeKernel, call_extern, call_pure_extern, import_source
-from tilelang_mlir.language.gemm_sparse import gemm_sp
+from tilelang_mlir.language.gemm_sparse import gemm_sp, wgmma_gemm_sp
 from tilelang_mlir.language.math import fma, fmul
 from tilelang_mlir.language.matrix import (
     mma_fill,
@@ -47,6 +49,6 @@ __all__ = [
     "get_cluster_extents", "get_cluster_id", "get_cluster_ids", "get_cluster_size", "get_ldmatrix_offset",
     "get_mma_micro_size", "import_source", "increase_descriptor_offset", "initialize_tcgen05_descriptor",
     "initialize_wgmma_descriptor", "mma_fill", "mma_store", "mma_store_index_map", "ptx_ldmatrix", "ptx_mma",
-    "ptx_mma_sm70", "ptx_mma_sp", "ptx_stmatrix", "ptx_wgmma_rs", "ptx_wgmma_ss", "tma_load", "tma_store",
-    "call_intrin", "call_llvm_intrin",
+    "ptx_mma_sm70", "ptx_mma_sp", "ptx_stmatrix", "ptx_wgmma_rs", "ptx_wgmma_ss", "tma_load", "tma_load_2sm",
+    "call_intrin", "call_llvm_intrin", "gemm_blockscaled", "make_blockscaled_gemm_layout", "tma_store", "wgmma_gemm_sp",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import math as _math
 from collections.abc import Callable
 from typing import Any
 
-from tilelang_mlir.dtypes import DType
+from tilelang_mlir.dtypes import LARGEST, DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.expr import BOOL, FLOAT32, INT32, Expr, as_expr, describe, make, typed_constant
@@ -15,13 +15,6 @@ from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.frontend.vector import Vector
 from tilelang_mlir.language.reduce import Pending
 from tilelang_mlir.mlir import ir
-
-_FLOATS = {  # finite range by dtype: largest value
-    "float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38,
-    "tfloat32": 3.4028234663852886e38, "float64": 1.7976931348623157e308, "float8_e4m3": 448.0,
-    "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0, "float8_e4m3fnuz": 240.0, "float8_e5m2fnuz": 57344.0,
-    "float8_e4m3b11fnuz": 30.0, "float8_e3m4": 15.5, "float6_e2m3fn": 7.5, "float6_e3m2fn": 28.0, "float4_e2m1fn": 6.0,
-}  # fmt: skip
 
 
 def _floats(name: str, args: tuple[Any, ...]) -> list[Expr]:
@@ -277,7 +270,7 @@ def max_value(dtype: Any) -> Expr:
     """The largest finite value of a dtype."""
     kind = to_dtype(dtype)
     if kind.is_float:
-        return typed_constant(_FLOATS[str(kind)], kind)
+        return typed_constant(LARGEST[str(kind)], kind)
     return typed_constant((1 << (kind.bits - (kind.kind == "int"))) - 1, kind)
 
 
@@ -285,7 +278,7 @@ def min_value(dtype: Any) -> Expr:
     """The smallest (most negative) finite value of a dtype."""
     kind = to_dtype(dtype)
     if kind.is_float:
-        return typed_constant(-_FLOATS[str(kind)], kind)
+        return typed_constant(-LARGEST[str(kind)], kind)
     return typed_constant(-(1 << (kind.bits - 1)) if kind.kind == "int" else 0, kind)
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from tilelang_mlir.errors import UnsupportedError
 
 _LATER = {
-    "bulk loads of pairs of blocks": "tma_load_2sm",
-    "sparse products and matrix instructions on hand-held registers": (
-        "wgmma_gemm_sp tcgen05_gemm_sp gemm_blockscaled make_blockscaled_gemm_layout"
-    ),
+    "sparse products into tensor memory": "tcgen05_gemm_sp",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (

@@ -144,16 +144,21 @@ def activemask() -> Expr:
     return _vote("T.activemask", "activemask", [], INT32, _UINT64)
 
 
-def match_any_sync(value: Any, mask: int = FULL_MASK) -> Expr:
-    """The lanes that have the same value, as a bit mask."""
-    _check_mask(mask)
-    return _vote("T.match_any_sync", "match_any", [value], as_expr(value).dtype, DType("uint32"))
+def match_any_sync(value: Any, mask: int = FULL_MASK, dtype: str = "uint32") -> Expr:
+    """The lanes that have the same value, as a bit mask of the type `dtype` (`uint64` where a wave has 64 lanes)."""
+    return _match("any", value, mask, dtype)
 
 
-def match_all_sync(value: Any, mask: int = FULL_MASK) -> Expr:
-    """The full mask when all lanes have the same value, else zero."""
+def match_all_sync(value: Any, mask: int = FULL_MASK, dtype: str = "uint32") -> Expr:
+    """The full mask when all lanes have the same value, else zero; `dtype` as in `T.match_any_sync`."""
+    return _match("all", value, mask, dtype)
+
+
+def _match(kind: str, value: Any, mask: int, dtype: str) -> Expr:
     _check_mask(mask)
-    return _vote("T.match_all_sync", "match_all", [value], as_expr(value).dtype, DType("uint32"))
+    if dtype not in ("uint32", "uint64"):
+        raise TileValueError(f"T.match_{kind}_sync: a mask is of dtype uint32 or uint64, got {describe(dtype)}")
+    return _vote(f"T.match_{kind}_sync", f"match_{kind}", [value], as_expr(value).dtype, DType(dtype))
 
 
 # Mbarriers.

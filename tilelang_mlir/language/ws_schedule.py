@@ -81,9 +81,8 @@ class WSSync(WSInstr):
 class WSRole:
     """Warps `warps_lo` to `warps_hi - 1`, with a duty of their own.
 
-    A role is some warps of one warpgroup of four, or whole warpgroups. Only the latter share the work of tile
-    operations; others start bulk copies and products into tensor memory, and compute scalars. `max_nreg` registers per
-    thread, the same for all roles of a warpgroup; 0 leaves them as they are.
+    A role is some warps of one warpgroup of four, or whole warpgroups, which products of warpgroups and loads of tensor
+    memory need. `max_nreg` registers per thread, the same for all roles of a warpgroup; 0 leaves them as they are.
     """
 
     name: str

@@ -60,7 +60,9 @@ class WorkspaceSpec:
 class TensorMapSpec:
     """A TMA descriptor passed by value after the workspaces (CUDA Driver API, cuTensorMapEncodeTiled).
 
-    Describes parameter `param` with its plan's shape and strides; `box` in the tensor's dimension order.
+    Describes parameter `param` with its plan's shape and strides; `box` in the tensor's dimension order. With `walk`
+    one of im2col mode (cuTensorMapEncodeIm2col): lower corner, upper corner and step of the pixels, the same in all
+    directions; `box` is then pixels and channels.
     """
 
     param: int
@@ -68,6 +70,7 @@ class TensorMapSpec:
     swizzle: str = "none"  # none, 32B, 64B, 128B
     l2_promotion: str = "256B"
     nan_fill: bool = False
+    walk: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,19 @@ from tilelang_mlir.layout.recover import (
 )
 from tilelang_mlir.mlir import ir
 
+_TABULATED = 1 << 20  # elements up to which a table is made at once; layouts of whole tensors are rarely looked at
+
 
 class _Map:
     """A function of the indices of a shape, as one table per component of its result."""
 
-    def __init__(self, shape: Sequence[int], tables: Sequence[IntArray]) -> None:
+    def __init__(self, shape: Sequence[int], tabulate: Callable[[], Sequence[IntArray]]) -> None:
         self.shape = checked_shape(shape)
-        self.tables = tuple(tables)
+        self._tabulate = tabulate
+
+    @cached_property
+    def tables(self) -> tuple[IntArray, ...]:
+        return tuple(self._tabulate())
 
     def get_input_shape(self) -> tuple[int, ...]:
         return self.shape
@@ -57,7 +63,9 @@ class Layout(_Map):
     """
 
     def __init__(self, shape: Sequence[int], forward_fn: Callable[..., Any]) -> None:
-        super().__init__(shape, evaluate(shape, forward_fn))
+        super().__init__(shape, lambda: evaluate(self.shape, forward_fn))
+        if math.prod(self.shape) <= _TABULATED:
+            _ = self.tables  # a wrong function is reported where it stands
 
     @classmethod
     def of(cls, value: values.SharedLayout) -> Layout:
@@ -121,10 +129,19 @@ class Layout(_Map):
         lead = np.indices(shape)[dim] // self.shape[dim]
         return _layout(shape, [lead, *(np.tile(t, tile) for t in self.tables)])
 
-    def expand(self, leading_shape: Sequence[int]) -> Layout:
-        """The same layout for every index of new leading dimensions, which stay as they are."""
-        shape = (*checked_shape(leading_shape), *self.shape)
-        lead = list(np.indices(shape)[: len(leading_shape)])
+    def expand(self, leading_shape: int | Sequence[int]) -> Layout:
+        """The same layout for every index of new leading dimensions, which stay as they are.
+
+        Raises:
+            TileTypeError, TileValueError: the dimensions are no positive integers.
+        """
+        leading = (leading_shape,) if isinstance(leading_shape, int) else leading_shape
+        if not isinstance(leading, list | tuple):
+            raise TileTypeError(f"the leading dimensions must be integers, got {leading!r}")
+        if not leading:
+            return self
+        shape = (*checked_shape(leading), *self.shape)
+        lead = list(np.indices(shape)[: len(leading)])
         return _layout(shape, [*lead, *(np.broadcast_to(t, shape) for t in self.tables)])
 
     def reshape(self, shape: Sequence[int]) -> Layout:
@@ -146,13 +163,12 @@ class Layout(_Map):
 class Fragment(_Map):
     """A map of the elements of a tile to (thread, register).
 
-    Either `forward_fn(*indices)` gives both, or `forward_thread_fn` and `forward_index_fn` give one each. With
-    `replicate` above one, the function of the thread takes the replica's number as one more argument. `layout` is the
-    compiler's form.
+    Either `forward_fn(*indices)` gives both, or `forward_thread_fn` and `forward_index_fn` give one each; without the
+    latter every element is in register 0. With `replicate` above one, the function of the thread takes the replica's
+    number as one more argument. `layout` is the compiler's form.
 
     Raises:
         TileTypeError: neither or both kinds of functions are given.
-        TileValueError: two elements share a register, or the map is no mixed-radix map.
     """
 
     def __init__(
@@ -163,25 +179,31 @@ class Fragment(_Map):
         replicate: int = 1,
         forward_index_fn: Callable[..., Any] | None = None,
     ) -> None:
-        if (forward_fn is None) == (forward_thread_fn is None) or (forward_thread_fn is None) != (
-            forward_index_fn is None
-        ):
+        if (forward_fn is None) == (forward_thread_fn is None) or (forward_thread_fn is None and forward_index_fn):
             raise TileTypeError("a Fragment needs forward_fn, or forward_thread_fn and forward_index_fn")
         full = (*checked_shape(shape), replicate)
         grid = tuple(np.indices(full)) if replicate > 1 else tuple(np.indices(full)[:-1])
         if forward_fn is not None:
             thread, *index = components(forward_fn(*grid), full)
         else:
-            assert forward_thread_fn is not None and forward_index_fn is not None
+            assert forward_thread_fn is not None
             (thread,) = components(forward_thread_fn(*grid), full)
-            index = components(forward_index_fn(*grid[: len(shape)]), full)
+            index = components(forward_index_fn(*grid[: len(shape)]) if forward_index_fn else 0, full)
         self._fill(shape, np.moveaxis(thread, -1, 0), row_major_index([t[..., 0] for t in index]))
 
     def _fill(self, shape: Sequence[int], thread: IntArray, index: IntArray) -> None:
         """`thread` has a leading axis of replicas."""
-        super().__init__(shape, (index,))
+        super().__init__(shape, lambda: (index,))
         self.thread = thread
-        self.layout = fragment_of(self.shape, thread, index)
+
+    @cached_property
+    def layout(self) -> values.Fragment:
+        """The compiler's form.
+
+        Raises:
+            TileValueError: two elements share a register, or the map is no mixed-radix map.
+        """
+        return fragment_of(self.shape, self.thread, self.tables[0])
 
     @classmethod
     def of(cls, value: values.Fragment) -> Fragment:
@@ -190,7 +212,7 @@ class Fragment(_Map):
         grid = index_arrays(value.shape)
         threads = np.stack([value.thread_of(grid) + replica for replica in replica_offsets(value)])
         made._fill(value.shape, threads, value.value_of(grid))
-        made.layout = value
+        made.__dict__["layout"] = value
         return made
 
     @classmethod
@@ -252,7 +274,10 @@ class Fragment(_Map):
 
     def is_equal(self, other: Fragment) -> bool:
         """Whether both put all elements into the same registers of the same threads."""
-        return self.layout.same_map(other.layout)
+        if self.shape != other.shape or self.thread.shape != other.thread.shape:
+            return False
+        threads = [np.sort(fragment.thread, axis=0) for fragment in (self, other)]
+        return np.array_equal(*threads) and np.array_equal(self.tables[0], other.tables[0])
 
     def __repr__(self) -> str:
         return f"Fragment({self.layout})"

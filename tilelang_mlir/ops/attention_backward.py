@@ -6,7 +6,8 @@ computed again instead of stored. A CTA owns `block_N` keys of one head and walk
     dV += P^T dO;  dP = dO V^T;  dS = P (dP - sum(dO O));  dK += dS^T Q;  dQ += dS K
 
 Scores are computed transposed (keys by queries), so that P^T and dS^T feed the next products from registers; dQ is
-summed in device memory by atomic additions, since every block of keys contributes.
+summed in device memory by atomic additions, since every block of keys contributes. Heads of 128 features have a kernel
+of their own on targets with warpgroup products: `attention_gradients`.
 Source: Dao, "FlashAttention-2", 2023, algorithm 2.
 """
 
@@ -22,6 +23,7 @@ import tilelang_mlir.language as T
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.jit.decorator import jit
 from tilelang_mlir.jit.target import resolve_target
+from tilelang_mlir.ops.attention_gradients import DIM, gradients_by_roles, row_facts, rows_of_sums
 from tilelang_mlir.ops.online_softmax import LOG2_E
 from tilelang_mlir.ops.operands import HALF, has_dtype, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
@@ -199,6 +201,11 @@ def attention_backward(
         has_shape(name, tensor, (batch, S, heads, D), "(batch, S, heads, D)")
     has_shape("logarithms", logarithms, (batch, heads, S), "(batch, heads, S)")
     factor = D**-0.5 if scale is None else float(scale)
+    if D == DIM and resolve_target(target).supports(Feature.WGMMA):
+        sizes = batch, S, heads
+        facts, sums = ready(row_facts, target, *sizes, dtype)(out, grad, logarithms)
+        dk, dv = ready(gradients_by_roles, target, *sizes, causal, factor, dtype)(q, k, v, grad, facts, sums)
+        return ready(rows_of_sums, target, *sizes, factor, dtype)(sums), dk, dv
     sizes = batch, S, heads, D
     deltas, sums = ready(row_products, target, *sizes, dtype)(out, grad)
     tiles = gradient_tiles(D, target)
@@ -209,6 +216,9 @@ def attention_backward(
 @functools.cache
 def gradient_tiles(D: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
     """Queries and keys of a block, versions of a block of queries, and threads."""
-    if resolve_target(target).supports(Feature.WGMMA) and D <= 128:
+    machine = resolve_target(target)
+    if machine.supports(Feature.WGMMA) and D <= 128:
         return 64, 128, 2, 256
+    if machine.supports(Feature.WMMA):  # eight waves: fewer would hold more sums and operands than there are registers
+        return 32, 64, 1, 256
     return (64, 64, 2, 128) if D <= 64 else (32, 64, 1, 128)

@@ -15,19 +15,21 @@ from typing import Any
 import tilelang_mlir.language as T
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.jit.decorator import jit
+from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, logarithms, merge_parts, softmax_step, start_rows
 from tilelang_mlir.ops.operands import HALF, has_dtype, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
 from tilelang_mlir.target import Target
 
 ROWS = 64  # of a tile of queries: what a warpgroup product takes
+_BLOCK = 64  # keys
 _CTAS = 2 * 132  # that keep a machine of Hopper's size reading
 
 
 @jit(out_idx=[-1])
 def flash_decoding(
     batch: int, S: int, heads: int, heads_kv: int, D: int, parts: int, dtype: str = "float16",
-    scale: float | None = None, block_N: int = 64, num_stages: int = 3,
+    scale: float | None = None, block_N: int = _BLOCK, num_stages: int = 3,
 ) -> Any:  # fmt: skip
     """O [batch, heads, D]; the scale of the scores is D ** -0.5 when left out."""
     factor = (D**-0.5 if scale is None else scale) * LOG2_E
@@ -84,10 +86,16 @@ def flash_decoding(
     return decode
 
 
-def decoding_parts(batch: int, S: int, heads_kv: int, block_N: int = 64) -> int:
+def decoding_parts(batch: int, S: int, heads_kv: int, block_N: int = _BLOCK) -> int:
     """Into how many parts the keys of a sequence are split: enough CTAs for the machine, some blocks for each."""
     wanted = -(-_CTAS // (batch * heads_kv))
     return max(1, min(wanted, 32, -(-S // (2 * block_N))))
+
+
+def decoding_stages(D: int, target: str | Target = "auto", block_N: int = _BLOCK) -> int:
+    """Versions of the blocks of keys and values in shared memory: three where they fit beside the queries, else two."""
+    room = resolve_target(target).max_shared_bytes - 2 * ROWS * D
+    return 3 if 3 * 2 * 2 * block_N * D <= room else 2
 
 
 def decode(q: Any, k: Any, v: Any, lengths: Any, *, scale: float | None = None, target: str | Target = "auto") -> Any:
@@ -118,4 +126,6 @@ def decode(q: Any, k: Any, v: Any, lengths: Any, *, scale: float | None = None, 
             f"{heads} query heads over {heads_kv} key heads, expected a multiple, at most {ROWS} times as many"
         )
     parts = decoding_parts(batch, S, heads_kv)
-    return ready(flash_decoding, target, batch, S, heads, heads_kv, D, parts, dtype, scale)(q, k, v, lengths)
+    sizes = (batch, S, heads, heads_kv, D, parts)
+    stages = decoding_stages(D, target)
+    return ready(flash_decoding, target, *sizes, dtype, scale, _BLOCK, stages)(q, k, v, lengths)

@@ -10,6 +10,7 @@ bits that the tensor cores keep of their sums.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import tilelang_mlir.language as T
@@ -61,9 +62,14 @@ def gemm_fp8(M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloat16", t
 
 @jit(out_idx=[-1])
 def gemm_fp8_blocks(M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloat16", tiling: Tiling = BLOCKS) -> Any:
-    """C[M, N] of A[M, K] with a scale per 128 columns and B[N, K] with one per 128 x 128; `block_N` divides 128."""
+    """C[M, N] of A[M, K] with a scale per 128 columns and B[N, K] with one per 128 x 128.
+
+    `block_N` is a multiple of 8: a tile may begin and end within blocks of B, whose scales change every `band` columns
+    at most.
+    """
     block_M, block_N = tiling.block_M, tiling.block_N
-    steps = -(-K // BLOCK)
+    steps, band = -(-K // BLOCK), math.gcd(tiling.block_N, BLOCK)
+    bands = block_N // band
 
     @T.prim_func
     def gemm_fp8_scaled_blocks(
@@ -77,22 +83,20 @@ def gemm_fp8_blocks(M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloa
             A_shared = T.alloc_shared((block_M, BLOCK), dtype)
             B_shared = T.alloc_shared((block_N, BLOCK), dtype)
             rows_shared = T.alloc_shared((1, block_M), "float32")
-            bands_shared = T.alloc_shared((1, steps), "float32")
             part = T.alloc_fragment((block_M, block_N), "float32")
             acc = T.alloc_fragment((block_M, block_N), "float32")
-            factors = T.alloc_fragment((block_M,), "float32")
+            factors = T.alloc_fragment((block_M, bands), "float32")
             T.use_swizzle(16)
-            T.copy(scales_b[bx * block_N // BLOCK, 0], bands_shared)
             T.clear(acc)
             for k in T.Pipelined(steps, num_stages=tiling.stages):
                 T.copy(A[by * block_M, k * BLOCK], A_shared)
                 T.copy(B[bx * block_N, k * BLOCK], B_shared)
                 T.copy(scales_a[k, by * block_M], rows_shared)
                 T.gemm(A_shared, B_shared, part, transpose_B=True, clear_accum=True)
-                for i in T.Parallel(block_M):
-                    factors[i] = rows_shared[0, i] * bands_shared[0, k]
-                for i, j in T.Parallel(block_M, block_N):
-                    acc[i, j] += part[i, j] * factors[i]
+                for i, g in T.Parallel(block_M, bands):
+                    factors[i, g] = rows_shared[0, i] * scales_b[(bx * block_N + g * band) // BLOCK, k]
+                for i, g, j in T.Parallel(block_M, bands, band):
+                    acc[i, g * band + j] += part[i, g * band + j] * factors[i, g]
             T.copy(acc, C[by * block_M, bx * block_N])
 
     return gemm_fp8_scaled_blocks

@@ -26,7 +26,7 @@ _WARP_STAGES = 4  # of machines without warpgroup products: more only cost share
 # Busy share of the tensor cores by columns of an instruction. "turns": one warpgroup computes a tile of 128 rows while
 # the other one stores; "together": two warpgroups share a tile of 128 rows; "warps": every warp has its own part.
 _BUSY = {
-    "turns": {32: 0.36, 64: 0.66, 96: 0.84, 128: 0.925, 160: 0.965, 176: 0.975, 192: 1.0, 208: 0.995},
+    "turns": {32: 0.36, 64: 0.66, 96: 0.84, 128: 0.925, 160: 0.965, 176: 0.985, 192: 1.0, 208: 0.995},
     "together": {32: 0.36, 64: 0.70, 96: 0.88, 128: 0.98, 192: 0.987, 224: 0.995, 256: 1.0},
     "warps": {64: 0.75, 128: 1.0},
 }

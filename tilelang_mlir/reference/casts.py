@@ -30,6 +30,8 @@ def to_float(value: Value, dtype: np.dtype, rounding: str = "rn", saturate: bool
     value = np.asarray(value)
     if is_float(value.dtype) and value.dtype != np.float64:
         value = value.astype(np.float32)
+    if str(dtype) == "float8_e8m0fnu":
+        return _to_exponent(value).view(dtype)
     narrow = dtype.itemsize == 1
     if narrow and saturate:
         largest = _largest(dtype)
@@ -68,13 +70,13 @@ def _by_chance(value: Value, dtype: np.dtype, saturate: bool, random: Value) -> 
     return np.where(inexact & (kept < largest), moved, toward).astype(dtype)
 
 
-def _powers(value: Value) -> Value:
-    """float8_e8m0: the next power of two from a magnitude, upwards."""
-    magnitude = np.abs(np.asarray(value, np.float64))
-    fraction, exponent = np.frexp(np.where(np.isnan(magnitude), 1, magnitude))
-    code = np.clip(np.where(fraction == 0.5, exponent - 1, exponent) + 127, 0, 254)
-    code = np.where(magnitude == 0, 0, np.where(np.isinf(magnitude), 254, code))
-    return np.where(np.isnan(magnitude), 255, code).astype(np.uint8)
+def _to_exponent(value: Value) -> Value:
+    """Bytes of e8m0: the magnitude rounded up to a power of two, at most 2**127 (cvt.rp.satfinite.ue8m0x2)."""
+    fraction, power = np.frexp(np.abs(value.astype(np.float64)))
+    least = np.where(fraction == 0.5, power - 1, power)  # the smallest power of two that is not below it
+    code = np.clip(np.where(fraction == 0, -127, least) + 127, 0, 254)
+    code = np.where(np.isinf(value), 254, code)
+    return np.where(np.isnan(value), 255, code).astype(np.uint8)
 
 
 def _largest(dtype: np.dtype) -> float:
@@ -103,8 +105,6 @@ def cast(
         return np.asarray(value != np.zeros((), value.dtype))
     if source.kind in ("uint", "handle"):
         value = unsigned(value)
-    if target == "float8_e8m0fnu" and is_float(dtype):
-        return _powers(value).view(dtype)
     if random is not None:
         return _by_chance(value, dtype, saturate, random)
     if is_float(dtype):

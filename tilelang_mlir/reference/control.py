@@ -110,8 +110,9 @@ def _beside(op: Instruction, code: Code, taken: Value, frame: Frame) -> Iterator
 
 def _warpgroups(op: Instruction, frame: Frame) -> Iterator[str]:
     """tl.warpgroups: the threads of some warpgroups; beside the rest of the program when they wait."""
+    size = 32 if "warps" in op.attributes else 128
     groups = op.attributes["groups"]
-    return _beside(op, op.regions[0], np.isin(np.arange(frame.lanes[0]) // 128, groups), frame)
+    return _beside(op, op.regions[0], np.isin(np.arange(frame.lanes[0]) // size, groups), frame)
 
 
 def _for(op: Instruction, frame: Frame) -> Iterator[str]:

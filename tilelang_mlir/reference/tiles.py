@@ -70,6 +70,26 @@ def _copy(op: Instruction, frame: Frame) -> None:
         target.write(values, write)
 
 
+def _im2col(op: Instruction, frame: Frame) -> None:
+    """A row is an output position, a column a tap and a channel."""
+    if _skipped(frame):
+        return
+    image, tile = _operands(op, frame, 2)
+    row, column, height, width, channels = (integer(frame.env[v], "a number of tl.im2col") for v in op.operands[2:])
+    kernel, stride, dilation, pad = (int(op.attributes[x]) for x in ("kernel", "stride", "dilation", "pad"))
+    pixels = image.read()
+    rows, columns = tile.sizes[-2:]
+    at = row * rows + np.arange(rows)[:, None]
+    tap, channel = np.divmod(column * columns + np.arange(columns)[None, :], channels)
+    y = at // width % height * stride + tap // kernel * dilation - pad
+    x = at % width * stride + tap % kernel * dilation - pad
+    places = np.broadcast_arrays(at // (width * height), y, x, channel)
+    inside = np.logical_and.reduce([(p >= 0) & (p < size) for p, size in zip(places, pixels.shape, strict=True)])
+    inside &= tap < kernel * kernel
+    values = np.where(inside, pixels[tuple(np.where(inside, p, 0) for p in places)], np.zeros((), pixels.dtype))
+    tile.write(values.reshape(tile.sizes))
+
+
 def convert(values: Array, source: np.dtype, target: np.dtype, op: Instruction) -> Array:
     """Element conversion of a tile op, as tl.cast does it; attribute `unsigned` gives integers their meaning."""
     no_sign = "unsigned" in op.attributes
@@ -294,7 +314,8 @@ def _finalize_reducer(op: Instruction, frame: Frame) -> None:
 
 
 TILES: dict[str, Run] = {
-    "tl.copy": _copy, "tl.fill": _fill, "tl.transpose": _transpose, "tl.gemm": _gemm, "tl.gemm_sp": _gemm_sp,
+    "tl.copy": _copy, "tl.im2col": _im2col,
+    "tl.fill": _fill, "tl.transpose": _transpose, "tl.gemm": _gemm, "tl.gemm_sp": _gemm_sp,
     "tl.reduce": _reduce,
     "tl.scan": _scan, "tl.alloc_reducer": _alloc_reducer, "tl.reducer_init": _reducer_init,
     "tl.load_operand": _copy, "tl.reducer_update": _reducer_update, "tl.finalize_reducer": _finalize_reducer,

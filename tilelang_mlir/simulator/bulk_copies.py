@@ -20,6 +20,7 @@ from tilelang_mlir.simulator.pending import Pending
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.checker import Access
     from tilelang_mlir.simulator.lanes import Lanes
+    from tilelang_mlir.simulator.ownership import Contest
     from tilelang_mlir.simulator.tensor_map import TensorMap
 
 
@@ -134,7 +135,7 @@ class BulkCopies(Operands):
         owners = ctas if into is None else into
         try:
             batch.shared.check(place, unit)
-            index = batch.memory.index(start if inside is None else _safe(start, inside, batch.memory.starts[-1]), unit)
+            index = batch.memory.index(start if inside is None else _safe(start, inside, batch.memory.roomiest()), unit)
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
         cells = (place + batch.shared.row_start[owners]) >> SHIFT[unit]
@@ -184,16 +185,15 @@ class BulkCopies(Operands):
         unit: int,
         *,
         store: bool,
-    ) -> None:
+    ) -> Contest | None:
         """Device memory at addresses (K, U) is read or written by copies (checked)."""
-        checker = self._lanes.batch.checker
+        lanes, checker = self._lanes, self._lanes.batch.checker
         if checker is None:
-            return
+            return None
         if inside is None or inside.all():
-            checker.copy_global(self._lanes, ctas, columns, address, unit, store=store)
-            return
+            return checker.copy_global(lanes, ctas, columns, address, unit, store=store)
         copies, _ = np.nonzero(inside)
-        checker.copy_global(self._lanes, ctas[copies], columns[copies], address[inside][:, None], unit, store=store)
+        return checker.copy_global(lanes, ctas[copies], columns[copies], address[inside][:, None], unit, store=store)
 
     def shared_copy(self, target: Any, source: Any, barrier: Any, size: Any, rank: Any) -> None:
         """cp.async.bulk from shared memory to that of another CTA of the cluster; completes on the barrier there."""
@@ -263,7 +263,7 @@ class BulkCopies(Operands):
         ctas, columns = self.issuers()
         picked = [self._pick(c, ctas, columns) for c in coordinates]
         _, start, inside, unit = tensor_map.places(np.zeros(len(ctas), np.int64), picked)
-        self._require_memory(ctas, columns, _safe(start, inside, self._lanes.batch.memory.starts[-1]), unit)
+        self._require_memory(ctas, columns, _safe(start, inside, self._lanes.batch.memory.roomiest()), unit)
 
     def _require_memory(self, ctas: np.ndarray, columns: np.ndarray, address: np.ndarray, unit: int) -> None:
         try:
@@ -277,6 +277,14 @@ class BulkCopies(Operands):
         offset = np.arange(0, _multiple_of_16(self.same(size, "the size of a bulk copy")), 16)
         place = self._pick(shared, ctas, columns)[:, None] + offset
         self._store(ctas, columns, place, self._pick(target, ctas, columns)[:, None] + offset, None, 16)
+
+    def bulk_reduce(self, target: Any, shared: Any, size: Any, combine: Combine, dtype: Any) -> None:
+        """cp.reduce.async.bulk: `memory = combine(memory, bytes)` element by element, in any order."""
+        ctas, columns = self.issuers()
+        offset = np.arange(0, _multiple_of_16(size), 16)
+        place = self._pick(shared, ctas, columns)[:, None] + offset
+        to = self._pick(target, ctas, columns)[:, None] + offset
+        self._store(ctas, columns, place, to, None, 16, combine=combine, dtype=np.dtype(dtype))
 
     def tensor_store(self, tensor_map: TensorMap, shared: Any, coordinates: list[Any]) -> None:
         """cp.async.bulk.tensor from shared to global memory; what lies outside the tensor is not written."""
@@ -311,21 +319,24 @@ class BulkCopies(Operands):
         inside = np.ones(place.shape, np.bool_) if inside is None else inside
         try:
             batch.shared.check(place, unit)
-            index = batch.memory.index(_safe(target, inside, batch.memory.starts[-1]), unit)
+            index = batch.memory.index(_safe(target, inside, batch.memory.roomiest()), unit)
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
         cells = (place + batch.shared.row_start[ctas]) >> SHIFT[unit]
         checker = batch.checker
         shadow = None if checker is None else checker.engine_access(lanes, ctas, columns, place, unit)
+        contest: Contest | None = None
         if checker is not None and shadow is not None:
             checker.start_reading(lanes, shadow)
             if combine is None:
-                self._outside(ctas, columns, target, inside, unit, store=True)
+                contest = self._outside(ctas, columns, target, inside, unit, store=True)
 
         def finish() -> None:
             data = batch.shared.flat[unit].take(cells)
             if combine is not None and dtype is not None:
                 _combine(batch.memory.views[unit], index, data, inside, combine, dtype)
+            elif contest is not None:
+                contest.store(batch.memory.views[unit], index[inside], data[inside])
             else:
                 batch.memory.views[unit][index[inside]] = data[inside]
             if checker is not None and shadow is not None:

@@ -30,7 +30,7 @@ from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Batch, Lanes
-    from tilelang_mlir.simulator.ownership import Ownership
+    from tilelang_mlir.simulator.ownership import Contest, Ownership
     from tilelang_mlir.simulator.pending import Pending
 
 PLANES = 3  # of clocks: what is known, and what of it is fenced in shared and in device memory
@@ -353,10 +353,11 @@ class Checker:
 
     def copy_global(
         self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, address: np.ndarray, size: int, *, store: bool
-    ) -> None:
+    ) -> Contest | None:
         """A bulk copy from or to device memory."""
-        if self._owners is not None:
-            self._owners.copy(lanes, ctas, columns, address, size, self, store=store)
+        if self._owners is None:
+            return None
+        return self._owners.copy(lanes, ctas, columns, address, size, self, store=store)
 
     def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)
@@ -368,10 +369,9 @@ class Checker:
         if self._owners is not None:
             self._owners.read(lanes, address, size, self)
 
-    def write_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
+    def write_global(self, lanes: Lanes, address: np.ndarray, size: int) -> Contest | None:
         self._profile(lanes, "global", address, size, None)
-        if self._owners is not None:
-            self._owners.write(lanes, address, size, self)
+        return None if self._owners is None else self._owners.write(lanes, address, size, self)
 
     def atomic_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)

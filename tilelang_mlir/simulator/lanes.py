@@ -207,14 +207,17 @@ class Lanes:
             index = self.batch.memory.index(where, size)
         except BadLane as bad:
             raise self.fault(bad) from None
-        if self.batch.checker is not None:
-            self.batch.checker.write_global(self, where, size)
+        checker = self.batch.checker
+        contest = None if checker is None else checker.write_global(self, where, size)
         shape = np.broadcast_shapes(index.shape, value.shape)
         index, value = np.broadcast_to(index, shape), np.broadcast_to(value, shape)
         if self.mask is not None:
             mask = np.broadcast_to(self.mask, np.broadcast_shapes(shape, self.mask.shape))
             index, value = np.broadcast_to(index, mask.shape)[mask], np.broadcast_to(value, mask.shape)[mask]
-        self.batch.memory.views[size][index] = value
+        if contest is not None:
+            contest.store(self.batch.memory.views[size], index, value)
+        else:
+            self.batch.memory.views[size][index] = value
 
     def load_shared(self, address: Any, size: int) -> np.ndarray:
         where = self._address(address)

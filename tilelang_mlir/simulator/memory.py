@@ -88,6 +88,10 @@ class GlobalMemory:
         """Index of the allocation that starts at or before an address."""
         return bisect_right(self.starts, address) - 1
 
+    def roomiest(self) -> int:
+        """The start of the largest allocation: an address for lanes whose access does not happen."""
+        return max(zip(self.starts, self.ends, strict=True), key=lambda span: span[1] - span[0])[0]
+
     def index(self, address: np.ndarray, size: int) -> np.ndarray:
         """Byte addresses -> indices into the view of `size`-byte units.
 

@@ -1,6 +1,7 @@
 """Finds races in global memory, between CTAs and between the threads of one.
 
-Only allocations that the kernel may write are looked at. A unit remembers the CTA that last wrote it, and which has
+Only allocations that the kernel may write are looked at. CTAs may write the same bytes to one place: what is there
+then does not depend on their order. A unit remembers the CTA that last wrote it, and which has
 read it since (one, or several); of CTAs the order is not followed (fences and releases with flags), so kernels with
 those are checked inside of each CTA only. There the clocks of the warps decide, as in shared memory: a unit remembers
 its last write and its last read. Bulk copies go through the asynchronous proxy: ordinary accesses come before them only
@@ -36,6 +37,27 @@ class Units:
     warp: np.ndarray
     thread: np.ndarray
     collective: bool = False  # by the copy engine, for a warp
+
+
+@dataclass
+class Contest:
+    """A write into what another CTA writes: a race unless both leave the same bytes."""
+
+    error: RaceError
+    memory: GlobalMemory
+    taken: np.ndarray  # the bytes that others have written before
+
+    def store(self, view: np.ndarray, index: np.ndarray, value: np.ndarray) -> None:
+        """Write, and look whether anything was lost.
+
+        Raises:
+            RaceError: what others had written has changed, or not all of the values are there now.
+        """
+        before = self.memory.views[1].take(self.taken)
+        view[index] = value
+        changed = (self.memory.views[1].take(self.taken) != before).any()
+        if changed or view.take(index).tobytes() != np.ascontiguousarray(value, view.dtype).tobytes():
+            raise self.error
 
 
 class Ownership:
@@ -132,10 +154,11 @@ class Ownership:
         return Units(cell.reshape(-1), *wide, collective=True)
 
     # ---- ordinary accesses -----------------------------------------------------------------------
-    def write(self, lanes: Lanes, address: np.ndarray, size: int, checker: Checker) -> None:
+    def write(self, lanes: Lanes, address: np.ndarray, size: int, checker: Checker) -> Contest | None:
         slot = self._slot(address, self._written)
-        if slot is not None:
-            self._write(lanes, self._lanes(lanes, address, size, slot, checker), checker, slot, generic=True)
+        if slot is None:
+            return None
+        return self._write(lanes, self._lanes(lanes, address, size, slot, checker), checker, slot, generic=True)
 
     def read(self, lanes: Lanes, address: np.ndarray, size: int, checker: Checker) -> None:
         slot = self._slot(address, self._shared)
@@ -167,34 +190,40 @@ class Ownership:
         checker: Checker,
         *,
         store: bool,
-    ) -> None:
+    ) -> Contest | None:
         """A bulk copy reads or, with `store`, writes units of `size` bytes at addresses (K, U)."""
         slot = self._slot(address, self._written if store else self._shared) if address.size else None
         if slot is None:
-            return
+            return None
         at = self._boxes(lanes, ctas, columns, address, size, slot, checker.each)
         if store:
-            self._write(lanes, at, checker, slot, generic=False)
-        else:
-            self._read(lanes, at, checker, generic=False)
+            return self._write(lanes, at, checker, slot, generic=False)
+        self._read(lanes, at, checker, generic=False)
+        return None
 
     # ---- checks ----------------------------------------------------------------------------------
-    def _write(self, lanes: Lanes, at: Units, checker: Checker, slot: int, *, generic: bool) -> None:
+    def _write(self, lanes: Lanes, at: Units, checker: Checker, slot: int, *, generic: bool) -> Contest | None:
         owner, reader = self._columns["owner"], self._columns["reader"]
         before, read = owner.take(at.cell), reader.take(at.cell)
-        self._apart(lanes, at, (before != 0) & (before != at.owner), before, "writes", "has written", checker)
+        self._apart(lanes, at, before == _ATOMIC, before, "writes", "has written", checker)
+        taken = (before != 0) & (before != at.owner)
+        error = self._met(lanes, at, taken, before, "writes", "has written", checker)
         if slot in self._shared:
             self._ordered(lanes, at, checker, "write", ("", "read_"), generic=generic)
         owner[at.cell] = at.owner
         self._columns["site"][at.cell] = lanes.site
         reader[at.cell] = 0
         after = owner.take(at.cell)
-        self._apart(lanes, at, after != at.owner, after, "writes", "has written", checker)
+        error = error or self._met(lanes, at, after != at.owner, after, "writes", "has written", checker)
         self._apart(lanes, at, (read != 0) & (read != at.owner), read, "writes", "has read", checker)
         if slot in self._shared:
             self._remember(at, checker, "")
             self._fine["generic"][at.cell] = generic
             self._fine["read_clock"][at.cell] = 0
+        if error is None:
+            return None
+        start = (at.cell[taken] - self._base[slot]) << self._shift
+        return Contest(error, self._memory, (start[:, None] + np.arange(self._unit)).reshape(-1))
 
     def _read(self, lanes: Lanes, at: Units, checker: Checker, *, generic: bool) -> None:
         before = self._columns["owner"].take(at.cell)
@@ -245,13 +274,21 @@ class Ownership:
     def _apart(
         self, lanes: Lanes, at: Units, bad: np.ndarray, other: np.ndarray, verb: str, did: str, checker: Checker
     ) -> None:
+        error = self._met(lanes, at, bad, other, verb, did, checker)
+        if error is not None:
+            raise error
+
+    def _met(
+        self, lanes: Lanes, at: Units, bad: np.ndarray, other: np.ndarray, verb: str, did: str, checker: Checker
+    ) -> RaceError | None:
+        """The report of CTAs that met in one of the `bad` units."""
         if not self._between or not bad.any():
-            return
+            return None
         index = int(bad.argmax())
         names = {_ATOMIC: "an atomic update", _MANY: "more than one CTA"}
         who = names.get(int(other[index]), f"CTA {int(other[index]) - 1}")
         sites = self._columns["read_site" if did == "has read" else "site"]
-        raise RaceError(
+        return RaceError(
             f"race between CTAs: CTA {int(at.owner[index]) - 1} {verb} {self._place(int(at.cell[index]))}, "
             f"which {who} {did} in this launch",
             checker.locate(lanes.site),

@@ -25,6 +25,9 @@ class TensorMap:
         strides: bytes between neighbours of dimensions 1, 2, ... (the innermost is dense); multiples of 16.
         box: extents of a copied box, innermost first.
         swizzle: 0, 32, 64 or 128 bytes; the inner extent of the box may not exceed it.
+        walk: of im2col mode (cuTensorMapEncodeIm2col), for images [N, H, W, C]: lower and upper corner of the box that
+            the first pixels of windows walk through, relative to the edges of the image, and the step, in both
+            directions. `box` is then channels and pixels.
     """
 
     tensor: Any
@@ -34,9 +37,10 @@ class TensorMap:
     box: tuple[int, ...]
     swizzle: int = 0
     address: int = field(default=0)
+    walk: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.box) != len(self.shape) or len(self.strides) != len(self.shape) - 1:
+        if len(self.box) != (2 if self.walk else len(self.shape)) or len(self.strides) != len(self.shape) - 1:
             raise SimulationError("a tensor map needs as many box extents as dimensions, and one stride less")
         if self.swizzle not in _SWIZZLE_BITS or (self.swizzle and self.box[0] * self.itemsize > self.swizzle):
             raise SimulationError(
@@ -55,8 +59,15 @@ class TensorMap:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Of boxes at shared addresses (K) and coordinates (K each, innermost first): (shared, global, inside, unit).
 
-        The arrays are (K, units), with units of 16 bytes where the tensor's edge allows, else of an element.
+        The arrays are (K, units), with units of 16 bytes where the tensor's edge allows, else of an element. In im2col
+        mode the offsets of the tap follow the coordinates.
+
+        Raises:
+            SimulationError: other coordinates than the mode of the map has, or pixels outside of the walk.
         """
+        directions = len(self.shape) - 2 if self.walk else 0
+        if len(coordinates) != len(self.shape) + directions:
+            raise SimulationError(f"a copy with {len(coordinates)} coordinates and offsets, not those of its map")
         edge = self.shape[0] * self.itemsize % 16 == 0 and all(
             (c * self.itemsize % 16 == 0).all() for c in coordinates[:1]
         )
@@ -70,11 +81,34 @@ class TensorMap:
         first = coordinates[0][:, None] * self.itemsize + index[0] * unit
         inside = (first >= 0) & (first < self.shape[0] * self.itemsize)
         source = self.address + first
-        for axis in range(1, len(self.shape)):
-            position = coordinates[axis][:, None] + index[axis]
+        positions = self._walked(coordinates, index[1]) if self.walk else [
+            coordinates[axis][:, None] + index[axis] for axis in range(1, len(self.shape))
+        ]  # fmt: skip
+        for axis, position in enumerate(positions, 1):
             inside &= (position >= 0) & (position < self.shape[axis])
             source = source + position * self.strides[axis - 1]
         return place, source, inside, unit
+
+    def _walked(self, coordinates: list[np.ndarray], pixel: np.ndarray) -> list[np.ndarray]:
+        """Pixels and image of each unit in im2col mode (PTX ISA 8.7, section 5.5.4): the first pixels of windows follow
+        each other with a step through the box, rows after rows and images after images; the tap's offset comes on top.
+        """
+        lower, upper, step = self.walk
+        directions = len(self.shape) - 2
+        counts = [(size - 1 + upper - lower) // step + 1 for size in self.shape[1:-1]]
+        starts = [(c - lower) // step for c in coordinates[1 : 1 + directions]]
+        for start, count, c in zip(starts, counts, coordinates[1 : 1 + directions], strict=True):
+            if ((start < 0) | (start >= count) | ((c - lower) % step != 0)).any():
+                raise SimulationError(f"a copy in im2col mode starts at a pixel outside of its walk: {c.tolist()}")
+        number = coordinates[1 + directions]
+        for start, count in zip(reversed(starts), reversed(counts), strict=True):
+            number = number * count + start
+        number = number[:, None] + pixel
+        positions: list[np.ndarray] = []
+        for count, tap in zip(counts, coordinates[2 + directions :], strict=True):
+            positions.append(lower + number % count * step + (tap[:, None] & 0xFFFF))
+            number = number // count
+        return [*positions, number]
 
     def rows(
         self, shared: np.ndarray, column: np.ndarray, rows: list[np.ndarray]

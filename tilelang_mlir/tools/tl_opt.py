@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tilelang_mlir.dialect import context, printer, spec
+from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.errors import TileError, TileValueError, UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.passes import registry
 from tilelang_mlir.passes.manager import RunOptions, Timing, read_reproducer, run_pipeline
 from tilelang_mlir.passes.pipeline_text import Element
+from tilelang_mlir.passes.walk import launches
 from tilelang_mlir.tools import diagnostics
 from tilelang_mlir.tools.diagnostics import Diagnostic
 from tilelang_mlir.tools.options import Options, parse_options
@@ -139,6 +141,10 @@ def _run_options(options: Options, timing: Timing | None) -> RunOptions:
 
 def _emit(module: ir.Module, options: Options) -> str | bytes:
     if options.emit != "mlir":
+        for launch in launches(module):
+            message = f"--emit={options.emit} takes a lowered module, and this one still has a tl.launch"
+            hint = "--stage=lowered runs the passes up to there"
+            raise TileValueError(message, python_location(launch.location), hint=hint)
         return _codegen(options.emit)(module, options)
     if options.pretty:
         return printer.print_module(module)

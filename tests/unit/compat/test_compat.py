@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -79,9 +80,11 @@ def test_names_of_tvm_that_programs_carry() -> None:
         getattr(T, "__exp")(tvm.Var("x", "int8"))
     imports.install()
     try:
-        with pytest.raises(ModuleNotFoundError, match=r"tvm.tir.stmt_functor is part of TVM"):
-            importlib.import_module("tvm.tir.stmt_functor")
+        visit = importlib.import_module("tvm.tir.stmt_functor").post_order_visit  # a name alone does no harm
+        with pytest.raises(UnsupportedError, match="post_order_visit is part of TVM"):
+            visit(None, print)
         assert importlib.import_module("tvm.error").InternalError is TileError
+        assert importlib.import_module("tilelang.language.tir.ir").cast is T.cast
     finally:
         imports.uninstall()
 
@@ -132,16 +135,43 @@ def test_devices_are_moved() -> None:
 
 
 def test_tvm_says_that_it_is_not_here() -> None:
+    assert isinstance(T.float16, tvm.DataType) and not isinstance("float16", tvm.DataType)
+    x, y = tvm.Var("x", "int32"), tvm.Var("y", "int32")
+    assert tvm.Or(tvm.Not(tvm.all(x < y, y < 3, x * y < 3)), tvm.any(x < 1)).dtype == "bool"
     assert tvm.DataType("bfloat16").type_code == 4 and tvm.DataType("int8x4").lanes == 4
     assert tvm.tir is tvm and tvm.Target("sim:sm_80").arch == "sm_80"
-    with pytest.raises(UnsupportedError, match="IRModule is part of TVM"):
-        _ = tvm.IRModule
     from tilelang_mlir.compat.modules import engine, transform
 
+    absent = tvm.IRModule
+    for use in (lambda: absent({}), lambda: absent.from_expr, lambda: types.new_class("M", (absent,))):
+        with pytest.raises(UnsupportedError, match="IRModule is part of TVM"):
+            use()
+    assert not isinstance(3, absent) and "IRModule is part of TVM" in repr(absent)
     with pytest.raises(UnsupportedError, match="is a pass of TVM"):
-        _ = transform.ThreadSync
+        transform.ThreadSync()
     with pytest.raises(UnsupportedError, match="CUDA C"):
         engine.register_cuda_postproc(lambda code, target: code)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_simplified_programs_lose_unused_tensors(biased: bool) -> None:
+    from tilelang_mlir.compat.modules.transform import apply_simplify, simplify_prim_func
+
+    @simplify_prim_func
+    def make(n: int) -> object:
+        @T.prim_func
+        def main(A: T.Tensor((n,), "float32"), Bias: T.Tensor((n,), "float32"), C: T.Tensor((n,), "float32")):
+            with T.Kernel(1, threads=32):
+                for i in T.Parallel(n):
+                    C[i] = A[i] + Bias[i] if biased else A[i] * 2
+
+        return main
+
+    import tilelang_mlir as tilelang
+
+    a, b = torch.arange(37.0), torch.ones(37)
+    kernel = tilelang.compile(apply_simplify(make(37)), target="sim:sm_80", out_idx=[-1])
+    assert torch.equal(kernel(a, b) if biased else kernel(a), a + b if biased else 2 * a)
 
 
 def test_pass_contexts() -> None:

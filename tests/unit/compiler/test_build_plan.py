@@ -93,12 +93,17 @@ def test_completion_takes_what_lowering_decided() -> None:
     lowered = """module { gpu.module @kernels {
       llvm.func @f_kernel() attributes {gpu.kernel, nvvm.kernel, nvvm.reqntid = array<i32: 384, 1, 1>,
         nvvm.cluster_dim = array<i32: 2, 1, 1>, tl.shared_bytes = 1024 : i64, tl.cooperative,
-        tl.tensor_maps = [{param = 0 : i64, box = array<i64: 64, 32>, swizzle = "128B"}]} { llvm.return } } }"""
+        tl.tensor_maps = [{param = 0 : i64, box = array<i64: 64, 32>, swizzle = "128B"},
+                          {param = 0 : i64, box = array<i64: 64, 32>, walk = array<i64: -1, -1, 2>}]} {
+          llvm.return } } }"""
     with context():
         (kernel,) = complete_plan(plan(), ir.Module.parse(lowered)).kernels
         assert (kernel.block, kernel.cluster, kernel.shared_bytes) == ((384, 1, 1), (2, 1, 1), 1024)
         assert kernel.cooperative and not kernel.programmatic
-        assert kernel.tensor_maps == (TensorMapSpec(0, (64, 32), "128B"),)
+        assert kernel.tensor_maps == (
+            TensorMapSpec(0, (64, 32), "128B"),
+            TensorMapSpec(0, (64, 32), walk=(-1, -1, 2)),
+        )
         with pytest.raises(CompileError, match="lacks f_kernel"):
             complete_plan(plan(), ir.Module.parse("module { gpu.module @kernels { } }"))
 

@@ -54,7 +54,7 @@ def test_the_page_has_a_row_for_each_name() -> None:
         ("T.sync_threads()", ["yes", "yes", "yes"]),
         ("T.inc_max_nreg(240)", ["no", "yes", "yes"]),
         ("T.ldg256(A[0])", ["no", "no", "yes"]),
-        ("T.wgmma_gemm_sp(s, s, s, f)", ["-", "-", "-"]),
+        ("T.tcgen05_gemm_sp(s, s, s, f)", ["-", "-", "-"]),
     ],
 )
 def test_support_is_what_the_compiler_says(body: str, expected: list[str]) -> None:

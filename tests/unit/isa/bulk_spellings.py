@@ -15,8 +15,10 @@ def _tma(arguments: list[ir.Value]) -> None:
     tma.store(generic, smem(), [0, 8, constant(3)])
     tma.reduce(generic, smem(), [0, 8], "add", "f32")
     tma.load(smem(), generic, offset(smem(), 1024, "i8"), [0, 8], hint="evict_last", ranks=constant(3, 16))
+    tma.load(smem(), generic, offset(smem(), 1024, "i8"), [0, 8, 1, 2], taps=[constant(1, 16), constant(2, 16)])
     tma.prefetch(generic, [0, 8, 1])
     bulk.prefetch(arguments[0], 64)
+    bulk.add(arguments[0], smem(), 64)
     rank = cluster.rank()
     cluster.arrive_expect_remote(offset(smem(), 1024, "i8"), rank, 64)
     cluster.copy(smem(), offset(smem(), 2048, "i8"), offset(smem(), 1024, "i8"), 64, rank)
@@ -42,8 +44,10 @@ BULK_CASES = [
             "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group",
             "tile.mbarrier::complete_tx::bytes.L2::cache_hint",
             "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster.L2::cache_hint",
+            "cp.async.bulk.tensor.4d.shared::cta.global.im2col.mbarrier::complete_tx::bytes",
             "cp.async.bulk.prefetch.tensor.3d.L2.global.tile",
             "cp.async.bulk.prefetch.L2.global",
+            "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 ",
             "mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64",
             "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes",
         ],

@@ -129,27 +129,51 @@ def test_mfma_with_bytes_without_negative_zero(kinds: tuple[str, str]) -> None:
     np.testing.assert_array_equal(got, _mfma_oracle(form, a, b, c))
 
 
-def test_scaled_mfma_of_bytes() -> None:
-    rng = np.random.default_rng(2)
-    a = rng.integers(-4, 5, (64, 32)).astype(STORED["fp8"])
-    b = rng.integers(-4, 5, (64, 32)).astype(STORED["bf8"])
-    c = rng.integers(-9, 10, (64, 4)).astype(np.float32)
-    left, right = np.zeros((16, 128)), np.zeros((128, 16))
+@pytest.mark.parametrize("m", [16, 32])
+@pytest.mark.parametrize("kinds", [("fp8", "bf8"), ("bf8", "fp8"), ("fp4", "fp4")], ids="-".join)
+def test_scaled_mfma(m: int, kinds: tuple[str, str]) -> None:
+    """CDNA4 ISA, 7.2: each lane's byte of the scale register scales a block of 32 along K of one row (column)."""
+    small, groups, k = kinds[0] == "fp4", 64 // m, 2048 // m
+    rng = np.random.default_rng(m)
+    numbers = [rng.integers(-4, 5, (64, 32)).astype(np.float64) for _ in kinds]
+    scales = [rng.integers(124, 131, (64, 4)).astype(np.uint8) for _ in kinds]
+    bytes_ = (1, 3)
+    c = rng.integers(-9, 10, (64, m * m // 64)).astype(np.float32)
+    dense = [np.zeros((m, k)), np.zeros((m, k))]
+    for side in (0, 1):
+        for here in range(64):
+            for i in range(32):
+                part = here // m
+                column = 32 * part + i if small else 16 * part + i if i < 16 else 16 * groups + 16 * part + i - 16
+                block = column // 32
+                factor = 2.0 ** (int(scales[side][here % m + m * block, bytes_[side]]) - 127)
+                dense[side][here % m, column] = numbers[side][here, i] * factor
+    product, want = dense[0] @ dense[1].T, np.empty_like(c)
     for here in range(64):
-        for i in range(32):
-            left[here % 16, 32 * (here // 16) + i] = float(a[here, i])
-            right[32 * (here // 16) + i, here % 16] = float(b[here, i])
-    product, want = left @ right, np.empty_like(c)
-    for here in range(64):
-        for i in range(4):
-            want[here, i] = product[4 * (here // 16) + i, here % 16] + c[here, i]
+        for i in range(c.shape[1]):
+            row = 4 * (here // 16) + i if m == 16 else 8 * (i // 4) + 4 * (here // 32) + i % 4
+            want[here, i] = product[row, here % m] + c[here, i]
+    if small:
+        codes = [x.astype(ml_dtypes.float4_e2m1fn).view(np.uint8) for x in numbers]
+        stored = [(code[:, ::2] | code[:, 1::2] << 4).view(np.int32) for code in codes]
+    else:
+        stored = [x.astype(STORED[kind]).view(np.int32) for x, kind in zip(numbers, kinds, strict=True)]
+    out, operand = np.full_like(c, -1), ir.Type.parse(f"vector<{4 if small else 8}xi32>")
+    i32 = ir.IntegerType.get_signless(32)
 
-    def emit(x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        one = constant(mfma.UNIT_SCALE)
-        return mfma.emit_scaled(16, x, y, z, ("fp8", "bf8"), (one, one))
+    def body(arguments: Any) -> None:
+        x, y, z = (_load(p, kind) for p, kind in zip(arguments, (operand, operand, _vector(c)), strict=False))
+        words = _load(arguments[3], i32), _load(arguments[4], i32)
+        _store(mfma.emit_scaled(m, x, y, z, kinds, words, bytes_), arguments[5])
 
-    types = ir.Type.parse("vector<8xi32>"), ir.Type.parse("vector<4xf32>")
-    np.testing.assert_array_equal(_run(emit, types, 64, a, b, c), want)
+    words = [x.view(np.int32).reshape(-1).copy() for x in scales]
+    module = build(body, [POINTER] * 6, 64, warp=64)
+    simulate(module, "k", (1, 1, 1), [np.ascontiguousarray(x) for x in stored] + [c, *words, out])
+    np.testing.assert_array_equal(out, want)
+
+
+def _vector(value: np.ndarray) -> ir.Type:
+    return ir.Type.parse(f"vector<{value.shape[1]}xf32>")
 
 
 # -- WMMA: RDNA3 ISA, chapter 7.9; RDNA4 ISA, chapter 7.12 -------------------------------------------------------------
@@ -232,6 +256,26 @@ def test_swaps() -> None:
     assert _exchange(lane.swap_rows, 32)[:, 0].tolist() == [(here + 16) % 32 for here in range(32)]
     pairs = _exchange(lambda value: lane.swap_halves(value, value), 64, 2)
     assert pairs.tolist() == [[here % 32, here % 32 + 32] for here in range(64)]
+    pairs = _exchange(lambda value: lane.swap_odd_rows(value, value), 64, 2)
+    assert pairs.tolist() == [[here // 32 * 32 + here % 16, here // 32 * 32 + here % 16 + 16] for here in range(64)]
+
+
+def test_first_active_lane() -> None:
+    """V_READFIRSTLANE_B32: the lowest lane with its bit set in EXEC."""
+    for wave in (32, 64):
+        assert set(_exchange(lane.first, wave)[:, 0].tolist()) == {0}
+    out = np.zeros(64, np.int32)
+
+    def body(a: Any) -> None:
+        here = thread.tid()
+        late = create("arith.cmpi", [here, constant(11)], [ir.IntegerType.get_signless(1)], predicate="5 : i64")
+        branch = ir.Operation.create("scf.if", [], [late], regions=2)
+        with ir.InsertionPoint(branch.regions[0].blocks.append()):
+            store(lane.first(here), offset(a[0], here))
+            ir.Operation.create("scf.yield")
+
+    simulate(build(body, [POINTER], 64, warp=64), "k", (1, 1, 1), [out])
+    assert out.tolist() == [0] * 11 + [11] * 53
 
 
 @pytest.mark.parametrize("wave", [32, 64])

@@ -30,6 +30,7 @@ from tilelang_mlir.isa.nvidia import (
     tma,
     warp,
     wgmma,
+    wgmma_product,
 )
 from tilelang_mlir.mlir import ir
 
@@ -218,10 +219,10 @@ def _wgmma(arguments: list[ir.Value]) -> None:
     packed = wgmma.emit(wgmma.pack(sums), long, long, 8)
     wgmma.commit()
     sums = wgmma.wait(0, packed, 4)
-    shared = wgmma.Descriptor(low, wgmma.high_word(1024, 128), (0, 2))
-    sums = wgmma.product(sums, shared, shared, 8, ("bf16", "bf16"), k=16)
+    shared = wgmma_product.Descriptor(low, wgmma_product.high_word(1024, 128), (0, 2))
+    sums = wgmma_product.product(sums, shared, shared, 8, ("bf16", "bf16"))
     words = [[low] * 4] * 2
-    _result(arguments[1], *wgmma.product([], words, shared, 8, ("e4m3", "e5m2"), k=32, clear=True), *sums)
+    _result(arguments[1], *wgmma_product.product([], words, shared, 8, ("e4m3", "e5m2"), clear=True), *sums)
 
 
 CASES = [

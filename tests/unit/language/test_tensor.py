@@ -110,6 +110,20 @@ WRONG: list[tuple[Callable[..., Any], type[TileError], str]] = [
         TileTypeError,
         "SFA_tmem of T.tcgen05_gemm_blockscaled must be uint32 in tensor memory",
     ),
+    (lambda a: T.gemm_blockscaled(a.E, a.F, a.D, a.S, a.S, False, True), TileTypeError, "C in tmem memory needs mbar"),
+    (
+        lambda a: T.gemm_blockscaled(a.E, a.F, a.frag, a.W, a.W, False, True, mbar=a.mbar),
+        TileTypeError,
+        "C in fragment memory takes no mbar",
+    ),
+    (lambda a: T.make_blockscaled_gemm_layout(a.frag, a.E), TileTypeError, "C is float32 in fragment memory"),
+    (lambda a: T.make_blockscaled_gemm_layout(a.D, a.F), TileValueError, "A has 64 rows, expected 128 of both"),
+    (
+        lambda a: T.annotate_layout({a.frag: T.make_blockscaled_gemm_layout(a.D, a.E)}),
+        TileTypeError,
+        "needs a layout of shared memory or registers, got TensorLayout",
+    ),
+    (lambda a: T.tma_load_2sm(a.A, a.mbar), TileTypeError, r"takes \(descriptor, barrier, address"),
 ]  # fmt: skip
 
 

@@ -55,6 +55,19 @@ def test_results_do_not_depend_on_layouts(shared_layout: Any, fragment: Any) -> 
     np.testing.assert_array_equal(b, a.T + 1)
 
 
+def test_a_layout_of_a_whole_tensor_is_not_tabulated() -> None:
+    """Of 2**40 elements, as programs give the sums of gradients; tensors lie as their strides say."""
+    size = 1 << 20
+
+    @T.prim_func
+    def main(A: T.Tensor((size, size), "float32")):
+        with T.Kernel(1, threads=32) as bx:
+            T.annotate_layout({A: T.Layout(A.shape, lambda i, j: [j // 8, i, j % 8])})
+            A[bx, 0] = 1.0
+
+    assert "tl.smem" not in str(main.module)
+
+
 def test_annotations_reach_the_compiler() -> None:
     func = transposing(lambda s: T.Layout(s.shape, lambda i, j: i * 65 + j), ROWS)
     text = str(func.module)

@@ -73,6 +73,9 @@ def test_methods_of_layout() -> None:
     assert all(back(*layout(i, j)) == (i, j) for i, j in np.ndindex(4, 6))
     assert layout.reshape((24,)).map_forward_index((9,)) == layout(1, 3)
     assert layout.expand((2,))(1, 3, 4) == (1, 1, 3, 1)
+    assert layout.expand(2).is_equal(layout.expand([2])) and layout.expand([]) is layout
+    with pytest.raises(TileTypeError, match="must be integers"):
+        layout.expand("2")  # type: ignore[arg-type]
     assert layout.repeat(1, 2)(3, 10) == (1, 1, 3, 1)
     assert layout.is_equal(L.Layout((4, 6), lambda i, j: j // 3 * 12 + i * 3 + j % 3))
     assert not layout.is_equal(L.make_linear_layout((4, 6)))
@@ -131,7 +134,13 @@ def test_both_ways_to_give_the_functions() -> None:
     assert not one.is_equal(L.make_gemm_fragment_8x8_transposed())
     assert (one.get_thread_size(), one.map_forward_thread((3, 5)), one.map_forward_index((3, 5))) == (32, (14,), (1,))
     with pytest.raises(TileTypeError, match="needs forward_fn"):
-        L.Fragment((8, 8), forward_thread_fn=lambda i, j: i)
+        L.Fragment((8, 8), forward_index_fn=lambda i, j: i)
+    spread = L.Fragment((8, 4), forward_thread_fn=lambda i, j: i * 4 + j)
+    assert spread.layout == values.Fragment((8, 4), ((4, 1, 1), (8, 0, 1)), ())  # type: ignore[arg-type]
+    assert not spread.is_equal(L.Fragment((8, 4), forward_thread_fn=lambda i, j: i + 8 * j))
+    shared = L.Fragment((8, 4), forward_thread_fn=lambda i, j: i)  # it can be compared, and no tile can have it
+    with pytest.raises(TileValueError):
+        _ = shared.layout
 
 
 def test_replicas_take_one_more_argument() -> None:

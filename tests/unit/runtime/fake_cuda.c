@@ -102,5 +102,22 @@ CUresult cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *addres
   memset(map, 0x5A, 128);
   return 0;
 }
+CUresult cuTensorMapEncodeIm2col(void *map, int type, unsigned rank, void *address, const u64 *sizes, const u64 *strides,
+                                 const int *lower, const int *upper, unsigned channels, unsigned pixels,
+                                 const unsigned *steps, int interleave, int swizzle, int l2, int fill) {
+  CHECK("cuTensorMapEncodeIm2col");
+  if ((uintptr_t)map % 64) return 1;
+  RECORD("encode_im2col %d rank %u at %p sizes", type, rank, address);
+  for (unsigned i = 0; i < rank; ++i) RECORD(" %llu", (unsigned long long)sizes[i]);
+  RECORD(" strides");
+  for (unsigned i = 0; i + 1 < rank; ++i) RECORD(" %llu", (unsigned long long)strides[i]);
+  RECORD(" corners");
+  for (unsigned i = 0; i + 2 < rank; ++i) RECORD(" %d:%d", lower[i], upper[i]);
+  RECORD(" channels %u pixels %u steps", channels, pixels);
+  for (unsigned i = 0; i < rank; ++i) RECORD(" %u", steps[i]);
+  RECORD(" swizzle %d l2 %d fill %d\n", swizzle, l2, fill);
+  memset(map, 0x5B, 128);
+  return 0;
+}
 CUresult cuGetErrorName(int status, const char **name) { *name = status == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : "CUDA_ERROR_OTHER"; return 0; }
 CUresult cuGetErrorString(int status, const char **words) { *words = "something went wrong"; return 0; }

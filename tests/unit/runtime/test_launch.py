@@ -191,6 +191,20 @@ def test_tensor_map_per_address(cuda: Any, tensor: Make, fake_torch: SimpleNames
     ]
 
 
+def test_tensor_map_of_im2col(cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str) -> None:
+    """A kernel of 3 x 3 with padding 1 and steps of 2: corners and steps of columns and rows, 32 channels at a time."""
+    image = ParamSpec("X", "tensor", "float16", ("n", 9, 7, 64), (9 * 7 * 64, 7 * 64, 64, 1))
+    spec = KernelSpec("k", (1, 1, 1), (128, 1, 1), tensor_maps=(TensorMapSpec(0, (128, 32), "64B", walk=(-1, -1, 2)),))
+    kernel = CudaKernel(plan_of((image, ParamSpec("n", "symbol", "int32")), spec), CUBIN, cuda.path)
+    cuda.expect_parameters(8, 4, 128)
+    kernel(tensor((4, 9, 7, 64), "float16", 0x1000))
+    assert launches(cuda)[-1].endswith("5b" * 128)
+    assert [line for line in cuda.log() if line.startswith("encode")] == [
+        "encode_im2col 6 rank 4 at 0x1000 sizes 64 7 9 4 strides 128 896 8064 corners -1:-1 -1:-1 channels 32 pixels 128 "
+        "steps 1 2 2 1 swizzle 2 l2 3 fill 0"
+    ]
+
+
 def test_each_device_uses_its_own_context(cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str) -> None:
     kernel = CudaKernel(plan_of((vector("A"), N), ONE), CUBIN, cuda.path)
     cuda.set_current(0xC0)

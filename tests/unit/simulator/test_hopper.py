@@ -12,7 +12,7 @@ from tests.unit.isa.kernel_builder import POINTER, build, lane, load, offset, sm
 from tests.unit.simulator.texts import Text, poisoned, relative_error
 from tilelang_mlir import errors
 from tilelang_mlir.isa.instruction import constant, create
-from tilelang_mlir.isa.nvidia import barrier, bulk, mbarrier, thread, tma, wgmma
+from tilelang_mlir.isa.nvidia import barrier, bulk, mbarrier, thread, tma, wgmma, wgmma_product
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator import TensorMap, simulate
 
@@ -287,11 +287,11 @@ def _wgmma_body(
 
         if whole:
             moves = tuple(2 * s for s in range(4))
-            left: Any = wgmma.Descriptor(low(smem()), wgmma.high_word(1024, 128), moves)
+            left: Any = wgmma_product.Descriptor(low(smem()), wgmma_product.high_word(1024, 128), moves)
             if registers:
                 left = [[load(lane(a[3], 16, 4 * s + q)) for q in range(4)] for s in range(4)]
-            right = wgmma.Descriptor(low(b_place), wgmma.high_word(1024, 128), moves)
-            values = wgmma.product([_float32(1.0)] * (n // 2), left, right, n, ("f16", "f16"), k=16)
+            right = wgmma_product.Descriptor(low(b_place), wgmma_product.high_word(1024, 128), moves)
+            values = wgmma_product.product([_float32(1.0)] * (n // 2), left, right, n, ("f16", "f16"))
         else:
             high = constant((1024 >> 4 | 1 << 30) << 32, 64)
             sums = wgmma.pack([_float32(0.0)] * (n // 2))

@@ -209,6 +209,19 @@ def test_two_ctas_write_one_place(batch: int) -> None:
     assert caught.value.location is not None and caught.value.location.line == t.line_of("write")
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+def test_two_ctas_write_the_same_to_one_place(batch: int) -> None:
+    from tilelang_mlir.mlir import ir
+    from tilelang_mlir.simulator import Program
+
+    t = Text("%y: !llvm.ptr<1>", 32)
+    t.store(t.sreg("tid.x"), t.at("%y", t.sreg("tid.x"), "i32"), "i32")
+    y = poisoned(32, np.int32)
+    with ir.Context():
+        Program(ir.Module.parse(t.text)).launch("k", (4, 1, 1), [y], batch_ctas=batch)
+    assert y.tolist() == list(range(32))
+
+
 def test_reading_what_another_cta_wrote() -> None:
     t = Text("%y: !llvm.ptr<1>", 32)
     cta, tid = t.sreg("ctaid.x"), t.sreg("tid.x")

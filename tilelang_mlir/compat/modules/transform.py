@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from tilelang_mlir.compat.modules.absent import Absent
 from tilelang_mlir.compiler.pass_configs import PassConfigKey, normalize
-from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.frontend.primfunc import PrimFunc
+from tilelang_mlir.frontend.unused import without_unused
 
 __all__ = ["PassConfigKey", "PassContext", "apply_simplify", "get_pass_context", "simplify_prim_func"]
 
 
 def simplify_prim_func(func: Any) -> Any:
-    """A factory or a prim_func, unchanged: every program is simplified before it is lowered."""
-    return func
+    """A prim_func, or a factory whose prim_func comes, without the tensor parameters that no kernel uses.
+
+    Every program is simplified before it is lowered; this is what more there is to it.
+    """
+    if isinstance(func, PrimFunc):
+        return without_unused(func)
+
+    @functools.wraps(func)
+    def factory(*args: Any, **kwargs: Any) -> Any:
+        made = func(*args, **kwargs)
+        return without_unused(made) if isinstance(made, PrimFunc) else made
+
+    return factory
 
 
 def apply_simplify(stmt: Any, inline_let: bool = False) -> Any:
-    """A prim_func, unchanged, as of `simplify_prim_func`."""
+    """A prim_func as of `simplify_prim_func`."""
     del inline_let
-    return stmt
+    return without_unused(stmt) if isinstance(stmt, PrimFunc) else stmt
 
 
 Simplify = simplify_prim_func
@@ -63,7 +77,6 @@ def get_pass_context() -> PassContext:
 
 def __getattr__(name: str) -> Any:
     if name[:1].isupper():
-        raise UnsupportedError(
-            f"tilelang.transform.{name} is a pass of TVM", hint="the passes here are listed by tl-opt --list-passes"
-        )
+        message = f"tilelang.transform.{name} is a pass of TVM"
+        return Absent(name, message, hint="the passes here are listed by tl-opt --list-passes")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,14 +1,16 @@
-"""A stand-in for the few names of TVM that kernel programs carry; anything else of TVM says that it is not here."""
+"""A stand-in for the few names of TVM that kernel programs carry; any other says, when used, that it is not here."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import reduce
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
+from tilelang_mlir.compat.modules.absent import Absent
 from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import TileError, UnsupportedError
+from tilelang_mlir.errors import TileError
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region
 from tilelang_mlir.frontend.expr import Expr, Var, typed_constant
 from tilelang_mlir.frontend.primfunc import PrimFunc
@@ -23,7 +25,14 @@ BufferLoad, BufferRegion = Element, Region
 __all__ = ["Buffer", "BufferLoad", "BufferRegion", "DataType", "PrimExpr", "PrimFunc", "Target", "Var", "const"]
 
 
-class DataType(DType):
+class _AnyDType(type):
+    """The type of `DataType`: every dtype of the language is one."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, DType)
+
+
+class DataType(DType, metaclass=_AnyDType):
     """A dtype; `bits`, `lanes` and the text are those of the name."""
 
     @property
@@ -89,13 +98,27 @@ def const(value: Any, dtype: Any = "int32", span: Any = None) -> Expr:
     return typed_constant(value, to_dtype(dtype))
 
 
+def _folded(name: str) -> Callable[..., Any]:
+    """`all(a, b, ...)` and `any(a, b, ...)` of conditions."""
+
+    def fold(*conditions: Any, span: Any = None) -> Any:
+        del span
+        from tilelang_mlir import language
+
+        return reduce(getattr(language, name), conditions)
+
+    return fold
+
+
+all, any = _folded("And"), _folded("Or")
+
 # Functions of `tvm.tir` that are functions of the language: theirs -> ours.
 _LANGUAGE = {
     "Select": "if_then_else", "Cast": "cast", "Min": "min", "Max": "max", "Shuffle": "Shuffle", "Ramp": "Ramp",
-    "Broadcast": "Broadcast",
+    "Broadcast": "Broadcast", "And": "And", "Or": "Or", "Not": "Not",
 }  # fmt: skip
 _SAME = (
-    "abs acos acosh all any asin asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor call_extern "
+    "abs acos acosh asin asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor call_extern "
     "ceil ceildiv clz copysign cos cosh erf exp exp10 exp2 floor floordiv floormod fmod hypot if_then_else infinity "
     "isfinite isinf isnan ldexp likely log log10 log1p log2 max max_value min min_value nearbyint nextafter popcount "
     "pow power reinterpret round rsqrt shift_left shift_right sigmoid sin sinh sqrt tan tanh trunc truncdiv truncmod"
@@ -120,11 +143,8 @@ def __getattr__(name: str) -> Any:
         return getattr(language, _LANGUAGE.get(name, name))
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _missing(name)
-
-
-def _missing(name: str) -> NoReturn:
-    raise UnsupportedError(
+    return Absent(
+        name,
         f"{name} is part of TVM, which this compiler is not built on",
         hint="the kernel language needs nothing of TVM; passes on its IR have no counterpart",
     )

@@ -28,9 +28,13 @@ class Source:
     argument: str
     attribute: str  # shape or strides
     dim: int
+    packed: int = 1  # elements per stored one
 
     def read(self, value: Any) -> int:
         """The size, in elements."""
+        return self._stored(value) * (1 if isinstance(value, Buffer) else self.packed)
+
+    def _stored(self, value: Any) -> int:
         if self.attribute == "shape":
             return int(value.shape[self.dim])
         stride = getattr(value, "stride", None)
@@ -103,7 +107,13 @@ class BufferAnnot(Annot):
             values: tuple[Value, ...] = getattr(self, attribute) or ()
             for dim, value in enumerate(values):
                 if value.kind == "static" and not isinstance(value.value, int) and value.name is not None:
-                    yield value.name, Source(self.name or "", attribute, dim)
+                    yield value.name, self._source(attribute, dim, len(values))
+
+    def _source(self, attribute: str, dim: int, rank: int) -> Source:
+        """Elements of less than a byte are packed along the last dimension: its size counts bytes, its stride is 1."""
+        along = (dim == rank - 1) == (attribute == "shape")
+        packed = 8 // self.dtype.bits if along and self.dtype is not None and self.dtype.bits in (4, 2) else 1
+        return Source(self.name or "", attribute, dim, packed)
 
     def get_key_parser(self) -> KeyParser:
         return self.parse_key
@@ -121,10 +131,12 @@ class BufferAnnot(Annot):
         if self.shape is not None and len(self.shape) != len(shape):
             raise ArgumentError(f"{self.name or 'a tensor'}: expected {len(self.shape)} dimensions, "
                                 f"got {len(shape)} with shape {list(shape)}")
+        rank = len(shape)
+        shape = tuple(self._source("shape", dim, rank).read(target) for dim in range(rank))
         sizes = shape if self.shape is None else tuple(v.parse_key(n) for v, n in zip(self.shape, shape, strict=True))
         steps = None
         if self.strides is not None:
-            read = [Source("", "strides", dim).read(target) for dim in range(len(self.strides))]
+            read = [self._source("strides", dim, rank).read(target) for dim in range(len(self.strides))]
             steps = tuple(v.parse_key(n) for v, n in zip(self.strides, read, strict=True))
         return sizes, steps, self.dtype or kind
 

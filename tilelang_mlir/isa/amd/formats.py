@@ -70,6 +70,8 @@ def decode(value: np.ndarray, kind: str) -> np.ndarray:
     if kind == "bf16":
         return value if value.dtype == np.float32 else numeric.bf16_bits_to_float(value)
     raw = np.ascontiguousarray(value).view(np.uint8)
+    if kind == "fp4":  # the first of two in the low bits
+        return numeric.FP4_TO_FLOAT.take(np.stack([raw & 15, raw >> 4], axis=-1).reshape(*raw.shape[:-1], -1))
     if kind == "i8":
         return raw.view(np.int8).astype(np.float64)
     return raw.astype(np.float64) if kind == "u8" else byte_values(kind).take(raw)

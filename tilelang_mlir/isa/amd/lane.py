@@ -1,7 +1,8 @@
 """Exchange inside a wave: DPP, swizzles, permutes, swaps, ballots.
 
-CDNA3 ISA, chapter 12: "DPP" (DPP_CTRL values), DS_SWIZZLE_B32 (bit mask mode), DS_BPERMUTE_B32, V_READLANE_B32;
-CDNA4: V_PERMLANE32_SWAP_B32; RDNA3 / RDNA4: V_PERMLANEX16_B32, DPP16 ROW_XMASK. A ballot is a comparison into a mask.
+CDNA3 ISA, chapter 12: "DPP" (DPP_CTRL values), DS_SWIZZLE_B32 (bit mask mode), DS_BPERMUTE_B32, V_READLANE_B32,
+V_READFIRSTLANE_B32; CDNA4: V_PERMLANE16_SWAP_B32, V_PERMLANE32_SWAP_B32; RDNA3 / RDNA4: V_PERMLANEX16_B32, DPP16
+ROW_XMASK. A ballot is a comparison into a mask.
 """
 
 from __future__ import annotations
@@ -44,9 +45,16 @@ def swap_rows(value: ir.Value) -> ir.Value:
 
 def swap_halves(a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value]:
     """`v_permlane32_swap_b32`: the upper half of a wave's `a` changes places with the lower half of `b`."""
-    pair = create(
-        "rocdl.permlane32.swap", [a, b], [ir.Type.parse("!llvm.struct<(i32, i32)>")], fi="true", boundControl="false"
-    )
+    return _swap("rocdl.permlane32.swap", a, b)
+
+
+def swap_odd_rows(a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """`v_permlane16_swap_b32`: every odd row of 16 lanes of `a` changes places with the even row before it of `b`."""
+    return _swap("rocdl.permlane16.swap", a, b)
+
+
+def _swap(name: str, a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value]:
+    pair = create(name, [a, b], [ir.Type.parse("!llvm.struct<(i32, i32)>")], fi="true", boundControl="false")
     first, second = (
         create("llvm.extractvalue", [pair], [a.type], position=ir.DenseI64ArrayAttr.get([i])) for i in (0, 1)
     )
@@ -56,6 +64,11 @@ def swap_halves(a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value]:
 def ballot(predicate: ir.Value, wave: int) -> ir.Value:
     """A mask (i32 or i64, as wide as the wave) with a bit for each active lane whose predicate holds."""
     return create("rocdl.ballot", [predicate], [ir.IntegerType.get_signless(wave)])
+
+
+def first(value: ir.Value) -> ir.Value:
+    """`v_readfirstlane_b32`: the i32 of the lowest active lane."""
+    return create("rocdl.readfirstlane", [value], [value.type])
 
 
 # -- semantics ---------------------------------------------------------------------------------------------------------
@@ -129,15 +142,16 @@ def _permlanex16(op: ir.Operation) -> Run:
     return run
 
 
-def _swap_halves(op: ir.Operation) -> Run:
+def _swap_rows(op: ir.Operation) -> Run:
+    rows = 2 if "permlane32" in op.name else 1  # that move together
+
     def run(machine: Machine, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
-        machine.require_whole_warps("v_permlane32_swap")
+        machine.require_whole_warps("v_permlane_swap")
         first, second = np.broadcast_arrays(machine.warps(a), machine.warps(b))
-        low, high = first[..., :32], second[..., 32:]
-        return (
-            machine.unwarp(np.concatenate([low, second[..., :32]], axis=2)),
-            machine.unwarp(np.concatenate([first[..., 32:], high], axis=2)),
-        )
+        odd = np.arange(first.shape[2]) // (16 * rows) % 2 == 1
+        left, right = first.copy(), second.copy()
+        left[..., odd], right[..., ~odd] = second[..., ~odd], first[..., odd]
+        return machine.unwarp(left), machine.unwarp(right)
 
     return run
 
@@ -154,6 +168,18 @@ def _ballot(op: ir.Operation) -> Run:
     return run
 
 
+def _first(op: ir.Operation) -> Run:
+    del op
+
+    def run(machine: Machine, value: Any) -> np.ndarray:
+        active = machine.active()
+        lanes = np.broadcast_to(machine.warps(value), active.shape)
+        lowest = active.argmax(2)[..., None]  # lane 0 where none is active
+        return machine.unwarp(np.broadcast_to(np.take_along_axis(lanes, lowest, 2), active.shape).copy())
+
+    return run
+
+
 INSTRUCTIONS = (
     Instruction("rocdl.update.dpp", "v_mov_b32_dpp d, s", "12 DPP", _dpp, emit=dpp, together=WARP),
     Instruction("rocdl.ds_swizzle", "ds_swizzle_b32 d, s offset:n", "12 DS_SWIZZLE_B32", _swizzle, emit=swizzle_xor,
@@ -162,7 +188,11 @@ INSTRUCTIONS = (
                 together=WARP),
     Instruction("rocdl.permlanex16", "v_permlanex16_b32 d, s, l, h", "RDNA3 16 V_PERMLANEX16_B32", _permlanex16,
                 emit=swap_rows, together=WARP),
-    Instruction("rocdl.permlane32.swap", "v_permlane32_swap_b32 a, b", "CDNA4 12 V_PERMLANE32_SWAP_B32", _swap_halves,
+    Instruction("rocdl.permlane32.swap", "v_permlane32_swap_b32 a, b", "CDNA4 12 V_PERMLANE32_SWAP_B32", _swap_rows,
                 emit=swap_halves, together=WARP),
+    Instruction("rocdl.permlane16.swap", "v_permlane16_swap_b32 a, b", "CDNA4 12 V_PERMLANE16_SWAP_B32", _swap_rows,
+                emit=swap_odd_rows, together=WARP),
+    Instruction("rocdl.readfirstlane", "v_readfirstlane_b32 d, s", "12 V_READFIRSTLANE_B32", _first, emit=first,
+                together=WARP),
     Instruction("rocdl.ballot", "v_cmp_ne_u32 mask", "12 VOPC", _ballot, emit=ballot, together=WARP),
 )  # fmt: skip

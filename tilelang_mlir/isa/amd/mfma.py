@@ -7,12 +7,18 @@ For one block of M x N x K with e elements of A and B per lane (chapter 7.1.4, l
               for float64, rows come one by one: row lane / N + 4 * i
 Forms with blocks hold several independent products, block b in lanes (64 / blocks) * b and up. The forms of CDNA4 have
 twice the elements per lane. Results of float32 forms are float32.
+
+Scaled forms (CDNA4 ISA, chapter 7.2, "Dense Matrices" with block exponent scaling) hold 32 elements of A per lane, with
+g = lane / M and G = 64 / M: of 8 bits, element i is column 16 * g + i % 16 + 16 * G * (i / 16); of 4 bits, column
+32 * g + i. Columns 32 * g to 32 * g + 31 of row lane % M are scaled by 2^(s - 127), where s is the byte that OPSEL
+names of the lane's scale register; 255 is not a number. B likewise, with rows and columns exchanged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -97,12 +103,12 @@ BY_OP = {form.op_name: form for form in FORMS}
 SCALED_FORMS: tuple[Form, ...] = tuple(
     Form(f"scale.f32.{m}x{m}x{k}.f8f6f4", m, m, k, a, b, Feature.MFMA_SCALED)
     for m, k in ((32, 64), (16, 128))
-    for a in ("fp8", "bf8")
-    for b in ("fp8", "bf8")
+    for a, b in (*product(("fp8", "bf8"), repeat=2), ("fp4", "fp4"))
 )
 """Forms that take the element formats as modifiers, and a scale per 32 elements along K."""
+SCALE_BLOCK = 32
 _SCALED = {"rocdl.mfma.scale.f32.16x16x128.f8f6f4": (16, 128), "rocdl.mfma.scale.f32.32x32x64.f8f6f4": (32, 64)}
-_SCALED_KINDS = {"fp8": "fp8_e4m3", "bf8": "fp8_e5m2"}
+_SCALED_KINDS = {"fp8": "fp8_e4m3", "bf8": "fp8_e5m2", "fp4": "fp4_e2m1"}
 UNIT_SCALE = 0x7F7F7F7F
 """Four E8M0 scales of 2^0."""
 
@@ -118,7 +124,8 @@ def operand_type(form: Form) -> ir.Type:
         return ir.Type.parse(f"vector<{count}x{form.a}>")
     if form.a == "bf16":
         return ir.Type.parse(f"vector<{count}xi16>")
-    return ir.Type.parse({4: "i32", 8: "i64", 16: "vector<4xi32>", 32: "vector<8xi32>"}[count])
+    size = count // 2 if form.a == "fp4" else count
+    return ir.Type.parse({4: "i32", 8: "i64", 16: "vector<4xi32>", 32: "vector<8xi32>"}[size])
 
 
 def sum_type(form: Form) -> ir.Type:
@@ -142,13 +149,22 @@ def emit(form: Form, a: ir.Value, b: ir.Value, c: ir.Value, fnuz: bool = False) 
 
 
 def emit_scaled(
-    m: int, a: ir.Value, b: ir.Value, c: ir.Value, kinds: tuple[str, str], scales: tuple[ir.Value, ir.Value]
-) -> ir.Value:
-    """`v_mfma_scale_f32_*_f8f6f4` with 8-bit operands (vector<8xi32> each) and scales (i32, byte 0 of each lane)."""
+    m: int, a: ir.Value, b: ir.Value, c: ir.Value, kinds: tuple[str, str], scales: tuple[ir.Value, ir.Value],
+    bytes_: tuple[int, int] = (0, 0),
+) -> ir.Value:  # fmt: skip
+    """`v_mfma_scale_f32_*_f8f6f4`: D = (A * SA) (B * SB) + C.
+
+    Args:
+        m: 16 or 32, rows and columns. a, b: vector<8xi32> of 8-bit floats, vector<4xi32> of 4-bit ones.
+        kinds: fp8, bf8 or fp4, of A and of B; fp4 is for both.
+        scales: i32 of the lane, as in the module's docstring.
+        bytes_: which byte of these counts.
+    """
     name = next(n for n, (size, _) in _SCALED.items() if size == m)
     first, second = (f"#rocdl<matrix_format {_SCALED_KINDS[kind]}>" for kind in kinds)
     return create(
-        name, [a, b, c, *scales], [c.type], opselA="0 : i32", opselB="0 : i32", cbsz=first, blgp=second
+        name, [a, b, c, *scales], [c.type], opselA=f"{bytes_[0]} : i32", opselB=f"{bytes_[1]} : i32", cbsz=first,
+        blgp=second,
     )  # fmt: skip
 
 
@@ -188,21 +204,45 @@ def _split(op: ir.Operation) -> tuple[tuple[ir.Value, ...], tuple[ir.Value, ...]
     return (a,), (b,), (c,)
 
 
-def _scaled(op: ir.Operation) -> Run:
-    """8-bit operands. Scales multiply blocks of 32 along K; with all of them 2^0 the order of K does not matter."""
-    m, k = _SCALED[op.name]
-    kinds = []
-    for key in ("cbsz", "blgp"):
-        kinds.append(next((n for n, text in _SCALED_KINDS.items() if text in str(op.attributes[key])), ""))
-    if not all(kinds):
-        raise UnsupportedError("the simulator has scaled MFMA of 8-bit floats only")
-    found = tables(m, m, k, 1, False)
+@cache
+def scaled_operand(m: int, k: int, bits: int) -> np.ndarray:
+    """Where row r, column c of an operand of a scaled form lies: lane * 32 + element, (m, k)."""
+    groups = WAVE // m
+    row, column = np.ogrid[:m, :k]
+    if bits == 4:
+        return (row + m * (column // SCALE_BLOCK)) * SCALE_BLOCK + column % SCALE_BLOCK
+    half = column // (16 * groups)
+    return (row + m * (column // 16 % groups)) * SCALE_BLOCK + 16 * half + column % 16
 
-    def run(machine: Machine, a: Any, b: Any, c: Any, *scales: Any) -> np.ndarray:
+
+def _scales(machine: Machine, words: Any, byte: int, m: int) -> np.ndarray:
+    """The factor of each row and column: byte `byte` of lane r + m * (c / 32)."""
+    held = machine.warps(words)
+    held = np.broadcast_to(held, np.broadcast_shapes(held.shape, machine.active().shape))
+    code = held.astype(np.int64) >> (8 * byte) & 0xFF
+    value = np.where(code == 255, np.nan, np.exp2(code - 127.0)).astype(np.float32)
+    lane = np.arange(m)[:, None] + m * np.arange(WAVE // m)[None, :]
+    return np.repeat(value[:, :, lane], SCALE_BLOCK, axis=3)
+
+
+def _scaled(op: ir.Operation) -> Run:
+    m, k = _SCALED[op.name]
+    kinds = [next((n for n, text in _SCALED_KINDS.items() if text in str(op.attributes[key])), "")
+             for key in ("cbsz", "blgp")]  # fmt: skip
+    if not all(kinds) or len({kind == "fp4" for kind in kinds}) == 2:
+        raise UnsupportedError("the simulator has scaled MFMA of two 8-bit floats, or of two 4-bit ones, only")
+    place = scaled_operand(m, k, 4 if kinds[0] == "fp4" else 8)
+    bytes_ = integer(op, "opselA"), integer(op, "opselB")
+    sums = tables(m, m, k, 1, False)
+
+    def run(machine: Machine, a: Any, b: Any, c: Any, scale_a: Any, scale_b: Any) -> np.ndarray:
         machine.require_whole_warps("v_mfma_scale")
-        if any((np.asarray(s) & 0xFF != UNIT_SCALE & 0xFF).any() for s in scales):
-            raise UnsupportedError("the simulator has scaled MFMA with scales of 2^0 only")
-        return matrix.multiply(machine, found, (kinds[0], kinds[1]), [a], [b], [c])[0]
+        left = matrix.elements(a, kinds[0], machine).take(place, axis=2)
+        right = matrix.elements(b, kinds[1], machine).take(place, axis=2)
+        left = left * _scales(machine, scale_a, bytes_[0], m)
+        right = right * _scales(machine, scale_b, bytes_[1], m)
+        product = np.matmul(left, right.swapaxes(2, 3))[:, :, sums.d_row, sums.d_column]
+        return (product.reshape(product.shape[0], -1, sums.d_row.shape[1]) + c).astype(np.float32)
 
     return run
 

@@ -28,12 +28,14 @@ from tilelang_mlir.isa.nvidia import (
     tma,
     warp,
     wgmma,
+    wgmma_product,
     wgmma_single,
 )
 
 _FAMILIES = (
     *(thread, barrier, grid, warp, ldmatrix, mma, mma_quad, mma_scaled, mma_sparse, cp_async, atomic, convert, memory),
-    *(math, bits, rounding, mbarrier, bulk, tma, wgmma, wgmma_single, cluster, tcgen05, tcgen05_mma, launch_control),
+    *(math, bits, rounding, mbarrier, bulk, tma, wgmma, wgmma_product, wgmma_single, cluster, tcgen05, tcgen05_mma),
+    launch_control,
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -63,5 +65,6 @@ __all__ = [
     "tma",
     "warp",
     "wgmma",
+    "wgmma_product",
     "wgmma_single",
 ]

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.isa.instruction import GLOBAL, SHARED, Access, Effect, Instruction, Machine, constant, create
+import numpy as np
+
+from tilelang_mlir.isa.instruction import (
+    GLOBAL,
+    SHARED,
+    Access,
+    Effect,
+    Instruction,
+    Machine,
+    Run,
+    constant,
+    create,
+    inline_ptx,
+)
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -31,6 +44,16 @@ def store(target: ir.Value, shared: ir.Value, size: ir.Value | int) -> None:
     create("nvvm.cp.async.bulk.global.shared.cta", [target, shared, count], operandSegmentSizes=segments)
 
 
+def add(target: ir.Value, shared: ir.Value, size: int) -> None:
+    """`cp.reduce.async.bulk...add.f32` from shared to global, in the open bulk group; alignment and size as in `load`.
+
+    Each float32 is added by itself, atomically at device scope. PTX ISA 8.7, section 9.7.9.25.4.2.
+    """
+    text = f"cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [{{$r0}}], [{{$r1}}], {size};"
+    count = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size)
+    inline_ptx("cp.reduce.async.bulk.add", text, [target, shared], attributes={"tl.size": count})
+
+
 def prefetch(source: ir.Value, size: ir.Value | int) -> None:
     """`cp.async.bulk.prefetch.L2.global`: bytes into the L2 cache; alignment and size as in `load`."""
     count = size if isinstance(size, ir.Value) else constant(size)
@@ -43,6 +66,11 @@ def _load(machine: Machine, shared: Any, source: Any, barrier: Any, size: Any, *
 
 def _store(machine: Machine, target: Any, shared: Any, size: Any, *hints: Any) -> None:
     machine.engine.bulk_store(target, shared, size)
+
+
+def _add(op: ir.Operation) -> Run:
+    size = ir.IntegerAttr(op.attributes["tl.size"]).value
+    return lambda machine, target, shared: machine.engine.bulk_reduce(target, shared, size, np.add, np.float32)
 
 
 def _prefetch(machine: Machine, source: Any, size: Any, *hints: Any) -> None:
@@ -70,6 +98,18 @@ INSTRUCTIONS = (
         effects=(
             Effect(Access.READ, SHARED, 1, group="cp.async.bulk"),
             Effect(Access.WRITE, GLOBAL, 0, group="cp.async.bulk"),
+        ),
+    ),
+    Instruction(
+        "cp.reduce.async.bulk.add",
+        "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [d], [s], n",
+        "9.7.9.25.4.2 cp.reduce.async.bulk",
+        _add,
+        emit=add,
+        feature=Feature.TMA,
+        effects=(
+            Effect(Access.READ, SHARED, 1, group="cp.async.bulk"),
+            Effect(Access.ATOMIC, GLOBAL, 0, group="cp.async.bulk"),
         ),
     ),
     Instruction(

@@ -48,6 +48,7 @@ def load(
     *,
     hint: str = "",
     ranks: ir.Value | None = None,
+    taps: Sequence[ir.Value] = (),
 ) -> None:
     """`cp.async.bulk.tensor.Nd.shared::cta.global.tile.mbarrier::complete_tx::bytes`: a box into shared memory.
 
@@ -59,17 +60,20 @@ def load(
         hint: evict_normal, evict_first or evict_last: how long the L2 cache keeps what is read.
         ranks: i16, `.shared::cluster` with `.multicast::cluster`: a bit per CTA of the cluster that gets the box, at
             the same place, and its bytes on the barrier at the same place.
+        taps: i16, `.im2col` instead of `.tile`: how far from the pixels of the box, which `coordinates` start, what is
+            read lies, innermost direction first.
     """
     places = [constant(c) if isinstance(c, int) else c for c in coordinates]
-    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 1, 0, int(ranks is not None), int(bool(hint)), 0])
+    segments = ir.DenseI32ArrayAttr.get([1, 1, len(places), 1, len(taps), int(ranks is not None), int(bool(hint)), 0])
     policy = [constant(POLICIES[hint], 64)] if hint else []
     mask = [] if ranks is None else [ranks]
     if ranks is not None:
         destination = create("llvm.addrspacecast", [destination], [ir.Type.parse("!llvm.ptr<7>")])
     create(
         "nvvm.cp.async.bulk.tensor.shared.cluster.global",
-        [destination, tensor_map, *places, barrier, *mask, *policy],
+        [destination, tensor_map, *places, barrier, *taps, *mask, *policy],
         operandSegmentSizes=segments,
+        mode=f"#nvvm.tma_load_mode<{'im2col' if taps else 'tile'}>",
         isCTAOnly=ir.BoolAttr.get(ranks is None),
     )
 
@@ -217,11 +221,12 @@ def _boxed(op: ir.Operation) -> int:
 
 def _load(op: ir.Operation) -> Run:
     count = _boxed(op)
-    multicast = list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))[5]
+    taps, multicast = list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))[4:6]
 
     def run(machine: Machine, shared: Any, tensor_map: Any, *rest: Any) -> None:
-        ranks = rest[count + 1] if multicast else None
-        machine.engine.tensor_load(shared, tensor_map, list(rest[:count]), rest[count], ranks=ranks)
+        ranks = rest[count + 1 + taps] if multicast else None
+        places = [*rest[:count], *rest[count + 1 : count + 1 + taps]]
+        machine.engine.tensor_load(shared, tensor_map, places, rest[count], ranks=ranks)
 
     return run
 
@@ -315,8 +320,8 @@ _TENSOR, _GROUPS = "9.7.9.25.5 cp.async.bulk.tensor", "9.7.9.25.4 cp.async.bulk"
 INSTRUCTIONS = (
     Instruction(
         "nvvm.cp.async.bulk.tensor.shared.cluster.global",
-        "cp.async.bulk.tensor.Nd.shared::{cta,cluster}.global.tile.mbarrier::complete_tx::bytes"
-        "{.multicast::cluster}{.L2::cache_hint} [d], [m, {c}], [b]{, ranks}{, policy}",
+        "cp.async.bulk.tensor.Nd.shared::{cta,cluster}.global{.tile, .im2col}.mbarrier::complete_tx::bytes"
+        "{.multicast::cluster}{.L2::cache_hint} [d], [m, {c}], [b]{, {taps}}{, ranks}{, policy}",
         _TENSOR,
         _load,
         emit=load,

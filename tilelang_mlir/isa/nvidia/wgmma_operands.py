@@ -13,6 +13,7 @@ from tilelang_mlir.isa import numeric
 
 BYTES = {"f16": 2, "bf16": 2, "tf32": 4, "e4m3": 1, "e5m2": 1, "s8": 1, "u8": 1}
 INTEGERS = ("s8", "u8")
+STEP_BYTES = 32  # of a row along K, for one instruction
 _SPAN = {0: 16, 1: 128, 2: 64, 3: 32}
 
 
@@ -104,10 +105,12 @@ def multiply(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray:
     return np.matmul(a, b.swapaxes(2, 3)).astype(sum_type(kind), copy=False)
 
 
-def addresses(machine: Any, descriptor: Any, rows: int, element: int, transposed: bool) -> np.ndarray:
-    """16-byte units of an operand, (C|1, warpgroups, outer, inner).
+def addresses(
+    machine: Any, descriptor: Any, rows: int, element: int, transposed: bool, deep: int = STEP_BYTES
+) -> np.ndarray:
+    """16-byte units of an operand, (C|1, warpgroups, outer, inner); `deep` bytes of elements along k.
 
-    K-major: `rows` x 2 along k; MN-major (`transposed`): k rows x `rows * element / 16`.
+    K-major: `rows` x `deep / 16` along k; MN-major (`transposed`): k rows x `rows * element / 16`.
     """
     raw = np.asarray(descriptor, np.int64)
     lanes = np.broadcast_to(
@@ -124,11 +127,13 @@ def addresses(machine: Any, descriptor: Any, rows: int, element: int, transposed
     span = _SPAN[int(modes[0])]
     start, leading, stride = (x[:, :, None, None] for x in (start, leading, stride))
     if transposed:
-        k, chunk = np.arange(32 // element)[:, None], np.arange(rows * element // 16)[None, :]
+        k, chunk = np.arange(deep // element)[:, None], np.arange(rows * element // 16)[None, :]
         per = span // 16  # chunks of 16 bytes along MN in one atom
         address = start + chunk // per * leading + k // 8 * stride + k % 8 * span + chunk % per * 16
     else:
-        row, chunk = np.arange(rows)[:, None], np.arange(2)[None, :]
+        if span != 16 and deep > span:
+            raise SimulationError(f"a step of {deep} bytes along K leaves a swizzle span of {span} bytes")
+        row, chunk = np.arange(rows)[:, None], np.arange(deep // 16)[None, :]
         along = chunk * (leading if span == 16 else 16)
         address = start + row // 8 * stride + row % 8 * span + along
     return address ^ ((address >> 7 & {16: 0, 32: 1, 64: 3, 128: 7}[span]) << 4)

@@ -30,3 +30,19 @@ func.func @f(%g: memref<128x64xf16, #tl.scope<"global">>, %i: i32) {
   %a = "tl.shared_address"(%g, %i, %i) : (memref<128x64xf16, #tl.scope<"global">>, i32, i32) -> i32
   return
 }
+
+// -----
+
+func.func @f(%g: memref<128x64xf16, #tl.scope<"global">>, %s: memref<32x64xf16, #tl.scope<"shared">>, %b: !tl.barrier<1 : i64>, %i: i32) {
+  // expected-error@+1 {{copies a box where it completes in the first CTA of a pair}}
+  "tl.box_load"(%g, %s, %b, %i, %i, %i, %i, %i) {bytes = 64 : i32, pair} : (memref<128x64xf16, #tl.scope<"global">>, memref<32x64xf16, #tl.scope<"shared">>, !tl.barrier<1 : i64>, i32, i32, i32, i32, i32) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%g: memref<128x64xf16, #tl.scope<"global">>, %s: memref<32x64xf16, #tl.scope<"shared">>, %i: i32) {
+  // expected-error@+1 {{adds bytes of f32 to f32, got elements of f16 and f16}}
+  "tl.box_store"(%s, %g, %i, %i, %i, %i) {bytes = 64 : i32, reduce = "add"} : (memref<32x64xf16, #tl.scope<"shared">>, memref<128x64xf16, #tl.scope<"global">>, i32, i32, i32, i32) -> ()
+  return
+}

@@ -185,6 +185,28 @@ func.func @f(%f: !f, %s: !s, %g: !g) {
 
 // -----
 
+!f = memref<64x128xf32, #tl.scope<"fragment">>
+!s = memref<2x64x64xf16, #tl.scope<"shared">>
+!g = memref<64x128xf16, #tl.scope<"global">>
+func.func @f(%f: !f, %s: !s, %g: !g) {
+  // expected-error@+1 {{the transpose of a fragment has shape [128, 64], its target [64, 128]}}
+  "tl.staged_store"(%f, %s, %g) {transposed} : (!f, !s, !g) -> ()
+  return
+}
+
+// -----
+
+!f = memref<64x64xf32, #tl.scope<"fragment">>
+!s = memref<2x64x32xf32, #tl.scope<"shared">>
+!g = memref<64x64xf32, #tl.scope<"global">>
+func.func @f(%f: !f, %s: !s, %g: !g) {
+  // expected-error@+1 {{transposes elements of f32, expected 16 bits}}
+  "tl.staged_store"(%f, %s, %g) {transposed} : (!f, !s, !g) -> ()
+  return
+}
+
+// -----
+
 !s = memref<2x64x64xf16, #tl.scope<"shared">>
 !g = memref<64x64xf16, #tl.scope<"global">>
 func.func @f(%s: !s, %g: !g) {

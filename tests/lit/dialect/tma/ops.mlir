@@ -36,10 +36,14 @@ func.func @products(%a: !s, %b: !s, %c: memref<64x64xf32, #tl.scope<"fragment">>
 
 // CHECK-LABEL: func.func @staged(
 // CHECK: "tl.staged_store"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {fresh} : (memref<64x64xf32, #tl.scope<"fragment">>, memref<2x64x64xf16, #tl.scope<"shared">>, memref<64x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>) -> ()
+// CHECK: "tl.staged_store"(%{{.*}}) {transposed} : (memref<64x16xf32, #tl.scope<"fragment">>, memref<2x64x64xf16, #tl.scope<"shared">>, memref<16x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>) -> ()
 // CHECK: "tl.gemm"(%{{.*}}) {clear = true, instr = "wgmma", pending = 1 : i32, policy = "square", transpose_a = false, transpose_b = true}
 func.func @staged(%g: !g, %a: !s, %c: memref<64x64xf32, #tl.scope<"fragment">>, %b: memref<2x64x64xf16, #tl.scope<"shared">>, %i: i32) {
   %tile = "tl.slice"(%g, %i, %i) {sizes = array<i64: 64, 64>} : (!g, i32, i32) -> !tile
   "tl.staged_store"(%c, %b, %tile) {fresh} : (memref<64x64xf32, #tl.scope<"fragment">>, memref<2x64x64xf16, #tl.scope<"shared">>, !tile) -> ()
+  %narrow = "tl.alloc"() : () -> memref<64x16xf32, #tl.scope<"fragment">>
+  %wide = "tl.slice"(%g, %i, %i) {sizes = array<i64: 16, 64>} : (!g, i32, i32) -> memref<16x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
+  "tl.staged_store"(%narrow, %b, %wide) {transposed} : (memref<64x16xf32, #tl.scope<"fragment">>, memref<2x64x64xf16, #tl.scope<"shared">>, memref<16x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>) -> ()
   "tl.gemm"(%a, %a, %c) {clear = true, instr = "wgmma", pending = 1 : i32, policy = "square", transpose_a = false, transpose_b = true} : (!s, !s, memref<64x64xf32, #tl.scope<"fragment">>) -> ()
   return
 }

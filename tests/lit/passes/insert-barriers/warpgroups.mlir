@@ -57,6 +57,40 @@ func.func @regions(%one: i32, %z: f32) {
   return
 }
 
+// Only the second region reads what all wrote: the barrier is in front of the first, which runs beside it.
+// CHECK-LABEL: func.func @beside(
+// CHECK: tag = "all write"
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: "tl.warpgroups"
+// CHECK: groups = array<i32: 0>
+// CHECK-NEXT: "tl.warpgroups"
+// CHECK-NEXT: "tl.parallel"
+func.func @beside(%one: i32, %z: f32) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() {layout = #plain, tl.offset = 0 : i64} : () -> !s
+    %b = "tl.alloc_barrier"() {counts = array<i64: 128>} : () -> !tl.barrier<1 : i64>
+    %c = arith.constant 0 : i32
+    "tl.parallel"() ({
+    ^bb0(%i: i32):
+      %ii = arith.index_cast %i : i32 to index
+      memref.store %z, %a[%ii] : !s
+    }) {extents = array<i64: 128>, layout = #loop, tag = "all write"} : () -> ()
+    "tl.warpgroups"() ({
+      "tl.mbarrier_wait"(%b, %c, %c) : (!tl.barrier<1 : i64>, i32, i32) -> ()
+    }) {groups = array<i32: 0>} : () -> ()
+    "tl.warpgroups"() ({
+      "tl.parallel"() ({
+      ^bb0(%i: i32):
+        %ii = arith.index_cast %i : i32 to index
+        memref.store %z, %a[%ii] : !s
+      }) {extents = array<i64: 128>, layout = #loop, tag = "second write"} : () -> ()
+      "tl.mbarrier_arrive"(%b, %c) : (!tl.barrier<1 : i64>, i32) -> ()
+    }) {groups = array<i32: 1>} : () -> ()
+  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
+  return
+}
+
 // Stores that a bulk copy reads are fenced before an mbarrier hears of them.
 // CHECK-LABEL: func.func @told(
 // CHECK: tag = "write"

@@ -51,6 +51,31 @@ func.func @branch() {
   return
 }
 
+// One that parts a warpgroup becomes regions of warps.
+// CHECK-LABEL: func.func @branch_of_a_warp(
+// CHECK: "tl.warpgroups"() ({
+// CHECK: }) {groups = array<i32: 0>, warps}
+// CHECK-NEXT: "tl.warpgroups"() ({
+// CHECK: }) {groups = array<i32: 1, 2>, warps}
+func.func @branch_of_a_warp() {
+  %one = arith.constant 1 : i32
+  %few = arith.constant 32 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<96xf32, #tl.scope<"shared">>
+    %t = "tl.alloc"() : () -> memref<96xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %early = arith.cmpi slt, %tid, %few : i32
+    scf.if %early {
+      "tl.fill"(%s, %x) : (memref<96xf32, #tl.scope<"shared">>, f32) -> ()
+    } else {
+      "tl.fill"(%t, %x) : (memref<96xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 96, 1, 1>} : (i32) -> ()
+  return
+}
+
 // A guard on a loop variable that is the whole body shortens the loop.
 // CHECK-LABEL: func.func @guarded(
 // CHECK-NOT: scf.if
@@ -72,44 +97,5 @@ func.func @guarded() {
       }
     }) {extents = array<i64: 32, 64>} : () -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
-  return
-}
-
-// Arms without tile operations are for any threads: those of one warpgroup are arms of one branch in its region.
-// CHECK-LABEL: func.func @warps(
-// CHECK: [[T:%[0-9]+]] = "tl.thread_id"
-// CHECK: "tl.warpgroups"() ({
-// CHECK: scf.if
-// CHECK-NEXT: "tl.mbarrier_arrive"
-// CHECK-NEXT: } else {
-// CHECK: scf.if
-// CHECK-NEXT: "tl.sync_warp"
-// CHECK: }) {groups = array<i32: 0>}
-// CHECK-NEXT: "tl.warpgroups"() ({
-// CHECK-NEXT: "tl.fill"
-// CHECK-NEXT: }) {groups = array<i32: 1>}
-func.func @warps() {
-  %zero = arith.constant 0 : i32
-  %one = arith.constant 1 : i32
-  %few = arith.constant 32 : i32
-  %half = arith.constant 128 : i32
-  %x = arith.constant 1.0 : f32
-  "tl.launch"(%one) ({
-  ^bb0(%b: i32):
-    %s = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
-    %bar = "tl.alloc_barrier"() {counts = array<i64: 32>} : () -> !tl.barrier<1 : i64>
-    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
-    %first = arith.cmpi slt, %tid, %few : i32
-    scf.if %first {
-      "tl.mbarrier_arrive"(%bar, %zero) : (!tl.barrier<1 : i64>, i32) -> ()
-    } else {
-      %second = arith.cmpi slt, %tid, %half : i32
-      scf.if %second {
-        "tl.sync_warp"() : () -> ()
-      } else {
-        "tl.fill"(%s, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
-      }
-    }
-  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
   return
 }

@@ -2,12 +2,12 @@
 // RUN: tl-opt %s --target=sm_80 --lower-to-threads | filecheck %s
 // RUN: tl-opt %s --stage=lowered --emit=ptx --target=sm_80 | filecheck %s --check-prefix=PTX
 
-// CHECK: llvm.mlir.global external @tilelang_grid_barrier(0 : i32) {addr_space = 1 : i32}
 // CHECK: llvm.func @meet_kernel(
 // CHECK-NOT: noalias
 // CHECK-SAME: tl.cooperative
 // CHECK: nvvm.inline_ptx
 // CHECK-SAME: tl.instr = "grid.sync"
+// CHECK: llvm.mlir.global external @tilelang_grid_barrier(0 : i32) {addr_space = 1 : i32}
 
 // PTX: .visible .global .align 4 .u32 tilelang_grid_barrier
 // PTX: bar.sync 0;

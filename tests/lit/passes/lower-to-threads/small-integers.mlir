@@ -40,6 +40,45 @@ func.func @nibbles(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {tl.params = [
   return
 }
 
+// A zero point is subtracted together with the 1024, one that is no integer or too large is not.
+// CHECK-LABEL: llvm.func @zero_points_kernel
+// CHECK-DAG: %[[BOTH:.*]] = arith.constant dense<1.032000e+03> : vector<8xf16>
+// CHECK-DAG: %[[ALONE:.*]] = arith.constant dense<1.024000e+03> : vector<8xf16>
+// CHECK-DAG: %[[HALF:.*]] = arith.constant dense<5.000000e-01> : vector<8xf16>
+// CHECK-DAG: %[[LARGE:.*]] = arith.constant dense<1.025000e+03> : vector<8xf16>
+// CHECK: %[[D:.*]] = vector.bitcast %{{.*}} : vector<4xi32> to vector<8xf16>
+// CHECK: %[[Q:.*]] = arith.subf %[[D]], %[[ALONE]]
+// CHECK: %[[A:.*]] = arith.subf %[[D]], %[[BOTH]]
+// CHECK: %[[B:.*]] = arith.subf %[[Q]], %[[HALF]]
+// CHECK: %[[C:.*]] = arith.subf %[[Q]], %[[LARGE]]
+func.func @zero_points(%x: !llvm.ptr<1>, %y: !llvm.ptr<1>) attributes {tl.params = [{dtype = "uint16", kind = "tensor", name = "X"}, {dtype = "float16", kind = "tensor", name = "Y"}]} {
+  %one = arith.constant 1 : i32
+  %X = "tl.tensor"(%x) {shape = array<i64: 32, 8>, strides = array<i64: 8, 1>} : (!llvm.ptr<1>) -> !g
+  %Y = "tl.tensor"(%y) {shape = array<i64: 32, 8>, strides = array<i64: 8, 1>} : (!llvm.ptr<1>) -> !h
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    "tl.parallel"() ({
+    ^bb0(%i: i32, %j: i32):
+      %ii = arith.index_cast %i : i32 to index
+      %jj = arith.index_cast %j : i32 to index
+      %mask = arith.constant 15 : i16
+      %eight = arith.constant 8.0 : f16
+      %half = arith.constant 0.5 : f16
+      %large = arith.constant 1025.0 : f16
+      %v = memref.load %X[%ii, %jj] : !g
+      %q = arith.andi %v, %mask : i16
+      %f = "tl.cast"(%q) {from = "uint16", to = "float16"} : (i16) -> f16
+      %a = arith.subf %f, %eight : f16
+      %b = arith.subf %f, %half : f16
+      %c = arith.subf %f, %large : f16
+      %ab = arith.mulf %a, %b : f16
+      %abc = arith.mulf %ab, %c : f16
+      memref.store %abc, %Y[%ii, %jj] : !h
+    }) {extents = array<i64: 32, 8>, layout = #rows} : () -> ()
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}
+
 // A bfloat16 holds seven bits so; eight are converted.
 // CHECK-LABEL: llvm.func @bytes_kernel
 // CHECK: arith.uitofp

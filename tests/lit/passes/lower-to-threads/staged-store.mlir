@@ -45,3 +45,33 @@ func.func @store(%p: !llvm.ptr<1>) attributes {tl.params = [{kind = "tensor", na
   }) {threads = array<i32: 384, 1, 1>, name = "store_kernel", tl.shared_bytes = 32768 : i64} : (i32) -> ()
   return
 }
+
+// The transpose: 112 columns of the fragment are 112 rows of the tile, in pieces of 64 and 48, 64 elements each. The 8x8 matrices are
+// stored transposed, two of the warp's 16 columns and, eight rows on, two more.
+// CHECK-LABEL: llvm.func @flip_kernel(
+// CHECK-SAME: tl.tensor_maps = [{box = array<i64: 64, 64>, param = 0 : i64, swizzle = "128B"}, {box = array<i64: 48, 64>, param = 0 : i64, swizzle = "128B"}]
+// CHECK: nvvm.cp.async.bulk.wait_group 1 {read}
+// CHECK-COUNT-4: nvvm.stmatrix %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} {{.*}}layout = #nvvm.mma_layout<col>
+// CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
+// CHECK: nvvm.cp.async.bulk.wait_group 1 {read}
+// CHECK-COUNT-3: nvvm.stmatrix
+// CHECK-NOT: nvvm.stmatrix
+// CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
+!across = memref<112x128xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
+func.func @flip(%p: !llvm.ptr<1>) attributes {tl.params = [{kind = "tensor", name = "A", dtype = "float16"}]} {
+  %one = arith.constant 1 : i32
+  %G = "tl.tensor"(%p) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !g
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %staging = "tl.alloc"() {layout = #rows, tl.offset = 0 : i64} : () -> !s
+    "tl.specialize"() ({
+      "tl.fence_proxy"() : () -> ()
+    }, {
+      %acc = "tl.alloc"() {layout = #sums} : () -> !f
+      %at = "tl.slice"(%G, %bx, %bx) {sizes = array<i64: 112, 128>} : (!g, i32, i32) -> !across
+      "tl.staged_store"(%acc, %staging, %at) {transposed} : (!f, !s, !across) -> ()
+      "tl.tma_wait"() {pending = 0 : i32} : () -> ()
+    }) {consumers = 256 : i32} : () -> ()
+  }) {threads = array<i32: 384, 1, 1>, name = "flip_kernel", tl.shared_bytes = 32768 : i64} : (i32) -> ()
+  return
+}

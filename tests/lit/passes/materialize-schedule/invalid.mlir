@@ -161,20 +161,3 @@ func.func @else(%f: f32) {
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
-
-// -----
-
-func.func @few_warps(%f: f32) {
-  %one = arith.constant 1 : i32
-  %zero = arith.constant 0 : i32
-  "tl.launch"(%one) ({
-  ^bb0(%b: i32):
-    %s = "tl.alloc"() {tl.ws_pipeline = "tile"} : () -> memref<64xf32, #tl.scope<"shared">>
-    %t = "tl.alloc"() : () -> memref<64xf32, #tl.scope<"fragment">>
-    "tl.ws_schedule"() {warps = 8 : i64, roles = [{name = "load", first = 0 : i64, last = 4 : i64, registers = 0 : i64}, {name = "use", first = 4 : i64, last = 5 : i64, registers = 0 : i64}], pipelines = [{name = "tile", depth = 1 : i64}], scopes = [{name = "tl.ws_scope_root", bodies = {load = [{kind = "acquire", pipeline = "tile", stage = 0 : i64}, "put", {kind = "commit", pipeline = "tile", stage = 0 : i64}], use = [{kind = "wait", pipeline = "tile", stage = 0 : i64}, "take", {kind = "release", pipeline = "tile", stage = 0 : i64}]}}]} : () -> ()
-    "tl.fill"(%s, %f) {tl.ws_op = "put"} : (memref<64xf32, #tl.scope<"shared">>, f32) -> ()
-    // expected-error@+1 {{role 'use' of warps 4 to 4 runs 'take', whose work the threads of whole warpgroups share}}
-    "tl.copy"(%s, %t) {tl.ws_op = "take"} : (memref<64xf32, #tl.scope<"shared">>, memref<64xf32, #tl.scope<"fragment">>) -> ()
-  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
-  return
-}

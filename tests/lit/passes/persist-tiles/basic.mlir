@@ -2,7 +2,30 @@
 // RUN: tl-opt %s --target=sm_90a --layout-inference --persist-tiles | filecheck %s
 // RUN: tl-opt %s --target=sm_90a --layout-inference --persist-tiles=enabled=false | filecheck %s --check-prefix=NONE
 // RUN: tl-opt %s --target=sm_80 --layout-inference --persist-tiles | filecheck %s --check-prefix=NONE
+// RUN: tl-opt %s --target=sm_90a --layout-inference --persist-tiles=multicast=true | filecheck %s --check-prefix=PAIR
+// RUN: tl-opt %s --target=sm_90a --layout-inference --persist-tiles=multicast=true --specialize-warps | filecheck %s --check-prefix=SHARED
 // NONE-NOT: tl.tiles
+
+// Pairs of CTAs take tiles that are neighbours along the second dimension, in which B does not differ.
+// PAIR-LABEL: func.func @known(
+// PAIR: %[[RANK:.*]] = arith.remui %{{.*}}, %{{.*}}
+// PAIR: %[[PAIR:.*]] = arith.divui %{{.*}}, %{{.*}}
+// PAIR: scf.for %{{.*}} = %[[PAIR]] to
+// PAIR: arith.addi %{{.*}}, %[[RANK]] {tl.below = 32 : i32}
+// PAIR: "tl.copy"{{.*}}multicast = 3 : i32
+// PAIR-NOT: multicast
+// PAIR: cluster = array<i32: 2, 1, 1>
+
+// Consumers of both give a version back to both producers; the cluster meets at the end.
+// SHARED-LABEL: func.func @known(
+// SHARED: "tl.alloc_barrier"() {cluster, counts = array<i64: 1, 1, 1>}
+// SHARED: "tl.alloc_barrier"() {cluster, counts = array<i64: 16, 16, 16>}
+// SHARED: "tl.tma_load"{{.*}}{multicast = 3 : i32}
+// SHARED: "tl.gemm"
+// SHARED: "tl.mbarrier_arrive"(%{{.*}}, %{{.*}}, %{{.*}}) {per_warp}
+// SHARED: "tl.mbarrier_arrive"(%{{.*}}, %{{.*}}, %{{.*}}) {per_warp}
+// SHARED: "tl.intrinsic"() {name = "cluster_arrive", relaxed = 0 : i32}
+// SHARED: "tl.intrinsic"() {name = "cluster_wait"}
 
 !A = memref<4096x512xf16, #tl.scope<"global">>
 !at = memref<128x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>

@@ -63,7 +63,8 @@ func.func @a_ring_per_use(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm
 }
 
 // A shared tile that only carries the fragment is left out; a fragment of another type is converted on its way into buffers of the
-// tensor's type; rows of odd length, and views of an argument in another shape than its own, are stored by the threads.
+// tensor's type; rows of odd length, and views of an argument in another shape than its own, are stored by the threads. So is a tile
+// left out that carries the transpose, but none whose elements are changed on the way.
 // CHECK-LABEL: func.func @stores(
 // CHECK: %[[WIDE:[0-9]+]] = "tl.alloc"() {{.*}} : () -> memref<2x64x32xf32, #tl.scope<"shared">>
 // CHECK: %[[HALF:[0-9]+]] = "tl.alloc"() {{.*}} : () -> memref<2x64x64xf16, #tl.scope<"shared">>
@@ -73,6 +74,10 @@ func.func @a_ring_per_use(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm
 // CHECK-NEXT: "tl.copy"(%[[ACC]], %[[D]]) {disable_tma}
 // CHECK-NEXT: "tl.copy"(%[[ACC]], %{{[0-9]+}}) : {{.*}}strided<[1024, 1], offset: ?>
 // CHECK-NEXT: "tl.copy"(%[[ACC]], %{{[0-9]+}}) : {{.*}}strided<[511, 1], offset: ?>
+// CHECK-NEXT: "tl.staged_store"(%[[ACC]], %[[HALF]], %[[D]]) {transposed}
+// CHECK-NEXT: "tl.parallel"
+// CHECK: "tl.tma_store"(%{{[0-9]+}}, %[[D]])
+// CHECK-NEXT: "tl.tma_wait"() {pending = 0 : i32}
 // CHECK-NEXT: "tl.tma_wait"() {pending = 0 : i32}
 // CHECK-NEXT: })
 func.func @stores(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>, %d: !llvm.ptr<1>) {
@@ -108,6 +113,27 @@ func.func @stores(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>,
     "tl.copy"(%acc, %ft) : (!f, memref<64x64xf16, strided<[1024, 1], offset: ?>, #tl.scope<"global">>) -> ()
     %et = "tl.slice"(%E, %bx, %zero) {sizes = array<i64: 64, 64>} : (memref<512x511xf32, #tl.scope<"global">>, i32, i32) -> memref<64x64xf32, strided<[511, 1], offset: ?>, #tl.scope<"global">>
     "tl.copy"(%acc, %et) : (!f, memref<64x64xf32, strided<[511, 1], offset: ?>, #tl.scope<"global">>) -> ()
+    %T = "tl.alloc"() : () -> !s
+    "tl.parallel"() ({
+    ^bb0(%i: i32, %j: i32):
+      %y = arith.index_cast %i : i32 to index
+      %x = arith.index_cast %j : i32 to index
+      %v = memref.load %acc[%x, %y] : !f
+      %h = "tl.cast"(%v) {from = "float32", to = "float16"} : (f32) -> f16
+      memref.store %h, %T[%y, %x] : !s
+    }) {extents = array<i64: 64, 64>} : () -> ()
+    "tl.copy"(%T, %dt) : (!s, !at) -> ()
+    %U = "tl.alloc"() : () -> !s
+    "tl.parallel"() ({
+    ^bb0(%i: i32, %j: i32):
+      %y = arith.index_cast %i : i32 to index
+      %x = arith.index_cast %j : i32 to index
+      %v = memref.load %acc[%x, %y] : !f
+      %h = "tl.cast"(%v) {from = "float32", to = "float16"} : (f32) -> f16
+      %n2 = arith.negf %h : f16
+      memref.store %n2, %U[%y, %x] : !s
+    }) {extents = array<i64: 64, 64>} : () -> ()
+    "tl.copy"(%U, %dt) : (!s, !at) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
