@@ -71,7 +71,7 @@ def _spans(kernel: Kernel, role: Role, scope: str, outer: set[str]) -> None:
             kind = "acquire" if kernel.schedule.signaller(sorted(missing)[0], "commit") == role.name else "wait"
             raise kernel.error(
                 f"role {role.name!r} runs {step!r}, which uses a buffer of pipeline {sorted(missing)[0]!r}, "
-                "without holding a version of it", _first(kernel, step),
+                "without holding a version of it", _first(kernel, str(step)),
                 f"put it between the {kind} and the {'commit' if kind == 'acquire' else 'release'} of the pipeline",
             )
 
@@ -79,7 +79,8 @@ def _spans(kernel: Kernel, role: Role, scope: str, outer: set[str]) -> None:
 def _registers(kernel: Kernel) -> None:
     """Fragments stay in the role that writes them."""
     for role in kernel.schedule.roles:
-        mine = [kernel.groups[s] for _, r, s in kernel.schedule.steps() if r == role.name and s in kernel.groups]
+        names = [s for _, r, s in kernel.schedule.steps() if isinstance(s, str) and r == role.name]
+        mine = [kernel.groups[name] for name in names if name in kernel.groups]
         written = {b for group in mine for b in group.accesses("write")}
         for group in mine:
             for buffer in group.accesses("read"):

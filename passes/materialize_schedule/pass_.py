@@ -1,8 +1,8 @@
 """`materialize-schedule`: write out the warp roles of a kernel whose program gives their schedule.
 
 Input: tile program as traced, with `tl.ws_schedule` at the top of a kernel whose statements have names (`tl.ws_op`).
-Output: no schedule and no names; a region of warps or warpgroups per role (`tl.warpgroups`), versions of the buffers of pipelines, two mbarriers per version, waits and arrivals where the schedule
-has them:
+Output: no schedule and no names; a region of warps or warpgroups per role (`tl.warpgroups`), versions of the buffers of
+pipelines, two mbarriers per version, waits and arrivals where the schedule has them:
 
     schedule: pipeline tile [S] depth 2; load: acquire, copy_in, commit; use: wait, copy_out, release
     for k: copy A[k] -> S [copy_in]; copy S -> B[k] [copy_out]

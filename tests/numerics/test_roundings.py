@@ -49,7 +49,8 @@ def values(dtype: str) -> np.ndarray:
     kind = FORMATS[dtype]
     bits = int(ml_dtypes.finfo(kind).bits)
     word = np.uint16 if bits > 8 else np.uint8
-    codes = np.arange(1 << (bits - 1), dtype=word).view(kind).astype(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        codes = np.arange(1 << (bits - 1), dtype=word).view(kind).astype(np.float32).astype(np.float64)
     return codes[np.isfinite(codes)]
 
 
