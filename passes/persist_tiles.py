@@ -145,9 +145,9 @@ def _depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:
 
 def _alternate(launch: ir.Operation, found: Candidate, target: Target) -> None:
     """Two groups of consumers, and a deeper ring for them."""
-    stages = min(_stages(launch, found, target), _DEEPER * found.stages)
     pipeline = _entries(found.loop.attributes["tl.pipeline"])
-    pipeline["num_stages"] = ir.IntegerAttr.get(build.i32(), stages)
+    deepest = found.stages if "fixed" in pipeline else _DEEPER * found.stages
+    pipeline["num_stages"] = ir.IntegerAttr.get(build.i32(), min(_stages(launch, found, target), deepest))
     found.loop.attributes["tl.pipeline"] = ir.DictAttr.get(pipeline)
     launch.attributes["groups"] = ir.IntegerAttr.get(build.i32(), GROUPS)
 

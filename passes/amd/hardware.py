@@ -17,7 +17,7 @@ from .exchange import shuffle, vote
 from .gemm import lower_gemm
 from .gemm_scaled import lower_scaled
 from .lds_copy import lower_async_copy
-from .narrow import narrow_float_cast
+from .narrow import converts, narrow_float_cast
 
 _AXES = "xyz"
 _FADD, _MONOTONIC = 11, 2  # LLVM::AtomicBinOp, LLVM::AtomicOrdering
@@ -143,6 +143,9 @@ class Amd:
         """Loops have one group under way at most, so nothing is."""
         if self.target.supports(Feature.LDS_DMA):
             lds_dma.wait(0)
+
+    def converts(self, ctx: Context, source: str, result: str) -> bool:
+        return converts(ctx, source, result)
 
     def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:
         return narrow_float_cast(ctx, value, source, result)
