@@ -4,11 +4,15 @@ The product of each 128 columns is scaled and added up in float32, which also ma
 cores keep of their sums. That costs one multiplication and addition per 128 products, in the threads, and what matters
 is that the tensor cores do not wait for it. What was measured on an H200:
 
-* Scales of A come with the tiles, through shared memory. Loaded by the threads into registers, even a step ahead, they
-  cost 5 to 30 %, for a load behind a busy L2 cache takes longer than a product.
-* Scales of B come from the L1 cache under a product. A row of them in shared memory needs barriers of all warpgroups.
-* With one product per step every warpgroup waits for its own product, scales, and starts the next one; two products
-  into sums of their own leave one under way meanwhile. Three warpgroups (192 rows) have no registers for that.
+* Scales of A come with the tiles, through shared memory. Loaded by the threads into registers they cost 8 to 23 %, a
+  step ahead still 5 %: a load behind a busy L2 cache takes longer than a product.
+* Scales of B come from the L1 cache under a product. A row of them in shared memory needs barriers of all warpgroups
+  for every tile: 3 % at K = 1536.
+* With one product per step a warpgroup waits for it, scales, and starts the next one; two products into sums of their
+  own leave one under way meanwhile: 15 to 20 % for tiles of 128 x 128. Three warpgroups have no registers for that, but
+  wait less, since two others keep the tensor cores busy.
+* Tiles of 128 x 160 or 176, which fit some sizes better, lose more by factors per 32 or 16 columns.
+* Against one scale per tensor 0.84 to 0.93 of the speed is left.
 """
 
 # Annotations of a kernel are calls in the language of `T`.
@@ -35,9 +39,9 @@ _GROUP = 16  # rows of tiles that are walked column by column
 # Tiles for warpgroups, their products per step, and how fast they are per element against the first.
 _FORMS = (
     (PAIRS, 2, 1.0),
-    (BLOCKS, 1, 0.97),
-    (Tiling(128, 96, BLOCK, 3, 256), 2, 0.8),
-    (Tiling(128, 64, BLOCK, 4, 256), 2, 0.6),
+    (BLOCKS, 1, 1.025),
+    (Tiling(128, 96, BLOCK, 3, 256), 2, 0.79),
+    (Tiling(128, 64, BLOCK, 4, 256), 2, 0.65),
 )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tilelang_mlir import errors, ops
+from tilelang_mlir.ops.scaled_blocks import blocks_form
 
 E4M3 = ml_dtypes.float8_e4m3fn
 M, N, K = 130, 136, 400
@@ -52,3 +53,11 @@ def test_what_is_refused(operands: Any) -> None:
         ops.scaled_matmul(a.astype(np.float16), b.astype(np.float16), one, one, target="sim:sm_90a")
     with pytest.raises(errors.UnsupportedError, match="sm_80"):
         ops.scaled_matmul(a, b, one, one, target="sim:sm_80")
+
+
+def test_tiles_for_scales_of_blocks() -> None:
+    """Those that fill the machine: 64 columns for few rows, three warpgroups where 192 rows waste less."""
+    sizes = ((128, 7168), (4096, 4096), (4096, 2112))
+    chosen = [blocks_form(*size, "sim:sm_90a")[1] for size in sizes]
+    assert [(t.block_M, t.block_N) for t in chosen] == [(128, 64), (128, 128), (192, 128)]
+    assert blocks_form(4096, 4096, "sim:sm_89")[0] is ops.gemm_fp8_blocks
