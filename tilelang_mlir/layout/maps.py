@@ -277,7 +277,7 @@ class Fragment(_Map):
         if self.shape != other.shape or self.thread.shape != other.thread.shape:
             return False
         threads = [np.sort(fragment.thread, axis=0) for fragment in (self, other)]
-        return np.array_equal(*threads) and np.array_equal(self.tables[0], other.tables[0])
+        return np.array_equal(threads[0], threads[1]) and np.array_equal(self.tables[0], other.tables[0])
 
     def __repr__(self) -> str:
         return f"Fragment({self.layout})"
