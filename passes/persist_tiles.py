@@ -15,6 +15,9 @@ Where one warpgroup computes a tile, two groups of consumers take tiles by turns
 other one computes; the ring then has twice the versions that the program asks for, as far as they fit. This needs a
 kernel whose consumers share nothing but the ring, and accumulators that leave registers for the rest.
 
+With `multicast` (off unless asked for) two CTAs of a cluster walk pairs of neighbouring tiles and load what both need
+once (`cluster_tiles.py`).
+
 A kernel keeps its grid when all of its tiles run at once, when tiles take different numbers of steps
 (the hardware then hands out blocks better than a fixed stride does), when the program asks for a number of CTAs per
 multiprocessor, and when its ring leaves no room for the buffers of the store.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 from tilelang_mlir.errors import TargetError
@@ -129,11 +130,26 @@ DEFAULT_SIMULATED = "sm_90a"
 
 @dataclass(frozen=True)
 class Target:
-    """One machine. `vendor` is "cuda" or "hip"; `simulated` runs the lowered program without the device."""
+    """One machine. `vendor` is "cuda" or "hip"; `simulated` runs the lowered program without the device.
+
+    `with target:` makes it the target of what is compiled inside without naming one.
+    """
 
     vendor: str
     arch: str
     simulated: bool = False
+
+    def __enter__(self) -> Target:
+        _ENTERED.set((*_ENTERED.get(), self))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _ENTERED.set(_ENTERED.get()[:-1])
+
+    @staticmethod
+    def entered() -> Target | None:
+        """The target of the innermost `with` around."""
+        return _ENTERED.get()[-1] if _ENTERED.get() else None
 
     @property
     def _facts(self) -> _Facts:
@@ -178,6 +194,9 @@ class Target:
 def targets_with(feature: Feature) -> list[str]:
     """Names of the architectures that have a feature, for error messages."""
     return [arch for arch, (_, facts) in _ARCHS.items() if feature in facts.features]
+
+
+_ENTERED: ContextVar[tuple[Target, ...]] = ContextVar("_ENTERED", default=())
 
 
 def parse_target(text: str | Target | dict[str, object]) -> Target:

@@ -113,6 +113,23 @@ def test_scales_of_blocks() -> None:
             assert abs(number) <= want and (code == 0 or want / 2 < abs(number)), (number, code)
 
 
+def test_functions_of_the_math_library_by_name() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((8,), "float32"), B: T.Tensor((4, 8), "float32")):
+        with T.Kernel(1, threads=8) as _:
+            tx = T.get_thread_binding()
+            B[0, tx] = T.call_extern("float32", "exp2f", A[tx])
+            B[1, tx] = T.call_extern("float32", "fmaxf", A[tx], T.float32(0.5))
+            B[2, tx] = T.call_extern("float32", "__expf", A[tx])
+            B[3, tx] = T.call_extern("float32", "fabsf", -A[tx])
+
+    a, b = np.linspace(0.1, 2, 8).astype(np.float32), np.full((4, 8), np.nan, np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    wide = a.astype(np.float64)
+    want = np.stack([2**wide, np.maximum(wide, 0.5), np.exp(wide), wide])
+    assert np.linalg.norm(b - want) / np.linalg.norm(want) < 1e-5
+
+
 def test_clusters() -> None:
     @T.prim_func
     def main(A: T.Tensor((6, 5), "int32")):

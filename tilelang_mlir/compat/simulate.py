@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tilelang_mlir import knobs
+from tilelang_mlir.jit.addresses import remember
 from tilelang_mlir.target import DEFAULT_SIMULATED, parse_target
 
 DEFAULT_ARCH = DEFAULT_SIMULATED
@@ -77,6 +78,8 @@ def _mode(torch: Any) -> Any:
         ) -> Any:
             if func in pinning:
                 return args[0]
+            if func is torch.Tensor.data_ptr:
+                remember(args[0])  # the number may reach a kernel
             if func in to_cpu:
                 return to_cpu[func](*args)
             keywords = {key: moved(value) for key, value in (kwargs or {}).items() if key != "pin_memory"}

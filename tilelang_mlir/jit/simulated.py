@@ -10,6 +10,7 @@ import numpy as np
 
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import ArgumentError
+from tilelang_mlir.jit.addresses import memory_behind
 from tilelang_mlir.launch_plan import LaunchPlan, TensorMapSpec
 from tilelang_mlir.runtime.binding import Binder, Bound, evaluate
 from tilelang_mlir.runtime.storage import storage_dtype, storage_shape, storage_strides
@@ -50,13 +51,28 @@ class SimulatedKernel:
 
     def _run(self, values: Sequence[Any], bound: Bound) -> None:
         self.reports = []
+        values, others = self._addressed(values)
         for kernel in self.plan.kernels:
             grid = evaluate(kernel.grid, bound.dims)
             if all(grid):
                 arguments = [*values, *(self._tensor_map(spec, values, bound) for spec in kernel.tensor_maps)]
                 report = self._loaded().launch(kernel.name, grid, arguments, checked=knobs.SIM_CHECKED.get(),
-                                               seed=knobs.SIM_SEED.get(), shared_bytes=kernel.shared_bytes)
+                                               seed=knobs.SIM_SEED.get(), shared_bytes=kernel.shared_bytes,
+                                               others=others)  # fmt: skip
                 self.reports.append(report)
+
+    def _addressed(self, values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The values with tables of addresses marked, and the memory of tensors that addresses point into."""
+        from tilelang_mlir.simulator import AddressTable
+
+        marked, addresses = list(values), []
+        for index, param in enumerate(self.plan.params):
+            if param.dtype == "handle" and isinstance(values[index], np.ndarray):
+                marked[index] = AddressTable(values[index].view(np.int64))
+                addresses += [int(place) for place in values[index].reshape(-1)]
+            elif param.kind == "pointer" and isinstance(values[index], int):
+                addresses.append(values[index])
+        return marked, memory_behind(addresses) if addresses else []
 
     def _tensor_map(self, spec: TensorMapSpec, values: Sequence[Any], bound: Bound) -> Any:
         """The simulator's form of a descriptor: innermost dimension first, strides in bytes."""

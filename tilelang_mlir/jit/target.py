@@ -10,7 +10,8 @@ from tilelang_mlir.target import DEFAULT_SIMULATED, Target, parse_target
 
 
 def resolve_target(target: str | Target | dict[str, object] | None = None) -> Target:
-    """A target; `auto` is the first CUDA device, else the first AMD device, else the simulator.
+    """A target; `auto` is that of a `with target:` around, else the first CUDA device, else the first AMD device, else
+    the simulator.
 
     None is TILELANG_DEFAULT_TARGET. `cuda` and `hip` without an architecture are those of the device where there is
     one. With TILELANG_SIMULATE every target is simulated.
@@ -18,7 +19,9 @@ def resolve_target(target: str | Target | dict[str, object] | None = None) -> Ta
     Raises:
         TargetError: the target is not known.
     """
-    text = knobs.DEFAULT_TARGET.get() if target is None else target
+    text = target
+    if text is None or text == "auto":
+        text = Target.entered() or text or knobs.DEFAULT_TARGET.get()
     if text == "cutedsl":
         text = "cuda"  # another generator of the same machine code
     if knobs.SIMULATE.get():

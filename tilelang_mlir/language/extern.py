@@ -12,8 +12,9 @@ from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, 
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, value_of
 from tilelang_mlir.frontend.sources import add_source
+from tilelang_mlir.language import math as _math
 from tilelang_mlir.language.kernel import Kernel, current_kernel
-from tilelang_mlir.language.math import reinterpret
+from tilelang_mlir.language.math import cast, reinterpret
 from tilelang_mlir.language.pointers import Pointer, place_of
 from tilelang_mlir.language.sync import in_kernel
 from tilelang_mlir.mlir import ir
@@ -21,6 +22,13 @@ from tilelang_mlir.mlir import ir
 _ACCESS = {1: "r", 2: "w", 3: "rw"}
 _UINT64 = DType("uint64")
 _NOTHING = ("handle", "void", "")
+# Functions of CUDA's math library for float32 (CUDA Math API, single precision functions and intrinsics).
+_SAME = "exp exp2 exp10 log log2 log10 log1p sqrt rsqrt sin cos tan sinh cosh tanh floor ceil trunc erf pow fmod"
+_LIBRARY: dict[str, Any] = {
+    **{f"{name}f": getattr(_math, name) for name in _SAME.split()},
+    **{f"__{name}f": getattr(_math, f"__{name}") for name in ("exp", "exp10", "log", "log2", "log10", "sin", "cos")},
+    "fabsf": _math.abs, "fmaxf": _math.max, "fminf": _math.min,
+}  # fmt: skip
 
 
 def import_source(source: str | None = None) -> None:
@@ -69,6 +77,13 @@ def CUDASourceCodeKernel(
         kernel.op.attributes["entry"] = ir.StringAttr.get(entry_name)
 
 
+def _defines(builder: Builder, name: str) -> bool:
+    """Whether the program's own device code mentions a name."""
+    attributes = builder.module.operation.attributes
+    texts = ir.ArrayAttr(attributes["tl.sources"]) if "tl.sources" in attributes else ()
+    return any(name in ir.StringAttr(text).value for text in texts)
+
+
 def call_extern(*args: Any, dtype: Any = None) -> Any:
     """Call a function of `T.import_source`; every thread calls it for itself.
 
@@ -81,6 +96,8 @@ def call_extern(*args: Any, dtype: Any = None) -> Any:
         args: scalars, and places in memory: pointers of `T.access_ptr` and `T.address_of`, buffers, slices. An access
             "w" counts as a write for the barriers that the compiler places, and so on; places without one as both.
 
+    Functions of CUDA's math library (`expf`, `fmaxf`, `__expf`) need no source: they are those of the language.
+
     Raises:
         TileValueError: no name of a function. TileTypeError: an argument that is neither scalar nor in memory.
         CompileError: when compiled, if no source defines the function, or C++ cannot be compiled here.
@@ -92,6 +109,8 @@ def call_extern(*args: Any, dtype: Any = None) -> Any:
     if not isinstance(name, str) or not name.isidentifier():
         raise TileValueError(f"T.call_extern needs the name of a function, got {name!r}", hint="the dtype comes first")
     builder = in_kernel("T.call_extern")
+    if name in _LIBRARY and not _defines(builder, name):
+        return cast(_LIBRARY[name](*given), dtype)
     values, types = [], []
     for arg in given:
         tile = isinstance(arg, Element) and len(arg.indices) < arg.buffer.ndim

@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+from tilelang_mlir.simulator.arguments import AddressTable
 from tilelang_mlir.simulator.launch import Program, simulate
 from tilelang_mlir.simulator.memory import GlobalMemory
 from tilelang_mlir.simulator.report import AccessReport, SimulationReport
 from tilelang_mlir.simulator.tensor_map import TensorMap
 
-__all__ = ["AccessReport", "GlobalMemory", "Program", "SimulationReport", "TensorMap", "simulate"]
+__all__ = ["AccessReport", "AddressTable", "GlobalMemory", "Program", "SimulationReport", "TensorMap", "simulate"]

@@ -28,17 +28,34 @@ class _Range:
     address: int = 0
 
 
-class Arguments:
-    """Values of one launch. `copy_in` uploads the arrays, `copy_out` writes them back and frees the arena."""
+@dataclass
+class AddressTable:
+    """An array argument whose elements (int64) are addresses on the host; the kernel gets those in the arena."""
 
-    def __init__(self, kinds: Sequence[Kind], values: Sequence[Any], kernel: str) -> None:
+    array: np.ndarray
+
+
+class Arguments:
+    """Values of one launch. `copy_in` uploads the arrays, `copy_out` writes them back and frees the arena.
+
+    `others` are arrays that addresses among the arguments point into.
+    """
+
+    def __init__(
+        self, kinds: Sequence[Kind], values: Sequence[Any], kernel: str, others: Sequence[np.ndarray] = ()
+    ) -> None:
         if len(kinds) != len(values):
             raise ArgumentError(f"kernel {kernel} takes {len(kinds)} arguments, got {len(values)}")
         self._ranges: list[_Range] = []
         self._values: list[Any] = []
         self._maps: list[tuple[int, TensorMap]] = []
-        arrays: list[tuple[int, np.ndarray]] = []
+        self._tables: list[tuple[int, np.ndarray]] = []
+        self._pointers = [i for i, kind in enumerate(kinds) if kind.element == "ptr" and isinstance(values[i], int)]
+        arrays: list[tuple[int, np.ndarray]] = [(-1, array) for array in others]
         for index, (kind, value) in enumerate(zip(kinds, values, strict=True)):
+            if isinstance(value, AddressTable):
+                value = value.array.copy()
+                self._tables.append((index, value))
             if isinstance(value, TensorMap):
                 self._maps.append((index, value))
                 self._values.append(value)
@@ -66,15 +83,27 @@ class Arguments:
     def copy_in(self, memory: GlobalMemory) -> list[Any]:
         """Upload; returns one value per argument."""
         for span in self._ranges:
-            names = " and ".join(f"argument {index}" for index, _ in span.arrays)
+            names = " and ".join(f"argument {index}" for index, _ in span.arrays if index >= 0) or "a tensor"
             span.address = memory.allocate(span.high - span.low, names, span.offset)
             memory.write(span.address, _host_bytes(span))
             for index, array in span.arrays:
-                self._values[index] = span.address + _pointer(array) - span.low
+                if index >= 0:
+                    self._values[index] = span.address + _pointer(array) - span.low
+        for index in self._pointers:
+            self._values[index] = self._inside(self._values[index])
+        for index, table in self._tables:
+            inside = np.array([self._inside(int(place)) for place in table.reshape(-1)], np.int64)
+            memory.write(self._values[index], inside.view(np.uint8))
         for index, tensor_map in self._maps:
-            place = self._values[index] if isinstance(tensor_map.tensor, np.ndarray) else int(tensor_map.tensor)
+            tensor = tensor_map.tensor
+            place = self._values[index] if isinstance(tensor, np.ndarray) else self._inside(int(tensor))
             self._values[index] = replace(tensor_map, address=place)
         return self._values
+
+    def _inside(self, place: int) -> int:
+        """Where in the arena a host address lies; other numbers are what they are."""
+        span = next((span for span in self._ranges if span.low <= place < span.high), None)
+        return place if span is None else span.address + place - span.low
 
     def copy_out(self, memory: GlobalMemory) -> None:
         """Write results back into the arrays and release what `copy_in` allocated."""

@@ -98,6 +98,7 @@ class Program:
         shared_bytes: int | None = None,
         memory: GlobalMemory | None = None,
         batch_ctas: int | None = None,
+        others: Sequence[np.ndarray] = (),
     ) -> SimulationReport:
         """Run one kernel on `grid` CTAs.
 
@@ -111,6 +112,7 @@ class Program:
             shared_bytes: dynamic shared memory (default: the kernel's `tl.shared_bytes`).
             memory: the arena that integer pointer arguments refer to, kept between launches.
             batch_ctas: CTAs that run together (default: by the number of threads).
+            others: arrays that addresses among the arguments (numbers, and elements of an `AddressTable`) point into.
 
         Raises:
             SimulationError: or a subclass, for what a GPU gives no meaning to; with locations.
@@ -119,7 +121,7 @@ class Program:
         code = self.kernel(kernel, checked)
         arena = memory if memory is not None else GlobalMemory()
         dynamic = code.shared_bytes if shared_bytes is None else shared_bytes
-        arguments = Arguments(code.argument_kinds, args, kernel)
+        arguments = Arguments(code.argument_kinds, args, kernel, others)
         launch = _Launch(code, arena, grid, self._static_shared + dynamic, checked, seed)
         values = arguments.copy_in(arena)
         started = time.perf_counter()

@@ -15,10 +15,11 @@ import pytest
 import tilelang_mlir.language as T
 from tilelang_mlir.compat import __main__ as command
 from tilelang_mlir.compat import imports
-from tilelang_mlir.compat.modules import arch, carver, intrinsics, nvcc, tvm
+from tilelang_mlir.compat.modules import arch, carver, intrinsics, nvcc, tools_cuda, tvm
 from tilelang_mlir.compat.modules.math import cdiv, next_power_of_2
 from tilelang_mlir.compat.simulate import moved
 from tilelang_mlir.errors import TileError, UnsupportedError
+from tilelang_mlir.jit.target import resolve_target
 
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[3]
@@ -140,12 +141,20 @@ def test_tvm_says_that_it_is_not_here() -> None:
     assert tvm.Or(tvm.Not(tvm.all(x < y, y < 3, x * y < 3)), tvm.any(x < 1)).dtype == "bool"
     assert tvm.DataType("bfloat16").type_code == 4 and tvm.DataType("int8x4").lanes == 4
     assert tvm.tir is tvm and tvm.Target("sim:sm_80").arch == "sm_80"
+    with tvm.Target("sim:sm_80"):
+        with tvm.Target({"kind": "cuda", "arch": "sm_100"}) as inner:
+            assert inner is resolve_target("auto") is tvm.Target.current() and inner.arch == "sm_100a"
+        assert resolve_target(None).arch == "sm_80" and resolve_target("sim:sm_75").arch == "sm_75"
+    assert tvm.Target.current() is None
     from tilelang_mlir.compat.modules import engine, transform
 
     absent = tvm.IRModule
     for use in (lambda: absent({}), lambda: absent.from_expr, lambda: types.new_class("M", (absent,))):
         with pytest.raises(UnsupportedError, match="IRModule is part of TVM"):
             use()
+    with pytest.raises(UnsupportedError, match="events into CUDA C.. for an external profiler"):
+        tools_cuda.iket.session()
+    assert imports.counterpart("tilelang.tools.cuda") == tools_cuda.__name__
     assert not isinstance(3, absent) and "IRModule is part of TVM" in repr(absent)
     with pytest.raises(UnsupportedError, match="is a pass of TVM"):
         transform.ThreadSync()
@@ -172,6 +181,33 @@ def test_simplified_programs_lose_unused_tensors(biased: bool) -> None:
     a, b = torch.arange(37.0), torch.ones(37)
     kernel = tilelang.compile(apply_simplify(make(37)), target="sim:sm_80", out_idx=[-1])
     assert torch.equal(kernel(a, b) if biased else kernel(a), a + b if biased else 2 * a)
+
+
+def test_addresses_of_tensors_reach_kernels() -> None:
+    """A table of addresses, and one address as a number, of tensors that are no arguments."""
+    import tilelang_mlir as tilelang
+    from tilelang_mlir.compat import simulate
+
+    @T.prim_func
+    def main(Ptrs: T.Tensor([2], T.ptr), out: T.ptr, n: T.int32):
+        with T.Kernel(2, threads=32) as bx:
+            X = T.make_tensor(Ptrs[bx], (7,), "float32")
+            Y = T.make_tensor(out, (2, n), "float32")
+            for i in T.Parallel(7):
+                Y[bx, i] = X[i] + 1
+                X[i] = 0
+
+    simulate.start("sm_80")
+    try:
+        whole, other, y = torch.arange(20.0), torch.arange(7.0) * 2, torch.full((2, 7), -1.0)
+        parts = [whole[5:12], other]
+        table = torch.tensor([part.data_ptr() for part in parts], dtype=torch.int64)
+        before = table.clone()
+        tilelang.compile(main)(table, y.data_ptr(), 7)
+    finally:
+        simulate.stop()
+    assert torch.equal(y, torch.stack([torch.arange(5.0, 12.0), torch.arange(7.0) * 2]) + 1)
+    assert whole[5:12].sum() == 0 == other.sum() and whole[4] == 4 and whole[12] == 12 and torch.equal(table, before)
 
 
 def test_pass_contexts() -> None:

@@ -87,9 +87,9 @@ class Target:
 
     @staticmethod
     def current(allow_none: bool = True) -> _Target | None:
-        """There is no ambient target."""
+        """The target of the `with` around."""
         del allow_none
-        return None
+        return _Target.entered()
 
 
 def const(value: Any, dtype: Any = "int32", span: Any = None) -> Expr:
