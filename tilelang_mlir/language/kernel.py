@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Any
 
 from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith, returns
+from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import int32_value
 from tilelang_mlir.frontend.builder import Builder, Frame, require
 from tilelang_mlir.frontend.expr import INT32, Expr, describe
 from tilelang_mlir.frontend.sources import add_source
 from tilelang_mlir.frontend.template import stop_at_kernel
+from tilelang_mlir.language import returns
 from tilelang_mlir.mlir import ir
 
 MAX_THREADS = 1024

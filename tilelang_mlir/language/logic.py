@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tilelang_mlir.errors import TileTypeError
-from tilelang_mlir.frontend import arith, returns
+from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.arith import (
     add,
     bit_and,
@@ -30,6 +30,7 @@ from tilelang_mlir.frontend.arith import (
 )
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import Expr, Var, as_expr, describe, value_of
+from tilelang_mlir.language import returns
 
 Add, Sub, Mul, Div, FloorDiv, FloorMod, Mod = add, sub, mul, div, floordiv, floormod, truncmod
 And, Or, Not = logical_and, logical_or, logical_not
