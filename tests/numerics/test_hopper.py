@@ -66,7 +66,7 @@ def test_rows_that_are_no_multiples_of_16_bytes_are_copied_by_the_threads(size: 
         ((64, 64, 64), 256, False, False),  # 32 columns per warpgroup are half a swizzled row of B
         ((64, 192, 64), 256, False, False),
         ((64, 64, 64), 256, True, True),
-        ((64, 80, 32), 128, False, False),  # rows of 160 bytes are in no 128-byte swizzle
+        ((64, 80, 32), 128, False, True),  # rows of 160 bytes, in a swizzle of 32
         ((64, 32, 64), 128, False, False),
         ((32, 64, 64), 128, True, False),
         ((96, 64, 64), 128, True, False),
