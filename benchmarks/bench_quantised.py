@@ -15,12 +15,13 @@ import numpy as np
 from harness import Report, arguments, compare, compiled, example, fastest, relative_error
 
 from tilelang_mlir.ops import Tiling
-from tilelang_mlir.ops.scaled import E4M3, gemm_fp8, gemm_fp8_blocks
+from tilelang_mlir.ops.scaled import gemm_fp8
+from tilelang_mlir.ops.scaled_blocks import BLOCKS, E4M3, PAIRS, gemm_fp8_blocks, gemm_fp8_blocks_persistent
 
 # 8192 cubed, and projections of DeepSeek-V3.
 FP8_SHAPES = [(8192, 8192, 8192), (4096, 7168, 2048), (4096, 24576, 1536), (4096, 4096, 7168)]
-FP8_TILINGS = [Tiling(128, 256, 128, 4, 256), Tiling(128, 128, 128, 3, 128)]
-BLOCK_TILINGS = [Tiling(192, 128, 128, 4, 384), Tiling(128, 128, 128, 4, 256), Tiling(128, 128, 128, 3, 256)]
+FP8_TILINGS = [Tiling(128, 256, 128, 4, 256), Tiling(128, 192, 128, 4, 128), Tiling(128, 128, 128, 3, 128)]
+BLOCK_FORMS = [(PAIRS, 2), (BLOCKS, 1)]  # tiles, products per step
 # Llama-3-8B: prefill and decoding.
 INT4_SHAPES = [(4096, 14336, 4096), (64, 14336, 4096), (16, 14336, 4096)]
 # block_N, block_K, stages, threads; block_M is M up to 256.
@@ -41,7 +42,9 @@ def fp8(report: Report, M: int, N: int, K: int) -> None:
     spread = by_block.double().repeat_interleave(128, 0)[:N].repeat_interleave(128, 1)[:, :K]
     want_blocks = (left * by_row.T[:256].double().repeat_interleave(128, 1)[:, :K]) @ (right * spread).T
     tensor = compiled(gemm_fp8, [(M, N, K, E4M3, "bfloat16", tiling) for tiling in FP8_TILINGS], 1)
-    blocks = compiled(gemm_fp8_blocks, [(M, N, K, E4M3, "bfloat16", tiling) for tiling in BLOCK_TILINGS], 1)
+    blocks = compiled(gemm_fp8_blocks, [(M, N, K, E4M3, "bfloat16", BLOCKS)], 1)
+    forms = [(M, N, K, E4M3, "bfloat16", *form) for form in BLOCK_FORMS]
+    blocks |= compiled(gemm_fp8_blocks_persistent, forms, 2)
     of_tensor, of_blocks = (lambda k: k(a, b, *scales)), (lambda k: k(a, by_row, b, by_block))
     first = fastest(tensor, of_tensor, lambda c: relative_error(c[:256], want), TOLERANCE)
     second = fastest(blocks, of_blocks, lambda c: relative_error(c[:256], want_blocks), TOLERANCE)

@@ -87,7 +87,7 @@ def _attribute(name: str, value: ir.Attribute) -> str:
     if isinstance(value, ir.DenseI32ArrayAttr | ir.DenseI64ArrayAttr):
         return f"{name}={list(value)}"
     if name == "layout":
-        return str(from_attr(value))
+        return str(value) if str(value).startswith("#tl.tmem") else str(from_attr(value))
     return f"{name}={value}"
 
 

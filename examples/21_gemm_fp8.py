@@ -18,7 +18,8 @@ import numpy as np
 from support import Run, float64
 
 from tilelang_mlir.ops import Tiling
-from tilelang_mlir.ops.scaled import BLOCK, E4M3, WIDE, blocks_tiling, gemm_fp8, gemm_fp8_blocks
+from tilelang_mlir.ops.scaled import WIDE, gemm_fp8
+from tilelang_mlir.ops.scaled_blocks import BLOCK, E4M3, blocks_form, gemm_fp8_blocks
 from tilelang_mlir.target import Feature
 
 NEEDS = Feature.MMA_FP8
@@ -49,8 +50,8 @@ def per_tensor(run: Run, M: int, N: int, K: int, tiling: Tiling) -> None:
     run.time(lambda: kernel(a, b, *scales), peer, flops=2 * M * N * K)
 
 
-def by_blocks(run: Run, M: int, N: int, K: int, tiling: Tiling) -> None:
-    kernel = run.kernel(gemm_fp8_blocks, M, N, K, E4M3, run.dtype, tiling)
+def by_blocks(run: Run, M: int, N: int, K: int, factory: Any, *form: Any) -> None:
+    kernel = run.kernel(factory, M, N, K, E4M3, run.dtype, *form)
     if run.compile_only:
         return
     a, b = run.random((M, K), E4M3), run.random((N, K), E4M3)
@@ -68,11 +69,11 @@ def by_blocks(run: Run, M: int, N: int, K: int, tiling: Tiling) -> None:
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
     square = Tiling(128, 128, 128, 2, 256)
-    small = [(per_tensor, 136, 264, 400, square), (by_blocks, 130, 136, 400, square)]
+    small = [(per_tensor, 136, 264, 400, square), (by_blocks, 130, 136, 400, gemm_fp8_blocks, square)]
     # 8192 cubed, and projections of DeepSeek-V3 (hidden size 7168).
     shapes = [(8192, 8192, 8192), (4096, 7168, 2048), (4096, 24576, 1536)]
     real: list[Any] = [(per_tensor, *shape, WIDE) for shape in shapes]
-    real += [(by_blocks, *shape, blocks_tiling(run.target)) for shape in shapes]
+    real += [(by_blocks, *shape, *blocks_form(*shape[:2], run.target)) for shape in shapes]
     for measure, *case in run.pick(small, real):
         measure(run, *case)
     return run

@@ -30,9 +30,22 @@ def binary(name: str, a: ir.Value, b: ir.Value) -> ir.Value:
 
 
 def compare(predicate: int, a: ir.Value, b: ir.Value) -> ir.Value:
-    """`arith.cmpi` by predicate number (2 slt, 0 eq)."""
+    """`arith.cmpi` by predicate number (2 slt, 0 eq, 5 sge)."""
     attrs = {"predicate": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), predicate)}
     return ir.Operation.create("arith.cmpi", [ir.IntegerType.get_signless(1)], [a, b], attrs).result
+
+
+def branch(condition: ir.Value) -> ir.Block:
+    """`scf.if` without an else; the block has its terminator."""
+    op = ir.Operation.create("scf.if", [], [condition], regions=2)
+    block = op.regions[0].blocks.append()
+    with ir.InsertionPoint(block):
+        ir.Operation.create("scf.yield")
+    return block
+
+
+def terminator(block: ir.Block) -> ir.Operation:
+    return block.operations[len(block.operations) - 1].operation
 
 
 def to_index(value: ir.Value) -> ir.Value:

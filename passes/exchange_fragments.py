@@ -25,7 +25,7 @@ from ..dialect.tl import FRAGMENT, SHARED, buffer_type, scope_of
 from .base import Pass
 from .layout_inference.accesses import Access, fragment_from_loop, laid_out, loop_accesses
 from .layout_inference.subscripts import Subscript
-from .lowering.fragments import MOST_CANDIDATES
+from .lowering.fragments import ARITHMETIC, MOST_CANDIDATES
 from .walk import launches, nested, threads_of
 
 
@@ -57,7 +57,7 @@ def _exchange_loop(loop: ir.Operation, accesses: list[Access]) -> None:
     for access in accesses:
         held = _layout_of(access.fragment.owner.operation)
         far = _selects_from_many(access.op, held)
-        if not far and _reaches(access, layout, held, threads_of(loop)):
+        if not far and _reaches(access, loop, held):
             continue
         wanted = None if far else fragment_from_loop(access, layout, tuple(held.shape))
         key = access.fragment, wanted
@@ -66,21 +66,41 @@ def _exchange_loop(loop: ir.Operation, accesses: list[Access]) -> None:
         access.op.operands[0] = copies[key]
 
 
-def _reaches(access: Access, loop: Fragment, held: Fragment, threads: int) -> bool:
+def _reaches(access: Access, op: ir.Operation, held: Fragment) -> bool:
     """Whether each thread holds what its iterations read, whatever the parts are that no loop variable decides."""
-    if None in access.subscripts:
-        return True  # not known here: lowering evaluates the indices
+    loop, threads = _layout_of(op), threads_of(op)
     lanes = np.arange(threads, dtype=np.int64)[:, None]
     tables = loop.coordinates(lanes % loop.num_threads, np.arange(loop.num_values, dtype=np.int64)[None, :])
     valid = np.logical_and.reduce([t < size for t, size in zip(tables, loop.shape, strict=True)])
     places: list[np.ndarray] = []
+    variables = dict(zip(op.regions[0].blocks[0].arguments, tables, strict=True))
     for dim, index in enumerate(access.subscripts):
-        assert index is not None
+        if index is None:
+            place = _numbers(list(access.op.operands)[1 + dim], variables)
+            if place is None:
+                return True  # not known here: lowering evaluates the indices
+            places.append(np.broadcast_to(place, (threads, loop.num_values)))
+            continue
         if index.rest and any(d.dim == dim and not _walked(index, d.stride) for d in held.thread):
             return False
         total = sum((t.of(tables[t.variable]) for t in index.terms), np.zeros((1, 1), np.int64))
         places.append(np.broadcast_to(total, (threads, loop.num_values)))
     return bool((held.holds(lanes % held.num_threads, places) | ~valid).all())
+
+
+def _numbers(value: ir.Value, variables: dict[ir.Value, np.ndarray]) -> np.ndarray | None:
+    """An index for every thread and iteration; None where it is not made of loop variables and constants alone."""
+    if value in variables:
+        return variables[value]
+    if isinstance(value.owner, ir.Block):
+        return None
+    op = value.owner.operation
+    if op.name == "arith.constant":
+        return np.asarray(ir.IntegerAttr(op.attributes["value"]).value, np.int64)
+    operands = [_numbers(v, variables) for v in op.operands]
+    known = [operand for operand in operands if operand is not None]
+    function = ARITHMETIC.get(op.name)
+    return function(*known) if function is not None and len(known) == len(operands) else None
 
 
 def _walked(index: Subscript, stride: int) -> bool:

@@ -31,7 +31,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..dialect.effects import Effect, region_effects, root
+from ..dialect.effects import Effect, effects, root
 from ..dialect.layout.attrs import tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
 from ..dialect.ops.gemm import PRODUCTS
@@ -169,7 +169,7 @@ def _span(buffer: ir.Value) -> Range:
 def _brought(launch: ir.Operation) -> set[Range]:
     """Where copies of single words go."""
     copies = [op for op in nested(launch) if op.name == "tl.copy_words"]
-    return {span for op in copies for spans in _ranges(region_effects(op))[1:] for span in spans}
+    return {span for op in copies for spans in _ranges(effects(op))[1:] for span in spans}
 
 
 def _lasting(found: list[Effect]) -> set[Range]:
@@ -193,7 +193,12 @@ class _Inserter:
         """The accesses of an operation and of what is nested in it."""
         found = self.known.get(op)
         if found is None:
-            found = self.known[op] = region_effects(op)
+            found = effects(op)
+            for region in op.regions:
+                for block in region:
+                    for inner in block.operations:
+                        found += self.effects(inner.operation)
+            self.known[op] = found
         return found
 
     def order(self, op: ir.Operation, pending: Pending, *, fence: bool) -> None:

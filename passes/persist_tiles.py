@@ -15,6 +15,9 @@ Where one warpgroup computes a tile, two groups of consumers take tiles by turns
 other one computes; the ring then has twice the versions that the program asks for, as far as they fit. This needs a
 kernel whose consumers share nothing but the ring, and accumulators that leave registers for the rest.
 
+With `multicast` (off unless asked for) two CTAs of a cluster walk pairs of neighbouring tiles and load what both need
+once (`cluster_tiles.py`).
+
 A kernel keeps its grid when all of its tiles run at once, when tiles take different numbers of steps
 (the hardware then hands out blocks better than a fixed stride does), when the program asks for a number of CTAs per
 multiprocessor, and when its ring leaves no room for the buffers of the store.
@@ -142,9 +145,9 @@ def _depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:
 
 def _alternate(launch: ir.Operation, found: Candidate, target: Target) -> None:
     """Two groups of consumers, and a deeper ring for them."""
-    stages = min(_stages(launch, found, target), _DEEPER * found.stages)
     pipeline = _entries(found.loop.attributes["tl.pipeline"])
-    pipeline["num_stages"] = ir.IntegerAttr.get(build.i32(), stages)
+    deepest = found.stages if "fixed" in pipeline else _DEEPER * found.stages
+    pipeline["num_stages"] = ir.IntegerAttr.get(build.i32(), min(_stages(launch, found, target), deepest))
     found.loop.attributes["tl.pipeline"] = ir.DictAttr.get(pipeline)
     launch.attributes["groups"] = ir.IntegerAttr.get(build.i32(), GROUPS)
 

@@ -22,8 +22,9 @@ from .pipeline_text import Element
 Record = Callable[[str, Callable[[], str]], None]
 
 STAGES: dict[str, tuple[str, ...]] = {
-    # Dead and repeated index arithmetic first: later passes walk what is left.
-    "tl": ("canonicalize", "cse"),
+    # Roles that the program describes, in its own loops and branches. Then dead and repeated index arithmetic: later
+    # passes walk what is left.
+    "tl": ("materialize-schedule", "canonicalize", "cse"),
     # Half bytes are gone before anything asks for layouts. Accumulators move to tensor memory before anything else
     # looks at products. Staging buffers of reductions and scans must exist before layouts are inferred; what other
     # threads read is known after that.

@@ -24,6 +24,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("layout-inference", "tilelang_mlir.passes.layout_inference.pass_:LayoutInference"),
     ("legalize-tile-ops", "tilelang_mlir.passes.legalize_tile_ops:LegalizeTileOps"),
     ("lower-to-threads", "tilelang_mlir.passes.lowering.pass_:LowerToThreads"),
+    ("materialize-schedule", "tilelang_mlir.passes.materialize_schedule.pass_:MaterializeSchedule"),
     ("order-tensor-memory", "tilelang_mlir.passes.order_tensor_memory:OrderTensorMemory"),
     ("overlap-iterations", "tilelang_mlir.passes.overlap_iterations:OverlapIterations"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),

@@ -22,12 +22,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tilelang_mlir.errors import ResourceError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects, root
 from ..dialect.layout.attrs import tensor_from_attr, tensor_to_attr
 from ..dialect.layout.tensor import COLUMNS, TensorLayout, arena_columns
+from ..dialect.location import python_location
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import GLOBAL, SHARED, TMEM, buffer_type, scope_of
 from . import build
@@ -259,15 +261,29 @@ class _Split:
         del self.found.loop.attributes["tl.pipeline"]
 
     def _accumulator_versions(self) -> int:
-        """Two when there are several output tiles and they fit."""
+        """As many as the program asks for; else two when there are several output tiles and they fit."""
+        asked = [op for op in nested(self.launch) if op.name == "tl.alloc" and "tl.versions" in op.attributes]
+        if asked:
+            return self._asked_versions(asked)
         if not any(op.name == "scf.for" for op in self.found.nest):
             return 1
+        return 2 if self._columns(2) <= COLUMNS else 1
+
+    def _columns(self, versions: int) -> int:
+        """Columns of tensor memory of the kernel with so many versions of its sums."""
         sums = {root(op.operands[2]) for op in self.found.products}
         allocs = [op for op in nested(self.launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
-        total = sum(
-            tensor_from_attr(op.attributes["layout"]).columns * (2 if op.results[0] in sums else 1) for op in allocs
-        )
-        return 2 if arena_columns(total) <= COLUMNS else 1
+        columns = [(op.results[0] in sums, tensor_from_attr(op.attributes["layout"]).columns) for op in allocs]
+        return arena_columns(sum(count * (versions if is_sum else 1) for is_sum, count in columns))
+
+    def _asked_versions(self, allocs: list[ir.Operation]) -> int:
+        versions = max(ir.IntegerAttr(op.attributes["tl.versions"]).value for op in allocs)
+        if self._columns(versions) > COLUMNS:
+            raise ResourceError(
+                f"{versions} versions of the sums take {self._columns(versions)} columns of tensor memory, of "
+                f"{COLUMNS}", python_location(allocs[0].location), hint="ask for fewer, or for smaller tiles",
+            )  # fmt: skip
+        return versions
 
     def _multiply(self, buffer: ir.Value, versions: int) -> ir.Value:
         """A buffer of several versions."""

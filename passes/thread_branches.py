@@ -29,7 +29,7 @@ def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
     """
     taken = _threads(branch.operands[0], num_threads(launch))
     y, z = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))[1:]
-    if taken is None or (y, z) != (1, 1) or not any(_is_collective(op) for op in nested(branch)):
+    if taken is None or (y, z) != (1, 1) or not any(is_collective(op) for op in nested(branch)):
         return
     around = branch.parent.operation
     inside = around.name == "tl.warpgroups"
@@ -105,7 +105,7 @@ def _threads(condition: ir.Value, total: int) -> range | None:
     return range(number + _ABOVE[predicate], total) if predicate in _ABOVE else None
 
 
-def _is_collective(op: ir.Operation) -> bool:
+def is_collective(op: ir.Operation) -> bool:
     """Whether the threads of a CTA share the operation's work."""
     if op.name in ("tl.copy", "tl.fill"):
         return not any(scope_of(v) in (LOCAL, VAR) for v in op.operands if isinstance(v.type, ir.MemRefType))

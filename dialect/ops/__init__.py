@@ -18,7 +18,7 @@ from .launch_control import ClcQueryOp, ClcTryCancelOp
 from .matrix import LoadMatrixOp, StoreMatrixOp, WarpgroupMmaOp, WarpMmaOp
 from .raw import CopyWordsOp, LoadWordsOp, SharedAddressOp, StoreWordsOp
 from .reduce import FinalizeReducerOp, OutgrowsOp, ReduceOp, ReducerInitOp, ReducerUpdateOp, ScanOp
-from .roles import SpecializeOp, TurnOp, WarpGroupsOp
+from .roles import SpecializeOp, TurnOp, WarpGroupsOp, WsScheduleOp
 from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
@@ -124,6 +124,7 @@ __all__ = [
     "WaitGroupOp",
     "WaitProductsOp",
     "WarpGroupsOp",
+    "WsScheduleOp",
     "WarpMmaOp",
     "WarpReduceOp",
     "WarpgroupMmaOp",

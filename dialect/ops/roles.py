@@ -4,6 +4,8 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
+from ..role_checks import obstacle
+from ..role_schedule import from_attributes
 from ..tl import TL
 from ..verify import enum_attr, fail, structure, typed
 from .launch import enclosing
@@ -76,3 +78,27 @@ class WarpGroupsOp(TL.Operation, name="warpgroups", traits=[ir.NoTerminatorTrait
         if enclosing(self.operation, "tl.warpgroups"):
             return fail(self, "is nested in another tl.warpgroups")
         return True
+
+
+class WsScheduleOp(TL.Operation, name="ws_schedule"):
+    """A schedule of warp roles that the program gives, see `dialect/role_schedule.py`.
+
+    `warps` replaces the kernel's threads, `roles` have ranges of warps, `pipelines` versions of their buffers (those
+    whose allocation has the attribute `tl.ws_pipeline`), `scopes` (loops with the attribute `tl.ws_op`, and the kernel
+    itself) a list of steps per role. `materialize-schedule` writes the roles out.
+    """
+
+    warps: Any
+    roles: Any
+    pipelines: Any
+    scopes: Any
+
+    @structure(0, attributes={"warps": "an integer"})
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        try:
+            schedule = from_attributes(op.attributes)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return fail(self, "attributes hold no schedule, expected 'warps', 'roles', 'pipelines' and 'scopes'")
+        text = obstacle(schedule)
+        return not text or fail(self, text)

@@ -25,20 +25,27 @@ MATH = (
 class CastOp(TL.Operation, name="cast", traits=[ext.Pure]):
     """Converts a scalar to the result type.
 
-    `from` and `to` are dtype names, which carry the signedness the types lack; `round` (optional) is rn, rz, rp, rm;
-    narrow floats saturate unless `sat` is false.
+    `from` and `to` are dtype names, which carry the signedness the types lack; `round` (optional) is rn, rz, rp, rm or
+    rs; narrow floats saturate unless `sat` is false. A second operand (i32) has the random bits of rs, the lowest of
+    which are added to the bits that are discarded.
     """
 
     value: ext.Operand[Any]
+    random: Sequence[ext.Operand[Any]]
     result: ext.Result[Any]
 
-    @structure(1, results=1, attributes={
+    @structure((1, 2), results=1, attributes={
         "from": "a string", "to": "a string", "?sat": "a boolean", "?round": "a string",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
         if not enum_attr(self, "round", ("rn", "rz", "rp", "rm", "rs"), optional=True):
             return False
+        stochastic = "round" in op.attributes and ir.StringAttr(op.attributes["round"]).value == "rs"
+        if stochastic != (len(op.operands) == 2):
+            return fail(self, "takes random bits with the rounding 'rs', and only then")
+        if stochastic and str(op.operands[1].type) != "i32":
+            return fail(self, f"takes random bits as i32, got {op.operands[1].type}")
         for name, value in (("from", op.operands[0]), ("to", op.results[0])):
             text = ir.StringAttr(op.attributes[name]).value
             try:

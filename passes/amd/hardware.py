@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.amd import barrier, grid, lds_dma, thread
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Feature, Target
+from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.effects import region_effects, root
 from ...dialect.tl import GLOBAL, scope_of
@@ -17,7 +17,7 @@ from .exchange import shuffle, vote
 from .gemm import lower_gemm
 from .gemm_scaled import lower_scaled
 from .lds_copy import lower_async_copy
-from .narrow import narrow_float_cast
+from .narrow import converts, narrow_float_cast
 
 _AXES = "xyz"
 _FADD, _MONOTONIC = 11, 2  # LLVM::AtomicBinOp, LLVM::AtomicOrdering
@@ -72,7 +72,7 @@ class Amd:
         if number or count is not None:
             raise UnsupportedError(
                 f"a barrier of some of the threads, which {self.target} lacks",
-                hint="use T.sync_threads() for the block",
+                hint="use T.sync_threads() for the block; NVIDIA targets have them",
             )
         if self.exchanges_globally:
             barrier.full()
@@ -125,7 +125,12 @@ class Amd:
 
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
         if not self.target.supports(Feature.LDS_DMA):
-            raise UnsupportedError(f"asynchronous copies to shared memory, which {self.target} lacks")
+            having = [*targets_with(Feature.CP_ASYNC), *targets_with(Feature.LDS_DMA)]
+            raise UnsupportedError(
+                f"asynchronous copies to shared memory need cp.async or {Feature.LDS_DMA.value}, which {self.target} "
+                "lacks",
+                hint=f"T.copy works everywhere; targets that have them: {', '.join(having)}",
+            )
         lower_async_copy(ctx, op)
 
     def tensor_copy(self, ctx: Context, op: ir.Operation) -> None:
@@ -138,6 +143,9 @@ class Amd:
         """Loops have one group under way at most, so nothing is."""
         if self.target.supports(Feature.LDS_DMA):
             lds_dma.wait(0)
+
+    def converts(self, ctx: Context, source: str, result: str) -> bool:
+        return converts(ctx, source, result)
 
     def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:
         return narrow_float_cast(ctx, value, source, result)
@@ -154,6 +162,7 @@ class Amd:
 
 def _exchanges_globally(launch: ir.Operation) -> bool:
     """Whether a kernel reads device memory that it also writes: its barriers must then order that, too."""
-    touched = [e for e in region_effects(launch) if scope_of(e.tile) == GLOBAL]
+    tiles = [e for e in region_effects(launch) if isinstance(e.tile.type, ir.MemRefType)]
+    touched = [e for e in tiles if scope_of(e.tile) == GLOBAL]
     written = {root(e.tile) for e in touched if e.kind == "write"}
     return any(e.kind == "read" and root(e.tile) in written for e in touched)

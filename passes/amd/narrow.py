@@ -6,13 +6,20 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.amd import convert
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Feature, targets_with
+from tilelang_mlir.target import Feature
 
 from ..lowering.context import Context
 from ..lowering.scalar import cast
 
 _OCP = {"float8_e4m3": "fp8", "float8_e4m3fn": "fp8", "float8_e5m2": "bf8"}
 _FNUZ = {"float8_e4m3fnuz": "fp8", "float8_e5m2fnuz": "bf8"}
+
+
+def converts(ctx: Context, source: str, result: str) -> bool:
+    """Whether there are instructions for a conversion from or to a narrow float."""
+    formats = _FNUZ if ctx.target.supports(Feature.FP8_FNUZ) else _OCP
+    narrow = [name for name in (source, result) if DType(name).is_float and DType(name).bits <= 8]
+    return ctx.target.supports(Feature.FP8_CONVERT) and all(name in formats for name in narrow)
 
 
 def narrow_float_cast(ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:
@@ -23,12 +30,6 @@ def narrow_float_cast(ctx: Context, value: ir.Value, source: str, result: str) -
     """
     fnuz = ctx.target.supports(Feature.FP8_FNUZ)
     formats = _FNUZ if fnuz else _OCP
-    if not ctx.target.supports(Feature.FP8_CONVERT):
-        having = ", ".join(targets_with(Feature.FP8_CONVERT))
-        raise UnsupportedError(
-            f"a conversion from {source} to {result} needs {Feature.FP8_CONVERT.value}, which {ctx.target} lacks",
-            hint=f"targets that have it: {having}",
-        )
     wide = DType("float32")
     if result in formats:
         value = cast(ctx, value, DType(source), wide)

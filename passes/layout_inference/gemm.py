@@ -27,6 +27,8 @@ def gemm_layouts(
     if op.name == "tl.mma_scaled":
         require_scaled_products(op, target)
     if not target.supports(Feature.LDMATRIX):
+        if "wgmma" in op.attributes:
+            raise _no_wgmma(op, threads, target)
         return matrix_core_layouts(op, threads, target)
     a, b, c = list(op.operands)[:3]
     m, n = tile_shape_2d(c)  # type: ignore[misc]
@@ -55,14 +57,17 @@ def _groups(op: ir.Operation, threads: int, target: Target, *, wgmma: bool) -> G
     aligned = members_of(op).start % WARPGROUP == 0
     groups = uses_wgmma(op, threads, target) if wgmma and aligned else None
     if groups is None and "wgmma" in op.attributes:
-        plain = op.name.replace("tl.", "T.")
-        raise UnsupportedError(
-            f"{plain.replace('.', '.wgmma_')} cannot run on warpgroup products here: "
-            f"{why_no_wgmma(op, threads, target)}",
-            python_location(op.location),
-            hint=f"{plain} takes every shape and dtype, and other targets",
-        )
+        raise _no_wgmma(op, threads, target)
     return groups
+
+
+def _no_wgmma(op: ir.Operation, threads: int, target: Target) -> UnsupportedError:
+    plain = op.name.replace("tl.", "T.")
+    return UnsupportedError(
+        f"{plain.replace('.', '.wgmma_')} cannot run on warpgroup products here: {why_no_wgmma(op, threads, target)}",
+        python_location(op.location),
+        hint=f"{plain} takes every shape and dtype, and other targets",
+    )
 
 
 def sparse_layouts(

@@ -12,6 +12,7 @@ from .buffers import Buffer, FragmentBuffer, GlobalBuffer, PrivateBuffer, value_
 from .context import Context, rule
 from .index import Index
 from .memory import Memory, plan_pieces
+from .structure import scattered_indices
 
 # llvm.atomicrmw kinds (LLVM::AtomicBinOp) by operation, for integers and floats.
 _INTEGER = {"exchange": 0, "add": 1, "and": 3, "or": 5, "xor": 6, "max": 7, "min": 8, "umax": 9, "umin": 10, "store": 0}
@@ -25,15 +26,27 @@ def lower_atomic(ctx: Context, op: ir.Operation) -> None:
     buffer = ctx.buffers[op.operands[0]]
     if isinstance(buffer, FragmentBuffer | PrivateBuffer):
         raise UnsupportedError("atomic operation on registers", python_location(op.location))
-    indices = [ctx.index(v) for v in list(op.operands)[2:]]
     value = ctx.ssa(op.operands[1], varying=ctx.width > 1)
+    if (scattered := scattered_indices(ctx, list(op.operands)[2:])) is not None:
+        results: list[ir.Value] = []
+        for lane, places in enumerate(scattered):
+            with ctx.lanes(1):
+                results += _at(ctx, op, buffer, places, ctx.e.extract(value, lane))
+    else:
+        results = _at(ctx, op, buffer, [ctx.index(v) for v in list(op.operands)[2:]], value)
+    if len(op.results):
+        ctx.values[op.results[0]] = ctx.e.pack(results)
+
+
+def _at(ctx: Context, op: ir.Operation, buffer: Memory, indices: list[Index], value: ir.Value) -> list[ir.Value]:
+    """The operation at one place per lane; returns the old values, where they are wanted."""
     kind = ir.StringAttr(op.attributes["kind"]).value
     order = _ORDER[ir.StringAttr(op.attributes["order"]).value]
     element = value_type(ctx.e, buffer.element)
     results: list[ir.Value] = []
     if kind == "add" and (most := _added_together(ctx, op, buffer, element)) > 1:
         _add_floats(ctx, buffer, indices, value, most, element)
-        return
+        return []
     for piece in plan_pieces(ctx, buffer, indices, limit=1):
         part = ctx.e.extract(value, piece.start)
         predicate = ctx.e.both(ctx.predicate, piece.predicate)
@@ -49,8 +62,7 @@ def lower_atomic(ctx: Context, op: ir.Operation) -> None:
             with ctx.e.scope(branch.regions[1].blocks.append()):
                 ctx.e.end_region([ctx.e.splat(element, 0.0 if "f" in str(element) else 0)])
             results.append(branch.results[0])
-    if len(op.results):
-        ctx.values[op.results[0]] = ctx.e.pack(results)
+    return results
 
 
 def _added_together(ctx: Context, op: ir.Operation, buffer: Buffer, element: ir.Type) -> int:

@@ -60,15 +60,16 @@ def _declare(ctx: Context, op: ir.Operation, name: str, kind: ir.Type, types: li
             if other.attributes["function_type"].value != kind:
                 raise PassError(f"{name} is called with different types", python_location(op.location))
             return
+    own: dict[str, ir.Attribute] = {"tl.extern": ir.ArrayAttr.get([ir.StringAttr.get(t) for t in types])}
     with ir.InsertionPoint.at_block_begin(body):
         ir.Operation.create(
             "llvm.func",
             attributes={
+                **({} if name.startswith("llvm.") else own),  # LLVM knows its intrinsics
                 "sym_name": ir.StringAttr.get(name),
                 "function_type": ir.TypeAttr.get(kind),
                 "linkage": ir.Attribute.parse("#llvm.linkage<external>"),
                 "CConv": ir.Attribute.parse("#llvm.cconv<ccc>"),
-                "tl.extern": ir.ArrayAttr.get([ir.StringAttr.get(t) for t in types]),
             },
             regions=1,
         )

@@ -23,7 +23,7 @@ from .index import Index
 
 IntArray = npt.NDArray[np.int64]
 
-_EVALUATE = {
+ARITHMETIC = {
     "arith.addi": lambda a, b: a + b,
     "arith.subi": lambda a, b: a - b,
     "arith.muli": lambda a, b: a * b,
@@ -260,7 +260,7 @@ def evaluate(ctx: Context, value: ir.Value, grid: dict[ir.Value, IntArray], op: 
             mine = thread_coordinate(ctx, ir.IntegerAttr(inner.attributes["dim"]).value)[:, None]
             members = members_of(op)
             return mine if members == members_of(inner) else mine + members.start  # taken outside, it counts all
-        if (function := _EVALUATE.get(inner.name)) is not None:
+        if (function := ARITHMETIC.get(inner.name)) is not None:
             return function(*(evaluate(ctx, v, grid, op) for v in inner.operands))
     name = name_of(value.location) if hasattr(value, "location") else ""
     raise LayoutError(

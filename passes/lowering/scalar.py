@@ -13,6 +13,7 @@ from .expand_math import expand_math
 from .exponents import exponent_to_f32, f32_to_exponent
 from .index import Index
 from .small_integers import less_small_integer, small_integers_to_half
+from .soft_floats import FORMATS, from_float32, to_float32
 
 _ELEMENTWISE = (
     "addi subi muli divsi divui remsi remui andi ori xori shli shrsi shrui minsi maxsi minui maxui addf subf mulf "
@@ -259,7 +260,16 @@ def lower_cast(ctx: Context, op: ir.Operation) -> None:
     if isinstance(found, Index) and source.mlir == result.mlir == "i32":
         ctx.values[op.results[0]] = found
         return
-    value = ctx.ssa(op.operands[0], varying=_varies(ctx, op))
+    varying = _varies(ctx, op)
+    value = ctx.ssa(op.operands[0], varying=varying)
+    rounding = ir.StringAttr(op.attributes["round"]).value if "round" in op.attributes else ""
+    saturate = "sat" not in op.attributes or ir.BoolAttr(op.attributes["sat"]).value
+    if source.is_float and result in FORMATS and (rounding not in ("", "rn") or result.bits < 16 and not saturate):
+        bits = ctx.ssa(op.operands[1], varying=varying) if len(op.operands) == 2 else None
+        wide = cast(ctx, value, source, DType("float32"))
+        rounded = from_float32(ctx, wide, result, rounding or "rn", saturate and result.bits < 16, bits)
+        ctx.values[op.results[0]] = rounded
+        return
     small = small_integers_to_half(ctx, value, source, result)
     ctx.values[op.results[0]] = cast(ctx, value, source, result) if small is None else small
 
@@ -273,7 +283,7 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     if source == "float8_e8m0fnu":
         return cast(ctx, exponent_to_f32(ctx, value), DType("float32"), result)
     if "f8E" in (source.mlir[:3], result.mlir[:3]) or _sub_byte(source) or _sub_byte(result):
-        return ctx.hardware.narrow_float_cast(ctx, value, str(source), str(result))
+        return _narrow_cast(ctx, value, source, result)
     kind = value_type(ctx.e, ir.Type.parse(result.mlir))
     if isinstance(value.type, ir.VectorType):
         kind = ctx.e.vector_type(value.type.shape[0], kind)
@@ -282,6 +292,20 @@ def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Valu
     if not _direct(source, result):
         return _via_f32(ctx, value, source, result)
     return ctx.e.pure(_cast_op(source, result), kind, [value])
+
+
+def _narrow_cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Value:
+    """Through the target's conversions, or float32 and integer arithmetic where it has none."""
+    if ctx.hardware.converts(ctx, str(source), str(result)) or _is_small_integer(source) or _is_small_integer(result):
+        return ctx.hardware.narrow_float_cast(ctx, value, str(source), str(result))
+    wide = DType("float32")
+    if source.is_float and source.bits <= 8:
+        return cast(ctx, to_float32(ctx, value, source), wide, result)
+    return from_float32(ctx, cast(ctx, value, source, wide), result, "", saturate=True)
+
+
+def _is_small_integer(kind: DType) -> bool:
+    return kind.bits < 8 and kind.is_integer
 
 
 def _sub_byte(kind: DType) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 
+import numpy as np
+
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
 from tilelang_mlir.mlir import ir
@@ -25,7 +27,7 @@ from .gemm_tcgen05 import first_of_pair
 from .im2col import im2col_key
 from .intrinsics import require_feature
 from .maps import MapKey
-from .reach import branch, issuing, one_thread
+from .reach import branch, issuing, one_thread, reaching_threads
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, staged_plan
 from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
@@ -106,7 +108,7 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
     if "explicit" in op.attributes:
         require_tma(ctx, op, source, target)
     pointer = barrier_pointer(ctx, barrier, index)
-    with _one_thread(ctx) if "explicit" in op.attributes else issuing(ctx, op, pointer):
+    with _one_thread(ctx, op=op) if "explicit" in op.attributes else issuing(ctx, op, pointer):
         if "explicit" in op.attributes:
             _announce(ctx, op, pointer)
         if "multicast" in op.attributes:
@@ -182,7 +184,7 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
     if "explicit" in op.attributes:
         require_tma(ctx, op, target, source)
     kind = ir.StringAttr(op.attributes["reduce"]).value if "reduce" in op.attributes else ""
-    with _one_thread(ctx):
+    with _one_thread(ctx, op=op):
         for address, coordinates in _boxes(ctx, target, source):
             descriptor = ctx.tensor_maps[map_key(target, source)]
             if kind:
@@ -210,9 +212,11 @@ def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
 
 
 @contextlib.contextmanager
-def _one_thread(ctx: Context, index: Index | None = None) -> Generator[None]:
-    """The first of the threads that run this code, or the threads whose `index` is zero."""
-    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread if index is None else index), 0)
+def _one_thread(ctx: Context, index: Index | None = None, op: ir.Operation | None = None) -> Generator[None]:
+    """The first of the threads that reach `op`, or the threads whose `index` is zero."""
+    reached = [] if op is None else np.flatnonzero(reaching_threads(ctx, op))
+    number = int(reached[0]) if len(reached) else 0
+    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread if index is None else index), number)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         yield

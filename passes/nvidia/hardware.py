@@ -19,7 +19,7 @@ from .gemm_mma import lower_gemm
 from .gemm_scaled import lower_scaled
 from .gemm_wgmma import lower_gemm_wgmma
 from .intrinsics import publish_product
-from .narrow import narrow_float_cast
+from .narrow import converts, narrow_float_cast
 from .rounding import rounded_math
 from .tensor_memory import lower_tensor_copy
 
@@ -137,9 +137,10 @@ class Nvidia:
         if self.target.supports(Feature.CP_ASYNC):
             cp_async.wait(pending)
 
+    def converts(self, ctx: Context, source: str, result: str) -> bool:
+        return converts(ctx, source, result)
+
     def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:
-        if "float8" in source or "float8" in result:
-            self.require(Feature.FP8_CONVERT, f"a conversion from {source} to {result}")
         return narrow_float_cast(ctx, value, source, result)
 
     def math(self, ctx: Context, function: str, args: Sequence[ir.Value]) -> ir.Value:

@@ -6,11 +6,18 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import convert
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
 
 from ..lowering.context import Context
 from ..lowering.scalar import cast
 
 _FORMATS = {"float8_e4m3": "e4m3", "float8_e4m3fn": "e4m3", "float8_e5m2": "e5m2"}
+
+
+def converts(ctx: Context, source: str, result: str) -> bool:
+    """Whether there are instructions for a conversion from or to a narrow float."""
+    narrow = [name for name in (source, result) if DType(name).is_float and DType(name).bits <= 8]
+    return ctx.target.supports(Feature.FP8_CONVERT) and all(name in _FORMATS for name in narrow)
 
 
 def narrow_float_cast(ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:

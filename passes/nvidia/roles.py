@@ -109,7 +109,8 @@ def lower_expect(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.mbarrier_arrive")
 def lower_arrive(ctx: Context, op: ir.Operation) -> None:
-    """Every thread arrives; with `per_warp` one lane of each warp, with `copies` when its copies are complete."""
+    """Every thread arrives; with `per_warp` one lane of each warp, which gives a tile back that has been read, with
+    `copies` when its copies are complete."""
     pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
     remote = len(op.operands) == 3
     if remote:
@@ -131,7 +132,7 @@ def lower_arrive(ctx: Context, op: ir.Operation) -> None:
     branch = ctx.e.op("scf.if", [], [ctx.e.compare("eq", ctx.ix.scalar(lane), 0)], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         if remote:
-            cluster.arrive_remote(pointer, ctx.ssa(op.operands[2]))
+            cluster.arrive_remote(pointer, ctx.ssa(op.operands[2]), wide=False)
         else:
             mbarrier.arrive(pointer)
         ctx.e.end_region()

@@ -74,8 +74,9 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     """The split when a product can run on wgmma, else None.
 
     B, and A unless it is in registers, must be shared tiles in a hardware swizzle: whole 16-byte-swizzled rows along K,
-    or (16-bit elements only) whole 128-byte rows along M or N, of which each warpgroup takes whole ones. With a sparse
-    A a step along K takes 64 bytes of B, which are one piece of a row.
+    or (16-bit elements only) whole 128-byte rows along M or N, of which each warpgroup takes whole ones; tiles of more
+    than 64 elements that are no multiple of them may be in narrower pieces (tiles of fewer are cheap otherwise). With a
+    sparse A a step along K takes 64 bytes of B, which are one piece of a row.
     """
     sparse = op.name == "tl.gemm_sp"
     if not target.supports(Feature.WGMMA) or len(op.operands) != 3 + sparse:
@@ -134,7 +135,7 @@ def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
     given = owner.operation.attributes if not isinstance(owner, ir.Block) else {}
     if span and "layout" in given and from_attr(given["layout"]) != swizzled(tile, bits, span):
         return False
-    return span > 0 and (along_k or bits == 16)
+    return span > 0 if along_k else bits == 16 and (span == 128 or (span > 0 and tile[-1] > 64))
 
 
 def accumulator(grid: GroupGrid) -> Fragment:

@@ -103,7 +103,8 @@ class Split:
 
     def _ring(self, copies: list[ir.Operation], first: ir.Operation, last: ir.Operation, accessed: bool) -> Ring:
         with copies[0].location:
-            return Ring(copies, first, last, accessed, self._barriers(1), self._barriers(self.ctas * self.threads // 32))
+            full, empty = self._barriers(1), self._barriers(self.ctas * self.threads // 32)
+            return Ring(copies, first, last, accessed, full, empty)
 
     def _barriers(self, count: int) -> ir.Value:
         kind = ir.Type.parse(f"!tl.barrier<{self.found.stages} : i64>")
@@ -147,7 +148,7 @@ class Split:
                     # be under way, and the copy that overwrites them goes another way than they: fence, then meet.
                     ir.Operation.create("tl.fence_proxy")
                     ir.Operation.create("tl.sync_warp")
-                for rank in range(self.ctas):  # who loads for both waits for the consumers of both
+                for rank in range(self.ctas):  # who loads for both waits for all
                     cta = [build.constant(rank)] if self.ctas > 1 else []
                     ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot, *cta], {"per_warp": build.unit()})
         versions.finish(slot)

@@ -159,6 +159,43 @@ def test_what_a_target_lacks(arch: str, dtype: str, message: str, hint: str) -> 
 
 
 # -- examples in the simulator -----------------------------------------------------------------------------------------
+@T.macro
+def _barrier(a: Any, b: Any, c: Any) -> None:
+    T.mbarrier_arrive(T.alloc_barrier(64))
+
+
+@T.macro
+def _warpgroups(a: Any, b: Any, c: Any) -> None:
+    T.wgmma_gemm(a, b, c, transpose_B=True)
+
+
+@T.macro
+def _some(a: Any, b: Any, c: Any) -> None:
+    T.sync_threads(1, 64)
+
+
+@pytest.mark.parametrize(("body", "message", "hint"), [
+    (_barrier, "an mbarrier needs mbarrier, which hip:gfx942 lacks", "sm_90, sm_90a"),
+    (_warpgroups, "T.wgmma_gemm cannot run on warpgroup products here: hip:gfx942 has no wgmma", "T.gemm takes every"),
+    (_some, "a barrier of some of the threads, which hip:gfx942 lacks", "T.sync_threads()"),
+], ids=["mbarrier", "wgmma", "named barrier"])  # fmt: skip
+def test_instructions_of_others(body: Any, message: str, hint: str) -> None:
+    @T.prim_func
+    def main(C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            a, b = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            c = T.alloc_fragment((64, 64), "float32")
+            T.clear(a)
+            T.clear(b)
+            T.clear(c)
+            body(a, b, c)
+            T.copy(c, C)
+
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        compile_prim_func(main, target="hip:gfx942")
+    assert hint in caught.value.hint and caught.value.location is not None
+
+
 @pytest.mark.parametrize(("name", "arch"), [
     ("04_softmax", "gfx942"), ("06_layer_norm", "gfx1100"), ("09_gemm_split_k", "gfx942"), ("10_gemv", "gfx1201"),
     ("11_flash_attention", "gfx942"), ("11_flash_attention", "gfx1201"), ("12_cumsum", "gfx950"),

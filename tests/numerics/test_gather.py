@@ -89,6 +89,30 @@ def test_a_gathered_operand_of_a_product() -> None:
     check(c, f64(a)[rows] @ f64(b), "float32")
 
 
+def test_sums_at_gathered_places() -> None:
+    """Lanes of a thread add to rows that a table names, one element or four neighbours at a time."""
+
+    @T.prim_func
+    def main(R: T.Tensor((32,), "int32"), V: T.Tensor((8, 36), "float32"), D: T.Tensor((40, 8), "float32"),
+             Old: T.Tensor((32,), "float32")):  # fmt: skip
+        with T.Kernel(1, threads=8):
+            for i in T.Parallel(32):
+                Old[i] = T.atomic_add(D[R[i], 0], 1.0, return_prev=True)
+            for i, j in T.Parallel(32, 2):
+                T.atomic_addx4(D[R[i], j * 4], V[j, i])
+
+    rows = np.random.default_rng(2).permutation(40)[:32].astype(np.int32)
+    v, d, old = random((8, 36), "float32"), random((40, 8), "float32", 1), poisoned((32,), "float32")
+    want = f64(d)
+    want[rows, 0] += 1
+    for j in range(8):
+        want[rows, j] += f64(v)[j // 4, j % 4 : j % 4 + 32]
+    first = d[rows, 0].copy()
+    tilelang.compile(main, target="sim:sm_90a")(rows, v, d, old)
+    assert np.array_equal(old, first)
+    check(d, want, "float32")
+
+
 def test_wrong_gathers_are_reported() -> None:
     x, y, rows = random((13, 72), "float16"), np.zeros((13, 72), np.float16), np.arange(8, dtype=np.int32)
     with pytest.raises(SimulationError, match="16 bytes missing"):

@@ -16,7 +16,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 from tilelang_mlir import knobs
-from tilelang_mlir.ops import Tiling, gemm_fp8_blocks
+from tilelang_mlir.ops import Tiling, gemm_fp8_blocks, gemm_fp8_blocks_persistent
 from tilelang_mlir.target import Target
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
@@ -189,14 +189,26 @@ def test_int4_weights_by_two_warpgroups(
     check(kernel, [a, module.pack(q), scales], want, "float16")
 
 
-@pytest.mark.parametrize(("tiling", "M"), [(Tiling(128, 96, 128, 2, 256), 130), (Tiling(192, 64, 128, 3, 384), 200)])
-def test_fp8_scaled_by_blocks(tiling: Tiling, M: int) -> None:
-    """Tiles of 96 columns: the second one has columns of two blocks, the third one ends within the tensor's last."""
+@pytest.mark.parametrize(
+    ("tiling", "M", "products"),
+    [(Tiling(128, 96, 128, 2, 256), 130, 0), (Tiling(192, 64, 128, 3, 384), 200, 1),
+     (Tiling(128, 96, 128, 2, 256), 132, 2)],
+)
+def test_fp8_scaled_by_blocks(tiling: Tiling, M: int, products: int) -> None:
+    """Tiles of 96 columns: the second one has columns of two blocks, the third one ends within the tensor's last.
+
+    With `products` per step, two CTAs walk over the tiles and store each under the first products of the next one.
+    """
     module, N, K = load("21"), 216, 400
     rng = np.random.default_rng(6)
     a, b = (rng.standard_normal((rows, K)).astype(ml_dtypes.float8_e4m3fn) for rows in (M, N))
     scales_a, scales_b = rng.random((4, M), np.float32) + 0.5, rng.random((2, 4), np.float32) + 0.5
-    kernel = compiled(gemm_fp8_blocks, "sim:sm_90a", M, N, K, "float8_e4m3", "float16", tiling)
+    factory, *more = (gemm_fp8_blocks_persistent, products, 2) if products else (gemm_fp8_blocks,)
+    kernel = compiled(factory, "sim:sm_90a", M, N, K, "float8_e4m3", "float16", tiling, *more)
+    if products:
+        text = kernel.ir("scheduled")
+        first, wait = text.index('"tl.staged_store"'), text.index('"tl.wait_products"')
+        assert text.index('"tl.gemm"') < first < wait and f"pending = {products - 1} : i32" in text[wait : wait + 200]
     left = a.astype(np.float64) * module.spread(scales_a.T, M, K, 1)
     want = left @ (b.astype(np.float64) * module.spread(scales_b, N, K, 128)).T
     check(kernel, [a, scales_a, b, scales_b], want, "float16")

@@ -76,6 +76,7 @@ ALIASES = {
     "tilelang.rocm.target": f"{_SHIMS}.backend",
     "tilelang.tileop": f"{_SHIMS}.tileop",
     "tilelang.tileop.base": f"{_SHIMS}.tileop",
+    "tilelang.tools.cuda": f"{_SHIMS}.tools_cuda",
     "tilelang.transform": f"{_SHIMS}.transform",
     "tilelang.transform.pass_config": f"{_SHIMS}.transform",
     "tilelang.transform.simplify": f"{_SHIMS}.transform",

@@ -7,7 +7,7 @@ or integers the wider wins; signed meets unsigned as signed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tilelang_mlir.dtypes import LARGEST, DType
@@ -89,7 +89,9 @@ def _saturated(number: float, dtype: DType) -> float:
     return max(-top, min(number, top))
 
 
-def cast(value: Any, dtype: DType, attributes: dict[str, Any] | None = None) -> Expr:
+def cast(
+    value: Any, dtype: DType, attributes: dict[str, Any] | None = None, random: Sequence[Expr] = ()
+) -> Expr:
     """`tl.cast` to a dtype; nothing when it has it already. Constants are retyped."""
     value = as_expr(value, None)
     if value.dtype == dtype and not attributes:
@@ -116,7 +118,7 @@ def cast(value: Any, dtype: DType, attributes: dict[str, Any] | None = None) -> 
     wide = dtype.bits > source.bits or (dtype.bits == source.bits and dtype.is_unsigned >= source.is_unsigned)
     nonneg = value.nonneg and (dtype.is_float or wide)
     tag = (str(source), str(dtype), repr(attributes))
-    return make("tl.cast", [value], dtype, build, nonneg=nonneg, tag=tag)
+    return make("tl.cast", [value, *random], dtype, build, nonneg=nonneg, tag=tag)
 
 
 def _scalar(value: object) -> Any:

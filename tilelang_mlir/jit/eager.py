@@ -58,7 +58,8 @@ class EagerFunction:
         annotated = annotated_names(function_tree(func))
         by_signature = self.binder.ker_arg_names
         self.runtime = [name for name in self.binder.arg_names if name in annotated or name in by_signature]
-        self.in_body = [name for name in self.runtime if name not in by_signature]
+        opened = [n for n, a in self.binder.annots.items() if isinstance(a, BufferAnnot) and a.is_open]
+        self.in_body = [n for n in self.runtime if n not in by_signature or (n in opened and n in annotated)]
         self.phases: dict[Any, Phase] = {}
 
     @functools.cached_property
@@ -88,8 +89,9 @@ class EagerFunction:
         return bound, runtime, sizes
 
     def open_arguments(self) -> list[str]:
-        """The parameters whose rank or dtype are the argument's (`A: T.Tensor`)."""
-        return [n for n, a in self.binder.annots.items() if isinstance(a, BufferAnnot) and a.is_open]
+        """The parameters whose rank or dtype are the argument's (`A: T.Tensor`), unless the body says more."""
+        found = [n for n, a in self.binder.annots.items() if isinstance(a, BufferAnnot) and a.is_open]
+        return [name for name in found if name not in self.in_body]
 
     def kind_key(self, runtime: Mapping[str, Any]) -> tuple[Any, ...]:
         """What the first phase depends on besides the compile-time arguments: rank and dtype of open arguments."""

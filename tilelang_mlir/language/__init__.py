@@ -16,7 +16,7 @@ from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.typename import dtype
-from tilelang_mlir.language import low_level
+from tilelang_mlir.language import low_level, ws_schedule
 from tilelang_mlir.language.alloc import (
     alloc_barrier,
     alloc_cluster_barrier,
@@ -388,6 +388,7 @@ from tilelang_mlir.language.warps import (
     no_set_max_nreg,
     ws,
 )
+from tilelang_mlir.language.ws_schedule import *  # noqa: F403 - the names of its __all__
 
 __all__ = [
     "Add", "And", "BaseTensor", "Buffer",
@@ -456,6 +457,7 @@ __all__ += [
 ]  # fmt: skip
 
 __all__ += low_level.__all__
+__all__ += ws_schedule.__all__
 
 if TYPE_CHECKING:
     from tilelang_mlir.layout import Fragment as Fragment

@@ -20,12 +20,14 @@ from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.vector import Vector
 from tilelang_mlir.language.copy import matching_extents
+from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
 
 _ORDERS = ("relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst")
 _ORDERS_OF = {"load": ("relaxed", "consume", "acquire", "seq_cst"), "store": ("relaxed", "release", "seq_cst")}
 
 
+@takes_name
 def atomic_add(
     dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
 ) -> Any:
@@ -44,6 +46,7 @@ def atomic_add(
     return _atomic("add", dst, value, memory_order, return_prev)
 
 
+@takes_name
 def atomic_max(
     dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
 ) -> Any:
@@ -53,6 +56,7 @@ def atomic_max(
     return _atomic("max", dst, value, memory_order, return_prev)
 
 
+@takes_name
 def atomic_min(
     dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
 ) -> Any:
@@ -62,6 +66,7 @@ def atomic_min(
     return _atomic("min", dst, value, memory_order, return_prev)
 
 
+@takes_name
 def atomic_or(
     dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
 ) -> Any:
@@ -71,17 +76,20 @@ def atomic_or(
     return _atomic("or", dst, value, memory_order, return_prev)
 
 
+@takes_name
 def atomic_load(src: Any, memory_order: str = "seq_cst") -> Expr:
     """Read an element atomically."""
     element = _element("T.atomic_load", src)
     return _emit("load", element, 0, memory_order, True)
 
 
+@takes_name
 def atomic_store(dst: Any, value: Any, memory_order: str = "seq_cst") -> None:
     """Write an element atomically."""
     _emit("store", _element("T.atomic_store", dst), value, memory_order, False)
 
 
+@takes_name
 def atomic_addx2(dst: Any, value: Any, return_prev: bool = False) -> Vector | None:
     """Add two neighbouring elements, starting at the given ones; with `return_prev` the old ones, as a vector.
 
@@ -90,6 +98,7 @@ def atomic_addx2(dst: Any, value: Any, return_prev: bool = False) -> Vector | No
     return _packed("T.atomic_addx2", dst, value, 2, return_prev)
 
 
+@takes_name
 def atomic_addx4(dst: Any, value: Any, return_prev: bool = False) -> Vector | None:
     """Add four neighbouring elements, starting at the given ones, as `T.atomic_addx2` adds two."""
     return _packed("T.atomic_addx4", dst, value, 4, return_prev)

@@ -14,6 +14,7 @@ from tilelang_mlir.language.copy import matching_extents
 from tilelang_mlir.language.explicit import bulk_attributes
 from tilelang_mlir.language.intrinsic import intrinsic
 from tilelang_mlir.language.kernel import Kernel, current_kernel
+from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.language.sync import barrier_operands, in_kernel
 from tilelang_mlir.mlir import ir
 
@@ -50,6 +51,7 @@ def block_rank_in_cluster() -> Any:
     return intrinsic("T.block_rank_in_cluster", "cluster_rank", result=INT32)
 
 
+@takes_name
 def copy_cluster(
     src: Any,
     dst: Any,

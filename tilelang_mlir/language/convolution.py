@@ -10,9 +10,11 @@ from tilelang_mlir.frontend.buffer import Buffer, int32_value, memory_of
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.language.copy import EVICTION
+from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
 
 
+@takes_name
 def im2col(
     img: Any,
     col: Any,

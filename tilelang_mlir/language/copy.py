@@ -22,12 +22,14 @@ from tilelang_mlir.frontend.buffer import (
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import INT32, as_expr, describe, value_of
 from tilelang_mlir.language.loops import as_layout
+from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
 
 EVICTION = ("evict_normal", "evict_first", "evict_last")
 _PREFER = ("tma", "cp_async", "sync")
 
 
+@takes_name
 def copy(
     src: Any,
     dst: Any,
@@ -59,6 +61,7 @@ def copy(
     _copy("T.copy", src, dst, options)
 
 
+@takes_name
 def async_copy(
     src: Any,
     dst: Any,
@@ -142,6 +145,7 @@ def _attributes(what: str, src: Any, dst: Any, options: dict[str, Any]) -> dict[
     return attributes
 
 
+@takes_name
 def fill(buffer: Any, value: Any) -> None:
     """Set every element of a buffer or region; a reducer starts its reduction."""
     builder = require("T.fill")
@@ -175,11 +179,13 @@ def _fill_loop(region: Region, value: Any) -> None:
         store(Element(region.buffer, [arith.add(o, places.get(d, 0)) for d, o in enumerate(region.offsets)]), value)
 
 
+@takes_name
 def clear(buffer: Any) -> None:
     """Set every element to zero."""
     fill(buffer, 0)
 
 
+@takes_name
 def transpose(src: Any, dst: Any, annotations: dict[str, Any] | None = None) -> None:
     """Write the transpose of a two-dimensional tile."""
     del annotations

@@ -12,10 +12,12 @@ from tilelang_mlir.frontend.expr import Expr, describe
 from tilelang_mlir.language.copy import EVICTION, fill, matching_extents
 from tilelang_mlir.language.gemm import GemmWarpPolicy, emit_gemm
 from tilelang_mlir.language.intrinsic import count, intrinsic
+from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.language.sync import barrier_operands, in_kernel
 from tilelang_mlir.mlir import ir
 
 
+@takes_name
 def tma_copy(
     src: Any,
     dst: Any,
@@ -165,6 +167,7 @@ def cp_async_barrier_noinc(barrier: Any) -> None:
     builder.emit("tl.mbarrier_arrive", operands, [], {"copies": ir.UnitAttr.get()})
 
 
+@takes_name
 def wgmma_gemm(
     A: Any,
     B: Any,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.dtypes import DType
@@ -121,6 +122,10 @@ def call_extern(*args: Any, dtype: Any = None) -> Any:
             scalar = as_expr(arg)
             values.append(_bits(builder, scalar))
             types.append(str(scalar.dtype))
+    return _call(builder, name, values, types, dtype)
+
+
+def _call(builder: Builder, name: str, values: list[ir.Value], types: list[str], dtype: Any) -> Any:
     result = "" if str(dtype) in _NOTHING else str(DType(dtype))
     attributes: dict[str, ir.Attribute] = {
         "name": ir.StringAttr.get(name),
@@ -133,6 +138,13 @@ def call_extern(*args: Any, dtype: Any = None) -> Any:
     kind = DType(result)
     raw = Expr(_UINT64, value=op.results[0], frame=builder.frame)
     return reinterpret(arith.cast(raw, DType(f"uint{kind.bits}")), kind)
+
+
+def call_intrinsic(dtype: Any, name: str, args: Sequence[Any]) -> Any:
+    """An intrinsic that LLVM knows under a name, with scalar arguments."""
+    builder = in_kernel("T.call_llvm_intrin")
+    scalars = [as_expr(arg) for arg in args]
+    return _call(builder, name, [_bits(builder, s) for s in scalars], [str(s.dtype) for s in scalars], dtype)
 
 
 def call_pure_extern(dtype: Any, name: str, *args: Any) -> Any:

@@ -13,6 +13,7 @@ from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, value_of
 from tilelang_mlir.language.copy import describe_shape
+from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
 
 
@@ -48,6 +49,7 @@ def policy_attribute(policy: GemmWarpPolicy) -> ir.Attribute:
     return ir.StringAttr.get(POLICIES[GemmWarpPolicy(policy)])
 
 
+@takes_name
 def gemm(
     A: Any,
     B: Any,

@@ -11,12 +11,14 @@ from tilelang_mlir.frontend.control import branch
 from tilelang_mlir.frontend.expr import Expr
 from tilelang_mlir.language.copy import describe_shape, fill
 from tilelang_mlir.language.gemm import GemmWarpPolicy, add_condition, check_dtypes, policy_attribute
+from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.language.sync import in_kernel
 from tilelang_mlir.mlir import ir
 
 _SPARSE = ("float16", "bfloat16", "float32", "int8", "uint8", "float8_e4m3", "float8_e4m3fn", "float8_e5m2")
 
 
+@takes_name
 def gemm_sp(
     A_sparse: Any,
     E: Any,

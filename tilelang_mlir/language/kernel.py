@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend import arith, returns
 from tilelang_mlir.frontend.buffer import int32_value
 from tilelang_mlir.frontend.builder import Builder, Frame, require
 from tilelang_mlir.frontend.expr import INT32, Expr, describe
@@ -97,6 +97,7 @@ class Kernel:
         if kind is None and self.frame is not None:
             builder.pop(self.frame)
             builder.side.pop("kernel", None)
+            returns.structure(builder, self.frame.block.owner)
 
 
 def _check_grid(dim: int, size: Any) -> None:

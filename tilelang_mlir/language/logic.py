@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.errors import TileTypeError, UnsupportedError
-from tilelang_mlir.frontend import arith
+from tilelang_mlir.errors import TileTypeError
+from tilelang_mlir.frontend import arith, returns
 from tilelang_mlir.frontend.arith import (
     add,
     bit_and,
@@ -114,7 +114,18 @@ continue_loop = loop_break
 
 
 def thread_return() -> None:
-    raise UnsupportedError("T.thread_return", hint="put the rest of the kernel under an if")
+    """End the kernel for this thread: `if tx >= n: T.thread_return()`.
+
+    What follows runs in the other threads. A barrier or a tile operation may only follow where all threads of the block
+    return or none.
+
+    Raises:
+        UnsupportedError: when the kernel ends, a return in a `T.Parallel` loop, or of some threads where a barrier or
+            what the threads share follows.
+    """
+    builder = require("T.thread_return")
+    builder.require_launch("T.thread_return")
+    returns.mark(builder)
 
 
 __all__ = ["shift_left", "shift_right", "truncdiv", "truncmod"]

@@ -11,14 +11,14 @@ from tilelang_mlir.frontend import arith, control
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.control import Loop
 from tilelang_mlir.frontend.expr import Expr, describe
+from tilelang_mlir.language.marks import loop_name
 from tilelang_mlir.mlir import ir
 
 
 def serial(start: Any, stop: Any = None, step: Any = None, *, annotations: dict[str, Any] | None = None) -> Loop:
     """A sequential loop: `for i in T.serial(n)`."""
-    del annotations
     start, stop = (0, start) if stop is None else (start, stop)
-    return Loop("serial", start, stop, 1 if step is None else step)
+    return Loop("serial", start, stop, 1 if step is None else step, attributes=loop_name(annotations))
 
 
 def unroll(
@@ -31,7 +31,6 @@ def unroll(
     annotations: dict[str, Any] | None = None,
 ) -> Loop:
     """A loop to unroll, fully or by a factor."""
-    del annotations
     if explicit and unroll_factor is not None:
         raise TileValueError("T.unroll takes explicit or unroll_factor, not both")
     start, stop = (0, start) if stop is None else (start, stop)
@@ -42,14 +41,14 @@ def unroll(
         def attribute() -> ir.Attribute:
             return ir.IntegerAttr.get(ir.IntegerType.get_signless(32), factor)
 
-    return Loop("unroll", start, stop, 1 if step is None else step, attributes={"tl.unroll": attribute})
+    named: control.Attributes = {"tl.unroll": attribute, **loop_name(annotations)}
+    return Loop("unroll", start, stop, 1 if step is None else step, attributes=named)
 
 
 def vectorized(start: Any, stop: Any = None, *, annotations: dict[str, Any] | None = None) -> Loop:
     """A loop whose iterations one thread runs as vector instructions."""
-    del annotations
     start, stop = (0, start) if stop is None else (start, stop)
-    return Loop("vectorize", start, stop, attributes={"tl.vectorize": ir.UnitAttr.get})
+    return Loop("vectorize", start, stop, attributes={"tl.vectorize": ir.UnitAttr.get, **loop_name(annotations)})
 
 
 def Parallel(
@@ -70,7 +69,7 @@ def Parallel(
             raise TileTypeError(f"extent {dim} of T.Parallel must be an integer, got {describe(extent)}")
         if isinstance(extent, int) and extent < 1:
             raise TileValueError(f"extent {dim} of T.Parallel is {extent}, expected a positive number")
-    attributes: control.Attributes = {}
+    attributes: control.Attributes = loop_name(annotations)
     if coalesced_width is not None:
         width = coalesced_width
         attributes["coalesced_width"] = lambda: ir.IntegerAttr.get(ir.IntegerType.get_signless(32), width)
@@ -98,7 +97,7 @@ def Pipelined(
     annotations: dict[str, Any] | None = None,
 ) -> Loop:
     """A loop whose copies run ahead of its computation: `num_stages` versions of each buffer are in flight."""
-    del sync, group, annotations
+    del sync, group
     if isinstance(num_stages, bool) or not isinstance(num_stages, int) or num_stages < 0:
         raise TileValueError(f"num_stages must be a Python integer of 0 or more, got {describe(num_stages)}")
     if (order is None) != (stage is None) or (order is not None and stage is not None and len(order) != len(stage)):
@@ -114,8 +113,10 @@ def Pipelined(
             entries["stage"] = ir.DenseI64ArrayAttr.get(list(stage))
         return ir.DictAttr.get(entries)
 
-    plain = num_stages == 0 and order is None
-    return Loop("serial" if plain else "pipelined", start, stop, attributes={} if plain else {"tl.pipeline": attribute})
+    attributes: control.Attributes = loop_name(annotations)
+    if num_stages == 0 and order is None:
+        return Loop("serial", start, stop, attributes=attributes)
+    return Loop("pipelined", start, stop, attributes={"tl.pipeline": attribute, **attributes})
 
 
 class _Nest:

@@ -39,6 +39,7 @@ from tilelang_mlir.language.matrix import (
     ptx_mma_sp,
     ptx_stmatrix,
 )
+from tilelang_mlir.language.named_calls import call_intrin, call_llvm_intrin
 from tilelang_mlir.language.wgmma import ptx_wgmma_rs, ptx_wgmma_ss
 
 __all__ = [
@@ -49,5 +50,5 @@ __all__ = [
     "get_mma_micro_size", "import_source", "increase_descriptor_offset", "initialize_tcgen05_descriptor",
     "initialize_wgmma_descriptor", "mma_fill", "mma_store", "mma_store_index_map", "ptx_ldmatrix", "ptx_mma",
     "ptx_mma_sm70", "ptx_mma_sp", "ptx_stmatrix", "ptx_wgmma_rs", "ptx_wgmma_ss", "tma_load", "tma_load_2sm",
-    "gemm_blockscaled", "make_blockscaled_gemm_layout", "tma_store", "wgmma_gemm_sp",
+    "call_intrin", "call_llvm_intrin", "gemm_blockscaled", "make_blockscaled_gemm_layout", "tma_store", "wgmma_gemm_sp",
 ]  # fmt: skip

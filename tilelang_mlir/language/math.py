@@ -283,17 +283,32 @@ def min_value(dtype: Any) -> Expr:
 
 
 def cast(value: Any, dtype: Any, round: str = "", sat: bool = True, rbits: Any = None) -> Any:
-    """The value converted to a dtype. `round` is rn, rz, rp or rm; narrow floats saturate unless `sat` is false."""
+    """The value converted to a dtype. `round` is rn, rz, rp, rm or rs; narrow floats saturate unless `sat` is false.
+
+    rs rounds by chance: the lowest of the 32 random bits `rbits` are added to the bits of the fraction that are
+    discarded, and a carry rounds away from zero. What a target has no instruction for is computed in integers.
+
+        y = T.cast(x, "float16", round="rs", rbits=T.rng_rand())
+
+    Raises:
+        TileValueError: no such rounding; random bits without rs, or rs without them. TileTypeError: a rounding of what
+            is no float.
+    """
     if isinstance(value, str | DType):
         value, dtype = dtype, value
-    if round == "rs" or rbits is not None:
-        raise TileValueError("stochastic rounding (round='rs') is not available")
-    if round not in ("", "rn", "rz", "rp", "rm"):
-        raise TileValueError(f"unknown rounding {round!r}", hint="one of rn, rz, rp, rm")
+    if round not in ("", "rn", "rz", "rp", "rm", "rs"):
+        raise TileValueError(f"unknown rounding {round!r}", hint="one of rn, rz, rp, rm, rs")
+    if (round == "rs") != (rbits is not None):
+        raise TileValueError("round='rs' and random bits (rbits=) come together",
+                             hint='T.cast(x, "float16", round="rs", rbits=T.rng_rand())')
+    target = to_dtype(dtype)
     attributes: dict[str, Any] = {"round": round} if round else {}
     if not sat:
         attributes["sat"] = False
-    return arith.cast(value, to_dtype(dtype), attributes or None)
+    if round not in ("", "rn") and not (target.is_float and target.bits <= 16):
+        raise TileTypeError(f"T.cast to {target} has no rounding {round!r}", hint="floats of 16 bits and fewer have")
+    random = [] if rbits is None else [arith.cast(as_expr(rbits), DType("int32"))]
+    return arith.cast(value, target, attributes or None, random)
 
 
 def Cast(dtype: Any, value: Any) -> Any:

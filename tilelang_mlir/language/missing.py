@@ -5,12 +5,7 @@ from __future__ import annotations
 from tilelang_mlir.errors import UnsupportedError
 
 _LATER = {
-    "schedules of warp specialization": (
-        "annotate_ws_schedule ws_op WSID WSSchedule WSRole WSPipeline WSScope WSInstr WSOpRef WSSync WSSyncKind "
-        "annotate_ws_pipeline_depth"
-    ),
     "sparse products into tensor memory": "tcgen05_gemm_sp",
-    "device source code": "call_intrin call_llvm_intrin",
 }
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (

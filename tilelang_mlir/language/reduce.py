@@ -27,6 +27,7 @@ from tilelang_mlir.frontend.spec import check_shape
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.language.alloc import alloc_fragment, alloc_local
 from tilelang_mlir.language.copy import describe_shape
+from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
 
 _KINDS = {"bitand": "and", "bitor": "or", "bitxor": "xor"}
@@ -39,6 +40,7 @@ def _kind(name: str, unsigned: bool) -> str:
     return {"abssum": "sum", "absmax": "umax"}.get(name, name) if unsigned else name
 
 
+@takes_name
 def reduce(
     buffer: Any,
     out: Any,
@@ -117,7 +119,7 @@ def _reducer_of(kind: str) -> Callable[..., None]:
         nan_propagate: bool = False,
         annotations: dict[str, Any] | None = None,
     ) -> None:
-        reduce(buffer, out, kind, dim, clear, batch, nan_propagate, annotations)
+        reduce(buffer, out, kind, dim, clear, batch, nan_propagate, annotations=annotations)
 
     run.__name__ = f"reduce_{kind}"
     run.__doc__ = f"Reduce a dimension of a tile with {kind}; see `reduce`."
@@ -155,6 +157,7 @@ def _scan(kind: str, src: Any, dst: Any, dim: int, reverse: bool) -> None:
     builder.emit("tl.scan", [tile_of(src, what), tile_of(dst, what)], [], attributes)
 
 
+@takes_name
 def cumsum(
     src: Any, dst: Any = None, dim: int = 0, reverse: bool = False, annotations: dict[str, Any] | None = None
 ) -> None:
@@ -163,6 +166,7 @@ def cumsum(
     _scan("sum", src, dst, dim, reverse)
 
 
+@takes_name
 def cummax(
     src: Any, dst: Any = None, dim: int = 0, reverse: bool = False, annotations: dict[str, Any] | None = None
 ) -> None:
@@ -280,6 +284,7 @@ def alloc_reducer(shape: Any, dtype: Any, op: str = "sum", replication: str | No
     return reducer
 
 
+@takes_name
 def reducer_init(reducer: Reducer, init: Any = None) -> None:
     """Start a reduction; `init` is combined exactly once into each element."""
     _require_reducer("T.reducer_init", reducer).start(init)
@@ -292,6 +297,7 @@ def reducer_update(element: Any, value: Any) -> None:
     element.reducer.update(element.indices, value)
 
 
+@takes_name
 def finalize_reducer(reducer: Reducer, dst: Any = None, batch: int = 1) -> None:
     """Combine the threads' partial values into `dst`, or in place."""
     del batch

@@ -9,6 +9,7 @@ from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import store
 from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.language.alloc import alloc_var
+from tilelang_mlir.language.kernel import get_block_extents
 
 
 class BaseTileScheduler:
@@ -50,6 +51,8 @@ class BaseTileScheduler:
 class PersistentTileScheduler(BaseTileScheduler):
     """Tiles of a `num_m_tiles` by `num_n_tiles` grid for `num_workers` blocks, `swizzle_size` columns at a time.
 
+    By default all blocks of the kernel, or all its clusters, are workers.
+
     With `column_major` consecutive tiles go down a panel of `swizzle_size` columns, row by row of the panel; without it
     along a panel of `swizzle_size` rows. Blocks of a cluster (`cluster_size`) take neighbours along the panel: a
     worker is then a cluster, and `m_idx` counts the tiles of its first block.
@@ -61,7 +64,7 @@ class PersistentTileScheduler(BaseTileScheduler):
             sched.next_tile()
 
     Raises:
-        TileValueError: a swizzle or cluster size below one. TileTypeError: `next_tile` without a number of workers.
+        TileValueError: a swizzle or cluster size below one.
     """
 
     def __init__(
@@ -99,10 +102,16 @@ class PersistentTileScheduler(BaseTileScheduler):
 
     def next_tile(self, step: Any = None) -> None:
         """Go on to the worker's next tile: `step` further, by default the number of workers."""
-        step = self.num_workers if step is None else step
-        if step is None:
-            raise TileTypeError("next_tile() needs num_workers=, or a step")
-        self._advance(step)
+        self._advance(self._workers() if step is None else step)
+
+    def _workers(self) -> Any:
+        """How many workers share the tiles: by default the kernel's blocks, or its clusters."""
+        if self.num_workers is not None:
+            return self.num_workers
+        blocks: Any = 1
+        for extent in get_block_extents():
+            blocks = arith.mul(blocks, extent)
+        return arith.floordiv(blocks, self.cluster_size)
 
     def coord(self, tile: Any) -> tuple[Any, Any]:
         """Row and column of a tile by its number."""

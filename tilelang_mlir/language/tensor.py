@@ -17,12 +17,14 @@ from tilelang_mlir.language.gemm import (
     check_shapes,
     policy_attribute,
 )
+from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.language.sync import barrier_operands
 from tilelang_mlir.mlir import ir
 
 _SCALE_BYTES = 4  # factors of one row in a 32-bit column
 
 
+@takes_name
 def tcgen05_gemm(
     A: Any,
     B: Any,
@@ -182,6 +184,7 @@ def _blocks(what: str, A: Any, B: Any, k_start: Any, granularity: tuple[Any, Any
     return blocks
 
 
+@takes_name
 def tcgen05_gemm_blockscaled(
     A: Any,
     B: Any,

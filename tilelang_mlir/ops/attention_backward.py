@@ -23,7 +23,13 @@ import tilelang_mlir.language as T
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.jit.decorator import jit
 from tilelang_mlir.jit.target import resolve_target
-from tilelang_mlir.ops.attention_gradients import DIM, gradients_by_roles, row_facts, rows_of_sums
+from tilelang_mlir.ops.attention_gradients import (
+    DIM,
+    gradients_by_roles,
+    queries_of_a_block,
+    row_facts,
+    rows_of_sums,
+)
 from tilelang_mlir.ops.online_softmax import LOG2_E
 from tilelang_mlir.ops.operands import HALF, has_dtype, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
@@ -202,10 +208,10 @@ def attention_backward(
     has_shape("logarithms", logarithms, (batch, heads, S), "(batch, heads, S)")
     factor = D**-0.5 if scale is None else float(scale)
     if D == DIM and resolve_target(target).supports(Feature.WGMMA):
-        sizes = batch, S, heads
-        facts, sums = ready(row_facts, target, *sizes, dtype)(out, grad, logarithms)
-        dk, dv = ready(gradients_by_roles, target, *sizes, causal, factor, dtype)(q, k, v, grad, facts, sums)
-        return ready(rows_of_sums, target, *sizes, factor, dtype)(sums), dk, dv
+        sizes, block = (batch, S, heads), queries_of_a_block(causal)
+        facts, sums = ready(row_facts, target, *sizes, dtype, block)(out, grad, logarithms)
+        dk, dv = ready(gradients_by_roles, target, *sizes, causal, factor, dtype, block)(q, k, v, grad, facts, sums)
+        return ready(rows_of_sums, target, *sizes, factor, dtype, block)(sums), dk, dv
     sizes = batch, S, heads, D
     deltas, sums = ready(row_products, target, *sizes, dtype)(out, grad)
     tiles = gradient_tiles(D, target)

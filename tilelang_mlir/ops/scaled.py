@@ -1,7 +1,5 @@
-"""Products of 8-bit floats with scales: one per tensor, or one per block as models trained in 8 bits use.
-
-With scales of blocks the product of each 128 columns is scaled and added up in float32, which also makes up for the few
-bits that the tensor cores keep of their sums.
+"""Products of 8-bit floats with scales: one per tensor, or one per block (`scaled_blocks.py`) as models trained in 8
+bits use.
 """
 
 # Annotations of a kernel are calls in the language of `T`.
@@ -10,7 +8,6 @@ bits that the tensor cores keep of their sums.
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import tilelang_mlir.language as T
@@ -19,14 +16,11 @@ from tilelang_mlir.jit.decorator import jit
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.ops.operands import EIGHT_BIT, has_dtype, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
-from tilelang_mlir.ops.tiling import Tiling, choose, has_wide_products
+from tilelang_mlir.ops.scaled_blocks import BLOCK, E4M3, blocks_form
+from tilelang_mlir.ops.tiling import Tiling, choose
 from tilelang_mlir.target import Target
 
-E4M3 = "float8_e4m3"
-BLOCK = 128  # columns, and rows of B, that share a scale
 WIDE = Tiling(128, 256, 128, 4, 256)
-BLOCKS = Tiling(192, 128, BLOCK, 4, 384)
-_BLOCKS_OF_WARPS = Tiling(128, 128, BLOCK, 2, 256)
 
 
 @jit(out_idx=[-1])
@@ -60,58 +54,10 @@ def gemm_fp8(M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloat16", t
     return gemm_fp8_tensor
 
 
-@jit(out_idx=[-1])
-def gemm_fp8_blocks(M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloat16", tiling: Tiling = BLOCKS) -> Any:
-    """C[M, N] of A[M, K] with a scale per 128 columns and B[N, K] with one per 128 x 128.
-
-    `block_N` is a multiple of 8: a tile may begin and end within blocks of B, whose scales change every `band` columns
-    at most.
-    """
-    block_M, block_N = tiling.block_M, tiling.block_N
-    steps, band = -(-K // BLOCK), math.gcd(tiling.block_N, BLOCK)
-    bands = block_N // band
-
-    @T.prim_func
-    def gemm_fp8_scaled_blocks(
-        A: T.Tensor((M, K), dtype),
-        scales_a: T.Tensor((steps, M), "float32"),
-        B: T.Tensor((N, K), dtype),
-        scales_b: T.Tensor((T.ceildiv(N, BLOCK), steps), "float32"),
-        C: T.Tensor((M, N), out),
-    ):
-        with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), threads=tiling.threads) as (bx, by):
-            A_shared = T.alloc_shared((block_M, BLOCK), dtype)
-            B_shared = T.alloc_shared((block_N, BLOCK), dtype)
-            rows_shared = T.alloc_shared((1, block_M), "float32")
-            part = T.alloc_fragment((block_M, block_N), "float32")
-            acc = T.alloc_fragment((block_M, block_N), "float32")
-            factors = T.alloc_fragment((block_M, bands), "float32")
-            T.use_swizzle(16)
-            T.clear(acc)
-            for k in T.Pipelined(steps, num_stages=tiling.stages):
-                T.copy(A[by * block_M, k * BLOCK], A_shared)
-                T.copy(B[bx * block_N, k * BLOCK], B_shared)
-                T.copy(scales_a[k, by * block_M], rows_shared)
-                T.gemm(A_shared, B_shared, part, transpose_B=True, clear_accum=True)
-                for i, g in T.Parallel(block_M, bands):
-                    factors[i, g] = rows_shared[0, i] * scales_b[(bx * block_N + g * band) // BLOCK, k]
-                for i, g, j in T.Parallel(block_M, bands, band):
-                    acc[i, g * band + j] += part[i, g * band + j] * factors[i, g]
-            T.copy(acc, C[by * block_M, bx * block_N])
-
-    return gemm_fp8_scaled_blocks
-
-
 @functools.cache
 def tensor_tiling(M: int, N: int, K: int, target: str | Target = "auto") -> Tiling:
     """Tiles for one scale per tensor."""
     return choose(M, N, K, 8, machine=resolve_target(target))
-
-
-@functools.cache
-def blocks_tiling(target: str | Target = "auto") -> Tiling:
-    """Tiles for scales of blocks: three warpgroups, or eight warps."""
-    return BLOCKS if has_wide_products(resolve_target(target)) else _BLOCKS_OF_WARPS
 
 
 def scaled_matmul(
@@ -146,5 +92,5 @@ def scaled_matmul(
         )
     has_shape("scale_a", scale_a, (steps, M), f"(ceildiv(K, {BLOCK}), M)")
     has_shape("scale_b", scale_b, (bands, steps), f"(ceildiv(N, {BLOCK}), ceildiv(K, {BLOCK}))")
-    tiling = blocks_tiling(target)
-    return ready(gemm_fp8_blocks, target, M, N, K, dtype, out_dtype, tiling)(a, scale_a, b, scale_b)
+    factory, *form = blocks_form(M, N, target)
+    return ready(factory, target, M, N, K, dtype, out_dtype, *form)(a, scale_a, b, scale_b)

@@ -53,6 +53,23 @@ def to_float(value: Value, dtype: np.dtype, rounding: str = "rn", saturate: bool
     return result.astype(dtype)
 
 
+def _by_chance(value: Value, dtype: np.dtype, saturate: bool, random: Value) -> Value:
+    """Away from zero where the discarded bits of the float32 and as many of the lowest random ones carry."""
+    value = np.asarray(value, np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        toward = to_float(value, dtype, "rz", saturate)
+        exact, kept = np.abs(value.astype(np.float64)), np.abs(toward.astype(np.float64))
+        step = np.abs(_neighbour(np.abs(toward), 1).astype(np.float64)) - kept
+        unit = np.exp2(np.maximum(np.floor(np.log2(np.maximum(exact, 1e-300))), -126) - 23)
+        count = np.clip(np.log2(np.where(step > 0, step, unit) / unit), 0, 31)
+        discarded = (exact - kept) / unit
+        carries = discarded + (np.asarray(random).astype(np.int64) & (2**count.astype(np.int64) - 1)) >= 2**count
+    moved = np.where(value < 0, _neighbour(toward, -1), _neighbour(toward, 1)).astype(dtype)
+    inexact = carries & (discarded > 0) & np.isfinite(value)
+    largest = np.float64(_largest(dtype) if dtype.itemsize == 1 else np.inf)
+    return np.where(inexact & (kept < largest), moved, toward).astype(dtype)
+
+
 def _to_exponent(value: Value) -> Value:
     """Bytes of e8m0: the magnitude rounded up to a power of two, at most 2**127 (cvt.rp.satfinite.ue8m0x2)."""
     fraction, power = np.frexp(np.abs(value.astype(np.float64)))
@@ -80,13 +97,16 @@ def _neighbour(value: Value, step: int) -> Value:
 
 
 def cast(
-    value: Value, source: DType, target: DType, dtype: np.dtype, rounding: str = "", saturate: bool = True
-) -> Value:
+    value: Value, source: DType, target: DType, dtype: np.dtype, rounding: str = "", saturate: bool = True,
+    random: Value | None = None,
+) -> Value:  # fmt: skip
     """Convert between dtypes; `dtype` is the numpy dtype of the result."""
     if target.kind == "bool":
         return np.asarray(value != np.zeros((), value.dtype))
     if source.kind in ("uint", "handle"):
         value = unsigned(value)
+    if random is not None:
+        return _by_chance(value, dtype, saturate, random)
     if is_float(dtype):
         result = to_float(value, dtype, rounding or "rn", saturate)
         return round_tf32(result) if target.scalar == "tfloat32" else result
@@ -100,7 +120,8 @@ def _cast(op: Instruction, frame: Frame) -> None:
     value = frame.env[op.operands[0]]
     source, target = DType(op.attributes["from"]), DType(op.attributes["to"])
     rounding, saturate = str(op.attributes.get("round", "")), bool(op.attributes.get("sat", True))
-    frame.env[op.results[0]] = cast(value, source, target, op.dtypes[0], rounding, saturate)[()]
+    random = frame.env[op.operands[1]] if len(op.operands) == 2 else None
+    frame.env[op.results[0]] = cast(value, source, target, op.dtypes[0], rounding, saturate, random)[()]
 
 
 _FUNCTIONS: dict[str, Callable[..., Value]] = {

@@ -22,7 +22,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.convolution", "language.gather"),
     ("language.gemm", "language.gemm_sparse"),
     ("language.matrix", "language.emitter", "language.wgmma"),
-    ("language.tensor",),
+    ("language.tensor", "language.block_scales"),
     ("language.launch_control",),
     ("language.explicit",),
     ("language.gather",),

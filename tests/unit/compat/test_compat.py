@@ -15,7 +15,7 @@ import pytest
 import tilelang_mlir.language as T
 from tilelang_mlir.compat import __main__ as command
 from tilelang_mlir.compat import imports
-from tilelang_mlir.compat.modules import arch, carver, intrinsics, nvcc, tvm
+from tilelang_mlir.compat.modules import arch, carver, intrinsics, nvcc, tools_cuda, tvm
 from tilelang_mlir.compat.modules.math import cdiv, next_power_of_2
 from tilelang_mlir.compat.simulate import moved
 from tilelang_mlir.errors import TileError, UnsupportedError
@@ -152,6 +152,9 @@ def test_tvm_says_that_it_is_not_here() -> None:
     for use in (lambda: absent({}), lambda: absent.from_expr, lambda: types.new_class("M", (absent,))):
         with pytest.raises(UnsupportedError, match="IRModule is part of TVM"):
             use()
+    with pytest.raises(UnsupportedError, match="events into CUDA C.. for an external profiler"):
+        tools_cuda.iket.session()
+    assert imports.counterpart("tilelang.tools.cuda") == tools_cuda.__name__
     assert not isinstance(3, absent) and "IRModule is part of TVM" in repr(absent)
     with pytest.raises(UnsupportedError, match="is a pass of TVM"):
         transform.ThreadSync()

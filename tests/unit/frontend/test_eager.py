@@ -198,6 +198,25 @@ def test_eager_stride_supplies_a_size() -> None:
     assert "strides = array<i64: 10, 1>" in str(first.get_tir(big).module)
 
 
+def test_annotations_in_signature_and_body(compiled: list[StubKernel]) -> None:
+    """The body says the sizes of what the signature only calls a tensor; assertions about sizes run with numbers."""
+
+    @tilelang.jit
+    def double(A: T.Tensor, B: T.Tensor):
+        N = T.const("N")
+        A: T.Tensor[[N], T.float32]
+        B: T.Tensor[[N], T.float32]
+        assert N % 4 == 0, "N is a multiple of 4"
+        with T.Kernel(T.ceildiv(N, 64), threads=64) as b:
+            for i in T.Parallel(64):
+                B[b * 64 + i] = A[b * 64 + i] * 2
+
+    double(np.zeros(8, np.float32), np.zeros(8, np.float32))
+    assert "shape = array<i64: 8>" in str(compiled[0].prim_func.module)
+    with pytest.raises(AssertionError, match="multiple of 4"):
+        double(np.zeros(9, np.float32), np.zeros(9, np.float32))
+
+
 def test_eager_errors() -> None:
     @tilelang.jit
     def product(A):

@@ -371,7 +371,6 @@ WRONG: list[tuple[str, type[Exception], str]] = [
     ("T.rng_init(1, generator='curandStateXORWOW_t')", UnsupportedError, "generator 'curandStateXORWOW_t'"),
     ("T.rng_init(1)\nx = T.rng_rand_float(dist='gamma')", TileValueError, "dist='gamma'"),
     ("s = T.PersistentTileScheduler(4, 4, swizzle_size=0)", TileValueError, "swizzle_size .* must be positive"),
-    ("s = T.PersistentTileScheduler(4, 4)\ns.next_tile()", TileTypeError, "needs num_workers="),
     ("T.named_barrier_arrive(16, 64)", TileValueError, "the barrier is 1 to 15, got 16"),
     ("T.named_barrier_arrive(1, 48)", TileValueError, "a positive multiple of 32, got 48"),
     (TILES + "T.warpgroup_fence_operand(s)", TileTypeError, "fences registers"),

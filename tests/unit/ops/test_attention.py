@@ -61,7 +61,7 @@ def test_bfloat16_and_a_scale_of_ones_own(random: Any, error_of: Any) -> None:
     assert error_of(out[1, :, 1], want) < 1e-2
 
 
-@pytest.mark.parametrize(("S", "D", "causal"), [(128, 64, True), (200, 64, False), (129, 128, True)])
+@pytest.mark.parametrize(("S", "D", "causal"), [(128, 64, True), (200, 64, False), (129, 128, True), (81, 128, False)])
 def test_gradients(random: Any, error_of: Any, S: int, D: int, causal: bool) -> None:
     q, k, v, grad = (random(1, S, 2, D) for _ in range(4))
     out, logarithms = ops.attention(q, k, v, causal=causal, return_logarithms=True, target=TARGET)

@@ -203,3 +203,23 @@ def test_constants_that_may_carry_into_the_quotient_keep_no_form(hi: int, fits: 
         lanes = machine.math.add(base.spread(2), Index(None, (0, 1), 0, 0, 0, 0))
         assert (machine.math.divide(lanes, 8) is not None) == fits
         assert (machine.math.remainder(lanes, 8) is not None) == fits
+
+
+@pytest.mark.usefixtures("ctx")
+def test_digits_that_lie_apart_are_divided_by_themselves() -> None:
+    """The row of an accumulator, of a thread and its second register: lane / 4 % 8 + warp * 16 + (0, 8)."""
+    machine = Machine()
+    with ir.InsertionPoint(machine.block):
+        math, thread = machine.math, machine.math.uniform(machine.block.arguments[0], lo=0, hi=127)
+        machine.values[machine.block.arguments[0]] = 93
+        quarter, warp = math.divide(thread, 4), math.divide(thread, 32)
+        assert quarter is not None and warp is not None
+        octet = math.remainder(quarter, 8)
+        assert octet is not None
+        row = math.add(math.add(octet, math.scale(warp, 16)), Index(None, (0, 8), 0, 0, 0, 0))
+        eighth, inside = math.divide(row, 8), math.remainder(row, 16)
+        assert eighth is not None and inside is not None
+        Known(eighth, [(93 // 4 % 8 + 93 // 32 * 16 + c) // 8 for c in (0, 8)]).check(machine)
+        Known(inside, [(93 // 4 % 8 + 93 // 32 * 16 + c) % 16 for c in (0, 8)]).check(machine)
+        half = math.remainder(eighth, 2)
+        assert half is not None and half.is_constant and half.constants == (0, 1), "no register depends on the thread"

@@ -200,8 +200,8 @@ def test_tensor_map_of_im2col(cuda: Any, tensor: Make, fake_torch: SimpleNamespa
     kernel(tensor((4, 9, 7, 64), "float16", 0x1000))
     assert launches(cuda)[-1].endswith("5b" * 128)
     assert [line for line in cuda.log() if line.startswith("encode")] == [
-        "encode_im2col 6 rank 4 at 0x1000 sizes 64 7 9 4 strides 128 896 8064 corners -1:-1 -1:-1 channels 32 pixels 128 "
-        "steps 1 2 2 1 swizzle 2 l2 3 fill 0"
+        "encode_im2col 6 rank 4 at 0x1000 sizes 64 7 9 4 strides 128 896 8064 corners -1:-1 -1:-1 channels 32 "
+        "pixels 128 steps 1 2 2 1 swizzle 2 l2 3 fill 0"
     ]
 
 

@@ -175,7 +175,7 @@ def context() -> Iterator[None]:
         yield
 
 
-def _once(body: Callable[[], None]) -> None:
+def once(body: Callable[[], None]) -> None:
     """Run `body` in thread 0 only."""
     first = create("arith.cmpi", [thread.tid(), constant(0)], [ir.IntegerType.get_signless(1)], predicate="0 : i64")
     branch = ir.Operation.create("scf.if", operands=[first], regions=2)
@@ -185,7 +185,7 @@ def _once(body: Callable[[], None]) -> None:
         ir.Operation.create("scf.yield")
 
 
-def _wait(place: ir.Value, parity: int) -> None:
+def wait_for(place: ir.Value, parity: int) -> None:
     """Spin on a barrier's phase."""
     i1 = ir.IntegerType.get_signless(1)
     loop = ir.Operation.create("scf.while", regions=2)
@@ -198,8 +198,8 @@ def _wait(place: ir.Value, parity: int) -> None:
         ir.Operation.create("scf.yield")
 
 
-def _setup(place: ir.Value) -> None:
-    _once(lambda: mbarrier.init(place, 1))
+def initialise(place: ir.Value) -> None:
+    once(lambda: mbarrier.init(place, 1))
     mbarrier.fence_init()
     barrier.emit()
 
@@ -214,14 +214,14 @@ def test_tensor_copies_swizzle_and_clip(swizzle: int, context: None) -> None:
 
     def body(a: Sequence[ir.Value]) -> None:
         flag = offset(smem(), 4096, "i8")
-        _setup(flag)
+        initialise(flag)
 
         def copy() -> None:
             mbarrier.arrive_expect_tx(flag, 16 * columns * 2)
             tma.load(smem(), a[0], flag, [constant(72 - 8), constant(-3)])
 
-        _once(copy)
-        _wait(flag, 0)
+        once(copy)
+        wait_for(flag, 0)
         words = 16 * columns * 2 // 4 // 32
         for k in range(words):
             store(load(lane(smem(), words, k)), lane(a[2], words, k))
@@ -232,7 +232,7 @@ def test_tensor_copies_swizzle_and_clip(swizzle: int, context: None) -> None:
             tma.commit()
             tma.wait(0)
 
-        _once(back)
+        once(back)
 
     module = build(body, [DESCRIPTOR, DESCRIPTOR, POINTER], 32, 8192)
     maps = [TensorMap(t, 2, (72, 20), (144,), box, swizzle) for t in (x, out)]
@@ -269,16 +269,16 @@ def _wgmma_body(
 
     def body(a: Sequence[ir.Value]) -> None:
         flag, b_place = offset(smem(), 8192 + n * 128, "i8"), offset(smem(), 8192, "i8")
-        _setup(flag)
+        initialise(flag)
 
         def copy() -> None:
             mbarrier.arrive_expect_tx(flag, 8192 + n * 128)
             tma.load(smem(), a[0], flag, [0, 0])
             tma.load(b_place, a[1], flag, [0, 0])
 
-        _once(copy)
+        once(copy)
         if bug != "wait":
-            _wait(flag, 0)
+            wait_for(flag, 0)
         i32, i64 = ir.IntegerType.get_signless(32), ir.IntegerType.get_signless(64)
 
         def low(place: ir.Value) -> ir.Value:
@@ -373,7 +373,7 @@ def test_ordinary_stores_need_a_proxy_fence(fence: bool, context: None) -> None:
             tma.commit()
             tma.wait(0)
 
-        _once(back)
+        once(back)
 
     module = build(body, [DESCRIPTOR], 32, 1024)
     arguments = [TensorMap(out, 2, (64, 8), (128,), (64, 8))]
@@ -412,10 +412,10 @@ def test_source_of_stores_is_free_when_all_readers_are_done(
                 tma.commit()
             tma.wait(pending)
 
-        _once(back)
+        once(back)
         barrier.emit()
         store(constant(4), lane(smem(), 2))
-        _once(lambda: tma.wait(0))
+        once(lambda: tma.wait(0))
 
     module = build(body, [POINTER], 32, 256)
     if not message:
@@ -438,7 +438,7 @@ def test_source_of_stores_is_free_when_all_readers_are_done(
 def test_life_of_an_mbarrier(skip: str, message: str, context: None) -> None:
     def body(a: Sequence[ir.Value]) -> None:
         flag = offset(smem(), 64)
-        _once(lambda: mbarrier.init(flag, 1))
+        once(lambda: mbarrier.init(flag, 1))
         if skip != "fence":
             mbarrier.fence_init()
         if skip != "barrier":
@@ -448,9 +448,9 @@ def test_life_of_an_mbarrier(skip: str, message: str, context: None) -> None:
             mbarrier.arrive_expect_tx(flag, 256)
             bulk.load(smem(), a[0], flag, 256)
 
-        _once(copy)
+        once(copy)
         if skip != "wait":
-            _wait(flag, 0)
+            wait_for(flag, 0)
 
     module = build(body, [POINTER], 64, 512)
     if not message:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.unit.isa.kernel_builder import POINTER, build, lane, load, offset, smem, store
-from tests.unit.simulator.test_hopper import DESCRIPTOR, _once, _setup, _wait
+from tests.unit.simulator.test_hopper import DESCRIPTOR, initialise, once, wait_for
 from tilelang_mlir import errors
 from tilelang_mlir.dialect import context as new_context
 from tilelang_mlir.isa.instruction import constant
@@ -23,21 +23,23 @@ N, H, W, C = 2, 5, 4, 16  # int16: one pixel is 32 bytes
 PIXELS = 32
 
 
-def _load(walk: tuple[int, int, int], start: tuple[int, int, int, int], taps: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+def _load(
+    walk: tuple[int, int, int], start: tuple[int, int, int, int], taps: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """The image, and what a copy that starts at (channel, x, y, image) brings, 16 channels by 32 pixels."""
     x = np.random.default_rng(0).integers(1, 1000, (N, H, W, C)).astype(np.int16)
     raw = np.zeros((PIXELS, C), np.int16)
 
     def body(a: Sequence[ir.Value]) -> None:
         flag = offset(smem(), 4096, "i8")
-        _setup(flag)
+        initialise(flag)
 
         def copy() -> None:
             mbarrier.arrive_expect_tx(flag, PIXELS * C * 2)
             tma.load(smem(), a[0], flag, [constant(v) for v in start], taps=[constant(t, 16) for t in taps])
 
-        _once(copy)
-        _wait(flag, 0)
+        once(copy)
+        wait_for(flag, 0)
         for k in range(PIXELS * C * 2 // 128):
             store(load(lane(smem(), PIXELS * C * 2 // 128, k)), lane(a[1], PIXELS * C * 2 // 128, k))
 

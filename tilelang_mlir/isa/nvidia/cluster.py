@@ -28,17 +28,21 @@ def rank() -> ir.Value:
     return create("nvvm.read.ptx.sreg.cluster.ctarank", [], [ir.IntegerType.get_signless(32)])
 
 
-def arrive_remote(barrier: ir.Value, rank: ir.Value) -> None:
+def arrive_remote(barrier: ir.Value, rank: ir.Value, *, wide: bool = True) -> None:
     """`mapa` and `mbarrier.arrive.release.cluster.shared::cluster.b64`: the same barrier of another CTA of the cluster.
 
     Args:
         barrier: `!llvm.ptr<3>` in this CTA.
         rank: i32, of the CTA whose barrier is meant.
+        wide: release at the scope of the cluster. Without, at that of the CTA (the default of the instruction): enough
+            where nothing is published, only tiles given back that have been read; the wide form waits for all memory
+            accesses of the thread.
     """
+    order = ".release.cluster" if wide else ""
     address = create("llvm.ptrtoint", [barrier], [ir.IntegerType.get_signless(32)])
     text = (
         "{ .reg .b32 a; mapa.shared::cluster.u32 a, {$r0}, {$r1}; "
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [a]; }"
+        f"mbarrier.arrive{order}.shared::cluster.b64 _, [a]; }}"
     )
     inline_ptx("mbarrier.arrive.cluster", text, [address, rank])
 
@@ -140,7 +144,7 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "mbarrier.arrive.cluster",
-        "mapa.shared::cluster.u32 a, b, r; mbarrier.arrive.release.cluster.shared::cluster.b64 _, [a]",
+        "mapa.shared::cluster.u32 a, b, r; mbarrier.arrive{.release.cluster}.shared::cluster.b64 _, [a]",
         "9.7.13.15 mbarrier.arrive",
         lambda op: _arrive_remote,
         emit=arrive_remote,

@@ -346,3 +346,18 @@ func.func @half_sums(%one: i32) {
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
+
+// Along N pieces of 32 bytes do where 80 columns have no wider ones.
+// CHECK-LABEL: func.func @columns_80(
+// CHECK: "tl.alloc"() {layout = #tl.smem<array<i64: 64, 80>, {{.*}}, array<i64: 1, 3, 3>>} : () -> memref<64x80xf16
+// CHECK: instr = "wgmma"
+func.func @columns_80(%one: i32) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() : () -> memref<64x64xf16, #tl.scope<"shared">>
+    %b = "tl.alloc"() : () -> memref<64x80xf16, #tl.scope<"shared">>
+    %c = "tl.alloc"() : () -> memref<64x80xf32, #tl.scope<"fragment">>
+    "tl.gemm"(%a, %b, %c) {clear = true, policy = "square", transpose_a = true, transpose_b = false} : (memref<64x64xf16, #tl.scope<"shared">>, memref<64x80xf16, #tl.scope<"shared">>, memref<64x80xf32, #tl.scope<"fragment">>) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}

@@ -10,11 +10,13 @@
 // CHECK-SAME: tl.warp_size = 64 : i32
 // CHECK: rocdl.workitem.id.x range <i32, 0, 64> : i32
 // CHECK: amdgpu.lds_barrier
+// CHECK: rocdl.sched.barrier none
 // CHECK-COUNT-4: rocdl.mfma.f32.32x32x8f16
 // CHECK-NOT: tl.gemm
 // CDNA4: rocdl.ds.read.tr16.b64
 // CDNA4-COUNT-2: rocdl.mfma.f32.32x32x16.f16
 // RDNA3: tl.warp_size = 32 : i32
+// RDNA3-NOT: rocdl.sched.barrier
 // RDNA3: rocdl.wmma.f32.16x16x16.f16 %{{.*}} : (vector<16xf16>, vector<16xf16>, vector<8xf32>) -> vector<8xf32>
 // RDNA4: rocdl.wmma.f32.16x16x16.f16 %{{.*}} : (vector<8xf16>, vector<8xf16>, vector<8xf32>) -> vector<8xf32>
 module {
