@@ -273,21 +273,19 @@ class _Rewriter(ast.NodeTransformer):
 
     def _store(self, target: ast.expr, value: ast.expr, fresh: Fresh, node: ast.stmt) -> list[ast.stmt]:
         """Assign to one target. `fresh` says that the value was just made, so a mutable scalar is bound, not read."""
-        if not isinstance(target, ast.Tuple | ast.List):
-            fresh = fresh is True
         if isinstance(target, ast.Name):
             old = self._name(target.id, target)
-            call = self._call(node, "assign", old, value, ast.Constant(target.id), ast.Constant(fresh))
+            call = self._call(node, "assign", old, value, ast.Constant(target.id), ast.Constant(fresh is True))
             return [self._assign_name(target.id, call, node)]
         if isinstance(target, ast.Attribute):
-            holder = self.visit(target.value)
-            call = self._call(node, "set_attribute", holder, ast.Constant(target.attr), value, ast.Constant(fresh))
+            holder, made = self.visit(target.value), ast.Constant(fresh is True)
+            call = self._call(node, "set_attribute", holder, ast.Constant(target.attr), value, made)
             return [self._expression(call, node)]
         if isinstance(target, ast.Tuple | ast.List):
             name = self._temp()
             count = ast.Constant(len(target.elts))
             out: list[ast.stmt] = [
-                self._assign_name(name, self._call(node, "unpack", value, count, ast.Constant(fresh)), node)
+                self._assign_name(name, self._call(node, "unpack", value, count, _flags(fresh, node)), node)
             ]
             for index, part in enumerate(target.elts):
                 item = ast.Subscript(self._name(name, part), _at(ast.Constant(index), part), ast.Load())
@@ -450,3 +448,9 @@ def _fresh(node: ast.expr) -> Fresh:
     if isinstance(node, ast.Tuple):
         return tuple(isinstance(item, ast.Call) for item in node.elts)
     return isinstance(node, ast.Call)
+
+
+def _flags(fresh: Fresh, place: ast.AST) -> ast.expr:
+    if isinstance(fresh, bool):
+        return _at(ast.Constant(fresh), place)
+    return _at(ast.Tuple([_at(ast.Constant(made), place) for made in fresh], ast.Load()), place)

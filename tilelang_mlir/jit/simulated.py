@@ -67,7 +67,7 @@ class SimulatedKernel:
 
         marked, addresses = list(values), []
         for index, param in enumerate(self.plan.params):
-            if param.dtype == "handle" and isinstance(values[index], np.ndarray):
+            if param.kind == "tensor" and param.dtype == "handle" and isinstance(values[index], np.ndarray):
                 marked[index] = AddressTable(values[index].view(np.int64))
                 addresses += [int(place) for place in values[index].reshape(-1)]
             elif param.kind == "pointer" and isinstance(values[index], int):

@@ -276,8 +276,8 @@ class Fragment(_Map):
         """Whether both put all elements into the same registers of the same threads."""
         if self.shape != other.shape or self.thread.shape != other.thread.shape:
             return False
-        threads = [np.sort(fragment.thread, axis=0) for fragment in (self, other)]
-        return np.array_equal(threads[0], threads[1]) and np.array_equal(self.tables[0], other.tables[0])
+        mine, others = (np.sort(fragment.thread, axis=0) for fragment in (self, other))
+        return np.array_equal(mine, others) and np.array_equal(self.tables[0], other.tables[0])
 
     def __repr__(self) -> str:
         return f"Fragment({self.layout})"
