@@ -13,7 +13,6 @@ from tilelang_mlir.frontend.builder import Builder, Frame, require
 from tilelang_mlir.frontend.expr import INT32, Expr, describe
 from tilelang_mlir.frontend.sources import add_source
 from tilelang_mlir.frontend.template import stop_at_kernel
-from tilelang_mlir.language import returns
 from tilelang_mlir.mlir import ir
 
 MAX_THREADS = 1024
@@ -98,7 +97,10 @@ class Kernel:
         if kind is None and self.frame is not None:
             builder.pop(self.frame)
             builder.side.pop("kernel", None)
-            returns.structure(builder, self.frame.block.owner)
+            if marks := builder.side.pop("returns", []):
+                from tilelang_mlir.language.returns import structure  # brings passes, which few programs need so early
+
+                structure(marks, self.frame.block.owner)
 
 
 def _check_grid(dim: int, size: Any) -> None:

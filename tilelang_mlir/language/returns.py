@@ -11,13 +11,11 @@ conditions:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from tilelang_mlir.dialect.effects import region_effects
 from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.dialect.tl import SHARED, VAR, buffer_type, scope_of
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.passes import build
 from tilelang_mlir.passes.insert_barriers import is_uniform
@@ -37,20 +35,12 @@ class _Level:
     condition: ir.Value | None
 
 
-def mark(builder: Builder) -> None:
-    """Note a return at the current place."""
-    kind = ir.IntegerType.get_signless(1)
-    op = builder.emit("builtin.unrealized_conversion_cast", [], [kind])
-    builder.side.setdefault("returns", []).append(op)
-
-
-def structure(builder: Builder, launch: ir.Operation) -> None:
+def structure(marks: list[ir.Operation], launch: ir.Operation) -> None:
     """Take the marks of a kernel that has been traced away.
 
     Raises:
         UnsupportedError: a return in a parallel loop, or of some threads where others go on to a barrier.
     """
-    marks: list[ir.Operation] = builder.side.pop("returns", [])
     for op in marks:
         _structure(op, launch, launch.regions[0].blocks[0])
 
@@ -145,7 +135,7 @@ def _move_to_else(branch: ir.Operation, rest: list[ir.Operation]) -> None:
 
 
 def _guard(
-    rest: list[ir.Operation], flag: ir.Value, *, after: ir.Operation | None = None, start: Any = None
+    rest: list[ir.Operation], flag: ir.Value, *, after: ir.Operation | None = None, start: ir.Block | None = None
 ) -> None:
     """Put operations under the condition that the thread has not returned."""
     for op in [op for op in rest if op.name in _ALLOCATIONS]:
