@@ -47,8 +47,9 @@ def by_use(
 
 
 def is_access(effect: Effect) -> bool:
-    """Whether threads access a tile themselves: what products do not take from shared memory."""
-    return effect.op.name not in PRODUCTS or all(effect.tile != v for v in factors(effect.op))
+    """Whether threads access a tile themselves: all but what products of warpgroups take from shared memory."""
+    is_taken = effect.op.name in PRODUCTS and "instr" in effect.op.attributes
+    return not is_taken or all(effect.tile != v for v in factors(effect.op))
 
 
 class Rounds:

@@ -62,6 +62,11 @@ for k in T.serial(4):
             s[0] = r[i]
         r[i] = r[i] + v
 T.copy(r, A)
+h = T.alloc_shared((64, 64), "float16")
+c = T.alloc_fragment((64, 64), "float32")
+T.clear(h)
+for k in T.serial(4):
+    T.gemm(h, h, c, clear_accum=k == 0)
 """
 
 

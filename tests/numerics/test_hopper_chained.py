@@ -100,7 +100,7 @@ def check_attention(
         ((2, 100, 2, 64), (64, 32, 128, 3), HOPPER | {"overlap"}),
         ((1, 200, 1, 64), (128, 80, 256, 2), HOPPER | {"overlap"}),
         ((1, 192, 1, 128), (64, 64, 256, 2), None),  # two warpgroups side by side: rows of P meet
-        ((1, 128, 2, 32), (64, 64, 128, 2), {"wgmma", "mma", "cp.async"}),  # V's rows of 64 bytes
+        ((1, 128, 2, 32), (64, 64, 128, 2), {"wgmma", "mma", "bulk load"}),  # V's rows of 64 bytes
     ],
     ids=["one warpgroup", "one stage", "three stages", "two warpgroups", "side by side", "narrow"],
 )

@@ -79,6 +79,10 @@ def uninitialized_reads(module: ir.Module) -> list[Suspicion]:
 
 def _note(op: ir.Operation, conditional: bool, allocations: dict[ir.Value, _Uses]) -> None:
     known = effects(op)
+    if any(str(operand.type) == "i1" for operand in op.operands):
+        # A product that clears its sums on a condition (`clear_accum=k == 0`) may read them in later rounds only.
+        written = {effect.value for effect in known if effect.kind == "write"}
+        known = [effect for effect in known if effect.kind == "write" or effect.value not in written]
     seen = {effect.value for effect in known}
     for value in {root(operand) for operand in op.operands} - seen:
         if value in allocations:

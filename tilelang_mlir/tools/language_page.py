@@ -19,7 +19,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.thread_axes",),
     ("language.alloc",),
     ("language.copy",),
-    ("language.convolution", "language.gather"),
+    ("language.convolution",),
     ("language.gemm", "language.gemm_sparse"),
     ("language.matrix", "language.emitter", "language.wgmma"),
     ("language.tensor", "language.block_scales"),
@@ -28,10 +28,9 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.gather",),
     ("language.descriptors",),
     ("language.warps",),
-    ("language.thread_axes",),
-    ("language.low_level", "language.matrix", "language.gemm_sparse", "language.emitter"),
     ("language.cluster",),
     ("language.schedule",),
+    ("language.ws_schedule", "language.marks"),
     ("language.pointers",),
     ("language.vectors",),
     ("language.random",),
@@ -43,7 +42,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.sync",),
     ("language.annotate", "layout.maps"),
     ("language.debug",),
-    ("language.extern",),
+    ("language.extern", "language.named_calls"),
     ("frontend.expr", "frontend.buffer", "frontend.typename", "language.dtypes"),
 )
 _FULL_MASK = 2**32 - 1
@@ -82,7 +81,8 @@ def _names_in(modules: Iterable[str]) -> list[list[str]]:
     places = list(modules)
     for name in T.__all__:
         value = getattr(T, name)
-        if getattr(value, "__module__", None) in places:
+        is_text = isinstance(value, str) and any(name in vars(sys.modules[place]) for place in places)
+        if is_text or getattr(value, "__module__", None) in places:
             found.setdefault(id(value), []).append(name)
     return sorted(found.values(), key=lambda aliases: aliases[0].lower())
 
@@ -91,6 +91,8 @@ def _entry(aliases: list[str]) -> str:
     first, *others = sorted(aliases, key=lambda name: (name[0].isupper(), name))
     value = getattr(T, first)
     also = f" (also {', '.join(f'`T.{name}`' for name in others)})" if others else ""
+    if isinstance(value, str):
+        return f"* `T.{first}`{also}: the text `{value}`."
     text = " ".join((inspect.getdoc(value) or "").partition("Raises:")[0].split())
     if isinstance(value, enum.EnumMeta):
         text += f" Members: {', '.join(value.__members__)}."

@@ -88,6 +88,14 @@ KERNELS = {
 }
 
 
+BLOCKS = "fp8 gemm scaled by blocks"
+# What is put in and changes no order that matters: these are to be accepted, and compute the right thing.
+HARMLESS = {
+    (BLOCKS, "too early: mbarrier.arrive 0"): "scales are loaded behind their tile, whose version is given back later",
+    (BLOCKS, "next barrier: mbarrier.try_wait 2"): "of two versions, the load before has waited for this one",
+}
+
+
 @pytest.fixture(autouse=True)
 def settings() -> Iterator[None]:
     with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_DISABLE_CACHE": True}):
@@ -138,10 +146,14 @@ def _chosen(name: str) -> list[Seeded]:
 
 
 def test_defects_are_reported_with_kind_and_line() -> None:
-    faults = {(name, s.mutant.name): fault(s, report(name, s)) for name in KERNELS for s in _chosen(name)}
+    chosen = {(name, s.mutant.name): s for name in KERNELS for s in _chosen(name)}
+    faults = {key: fault(seeded, report(key[0], seeded)) for key, seeded in chosen.items() if key not in HARMLESS}
     wrong = {defect: text for defect, text in faults.items() if text}
     assert len(faults) >= 60
     assert len(wrong) <= 0.05 * len(faults), wrong
+    for key in HARMLESS:
+        assert report(key[0], chosen[key]) is None
+        assert relative_error(case(key[0]).args[-1], case(key[0]).want) < 2e-3
 
 
 def test_defects_are_of_every_kind() -> None:
