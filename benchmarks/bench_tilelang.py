@@ -7,6 +7,7 @@ time to compile, host time of a call, matrix products, attention. `ratio` is Til
 
 from __future__ import annotations
 
+import compileall
 import importlib.util
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +31,11 @@ HEADS, D = 16, 128
 
 
 def modules() -> dict[str, tuple[Any, Any]]:
-    """The packages to compare, with their languages."""
+    """The packages to compare, with their languages; as byte code, which installed packages are."""
+    for name in ("tilelang", "tilelang_mlir"):
+        spec = importlib.util.find_spec(name)
+        for folder in spec.submodule_search_locations or () if spec is not None else ():
+            compileall.compile_dir(folder, quiet=2)
     import tilelang
 
     import tilelang_mlir
