@@ -1,13 +1,17 @@
-"""Which vendor's emission a target uses."""
+"""Which vendor's emission a target uses. Only that vendor's modules are loaded."""
 
 from __future__ import annotations
 
 from tilelang_mlir.target import Target
 
-from .amd.hardware import Amd
 from .lowering.hardware import Hardware
-from .nvidia.hardware import Nvidia
 
 
 def hardware_for(target: Target) -> Hardware:
-    return Nvidia(target) if target.vendor == "cuda" else Amd(target)
+    if target.vendor == "cuda":
+        from .nvidia.hardware import Nvidia
+
+        return Nvidia(target)
+    from .amd.hardware import Amd
+
+    return Amd(target)

@@ -31,7 +31,6 @@ from ..dialect.ops.gemm import PRODUCTS
 from ..dialect.ops.tensor import MMA_OPS
 from ..dialect.tl import GLOBAL, SHARED, scope_of
 from . import build, bulk_pipeline, operand_prefetch
-from .amd.lds_copy import copies_directly
 from .base import Pass
 from .nvidia.loads import LOADS
 from .versions import Versions, inside
@@ -83,7 +82,11 @@ class PipelineLoops(Pass):
 
 def runs_ahead(copies: list[ir.Operation], threads: int, target: Target) -> bool:
     """Whether a target has asynchronous copies for these: every one with cp.async, or all by loads into LDS."""
-    return target.supports(Feature.CP_ASYNC) or all(copies_directly(copy, threads, target) for copy in copies)
+    if target.supports(Feature.CP_ASYNC) or not target.supports(Feature.LDS_DMA):
+        return target.supports(Feature.CP_ASYNC)
+    from .amd.lds_copy import copies_directly
+
+    return all(copies_directly(copy, threads, target) for copy in copies)
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:

@@ -42,7 +42,9 @@ _DIALECTS = ["amdgpu", "arith", "cf", "func", "gpu", "irdl", "llvm", "math", "me
 
 def new_context() -> ir.Context:
     """A context with the dialects of programs, for one thread. With all there are it takes five times as long."""
-    ctx = ir.Context(load_on_create_dialects=_DIALECTS)
+    ctx = ir.Context(load_on_create_dialects=[])
+    for name in _DIALECTS:
+        ctx.get_dialect_descriptor(name)  # loads the dialect, but not its Python module, of which most kernels need few
     ctx.enable_multithreading(False)  # one kernel is too small for the parallel passes
     return ctx
 

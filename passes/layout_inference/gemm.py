@@ -11,7 +11,6 @@ from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, s
 from ...dialect.location import python_location
 from ...dialect.ops.gemm import factors, tile_shape_2d
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
-from ..amd.layouts import gemm_layouts as matrix_core_layouts
 from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
@@ -29,6 +28,8 @@ def gemm_layouts(
     if not target.supports(Feature.LDMATRIX):
         if "wgmma" in op.attributes:
             raise _no_wgmma(op, threads, target)
+        from ..amd.layouts import gemm_layouts as matrix_core_layouts
+
         return matrix_core_layouts(op, threads, target)
     a, b, c = list(op.operands)[:3]
     m, n = tile_shape_2d(c)  # type: ignore[misc]
