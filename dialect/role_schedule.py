@@ -97,9 +97,6 @@ class Schedule:
     def scope(self, name: str) -> Scope | None:
         return next((scope for scope in self.scopes if scope.name == name), None)
 
-    def pipeline(self, name: str) -> Pipeline:
-        return next(p for p in self.pipelines if p.name == name)
-
     def role(self, name: str) -> Role:
         return next(role for role in self.roles if role.name == name)
 

@@ -30,10 +30,8 @@ def expand_block_vote(op: ir.Operation, launch: ir.Operation, wave: int) -> None
         thread = _linear_thread(launch)
         first = build.compare(_EQUAL, build.binary("remui", thread, build.constant(wave)), build.constant(0))
         own = _votes(op.operands[0])
-        branch = ir.Operation.create("scf.if", [], [first], regions=2)
-        with ir.InsertionPoint(branch.regions[0].blocks.append()):
+        with ir.InsertionPoint(build.terminator(build.branch(first))):
             build.store(own, counts, [build.binary("divui", thread, build.constant(wave))])
-            ir.Operation.create("scf.yield")
         build.sync_threads()
         total = reduce(
             lambda sum, i: build.binary("addi", sum, build.load(counts, [build.constant(i)])),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from tilelang_mlir.mlir import ir
 
+from .walk import WARP, WARPGROUP
+
 
 def i32() -> ir.Type:
     return ir.IntegerType.get_signless(32)
@@ -42,6 +44,17 @@ def branch(condition: ir.Value) -> ir.Block:
     with ir.InsertionPoint(block):
         ir.Operation.create("scf.yield")
     return block
+
+
+def thread_region(members: range) -> ir.Block:
+    """The body of a new `tl.warpgroups` of so many threads, counted in warps where they are no whole warpgroups."""
+    whole = members.start % WARPGROUP == members.stop % WARPGROUP == 0
+    size = WARPGROUP if whole else WARP
+    numbers = range(members.start // size, members.stop // size)
+    attributes: dict[str, ir.Attribute] = {"groups": ir.DenseI32ArrayAttr.get(list(numbers))}
+    if not whole:
+        attributes["warps"] = unit()
+    return ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
 
 
 def terminator(block: ir.Block) -> ir.Operation:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tilelang_mlir.mlir import ir
 
 from . import build, raster
+from .layout_inference.subscripts import depends
 from .nvidia.tma_rules import box_bytes
 
 PAIR = 2
@@ -44,19 +45,12 @@ def pairs_of(launch: ir.Operation, loads: list[ir.Operation]) -> Pairs | None:
     """The pairs that share the most bytes; None where the grid is not one of pairs, or all or no loads differ."""
     extents = [raster.known(v) for v in launch.operands]
     arguments = launch.regions[0].blocks[0].arguments
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, int, list[ir.Operation]]] = []
     for dim, extent in enumerate(extents):
-        shared = [load for load in loads if not _depends(load.operands[0], arguments[dim])]
+        shared = [load for load in loads if not depends(load, {arguments[dim]: dim})]
         if isinstance(extent, int) and extent % PAIR == 0 and 0 < len(shared) < len(loads):
-            found.append((sum(box_bytes(load.operands[1]) for load in shared), dim))
+            found.append((sum(box_bytes(load.operands[1]) for load in shared), dim, shared))
     if not found or not all(isinstance(extent, int) for extent in extents):
         return None
-    _, dim = max(found)
-    return Pairs(dim, [load for load in loads if not _depends(load.operands[0], arguments[dim])])
-
-
-def _depends(value: ir.Value, on: ir.Value) -> bool:
-    if value == on:
-        return True
-    owner = value.owner
-    return not isinstance(owner, ir.Block) and any(_depends(v, on) for v in owner.operation.operands)
+    _, dim, shared = max(found, key=lambda entry: entry[:2])
+    return Pairs(dim, shared)

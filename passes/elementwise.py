@@ -50,12 +50,17 @@ def _variables(loop: ir.Operation, indices: list[ir.Value]) -> tuple[int, ...] |
     arguments = list(loop.regions[0].blocks[0].arguments)
     found: list[int] = []
     for index in indices:
-        cast = defining(index, "arith.index_cast")
-        source = cast.operands[0] if cast is not None else index
+        source = uncast(index)
         if source not in arguments:
             return None
         found.append(arguments.index(source))
     return tuple(found) if len(set(found)) == len(found) else None
+
+
+def uncast(index: ir.Value) -> ir.Value:
+    """The integer that an index was cast from."""
+    cast = defining(index, "arith.index_cast")
+    return cast.operands[0] if cast is not None else index
 
 
 def defining(value: ir.Value, *names: str) -> ir.Operation | None:

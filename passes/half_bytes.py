@@ -20,6 +20,7 @@ from ..dialect.location import python_location
 from ..dialect.tl import buffer_type, scope_of
 from . import build
 from .clone import clone_ops
+from .elementwise import uncast
 from .expand_tile_ops import convert, region_of
 from .layout_inference.subscripts import subscript
 from .walk import nested
@@ -135,7 +136,7 @@ def nibble(value: ir.Value, user: ir.Operation) -> ir.Value:
 def _half_of(load: ir.Operation) -> ir.Value:
     """The byte that holds an element, shifted down to it."""
     *outer, last = list(load.operands)[1:]
-    place = _plain(last)
+    place = uncast(last)
     byte = ir.Operation.create(
         "memref.load", [_byte()],
         [load.operands[0], *outer, build.to_index(build.binary("divui", place, _constant(2, place.type)))],
@@ -253,12 +254,11 @@ def _in_pairs(loop: ir.Operation, stores: Sequence[ir.Operation]) -> None:
             place = build.binary("addi", place, build.constant(1)) if odd else place
             replaced = dict(zip(old, [*mine[:-1], place], strict=True))
             clone_ops([o for o in inside if o not in stores], replaced)
-            get = lambda v, values=replaced: values.get(v, v)  # noqa: E731
-            halves.append([nibble(get(s.operands[0]), s) for s in stores])
+            halves.append([nibble(replaced.get(s.operands[0], s.operands[0]), s) for s in stores])
             if not odd:
-                places = [[get(v) for v in list(s.operands)[2:]] for s in stores]
+                places = [[replaced.get(v, v) for v in list(s.operands)[2:]] for s in stores]
         for store, low, high, indices in zip(stores, *halves, places, strict=True):
-            last = _plain(indices[-1])
+            last = uncast(indices[-1])
             half = build.binary("divui", last, _constant(2, last.type))
             ir.Operation.create(
                 "memref.store", [], [_pair(low, high), store.operands[1], *indices[:-1], build.to_index(half)]
@@ -285,13 +285,6 @@ def _check_order(body: Sequence[ir.Operation], stores: Sequence[ir.Operation]) -
 
 def _pair(low: ir.Value, high: ir.Value) -> ir.Value:
     return build.binary("ori", low, build.binary("shli", high, _constant(4)))
-
-
-def _plain(index: ir.Value) -> ir.Value:
-    """An index as the integer it was cast from."""
-    owner = index.owner
-    cast = not isinstance(owner, ir.Block) and owner.operation.name == "arith.index_cast"
-    return owner.operation.operands[0] if cast else index
 
 
 def _byte() -> ir.Type:

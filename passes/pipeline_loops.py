@@ -82,8 +82,8 @@ class PipelineLoops(Pass):
 
 def runs_ahead(copies: list[ir.Operation], threads: int, target: Target) -> bool:
     """Whether a target has asynchronous copies for these: every one with cp.async, or all by loads into LDS."""
-    if target.supports(Feature.CP_ASYNC) or not target.supports(Feature.LDS_DMA):
-        return target.supports(Feature.CP_ASYNC)
+    if target.supports(Feature.CP_ASYNC):
+        return True
     from .amd.lds_copy import copies_directly
 
     return all(copies_directly(copy, threads, target) for copy in copies)

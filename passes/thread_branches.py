@@ -12,7 +12,8 @@ from tilelang_mlir.mlir import ir
 
 from ..dialect.location import python_location
 from ..dialect.tl import LOCAL, VAR, scope_of
-from .walk import WARP, WARPGROUP, members_of, nested, num_threads
+from . import build
+from .walk import WARP, members_of, nested, num_threads
 
 # Predicates of arith.cmpi on (thread, constant), as the bound below which they hold, or above which.
 _BELOW = {2: 0, 6: 0, 3: 1, 7: 1}  # slt, ult, sle, ule
@@ -51,24 +52,13 @@ def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
         for region, mine in zip(branch.regions, arms, strict=True):
             if not len(region.blocks) or not len(mine):
                 continue
-            block = _region(mine)
+            block = build.thread_region(mine)
             for op in list(region.blocks[0].operations):
                 if op.operation.name != "scf.yield":
                     block.append(op)
     branch.erase()
     if inside:
         around.erase()
-
-
-def _region(members: range) -> ir.Block:
-    """The body of a new region of so many threads."""
-    whole = members.start % WARPGROUP == 0 and members.stop % WARPGROUP == 0
-    size = WARPGROUP if whole else WARP
-    numbers = range(members.start // size, members.stop // size)
-    attributes: dict[str, ir.Attribute] = {"groups": ir.DenseI32ArrayAttr.get(list(numbers))}
-    if not whole:
-        attributes["warps"] = ir.UnitAttr.get()
-    return ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
 
 
 _PURE = ("arith.", "tl.thread_id")

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from tilelang_mlir.mlir import ir
 
+from .. import build
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -155,7 +157,7 @@ def _affine(value: ir.Value, variables: dict[ir.Value, int], extents: list[int])
     op = owner.operation
     if op.name.startswith("arith.index_cast") or op.name == "tl.cast":
         return _affine(op.operands[0], variables, extents)
-    if (constant := _constant(value)) is not None:
+    if (constant := build.known_constant(value)) is not None:
         return _Sum((), abs(constant), constant if constant >= 0 else None)
     if op.name == "arith.addi":
         a, b = (_affine(v, variables, extents) for v in op.operands)
@@ -179,9 +181,10 @@ def _scaled(op: ir.Operation) -> tuple[ir.Value, int] | None:
     """The value that an operation multiplies by a positive number, and the number."""
     if op.name == "arith.muli":
         for value, other in (tuple(op.operands), tuple(op.operands)[::-1]):
-            if (factor := _constant(other)) is not None and factor > 0:
+            if (factor := build.known_constant(other)) is not None and factor > 0:
                 return value, factor
-    if op.name == "arith.shli" and (shift := _constant(op.operands[1])) is not None and 0 <= shift < _INDEX_BITS:
+    shift = build.known_constant(op.operands[1]) if op.name == "arith.shli" else None
+    if shift is not None and 0 <= shift < _INDEX_BITS:
         return op.operands[0], 1 << shift
     return None
 
@@ -190,7 +193,7 @@ def _cut(op: ir.Operation) -> tuple[ir.Value, int, bool] | None:
     """The value that an operation divides by a positive number, the number, and whether it keeps the remainder."""
     if op.name not in _DIVISIONS + _REMAINDERS + ("arith.shrui", "arith.shrsi"):
         return None
-    number = _constant(op.operands[1])
+    number = build.known_constant(op.operands[1])
     if number is not None and op.name.startswith("arith.shr") and 0 <= number < _INDEX_BITS:
         return op.operands[0], 1 << number, False
     return None if number is None or number <= 0 else (op.operands[0], number, op.name in _REMAINDERS)
@@ -234,18 +237,10 @@ def depends(op: ir.Operation, variables: dict[ir.Value, int]) -> bool:
     return False
 
 
-def _constant(value: ir.Value) -> int | None:
-    owner = value.owner
-    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
-        return None
-    attribute = owner.operation.attributes["value"]
-    return ir.IntegerAttr(attribute).value if isinstance(attribute, ir.IntegerAttr) else None
-
-
 def _loop_bound(block: ir.Block) -> int | None:
     """The last value of a serial loop's variable that starts at 0 or more; None where it is not known."""
     op = block.owner.operation
     if op.name != "scf.for":
         return None
-    lower, upper = (_constant(v) for v in list(op.operands)[:2])
+    lower, upper = (build.known_constant(v) for v in list(op.operands)[:2])
     return upper - 1 if lower is not None and upper is not None and lower >= 0 and upper > 0 else None

@@ -50,7 +50,7 @@ FORMATS = {
 }
 
 
-class _Words:
+class Words:
     """32-bit integer arithmetic on a scalar or on all lanes of a vector."""
 
     def __init__(self, ctx: Context, value: ir.Value) -> None:
@@ -67,7 +67,7 @@ class _Words:
         return self.e.pure(f"arith.{name}", a.type, [a, self.number(b) if isinstance(b, int) else b])
 
     def is_(self, predicate: int, a: ir.Value, b: ir.Value | int) -> ir.Value:
-        """Unsigned or equality comparisons by number (0 eq, 1 ne, 6 ult, 8 ugt, 9 uge)."""
+        """Unsigned or equality comparisons by number (0 eq, 1 ne, 6 ult, 7 ule, 8 ugt, 9 uge)."""
         other = self.number(b) if isinstance(b, int) else b
         code = {"predicate": ir.IntegerAttr.get(self.e.i64, predicate)}
         return self.e.pure("arith.cmpi", self.kind(self.e.i1), [a, other], code)
@@ -94,7 +94,7 @@ def from_float32(
     large becomes the largest finite value when `saturate`, and in formats without infinity and NaN; else infinity (NaN
     in formats without), or what the rounding mode says. NaN in formats without one is the largest value.
     """
-    form, w = _format(result), _Words(ctx, value)
+    form, w = _format(result), Words(ctx, value)
     word = w.convert("bitcast", value, w.e.i32)
     sign = w.op("shrui", word, 31)
     magnitude = w.op("andi", word, 0x7FFFFFFF)
@@ -117,7 +117,7 @@ def from_float32(
 
 
 def _round(
-    w: _Words, significand: ir.Value, discard: ir.Value, sign: ir.Value, rounding: str, bits: ir.Value | None
+    w: Words, significand: ir.Value, discard: ir.Value, sign: ir.Value, rounding: str, bits: ir.Value | None
 ) -> ir.Value:
     one = w.number(1)
     below = w.op("subi", w.e.pure("arith.shli", one.type, [one, discard]), 1)  # all bits that go
@@ -135,7 +135,7 @@ def _round(
 
 
 def _special(
-    w: _Words, form: Format, code: ir.Value, magnitude: ir.Value, sign: ir.Value, rounding: str, saturate: bool
+    w: Words, form: Format, code: ir.Value, magnitude: ir.Value, sign: ir.Value, rounding: str, saturate: bool
 ) -> ir.Value:
     """Overflow, infinity and NaN."""
     over, infinite = w.is_(8, code, form.largest), w.is_(0, magnitude, _F32_INF)
@@ -159,7 +159,7 @@ def to_float32(ctx: Context, value: ir.Value, source: DType) -> ir.Value:
 
     The code's exponent and fraction, at their places in a float32, are its value times a power of two.
     """
-    w = _Words(ctx, value)
+    w = Words(ctx, value)
     code = w.convert("extui", value, w.e.i32)
     form = _format(source)
     magnitude = w.op("andi", code, (1 << (form.bits - 1)) - 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import root
@@ -159,6 +158,5 @@ def _deadlock(kernel: Kernel) -> None:
     stuck = {role: events[-1] for role, events in waiting.items() if events}
     if stuck:
         text = ", ".join(f"{role!r} at the {event}" for role, event in stuck.items())
-        raise TileValueError(f"the roles of the schedule wait for each other for ever: {text}",
-                        kernel.error("").location,
-                        hint="order waits as the versions are filled, or give the pipeline a larger depth")
+        raise kernel.error(f"the roles of the schedule wait for each other for ever: {text}",
+                           hint="order waits as the versions are filled, or give the pipeline a larger depth")

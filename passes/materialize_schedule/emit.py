@@ -9,11 +9,12 @@ from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ...dialect.role_schedule import MARK, PRODUCER, ROOT, WARPS_PER_GROUP, Pipeline, Role, Step, Sync
+from ...dialect.role_schedule import MARK, OPENS, ROOT, WARPS_PER_GROUP, Pipeline, Role, Step, Sync
 from ...dialect.tl import FRAGMENT, GLOBAL, TMEM, buffer_type, scope_of
 from .. import build
 from ..nvidia.tma_rules import tensor_obstacle
 from ..use_tensor_memory import barriers, keep_of, start_product, variable
+from ..walk import WARP
 from .check import delays
 from .copies import Copier
 from .kernel import Group, Kernel, is_pure
@@ -59,14 +60,14 @@ class Emitter:
         before = [view.operation for view in self.kernel.block.operations]
         with ir.InsertionPoint(self.kernel.op), self.kernel.op.location:
             for pipeline in self.schedule.pipelines:
-                full, empty = (barriers([self._arrivals(pipeline, kind)] * pipeline.depth) for kind in PRODUCER_KINDS)
+                full, empty = (barriers([self._arrivals(pipeline, kind)] * pipeline.depth) for kind in OPENS.values())
                 self.rings[pipeline.name] = _Ring(pipeline, full, empty, variable(0))
         for buffer, name in self.kernel.protected.items():
             self.versions[buffer] = _versioned(buffer, self.rings[name].pipeline.depth)
         with ir.InsertionPoint(self.kernel.block), self.kernel.op.location:
             for group in range(self.schedule.warps // WARPS_PER_GROUP):
                 self._group(group)
-        self.kernel.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([32 * self.schedule.warps, 1, 1])
+        self.kernel.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([WARP * self.schedule.warps, 1, 1])
         self._remove(before)
 
     def _remove(self, before: list[ir.Operation]) -> None:
@@ -88,7 +89,7 @@ class Emitter:
         first = WARPS_PER_GROUP * group
         roles = sorted((role for role in self.schedule.roles if group in role.groups), key=lambda role: role.first)
         for role in [role for role in roles if role.groups[0] == group]:
-            with ir.InsertionPoint(_region(range(role.first, role.last))):
+            with ir.InsertionPoint(build.thread_region(range(WARP * role.first, WARP * role.last))):
                 if role.registers:
                     _set_registers(role.registers)
                 self._body(role, ROOT, self._copier(role))
@@ -96,7 +97,7 @@ class Emitter:
         busy = {warp for role in roles for warp in range(role.first, role.last)}
         for start, stop in _runs([warp for warp in range(first, first + WARPS_PER_GROUP) if warp not in busy]):
             if registers:
-                with ir.InsertionPoint(_region(range(start, stop))):
+                with ir.InsertionPoint(build.thread_region(range(WARP * start, WARP * stop))):
                     _set_registers(registers)
 
     def _copier(self, role: Role) -> Copier:
@@ -282,9 +283,6 @@ class Emitter:
         ring.advance()
 
 
-PRODUCER_KINDS = (PRODUCER[1], "release")  # who fills the barrier for full, and that for empty
-
-
 def _versioned(buffer: ir.Value, depth: int) -> ir.Value:
     """A buffer with a leading dimension of versions, in the place of one."""
     if depth == 1:
@@ -294,17 +292,6 @@ def _versioned(buffer: ir.Value, depth: int) -> ir.Value:
     result = buffer_type([depth, *kind.shape], kind.element_type, scope_of(buffer))
     with ir.InsertionPoint(old), old.location:
         return ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old)).result
-
-
-def _region(warps: range) -> ir.Block:
-    """The body of a region of some warps, counted in warpgroups where they are whole ones."""
-    whole = warps.start % WARPS_PER_GROUP == warps.stop % WARPS_PER_GROUP == 0
-    size = WARPS_PER_GROUP if whole else 1
-    numbers = list(range(warps.start // size, warps.stop // size))
-    attributes: dict[str, ir.Attribute] = {"groups": ir.DenseI32ArrayAttr.get(numbers)}
-    if not whole:
-        attributes["warps"] = build.unit()
-    return ir.Operation.create("tl.warpgroups", [], [], attributes, regions=1).regions[0].blocks.append()
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:
@@ -327,17 +314,9 @@ def _set_registers(count: int) -> None:
 
 
 def _is_bulk(op: ir.Operation) -> bool:
-    return not _bulk_obstacle(op)
-
-
-def _bulk_obstacle(op: ir.Operation) -> str:
-    """Why no bulk copy fills a shared tile; layouts may add reasons later."""
-    source, target = list(op.operands)[:2]
-    if "disable_tma" in op.attributes:
-        return "disable_tma"
-    kinds = [ir.MemRefType(value.type) for value in (source, target)]
-    if kinds[0].element_type != kinds[1].element_type:
-        return "the copy converts elements"
-    obstacle = tensor_obstacle(source)
-    rows = list(kinds[1].shape)[-1] * kinds[1].element_type.width
-    return obstacle or (f"rows of {rows // 8} bytes, which must be a multiple of 16" if rows % 128 else "")
+    """Whether a bulk copy fills a shared tile; layouts may have reasons against it later."""
+    source, target = (ir.MemRefType(value.type) for value in list(op.operands)[:2])
+    if "disable_tma" in op.attributes or source.element_type != target.element_type:
+        return False
+    row_bits = list(target.shape)[-1] * target.element_type.width
+    return not tensor_obstacle(op.operands[0]) and row_bits % 128 == 0

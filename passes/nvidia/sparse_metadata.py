@@ -58,13 +58,11 @@ class Metadata:
     def _gathered(self, row: Index, first: int, count: int) -> ir.Value:
         """Elements that lie apart, as one word."""
         e = self.ctx.e
-        total: ir.Value | None = None
+        total = e.constant(e.i32, 0)
         for piece in range(count):
             value = self._load(row, first + piece, 1)
             value = value if value.type == e.i32 else e.pure("arith.extui", e.i32, [value])
-            value = e.binary("shli", value, self.element * piece) if piece else value  # type: ignore[assignment]
-            total = value if total is None else e.binary("ori", total, value)  # type: ignore[assignment]
-        assert total is not None
+            total = e.value(e.binary("ori", total, e.binary("shli", value, self.element * piece)))
         return total
 
     def _load(self, row: Index, first: int, count: int) -> ir.Value:

@@ -12,7 +12,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import root
 from ...dialect.tl import FRAGMENT, GLOBAL, scope_of
 from .. import build
-from ..elementwise import defining, outside
+from ..elementwise import defining, outside, uncast
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,17 @@ def addition(loop: ir.Operation) -> Addition | None:
     plain = kind == "add" and order == "relaxed" and not len(atomic.results) and value == load.results[0]
     if not plain or scope_of(tensor) != GLOBAL or root(tensor) != tensor or scope_of(fragment) != FRAGMENT:
         return None
-    if len(variables) != 2 or [_stripped(v) for v in indices] != variables:
+    if len(variables) != 2 or [uncast(v) for v in indices] != variables:
         return None
-    if extents != list(ir.MemRefType(fragment.type).shape) or _stripped(places[-1]) != variables[1]:
+    if extents != list(ir.MemRefType(fragment.type).shape) or uncast(places[-1]) != variables[1]:
         return None
-    starts = [_start(_stripped(v), variables) for v in places[:-1]]
+    starts = [_start(uncast(v), variables) for v in places[:-1]]
     rows = [dim for dim, start in enumerate(starts) if start is not None and start[1]]
     if None in starts or len(rows) != 1:
         return None
     sizes = [extents[0] if dim in rows else 1 for dim in range(len(starts))]
     found = tuple(start[0] for start in starts if start is not None)
     return Addition(loop, fragment, tensor, (*found, None), (*sizes, extents[1]))
-
-
-def _stripped(value: ir.Value) -> ir.Value:
-    cast = defining(value, "arith.index_cast")
-    return cast.operands[0] if cast is not None else value
 
 
 def _start(value: ir.Value, variables: list[ir.Value]) -> tuple[ir.Value | None, bool] | None:

@@ -13,7 +13,7 @@ from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import region_effects, root
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
-from ..elementwise import defining
+from ..elementwise import defining, uncast
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _transposed(inside: ir.Operation, tile: ir.Value) -> Carrier | None:
     variables = list(loop.regions[0].blocks[0].arguments)
     extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
     whole = target == tile and extents == list(ir.MemRefType(tile.type).shape) and len(extents) == 2
-    flipped = [_variable(v) for v in places] == variables[::-1] and [_variable(v) for v in indices] == variables
+    flipped = [uncast(v) for v in places] == variables[::-1] and [uncast(v) for v in indices] == variables
     if not whole or not flipped or scope_of(fragment) != FRAGMENT or root(fragment) != fragment:
         return None
     if value != loads[0].results[0]:
@@ -72,11 +72,6 @@ def _transposed(inside: ir.Operation, tile: ir.Value) -> Carrier | None:
         if cast is None or cast.operands[0] != loads[0].results[0] or not _is_plain(cast):
             return None
     return Carrier(loop, fragment, tile, transposed=True)
-
-
-def _variable(index: ir.Value) -> ir.Value:
-    cast = defining(index, "arith.index_cast")
-    return cast.operands[0] if cast is not None else index
 
 
 def _is_plain(cast: ir.Operation) -> bool:

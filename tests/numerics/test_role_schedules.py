@@ -117,6 +117,9 @@ IN, OUT = [ACQUIRE("tile"), "in", COMMIT("tile")], [WAIT("tile"), "out", RELEASE
     [
         ([LOAD, USE], {"load": IN, "use": OUT}, {"buffers": [3]}, TileTypeError, "protects buffers in .* got int 3"),
         ([LOAD, USE], {"load": IN, "use": [*OUT, 4]}, {}, TileTypeError, "a step of scope .* got int 4"),
+        ([LOAD, "use"], {"load": IN, "use": OUT}, {}, TileTypeError, "roles .* are T.WSRole, got str 'use'"),
+        ([LOAD, USE], {"load": IN, "use": OUT}, {"depth": "2"}, TileTypeError, "depth .* a Python integer, got str"),
+        ([LOAD, USE], {"load": [T.WSSync("acquire", "tile"), *IN[1:]], "use": OUT}, {}, TileTypeError, "T.WSSyncKind"),
         ([LOAD, USE], {"load": IN, "use": OUT}, {"depth": 0}, TileValueError, "'tile' has depth 0, expected 1"),
         ([LOAD, USE], {"load": IN[:2], "use": OUT}, {}, TileValueError, "the acquire of 'tile' .* has no commit"),
         ([LOAD, USE], {"load": IN}, {}, TileValueError, "needs one role that consumes it, got no role"),

@@ -188,6 +188,16 @@ def inline_ptx(
     return op.results[0] if len(results) == 1 else list(op.results)
 
 
+def grid_barrier(op: ir.Operation) -> Run:
+    """Semantics of a barrier of all CTAs of a grid."""
+    del op
+
+    def run(machine: Machine) -> None:
+        machine.grid_barrier()
+
+    return run
+
+
 def constant(value: int, bits: int = 32) -> ir.Value:
     """An integer constant at the insertion point."""
     kind = ir.IntegerType.get_signless(bits)

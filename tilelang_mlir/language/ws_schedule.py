@@ -182,20 +182,43 @@ def _protect(pipeline: WSPipeline, item: Any) -> None:
 
 
 def _data(schedule: WSSchedule) -> data.Schedule:
-    roles = tuple(data.Role(r.name, int(r.warps_lo), int(r.warps_hi), int(r.max_nreg)) for r in schedule.roles)
-    pipelines = tuple(data.Pipeline(p.name, int(p.depth)) for p in schedule.pipelines)
+    for part, kind in (("roles", WSRole), ("pipelines", WSPipeline), ("scopes", WSScope)):
+        for item in getattr(schedule, part):
+            if not isinstance(item, kind):
+                raise TileTypeError(f"the {part} of a T.WSSchedule are T.{kind.__name__}, got {describe(item)}",
+                                    hint="T.annotate_ws_schedule has an example")
+    roles = tuple(
+        data.Role(r.name, *(_whole(f"{name} of role {r.name!r}", getattr(r, name)) for name in _NUMBERS))
+        for r in schedule.roles
+    )
+    pipelines = tuple(
+        data.Pipeline(p.name, _whole(f"the depth of pipeline {p.name!r}", p.depth)) for p in schedule.pipelines
+    )
     scopes = tuple(
         data.Scope(s.id, {role: tuple(_step(s, step) for step in body) for role, body in s.bodies.items()})
         for s in schedule.scopes
     )
-    return data.Schedule(int(schedule.num_warps), roles, pipelines, scopes)
+    return data.Schedule(_whole("num_warps", schedule.num_warps), roles, pipelines, scopes)
+
+
+_NUMBERS = ("warps_lo", "warps_hi", "max_nreg")
+
+
+def _whole(what: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TileTypeError(f"{what} must be a Python integer, got {describe(value)}",
+                            hint="the roles of a kernel are fixed when it is compiled")
+    return value
 
 
 def _step(scope: WSScope, step: Any) -> data.Step:
     if isinstance(step, WSOpRef):
         return step.id
     if isinstance(step, WSSync):
-        return data.Sync(step.kind.value, step.pipeline, int(step.stage))
+        if not isinstance(step.kind, WSSyncKind):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TileTypeError(f"the kind of a T.WSSync is a T.WSSyncKind, got {describe(step.kind)}",
+                                hint='as in T.WSSync.consumer_wait("tile")')
+        return data.Sync(step.kind.value, step.pipeline, _whole(f"the stage of {step.pipeline!r}", step.stage))
     if not isinstance(step, str):
         raise TileTypeError(f"a step of scope {scope.id!r} is a name or a T.WSSync, got {describe(step)}",
                             hint='as in ["load", T.WSSync.producer_commit("tile")]')

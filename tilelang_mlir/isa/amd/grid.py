@@ -11,7 +11,7 @@ must be resident (a cooperative launch), and one launch of the kernel at a time 
 
 from __future__ import annotations
 
-from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Machine, Run, create
+from tilelang_mlir.isa.instruction import Access, Effect, Instruction, create, grid_barrier
 from tilelang_mlir.mlir import ir
 
 NAME = "tilelang_meet_grid"
@@ -86,21 +86,12 @@ def emit() -> None:
     )  # fmt: skip
 
 
-def _meet(op: ir.Operation) -> Run:
-    del op
-
-    def run(machine: Machine) -> None:
-        machine.grid_barrier()
-
-    return run
-
-
 INSTRUCTIONS = (
     Instruction(
         "grid.meet",
         "s_barrier; global_atomic_add; global_load until the highest bit flips; s_barrier",
         "SOPP S_BARRIER, FLAT GLOBAL_ATOMIC_ADD",
-        _meet,
+        grid_barrier,
         emit=emit,
         effects=(Effect(Access.BARRIER),),
     ),

@@ -9,9 +9,7 @@ launch of the kernel at a time may run.
 
 from __future__ import annotations
 
-from typing import Any
-
-from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Machine, inline_ptx
+from tilelang_mlir.isa.instruction import Access, Effect, Instruction, grid_barrier, inline_ptx
 from tilelang_mlir.mlir import ir
 
 COUNTER = "tilelang_grid_barrier"
@@ -70,21 +68,12 @@ def emit() -> None:
     inline_ptx("grid.sync", _TEXT)
 
 
-def _sync(op: ir.Operation) -> Any:
-    del op
-
-    def run(machine: Machine) -> None:
-        machine.grid_barrier()
-
-    return run
-
-
 INSTRUCTIONS = (
     Instruction(
         "grid.sync",
         "bar.sync; atom.add.acq_rel.gpu; ld.acquire.gpu until the highest bit flips; bar.sync",
         "9.7.13.1 bar, 9.7.13.6 atom, 9.7.9.8 ld",
-        _sync,
+        grid_barrier,
         emit=emit,
         effects=(Effect(Access.BARRIER),),
     ),
