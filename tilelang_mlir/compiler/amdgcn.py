@@ -21,6 +21,7 @@ from tilelang_mlir.compiler.amdgcn_prepare import (
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
+from tilelang_mlir.compiler.llvm_setup import initialise
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.isa.amd import grid
 
@@ -80,16 +81,10 @@ _SCOPES = re.compile(r"= load [^\n]*ptr addrspace\(3\)[^\n]*?(, !alias\.scope !\
 _TRANSPOSED = re.compile(r"= call [^\n]*@llvm\.amdgcn\.ds\.read\.tr[^\n!]*\)(?= *(?:,|$))", re.MULTILINE)
 
 
-@functools.lru_cache(maxsize=1)
-def _initialise() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-
-
 @functools.lru_cache(maxsize=16)
 def target_machine(arch: str, opt_level: int) -> Any:
     """The llvmlite target machine of an architecture such as `gfx942`."""
-    _initialise()
+    initialise()
     return llvm.Target.from_triple(TRIPLE).create_target_machine(
         cpu=arch, features="", opt=3 if opt_level else 0, codemodel="default"
     )
