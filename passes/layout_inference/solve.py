@@ -13,7 +13,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, replicated, reshaped, row_major
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.location import name_of, python_location
-from ...dialect.ops.tensor import MMA_OPS
+from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import members_of, num_threads, span_of, threads_of
@@ -128,7 +128,7 @@ class Solver:
             elif op.name == "tl.gemm_sp":
                 for value, layout in sparse_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
-            elif op.name in MMA_OPS:
+            elif op.name in TENSOR_PRODUCTS:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
 
