@@ -28,7 +28,6 @@ from ..warp_grid import WarpGrid, split_tile
 
 _READ = 16  # bytes of the widest read of shared memory
 _ACROSS = 8  # bytes read at once of an operand that lies across K
-_MIXED = ("fp8", "bf8")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from .buffers import GlobalBuffer, Memory, PrivateBuffer, SharedBuffer, element_
 from .context import Context
 from .index import Index
 
-POINTER_ALIGNMENT = 16  # bytes; the launch checks it for every tensor argument
 MAX_ACCESS = 16  # bytes of one access
 
 
@@ -74,7 +73,7 @@ def _load_piece(ctx: Context, buffer: Memory, piece: Piece, kind: ir.Type) -> ir
     branch = ctx.e.if_then_else(predicate, [stored])
     with ctx.e.scope(branch.regions[0].blocks[0]):
         ctx.e.end_region([ctx.e.load(piece.pointer, stored, piece.align)])
-    safe = getattr(buffer, "safe_value", 0)
+    safe = buffer.safe_value if isinstance(buffer, GlobalBuffer) else 0
     scalar = str(storage_type(ctx.e, buffer.element))
     with ctx.e.scope(branch.regions[1].blocks[0]):
         ctx.e.end_region([ctx.e.splat(stored, float(safe) if "f" in scalar else int(safe))])

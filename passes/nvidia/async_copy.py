@@ -111,7 +111,7 @@ def _copy_chunk(
     if size < 4 or source.buffer.safe_value:
         lane = Index.lanes(range(vector))
         with ctx.lanes(vector):
-            spread = lambda ix: [*(i.spread(vector) for i in ix[:-1]), ctx.ix.add(ix[-1], lane)]  # noqa: E731
+            spread = lambda ix: [*(i.spread(vector) for i in ix[:-1]), ctx.ix.add(ix[-1], lane)]
             with ctx.guarded(when):
                 value = load_lanes(ctx, source.buffer, spread(there))
             store_lanes(ctx, target.buffer, spread(here), value)

@@ -116,7 +116,7 @@ def _descriptor(
         ahead = [block * ROWS // (span // 2) * panel for block in range(blocks)]
     low = ctx.e.binary("andi", ctx.e.binary("shrui", ctx.e.value(ctx.e.add(address, first)), 4), 0x3FFF)
     low = ctx.e.binary("ori", low, leading >> 4 << 16)
-    units = lambda values: tuple(v >> 4 for v in values)  # noqa: E731
+    units = lambda values: tuple(v >> 4 for v in values)
     high = wgmma_product.high_word(stride, span)
     assert element_bits(buffer.element) == bits
     return wgmma_product.Descriptor(low, high, units(moves), units(ahead), transposed=not along_k)

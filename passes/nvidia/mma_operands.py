@@ -80,8 +80,8 @@ class Fetch:
         ix = self.ctx.ix
         lane, low, high = self._lane_digits()
         warp = self._warp_offset(grid)
-        eight = lambda x: ix.scale(x, 8)  # noqa: E731
-        chunk = lambda x: ix.scale(x, self.chunk_elements)  # noqa: E731
+        eight = lambda x: ix.scale(x, 8)
+        chunk = lambda x: ix.scale(x, self.chunk_elements)
         # A's four matrices: rows, rows + 8, then k + half; B's: k, k + half, then the next eight columns.
         first, second = (high, low) if self.operand.is_b else (low, high)
         if self.operand.k_dim == 1:  # rows of the stored tile run along M or N

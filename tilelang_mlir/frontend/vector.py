@@ -97,7 +97,7 @@ def vector_of(value: Any, what: str) -> Vector:
             raise TileTypeError(f"{what} needs a slice of constant length along one dimension, got {value!r}")
         return Vector([Element(value.buffer, _shifted(value.offsets, dim, lane)).read() for lane in range(count)])
     if isinstance(value, list | tuple) and value:
-        return Vector(list(value))  # pyright: ignore[reportUnknownArgumentType]
+        return Vector(list(value))
     raise TileTypeError(f"{what} needs a vector, got {describe(value)}", hint="T.float32x2(a, b) or A[i:i + 2]")
 
 

@@ -36,7 +36,7 @@ def row_products(batch: int, S: int, heads: int, D: int, dtype: str = "float16",
 
     @T.prim_func
     def attention_row_products(
-        O: T.Tensor((batch, S, heads, D), dtype),  # noqa: E741
+        O: T.Tensor((batch, S, heads, D), dtype),
         dO: T.Tensor((batch, S, heads, D), dtype),
         Delta: T.Tensor((batch, heads, S), "float32"),
         Sums: T.Tensor((batch, S, heads, D), "float32"),

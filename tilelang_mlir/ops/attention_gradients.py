@@ -37,7 +37,7 @@ def row_facts(batch: int, S: int, heads: int, dtype: str = "float16") -> Any:
 
     @T.prim_func
     def attention_row_facts(
-        O: T.Tensor((batch, S, heads, DIM), dtype),  # noqa: E741
+        O: T.Tensor((batch, S, heads, DIM), dtype),
         dO: T.Tensor((batch, S, heads, DIM), dtype),
         L: T.Tensor((batch, heads, S), "float32"),
         Facts: T.Tensor((batch, heads, blocks, 2, QUERIES), "float32"),
