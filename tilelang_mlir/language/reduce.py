@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from tilelang_mlir.frontend.buffer import (
     tile_of,
 )
 from tilelang_mlir.frontend.builder import require
-from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.expr import Expr, Lanes, as_expr, describe, value_of
 from tilelang_mlir.frontend.spec import check_shape
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.language.alloc import alloc_fragment, alloc_local
@@ -340,6 +341,8 @@ warp_reduce_bitor = _warp_reduce("bitor")
 
 def _over_run(buffer: Any, what: str, combine: Callable[[Any, Any], Any]) -> Any:
     """Combine the truth of a short run of elements, each thread for itself."""
+    if isinstance(buffer, Lanes) and not isinstance(buffer, Region):
+        return functools.reduce(combine, [arith.to_bool(lane) for lane in buffer.vector()])
     target = buffer if isinstance(buffer, Region) else subscript(buffer, tuple(slice(None) for _ in buffer.shape))
     if not isinstance(target, Region) or not all(isinstance(extent, int) for extent in target.extents[-1:]):
         raise UnsupportedError(f"{what} over a run of dynamic length")
@@ -354,10 +357,10 @@ def _over_run(buffer: Any, what: str, combine: Callable[[Any, Any], Any]) -> Any
 
 
 def any_of(buffer: Any) -> Any:
-    """Whether any element of a run is not zero."""
+    """Whether any element of a run, or lane of a vector, is not zero."""
     return _over_run(buffer, "T.any_of", arith.logical_or)
 
 
 def all_of(buffer: Any) -> Any:
-    """Whether all elements of a run are not zero."""
+    """Whether all elements of a run, or lanes of a vector, are not zero."""
     return _over_run(buffer, "T.all_of", arith.logical_and)
