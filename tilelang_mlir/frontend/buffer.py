@@ -44,6 +44,9 @@ class Buffer:
         """The scope as TileLang spells it: `shared.dyn`, `local.fragment`, `local`, `global`."""
         return self.spelling
 
+    def usable(self) -> None:
+        """Raise where the elements cannot be read or written as those of a tile: reducers before their end."""
+
     @property
     def data(self) -> Any:
         """The memory itself, as pointer arguments of low-level calls take it."""
@@ -418,6 +421,7 @@ def tile_of(value: Any, what: str, extents: Sequence[Size] | None = None) -> ir.
     """
     builder = require(what)
     buffer = buffer_of(value, what)
+    buffer.usable()
     memory = memory_of(buffer)
     if isinstance(value, Buffer | Variable):
         return memory

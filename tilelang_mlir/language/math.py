@@ -14,7 +14,7 @@ from tilelang_mlir.frontend.arith import over_lanes
 from tilelang_mlir.frontend.expr import BOOL, FLOAT32, INT32, Expr, Lanes, as_expr, describe, make, typed_constant
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.frontend.vector import Vector, vector_of
-from tilelang_mlir.language.reduce import Pending
+from tilelang_mlir.language.reducers import Pending
 from tilelang_mlir.mlir import ir
 
 
