@@ -222,7 +222,7 @@ class _Runner:
         return float(self._bench(kernel, warmup=self.profile.warmup, rep=self.profile.rep))
 
     def _bench(self, kernel: JITKernel, **options: Any) -> Any:
-        """Candidates with the same parameters are timed on the same tensors: making those can take longer than a run."""
+        """Candidates with the same parameters share the tensors: making those can take longer than a run."""
         kind = repr(kernel.params)
         if kind not in self.timed:
             self.timed[kind] = self.inputs(kernel)
