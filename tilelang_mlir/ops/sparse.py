@@ -130,7 +130,8 @@ def sparse_matmul(kept: Any, places: Any, b: Any, *, out_dtype: str = "", target
     right, trans_B = stored(b, "b")
     if not trans_B and dtype not in HALF:
         raise TileTypeError(
-            "products of eight-bit elements need b as the transpose of a contiguous matrix", hint="pass b.T.contiguous().T"
+            "products of eight-bit elements need b as the transpose of a contiguous matrix",
+            hint="pass b.T.contiguous().T",
         )
     out = out_dtype or {"int8": "int32"}.get(dtype, dtype if dtype in HALF else "bfloat16")
     tiling = sparse_tiling(M, N, dtype, target)
