@@ -14,6 +14,7 @@ import llvmlite.binding as llvm
 from tilelang_mlir.compiler.amdgcn_prepare import (
     expand_tanh,
     keep_product_loops,
+    place_private_arrays,
     place_shared_memory,
     separate_loads_into_shared_memory,
     set_abi_version,
@@ -102,7 +103,8 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
         TRIPLE, layout, ("llvm.", "rocdl."), _MATH, passes=f"convert-amdgpu-to-rocdl{{chipset={arch}}}",
         printf=f"convert-gpu-to-rocdl{{chipset={arch} runtime=OpenCL}}", 
         prepare=(
-            place_shared_memory, separate_loads_into_shared_memory, expand_tanh, keep_product_loops, set_abi_version,
+            place_shared_memory, place_private_arrays, separate_loads_into_shared_memory, expand_tanh,
+            keep_product_loops, set_abi_version,
         ),  # fmt: skip
     )  # fmt: skip
 
