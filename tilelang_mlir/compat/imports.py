@@ -102,6 +102,12 @@ class _Alias(importlib.abc.Loader):
             real.__path__ = []  # a module here where TileLang has a package
         # The import system returns what stands in sys.modules afterwards.
         sys.modules[module.__name__] = real
+        # It also makes a submodule an attribute of its package when it first imports it: `engine.lower` would no longer
+        # be the function.
+        for name, shim in ALIASES.items():
+            tail = name.removeprefix(inside)
+            if name.startswith(inside) and not isinstance(getattr(real, tail, real), ModuleType):
+                sys.modules[name] = importlib.import_module(shim)
 
 
 class _TileLang(importlib.abc.MetaPathFinder):

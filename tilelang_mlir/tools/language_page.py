@@ -34,7 +34,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.pointers",),
     ("language.vectors",),
     ("language.random",),
-    ("language.reduce",),
+    ("language.reduce", "language.reducers"),
     ("language.math",),
     ("language.bits",),
     ("language.logic", "frontend.arith"),

@@ -86,6 +86,7 @@ def test_names_of_tvm_that_programs_carry() -> None:
             visit(None, print)
         assert importlib.import_module("tvm.error").InternalError is TileError
         assert importlib.import_module("tilelang.language.tir.ir").cast is T.cast
+        assert callable(importlib.import_module("tilelang.engine.lower").lower)  # the module hides no function
     finally:
         imports.uninstall()
 
