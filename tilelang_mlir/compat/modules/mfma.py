@@ -1,8 +1,8 @@
 """`tilelang.rocm.intrinsics`: which lane and register of a wave of 64 holds an element of an MFMA operand.
 
 The maps have TileLang's names: `shared_RxC_to_local_...` gives lane and register of an element, and
-`thread_id_shared_access_...` row and column of a lane's register. AMD CDNA3 ISA, section 7.1: a lane holds `per` successive
-elements along K; lanes count the rows (of B the columns) first, then along K.
+`thread_id_shared_access_...` row and column of a lane's register. AMD CDNA3 ISA, section 7.1: a lane holds `per`
+successive elements along K; lanes count the rows (of B the columns) first, then along K.
 """
 
 from __future__ import annotations
