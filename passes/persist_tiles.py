@@ -18,9 +18,9 @@ kernel whose consumers share nothing but the ring, and accumulators that leave r
 With `multicast` (off unless asked for) two CTAs of a cluster walk pairs of neighbouring tiles and load what both need
 once (`cluster_tiles.py`).
 
-A kernel keeps its grid when all of its tiles run at once (and no pairs are asked for), when tiles take different numbers of steps
-(the hardware then hands out blocks better than a fixed stride does), when the program asks for a number of CTAs per
-multiprocessor, and when its ring leaves no room for the buffers of the store.
+A kernel keeps its grid when all of its tiles run at once (and no pairs are asked for), when tiles take different
+numbers of steps (the hardware then hands out blocks better than a fixed stride does), when the program asks for a
+number of CTAs per multiprocessor, and when its ring leaves no room for the buffers of the store.
 """
 
 from __future__ import annotations
