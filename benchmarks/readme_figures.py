@@ -95,6 +95,13 @@ def _quantised(result: Result) -> list[Line]:
     return lines
 
 
+def _sparse(result: Result) -> list[Line]:
+    """Beside the dense product, and beside cuSPARSELt."""
+    theirs = _against("2:4 sparse products", "cuSPARSELt")
+    rows = [{**row, "ratio": row["sparse_ratio"]} for row in result["rows"] if math.isfinite(row["sparse_ratio"])]
+    return [*_against("2:4 sparse products", "cuBLAS' dense product")(result), *theirs({**result, "rows": rows})]
+
+
 def _attention(result: Result) -> list[Line]:
     """Forward and backward apart."""
     lines: list[Line] = []
@@ -124,6 +131,7 @@ _LINES: dict[str, Callable[[Result], list[Line]]] = {
     "launch": _launch,
     "grouped": _against("products of groups", "torch"),
     "quantised": _quantised,
+    "sparse": _sparse,
     "tilelang": _tilelang,
     "compile": _compile,
 }

@@ -47,10 +47,12 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
         left = _descriptor(
             ctx, a, ctx.ix.scale(along_m, grid.rows), steps, grid.rows // ROWS, bits, along_k=not flags[0]
         )
-    clear = "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
+    clear: bool | ir.Value = "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
+    if len(op.operands) > 3 + (op.name == "tl.gemm_sp"):
+        clear = ctx.e.pure("arith.extui", ctx.e.i32, [ctx.ssa(list(op.operands)[-1])])
     file = ctx.registers[target]
     count = target.layout.num_values
-    sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
+    sums = [] if clear is True else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
     kinds = product_kinds(op)
     assert kinds is not None
     blocks = grid.rows // ROWS

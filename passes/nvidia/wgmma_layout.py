@@ -79,7 +79,7 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     any that the user lays out so. With a sparse A a step along K takes 64 bytes of B, which are one piece of a row.
     """
     sparse = op.name == "tl.gemm_sp"
-    if not target.supports(Feature.WGMMA) or len(op.operands) != 3 + sparse:
+    if not target.supports(Feature.WGMMA):
         return None
     a, b, c = factors(op)
     kinds = product_kinds(op)

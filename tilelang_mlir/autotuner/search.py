@@ -36,7 +36,7 @@ Submit = Callable[[Batch, Config], "Future[JITKernel]"]
 # A candidate whose first runs take this many times the best one's is not measured to the end.
 _FAR_BEHIND = 1.5
 # Candidates whose fragments take this many times a thread's registers are tried only where no other works.
-_HOPELESS = 2.0
+_HOPELESS = 1.5
 
 
 @dataclass

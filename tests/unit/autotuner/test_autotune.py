@@ -195,7 +195,7 @@ def test_result_files_are_plain(tmp_path: Path) -> None:
 
 
 def test_hopeless_and_equal_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fragments of twice a thread's registers are compiled only without others; what is the same is measured once."""
+    """Fragments far beyond a thread's registers are compiled only without others; what is the same is measured once."""
     timed: list[int] = []
     estimate = searching._Runner.estimate
     monkeypatch.setattr(searching._Runner, "estimate", lambda self, k: timed.append(1) or estimate(self, k))
