@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
+from tilelang_mlir.errors import TileError, TileTypeError
 from tilelang_mlir.frontend.annot import FuncAnnot, freeze
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.source import calls, function_tree, has_nested
@@ -199,11 +199,6 @@ class JITImpl:
         from tilelang_mlir.jit.compile import compile_prim_func
 
         options = self.options
-        if options["out_idx"] is not None and prim_func.out_idx:
-            raise TileValueError(
-                "out_idx is given, but the function already returns the tensors it makes with T.empty",
-                hint="leave out_idx out, or take the output as a parameter",
-            )
         return compile_prim_func(
             prim_func,
             out_idx=options["out_idx"],
