@@ -18,8 +18,9 @@ from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.tensor_checks import Region, TensorChecks
 
 if TYPE_CHECKING:
+    from tilelang_mlir.simulator.batch import Batch
     from tilelang_mlir.simulator.checker import Access
-    from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.pending import Pending
 
 LANES, COLUMNS = 128, 512
