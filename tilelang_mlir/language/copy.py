@@ -110,10 +110,12 @@ def matching_extents(what: str, src: Any, dst: Any) -> Sequence[Any]:
         same_size(a, b) or not (isinstance(a, int) and isinstance(b, int)) for a, b in zip(*wide, strict=True)
     )
     if not agree:
+        turned = describe_shape(wide[0]) == describe_shape(wide[1][::-1])
         raise TileValueError(
             f"the source and target of {what} differ in shape: {describe_shape(left)} and {describe_shape(right)}",
-            hint="slice the larger side, or give it as the address of its first element: A[i, j]",
-        )
+            hint="T.transpose exchanges the dimensions of a tile" if turned else
+                "slice the larger side, or give it as the address of its first element: A[i, j]",
+        )  # fmt: skip
     return left
 
 
