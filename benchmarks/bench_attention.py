@@ -1,9 +1,10 @@
 """Attention against cuDNN and flash attention in torch: python benchmarks/bench_attention.py [--quick]
 
 float16 and bfloat16, 16 heads of 128, full and causal; sequences of 1024, 4096 and 16384, 16384 tokens in all; backward
-also heads of 64, 256, and 192 with values of 128. Ours are the kernel of example 11 (forward), the best of a few configurations, and `ops.attention_backward`, on (batch, S,
-heads, D) tensors; torch gets (batch, heads, S, D), contiguous. Backward is all that is needed besides the
-forward's results: sums over rows, zeroing, the gradients. Causal work counts half. `ratio` is cuDNN's time over ours.
+also heads of 64, 256, and 192 with values of 128. Ours are the kernel of example 11 (forward), the best of a few
+configurations, and `ops.attention_backward`, on (batch, S, heads, D) tensors; torch gets (batch, heads, S, D),
+contiguous. Backward is all that is needed besides the forward's results: sums over rows, zeroing, the gradients. Causal
+work counts half. `ratio` is cuDNN's time over ours.
 """
 
 from __future__ import annotations
