@@ -22,13 +22,12 @@ from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.products import extents, factors, transposes
 from ...dialect.tl import FRAGMENT, scope_of
 from ..warp_grid import WarpGrid, split_tile
 
 _READ = 16  # bytes of the widest read of shared memory
 _ACROSS = 8  # bytes read at once of an operand that lies across K
-_MIXED = ("fp8", "bf8")
 
 
 @dataclass(frozen=True)
@@ -145,10 +144,9 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
         UnsupportedError: the target has no instruction for the element types or the extent of K.
         LayoutError: C cannot be split over the waves.
     """
-    a, b, c = list(op.operands)[:3]
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
-    k = tile_shape_2d(a)[0 if flags[0] else 1]  # type: ignore[index]
+    a, b, _ = factors(op)
+    m, n, k = extents(op)
+    flags = transposes(op)
     elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
     kinds = [element_kind(e, f"{x}_unsigned" in op.attributes, target, op) for e, x in zip(elements, "ab", strict=True)]
     found = cores(target, (kinds[0], kinds[1]))
@@ -184,12 +182,11 @@ def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
         LayoutError: C cannot be split over the waves.
     """
     where = python_location(op.location)
-    a, b, c = list(op.operands)[:3]
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
-    k = tile_shape_2d(a)[0 if flags[0] else 1]  # type: ignore[index]
+    a, b, _ = factors(op)
+    m, n, k = extents(op)
+    flags = transposes(op)
     packed = "packed" in op.attributes
-    if packed and flags != [False, True]:
+    if packed and flags != (False, True):
         hint = "A is [M, K] and B is [N, K] with transpose_B=True"
         raise UnsupportedError("4-bit operands whose elements are not neighbours along K", where, hint=hint)
     elements = [ir.MemRefType(v.type).element_type for v in (a, b)]

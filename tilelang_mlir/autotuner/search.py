@@ -277,7 +277,8 @@ def progress(items: Sequence[Any], title: str) -> Iterable[Any]:
         from tqdm.auto import tqdm
     except ImportError:
         return _plain_progress(items, title)
-    return tqdm(items, desc=title)  # type: ignore[no-any-return]
+    shown: Iterable[Any] = tqdm(items, desc=title)
+    return shown
 
 
 def _plain_progress(items: Sequence[Any], title: str) -> Iterable[Any]:

@@ -191,7 +191,7 @@ def _extend_package() -> None:
         if name not in vars(package):
             setattr(package, name, _LazyModule(ALIASES[f"tilelang.{name}"]))
     if "DataType" not in vars(package):
-        package.DataType = importlib.import_module(ALIASES["tilelang.tvm"]).DataType  # type: ignore[attr-defined]
+        vars(package)["DataType"] = importlib.import_module(ALIASES["tilelang.tvm"]).DataType
 
 
 class _LazyModule(ModuleType):

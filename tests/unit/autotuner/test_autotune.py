@@ -159,7 +159,7 @@ def test_inputs_are_supplied() -> None:
         ).run(**settings)
     assert set(seen) == {7.0} and get_autotune_inputs() is None
     seen.clear()
-    supply = lambda params: [torch.full((100,), float(len(params)))]  # noqa: E731
+    supply = lambda params: [torch.full((100,), float(len(params)))]
     tuner([{"block": 48}], supply_prog=supply).set_profile_args(ref_prog=reference).run(**settings)
     assert set(seen) == {1.0}
 
