@@ -349,6 +349,9 @@ class SourceWriter:
             self.ordered = self.ordered or (released and str(op.operands[0].type) == "!llvm.ptr<1>")
         elif op.name == "llvm.fence":
             self.ordered = True
+        elif op.name == "nvvm.inline_ptx" and (entry := self.instruction(op)) is not None:
+            stored = [e.size for e in entry.effects if e.access is Access.WRITE and e.space == SHARED and e.size]
+            self.shared_unit = min(self.shared_unit, *stored, 4)
 
     # ---- addresses -------------------------------------------------------------------------------
     def shared_address(self, symbol: str) -> int:
