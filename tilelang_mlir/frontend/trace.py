@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from tilelang_mlir import collection
 from tilelang_mlir.dialect.location import location_notes, python_location
 from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
 from tilelang_mlir.frontend import protocol, where
@@ -174,7 +175,7 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
 
 def trace_body(builder: Builder, body: Callable[[], list[Param]], place: Location) -> PrimFunc:
     """Run a body that declares parameters and emits kernels, and close the function."""
-    with located(place), builder.tracing():
+    with located(place), builder.tracing(), collection.postponed():
         builder.entry = sys._getframe(0)  # pyright: ignore[reportPrivateUsage]
         params = body()
         if builder.kernels == 0:
