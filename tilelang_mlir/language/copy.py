@@ -179,7 +179,9 @@ def _attributes(what: str, src: Any, dst: Any, options: dict[str, Any]) -> dict[
                 raise TileValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
             attributes[name] = ir.StringAttr.get(value)
     if options.get("loop_layout") is not None:
-        attributes["loop_layout"] = to_attr(as_layout(options["loop_layout"]))
+        layout = as_layout(options["loop_layout"], f"the layout of {what}")
+        if layout is not None:
+            attributes["loop_layout"] = to_attr(layout)
     return attributes
 
 
