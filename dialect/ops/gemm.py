@@ -65,8 +65,8 @@ class MmaScaledOp(TL.Operation, name="mma_scaled"):
     """C += (op(A) * SA) (op(B) * SB) with block scales, all threads of the CTA together: `(A, B, C, SA, SB)`.
 
     A, B and the factors are shared tiles, C is a fragment of f32; flags as for `tl.gemm`. SA is [M, words] and SB [N,
-    words] of i32: a word has four factors of a row of A (a column of B). `scale_bytes`, `scale_blocks` and `packed` as
-    for `tl.tcgen05_scaled_mma`.
+    words] of i32: a word has four factors of a row of A (a column of B). `scale_bytes` and `scale_blocks` as for
+    `tl.tcgen05_scaled_mma`; with `packed` operands of i8 are bytes of two e2m1 elements along k.
     """
 
     a: ext.Operand[Any]
@@ -97,6 +97,7 @@ class MmaScaledOp(TL.Operation, name="mma_scaled"):
         (a0, a1), (b0, b1), (m, n), (rows, _), (columns, _) = shapes  # type: ignore[misc]
         am, ak = (a1, a0) if op.attributes["transpose_a"].value else (a0, a1)
         bk, bn = (b1, b0) if op.attributes["transpose_b"].value else (b0, b1)
+        ak, bk = (2 * k if half else k for k, half in zip((ak, bk), packed_operands(op), strict=True))
         if (am, bn) != (m, n) or ak != bk:
             return fail(self, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
         if (rows, columns) != (m, n):
@@ -109,6 +110,12 @@ def factors(op: ir.Operation) -> tuple[ir.Value, ir.Value, ir.Value]:
     a, *metadata, b, c = list(op.operands)[: 4 if op.name == "tl.gemm_sp" else 3]
     del metadata
     return a, b, c
+
+
+def packed_operands(op: ir.Operation) -> tuple[bool, bool]:
+    """Whether A and B of a block-scaled product are bytes of two 4-bit floats: no other operands of it are integers."""
+    a, b = ("packed" in op.attributes and isinstance(element_of(v), ir.IntegerType) for v in list(op.operands)[:2])
+    return a, b
 
 
 def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import mma_scaled
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature, targets_with
 
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.ops.gemm import packed_operands, tile_shape_2d
 from ..lowering.buffers import FragmentBuffer, SharedBuffer
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
@@ -30,6 +31,11 @@ _PER_WORD = 4  # factors in a word
 def form_of(op: ir.Operation) -> mma_scaled.Form:
     """The instruction of a `tl.mma_scaled`. Raises UnsupportedError where there is none."""
     blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
+    if len(set(packed_operands(op))) == 2:
+        raise UnsupportedError(
+            "mma.sync has no block-scaled product of packed 4-bit with 8-bit operands", python_location(op.location),
+            hint=f"targets that have one: {', '.join(targets_with(Feature.MFMA_SCALED))}",
+        )  # fmt: skip
     if "packed" in op.attributes:
         if blocks[0] != blocks[1] or blocks[0] not in (16, 32):
             raise UnsupportedError(
