@@ -44,7 +44,8 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
     a, b, c = list(op.operands)[:3]
     kinds = _kinds(op)
     if op.name in _SCALED and len(set(packed_operands(op))) == 2:
-        return f"4-bit and 8-bit operands, which {', '.join(targets_with(Feature.MFMA_SCALED))} has"
+        having = [*targets_with(Feature.MFMA_SCALED), *targets_with(Feature.MMA_SCALED)]
+        return f"4-bit and 8-bit operands, which {', '.join(having)} have"
     if kinds is None:
         return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
     if kinds[0] == "i8" and not target.supports(Feature.TCGEN05_INT8):

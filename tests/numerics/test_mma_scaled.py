@@ -98,19 +98,20 @@ def test_8_bits(block: int, options: dict[str, int], target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtypes", "block", "options"),
+    ("dtypes", "block", "options", "target"),
     [
-        ((FP8, FP4), 32, {"bk": 128, "stages": 2, "threads": 256}), ((FP8, FP4), 64, {"columns": 64, "threads": 64}),
-        ((FP4, "float8_e5m2"), 32, {"columns": 64}),
+        ((FP8, FP4), 32, {"bk": 128, "stages": 2, "threads": 256}, AMD),
+        ((FP8, FP4), 64, {"columns": 64, "threads": 64}, AMD), ((FP4, "float8_e5m2"), 32, {"columns": 64}, AMD),
+        ((FP8, FP4), 32, {"bk": 128, "stages": 2}, TARGET), ((FP4, "float8_e5m2"), 64, {"columns": 64}, TARGET),
     ],
 )  # fmt: skip
-def test_one_operand_of_4_bits(dtypes: tuple[str, str], block: int, options: dict[str, int]) -> None:
+def test_one_operand_of_4_bits(dtypes: tuple[str, str], block: int, options: dict[str, int], target: str) -> None:
     M, N, K = 100, 70, 256
     (a, left), (b, right) = (_operand((rows, K), kind, rows) for rows, kind in zip((M, N), dtypes, strict=True))
     (sa, scale_a), (sb, scale_b) = (factors(rows, K // block, block, seed) for seed, rows in ((2, M), (3, N)))
     c = poisoned((M, N), "float32")
     program = product(M, N, K, dtypes[0], block, b_dtype=dtypes[1], **options)
-    compiled(program, AMD)(a, b, sa.T.copy(), sb.T.copy(), c)
+    compiled(program, target)(a, b, sa.T.copy(), sb.T.copy(), c)
     check(c, (left * scale_a) @ (right * scale_b).T, "float32")
 
 
@@ -120,10 +121,13 @@ def test_one_operand_of_4_bits(dtypes: tuple[str, str], block: int, options: dic
         (FP8, 32, "m16n8k32.row.col.kind::mxf8f6f4.block_scale.scale_vec::1X.f32.e4m3.e4m3.f32.ue8m0"),
         (FP4, 32, "m16n8k64.row.col.kind::mxf4.block_scale.scale_vec::2X.f32.e2m1.e2m1.f32.ue8m0"),
         (FP4, 16, "m16n8k64.row.col.kind::mxf4nvf4.block_scale.scale_vec::4X.f32.e2m1.e2m1.f32.ue4m3"),
+        (f"{FP8} {FP4}", 32, "m16n8k32.row.col.kind::mxf8f6f4.block_scale.scale_vec::1X.f32.e4m3.e2m1.f32.ue8m0"),
     ],
 )
 def test_machine_code(dtype: str, block: int, text: str) -> None:
-    kernel = compiled(product(256, 96, 256, dtype, block, bk=128, stages=2), "cuda:sm_120a")
+    first, *others = dtype.split()
+    program = product(256, 96, 256, first, block, bk=128, stages=2, b_dtype="".join(others))
+    kernel = compiled(program, "cuda:sm_120a")
     assert f"mma.sync.aligned.{text}" in kernel.get_kernel_source()
     assert kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
 
@@ -205,10 +209,9 @@ def test_code_objects(dtype: str, other: str, selector: str) -> None:
         (FP8, 16, TARGET, TileValueError, "a factor covers a multiple of 32 elements"),
         (FP4, 64, TARGET, UnsupportedError, "4-bit operands with factors of 64 and 64 elements"),
         ("float16", 32, TARGET, TileTypeError, "a block-scaled product of float16"),
-        (f"{FP8} {FP4}", 32, TARGET, UnsupportedError, "mma.sync has no .* of packed 4-bit with 8-bit operands"),
         (f"{FP8} {FP4}", 16, AMD, TileValueError, "a factor covers a multiple of 32 elements"),
     ],
-    ids=["target", "target of AMD", "nvfp4 of AMD", "granularity", "factors", "dtype", "widths", "nvfp4 of one"],
+    ids=["target", "target of AMD", "nvfp4 of AMD", "granularity", "factors", "dtype", "nvfp4 of one"],
 )
 def test_wrong_use(dtype: str, block: int, target: str, kind: type[TileError], text: str) -> None:
     first, *others = dtype.split()
@@ -217,7 +220,8 @@ def test_wrong_use(dtype: str, block: int, target: str, kind: type[TileError], t
 
 
 def test_what_lacks_it_is_told_who_has_it() -> None:
-    for other, obstacle in ((FP8, "an accumulator of 64 rows"), (FP4, "4-bit and 8-bit operands, which gfx950 has")):
+    widths = "4-bit and 8-bit operands, which gfx950, sm_120a have"
+    for other, obstacle in ((FP8, "an accumulator of 64 rows"), (FP4, widths)):
         with pytest.raises(UnsupportedError, match=f"no block-scaled product with {obstacle}"):
             tilelang.compile(product(64, 48, 256, FP8, 32, b_dtype=other), target="sim:sm_100a")
     with pytest.raises(UnsupportedError) as caught:
