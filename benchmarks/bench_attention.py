@@ -15,8 +15,7 @@ from typing import Any
 from harness import Report, arguments, compare, example, relative_error, require
 
 from tilelang_mlir import ops
-from tilelang_mlir.ops.attention_gradients import KEYS, gradients_by_registers
-from tilelang_mlir.ops.attention_gradients import QUERIES as QUERIES_OF_A_BLOCK
+from tilelang_mlir.ops.attention_gradients import gradient_tiling, gradients_by_registers
 from tilelang_mlir.ops.ready import ready
 
 HEADS, D = 16, 128
@@ -99,7 +98,9 @@ def measure_backward(report: Report, dtype: str, batch: int, S: int, causal: boo
 
     shape, scale = (batch, S, HEADS, D), D**-0.5
     forward = ops.attention_forward(batch, S, S, HEADS, HEADS, D, D, causal, scale, dtype, FORWARD_FOR_BACKWARD)
-    main = ready(gradients_by_registers, "auto", batch, S, HEADS, causal, scale, dtype)
+    tiling = gradient_tiling(D, D)
+    assert tiling is not None
+    main = ready(gradients_by_registers, "auto", *shape, D, causal, scale, dtype, tiling)
     q, k, v, do = (torch.randn(*shape, device="cuda", dtype=getattr(torch, dtype)) for _ in range(4))
     out, logarithms = forward(q, k, v)
 
@@ -109,14 +110,14 @@ def measure_backward(report: Report, dtype: str, batch: int, S: int, causal: boo
     leaves = [x.transpose(1, 2).detach().requires_grad_() for x in (q, k, v)]
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
         theirs_out = scaled_dot_product_attention(*leaves, is_causal=causal)
-    theirs = lambda: torch.autograd.grad(theirs_out, leaves, do.transpose(1, 2), retain_graph=True)  # noqa: E731
+    theirs = lambda: torch.autograd.grad(theirs_out, leaves, do.transpose(1, 2), retain_graph=True)
     errors = [relative_error(a.transpose(1, 2), b) for a, b in zip(ours(), theirs(), strict=True)]
     error = require("gradients of attention", max(errors), 2 * LIMITS[dtype])
     times = compare({"ours": ours, "cudnn": theirs})
     rate = 10 * batch * HEADS * S * S * D * (0.5 if causal else 1) * 1e-9
     report.add(
         case=f"backward {'causal' if causal else 'full'} {dtype} B={batch} S={S}",
-        config=f"{QUERIES_OF_A_BLOCK}x{KEYS}", error=error, registers=main.n_regs, ms=times["ours"],
+        config=f"{tiling.queries}x{tiling.keys}", error=error, registers=main.n_regs, ms=times["ours"],
         tflops=rate / times["ours"],
         cudnn_tflops=rate / times["cudnn"], ratio=times["cudnn"] / times["ours"],
     )  # fmt: skip

@@ -117,8 +117,9 @@ class Binder:
 
 def evaluate(exprs: Sequence[Expr], dims: dict[str, int]) -> tuple[int, ...]:
     """The values of expressions under known dimensions."""
-    if all(isinstance(expr, int) for expr in exprs):
-        return tuple(exprs)  # type: ignore[arg-type]
+    known = [expr for expr in exprs if isinstance(expr, int)]
+    if len(known) == len(exprs):
+        return tuple(known)
     return compile_exprs(exprs, tuple(dims))(*dims.values())
 
 

@@ -126,7 +126,7 @@ class TileValueError(TileError, ValueError):
     """A value of the right kind that is out of range or inconsistent with another."""
 
 
-class LayoutError(TileError):
+class LayoutError(TileError, ValueError):
     """No layout satisfies all uses of a buffer; the notes show the uses that disagree."""
 
 

@@ -22,13 +22,12 @@ from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import packed_operands, tile_shape_2d
+from ...dialect.products import extents, factors, packed_operands, transposes
 from ...dialect.tl import FRAGMENT, scope_of
 from ..warp_grid import WarpGrid, split_tile
 
 _READ = 16  # bytes of the widest read of shared memory
 _ACROSS = 8  # bytes read at once of an operand that lies across K
-_MIXED = ("fp8", "bf8")
 
 
 @dataclass(frozen=True)
@@ -153,10 +152,9 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
         UnsupportedError: the target has no instruction for the element types or the extent of K.
         LayoutError: C cannot be split over the waves.
     """
-    a, b, c = list(op.operands)[:3]
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
-    k = tile_shape_2d(a)[0 if flags[0] else 1]  # type: ignore[index]
+    a, b, _ = factors(op)
+    m, n, k = extents(op)
+    flags = transposes(op)
     elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
     kinds = [element_kind(e, f"{x}_unsigned" in op.attributes, target, op) for e, x in zip(elements, "ab", strict=True)]
     found = cores(target, (kinds[0], kinds[1]))
@@ -192,14 +190,14 @@ def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
         LayoutError: C cannot be split over the waves.
     """
     where = python_location(op.location)
-    a, b, c = list(op.operands)[:3]
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    a, b, _ = factors(op)
+    m, n, k = extents(op)
     packed = packed_operands(op)
     sides = [_scaled_operand(op, side, packed[side]) for side in range(2)]
     if any(side.packed and not side.along_k for side in sides):
         hint = "A is [M, K] and B is [N, K] with transpose_B=True"
         raise UnsupportedError("4-bit operands whose elements are not neighbours along K", where, hint=hint)
-    k = tile_shape_2d(a)[sides[0].k_dim] * (2 if packed[0] else 1)  # type: ignore[index]
+    k *= 2 if packed[1] else 1
     elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
     kinds = ["fp4" if half else element_kind(e, False, target, op) for e, half in zip(elements, packed, strict=True)]
     found = [_mfma_core(f) for f in mfma.SCALED_FORMS if [f.a, f.b] == kinds]
@@ -215,8 +213,7 @@ def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
 
 
 def _scaled_operand(op: ir.Operation, side: int, packed: bool) -> Operand:
-    transposed = bool(ir.BoolAttr(op.attributes[f"transpose_{'ab'[side]}"]).value)
-    along_k = transposed == bool(side)
+    along_k = transposes(op)[side] == bool(side)
     return Operand(side, int(along_k), along_k, 1, packed)
 
 

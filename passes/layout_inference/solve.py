@@ -13,7 +13,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, replicated, reshaped, row_major
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.location import name_of, python_location
-from ...dialect.ops.tensor import MMA_OPS
+from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import members_of, num_threads, span_of, threads_of
@@ -128,7 +128,7 @@ class Solver:
             elif op.name == "tl.gemm_sp":
                 for value, layout in sparse_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
-            elif op.name in MMA_OPS:
+            elif op.name in TENSOR_PRODUCTS:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
 
@@ -254,8 +254,8 @@ class Solver:
     def _largest_unknown(self) -> ir.Value | None:
         """Reducers last: they follow from the loops that update them."""
         unknown = [v for v in self.fragments if v not in self.known]
-        kind = lambda v: ir.MemRefType(v.type)  # noqa: E731
-        rank = lambda v: (v.owner.name != "tl.alloc_reducer", math.prod(kind(v).shape), kind(v).rank)  # noqa: E731
+        kind = lambda v: ir.MemRefType(v.type)
+        rank = lambda v: (v.owner.name != "tl.alloc_reducer", math.prod(kind(v).shape), kind(v).rank)
         return max(unknown, key=rank, default=None)
 
     def _free(self, value: ir.Value) -> None:
@@ -279,7 +279,7 @@ class Solver:
 
     def _users_threads(self, value: ir.Value) -> int:
         """Threads that hold a fragment: those of the operations that use it, which must agree."""
-        is_it = lambda v: isinstance(v.type, ir.MemRefType) and root(v) == value  # noqa: E731
+        is_it = lambda v: isinstance(v.type, ir.MemRefType) and root(v) == value
         uses = [op for op in self.ops if any(is_it(v) for v in op.operands)]
         counts = {threads_of(op): op for op in uses if op.name not in ("tl.slice", "tl.reshape")}
         if len(counts) > 1:

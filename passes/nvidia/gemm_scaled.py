@@ -11,7 +11,7 @@ from tilelang_mlir.isa.nvidia import mma_scaled
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import packed_operands, tile_shape_2d
+from ...dialect.products import extents, packed_operands, transposes
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
@@ -51,15 +51,15 @@ def form_of(op: ir.Operation) -> mma_scaled.Form:
 
 def lower_scaled(ctx: Context, op: ir.Operation) -> None:
     a, b, c, *scales = op.operands
-    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
-    form, shape, packed = form_of(op), mma_shape(_BITS), packed_operands(op)
+    flags, packed = transposes(op), packed_operands(op)
+    form, shape = form_of(op), mma_shape(_BITS)
     if packed[0] and flags[0] or packed[1] and not flags[1]:
         raise UnsupportedError(
             "4-bit operands whose elements are not neighbours along K", python_location(op.location),
             hint="A is [M, K] and B is [N, K] with transpose_B=True",
         )  # fmt: skip
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    k = tile_shape_2d(a)[0 if flags[0] else 1] * (2 if packed[0] else 1)  # type: ignore[index]
+    m, n, k = extents(op)
+    k *= 2 if packed[1] else 1
     if k % form.depth:
         raise UnsupportedError(f"K = {k} is no multiple of {form.depth}", python_location(op.location))
     warps = ctx.num_threads // ctx.target.warp_size
@@ -134,10 +134,8 @@ class _Factors:
         """The row whose factors a lane gives, in the warp's first instruction tile."""
         ix, thread = self.ctx.ix, self.ctx.thread
         warp, group, odd = ix.divide(thread, 32), ix.remainder(thread, 32), ix.remainder(thread, 2)
-        assert warp is not None and group is not None and odd is not None
         part = ix.divide(warp, grid.m) if side else ix.remainder(warp, grid.m)
         lane = ix.divide(group, 4)
-        assert part is not None and lane is not None
         row = ix.add(ix.scale(part, grid.columns if side else grid.rows), lane)
         return row if side else ix.add(row, ix.scale(odd, 8))
 

@@ -11,8 +11,8 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import factors
 from ...dialect.ops.intrinsic import intrinsic_name
+from ...dialect.products import factors
 from ..lowering.buffers import FragmentBuffer
 from ..lowering.carried import is_undefined
 from ..lowering.context import Context, rule

@@ -16,7 +16,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
 from ...dialect.layout.tensor import LANES, TensorLayout, dense, sparse
-from ...dialect.ops.gemm import packed_operands, tile_shape_2d
+from ...dialect.products import extents, packed_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
 
 _FLOATS = {
@@ -51,7 +51,7 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
     if kinds[0] == "i8" and not target.supports(Feature.TCGEN05_INT8):
         having = ", ".join(targets_with(Feature.TCGEN05_INT8))
         return f"operands of {_element(a)}, which {having} has and {target} lacks"
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    m, n, _ = extents(op)
     pair = "pair" in op.attributes
     rows = (128,) if op.name in _SCALED or scope_of(a) == TMEM or pair else (64, 128)
     if m not in rows:
@@ -74,7 +74,7 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
 
 def _depth_of(op: ir.Operation) -> int:
     """Elements along k."""
-    k = tile_shape_2d(op.operands[1])[1 if transposes(op)[1] else 0]  # type: ignore[index]
+    k = extents(op)[2]
     return k * 2 if "packed" in op.attributes else k
 
 
@@ -91,11 +91,6 @@ def _packed_obstacle(op: ir.Operation) -> str:
     return ""
 
 
-def transposes(op: ir.Operation) -> tuple[bool, bool]:
-    a, b = (bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab")
-    return a, b
-
-
 def product_of(op: ir.Operation) -> Product:
     """The instructions of a `tl.tcgen05_mma` without obstacle."""
     kinds = _kinds(op)
@@ -103,7 +98,7 @@ def product_of(op: ir.Operation) -> Product:
     kind, a_type, b_type, d_type = kinds
     if op.name in _SCALED and "packed" not in op.attributes:
         kind = "mx" + kind
-    m, n = tile_shape_2d(op.operands[2])  # type: ignore[misc]
+    m, n, _ = extents(op)
     flags = transposes(op)
     k = _depth_of(op)
     m *= 2 if "pair" in op.attributes else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from hopper_programs import compiled, poisoned
 
+import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import DeadlockError
@@ -57,6 +59,14 @@ def test_a_flag_that_nobody_sets_is_a_deadlock() -> None:
     with pytest.raises(DeadlockError, match="no thread can move: .* a loop over device memory, in CTA 2") as caught:
         run_chain(5, broken=3)
     assert caught.value.location is not None and caught.value.location.file.endswith("test_flags.py")
+
+
+def test_orders_reach_the_machine_as_fences() -> None:
+    """LLVM prints atomic updates of NVPTX without their order."""
+    source = tilelang.compile(chain(2), target="cuda:sm_90a").get_kernel_source()
+    kinds = re.findall(r"^\s*(fence\.\w+\.gpu|atom\.global\.\w+|(?:ld|st)\.global)", source, re.MULTILINE)
+    wait = ["atom.global.or", "fence.acquire.gpu", "ld.global"]
+    assert kinds == [*wait, "st.global", "fence.release.gpu", "atom.global.exch"]
 
 
 def test_a_lock_is_taken_in_turns() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -16,6 +16,7 @@ import llvmlite.binding as llvm
 from tilelang_mlir.compiler.amdgcn_prepare import (
     expand_tanh,
     keep_product_loops,
+    place_private_arrays,
     place_shared_memory,
     separate_loads_into_shared_memory,
     set_abi_version,
@@ -110,7 +111,8 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
         TRIPLE, layout, ("llvm.", "rocdl."), _MATH, passes=f"convert-amdgpu-to-rocdl{{chipset={arch}}}",
         printf=f"convert-gpu-to-rocdl{{chipset={arch} runtime=OpenCL}}", 
         prepare=(
-            place_shared_memory, separate_loads_into_shared_memory, expand_tanh, keep_product_loops, set_abi_version,
+            place_shared_memory, place_private_arrays, separate_loads_into_shared_memory, expand_tanh,
+            keep_product_loops, set_abi_version,
         ),  # fmt: skip
     )  # fmt: skip
 
@@ -131,7 +133,7 @@ def _parse(llvm_ir: str, machine: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _for_products(active: bool) -> Iterator[None]:
+def _for_products(active: bool) -> Generator[None]:
     """Loops keep their accesses of memory: the search for what could stay in registers compares all with all, takes
     half the time of LLVM's passes in loops around matrix products, and finds nothing there."""
     option = "--disable-licm-promotion={}"

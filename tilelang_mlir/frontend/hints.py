@@ -20,7 +20,6 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"index .* is out of range", "indices start at 0; negative ones count from the end"),
     (r"(index|extent|grid dimension|offset) \d+ .*must be an integer", "use // for whole-number division, or T.cast"),
     (r"the slice of dimension", "the end of a slice is not part of it"),
-    (r"slices have step 1", "load the tile and index it with a multiple of the loop variable"),
     (r"grid dimension \d+ is", "T.ceildiv(size, block) gives the number of blocks"),
     (r"a block has at most", "use fewer threads, and let each do more iterations of T.Parallel"),
     (r"takes up to 3 grid dimensions", "fold dimensions into one and split its index with // and %"),

@@ -29,8 +29,8 @@ Callback = Callable[..., Any]
 
 def definition(func: Callback) -> Location:
     """Where a function is defined."""
-    code: Any = func.__code__  # type: ignore[attr-defined]
-    return Location(code.co_filename, code.co_firstlineno, function=func.__name__)
+    plain: Any = func
+    return Location(plain.__code__.co_filename, plain.__code__.co_firstlineno, function=plain.__name__)
 
 
 @contextmanager

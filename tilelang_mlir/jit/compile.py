@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tilelang_mlir import cache, knobs
@@ -98,7 +99,7 @@ def par_compile(
             "%s does not compile: %s", getattr(funcs[index], "name", funcs[index]), error))
 
 
-_CONFIGURED: ContextVar[Mapping[str, object]] = ContextVar("tilelang_pass_configs", default={})  # noqa: B039
+_CONFIGURED: ContextVar[Mapping[str, object]] = ContextVar("tilelang_pass_configs", default=MappingProxyType({}))
 
 
 @contextlib.contextmanager

@@ -284,11 +284,9 @@ from tilelang_mlir.language.proxy import (
 from tilelang_mlir.language.random import rng_init, rng_rand, rng_rand_float
 from tilelang_mlir.language.reduce import (
     all_of,
-    alloc_reducer,
     any_of,
     cummax,
     cumsum,
-    finalize_reducer,
     reduce,
     reduce_absmax,
     reduce_abssum,
@@ -298,14 +296,13 @@ from tilelang_mlir.language.reduce import (
     reduce_max,
     reduce_min,
     reduce_sum,
-    reducer_init,
-    reducer_update,
     warp_reduce_bitand,
     warp_reduce_bitor,
     warp_reduce_max,
     warp_reduce_min,
     warp_reduce_sum,
 )
+from tilelang_mlir.language.reducers import alloc_reducer, finalize_reducer, reducer_init, reducer_update
 from tilelang_mlir.language.schedule import BaseTileScheduler, PersistentTileScheduler
 from tilelang_mlir.language.sync import (
     activemask,

@@ -17,10 +17,12 @@ from tilelang_mlir.ops.gemm import gemm, matmul
 from tilelang_mlir.ops.grouped import grouped_gemm, grouped_matmul, grouped_tiling, masked_gemm, masked_matmul
 from tilelang_mlir.ops.scaled import gemm_fp8, scaled_matmul
 from tilelang_mlir.ops.scaled_blocks import gemm_fp8_blocks, gemm_fp8_blocks_persistent
+from tilelang_mlir.ops.sparse import gemm_sparse, sparse_matmul, sparse_tiling, sparsify
 from tilelang_mlir.ops.tiling import Tiling, choose
 
 __all__ = [
     "AttentionTiling", "Tiling", "attention", "attention_backward", "attention_forward", "attention_tiling", "choose",
     "decode", "decoding_parts", "flash_decoding", "gemm", "gemm_fp8", "gemm_fp8_blocks", "gemm_fp8_blocks_persistent",
-    "grouped_gemm", "grouped_matmul", "grouped_tiling", "masked_gemm", "masked_matmul", "matmul", "scaled_matmul",
+    "gemm_sparse", "grouped_gemm", "grouped_matmul", "grouped_tiling", "masked_gemm", "masked_matmul", "matmul",
+    "scaled_matmul", "sparse_matmul", "sparse_tiling", "sparsify",
 ]  # fmt: skip

@@ -42,7 +42,7 @@ def flash_decoding(
         K: T.Tensor((batch, S, heads_kv, D), dtype),
         V: T.Tensor((batch, S, heads_kv, D), dtype),
         Lengths: T.Tensor((batch,), "int32"),
-        O: T.Tensor((batch, heads, D), dtype),  # noqa: E741
+        O: T.Tensor((batch, heads, D), dtype),
     ):
         Parts = T.alloc_global((batch, heads, parts, D), "float32")
         L = T.alloc_global((batch, heads, parts), "float32")

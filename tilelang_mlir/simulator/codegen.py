@@ -360,7 +360,7 @@ class SourceWriter:
         if op not in self._alloca_address:
             text = str(ir.TypeAttr(op.attributes["elem_type"]).value)
             size = op.operands[0].owner
-            repeat = int(ir.IntegerAttr(size.attributes["value"]).value)  # type: ignore[union-attr]
+            repeat = int(ir.IntegerAttr(size.attributes["value"]).value)
             unit = size_of(element_of(text))
             kind = kind_of(element_of(text))
             unit = kind.unit if kind.lanes else unit

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from tilelang_mlir import errors, ops
+from tilelang_mlir.ops.attention_gradients import gradient_tiling, gradients_by_registers
+from tilelang_mlir.ops.ready import ready
 
 TARGET = "sim:sm_90a"
 
@@ -61,15 +63,38 @@ def test_bfloat16_and_a_scale_of_ones_own(random: Any, error_of: Any) -> None:
     assert error_of(out[1, :, 1], want) < 1e-2
 
 
-@pytest.mark.parametrize(("S", "D", "causal"), [(128, 64, True), (200, 64, False), (129, 128, True), (81, 128, False)])
-def test_gradients(random: Any, error_of: Any, S: int, D: int, causal: bool) -> None:
-    q, k, v, grad = (random(1, S, 2, D) for _ in range(4))
-    out, logarithms = ops.attention(q, k, v, causal=causal, return_logarithms=True, target=TARGET)
-    found = ops.attention_backward(q, k, v, out, logarithms, grad, causal=causal, target=TARGET)
+@pytest.mark.parametrize(
+    ("S", "D", "D_v", "causal", "target"),
+    [
+        (129, 64, 64, True, TARGET),
+        (200, 64, 64, False, TARGET),
+        (129, 128, 128, True, TARGET),
+        (81, 128, 128, False, TARGET),
+        (130, 192, 128, True, TARGET),
+        (65, 256, 256, False, TARGET),
+        (70, 64, 32, True, "sim:sm_80"),
+    ],
+)
+def test_gradients(random: Any, error_of: Any, S: int, D: int, D_v: int, causal: bool, target: str) -> None:
+    q, k, v, grad = random(1, S, 2, D), random(1, S, 2, D), random(1, S, 2, D_v), random(1, S, 2, D_v)
+    exactly = [exact(*(x[0, :, head] for x in (q, k, v)), causal) for head in range(2)]
+    out = np.stack([o for o, _ in exactly], 1)[None].astype(np.float16)
+    logarithms = np.stack([sums for _, sums in exactly])[None].astype(np.float32)
+    found = ops.attention_backward(q, k, v, out, logarithms, grad, causal=causal, target=target)
     for head in range(2):
         wanted = exact_gradients(q[0, :, head], k[0, :, head], v[0, :, head], grad[0, :, head], causal)
         for got, want in zip(found, wanted, strict=True):
             assert error_of(got[0, :, head], want) < 2e-3
+
+
+@pytest.mark.parametrize(("D", "D_v"), [(64, 64), (192, 128), (256, 256)])
+def test_gradients_leave_no_register_behind(D: int, D_v: int) -> None:
+    tiling = gradient_tiling(D, D_v)
+    arguments = 1, 512, 1, D, D_v, True, 0.1, "bfloat16", tiling
+    kernel = ready(gradients_by_registers, "cuda:sm_90a", *arguments)
+    assert kernel.n_spills == 0 and "tl.specialize" in kernel.ir("scheduled")
+    assert "mma.sync" not in kernel.get_kernel_source() and "red.global.add.v4.f32" in kernel.get_kernel_source()
+    assert not any("C75" in line for found in kernel.resources.values() for line in found.advice)
 
 
 def test_gradients_of_shared_keys_are_refused(random: Any) -> None:
