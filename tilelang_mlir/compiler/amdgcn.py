@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -133,7 +133,7 @@ def _parse(llvm_ir: str, machine: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _for_products(active: bool) -> Iterator[None]:
+def _for_products(active: bool) -> Generator[None]:
     """Loops keep their accesses of memory: the search for what could stay in registers compares all with all, takes
     half the time of LLVM's passes in loops around matrix products, and finds nothing there."""
     option = "--disable-licm-promotion={}"
