@@ -171,6 +171,10 @@ class ArgumentError(TileError, TypeError):
     """A launch argument does not match the kernel's signature; the message names the parameter."""
 
 
+class AssumptionError(ArgumentError, RuntimeError):
+    """What a kernel states of its sizes and scalar arguments (assertions, `T.assume`) does not hold in a call."""
+
+
 class DriverError(TileError, RuntimeError):
     """The GPU driver reported an error."""
 

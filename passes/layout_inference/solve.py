@@ -267,7 +267,10 @@ class Solver:
         if self._floats(value) or (value in self.scalars and math.prod(kind.shape) <= _WHOLE):
             self.learn(value, replicated(kind.shape, self._users_threads(value)), op)
             return
-        self.learn(value, plan_fragment(kind.shape, _bits(kind.element_type), self._users_threads(value)), op)
+        layout = plan_fragment(
+            kind.shape, _bits(kind.element_type), self._users_threads(value), exact=_has_other_shape(value)
+        )
+        self.learn(value, layout, op)
 
     def _loop_with_gaps(self, value: ir.Value) -> ir.Operation | None:
         """A loop over the fragment that needs parts of what it reads in registers: its own variables are spread."""
@@ -340,6 +343,14 @@ def _same(a: Fragment | SharedLayout, b: Fragment | SharedLayout) -> bool:
 
 def _whole(value: ir.Value) -> list[int]:
     return list(ir.MemRefType(value.type).shape)
+
+
+def _has_other_shape(value: ir.Value) -> bool:
+    """Whether views cut a fragment's dimensions elsewhere, which a padded one does not bear."""
+    views = [use.owner.operation for use in value.uses if use.owner.name == "tl.reshape"]
+    views += [value.owner.operation] if value.owner.name == "tl.reshape" else []
+    cuts = lambda v: [size for size in ir.MemRefType(v.type).shape if size != 1]  # noqa: E731
+    return any(cuts(view.operands[0]) != cuts(view.results[0]) for view in views)
 
 
 def _with_unit_dims(layout: Fragment, shape: list[int]) -> Fragment:

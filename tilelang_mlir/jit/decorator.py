@@ -242,6 +242,7 @@ def jit(
         "debug_root_path": debug_root_path,
         "compile_flags": compile_flags,
     }
+
     def decorate(inner: Any) -> Any:
         if isinstance(inner, PrimFunc):
             return _compiled(inner, options)
