@@ -88,6 +88,7 @@ def literal_for(value: object, dtype: DType) -> DType | None:
 
 
 def common_dtype(a: DType, b: DType) -> DType:
+    """Where two operands meet: in the float, the wider of a kind, else a signed integer as wide as the wider one."""
     if a == b:
         return a
     if a.is_float or b.is_float:
@@ -241,6 +242,7 @@ def _check_divisor(b: Expr) -> None:
 
 @over_lanes
 def floordiv(a: Any, b: Any) -> Any:
+    """The quotient rounded down, as `//` of Python, also of floats."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a // b
@@ -262,6 +264,7 @@ def floordiv(a: Any, b: Any) -> Any:
 
 @over_lanes
 def floormod(a: Any, b: Any) -> Any:
+    """The remainder with the sign of the divisor, as `%` of Python, also of floats."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a % b
@@ -316,6 +319,7 @@ def ceildiv(a: Any, b: Any) -> Any:
 
 @over_lanes
 def power(a: Any, b: Any) -> Any:
+    """`a ** b`: products for exponents of 0 to 4; others are floats, integers in float32."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a**b

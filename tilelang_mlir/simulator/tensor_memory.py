@@ -196,6 +196,7 @@ class TensorUnit:
         memory.written.reshape(-1)[cells[active]] = True
 
     def require_written(self, cells: np.ndarray) -> None:
+        """Raise UninitializedReadError unless something has written all of these cells."""
         missing = ~self.memory.written.reshape(-1).take(cells)
         if missing.any():
             cell = int(cells[missing][0])
