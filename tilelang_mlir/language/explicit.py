@@ -41,7 +41,7 @@ def tma_copy(
 
     With `cluster_mask` every block of the cluster reaches the call and announces its bytes; the block of the lowest
     rank in the mask copies its tile into all of the mask (multicast), those outside of it copy their own. The program
-    sees to it that the tiles of all of them are free, and the barriers initialised (`T.cluster_sync`).
+    sees to it that the tiles of all of them are free; barriers of either kind are initialised in all of them.
 
     Args:
         barrier: needed for loads. cluster_mask: ranks, as bits. leader_scope_threads: accepted; one thread copies.
