@@ -95,11 +95,20 @@ def _quantised(result: Result) -> list[Line]:
     return lines
 
 
+def _sparse(result: Result) -> list[Line]:
+    """Beside the dense product, and beside cuSPARSELt."""
+    theirs = _against("2:4 sparse products", "cuSPARSELt")
+    rows = [{**row, "ratio": row["sparse_ratio"]} for row in result["rows"] if math.isfinite(row["sparse_ratio"])]
+    return [*_against("2:4 sparse products", "cuBLAS' dense product")(result), *theirs({**result, "rows": rows})]
+
+
 def _attention(result: Result) -> list[Line]:
-    """Forward and backward apart."""
+    """Forward, backward, and backward of other head dimensions than 128 apart."""
     lines: list[Line] = []
-    for name, back in (("forward", False), ("backward", True)):
-        rows = [row for row in result["rows"] if row.get("case", "").startswith("backward") == back]
+    kinds = {"forward": (False, False), "backward": (True, False), "backward, heads of other widths": (True, True)}
+    for name, kind in kinds.items():
+        cases = [(row.get("case", ""), row) for row in result["rows"]]
+        rows = [row for case, row in cases if (case.startswith("backward"), " D=" in case) == kind]
         if rows:
             lines += _against(f"attention, {name}", "cuDNN")({**result, "rows": rows})
     return lines
@@ -124,6 +133,7 @@ _LINES: dict[str, Callable[[Result], list[Line]]] = {
     "launch": _launch,
     "grouped": _against("products of groups", "torch"),
     "quantised": _quantised,
+    "sparse": _sparse,
     "tilelang": _tilelang,
     "compile": _compile,
 }

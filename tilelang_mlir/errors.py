@@ -118,6 +118,10 @@ class TileNameError(TileError):
     """An undefined name, or a value used outside the block that defines it."""
 
 
+class TileAttributeError(TileError, AttributeError):
+    """A name that the language or one of its objects does not have."""
+
+
 class TileTypeError(TileError, TypeError):
     """A value of the wrong kind, dtype or rank."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import effects, region_effects, root
-from ...dialect.ops.gemm import PRODUCTS, factors, tile_shape_2d
+from ...dialect.products import PRODUCTS, factors, tile_shape_2d
 from ...dialect.tl import GLOBAL, SHARED, scope_of
 from ..nvidia.loads import LOADS, load_obstacle, loads, sources
 from ..nvidia.wgmma_layout import max_columns, partition

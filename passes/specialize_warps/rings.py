@@ -9,7 +9,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import Effect, region_effects
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.layout.attrs import to_attr
-from ...dialect.ops.gemm import PRODUCTS, factors
+from ...dialect.products import PRODUCTS, factors
 from ...dialect.tl import FRAGMENT, buffer_type
 from .. import build
 from ..walk import nested

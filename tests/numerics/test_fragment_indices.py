@@ -129,6 +129,28 @@ def test_a_view_of_an_accumulator_is_the_accumulator():
     _close(make()(a), product.reshape(64, 4, 16).sum(-1))
 
 
+def test_views_of_fragments_whose_rows_do_not_fill_the_threads():
+    """192 elements in vectors of two take 96 of 128 threads: padding would leave no view in groups of 16."""
+
+    @tilelang.jit(out_idx=[-1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((3, 192), "float32"), C: T.Tensor((3, 12), "float32")):
+            with T.Kernel(1, threads=128):
+                rows = T.alloc_fragment((3, 192), "float32")
+                out = T.alloc_fragment((3, 12), "float32")
+                for i, j in T.Parallel(3, 192):
+                    rows[i, j] = A[i, j]
+                T.reduce_sum(T.reshape(rows, (3, 12, 16)), out, dim=2)
+                for i, j in T.Parallel(3, 12):
+                    C[i, j] = out[i, j]
+
+        return kernel
+
+    a = RNG.standard_normal((3, 192)).astype(np.float32)
+    _close(make()(a), a.astype(np.float64).reshape(3, 12, 16).sum(-1))
+
+
 @pytest.mark.parametrize("stages", [1, 3])
 def test_a_branch_on_an_array_of_the_threads_has_its_barriers(stages):
     @tilelang.jit(out_idx=[-1], target="sim")

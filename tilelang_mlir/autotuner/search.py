@@ -36,7 +36,7 @@ Submit = Callable[[Batch, Config], "Future[JITKernel]"]
 # A candidate whose first runs take this many times the best one's is not measured to the end.
 _FAR_BEHIND = 1.5
 # Candidates whose fragments take this many times a thread's registers are tried only where no other works.
-_HOPELESS = 2.0
+_HOPELESS = 1.5
 
 
 @dataclass
@@ -277,7 +277,8 @@ def progress(items: Sequence[Any], title: str) -> Iterable[Any]:
         from tqdm.auto import tqdm
     except ImportError:
         return _plain_progress(items, title)
-    return tqdm(items, desc=title)  # type: ignore[no-any-return]
+    shown: Iterable[Any] = tqdm(items, desc=title)
+    return shown
 
 
 def _plain_progress(items: Sequence[Any], title: str) -> Iterable[Any]:

@@ -175,7 +175,7 @@ def vector_of(value: Any, what: str) -> Vector:
     if isinstance(value, Lanes):
         return value.vector()
     if isinstance(value, list | tuple) and value:
-        return Vector(list(value))  # pyright: ignore[reportUnknownArgumentType]
+        return Vector(list(value))
     raise TileTypeError(f"{what} needs a vector, got {describe(value)}", hint="T.float32x2(a, b) or A[i:i + 2]")
 
 

@@ -134,9 +134,13 @@ def _is_one(size: Any) -> bool:
     return isinstance(size, int) and size == 1
 
 
+def _wide(shape: Sequence[Any]) -> list[Any]:
+    return [size for size in shape if not _is_one(size)]
+
+
 def _agree(left: Sequence[Any], right: Sequence[Any]) -> bool:
     """Whether two shapes are equal up to dimensions of one, as far as is known."""
-    wide = [[size for size in side if not _is_one(size)] for side in (left, right)]
+    wide = [_wide(left), _wide(right)]
     return len(wide[0]) == len(wide[1]) and all(
         same_size(a, b) or not (isinstance(a, int) and isinstance(b, int)) for a, b in zip(*wide, strict=True)
     )
@@ -148,10 +152,12 @@ def matching_extents(what: str, src: Any, dst: Any) -> Sequence[Any]:
     if left is None or right is None:
         return left or right or ()
     if not _agree(left, right):
+        turned = describe_shape(_wide(left)) == describe_shape(_wide(right)[::-1])
         raise TileValueError(
             f"the source and target of {what} differ in shape: {describe_shape(left)} and {describe_shape(right)}",
-            hint="slice the larger side, or give it as the address of its first element: A[i, j]",
-        )
+            hint="T.transpose exchanges the dimensions of a tile" if turned else
+                "slice the larger side, or give it as the address of its first element: A[i, j]",
+        )  # fmt: skip
     return left
 
 

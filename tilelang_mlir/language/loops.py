@@ -184,15 +184,16 @@ class _Persistent:
             parts = coordinates(linear, grouped)
             place = arith.add(arith.mul(parts[0], group), parts[-1])
             inside = arith.logical_and(arith.compare("Lt", linear, total), arith.compare("Lt", place, last))
+            tile = (*parts[1:-1], place)
             if isinstance(inside, bool):
-                yield (*parts[1:-1], place)
+                yield tile if len(tile) > 1 else place
                 continue
             for _ in control.branch(builder, inside, has_else=False):
-                yield (*parts[1:-1], place)
+                yield tile if len(tile) > 1 else place
 
 
 def Persistent(domain: Sequence[Any], wave_size: Any, index: Any, group_size: int = 8) -> Any:
-    """The tiles `index, index + wave_size, ...` of a domain of tiles; yields their coordinates.
+    """The tiles `index, index + wave_size, ...` of a domain of tiles; yields their coordinates, or the one there is.
 
     Tiles are numbered in groups of `group_size` along the last dimension.
     """

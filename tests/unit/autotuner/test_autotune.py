@@ -159,7 +159,7 @@ def test_inputs_are_supplied() -> None:
         ).run(**settings)
     assert set(seen) == {7.0} and get_autotune_inputs() is None
     seen.clear()
-    supply = lambda params: [torch.full((100,), float(len(params)))]  # noqa: E731
+    supply = lambda params: [torch.full((100,), float(len(params)))]
     tuner([{"block": 48}], supply_prog=supply).set_profile_args(ref_prog=reference).run(**settings)
     assert set(seen) == {1.0}
 
@@ -195,7 +195,7 @@ def test_result_files_are_plain(tmp_path: Path) -> None:
 
 
 def test_hopeless_and_equal_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fragments of twice a thread's registers are compiled only without others; what is the same is measured once."""
+    """Fragments far beyond a thread's registers are compiled only without others; what is the same is measured once."""
     timed: list[int] = []
     estimate = searching._Runner.estimate
     monkeypatch.setattr(searching._Runner, "estimate", lambda self, k: timed.append(1) or estimate(self, k))
