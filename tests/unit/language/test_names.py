@@ -219,7 +219,7 @@ EMITS: list[tuple[str, list[str]]] = [
         "a = T.alloc_shared((64, 64), 'float16')\nc = T.alloc_fragment((64, 64), 'float32')\nT.warpgroup_arrive()\n"
         "T.wgmma_mma(a, a, c, clear_accum=bx == 0)\nT.warpgroup_commit_batch()\nT.warpgroup_wait(1)\n"
         "T.wait_wgmma(0)\nT.warpgroup_fence_operand(c, num_regs=32)",
-        ['name = "wgmma_fence"', "scf.if", "tl.fill", "transpose_b = false, wgmma}", '_products"() {pending = 1'],
+        ['name = "wgmma_fence"', "i1) -> ()", "transpose_b = false, wgmma}", '_products"() {pending = 1'],
     ),
     (
         "with T.ws(0):\n    T.set_max_nreg(240, 1)\n    T.dec_max_nreg(24)\n    T.inc_max_nreg(160)\n"
