@@ -35,8 +35,7 @@ from tilelang_mlir.target import Target
 from ..dialect.effects import Effect, effects
 from ..dialect.layout.attrs import tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
-from ..dialect.ops.gemm import PRODUCTS
-from ..dialect.ops.tensor import MMA_OPS
+from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
 from ..dialect.tl import SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
@@ -177,7 +176,7 @@ def _brought(launch: ir.Operation) -> set[Range]:
 def _lasting(found: list[Effect]) -> set[Range]:
     """TENSOR: ranges whose reads end with the operation, or at a barrier: not those of products in tensor memory, for
     which the program waits at an mbarrier."""
-    return _ranges([e for e in found if e.op.name != "tl.tcgen05_cp" and e.op.name not in MMA_OPS])[0]
+    return _ranges([e for e in found if e.op.name != "tl.tcgen05_cp" and e.op.name not in TENSOR_PRODUCTS])[0]
 
 
 class _Inserter:
@@ -358,7 +357,7 @@ def _arrives(op: ir.Operation) -> bool:
 def _reads_asynchronously(op: ir.Operation) -> bool:
     """PROXY: warpgroup products and bulk stores read shared memory behind the threads' backs."""
     bulk = ("tl.tma_store", "tl.box_store", "tl.tma_scatter4", "tl.cluster_copy", "tl.shared_address", "tl.tcgen05_cp")
-    return op.name in (*bulk, *MMA_OPS) or op.name in PRODUCTS and "instr" in op.attributes
+    return op.name in (*bulk, *TENSOR_PRODUCTS) or op.name in PRODUCTS and "instr" in op.attributes
 
 
 def _is_behind(effect: Effect) -> bool:

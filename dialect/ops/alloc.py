@@ -5,7 +5,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
-from ..tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TL, TMEM, VAR, BarrierType, scope_of
+from ..tl import FRAGMENT, GLOBAL, SHARED, TL, TMEM, VAR, BarrierType, scope_of
 from ..verify import (
     buffers,
     dynamic_strides,
@@ -214,5 +214,3 @@ def _bits(kind: ir.MemRefType) -> int | None:
         total *= size
     return total
 
-
-ON_CHIP = (SHARED, FRAGMENT, LOCAL, VAR, TMEM)

@@ -117,16 +117,23 @@ def test_functions_of_the_math_library_by_name() -> None:
     @T.prim_func
     def main(A: T.Tensor((8,), "float32"), B: T.Tensor((4, 8), "float32")):
         with T.Kernel(1, threads=8) as _:
+            s = T.alloc_shared((8,), "int32")
             tx = T.get_thread_binding()
             B[0, tx] = T.call_extern("float32", "exp2f", A[tx])
             B[1, tx] = T.call_extern("float32", "fmaxf", A[tx], T.float32(0.5))
             B[2, tx] = T.call_extern("float32", "__expf", A[tx])
-            B[3, tx] = T.call_extern("float32", "fabsf", -A[tx])
+            if tx == 3:
+                T.call_extern("void", "__nanosleep", 100)
+            s[tx] = T.call_extern("int32", "__popc", tx)
+            T.call_extern("handle", "__syncthreads")
+            B[3, tx] = T.call_extern("float32", "fabsf", -A[tx]) + s[7 - tx]
 
     a, b = np.linspace(0.1, 2, 8).astype(np.float32), np.full((4, 8), np.nan, np.float32)
     tilelang.compile(main, target="sim:sm_80")(a, b)
+    assert tilelang.compile(main, target="cuda:sm_80").get_kernel_source().count("nanosleep.u32") == 1
     wide = a.astype(np.float64)
-    want = np.stack([2**wide, np.maximum(wide, 0.5), np.exp(wide), wide])
+    bits = np.array([(7 - i).bit_count() for i in range(8)])
+    want = np.stack([2**wide, np.maximum(wide, 0.5), np.exp(wide), wide + bits])
     assert np.linalg.norm(b - want) / np.linalg.norm(want) < 1e-5
 
 

@@ -17,6 +17,7 @@ from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.spec import Param, check_shape, check_tensor_shape, global_type, make_tensor
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.frontend.vector import VectorVariable, private_array
 from tilelang_mlir.mlir import ir
 
 _SCOPES = {
@@ -36,7 +37,12 @@ def _allocate(shape: Any, kind: Any, memory: str, what: str, scope: str | None =
                 f"{what}: dimension {dim} must be a compile-time integer, got {describe(size)}",
                 hint="on-chip buffers have static shapes; use a block size known at compile time",
             )
-    buffer = Buffer("", sizes, to_dtype(kind), memory)
+    dtype = to_dtype(kind)
+    if dtype.lanes > 1:  # the lanes of each element lie next to each other
+        buffer = Buffer("", (*sizes, dtype.lanes), dtype.scalar, memory)
+        buffer.lanes = dtype.lanes
+    else:
+        buffer = Buffer("", sizes, dtype, memory)
     if scope is not None:
         buffer.spelling = scope
     return _emit(builder, buffer, "tl.alloc")
@@ -72,10 +78,14 @@ def alloc_local(shape: Any, dtype: Any, scope: str = "local") -> Buffer:
     return _allocate(shape, dtype, LOCAL, "T.alloc_local", scope)
 
 
-def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None) -> Variable:
-    """A mutable scalar of each thread: reading its name loads, assigning to its name stores.
+def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None) -> Any:
+    """A mutable scalar or vector of each thread: reading its name loads, assigning to its name stores.
 
     The initial value is `init` or the second positional argument, else zero; a scope string is accepted there too.
+
+        acc = T.alloc_var("float32x4")
+        acc += A[T.Ramp(4 * tx, 1, 4)]
+        B[tx] = acc[0] + acc[1] + acc[2] + acc[3]
     """
     builder = require("T.alloc_var")
     builder.require_launch("T.alloc_var")
@@ -93,6 +103,10 @@ def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None
     kind = to_dtype(kind)
     if init is None:
         init = False if kind == "bool" else 0
+    if kind.lanes > 1:
+        vector = VectorVariable(private_array(builder, "var", kind.lanes, kind.scalar), kind)
+        vector.assign(init)
+        return vector
     variable = allocate_variable(builder, "var", kind, init)
     # Named by the assignment statement it belongs to.
     if variable.buffer.value is not None:

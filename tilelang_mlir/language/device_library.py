@@ -53,6 +53,14 @@ def _to(dtype: str, rounding: str = "") -> Callable[..., Any]:
     return lambda x: _of("cast")(x, dtype, round=rounding)
 
 
+def _nanosleep(nanoseconds: Any) -> None:
+    from tilelang_mlir.frontend.buffer import int32_value
+    from tilelang_mlir.frontend.builder import require
+    from tilelang_mlir.language.intrinsic import intrinsic
+
+    intrinsic("T.call_extern", "nanosleep", [int32_value(require("T.call_extern"), nanoseconds)])
+
+
 def _library() -> dict[str, Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {name: lambda *a, n=own: _of(n)(*a) for name, own in _ALIKE.items()}
     found.update((name, _masked(own)) for name, own in _MASKED.items())
@@ -66,6 +74,7 @@ def _library() -> dict[str, Callable[..., Any]]:
         for name, dtype in (("__float2half", "float16"), ("__float2bfloat16", "bfloat16")):
             found[f"{name}_{rounding}"] = _to(dtype, _CAST_ROUNDINGS[rounding])
     found["__fdividef"] = lambda x, y: x / y
+    found["__nanosleep"] = _nanosleep
     return found
 
 
