@@ -126,8 +126,10 @@ def cast(
             return typed_constant(int(number), dtype)
         if dtype.is_float:
             return typed_constant(_saturated(float(number), dtype), dtype)
-    if _is_promoted(value) and not _is_narrow(dtype):
-        value = _promoted(value)
+    if value.op and value.dtype.is_integer and value.dtype.bits < 32:
+        from tilelang_mlir.frontend.narrow import widened
+
+        value = widened(value, dtype)
         if value.dtype == dtype and not attributes:
             return value
     source = value.dtype
@@ -143,21 +145,6 @@ def cast(
     nonneg = value.nonneg and (dtype.is_float or wide)
     tag = (str(source), str(dtype), repr(attributes))
     return make("tl.cast", [value, *random], dtype, build, nonneg=nonneg, tag=tag)
-
-
-def _is_narrow(dtype: DType) -> bool:
-    return dtype.is_integer and dtype.bits in (8, 16)
-
-
-def _is_promoted(value: Expr) -> bool:
-    return _is_narrow(value.dtype) and value.op in _PROMOTED and len(value.args) == 2
-
-
-def _promoted(value: Expr) -> Expr:
-    """Arithmetic on integers of fewer than 32 bits as C does it, in int32: a cast to a wider dtype sees all bits."""
-    if _is_promoted(value):
-        return _PROMOTED[value.op](*(_promoted(arg) for arg in value.args))
-    return cast(value, INT32)
 
 
 def _cast_lanes(value: Any, dtype: DType, attributes: dict[str, Any] | None, random: Sequence[Expr]) -> Any:
@@ -511,10 +498,3 @@ def select(condition: Any, a: Any, b: Any) -> Any:
     if a.key == b.key:
         return a
     return make("arith.select", [condition, a, b], a.dtype, nonneg=a.nonneg and b.nonneg)
-
-
-# What C computes in int where both operands are narrower, by the op that it is here.
-_PROMOTED: dict[str, Any] = {
-    "arith.addi": add, "arith.subi": sub, "arith.muli": mul, "arith.shli": shift_left, "arith.andi": bit_and,
-    "arith.ori": bit_or, "arith.xori": bit_xor,
-}  # fmt: skip
