@@ -127,6 +127,12 @@ def cast(
             return typed_constant(int(number), dtype)
         if dtype.is_float:
             return typed_constant(_saturated(float(number), dtype), dtype)
+    if value.op and value.dtype.is_integer and value.dtype.bits < 32:
+        from tilelang_mlir.frontend.narrow import widened
+
+        value = widened(value, dtype)
+        if value.dtype == dtype and not attributes:
+            return value
     source = value.dtype
 
     def build() -> dict[str, ir.Attribute]:

@@ -174,6 +174,14 @@ class Lanes:
         differ = (pair[0] != pair[1]).any(2)
         return bool((differ if self.mask is None else differ & self.mask).any())
 
+    def load_private(self, address: Any, size: int) -> np.ndarray:
+        """Raw units of the lanes' own memory."""
+        return self.private.load(address, size, self.mask)
+
+    def store_private(self, address: Any, size: int, value: np.ndarray) -> None:
+        """Raw units into the active lanes' own memory."""
+        self.private.store(address, size, value, self.mask)
+
     def load(self, space: int, address: Any, size: int) -> np.ndarray:
         """Raw units of 1 to 16 bytes, shape (C|1, T|1)."""
         if space == GLOBAL:
@@ -181,7 +189,7 @@ class Lanes:
         if space == SHARED:
             return self.load_shared(address, size)
         if space == PRIVATE:
-            return self.private.load(address, size)
+            return self.load_private(address, size)
         raise UnsupportedError(f"the simulator has no address space {space}")
 
     def store(self, space: int, address: Any, size: int, value: np.ndarray) -> None:
@@ -190,7 +198,7 @@ class Lanes:
         elif space == SHARED:
             self.store_shared(address, size, value)
         elif space == PRIVATE:
-            self.private.store(address, size, value, self.mask)
+            self.store_private(address, size, value)
         else:
             raise UnsupportedError(f"the simulator has no address space {space}")
 
