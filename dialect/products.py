@@ -25,8 +25,15 @@ def transposes(op: ir.Operation) -> tuple[bool, bool]:
     return a, b
 
 
+def packed_operands(op: ir.Operation) -> tuple[bool, bool]:
+    """Whether A and B are bytes of two 4-bit floats: block-scaled products, which can be `packed`, have no integers."""
+    elements = [ir.MemRefType(v.type).element_type for v in factors(op)[:2]]
+    a, b = ("packed" in op.attributes and isinstance(element, ir.IntegerType) for element in elements)
+    return a, b
+
+
 def extents(op: ir.Operation) -> tuple[int, int, int]:
-    """M and N of C, and K of B: bytes where operands are packed; A of a sparse product has half of it."""
+    """M and N of C, and K of B: bytes where it is packed; A of a sparse product has half of it."""
     _, b, c = factors(op)
     m, n = tile_shape(c)
     return m, n, tile_shape(b)[1 if transposes(op)[1] else 0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilelang_mlir.dtypes import DType, accepts
-from tilelang_mlir.errors import ArgumentError
+from tilelang_mlir.errors import ArgumentError, AssumptionError
 from tilelang_mlir.launch_plan import Expr, LaunchPlan, ParamSpec, SolveStep, compile_exprs, format_expr, names_in
 
 from .views import TensorView, is_tensor, tensor_view
@@ -55,7 +55,7 @@ class Binder:
         self._check_layouts(values, dims)
         for condition, message in self.plan.asserts:
             if not evaluate((condition,), dims)[0]:
-                raise ArgumentError(f"{self.plan.name}: {message}", hint=f"needs {format_expr(condition)}")
+                raise AssumptionError(f"{self.plan.name}: {message}", hint=f"needs {format_expr(condition)}")
         return Bound(values, dims, self._common_device(values))
 
     def _value(self, param: ParamSpec, arg: object) -> TensorView | int | float | None:

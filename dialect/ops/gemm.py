@@ -53,8 +53,8 @@ class MmaScaledOp(TL.Operation, name="mma_scaled"):
     """C += (op(A) * SA) (op(B) * SB) with block scales, all threads of the CTA together: `(A, B, C, SA, SB)`.
 
     A, B and the factors are shared tiles, C is a fragment of f32; flags as for `tl.gemm`. SA is [M, words] and SB [N,
-    words] of i32: a word has four factors of a row of A (a column of B). `scale_bytes`, `scale_blocks` and `packed` as
-    for `tl.tcgen05_scaled_mma`.
+    words] of i32: a word has four factors of a row of A (a column of B). `scale_bytes` and `scale_blocks` as for
+    `tl.tcgen05_scaled_mma`; with `packed` operands of i8 are bytes of two e2m1 elements along k.
     """
 
     a: ext.Operand[Any]

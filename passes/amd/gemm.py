@@ -146,13 +146,14 @@ class Fetch:
     """The registers of one operand, one step along K at a time: read from memory, then packed for instructions."""
 
     def __init__(self, ctx: Context, tile: Tile, product: Product, which: Operand) -> None:
-        self.ctx, self.tile, self.product, self.which = ctx, tile, product, which
+        self.ctx, self.tile, self.product, self.which = ctx, tile, product.stored(which), which
         self.layout = operand(product, which)
         self.count = product.tiles(which.side)
         self.element = tile.buffer.element
         form = product.core.form
         repeated = product.core.repeats > 1
-        self.kind = wmma.operand_type(form, repeated) if isinstance(form, wmma.Form) else mfma.operand_type(form)
+        wave = isinstance(form, wmma.Form)
+        self.kind = wmma.operand_type(form, repeated) if wave else mfma.operand_type(form, which.side)
 
     def packed(self, loaded: list[list[tuple[ir.Value, int]]]) -> list[list[ir.Value]]:
         """By instruction tile, the operands of the instructions of one step."""

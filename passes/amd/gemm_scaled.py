@@ -102,6 +102,7 @@ class _Factors:
         ix, buffer = self.ctx.ix, self.tile.buffer
         assert isinstance(buffer, SharedBuffer)
         *lead, row, start = self.tile.offsets
-        first = self.layout.value_part(tile * self.product.steps * self.product.width)[1 - self.which.k_dim]
+        stored = self.product.stored(self.which)
+        first = self.layout.value_part(tile * stored.steps * stored.width)[1 - self.which.k_dim]
         place = ix.add(row, ix.add(self.row, Index.of(int(first))))
         return load_lanes(self.ctx, buffer, [*lead, place, ix.add(start, Index.of(column))])

@@ -16,7 +16,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
 from ...dialect.layout.tensor import LANES, TensorLayout, dense, sparse
-from ...dialect.products import extents, transposes
+from ...dialect.products import extents, packed_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
 
 _FLOATS = {
@@ -43,6 +43,9 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
     """Why tcgen05 cannot compute a product, scaled or not, or an empty string."""
     a, b, c = list(op.operands)[:3]
     kinds = _kinds(op)
+    if op.name in _SCALED and len(set(packed_operands(op))) == 2:
+        having = [*targets_with(Feature.MFMA_SCALED), *targets_with(Feature.MMA_SCALED)]
+        return f"4-bit and 8-bit operands, which {', '.join(having)} have"
     if kinds is None:
         return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
     if kinds[0] == "i8" and not target.supports(Feature.TCGEN05_INT8):

@@ -306,3 +306,32 @@ def test_digits_of_a_loop_variable():
     _close(c, weights.astype(np.float64) @ b)
     i, j = np.indices((64, 64))
     _close(d, p.repeat(2, axis=1) * t[j % 4 + i // 32 * 4].astype(np.float64))
+
+
+def test_layouts_that_are_no_digits_change_no_value() -> None:
+    """Rotated rows of a shared tile, threads with a bit turned, a fragment in some of the threads."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32, 64), "float32"), B: T.Tensor((32, 64), "float32")):
+        with T.Kernel(1, threads=128) as _:
+            tile, part = T.alloc_shared((32, 64), "float32"), T.alloc_fragment((32, 64), "float32")
+            row = T.alloc_fragment((16,), "float32")
+            T.annotate_layout({
+                tile: T.Layout((32, 64), lambda i, j: (i, (j + 3 * i) % 64)),
+                part: T.Fragment((32, 64), lambda i, j: ((i ^ 1) * 4 + j // 16, j % 16)),
+                row: T.Fragment((16,), lambda i: (i * 8 + 1, 0)),
+            })  # fmt: skip
+            T.copy(A, tile)
+            for i, j in T.Parallel(32, 64):
+                part[i, j] = tile[i, 63 - j] * 2.0
+            T.copy(part, B)
+            T.copy(A[3, 0:16], row)
+            for i in T.Parallel(16):
+                row[i] = row[i] + 1.0
+            T.copy(row, B[5, 0:16])
+
+    a, b = np.random.default_rng(4).standard_normal((32, 64)).astype(np.float32), np.zeros((32, 64), np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    want = a[:, ::-1] * np.float32(2)
+    want[5, :16] = a[3, :16] + 1
+    assert np.array_equal(b, want)

@@ -122,7 +122,7 @@ class _TileLang(importlib.abc.MetaPathFinder):
         return importlib.machinery.ModuleSpec(fullname, _Alias(real), is_package=True)
 
 
-class _TVM_(importlib.abc.MetaPathFinder):
+class _TVM(importlib.abc.MetaPathFinder):
     """Finds the stand-in for `tvm` when nothing else does."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
@@ -161,7 +161,7 @@ def install(simulate: bool | str = False) -> None:
     if loaded is not None and loaded.__name__ != _HERE:
         raise RuntimeError("tilelang is already imported; call tilelang_mlir.compat.install() before")
     if not _FINDERS:
-        _FINDERS.extend((_TileLang(), _TVM_()))
+        _FINDERS.extend((_TileLang(), _TVM()))
         sys.meta_path.insert(0, _FINDERS[0])
         sys.meta_path.append(_FINDERS[1])
     _extend_package()

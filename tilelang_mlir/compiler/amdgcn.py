@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -24,6 +24,7 @@ from tilelang_mlir.compiler.amdgcn_prepare import (
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
+from tilelang_mlir.compiler.llvm_setup import initialise
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.isa.amd import grid
 
@@ -89,16 +90,10 @@ SPILLS_IN_CODE = re.compile(rb"\.vgpr_spill_count[^\0]")
 _PRODUCTS = ("@llvm.amdgcn.mfma.", "@llvm.amdgcn.wmma.")
 
 
-@functools.lru_cache(maxsize=1)
-def _initialise() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-
-
 @functools.lru_cache(maxsize=16)
 def target_machine(arch: str, level: int) -> Any:
     """The llvmlite target machine of an architecture such as `gfx942` that makes code at a level of 0 to 3."""
-    _initialise()
+    initialise()
     return llvm.Target.from_triple(TRIPLE).create_target_machine(
         cpu=arch, features="", opt=level, codemodel="default"
     )
@@ -133,7 +128,7 @@ def _parse(llvm_ir: str, machine: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _for_products(active: bool) -> Iterator[None]:
+def _for_products(active: bool) -> Generator[None]:
     """Loops keep their accesses of memory: the search for what could stay in registers compares all with all, takes
     half the time of LLVM's passes in loops around matrix products, and finds nothing there."""
     option = "--disable-licm-promotion={}"

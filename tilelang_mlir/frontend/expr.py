@@ -231,7 +231,7 @@ class Expr(Operators):
         raise TileTypeError(
             "a value of the running kernel has no truth value while it is traced",
             hint="only functions under @T.prim_func, @T.macro and @tilelang.jit may branch on it; decorate "
-                "helpers with @T.macro",
+                "helpers with @T.macro, and write T.min, T.max and == for min, max and in",
         )
 
     def __index__(self) -> int:

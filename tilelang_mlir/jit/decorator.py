@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
+from tilelang_mlir.errors import TileError, TileTypeError
 from tilelang_mlir.frontend.annot import FuncAnnot, freeze
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.source import calls, function_tree, has_nested
@@ -196,13 +196,7 @@ class JITImpl:
         return kernel
 
     def _compile(self, prim_func: PrimFunc) -> JITKernel:
-        options = self.options
-        if options["out_idx"] is not None and prim_func.out_idx:
-            raise TileValueError(
-                "out_idx is given, but the function already returns the tensors it makes with T.empty",
-                hint="leave out_idx out, or take the output as a parameter",
-            )
-        return _compiled(prim_func, options)
+        return _compiled(prim_func, self.options)
 
 
 def _compiled(prim_func: PrimFunc, options: Mapping[str, Any]) -> JITKernel:
@@ -251,6 +245,7 @@ def jit(
         "debug_root_path": debug_root_path,
         "compile_flags": compile_flags,
     }
+
     def decorate(inner: Any) -> Any:
         if isinstance(inner, PrimFunc):
             return _compiled(inner, options)

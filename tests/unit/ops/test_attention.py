@@ -115,6 +115,45 @@ def test_decoding_over_some_of_the_keys(random: Any, error_of: Any, heads: int, 
         assert error_of(out[b, -shared_by:], want) < 2e-3
 
 
+@pytest.mark.parametrize("page", [16, 128])
+def test_decoding_over_pages(random: Any, error_of: Any, page: int) -> None:
+    lengths, most = np.array([130, 1], np.int32), -(-150 // page)
+    q, k, v = random(2, 4, 64), random(2 * most, page, 2, 64), random(2 * most, page, 2, 64)
+    pages = np.random.default_rng(1).permutation(2 * most).astype(np.int32).reshape(2, most)
+    out = ops.decode(q, k, v, lengths, pages=pages, target=TARGET)
+    for b, length in enumerate(lengths):
+        keys, values = (x[pages[b]].reshape(-1, 2, 64)[:length, 1] for x in (k, v))
+        assert error_of(out[b, 2:], exact(q[b, 2:], keys, values)[0]) < 2e-3
+    with pytest.raises(errors.TileValueError, match="pages of 24 keys, expected a multiple of 64, or 16, 32 or 48"):
+        ops.decode(q, random(8, 24, 2, 64), random(8, 24, 2, 64), lengths, pages=pages, target=TARGET)
+
+
+def test_latent_attention_over_pages(random: Any, error_of: Any) -> None:
+    lengths, heads, page = np.array([70, 33], np.int32), 5, 32
+    q, q_rope, kv, k_rope = random(2, heads, 64), random(2, heads, 64), random(6, page, 64), random(6, page, 64)
+    pages = np.array([[4, 0, 2], [5, 1, 3]], np.int32)
+    out = ops.mla_decode(q, q_rope, kv, k_rope, pages, lengths, target=TARGET)
+    for b, length in enumerate(lengths):
+        latent, place = (x[pages[b]].reshape(-1, 64)[:length] for x in (kv, k_rope))
+        queries, keys = np.concatenate([q[b], q_rope[b]], 1), np.concatenate([latent, place], 1)
+        assert error_of(out[b], exact(queries, keys, latent)[0]) < 2e-3
+    with pytest.raises(errors.TileValueError, match=r"k_rope has the shape \[5, 32, 64\], expected"):
+        ops.mla_decode(q, q_rope, kv, k_rope[1:], pages, lengths, target=TARGET)
+
+
+@pytest.mark.parametrize(("causal", "D_v"), [(True, 64), (False, 32)])
+def test_sequences_of_different_lengths(random: Any, error_of: Any, causal: bool, D_v: int) -> None:
+    lengths = (70, 1, 130)
+    offsets = np.cumsum([0, *lengths]).astype(np.int32)
+    q, k, v = random(201, 2, 64), random(201, 1, 64), random(201, 1, D_v)
+    out = ops.attention_varlen(q, k, v, offsets, 130, causal=causal, target=TARGET)
+    for first, end in zip(offsets[:-1], offsets[1:], strict=True):
+        want, _ = exact(q[first:end, 1], k[first:end, 0], v[first:end, 0], causal)
+        assert error_of(out[first:end, 1], want) < 2e-3
+    with pytest.raises(errors.TileValueError, match="expected at least 2 and 1"):
+        ops.attention_varlen(q, k, v, offsets, 0, target=TARGET)
+
+
 @pytest.mark.parametrize("batch", [1, 16, 1000])
 @pytest.mark.parametrize("S", [1, 64, 8192, 131072])
 def test_parts_hold_keys(batch: int, S: int) -> None:
