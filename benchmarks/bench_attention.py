@@ -114,7 +114,7 @@ def measure_backward(
     leaves = [x.transpose(1, 2).detach().requires_grad_() for x in (q, k, v)]
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
         theirs_out = scaled_dot_product_attention(*leaves, is_causal=causal)
-    theirs = lambda: torch.autograd.grad(theirs_out, leaves, do.transpose(1, 2), retain_graph=True)  # noqa: E731
+    theirs = lambda: torch.autograd.grad(theirs_out, leaves, do.transpose(1, 2), retain_graph=True)
     errors = [relative_error(a.transpose(1, 2), b) for a, b in zip(ours(), theirs(), strict=True)]
     error = require("gradients of attention", max(errors), 2 * LIMITS[dtype])
     times = compare({"ours": ours, "cudnn": theirs})

@@ -30,7 +30,7 @@ from ..dialect.effects import region_effects, root
 from ..dialect.layout.attrs import tensor_from_attr, tensor_to_attr
 from ..dialect.layout.tensor import COLUMNS, TensorLayout, arena_columns
 from ..dialect.location import python_location
-from ..dialect.ops.tensor import MMA_OPS
+from ..dialect.products import TENSOR_PRODUCTS
 from ..dialect.tl import GLOBAL, SHARED, TMEM, buffer_type, scope_of
 from . import build
 from .base import Pass
@@ -103,7 +103,7 @@ def _candidate(launch: ir.Operation) -> _Candidate | None:
     if any(root(copy.operands[0]) in written for copy in copies) or any(not _feeds(t, copies, products) for t in tiles):
         return None
     accumulators = {root(op.operands[2]) for op in products}
-    others = {root(op.operands[2]) for op in nested(launch) if op.name in MMA_OPS and op not in products}
+    others = {root(op.operands[2]) for op in nested(launch) if op.name in TENSOR_PRODUCTS and op not in products}
     if accumulators & others or any(scope_of(op.operands[0]) == TMEM for op in products):
         return None
     return _Candidate(loop, nest, tuple(copies), tuple(products), stages)

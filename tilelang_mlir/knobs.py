@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T", bool, int, float, str)
 
-_OVERRIDES: ContextVar[dict[str, object]] = ContextVar("tilelang_knob_overrides", default={})  # noqa: B039
+_OVERRIDES: ContextVar[Mapping[str, object]] = ContextVar("tilelang_knob_overrides", default=MappingProxyType({}))
 _TRUE = {"1", "true", "yes", "on"}
 
 
@@ -29,15 +30,16 @@ class Knob(Generic[T]):
     doc: str
 
     def get(self) -> T:
+        kind: Any = type(self.default)
         overrides = _OVERRIDES.get()
         if self.name in overrides:
-            return type(self.default)(overrides[self.name])  # type: ignore[arg-type]
+            return kind(overrides[self.name])
         text = os.environ.get(self.name, "").strip()
         if not text:
             return self.default
         if isinstance(self.default, bool):
-            return text.lower() in _TRUE  # type: ignore[return-value]
-        return type(self.default)(text)
+            return kind(text.lower() in _TRUE)
+        return kind(text)
 
 
 CACHE_DIR = Knob("TILELANG_CACHE_DIR", "", "folder of the kernel cache (default ~/.tilelang/cache)")

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from ...dialect.layout import REPLICATE, Digit, Fragment
 
 
-def plan_fragment(shape: Sequence[int], bits: int, threads: int, *, limit: int = 0) -> Fragment:
+def plan_fragment(shape: Sequence[int], bits: int, threads: int, *, limit: int = 0, exact: bool = False) -> Fragment:
     """Spread a tile over threads: 16-byte vectors (at most `limit` elements), neighbours in neighbouring threads.
 
     Where the shape has no common factor with the threads, the thread digit is padded past the edge rather than leaving
-    threads without work; threads left over replicate.
+    threads without work; threads left over replicate. `exact` layouts are never padded.
     """
     shape = tuple(shape) or (1,)
     vector = _vector(shape, bits, threads, limit)
-    exact, padded = (_spread(shape, vector, threads, pad=pad) for pad in (False, True))
-    return padded if padded.num_values < exact.num_values else exact
+    whole, padded = (_spread(shape, vector, threads, pad=pad) for pad in (False, True))
+    return padded if padded.num_values < whole.num_values and not exact else whole
 
 
 def _spread(shape: tuple[int, ...], vector: int, threads: int, *, pad: bool) -> Fragment:

@@ -13,7 +13,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, replicated, reshaped, row_major
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.location import name_of, python_location
-from ...dialect.ops.tensor import MMA_OPS
+from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import members_of, num_threads, span_of, threads_of
@@ -128,7 +128,7 @@ class Solver:
             elif op.name == "tl.gemm_sp":
                 for value, layout in sparse_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
-            elif op.name in MMA_OPS:
+            elif op.name in TENSOR_PRODUCTS:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
 
@@ -254,8 +254,8 @@ class Solver:
     def _largest_unknown(self) -> ir.Value | None:
         """Reducers last: they follow from the loops that update them."""
         unknown = [v for v in self.fragments if v not in self.known]
-        kind = lambda v: ir.MemRefType(v.type)  # noqa: E731
-        rank = lambda v: (v.owner.name != "tl.alloc_reducer", math.prod(kind(v).shape), kind(v).rank)  # noqa: E731
+        kind = lambda v: ir.MemRefType(v.type)
+        rank = lambda v: (v.owner.name != "tl.alloc_reducer", math.prod(kind(v).shape), kind(v).rank)
         return max(unknown, key=rank, default=None)
 
     def _free(self, value: ir.Value) -> None:
@@ -267,7 +267,10 @@ class Solver:
         if self._floats(value) or (value in self.scalars and math.prod(kind.shape) <= _WHOLE):
             self.learn(value, replicated(kind.shape, self._users_threads(value)), op)
             return
-        self.learn(value, plan_fragment(kind.shape, _bits(kind.element_type), self._users_threads(value)), op)
+        layout = plan_fragment(
+            kind.shape, _bits(kind.element_type), self._users_threads(value), exact=_has_other_shape(value)
+        )
+        self.learn(value, layout, op)
 
     def _loop_with_gaps(self, value: ir.Value) -> ir.Operation | None:
         """A loop over the fragment that needs parts of what it reads in registers: its own variables are spread."""
@@ -279,7 +282,7 @@ class Solver:
 
     def _users_threads(self, value: ir.Value) -> int:
         """Threads that hold a fragment: those of the operations that use it, which must agree."""
-        is_it = lambda v: isinstance(v.type, ir.MemRefType) and root(v) == value  # noqa: E731
+        is_it = lambda v: isinstance(v.type, ir.MemRefType) and root(v) == value
         uses = [op for op in self.ops if any(is_it(v) for v in op.operands)]
         counts = {threads_of(op): op for op in uses if op.name not in ("tl.slice", "tl.reshape")}
         if len(counts) > 1:
@@ -340,6 +343,14 @@ def _same(a: Fragment | SharedLayout, b: Fragment | SharedLayout) -> bool:
 
 def _whole(value: ir.Value) -> list[int]:
     return list(ir.MemRefType(value.type).shape)
+
+
+def _has_other_shape(value: ir.Value) -> bool:
+    """Whether views cut a fragment's dimensions elsewhere, which a padded one does not bear."""
+    views = [use.owner.operation for use in value.uses if use.owner.name == "tl.reshape"]
+    views += [value.owner.operation] if value.owner.name == "tl.reshape" else []
+    cuts = lambda v: [size for size in ir.MemRefType(v.type).shape if size != 1]  # noqa: E731
+    return any(cuts(view.operands[0]) != cuts(view.results[0]) for view in views)
 
 
 def _with_unit_dims(layout: Fragment, shape: list[int]) -> Fragment:

@@ -11,8 +11,6 @@ from collections.abc import Generator, Sequence
 
 from tilelang_mlir.mlir import ir
 
-IntLike = "int | ir.Value"
-
 
 class Emitter:
     """Builds operations at the current insertion point of one function."""

@@ -104,11 +104,7 @@ def thread_digits(ctx: Context, layout: Fragment) -> list[tuple[Digit, Index]]:
     out: list[tuple[Digit, Index]] = []
     weight = 1
     for digit in layout.thread:
-        quotient = ctx.ix.divide(ctx.thread, weight)
-        value = ctx.ix.remainder(quotient, digit.size) if quotient is not None else None
-        if value is None:
-            raise PassError(f"thread index has no digit {digit} in {layout}")
-        out.append((digit, value))
+        out.append((digit, ctx.ix.digit(ctx.thread, weight, digit.size)))
         weight *= digit.size
     return out
 
@@ -127,7 +123,7 @@ def replica_guard(ctx: Context, layout: Fragment) -> ir.Value | None:
 def _iteration(ctx: Context, layout: Fragment, thread_part: list[Index], start: int, width: int) -> list[Index]:
     constants = layout.value_part(np.arange(start, start + width, dtype=np.int64))
     return [
-        ctx.ix.add(part, Index(None, tuple(int(c) for c in lanes), 0, 0, 0, 0))
+        ctx.ix.add(part, Index.lanes(lanes))
         for part, lanes in zip(thread_part, constants, strict=True)
     ]
 

@@ -15,7 +15,7 @@ from tilelang_mlir.target import Feature
 from ...dialect.effects import root
 from ...dialect.location import python_location
 from ...dialect.verify import shape_of
-from ..lowering.buffers import GlobalBuffer, SharedBuffer, Tile
+from ..lowering.buffers import GlobalBuffer, SharedBuffer
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
@@ -30,7 +30,7 @@ from .maps import MapKey
 from .reach import branch, issuing, one_thread, reaching_threads
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, staged_plan
-from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
+from .tma_rules import MAX_BOX, box_bytes, box_plan, tensor_obstacle, tma_obstacle
 
 
 def map_key(device: ir.Value, shared: ir.Value) -> MapKey:
@@ -269,12 +269,10 @@ def _boxes(ctx: Context, device: ir.Value, shared: ir.Value) -> list[tuple[ir.Va
     plan = box_plan(device, shared)
     there, here = tile_of(ctx, device), tile_of(ctx, shared)
     assert plan is not None and isinstance(here.buffer, SharedBuffer) and isinstance(there.buffer, GlobalBuffer)
-    return [_box(ctx, plan, there, here, panel) for panel in range(plan.panels)]
-
-
-def _box(ctx: Context, plan: BoxPlan, there: Tile, here: Tile, panel: int) -> tuple[ir.Value, list[int | ir.Value]]:
-    column = Index.of(panel * plan.panel_columns)
-    place = [*here.offsets[:-1], ctx.ix.add(here.offsets[-1], column)]
-    start = [*there.offsets[:-1], ctx.ix.add(there.offsets[-1], column)]
-    address = shared_pointer(ctx, here.buffer, place)  # type: ignore[arg-type]
-    return address, [ctx.ix.scalar(i) for i in reversed(start)]
+    boxes: list[tuple[ir.Value, list[int | ir.Value]]] = []
+    for panel in range(plan.panels):
+        column = Index.of(panel * plan.panel_columns)
+        place = [*here.offsets[:-1], ctx.ix.add(here.offsets[-1], column)]
+        start = [*there.offsets[:-1], ctx.ix.add(there.offsets[-1], column)]
+        boxes.append((shared_pointer(ctx, here.buffer, place), [ctx.ix.scalar(i) for i in reversed(start)]))
+    return boxes

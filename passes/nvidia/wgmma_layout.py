@@ -17,7 +17,7 @@ from tilelang_mlir.target import Feature, Target
 from ...dialect.effects import root
 from ...dialect.layout import REPLICATE, Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
-from ...dialect.ops.gemm import factors, tile_shape_2d
+from ...dialect.products import extents, factors, tile_shape_2d, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from .tma_rules import starts_a_pattern
 
@@ -79,7 +79,7 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     any that the user lays out so. With a sparse A a step along K takes 64 bytes of B, which are one piece of a row.
     """
     sparse = op.name == "tl.gemm_sp"
-    if not target.supports(Feature.WGMMA) or len(op.operands) != 3 + sparse:
+    if not target.supports(Feature.WGMMA):
         return None
     a, b, c = factors(op)
     kinds = product_kinds(op)
@@ -89,12 +89,12 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     grid = partition(*shape, threads) if shape else None
     if grid is not None and not wgmma.allows(kinds[0], grid.columns):
         return None
-    flags = [ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"]
+    flags = transposes(op)
     if grid is None or (scope_of(a) == FRAGMENT and flags[0]):
         return None
     bits = ir.MemRefType(a.type).element_type.width
-    k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
-    if k % step_depth(op) or (not flags[1] and grid.n > 1 and grid.columns * bits % (_span(b, bits) * 8 or 1)):
+    whole_panels = flags[1] or grid.n == 1 or grid.columns * bits % (_span(b, bits) * 8 or 1) == 0
+    if extents(op)[2] % step_depth(op) or not whole_panels:
         return None
     sides = [(b, flags[1])] + ([(a, not flags[0])] if scope_of(a) == SHARED else [])
     if sparse and flags[1] and swizzle_span(list(ir.MemRefType(root(b).type).shape)[-2:], bits) < 64:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import effects, region_effects, root
-from ...dialect.ops.gemm import PRODUCTS, factors, tile_shape_2d
+from ...dialect.products import PRODUCTS, factors, tile_shape_2d
 from ...dialect.tl import GLOBAL, SHARED, scope_of
 from ..nvidia.loads import LOADS, load_obstacle, loads, sources
 from ..nvidia.wgmma_layout import max_columns, partition
 from ..pipeline_loops import producers
 from ..walk import nested, num_threads
+from .rings import end_of_use
 
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
@@ -58,8 +59,10 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     products = [op for op in nested(loop) if op.name in PRODUCTS]
     if not products or not all("instr" in op.attributes for op in products):
         return None
-    if widest(launch, threads) > max_columns(threads + 128):
-        return None
+    body = [op.operation for op in loop.regions[0].blocks[0].operations]
+    ends = [end_of_use(body, i) for i in range(len(body))]
+    if widest(launch, threads) > max_columns(threads + 128) or None in ends:
+        return None  # products that go on under the next iteration read tiles that would be given back
     return Candidate(loop, path, copies, stages)
 
 

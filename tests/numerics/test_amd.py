@@ -270,8 +270,8 @@ def test_votes_and_matches(arch: str, threads: int) -> None:
     got = np.zeros((10, threads), np.uint64)
     compile_prim_func(vote, target=f"sim:{arch}")(a, h, many, got)
     waves = [slice(s, s + wave) for s in range(0, threads, wave)]
-    mask = lambda bits: sum(int(b) << i for i, b in enumerate(bits))  # noqa: E731
-    full = lambda x: mask([True] * len(x))  # noqa: E731
+    mask = lambda bits: sum(int(b) << i for i, b in enumerate(bits))
+    full = lambda x: mask([True] * len(x))
     equal = [[mask(x[w] == v) for w in waves for v in x[w]] for x in (a, h, many)]
     all_equal = [[full(x[w]) * bool((x[w] == x[w][0]).all()) for w in waves for _ in x[w]] for x in (a // 1000, many)]
     anyone = [2 * bool((a[w] == -2).any()) + bool((a[w] < 2000).all()) for w in waves for _ in a[w]]

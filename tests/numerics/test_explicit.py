@@ -292,6 +292,27 @@ def test_products_of_what_threads_copied() -> None:
     check(c, f64(a) @ f64(b), "float32")
 
 
+def test_products_that_the_program_waits_for_in_a_pipelined_loop() -> None:
+    """Tiles are given back behind the wait; the sums are cleared by a predicate, a second time half way."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 256), "float16"), B: T.Tensor((256, 64), "float16"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=128) as _:
+            a, b = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            acc = T.alloc_fragment((64, 64), "float32")
+            for k in T.Pipelined(4, num_stages=2):
+                T.copy(A[0, k * 64], a)
+                T.copy(B[k * 64, 0], b)
+                T.wgmma_gemm(a, b, acc, clear_accum=k % 2 == 0)
+                T.wait_wgmma(0)
+            T.copy(acc, C)
+
+    kernel = compiled(main)
+    a, b, c = random((64, 256)), random((256, 64)), poisoned((64, 64), "float32")
+    kernel(a, b, c)
+    check(c, f64(a)[:, 128:] @ f64(b)[128:], "float32")
+
+
 def test_a_producer_may_store_what_the_consumer_multiplies() -> None:
     """Ordinary copies in the producer are fenced before the barrier hears of them."""
     M, N, K = 64, 64, 192

@@ -129,6 +129,28 @@ def test_a_view_of_an_accumulator_is_the_accumulator():
     _close(make()(a), product.reshape(64, 4, 16).sum(-1))
 
 
+def test_views_of_fragments_whose_rows_do_not_fill_the_threads():
+    """192 elements in vectors of two take 96 of 128 threads: padding would leave no view in groups of 16."""
+
+    @tilelang.jit(out_idx=[-1], target="sim")
+    def make():
+        @T.prim_func
+        def kernel(A: T.Tensor((3, 192), "float32"), C: T.Tensor((3, 12), "float32")):
+            with T.Kernel(1, threads=128):
+                rows = T.alloc_fragment((3, 192), "float32")
+                out = T.alloc_fragment((3, 12), "float32")
+                for i, j in T.Parallel(3, 192):
+                    rows[i, j] = A[i, j]
+                T.reduce_sum(T.reshape(rows, (3, 12, 16)), out, dim=2)
+                for i, j in T.Parallel(3, 12):
+                    C[i, j] = out[i, j]
+
+        return kernel
+
+    a = RNG.standard_normal((3, 192)).astype(np.float32)
+    _close(make()(a), a.astype(np.float64).reshape(3, 12, 16).sum(-1))
+
+
 @pytest.mark.parametrize("stages", [1, 3])
 def test_a_branch_on_an_array_of_the_threads_has_its_barriers(stages):
     @tilelang.jit(out_idx=[-1], target="sim")
@@ -284,3 +306,32 @@ def test_digits_of_a_loop_variable():
     _close(c, weights.astype(np.float64) @ b)
     i, j = np.indices((64, 64))
     _close(d, p.repeat(2, axis=1) * t[j % 4 + i // 32 * 4].astype(np.float64))
+
+
+def test_layouts_that_are_no_digits_change_no_value() -> None:
+    """Rotated rows of a shared tile, threads with a bit turned, a fragment in some of the threads."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32, 64), "float32"), B: T.Tensor((32, 64), "float32")):
+        with T.Kernel(1, threads=128) as _:
+            tile, part = T.alloc_shared((32, 64), "float32"), T.alloc_fragment((32, 64), "float32")
+            row = T.alloc_fragment((16,), "float32")
+            T.annotate_layout({
+                tile: T.Layout((32, 64), lambda i, j: (i, (j + 3 * i) % 64)),
+                part: T.Fragment((32, 64), lambda i, j: ((i ^ 1) * 4 + j // 16, j % 16)),
+                row: T.Fragment((16,), lambda i: (i * 8 + 1, 0)),
+            })  # fmt: skip
+            T.copy(A, tile)
+            for i, j in T.Parallel(32, 64):
+                part[i, j] = tile[i, 63 - j] * 2.0
+            T.copy(part, B)
+            T.copy(A[3, 0:16], row)
+            for i in T.Parallel(16):
+                row[i] = row[i] + 1.0
+            T.copy(row, B[5, 0:16])
+
+    a, b = np.random.default_rng(4).standard_normal((32, 64)).astype(np.float32), np.zeros((32, 64), np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    want = a[:, ::-1] * np.float32(2)
+    want[5, :16] = a[3, :16] + 1
+    assert np.array_equal(b, want)

@@ -27,7 +27,7 @@ def settings() -> Iterator[None]:
 
 def program(dtype: str, sums: str, meta: str, ta: bool, tb: bool, *, fragment: bool = False, block_K: int = 128) -> Any:
     f = get_e_factor(dtype, meta)
-    pick: Callable[[int, int, bool], tuple[int, int]] = lambda a, b, turned: (b, a) if turned else (a, b)  # noqa: E731
+    pick: Callable[[int, int, bool], tuple[int, int]] = lambda a, b, turned: (b, a) if turned else (a, b)
 
     @T.prim_func
     def main(

@@ -46,8 +46,13 @@ def warn(module: ir.Module, pass_configs: Mapping[str, object] | None = None) ->
         if not configs.get(RACE_KEY, False):
             found += races(module)
     for suspicion in found:
-        place = suspicion.location or Location("<kernel>", 1)
-        warnings.warn_explicit(str(suspicion), TileWarning, place.file, place.line)
+        issue(suspicion)
+
+
+def issue(suspicion: Suspicion) -> None:
+    """Issue a `TileWarning` at its place."""
+    place = suspicion.location or Location("<kernel>", 1)
+    warnings.warn_explicit(str(suspicion), TileWarning, place.file, place.line)
 
 
 # Reads before writes.

@@ -7,9 +7,8 @@ from typing import Any
 
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, memory_of, tile_of
-from tilelang_mlir.frontend.control import branch
-from tilelang_mlir.frontend.expr import Expr, describe
-from tilelang_mlir.language.copy import EVICTION, fill, matching_extents
+from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.language.copy import EVICTION, matching_extents
 from tilelang_mlir.language.gemm import GemmWarpPolicy, emit_gemm
 from tilelang_mlir.language.intrinsic import count, intrinsic
 from tilelang_mlir.language.marks import takes_name
@@ -186,11 +185,7 @@ def wgmma_gemm(
         TileValueError, TileTypeError: as `T.gemm`. UnsupportedError: when compiled, where wgmma cannot run it.
     """
     del annotations
-    builder = in_kernel("T.wgmma_gemm")
-    if isinstance(clear_accum, Expr):
-        for _ in branch(builder, clear_accum, has_else=False):
-            fill(C, 0)
-        clear_accum = False
+    in_kernel("T.wgmma_gemm")
     emit_gemm("T.wgmma_gemm", A, B, C, transpose_A, transpose_B, policy, clear_accum, asynchronous=True)
 
 

@@ -39,7 +39,7 @@ def row_products(
 
     @T.prim_func
     def attention_row_products(
-        O: T.Tensor((batch, S, heads, width), dtype),  # noqa: E741
+        O: T.Tensor((batch, S, heads, width), dtype),
         dO: T.Tensor((batch, S, heads, width), dtype),
         Delta: T.Tensor((batch, heads, S), "float32"),
         Sums: T.Tensor((batch, S, heads, D), "float32"),

@@ -75,7 +75,7 @@ def row_facts(batch: int, S: int, heads: int, D: int, D_v: int, dtype: str, tili
 
     @T.prim_func
     def attention_row_facts(
-        O: T.Tensor((batch, S, heads, D_v), dtype),  # noqa: E741
+        O: T.Tensor((batch, S, heads, D_v), dtype),
         dO: T.Tensor((batch, S, heads, D_v), dtype),
         L: T.Tensor((batch, heads, S), "float32"),
         Facts: T.Tensor((batch, heads, blocks, 2, queries), "float32"),

@@ -84,7 +84,7 @@ def flash_decoding(
         K: T.Tensor((batch, S, heads_kv, D), dtype),
         V: T.Tensor((batch, S, heads_kv, D), dtype),
         Lengths: T.Tensor((batch,), "int32"),
-        O: T.Tensor((batch, heads, D), dtype),  # noqa: E741
+        O: T.Tensor((batch, heads, D), dtype),
     ):
         Parts = T.alloc_global((batch, heads, parts, D), "float32")
         L = T.alloc_global((batch, heads, parts), "float32")
@@ -114,7 +114,7 @@ def paged_decoding(
         V: T.Tensor((pages, page, heads_kv, D), dtype),
         Pages: T.Tensor((batch, most), "int32"),
         Lengths: T.Tensor((batch,), "int32"),
-        O: T.Tensor((batch, heads, D), dtype),  # noqa: E741
+        O: T.Tensor((batch, heads, D), dtype),
     ):
         Parts = T.alloc_global((batch, heads, parts, D), "float32")
         L = T.alloc_global((batch, heads, parts), "float32")

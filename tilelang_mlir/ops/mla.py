@@ -42,7 +42,7 @@ def mla_decoding(
         K_rope: T.Tensor((pages, block_N, D_rope), dtype),
         Pages: T.Tensor((batch, table), "int32"),
         Lengths: T.Tensor((batch,), "int32"),
-        O: T.Tensor((batch, heads, D), dtype),  # noqa: E741
+        O: T.Tensor((batch, heads, D), dtype),
     ):
         Parts = T.alloc_global((batch, heads, parts, D), "float32")
         L = T.alloc_global((batch, heads, parts), "float32")

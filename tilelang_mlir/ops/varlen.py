@@ -38,7 +38,7 @@ def attention_varlen_forward(
         K: T.Tensor((tokens, heads_kv, D), dtype),
         V: T.Tensor((tokens, heads_kv, width), dtype),
         Offsets: T.Tensor((batch + 1,), "int32"),
-        O: T.Tensor((tokens, heads, width), dtype),  # noqa: E741
+        O: T.Tensor((tokens, heads, width), dtype),
     ):
         with T.Kernel(T.ceildiv(longest, block_M), heads, batch, threads=threads) as (bx, head, b):
             Q_shared = T.alloc_shared((block_M, D), dtype)

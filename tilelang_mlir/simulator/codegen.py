@@ -351,6 +351,9 @@ class SourceWriter:
             self._acquires |= any(x in _ACQUIRES for x in orders)
         elif op.name == "llvm.fence":
             self._releases = self._acquires = True
+        elif op.name == "nvvm.inline_ptx" and (entry := self.instruction(op)) is not None:
+            stored = [e.size for e in entry.effects if e.access is Access.WRITE and e.space == SHARED and e.size]
+            self.shared_unit = min(self.shared_unit, *stored, 4)
 
     @property
     def ordered(self) -> bool:
@@ -367,7 +370,7 @@ class SourceWriter:
         if op not in self._alloca_address:
             text = str(ir.TypeAttr(op.attributes["elem_type"]).value)
             size = op.operands[0].owner
-            repeat = int(ir.IntegerAttr(size.attributes["value"]).value)  # type: ignore[union-attr]
+            repeat = int(ir.IntegerAttr(size.attributes["value"]).value)
             unit = size_of(element_of(text))
             kind = kind_of(element_of(text))
             unit = kind.unit if kind.lanes else unit

@@ -127,11 +127,9 @@ class Program:
         started = time.perf_counter()
         try:
             launch.run_all(values, batch_ctas)
-        except BaseException:
+            launch.report.seconds = time.perf_counter() - started
+        finally:
             arguments.copy_out(arena)
-            raise
-        launch.report.seconds = time.perf_counter() - started
-        arguments.copy_out(arena)
         return launch.report
 
 

@@ -185,7 +185,7 @@ def run(starts: list[Start], locate: Locate) -> None:
     while live:
         moved = False
         if random is not None:
-            random.shuffle(live)  # type: ignore[arg-type]
+            random.shuffle(live)
         for entry in list(live):
             before = entry.waiting
             if before is not None:

@@ -37,9 +37,8 @@ class Source:
     def _stored(self, value: Any) -> int:
         if self.attribute == "shape":
             return int(value.shape[self.dim])
-        stride = getattr(value, "stride", None)
-        if callable(stride):
-            return int(stride(self.dim))  # type: ignore[arg-type]
+        if callable(getattr(value, "stride", None)):
+            return int(value.stride(self.dim))
         return int(value.strides[self.dim]) // int(getattr(value, "itemsize", 1))
 
 
