@@ -33,7 +33,7 @@ def reference(
 
 def scan(run: Run, sizes: tuple[int, ...], form: tuple[Any, ...]) -> None:
     batch, S, L, heads, groups, P, N = sizes
-    factory, *arguments = form or scan_form(*sizes, run.target)
+    factory, *arguments = form or scan_form(sizes, run.target)
     kernel = run.kernel(factory, *sizes, run.dtype, *arguments)
     if run.compile_only:
         return

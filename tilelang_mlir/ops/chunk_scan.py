@@ -201,10 +201,9 @@ def chunk_scan_rows(
     return mamba2_chunk_scan_rows
 
 
-def scan_form(
-    batch: int, S: int, L: int, heads: int, groups: int, P: int, N: int, target: str | Target = "auto"
-) -> tuple[Any, ...]:  # fmt: skip
-    """The kernel of a chunk scan on a target, and its arguments behind the dtype."""
+def scan_form(sizes: tuple[int, ...], target: str | Target = "auto") -> tuple[Any, ...]:
+    """The kernel of a chunk scan on a target, and its arguments behind the dtype; sizes are those of the kernels."""
+    _, _, L, heads, groups, P, N = sizes
     machine = resolve_target(target)
     together = next(h for h in range(min(_TOGETHER, heads // groups), 0, -1) if heads // groups % h == 0)
     room = machine.max_shared_bytes - _STORE_ROOM - 2 * ROWS * N
@@ -251,5 +250,5 @@ def chunk_scan(
     has_shape("d", d, (heads,), "(heads,)")
     has_dtype("d", d, "float32")
     sizes = batch, S, L, heads, groups, P, N
-    factory, *arguments = scan_form(*sizes, target)
+    factory, *arguments = scan_form(sizes, target)
     return ready(factory, target, *sizes, dtype, *arguments)(cb, x, dt, a, c, states, d)

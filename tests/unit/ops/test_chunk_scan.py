@@ -45,14 +45,14 @@ def exact(cb: Any, x: Any, dt: Any, a: Any, c: Any, states: Any, d: Any) -> np.n
 )
 def test_outputs(random: Any, error_of: Any, sizes: tuple[int, ...], target: str, form: Any) -> None:
     batch, chunks, L, *rest = sizes
-    assert scan_form(batch, chunks * L, L, *rest, target)[0] is form
+    assert scan_form((batch, chunks * L, L, *rest), target)[0] is form
     arguments = inputs(random, *sizes)
     assert error_of(ops.chunk_scan(*arguments, target=target), exact(*arguments)) < 2e-3
 
 
 def test_large_heads_are_loaded_by_a_role_of_their_own() -> None:
     sizes = 1, 1024, 256, 32, 1, 64, 128
-    factory, together = scan_form(*sizes, "cuda:sm_90a")
+    factory, together = scan_form(sizes, "cuda:sm_90a")
     kernel = ready(factory, "cuda:sm_90a", *sizes, "bfloat16", together)
     assert together == 16 and kernel.n_spills == 0 and "tl.specialize" in kernel.ir("scheduled")
     assert "mma.sync" not in kernel.get_kernel_source()
