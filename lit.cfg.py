@@ -6,16 +6,16 @@ import sys
 root = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [root, os.path.join(root, "tests", "util")]
 
-import lit_format  # noqa: E402
+import lit_format
 
-config.name = "tilelang_mlir"  # noqa: F821
-config.test_format = lit_format.InProcessTest()  # noqa: F821
-config.suffixes = [".mlir"]  # noqa: F821
+config.name = "tilelang_mlir"
+config.test_format = lit_format.InProcessTest()
+config.suffixes = [".mlir"]
 # lit finds a test only when the source root is the folder of this file.
-config.test_source_root = root  # noqa: F821
-config.test_exec_root = os.path.join(root, "build", "lit")  # noqa: F821
-config.excludes = [  # noqa: F821
+config.test_source_root = root
+config.test_exec_root = os.path.join(root, "build", "lit")
+config.excludes = [
     "build", "dist", "docs", "examples", "benchmarks", "tilelang_mlir", "unit",
     "numerics", "util", ".venv",
 ]  # fmt: skip
-os.makedirs(config.test_exec_root, exist_ok=True)  # noqa: F821
+os.makedirs(config.test_exec_root, exist_ok=True)

@@ -38,7 +38,7 @@ def contiguous(report: Report, sizes: Sequence[int], N: int, K: int) -> None:
     want = torch.cat([a[s : s + 16].double() @ b[g].double().T for g, s in enumerate(starts)])
     cases = [(M, N, K, groups, "bfloat16", tiling) for tiling in TILINGS]
     kernels = compiled(grouped_gemm, cases, 1)
-    call = lambda k: k(a, b, experts)  # noqa: E731
+    call = lambda k: k(a, b, experts)
     picked = [row for s, size in zip(starts, sizes, strict=True) for row in range(s, s + 16)]
     best = fastest(kernels, call, lambda c: relative_error(c[picked], want), TOLERANCE)
     ends = torch.tensor([s + t * BLOCK for s, t in zip(starts, tiles, strict=True)], device="cuda", dtype=torch.int32)
@@ -60,8 +60,8 @@ def masked(report: Report, counts: Sequence[int], M: int, N: int, K: int) -> Non
     b = (torch.randn(groups, N, K, device="cuda") * K**-0.5).bfloat16()
     want = torch.cat([a[g, :n].double() @ b[g].double().T for g, n in enumerate(counts)])
     kernels = compiled(masked_gemm, [(M, N, K, groups, "bfloat16", tiling) for tiling in TILINGS], 1)
-    call = lambda k: k(a, b, used)  # noqa: E731
-    error = lambda c: relative_error(torch.cat([c[g, :n] for g, n in enumerate(counts)]), want)  # noqa: E731
+    call = lambda k: k(a, b, used)
+    error = lambda c: relative_error(torch.cat([c[g, :n] for g, n in enumerate(counts)]), want)
     best = fastest(kernels, call, error, TOLERANCE)
     calls = {"ours": lambda: call(kernels[best]), "torch": lambda: torch.bmm(a, b.transpose(1, 2))}
     _add(report, f"masked, {sum(counts)} of {groups * M} rows {N}x{K}", best, 2 * sum(counts) * N * K,

@@ -70,7 +70,7 @@ def int4(report: Report, M: int, N: int, K: int) -> None:
     want = a[:64].double() @ weights.double().T
     cases = [(M, N, K, group, min(M, 256), *config) for config in INT4_CONFIGS]
     kernels = compiled(module.gemm_int4, cases, 5)
-    call = lambda k: k(a, packed, scales)  # noqa: E731
+    call = lambda k: k(a, packed, scales)
     best = fastest(kernels, call, lambda c: relative_error(c[:64], want), 2e-3)
     times = compare({"ours": lambda: call(kernels[best]), "cublas": lambda: a @ weights.T}, 0.5)
     _add(report, f"float16 x int4 {M}x{N}x{K}", best, 2 * M * N * K, times["ours"], times["cublas"])

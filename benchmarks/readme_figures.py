@@ -77,15 +77,38 @@ def _launch(result: Result) -> list[Line]:
 
 
 def _compile(result: Result) -> list[Line]:
-    timed = [row for row in result["rows"] if "ms" in row]
-    return [("on the host", "; ".join(f"{row['what']}: {row['ms']:.3g} ms" for row in timed))]
+    times = [(row["what"], row["ms"]) for row in result["rows"] if "ms" in row]
+    return [("on the host", "; ".join(f"{what}: {ms:.{0 if ms >= 10 else 2}f} ms" for what, ms in times))]
+
+
+def _quantised(result: Result) -> list[Line]:
+    """Products of fp8 with one scale, with a scale for each block, and of fp16 with int4, each beside its own peer."""
+    kinds = {
+        "fp8 per tensor": ("fp8 products, one scale for each tensor", "cuBLAS with fast accumulation"),
+        "fp8 by blocks": ("fp8 products, scales by blocks of 128", "ours with one scale for each tensor"),
+        "float16 x int4": ("fp16 by int4 products", "torch's fp16 product"),
+    }
+    lines: list[Line] = []
+    for start, (what, peer) in kinds.items():
+        rows = [row for row in result["rows"] if row.get("case", "").startswith(start)]
+        lines += _against(what, peer)({**result, "rows": rows})
+    return lines
+
+
+def _sparse(result: Result) -> list[Line]:
+    """Beside the dense product, and beside cuSPARSELt."""
+    theirs = _against("2:4 sparse products", "cuSPARSELt")
+    rows = [{**row, "ratio": row["sparse_ratio"]} for row in result["rows"] if math.isfinite(row["sparse_ratio"])]
+    return [*_against("2:4 sparse products", "cuBLAS' dense product")(result), *theirs({**result, "rows": rows})]
 
 
 def _attention(result: Result) -> list[Line]:
-    """Forward and backward apart."""
+    """Forward, backward, and backward of other head dimensions than 128 apart."""
     lines: list[Line] = []
-    for name, back in (("forward", False), ("backward", True)):
-        rows = [row for row in result["rows"] if row.get("case", "").startswith("backward") == back]
+    kinds = {"forward": (False, False), "backward": (True, False), "backward, heads of other widths": (True, True)}
+    for name, kind in kinds.items():
+        cases = [(row.get("case", ""), row) for row in result["rows"]]
+        rows = [row for case, row in cases if (case.startswith("backward"), " D=" in case) == kind]
         if rows:
             lines += _against(f"attention, {name}", "cuDNN")({**result, "rows": rows})
     return lines
@@ -108,6 +131,9 @@ _LINES: dict[str, Callable[[Result], list[Line]]] = {
     "bandwidth": _bandwidth,
     "by_hand": _against("plain products beside those with roles and barriers by hand", "the latter"),
     "launch": _launch,
+    "grouped": _against("products of groups", "torch"),
+    "quantised": _quantised,
+    "sparse": _sparse,
     "tilelang": _tilelang,
     "compile": _compile,
 }

@@ -23,6 +23,7 @@ BENCHMARKS = {
     "gemm": (True, ("--out", "--quick")),
     "quantised": (True, ("--out", "--quick")),
     "grouped": (True, ("--out",)),
+    "sparse": (True, ("--out",)),
     "by_hand": (True, ("--out",)),
     "attention": (True, ("--out", "--quick")),
     "launch": (True, ("--out",)),

@@ -67,7 +67,7 @@ def gemm_by_descriptors(a: Any, b: Any) -> Any:
     kind = tl.float16 if a.dtype == torch.float16 else tl.bfloat16
 
     def call() -> Any:
-        grid = lambda meta: (triton.cdiv(m, meta["block_m"]) * triton.cdiv(n, meta["block_n"]),)  # noqa: E731
+        grid = lambda meta: (triton.cdiv(m, meta["block_m"]) * triton.cdiv(n, meta["block_n"]),)
         gemm_tiles[grid](*described, m, n, k, group=8, kind=kind)
         return c
 

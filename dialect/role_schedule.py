@@ -17,7 +17,6 @@ ROOT = "tl.ws_scope_root"
 MARK = "tl.ws_op"  # the attribute that names a scheduled operation
 PIPELINE = "tl.ws_pipeline"  # that of an allocation with the pipeline that protects it
 OPENS = {"acquire": "commit", "wait": "release"}
-SYNCS = (*OPENS, *OPENS.values())
 PRODUCER = ("acquire", "commit")
 WARPS_PER_GROUP = 4
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import ir
 
+from .products import packed_operands, tile_shape_2d
 from .tl import SCOPES, BarrierType, ScopeAttr, scope_of
 
 _ATTRIBUTES: dict[str, tuple[type, ...]] = {
@@ -150,6 +151,40 @@ def same_element(op: ir.OpView, a: ir.Value, b: ir.Value, what: str) -> bool:
     """Two buffers have one element type."""
     left, right = element_of(a), element_of(b)
     return left == right or fail(op, f"{what} differ in element type: {left} and {right}")
+
+
+def tiles_2d(op: ir.OpView, values: Sequence[ir.Value]) -> list[tuple[int, int]]:
+    """Rows and columns of two-dimensional tiles; an empty list where one is none, which is reported."""
+    shapes = [shape for shape in map(tile_shape_2d, values) if shape is not None]
+    if len(shapes) < len(values):
+        fail(op, "operands must be two-dimensional tiles")
+        return []
+    return shapes
+
+
+def factors_agree(op: ir.OpView, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
+    """C is as large as op(A) op(B), and A and B have elements of one width, unless both are floats of eight bits and
+    fewer (PTX ISA, tcgen05.mma .kind::f8f6f4). In a pair of CTAs each has half of op(B)'s columns and all of C's."""
+    tiles = tiles_2d(op, [a, b, c])
+    if not tiles:
+        return False
+    (am, ak), (bn, bk), (m, n) = tiles
+    attributes = op.operation.attributes
+    if attributes["transpose_a"].value:
+        am, ak = ak, am
+    if not attributes["transpose_b"].value:
+        bn, bk = bk, bn
+    packed = packed_operands(op.operation)
+    if packed[0] != packed[1]:  # one is counted in bytes of two elements
+        ak, bk = (2 * k if half else k for k, half in zip((ak, bk), packed, strict=True))
+    pair = "pair" in attributes
+    if (am, bn * (2 if pair else 1)) != (m, n) or ak != bk:
+        half = "half of op(B)" if pair else "op(B)"
+        return fail(op, f"shapes do not agree: op(A) is {am}x{ak}, {half} is {bk}x{bn}, C is {m}x{n}")
+    widths = {element_of(a).width, element_of(b).width}
+    if len(widths) > 1 and max(widths) > 8:
+        return fail(op, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
+    return True
 
 
 def same_class(op: ir.OpView, values: Sequence[ir.Value], what: str) -> bool:

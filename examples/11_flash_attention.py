@@ -42,7 +42,7 @@ def attention(
         Q: T.Tensor((batch, S, heads, D), dtype),
         K: T.Tensor((batch, S, heads_kv, D), dtype),
         V: T.Tensor((batch, S, heads_kv, D_v), dtype),
-        O: T.Tensor((batch, S, heads, D_v), dtype),  # noqa: E741
+        O: T.Tensor((batch, S, heads, D_v), dtype),
     ):
         with T.Kernel(columns * group, heads // group, batch, threads=threads) as (x, y, b):
             Q_shared = T.alloc_shared((block_M, D), dtype)

@@ -101,6 +101,15 @@ def slice_of(buffer: ir.Value, offsets: Sequence[ir.Value], sizes: Sequence[int]
     return ir.Operation.create("tl.slice", [result], [buffer, *offsets], attrs).result
 
 
+def columns_of(value: ir.Value, start: int, count: int) -> ir.Value:
+    """Some columns of all rows of a tile."""
+    shape = list(ir.MemRefType(value.type).shape)
+    if shape[-1] == count:
+        return value
+    offsets = [constant(0)] * (len(shape) - 1) + [constant(start)]
+    return slice_of(value, offsets, [*shape[:-1], count])
+
+
 def sync_threads() -> ir.Operation:
     return ir.Operation.create("tl.sync_threads")
 

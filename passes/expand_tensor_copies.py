@@ -68,7 +68,7 @@ def _expand(op: ir.Operation) -> None:
     part = columns if scope_of(other) == FRAGMENT else _part(columns, rows, threads)
     for start in range(0, columns, part):
         staged = _fragment(op, tensor, part, threads)
-        pair = _columns(tensor, start, part), _columns(other, start, part)
+        pair = build.columns_of(tensor, start, part), build.columns_of(other, start, part)
         if stores:
             ir.Operation.create("tl.copy", [], [pair[1], staged], _attributes(op))
             ir.Operation.create("tl.copy", [], [staged, pair[0]])
@@ -121,15 +121,6 @@ def _fragment(op: ir.Operation, tensor: ir.Value, columns: int, threads: int) ->
     return ir.Operation.create("tl.alloc", [result], attributes={"layout": to_attr(layout)}).result
 
 
-def _columns(value: ir.Value, start: int, count: int) -> ir.Value:
-    """Some columns of all rows of a tile."""
-    shape = list(ir.MemRefType(value.type).shape)
-    if shape[-1] == count:
-        return value
-    offsets = [build.constant(0)] * (len(shape) - 1) + [build.constant(start)]
-    return build.slice_of(value, offsets, [*shape[:-1], count])
-
-
 def _expand_fill(op: ir.Operation) -> None:
     tensor, value = op.operands
     rows, columns = list(ir.MemRefType(tensor.type).shape)[-2:]
@@ -138,5 +129,5 @@ def _expand_fill(op: ir.Operation) -> None:
     staged = _fragment(op, tensor, part, threads)
     ir.Operation.create("tl.fill", [], [staged, value])
     for start in range(0, columns, part):
-        ir.Operation.create("tl.copy", [], [staged, _columns(tensor, start, part)])
+        ir.Operation.create("tl.copy", [], [staged, build.columns_of(tensor, start, part)])
     op.erase()

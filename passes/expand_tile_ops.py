@@ -186,7 +186,7 @@ def convert(op: ir.Operation, value: ir.Value, element: ir.Type) -> ir.Value:
 def _expand_fill(op: ir.Operation, threads: int) -> None:
     with ir.InsertionPoint(op), op.location:
         target = region_of(op.operands[0])
-        fill = lambda variables: build.store(op.operands[1], target.buffer, target.indices(variables))  # noqa: E731
+        fill = lambda variables: build.store(op.operands[1], target.buffer, target.indices(variables))
         _element_loop(op, [target], target, threads, fill)
     op.erase()
 

@@ -1,8 +1,8 @@
 """Single elements of 4-bit tiles, which share bytes: reads take their half, writes come in pairs.
 
 A read of element j is one of byte j // 2, shifted. A write must have its neighbour in the same thread: a loop over an
-even number of elements, in the order of the last dimension, runs over pairs and writes whole bytes. Conversions are
-integer arithmetic: no machine of ours but Blackwell has an instruction for them.
+even number of elements, in the order of the last dimension, runs over pairs and writes whole bytes. Conversions of
+floats stay casts, of values that take a byte (`tl.bitcast`).
 
     parallel (i, j) in 8x32 { Q[i, j] = cast x[i, j] }
     =>
@@ -11,6 +11,7 @@ integer arithmetic: no machine of ours but Blackwell has an instruction for them
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
@@ -26,9 +27,7 @@ from .layout_inference.subscripts import subscript
 from .walk import nested
 
 FLOAT, INTEGER = "f4E2M1FN", "i4"
-# Where the code of a magnitude goes up, and whether a tie does: to the even code (OCP Microscaling Formats, E2M1).
-_STEPS = ((0.25, False), (0.75, True), (1.25, False), (1.75, True), (2.5, False), (3.5, True), (5.0, False))
-_OGT, _OGE = 2, 3  # predicates of arith.cmpf
+_MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # by code (OCP Microscaling Formats, E2M1)
 
 
 def is_half_byte(kind: ir.Type) -> bool:
@@ -150,42 +149,25 @@ def _half_of(load: ir.Operation) -> ir.Value:
 
 
 def _encode(op: ir.Operation) -> ir.Value:
-    """The code of what a cast converts to 4 bits; past the largest magnitude it stays there."""
-    value, to = op.operands[0], str(op.results[0].type)
+    """The code of what a cast converts to 4 bits: of floats the cast itself, whose result takes a byte."""
+    if str(op.results[0].type) == FLOAT:
+        return _reinterpret(op.results[0], _byte())
     source = ir.StringAttr(op.attributes["from"]).value
-    if to == INTEGER:
-        return build.binary("andi", _cast(value, source, "int8", _byte()), _constant(15))
-    value = _cast(value, source, "float32", ir.F32Type.get())
-    size = ir.Operation.create("math.absf", [value.type], [value]).result
-    code = build.constant(0)
-    for bound, tie_goes_up in _STEPS:
-        limit = ir.Operation.create(
-            "arith.constant", [value.type], attributes={"value": ir.FloatAttr.get(value.type, bound)}
-        ).result
-        predicate = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), _OGE if tie_goes_up else _OGT)
-        above = ir.Operation.create(
-            "arith.cmpf", [ir.IntegerType.get_signless(1)], [size, limit], {"predicate": predicate}
-        ).result
-        code = build.binary("addi", code, ir.Operation.create("arith.extui", [build.i32()], [above]).result)
-    bits = ir.Operation.create("arith.bitcast", [build.i32()], [value]).result
-    sign = build.binary("andi", build.binary("shrui", bits, build.constant(28)), build.constant(8))
-    return ir.Operation.create("arith.trunci", [_byte()], [build.binary("ori", code, sign)]).result
+    return build.binary("andi", _cast(op.operands[0], source, "int8", _byte()), _constant(15))
 
 
 def _decode(op: ir.Operation) -> ir.Value:
-    """What a cast converts from 4 bits. E2M1 is the top of a float16 whose exponent is 14 less."""
+    """What a cast converts from 4 bits."""
     code = nibble(op.operands[0], op)
     to, kind = ir.StringAttr(op.attributes["to"]).value, op.results[0].type
     if str(op.operands[0].type) == INTEGER:
         signed = build.binary("subi", build.binary("xori", code, _constant(8)), _constant(8))
         return _cast(signed, "int8", to, kind)
-    i16, half = ir.IntegerType.get_signless(16), ir.F16Type.get()
-    wide = ir.Operation.create("arith.extui", [i16], [code]).result
-    sign = build.binary("shli", build.binary("andi", wide, _constant(8, i16)), _constant(12, i16))
-    size = build.binary("shli", build.binary("andi", wide, _constant(7, i16)), _constant(9, i16))
-    small = ir.Operation.create("arith.bitcast", [half], [build.binary("ori", sign, size)]).result
-    scale = ir.Operation.create("arith.constant", [half], attributes={"value": ir.FloatAttr.get(half, 2.0**14)}).result
-    return _cast(build.binary("mulf", small, scale), "float16", to, kind)
+    return _cast(_reinterpret(code, op.operands[0].type), "float4_e2m1fn", to, kind)
+
+
+def _reinterpret(value: ir.Value, kind: ir.Type) -> ir.Value:
+    return ir.Operation.create("tl.bitcast", [kind], [value]).result
 
 
 def _cast(value: ir.Value, source: str, to: str, kind: ir.Type) -> ir.Value:
@@ -196,8 +178,7 @@ def _cast(value: ir.Value, source: str, to: str, kind: ir.Type) -> ir.Value:
 
 
 def _code(value: float) -> int:
-    size = sum(abs(value) > bound or (up and abs(value) == bound) for bound, up in _STEPS)
-    return size | (8 if str(value).startswith("-") else 0)
+    return _MAGNITUDES.index(abs(value)) | (8 if math.copysign(1, value) < 0 else 0)
 
 
 # -- pairs -------------------------------------------------------------------------------------------------------------

@@ -201,8 +201,8 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
     loop = build.parallel(kept)
     with ir.InsertionPoint(loop.regions[0].blocks[0]):
         variables = list(loop.regions[0].blocks[0].arguments)[: len(shape) - 1]
-        at = lambda step: [*variables[:dim], step, *variables[dim:]]  # noqa: E731
-        position = lambda k: build.binary("subi", build.constant(shape[dim] - 1), k) if reverse else k  # noqa: E731
+        at = lambda step: [*variables[:dim], step, *variables[dim:]]
+        position = lambda k: build.binary("subi", build.constant(shape[dim] - 1), k) if reverse else k
         first = position(build.constant(0))
         build.store(build.load(read.buffer, read.within(at(first))), write.buffer, write.within(at(first)))
         walk = build.for_range(shape[dim] - 1)

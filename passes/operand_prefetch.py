@@ -25,7 +25,7 @@ from tilelang_mlir.target import Target
 
 from ..dialect.layout import Fragment
 from ..dialect.layout.attrs import to_attr
-from ..dialect.ops.gemm import tile_shape_2d
+from ..dialect.products import extents, transposes
 from ..dialect.tl import FRAGMENT, buffer_type
 from . import build
 from .nvidia.mma_layout import MmaShape, mma_shape, operand_fragments, partition
@@ -48,8 +48,7 @@ class Product:
 
     @property
     def transposed(self) -> tuple[bool, bool]:
-        a, b = (ir.BoolAttr(self.op.attributes[f"transpose_{x}"]).value for x in "ab")
-        return a, b
+        return transposes(self.op)
 
     @property
     def k_dims(self) -> tuple[int, int]:
@@ -73,8 +72,7 @@ def only_product(loop: ir.Operation, copies: Sequence[ir.Operation], target: Tar
         return None
     bits = ir.MemRefType(a.type).element_type.width
     shape = mma_shape(bits)
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    k = tile_shape_2d(a)[0 if ir.BoolAttr(op.attributes["transpose_a"]).value else 1]  # type: ignore[index]
+    m, n, k = extents(op)
     threads = threads_of(op)
     grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     operands = 2 * shape.k * (grid.rows + grid.columns) * bits // 32 // target.warp_size

@@ -63,7 +63,7 @@ class _Sum:
 def _sum(loop: ir.Operation) -> _Sum | None:
     body = [op.operation for op in loop.regions[0].blocks[0].operations][:-1]
     products = [op for op in body if op.name == "tl.gemm"]
-    if len(products) != 1 or "instr" not in products[0].attributes or len(products[0].operands) != 3:
+    if len(products) != 1 or "instr" not in products[0].attributes:
         return None
     product = products[0]
     after = body[body.index(product) + 1 :]

@@ -87,7 +87,7 @@ def _parts(loop: ir.Operation, rings: set[ir.Value]) -> _Parts | None:
         return None
     one, two = products
     after, second = body[two + 1 :], body[two]
-    if not after or any(op.name != "tl.mbarrier_arrive" for op in after):
+    if not after or any(op.name != "tl.mbarrier_arrive" for op in after) or len(second.operands) > 3:
         return None
     if any(ir.Type(op.operands[0].type) == ir.Type.parse("!tl.barrier<1 : i64>") for op in after):
         return None

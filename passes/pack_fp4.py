@@ -20,7 +20,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ..dialect.location import python_location
-from ..dialect.ops.tensor import MMA_OPS
+from ..dialect.products import TENSOR_PRODUCTS
 from ..dialect.tl import buffer_type, scope_of
 from . import build
 from .base import Pass
@@ -28,7 +28,7 @@ from .half_bytes import expand_elements, is_half_byte
 from .walk import nested
 
 _COPIES = ("tl.copy", "tl.tma_load", "tl.tma_store")
-_PRODUCTS = (*MMA_OPS, "tl.mma_scaled")
+_PRODUCTS = (*TENSOR_PRODUCTS, "tl.mma_scaled")
 _PER_BYTE = 2
 
 

@@ -18,9 +18,9 @@ kernel whose consumers share nothing but the ring, and accumulators that leave r
 With `multicast` (off unless asked for) two CTAs of a cluster walk pairs of neighbouring tiles and load what both need
 once (`cluster_tiles.py`).
 
-A kernel keeps its grid when all of its tiles run at once, when tiles take different numbers of steps
-(the hardware then hands out blocks better than a fixed stride does), when the program asks for a number of CTAs per
-multiprocessor, and when its ring leaves no room for the buffers of the store.
+A kernel keeps its grid when all of its tiles run at once (and no pairs are asked for), when tiles take different
+numbers of steps (the hardware then hands out blocks better than a fixed stride does), when the program asks for a
+number of CTAs per multiprocessor, and when its ring leaves no room for the buffers of the store.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.ops.gemm import PRODUCTS, factors
+from ..dialect.products import PRODUCTS, factors
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, scope_of
 from ..dialect.verify import shape_of
 from . import build, raster
@@ -72,20 +72,29 @@ class PersistTiles(Pass):
             return
         for launch in launches(module):
             found = candidate(launch)
-            if found is not None and _pays(launch, found, target):
+            if found is not None and self._is_wanted(launch, target) and _pays(launch, found, target):
                 with module.context, launch.location:
                     if num_threads(launch) == WARPGROUP:
                         _alternate(launch, found, target)
                     alone = "groups" not in launch.attributes
                     pairs = pairs_of(launch, found.copies) if self.multicast and alone else None
-                    _persist(launch, target, pairs)
+                    if pairs is not None or _is_large(launch, target):
+                        _persist(launch, target, pairs)
+
+
+    def _is_wanted(self, launch: ir.Operation, target: Target) -> bool:
+        """Whether there are tiles to walk over, or pairs that may share loads."""
+        return _is_large(launch, target) or (self.multicast and num_threads(launch) > WARPGROUP)
+
+
+def _is_large(launch: ir.Operation, target: Target) -> bool:
+    """Whether there may be more tiles than multiprocessors."""
+    extents = [extent for v in launch.operands if isinstance(extent := raster.known(v), int)]
+    return len(extents) < len(launch.operands) or math.prod(extents) > target.multiprocessors
 
 
 def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
-    extents = [extent for v in launch.operands if isinstance(extent := raster.known(v), int)]
     if found.path or "cluster" in launch.attributes or "min_blocks" in launch.attributes:
-        return False
-    if len(extents) == len(launch.operands) and math.prod(extents) <= target.multiprocessors:
         return False
     products = [op for op in nested(launch) if op.name in PRODUCTS]
     if len(products) > 2 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):

@@ -27,8 +27,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects, root
-from ..dialect.ops.gemm import PRODUCTS
-from ..dialect.ops.tensor import MMA_OPS
+from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
 from ..dialect.tl import GLOBAL, SHARED, scope_of
 from . import build, bulk_pipeline, operand_prefetch
 from .base import Pass
@@ -90,7 +89,7 @@ def runs_ahead(copies: list[ir.Operation], threads: int, target: Target) -> bool
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
-    return op.name in MMA_OPS or op.name in PRODUCTS and "instr" in op.attributes
+    return op.name in TENSOR_PRODUCTS or op.name in PRODUCTS and "instr" in op.attributes
 
 
 def _stages(loop: ir.Operation) -> int:

@@ -32,7 +32,7 @@ from tilelang_mlir.target import Feature, Target, targets_with
 
 from ..dialect.effects import Effect, region_effects, root
 from ..dialect.location import python_location
-from ..dialect.ops.tensor import MMA_OPS
+from ..dialect.products import TENSOR_PRODUCTS
 from ..dialect.tl import FRAGMENT, SHARED, TMEM, VAR, buffer_type, scope_of
 from . import build
 from .base import Pass
@@ -45,7 +45,7 @@ _EQ, _NE = 0, 1  # arith.cmpi
 SYNCHRONOUS = "tl.synchronous"
 """Marks the operations that make a product synchronous, for passes that order it otherwise."""
 _SUMMING = ("tl.gemm", "tl.mma_scaled")
-_TENSOR_OPS = (*MMA_OPS, "tl.tcgen05_commit", "tl.tcgen05_cp", "tl.tcgen05_fence", "tl.dealloc_tmem")
+_TENSOR_OPS = (*TENSOR_PRODUCTS, "tl.tcgen05_commit", "tl.tcgen05_cp", "tl.tcgen05_fence", "tl.dealloc_tmem")
 
 
 @dataclass(frozen=True)

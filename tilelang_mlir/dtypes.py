@@ -90,10 +90,6 @@ class DType(str):
         return self.kind == "float"
 
     @property
-    def is_signed(self) -> bool:
-        return self.kind in ("int", "float")
-
-    @property
     def is_unsigned(self) -> bool:
         return self.kind in ("uint", "bool")
 

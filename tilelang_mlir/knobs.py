@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T", bool, int, float, str)
 
-_OVERRIDES: ContextVar[dict[str, object]] = ContextVar("tilelang_knob_overrides", default={})  # noqa: B039
+_OVERRIDES: ContextVar[Mapping[str, object]] = ContextVar("tilelang_knob_overrides", default=MappingProxyType({}))
 _TRUE = {"1", "true", "yes", "on"}
 
 
@@ -29,15 +30,16 @@ class Knob(Generic[T]):
     doc: str
 
     def get(self) -> T:
+        kind: Any = type(self.default)
         overrides = _OVERRIDES.get()
         if self.name in overrides:
-            return type(self.default)(overrides[self.name])  # type: ignore[arg-type]
+            return kind(overrides[self.name])
         text = os.environ.get(self.name, "").strip()
         if not text:
             return self.default
         if isinstance(self.default, bool):
-            return text.lower() in _TRUE  # type: ignore[return-value]
-        return type(self.default)(text)
+            return kind(text.lower() in _TRUE)
+        return kind(text)
 
 
 CACHE_DIR = Knob("TILELANG_CACHE_DIR", "", "folder of the kernel cache (default ~/.tilelang/cache)")
@@ -54,6 +56,7 @@ DUMP_DIR = Knob("TILELANG_DUMP_DIR", "", "write the IR after every pass of every
 VERBOSE = Knob("TILELANG_VERBOSE", False, "log compilation stages and their times")
 VERIFY_SPECS = Knob("TILELANG_VERIFY_SPECS", False, "check the executable spec of each IR level between passes")
 SIM_CHECKED = Knob("TILELANG_SIM_CHECKED", True, "simulate with race, bounds and initialisation checks")
+SIM_UNINITIALIZED = Knob("TILELANG_SIM_UNINITIALIZED", "", "reads of unwritten memory in it: error (default) or warn")
 SIM_SEED = Knob("TILELANG_SIM_SEED", 0, "seed of the simulator's schedule and landing order")
 DISABLE_NATIVE = Knob("TILELANG_DISABLE_NATIVE", False, "launch through Python even where the extension is built")
 AUTOTUNE_DISABLE_CACHE = Knob("TILELANG_AUTO_TUNING_DISABLE_CACHE", False, "search anew every time")

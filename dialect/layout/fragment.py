@@ -160,7 +160,7 @@ class Fragment:
     def with_dims(self, shape: Sequence[int], dims: Sequence[int]) -> Fragment:
         """The same fragment under a shape with other unit dimensions: dimension i becomes `dims[i]`."""
         move = dict(enumerate(dims))
-        rename = lambda ds: tuple(Digit(d.size, move.get(d.dim, REPLICATE), d.stride) for d in ds)  # noqa: E731
+        rename = lambda ds: tuple(Digit(d.size, move.get(d.dim, REPLICATE), d.stride) for d in ds)
         return Fragment(tuple(shape), rename(self.thread), rename(self.value))
 
     def canonical(self) -> Fragment:
@@ -201,11 +201,11 @@ def reshaped(fragment: Fragment, shape: Sequence[int]) -> Fragment:
     old, new = ([(d, s) for d, s in enumerate(sizes) if s != 1] for sizes in (fragment.shape, shape))
     if [s for _, s in old] == [s for _, s in new]:  # unit dimensions come and go
         move = {a: b for (a, _), (b, _) in zip(old, new, strict=True)}
-        rename = lambda ds: tuple(Digit(d.size, move.get(d.dim, REPLICATE), d.stride) for d in ds)  # noqa: E731
+        rename = lambda ds: tuple(Digit(d.size, move.get(d.dim, REPLICATE), d.stride) for d in ds)
         return Fragment(shape, rename(fragment.thread), tuple(d for d in rename(fragment.value) if d.dim != REPLICATE))
     if _product(shape) != _product(fragment.shape) or fragment.is_padded:
         raise TileValueError(f"{fragment} has no view of shape {list(shape)}")
-    split = lambda ds: tuple(part for d in ds for part in _resplit(d, fragment.shape, shape))  # noqa: E731
+    split = lambda ds: tuple(part for d in ds for part in _resplit(d, fragment.shape, shape))
     return Fragment(shape, split(fragment.thread), split(fragment.value))
 
 
@@ -247,7 +247,7 @@ def from_table(
     digits: list[tuple[int, Digit]] = []
     registers: list[tuple[int, Digit]] = []
     for dim, size in enumerate(shape):
-        walk = lambda t, d=dim: np.moveaxis(t, d, 0).reshape(t.shape[d], -1)[:, 0]  # noqa: E731
+        walk = lambda t, d=dim: np.moveaxis(t, d, 0).reshape(t.shape[d], -1)[:, 0]
         steps_t, steps_v = walk(table[0]), walk(value.reshape(shape))
         for digit, weight_t, weight_v in _digits_of(steps_t, steps_v, dim, size):
             (digits if weight_t else registers).append((weight_t or weight_v, digit))

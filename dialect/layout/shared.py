@@ -47,6 +47,11 @@ class Swizzle(NamedTuple):
         """The pattern repeats after this many elements; a tile's start must be a multiple of it."""
         return 1 << (self.bits + self.base + self.shift) if self.bits else 1
 
+    @property
+    def span_bytes(self) -> int:
+        """Bytes of a row of the hardware's pattern: 32, 64 or 128; 0 without a swizzle."""
+        return 16 << self.bits if self.bits else 0
+
 
 @dataclass(frozen=True)
 class SharedLayout:

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tilelang_mlir.mlir import dialect, ir
+from tilelang_mlir.mlir import dialect
 
+from ..products import tile_shape_2d
 from ..tl import FRAGMENT, SHARED, TL, TMEM
-from ..verify import buffers, element_of, enum_attr, fail, same_class, same_element, structure, typed
+from ..verify import buffers, enum_attr, factors_agree, fail, same_class, same_element, structure, tiles_2d, typed
 
 ext = dialect("ext")
 
-PRODUCTS = ("tl.gemm", "tl.gemm_sp")  # what warpgroups and warps multiply together
 POLICIES = ("square", "full_row", "full_col")
 
 
@@ -44,20 +44,8 @@ class GemmOp(TL.Operation, name="gemm"):
             return False
         if not enum_attr(self, "policy", POLICIES):
             return False
-        shapes = [tile_shape_2d(x) for x in (a, b, c)]
-        if any(s is None for s in shapes):
-            return fail(self, "operands must be two-dimensional tiles")
-        (a0, a1), (b0, b1), (m, n) = shapes  # type: ignore[misc]
-        am, ak = (a1, a0) if op.attributes["transpose_a"].value else (a0, a1)
-        bk, bn = (b1, b0) if op.attributes["transpose_b"].value else (b0, b1)
-        if (am, bn) != (m, n) or ak != bk:
-            return fail(self, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
-        if not same_class(self, [a, b, c], "A, B and C"):
+        if not (factors_agree(self, a, b, c) and same_class(self, [a, b, c], "A, B and C")):
             return False
-        widths = {element_of(a).width, element_of(b).width}
-        # Floats of eight bits and fewer may be mixed (PTX ISA, tcgen05.mma .kind::f8f6f4).
-        if len(widths) > 1 and max(widths) > 8:
-            return fail(self, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
         return len(op.operands) == 3 or typed(self, op.operands[3], "i1", "the run-time 'clear'")
 
 
@@ -65,8 +53,8 @@ class MmaScaledOp(TL.Operation, name="mma_scaled"):
     """C += (op(A) * SA) (op(B) * SB) with block scales, all threads of the CTA together: `(A, B, C, SA, SB)`.
 
     A, B and the factors are shared tiles, C is a fragment of f32; flags as for `tl.gemm`. SA is [M, words] and SB [N,
-    words] of i32: a word has four factors of a row of A (a column of B). `scale_bytes`, `scale_blocks` and `packed` as
-    for `tl.tcgen05_scaled_mma`.
+    words] of i32: a word has four factors of a row of A (a column of B). `scale_bytes` and `scale_blocks` as for
+    `tl.tcgen05_scaled_mma`; with `packed` operands of i8 are bytes of two e2m1 elements along k.
     """
 
     a: ext.Operand[Any]
@@ -91,33 +79,12 @@ class MmaScaledOp(TL.Operation, name="mma_scaled"):
             return False
         if not (buffers(self, scales, (SHARED,), first=3) and enum_attr(self, "policy", POLICIES)):
             return False
-        shapes = [tile_shape_2d(x) for x in op.operands]
-        if any(s is None for s in shapes):
-            return fail(self, "operands must be two-dimensional tiles")
-        (a0, a1), (b0, b1), (m, n), (rows, _), (columns, _) = shapes  # type: ignore[misc]
-        am, ak = (a1, a0) if op.attributes["transpose_a"].value else (a0, a1)
-        bk, bn = (b1, b0) if op.attributes["transpose_b"].value else (b0, b1)
-        if (am, bn) != (m, n) or ak != bk:
-            return fail(self, f"shapes do not agree: op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}")
+        if not (factors_agree(self, a, b, c) and (tiles := tiles_2d(self, [c, *scales]))):
+            return False
+        (m, n), (rows, _), (columns, _) = tiles
         if (rows, columns) != (m, n):
             return fail(self, f"has factors of {rows} rows and {columns} columns, expected {m} and {n}")
         return True
-
-
-def factors(op: ir.Operation) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """A, B and C of a product, dense or sparse."""
-    a, *metadata, b, c = list(op.operands)[: 4 if op.name == "tl.gemm_sp" else 3]
-    del metadata
-    return a, b, c
-
-
-def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:
-    """The last two dimensions of a tile whose leading dimensions are all one."""
-    kind = ir.MemRefType(value.type)
-    shape = list(kind.shape)
-    if len(shape) < 2 or any(s != 1 for s in shape[:-2]):
-        return None
-    return shape[-2], shape[-1]
 
 
 class WaitProductsOp(TL.Operation, name="wait_products"):

@@ -6,8 +6,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import FRAGMENT, SHARED, TL
-from ..verify import buffers, element_of, enum_attr, fail, same_class, structure, typed
-from .gemm import tile_shape_2d
+from ..verify import buffers, element_of, enum_attr, fail, same_class, structure, tiles_2d, typed
 
 ext = dialect("ext")
 
@@ -48,16 +47,15 @@ class GemmSpOp(TL.Operation, name="gemm_sp"):
             return False
         if not enum_attr(self, "policy", ("square", "full_row", "full_col")):
             return False
-        shapes = [tile_shape_2d(x) for x in (a, e, b, c)]
-        if any(s is None for s in shapes):
-            return fail(self, "operands must be two-dimensional tiles")
-        (am, ak), (em, ek), (bn, bk) = (_turned(op, s, x) for s, x in zip(shapes, "aeb", strict=False))
-        bn, bk = bk, bn  # B is given as [K, N]
-        if (am, em, bn) != (shapes[3][0], shapes[3][0], shapes[3][1]) or 2 * ak != bk:  # type: ignore[index]
+        if not (tiles := tiles_2d(self, [a, e, b, c])):
+            return False
+        (am, ak), (em, ek), (bk, bn) = (_turned(op, s, x) for s, x in zip(tiles[:3], "aeb", strict=True))
+        m, n = tiles[3]
+        if (am, em, bn) != (m, m, n) or 2 * ak != bk:
             return fail(
                 self,
                 f"shapes do not agree: A is {am}x{ak}, E has {em} rows, op(B) is {bk}x{bn}, C is "
-                f"{shapes[3][0]}x{shapes[3][1]}, and B is twice as deep as A",  # type: ignore[index]
+                f"{m}x{n}, and B is twice as deep as A",
             )
         if not str(element_of(e)).startswith("i") or ek * metadata_elements(op) != bk:
             return fail(self, f"metadata of {ek} {element_of(e)} a row do not describe {bk} elements")
@@ -68,6 +66,5 @@ class GemmSpOp(TL.Operation, name="gemm_sp"):
         return len(op.operands) == 4 or typed(self, op.operands[4], "i1", "the run-time 'clear'")
 
 
-def _turned(op: ir.Operation, shape: tuple[int, int] | None, side: str) -> tuple[int, int]:
-    assert shape is not None
+def _turned(op: ir.Operation, shape: tuple[int, int], side: str) -> tuple[int, int]:
     return shape[::-1] if ir.BoolAttr(op.attributes[f"transpose_{side}"]).value else shape

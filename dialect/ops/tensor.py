@@ -5,12 +5,20 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import SHARED, TL, TMEM
-from ..verify import barrier, buffers, element_of, enum_attr, fail, int_operands, same_class, structure, typed
-from .gemm import tile_shape_2d
+from ..verify import (
+    barrier,
+    buffers,
+    element_of,
+    enum_attr,
+    factors_agree,
+    fail,
+    int_operands,
+    same_class,
+    structure,
+    typed,
+)
 
 ext = dialect("ext")
-
-
 
 _MMA = {
     "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
@@ -69,9 +77,6 @@ class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
         return _product(self)
 
 
-MMA_OPS = ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")
-
-
 def _product(op: ir.OpView) -> bool:
     a, b, c, keep = list(op.operation.operands)[:4]
     if not (buffers(op, [a], (SHARED, TMEM)) and buffers(op, [b], (SHARED,), first=1)):
@@ -82,26 +87,8 @@ def _product(op: ir.OpView) -> bool:
         for value, name in ((a, "A"), (b, "B")):
             if str(element_of(value)) != "i8":
                 return fail(op, f"packed {name} has elements of {element_of(value)}, expected i8")
-        return _shapes(op, a, b, c)
-    return _shapes(op, a, b, c) and same_class(op, [a, b, c], "A, B and C")
-
-
-def _shapes(op: ir.OpView, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
-    shapes = [tile_shape_2d(x) for x in (a, b, c)]
-    if any(s is None for s in shapes):
-        return fail(op, "operands must be two-dimensional tiles")
-    (a0, a1), (b0, b1), (m, n) = shapes  # type: ignore[misc]
-    attributes = op.operation.attributes
-    am, ak = (a1, a0) if attributes["transpose_a"].value else (a0, a1)
-    bk, bn = (b1, b0) if attributes["transpose_b"].value else (b0, b1)
-    pair = "pair" in attributes
-    if (am, bn * (2 if pair else 1)) != (m, n) or ak != bk:
-        half = "half of op(B)" if pair else "op(B)"
-        return fail(op, f"shapes do not agree: op(A) is {am}x{ak}, {half} is {bk}x{bn}, C is {m}x{n}")
-    widths = {element_of(a).width, element_of(b).width}
-    if len(widths) > 1 and max(widths) > 8:
-        return fail(op, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
-    return True
+        return factors_agree(op, a, b, c)
+    return factors_agree(op, a, b, c) and same_class(op, [a, b, c], "A, B and C")
 
 
 class Tcgen05CommitOp(TL.Operation, name="tcgen05_commit"):

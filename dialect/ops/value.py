@@ -59,7 +59,7 @@ class CastOp(TL.Operation, name="cast", traits=[ext.Pure]):
 
 
 class BitcastOp(TL.Operation, name="bitcast", traits=[ext.Pure]):
-    """The same bits under another element type of equal width."""
+    """The same bits under another element type of equal width; a float of fewer than eight bits takes a byte."""
 
     value: ext.Operand[Any]
     result: ext.Result[Any]
@@ -67,7 +67,7 @@ class BitcastOp(TL.Operation, name="bitcast", traits=[ext.Pure]):
     @structure(1, results=1)
     def verify_invariants(self) -> bool:
         source, result = self.operation.operands[0].type, self.operation.results[0].type
-        left, right = bit_width(source), bit_width(result)
+        left, right = (max(bit_width(t), 8) if isinstance(t, ir.FloatType) else bit_width(t) for t in (source, result))
         if 0 in (left, right):
             return fail(self, f"reinterprets scalars and vectors, got {source} and {result}")
         return left == right or fail(self, f"changes the width: {source} has {left} bits, {result} has {right}")

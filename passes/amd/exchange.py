@@ -88,9 +88,7 @@ def _source(ctx: Context, kind: str, lane: int | ir.Value, width: int) -> int | 
 
 def lane_id(ctx: Context) -> ir.Value:
     """The lane's number in its wave."""
-    found = ctx.ix.remainder(ctx.thread, ctx.target.warp_size)
-    assert found is not None
-    return ctx.e.value(ctx.ix.scalar(found))
+    return ctx.e.value(ctx.ix.scalar(ctx.ix.remainder(ctx.thread, ctx.target.warp_size)))
 
 
 def vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:

@@ -119,33 +119,41 @@ class _Multiply:
 
     def __init__(self, ctx: Context, op: ir.Operation, product: Product) -> None:
         self.core = product.core
-        self.signs = tuple(f"{x}_unsigned" not in op.attributes for x in "ab")
+        self.signs = "a_unsigned" not in op.attributes, "b_unsigned" not in op.attributes
         self.fnuz = ctx.target.supports(Feature.FP8_FNUZ) and product.core.form.a in ("fp8", "bf8")
         if self.core.swap and product.core.form.a != product.core.form.b:
-            forms = (*mfma.FORMS, *mfma.SCALED_FORMS) if isinstance(self.core.form, mfma.Form) else wmma.FORMS
-            wanted = (self.core.form.b, self.core.form.a, self.core.size, self.core.depth)
-            self.form = next(f for f in forms if (f.a, f.b, getattr(f, "m", 16), getattr(f, "k", 16)) == wanted)
+            self.form = _exchanged(self.core.form)
         else:
             self.form = self.core.form
 
     def __call__(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        first, second, signs = (b, a, self.signs[::-1]) if self.core.swap else (a, b, self.signs)
+        first, second, signs = (b, a, (self.signs[1], self.signs[0])) if self.core.swap else (a, b, self.signs)
         if isinstance(self.form, wmma.Form):
-            return wmma.emit(self.form, first, second, c, signs)  # type: ignore[arg-type]
+            return wmma.emit(self.form, first, second, c, signs)
         return mfma.emit(self.form, first, second, c, self.fnuz)
+
+
+def _exchanged(form: mfma.Form | wmma.Form) -> mfma.Form | wmma.Form:
+    """The instruction of the same sizes that takes A's kind for B and B's for A."""
+    kinds = form.b, form.a
+    if isinstance(form, wmma.Form):  # all of one size
+        return next(f for f in wmma.FORMS if (f.a, f.b) == kinds)
+    forms = (*mfma.FORMS, *mfma.SCALED_FORMS)
+    return next(f for f in forms if (f.a, f.b) == kinds and (f.m, f.k) == (form.m, form.k))
 
 
 class Fetch:
     """The registers of one operand, one step along K at a time: read from memory, then packed for instructions."""
 
     def __init__(self, ctx: Context, tile: Tile, product: Product, which: Operand) -> None:
-        self.ctx, self.tile, self.product, self.which = ctx, tile, product, which
+        self.ctx, self.tile, self.product, self.which = ctx, tile, product.stored(which), which
         self.layout = operand(product, which)
         self.count = product.tiles(which.side)
         self.element = tile.buffer.element
         form = product.core.form
         repeated = product.core.repeats > 1
-        self.kind = wmma.operand_type(form, repeated) if isinstance(form, wmma.Form) else mfma.operand_type(form)
+        wave = isinstance(form, wmma.Form)
+        self.kind = wmma.operand_type(form, repeated) if wave else mfma.operand_type(form, which.side)
 
     def packed(self, loaded: list[list[tuple[ir.Value, int]]]) -> list[list[ir.Value]]:
         """By instruction tile, the operands of the instructions of one step."""
@@ -197,9 +205,7 @@ class Fetch:
         buffer = self.tile.buffer
         assert isinstance(buffer, SharedBuffer)
         lane = ix.remainder(ctx.thread, 16)
-        assert lane is not None
         row, column = ix.divide(lane, 4), ix.remainder(lane, 4)
-        assert row is not None and column is not None
         base = self._group_start()
         out: list[tuple[ir.Value, int]] = []
         for first in range(start, start + self.product.width, 4):
@@ -216,9 +222,7 @@ class Fetch:
         parts = [Index.of(0) for _ in self.layout.shape]
         for position, (digit, value) in enumerate(thread_digits(self.ctx, self.layout)):
             if position == 0:  # the lanes of an instruction's columns
-                groups = ix.divide(value, 16)
-                assert groups is not None
-                value = ix.scale(groups, 16)
+                value = ix.scale(ix.divide(value, 16), 16)
             if digit.dim != REPLICATE:
                 parts[digit.dim] = ix.add(parts[digit.dim], ix.scale(value, digit.stride))
         return parts
@@ -233,12 +237,12 @@ class Fetch:
         constants = self.layout.value_part(np.asarray(registers, np.int64))
         with ctx.lanes(width):
             parts = [
-                ctx.ix.add(p.spread(width), Index(None, tuple(int(c) for c in cs), 0, 0, 0, 0))
+                ctx.ix.add(p.spread(width), Index.lanes(cs))
                 for p, cs in zip(thread_coordinates(ctx, self.layout), constants, strict=True)
             ]
             offsets = [o.spread(width) for o in self.tile.offsets]
             place = [*offsets[:-2], *(ctx.ix.add(o, p) for o, p in zip(offsets[-2:], parts, strict=True))]
-            return load_lanes(ctx, self.tile.buffer, place)  # type: ignore[arg-type]
+            return load_lanes(ctx, self.tile.memory, place)
 
     def _packed(self, elements: Sequence[tuple[ir.Value, int]]) -> ir.Value:
         """Elements in the type that the instruction takes."""

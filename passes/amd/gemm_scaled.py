@@ -96,16 +96,13 @@ class _Factors:
     def _lane_block(self) -> Index:
         """How many factors the lane's block of the instruction is past that of the first lanes."""
         ix, core = self.ctx.ix, self.product.core
-        group = ix.divide(self.ctx.thread, core.size)
-        part = ix.remainder(group, core.groups) if group is not None else None
-        past = ix.divide(part, self.block) if part is not None else None
-        assert past is not None
-        return past
+        return ix.divide(ix.digit(self.ctx.thread, core.size, core.groups), self.block)
 
     def _load(self, tile: int, column: int) -> ir.Value:
         ix, buffer = self.ctx.ix, self.tile.buffer
         assert isinstance(buffer, SharedBuffer)
         *lead, row, start = self.tile.offsets
-        first = self.layout.value_part(tile * self.product.steps * self.product.width)[1 - self.which.k_dim]
+        stored = self.product.stored(self.which)
+        first = self.layout.value_part(tile * stored.steps * stored.width)[1 - self.which.k_dim]
         place = ix.add(row, ix.add(self.row, Index.of(int(first))))
         return load_lanes(self.ctx, buffer, [*lead, place, ix.add(start, Index.of(column))])

@@ -108,7 +108,6 @@ def lower_async_copy(ctx: Context, op: ir.Operation) -> None:
     layout, bits = target.buffer.layout, element_bits(target.buffer.element)
     vector = 8 * _CHUNK // bits
     wave = ctx.ix.divide(ctx.thread, ctx.target.warp_size)
-    assert wave is not None
     start = shared_pointer(ctx, target.buffer, target.offsets)
     # The wave's place: the same value in all its lanes, so that it can be the scalar that the load takes.
     place = ctx.e.gep(start, ctx.ix.scalar(ctx.ix.scale(wave, ctx.target.warp_size * _CHUNK)), ctx.e.i8)

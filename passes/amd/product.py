@@ -22,13 +22,12 @@ from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.products import extents, factors, packed_operands, transposes
 from ...dialect.tl import FRAGMENT, scope_of
 from ..warp_grid import WarpGrid, split_tile
 
 _READ = 16  # bytes of the widest read of shared memory
 _ACROSS = 8  # bytes read at once of an operand that lies across K
-_MIXED = ("fp8", "bf8")
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,14 @@ def cores(target: Target, kinds: tuple[str, str]) -> list[Core]:
 
 @dataclass(frozen=True)
 class Operand:
-    """A or B of a product: `along_k` says that neighbours in memory are neighbours along K."""
+    """A or B of a product: `along_k` says that neighbours in memory are neighbours along K, `packed` that it is stored
+    as bytes of two elements."""
 
     side: int  # the dimension of C that it shares: 0 for A, 1 for B
     k_dim: int
     along_k: bool
     interleave: int
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,12 @@ class Product:
     @property
     def steps(self) -> int:
         return self.k // (self.width * self.core.groups)
+
+    def stored(self, which: Operand) -> Product:
+        """The product with the units along K that an operand is stored in: elements, or bytes of two."""
+        if not which.packed:
+            return self
+        return replace(self, k=self.k // 2, core=replace(self.core, depth=self.core.depth // 2, per=self.core.per // 2))
 
     def tiles(self, side: int) -> int:
         """Instruction tiles along M (0) or N (1) of one wave."""
@@ -145,10 +152,9 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
         UnsupportedError: the target has no instruction for the element types or the extent of K.
         LayoutError: C cannot be split over the waves.
     """
-    a, b, c = list(op.operands)[:3]
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
-    k = tile_shape_2d(a)[0 if flags[0] else 1]  # type: ignore[index]
+    a, b, _ = factors(op)
+    m, n, k = extents(op)
+    flags = transposes(op)
     elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
     kinds = [element_kind(e, f"{x}_unsigned" in op.attributes, target, op) for e, x in zip(elements, "ab", strict=True)]
     found = cores(target, (kinds[0], kinds[1]))
@@ -176,38 +182,39 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
 
 
 def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
-    """The plan of a `tl.mma_scaled`: K counts bytes where operands are packed. A lane's run along K is the 16 bytes
-    that the instruction's scales take together.
+    """The plan of a `tl.mma_scaled`. A lane's run along K is the 16 bytes that the instruction's scales take together:
+    all of a lane's elements of 4 bits, half of those of 8.
 
     Raises:
         UnsupportedError: the target has no such instruction, or none for these operands.
         LayoutError: C cannot be split over the waves.
     """
     where = python_location(op.location)
-    a, b, c = list(op.operands)[:3]
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
-    k = tile_shape_2d(a)[0 if flags[0] else 1]  # type: ignore[index]
-    packed = "packed" in op.attributes
-    if packed and flags != [False, True]:
+    a, b, _ = factors(op)
+    m, n, k = extents(op)
+    packed = packed_operands(op)
+    sides = [_scaled_operand(op, side, packed[side]) for side in range(2)]
+    if any(side.packed and not side.along_k for side in sides):
         hint = "A is [M, K] and B is [N, K] with transpose_B=True"
         raise UnsupportedError("4-bit operands whose elements are not neighbours along K", where, hint=hint)
+    k *= 2 if packed[1] else 1
     elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
-    kinds = ["fp4", "fp4"] if packed else [element_kind(e, False, target, op) for e in elements]
+    kinds = ["fp4" if half else element_kind(e, False, target, op) for e, half in zip(elements, packed, strict=True)]
     found = [_mfma_core(f) for f in mfma.SCALED_FORMS if [f.a, f.b] == kinds]
-    if packed:
-        found = [replace(core, depth=core.depth // 2, per=core.per // 2) for core in found]
     policy = ir.StringAttr(op.attributes["policy"]).value
     grid = split_tile(m, n, threads // target.warp_size, policy, (16, 16), op)
     fits = [x for x in found if grid.rows % x.size == grid.columns % x.size == 0 and k % x.depth == 0]
     if not fits:
-        least = min(core.depth for core in found) * (2 if packed else 1)
-        depth = 2 * k if packed else k
-        raise UnsupportedError(f"K = {depth} is no multiple of {least}", where, hint="use a larger block_K")
-    product = Product(fits[0], grid, k, _READ, Operand(0, 0 if flags[0] else 1, not flags[0], 1),
-                      Operand(1, 1 if flags[1] else 0, flags[1], 1))  # fmt: skip
-    left, right = (_interleave(product, o, 8, target) for o in (product.a, product.b))
+        least = min(core.depth for core in found)
+        raise UnsupportedError(f"K = {k} is no multiple of {least}", where, hint="use a larger block_K")
+    product = Product(fits[0], grid, k, _READ, *sides)
+    left, right = (_interleave(product, o, 8, target) for o in sides)
     return replace(product, a=left, b=right)
+
+
+def _scaled_operand(op: ir.Operation, side: int, packed: bool) -> Operand:
+    along_k = transposes(op)[side] == bool(side)
+    return Operand(side, int(along_k), along_k, 1, packed)
 
 
 def _lacks(kinds: list[str], elements: list[ir.Type], target: Target, op: ir.Operation) -> UnsupportedError:
@@ -272,8 +279,9 @@ def accumulator(p: Product) -> Fragment:
     return Fragment((p.grid.rows * p.grid.m, p.grid.columns * p.grid.n), thread, tuple(value))
 
 
-def operand(p: Product, which: Operand) -> Fragment:
+def operand(product: Product, which: Operand) -> Fragment:
     """A or B in registers, in the dimensions it is stored in, for every wave along the other side."""
+    p = product.stored(which)
     kd, sd = which.k_dim, 1 - which.k_dim
     core, extent = p.core, p.grid.columns if which.side else p.grid.rows
     waves = [Digit(p.grid.m, REPLICATE, 1), Digit(p.grid.n, REPLICATE, 1)]

@@ -9,7 +9,7 @@ from tilelang_mlir.target import Feature, Target, targets_with
 from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, swizzled
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import factors, tile_shape_2d
+from ...dialect.products import extents, factors, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
@@ -32,9 +32,8 @@ def gemm_layouts(
 
         return matrix_core_layouts(op, threads, target)
     a, b, c = list(op.operands)[:3]
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    transpose_a, transpose_b = (ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab")
-    k = tile_shape_2d(a)[0 if transpose_a else 1]  # type: ignore[index]
+    m, n, k = extents(op)
+    transpose_a, transpose_b = transposes(op)
     bits = ir.MemRefType(a.type).element_type.width
     groups = _groups(op, threads, target, wgmma=wgmma)
     if groups is not None:
@@ -82,9 +81,9 @@ def sparse_layouts(
             hint=f"targets that have them: {', '.join(targets_with(Feature.MMA_WIDE))}",
         )
     a, e, b, c = list(op.operands)[:4]
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    transpose_a = ir.BoolAttr(op.attributes["transpose_a"]).value
-    k = tile_shape_2d(a)[0 if transpose_a else 1]  # type: ignore[index]
+    m, n, deep = extents(op)
+    k = deep // 2  # of A
+    transpose_a, _ = transposes(op)
     bits = ir.MemRefType(a.type).element_type.width
     metadata = root(e), row_major(list(ir.MemRefType(root(e).type).shape)[-2:])
     groups = _groups(op, threads, target, wgmma=wgmma)

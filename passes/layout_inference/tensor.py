@@ -9,7 +9,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, TensorLayout
 from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr
 from ...dialect.location import name_of, python_location
-from ...dialect.ops.tensor import MMA_OPS
+from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, TMEM, scope_of
 from ..nvidia.tensor_rules import accumulator_layout, default_layout, meeting_fragment
 from ..walk import threads_of
@@ -26,7 +26,7 @@ class TensorSide:
             if "layout" in op.attributes:
                 self._layouts[op.results[0]] = tensor_from_attr(op.attributes["layout"]), op
         for op in ops:
-            if op.name in MMA_OPS:
+            if op.name in TENSOR_PRODUCTS:
                 self._learn(root(op.operands[2]), accumulator_layout(op.operands[2]), op)
         for op in allocs:
             if op.results[0] not in self._layouts:

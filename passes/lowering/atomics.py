@@ -8,10 +8,10 @@ from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from .buffers import Buffer, FragmentBuffer, GlobalBuffer, PrivateBuffer, value_type
+from .buffers import Buffer, FragmentBuffer, GlobalBuffer, Memory, PrivateBuffer, value_type
 from .context import Context, rule
 from .index import Index
-from .memory import Memory, plan_pieces
+from .memory import plan_pieces
 from .structure import scattered_indices
 
 # llvm.atomicrmw kinds (LLVM::AtomicBinOp) by operation, for integers and floats.

@@ -24,9 +24,11 @@ class GlobalBuffer:
     @property
     def needs_wide_offsets(self) -> bool:
         """Whether an element offset may exceed 31 bits."""
-        if any(not isinstance(s, int) for s in (*self.shape, *self.strides)):
-            return True
-        reach = sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))  # type: ignore[operator]
+        reach = 0
+        for size, stride in zip(self.shape, self.strides, strict=True):
+            if not (isinstance(size, int) and isinstance(stride, int)):
+                return True
+            reach += (size - 1) * stride
         return reach >= 2**31
 
 
@@ -92,7 +94,8 @@ class RegisterFile(dict[FragmentBuffer, list[ir.Value]]):
         super().__setitem__(buffer.storage, values)
 
 
-Buffer = GlobalBuffer | SharedBuffer | PrivateBuffer | FragmentBuffer
+Memory = GlobalBuffer | SharedBuffer | PrivateBuffer  # whose elements have addresses
+Buffer = Memory | FragmentBuffer
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,12 @@ class Tile:
     buffer: Buffer
     offsets: tuple[Index, ...]
     sizes: tuple[int, ...]
+
+    @property
+    def memory(self) -> Memory:
+        """The buffer, where it is none of registers."""
+        assert not isinstance(self.buffer, FragmentBuffer)
+        return self.buffer
 
 
 def register_chunk(layout: Fragment, bits: int) -> int:

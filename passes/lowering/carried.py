@@ -18,9 +18,10 @@ def written_fragments(ctx: Context, op: ir.Operation) -> list[FragmentBuffer]:
     for effect in region_effects(op):
         if effect.kind == "write":
             buffer = ctx.buffers.get(effect.value)
-            known = isinstance(buffer, FragmentBuffer) and buffer in ctx.registers
-            if known and not _made_inside(effect.value, op):  # an earlier trip of an unrolled loop may have left it
-                found[buffer] = None  # type: ignore[index]
+            if not isinstance(buffer, FragmentBuffer) or buffer not in ctx.registers:
+                continue
+            if not _made_inside(effect.value, op):  # an earlier trip of an unrolled loop may have left it
+                found[buffer] = None
     if ctx.in_flight:
         found.update(dict.fromkeys(_completed(ctx, op)))
     return list(found)

@@ -7,7 +7,7 @@ from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from .buffers import FragmentBuffer, GlobalBuffer, PrivateBuffer, SharedBuffer
+from .buffers import FragmentBuffer, PrivateBuffer, SharedBuffer
 from .context import Context, rule
 from .memory import global_pointer, private_pointer, shared_pointer
 
@@ -23,9 +23,8 @@ def lower_address(ctx: Context, op: ir.Operation) -> None:
     if isinstance(buffer, PrivateBuffer):
         pointer = private_pointer(ctx, buffer, indices)
     else:
-        space = shared_pointer(ctx, buffer, indices) if isinstance(buffer, SharedBuffer) else None
-        assert space is not None or isinstance(buffer, GlobalBuffer)
-        found = space if space is not None else global_pointer(ctx, buffer, indices)  # type: ignore[arg-type]
+        shared = isinstance(buffer, SharedBuffer)
+        found = shared_pointer(ctx, buffer, indices) if shared else global_pointer(ctx, buffer, indices)
         pointer = ctx.e.pure("llvm.addrspacecast", ctx.e.private_ptr, [found])
     ctx.values[op.results[0]] = ctx.e.pure("llvm.ptrtoint", ctx.e.i64, [pointer])
 

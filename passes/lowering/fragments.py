@@ -83,7 +83,7 @@ def store_fragment(ctx: Context, buffer: FragmentBuffer, op: ir.Operation) -> No
 def _pick(ctx: Context, buffer: FragmentBuffer, place: Place, indices: Sequence[ir.Value], lane: int) -> ir.Value:
     """One lane's element: the candidate whose number the indices give."""
     file = ctx.registers[buffer]
-    at = lambda r: ctx.e.extract(file[r // buffer.chunk], r % buffer.chunk)  # noqa: E731
+    at = lambda r: ctx.e.extract(file[r // buffer.chunk], r % buffer.chunk)
     if isinstance(place, int):
         return at(place)
     number = _register_number(ctx, buffer, indices, lane)

@@ -9,6 +9,7 @@ computed once and a constant.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tilelang_mlir.mlir import ir
@@ -33,6 +34,11 @@ class Index:
     @staticmethod
     def of(value: int, width: int = 1) -> Index:
         return Index(None, (value,) * width, 0, 0, 0, 0)
+
+    @staticmethod
+    def lanes(values: Iterable[int]) -> Index:
+        """A known number per lane."""
+        return Index(None, tuple(int(v) for v in values), 0, 0, 0, 0)
 
     @property
     def is_constant(self) -> bool:
@@ -127,13 +133,24 @@ class IndexMath:
         if not (a.is_uniform and b.is_uniform):
             return None
         value = self.e.mul(self.scalar(a), self.scalar(b))
-        bounded = None not in (a.lo, a.hi, b.lo, b.hi) and a.minimum() >= 0 and b.minimum() >= 0  # type: ignore[operator]
-        lo, hi = (a.minimum() * b.minimum(), a.maximum() * b.maximum()) if bounded else (None, None)  # type: ignore[operator]
+        lo, hi = _product_bounds((a.minimum(), a.maximum()), (b.minimum(), b.maximum()))
         divisor = a.multiple_of() * b.multiple_of()
         width = max(a.width, b.width)
         return Index(_known(value), (0,) * width, divisor, lo, _cap(hi), _mask(lo, hi, divisor))
 
-    def divide(self, a: Index, k: int) -> Index | None:
+    def divide(self, a: Index, k: int) -> Index:
+        """a // k of a number that always has a quotient: of one part, known not to be negative, as threads' are."""
+        return _existing(self.try_divide(a, k), a, k)
+
+    def remainder(self, a: Index, k: int) -> Index:
+        """a % k of such a number."""
+        return _existing(self.try_remainder(a, k), a, k)
+
+    def digit(self, a: Index, weight: int, size: int) -> Index:
+        """a // weight % size of such a number."""
+        return self.remainder(self.divide(a, weight), size)
+
+    def try_divide(self, a: Index, k: int) -> Index | None:
         """a // k, rounding down, where it stays of the form base + constants."""
         if a.base is None:
             return a.with_constants(tuple(c // k for c in a.constants))
@@ -149,7 +166,7 @@ class IndexMath:
         bits = a.bits >> (k.bit_length() - 1) if power and a.bits is not None else _mask(lo, hi, divisor)
         return Index(_known(self.e.div(base, k)), high, divisor, lo, hi, bits)
 
-    def remainder(self, a: Index, k: int) -> Index | None:
+    def try_remainder(self, a: Index, k: int) -> Index | None:
         """a % k, not negative, where it stays of the form base + constants."""
         if a.base is None:
             return a.with_constants(tuple(c % k for c in a.constants))
@@ -201,6 +218,22 @@ def _mask(lo: int | None, hi: int | None, divisor: int) -> int | None:
         return None
     low = (divisor & -divisor) - 1 if divisor else 0
     return ((1 << hi.bit_length()) - 1) & ~low
+
+
+_Bounds = tuple[int | None, int | None]
+
+
+def _product_bounds(a: _Bounds, b: _Bounds) -> _Bounds:
+    """Least and greatest product of two numbers within bounds, where neither can be negative."""
+    (a_lo, a_hi), (b_lo, b_hi) = a, b
+    if a_lo is None or a_hi is None or b_lo is None or b_hi is None or min(a_lo, b_lo) < 0:
+        return None, None
+    return a_lo * b_lo, a_hi * b_hi
+
+
+def _existing(found: Index | None, a: Index, k: int) -> Index:
+    assert found is not None, f"{a} has no parts at {k}"
+    return found
 
 
 def _known(value: int | ir.Value) -> ir.Value | None:

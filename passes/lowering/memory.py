@@ -14,14 +14,11 @@ from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import SharedLayout
-from .buffers import GlobalBuffer, PrivateBuffer, SharedBuffer, element_bits, storage_type, value_type
+from .buffers import GlobalBuffer, Memory, PrivateBuffer, SharedBuffer, element_bits, storage_type, value_type
 from .context import Context
 from .index import Index
 
-POINTER_ALIGNMENT = 16  # bytes; the launch checks it for every tensor argument
 MAX_ACCESS = 16  # bytes of one access
-
-Memory = GlobalBuffer | SharedBuffer | PrivateBuffer
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def _load_piece(ctx: Context, buffer: Memory, piece: Piece, kind: ir.Type) -> ir
     branch = ctx.e.if_then_else(predicate, [stored])
     with ctx.e.scope(branch.regions[0].blocks[0]):
         ctx.e.end_region([ctx.e.load(piece.pointer, stored, piece.align)])
-    safe = getattr(buffer, "safe_value", 0)
+    safe = buffer.safe_value if isinstance(buffer, GlobalBuffer) else 0
     scalar = str(storage_type(ctx.e, buffer.element))
     with ctx.e.scope(branch.regions[1].blocks[0]):
         ctx.e.end_region([ctx.e.splat(stored, float(safe) if "f" in scalar else int(safe))])
@@ -246,9 +243,9 @@ def shared_offset(ctx: Context, layout: SharedLayout, lane: Sequence[Index]) -> 
     for step in layout.steps:
         part: Index | None = lane[step.dim]
         if step.stride > 1:
-            part = ctx.ix.divide(part, step.stride)
+            part = ctx.ix.try_divide(part, step.stride)
         if part is not None and ((top := part.maximum()) is None or top >= step.size):
-            part = ctx.ix.remainder(part, step.size) if _wraps(layout, step.dim, step.stride, step.size) else part
+            part = ctx.ix.try_remainder(part, step.size) if _wraps(layout, step.dim, step.stride, step.size) else part
         if part is None:
             return _general_offset(ctx, layout, lane)
         total = ctx.ix.add(total, ctx.ix.scale(part, step.offset))

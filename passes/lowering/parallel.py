@@ -20,6 +20,7 @@ from .buffers import FragmentBuffer, element_bits, register_chunk
 from .carried import written_fragments
 from .context import Context, rule
 from .index import Index
+from .lanes import lanes_meet
 from .lanewise import is_lanewise
 
 
@@ -104,11 +105,7 @@ def thread_digits(ctx: Context, layout: Fragment) -> list[tuple[Digit, Index]]:
     out: list[tuple[Digit, Index]] = []
     weight = 1
     for digit in layout.thread:
-        quotient = ctx.ix.divide(ctx.thread, weight)
-        value = ctx.ix.remainder(quotient, digit.size) if quotient is not None else None
-        if value is None:
-            raise PassError(f"thread index has no digit {digit} in {layout}")
-        out.append((digit, value))
+        out.append((digit, ctx.ix.digit(ctx.thread, weight, digit.size)))
         weight *= digit.size
     return out
 
@@ -127,7 +124,7 @@ def replica_guard(ctx: Context, layout: Fragment) -> ir.Value | None:
 def _iteration(ctx: Context, layout: Fragment, thread_part: list[Index], start: int, width: int) -> list[Index]:
     constants = layout.value_part(np.arange(start, start + width, dtype=np.int64))
     return [
-        ctx.ix.add(part, Index(None, tuple(int(c) for c in lanes), 0, 0, 0, 0))
+        ctx.ix.add(part, Index.lanes(lanes))
         for part, lanes in zip(thread_part, constants, strict=True)
     ]
 
@@ -166,7 +163,7 @@ def _vector_width(ctx: Context, body: ir.Block, layout: Fragment) -> int:
     width = register_chunk(layout, bits)
     if layout.is_padded or -1 in _static_extents(body):
         width = _within_edges(layout, width, _static_extents(body))
-    return width
+    return 1 if width > 1 and lanes_meet(ctx, body, width) else width
 
 
 def _static_extents(body: ir.Block) -> list[int]:

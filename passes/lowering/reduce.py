@@ -101,7 +101,7 @@ def lower_reduce(ctx: Context, op: ir.Operation) -> None:
     partial = reduce_registers(ctx, op, source, target, dim, kind, propagate)
     layout = split_digits(source.layout, ctx.target.warp_size)
     split = split_threads(layout, dim, ctx.target.warp_size)
-    join = lambda c, k, a, b: combine(c, k, a, b, propagate)  # noqa: E731
+    join = lambda c, k, a, b: combine(c, k, a, b, propagate)
     partial = [exchange(ctx, kind, v, split.lanes, join) for v in partial]
     if split.far:
         partial = exchange_far(ctx, op, layout, split, kind, partial, join)

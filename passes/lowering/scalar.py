@@ -13,7 +13,7 @@ from .expand_math import expand_math
 from .exponents import exponent_to_f32, f32_to_exponent
 from .index import Index
 from .small_integers import less_small_integer, small_integers_to_half
-from .soft_floats import FORMATS, from_float32, to_float32
+from .soft_floats import FORMATS, fits_float16, from_float32, to_float16, to_float32
 
 _ELEMENTWISE = (
     "addi subi muli divsi divui remsi remui andi ori xori shli shrsi shrui minsi maxsi minui maxui addf subf mulf "
@@ -101,8 +101,8 @@ def _fold(ctx: Context, name: str, a: Index, b: Index) -> Index | None:
     if not (b.is_constant and b.is_uniform and b.constants[0] > 0):
         return None
     if name in ("arith.divui", "arith.floordivsi"):
-        return ctx.ix.divide(_assume_positive(a) if name == "arith.divui" else a, b.constants[0])
-    return ctx.ix.remainder(_assume_positive(a), b.constants[0])
+        return ctx.ix.try_divide(_assume_positive(a) if name == "arith.divui" else a, b.constants[0])
+    return ctx.ix.try_remainder(_assume_positive(a), b.constants[0])
 
 
 def _assume_positive(a: Index) -> Index:
@@ -299,6 +299,8 @@ def _narrow_cast(ctx: Context, value: ir.Value, source: DType, result: DType) ->
     if ctx.hardware.converts(ctx, str(source), str(result)) or _is_small_integer(source) or _is_small_integer(result):
         return ctx.hardware.narrow_float_cast(ctx, value, str(source), str(result))
     wide = DType("float32")
+    if result == "float16" and fits_float16(source):
+        return to_float16(ctx, value, source)
     if source.is_float and source.bits <= 8:
         return cast(ctx, to_float32(ctx, value, source), wide, result)
     return from_float32(ctx, cast(ctx, value, source, wide), result, "", saturate=True)

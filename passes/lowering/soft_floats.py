@@ -18,6 +18,7 @@ from tilelang_mlir.mlir import ir
 from .context import Context
 
 _F32_NAN, _F32_INF, _F32_BIAS, _F32_FRACTION = 0x7FC00000, 0x7F800000, 127, 23
+_F16_BIAS, _F16_FRACTION = 15, 10
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,23 @@ def to_float32(ctx: Context, value: ir.Value, source: DType) -> ir.Value:
     if form.no_negative_zero:
         word = w.select(w.is_(0, code, form.nan or 0), _F32_NAN, word)
     return w.convert("bitcast", word, w.e.f32)
+
+
+def fits_float16(dtype: DType) -> bool:
+    """Whether `to_float16` knows the format: all its values are finite."""
+    form = FORMATS.get(dtype)
+    return form is not None and form.infinity is None and form.nan is None
+
+
+def to_float16(ctx: Context, value: ir.Value, source: DType) -> ir.Value:
+    """The float16 behind a code of a format of fewer than 8 bits, which all have an exact one; as `to_float32`."""
+    w, form = Words(ctx, value), _format(source)
+    code = w.convert("extui", value, w.e.i32)
+    sign = w.op("shli", w.op("andi", code, 1 << (form.bits - 1)), 16 - form.bits)
+    size = w.op("shli", w.op("andi", code, (1 << (form.bits - 1)) - 1), _F16_FRACTION - form.fraction)
+    half = ir.F16Type.get()
+    scaled = w.convert("bitcast", w.convert("trunci", w.op("ori", sign, size), w.e.i16), half)
+    return w.e.pure("arith.mulf", scaled.type, [scaled, w.e.splat(w.kind(half), 2.0 ** (_F16_BIAS - form.bias))])
 
 
 def _format(dtype: DType) -> Format:

@@ -41,7 +41,7 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
     wants_unroll = "tl.unroll" in op.attributes or "tl.vectorize" in op.attributes
     if trips is not None and "tl.vectorize" in op.attributes and _vectorizes(ctx, op, len(trips)):
         with ctx.lanes(len(trips)):
-            ctx.values[body.arguments[0]] = Index(None, tuple(trips), 0, 0, 0, 0)
+            ctx.values[body.arguments[0]] = Index.lanes(trips)
             ctx.lower_block(body)
         return
     if trips is not None and (

@@ -54,13 +54,12 @@ def _coordinates(ctx: Context, linear: Index, rows: Sequence[int], start: int, t
     out: list[Index] = []
     rest = linear
     for size in reversed(rows[1:]):
-        quotient, digit = ctx.ix.divide(rest, size), ctx.ix.remainder(rest, size)
+        quotient, digit = ctx.ix.try_divide(rest, size), ctx.ix.try_remainder(rest, size)
         if quotient is None or digit is None:
             whole = ctx.ix.uniform(
                 ctx.e.value(ctx.ix.scalar(rest)), lo=start, hi=max(start + ctx.num_threads, total) - 1
             )
             quotient, digit = ctx.ix.divide(whole, size), ctx.ix.remainder(whole, size)
-        assert quotient is not None and digit is not None
         out.append(digit)
         rest = quotient
     return [rest, *reversed(out)]
@@ -83,15 +82,15 @@ def _vector(ctx: Context, source: Tile, target: Tile, shape: Sequence[int], bits
 
 
 def _aligned(ctx: Context, tile: Tile, shape: Sequence[int], vector: int) -> bool:
-    lanes = [Index(None, tuple([0] * vector), 0, 0, 0, 0) for _ in shape[:-1]]
-    probe = [*lanes, Index(None, tuple(range(vector)), 0, 0, 0, 0)]
+    lanes = [Index.of(0, vector) for _ in shape[:-1]]
+    probe = [*lanes, Index.lanes(range(vector))]
     # A row step must keep the alignment too: probe the second row of every dimension that has one.
     for dim in [None, *(d for d, s in enumerate(shape[:-1]) if s > 1)]:
         moved = [
             Index(p.base, tuple(c + 1 for c in p.constants), 0, 0, 0, 0) if d == dim else p for d, p in enumerate(probe)
         ]
         indices = [i.spread(vector) for i in _place(ctx, tile, moved)]
-        if len(plan_pieces(ctx, tile.buffer, indices)) != 1:  # type: ignore[arg-type]
+        if len(plan_pieces(ctx, tile.memory, indices)) != 1:
             return False
     return True
 
@@ -110,9 +109,9 @@ def _copy_chunk(
     assert isinstance(source.buffer, GlobalBuffer) and isinstance(target.buffer, SharedBuffer)
     there, here = _place(ctx, source, coordinates), _place(ctx, target, coordinates)
     if size < 4 or source.buffer.safe_value:
-        lane = Index(None, tuple(range(vector)), 0, 0, 0, 0)
+        lane = Index.lanes(range(vector))
         with ctx.lanes(vector):
-            spread = lambda ix: [*(i.spread(vector) for i in ix[:-1]), ctx.ix.add(ix[-1], lane)]  # noqa: E731
+            spread = lambda ix: [*(i.spread(vector) for i in ix[:-1]), ctx.ix.add(ix[-1], lane)]
             with ctx.guarded(when):
                 value = load_lanes(ctx, source.buffer, spread(there))
             store_lanes(ctx, target.buffer, spread(here), value)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Generator
 
 import numpy as np
+import numpy.typing as npt
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
@@ -15,7 +16,7 @@ from tilelang_mlir.target import Feature
 from ...dialect.effects import root
 from ...dialect.location import python_location
 from ...dialect.verify import shape_of
-from ..lowering.buffers import GlobalBuffer, SharedBuffer, Tile
+from ..lowering.buffers import GlobalBuffer, SharedBuffer
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
@@ -30,7 +31,7 @@ from .maps import MapKey
 from .reach import branch, issuing, one_thread, reaching_threads
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, staged_plan
-from .tma_rules import MAX_BOX, BoxPlan, box_bytes, box_plan, tensor_obstacle, tma_obstacle
+from .tma_rules import MAX_BOX, box_bytes, box_plan, tensor_obstacle, tma_obstacle
 
 
 def map_key(device: ir.Value, shared: ir.Value) -> MapKey:
@@ -213,14 +214,32 @@ def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
 
 @contextlib.contextmanager
 def _one_thread(ctx: Context, index: Index | None = None, op: ir.Operation | None = None) -> Generator[None]:
-    """The first of the threads that reach `op`, or the threads whose `index` is zero."""
-    reached = [] if op is None else np.flatnonzero(reaching_threads(ctx, op))
-    number = int(reached[0]) if len(reached) else 0
-    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread if index is None else index), number)
+    """The first of the threads that reach `op`, the leaders where it has them, or the threads whose `index` is zero."""
+    reached = np.zeros(0, np.int64) if op is None else np.flatnonzero(reaching_threads(ctx, op))
+    number, place = int(reached[0]) if len(reached) else 0, ctx.thread if index is None else index
+    if op is not None and "leaders" in op.attributes:
+        place, number = _leader(ctx, op, reached)
+    first = ctx.e.compare("eq", ctx.ix.scalar(place), number)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         yield
         ctx.e.end_region()
+
+
+def _leader(ctx: Context, op: ir.Operation, reached: npt.NDArray[np.int64]) -> tuple[Index, int]:
+    """What a thread compares with what, to find whether it leads its part of the threads."""
+    scope = ir.IntegerAttr(op.attributes["leaders"]).value
+    number = int(reached[0]) % scope if len(reached) else 0
+    firsts = {int(reached[reached // scope == part][0]) % scope for part in np.unique(reached // scope)}
+    if len(firsts) > 1:
+        raise UnsupportedError(
+            f"leader_scope_threads={scope} where the parts of {scope} threads are reached from different threads on",
+            python_location(op.location),
+            hint="let whole parts reach the copy, or leave leader_scope_threads away",
+        )
+    place = ctx.ix.remainder(ctx.thread, scope) if scope < ctx.num_threads else ctx.thread
+    assert place is not None
+    return place, number
 
 
 def require_tma(ctx: Context, op: ir.Operation, device: ir.Value, shared: ir.Value) -> None:
@@ -269,12 +288,10 @@ def _boxes(ctx: Context, device: ir.Value, shared: ir.Value) -> list[tuple[ir.Va
     plan = box_plan(device, shared)
     there, here = tile_of(ctx, device), tile_of(ctx, shared)
     assert plan is not None and isinstance(here.buffer, SharedBuffer) and isinstance(there.buffer, GlobalBuffer)
-    return [_box(ctx, plan, there, here, panel) for panel in range(plan.panels)]
-
-
-def _box(ctx: Context, plan: BoxPlan, there: Tile, here: Tile, panel: int) -> tuple[ir.Value, list[int | ir.Value]]:
-    column = Index.of(panel * plan.panel_columns)
-    place = [*here.offsets[:-1], ctx.ix.add(here.offsets[-1], column)]
-    start = [*there.offsets[:-1], ctx.ix.add(there.offsets[-1], column)]
-    address = shared_pointer(ctx, here.buffer, place)  # type: ignore[arg-type]
-    return address, [ctx.ix.scalar(i) for i in reversed(start)]
+    boxes: list[tuple[ir.Value, list[int | ir.Value]]] = []
+    for panel in range(plan.panels):
+        column = Index.of(panel * plan.panel_columns)
+        place = [*here.offsets[:-1], ctx.ix.add(here.offsets[-1], column)]
+        start = [*there.offsets[:-1], ctx.ix.add(there.offsets[-1], column)]
+        boxes.append((shared_pointer(ctx, here.buffer, place), [ctx.ix.scalar(i) for i in reversed(start)]))
+    return boxes

@@ -24,7 +24,7 @@ from .intrinsics import require_feature
 from .maps import MapKey
 from .reach import one_thread
 from .roles import barrier_pointer
-from .tma_rules import MAX_BOX, shared_layout, tensor_obstacle
+from .tma_rules import MAX_BOX, panel_columns, shared_layout, swizzle_mode, tensor_obstacle
 
 ROWS = 4
 
@@ -42,7 +42,7 @@ def gather_obstacle(tensor: ir.Value, tile: ir.Value) -> str:
     size = ir.MemRefType(tensor.type).element_type.width // 8
     columns = shape_of(tile.type)[-1]
     layout = shared_layout(tile)
-    span = _span(tile)
+    span = panel_columns(tile)
     if layout.swizzle.bits == 0 and layout != row_major(layout.shape):
         return "the shared tile is not in rows or panels of one swizzle span"
     if columns % span or span * size % 16 or span > MAX_BOX:
@@ -52,18 +52,10 @@ def gather_obstacle(tensor: ir.Value, tile: ir.Value) -> str:
     return ""
 
 
-def _span(tile: ir.Value) -> int:
-    """Elements of a row per instruction."""
-    layout = shared_layout(tile)
-    width = ir.MemRefType(tile.type).element_type.width
-    return (16 << layout.swizzle.bits) * 8 // width if layout.swizzle.bits else shape_of(tile.type)[-1]
-
-
 def gather_key(tensor: ir.Value, tile: ir.Value) -> MapKey:
     """The tensor map of a gather or scatter."""
-    bits = shared_layout(tile).swizzle.bits
     argument = ir.BlockArgument(root(tensor).owner.operation.operands[0]).arg_number
-    return MapKey(argument, (1, _span(tile)), f"{16 << bits}B" if bits else "none")
+    return MapKey(argument, (1, panel_columns(tile)), swizzle_mode(shared_layout(tile)))
 
 
 @rule("tl.tma_gather4")
@@ -100,7 +92,7 @@ def _require(ctx: Context, op: ir.Operation) -> None:
 def _parts(ctx: Context, op: ir.Operation, places: list[ir.Value]) -> list[tuple[ir.Value, list[ir.Value | int]]]:
     """Shared address and coordinates (column, four rows) of each panel."""
     _, tile = gather_sides(op)
-    here, span, width = tile_of(ctx, tile), _span(tile), ir.MemRefType(tile.type).element_type.width
+    here, span, width = tile_of(ctx, tile), panel_columns(tile), ir.MemRefType(tile.type).element_type.width
     assert isinstance(here.buffer, SharedBuffer)
     column, *rows = (ctx.index(v).lane(0) for v in places)
     parts: list[tuple[ir.Value, list[ir.Value | int]]] = []

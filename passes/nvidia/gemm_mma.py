@@ -14,7 +14,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.products import extents, transposes
 from ..lowering.buffers import FragmentBuffer
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
@@ -33,11 +33,10 @@ _FEATURES = {
 
 def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     a, b, c = list(op.operands)[:3]
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    flags = {x: ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"}
+    m, n, k = extents(op)
+    flags = dict(zip("ab", transposes(op), strict=True))
     kinds = [operand_kind(ctx, op, v, side) for v, side in ((a, "a"), (b, "b"))]
     bits = ir.MemRefType(a.type).element_type.width
-    k = tile_shape_2d(a)[0 if flags["a"] else 1]  # type: ignore[index]
     shape = mma_shape(bits)
     if k % shape.k:
         raise UnsupportedError(

@@ -1,6 +1,7 @@
 """`tl.mma_scaled` on block-scaled mma.sync: the operands of `tl.gemm`, and a word of factors per row and lane.
 
-Bytes of two 4-bit floats are fetched as 8-bit elements: an instruction takes 32 bytes along k either way.
+Bytes of two 4-bit floats are fetched as 8-bit elements: an instruction takes 32 bytes along k either way. Beside an
+operand of 8 bits they are spread, one element in the middle of each byte, after they were read.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from tilelang_mlir.isa.nvidia import mma_scaled
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import tile_shape_2d
-from ..lowering.buffers import FragmentBuffer, SharedBuffer
+from ...dialect.products import extents, packed_operands, transposes
+from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
@@ -30,7 +31,8 @@ _PER_WORD = 4  # factors in a word
 def form_of(op: ir.Operation) -> mma_scaled.Form:
     """The instruction of a `tl.mma_scaled`. Raises UnsupportedError where there is none."""
     blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
-    if "packed" in op.attributes:
+    packed = packed_operands(op)
+    if all(packed):
         if blocks[0] != blocks[1] or blocks[0] not in (16, 32):
             raise UnsupportedError(
                 f"4-bit operands with factors of {blocks[0]} and {blocks[1]} elements",
@@ -38,7 +40,10 @@ def form_of(op: ir.Operation) -> mma_scaled.Form:
                 hint="16 or 32 for both",
             )
         return mma_scaled.Form("mxf4nvf4" if blocks[0] == 16 else "mxf4", "e2m1", "e2m1", blocks[0])
-    kinds = [_KINDS.get(str(ir.MemRefType(v.type).element_type)) for v in list(op.operands)[:2]]
+    kinds = [
+        "e2m1" if half else _KINDS.get(str(ir.MemRefType(v.type).element_type))
+        for v, half in zip(list(op.operands)[:2], packed, strict=True)
+    ]
     if kinds[0] is None or kinds[1] is None:
         raise UnsupportedError("a block-scaled product of these dtypes", python_location(op.location))
     return mma_scaled.Form("mxf8f6f4", kinds[0], kinds[1], 32)
@@ -46,28 +51,30 @@ def form_of(op: ir.Operation) -> mma_scaled.Form:
 
 def lower_scaled(ctx: Context, op: ir.Operation) -> None:
     a, b, c, *scales = op.operands
-    flags = [bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab"]
+    flags, packed = transposes(op), packed_operands(op)
     form, shape = form_of(op), mma_shape(_BITS)
-    if "packed" in op.attributes and flags != [False, True]:
+    if packed[0] and flags[0] or packed[1] and not flags[1]:
         raise UnsupportedError(
             "4-bit operands whose elements are not neighbours along K", python_location(op.location),
             hint="A is [M, K] and B is [N, K] with transpose_B=True",
         )  # fmt: skip
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
-    k = tile_shape_2d(a)[0 if flags[0] else 1]  # type: ignore[index]
-    if k % shape.k:
-        raise UnsupportedError(f"K = {k} bytes is no multiple of {shape.k}", python_location(op.location))
+    m, n, k = extents(op)
+    k *= 2 if packed[1] else 1
+    if k % form.depth:
+        raise UnsupportedError(f"K = {k} is no multiple of {form.depth}", python_location(op.location))
     warps = ctx.num_threads // ctx.target.warp_size
     grid = partition(m, n, warps, ir.StringAttr(op.attributes["policy"]).value, shape, op)
-    layouts = operand_fragments(grid, shape, k, _BITS, (flags[0], flags[1]))
-    left = Fetch(ctx, Operand(tile_of(ctx, a), 0 if flags[0] else 1, _BITS, layouts[0], False), grid, shape)
-    right = Fetch(ctx, Operand(tile_of(ctx, b), 1 if flags[1] else 0, _BITS, layouts[1], True), grid, shape)
+    k_dims = 0 if flags[0] else 1, 1 if flags[1] else 0
+    left, right = (
+        _fetch(ctx, tile_of(ctx, value), k_dims[side], bool(side), grid, form if packed[side] else None)
+        for side, value in enumerate((a, b))
+    )
     target = ctx.buffers[c]
     assert isinstance(target, FragmentBuffer)
     rows, columns = grid.rows // shape.m, grid.columns // shape.n
     sums = initial_sums(ctx, op, target, rows * columns, 4, None)
     factors = [_Factors(ctx, op, side, value, grid, form) for side, value in enumerate(scales)]
-    for step in range(k // shape.k):
+    for step in range(k // form.depth):
         b_registers, a_registers = right.registers(step, columns), left.registers(step, rows)
         (a_words, a_byte), (b_words, b_byte) = factors[0].words(step, rows), factors[1].words(step, columns)
         for row in range(rows):
@@ -80,6 +87,32 @@ def lower_scaled(ctx: Context, op: ir.Operation) -> None:
     flat = [v for tile in sums for v in tile]
     for start in range(0, len(flat), target.chunk):
         write_registers(ctx, target, range(start, start + target.chunk), ctx.e.pack(flat[start : start + target.chunk]))
+
+
+def _fetch(ctx: Context, tile: Tile, k_dim: int, is_b: bool, grid: WarpGrid, packed: mma_scaled.Form | None) -> Fetch:
+    """What reads an operand; `packed` is the form where it is bytes of two elements."""
+    spread = packed is not None and packed.elements == 4
+    bits = 2 * _BITS if spread else _BITS  # a register's four elements are two bytes
+    shape, k = mma_shape(bits), tile.sizes[-2:][k_dim]
+    layout = operand_fragments(grid, shape, k, bits, (k_dim == 0, k_dim == 1))[is_b]
+    return (_Spread if spread else Fetch)(ctx, Operand(tile, k_dim, bits, layout, is_b), grid, shape)
+
+
+class _Spread(Fetch):
+    """A packed operand beside one of 8 bits: a lane reads two bytes, and their four elements go to the middle of a
+    register's bytes (PTX ISA 9.7.14.5.14, .kind::mxf8f6f4 of .e2m1)."""
+
+    def _matrix_loads(self) -> bool:
+        return False
+
+    def _as_word(self, value: ir.Value) -> ir.Value:
+        e = self.ctx.e
+        half = e.pure("vector.bitcast", e.vector_type(1, ir.IntegerType.get_signless(16)), [value])
+        word = e.pure("arith.extui", e.i32, [e.extract(half, 0)])
+        for distance, kept in ((8, 0x00FF00FF), (4, 0x0F0F0F0F)):
+            both = e.binary("ori", word, e.binary("shli", word, distance))
+            word = e.binary("andi", both, kept)
+        return e.binary("shli", word, mma_scaled.PADDING)
 
 
 class _Factors:
@@ -101,10 +134,8 @@ class _Factors:
         """The row whose factors a lane gives, in the warp's first instruction tile."""
         ix, thread = self.ctx.ix, self.ctx.thread
         warp, group, odd = ix.divide(thread, 32), ix.remainder(thread, 32), ix.remainder(thread, 2)
-        assert warp is not None and group is not None and odd is not None
         part = ix.divide(warp, grid.m) if side else ix.remainder(warp, grid.m)
         lane = ix.divide(group, 4)
-        assert part is not None and lane is not None
         row = ix.add(ix.scale(part, grid.columns if side else grid.rows), lane)
         return row if side else ix.add(row, ix.scale(odd, 8))
 

@@ -9,7 +9,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.products import extents
 from ..lowering.buffers import FragmentBuffer
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
@@ -29,12 +29,11 @@ def lower_gemm_sp(ctx: Context, op: ir.Operation) -> None:
         return
     require_feature(ctx, op, Feature.MMA_WIDE, "a sparse product")
     a, e, b, c, *clear = op.operands
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    m, n, k = extents(op)
     flags = {x: ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "aeb"}
     kinds = [operand_kind(ctx, op, v, side) for v, side in ((a, "a"), (b, "b"))]
     bits = ir.MemRefType(a.type).element_type.width
     shape = mma_shape(bits)
-    k = tile_shape_2d(b)[1 if flags["b"] else 0]  # type: ignore[index]
     if bits > 32 or k % (2 * shape.k):
         raise UnsupportedError(
             f"a sparse product of K = {k}, no multiple of {2 * shape.k}",
@@ -52,8 +51,7 @@ def lower_gemm_sp(ctx: Context, op: ir.Operation) -> None:
         raise UnsupportedError(f"no accumulation in {target.element}", python_location(op.location))
     rows, columns = grid.rows // shape.m, grid.columns // shape.n
     sums = initial_sums(ctx, op, target, rows * columns, 4, clear[0] if clear else None)
-    warp = ctx.ix.remainder(ctx.ix.divide(ctx.thread, 32), grid.m)  # type: ignore[arg-type]
-    assert warp is not None
+    warp = ctx.ix.digit(ctx.thread, 32, grid.m)
     metadata = Metadata(ctx, e, bits, ctx.ix.scale(warp, grid.rows), transposed=flags["e"])
     words = [metadata.words(16 * row, k // (2 * shape.k)) for row in range(rows)]
     for step in range(k // (2 * shape.k)):

@@ -13,6 +13,7 @@ from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
+from ...dialect.products import transposes
 from ...dialect.tl import TMEM, scope_of
 from ..lowering.buffers import SharedBuffer, element_bits
 from ..lowering.context import Context, rule
@@ -21,7 +22,7 @@ from ..lowering.views import tile_of
 from .reach import one_thread
 from .roles import barrier_pointer
 from .tensor_memory import tensor_address
-from .tensor_rules import Product, product_obstacle, product_of, transposes
+from .tensor_rules import Product, product_obstacle, product_of
 
 _SCALE_BYTES = 4  # scale factors of a row in one column
 
@@ -120,7 +121,7 @@ def _operand(ctx: Context, value: ir.Value, product: Product, along_k: bool, op:
     tile = tile_of(ctx, value)
     buffer = tile.buffer
     assert isinstance(buffer, SharedBuffer)
-    span = 16 << buffer.layout.swizzle.bits
+    span = buffer.layout.swizzle.span_bytes
     panel = buffer.layout.shape[-2] * span
     address = ctx.e.pure("llvm.ptrtoint", ctx.e.i32, [shared_pointer(ctx, buffer, tile.offsets)])
     if along_k:

@@ -14,7 +14,7 @@ from tilelang_mlir.isa.nvidia import wgmma, wgmma_product
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import factors, tile_shape_2d
+from ...dialect.products import extents, factors, transposes
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, element_bits
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
@@ -28,20 +28,17 @@ from .wgmma_layout import ROWS, WARPGROUP, partition, product_kinds, step_depth
 
 def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     a, b, c = factors(op)
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    m, n, k = extents(op)
     grid = partition(m, n, ctx.num_threads)
     target = ctx.buffers[c]
     assert grid is not None and isinstance(target, FragmentBuffer)
-    flags = [ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"]
+    flags = transposes(op)
     bits = ir.MemRefType(a.type).element_type.width
-    k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
     steps = k // step_depth(op)
     sparse = op.name == "tl.gemm_sp"
     deep = 64 if sparse else 32
     group = ctx.ix.divide(ctx.thread, WARPGROUP)
-    assert group is not None
     along_m, along_n = ctx.ix.remainder(group, grid.m), ctx.ix.divide(group, grid.m)
-    assert along_m is not None and along_n is not None
     right = _descriptor(ctx, b, ctx.ix.scale(along_n, grid.columns), steps, 1, bits, along_k=flags[1], deep=deep)
     buffer = ctx.buffers.get(a)
     if isinstance(buffer, FragmentBuffer):
@@ -50,10 +47,12 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
         left = _descriptor(
             ctx, a, ctx.ix.scale(along_m, grid.rows), steps, grid.rows // ROWS, bits, along_k=not flags[0]
         )
-    clear = "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
+    clear: bool | ir.Value = "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
+    if len(op.operands) > 3 + (op.name == "tl.gemm_sp"):
+        clear = ctx.e.pure("arith.extui", ctx.e.i32, [ctx.ssa(list(op.operands)[-1])])
     file = ctx.registers[target]
     count = target.layout.num_values
-    sums = [] if clear else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
+    sums = [] if clear is True else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
     kinds = product_kinds(op)
     assert kinds is not None
     blocks = grid.rows // ROWS
@@ -103,7 +102,7 @@ def _descriptor(
     buffer = tile.buffer
     assert isinstance(buffer, SharedBuffer)
     rows = buffer.layout.shape[-2]
-    span = 16 << buffer.layout.swizzle.bits  # bytes of a swizzled row
+    span = buffer.layout.swizzle.span_bytes  # bytes of a swizzled row
     panel = rows * span  # bytes of a column panel
     start = shared_pointer(ctx, buffer, tile.offsets)
     address = ctx.e.pure("llvm.ptrtoint", ctx.e.i32, [start])
@@ -119,7 +118,7 @@ def _descriptor(
         ahead = [block * ROWS // (span // 2) * panel for block in range(blocks)]
     low = ctx.e.binary("andi", ctx.e.binary("shrui", ctx.e.value(ctx.e.add(address, first)), 4), 0x3FFF)
     low = ctx.e.binary("ori", low, leading >> 4 << 16)
-    units = lambda values: tuple(v >> 4 for v in values)  # noqa: E731
+    units = lambda values: tuple(v >> 4 for v in values)
     high = wgmma_product.high_word(stride, span)
     assert element_bits(buffer.element) == bits
     return wgmma_product.Descriptor(low, high, units(moves), units(ahead), transposed=not along_k)
@@ -127,8 +126,7 @@ def _descriptor(
 
 def _metadata(ctx: Context, op: ir.Operation, offset: Index, blocks: int, steps: int) -> list[ir.Value]:
     """The lane's word per block of 64 rows and step; a warp has 16 rows, which lie as those of mma.sp."""
-    warp = ctx.ix.remainder(ctx.ix.divide(ctx.thread, 32), 4)  # type: ignore[arg-type]
-    assert warp is not None
+    warp = ctx.ix.digit(ctx.thread, 32, 4)
     bits = ir.MemRefType(op.operands[0].type).element_type.width
     transposed = ir.BoolAttr(op.attributes["transpose_e"]).value
     metadata = Metadata(ctx, op.operands[1], bits, ctx.ix.add(offset, ctx.ix.scale(warp, 16)), transposed=transposed)
@@ -137,9 +135,7 @@ def _metadata(ctx: Context, op: ir.Operation, offset: Index, blocks: int, steps:
 
 def _panel_offset(ctx: Context, offset: Index, panel: int, width: int) -> Index:
     """Bytes to the panel, `width` elements wide, that starts at element `offset` of M or N."""
-    number = ctx.ix.divide(offset, width)
-    assert number is not None
-    return ctx.ix.scale(number, panel)
+    return ctx.ix.scale(ctx.ix.divide(offset, width), panel)
 
 
 def _register_operand(ctx: Context, buffer: FragmentBuffer, bits: int) -> list[list[ir.Value]]:

@@ -13,27 +13,26 @@ from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
-from .im2col_rules import span as span_of
 from .maps import MapKey
 from .reach import issuing
 from .roles import barrier_pointer
-from .tma_rules import shared_layout
+from .tma_rules import panel_columns, shared_layout, swizzle_mode
 
 
 def im2col_key(op: ir.Operation) -> MapKey:
     """The tensor map: a box of pixels and channels, and the corners and steps of the walk."""
     image, tile = list(op.operands)[:2]
-    geometry, bits = Geometry.of(op), shared_layout(tile).swizzle.bits
+    geometry = Geometry.of(op)
     argument = ir.BlockArgument(root(image).owner.operation.operands[0]).arg_number
     walk = -geometry.pad, geometry.pad - geometry.reach, geometry.stride
-    return MapKey(argument, (shape_of(tile.type)[-2], span_of(tile)), f"{16 << bits}B" if bits else "none", walk)
+    return MapKey(argument, (shape_of(tile.type)[-2], panel_columns(tile)), swizzle_mode(shared_layout(tile)), walk)
 
 
 @rule("tl.im2col_load")
 def lower_im2col_load(ctx: Context, op: ir.Operation) -> None:
     _, tile, barrier, index, *numbers = op.operands
     e, geometry = ctx.e, Geometry.of(op)
-    (rows, columns), span = shape_of(tile.type)[-2:], span_of(tile)
+    (rows, columns), span = shape_of(tile.type)[-2:], panel_columns(tile)
     row, column, height, width, channels = (ctx.ssa(v) for v in numbers)
     first = e.binary("muli", row, rows)
     x, rest = e.binary("remui", first, width), e.binary("divui", first, width)

@@ -39,9 +39,3 @@ def im2col_obstacle(op: ir.Operation) -> str:
     if not layout.swizzle.bits and (layout != row_major(list(layout.shape)) or columns > 256):
         return "the shared tile is not in panels of one swizzle span"
     return ""
-
-
-def span(tile: ir.Value) -> int:
-    """Columns of a panel."""
-    bits = shared_layout(tile).swizzle.bits
-    return (16 << bits) * 8 // ir.MemRefType(tile.type).element_type.width if bits else shape_of(tile.type)[-1]

@@ -11,8 +11,8 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
 from ...dialect.location import python_location
-from ...dialect.ops.gemm import factors
 from ...dialect.ops.intrinsic import intrinsic_name
+from ...dialect.products import factors
 from ..lowering.buffers import FragmentBuffer
 from ..lowering.carried import is_undefined
 from ..lowering.context import Context, rule
@@ -53,6 +53,7 @@ ENTRIES: dict[str, Entry] = {
     "elect": Entry(lambda ctx, op: warp.elect(), Feature.ELECT),
     "launch_dependents": Entry(lambda ctx, op: memory.grid_dependency("launch_dependents"), Feature.PDL),
     "wait_dependencies": Entry(lambda ctx, op: memory.grid_dependency("wait"), Feature.PDL),
+    "nanosleep": Entry(lambda ctx, op: memory.sleep(ctx.ssa(op.operands[0]))),
     "cluster_arrive": Entry(_cluster_arrive, Feature.CLUSTER),
     "cluster_wait": Entry(lambda ctx, op: cluster.wait(), Feature.CLUSTER),
     "cluster_rank": Entry(lambda ctx, op: cluster.rank(), Feature.CLUSTER),

@@ -47,7 +47,8 @@ def lower_store_matrix(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.warp_mma")
 def lower_warp_mma(ctx: Context, op: ir.Operation) -> None:
     a_kind, b_kind, c_kind = (ir.StringAttr(op.attributes[name]).value for name in "abc")
-    shape: tuple[int, int, int] = tuple(ir.DenseI32ArrayAttr(op.attributes["shape"]))  # type: ignore[assignment]
+    m, n, k = ir.DenseI32ArrayAttr(op.attributes["shape"])
+    shape = m, n, k
     for kind in (a_kind, b_kind):
         require_feature(ctx, op, mma.feature_of(kind), f"mma.sync of {kind}")
     if not {"layouts", "selector"} & set(op.attributes) and shape[2] >= _WIDE.get(mma.bits_of(a_kind), shape[2] + 1):
@@ -85,9 +86,9 @@ def lower_warpgroup_mma(ctx: Context, op: ir.Operation) -> None:
             hint="n is a multiple of 8 up to 256; give the place of the sums as a Python integer",
         )  # fmt: skip
     words = [ctx.ssa(v) for v in values]
-    turned = tuple(f"transpose_{x}" in op.attributes for x in "ab")
-    signs = tuple(f"negate_{x}" in op.attributes for x in "ab")
-    form = wgmma_single.Form(n, kinds, turned, signs)  # type: ignore[arg-type]
+    turned = "transpose_a" in op.attributes, "transpose_b" in op.attributes
+    signs = "negate_a" in op.attributes, "negate_b" in op.attributes
+    form = wgmma_single.Form(n, kinds, turned, signs)
     started = ctx.own_products.get((buffer, first))
     if started is not None and started[0] != op.block:
         raise not_in_this_block(op)

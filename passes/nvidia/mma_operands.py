@@ -14,7 +14,7 @@ from tilelang_mlir.isa.nvidia import ldmatrix
 from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import Fragment
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.products import tile_shape
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile, element_bits, value_type
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
@@ -80,8 +80,8 @@ class Fetch:
         ix = self.ctx.ix
         lane, low, high = self._lane_digits()
         warp = self._warp_offset(grid)
-        eight = lambda x: ix.scale(x, 8)  # noqa: E731
-        chunk = lambda x: ix.scale(x, self.chunk_elements)  # noqa: E731
+        eight = lambda x: ix.scale(x, 8)
+        chunk = lambda x: ix.scale(x, self.chunk_elements)
         # A's four matrices: rows, rows + 8, then k + half; B's: k, k + half, then the next eight columns.
         first, second = (high, low) if self.operand.is_b else (low, high)
         if self.operand.k_dim == 1:  # rows of the stored tile run along M or N
@@ -95,25 +95,14 @@ class Fetch:
     def _lane_digits(self) -> tuple[Index, Index, Index]:
         """lane % 8, lane / 8 % 2, lane / 16."""
         ix, thread = self.ctx.ix, self.ctx.thread
-        parts = []
-        for weight, size in ((1, 8), (8, 2), (16, 2)):
-            quotient = ix.divide(thread, weight)
-            digit = ix.remainder(quotient, size) if quotient is not None else None
-            assert digit is not None
-            parts.append(digit)
-        return parts[0], parts[1], parts[2]
+        return ix.digit(thread, 1, 8), ix.digit(thread, 8, 2), ix.digit(thread, 16, 2)
 
     def _warp_offset(self, grid: WarpGrid) -> Index:
         ix = self.ctx.ix
         warp = ix.divide(self.ctx.thread, 32)
-        assert warp is not None
         if self.operand.is_b:
-            number = ix.divide(warp, grid.m)
-            assert number is not None
-            return ix.scale(number, grid.columns)
-        number = ix.remainder(warp, grid.m)
-        assert number is not None
-        return ix.scale(number, grid.rows)
+            return ix.scale(ix.divide(warp, grid.m), grid.columns)
+        return ix.scale(ix.remainder(warp, grid.m), grid.rows)
 
     def registers(self, step: int, count: int) -> list[list[ir.Value]]:
         """32-bit registers (64-bit for float64) per instruction tile."""
@@ -168,12 +157,12 @@ class Fetch:
             parts = thread_coordinates(ctx, operand.layout)
             with ctx.lanes(self.pack):
                 inner = [
-                    ctx.ix.add(p.spread(self.pack), Index(None, tuple(int(c) for c in cs), 0, 0, 0, 0))
+                    ctx.ix.add(p.spread(self.pack), Index.lanes(cs))
                     for p, cs in zip(parts, constants, strict=True)
                 ]
                 offsets = [o.spread(self.pack) for o in operand.tile.offsets]
                 place = [*offsets[:-2], *(ctx.ix.add(o, i) for o, i in zip(offsets[-2:], inner, strict=True))]
-                value = load_lanes(ctx, buffer, place)  # type: ignore[arg-type]
+                value = load_lanes(ctx, buffer, place)
         if operand.bits == 64:
             return value
         return self._as_word(value)
@@ -193,7 +182,7 @@ def lower_load_operand(ctx: Context, op: ir.Operation) -> None:
     is_b = ir.StringAttr(op.attributes["side"]).value == "b"
     k_dim = ir.IntegerAttr(op.attributes["k_dim"]).value
     m, n = ir.DenseI32ArrayAttr(op.attributes["warps"])
-    extent = tile_shape_2d(target)[1 - k_dim]  # type: ignore[index]
+    extent = tile_shape(target)[1 - k_dim]
     grid = WarpGrid(m, n, 0 if is_b else extent // m, extent // n if is_b else 0)
     bits = element_bits(buffer.element)
     fetch = Fetch(ctx, Operand(tile_of(ctx, source), k_dim, bits, buffer.layout, is_b), grid, mma_shape(bits))

@@ -80,7 +80,6 @@ def one_warp(ctx: Context, op: ir.Operation) -> Generator[None]:
         yield
         return
     number = ctx.ix.divide(ctx.thread, size)
-    assert number is not None
     with branch(ctx, ctx.e.compare("eq", ctx.ix.scalar(number), first)):
         yield
 

@@ -19,16 +19,13 @@ TURN_BARRIERS = 5  # those on which they wait for their turn
 
 def in_warpgroup(ctx: Context) -> Index:
     """The thread's index in its warpgroup."""
-    found = ctx.ix.remainder(ctx.thread, WARPGROUP)
-    assert found is not None
-    return found
+    return ctx.ix.remainder(ctx.thread, WARPGROUP)
 
 
 def warpgroup(ctx: Context) -> Index:
     """The number of the thread's warpgroup among all consumers."""
-    found = ctx.ix.divide(ctx.thread, WARPGROUP)
-    assert found is not None
-    return ctx.ix.add(ctx.ix.scale(ctx.group, ctx.num_threads // WARPGROUP), found)
+    mine = ctx.ix.divide(ctx.thread, WARPGROUP)
+    return ctx.ix.add(ctx.ix.scale(ctx.group, ctx.num_threads // WARPGROUP), mine)
 
 
 def warpgroup_barrier(ctx: Context) -> int | ir.Value:
@@ -66,9 +63,12 @@ def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
 
 
 def is_shared_by_cluster(launch: ir.Operation) -> bool:
-    """Whether CTAs of a cluster use one another's barriers, which must be initialised before any of them does."""
+    """Whether CTAs of a cluster use one another's barriers, which must be initialised before any of them does: they are
+    allocated for that, or a copy to several CTAs completes at them."""
     return "cluster" in launch.attributes and any(
-        op.name == "tl.alloc_barrier" and "cluster" in op.attributes for op in nested(launch)
+        op.name == "tl.alloc_barrier" and "cluster" in op.attributes
+        or op.name == "tl.tma_load" and "multicast" in op.attributes
+        for op in nested(launch)
     )
 
 
@@ -128,7 +128,6 @@ def lower_arrive(ctx: Context, op: ir.Operation) -> None:
         mbarrier.arrive(pointer)
         return
     lane = ctx.ix.remainder(ctx.thread, ctx.target.warp_size)
-    assert lane is not None
     branch = ctx.e.op("scf.if", [], [ctx.e.compare("eq", ctx.ix.scalar(lane), 0)], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         if remote:
@@ -169,7 +168,7 @@ def lower_consumers(ctx: Context, block: ir.Block, consumers: int, groups: int =
     thread = ctx.thread
     if groups > 1:
         group, inside = ctx.ix.divide(thread, consumers), ctx.ix.remainder(thread, consumers)
-        assert group is not None and group.base is not None and inside is not None
+        assert group.base is not None
         ctx.group, thread = ctx.ix.uniform(group.base, lo=0, hi=groups - 1), inside
         ctx.values[block.arguments[0]] = ctx.group
     assert thread.base is not None

@@ -23,13 +23,10 @@ class Metadata:
         self.tile = tile_of(ctx, value)
         assert isinstance(self.tile.buffer, SharedBuffer)
         self.element = element_bits(self.tile.buffer.element)
-        lane, ix = ctx.ix.remainder(ctx.thread, 32), ctx.ix
-        assert lane is not None
-        quad, low = ix.divide(lane, 4), ix.remainder(lane, 2)
-        half = ix.remainder(ix.divide(lane, 2), 2)  # type: ignore[arg-type]
-        assert quad is not None and low is not None and half is not None
-        self.row = ix.add(first, quad)
-        self.low, self.half = low, half
+        ix = ctx.ix
+        lane = ix.remainder(ctx.thread, 32)
+        self.row = ix.add(first, ix.divide(lane, 4))
+        self.low, self.half = ix.remainder(lane, 2), ix.digit(lane, 2, 2)
 
     def words(self, ahead: int, steps: int) -> list[ir.Value]:
         """The words for the 16 rows that start `ahead` rows further, one per step of the instruction."""
@@ -68,9 +65,9 @@ class Metadata:
     def _load(self, row: Index, first: int, count: int) -> ir.Value:
         """Neighbours of a row."""
         ix, offsets = self.ctx.ix, self.tile.offsets
-        column = Index(None, tuple(range(first, first + count)), 0, 0, 0, 0)
+        column = Index.lanes(range(first, first + count))
         places = (column, row) if self.transposed else (row, column)
         place = [*offsets[:-2], *(ix.add(offset, p) for offset, p in zip(offsets[-2:], places, strict=True))]
         with self.ctx.lanes(count):
             spread = [p.spread(count) for p in place]
-            return load_lanes(self.ctx, self.tile.buffer, spread)  # type: ignore[arg-type]
+            return load_lanes(self.ctx, self.tile.memory, spread)

@@ -98,9 +98,7 @@ class _Store:
         """Where the piece lies in the tensor, innermost dimension first."""
         ctx, grid = self.ctx, self.plan.grid
         group = ctx.ix.divide(ctx.thread, WARPGROUP)
-        assert group is not None
         along_m, along_n = ctx.ix.remainder(group, grid.m), ctx.ix.divide(group, grid.m)
-        assert along_m is not None and along_n is not None
         place = list(tile_of(ctx, self.target).offsets)
         down = ctx.ix.add(ctx.ix.scale(along_m, grid.rows), Index.of(block * ROWS))
         across = ctx.ix.add(ctx.ix.scale(along_n, grid.columns), Index.of(piece.start))
@@ -125,7 +123,6 @@ class _Store:
         warp, lane = _digit(ctx, 32, 4), _digit(ctx, 1, 32)
         row = ctx.ix.add(_digit(ctx, 1, 16), ctx.ix.scale(warp, 16))
         half = ctx.ix.divide(lane, 16)
-        assert half is not None
         for column in range(0, piece.width, 16):
             count = min(4, (piece.width - column) // 4)
             along = ctx.ix.add(ctx.ix.scale(half, 8), Index.of(column)) if count == 4 else Index.of(column)
@@ -185,7 +182,4 @@ class _Store:
 
 def _digit(ctx: Context, weight: int, size: int) -> Index:
     """A digit of the thread index."""
-    quotient = ctx.ix.divide(ctx.thread, weight)
-    value = ctx.ix.remainder(quotient, size) if quotient is not None else None
-    assert value is not None
-    return value
+    return ctx.ix.digit(ctx.thread, weight, size)

@@ -121,7 +121,7 @@ def tensor_address(ctx: Context, value: ir.Value, where: ir.Operation) -> ir.Val
         total = ctx.e.add(total, ctx.e.mul(ctx.ix.scalar(index), reach))
         reach *= size
     pack = 32 // layout.bits
-    part = ctx.ix.divide(column, pack) if pack > 1 else column
+    part = ctx.ix.try_divide(column, pack) if pack > 1 else column
     if part is None:
         raise LayoutError(f"a tile of tensor memory starts inside a column: {pack} elements share one",
                           python_location(where.location))
@@ -167,9 +167,7 @@ def _turns(pieces: tuple[tcgen05.Piece, ...]) -> list[list[tcgen05.Piece]]:
 def _warp_address(ctx: Context, base: ir.Value, each: int) -> ir.Value:
     """The warp's quarter of the lanes, and its warpgroup's columns."""
     warp = ctx.ix.divide(ctx.thread, ctx.target.warp_size)
-    assert warp is not None
     quarter, group = ctx.ix.remainder(warp, 4), ctx.ix.divide(warp, 4)
-    assert quarter is not None and group is not None
     lane = ctx.ix.scalar(ctx.ix.scale(quarter, 32 * tcgen05.ROW))
     address = ctx.e.add(base, lane)
     return ctx.e.value(ctx.e.add(address, ctx.ix.scalar(ctx.ix.scale(group, each))))

@@ -10,17 +10,17 @@ from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ...dialect.ops.tensor import MMA_OPS
+from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import TMEM, scope_of
 from .. import build
 from ..walk import nested
 
-_GROUPED = (*MMA_OPS, "tl.tcgen05_commit", "tl.tcgen05_cp")
+_GROUPED = (*TENSOR_PRODUCTS, "tl.tcgen05_commit", "tl.tcgen05_cp")
 
 
 def is_paired(launch: ir.Operation) -> bool:
     """Whether the products of a kernel are those of pairs of CTAs."""
-    return any("pair" in op.attributes for op in nested(launch) if op.name in MMA_OPS)
+    return any("pair" in op.attributes for op in nested(launch) if op.name in TENSOR_PRODUCTS)
 
 
 def arrange(launch: ir.Operation) -> bool:
@@ -46,7 +46,7 @@ def arrange(launch: ir.Operation) -> bool:
                 hint="T.tcgen05_gemm(..., use_2cta=True) computes with a pair",
             )
         loads = op.name == "tl.box_load" and "pair" in op.attributes
-        if (loads or paired and op.name in MMA_OPS) and not _has_pairs(launch):
+        if (loads or paired and op.name in TENSOR_PRODUCTS) and not _has_pairs(launch):
             raise UnsupportedError(
                 f"{'T.tma_load_2sm' if loads else 'a product of a pair of blocks'} in a kernel whose clusters have no "
                 "pairs",

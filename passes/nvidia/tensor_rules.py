@@ -16,7 +16,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
 from ...dialect.layout.tensor import LANES, TensorLayout, dense, sparse
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.products import extents, packed_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
 
 _FLOATS = {
@@ -43,12 +43,15 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
     """Why tcgen05 cannot compute a product, scaled or not, or an empty string."""
     a, b, c = list(op.operands)[:3]
     kinds = _kinds(op)
+    if op.name in _SCALED and len(set(packed_operands(op))) == 2:
+        having = [*targets_with(Feature.MFMA_SCALED), *targets_with(Feature.MMA_SCALED)]
+        return f"4-bit and 8-bit operands, which {', '.join(having)} have"
     if kinds is None:
         return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
     if kinds[0] == "i8" and not target.supports(Feature.TCGEN05_INT8):
         having = ", ".join(targets_with(Feature.TCGEN05_INT8))
         return f"operands of {_element(a)}, which {having} has and {target} lacks"
-    m, n = tile_shape_2d(c)  # type: ignore[misc]
+    m, n, _ = extents(op)
     pair = "pair" in op.attributes
     rows = (128,) if op.name in _SCALED or scope_of(a) == TMEM or pair else (64, 128)
     if m not in rows:
@@ -71,7 +74,7 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
 
 def _depth_of(op: ir.Operation) -> int:
     """Elements along k."""
-    k = tile_shape_2d(op.operands[1])[1 if transposes(op)[1] else 0]  # type: ignore[index]
+    k = extents(op)[2]
     return k * 2 if "packed" in op.attributes else k
 
 
@@ -88,11 +91,6 @@ def _packed_obstacle(op: ir.Operation) -> str:
     return ""
 
 
-def transposes(op: ir.Operation) -> tuple[bool, bool]:
-    a, b = (bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab")
-    return a, b
-
-
 def product_of(op: ir.Operation) -> Product:
     """The instructions of a `tl.tcgen05_mma` without obstacle."""
     kinds = _kinds(op)
@@ -100,7 +98,7 @@ def product_of(op: ir.Operation) -> Product:
     kind, a_type, b_type, d_type = kinds
     if op.name in _SCALED and "packed" not in op.attributes:
         kind = "mx" + kind
-    m, n = tile_shape_2d(op.operands[2])  # type: ignore[misc]
+    m, n, _ = extents(op)
     flags = transposes(op)
     k = _depth_of(op)
     m *= 2 if "pair" in op.attributes else 1

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from tilelang_mlir.mlir import ir
 
-from ...dialect.ops.gemm import tile_shape_2d
+from ...dialect.products import tile_shape
 from ...dialect.tl import SHARED, TMEM, buffer_type
 from .. import build
 from ..expand_tile_ops import region_of
@@ -33,7 +33,7 @@ def start_scaled(launch: ir.Operation, op: ir.Operation, tensor: ir.Value, keep:
 
 def _bring(launch: ir.Operation, scales: ir.Value) -> ir.Value:
     """Factors of an operand in tensor memory."""
-    rows, words = tile_shape_2d(scales)  # type: ignore[misc]
+    rows, words = tile_shape(scales)
     blocks = -(-rows // _ROWS)
     with ir.InsertionPoint.at_block_begin(launch.regions[0].blocks[0]):
         ordered, target = (

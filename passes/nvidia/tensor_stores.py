@@ -34,7 +34,7 @@ def store_by_tma(op: ir.Operation, split: ir.Operation) -> None:
     with ir.InsertionPoint(split), op.location:
         staging = ir.Operation.create("tl.alloc", [kind], attributes=layout).result
     with ir.InsertionPoint(op), op.location:
-        piece = _columns(target, 0, part)
+        piece = build.columns_of(target, 0, part)
         if tma_obstacle(piece, staging):
             if piece != target:
                 piece.owner.operation.erase()
@@ -46,20 +46,12 @@ def store_by_tma(op: ir.Operation, split: ir.Operation) -> None:
             if number >= count:
                 _wait(count - 1)
                 build.sync_threads()
-            ir.Operation.create("tl.copy", [], [_columns(source, start, part), tile], attributes)
-            ir.Operation.create("tl.tma_store", [], [tile, piece if start == 0 else _columns(target, start, part)])
+            ir.Operation.create("tl.copy", [], [build.columns_of(source, start, part), tile], attributes)
+            stored = piece if start == 0 else build.columns_of(target, start, part)
+            ir.Operation.create("tl.tma_store", [], [tile, stored])
         _wait(0)
     op.erase()
 
 
 def _wait(pending: int) -> None:
     ir.Operation.create("tl.tma_wait", attributes={"pending": ir.IntegerAttr.get(build.i32(), pending)})
-
-
-def _columns(value: ir.Value, start: int, count: int) -> ir.Value:
-    """Some columns of all rows of a tile."""
-    shape = list(ir.MemRefType(value.type).shape)
-    if shape[-1] == count:
-        return value
-    offsets = [build.constant(0)] * (len(shape) - 1) + [build.constant(start)]
-    return build.slice_of(value, offsets, [*shape[:-1], count])

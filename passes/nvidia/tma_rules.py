@@ -127,8 +127,19 @@ def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
         if layout != row_major(layout.shape):
             return None
         return BoxPlan(tuple(sizes), "none", 1, columns)
-    span = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
-    return BoxPlan((*sizes[:-1], span), f"{16 << layout.swizzle.bits}B", columns // span, span)
+    span = panel_columns(shared)
+    return BoxPlan((*sizes[:-1], span), swizzle_mode(layout), columns // span, span)
+
+
+def panel_columns(shared: ir.Value) -> int:
+    """Elements of a row of one panel of a shared tile: of the swizzle's pattern, or of the tile without a swizzle."""
+    span_bytes = shared_layout(shared).swizzle.span_bytes
+    return span_bytes * 8 // ir.MemRefType(shared.type).element_type.width or shape_of(shared.type)[-1]
+
+
+def swizzle_mode(layout: SharedLayout) -> str:
+    """The swizzle as a tensor map names it: none, 32B, 64B or 128B."""
+    return f"{layout.swizzle.span_bytes}B" if layout.swizzle.bits else "none"
 
 
 def _part(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
@@ -140,7 +151,7 @@ def _part(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
         return whole
     if (tile := _at_index(shared, layout)) is not None:
         return tile
-    panel = (16 << layout.swizzle.bits) * 8 // ir.MemRefType(shared.type).element_type.width
+    panel = panel_columns(shared)
     known = layout.swizzle.bits and len(whole) == 2 and part[-1] % panel == 0
     return part if known and starts_a_pattern(shared, panel) else None
 
@@ -155,7 +166,7 @@ def _at_index(shared: ir.Value, layout: SharedLayout) -> list[int] | None:
     if any(size not in (1, of) for size, of in zip(part, whole, strict=True)):
         return None
     bits = ir.MemRefType(shared.type).element_type.width
-    span = (16 << layout.swizzle.bits) * 8 // bits if layout.swizzle.bits else whole[-1]
+    span = panel_columns(shared)
     start = max(layout.swizzle.period, ALIGNMENT * 8 // bits)
     for step in (s for s in layout.steps if s.size > 1):
         if step.dim == len(part) - 1:

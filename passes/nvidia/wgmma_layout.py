@@ -17,7 +17,7 @@ from tilelang_mlir.target import Feature, Target
 from ...dialect.effects import root
 from ...dialect.layout import REPLICATE, Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
-from ...dialect.ops.gemm import factors, tile_shape_2d
+from ...dialect.products import extents, factors, tile_shape_2d, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from .tma_rules import starts_a_pattern
 
@@ -75,11 +75,11 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
 
     B, and A unless it is in registers, must be shared tiles in a hardware swizzle: whole 16-byte-swizzled rows along K,
     or (16-bit elements only) whole 128-byte rows along M or N, of which each warpgroup takes whole ones; tiles of more
-    than 64 elements that are no multiple of them may be in narrower pieces (tiles of fewer are cheap otherwise). With a
-    sparse A a step along K takes 64 bytes of B, which are one piece of a row.
+    than 64 elements that are no multiple of them may be in narrower pieces (tiles of fewer are cheap otherwise), and
+    any that the user lays out so. With a sparse A a step along K takes 64 bytes of B, which are one piece of a row.
     """
     sparse = op.name == "tl.gemm_sp"
-    if not target.supports(Feature.WGMMA) or len(op.operands) != 3 + sparse:
+    if not target.supports(Feature.WGMMA):
         return None
     a, b, c = factors(op)
     kinds = product_kinds(op)
@@ -89,12 +89,12 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     grid = partition(*shape, threads) if shape else None
     if grid is not None and not wgmma.allows(kinds[0], grid.columns):
         return None
-    flags = [ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"]
+    flags = transposes(op)
     if grid is None or (scope_of(a) == FRAGMENT and flags[0]):
         return None
     bits = ir.MemRefType(a.type).element_type.width
-    k = tile_shape_2d(b)[1 if flags[1] else 0]  # type: ignore[index]
-    if k % step_depth(op) or (not flags[1] and grid.n > 1 and grid.columns % 64):
+    whole_panels = flags[1] or grid.n == 1 or grid.columns * bits % (_span(b, bits) * 8 or 1) == 0
+    if extents(op)[2] % step_depth(op) or not whole_panels:
         return None
     sides = [(b, flags[1])] + ([(a, not flags[0])] if scope_of(a) == SHARED else [])
     if sparse and flags[1] and swizzle_span(list(ir.MemRefType(root(b).type).shape)[-2:], bits) < 64:
@@ -125,17 +125,28 @@ def why_no_wgmma(op: ir.Operation, threads: int, target: Target) -> str:
 
 
 def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
-    """Whether a descriptor can name the tile: it has the widest swizzle, by inference or as the user asks."""
-    buffer = root(value)
-    tile = list(ir.MemRefType(buffer.type).shape)[-2:]
-    span = swizzle_span(tile, bits)
+    """Whether a descriptor can name the tile: it has a hardware swizzle, by inference or as the user asks."""
+    tile = list(ir.MemRefType(root(value).type).shape)[-2:]
+    span = _span(value, bits)
     if not starts_a_pattern(value, span * 8 // bits):
         return False
-    owner = buffer.owner
-    given = owner.operation.attributes if not isinstance(owner, ir.Block) else {}
-    if span and "layout" in given and from_attr(given["layout"]) != swizzled(tile, bits, span):
-        return False
-    return span > 0 if along_k else bits == 16 and (span == 128 or (span > 0 and tile[-1] > 64))
+    return span > 0 if along_k else bits == 16 and (span == 128 or (span > 0 and (tile[-1] > 64 or _given(value))))
+
+
+def _span(value: ir.Value, bits: int) -> int:
+    """Bytes of a swizzled row: the most that the tile admits, or as the user lays it out; 0 for another layout."""
+    tile = list(ir.MemRefType(root(value).type).shape)[-2:]
+    if not _given(value):
+        return swizzle_span(tile, bits)
+    layout = from_attr(root(value).owner.operation.attributes["layout"])
+    fitting = (span for span in (128, 64, 32) if swizzle_span(tile, bits) >= span)
+    return next((span for span in fitting if layout == swizzled(tile, bits, span)), 0)
+
+
+def _given(value: ir.Value) -> bool:
+    """Whether the layout of a tile is the user's."""
+    owner = root(value).owner
+    return not isinstance(owner, ir.Block) and "layout" in owner.operation.attributes
 
 
 def accumulator(grid: GroupGrid) -> Fragment:

@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import effects, region_effects, root
-from ...dialect.ops.gemm import PRODUCTS, factors, tile_shape_2d
+from ...dialect.products import PRODUCTS, factors, tile_shape_2d
 from ...dialect.tl import GLOBAL, SHARED, scope_of
 from ..nvidia.loads import LOADS, load_obstacle, loads, sources
 from ..nvidia.wgmma_layout import max_columns, partition
 from ..pipeline_loops import producers
 from ..walk import nested, num_threads
+from .rings import end_of_use
 
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
     "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.alloc_barrier",
     "tl.print", "tl.warpgroups", "tl.intrinsic",
 )  # fmt: skip
+# Intrinsics about the kernels before and behind this one; the first has to be over before either role starts.
+WAIT_DEPENDENCIES = "wait_dependencies"
+_DEPENDENCIES = (WAIT_DEPENDENCIES, "launch_dependents")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     """What to split, or None for a kernel that keeps its form."""
     loops = [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]
     threads = num_threads(launch)
-    if len(loops) != 1 or threads % 128 or threads > 384 or any(op.name in _THREADED for op in nested(launch)):
+    if len(loops) != 1 or threads % 128 or threads > 384 or any(_is_threaded(op, launch) for op in nested(launch)):
         return None
     loop, path = loops[0], _path(loops[0])
     stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
@@ -55,9 +59,21 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     products = [op for op in nested(loop) if op.name in PRODUCTS]
     if not products or not all("instr" in op.attributes for op in products):
         return None
-    if widest(launch, threads) > max_columns(threads + 128):
-        return None
+    body = [op.operation for op in loop.regions[0].blocks[0].operations]
+    ends = [end_of_use(body, i) for i in range(len(body))]
+    if widest(launch, threads) > max_columns(threads + 128) or None in ends:
+        return None  # products that go on under the next iteration read tiles that would be given back
     return Candidate(loop, path, copies, stages)
+
+
+def _is_threaded(op: ir.Operation, launch: ir.Operation) -> bool:
+    about_kernels = is_intrinsic(op, *_DEPENDENCIES) and op.parent.operation == launch
+    return op.name in _THREADED and not about_kernels
+
+
+def is_intrinsic(op: ir.Operation, *names: str) -> bool:
+    """Whether an operation is one of these intrinsics."""
+    return op.name == "tl.intrinsic" and ir.StringAttr(op.attributes["name"]).value in names
 
 
 def _path(loop: ir.Operation) -> list[ir.Operation] | None:

@@ -9,9 +9,10 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import Effect, region_effects
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.layout.attrs import to_attr
-from ...dialect.ops.gemm import PRODUCTS, factors
+from ...dialect.products import PRODUCTS, factors
 from ...dialect.tl import FRAGMENT, buffer_type
 from .. import build
+from ..walk import nested
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,34 @@ def by_use(
     for copy in copies:
         tile = copy.operands[1]
         uses = [i for i, op in enumerate(body) if op != copy and any(e.value == tile for e in region_effects(op))]
-        span = (uses[0], uses[-1]) if uses else (len(body) - 1, len(body) - 1)
+        ends = [end_of_use(body, i) or 0 for i in uses]  # `candidate` has seen that each one ends
+        span = (uses[0], max(ends)) if uses else (len(body) - 1, len(body) - 1)
         spans.setdefault(span, []).append(copy)
         others = [e for op in body if op != copy for e in region_effects(op) if e.value == tile]
         if any(is_access(e) for e in others):
             accessed.add(span)
     return [(spans[span], body[span[0]], body[span[1]], span in accessed) for span in sorted(spans)]
+
+
+def end_of_use(body: list[ir.Operation], index: int) -> int | None:
+    """Position of the operation behind which no product that `body[index]` starts is under way; None: it is later.
+
+    The program waits for the products that it makes asynchronous; at a wait, as many as it says may be unfinished.
+    """
+    run = [(place, op) for place in range(index, len(body)) for op in (body[place], *nested(body[place]))]
+    started = [i for i, (place, op) in enumerate(run) if place == index and _is_started(op)]
+    if not started:
+        return index
+    later = 0
+    for place, op in run[started[-1] + 1 :]:
+        later += _is_started(op)
+        if op.name == "tl.wait_products" and ir.IntegerAttr(op.attributes["pending"]).value <= later:
+            return place
+    return None
+
+
+def _is_started(op: ir.Operation) -> bool:
+    return op.name in PRODUCTS and "wgmma" in op.attributes
 
 
 def is_access(effect: Effect) -> bool:

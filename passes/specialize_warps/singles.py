@@ -22,7 +22,7 @@ from ...dialect.tl import GLOBAL, SHARED, scope_of
 from .. import build
 from ..nvidia.tma_rules import box_bytes, tma_obstacle
 from .candidate import Candidate, is_setup_value
-from .rings import Rounds
+from .rings import Rounds, end_of_use
 
 
 class Singles:
@@ -89,7 +89,8 @@ class Singles:
     def _last_use(self) -> ir.Operation:
         tiles = [copy.operands[1] for copy in self.copies]
         users = [op.operation for op in self.found.loop.block.operations]
-        return [op for op in users if any(e.value in tiles for e in region_effects(op))][-1]
+        ends = [end_of_use(users, i) for i, op in enumerate(users) if any(e.value in tiles for e in region_effects(op))]
+        return users[max(len(users) - 2 if end is None else end for end in ends)]
 
 
 def _barrier(count: int) -> ir.Value:

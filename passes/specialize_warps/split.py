@@ -11,7 +11,7 @@ from ..nvidia.tma_rules import box_bytes
 from ..nvidia.wgmma_layout import WARPGROUP, max_columns
 from ..versions import Versions
 from ..walk import num_threads
-from .candidate import Candidate, is_shared_setup, widest
+from .candidate import WAIT_DEPENDENCIES, Candidate, is_intrinsic, is_shared_setup, widest
 from .producer import Producer
 from .rings import Ring, Rounds, by_use, trip_count
 from .singles import Singles
@@ -118,6 +118,7 @@ class Split:
         for op in list(self.block.operations):
             op = op.operation
             stays = is_shared_setup(op) and not any(v in moved for v in op.operands)
+            stays = stays or is_intrinsic(op, WAIT_DEPENDENCIES)
             if op != split and op.name != "tl.alloc_barrier" and not stays:
                 moved.update(op.results)
                 consumer.append(op)

@@ -139,7 +139,7 @@ class State:
     def tensor(self, shape: tuple[int, ...], dtype: str, fill: str) -> Tensor:
         """A parameter of one tile per block, with an uneven end."""
         gx, gy = self.block.grid
-        cut = lambda n: self.rng.choice((0, 0, self.rng.randrange(n)))  # noqa: E731
+        cut = lambda n: self.rng.choice((0, 0, self.rng.randrange(n)))
         if len(shape) == 1:
             sizes = [gx, gy * shape[0] - cut(shape[0])]
         elif len(shape) == 2:

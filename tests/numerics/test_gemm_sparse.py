@@ -27,7 +27,7 @@ def settings() -> Iterator[None]:
 
 def program(dtype: str, sums: str, meta: str, ta: bool, tb: bool, *, fragment: bool = False, block_K: int = 128) -> Any:
     f = get_e_factor(dtype, meta)
-    pick: Callable[[int, int, bool], tuple[int, int]] = lambda a, b, turned: (b, a) if turned else (a, b)  # noqa: E731
+    pick: Callable[[int, int, bool], tuple[int, int]] = lambda a, b, turned: (b, a) if turned else (a, b)
 
     @T.prim_func
     def main(
@@ -210,11 +210,15 @@ def test_compress_torch() -> None:
     torch = pytest.importorskip("torch")
     from tilelang_mlir.utils.sparse import randint_semi_sparse, randn_semi_sparse
 
-    for dtype in (torch.bfloat16, torch.float8_e5m2, torch.float32):
-        dense = randn_semi_sparse(16, 64, dtype=dtype, device="cpu")
-        kept, meta = compress(dense, meta_dtype=torch.int16)
-        assert kept.dtype == dtype and kept.shape == (16, 32) and meta.dtype == torch.int16
-        assert torch.allclose(kept.to(torch.float64).sum(), dense.to(torch.float64).sum())
+    for dtype, kind in ((torch.float16, np.float16), (torch.float8_e5m2, NUMPY["float8_e5m2"]), (torch.float32, None)):
+        for meta_dtype in ("int8", "int16", "int32"):
+            dense = randn_semi_sparse(16, 64, dtype=dtype, device="cpu")  # with zeros of either sign
+            kept, meta = compress(dense, meta_dtype=meta_dtype)
+            assert kept.dtype == dtype and meta.dtype == getattr(torch, meta_dtype)
+            want, places = compress(dense.to(torch.float32).numpy().astype(kind or np.float32), meta_dtype=meta_dtype)
+            assert (kept.to(torch.float32).numpy() == want.astype(np.float32)).all() and (meta.numpy() == places).all()
+    with pytest.raises(ArgumentError, match="more than 2 elements in a group of 4"):
+        compress(torch.ones(1, 16, dtype=torch.float16))
     kept, meta = compress(randint_semi_sparse(32, 64, -3, 4, device="cpu", transposed=True), transposed=True)
     assert kept.shape == (32, 32) and meta.shape == (2, 32) and meta.dtype == torch.int32
 

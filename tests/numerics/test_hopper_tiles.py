@@ -36,14 +36,14 @@ def test_two_warpgroups_share_a_tile(tb: bool) -> None:
     assert kernel.plan.kernels[0].grid == (132, 1, 1)
 
 
-@pytest.mark.parametrize(("grid", "shared"), [((4, 35), 16), ((3, 46), 128)], ids=["B", "A"])
+@pytest.mark.parametrize(("grid", "shared"), [((4, 35), 16), ((3, 46), 128), ((2, 3), 16)], ids=["B", "A", "few"])
 def test_pairs_of_blocks_share_loads(grid: tuple[int, int], shared: int) -> None:
-    """B once for two neighbours along M; A for two along N where M has an odd number of tiles."""
+    """B once for two neighbours along M; A for two along N where M has an odd number of tiles. Few tiles, too."""
     size = 128 * grid[0], 16 * grid[1] - 8, 72
     case = Gemm(size, (128, 16, 64), threads=256, out="float16", transpose_B=True)
     kernel = check_gemm(case, enable_cluster_multicast=True)
     (spec,) = kernel.plan.kernels
-    assert spec.cluster == (2, 1, 1) and spec.grid == (132, 1, 1)
+    assert spec.cluster == (2, 1, 1) and spec.grid == (min(grid[0] * grid[1], 132), 1, 1)
     (load,) = [line for line in kernel.ir("scheduled").splitlines() if "multicast = 3" in line]
     assert f"memref<1x{shared}x64xf16" in load
 

@@ -26,19 +26,19 @@ def settings() -> Iterator[None]:
 
 def product(
     M: int, N: int, K: int, dtype: str, block: int, bk: int = 0, threads: int = 128, stages: int = 1, columns: int = 48,
-    across: bool = False,
+    across: bool = False, b_dtype: str = "",
 ) -> Any:  # fmt: skip
     bm, bn, words = 64, columns, (bk or K) // block // 4
-    bk = bk or K
+    bk, b_dtype = bk or K, b_dtype or dtype
     shape, tile = ((K, N), (bk, bn)) if across else ((N, K), (bn, bk))
 
     @T.prim_func
     def main(
-        A: T.Tensor((M, K), dtype), B: T.Tensor(shape, dtype), SFA: T.Tensor((M, K // block // 4), "uint32"),
+        A: T.Tensor((M, K), dtype), B: T.Tensor(shape, b_dtype), SFA: T.Tensor((M, K // block // 4), "uint32"),
         SFB: T.Tensor((N, K // block // 4), "uint32"), C: T.Tensor((M, N), "float32"),
     ):  # fmt: skip
         with T.Kernel(T.ceildiv(M, bm), T.ceildiv(N, bn), threads=threads) as (by, bx):
-            a, b = T.alloc_shared((bm, bk), dtype), T.alloc_shared(tile, dtype)
+            a, b = T.alloc_shared((bm, bk), dtype), T.alloc_shared(tile, b_dtype)
             sa, sb = T.alloc_shared((bm, words), "uint32"), T.alloc_shared((bn, words), "uint32")
             c = T.alloc_fragment((bm, bn), "float32")
             T.clear(c)
@@ -98,15 +98,36 @@ def test_8_bits(block: int, options: dict[str, int], target: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dtypes", "block", "options", "target"),
+    [
+        ((FP8, FP4), 32, {"bk": 128, "stages": 2, "threads": 256}, AMD),
+        ((FP8, FP4), 64, {"columns": 64, "threads": 64}, AMD), ((FP4, "float8_e5m2"), 32, {"columns": 64}, AMD),
+        ((FP8, FP4), 32, {"bk": 128, "stages": 2}, TARGET), ((FP4, "float8_e5m2"), 64, {"columns": 64}, TARGET),
+    ],
+)  # fmt: skip
+def test_one_operand_of_4_bits(dtypes: tuple[str, str], block: int, options: dict[str, int], target: str) -> None:
+    M, N, K = 100, 70, 256
+    (a, left), (b, right) = (_operand((rows, K), kind, rows) for rows, kind in zip((M, N), dtypes, strict=True))
+    (sa, scale_a), (sb, scale_b) = (factors(rows, K // block, block, seed) for seed, rows in ((2, M), (3, N)))
+    c = poisoned((M, N), "float32")
+    program = product(M, N, K, dtypes[0], block, b_dtype=dtypes[1], **options)
+    compiled(program, target)(a, b, sa.T.copy(), sb.T.copy(), c)
+    check(c, (left * scale_a) @ (right * scale_b).T, "float32")
+
+
+@pytest.mark.parametrize(
     ("dtype", "block", "text"),
     [
         (FP8, 32, "m16n8k32.row.col.kind::mxf8f6f4.block_scale.scale_vec::1X.f32.e4m3.e4m3.f32.ue8m0"),
         (FP4, 32, "m16n8k64.row.col.kind::mxf4.block_scale.scale_vec::2X.f32.e2m1.e2m1.f32.ue8m0"),
         (FP4, 16, "m16n8k64.row.col.kind::mxf4nvf4.block_scale.scale_vec::4X.f32.e2m1.e2m1.f32.ue4m3"),
+        (f"{FP8} {FP4}", 32, "m16n8k32.row.col.kind::mxf8f6f4.block_scale.scale_vec::1X.f32.e4m3.e2m1.f32.ue8m0"),
     ],
 )
 def test_machine_code(dtype: str, block: int, text: str) -> None:
-    kernel = compiled(product(256, 96, 256, dtype, block, bk=128, stages=2), "cuda:sm_120a")
+    first, *others = dtype.split()
+    program = product(256, 96, 256, first, block, bk=128, stages=2, b_dtype="".join(others))
+    kernel = compiled(program, "cuda:sm_120a")
     assert f"mma.sync.aligned.{text}" in kernel.get_kernel_source()
     assert kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
 
@@ -166,9 +187,12 @@ def _operand(shape: tuple[int, int], dtype: str, seed: int) -> tuple[Any, Any]:
     return value, f64(value)
 
 
-@pytest.mark.parametrize(("dtype", "selector"), [(FP8, ""), (FP4, "cbsz:4 blgp:4")])
-def test_code_objects(dtype: str, selector: str) -> None:
-    kernel = compiled(product(256, 128, 512, dtype, 32, bk=256, stages=2, columns=64), "hip:gfx950")
+@pytest.mark.parametrize(
+    ("dtype", "other", "selector"), [(FP8, FP8, ""), (FP4, FP4, "cbsz:4 blgp:4"), (FP8, FP4, "cbsz:4")]
+)
+def test_code_objects(dtype: str, other: str, selector: str) -> None:
+    program = product(256, 128, 512, dtype, 32, bk=256, stages=2, columns=64, b_dtype=other)
+    kernel = compiled(program, "hip:gfx950")
     lines = [line for line in kernel.ir("amdgcn").splitlines() if "v_mfma" in line]
     assert lines and all("v_mfma_scale_f32_32x32x64_f8f6f4" in line and selector in line for line in lines)
     assert any("op_sel_hi:[1,1,0]" in line for line in lines)  # bytes 2 and 3 of the scales: the second step of a word
@@ -185,17 +209,21 @@ def test_code_objects(dtype: str, selector: str) -> None:
         (FP8, 16, TARGET, TileValueError, "a factor covers a multiple of 32 elements"),
         (FP4, 64, TARGET, UnsupportedError, "4-bit operands with factors of 64 and 64 elements"),
         ("float16", 32, TARGET, TileTypeError, "a block-scaled product of float16"),
+        (f"{FP8} {FP4}", 16, AMD, TileValueError, "a factor covers a multiple of 32 elements"),
     ],
-    ids=["target", "target of AMD", "nvfp4 of AMD", "granularity", "factors", "dtype"],
+    ids=["target", "target of AMD", "nvfp4 of AMD", "granularity", "factors", "dtype", "nvfp4 of one"],
 )
 def test_wrong_use(dtype: str, block: int, target: str, kind: type[TileError], text: str) -> None:
+    first, *others = dtype.split()
     with pytest.raises(kind, match=text):
-        tilelang.compile(product(64, 48, 256, dtype, block), target=target)
+        tilelang.compile(product(64, 48, 256, first, block, b_dtype="".join(others)), target=target)
 
 
 def test_what_lacks_it_is_told_who_has_it() -> None:
-    with pytest.raises(UnsupportedError, match="no block-scaled product with an accumulator of 64 rows"):
-        tilelang.compile(product(64, 48, 256, FP8, 32), target="sim:sm_100a")
+    widths = "4-bit and 8-bit operands, which gfx950, sm_120a have"
+    for other, obstacle in ((FP8, "an accumulator of 64 rows"), (FP4, widths)):
+        with pytest.raises(UnsupportedError, match=f"no block-scaled product with {obstacle}"):
+            tilelang.compile(product(64, 48, 256, FP8, 32, b_dtype=other), target="sim:sm_100a")
     with pytest.raises(UnsupportedError) as caught:
         tilelang.compile(portable(48, 256, FP8, 32, 128, False), target="hip:gfx1201")
     assert caught.value.hint == "targets that have one: gfx950, sm_100a, sm_103a, sm_120a"

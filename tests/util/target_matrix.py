@@ -115,11 +115,8 @@ PRODUCTS = (
     "gemm_bias_relu", "gemm_dynamic_m", "gemm_split_k", "flash_attention", "gemm_int4", "flash_decoding",
     "attention_backward", "grouped_gemm", "gemm_blockscaled",
 )  # fmt: skip
-# Where a program makes sense, if that is not everywhere. Gradients take long to compile: one target of each kind.
-_TARGETS = {
-    "gemm_blockscaled": ("sm_100a", "sm_103a", "sm_120a", "gfx950"),
-    "attention_backward": ("sm_80", "sm_90a", "sm_100a", "gfx942", "gfx950", "gfx1100", "gfx1201"),
-}
+# Where a program makes sense, if that is not everywhere.
+_TARGETS = {"gemm_blockscaled": ("sm_100a", "sm_103a", "sm_120a", "gfx950")}
 # Integers that small programs are given, from the first one up to the second: expert numbers, lengths.
 _INTEGERS = {"grouped_gemm": (0, 3), "flash_decoding": (1, 91)}
 

@@ -2,11 +2,15 @@
 
 Tracing and measuring take turns with nothing else in this process, so that no time is measured while Python is busy;
 compilations run in other processes. Every candidate is first timed over a few runs; those that are far behind the
-best keep that estimate, the others are measured to the end in the order of their estimates.
+best keep that estimate, the others are measured to the end in the order of their estimates. Candidates that become the
+same machine code are measured once. Those whose fragments exceed the registers by far are compiled only where no other
+works: they take longest, and their spills are slower than what the others do.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import sys
@@ -31,6 +35,8 @@ Config = dict[str, Any]
 Submit = Callable[[Batch, Config], "Future[JITKernel]"]
 # A candidate whose first runs take this many times the best one's is not measured to the end.
 _FAR_BEHIND = 1.5
+# Candidates whose fragments take this many times a thread's registers are tried only where no other works.
+_HOPELESS = 1.5
 
 
 @dataclass
@@ -40,6 +46,7 @@ class _Candidate:
     kernel: JITKernel | None = None
     estimate: float = float("inf")  # ms
     outcome: float | str = "not measured"
+    twin: _Candidate | None = None  # one with the same machine code, which stands for both
 
 
 def search(configs: Sequence[Config], submit: Submit, profile: ProfileArgs, inputs: Sequence[Any] | None = None,
@@ -53,32 +60,46 @@ def search(configs: Sequence[Config], submit: Submit, profile: ProfileArgs, inpu
     if not configs:
         raise TileValueError("autotuning needs at least one configuration")
     started = time.perf_counter()
-    with Batch(workers(len(configs)), profile.executor, profile.timeout) as batch:
+    with Batch(workers(len(configs)), profile.executor, profile.timeout, _HOPELESS) as batch:
         tried = [_Candidate(config, submit(batch, config)) for config in configs]
         LOG.info("traced %d candidates in %.2f s", len(tried), time.perf_counter() - started)
         runner = _Runner(profile, inputs)
-        for candidate in progress(tried, "compiling and checking"):
+        held = [candidate for candidate in tried if candidate.job in batch.held]
+        for candidate in progress([c for c in tried if c.job not in batch.held], "compiling and checking"):
+            _screen(candidate, runner, profile)
+        if any(candidate.kernel is not None for candidate in tried):
+            batch.refuse()
+        else:
+            batch.release()
+        for candidate in held:
             _screen(candidate, runner, profile)
     best = min((c.estimate for c in tried), default=float("inf"))
     factor = min(profile.early_stop_factor, _FAR_BEHIND) if profile.early_stop else _FAR_BEHIND
     for candidate in progress(sorted(tried, key=lambda c: c.estimate), "measuring"):
-        if candidate.kernel is None:
+        if candidate.kernel is None or candidate.twin is not None:
             continue
         candidate.outcome = candidate.estimate
         if candidate.estimate <= factor * best:
             candidate.outcome = _attempt(candidate, lambda c: runner.measure(c.kernel), profile.timeout)
+    for candidate in tried:
+        if candidate.twin is not None:
+            candidate.outcome = candidate.twin.outcome
     LOG.info("tuned over %d candidates in %.2f s", len(tried), time.perf_counter() - started)
     return _result(tried, runner)
 
 
 def _screen(candidate: _Candidate, runner: _Runner, profile: ProfileArgs) -> None:
-    """Wait for a candidate, check it, and time a few runs."""
+    """Wait for a candidate, check it, and time a few runs, unless an earlier one has the same machine code."""
 
     def check(one: _Candidate) -> float:
         try:
             kernel = one.job.result(timeout=profile.timeout)
         except NotInTime:
             raise TimeoutError(f"not compiled after {profile.timeout} s") from None
+        first = runner.seen.setdefault(_content(kernel), one)
+        if first is not one:
+            one.twin, one.kernel = first, first.kernel
+            return first.estimate
         runner.check(kernel)
         one.kernel = kernel
         return runner.estimate(kernel)
@@ -88,6 +109,13 @@ def _screen(candidate: _Candidate, runner: _Runner, profile: ProfileArgs) -> Non
         candidate.estimate = outcome
     else:
         candidate.kernel, candidate.outcome = None, outcome
+
+
+def _content(kernel: JITKernel) -> str:
+    """What kernels that do the same have in common."""
+    artifact = kernel.artifact
+    code = artifact.binary or artifact.assembly.encode() or artifact.lowered
+    return hashlib.sha256(code + json.dumps(artifact.plan.to_json(), sort_keys=True).encode()).hexdigest()
 
 
 def _attempt(candidate: _Candidate, run: Callable[[_Candidate], float], timeout: float) -> float | str:
@@ -151,7 +179,8 @@ class _Runner:
         self.profile = profile
         self.given = inputs if inputs is not None else get_autotune_inputs()
         self.made: list[Any] | None = None
-        self.best = float("inf")
+        self.timed: dict[str, list[Any]] = {}  # inputs to time on, by the kernel's parameters
+        self.seen: dict[str, _Candidate] = {}  # the first candidate of each machine code
 
     def inputs(self, kernel: JITKernel) -> list[Any]:
         """Inputs of a kernel: the program's own, else made by `supply_prog` or up."""
@@ -185,9 +214,7 @@ class _Runner:
 
     def estimate(self, kernel: JITKernel) -> float:
         """Milliseconds, from a few runs."""
-        found = float(self._bench(kernel, early_stop_baseline=0.0))
-        self.best = min(self.best, found)
-        return found
+        return float(self._bench(kernel, early_stop_baseline=0.0))
 
     def measure(self, kernel: JITKernel | None) -> float:
         """Milliseconds, measured for as long as the settings say."""
@@ -195,8 +222,12 @@ class _Runner:
         return float(self._bench(kernel, warmup=self.profile.warmup, rep=self.profile.rep))
 
     def _bench(self, kernel: JITKernel, **options: Any) -> Any:
+        """Candidates with the same parameters share the tensors: making those can take longer than a run."""
+        kind = repr(kernel.params)
+        if kind not in self.timed:
+            self.timed[kind] = self.inputs(kernel)
         profiler = kernel.get_profiler(self.profile.supply_type)
-        return profiler.do_bench(input_tensors=self.inputs(kernel), backend=self.profile.backend, **options)
+        return profiler.do_bench(input_tensors=self.timed[kind], backend=self.profile.backend, **options)
 
     def reference(self, kernel: JITKernel) -> float | None:
         """Milliseconds of the reference program; None without one."""
@@ -246,7 +277,8 @@ def progress(items: Sequence[Any], title: str) -> Iterable[Any]:
         from tqdm.auto import tqdm
     except ImportError:
         return _plain_progress(items, title)
-    return tqdm(items, desc=title)  # type: ignore[no-any-return]
+    shown: Iterable[Any] = tqdm(items, desc=title)
+    return shown
 
 
 def _plain_progress(items: Sequence[Any], title: str) -> Iterable[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tilelang_mlir.compat.imports import install
@@ -53,10 +53,10 @@ def _split(given: list[str]) -> tuple[list[str], list[str]]:
     return own, rest
 
 
-def _guarded(run: object) -> int:
+def _guarded(run: Callable[[], object]) -> int:
     """Errors of kernels are shown as they are meant to be read, without the frames of this package."""
     try:
-        run()  # type: ignore[operator]
+        run()
     except TileError as error:
         if "--traceback" in sys.argv:
             raise

@@ -46,6 +46,8 @@ ALIASES = {
     "tilelang.cuda.intrinsics.layout.utils": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.macro": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.macro.mma_macro_generator": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.macro.tcgen05_macro_generator": f"{_SHIMS}.tcgen05_generator",
+    "tilelang.cuda.intrinsics.macro.wgmma_macro_generator": f"{_SHIMS}.wgmma_generator",
     "tilelang.cuda.intrinsics.sparse_layout": f"{_SHIMS}.sparse_layout",
     "tilelang.cuda.language.intrinsics": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.language": f"{_HERE}.language",
@@ -58,6 +60,7 @@ ALIASES = {
     "tilelang.intrinsics.mma_layout": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.mma_macro_generator": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.utils": f"{_SHIMS}.intrinsics",
+    "tilelang.intrinsics.wgmma_macro_generator": f"{_SHIMS}.wgmma_generator",
     "tilelang.language.fp8": f"{_SHIMS}.fp8",
     "tilelang.layout.swizzle": f"{_HERE}.layout",
     "tilelang.layout.fragment": f"{_HERE}.layout",
@@ -71,7 +74,9 @@ ALIASES = {
     "tilelang.profiler.bench": f"{_HERE}.profiler",
     "tilelang.quantize": f"{_SHIMS}.empty",
     "tilelang.rocm": f"{_SHIMS}.cuda",
-    "tilelang.rocm.intrinsics": f"{_SHIMS}.intrinsics",
+    "tilelang.rocm.intrinsics": f"{_SHIMS}.mfma",
+    "tilelang.rocm.intrinsics.mfma_layout": f"{_SHIMS}.mfma",
+    "tilelang.rocm.intrinsics.utils": f"{_SHIMS}.mfma",
     "tilelang.rocm.language": f"{_HERE}.language",
     "tilelang.rocm.target": f"{_SHIMS}.backend",
     "tilelang.tileop": f"{_SHIMS}.tileop",
@@ -102,6 +107,12 @@ class _Alias(importlib.abc.Loader):
             real.__path__ = []  # a module here where TileLang has a package
         # The import system returns what stands in sys.modules afterwards.
         sys.modules[module.__name__] = real
+        # It also makes a submodule an attribute of its package when it first imports it: `engine.lower` would no longer
+        # be the function.
+        for name, shim in ALIASES.items():
+            tail = name.removeprefix(inside)
+            if name.startswith(inside) and not isinstance(getattr(real, tail, real), ModuleType):
+                sys.modules[name] = importlib.import_module(shim)
 
 
 class _TileLang(importlib.abc.MetaPathFinder):
@@ -114,7 +125,7 @@ class _TileLang(importlib.abc.MetaPathFinder):
         return importlib.machinery.ModuleSpec(fullname, _Alias(real), is_package=True)
 
 
-class _TVM_(importlib.abc.MetaPathFinder):
+class _TVM(importlib.abc.MetaPathFinder):
     """Finds the stand-in for `tvm` when nothing else does."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
@@ -153,7 +164,7 @@ def install(simulate: bool | str = False) -> None:
     if loaded is not None and loaded.__name__ != _HERE:
         raise RuntimeError("tilelang is already imported; call tilelang_mlir.compat.install() before")
     if not _FINDERS:
-        _FINDERS.extend((_TileLang(), _TVM_()))
+        _FINDERS.extend((_TileLang(), _TVM()))
         sys.meta_path.insert(0, _FINDERS[0])
         sys.meta_path.append(_FINDERS[1])
     _extend_package()
@@ -183,7 +194,7 @@ def _extend_package() -> None:
         if name not in vars(package):
             setattr(package, name, _LazyModule(ALIASES[f"tilelang.{name}"]))
     if "DataType" not in vars(package):
-        package.DataType = importlib.import_module(ALIASES["tilelang.tvm"]).DataType  # type: ignore[attr-defined]
+        vars(package)["DataType"] = importlib.import_module(ALIASES["tilelang.tvm"]).DataType
 
 
 class _LazyModule(ModuleType):

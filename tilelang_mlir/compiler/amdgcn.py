@@ -5,8 +5,10 @@ LLVM aborts the process when an instruction does not exist on the architecture, 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+from collections.abc import Generator
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -14,6 +16,7 @@ import llvmlite.binding as llvm
 from tilelang_mlir.compiler.amdgcn_prepare import (
     expand_tanh,
     keep_product_loops,
+    place_private_arrays,
     place_shared_memory,
     separate_loads_into_shared_memory,
     set_abi_version,
@@ -81,23 +84,30 @@ _SCOPES = re.compile(r"= load [^\n]*ptr addrspace\(3\)[^\n]*?(, !alias\.scope !\
 _TRANSPOSED = re.compile(r"= call [^\n]*@llvm\.amdgcn\.ds\.read\.tr[^\n!]*\)(?= *(?:,|$))", re.MULTILINE)
 
 
+# In the kernel's metadata: YAML in assembly, MessagePack in objects, where the number zero is a byte of its own.
+SPILLS = re.compile(r"\.vgpr_spill_count: +[1-9]")
+SPILLS_IN_CODE = re.compile(rb"\.vgpr_spill_count[^\0]")
+_PRODUCTS = ("@llvm.amdgcn.mfma.", "@llvm.amdgcn.wmma.")
+
+
 @functools.lru_cache(maxsize=16)
-def target_machine(arch: str, opt_level: int) -> Any:
-    """The llvmlite target machine of an architecture such as `gfx942`."""
+def target_machine(arch: str, level: int) -> Any:
+    """The llvmlite target machine of an architecture such as `gfx942` that makes code at a level of 0 to 3."""
     initialise()
     return llvm.Target.from_triple(TRIPLE).create_target_machine(
-        cpu=arch, features="", opt=3 if opt_level else 0, codemodel="default"
+        cpu=arch, features="", opt=level, codemodel="default"
     )
 
 
 def conversion(arch: str, opt_level: int = 3) -> Conversion:
     """How level 4 becomes LLVM IR for AMDGPU."""
-    layout = str(target_machine(arch, opt_level).target_data)
+    layout = str(target_machine(arch, 3 if opt_level else 0).target_data)
     return Conversion(
         TRIPLE, layout, ("llvm.", "rocdl."), _MATH, passes=f"convert-amdgpu-to-rocdl{{chipset={arch}}}",
         printf=f"convert-gpu-to-rocdl{{chipset={arch} runtime=OpenCL}}", 
         prepare=(
-            place_shared_memory, separate_loads_into_shared_memory, expand_tanh, keep_product_loops, set_abi_version,
+            place_shared_memory, place_private_arrays, separate_loads_into_shared_memory, expand_tanh,
+            keep_product_loops, set_abi_version,
         ),  # fmt: skip
     )  # fmt: skip
 
@@ -117,13 +127,34 @@ def _parse(llvm_ir: str, machine: Any) -> Any:
     return module
 
 
+@contextlib.contextmanager
+def _for_products(active: bool) -> Generator[None]:
+    """Loops keep their accesses of memory: the search for what could stay in registers compares all with all, takes
+    half the time of LLVM's passes in loops around matrix products, and finds nothing there."""
+    option = "--disable-licm-promotion={}"
+    if active:
+        llvm.set_option("tilelang", option.format("true"))
+    try:
+        yield
+    finally:
+        if active:
+            llvm.set_option("tilelang", option.format("false"))
+
+
+def _emit(bitcode: bytes, machine: Any, *, text: bool, code: bool) -> tuple[str, bytes]:
+    """Assembly and object of a module, where asked for. Emission changes the module, so each needs its own."""
+    object_code = bytes(machine.emit_object(llvm.parse_bitcode(bitcode))) if code else b""
+    return str(machine.emit_assembly(llvm.parse_bitcode(bitcode))) if text else "", object_code
+
+
 def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool, code: bool) -> tuple[str, bytes]:
     """Optimise LLVM IR text; emit assembly, a relocatable object, or both (what is not asked for is empty).
 
     Raises:
         CompileError: the IR does not verify, or names an intrinsic this LLVM cannot select.
     """
-    machine = target_machine(arch, opt_level)
+    products = any(name in llvm_ir for name in _PRODUCTS)
+    machine = target_machine(arch, 3 if opt_level else 0)
     if " @printf(" in llvm_ir:
         llvm_ir += _PRINTF_ALLOC
     try:
@@ -134,15 +165,18 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
     except RuntimeError as error:
         raise CompileError(f"LLVM rejected the module: {error}") from error
     lap("llvm parse")
-    if opt_level:
-        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(opt_level))
-        builder.getModulePassManager().run(module, builder)
-    lap("llvm opt")
-    # Emission changes the module, so a second one needs its own.
-    copy = llvm.parse_bitcode(module.as_bitcode()) if text and code else module
-    object_code = bytes(machine.emit_object(module)) if code else b""
-    assembly = str(machine.emit_assembly(copy)) if text else ""
-    lap("llvm emit")
+    with _for_products(products):
+        if opt_level:
+            builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(opt_level))
+            builder.getModulePassManager().run(module, builder)
+        lap("llvm opt")
+        # Level 3 numbers values twice more and repeats the ends of blocks. Loops around products gain nothing by it; it
+        # finds a way without spills now and then, where registers are short.
+        bitcode, quick = module.as_bitcode(), products and opt_level
+        assembly, object_code = _emit(bitcode, target_machine(arch, 2) if quick else machine, text=text, code=code)
+        if quick and (SPILLS.search(assembly) or SPILLS_IN_CODE.search(object_code)):
+            assembly, object_code = _emit(bitcode, machine, text=text, code=code)
+        lap("llvm emit")
     unselected = sorted(set(_UNSELECTED.findall(assembly)))
     if unselected:
         raise CompileError(f"this LLVM cannot select {', '.join(unselected)}")

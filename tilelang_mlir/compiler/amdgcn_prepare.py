@@ -62,6 +62,26 @@ def _arena_uses(kernel: ir.Operation) -> list[ir.Operation]:
     return found
 
 
+def place_private_arrays(device: ir.Operation) -> None:
+    """Arrays of a thread are in the private address space, 5; the program has generic pointers to them."""
+    found: list[ir.Operation] = []
+
+    def look(op: ir.Operation) -> ir.WalkResult:
+        if op.name == "llvm.alloca":
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    device.walk(look)
+    for op in found:
+        attributes = {name: op.attributes[name] for name in ("elem_type", "alignment")}
+        with op.location, ir.InsertionPoint(op):
+            private = ir.Type.parse("!llvm.ptr<5>")
+            array = ir.Operation.create("llvm.alloca", [private], list(op.operands), attributes).result
+            generic = ir.Operation.create("llvm.addrspacecast", results=[op.results[0].type], operands=[array]).result
+        op.results[0].replace_all_uses_with(generic)
+        op.erase()
+
+
 def keep_product_loops(device: ir.Operation) -> None:
     """Loops around matrix products stay as they are: LLVM would repeat their bodies for the last iteration, in which
     no tiles are left to load."""

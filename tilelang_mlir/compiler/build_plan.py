@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tilelang_mlir.compiler.device_ir import device_module
 from tilelang_mlir.compiler.failures import find_location
@@ -260,10 +261,10 @@ def _is_global(kind: ir.Type) -> bool:
     return isinstance(kind, ir.MemRefType) and '"global"' in str(kind.memory_space)
 
 
-def _integers(attribute: ir.Attribute) -> list[int]:
+def _integers(attribute: Any) -> list[int]:
     if isinstance(attribute, ir.ArrayAttr):
         return [ir.IntegerAttr(item).value for item in attribute]
-    return [int(item) for item in attribute]  # type: ignore[attr-defined]
+    return [int(item) for item in attribute]
 
 
 def _synchronises(op: ir.Operation) -> bool:

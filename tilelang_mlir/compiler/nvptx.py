@@ -17,6 +17,7 @@ from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
 from tilelang_mlir.compiler.llvm_setup import initialise
 from tilelang_mlir.compiler.negated_extrema import keep_negations
+from tilelang_mlir.compiler.nvptx_prepare import order_atomics
 from tilelang_mlir.compiler.toolchain.arch import ptx_version
 from tilelang_mlir.errors import CompileError
 
@@ -58,7 +59,8 @@ def target_machine(arch: str, opt_level: int) -> Any:
 def conversion(arch: str, opt_level: int = 3) -> Conversion:
     """How level 4 becomes LLVM IR for NVPTX."""
     layout = str(target_machine(arch, opt_level).target_data)
-    return Conversion(TRIPLE, layout, ("llvm.", "nvvm."), _MATH, "convert-nvvm-to-llvm", "convert-gpu-to-nvvm")
+    passes, printf = "convert-nvvm-to-llvm", "convert-gpu-to-nvvm"
+    return Conversion(TRIPLE, layout, ("llvm.", "nvvm."), _MATH, passes, printf, (order_atomics,))
 
 
 def _needs_everything(llvm_ir: str) -> bool:
@@ -70,7 +72,9 @@ def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> N
     """The passes that matter. Lowering has folded addresses, unrolled and vectorised already, and ptxas hoists and
     schedules: with a handful of passes kernels run as fast as with all (copies, normalisations, products and attention
     on an H200), for a sixth of the time."""
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(opt_level))
+    options = llvm.create_pipeline_tuning_options(opt_level)
+    options.loop_vectorization = False  # threads are scalar, and its cost model has assertions that fail
+    builder = llvm.create_pass_builder(machine, options)
     if thorough:
         builder.getModulePassManager().run(module, builder)
         return

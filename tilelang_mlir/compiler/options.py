@@ -95,10 +95,11 @@ def wants_fast_math(compile_flags: str | Sequence[str] | None) -> bool:
     return any(word in _FRONTEND_FLAGS for word in words)
 
 
-def _split(source: object) -> list[str]:
+def _split(source: Any) -> list[str]:
+    """The words of flags given as one text or as many."""
     if source is None:
         return []
-    words = source.split() if isinstance(source, str) else [str(word) for word in source]  # type: ignore[attr-defined]
+    words = source.split() if isinstance(source, str) else [str(word) for word in source]
     flags: list[str] = []
     for word in words:
         for prefix in ("-Xptxas=", "--ptxas-options=", "-Xptxas"):

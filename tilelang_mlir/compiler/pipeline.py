@@ -112,14 +112,6 @@ def compile_module(module: ir.Module, target: Target, options: CompileOptions | 
         return _generate(lowered, target, options, plan, timings)
 
 
-def compile_lowered(
-    lowered: ir.Module, target: Target, plan: LaunchPlan, options: CompileOptions | None = None
-) -> Artifact:
-    """An artifact from a level-4 module and its launch plan, for tools and tests that start there."""
-    with lowered.context:
-        return _generate(lowered, target, options or CompileOptions(), complete_plan(plan, lowered), {})
-
-
 def _generate(
     lowered: ir.Module, target: Target, options: CompileOptions, plan: LaunchPlan, timings: dict[str, float]
 ) -> Artifact:

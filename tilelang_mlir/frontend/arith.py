@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from tilelang_mlir.dtypes import LARGEST, DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
@@ -18,6 +19,7 @@ from tilelang_mlir.frontend.expr import (
     INT32,
     Attributes,
     Expr,
+    Lanes,
     Linear,
     as_expr,
     describe,
@@ -34,6 +36,24 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "Eq": lambda a, b: a == b, "NotEq": lambda a, b: a != b, "Lt": lambda a, b: a < b,
     "LtE": lambda a, b: a <= b, "Gt": lambda a, b: a > b, "GtE": lambda a, b: a >= b,
 }  # fmt: skip
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def over_lanes(function: _Function) -> _Function:
+    """A function of scalars that takes vectors too, lane by lane."""
+
+    @wraps(function)
+    def run(*operands: Any, **options: Any) -> Any:
+        for operand in operands:
+            if isinstance(operand, Lanes):
+                from tilelang_mlir.frontend.vector import lanewise
+
+                return lanewise(lambda *lanes: function(*lanes, **options), *operands)
+        return function(*operands, **options)
+
+    return run  # type: ignore[return-value]
 
 
 def is_number(value: object) -> bool:
@@ -68,6 +88,7 @@ def literal_for(value: object, dtype: DType) -> DType | None:
 
 
 def common_dtype(a: DType, b: DType) -> DType:
+    """Where two operands meet: in the float, the wider of a kind, else a signed integer as wide as the wider one."""
     if a == b:
         return a
     if a.is_float or b.is_float:
@@ -92,7 +113,9 @@ def _saturated(number: float, dtype: DType) -> float:
 def cast(
     value: Any, dtype: DType, attributes: dict[str, Any] | None = None, random: Sequence[Expr] = ()
 ) -> Expr:
-    """`tl.cast` to a dtype; nothing when it has it already. Constants are retyped."""
+    """`tl.cast` to a dtype; nothing when it has it already. Constants are retyped, vectors converted by lanes."""
+    if isinstance(value, Lanes) or dtype.lanes != 1:
+        return _cast_lanes(value, dtype, attributes, random)
     value = as_expr(value, None)
     if value.dtype == dtype and not attributes:
         return value
@@ -104,8 +127,12 @@ def cast(
             return typed_constant(int(number), dtype)
         if dtype.is_float:
             return typed_constant(_saturated(float(number), dtype), dtype)
-    if dtype.lanes != 1:
-        raise TileTypeError(f"cannot convert a scalar to the vector dtype {dtype}")
+    if value.op and value.dtype.is_integer and value.dtype.bits < 32:
+        from tilelang_mlir.frontend.narrow import widened
+
+        value = widened(value, dtype)
+        if value.dtype == dtype and not attributes:
+            return value
     source = value.dtype
 
     def build() -> dict[str, ir.Attribute]:
@@ -121,6 +148,18 @@ def cast(
     return make("tl.cast", [value, *random], dtype, build, nonneg=nonneg, tag=tag)
 
 
+def _cast_lanes(value: Any, dtype: DType, attributes: dict[str, Any] | None, random: Sequence[Expr]) -> Any:
+    """The lanes of a vector, or a scalar for all lanes, in another dtype."""
+    from tilelang_mlir.frontend.vector import lanewise, vector_of
+
+    source = value.vector() if isinstance(value, Lanes) else None
+    if source is not None and dtype.lanes not in (1, len(source)):
+        raise TileTypeError(f"cannot convert {source!r} to {dtype}: it has {len(source)} lanes",
+                            hint="T.reinterpret keeps the bits and may change the number of lanes")
+    whole = source if source is not None else vector_of([value] * dtype.lanes, "a conversion")
+    return lanewise(lambda *lanes: cast(lanes[0], dtype.scalar, attributes, lanes[1:]), whole, *random)
+
+
 def _scalar(value: object) -> Any:
     """A number as it is, an expression read, anything else an error."""
     if isinstance(value, Expr):
@@ -132,14 +171,17 @@ def _scalar(value: object) -> Any:
     return value
 
 
+@over_lanes
 def add(a: Any, b: Any) -> Any:
     return _linear_op("addi", "addf", a, b, lambda x, y: x.plus(y), lambda x, y: x + y)
 
 
+@over_lanes
 def sub(a: Any, b: Any) -> Any:
     return _linear_op("subi", "subf", a, b, lambda x, y: x.plus(y, -1), lambda x, y: x - y)
 
 
+@over_lanes
 def mul(a: Any, b: Any) -> Any:
     def times(x: Linear, y: Linear) -> Linear | None:
         if not y.terms:
@@ -177,6 +219,7 @@ def _linear_op(
     return make(f"arith.{int_op}", [a, b], a.dtype, nonneg=nonneg, linear=linear)
 
 
+@over_lanes
 def div(a: Any, b: Any) -> Any:
     """True division; of floats only, as in TVM."""
     a, b = _scalar(a), _scalar(b)
@@ -203,7 +246,9 @@ def _check_divisor(b: Expr) -> None:
         raise TileValueError("division by zero")
 
 
+@over_lanes
 def floordiv(a: Any, b: Any) -> Any:
+    """The quotient rounded down, as `//` of Python, also of floats."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a // b
@@ -223,7 +268,9 @@ def floordiv(a: Any, b: Any) -> Any:
     return make("arith.floordivsi", [a, b], a.dtype)
 
 
+@over_lanes
 def floormod(a: Any, b: Any) -> Any:
+    """The remainder with the sign of the divisor, as `%` of Python, also of floats."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a % b
@@ -241,6 +288,7 @@ def floormod(a: Any, b: Any) -> Any:
     return result
 
 
+@over_lanes
 def truncdiv(a: Any, b: Any) -> Any:
     """Integer quotient rounded towards zero (C)."""
     a, b = _scalar(a), _scalar(b)
@@ -254,6 +302,7 @@ def truncdiv(a: Any, b: Any) -> Any:
     return make("arith.divui" if unsigned else "arith.divsi", [a, b], a.dtype, nonneg=unsigned)
 
 
+@over_lanes
 def truncmod(a: Any, b: Any) -> Any:
     """Remainder with the sign of the dividend (C)."""
     a, b = _scalar(a), _scalar(b)
@@ -265,6 +314,7 @@ def truncmod(a: Any, b: Any) -> Any:
     return make("arith.remui" if unsigned else "arith.remsi", [a, b], a.dtype, nonneg=unsigned)
 
 
+@over_lanes
 def ceildiv(a: Any, b: Any) -> Any:
     """The quotient rounded up; `b` is positive."""
     a, b = _scalar(a), _scalar(b)
@@ -273,7 +323,9 @@ def ceildiv(a: Any, b: Any) -> Any:
     return floordiv(add(a, sub(b, 1)), b)
 
 
+@over_lanes
 def power(a: Any, b: Any) -> Any:
+    """`a ** b`: products for exponents of 0 to 4; others are floats, integers in float32."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a**b
@@ -296,18 +348,22 @@ def _bitwise(op: str, a: Any, b: Any, fold: Callable[[Any, Any], Any], nonneg: C
     return make(op, [a, b], a.dtype, nonneg=nonneg(a.nonneg, b.nonneg))
 
 
+@over_lanes
 def bit_and(a: Any, b: Any) -> Any:
     return _bitwise("arith.andi", a, b, lambda x, y: x & y, lambda x, y: x or y)
 
 
+@over_lanes
 def bit_or(a: Any, b: Any) -> Any:
     return _bitwise("arith.ori", a, b, lambda x, y: x | y, lambda x, y: x and y)
 
 
+@over_lanes
 def bit_xor(a: Any, b: Any) -> Any:
     return _bitwise("arith.xori", a, b, lambda x, y: x ^ y, lambda x, y: x and y)
 
 
+@over_lanes
 def bit_not(a: Any) -> Any:
     a = _scalar(a)
     if is_number(a):
@@ -315,6 +371,7 @@ def bit_not(a: Any) -> Any:
     return bit_xor(a, True if a.dtype == BOOL else -1)
 
 
+@over_lanes
 def shift_left(a: Any, b: Any) -> Any:
     """Shift left. Short shifts are taken for arithmetic of indices; longer ones may reach the sign."""
     a, b = _scalar(a), _scalar(b)
@@ -325,6 +382,7 @@ def shift_left(a: Any, b: Any) -> Any:
     return make("arith.shli", [a, b], a.dtype, nonneg=a.nonneg and (short or a.dtype.is_unsigned))
 
 
+@over_lanes
 def shift_right(a: Any, b: Any) -> Any:
     """Shift right: arithmetic for signed dtypes, logical for unsigned."""
     a, b = _scalar(a), _scalar(b)
@@ -335,6 +393,7 @@ def shift_right(a: Any, b: Any) -> Any:
     return make(op, [a, b], a.dtype, nonneg=a.nonneg)
 
 
+@over_lanes
 def negate(a: Any) -> Any:
     a = _scalar(a)
     if is_number(a):
@@ -344,6 +403,7 @@ def negate(a: Any) -> Any:
     return make("arith.negf", [a], a.dtype) if a.dtype.is_float else sub(0, a)
 
 
+@over_lanes
 def absolute(a: Any) -> Any:
     a = _scalar(a)
     if is_number(a):
@@ -353,6 +413,7 @@ def absolute(a: Any) -> Any:
     return make("math.absf" if a.dtype.is_float else "math.absi", [a], a.dtype, nonneg=True)
 
 
+@over_lanes
 def compare(operator: str, a: Any, b: Any) -> Any:
     """A comparison, of dtype bool; folds when both sides are known."""
     if not (is_number(a) or isinstance(a, Expr)) or not (is_number(b) or isinstance(b, Expr)):
@@ -388,14 +449,17 @@ def _extremum(a: Any, b: Any, signed: str, unsigned: str, floating: str, fold: A
     return make(op, [a, b], a.dtype, nonneg=nonneg(a.nonneg, b.nonneg))
 
 
+@over_lanes
 def maximum(a: Any, b: Any) -> Any:
     return _extremum(a, b, "arith.maxsi", "arith.maxui", "arith.maxnumf", max, lambda x, y: x or y)
 
 
+@over_lanes
 def minimum(a: Any, b: Any) -> Any:
     return _extremum(a, b, "arith.minsi", "arith.minui", "arith.minnumf", min, lambda x, y: x and y)
 
 
+@over_lanes
 def to_bool(value: Any) -> Any:
     """The truth of a scalar: numbers fold, other dtypes compare with zero."""
     value = _scalar(value)
@@ -404,6 +468,7 @@ def to_bool(value: Any) -> Any:
     return value if value.dtype == BOOL else compare("NotEq", value, 0)
 
 
+@over_lanes
 def logical_and(a: Any, b: Any) -> Any:
     a, b = to_bool(a), to_bool(b)
     if isinstance(a, bool):
@@ -411,6 +476,7 @@ def logical_and(a: Any, b: Any) -> Any:
     return (a if b else False) if isinstance(b, bool) else make("arith.andi", [a, b], BOOL)
 
 
+@over_lanes
 def logical_or(a: Any, b: Any) -> Any:
     a, b = to_bool(a), to_bool(b)
     if isinstance(a, bool):
@@ -418,11 +484,13 @@ def logical_or(a: Any, b: Any) -> Any:
     return (True if b else a) if isinstance(b, bool) else make("arith.ori", [a, b], BOOL)
 
 
+@over_lanes
 def logical_not(a: Any) -> Any:
     a = to_bool(a)
     return not a if isinstance(a, bool) else make("arith.xori", [a, typed_constant(True, BOOL)], BOOL)
 
 
+@over_lanes
 def select(condition: Any, a: Any, b: Any) -> Any:
     """`a` where the condition holds, else `b`; both are evaluated."""
     condition = to_bool(condition)

@@ -10,7 +10,7 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileNameError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, where
 from tilelang_mlir.frontend.builder import Builder, Frame, require
-from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.expr import Expr, Lanes, as_expr, describe, value_of
 from tilelang_mlir.mlir import ir
 
 Size = Any  # int | Expr
@@ -34,6 +34,7 @@ class Buffer:
         self.memory = memory
         self.strides: tuple[Size, ...] = tuple(strides) if strides is not None else row_major(self.shape)
         self.is_strided = strides is not None
+        self.lanes = 0  # of elements that are vectors: the last dimension
         self.spelling = SPELLING.get(memory, memory)
         self.value: ir.Value | None = None
         self.frame: Frame | None = None
@@ -42,6 +43,9 @@ class Buffer:
     def scope(self) -> str:
         """The scope as TileLang spells it: `shared.dyn`, `local.fragment`, `local`, `global`."""
         return self.spelling
+
+    def usable(self) -> None:
+        """Raise where the elements cannot be read or written as those of a tile: reducers before their end."""
 
     @property
     def data(self) -> Any:
@@ -71,10 +75,12 @@ class Buffer:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         target = subscript(self, index)
-        if isinstance(target, Region):
+        if isinstance(target, Element):
+            store(target, value)
+        elif isinstance(target, Region):
             store_region(target, value)
         else:
-            store(target, value)
+            target.store(value)
 
 
 def _refuse(symbol: str) -> Any:
@@ -159,8 +165,8 @@ class Variable(Expr):
         self.buffer[index] = value
 
 
-class Region:
-    """A rectangular part of a buffer: one offset and one extent per dimension."""
+class Region(Lanes):
+    """A rectangular part of a buffer: one offset and extent per dimension. Operators take a short run as a vector."""
 
     def __init__(self, buffer: Buffer, offsets: Sequence[Size], extents: Sequence[Size]) -> None:
         self.buffer, self.offsets, self.extents = buffer, tuple(offsets), tuple(extents)
@@ -180,6 +186,19 @@ class Region:
         parts = ", ".join(f"{o}:+{e}" for o, e in zip(self.offsets, self.extents, strict=True))
         return f"{self.buffer.name}[{parts}]"
 
+    def __eq__(self, other: object) -> Any:
+        return self is other  # comparing regions reads no elements
+
+    def __ne__(self, other: object) -> Any:
+        return self is not other
+
+    __hash__ = object.__hash__
+
+    def vector(self) -> Any:
+        from tilelang_mlir.frontend.vector import vector_of
+
+        return vector_of(self, "an operator")
+
     def __getitem__(self, index: Any) -> Any:
         raise TileTypeError("a slice of a buffer cannot be indexed again", hint="index the buffer itself")
 
@@ -192,8 +211,8 @@ def row_major(shape: Sequence[Size]) -> tuple[Size, ...]:
     return tuple(strides)
 
 
-def subscript(buffer: Buffer, index: Any) -> Element | Region:
-    """`buffer[index]`: an element, a tile address, or a region when the index has slices.
+def subscript(buffer: Buffer, index: Any) -> Any:
+    """`buffer[index]`: an element, a tile address, a region where the index has slices, elements where it has vectors.
 
     Raises:
         TileTypeError: too many indices, or an index that is no integer.
@@ -207,25 +226,18 @@ def subscript(buffer: Buffer, index: Any) -> Element | Region:
         raise TileTypeError(
             f"buffer {buffer.name!r} has {buffer.ndim} dimension{'s' * (buffer.ndim != 1)} but got {len(parts)} indices"
         )
-    parts = tuple(_as_slice(buffer, dim, part) for dim, part in enumerate(parts))
+    if buffer.lanes and len(parts) == buffer.ndim - 1:
+        parts = (*parts, slice(None))
+    parts = tuple(_stepped(buffer, dim, part) for dim, part in enumerate(parts))
+    if any(isinstance(part, Lanes) for part in parts):
+        from tilelang_mlir.frontend.vector import places_of
+
+        return places_of(buffer, parts)
     if not any(isinstance(part, slice) for part in parts):
         return Element(buffer, [_index(buffer, dim, part) for dim, part in enumerate(parts)])
     parts = (*parts, *[slice(None)] * (buffer.ndim - len(parts)))
     bounds = [_bounds(buffer, dim, part) for dim, part in enumerate(parts)]
     return Region(buffer, [offset for offset, _ in bounds], [extent for _, extent in bounds])
-
-
-def _as_slice(buffer: Buffer, dim: int, index: Any) -> Any:
-    """A vector of neighbouring places, `T.Ramp(start, 1, n)`, as the slice it is; other indices as they are."""
-    if not hasattr(index, "lanes") or isinstance(index, Expr):
-        return index
-    start, *others = list(index)
-    for lane, place in enumerate(others, 1):
-        step = arith.sub(place, start)
-        if not (isinstance(step, int) and step == lane):
-            raise TileTypeError(f"index {dim} of buffer {buffer.name!r} is a vector of places that are no neighbours",
-                                hint="T.Ramp(start, 1, lanes), or an element for each lane")
-    return slice(start, arith.add(start, len(index)))
 
 
 def _index(buffer: Buffer, dim: int, index: Any) -> Size:
@@ -248,11 +260,22 @@ def _index(buffer: Buffer, dim: int, index: Any) -> Size:
     return index
 
 
+def _stepped(buffer: Buffer, dim: int, part: Any) -> Any:
+    """A slice with a step as a vector of places: `A[0:8:2]`. Other indices as they are."""
+    if not isinstance(part, slice) or part.step in (None, 1):
+        return part
+    start, extent = _bounds(buffer, dim, slice(part.start, part.stop))
+    if not isinstance(part.step, int) or part.step < 1 or not isinstance(extent, int):
+        raise TileTypeError(f"a slice with a step needs constant length and step, got step {describe(part.step)} in "
+                            f"dimension {dim} of buffer {buffer.name!r}")
+    from tilelang_mlir.frontend.vector import Vector
+
+    return Vector([arith.add(start, lane) for lane in range(0, extent, part.step)])
+
+
 def _bounds(buffer: Buffer, dim: int, part: Any) -> tuple[Size, Size]:
     if not isinstance(part, slice):
         return _index(buffer, dim, part), 1
-    if part.step not in (None, 1):
-        raise TileTypeError(f"slices have step 1, got step {part.step!r} in dimension {dim} of buffer {buffer.name!r}")
     size = buffer.shape[dim]
     start = 0 if part.start is None else _plain(part.start)
     stop = size if part.stop is None else _plain(part.stop)
@@ -337,12 +360,10 @@ def store_region(region: Region, value: Any) -> None:
         raise TileTypeError(
             "a slice that is assigned to needs a static size", hint="use T.copy for tiles of dynamic size"
         )
-    if hasattr(value, "lanes") and not isinstance(value, Expr):  # a vector: lane by lane
-        wide = [dim for dim, extent in enumerate(region.extents) if extent != 1] or [len(region.extents) - 1]
-        if len(wide) != 1 or region.extents[wide[0]] != len(value):
-            raise TileValueError(f"cannot assign {value!r} to a slice of {list(region.extents)}")
-        for lane, item in enumerate(value):
-            store(Element(region.buffer, _moved(region, wide, [lane])), item)
+    if isinstance(value, Lanes) and not isinstance(value, Region):
+        from tilelang_mlir.frontend.vector import store_vector
+
+        store_vector(region, value)
         return
     if isinstance(value, Buffer):
         value = subscript(value, tuple(slice(None) for _ in value.shape))
@@ -400,6 +421,7 @@ def tile_of(value: Any, what: str, extents: Sequence[Size] | None = None) -> ir.
     """
     builder = require(what)
     buffer = buffer_of(value, what)
+    buffer.usable()
     memory = memory_of(buffer)
     if isinstance(value, Buffer | Variable):
         return memory

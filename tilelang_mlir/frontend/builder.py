@@ -205,7 +205,11 @@ class Builder:
         found = self.types.get(dtype)
         if found is None:
             if dtype.lanes != 1:
-                raise TileTypeError(f"vector dtype {dtype} cannot be an element type", hint="use a buffer of its lanes")
+                raise TileTypeError(
+                    f"an argument cannot have elements of the vector dtype {dtype}",
+                    hint=f"give it a last dimension of {dtype.lanes} elements of {dtype.scalar}; buffers of a kernel "
+                         f"may have vector dtypes",
+                )
             found = self.types[dtype] = ir.Type.parse(dtype.mlir)
         return found
 

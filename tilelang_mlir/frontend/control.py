@@ -15,7 +15,8 @@ from tilelang_mlir.errors import TileSyntaxError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, nested
 from tilelang_mlir.frontend.buffer import Buffer, Variable, int32_value, store
 from tilelang_mlir.frontend.builder import Builder, require
-from tilelang_mlir.frontend.expr import BOOL, INT32, Expr, as_expr, value_of
+from tilelang_mlir.frontend.expr import BOOL, INT32, Expr, Lanes, as_expr, value_of
+from tilelang_mlir.frontend.vector import Vector, spread
 from tilelang_mlir.mlir import ir
 
 Attributes = dict[str, Callable[[], ir.Attribute]]
@@ -299,7 +300,7 @@ class Moved:
             return side
         with builder.recording() as ops:
             value = side()
-            value = value.read() if isinstance(value, Expr) else value
+            value = value.vector() if isinstance(value, Lanes) else value.read() if isinstance(value, Expr) else value
         return cls(value, ops)
 
     def __call__(self) -> Any:
@@ -317,14 +318,19 @@ def choose(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
     sides = [Moved.evaluate(builder, then), Moved.evaluate(builder, otherwise)]
     if not any(needs_guard(op) for side in sides for op in side.ops):
         return arith.select(condition, sides[0].value, sides[1].value)
-    dtype = _result_dtype(sides[0].value, sides[1].value)
-    result = allocate_variable(builder, "chosen", dtype)
+    lanes = [side.value if isinstance(side.value, Vector) else None for side in sides]
+    whole = next((vector for vector in lanes if vector is not None), None)
+    count = len(whole) if whole is not None else 1
+    kinds = [side.value if vector is None else vector[0] for side, vector in zip(sides, lanes, strict=True)]
+    results = [allocate_variable(builder, "chosen", _result_dtype(*kinds)) for _ in range(count)]
     for taken in branch(builder, condition, has_else=True):
         side = sides[0 if taken else 1]
         for op in side.ops:
             builder.frame.block.append(op)
-        store(result.element, side.value)
-    return result.read()
+        for result, value in zip(results, spread(side.value, count), strict=True):
+            store(result.element, value)
+    read = [result.read() for result in results]
+    return read[0] if whole is None else Vector(read)
 
 
 def _result_dtype(a: Any, b: Any) -> DType:

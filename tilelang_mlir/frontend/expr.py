@@ -36,6 +36,7 @@ class Linear:
         self.terms, self.const = terms, const
 
     def plus(self, other: Linear, sign: int = 1) -> Linear:
+        """The sum, or with `sign` -1 the difference; terms that cancel are gone."""
         terms = dict(self.terms)
         for key, (coefficient, nonneg) in other.terms.items():
             total = terms.get(key, (0, nonneg))[0] + sign * coefficient
@@ -59,68 +60,10 @@ class Linear:
         return (frozenset((key, c) for key, (c, _) in self.terms.items()), self.const)
 
 
-class Expr:
-    """A scalar of a kernel. `nonneg` says that it is known not to be negative."""
+class Operators:
+    """What Python's operators mean on scalars of a kernel and on vectors of them."""
 
-    __slots__ = ("args", "attributes", "const", "dtype", "frame", "key", "linear", "nonneg", "op", "span", "value")
-
-    def __init__(
-        self,
-        dtype: DType,
-        *,
-        value: ir.Value | None = None,
-        frame: Frame | None = None,
-        nonneg: bool = False,
-        key: Hashable = None,
-        linear: Linear | None = None,
-    ) -> None:
-        self.dtype = dtype
-        self.value = value
-        self.frame = frame
-        self.nonneg = nonneg or dtype.is_unsigned or (linear is not None and linear.nonneg)
-        self.key = key if key is not None else next(_SERIAL)
-        self.linear = linear
-        self.const: Number | None = None
-        self.op = ""
-        self.args: Sequence[Expr] = ()
-        self.attributes: Attributes | None = None
-        self.span: Location | None = None
-
-    def read(self) -> Expr:
-        """The value now: memory locations are loaded, everything else is itself."""
-        return self
-
-    def as_linear(self) -> Linear | None:
-        """The linear form; None for values that are no integers."""
-        if self.linear is None and self.dtype.is_integer and self.dtype != BOOL:
-            return Linear({self.key: (1, self.nonneg)}, 0)
-        return self.linear
-
-    def __repr__(self) -> str:
-        if self.const is not None:
-            return f"{self.dtype}({self.const})"
-        return f"<{self.dtype} value>"
-
-    def __bool__(self) -> bool:
-        raise TileTypeError(
-            "a value of the running kernel has no truth value while it is traced",
-            hint="only functions under @T.prim_func, @T.macro and @tilelang.jit may branch on it; decorate "
-                "helpers with @T.macro",
-        )
-
-    def __index__(self) -> int:
-        if isinstance(self.const, int):
-            return self.const
-        raise TileTypeError("expected a Python integer, got a value of the running kernel")
-
-    __hash__ = object.__hash__
-
-    def __iter__(self) -> Iterator[Any]:
-        raise TileTypeError(f"a scalar of dtype {self.dtype} cannot be unpacked or iterated over")
-
-    def astype(self, dtype: object) -> Any:
-        """The value converted to another dtype."""
-        return _arith().cast(self, DType(dtype))
+    __slots__ = ()
 
     # Each operator is one function of `arith`; the reflected form swaps the operands.
     def __add__(self, other: Any) -> Any:
@@ -224,6 +167,85 @@ class Expr:
 
     def __ge__(self, other: Any) -> Any:
         return _arith().compare("GtE", self, other)
+
+    __hash__ = object.__hash__
+
+
+class Lanes(Operators):
+    """Several scalars that operators and functions of scalars take one by one: a vector, or a short slice as one."""
+
+    __slots__ = ()
+
+    def vector(self) -> Any:
+        """The scalars, read now."""
+        raise NotImplementedError(type(self).__name__)
+
+    def __bool__(self) -> bool:
+        raise TileTypeError(
+            "a vector has no truth value", hint="T.any_of(v), T.all_of(v), or T.if_then_else(v > 0, a, b) lane by lane"
+        )
+
+
+class Expr(Operators):
+    """A scalar of a kernel. `nonneg` says that it is known not to be negative."""
+
+    __slots__ = ("args", "attributes", "const", "dtype", "frame", "key", "linear", "nonneg", "op", "span", "value")
+
+    def __init__(
+        self,
+        dtype: DType,
+        *,
+        value: ir.Value | None = None,
+        frame: Frame | None = None,
+        nonneg: bool = False,
+        key: Hashable = None,
+        linear: Linear | None = None,
+    ) -> None:
+        self.dtype = dtype
+        self.value = value
+        self.frame = frame
+        self.nonneg = nonneg or dtype.is_unsigned or (linear is not None and linear.nonneg)
+        self.key = key if key is not None else next(_SERIAL)
+        self.linear = linear
+        self.const: Number | None = None
+        self.op = ""
+        self.args: Sequence[Expr] = ()
+        self.attributes: Attributes | None = None
+        self.span: Location | None = None
+
+    def read(self) -> Expr:
+        """The value now: memory locations are loaded, everything else is itself."""
+        return self
+
+    def as_linear(self) -> Linear | None:
+        """The linear form; None for values that are no integers."""
+        if self.linear is None and self.dtype.is_integer and self.dtype != BOOL:
+            return Linear({self.key: (1, self.nonneg)}, 0)
+        return self.linear
+
+    def __repr__(self) -> str:
+        if self.const is not None:
+            return f"{self.dtype}({self.const})"
+        return f"<{self.dtype} value>"
+
+    def __bool__(self) -> bool:
+        raise TileTypeError(
+            "a value of the running kernel has no truth value while it is traced",
+            hint="only functions under @T.prim_func, @T.macro and @tilelang.jit may branch on it; decorate "
+                "helpers with @T.macro, and write T.min, T.max and == for min, max and in",
+        )
+
+    def __index__(self) -> int:
+        if isinstance(self.const, int):
+            return self.const
+        raise TileTypeError("expected a Python integer, got a value of the running kernel")
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TileTypeError(f"a scalar of dtype {self.dtype} cannot be unpacked or iterated over")
+
+    def astype(self, dtype: object) -> Any:
+        """The value converted to another dtype."""
+        return _arith().cast(self, DType(dtype))
 
 
 def _arith() -> Any:
@@ -384,6 +406,7 @@ def as_expr(value: object, dtype: DType | None = None) -> Expr:
 
 def not_a_scalar(value: object) -> TileError:
     hint = "index it to get an element" if hasattr(value, "shape") else ""
+    hint = "T.extract_lane(v, 0) is one of its scalars" if isinstance(value, Lanes) else hint
     return TileTypeError(f"expected a scalar, got {describe(value)}", hint=hint)
 
 
@@ -391,6 +414,8 @@ def describe(value: object) -> str:
     """A value in words for error messages."""
     if isinstance(value, Expr):
         return f"a value of dtype {value.dtype}"
+    if isinstance(value, Lanes):
+        return repr(value)
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"a buffer of shape {tuple(value.shape)} and dtype {value.dtype}"  # type: ignore[attr-defined]
     return f"{type(value).__name__} {value!r}" if isinstance(value, int | float | str) else type(value).__name__

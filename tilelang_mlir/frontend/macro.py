@@ -35,7 +35,7 @@ class Macro:
         if self._rewritten is None:
             self._rewritten = rewrite(self.func, protocol)
         builder = current()
-        names = self.func.__code__.co_varnames  # type: ignore[attr-defined]
+        names = self._rewritten.__code__.co_varnames
         passed = [self._argument(name, value) for name, value in zip(names, args, strict=False)]
         passed += args[len(passed) :]
         keywords = {name: self._argument(name, value) for name, value in kwargs.items()}

@@ -6,18 +6,39 @@
 
 from __future__ import annotations
 
+from tilelang_mlir.dialect.location import python_location
+from tilelang_mlir.dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, scope_of
+from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.mlir import ir
+
+# What all threads do together, with the names that programs give it.
+_TOGETHER = {
+    "tl.copy": "T.copy", "tl.gemm": "T.gemm", "tl.gemm_sp": "T.gemm_sp", "tl.reduce": "a reduction",
+    "tl.scan": "a scan", "tl.fill": "T.fill", "tl.transpose": "T.transpose",
+}  # fmt: skip
+_OF_THE_BLOCK = (FRAGMENT, GLOBAL, SHARED, TMEM)
 
 
 def flatten(outer: ir.Operation) -> None:
-    """Resolve the parallel loops directly inside a traced one, which no other parallel loop encloses."""
+    """Resolve the parallel loops directly inside a traced one, which no other parallel loop encloses.
+
+    Raises:
+        TileValueError: a tile operation stands in the loop, whose iterations are single threads.
+    """
     block = outer.regions[0].blocks[0]
     inner = [op.operation for op in block.operations if op.operation.name == "tl.parallel"]
     while len(inner) == 1 and _perfect(block, inner[0]):
         _merge(outer, block, inner[0])
         inner = [op.operation for op in block.operations if op.operation.name == "tl.parallel"]
     for op in _all_inside(outer):
-        _serialise(op)
+        if op.name == "tl.parallel":
+            _serialise(op)
+        elif all(scope_of(tile) in _OF_THE_BLOCK for tile in op.operands if isinstance(tile.type, ir.MemRefType)):
+            raise TileValueError(
+                f"{_TOGETHER[op.name]} inside T.Parallel: all threads run it together, an iteration is one thread's",
+                python_location(op.location),
+                hint="move it out of the parallel loop, or make that loop T.serial",
+            )
 
 
 def _perfect(block: ir.Block, inner: ir.Operation) -> bool:
@@ -41,7 +62,7 @@ def _all_inside(outer: ir.Operation) -> list[ir.Operation]:
     found: list[ir.Operation] = []
 
     def visit(op: ir.Operation) -> ir.WalkResult:
-        if op.operation.name == "tl.parallel" and op.operation != outer:
+        if (op.operation.name == "tl.parallel" and op.operation != outer) or op.operation.name in _TOGETHER:
             found.append(op.operation)
         return ir.WalkResult.ADVANCE
 

@@ -14,10 +14,11 @@ from typing import Any
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import Location, TileNameError, TileSyntaxError, TileTypeError
 from tilelang_mlir.frontend import arith, control, where
-from tilelang_mlir.frontend.buffer import Buffer, Element, Region, Variable, load, store
+from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, load, store
 from tilelang_mlir.frontend.builder import current, require
-from tilelang_mlir.frontend.expr import Expr, value_of
+from tilelang_mlir.frontend.expr import Expr, Lanes, value_of
 from tilelang_mlir.frontend.template import current_template, stop_at_kernel
+from tilelang_mlir.frontend.vector import Places, Run, VectorVariable
 from tilelang_mlir.mlir import ir
 
 _BINARY: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
@@ -171,6 +172,9 @@ def branches(test: Any, has_else: bool, scope: Scope | None = None) -> Iterator[
 
 
 def ternary(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """`then() if test else otherwise()`; a run-time test chooses while the kernel runs (`control.choose`)."""
+    if isinstance(test, Lanes):
+        return arith.select(test, then(), otherwise())
     if isinstance(test, Expr):
         test = arith.to_bool(test)
     if not isinstance(test, Expr):
@@ -181,6 +185,7 @@ def ternary(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) ->
 
 
 def and_(left: Any, right: Callable[[], Any]) -> Any:
+    """`left and right()`; of a run-time value the right side is evaluated where the left one holds."""
     if isinstance(left, Expr):
         left = arith.to_bool(left)
     if not isinstance(left, Expr):
@@ -189,6 +194,7 @@ def and_(left: Any, right: Callable[[], Any]) -> Any:
 
 
 def or_(left: Any, right: Callable[[], Any]) -> Any:
+    """`left or right()`; of a run-time value the right side is evaluated where the left one fails."""
     if isinstance(left, Expr):
         left = arith.to_bool(left)
     if not isinstance(left, Expr):
@@ -275,23 +281,39 @@ def named(manager: Any, names: Sequence[str]) -> Any:
 
 def assign(old: Any, value: Any, name: str, fresh: bool) -> Any:
     """`name = value`. A name bound to a mutable scalar is stored to, unless the value is a new mutable scalar."""
-    if isinstance(old, Variable) and (old.buffer.frame is None or old.buffer.frame.open):
-        if not (fresh and isinstance(value, Variable) and value is not old):
-            store(old.element, value)
+    if isinstance(old, Variable | VectorVariable) and (old.buffer.frame is None or old.buffer.frame.open):
+        if not (fresh and isinstance(value, Variable | VectorVariable) and value is not old):
+            _store_to(old, value)
             return old
     if isinstance(value, Unset):
         value._fail()  # pyright: ignore[reportPrivateUsage]
-    if isinstance(value, Variable) and not fresh:
-        value = value.read()
+    if not fresh:
+        value = _read(value)
     value = settle(value)
     rename(value, name)
     return value
+
+
+def _store_to(variable: Variable | VectorVariable, value: Any) -> None:
+    if isinstance(variable, Variable):
+        store(variable.element, value)
+    else:
+        variable.assign(value)
+
+
+def _read(value: Any) -> Any:
+    """A mutable scalar or vector as the value it has now; other values as they are."""
+    if isinstance(value, Variable):
+        return value.read()
+    return value.vector() if isinstance(value, VectorVariable) else value
 
 
 def settle(value: Any) -> Any:
     """Load the elements a value consists of, so that later stores do not change it."""
     if isinstance(value, Element):
         return value.pin()
+    if isinstance(value, Places | Run):
+        return value.vector()
     if type(value) in (tuple, list):
         for item in value:
             if isinstance(item, Element):
@@ -301,7 +323,7 @@ def settle(value: Any) -> Any:
 
 def rename(value: Any, name: str) -> None:
     """Give the op behind a value the variable's name, the first one it gets."""
-    if isinstance(value, Variable):
+    if isinstance(value, Variable | VectorVariable):
         value = value.buffer
     elif isinstance(value, Expr):
         if value.span is None:
@@ -334,7 +356,7 @@ def unpack(value: Any, count: int, fresh: bool | tuple[bool, ...]) -> Sequence[A
                             hint="T.Kernel and T.Parallel give as many values as they have dimensions")
     new = fresh if isinstance(fresh, tuple) and len(fresh) == count else (fresh is True,) * count
     return [
-        settle(part.read() if isinstance(part, Variable) and not made else part)
+        settle(part if made else _read(part))
         for part, made in zip(parts, new, strict=True)
     ]
 
@@ -357,14 +379,14 @@ def augment(old: Any, op: str, value: Any, name: str) -> Any:
     """`name op= value`"""
     if isinstance(old, Unset):
         old._fail()  # pyright: ignore[reportPrivateUsage]
-    if isinstance(old, Variable):
-        store(old.element, _BINARY[op][0](old.read(), value))
+    if isinstance(old, Variable | VectorVariable):
+        _store_to(old, _apply(op, _read(old), value))
         return old
     return assign(None, _apply(op, old, value), name, True)
 
 
 def _apply(op: str, left: Any, right: Any) -> Any:
-    if isinstance(left, Expr) or isinstance(right, Expr):
+    if isinstance(left, Expr | Lanes) or isinstance(right, Expr | Lanes):
         if op not in _BINARY:
             raise TileTypeError(f"operator {op} is not defined on values of a kernel")
         return _BINARY[op][0](left, right)
@@ -382,11 +404,10 @@ def augment_item(holder: Any, index: Any, op: str, value: Any) -> None:
     if update is not None and update(index, op, value):
         return
     target = holder[index]
-    if isinstance(target, Region):
-        raise TileTypeError(
-            "a slice cannot be updated in place", hint="loop over its elements with T.Parallel or T.serial"
-        )
-    store(target, _apply(op, load(target), value))
+    if isinstance(target, Lanes):
+        holder[index] = _apply(op, target.vector(), value)
+    else:
+        store(target, _apply(op, load(target), value))
 
 
 def augment_attribute(holder: Any, name: str, op: str, value: Any) -> None:

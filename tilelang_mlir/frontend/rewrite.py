@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ast
 import types
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -45,16 +46,14 @@ Fresh = bool | tuple[bool, ...]
 class Rewritten:
     """The code of a rewritten function, and the arguments that statements of its body annotate."""
 
-    original: types.CodeType
     code: types.CodeType
     annotated: frozenset[str]
 
     def bind(self, func: Callable[..., Any], protocol: object) -> types.FunctionType:
         """The function; it shares globals, closure cells and defaults with the original."""
         original: Any = func
-        cells: dict[str, types.CellType] = dict(
-            zip(self.original.co_freevars, original.__closure__ or (), strict=True)
-        )
+        free: tuple[str, ...] = original.__code__.co_freevars
+        cells: dict[str, types.CellType] = dict(zip(free, original.__closure__ or (), strict=True))
         cells[PROTOCOL] = types.CellType(protocol)
         closure = tuple(cells[name] for name in self.code.co_freevars)
         names = original.__globals__
@@ -65,8 +64,9 @@ class Rewritten:
         return result
 
 
-# By id of the original's code, which the entry keeps alive: a factory defines the same function again for every kernel.
-_REWRITTEN: dict[int, Rewritten] = {}
+# By id of the original's code, since hashing a code object hashes its bytecode; an entry goes when its code does.
+# A factory defines the same function again for every kernel, always with one code.
+_REWRITTEN: dict[int, tuple[weakref.ref[types.CodeType], Rewritten]] = {}
 
 
 def rewritten(func: Callable[..., Any]) -> Rewritten:
@@ -76,15 +76,16 @@ def rewritten(func: Callable[..., Any]) -> Rewritten:
         TileSyntaxError: the function uses Python that kernels do not have.
     """
     original: Any = getattr(func, "__code__", None)
-    found = _REWRITTEN.get(id(original))
-    if found is None:
-        node = function_tree(func)
-        file = original.co_filename
-        check(node, file)
-        annotated = annotated_names(node)
-        code = _compile(_Rewriter(file).function(node), file, [PROTOCOL, *original.co_freevars])
-        where.register(code)
-        found = _REWRITTEN[id(original)] = Rewritten(original, code, annotated)
+    if id(original) in _REWRITTEN:
+        return _REWRITTEN[id(original)][1]
+    node = function_tree(func)
+    file = original.co_filename
+    check(node, file)
+    annotated = annotated_names(node)
+    code = _compile(_Rewriter(file).function(node), file, [PROTOCOL, *original.co_freevars])
+    where.register(code)
+    found, key = Rewritten(code, annotated), id(original)
+    _REWRITTEN[key] = weakref.ref(original, lambda _: _REWRITTEN.pop(key, None)), found
     return found
 
 

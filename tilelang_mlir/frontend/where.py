@@ -8,6 +8,7 @@ user's; frames of the language's own functions are skipped.
 from __future__ import annotations
 
 import sys
+import weakref
 from types import CodeType, FrameType, TracebackType
 
 from tilelang_mlir.errors import Location
@@ -21,24 +22,25 @@ _Position = tuple[int | None, int | None, int | None, int | None]  # first and l
 class _Entry:
     """A registered code object. `parent` is the id of the code around a lambda or comprehension, 0 for functions."""
 
-    __slots__ = ("code", "parent", "positions", "spans")
+    __slots__ = ("parent", "positions", "ref", "spans")
 
-    def __init__(self, code: CodeType, parent: int) -> None:
-        self.code, self.parent = code, parent
+    def __init__(self, ref: weakref.ref[CodeType], parent: int) -> None:
+        self.ref, self.parent = ref, parent
         self.positions: list[_Position] | None = None  # by instruction
         self.spans: dict[int, Span] = {}
 
 
-# Keyed by identity: hashing a code object hashes its bytecode. The entry keeps the code alive, so ids stay unique.
+# Keyed by identity: hashing a code object hashes its bytecode. An entry goes when its code does, so ids stay unique.
 _TRACED: dict[int, _Entry] = {}
 
 
 def register(code: CodeType, parent: int = 0) -> None:
     """Count a code object, and those nested in it, as the user's."""
-    _TRACED[id(code)] = _Entry(code, parent)
+    key = id(code)
+    _TRACED[key] = _Entry(weakref.ref(code, lambda _: _TRACED.pop(key, None)), parent)
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            register(const, id(code) if const.co_name.startswith("<") else 0)
+            register(const, key if const.co_name.startswith("<") else 0)
 
 
 def is_traced(code: CodeType) -> bool:

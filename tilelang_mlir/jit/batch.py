@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from tilelang_mlir import cache
 from tilelang_mlir.compiler.artifact import Artifact
-from tilelang_mlir.errors import CacheError, TileError
+from tilelang_mlir.errors import CacheError, ResourceError, TileError
 from tilelang_mlir.jit.compile import cache_key_of, compile_options, prepare
 from tilelang_mlir.jit.kernel import JITKernel
+from tilelang_mlir.passes.fragment_demand import fragment_demand
 from tilelang_mlir.target import Target
 
 
 class Batch:
     """Compilations in flight. Use as a context; leaving it waits for them.
 
+    Programs that are the same are compiled once.
+
     Args:
         workers: how many run at once in worker processes of this one.
         executor: where they run instead; any `concurrent.futures.Executor` whose workers can import this package, such
             as that of a dask or ray cluster. It stays open.
         timeout: seconds per compilation.
+        hold_back: programs whose fragments need this many times the registers of a thread wait in `held` until
+            `release` or `refuse`; None compiles all at once.
     """
 
-    def __init__(self, workers: int = 1, executor: Executor | None = None, timeout: float | None = None) -> None:
+    def __init__(self, workers: int = 1, executor: Executor | None = None, timeout: float | None = None,
+                 hold_back: float | None = None) -> None:  # fmt: skip
         self._own = None if executor is not None else ThreadPoolExecutor(max(workers, 1), "tilelang-batch")
         self._executor: Any = executor or self._own
         self._timeout = timeout
+        self._hold_back = hold_back
+        self._running: dict[str, Future[JITKernel]] = {}
+        self.held: dict[Future[JITKernel], _Held] = {}
 
     def __enter__(self) -> Batch:
         return self
@@ -58,12 +68,50 @@ class Batch:
             if known is not None:
                 result.set_result(known)
                 return result
+        if key in self._running:
+            return self._running[key]
         from tilelang_mlir.compiler import whole
 
         request = whole.whole_request(prim_func.module, machine, options)
-        running: Future[bytes] = self._executor.submit(whole.compile_request, request, self._timeout)
-        running.add_done_callback(_finisher(result, lambda data: _kernel(key, data, prim_func, options)))
+
+        def start() -> None:
+            running: Future[bytes] = self._executor.submit(whole.compile_request, request, self._timeout)
+            running.add_done_callback(_finisher(result, lambda data: _kernel(key, data, prim_func, options)))
+
+        self._running[key] = result
+        demand = 0 if self._hold_back is None else fragment_demand(prim_func.module)
+        if self._hold_back is not None and demand > self._hold_back * machine.thread_registers:
+            self.held[result] = _Held(start, demand, machine.thread_registers)
+        else:
+            start()
         return result
+
+    def release(self) -> None:
+        """Compile what was held back."""
+        for held in self.held.values():
+            held.start()
+        self.held.clear()
+
+    def refuse(self) -> None:
+        """Do not compile what was held back: it fails with the reason."""
+        for result, held in self.held.items():
+            result.set_exception(
+                ResourceError(
+                    f"not compiled: the fragments need at least {held.demand} registers per thread, there are "
+                    f"{held.limit}, and others need fewer",
+                    hint="use more threads or smaller tiles",
+                )
+            )
+        self.held.clear()
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A compilation that waits: what starts it, registers per thread that its fragments need and that there are."""
+
+    start: Callable[[], None]
+    demand: int
+    limit: int
 
 
 def _finisher(result: Future[JITKernel], make: Callable[[bytes], JITKernel]) -> Callable[[Future[bytes]], None]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tilelang_mlir import cache, knobs
@@ -83,7 +84,6 @@ def par_compile(
     ignore_error: bool = False,
 ) -> list[JITKernel | None]:
     """Compile many functions at once; results in order. With `ignore_error` a failure is None in its place."""
-
     from tilelang_mlir.jit.batch import Batch, results
 
     del execution_backend, target_host, verbose
@@ -95,7 +95,7 @@ def par_compile(
             "%s does not compile: %s", getattr(funcs[index], "name", funcs[index]), error))
 
 
-_CONFIGURED: ContextVar[Mapping[str, object]] = ContextVar("tilelang_pass_configs", default={})  # noqa: B039
+_CONFIGURED: ContextVar[Mapping[str, object]] = ContextVar("tilelang_pass_configs", default=MappingProxyType({}))
 
 
 @contextlib.contextmanager

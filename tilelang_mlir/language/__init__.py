@@ -6,6 +6,7 @@ resolved by the module's `__getattr__`.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from tilelang_mlir.frontend.arith import ceildiv, floordiv, floormod, shift_left, shift_right, truncdiv, truncmod
@@ -284,11 +285,9 @@ from tilelang_mlir.language.proxy import (
 from tilelang_mlir.language.random import rng_init, rng_rand, rng_rand_float
 from tilelang_mlir.language.reduce import (
     all_of,
-    alloc_reducer,
     any_of,
     cummax,
     cumsum,
-    finalize_reducer,
     reduce,
     reduce_absmax,
     reduce_abssum,
@@ -298,14 +297,13 @@ from tilelang_mlir.language.reduce import (
     reduce_max,
     reduce_min,
     reduce_sum,
-    reducer_init,
-    reducer_update,
     warp_reduce_bitand,
     warp_reduce_bitor,
     warp_reduce_max,
     warp_reduce_min,
     warp_reduce_sum,
 )
+from tilelang_mlir.language.reducers import alloc_reducer, finalize_reducer, reducer_init, reducer_update
 from tilelang_mlir.language.schedule import BaseTileScheduler, PersistentTileScheduler
 from tilelang_mlir.language.sync import (
     activemask,
@@ -481,4 +479,4 @@ def __getattr__(name: str) -> Any:
     if found is not None:
         return found
     lookup(name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])

@@ -10,13 +10,14 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.annot import TIRAnnot, declare
-from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, memory_of
+from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, int32_value, memory_of
 from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.control import allocate_variable
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.spec import Param, check_shape, check_tensor_shape, global_type, make_tensor
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.frontend.vector import VectorVariable, private_array
 from tilelang_mlir.mlir import ir
 
 _SCOPES = {
@@ -36,7 +37,12 @@ def _allocate(shape: Any, kind: Any, memory: str, what: str, scope: str | None =
                 f"{what}: dimension {dim} must be a compile-time integer, got {describe(size)}",
                 hint="on-chip buffers have static shapes; use a block size known at compile time",
             )
-    buffer = Buffer("", sizes, to_dtype(kind), memory)
+    dtype = to_dtype(kind)
+    if dtype.lanes > 1:  # the lanes of each element lie next to each other
+        buffer = Buffer("", (*sizes, dtype.lanes), dtype.scalar, memory)
+        buffer.lanes = dtype.lanes
+    else:
+        buffer = Buffer("", sizes, dtype, memory)
     if scope is not None:
         buffer.spelling = scope
     return _emit(builder, buffer, "tl.alloc")
@@ -72,10 +78,14 @@ def alloc_local(shape: Any, dtype: Any, scope: str = "local") -> Buffer:
     return _allocate(shape, dtype, LOCAL, "T.alloc_local", scope)
 
 
-def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None) -> Variable:
-    """A mutable scalar of each thread: reading its name loads, assigning to its name stores.
+def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None) -> Any:
+    """A mutable scalar or vector of each thread: reading its name loads, assigning to its name stores.
 
     The initial value is `init` or the second positional argument, else zero; a scope string is accepted there too.
+
+        acc = T.alloc_var("float32x4")
+        acc += A[T.Ramp(4 * tx, 1, 4)]
+        B[tx] = acc[0] + acc[1] + acc[2] + acc[3]
     """
     builder = require("T.alloc_var")
     builder.require_launch("T.alloc_var")
@@ -93,6 +103,10 @@ def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None
     kind = to_dtype(kind)
     if init is None:
         init = False if kind == "bool" else 0
+    if kind.lanes > 1:
+        vector = VectorVariable(private_array(builder, "var", kind.lanes, kind.scalar), kind)
+        vector.assign(init)
+        return vector
     variable = allocate_variable(builder, "var", kind, init)
     # Named by the assignment statement it belongs to.
     if variable.buffer.value is not None:
@@ -253,7 +267,8 @@ def view(src: Any, shape: Any = None, dtype: Any = None) -> Buffer:
     dynamic = ir.ShapedType.get_dynamic_size()
     static = [size if isinstance(size, int) else dynamic for size in sizes]
     type_ = buffer_type(static, builder.type(kind), src.memory)
-    result.value = builder.emit("tl.reshape", [memory_of(src)], [type_]).results[0]
+    dynamic_sizes = [int32_value(builder, size) for size in sizes if not isinstance(size, int)]
+    result.value = builder.emit("tl.reshape", [memory_of(src), *dynamic_sizes], [type_]).results[0]
     result.frame = builder.frame if builder.frame.open else src.frame
     return result
 

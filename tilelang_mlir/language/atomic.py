@@ -201,9 +201,9 @@ def _tile_atomic(what: str, kind: str, dst: Any, value: Any, order: str | None) 
     target = _region(what, dst, extents)
     source = _region(what, value, tuple(target.extents)) if isinstance(value, Buffer | Region | Element) else None
     wide = [dim for dim, size in enumerate(target.extents) if not (isinstance(size, int) and size == 1)]
-    theirs = (
-        [dim for dim, size in enumerate(source.extents) if not (isinstance(size, int) and size == 1)] if source else []
-    )
+    theirs: list[int] = []
+    if source is not None:
+        theirs = [dim for dim, size in enumerate(source.extents) if not (isinstance(size, int) and size == 1)]
     sizes = [target.extents[dim] for dim in wide]
     if source is not None and [source.extents[dim] for dim in theirs] != sizes:
         raise TileValueError(f"{what}: the tiles differ in shape: {list(target.extents)} and {list(source.extents)}")

@@ -39,7 +39,8 @@ def gemm_blockscaled(
         T.gemm_blockscaled(A_shared, B_shared, C_local, SFA_shared, SFB_shared, transpose_B=True)
 
     Args:
-        A, B: float8 or float4_e2m1fn tiles in shared memory (these as [M, K] and [N, K] with transpose_B).
+        A, B: float8 or float4_e2m1fn tiles in shared memory (these as [M, K] and [N, K] with transpose_B); one of each
+            where the target multiplies them (gfx950, sm_120a).
         C: float32, a fragment or in tensor memory.
         SFA, SFB: uint32. For a fragment in shared memory, [M, words] and [N, words]: a word has four factors of a row,
             as bytes. Factors are float8_e8m0 (powers of two); those of 16 elements float8_e4m3.

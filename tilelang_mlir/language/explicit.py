@@ -7,14 +7,15 @@ from typing import Any
 
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, memory_of, tile_of
-from tilelang_mlir.frontend.control import branch
-from tilelang_mlir.frontend.expr import Expr, describe
-from tilelang_mlir.language.copy import EVICTION, fill, matching_extents
+from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.language.copy import EVICTION, matching_extents
 from tilelang_mlir.language.gemm import GemmWarpPolicy, emit_gemm
 from tilelang_mlir.language.intrinsic import count, intrinsic
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.language.sync import barrier_operands, in_kernel
 from tilelang_mlir.mlir import ir
+
+_WARP = 32
 
 
 @takes_name
@@ -42,20 +43,21 @@ def tma_copy(
 
     With `cluster_mask` every block of the cluster reaches the call and announces its bytes; the block of the lowest
     rank in the mask copies its tile into all of the mask (multicast), those outside of it copy their own. The program
-    sees to it that the tiles of all of them are free, and the barriers initialised (`T.cluster_sync`).
+    sees to it that the tiles of all of them are free; barriers of either kind are initialised in all of them.
 
     Args:
-        barrier: needed for loads. cluster_mask: ranks, as bits. leader_scope_threads: accepted; one thread copies.
+        barrier: needed for loads. cluster_mask: ranks, as bits. leader_scope_threads: of every so many threads one
+            copies, a tile of its own (a multiple of 32; without it one of all that reach the call).
         eviction_policy: evict_normal, evict_first or evict_last: how long the L2 cache keeps the tile.
 
     Raises:
-        TileValueError: the shapes differ, the mask is no integer of 1 or more, or the policy is none of the three.
+        TileValueError: the shapes differ, the mask is no integer of 1 or more, the policy is none of the three, or the
+            number of threads is no multiple of 32.
         TileTypeError: the memories are not device and shared, or a load has no barrier.
         UnsupportedError: when compiled, for a tile the hardware cannot copy; it says which rule failed.
     """
-    del leader_scope_threads
     options = {"barrier": barrier, "eviction_policy": eviction_policy, "cluster_mask": cluster_mask}
-    options |= annotations or {}
+    options |= {"leader_scope_threads": leader_scope_threads} | (annotations or {})
     builder = in_kernel("T.tma_copy")
     source, target = buffer_of(src, "the source of T.tma_copy"), buffer_of(dst, "the target of T.tma_copy")
     memories = (source.memory, target.memory)
@@ -81,10 +83,11 @@ def tma_copy(
 
 
 def bulk_attributes(what: str, options: Mapping[str, Any]) -> dict[str, ir.Attribute]:
-    """Attributes of a bulk copy that all threads reach, from `eviction_policy` and `cluster_mask`.
+    """Attributes of a bulk copy that all threads reach, from `eviction_policy`, `cluster_mask` and, where there is one,
+    `leader_scope_threads`.
 
     Raises:
-        TileValueError: no such policy, or no ranks.
+        TileValueError: no such policy, no ranks, or parts of warps.
     """
     attributes: dict[str, ir.Attribute] = {"explicit": ir.UnitAttr.get()}
     policy, mask = options["eviction_policy"], options["cluster_mask"]
@@ -94,6 +97,11 @@ def bulk_attributes(what: str, options: Mapping[str, Any]) -> dict[str, ir.Attri
         attributes["eviction"] = ir.StringAttr.get(policy)
     if mask is not None:
         attributes["multicast"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), ranks(what, mask))
+    threads = options.get("leader_scope_threads")
+    if threads is not None:
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads <= 0 or threads % _WARP:
+            raise TileValueError(f"{what}: leader_scope_threads is a multiple of {_WARP}, got {describe(threads)}")
+        attributes["leaders"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), threads)
     return attributes
 
 
@@ -186,11 +194,7 @@ def wgmma_gemm(
         TileValueError, TileTypeError: as `T.gemm`. UnsupportedError: when compiled, where wgmma cannot run it.
     """
     del annotations
-    builder = in_kernel("T.wgmma_gemm")
-    if isinstance(clear_accum, Expr):
-        for _ in branch(builder, clear_accum, has_else=False):
-            fill(C, 0)
-        clear_accum = False
+    in_kernel("T.wgmma_gemm")
     emit_gemm("T.wgmma_gemm", A, B, C, transpose_A, transpose_B, policy, clear_accum, asynchronous=True)
 
 

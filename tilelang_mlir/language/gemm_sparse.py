@@ -7,9 +7,7 @@ from typing import Any
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile_of
-from tilelang_mlir.frontend.control import branch
-from tilelang_mlir.frontend.expr import Expr
-from tilelang_mlir.language.copy import describe_shape, fill
+from tilelang_mlir.language.copy import describe_shape
 from tilelang_mlir.language.gemm import GemmWarpPolicy, add_condition, check_dtypes, policy_attribute
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.language.sync import in_kernel
@@ -74,10 +72,6 @@ def wgmma_gemm_sp(
         TileValueError, TileTypeError: as `T.gemm_sp`. UnsupportedError: when compiled, where wgmma cannot run it.
     """
     del annotations
-    if isinstance(clear_accum, Expr):
-        for _ in branch(in_kernel("T.wgmma_gemm_sp"), clear_accum, has_else=False):
-            fill(C, 0)
-        clear_accum = False
     turned = bool(transpose_A), bool(transpose_E), bool(transpose_B)
     _emit("T.wgmma_gemm_sp", (A_sparse, E, B, C), turned, policy, clear_accum, asynchronous=True)
 

@@ -97,6 +97,8 @@ class Kernel:
         if kind is None and self.frame is not None:
             builder.pop(self.frame)
             builder.side.pop("kernel", None)
+            for reducer in builder.side.pop("reducers", []):
+                reducer.check_end()
             if marks := builder.side.pop("returns", []):
                 from tilelang_mlir.language.returns import structure  # brings passes, which few programs need so early
 

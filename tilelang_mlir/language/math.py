@@ -10,10 +10,11 @@ from typing import Any
 from tilelang_mlir.dtypes import LARGEST, DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
-from tilelang_mlir.frontend.expr import BOOL, FLOAT32, INT32, Expr, as_expr, describe, make, typed_constant
+from tilelang_mlir.frontend.arith import over_lanes
+from tilelang_mlir.frontend.expr import BOOL, FLOAT32, INT32, Expr, Lanes, as_expr, describe, make, typed_constant
 from tilelang_mlir.frontend.typename import to_dtype
-from tilelang_mlir.frontend.vector import Vector
-from tilelang_mlir.language.reduce import Pending
+from tilelang_mlir.frontend.vector import Vector, vector_of
+from tilelang_mlir.language.reducers import Pending
 from tilelang_mlir.mlir import ir
 
 
@@ -44,6 +45,7 @@ def _refuse_integers(name: str, args: tuple[Any, ...]) -> None:
 def _function(name: str, op: str, count: int = 1) -> Callable[..., Any]:
     """A function of floats that is one op of the math dialect."""
 
+    @over_lanes
     def run(*args: Any) -> Any:
         if len(args) != count:
             raise TileTypeError(f"T.{name} takes {count} argument{'s' * (count != 1)}, got {len(args)}")
@@ -57,6 +59,7 @@ def _function(name: str, op: str, count: int = 1) -> Callable[..., Any]:
 def _named(name: str, function: str, count: int = 1) -> Callable[..., Any]:
     """A function of floats that is `tl.math`."""
 
+    @over_lanes
     def run(*args: Any) -> Any:
         if len(args) != count:
             raise TileTypeError(f"T.{name} takes {count} argument{'s' * (count != 1)}, got {len(args)}")
@@ -119,6 +122,7 @@ FAST = {
 def _rounding(name: str, op: str, fold: Callable[[float], float]) -> Callable[[Any], Any]:
     """Rounding to an integral value; integers are themselves."""
 
+    @over_lanes
     def run(x: Any) -> Any:
         if isinstance(x, int | float):
             return fold(x)
@@ -228,6 +232,7 @@ def align_up(x: Any, y: Any) -> Any:
 
 
 def _float_test(name: str, op: str) -> Callable[[Any], Any]:
+    @over_lanes
     def run(x: Any) -> Any:
         operand = as_expr(x)
         if operand.dtype.is_integer:
@@ -244,6 +249,7 @@ isfinite = _float_test("isfinite", "math.isfinite")
 
 
 def _bits(name: str, op: str) -> Callable[[Any], Any]:
+    @over_lanes
     def run(x: Any) -> Any:
         operand = as_expr(x)
         if not operand.dtype.is_integer:
@@ -317,15 +323,20 @@ def Cast(dtype: Any, value: Any) -> Any:
 
 
 def reinterpret(value: Any, dtype: Any = None) -> Any:
-    """The bits of a scalar, or of each lane of a vector, as another dtype of the same width.
+    """The bits of a scalar or vector as another dtype of the same width; lanes of other sizes share or split them.
 
-    The arguments come in either order.
+    The arguments come in either order. The first lane has the lowest bits.
+
+        words = T.reinterpret(A[T.Ramp(i, 1, 8)], "uint32x4")  # A of float16
+
+    Raises:
+        TileTypeError: the widths differ.
     """
     if isinstance(value, str | DType):
         value, dtype = dtype, value
     kind = to_dtype(dtype)
-    if isinstance(value, Vector):
-        return Vector([reinterpret(lane, kind.scalar) for lane in value])
+    if isinstance(value, Lanes) or kind.lanes > 1:
+        return _reinterpret_lanes(value, kind)
     operand = as_expr(value)
     if kind == "handle" and operand.dtype.bits == 64:
         return operand  # addresses are 64-bit integers here
@@ -336,6 +347,37 @@ def reinterpret(value: Any, dtype: Any = None) -> Any:
     if kind.mlir == operand.dtype.mlir:
         return make("tl.cast", [operand], kind, _cast_names(operand.dtype, kind), tag=("sign", str(kind)))
     return make("tl.bitcast", [operand], kind, tag=str(kind))
+
+
+def _reinterpret_lanes(value: Any, kind: DType) -> Any:
+    source = vector_of(value if isinstance(value, Lanes) else [value], "T.reinterpret")
+    total = source.scalar.bits * len(source)
+    lanes = kind.lanes
+    if lanes == 1 and kind.bits == source.scalar.bits:
+        lanes = len(source)  # the dtype of each lane
+    if kind.bits * lanes != total:
+        raise TileTypeError(f"cannot reinterpret {source.dtype} ({total} bits) as {kind} ({kind.stored_bits} bits)")
+    parts = regroup(list(source), kind.bits)
+    result = [reinterpret(part, kind.scalar) for part in parts]
+    return Vector(result, kind.scalar) if lanes > 1 else result[0]
+
+
+def regroup(lanes: list[Any], bits: int) -> list[Any]:
+    """The bits of scalars as scalars of another width: unsigned integers where it differs, the first one lowest."""
+    have = lanes[0].dtype.bits
+    if have == bits:
+        return lanes
+    raw = [reinterpret(lane, f"uint{have}") if str(lane.dtype) != f"uint{have}" else lane for lane in lanes]
+    unit = DType(f"uint{bits}")
+    if bits < have:
+        return [arith.cast(arith.shift_right(lane, place), unit) for lane in raw for place in range(0, have, bits)]
+    wide: list[Any] = []
+    for start in range(0, len(raw), bits // have):
+        word: Any = arith.cast(raw[start], unit)
+        for step in range(1, bits // have):
+            word = arith.bit_or(word, arith.shift_left(arith.cast(raw[start + step], unit), have * step))
+        wide.append(word)
+    return wide
 
 
 def _cast_names(source: DType, target: DType) -> Callable[[], dict[str, ir.Attribute]]:

@@ -13,7 +13,7 @@ from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.spec import Pointer as Argument
 from tilelang_mlir.frontend.vector import Vector, vector_of
-from tilelang_mlir.language.math import reinterpret
+from tilelang_mlir.language.math import regroup, reinterpret
 from tilelang_mlir.language.sync import barrier_operands
 from tilelang_mlir.mlir import ir
 
@@ -189,19 +189,8 @@ def to_words(what: str, value: Any, count: int) -> list[Expr]:
     bits = exprs[0].dtype.bits
     if bits * len(exprs) != 32 * count:
         raise TileTypeError(f"{what} needs {32 * count} bits, got {len(exprs)} x {exprs[0].dtype}")
-    raw = [reinterpret(e, f"uint{bits}") if str(e.dtype) != f"uint{bits}" else e for e in exprs]
-    if bits == 32:
-        return raw
-    if bits == 64:
-        return [arith.cast(half, UINT32) for e in raw for half in (e, arith.shift_right(e, 32))]
-    per = 32 // bits
-    words: list[Any] = []
-    for start in range(0, len(raw), per):
-        word: Any = arith.cast(raw[start], UINT32)
-        for step in range(1, per):
-            word = arith.bit_or(word, arith.shift_left(arith.cast(raw[start + step], UINT32), bits * step))
-        words.append(word)
-    return words
+    words = regroup(exprs, 32)
+    return [reinterpret(word, UINT32) if word.dtype != UINT32 else word for word in words]
 
 
 def _loader(name: str, words: int, memory: str) -> Callable[..., Any]:

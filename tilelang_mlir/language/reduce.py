@@ -1,30 +1,26 @@
-"""Reductions and scans over tiles, and reducers."""
+"""Reductions and scans over tiles, and reductions over warps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 from typing import Any
 
-from tilelang_mlir.dialect.tl import LOCAL, buffer_type
+from tilelang_mlir.dialect.tl import LOCAL
 from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import (
-    Buffer,
     Element,
     Region,
     Variable,
     buffer_of,
     extents_of,
-    index_value,
-    memory_of,
     store,
     subscript,
     tile_of,
 )
 from tilelang_mlir.frontend.builder import require
-from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
-from tilelang_mlir.frontend.spec import check_shape
-from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.frontend.expr import Expr, Lanes, as_expr, value_of
 from tilelang_mlir.language.alloc import alloc_fragment, alloc_local
 from tilelang_mlir.language.copy import describe_shape
 from tilelang_mlir.language.marks import takes_name
@@ -175,145 +171,6 @@ def cummax(
     _scan("max", src, dst, dim, reverse)
 
 
-# Reducers.
-
-
-class Pending:
-    """`reducer[i] op value` before it is stored back, or `reducer[i]` itself."""
-
-    def __init__(self, reducer: Reducer, indices: Sequence[Any], kind: str = "", value: Any = None) -> None:
-        self.reducer, self.indices, self.kind, self.value = reducer, tuple(indices), kind, value
-
-    def combine(self, kind: str, value: Any) -> Pending:
-        if self.kind or kind != self.reducer.kind:
-            raise TileTypeError(
-                f"a reducer of kind {self.reducer.kind!r} can only be combined with that operation, got {kind!r}"
-            )
-        return Pending(self.reducer, self.indices, kind, value)
-
-    def __add__(self, value: Any) -> Pending:
-        return self.combine("sum", value)
-
-    __radd__ = __add__
-
-    def __and__(self, value: Any) -> Pending:
-        return self.combine("and", value)
-
-    def __or__(self, value: Any) -> Pending:
-        return self.combine("or", value)
-
-    def __xor__(self, value: Any) -> Pending:
-        return self.combine("xor", value)
-
-
-class Reducer(Buffer):
-    """An accumulator with partial values per thread until it is finalized."""
-
-    def __init__(self, shape: Sequence[Any], dtype: Any, kind: str) -> None:
-        super().__init__("", shape, dtype, "fragment")
-        self.kind = kind
-        self.final = False
-
-    def start(self, value: Any = None) -> None:
-        """Begin a reduction; neutral start values add nothing."""
-        builder = require("T.reducer_init")
-        self.final = False
-        operands = [memory_of(self)]
-        if value is not None and not self._is_neutral(value):
-            data = (
-                memory_of(value)
-                if isinstance(value, Buffer)
-                else value_of(builder, arith.cast(as_expr(value, None), self.dtype))
-            )
-            operands.append(data)
-        builder.emit("tl.reducer_init", operands)
-
-    def _is_neutral(self, value: Any) -> bool:
-        number = value.const if isinstance(value, Expr) else value
-        return self.kind in ("sum", "or", "xor") and isinstance(number, int | float) and number == 0
-
-    def update(self, index: Any, value: Any) -> None:
-        """Combine a value into an element."""
-        builder = require("T.reducer_update")
-        builder.require_launch("T.reducer_update")
-        element = subscript(self, index)
-        if isinstance(element, Region) or len(element.indices) != self.ndim:
-            raise TileTypeError(f"T.reducer_update needs one element of the reducer, of rank {self.ndim}")
-        data = value_of(builder, arith.cast(as_expr(value, None), self.dtype))
-        indices = [index_value(builder, i) for i in element.indices]
-        builder.emit("tl.reducer_update", [memory_of(self), data, *indices])
-
-    def __getitem__(self, index: Any) -> Any:
-        element = super().__getitem__(index)
-        return element if self.final or isinstance(element, Region) else Pending(self, element.indices)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(value, Pending) and value.reducer is self and value.kind:
-            self.update(index, value.value)
-        elif self.final:
-            super().__setitem__(index, value)
-        else:
-            raise TileTypeError(
-                "an element of a reducer can only be combined with a value before T.finalize_reducer",
-                hint="write reducer[i] += value, reducer[i] = T.max(reducer[i], value), or T.reducer_update",
-            )
-
-    def augment_element(self, index: Any, op: str, value: Any) -> bool:
-        """`reducer[index] op= value`; False when the reducer is final and an ordinary buffer."""
-        if self.final:
-            return False
-        kinds = {"Add": "sum", "BitAnd": "and", "BitOr": "or", "BitXor": "xor"}
-        Pending(self, ()).combine(kinds.get(op, op), value)
-        self.update(index, value)
-        return True
-
-
-def alloc_reducer(shape: Any, dtype: Any, op: str = "sum", replication: str | None = None) -> Reducer:
-    """An accumulator of `op` (sum, max, min, bitand, bitor, bitxor) that all threads add to."""
-    del replication
-    builder = require("T.alloc_reducer")
-    builder.require_launch("T.alloc_reducer")
-    kind = _KINDS.get(op, op)
-    if kind not in ("sum", "max", "min", "and", "or", "xor"):
-        raise TileValueError(f"unknown reducer operation {op!r}", hint="sum, max, min, bitand, bitor or bitxor")
-    reducer = Reducer(check_shape(shape), to_dtype(dtype), kind)
-    name = f"u{kind}" if reducer.dtype.is_unsigned and kind in ("max", "min") else kind
-    type_ = buffer_type(list(reducer.shape), builder.type(reducer.dtype), "fragment")
-    reducer.value = builder.emit("tl.alloc_reducer", [], [type_], {"kind": ir.StringAttr.get(name)}).results[0]
-    reducer.frame = builder.frame
-    return reducer
-
-
-@takes_name
-def reducer_init(reducer: Reducer, init: Any = None) -> None:
-    """Start a reduction; `init` is combined exactly once into each element."""
-    _require_reducer("T.reducer_init", reducer).start(init)
-
-
-def reducer_update(element: Any, value: Any) -> None:
-    """Combine a value into `reducer[index]`."""
-    if not isinstance(element, Pending):
-        raise TileTypeError(f"T.reducer_update needs an element of a reducer, got {describe(element)}")
-    element.reducer.update(element.indices, value)
-
-
-@takes_name
-def finalize_reducer(reducer: Reducer, dst: Any = None, batch: int = 1) -> None:
-    """Combine the threads' partial values into `dst`, or in place."""
-    del batch
-    _require_reducer("T.finalize_reducer", reducer)
-    builder = require("T.finalize_reducer")
-    target = memory_of(reducer) if dst is None else tile_of(dst, "the target of T.finalize_reducer")
-    builder.emit("tl.finalize_reducer", [memory_of(reducer), target])
-    reducer.final = dst is None
-
-
-def _require_reducer(what: str, value: Any) -> Reducer:
-    if not isinstance(value, Reducer):
-        raise TileTypeError(f"{what} needs a buffer made by T.alloc_reducer, got {describe(value)}")
-    return value
-
-
 # Reductions over warps.
 
 
@@ -340,6 +197,8 @@ warp_reduce_bitor = _warp_reduce("bitor")
 
 def _over_run(buffer: Any, what: str, combine: Callable[[Any, Any], Any]) -> Any:
     """Combine the truth of a short run of elements, each thread for itself."""
+    if isinstance(buffer, Lanes) and not isinstance(buffer, Region):
+        return functools.reduce(combine, [arith.to_bool(lane) for lane in buffer.vector()])
     target = buffer if isinstance(buffer, Region) else subscript(buffer, tuple(slice(None) for _ in buffer.shape))
     if not isinstance(target, Region) or not all(isinstance(extent, int) for extent in target.extents[-1:]):
         raise UnsupportedError(f"{what} over a run of dynamic length")
@@ -354,10 +213,10 @@ def _over_run(buffer: Any, what: str, combine: Callable[[Any, Any], Any]) -> Any
 
 
 def any_of(buffer: Any) -> Any:
-    """Whether any element of a run is not zero."""
+    """Whether any element of a run, or lane of a vector, is not zero."""
     return _over_run(buffer, "T.any_of", arith.logical_or)
 
 
 def all_of(buffer: Any) -> Any:
-    """Whether all elements of a run are not zero."""
+    """Whether all elements of a run, or lanes of a vector, are not zero."""
     return _over_run(buffer, "T.all_of", arith.logical_and)

@@ -167,16 +167,19 @@ def deallocate_tmem(tmem: Any) -> None:
 
 
 # -- scale factors -----------------------------------------------------------------------------------------------------
-def _blocks(what: str, A: Any, B: Any, k_start: Any, granularity: tuple[Any, Any]) -> list[int]:
-    """Elements along K of a factor of A and of B, checked."""
+def _blocks(
+    what: str, A: Any, B: Any, k_start: Any, granularity: tuple[Any, Any], *, mixed: bool = False
+) -> list[int]:
+    """Elements along K of a factor of A and of B, checked; `mixed`: the widths of A and B may differ."""
     blocks = list(granularity)
-    small = [buffer_of(side, f"an operand of {what}").dtype.bits == 4 for side in (A, B)]
-    if small[0] != small[1]:
+    widths = {buffer_of(side, f"an operand of {what}").dtype.bits == 4 for side in (A, B)}
+    if len(widths) == 2 and not mixed:
         raise TileTypeError(f"{what} multiplies 4-bit with 8-bit floats", hint="use one width for A and B")
+    small = widths == {True}
     for block in blocks:
         known = isinstance(block, int) and not isinstance(block, bool) and block > 0
-        if not known or block % 32 and not (small[0] and block == 16):
-            expected = "16 or 32 elements of 4 bits" if small[0] else "a multiple of 32 elements"
+        if not known or block % 32 and not (small and block == 16):
+            expected = "16 or 32 elements of 4 bits" if small else "a multiple of 32 elements"
             raise TileValueError(f"{what}: a factor covers {expected} along K, got {describe(block)}")
     if isinstance(k_start, bool) or not isinstance(k_start, int) or any(k_start % block for block in blocks):
         raise TileValueError(f"{what}: k_start is a Python integer and a multiple of what a factor covers",
@@ -265,7 +268,8 @@ def mma_gemm_blockscaled(
         T.mma_gemm_blockscaled(A_shared, B_shared, C_local, SFA_shared, SFB_shared, transpose_B=True)
 
     Args:
-        A, B: float8 or float4_e2m1fn tiles in shared memory (these as [M, K] and [N, K] with transpose_B).
+        A, B: float8 or float4_e2m1fn tiles in shared memory (these as [M, K] and [N, K] with transpose_B); one of each
+            where the target multiplies them (gfx950, sm_120a).
         C: float32 fragment.
         SFA, SFB: uint32 in shared memory, [M, words] and [N, words]: a word has four factors of a row, as bytes.
             Factors are float8_e8m0; those of 16 elements float8_e4m3.
@@ -287,7 +291,7 @@ def mma_gemm_blockscaled(
     for kind in kinds:
         if not kind.is_float or kind.bits > 8:
             raise TileTypeError(f"{what}: a block-scaled product of {kind}", hint="use float8_e4m3 or float4_e2m1fn")
-    blocks = _blocks(what, A, B, k_start, (sf_a_granularity_k, sf_b_granularity_k))
+    blocks = _blocks(what, A, B, k_start, (sf_a_granularity_k, sf_b_granularity_k), mixed=True)
     for name, value in (("A", A), ("B", B), ("SFA", SFA), ("SFB", SFB)):
         buffer = buffer_of(value, f"{name} of {what}")
         if buffer.memory != "shared" or (name.startswith("SF") and buffer.dtype.bits != 32):

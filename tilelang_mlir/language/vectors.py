@@ -7,7 +7,7 @@ from typing import Any
 
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
-from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.frontend.expr import Expr, describe
 from tilelang_mlir.frontend.vector import Vector, lanewise, vector_of
 
 
@@ -77,9 +77,10 @@ def Ramp(base: Any, stride: Any, lanes: int) -> Vector:
 
 
 def Shuffle(vectors: Any, indices: Sequence[int]) -> Any:
-    """Lanes of the vectors, one after the other, by number; one index gives a scalar."""
+    """Lanes of the vectors and scalars, one after the other, by number; one index gives a scalar."""
     items = vectors if isinstance(vectors, list | tuple) else [vectors]
-    whole = [lane for vector in items for lane in vector_of(vector, "T.Shuffle")]
+    scalars = (int, float, Expr)
+    whole = [lane for v in items for lane in ([v] if isinstance(v, scalars) else vector_of(v, "T.Shuffle"))]
     for index in indices:
         if not 0 <= index < len(whole):
             raise TileValueError(f"T.Shuffle: lane {index} of {len(whole)}")

@@ -7,9 +7,9 @@ is on unbounded integers: sizes that overflow the kernel's own integers are out 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Union
+from typing import TypeAlias
 
-Expr = Union[int, str, tuple[object, ...]]  # noqa: UP007 - evaluated at run time on 3.10
+Expr: TypeAlias = "int | str | tuple[Expr, ...]"
 
 # Operator -> Python source with a slot per operand.
 _PYTHON = {
@@ -37,7 +37,6 @@ _PYTHON = {
     "select": "({1} if {0} else {2})",
 }
 _CALLS = ("ceildiv", "truncdiv", "rem", "min", "max")  # shown as calls
-OPERATORS = frozenset(_PYTHON)
 
 
 def _truncdiv(a: int, b: int) -> int:
@@ -71,7 +70,7 @@ def _source(expr: Expr, slots: dict[str, str]) -> str:
 
 def operands(expr: Expr) -> tuple[Expr, ...]:
     """The operands of a compound expression, none for a leaf."""
-    return expr[1:] if isinstance(expr, tuple) else ()  # type: ignore[return-value]
+    return expr[1:] if isinstance(expr, tuple) else ()
 
 
 def format_expr(expr: Expr) -> str:

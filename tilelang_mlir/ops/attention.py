@@ -71,7 +71,7 @@ def attention_forward(
         Q: T.Tensor((batch, S, heads, D), dtype),
         K: T.Tensor((batch, S_kv, heads_kv, D), dtype),
         V: T.Tensor((batch, S_kv, heads_kv, D_v), dtype),
-        O: T.Tensor((batch, S, heads, D_v), dtype),  # noqa: E741
+        O: T.Tensor((batch, S, heads, D_v), dtype),
         L: T.Tensor((batch, heads, S), "float32"),
     ):
         with T.Kernel(columns * group, heads // group, batch, threads=tiling.threads) as (x, y, b):

@@ -6,8 +6,8 @@ computed again instead of stored. A CTA owns `block_N` keys of one head and walk
     dV += P^T dO;  dP = dO V^T;  dS = P (dP - sum(dO O));  dK += dS^T Q;  dQ += dS K
 
 Scores are computed transposed (keys by queries), so that P^T and dS^T feed the next products from registers; dQ is
-summed in device memory by atomic additions, since every block of keys contributes. Heads of 128 features have a kernel
-of their own on targets with warpgroup products: `attention_gradients`.
+summed in device memory by atomic additions, since every block of keys contributes. Targets with warpgroup products have
+a kernel of their own for heads of 64 to 256 features: `attention_gradients`.
 Source: Dao, "FlashAttention-2", 2023, algorithm 2.
 """
 
@@ -23,7 +23,7 @@ import tilelang_mlir.language as T
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.jit.decorator import jit
 from tilelang_mlir.jit.target import resolve_target
-from tilelang_mlir.ops.attention_gradients import DIM, gradients_by_registers, row_facts, rows_of_sums
+from tilelang_mlir.ops.attention_gradients import ROWS, gradient_tiling, gradients_by_registers, row_facts, rows_of_sums
 from tilelang_mlir.ops.online_softmax import LOG2_E
 from tilelang_mlir.ops.operands import HALF, has_dtype, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
@@ -31,28 +31,32 @@ from tilelang_mlir.target import Feature, Target
 
 
 @jit(out_idx=[-2, -1])
-def row_products(batch: int, S: int, heads: int, D: int, dtype: str = "float16", block: int = 16) -> Any:
+def row_products(
+    batch: int, S: int, heads: int, D: int, dtype: str = "float16", block: int = 16, D_v: int | None = None
+) -> Any:  # fmt: skip
     """sum(dO O) of every row, [batch, heads, S] float32, and zeros for the sums of dQ."""
+    width = D if D_v is None else D_v
 
     @T.prim_func
     def attention_row_products(
-        O: T.Tensor((batch, S, heads, D), dtype),  # noqa: E741
-        dO: T.Tensor((batch, S, heads, D), dtype),
+        O: T.Tensor((batch, S, heads, width), dtype),
+        dO: T.Tensor((batch, S, heads, width), dtype),
         Delta: T.Tensor((batch, heads, S), "float32"),
         Sums: T.Tensor((batch, S, heads, D), "float32"),
     ):
         with T.Kernel(T.ceildiv(S, block), heads, batch, threads=128) as (bx, head, b):
-            out, grad = T.alloc_fragment((block, D), dtype), T.alloc_fragment((block, D), dtype)
-            product = T.alloc_fragment((block, D), "float32")
+            out, grad = T.alloc_fragment((block, width), dtype), T.alloc_fragment((block, width), dtype)
+            product = T.alloc_fragment((block, width), "float32")
+            zeros = T.alloc_fragment((block, D), "float32")
             delta = T.alloc_fragment((block,), "float32")
             T.copy(O[b, bx * block : (bx + 1) * block, head, :], out)
             T.copy(dO[b, bx * block : (bx + 1) * block, head, :], grad)
-            for i, j in T.Parallel(block, D):
+            for i, j in T.Parallel(block, width):
                 product[i, j] = T.cast(out[i, j], "float32") * T.cast(grad[i, j], "float32")
             T.reduce_sum(product, delta, dim=1)
             T.copy(delta, Delta[b, head, bx * block : (bx + 1) * block])
-            T.clear(product)
-            T.copy(product, Sums[b, bx * block : (bx + 1) * block, head, :])
+            T.clear(zeros)
+            T.copy(zeros, Sums[b, bx * block : (bx + 1) * block, head, :])
 
     return attention_row_products
 
@@ -83,38 +87,45 @@ def weigh_slopes(scores: Any, slopes: Any, deltas: Any, dS: Any) -> None:
 @jit(out_idx=[-2, -1])
 def gradients(
     batch: int, S: int, heads: int, D: int, causal: bool, scale: float, dtype: str = "float16", block_M: int = 64,
-    block_N: int = 128, stages: int = 2, threads: int = 256,
+    block_N: int = 128, stages: int = 2, threads: int = 256, D_v: int | None = None,
+    heads_kv: int | None = None,
 ) -> Any:  # fmt: skip
     """dK and dV; adds to dQ, which is float32, zero before and without the scale of the scores."""
     factor = scale * LOG2_E
     blocks, block = -(-S // block_N), (block_N, block_M)
+    width, kv = D if D_v is None else D_v, heads if heads_kv is None else heads_kv
+    group = heads // kv  # of query heads that share a key head
 
     @T.prim_func
     def attention_backward(
         Q: T.Tensor((batch, S, heads, D), dtype),
-        K: T.Tensor((batch, S, heads, D), dtype),
-        V: T.Tensor((batch, S, heads, D), dtype),
-        dO: T.Tensor((batch, S, heads, D), dtype),
+        K: T.Tensor((batch, S, kv, D), dtype),
+        V: T.Tensor((batch, S, kv, width), dtype),
+        dO: T.Tensor((batch, S, heads, width), dtype),
         L: T.Tensor((batch, heads, S), "float32"),
         Delta: T.Tensor((batch, heads, S), "float32"),
         dQ: T.Tensor((batch, S, heads, D), "float32"),
-        dK: T.Tensor((batch, S, heads, D), dtype),
-        dV: T.Tensor((batch, S, heads, D), dtype),
+        dK: T.Tensor((batch, S, kv, D), dtype),
+        dV: T.Tensor((batch, S, heads, width), dtype),
     ):
-        with T.Kernel(blocks, heads, batch, threads=threads) as (bx, head, b):
-            K_shared, V_shared = T.alloc_shared((block_N, D), dtype), T.alloc_shared((block_N, D), dtype)
-            Q_shared, dO_shared = T.alloc_shared((block_M, D), dtype), T.alloc_shared((block_M, D), dtype)
+        with T.Kernel(blocks, kv, batch, threads=threads) as (bx, head_kv, b):
+            K_shared, V_shared = T.alloc_shared((block_N, D), dtype), T.alloc_shared((block_N, width), dtype)
+            Q_shared, dO_shared = T.alloc_shared((block_M, D), dtype), T.alloc_shared((block_M, width), dtype)
             L_shared, Delta_shared = T.alloc_shared((block_M,), "float32"), T.alloc_shared((block_M,), "float32")
             scores, slopes = T.alloc_fragment(block, "float32"), T.alloc_fragment(block, "float32")
             weights, dS = T.alloc_fragment(block, dtype), T.alloc_fragment(block, dtype)
             dS_shared = T.alloc_shared(block, dtype)
-            dk, dv = T.alloc_fragment((block_N, D), "float32"), T.alloc_fragment((block_N, D), "float32")
+            dk, dv = T.alloc_fragment((block_N, D), "float32"), T.alloc_fragment((block_N, width), "float32")
             dq = T.alloc_fragment((block_M, D), "float32")
-            T.copy(K[b, bx * block_N : (bx + 1) * block_N, head, :], K_shared)
-            T.copy(V[b, bx * block_N : (bx + 1) * block_N, head, :], V_shared)
+            T.copy(K[b, bx * block_N : (bx + 1) * block_N, head_kv, :], K_shared)
+            T.copy(V[b, bx * block_N : (bx + 1) * block_N, head_kv, :], V_shared)
             T.clear(dk)
             T.clear(dv)
-            for k in T.Pipelined(bx * block_N // block_M if causal else 0, T.ceildiv(S, block_M), num_stages=stages):
+            start = bx * block_N // block_M if causal else 0
+            count = -(-S // block_M) - start
+            for step in T.Pipelined(group * count, num_stages=stages):
+                head = head_kv * group + step // count if group > 1 else head_kv
+                k = start + (step % count if group > 1 else step)
                 T.copy(Q[b, k * block_M : (k + 1) * block_M, head, :], Q_shared)
                 T.copy(L[b, head, k * block_M : (k + 1) * block_M], L_shared)
                 T.clear(scores)
@@ -134,8 +145,8 @@ def gradients(
                     T.atomic_add(dQ[b, k * block_M + i, head, j], dq[i, j])
             for i, j in T.Parallel(block_N, D):
                 dk[i, j] *= scale
-            T.copy(dk, dK[b, bx * block_N : (bx + 1) * block_N, head, :])
-            T.copy(dv, dV[b, bx * block_N : (bx + 1) * block_N, head, :])
+            T.copy(dk, dK[b, bx * block_N : (bx + 1) * block_N, head_kv, :])
+            T.copy(dv, dV[b, bx * block_N : (bx + 1) * block_N, head_kv, :])
 
     return attention_backward
 
@@ -175,8 +186,8 @@ def attention_backward(
     """The gradients of q, k and v from `grad`, that of the output of `attention`.
 
     Args:
-        q, k, v, out, grad: (batch, S, heads, D), contiguous, all float16 or all bfloat16; as many key heads as query
-            heads, as many keys as queries.
+        q: (batch, S, heads, D), k: (batch, S, heads_kv, D), v: (batch, S, heads_kv, D_v), out, grad: (batch, S, heads,
+            D_v), contiguous, all float16 or all bfloat16; as many keys as queries. `heads` is a multiple of `heads_kv`.
         logarithms: (batch, heads, S) float32, of `attention(..., return_logarithms=True)`.
         causal, scale: as for `attention`.
         target: as for `tilelang.compile`.
@@ -186,30 +197,32 @@ def attention_backward(
 
     Raises:
         TileTypeError: dtypes that differ or are not supported.
-        TileValueError: shapes that do not agree, or heads that share keys.
+        TileValueError: shapes that do not agree.
     """
     tensors = {"q": q, "k": k, "v": v, "out": out, "grad": grad}
     dtype = one_dtype("gradient of attention", tensors, HALF)
     has_dtype("logarithms", logarithms, "float32")
     batch, S, heads, D = has_rank("q", q, "(batch, S, heads, D)")
-    if len(k.shape) == 4 and int(k.shape[2]) != heads:
-        raise TileValueError(
-            f"gradients of {heads} query heads over {k.shape[2]} key heads: every query head needs its own keys",
-            hint="repeat the keys and values for each query head, and add up their gradients",
-        )
-    for name, tensor in tensors.items():
-        has_shape(name, tensor, (batch, S, heads, D), "(batch, S, heads, D)")
+    _, _, heads_kv, D_v = has_rank("v", v, "(batch, S, heads_kv, D_v)")
+    if heads % heads_kv:
+        raise TileValueError(f"{heads} query heads cannot share {heads_kv} key heads evenly")
+    has_shape("k", k, (batch, S, heads_kv, D), "(batch, S, heads_kv, D)")
+    has_shape("v", v, (batch, S, heads_kv, D_v), "(batch, S, heads_kv, D_v)")
+    for name in ("out", "grad"):
+        has_shape(name, tensors[name], (batch, S, heads, D_v), "(batch, S, heads, D_v)")
     has_shape("logarithms", logarithms, (batch, heads, S), "(batch, heads, S)")
     factor = D**-0.5 if scale is None else float(scale)
-    if D == DIM and resolve_target(target).supports(Feature.WGMMA):
-        sizes = batch, S, heads
-        facts, sums = ready(row_facts, target, *sizes, dtype)(out, grad, logarithms)
-        dk, dv = ready(gradients_by_registers, target, *sizes, causal, factor, dtype)(q, k, v, grad, facts, sums)
-        return ready(rows_of_sums, target, *sizes, factor, dtype)(sums), dk, dv
     sizes = batch, S, heads, D
-    deltas, sums = ready(row_products, target, *sizes, dtype)(out, grad)
-    tiles = gradient_tiles(D, target)
-    dk, dv = ready(gradients, target, *sizes, causal, factor, dtype, *tiles)(q, k, v, grad, logarithms, deltas, sums)
+    tiling = gradient_tiling(D, D_v) if resolve_target(target).supports(Feature.WGMMA) else None
+    if tiling is not None:
+        facts, sums = ready(row_facts, target, *sizes, D_v, dtype, tiling)(out, grad, logarithms)
+        main = ready(gradients_by_registers, target, batch, S, heads, heads_kv, D, D_v, causal, factor, dtype, tiling)
+        dk, dv = main(q, k, v, grad, facts, sums)
+        return ready(rows_of_sums, target, *sizes, factor, dtype, tiling)(sums), dk, dv
+    deltas, sums = ready(row_products, target, *sizes, dtype, ROWS, D_v)(out, grad)
+    tiles = gradient_tiles(max(D, D_v), target)
+    main = ready(gradients, target, *sizes, causal, factor, dtype, *tiles, D_v, heads_kv)
+    dk, dv = main(q, k, v, grad, logarithms, deltas, sums)
     return ready(scaled, target, *sizes, factor, dtype)(sums), dk, dv
 
 

@@ -13,7 +13,7 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.jit.compile import compile as compile_kernel
 from tilelang_mlir.jit.target import resolve_target
-from tilelang_mlir.ops.operands import EIGHT_BIT, HALF, one_dtype
+from tilelang_mlir.ops.operands import EIGHT_BIT, HALF, one_dtype, stored
 from tilelang_mlir.ops.tiling import Tiling, choose
 
 
@@ -144,18 +144,7 @@ def matmul(a: Any, b: Any, *, out_dtype: str = "", target: str = "auto") -> Any:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise TileValueError(f"matmul of shapes {list(a.shape)} and {list(b.shape)}, expected (M, K) and (K, N)")
     dtype = one_dtype("product", {"a": a, "b": b}, (*HALF, *EIGHT_BIT))
-    (left, trans_A), (right, trans_B) = _stored(a, "a"), _stored(b, "b")
+    (left, trans_A), (right, trans_B) = stored(a, "a"), stored(b, "b")
     (M, K), N = a.shape, b.shape[1]
     kernel = gemm(int(M), int(N), int(K), dtype, out_dtype, trans_A=trans_A, trans_B=trans_B, target=target)
     return kernel(left, right)
-
-
-def _stored(x: Any, name: str) -> tuple[Any, bool]:
-    """The contiguous matrix behind an operand, and whether it is the operand's transpose."""
-    for candidate, transposed in ((x, False), (x.T, True)):
-        flags = getattr(candidate, "flags", None)
-        if candidate.is_contiguous() if flags is None else flags.c_contiguous:
-            return candidate, transposed
-    raise TileValueError(
-        f"{name} is neither contiguous nor the transpose of a contiguous matrix", hint=f"pass {name}.contiguous()"
-    )

@@ -70,7 +70,7 @@ def logarithms(largest: Any, total: Any, scale: Any) -> None:
 
 
 @T.macro
-def merge_parts(Parts: Any, L: Any, O: Any, b: Any, head: Any) -> None:  # noqa: E741
+def merge_parts(Parts: Any, L: Any, O: Any, b: Any, head: Any) -> None:
     """O[b, head] is the mean of the Parts [batch, heads, parts, D] with weights exp2(L) [batch, heads, parts]."""
     parts, D = Parts.shape[2:]
     values = T.alloc_fragment((parts, D), "float32")

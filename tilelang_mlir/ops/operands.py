@@ -68,3 +68,18 @@ def has_rank(name: str, tensor: Any, named: str) -> tuple[int, ...]:
     if min(sizes) < 1:
         raise TileValueError(f"{name} has the shape {list(sizes)}: sizes must be positive")
     return sizes
+
+
+def stored(x: Any, name: str) -> tuple[Any, bool]:
+    """The contiguous matrix behind an operand, and whether it is the operand's transpose.
+
+    Raises:
+        TileValueError: it is neither contiguous nor the transpose of a contiguous matrix.
+    """
+    for candidate, transposed in ((x, False), (x.T, True)):
+        flags = getattr(candidate, "flags", None)
+        if candidate.is_contiguous() if flags is None else flags.c_contiguous:
+            return candidate, transposed
+    raise TileValueError(
+        f"{name} is neither contiguous nor the transpose of a contiguous matrix", hint=f"pass {name}.contiguous()"
+    )

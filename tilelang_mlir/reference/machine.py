@@ -145,8 +145,8 @@ def is_uniform(value: Value) -> bool:
     return value.ndim == 0
 
 
-def integer(value: object, what: str) -> int:
+def integer(value: Any, what: str) -> int:
     """A scalar that must be the same for all lanes, as an int."""
     if isinstance(value, np.ndarray) and value.ndim and not (value == value.flat[0]).all():
         raise UnsupportedError(f"{what} differs between threads, which has no meaning for a whole tile")
-    return int(value.flat[0]) if isinstance(value, np.ndarray) else int(value)  # type: ignore[call-overload]
+    return int(value.flat[0]) if isinstance(value, np.ndarray) else int(value)

@@ -18,7 +18,8 @@ from tilelang_mlir.errors import (
 from tilelang_mlir.simulator.locations import iteration_text
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.batch import Batch
+    from tilelang_mlir.simulator.lanes import Lanes
 
 Agent = Generator[Any, None, None]
 Locate = Callable[[Agent], tuple[Location | None, dict[str, int]]]
@@ -185,7 +186,7 @@ def run(starts: list[Start], locate: Locate) -> None:
     while live:
         moved = False
         if random is not None:
-            random.shuffle(live)  # type: ignore[arg-type]
+            random.shuffle(live)
         for entry in list(live):
             before = entry.waiting
             if before is not None:

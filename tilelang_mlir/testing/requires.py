@@ -16,7 +16,7 @@ def _cuda() -> bool:
         import torch
     except ImportError:
         return False
-    return bool(torch.cuda.is_available()) and torch.version.hip is None  # type: ignore[attr-defined]
+    return bool(torch.cuda.is_available()) and torch.version.hip is None
 
 
 def _mark(wanted: Callable[[], bool], reason: str) -> Mark:
@@ -36,7 +36,7 @@ def _rocm() -> bool:
         import torch
     except ImportError:
         return False
-    return bool(torch.cuda.is_available()) and torch.version.hip is not None  # type: ignore[attr-defined]
+    return bool(torch.cuda.is_available()) and torch.version.hip is not None
 
 
 def _capability() -> tuple[int, int]:

@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tilelang_mlir.compiler.pass_config_notes import pass_config_page
 from tilelang_mlir.dialect import ops
@@ -53,8 +54,8 @@ def ops_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _op_name(kind: type) -> str:
-    return str(kind.OPERATION_NAME)  # type: ignore[attr-defined]
+def _op_name(kind: Any) -> str:
+    return str(kind.OPERATION_NAME)
 
 
 def passes_page() -> str:

@@ -6,6 +6,7 @@ import enum
 import inspect
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import tilelang_mlir.language as T
 from tilelang_mlir.language import dtypes, missing
@@ -34,7 +35,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.pointers",),
     ("language.vectors",),
     ("language.random",),
-    ("language.reduce",),
+    ("language.reduce", "language.reducers"),
     ("language.math",),
     ("language.bits",),
     ("language.logic", "frontend.arith"),
@@ -99,11 +100,11 @@ def _entry(aliases: list[str]) -> str:
     return f"* `T.{first}{_signature(value)}`{also}" + (f": {text}" if text else "")
 
 
-def _signature(value: object) -> str:
+def _signature(value: Any) -> str:
     if inspect.isclass(value) and issubclass(value, BaseException | enum.Enum):
         return ""
     try:
-        parameters = inspect.signature(value).parameters.values()  # type: ignore[arg-type]
+        parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
         return ""
     shown = [_parameter(parameter) for parameter in parameters]

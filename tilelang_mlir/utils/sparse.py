@@ -37,17 +37,13 @@ def compress(A: Any, transposed: bool = False, meta_dtype: Any = None, arch: str
         many elements.
     """
     del arch
-    matrix = _to_numpy(A)
-    if matrix.ndim != 2:
-        raise ArgumentError(f"a sparse matrix has two dimensions, got {list(matrix.shape)}")
-    matrix = matrix.T if transposed else matrix
-    size = matrix.dtype.itemsize
-    meta = _META[size] if meta_dtype is None else np.dtype(str(meta_dtype).rpartition(".")[2])
-    group = 2 if size == 4 else 4
-    per = meta.itemsize * 2 * group
+    if A.ndim != 2:
+        raise ArgumentError(f"a sparse matrix has two dimensions, got {list(A.shape)}")
+    if not isinstance(A, np.ndarray):
+        return _compress_tensor(A, transposed, meta_dtype)
+    matrix = A.T if transposed else A
+    meta, group, per = _units(matrix.shape[1], matrix.dtype.itemsize, meta_dtype)
     rows, k = matrix.shape
-    if k % per:
-        raise ArgumentError(f"a row of {k} elements is no multiple of {per}, which an element of {meta} describes")
     groups = np.ascontiguousarray(matrix).reshape(rows, k // group, group)
     places = _places(groups)
     kept = np.take_along_axis(groups, places if group == 4 else places[..., :1], -1).reshape(rows, k // 2)
@@ -58,7 +54,42 @@ def compress(A: Any, transposed: bool = False, meta_dtype: Any = None, arch: str
     metadata = packed.astype(np.dtype(f"u{meta.itemsize}")).view(meta)
     if transposed:
         kept, metadata = np.ascontiguousarray(kept.T), np.ascontiguousarray(metadata.T)
-    return _like(kept, A, A.dtype), _like(metadata, A, None)
+    return kept, metadata
+
+
+def _units(k: int, size: int, meta_dtype: Any) -> tuple[np.dtype[Any], int, int]:
+    """The dtype of the metadata, elements of a group, and how many elements one of the metadata describes."""
+    meta = _META[size] if meta_dtype is None else np.dtype(str(meta_dtype).rpartition(".")[2])
+    group = 2 if size == 4 else 4
+    per = meta.itemsize * 2 * group
+    if k % per:
+        raise ArgumentError(f"a row of {k} elements is no multiple of {per}, which an element of {meta} describes")
+    return meta, group, per
+
+
+def _compress_tensor(A: Any, transposed: bool, meta_dtype: Any) -> tuple[Any, Any]:
+    """`compress` of a torch tensor, on its device."""
+    import torch
+
+    matrix = (A.t() if transposed else A).contiguous()
+    rows, k = matrix.shape
+    meta, group, per = _units(k, matrix.element_size(), meta_dtype)
+    raw = matrix.view({1: torch.uint8, 2: torch.int16, 4: torch.int32}[matrix.element_size()])
+    sign = 1 << 8 * matrix.element_size() - 1 if matrix.dtype.is_floating_point else 0
+    filled = (raw.to(torch.int64) & ~sign & (2 * sign - 1 if sign else -1)).view(rows, k // group, group) != 0
+    if bool((filled.sum(-1) > group // 2).any()):
+        raise ArgumentError(f"the matrix is not sparse: more than {group // 2} elements in a group of {group}")
+    order = torch.argsort((~filled).to(torch.int8), dim=-1, stable=True)[..., :2]
+    places = order.sort(-1).values if group == 4 else order
+    kept = torch.gather(raw.view(rows, k // group, group), -1, places if group == 4 else places[..., :1])
+    first, second = places[..., 0], places[..., 1]
+    codes = first | second << 2 if group == 4 else torch.where(first == 0, 0b0100, 0b1110)
+    shifts = 4 * torch.arange(meta.itemsize * 2, device=codes.device)
+    packed = (codes.view(rows, k // per, -1) << shifts).sum(-1)
+    kinds = {1: torch.int8, 2: torch.int16, 4: torch.int32}
+    low = packed - ((packed >> 8 * meta.itemsize - 1) << 8 * meta.itemsize)  # as a signed number of the same bits
+    results = kept.view(rows, k // 2).view(A.dtype), low.to(kinds[meta.itemsize])
+    return tuple(x.t().contiguous() if transposed else x for x in results)  # type: ignore[return-value]
 
 
 def _places(groups: np.ndarray) -> np.ndarray:
@@ -104,31 +135,3 @@ def _thinned(values: Any, dtype: Any, transposed: bool) -> Any:
     order = torch.rand(rows, k // group, group, device=values.device).argsort(-1)
     values = (values.reshape(rows, -1, group) * (order < kept)).reshape(rows, k).to(dtype)
     return values.t().contiguous() if transposed else values
-
-
-def _to_numpy(value: Any) -> np.ndarray:
-    if isinstance(value, np.ndarray):
-        return value
-    import torch
-
-    raw = value.detach().cpu().contiguous()
-    names = {1: torch.int8, 2: torch.int16}
-    special = raw.dtype in (torch.bfloat16, *(getattr(torch, n) for n in ("float8_e4m3fn", "float8_e5m2")))
-    if not special:
-        return raw.numpy()
-    import ml_dtypes
-
-    name = str(raw.dtype).removeprefix("torch.")
-    return raw.view(names[raw.element_size()]).numpy().view(getattr(ml_dtypes, name))
-
-
-def _like(value: np.ndarray, original: Any, dtype: Any) -> Any:
-    """A result as the input was: numpy, or torch on the same device."""
-    if isinstance(original, np.ndarray):
-        return value
-    import torch
-
-    known = type(value.dtype).__module__.startswith("numpy") and value.dtype.type.__module__ == "numpy"
-    plain = value if known else value.view(np.dtype(f"i{value.dtype.itemsize}"))
-    tensor = torch.from_numpy(np.ascontiguousarray(plain)).to(original.device)
-    return tensor if dtype is None or tensor.dtype == dtype else tensor.view(dtype)

@@ -159,7 +159,7 @@ def test_inputs_are_supplied() -> None:
         ).run(**settings)
     assert set(seen) == {7.0} and get_autotune_inputs() is None
     seen.clear()
-    supply = lambda params: [torch.full((100,), float(len(params)))]  # noqa: E731
+    supply = lambda params: [torch.full((100,), float(len(params)))]
     tuner([{"block": 48}], supply_prog=supply).set_profile_args(ref_prog=reference).run(**settings)
     assert set(seen) == {1.0}
 
@@ -192,3 +192,33 @@ def test_time_limits() -> None:
 def test_result_files_are_plain(tmp_path: Path) -> None:
     tuner([{"block": 64}]).run(warmup=0, rep=1).save_to_disk(tmp_path / "one")
     assert json.loads((tmp_path / "one" / "result.json").read_text())["config"] == {"block": 64}
+
+
+def test_hopeless_and_equal_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fragments far beyond a thread's registers are compiled only without others; what is the same is measured once."""
+    timed: list[int] = []
+    estimate = searching._Runner.estimate
+    monkeypatch.setattr(searching._Runner, "estimate", lambda self, k: timed.append(1) or estimate(self, k))
+
+    def doubling(rows: int = 1, note: int = 0, stages: int = 0) -> Any:
+        @T.prim_func
+        def double(X: T.Tensor((64, 260), "float32"), Y: T.Tensor((64, 260), "float32")):
+            with T.Kernel(64 // rows, threads=32) as b:
+                tile = T.alloc_fragment((rows, 260), "float32")
+                for _ in T.Pipelined(1, num_stages=stages):
+                    T.copy(X[b * rows, 0], tile)
+                for i, j in T.Parallel(rows, 260):
+                    tile[i, j] = tile[i, j] * 2
+                T.copy(tile, Y[b * rows, 0])
+
+        return double
+
+    def outcomes(configs: Any) -> list[Any]:
+        made = AutoTuner.from_kernel(doubling, configs).set_compile_args(out_idx=[-1], target=TARGET)
+        made.set_profile_args(ref_prog=lambda x: 2 * x)
+        return [outcome for _, outcome in made.run(warmup=0, rep=1).tried]
+
+    found = outcomes([{"rows": 64}, {}, {"note": 1}, {"stages": 1}])
+    assert "need at least 520 registers per thread, there are 255" in found[0]
+    assert found[1] == found[2] == found[3] and len(timed) == 1
+    assert isinstance(outcomes([{"rows": 64}])[0], float) and len(timed) == 2

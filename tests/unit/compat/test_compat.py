@@ -15,7 +15,7 @@ import pytest
 import tilelang_mlir.language as T
 from tilelang_mlir.compat import __main__ as command
 from tilelang_mlir.compat import imports
-from tilelang_mlir.compat.modules import arch, carver, intrinsics, nvcc, tools_cuda, tvm
+from tilelang_mlir.compat.modules import arch, carver, intrinsics, mfma, nvcc, tools_cuda, tvm
 from tilelang_mlir.compat.modules.math import cdiv, next_power_of_2
 from tilelang_mlir.compat.simulate import moved
 from tilelang_mlir.errors import TileError, UnsupportedError
@@ -86,8 +86,25 @@ def test_names_of_tvm_that_programs_carry() -> None:
             visit(None, print)
         assert importlib.import_module("tvm.error").InternalError is TileError
         assert importlib.import_module("tilelang.language.tir.ir").cast is T.cast
+        assert callable(importlib.import_module("tilelang.engine.lower").lower)  # the module hides no function
     finally:
         imports.uninstall()
+
+
+def test_maps_of_mfma_operands() -> None:
+    """CDNA3: lane 37 of a 16 x 16 x 16 product holds A[5, 8:12], B[8:12, 5] and C[8:12, 5]."""
+    assert [mfma.thread_id_shared_access_64x4_to_16x16_layout_A(37, r) for r in (0, 3)] == [(5, 8), (5, 11)]
+    assert mfma.thread_id_shared_access_64x4_to_16x16_layout_B(37, 3) == (11, 5)
+    assert mfma.shared_16x16_to_local_64x4_layout_C(11, 5) == (37, 3) and mfma.mfma_store_index_map(37, 3) == (5, 11)
+    assert mfma.mfma_store_index_map_32x32(37, 6) == (5, 14)
+    for shape, lanes, side in (("16x4", "64x1", "A"), ("4x16", "64x1", "B"), ("32x32", "64x16", "B")):
+        there = getattr(mfma, f"shared_{shape}_to_local_{lanes}_layout_{side}")
+        back = getattr(mfma, f"thread_id_shared_access_{lanes}_to_{shape}_layout_{side}")
+        rows, columns = map(int, shape.split("x"))
+        places = [(i, j) for i in range(rows) for j in range(columns)]
+        assert [back(*there(*place)) for place in places] == places and len({there(*p) for p in places}) == len(places)
+    assert mfma.get_mma_micro_size("int8") == (16, 16, 32) and mfma.get_mma_micro_size("float16") == (16, 16, 16)
+    assert imports.counterpart("tilelang.rocm.intrinsics.utils") == mfma.__name__
 
 
 def test_counterparts() -> None:

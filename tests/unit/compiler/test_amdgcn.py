@@ -10,6 +10,7 @@ import pytest
 
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
+from tilelang_mlir.compiler import amdgcn
 from tilelang_mlir.compiler.resources import read_code_object
 from tilelang_mlir.compiler.toolchain import lld, search
 from tilelang_mlir.compiler.toolchain.code_object import metadata, undefined_symbols
@@ -94,3 +95,54 @@ def test_no_code_object() -> None:
     with pytest.raises(CompileError, match="not an ELF file"):
         metadata(b"nothing")
     assert read_code_object(b"") == {}
+
+
+_TILES = """
+declare <8 x float> @llvm.amdgcn.wmma.f32.16x16x16.f16.v8f32.v16f16(<16 x half>, <16 x half>, <8 x float>)
+define amdgpu_kernel void @tiles(ptr addrspace(1) %p, ptr addrspace(1) %h) {{
+  %a = load <16 x half>, ptr addrspace(1) %h
+  {loads}
+  {products}
+  {stores}
+  ret void
+}}
+"""
+_SUM = """
+define amdgpu_kernel void @sum(ptr addrspace(1) noalias %p, ptr addrspace(1) noalias readonly %q, i32 %n) {
+entry:
+  br label %loop
+loop:
+  %i = phi i32 [ 0, %entry ], [ %next, %loop ]
+  %place = getelementptr float, ptr addrspace(1) %q, i32 %i
+  %x = load float, ptr addrspace(1) %place
+  %s = load float, ptr addrspace(1) %p
+  %t = fadd float %s, %x
+  store float %t, ptr addrspace(1) %p
+  %next = add i32 %i, 1
+  %more = icmp slt i32 %next, %n
+  br i1 %more, label %loop, label %end
+end:
+  ret void
+}
+"""
+
+
+def tiles(count: int) -> str:
+    """A kernel that holds so many accumulators of eight registers at a time."""
+    name = "@llvm.amdgcn.wmma.f32.16x16x16.f16.v8f32.v16f16"
+    place = "ptr addrspace(1) getelementptr (<8 x float>, ptr addrspace(1) null, i32 {0})"
+    loads = [f"%c{i} = load volatile <8 x float>, {place.format(i)}" for i in range(count)]
+    values = "(<16 x half> %a, <16 x half> %a, <8 x float> %c{0})"
+    products = [f"%d{i} = call <8 x float> {name}{values.format(i)}" for i in range(count)]
+    stores = [f"store volatile <8 x float> %d{i}, {place.format(i)}" for i in range(count)]
+    return _TILES.format(**{k: "\n".join(v) for k, v in [("loads", loads), ("products", products), ("stores", stores)]})
+
+
+def test_spills_are_seen_in_both_outputs_and_products_leave_no_option_behind() -> None:
+    for count, spilled in ((4, False), (40, True)):
+        text, code = amdgcn.emit_code(tiles(count), "gfx1100", 3, lambda stage: None, text=True, code=True)
+        assert bool(amdgcn.SPILLS.search(text)) is spilled
+        assert bool(amdgcn.SPILLS_IN_CODE.search(code)) is spilled
+    text, _ = amdgcn.emit_code(_SUM, "gfx1100", 1, lambda stage: None, text=True, code=False)
+    loop, end = text.index(".LBB0_1:"), text.index("s_cbranch")
+    assert "global_store" not in text[loop:end], "the sum is kept in a register"

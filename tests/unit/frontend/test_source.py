@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import gc
 import linecache
+import types
 from typing import Any
 
 import pytest
 
+from tilelang_mlir.frontend import rewrite as rewrite_module
+from tilelang_mlir.frontend import where
+from tilelang_mlir.frontend.rewrite import rewrite
 from tilelang_mlir.frontend.source import function_tree
 from tilelang_mlir.frontend.syntax import annotated_names, assigned_in, carried_names, jumps
 
@@ -82,3 +87,16 @@ for i in range(3):
     function = ast.parse("def f(a, b):\n    if a:\n        b: T\n    c: T = 1").body[0]
     assert isinstance(function, ast.FunctionDef)
     assert annotated_names(function) == {"b"}
+
+
+def test_what_is_kept_of_a_function_goes_with_its_code() -> None:
+    scope = _functions("class Holder: method = 0\ndef kept(a):\n    for i in a: b = lambda: i\n")
+    made = rewrite(scope["kept"], object()).__code__
+    ours = {id(made), *(id(c) for c in made.co_consts if isinstance(c, types.CodeType))}
+    assert len(ours) == 2 and all(key in where._TRACED for key in ours)
+    assert rewrite(scope["kept"], object()).__code__ is made
+    key = id(scope["kept"].__code__)
+    assert key in rewrite_module._REWRITTEN
+    del scope, made
+    gc.collect()
+    assert key not in rewrite_module._REWRITTEN and not ours & set(where._TRACED)

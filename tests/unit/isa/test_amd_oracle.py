@@ -130,10 +130,12 @@ def test_mfma_with_bytes_without_negative_zero(kinds: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("m", [16, 32])
-@pytest.mark.parametrize("kinds", [("fp8", "bf8"), ("bf8", "fp8"), ("fp4", "fp4")], ids="-".join)
+@pytest.mark.parametrize(
+    "kinds", [("fp8", "bf8"), ("bf8", "fp8"), ("fp4", "fp4"), ("fp8", "fp4"), ("fp4", "bf8")], ids="-".join
+)
 def test_scaled_mfma(m: int, kinds: tuple[str, str]) -> None:
     """CDNA4 ISA, 7.2: each lane's byte of the scale register scales a block of 32 along K of one row (column)."""
-    small, groups, k = kinds[0] == "fp4", 64 // m, 2048 // m
+    small, groups, k = [kind == "fp4" for kind in kinds], 64 // m, 2048 // m
     rng = np.random.default_rng(m)
     numbers = [rng.integers(-4, 5, (64, 32)).astype(np.float64) for _ in kinds]
     scales = [rng.integers(124, 131, (64, 4)).astype(np.uint8) for _ in kinds]
@@ -144,7 +146,8 @@ def test_scaled_mfma(m: int, kinds: tuple[str, str]) -> None:
         for here in range(64):
             for i in range(32):
                 part = here // m
-                column = 32 * part + i if small else 16 * part + i if i < 16 else 16 * groups + 16 * part + i - 16
+                early = i < 16
+                column = 32 * part + i if small[side] else 16 * part + (i if early else 16 * groups + i - 16)
                 block = column // 32
                 factor = 2.0 ** (int(scales[side][here % m + m * block, bytes_[side]]) - 127)
                 dense[side][here % m, column] = numbers[side][here, i] * factor
@@ -153,16 +156,13 @@ def test_scaled_mfma(m: int, kinds: tuple[str, str]) -> None:
         for i in range(c.shape[1]):
             row = 4 * (here // 16) + i if m == 16 else 8 * (i // 4) + 4 * (here // 32) + i % 4
             want[here, i] = product[row, here % m] + c[here, i]
-    if small:
-        codes = [x.astype(ml_dtypes.float4_e2m1fn).view(np.uint8) for x in numbers]
-        stored = [(code[:, ::2] | code[:, 1::2] << 4).view(np.int32) for code in codes]
-    else:
-        stored = [x.astype(STORED[kind]).view(np.int32) for x, kind in zip(numbers, kinds, strict=True)]
-    out, operand = np.full_like(c, -1), ir.Type.parse(f"vector<{4 if small else 8}xi32>")
+    stored = [_halves(x) if kind == "fp4" else x.astype(STORED[kind]) for x, kind in zip(numbers, kinds, strict=True)]
+    stored = [x.view(np.int32) for x in stored]
+    out, operands = np.full_like(c, -1), [ir.Type.parse(f"vector<{4 if half else 8}xi32>") for half in small]
     i32 = ir.IntegerType.get_signless(32)
 
     def body(arguments: Any) -> None:
-        x, y, z = (_load(p, kind) for p, kind in zip(arguments, (operand, operand, _vector(c)), strict=False))
+        x, y, z = (_load(p, kind) for p, kind in zip(arguments, (*operands, _vector(c)), strict=False))
         words = _load(arguments[3], i32), _load(arguments[4], i32)
         _store(mfma.emit_scaled(m, x, y, z, kinds, words, bytes_), arguments[5])
 
@@ -170,6 +170,12 @@ def test_scaled_mfma(m: int, kinds: tuple[str, str]) -> None:
     module = build(body, [POINTER] * 6, 64, warp=64)
     simulate(module, "k", (1, 1, 1), [np.ascontiguousarray(x) for x in stored] + [c, *words, out])
     np.testing.assert_array_equal(out, want)
+
+
+def _halves(numbers: np.ndarray) -> np.ndarray:
+    """Bytes of two 4-bit floats, the first one low."""
+    code = numbers.astype(ml_dtypes.float4_e2m1fn).view(np.uint8)
+    return code[:, ::2] | code[:, 1::2] << 4
 
 
 def _vector(value: np.ndarray) -> ir.Type:

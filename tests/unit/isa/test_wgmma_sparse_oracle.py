@@ -33,7 +33,7 @@ def _place(x: np.ndarray, stride: int) -> np.ndarray:
     return memory
 
 
-def _kernel(kinds: tuple[str, str], registers: bool) -> ir.Module:
+def _kernel(kinds: tuple[str, str], registers: bool, cleared: bool | None) -> ir.Module:
     element = "i32" if kinds[0] in ("s8", "u8") else "f32"
     i32 = ir.IntegerType.get_signless(32)
 
@@ -52,7 +52,8 @@ def _kernel(kinds: tuple[str, str], registers: bool) -> ir.Module:
         sums = [load(lane(a[3], N // 2, k), element) for k in range(N // 2)]
         word = load(lane(a[1], 1))
         right = descriptor(B_PLACE, 512)
-        for k, value in enumerate(wgmma_product.product(sums, left, right, N, kinds, metadata=[word])):
+        clear = False if cleared is None else constant(2 * cleared)
+        for k, value in enumerate(wgmma_product.product(sums, left, right, N, kinds, clear=clear, metadata=[word])):
             store(value, lane(a[3], N // 2, k))
 
     return build(body, [POINTER] * 4, 128, BYTES)
@@ -92,7 +93,7 @@ def _fragment(stored: np.ndarray) -> np.ndarray:
     return out
 
 
-def _run(kinds: tuple[str, str], registers: bool, spoil: bool = False) -> None:
+def _run(kinds: tuple[str, str], registers: bool, spoil: bool = False, cleared: bool | None = None) -> None:
     rng = np.random.default_rng(5)
     codes = _codes(kinds[0], rng)
     size = np.dtype(TYPES[kinds[0]]).itemsize
@@ -113,12 +114,12 @@ def _run(kinds: tuple[str, str], registers: bool, spoil: bool = False) -> None:
         words[0] = 0
     memory = np.concatenate([_place(stored, 256), _place(b, 512)])
     with new_context(), ir.Location.unknown():
-        simulate(_kernel(kinds, registers), "k", (1, 1, 1), [memory, words, _fragment(stored), sums])
+        simulate(_kernel(kinds, registers, cleared), "k", (1, 1, 1), [memory, words, _fragment(stored), sums])
     full = dense @ b.astype(np.int64).T
     for t in range(128):
         for i in range(N // 2):
             row = 16 * (t // 32) + (t % 32) // 4 + (8 if (i // 2) % 2 else 0)
-            assert sums[t, i] == full[row, 8 * (i // 4) + 2 * (t % 4) + i % 2] + start[t, i], (t, i)
+            assert sums[t, i] == full[row, 8 * (i // 4) + 2 * (t % 4) + i % 2] + (0 if cleared else start[t, i]), (t, i)
 
 
 @pytest.mark.parametrize("registers", [False, True], ids=["memory", "registers"])
@@ -126,6 +127,12 @@ def _run(kinds: tuple[str, str], registers: bool, spoil: bool = False) -> None:
                          ids="-".join)  # fmt: skip
 def test_products(kinds: tuple[str, str], registers: bool) -> None:
     _run(kinds, registers)
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_scale_d_at_run_time(cleared: bool) -> None:
+    """9.7.15.5.2: where the predicate scale-d is false, D = A * B."""
+    _run(("s8", "u8"), False, cleared=cleared)
 
 
 def test_places_ascend() -> None:

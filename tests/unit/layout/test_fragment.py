@@ -177,7 +177,7 @@ def test_digits_that_are_no_layout(thread: tuple, value: tuple, message: str) ->
     (lambda i, j: (i, 0 * j), "neither"),
     (lambda i, j: (i, 2 * j), "unused"),
 ])  # fmt: skip
-def test_functions_that_are_no_fragment(function, message: str) -> None:  # noqa: ANN001
+def test_functions_that_are_no_fragment(function, message: str) -> None:
     i, j = np.indices((4, 4))
     with pytest.raises(TileValueError, match=message):
         from_table((4, 4), *function(i, j), threads=4)

@@ -34,7 +34,7 @@ def test_a_layout_is_recovered_from_its_function(layout: values.SharedLayout) ->
     ("float16", 80, 24, L.make_quarter_bank_swizzled_layout, 2), ("int8", 128, 8, L.make_full_bank_swizzled_layout, 8),
     ("float32", 64, 80, L.make_full_bank_swizzled_layout, 8),
 ])  # fmt: skip
-def test_bank_patterns(dtype: str, columns: int, rows: int, maker, span: int) -> None:  # noqa: ANN001
+def test_bank_patterns(dtype: str, columns: int, rows: int, maker, span: int) -> None:
     """[col / (vec * span), row / 8, (s * span + c') * vec + col % vec] with s = row % 8 and c' = c ^ (s * span / 8)."""
     vec = 16 // np.dtype(dtype).itemsize
     place = maker(Tile((rows, columns), dtype)).get_linearized_forward_index()
@@ -88,7 +88,7 @@ def test_methods_of_layout() -> None:
     (lambda i, j: (i * 8 + j) * 5 % 67, "no mixed-radix map"),
     (lambda i, j: i * 8 + j + 1, "no mixed-radix map"),
 ])  # fmt: skip
-def test_functions_that_are_no_layout(function, message: str) -> None:  # noqa: ANN001
+def test_functions_that_are_no_layout(function, message: str) -> None:
     with pytest.raises(TileValueError, match=message):
         _ = L.Layout((8, 8), function).layout
 

@@ -128,7 +128,7 @@ def step(draw: st.DrawFn, machine: Machine, pool: list[Known]) -> Known | None:
         factor = draw(st.sampled_from((-4, -1, 0, 1, 2, 3, 8, 24)))
         return Known(ix.scale(a.index, factor), [x * factor for x in a.lanes])
     k = draw(st.sampled_from((1, 2, 3, 4, 8, 13, 16, 64)))
-    function = ix.divide if name == "divide" else ix.remainder
+    function = ix.try_divide if name == "divide" else ix.try_remainder
     found = function(a.index, k)
     return None if found is None else Known(found, [x // k if name == "divide" else x % k for x in a.lanes])
 
@@ -189,8 +189,8 @@ def test_division_of_what_may_be_negative_keeps_no_form(lo: int | None) -> None:
     machine = Machine()
     with ir.InsertionPoint(machine.block):
         index = machine.math.uniform(machine.block.arguments[0], lo=lo, hi=100)
-        assert machine.math.divide(index, 8) is None
-        assert machine.math.remainder(index, 8) is None
+        assert machine.math.try_divide(index, 8) is None
+        assert machine.math.try_remainder(index, 8) is None
 
 
 @pytest.mark.usefixtures("ctx")
@@ -201,8 +201,8 @@ def test_constants_that_may_carry_into_the_quotient_keep_no_form(hi: int, fits: 
     with ir.InsertionPoint(machine.block):
         base = machine.math.uniform(machine.block.arguments[0], lo=0, hi=hi)
         lanes = machine.math.add(base.spread(2), Index(None, (0, 1), 0, 0, 0, 0))
-        assert (machine.math.divide(lanes, 8) is not None) == fits
-        assert (machine.math.remainder(lanes, 8) is not None) == fits
+        assert (machine.math.try_divide(lanes, 8) is not None) == fits
+        assert (machine.math.try_remainder(lanes, 8) is not None) == fits
 
 
 @pytest.mark.usefixtures("ctx")

@@ -14,30 +14,17 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from tests.unit.runtime.stand_in import FakeLibrary, compiled
 from tilelang_mlir.runtime.views import contiguous_strides
 
 
-class FakeCuda:
-    """The stand-in library; `path` is given to the runtime in place of libcuda's name."""
+class FakeCuda(FakeLibrary):
+    """A stand-in for libcuda."""
 
     def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self._library = ctypes.CDLL(self.path)
-        self._library.log_text.restype = ctypes.c_char_p
+        super().__init__(path)
         self._library.set_current.argtypes = (ctypes.c_void_p,)
         self._library.get_current.restype = ctypes.c_void_p
-
-    def log(self) -> list[str]:
-        return self._library.log_text().decode().splitlines()
-
-    def clear(self) -> None:
-        self._library.log_clear()
-
-    def fail_next(self, name: str, status: int) -> None:
-        self._library.fail_next(name.encode(), status)
-
-    def expect_parameters(self, *sizes: int) -> None:
-        self._library.expect_parameters((ctypes.c_int * len(sizes))(*sizes), len(sizes))
 
     def set_current(self, context: int) -> None:
         self._library.set_current(context)
@@ -48,13 +35,7 @@ class FakeCuda:
 
 @pytest.fixture(scope="session")
 def fake_library(tmp_path_factory: pytest.TempPathFactory) -> FakeCuda:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler for the stand-in libcuda")
-    path = tmp_path_factory.mktemp("cuda") / "libfakecuda.so"
-    source = Path(__file__).with_name("fake_cuda.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(path), str(source)], check=True)
-    return FakeCuda(path)
+    return FakeCuda(compiled("fake_cuda", tmp_path_factory.mktemp("cuda")))
 
 
 @pytest.fixture

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.unit.runtime.stand_in import FakeLibrary, compiled
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import DriverError, ResourceError
 from tilelang_mlir.jit import target as targets
@@ -27,40 +24,13 @@ HSACO = b"\x7fELF code object"
 Make = Callable[..., Any]
 
 
-class FakeHip:
-    """The stand-in library; `path` is given to the runtime in place of libamdhip64's name."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self._library = ctypes.CDLL(self.path)
-        self._library.log_text.restype = ctypes.c_char_p
-
-    def log(self) -> list[str]:
-        return self._library.log_text().decode().splitlines()
-
-    def clear(self) -> None:
-        self._library.log_clear()
-
-    def fail_next(self, name: str, status: int) -> None:
-        self._library.fail_next(name.encode(), status)
-
-    def expect_parameters(self, *sizes: int) -> None:
-        self._library.expect_parameters((ctypes.c_int * len(sizes))(*sizes), len(sizes))
-
-
 @pytest.fixture(scope="session")
-def hip_library(tmp_path_factory: pytest.TempPathFactory) -> FakeHip:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler for the stand-in libamdhip64")
-    path = tmp_path_factory.mktemp("hip") / "libfakehip.so"
-    source = Path(__file__).with_name("fake_hip.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(path), str(source)], check=True)
-    return FakeHip(path)
+def hip_library(tmp_path_factory: pytest.TempPathFactory) -> FakeLibrary:
+    return FakeLibrary(compiled("fake_hip", tmp_path_factory.mktemp("hip")))
 
 
 @pytest.fixture
-def hip(hip_library: FakeHip, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHip]:
+def hip(hip_library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLibrary]:
     hip_library.clear()
     hip_library.expect_parameters()
     internals = SimpleNamespace(_cuda_getCurrentRawStream=lambda index: 0x77)
@@ -79,7 +49,7 @@ def plan_of(*kernels: KernelSpec) -> LaunchPlan:
 ONE = KernelSpec("f_kernel", (("ceildiv", "n", 512), 1, 1), (256, 1, 1), shared_bytes=4096)
 
 
-def test_parameters_grid_stream_and_no_dynamic_memory(hip: FakeHip, tensor: Make) -> None:
+def test_parameters_grid_stream_and_no_dynamic_memory(hip: FakeLibrary, tensor: Make) -> None:
     kernel = HipKernel(plan_of(ONE), HSACO, hip.path)
     hip.expect_parameters(8, 4, 4)
     assert kernel(tensor((1000,), pointer=0x1230), 1.0) is None
@@ -91,7 +61,7 @@ def test_parameters_grid_stream_and_no_dynamic_memory(hip: FakeHip, tensor: Make
     assert hip.log()[3:] == ["launch 0xf4 2,1,1 256,1,1 0 0x99 on 0: 0000000000000050 40000000 000003e8"]
 
 
-def test_another_device_is_current_during_the_launch_only(hip: FakeHip, tensor: Make) -> None:
+def test_another_device_is_current_during_the_launch_only(hip: FakeLibrary, tensor: Make) -> None:
     kernel = HipKernel(plan_of(ONE), HSACO, hip.path)
     hip.expect_parameters(8)
     kernel(tensor((8,), pointer=0x10, device=1), 0.0)
@@ -101,13 +71,13 @@ def test_another_device_is_current_during_the_launch_only(hip: FakeHip, tensor: 
     ]  # fmt: skip
 
 
-def test_cooperative_launch(hip: FakeHip, tensor: Make) -> None:
+def test_cooperative_launch(hip: FakeLibrary, tensor: Make) -> None:
     kernel = HipKernel(plan_of(KernelSpec("f_kernel", (4, 1, 1), (64, 1, 1), cooperative=True)), HSACO, hip.path)
     kernel(tensor((8,)), 0.0)
     assert hip.log()[-1] == "cooperative 0xf4 4,1,1 64,1,1 0 0x77 on 0:"
 
 
-def test_failures_carry_the_runtimes_words(hip: FakeHip, tensor: Make) -> None:
+def test_failures_carry_the_runtimes_words(hip: FakeLibrary, tensor: Make) -> None:
     kernel = HipKernel(plan_of(ONE), HSACO, hip.path)
     kernel(tensor((8,)), 0.0)
     hip.fail_next("hipModuleLaunchKernel", 719)
@@ -118,13 +88,13 @@ def test_failures_carry_the_runtimes_words(hip: FakeHip, tensor: Make) -> None:
         HipKernel(plan_of(ONE), b"no code object", hip.path)(tensor((8,)), 0.0)
 
 
-def test_too_much_shared_memory(hip: FakeHip, tensor: Make) -> None:
+def test_too_much_shared_memory(hip: FakeLibrary, tensor: Make) -> None:
     large = KernelSpec("f_kernel", (1, 1, 1), (64, 1, 1), shared_bytes=65537)
     with pytest.raises(ResourceError, match="needs 65537 bytes of shared memory, the device has 65536"):
         HipKernel(plan_of(large), HSACO, hip.path)(tensor((8,)), 0.0)
 
 
-def test_devices(hip: FakeHip) -> None:
+def test_devices(hip: FakeLibrary) -> None:
     found = device(0, hip.path)
     assert (found.name, found.arch, found.multiprocessors, found.wave) == ("Stand-in 0", "gfx942", 304, 64)
     assert (device(1, hip.path).arch, device(1, hip.path).wave) == ("gfx1100", 32)

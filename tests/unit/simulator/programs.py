@@ -89,7 +89,7 @@ def attention(
         Q: T.Tensor(shape, "float16"),
         K: T.Tensor(shape, "float16"),
         V: T.Tensor(shape, "float16"),
-        O: T.Tensor(shape, "float16"),  # noqa: E741
+        O: T.Tensor(shape, "float16"),
     ):
         with T.Kernel(T.ceildiv(seq, bm), heads, threads=threads) as (bx, by):
             q = T.alloc_shared((bm, dim), "float16")

@@ -22,3 +22,4 @@ def register_cuda_postproc(func: Callable[[str, Any], str] | None = None, overri
 
 
 register_cuda_postproc_callback = register_hip_postproc = register_c_postproc = register_cuda_postproc
+register_hip_postproc_callback = register_cuda_postproc

@@ -37,9 +37,8 @@ class Source:
     def _stored(self, value: Any) -> int:
         if self.attribute == "shape":
             return int(value.shape[self.dim])
-        stride = getattr(value, "stride", None)
-        if callable(stride):
-            return int(stride(self.dim))  # type: ignore[arg-type]
+        if callable(getattr(value, "stride", None)):
+            return int(value.stride(self.dim))
         return int(value.strides[self.dim]) // int(getattr(value, "itemsize", 1))
 
 
@@ -177,6 +176,7 @@ class BufferAnnot(Annot):
         return tensor_parameter(name, shape, to_dtype(kind), strides, self.memory)
 
     def promote(self) -> TIRAnnot | None:
+        """The annotation as a fixed one, where nothing of shape and dtype is left to the argument."""
         if self.shape is None or self.dtype is None:
             return None
         values = (*self.shape, *(self.strides or ()))

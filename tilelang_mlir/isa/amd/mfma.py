@@ -103,7 +103,7 @@ BY_OP = {form.op_name: form for form in FORMS}
 SCALED_FORMS: tuple[Form, ...] = tuple(
     Form(f"scale.f32.{m}x{m}x{k}.f8f6f4", m, m, k, a, b, Feature.MFMA_SCALED)
     for m, k in ((32, 64), (16, 128))
-    for a, b in (*product(("fp8", "bf8"), repeat=2), ("fp4", "fp4"))
+    for a, b in product(("fp8", "bf8", "fp4"), repeat=2)
 )
 """Forms that take the element formats as modifiers, and a scale per 32 elements along K."""
 SCALE_BLOCK = 32
@@ -113,18 +113,18 @@ UNIT_SCALE = 0x7F7F7F7F
 """Four E8M0 scales of 2^0."""
 
 
-def operand_type(form: Form) -> ir.Type:
-    """The type that A and B travel in: vectors of the elements, integers for packed bytes."""
-    count = form.elements
-    if form.a in ("f32", "f64"):
-        return ir.Type.parse(form.a)
-    if form.a == "xf32":
+def operand_type(form: Form, side: int = 0) -> ir.Type:
+    """The type that A (side 0) or B travels in: vectors of the elements, integers for packed bytes."""
+    count, kind = form.elements, (form.a, form.b)[side]
+    if kind in ("f32", "f64"):
+        return ir.Type.parse(kind)
+    if kind == "xf32":
         return ir.Type.parse(f"vector<{count}xf32>")
-    if form.a == "f16" or form.a == "bf16" and not form.name.endswith(".1k"):
-        return ir.Type.parse(f"vector<{count}x{form.a}>")
-    if form.a == "bf16":
+    if kind == "f16" or kind == "bf16" and not form.name.endswith(".1k"):
+        return ir.Type.parse(f"vector<{count}x{kind}>")
+    if kind == "bf16":
         return ir.Type.parse(f"vector<{count}xi16>")
-    size = count // 2 if form.a == "fp4" else count
+    size = count // 2 if kind == "fp4" else count
     return ir.Type.parse({4: "i32", 8: "i64", 16: "vector<4xi32>", 32: "vector<8xi32>"}[size])
 
 
@@ -156,7 +156,7 @@ def emit_scaled(
 
     Args:
         m: 16 or 32, rows and columns. a, b: vector<8xi32> of 8-bit floats, vector<4xi32> of 4-bit ones.
-        kinds: fp8, bf8 or fp4, of A and of B; fp4 is for both.
+        kinds: fp8, bf8 or fp4, of A and of B.
         scales: i32 of the lane, as in the module's docstring.
         bytes_: which byte of these counts.
     """
@@ -229,16 +229,16 @@ def _scaled(op: ir.Operation) -> Run:
     m, k = _SCALED[op.name]
     kinds = [next((n for n, text in _SCALED_KINDS.items() if text in str(op.attributes[key])), "")
              for key in ("cbsz", "blgp")]  # fmt: skip
-    if not all(kinds) or len({kind == "fp4" for kind in kinds}) == 2:
-        raise UnsupportedError("the simulator has scaled MFMA of two 8-bit floats, or of two 4-bit ones, only")
-    place = scaled_operand(m, k, 4 if kinds[0] == "fp4" else 8)
+    if not all(kinds):
+        raise UnsupportedError("the simulator has scaled MFMA of 8-bit and 4-bit floats only")
+    places = [scaled_operand(m, k, 4 if kind == "fp4" else 8) for kind in kinds]
     bytes_ = integer(op, "opselA"), integer(op, "opselB")
     sums = tables(m, m, k, 1, False)
 
     def run(machine: Machine, a: Any, b: Any, c: Any, scale_a: Any, scale_b: Any) -> np.ndarray:
         machine.require_whole_warps("v_mfma_scale")
-        left = matrix.elements(a, kinds[0], machine).take(place, axis=2)
-        right = matrix.elements(b, kinds[1], machine).take(place, axis=2)
+        left = matrix.elements(a, kinds[0], machine).take(places[0], axis=2)
+        right = matrix.elements(b, kinds[1], machine).take(places[1], axis=2)
         left = left * _scales(machine, scale_a, bytes_[0], m)
         right = right * _scales(machine, scale_b, bytes_[1], m)
         product = np.matmul(left, right.swapaxes(2, 3))[:, :, sums.d_row, sums.d_column]

@@ -5,6 +5,8 @@ CDNA3 ISA, chapter 3 (kernel state), "Initial wave state": VGPR0 holds the work-
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tilelang_mlir.isa.instruction import Instruction, Run, create
 from tilelang_mlir.mlir import ir
 
@@ -22,11 +24,11 @@ def workgroup(axis: str) -> ir.Value:
     return create(f"rocdl.workgroup.id.{axis}", [], [ir.IntegerType.get_signless(32)])
 
 
-def _entry(name: str, register: str, emit: object, spelling: str) -> Instruction:
+def _entry(name: str, register: str, emit: Callable[..., ir.Value], spelling: str) -> Instruction:
     def semantics(op: ir.Operation) -> Run:
         return lambda machine: machine.special(register)
 
-    return Instruction(name, spelling, "3 initial wave state", semantics, emit=emit)  # type: ignore[arg-type]
+    return Instruction(name, spelling, "3 initial wave state", semantics, emit=emit)
 
 
 INSTRUCTIONS = (

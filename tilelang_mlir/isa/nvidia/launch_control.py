@@ -14,7 +14,6 @@ from tilelang_mlir.isa.instruction import SHARED, Access, Effect, Instruction, M
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
-FIELDS = ("is_canceled", "x", "y", "z")
 RESPONSE_BYTES = 16
 
 

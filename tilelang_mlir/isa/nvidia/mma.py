@@ -95,7 +95,8 @@ class _Form:
     def of(cls, op: ir.Operation) -> _Form:
         sizes = flags(op, "shape").replace(",", " ").replace(">", " ").split("<")[1].split()
         m, n, k = (int(sizes[i]) for i in (2, 5, 8))
-        counts: tuple[int, int, int] = tuple(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))  # type: ignore[assignment]
+        a_words, b_words, sums = ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"])
+        counts = a_words, b_words, sums
         kinds = []
         for name, index in (("multiplicandAPtxType", 0), ("multiplicandBPtxType", counts[0])):
             text = flags(op, name).partition("<")[2].rstrip(">").split()

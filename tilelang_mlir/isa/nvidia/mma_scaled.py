@@ -1,6 +1,7 @@
 """Block-scaled tensor core products of a warp. PTX ISA 8.7, sections 9.7.14.3 (block scaling) and 9.7.14.5 (mma).
 
-m16n8k32 of 8-bit floats, m16n8k64 of 4-bit ones: with e elements per 32-bit register, g = lane / 4, t = lane % 4,
+m16n8k32 of 8-bit floats, m16n8k64 of 4-bit ones. Of m16n8k32 (.kind::mxf8f6f4) one operand or both may have 4-bit
+elements too, each in the middle four bits of a byte. With e elements per 32-bit register, g = lane / 4, t = lane % 4,
  A register q, element i: row g + 8 * (q % 2), column t * e + i + 4 * e * (q / 2)
  B register q, element i: row t * e + i + 4 * e * q, column g
  C element i:             row g + 8 * (i / 2), column 2 * t + i % 2
@@ -21,7 +22,8 @@ from tilelang_mlir.isa.instruction import WARP, Instruction, Machine, Run, inlin
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
-_BITS = {"e4m3": 8, "e5m2": 8, "e2m1": 4}
+PADDING = 2
+"""Bits below a 4-bit element in a byte of its own."""
 NAME = "mma.sync.block_scale"
 
 
@@ -37,6 +39,11 @@ class Form:
     @property
     def depth(self) -> int:
         return 32 if self.kind == "mxf8f6f4" else 64
+
+    @property
+    def elements(self) -> int:
+        """Elements per register."""
+        return self.depth // 8
 
     @property
     def factors(self) -> int:
@@ -87,11 +94,13 @@ def emit(
 
 
 # -- semantics ---------------------------------------------------------------------------------------------------------
-def _elements(words: np.ndarray, kind: str) -> np.ndarray:
+def _elements(words: np.ndarray, kind: str, form: Form) -> np.ndarray:
     """Numbers (C, W, 32, e) in registers (C, W, 32)."""
     raw = np.ascontiguousarray(words)[..., None].view(np.uint8)
     if kind != "e2m1":
         return numeric.fp8_to_float(kind).take(raw)
+    if form.elements == 4:
+        return numeric.FP4_TO_FLOAT.take(raw >> PADDING & 15)
     return numeric.FP4_TO_FLOAT.take(np.stack([raw & 15, raw >> 4], axis=-1).reshape(*raw.shape[:-1], 8))
 
 
@@ -105,7 +114,7 @@ def _factors(words: np.ndarray, lanes: np.ndarray, first: int, form: Form) -> np
 def _mma(op: ir.Operation) -> Run:
     kind, a_kind, b_kind, block, a_byte, b_byte = ir.StringAttr(op.attributes["tl.form"]).value.split()
     form = Form(kind, a_kind, b_kind, int(block))
-    e = 32 // _BITS[form.a]
+    e = form.elements
     lane, element = np.arange(32)[:, None], np.arange(e)[None, :]
     group, thread = lane // 4, lane % 4
     rows, columns = np.arange(16), np.arange(8)
@@ -118,9 +127,9 @@ def _mma(op: ir.Operation) -> Run:
         left = np.empty((ctas, words[0].shape[1], 16, form.depth), np.float32)
         right = np.empty((ctas, words[0].shape[1], 8, form.depth), np.float32)
         for q in range(4):
-            left[:, :, group + 8 * (q % 2), thread * e + element + 4 * e * (q // 2)] = _elements(words[q], form.a)
+            left[:, :, group + 8 * (q % 2), thread * e + element + 4 * e * (q // 2)] = _elements(words[q], form.a, form)
         for q in range(2):
-            right[:, :, group, thread * e + element + 4 * e * q] = _elements(words[4 + q], form.b)
+            right[:, :, group, thread * e + element + 4 * e * q] = _elements(words[4 + q], form.b, form)
         left = left * _factors(words[10], 4 * (rows % 8) + rows // 8, int(a_byte), form)
         right = right * _factors(words[11], 4 * columns, int(b_byte), form)
         product = np.matmul(left, right.swapaxes(2, 3))

@@ -189,11 +189,6 @@ def prefetch(tensor_map: ir.Value, coordinates: Sequence[ir.Value | int]) -> Non
     create("nvvm.cp.async.bulk.tensor.prefetch", [tensor_map, *places], operandSegmentSizes=segments)
 
 
-def prefetch_descriptor(tensor_map: ir.Value) -> None:
-    """`prefetch.tensormap` (9.7.9.15)."""
-    create("nvvm.prefetch", [tensor_map], tensormap=ir.UnitAttr.get())
-
-
 def fence_shared() -> None:
     """`fence.proxy.async.shared::cta`: ordinary writes to shared memory before later asynchronous accesses."""
     create("nvvm.fence.proxy", kind="#nvvm.proxy_kind<async.shared>", space="#nvvm.shared_space<cta>")
@@ -282,7 +277,7 @@ def _reduce(kind: str) -> Callable[[ir.Operation], Run]:
         combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = _COMBINE[kind]
         if element == "bf16":  # the sum is rounded once; minima and maxima are exact
             wide = combine
-            combine = lambda old, new: float_to_bf16_bits(  # noqa: E731
+            combine = lambda old, new: float_to_bf16_bits(
                 wide(bf16_bits_to_float(old), bf16_bits_to_float(new)).astype(np.float32)
             )
 

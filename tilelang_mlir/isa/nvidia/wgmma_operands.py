@@ -92,6 +92,20 @@ def start_matrix(machine: Any, value: Any, n: int, kind: str) -> np.ndarray:
     return np.ascontiguousarray(rows.transpose(3, 4, 5, 1, 6, 0, 7, 2)).reshape(ctas, threads // 128, 64, n)
 
 
+def of_warpgroups(machine: Any, flag: Any) -> np.ndarray:
+    """Whether each warpgroup's flag is set, (C, warpgroups, 1, 1): a predicate that its lanes agree on.
+
+    Raises:
+        SimulationError: they do not.
+    """
+    ctas, threads = machine.shape
+    lanes = np.broadcast_to(np.asarray(flag) != 0, (ctas, threads)).reshape(ctas, threads // 128, 128)
+    first = lanes[..., :1]
+    if (lanes != first).any():
+        raise SimulationError("the scale of a warpgroup product differs between lanes")
+    return first[..., None]
+
+
 def sum_type(kind: str) -> type[np.generic]:
     """The element type of accumulators."""
     return np.int32 if kind in INTEGERS else np.float32

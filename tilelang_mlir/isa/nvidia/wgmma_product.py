@@ -27,6 +27,7 @@ from tilelang_mlir.isa.nvidia.wgmma_operands import (
     fragment_a,
     matrix,
     multiply,
+    of_warpgroups,
     start_matrix,
 )
 from tilelang_mlir.mlir import ir
@@ -58,12 +59,13 @@ def high_word(stride: int, span: int) -> int:
 @dataclass(frozen=True)
 class Form:
     """What a product is, apart from its operands: columns, element types of A and B, blocks of 64 rows, whether it
-    starts from zero, how many groups may be incomplete when it ends (None: it does not wait), whether A is sparse."""
+    starts from zero (None: an operand says), how many groups may be incomplete when it ends (None: it does not wait),
+    whether A is sparse."""
 
     n: int
     kinds: tuple[str, str]
     blocks: int
-    clear: bool
+    clear: bool | None
     wait: int | None
     sparse: bool
 
@@ -80,7 +82,7 @@ def product(
     n: int,
     kinds: tuple[str, str],
     *,
-    clear: bool = False,
+    clear: bool | ir.Value = False,
     blocks: int = 1,
     wait: int | None = 0,
     metadata: Sequence[ir.Value] = (),
@@ -88,11 +90,11 @@ def product(
     """A whole product of a warpgroup: fence, all k steps, commit and, unless it is left to `wait_for`, a wait.
 
     Args:
-        sums: `blocks * n / 2` accumulators f32 (i32 for integers), block by block; empty with `clear`.
+        sums: `blocks * n / 2` accumulators f32 (i32 for integers), block by block; empty where `clear` is true.
         left: A in shared memory, or four i32 registers per block and k step, block by block.
         right: B in shared memory.
         n: columns, see `allows`. kinds: of A and B, see `emit`.
-        clear: start from zero.
+        clear: start from zero; an i32 decides at run time, one for all lanes of a warpgroup (the predicate scale-d).
         blocks: blocks of 64 rows.
         wait: how many groups may be incomplete when it ends (None: it does not wait). Unless that is 0 the results have
             no value before `wait_for`; they may be the sums of a further product.
@@ -102,13 +104,14 @@ def product(
         `blocks * n / 2` values f32 (i32 for integers).
     """
     shared = isinstance(left, Descriptor)
-    form = Form(n, kinds, blocks, clear, wait, bool(metadata))
+    decided = isinstance(clear, bool)
+    form = Form(n, kinds, blocks, clear if decided else None, wait, bool(metadata))
     reads = [left.low] if shared else [word for words in left for word in words]
-    inputs = [*([] if clear else sums), *reads, *metadata, right.low]
-    kept = [] if clear else [str(i) for i in range(form.count)]
+    inputs = [*([] if form.clear else sums), *reads, *metadata, right.low, *([] if decided else [clear])]
+    kept = [] if form.clear else [str(i) for i in range(form.count)]
     element = ir.IntegerType.get_signless(32) if kinds[0] in INTEGERS else ir.F32Type.get()
     register = constraint(element)
-    results = [f"=&{register}" if clear else f"={register}"] * form.count
+    results = [f"=&{register}" if form.clear else f"={register}"] * form.count
     op = ir.Operation.create(
         "llvm.inline_asm",
         results=[struct_of(element, form.count)],
@@ -126,7 +129,7 @@ def product(
 
 
 def _assembly(left: Descriptor | None, right: Descriptor, form: Form) -> str:
-    """PTX text; operands: accumulators, (tied inputs,) the words of A or its low word, (metadata,) B's low word."""
+    """PTX text; operands: accumulators, (tied inputs,) A's words or low word, (metadata,) B's low word(, clear)."""
     kind, steps, half = form.kinds[0], len(right.moves), form.n // 2
     first = form.count * (1 if form.clear else 2)
     words = 1 if left is not None else 4 * form.blocks * steps
@@ -139,7 +142,10 @@ def _assembly(left: Descriptor | None, right: Descriptor, form: Form) -> str:
     for block in range(form.blocks):
         sums = ", ".join(f"${block * half + i}" for i in range(half))
         for step in range(steps):
-            lines.append(f"setp.ne.b32 p, {int(not (form.clear and step == 0))}, 0;")
+            if form.clear is None and step == 0:
+                lines.append(f"setp.eq.b32 p, ${low_b + 1}, 0;")
+            else:
+                lines.append(f"setp.ne.b32 p, {int(not (form.clear and step == 0))}, 0;")
             if left is not None:
                 lines.append(f"add.s32 t, ${first}, {left.moves[step] + left.ahead[block]};")
                 lines.append(f"mov.b64 a, {{t, {left.high}}};")
@@ -191,7 +197,8 @@ def _semantics(op: ir.Operation) -> Run:
     def run(machine: Any, *values: Any) -> tuple[Any, ...]:
         require_warpgroups(machine)
         sums = () if clear else values[: blocks * half]
-        low_b, operands = values[-1], list(values[len(sums) : -1])
+        adds = of_warpgroups(machine, values[-1] == 0) if clear is None else not clear
+        *operands, low_b = values[len(sums) : len(values) - (clear is None)]
         codes = operands[len(operands) - blocks * steps :] if sparse else [None] * (blocks * steps)
         results: list[Accumulator] = []
         for block in range(blocks):
@@ -206,6 +213,7 @@ def _semantics(op: ir.Operation) -> Run:
                 block: int = block, result: Accumulator = result, lefts: list[Any] = lefts, rights: list[Any] = rights
             ) -> None:
                 total = None if clear else start_matrix(machine, sums[block * half : (block + 1) * half], n, kinds[0])
+                total = np.where(adds, total, 0) if clear is None and total is not None else total
                 for step in range(steps):
                     at = block * steps + step
                     a = left(machine, lefts[step], operands[4 * at : 4 * at + 4], codes[at])

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.errors import SimulationError
 from tilelang_mlir.isa.instruction import SHARED, WARPGROUP, Access, Effect, Instruction, Run, unpack
 from tilelang_mlir.isa.nvidia.wgmma import depth, require_warpgroups, struct_of, sum_kind
 from tilelang_mlir.isa.nvidia.wgmma_operands import (
@@ -23,6 +22,7 @@ from tilelang_mlir.isa.nvidia.wgmma_operands import (
     fragment_a,
     matrix,
     multiply,
+    of_warpgroups,
     start_matrix,
 )
 from tilelang_mlir.mlir import ir
@@ -102,9 +102,7 @@ def _semantics(op: ir.Operation) -> Run:
     def run(machine: Any, *values: Any) -> tuple[Any, ...]:
         require_warpgroups(machine)
         sums, a, b, scale = values[:half], values[half : half + words], values[half + words : -1], values[-1]
-        fresh = np.unique(np.asarray(scale) != 0)
-        if len(fresh) != 1:
-            raise SimulationError("the scale of a warpgroup product differs between lanes")
+        adds = of_warpgroups(machine, scale)
         places = [addresses(machine, _word(*b), n, BYTES[kinds[1]], turned[1])]
         if words == 2:
             places.insert(0, addresses(machine, _word(*a), 64, BYTES[kinds[0]], turned[0]))
@@ -117,7 +115,8 @@ def _semantics(op: ir.Operation) -> Run:
                 left = fragment_a(machine, list(a), kinds[0])
             product = multiply(left, matrix(machine, places[-1], kinds[1], turned[1]), kinds[0])
             product = -product if negative else product
-            result.matrix = start_matrix(machine, sums, n, kinds[0]) + product if fresh[0] else product
+            before = np.where(adds, start_matrix(machine, sums, n, kinds[0]), 0) if adds.any() else 0
+            result.matrix = before + product
 
         machine.engine.issue_product(finish, [p.reshape(p.shape[0], -1) for p in places])
         return tuple(result[i] for i in range(half))

@@ -121,7 +121,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 for _name, _function in _FUNCTIONS.items():
     RULES[_name] = _call(_function)
 for _name, _function in (("math.isnan", np.isnan), ("math.isinf", np.isinf), ("math.isfinite", np.isfinite)):
-    RULES[_name] = lambda w, op, a, f=_function: f"{w.ref(f)}({a[0]})"  # type: ignore[misc]
+    RULES[_name] = lambda w, op, a, f=_function: f"{w.ref(f)}({a[0]})"
 
 
 @rule("math.fpowi")

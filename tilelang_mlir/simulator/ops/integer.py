@@ -44,8 +44,9 @@ def _arithmetic(symbol: str, boolean: str) -> Rule:
 
 for _name, _symbol, _boolean in (("addi", "+", "^"), ("subi", "-", "^"), ("muli", "*", "&")):
     RULES[f"arith.{_name}"] = _arithmetic(_symbol, _boolean)
-for _name, _symbol in (("andi", "&"), ("ori", "|"), ("xori", "^")):
-    RULES[f"arith.{_name}"] = lambda w, op, a, s=_symbol: f"{a[0]} {s} {a[1]}"  # type: ignore[misc]
+RULES["arith.andi"] = lambda w, op, a: f"{a[0]} & {a[1]}"
+RULES["arith.ori"] = lambda w, op, a: f"{a[0]} | {a[1]}"
+RULES["arith.xori"] = lambda w, op, a: f"{a[0]} ^ {a[1]}"
 
 
 @rule("arith.shli")

@@ -130,3 +130,11 @@ func.func @f(%a: memref<64x32xi8, #tl.scope<"shared">>, %c: memref<64x64xf32, #t
   "tl.mma_scaled"(%a, %a, %c, %x, %y) {packed, policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xi8, #tl.scope<"shared">>, memref<64x32xi8, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<48x1xi32, #tl.scope<"shared">>) -> ()
   return
 }
+
+// -----
+
+func.func @f(%a: memref<64x32xf8E4M3FN, #tl.scope<"shared">>, %b: memref<64x32xi8, #tl.scope<"shared">>, %c: memref<64x64xf32, #tl.scope<"fragment">>, %x: memref<64x1xi32, #tl.scope<"shared">>) {
+  // expected-error@+1 {{shapes do not agree: op(A) is 64x32, op(B) is 64x64, C is 64x64}}
+  "tl.mma_scaled"(%a, %b, %c, %x, %x) {packed, policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xf8E4M3FN, #tl.scope<"shared">>, memref<64x32xi8, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<64x1xi32, #tl.scope<"shared">>) -> ()
+  return
+}

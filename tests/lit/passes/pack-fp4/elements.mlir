@@ -5,7 +5,9 @@
 // CHECK: "tl.parallel"() ({
 // CHECK-NEXT: ^bb0(%[[I:.*]]: i32, %[[W:.*]]: i32):
 // CHECK: memref.load %{{.*}} : memref<8x32xf32
+// CHECK: "tl.bitcast"(%{{.*}}) : (f4E2M1FN) -> i8
 // CHECK: memref.load %{{.*}} : memref<8x32xf32
+// CHECK: "tl.bitcast"(%{{.*}}) : (f4E2M1FN) -> i8
 // CHECK: arith.shli %{{.*}} : i8
 // CHECK: %[[BYTE:.*]] = arith.ori %{{.*}} : i8
 // CHECK: memref.store %[[BYTE]], %{{.*}} : memref<8x16xi8
@@ -15,6 +17,8 @@
 // CHECK: arith.divui
 // CHECK: memref.load %{{.*}} : memref<8x16xi8
 // CHECK: arith.shrui %{{.*}} : i8
+// CHECK: %[[CODE:.*]] = "tl.bitcast"(%{{.*}}) : (i8) -> f4E2M1FN
+// CHECK: "tl.cast"(%[[CODE]]) {from = "float4_e2m1fn", to = "float32"}
 // CHECK: {extents = array<i64: 8, 32>}
 func.func @pairs(%n: i32) {
   "tl.launch"(%n) ({

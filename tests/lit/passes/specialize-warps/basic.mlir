@@ -8,6 +8,8 @@
 // CHECK: %[[EMPTY:.*]] = "tl.alloc_barrier"() {counts = array<i64: 4, 4>}
 // CHECK: "tl.alloc"() {{.*}} : () -> memref<2x128x64xf16, #tl.scope<"shared">>
 // CHECK: "tl.alloc"() {{.*}} : () -> memref<2x64x128xf16, #tl.scope<"shared">>
+// Both roles start when the kernels ahead have ended; the consumers let the ones behind start.
+// CHECK: "tl.intrinsic"() {name = "wait_dependencies"
 // CHECK: "tl.specialize"() ({
 // CHECK: scf.for
 // CHECK: "tl.mbarrier_wait"(%[[EMPTY]]
@@ -19,6 +21,7 @@
 // CHECK: "tl.mbarrier_wait"(%[[FULL]]
 // CHECK: "tl.gemm"{{.*}}instr = "wgmma"
 // CHECK: "tl.mbarrier_arrive"(%[[EMPTY]], %{{.*}}) {per_warp}
+// CHECK: "tl.intrinsic"() {name = "launch_dependents"
 // CHECK: "tl.staged_store"
 // CHECK: "tl.tma_wait"() {pending = 0 : i32}
 // CHECK: {consumers = 128 : i32
@@ -42,6 +45,7 @@ func.func @product(%arg0: !llvm.ptr<1>, %arg1: !llvm.ptr<1>, %arg2: !llvm.ptr<1>
     %3 = "tl.alloc"() : () -> memref<128x64xf16, #tl.scope<"shared">>
     %4 = "tl.alloc"() : () -> memref<64x128xf16, #tl.scope<"shared">>
     %5 = "tl.alloc"() : () -> memref<128x128xf32, #tl.scope<"fragment">>
+    "tl.intrinsic"() {name = "wait_dependencies"} : () -> ()
     "tl.fill"(%5, %cst) : (memref<128x128xf32, #tl.scope<"fragment">>, f32) -> ()
     scf.for %arg5 = %c0_i32 to %c2_i32 step %c1_i32  : i32 {
       %9 = arith.muli %arg4, %c128_i32 : i32
@@ -53,6 +57,7 @@ func.func @product(%arg0: !llvm.ptr<1>, %arg1: !llvm.ptr<1>, %arg2: !llvm.ptr<1>
       "tl.copy"(%13, %4) : (memref<64x128xf16, strided<[256, 1], offset: ?>, #tl.scope<"global">>, memref<64x128xf16, #tl.scope<"shared">>) -> ()
       "tl.gemm"(%3, %4, %5) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (memref<128x64xf16, #tl.scope<"shared">>, memref<64x128xf16, #tl.scope<"shared">>, memref<128x128xf32, #tl.scope<"fragment">>) -> ()
     } {tl.pipeline = {num_stages = 2 : i32}}
+    "tl.intrinsic"() {name = "launch_dependents"} : () -> ()
     %6 = arith.muli %arg4, %c128_i32 : i32
     %7 = arith.muli %arg3, %c128_i32 : i32
     %8 = "tl.slice"(%2, %6, %7) {sizes = array<i64: 128, 128>} : (memref<256x256xf16, #tl.scope<"global">>, i32, i32) -> memref<128x128xf16, strided<[256, 1], offset: ?>, #tl.scope<"global">>

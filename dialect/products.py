@@ -1,0 +1,54 @@
+"""What a product of tiles says of itself: its factors, its extents, which of them are transposed.
+
+Products are `tl.gemm`, `tl.gemm_sp`, `tl.mma_scaled`, `tl.tcgen05_mma` and `tl.tcgen05_scaled_mma`; their verifiers
+have seen that tiles are two-dimensional and agree.
+"""
+
+from __future__ import annotations
+
+from tilelang_mlir.mlir import ir
+
+PRODUCTS = ("tl.gemm", "tl.gemm_sp")  # what warpgroups and warps multiply together
+TENSOR_PRODUCTS = ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")  # whose sums are in tensor memory
+
+
+def factors(op: ir.Operation) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """A, B and C of a product, dense or sparse."""
+    a, *metadata, b, c = list(op.operands)[: 4 if op.name == "tl.gemm_sp" else 3]
+    del metadata
+    return a, b, c
+
+
+def transposes(op: ir.Operation) -> tuple[bool, bool]:
+    """Whether A is stored as [K, M], and B as [N, K]."""
+    a, b = (bool(ir.BoolAttr(op.attributes[f"transpose_{x}"]).value) for x in "ab")
+    return a, b
+
+
+def packed_operands(op: ir.Operation) -> tuple[bool, bool]:
+    """Whether A and B are bytes of two 4-bit floats: block-scaled products, which can be `packed`, have no integers."""
+    elements = [ir.MemRefType(v.type).element_type for v in factors(op)[:2]]
+    a, b = ("packed" in op.attributes and isinstance(element, ir.IntegerType) for element in elements)
+    return a, b
+
+
+def extents(op: ir.Operation) -> tuple[int, int, int]:
+    """M and N of C, and K of B: bytes where it is packed; A of a sparse product has half of it."""
+    _, b, c = factors(op)
+    m, n = tile_shape(c)
+    return m, n, tile_shape(b)[1 if transposes(op)[1] else 0]
+
+
+def tile_shape(value: ir.Value) -> tuple[int, int]:
+    """Rows and columns of a two-dimensional tile."""
+    shape = tile_shape_2d(value)
+    assert shape is not None, f"no two-dimensional tile: {value.type}"
+    return shape
+
+
+def tile_shape_2d(value: ir.Value) -> tuple[int, int] | None:
+    """The last two dimensions of a tile whose leading dimensions are all one; None of any other tile."""
+    shape = list(ir.MemRefType(value.type).shape)
+    if len(shape) < 2 or any(s != 1 for s in shape[:-2]):
+        return None
+    return shape[-2], shape[-1]
