@@ -1,9 +1,10 @@
 """Attention against cuDNN and flash attention in torch: python benchmarks/bench_attention.py [--quick]
 
-float16 and bfloat16, 16 heads of 128, full and causal; sequences of 1024, 4096 and 16384, 16384 tokens in all. Ours
-are the kernel of example 11 (forward), the best of a few configurations, and `ops.attention_backward`, on (batch, S,
-heads, D) tensors; torch gets (batch, heads, S, D), contiguous. Backward is all that is needed besides the
-forward's results: sums over rows, zeroing, the gradients. Causal work counts half. `ratio` is cuDNN's time over ours.
+float16 and bfloat16, 16 heads of 128, full and causal; sequences of 1024, 4096 and 16384, 16384 tokens in all; backward
+also heads of 64, 256, and 192 with values of 128. Ours are the kernel of example 11 (forward), the best of a few
+configurations, and `ops.attention_backward`, on (batch, S, heads, D) tensors; torch gets (batch, heads, S, D),
+contiguous. Backward is all that is needed besides the forward's results: sums over rows, zeroing, the gradients. Causal
+work counts half. `ratio` is cuDNN's time over ours.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SHAPES = [(16, 1024), (4, 4096), (1, 16384)]
 # block_M, block_N, stages, threads; for causal attention also heads per group, and whether blocks come in pairs
 CONFIGS = [(192, 80, 2, 384), (128, 128, 2, 256)]
 CAUSAL_CONFIGS = [(192, 80, 2, 384, 16, False), (128, 128, 2, 256, 4, True)]
-FORWARD_FOR_BACKWARD = ops.AttentionTiling(192, 80, 2, 384)
+OTHER_WIDTHS = [(64, 64), (192, 128), (256, 256)]  # of keys and values, backward
 QUERIES = 256  # that are checked: the last ones of the last head
 
 
@@ -90,19 +91,22 @@ def measure(report: Report, dtype: str, batch: int, S: int, causal: bool) -> flo
     return times["cudnn"] / times["ours"]
 
 
-def measure_backward(report: Report, dtype: str, batch: int, S: int, causal: bool) -> float:
-    """Add a row for the gradients; returns cuDNN's time over ours."""
+def measure_backward(
+    report: Report, dtype: str, batch: int, S: int, causal: bool, widths: tuple[int, int] = (D, D)
+) -> float:
+    """Add a row for the gradients, of heads of `widths` features of keys and values; returns cuDNN's time over ours."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
 
-    shape, scale = (batch, S, HEADS, D), D**-0.5
-    forward = ops.attention_forward(batch, S, S, HEADS, HEADS, D, D, causal, scale, dtype, FORWARD_FOR_BACKWARD)
-    tiling = gradient_tiling(D, D)
+    width, values = widths
+    scale, tiling = width**-0.5, gradient_tiling(*widths)
     assert tiling is not None
-    main = ready(gradients_by_registers, "auto", *shape, D, causal, scale, dtype, tiling)
-    q, k, v, do = (torch.randn(*shape, device="cuda", dtype=getattr(torch, dtype)) for _ in range(4))
-    out, logarithms = forward(q, k, v)
+    main = ready(gradients_by_registers, "auto", batch, S, HEADS, HEADS, *widths, causal, scale, dtype, tiling)
+    kind = getattr(torch, dtype)
+    q, k = (torch.randn(batch, S, HEADS, width, device="cuda", dtype=kind) for _ in range(2))
+    v, do = (torch.randn(batch, S, HEADS, values, device="cuda", dtype=kind) for _ in range(2))
+    out, logarithms = ops.attention(q, k, v, causal=causal, return_logarithms=True)
 
     def ours() -> tuple[Any, Any, Any]:
         return ops.attention_backward(q, k, v, out, logarithms, do, causal=causal)
@@ -114,9 +118,10 @@ def measure_backward(report: Report, dtype: str, batch: int, S: int, causal: boo
     errors = [relative_error(a.transpose(1, 2), b) for a, b in zip(ours(), theirs(), strict=True)]
     error = require("gradients of attention", max(errors), 2 * LIMITS[dtype])
     times = compare({"ours": ours, "cudnn": theirs})
-    rate = 10 * batch * HEADS * S * S * D * (0.5 if causal else 1) * 1e-9
+    rate = 2 * batch * HEADS * S * S * (3 * width + 2 * values) * (0.5 if causal else 1) * 1e-9
+    of = "" if widths == (D, D) else f" D={width}" if width == values else f" D={width}/{values}"
     report.add(
-        case=f"backward {'causal' if causal else 'full'} {dtype} B={batch} S={S}",
+        case=f"backward {'causal' if causal else 'full'} {dtype} B={batch} S={S}{of}",
         config=f"{tiling.queries}x{tiling.keys}", error=error, registers=main.n_regs, ms=times["ours"],
         tflops=rate / times["ours"],
         cudnn_tflops=rate / times["cudnn"], ratio=times["cudnn"] / times["ours"],
@@ -133,6 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         ratios = [function(report, *case) for case in cases]
         mean = statistics.geometric_mean(ratios)
         print(f"{name}: geometric mean of cudnn / ours {mean:.3f}, least {min(ratios):.3f}")
+    if not options.quick:
+        for widths in OTHER_WIDTHS:
+            for causal, dtype in ((False, "float16"), (True, "bfloat16")):
+                measure_backward(report, dtype, *SHAPES[1], causal, widths)
     report.save()
     return 0
 

@@ -103,10 +103,12 @@ def _sparse(result: Result) -> list[Line]:
 
 
 def _attention(result: Result) -> list[Line]:
-    """Forward and backward apart."""
+    """Forward, backward, and backward of other head dimensions than 128 apart."""
     lines: list[Line] = []
-    for name, back in (("forward", False), ("backward", True)):
-        rows = [row for row in result["rows"] if row.get("case", "").startswith("backward") == back]
+    kinds = {"forward": (False, False), "backward": (True, False), "backward, heads of other widths": (True, True)}
+    for name, kind in kinds.items():
+        cases = [(row.get("case", ""), row) for row in result["rows"]]
+        rows = [row for case, row in cases if (case.startswith("backward"), " D=" in case) == kind]
         if rows:
             lines += _against(f"attention, {name}", "cuDNN")({**result, "rows": rows})
     return lines

@@ -27,6 +27,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.im2col_load": ("r", "w", "rw"),
     "tl.tma_scatter4": ("r", "w"),
     "tl.cluster_copy": ("r", "w", "rw"),
+    "tl.cluster_store": ("r", "w"),
     "tl.bulk_words": ("r", "w", "rw"),
     "tl.staged_store": ("r", "w", "w"),
     "tl.box_load": ("r", "w", "rw"),

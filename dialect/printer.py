@@ -311,6 +311,7 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.mbarrier_wait": _words("wait {0}[{1}] parity {2}"), "tl.mbarrier_expect": _words("expect {0}[{1}] bytes {2}"),
     "tl.tma_load": _words("load {0} -> {1} arriving at {2}[{3}]"), "tl.tma_store": _words("store {0} -> {1}"),
     "tl.cluster_copy": _words("copy {0} -> {1} of CTA {4} arriving at {2}[{3}]"),
+    "tl.cluster_store": _words("store {0} -> {1} of CTA {2}"),
     "tl.bulk_words": _words("load {0} -> {1} at {all} arriving at {2}[{3}]"), "tl.prefetch": _words("prefetch {0}"),
     "tl.im2col": _words("im2col {0} at tile ({2}, {3}) -> {1}"),
     "tl.im2col_load": _words("im2col {0} at tile ({4}, {5}) -> {1} arriving at {2}[{3}]"),

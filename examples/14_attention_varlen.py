@@ -1,9 +1,8 @@
 """Attention over sequences of different lengths, packed one behind the other: no padding is stored or computed.
 
-`Offsets` holds where each sequence starts, and the end of the last one. A block owns `block_M` queries of one head of
-one sequence; blocks behind the end of a short sequence find nothing to do. Shown here: run-time offsets in copies and
-loop bounds, a mask at run-time positions, rows that are stored only where they belong to the sequence, and a dimension
-whose size is known when the kernel is called.
+The program is that of the ready operation `ops.attention_varlen` (tilelang_mlir/ops/varlen.py). Shown there: run-time
+offsets in copies and loop bounds, a mask at run-time positions, rows that are stored only where they belong to the
+sequence, and a dimension whose size is known when the kernel is called.
 """
 
 from __future__ import annotations
@@ -14,62 +13,7 @@ from typing import Any
 import numpy as np
 from support import Run, float64
 
-import tilelang_mlir as tilelang
-import tilelang_mlir.language as T
-from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, softmax_step, start_rows
-
-
-@tilelang.jit(out_idx=[-1])
-def attention_varlen(
-    batch, longest, heads, heads_kv, D, causal, dtype="float16", block_M=128, block_N=64, num_stages=2, threads=256
-):
-    scale = D**-0.5 * LOG2_E
-    tokens = T.dynamic("tokens")
-
-    @T.prim_func
-    def attention_varlen_forward(
-        Q: T.Tensor((tokens, heads, D), dtype),
-        K: T.Tensor((tokens, heads_kv, D), dtype),
-        V: T.Tensor((tokens, heads_kv, D), dtype),
-        Offsets: T.Tensor((batch + 1,), "int32"),
-        O: T.Tensor((tokens, heads, D), dtype),
-    ):
-        with T.Kernel(T.ceildiv(longest, block_M), heads, batch, threads=threads) as (bx, head, b):
-            Q_shared = T.alloc_shared((block_M, D), dtype)
-            K_shared = T.alloc_shared((block_N, D), dtype)
-            V_shared = T.alloc_shared((block_N, D), dtype)
-            O_shared = T.alloc_shared((block_M, D), dtype)
-            scores = T.alloc_fragment((block_M, block_N), "float32")
-            weights = T.alloc_fragment((block_M, block_N), dtype)
-            out = T.alloc_fragment((block_M, D), "float32")
-            largest = T.alloc_fragment((block_M,), "float32")
-            total = T.alloc_fragment((block_M,), "float32")
-            start = Offsets[b]
-            length = Offsets[b + 1] - start
-            first = bx * block_M
-            head_kv = head // (heads // heads_kv)
-            T.copy(Q[start + first : start + first + block_M, head, :], Q_shared)
-            start_rows(out, largest, total)
-            last = T.min(length, first + block_M) if causal else length
-            steps = T.if_then_else(first < length, T.ceildiv(last, block_N), 0)
-            for k in T.Pipelined(steps, num_stages=num_stages):
-                row = start + k * block_N
-                T.copy(K[row : row + block_N, head_kv, :], K_shared)
-                T.clear(scores)
-                T.gemm(Q_shared, K_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
-                for i, j in T.Parallel(block_M, block_N):
-                    end = T.min(length, first + i + 1) if causal else length
-                    scores[i, j] = T.if_then_else(k * block_N + j < end, scores[i, j], -T.infinity("float32"))
-                softmax_step(scores, weights, out, largest, total, scale)
-                T.copy(V[row : row + block_N, head_kv, :], V_shared)
-                T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
-            divide_rows(out, total)
-            T.copy(out, O_shared)
-            for i, j in T.Parallel(block_M, D):
-                if first + i < length:
-                    O[start + first + i, head, j] = O_shared[i, j]
-
-    return attention_varlen_forward
+from tilelang_mlir.ops import attention_varlen_forward
 
 
 def reference(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool) -> np.ndarray:
@@ -83,7 +27,7 @@ def reference(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool) -> np.n
 
 def attend(run: Run, lengths: Sequence[int], heads: int, heads_kv: int, D: int, causal: bool, blocks: Any) -> None:
     kernel = run.kernel(
-        attention_varlen, len(lengths), max(lengths), heads, heads_kv, D, causal, run.dtype, *blocks
+        attention_varlen_forward, len(lengths), max(lengths), heads, heads_kv, D, causal, run.dtype, *blocks
     )
     if run.compile_only:
         return

@@ -1,10 +1,12 @@
 """Decoding with multi-head latent attention over a paged cache, as in DeepSeek-V2 and -V3.
 
 All query heads share one latent vector per key, of `D` numbers for content and `D_rope` for position: the scores are
-q k + q_rope k_rope, and the latent is the value as well. Keys lie in pages of `block_N`; `Pages` says which page holds
-the i-th block of a sequence. A block of the kernel works on 64 heads of one sequence and on one part of its keys, as in
-example 16. Shown here: a tile that feeds two products in different orders, products whose columns two warpgroups share,
-and copies whose place is read from a table.
+q k + q_rope k_rope, and the latent is the value as well. Keys lie in pages; a table says which page holds the i-th
+block of a sequence.
+
+The program is that of the ready operation `ops.mla_decode` (tilelang_mlir/ops/mla.py). Shown there: a tile that feeds
+two products in different orders, products whose columns two warpgroups share, and copies whose place is read from a
+table.
 """
 
 from __future__ import annotations
@@ -15,70 +17,7 @@ from typing import Any
 import numpy as np
 from support import Run, float64
 
-import tilelang_mlir as tilelang
-import tilelang_mlir.language as T
-from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, logarithms, merge_parts, softmax_step, start_rows
-
-
-@tilelang.jit(out_idx=[-1])
-def mla(
-    batch, pages, longest, heads, D, D_rope, parts, dtype="float16", block_H=64, block_N=64, num_stages=2, threads=256
-):
-    scale = (D + D_rope) ** -0.5 * LOG2_E
-    table = -(-longest // block_N)
-    rows_first = T.GemmWarpPolicy.FullRow  # the same rows of scores and of sums in every warp
-
-    @T.prim_func
-    def mla_decoding(
-        Q: T.Tensor((batch, heads, D), dtype),
-        Q_rope: T.Tensor((batch, heads, D_rope), dtype),
-        KV: T.Tensor((pages, block_N, D), dtype),
-        K_rope: T.Tensor((pages, block_N, D_rope), dtype),
-        Pages: T.Tensor((batch, table), "int32"),
-        Lengths: T.Tensor((batch,), "int32"),
-        O: T.Tensor((batch, heads, D), dtype),
-    ):
-        Parts = T.alloc_global((batch, heads, parts, D), "float32")
-        L = T.alloc_global((batch, heads, parts), "float32")
-        with T.Kernel(parts, T.ceildiv(heads, block_H), batch, threads=threads) as (part, y, b):
-            Q_shared, Q_rope_shared = T.alloc_shared((block_H, D), dtype), T.alloc_shared((block_H, D_rope), dtype)
-            KV_shared, K_rope_shared = T.alloc_shared((block_N, D), dtype), T.alloc_shared((block_N, D_rope), dtype)
-            P_shared, weights = T.alloc_shared((block_H, block_N), dtype), T.alloc_fragment((block_H, block_N), dtype)
-            scores, out = T.alloc_fragment((block_H, block_N), "float32"), T.alloc_fragment((block_H, D), "float32")
-            largest, total = T.alloc_fragment((block_H,), "float32"), T.alloc_fragment((block_H,), "float32")
-            head, length = y * block_H, Lengths[b]
-            blocks = T.ceildiv(length, block_N)
-            steps = T.ceildiv(blocks, parts)
-            first, count = part * steps, T.max(T.min(steps, blocks - part * steps), 0)
-            T.copy(Q[b, head : head + block_H, :], Q_shared)
-            T.copy(Q_rope[b, head : head + block_H, :], Q_rope_shared)
-            start_rows(out, largest, total)
-            for k in T.Pipelined(count, num_stages=num_stages):
-                page = Pages[b, first + k]
-                T.copy(KV[page, :, :], KV_shared)
-                T.copy(K_rope[page, :, :], K_rope_shared)
-                T.clear(scores)
-                T.gemm(Q_shared, KV_shared, scores, transpose_B=True, policy=rows_first)
-                T.gemm(Q_rope_shared, K_rope_shared, scores, transpose_B=True, policy=rows_first)
-                for i, j in T.Parallel(block_H, block_N):
-                    scores[i, j] = T.if_then_else(
-                        (first + k) * block_N + j < length, scores[i, j], -T.infinity("float32")
-                    )
-                softmax_step(scores, weights, out, largest, total, scale)
-                T.copy(weights, P_shared)
-                T.gemm(P_shared, KV_shared, out, policy=rows_first)
-            divide_rows(out, total)
-            logarithms(largest, total, scale)
-            for i, j in T.Parallel(block_H, D):
-                if head + i < heads:
-                    Parts[b, head + i, part, j] = out[i, j]
-            for i in T.Parallel(block_H):
-                if head + i < heads:
-                    L[b, head + i, part] = largest[i]
-        with T.Kernel(heads, batch, threads=128) as (h, b):
-            merge_parts(Parts, L, O, b, h)
-
-    return mla_decoding
+from tilelang_mlir.ops import mla_decoding
 
 
 def reference(q: np.ndarray, q_rope: np.ndarray, kv: np.ndarray, k_rope: np.ndarray) -> np.ndarray:
@@ -92,7 +31,7 @@ def attend(run: Run, lengths: Sequence[int], heads: int, D: int, D_rope: int, pa
     batch, longest, block_N = len(lengths), max(lengths), config[1]
     counts = [-(-length // block_N) for length in lengths]
     pages = sum(counts) + 1
-    kernel = run.kernel(mla, batch, pages, longest, heads, D, D_rope, parts, run.dtype, *config)
+    kernel = run.kernel(mla_decoding, batch, pages, longest, heads, D, D_rope, parts, run.dtype, *config)
     if run.compile_only:
         return
     q, q_rope = run.random((batch, heads, D), run.dtype), run.random((batch, heads, D_rope), run.dtype)

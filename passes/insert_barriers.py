@@ -8,7 +8,10 @@ Rules, cited in the code:
 ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
          decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
          too: it goes to another version of its tile than the accesses since.
-DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside.
+WORDS    Copies of single words (`T.ptx_cp_async`) belong to the thread that waits for their group: from its wait on
+         they are stores of that thread, which others see behind a barrier.
+DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside; so does a
+         loop with such bounds or condition: the accesses of its iterations are the program's to order.
 PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
          asynchronous reader reads or a bulk copy overwrites, and what loads read and a bulk copy overwrites, is fenced
          by those threads before the barrier. What copies of single words bring (cp.async) is fenced by those who have
@@ -31,7 +34,7 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..dialect.effects import Effect, effects, root
+from ..dialect.effects import Effect, effects
 from ..dialect.layout.attrs import tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
 from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
@@ -39,6 +42,7 @@ from ..dialect.tl import SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .plan_shared_memory import tile_bytes
+from .uniformity import is_uniform, is_uniform_loop
 from .walk import launches, members_of, nested
 
 Range = tuple[int, int]
@@ -58,12 +62,13 @@ class Pending:
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
     groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
     arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of copies of words
+    landing: set[Range] = field(default_factory=set)  # where copies of words go that were not waited for
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
         groups = {key: left.copy() for key, left in self.groups.items()}
         sets = (set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
-        return Pending(*sets, flying, groups, self.arrived)
+        return Pending(*sets, flying, groups, self.arrived, set(self.landing))
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
@@ -71,6 +76,7 @@ class Pending:
         self.unfenced |= other.unfenced
         self.unfenced_loads |= other.unfenced_loads
         self.arrived = self.arrived or other.arrived
+        self.landing |= other.landing
         for accumulator, ranges in other.flying.items():
             self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
         for key, left in other.groups.items():
@@ -92,7 +98,7 @@ class Pending:
 
     def state(self) -> tuple[object, ...]:
         """What is pending, to be compared."""
-        sets = (self.reads, self.writes, self.unfenced, self.unfenced_loads)
+        sets = (self.reads, self.writes, self.unfenced, self.unfenced_loads, self.landing)
         flying = frozenset((accumulator, frozenset(ranges)) for accumulator, ranges in self.flying.items())
         groups = frozenset((key, left.state()) for key, left in self.groups.items())
         return *(frozenset(ranges) for ranges in sets), flying, groups, self.arrived
@@ -102,7 +108,7 @@ class Pending:
         new = other.copy()
         self.reads, self.writes, self.unfenced = new.reads, new.writes, new.unfenced
         self.unfenced_loads, self.flying, self.groups = new.unfenced_loads, new.flying, new.groups
-        self.arrived = new.arrived
+        self.arrived, self.landing = new.arrived, new.landing
 
     def fenced(self) -> None:
         self.unfenced.clear()
@@ -237,6 +243,9 @@ class _Inserter:
             return
         if op.name == "tl.mbarrier_wait":
             pending.arrived = True
+        if op.name == "tl.wait_group":  # WORDS
+            pending.writes |= pending.landing
+            pending.landing = pending.landing if ir.IntegerAttr(op.attributes["pending"]).value else set()
         if op.name == "tl.mbarrier_arrive" and self._tells_engine(op, pending):  # GROUPS
             self._fence(op, pending)
             return
@@ -249,7 +258,7 @@ class _Inserter:
         if op.name == "tl.tensor_roles":
             self.walk(op.regions[2].blocks[0], pending)
             return
-        if op.name in ("scf.for", "scf.while"):
+        if op.name in ("scf.for", "scf.while") and is_uniform_loop(op):
             self._visit_loop(op, pending)
             return
         if op.name == "scf.if" and is_uniform(op.operands[0]):
@@ -270,6 +279,8 @@ class _Inserter:
         elif op.name == "tl.wait_products" and len(op.operands):
             pending.flying.pop(op.operands[0], None)
         pending.writes |= writes  # ASYNC: `late` is left to the program
+        if late & self.brought:
+            pending.landing |= _ranges([e for e in found if e.op.name == "tl.copy_words"])[2]
         if op.name not in _BULK_LOADS:
             pending.unfenced |= writes
         pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
@@ -362,48 +373,3 @@ def _is_behind(effect: Effect) -> bool:
     """PROXY: whether a read goes behind the threads' backs: metadata of sparse products they read themselves."""
     metadata = effect.op.name == "tl.gemm_sp" and effect.tile == effect.op.operands[1]
     return _reads_asynchronously(effect.op) and not metadata
-
-
-def is_uniform(value: ir.Value, seen: frozenset[ir.Value] = frozenset()) -> bool:
-    """Whether a value is the same in all threads of a CTA: it depends on no thread index and no memory of the threads.
-
-    `seen` holds the variables under examination: a store of a variable's own value to itself changes nothing.
-    """
-    owner = value.owner
-    if isinstance(owner, ir.Block):
-        parent = owner.owner.operation
-        bounds = list(parent.operands)[:3] if parent.name == "scf.for" else []
-        return parent.name != "tl.parallel" and all(is_uniform(v, seen) for v in bounds)
-    op = owner.operation
-    if op.name in ("tl.thread_id", "tl.shuffle", "tl.atomic", "tl.warp_reduce"):
-        return False
-    if op.name == "memref.load" and scope_of(op.operands[0]) in ("local", "var", "fragment"):
-        buffer = root(op.operands[0])
-        same = buffer in seen or _uniform_variable(buffer, seen | {buffer})
-        return same and all(is_uniform(index, seen) for index in list(op.operands)[1:])
-    return all(is_uniform(v, seen) for v in op.operands if not isinstance(v.type, ir.MemRefType))
-
-
-def _uniform_variable(buffer: ir.Value, seen: frozenset[ir.Value]) -> bool:
-    """A variable or an array of the threads is uniform when everything stored to it is. So is an element of a fragment,
-    which is a tile's and no thread's: what parallel loops and tile operations write has one value."""
-    for use in buffer.uses:
-        op = use.owner.operation
-        if op.name == "memref.store" and op.operands[1] == buffer:
-            element_of_tile = scope_of(buffer) == "fragment" and _in_parallel_loop(op)
-            if not element_of_tile and not all(is_uniform(v, seen) for v in (op.operands[0], *list(op.operands)[2:])):
-                return False
-        elif op.name not in _READERS and scope_of(buffer) != "fragment":
-            return False  # an operation fills the array, with what each thread has
-    return True
-
-
-_READERS = ("memref.load", "memref.store")
-
-
-def _in_parallel_loop(op: ir.Operation) -> bool:
-    while op.name != "tl.launch":
-        op = op.parent.operation
-        if op.name == "tl.parallel":
-            return True
-    return False

@@ -104,7 +104,8 @@ _RAW = ("tl.box_load", "tl.box_store", "tl.shared_address")
 
 def _is_explicit(op: ir.Operation) -> bool:
     """Whether an operation accesses memory beyond its own end, until the program waits for it."""
-    if op.name in (*_RAW, "tl.cluster_copy", "tl.bulk_words", "tl.tma_gather4", "tl.tma_scatter4"):
+    remote = ("tl.cluster_copy", "tl.cluster_store")  # the other CTA is anywhere in its program
+    if op.name in (*_RAW, *remote, "tl.bulk_words", "tl.tma_gather4", "tl.tma_scatter4"):
         return True
     if op.name == "tl.tma_store" and _wait_behind(op) is not None:
         return False

@@ -25,7 +25,7 @@ from ..dialect.effects import region_effects, root
 from . import build
 from .base import Pass
 from .delay_waits import is_worked_on
-from .insert_barriers import is_uniform
+from .uniformity import is_uniform
 from .walk import launches, nested
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilelang_mlir.dtypes import DType, accepts
-from tilelang_mlir.errors import ArgumentError
-from tilelang_mlir.launch_plan import Expr, LaunchPlan, ParamSpec, compile_exprs, format_expr
+from tilelang_mlir.errors import ArgumentError, AssumptionError
+from tilelang_mlir.launch_plan import Expr, LaunchPlan, ParamSpec, SolveStep, compile_exprs, format_expr, names_in
 
 from .views import TensorView, is_tensor, tensor_view
 
@@ -55,7 +55,7 @@ class Binder:
         self._check_layouts(values, dims)
         for condition, message in self.plan.asserts:
             if not evaluate((condition,), dims)[0]:
-                raise ArgumentError(f"{self.plan.name}: {message}", hint=f"needs {format_expr(condition)}")
+                raise AssumptionError(f"{self.plan.name}: {message}", hint=f"needs {format_expr(condition)}")
         return Bound(values, dims, self._common_device(values))
 
     def _value(self, param: ParamSpec, arg: object) -> TensorView | int | float | None:
@@ -92,7 +92,8 @@ class Binder:
         for step in self.plan.solve:
             param, view = self.plan.params[step.param], values[step.param]
             if not isinstance(view, TensorView):
-                raise ArgumentError(f"{param.name}: None leaves the dimension {step.symbol} unknown")
+                dims[step.symbol] = self._size_without(step, values)
+                continue
             shape, strides = logical_layout(param, view)
             seen = (shape if step.field == "shape" else strides)[step.axis]
             product = seen - evaluate((step.rest,), dims)[0]
@@ -105,6 +106,17 @@ class Binder:
                 exprs: tuple[Expr, ...] = getattr(param, step.field)
                 raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, but no {step.symbol} makes "
                                     f"{format_expr(exprs[step.axis])} that value")
+
+    def _size_without(self, step: SolveStep, values: Sequence[object]) -> int:
+        """A dimension that only parameters that no kernel uses have, and the first of them is None: what another one
+        says, or 0 where all are None, for then no kernel needs it."""
+        for param, view in zip(self.plan.params, values, strict=True):
+            if param.kind == "tensor" and isinstance(view, TensorView) and step.symbol in param.shape:
+                return logical_layout(param, view)[0][param.shape.index(step.symbol)]
+        if any(step.symbol in names_in(size) for kernel in self.plan.kernels for size in kernel.grid):
+            name = self.plan.params[step.param].name
+            raise ArgumentError(f"{name}: None leaves the dimension {step.symbol} unknown")
+        return 0
 
     def _narrow(self, symbol: str) -> bool:
         return any(p.name == symbol and p.dtype == "int32" for p in self.plan.params)

@@ -118,6 +118,10 @@ class TileNameError(TileError):
     """An undefined name, or a value used outside the block that defines it."""
 
 
+class TileAttributeError(TileError, AttributeError):
+    """A name that the language or one of its objects does not have."""
+
+
 class TileTypeError(TileError, TypeError):
     """A value of the wrong kind, dtype or rank."""
 
@@ -165,6 +169,10 @@ class CacheError(TileError):
 
 class ArgumentError(TileError, TypeError):
     """A launch argument does not match the kernel's signature; the message names the parameter."""
+
+
+class AssumptionError(ArgumentError, RuntimeError):
+    """What a kernel states of its sizes and scalar arguments (assertions, `T.assume`) does not hold in a call."""
 
 
 class DriverError(TileError, RuntimeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .alloc import AllocBarrierOp, AllocOp, AllocReducerOp, ReshapeOp, SliceOp, TensorOp
 from .atomic import AtomicOp
 from .boxes import BoxLoadOp, BoxStoreOp
-from .cluster import BulkWordsOp, ClusterCopyOp, PrefetchOp
+from .cluster import BulkWordsOp, ClusterCopyOp, ClusterStoreOp, PrefetchOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
 from .extern import AddressOp, CallExternOp
@@ -62,6 +62,7 @@ __all__ = [
     "ClcQueryOp",
     "ClcTryCancelOp",
     "ClusterCopyOp",
+    "ClusterStoreOp",
     "CommitGroupOp",
     "CopyOp",
     "CopyWordsOp",

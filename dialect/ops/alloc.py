@@ -179,12 +179,16 @@ class SliceOp(TL.Operation, name="slice", traits=[ext.Pure]):
 
 
 class ReshapeOp(TL.Operation, name="reshape", traits=[ext.Pure]):
-    """The same memory under another shape or element type; the number of bits must agree."""
+    """The same memory under another shape or element type; the number of bits must agree.
+
+    A dimension of the result that is dynamic takes an operand, in order: `"tl.reshape"(%A, %n)`; all have one type.
+    """
 
     source: ext.Operand[Any]
+    sizes: Sequence[ext.Operand[Any]]
     view: ext.Result[Any]
 
-    @structure(1, results=1)
+    @structure((1, None), results=1)
     def verify_invariants(self) -> bool:
         source, view = self.operation.operands[0], self.operation.results[0]
         if not (buffers(self, [source]) and buffers(self, [view], what="result")):
@@ -194,7 +198,11 @@ class ReshapeOp(TL.Operation, name="reshape", traits=[ext.Pure]):
         bits = [_bits(v.type) for v in (source, view)]
         if None not in bits and bits[0] != bits[1]:
             return fail(self, f"has {bits[0]} bits in the source and {bits[1]} in the result")
-        return True
+        sizes = list(self.operation.operands)[1:]
+        dynamic = shape_of(view.type).count(-1)
+        if len(sizes) != dynamic:
+            return fail(self, f"expects a size for each of {dynamic} dynamic dimensions, got {len(sizes)}")
+        return int_operands(self, sizes)
 
 
 def _bits(kind: ir.MemRefType) -> int | None:

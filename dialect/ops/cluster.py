@@ -14,8 +14,9 @@ ext = dialect("ext")
 class ClusterCopyOp(TL.Operation, name="cluster_copy"):
     """Starts a copy of a shared tile to another CTA of the cluster: `(source, target, barrier, index, rank)`.
 
-    `target` and the barrier's element `index` stand for the same places in the CTA of that rank. One thread announces
-    the bytes at that barrier, arrives there and issues the copy; whoever waits there may read.
+    `target` and the barrier's element `index` stand for the same places in the CTA of that rank. The barrier there gets
+    one arrival, and whoever waits there may read: one thread announces the bytes and issues bulk copies, or, where
+    those cannot copy the tile, all threads store their elements and one of them arrives.
     """
 
     source: ext.Operand[Any]
@@ -30,6 +31,24 @@ class ClusterCopyOp(TL.Operation, name="cluster_copy"):
         if not (buffers(self, [source, target], (SHARED,)) and barrier(self, bar)):
             return False
         if not int_operands(self, [index, rank]):
+            return False
+        return same_tile(self, source, target) and same_element(self, source, target, "source and target")
+
+
+class ClusterStoreOp(TL.Operation, name="cluster_store"):
+    """All threads store a shared tile to another CTA of the cluster: `(source, target, rank)`.
+
+    `target` stands for the same place in the CTA of that rank, which the program tells, as by a barrier of the cluster.
+    """
+
+    source: ext.Operand[Any]
+    target: ext.Operand[Any]
+    rank: ext.Operand[Any]
+
+    @structure(3)
+    def verify_invariants(self) -> bool:
+        source, target, rank = self.operation.operands
+        if not (buffers(self, [source, target], (SHARED,)) and int_operands(self, [rank])):
             return False
         return same_tile(self, source, target) and same_element(self, source, target, "source and target")
 

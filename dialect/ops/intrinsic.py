@@ -36,6 +36,7 @@ INTRINSICS: dict[str, Signature] = {
     "elect": Signature(results=1, meaning="true in one thread of each warp that runs it"),
     "launch_dependents": Signature(meaning="the kernels that depend on this one may start"),
     "wait_dependencies": Signature(meaning="wait until the kernels this one depends on have ended"),
+    "nanosleep": Signature(operands=(1, 1), meaning="the thread rests for about as many nanoseconds"),
     "cluster_arrive": Signature(attributes=("relaxed",), meaning="arrive at the barrier of the cluster"),
     "cluster_wait": Signature(meaning="wait at the barrier of the cluster"),
     "cluster_rank": Signature(results=1, meaning="index of the CTA in its cluster"),

@@ -26,15 +26,31 @@ def reshape_buffer(ctx: Context, op: ir.Operation) -> Buffer:
     source, kind = ctx.buffers[op.operands[0]], ir.MemRefType(op.results[0].type)
     shape, element = tuple(kind.shape), kind.element_type
     if isinstance(source, GlobalBuffer):
-        strides = [1]
-        for size in reversed(shape[1:]):
-            strides.append(strides[-1] * size)
-        return GlobalBuffer(source.pointer, element, shape, tuple(reversed(strides)))
+        return _global_view(ctx, source, op)
     if isinstance(source, PrivateBuffer):
         return PrivateBuffer(source.pointer, element, shape)
     if isinstance(source, SharedBuffer):
         return SharedBuffer(source.offset, element, shape, _shared_view(source, op))
     return _fragment_view(source, op)
+
+
+def _global_view(ctx: Context, source: GlobalBuffer, op: ir.Operation) -> GlobalBuffer:
+    """The memory from the source's first element on, row by row."""
+    kind = ir.MemRefType(op.results[0].type)
+    dynamic = iter(list(op.operands)[1:])
+    sizes = [ctx.ssa(next(dynamic)) if size == ir.ShapedType.get_dynamic_size() else size for size in kind.shape]
+    strides: list[int | ir.Value] = [1]
+    for size in reversed(sizes[1:]):
+        strides.append(_product(ctx, strides[-1], size))
+    return GlobalBuffer(source.pointer, kind.element_type, tuple(sizes), tuple(reversed(strides)))
+
+
+def _product(ctx: Context, a: int | ir.Value, b: int | ir.Value) -> int | ir.Value:
+    if isinstance(a, int) and isinstance(b, int):
+        return a * b
+    product = ctx.ix.multiply(*(Index.of(v) if isinstance(v, int) else ctx.ix.uniform(v, lo=0) for v in (a, b)))
+    assert product is not None  # of two uniform indices there is always one
+    return ctx.ix.scalar(product)
 
 
 def _shared_view(source: SharedBuffer, op: ir.Operation) -> SharedLayout:

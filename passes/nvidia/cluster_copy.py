@@ -13,13 +13,14 @@ from tilelang_mlir.target import Feature
 
 from ...dialect.layout import row_major
 from ...dialect.location import python_location
-from ..lowering.buffers import GlobalBuffer, SharedBuffer, Tile
+from ..lowering.buffers import GlobalBuffer, SharedBuffer, Tile, element_bits
 from ..lowering.context import Context, rule
 from ..lowering.index import Index
-from ..lowering.memory import global_pointer, shared_pointer
+from ..lowering.memory import global_pointer, load_lanes, shared_pointer
 from ..lowering.views import tile_of
+from ..walk import members_of
 from .intrinsics import require_feature
-from .reach import one_thread
+from .reach import one_thread, reaching_threads
 from .roles import barrier_pointer
 
 _MOST_RUNS = 64  # copies per tile: each is an instruction
@@ -58,26 +59,61 @@ def multicast_ranks(op: ir.Operation) -> int:
 
 @rule("tl.cluster_copy")
 def lower_cluster_copy(ctx: Context, op: ir.Operation) -> None:
-    """One thread announces the bytes at the barrier of the other CTA, arrives there and issues the copies."""
+    """Bulk copies, where the tile lies in both CTAs alike in a few stretches of multiples of 16 bytes; else stores."""
     require_feature(ctx, op, Feature.CLUSTER, "a copy to another CTA of the cluster")
     source, target = (tile_of(ctx, v) for v in list(op.operands)[:2])
     assert isinstance(source.buffer, SharedBuffer) and isinstance(target.buffer, SharedBuffer)
     width = ir.MemRefType(op.operands[0].type).element_type.width
+    pointer, rank = barrier_pointer(ctx, op.operands[2], op.operands[3]), ctx.ssa(op.operands[4])
     runs = _runs(source, target)
     if runs is None or runs.length * width % 128 or len(runs.starts) > _MOST_RUNS:
-        raise UnsupportedError(
-            "T.copy_cluster cannot copy this tile: it must lie in both CTAs alike, in at most "
-            f"{_MOST_RUNS} stretches of multiples of 16 bytes",
-            python_location(op.location),
-            hint="copy whole tiles of one layout, or slices along the first dimension",
-        )
-    pointer, rank = barrier_pointer(ctx, op.operands[2], op.operands[3]), ctx.ssa(op.operands[4])
+        _by_threads(ctx, op, source, target, rank)
+        ctx.hardware.barrier(ctx, 0, None)  # one thread speaks for all, and the source is free
+        with one_thread(ctx, op):
+            cluster.arrive_remote(pointer, rank)
+        return
     size = runs.length * width // 8
     with one_thread(ctx, op):
         cluster.arrive_expect_remote(pointer, rank, size * len(runs.starts))
         for start in runs.starts:
             there, here = (_address(ctx, tile, start) for tile in (target, source))
             cluster.copy(there, here, pointer, size, rank)
+
+
+@rule("tl.cluster_store")
+def lower_cluster_store(ctx: Context, op: ir.Operation) -> None:
+    require_feature(ctx, op, Feature.CLUSTER, "a store to another CTA of the cluster")
+    source, target = (tile_of(ctx, v) for v in list(op.operands)[:2])
+    _by_threads(ctx, op, source, target, ctx.ssa(op.operands[2]))
+
+
+def _by_threads(ctx: Context, op: ir.Operation, source: Tile, target: Tile, rank: ir.Value) -> None:
+    """Neighbouring threads store neighbouring elements."""
+    if not reaching_threads(ctx, op).all() or len(members_of(op)):
+        raise UnsupportedError(
+            "T.copy_cluster of a tile that bulk copies cannot copy needs all threads of the block",
+            python_location(op.location),
+            hint="stretches of multiples of 16 bytes, which lie in both blocks alike, are copied by one thread",
+        )
+    assert isinstance(source.buffer, SharedBuffer) and isinstance(target.buffer, SharedBuffer)
+    sizes = source.sizes
+    first, count = ctx.e.value(ctx.ix.scalar(ctx.thread)), ctx.e.value(math.prod(sizes))
+    loop = ctx.e.op("scf.for", [], [first, count, ctx.e.value(ctx.num_threads)], regions=1)
+    with ctx.e.scope(loop.regions[0].blocks.append(ctx.e.i32)):
+        rest, at = loop.regions[0].blocks[0].arguments[0], list[Index]()
+        for size in reversed(sizes):
+            at.append(ctx.ix.uniform(ctx.e.value(ctx.e.rem(rest, size)), lo=0, hi=size - 1))
+            rest = ctx.e.value(ctx.e.div(rest, size))
+        here, there = (
+            [ctx.ix.add(offset, step) for offset, step in zip(tile.offsets, at[::-1], strict=True)]
+            for tile in (source, target)
+        )
+        value = load_lanes(ctx, source.buffer, here)
+        kind = ir.IntegerType.get_signless(element_bits(source.buffer.element))
+        if value.type != kind:
+            value = ctx.e.pure("arith.extui" if str(value.type) == "i1" else "arith.bitcast", kind, [value])
+        cluster.store(shared_pointer(ctx, target.buffer, there), value, rank)
+        ctx.e.end_region()
 
 
 def _address(ctx: Context, tile: Tile, start: tuple[int, ...]) -> ir.Value:

@@ -53,6 +53,7 @@ ENTRIES: dict[str, Entry] = {
     "elect": Entry(lambda ctx, op: warp.elect(), Feature.ELECT),
     "launch_dependents": Entry(lambda ctx, op: memory.grid_dependency("launch_dependents"), Feature.PDL),
     "wait_dependencies": Entry(lambda ctx, op: memory.grid_dependency("wait"), Feature.PDL),
+    "nanosleep": Entry(lambda ctx, op: memory.sleep(ctx.ssa(op.operands[0]))),
     "cluster_arrive": Entry(_cluster_arrive, Feature.CLUSTER),
     "cluster_wait": Entry(lambda ctx, op: cluster.wait(), Feature.CLUSTER),
     "cluster_rank": Entry(lambda ctx, op: cluster.rank(), Feature.CLUSTER),

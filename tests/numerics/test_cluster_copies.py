@@ -156,11 +156,39 @@ def test_wrong_exchanges_are_reported(wrong: dict[str, Any], kind: type[Simulati
         compiled(exchange(**wrong))(random((4, 64), "float32"), poisoned((4, 64), "float32"))
 
 
-def test_a_tile_that_bulk_copies_cannot_send() -> None:
-    with pytest.raises(UnsupportedError, match="stretches of multiples of 16 bytes"):
-        compiled(exchange(part=3))
+def test_tiles_that_bulk_copies_cannot_send_are_stored() -> None:
+    x, y = random((4, 64), "float32"), poisoned((4, 64), "float32")
+    compiled(exchange(part=3))(x, y)
+    check(y[:, :3], f64(x)[[1, 0, 3, 2], :3] + 1, "float32")
+    with pytest.raises(RaceError):
+        compiled(exchange(part=3, wait=False))(x, y)
     with pytest.raises(UnsupportedError, match="thread block clusters, which .*sm_80 lacks"):
         tilelang.compile(exchange(), target="sim:sm_80")
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+@pytest.mark.parametrize("dtype", ["float16", "uint8"])
+def test_tiles_are_stored_without_a_barrier_of_their_own(dtype: str, synchronised: bool) -> None:
+    @T.prim_func
+    def main(X: T.Tensor((2, 5, 24), dtype), Y: T.Tensor((2, 5, 24), dtype)):
+        with T.ClusterKernel(2, cluster_dims=2, threads=64) as bx:
+            mine, theirs = T.alloc_shared((5, 24), dtype), T.alloc_shared((9, 24), dtype)
+            T.copy(X[bx, 0:5, 0:24], mine)
+            T.cluster_sync()
+            T.copy_cluster(mine, theirs[4 - 4 * bx : 9 - 4 * bx, 0:24], dst_block=1 - bx)
+            if synchronised:
+                T.cluster_sync()
+            T.copy(theirs[4 * bx : 4 * bx + 5, 0:24], Y[bx, 0:5, 0:24])
+            T.cluster_sync()
+
+    x = random((2, 5, 24), dtype) if dtype == "float16" else np.arange(240, dtype=np.uint8).reshape(2, 5, 24)
+    y = np.full_like(x, 7)
+    if synchronised:
+        compiled(main)(x, y)
+        assert np.array_equal(y[::-1], x)
+    else:
+        with pytest.raises(SimulationError, match="race|nothing has written"):
+            compiled(main)(x, y)
 
 
 def test_a_multicast_over_a_tile_that_is_still_read() -> None:

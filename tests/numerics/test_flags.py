@@ -13,7 +13,7 @@ from hopper_programs import compiled, poisoned
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
-from tilelang_mlir.errors import DeadlockError
+from tilelang_mlir.errors import DeadlockError, RaceError
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def settings() -> Iterator[None]:
         yield
 
 
-def chain(blocks: int, *, reverse: bool = True, broken: int = -1) -> Any:
+def chain(blocks: int, *, reverse: bool = True, broken: int = -1, orders: Any = ("acquire", "release")) -> Any:
     """Each block waits for the next one's flag (or the one before), and adds its number to what that one wrote."""
 
     @T.prim_func
@@ -30,11 +30,11 @@ def chain(blocks: int, *, reverse: bool = True, broken: int = -1) -> Any:
         with T.Kernel(blocks, threads=32) as bx:
             at = bx if reverse else blocks - 1 - bx
             if T.get_thread_binding() == 0:
-                while T.atomic_load(Flags[at + 1], "acquire") == 0:
+                while T.atomic_load(Flags[at + 1], orders[0]) == 0:
                     T.evaluate(0)
                 Y[at] = Y[at + 1] + at
                 if at != broken:
-                    T.atomic_store(Flags[at], 1, "release")
+                    T.atomic_store(Flags[at], 1, orders[1])
 
     return main
 
@@ -59,6 +59,12 @@ def test_a_flag_that_nobody_sets_is_a_deadlock() -> None:
     with pytest.raises(DeadlockError, match="no thread can move: .* a loop over device memory, in CTA 2") as caught:
         run_chain(5, broken=3)
     assert caught.value.location is not None and caught.value.location.file.endswith("test_flags.py")
+
+
+@pytest.mark.parametrize("orders", [("acquire", "relaxed"), ("relaxed", "release")])
+def test_a_flag_that_only_one_side_orders_is_a_race(orders: tuple[str, str]) -> None:
+    with pytest.raises(RaceError, match=r"race between CTAs: CTA \d (reads|writes) byte .* has (written|read)"):
+        run_chain(3, orders=orders)
 
 
 def test_orders_reach_the_machine_as_fences() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
-from tilelang_mlir.errors import ArgumentError
+from tilelang_mlir.errors import ArgumentError, AssumptionError
 
 TARGETS = ["sim:sm_80", "sim:sm_90a"]
 
@@ -153,26 +153,25 @@ def test_negative_indices_and_dynamic_loops(target: str) -> None:
     np.testing.assert_array_equal(sums()(np.zeros((4, 0), np.float32)), np.zeros(4))
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_offsets_past_2_to_the_31(target: str, tmp_path: Path) -> None:
-    """Four rows a GiB apart, in a sparse file; offsets and sizes need 64 bits."""
+@pytest.mark.parametrize(("target", "dynamic"), [("sim:sm_80", False), ("sim:sm_90a", True)])
+def test_offsets_past_2_to_the_31(target: str, dynamic: bool, tmp_path: Path) -> None:
+    """Three rows a GiB apart, in a sparse file; offsets and sizes need 64 bits."""
     gap = 2**30
 
     @tilelang.jit(target=target, out_idx=[-1])
     def factory(gap):
         @T.prim_func
-        def kernel(A: T.StridedTensor((4, 64), (gap, 1), "int8"), B: T.Tensor((4, 64), "int8")):
-            with T.Kernel(4, threads=32) as b:
+        def kernel(A: T.StridedTensor((3, 64), (gap, 1), "int8"), B: T.Tensor((3, 64), "int8")):
+            with T.Kernel(3, threads=32) as b:
                 for i in T.Parallel(64):
                     B[b, i] = A[b, i]
 
         return kernel
 
-    buffer = np.memmap(tmp_path / "sparse", dtype=np.int8, mode="w+", shape=(3 * gap + 64,))
-    x = np.lib.stride_tricks.as_strided(buffer, (4, 64), (gap, 1))
-    x[:] = np.random.default_rng(0).integers(-99, 99, (4, 64))
-    np.testing.assert_array_equal(factory(gap)(x), x)
-    np.testing.assert_array_equal(factory(T.dynamic("gap"))(x), x)
+    buffer = np.memmap(tmp_path / "sparse", dtype=np.int8, mode="w+", shape=(2 * gap + 64,))
+    x = np.lib.stride_tricks.as_strided(buffer, (3, 64), (gap, 1))
+    x[:] = np.random.default_rng(0).integers(-99, 99, (3, 64))
+    np.testing.assert_array_equal(factory(T.dynamic("gap") if dynamic else gap)(x), x)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -203,3 +202,47 @@ def test_workspaces_of_dynamic_sizes(target: str) -> None:
         a, b = random(*shape), np.full(shape, np.nan, np.float32)
         kernel(a, b)
         assert np.linalg.norm(b - (3.0 * a + 1)) < 1e-5 * np.linalg.norm(3.0 * a + 1)
+
+
+def test_slices_that_start_a_tile() -> None:
+    """Dimensions of one on either side, and slices of one element that take the other side's extent."""
+
+    @T.prim_func
+    def main(A: T.Tensor((4, 16, 32), "float32"), B: T.Tensor((3, 16, 32), "float32")):
+        with T.Kernel(1, threads=64) as _:
+            tile, part = T.alloc_shared((16, 1, 32), "float32"), T.alloc_shared((11, 32), "float32")
+            row = T.alloc_fragment((32,), "float32")
+            T.copy(A[1, :, :], tile)
+            T.copy(tile, B[0, :, :])
+            T.copy(A[2, 5:6, 0:1], part)
+            T.copy(part, B[1, 0:1, :])
+            T.copy(A[3, 2, 0:1], row)
+            T.copy(row, B[2, 7, 0:1])
+
+    a, b = random(4, 16, 32), np.zeros((3, 16, 32), np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    assert np.array_equal(b[0], a[1]) and np.array_equal(b[1, :11], a[2, 5:]) and np.array_equal(b[2, 7], a[3, 2])
+    assert not b[1, 11:].any() and not b[2, :7].any() and not b[2, 8:].any()
+
+
+def test_assumptions_about_arguments_are_checked_at_calls() -> None:
+    n, m = T.dynamic("n"), T.dynamic("m")
+
+    @T.prim_func
+    def main(A: T.Tensor((n, m), "float32"), k: T.int32, B: T.Tensor((n, m), "float32")):
+        T.assume(m % 4 == 0)
+        with T.Kernel(n, threads=32) as bx:
+            T.assume(n % 2 == 1 and k < 100)
+            T.assume(bx < n)
+            for i in T.Parallel(m):
+                B[bx, i] = A[bx, i] * k
+
+    kernel = tilelang.compile(main, target="sim:sm_80")
+    a, b = random(3, 8), np.zeros((3, 8), np.float32)
+    kernel(a, 5, b)
+    assert np.array_equal(b, a * np.float32(5))
+    for tensor, factor, text in (
+        (random(3, 6), 5, "Assume: m % 4 == 0"), (random(2, 8), 5, "Assume: n % 2 == 1"), (a, 100, "and k < 100"),
+    ):  # fmt: skip
+        with pytest.raises(AssumptionError, match=text):
+            kernel(tensor, factor, np.zeros_like(tensor))

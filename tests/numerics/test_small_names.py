@@ -117,16 +117,23 @@ def test_functions_of_the_math_library_by_name() -> None:
     @T.prim_func
     def main(A: T.Tensor((8,), "float32"), B: T.Tensor((4, 8), "float32")):
         with T.Kernel(1, threads=8) as _:
+            s = T.alloc_shared((8,), "int32")
             tx = T.get_thread_binding()
             B[0, tx] = T.call_extern("float32", "exp2f", A[tx])
             B[1, tx] = T.call_extern("float32", "fmaxf", A[tx], T.float32(0.5))
             B[2, tx] = T.call_extern("float32", "__expf", A[tx])
-            B[3, tx] = T.call_extern("float32", "fabsf", -A[tx])
+            if tx == 3:
+                T.call_extern("void", "__nanosleep", 100)
+            s[tx] = T.call_extern("int32", "__popc", tx)
+            T.call_extern("handle", "__syncthreads")
+            B[3, tx] = T.call_extern("float32", "fabsf", -A[tx]) + s[7 - tx]
 
     a, b = np.linspace(0.1, 2, 8).astype(np.float32), np.full((4, 8), np.nan, np.float32)
     tilelang.compile(main, target="sim:sm_80")(a, b)
+    assert tilelang.compile(main, target="cuda:sm_80").get_kernel_source().count("nanosleep.u32") == 1
     wide = a.astype(np.float64)
-    want = np.stack([2**wide, np.maximum(wide, 0.5), np.exp(wide), wide])
+    bits = np.array([(7 - i).bit_count() for i in range(8)])
+    want = np.stack([2**wide, np.maximum(wide, 0.5), np.exp(wide), wide + bits])
     assert np.linalg.norm(b - want) / np.linalg.norm(want) < 1e-5
 
 
@@ -245,3 +252,117 @@ def test_one_sparse_instruction(dtype: str, kind: str, shape: str, selector: int
             with T.Kernel(1, threads=32) as _:
                 x = T.alloc_local((64,), dtype)
                 T.ptx_mma_sp(total, shape, "row", "col", kind, kind, sums, x, 0, x, 0, x, 0, x, 0, 3, False)
+
+
+def test_functions_of_cuda_by_name() -> None:
+    """Those that CUDA C++ has of itself need no source: each is a function of the language."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32,), "float32"), H: T.Tensor((32,), "float16"), M: T.Tensor((32,), "uint32"),
+             C: T.Tensor((2, 32), "int32")):  # fmt: skip
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            H[tx] = T.call_extern("float16", "__float2half_rz", A[tx])
+            M[tx] = T.call_extern("uint32", "__match_any_sync", 0xFFFFFFFF, T.cast(A[tx], "int32"))
+            other = T.call_extern("float32", "__shfl_xor_sync", -1, A[tx], 1)
+            C[0, tx] = T.call_extern("int32", "__float2int_rd", other)
+            C[1, tx] = T.call_extern("int32", "__float_as_int", T.call_extern("float32", "__fadd_ru", A[tx], 1e-9))
+
+    a = np.random.default_rng(2).normal(0, 3, 32).astype(np.float32)
+    h, m, i = np.zeros(32, np.float16), np.zeros(32, np.uint32), np.zeros((2, 32), np.int32)
+    tilelang.compile(main, target="sim:sm_90a")(a, h, m, i)
+    near, whole = a.astype(np.float16), a.astype(np.int32)
+    away = np.abs(near.astype(np.float32)) > np.abs(a)
+    assert np.array_equal(h, np.where(away, np.nextafter(near, np.float16(0)), near))
+    assert m.tolist() == [sum(1 << lane for lane in range(32) if whole[lane] == value) for value in whole]
+    assert np.array_equal(i[0], np.floor(a[np.arange(32) ^ 1]))
+    assert np.array_equal(i[1].view(np.float32), np.nextafter(a, np.float32(np.inf)))
+
+
+def test_views_of_tensors_with_sizes_at_launch() -> None:
+    n, m = T.dynamic("n"), T.dynamic("m")
+
+    @T.prim_func
+    def main(A: T.Tensor((n, m, 3), "float32"), B: T.Tensor((n, m, 3), "float32")):
+        with T.Kernel(T.ceildiv(n * m * 3, 64), threads=64) as bx:
+            flat, rows = T.reshape(A, (n * m * 3,)), T.reshape(B, (m, n, 3))
+            i = bx * 64 + T.get_thread_binding()
+            if i < n * m * 3:
+                rows[i // 3 // n, i // 3 % n, i % 3] = flat[i] + 1
+
+    a = np.arange(5 * 7 * 3, dtype=np.float32).reshape(5, 7, 3)
+    b, again = np.full_like(a, -1), np.full_like(a, -1)
+    tilelang.compile(main, target="sim:sm_90a")(a, b)
+    evaluate(main.module, "main", (a, again, 5, 7))
+    assert np.array_equal(b, a + 1) and np.array_equal(again, a + 1)
+
+
+def test_loops_that_threads_run_differently_often() -> None:
+    """Neither such a loop nor a branch on what it counted holds a barrier."""
+
+    @T.prim_func
+    def main(A: T.Tensor((100,), "int32"), B: T.Tensor((8,), "int32"), C: T.Tensor((32,), "int32")):
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            counts, places = T.alloc_shared((8,), "int32"), T.alloc_shared((32,), "int32")
+            smaller = T.alloc_var("int32", init=0)
+            T.clear(counts)
+            for i in T.serial(tx, 100, 32):
+                T.atomic_add(counts[A[i]], 1)
+            for i in T.serial(tx, 8, 32):
+                B[i] = counts[i]
+            for other in range(32):
+                if A[other] < A[tx] or (A[other] == A[tx] and other < tx):
+                    smaller += 1
+            if smaller < 20:
+                places[smaller] = tx
+            T.sync_warp()
+            if tx < 20:
+                C[tx] = places[tx]
+
+    a = np.random.default_rng(3).integers(0, 8, 100).astype(np.int32)
+    b, c = np.full(8, -1, np.int32), np.full(32, -1, np.int32)
+    tilelang.compile(main, target="sim:sm_80")(a, b, c)
+    assert np.array_equal(b, np.bincount(a, minlength=8))
+    assert np.array_equal(c[:20], np.argsort(a[:32], kind="stable")[:20]) and (c[20:] == -1).all()
+
+
+def test_narrow_integers_are_promoted_where_they_are_cast() -> None:
+    """As in C: a cast to a wider dtype sees what arithmetic of 8 and 16 bits carries past them; a store does not."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32,), "uint16"), B: T.Tensor((32,), "int8"), C: T.Tensor((3, 32), "uint32"),
+             D: T.Tensor((32,), "uint16")):  # fmt: skip
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            C[0, tx] = T.cast(A[tx] << 12 | A[tx], "uint32")
+            C[1, tx] = T.cast(T.cast(B[tx] * B[tx] + B[tx], "int32") + 1000, "uint32")
+            C[2, tx] = T.cast(A[tx] >> 3, "uint32")
+            D[tx] = A[tx] << 12
+
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(0, 2**16, 32).astype(np.uint16), rng.integers(-128, 128, 32).astype(np.int8)
+    c, d = np.zeros((3, 32), np.uint32), np.zeros(32, np.uint16)
+    tilelang.compile(main, target="sim:sm_90a")(a, b, c, d)
+    wide, square = a.astype(np.uint32), b.astype(np.int32) ** 2 + b
+    assert np.array_equal(c, [wide << 12 | wide, (square + 1000).astype(np.uint32), wide >> 3])
+    assert np.array_equal(d, (wide << 12).astype(np.uint16))
+
+
+def test_lanes_that_do_not_load_give_no_address() -> None:
+    """An array of the thread, indexed at run time within a branch: only the threads there need a place in it."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32,), "int32"), B: T.Tensor((32,), "int32")):
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            mine, found = T.alloc_local((6,), "int32"), T.alloc_var("int32", init=-1)
+            for i in T.unroll(6):
+                mine[i] = A[i] * 2
+            if tx < 6:
+                found = mine[5 - tx]
+            B[tx] = found
+
+    a, b = np.arange(32, dtype=np.int32), np.zeros(32, np.int32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    assert b.tolist() == [10, 8, 6, 4, 2, 0] + [-1] * 26

@@ -24,6 +24,17 @@ def scale_rows(X, S, block_M: int = 16, threads: int = 64):
     return Y
 
 
+n = T.dynamic("n")
+
+
+@tilelang.jit(out_idx=-1)
+@T.prim_func
+def halves(X: T.Tensor((n,), "float32"), Y: T.Tensor((n,), "float32")):
+    with T.Kernel(T.ceildiv(n, 64), threads=64) as bx:
+        for i in T.Parallel(64):
+            Y[bx * 64 + i] = X[bx * 64 + i] / 2
+
+
 def main(m: int, n: int) -> None:
     tilelang.testing.set_random_seed(0)
     x = torch.randn(m, n, device="cuda")
@@ -31,6 +42,8 @@ def main(m: int, n: int) -> None:
     y = scale_rows(x, s)
     torch.cuda.synchronize()
     tilelang.testing.torch_assert_close(y, x * s[:, None], rtol=1e-5, atol=1e-5)
+    assert isinstance(halves, tilelang.JITKernel)  # the decorator above a prim_func compiles at once
+    tilelang.testing.torch_assert_close(halves(s), s / 2, rtol=0, atol=0)
     latency = do_bench(lambda: scale_rows(x, s), _n_warmup=1, _n_repeat=1)
     print(f"ok {m}x{n} on {torch.cuda.get_device_name()} in {latency > 0}")
 

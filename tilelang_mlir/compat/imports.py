@@ -46,6 +46,8 @@ ALIASES = {
     "tilelang.cuda.intrinsics.layout.utils": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.macro": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.intrinsics.macro.mma_macro_generator": f"{_SHIMS}.intrinsics",
+    "tilelang.cuda.intrinsics.macro.tcgen05_macro_generator": f"{_SHIMS}.tcgen05_generator",
+    "tilelang.cuda.intrinsics.macro.wgmma_macro_generator": f"{_SHIMS}.wgmma_generator",
     "tilelang.cuda.intrinsics.sparse_layout": f"{_SHIMS}.sparse_layout",
     "tilelang.cuda.language.intrinsics": f"{_SHIMS}.intrinsics",
     "tilelang.cuda.language": f"{_HERE}.language",
@@ -58,6 +60,7 @@ ALIASES = {
     "tilelang.intrinsics.mma_layout": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.mma_macro_generator": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.utils": f"{_SHIMS}.intrinsics",
+    "tilelang.intrinsics.wgmma_macro_generator": f"{_SHIMS}.wgmma_generator",
     "tilelang.language.fp8": f"{_SHIMS}.fp8",
     "tilelang.layout.swizzle": f"{_HERE}.layout",
     "tilelang.layout.fragment": f"{_HERE}.layout",
@@ -122,7 +125,7 @@ class _TileLang(importlib.abc.MetaPathFinder):
         return importlib.machinery.ModuleSpec(fullname, _Alias(real), is_package=True)
 
 
-class _TVM_(importlib.abc.MetaPathFinder):
+class _TVM(importlib.abc.MetaPathFinder):
     """Finds the stand-in for `tvm` when nothing else does."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
@@ -161,7 +164,7 @@ def install(simulate: bool | str = False) -> None:
     if loaded is not None and loaded.__name__ != _HERE:
         raise RuntimeError("tilelang is already imported; call tilelang_mlir.compat.install() before")
     if not _FINDERS:
-        _FINDERS.extend((_TileLang(), _TVM_()))
+        _FINDERS.extend((_TileLang(), _TVM()))
         sys.meta_path.insert(0, _FINDERS[0])
         sys.meta_path.append(_FINDERS[1])
     _extend_package()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from tilelang_mlir.compiler import resources
 from tilelang_mlir.compiler.conversion import Conversion
@@ -24,7 +26,8 @@ class Backend:
 
     `text` and `binary` name its outputs, `default` those of an ordinary compilation. `check` raises UnsupportedError
     for architectures it has no code for, `find_tool` gives the path of what makes machine code, `resources` reads what
-    kernels take from a reply. The last two run in the worker, where LLVM is.
+    kernels take from a reply. The last three run in the worker, where LLVM is: `start` gets the tool for machine code
+    ready while LLVM works, and `run` is given what comes of it.
     """
 
     text: str
@@ -34,7 +37,8 @@ class Backend:
     find_tool: Callable[[str], str]
     resources: Callable[[Reply], dict[str, Resources]]
     conversion: Callable[[str, int], Conversion]
-    run: Callable[[str, Request, Reply, Clock], None]
+    start: Callable[[Request], AbstractContextManager[Any]]
+    run: Callable[[str, Request, Reply, Clock, Any], None]
 
 
 def _ptx_conversion(arch: str, opt_level: int) -> Conversion:
@@ -43,20 +47,26 @@ def _ptx_conversion(arch: str, opt_level: int) -> Conversion:
     return nvptx.conversion(arch, opt_level)
 
 
-def _ptx_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock) -> None:
+def _ptx_start(request: Request) -> AbstractContextManager[Any]:
+    if "cubin" not in request.emit or not request.tool:
+        return nullcontext()
+    options = request.options
+    flags = (*options.ptxas_flags, *(("-lineinfo",) if options.line_info else ()))
+    return ptxas.Assembler(request.arch, request.tool, flags)
+
+
+def _ptx_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock, tool: ptxas.Assembler | None) -> None:
     from tilelang_mlir.compiler import nvptx
 
-    options = request.options
-    text = nvptx.emit_ptx(llvm_ir, request.arch, options.opt_level, lap, request.code.llvm)
+    text = nvptx.emit_ptx(llvm_ir, request.arch, request.options.opt_level, lap, request.code.llvm)
     if request.code:
         reply.stage = "adding device code"
         text = add_to_ptx(text, request.code, request.arch)
         lap("device code")
     reply.assembly = text if "ptx" in request.emit else ""
-    if "cubin" in request.emit and request.tool:
+    if tool is not None:
         reply.stage = "ptxas"
-        flags = (*options.ptxas_flags, *(("-lineinfo",) if options.line_info else ()))
-        reply.binary, reply.log = ptxas.assemble(text, request.arch, request.tool, flags)
+        reply.binary, reply.log = tool.assemble(text)
         lap("ptxas")
 
 
@@ -66,7 +76,7 @@ def _amdgcn_conversion(arch: str, opt_level: int) -> Conversion:
     return amdgcn.conversion(arch, opt_level)
 
 
-def _amdgcn_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock) -> None:
+def _amdgcn_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock, tool: None) -> None:
     from tilelang_mlir.compiler import amdgcn
 
     if request.code:
@@ -84,11 +94,12 @@ def _amdgcn_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock) -> Non
 _BACKENDS = {
     "cuda": Backend(
         "ptx", "cubin", ("ptx", "cubin"), ptx_arch.ptx_version, lambda arch: ptxas.find_ptxas(arch).path,
-        lambda reply: resources.parse_ptxas_log(reply.log), _ptx_conversion, _ptx_run,
+        lambda reply: resources.parse_ptxas_log(reply.log), _ptx_conversion, _ptx_start, _ptx_run,
     ),
     "hip": Backend(
         "amdgcn", "hsaco", ("hsaco",), lambda arch: None, lambda arch: lld.find_lld(arch).path,
-        lambda reply: resources.read_code_object(reply.binary), _amdgcn_conversion, _amdgcn_run,
+        lambda reply: resources.read_code_object(reply.binary), _amdgcn_conversion,
+        lambda request: nullcontext(), _amdgcn_run,
     ),
 }  # fmt: skip
 

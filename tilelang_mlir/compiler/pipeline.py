@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilelang_mlir import knobs
+from tilelang_mlir import collection, knobs
 from tilelang_mlir.compiler import codegen
 from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.build_plan import build_plan, complete_plan
@@ -109,7 +109,7 @@ def lower_program(
         _dump(plan.name, stage, text)
         last = time.perf_counter()
 
-    with module.context:
+    with module.context, collection.postponed():
         plan = build_plan(module, out_idx=options.out_idx)
         copy = copy_module(module)
         lower_module(copy, target, options, record)

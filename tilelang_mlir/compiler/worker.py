@@ -6,6 +6,7 @@ taken away from everything else so that a stray print cannot corrupt them.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from dataclasses import replace
@@ -52,11 +53,12 @@ def generate(request: Request, context: ir.Context) -> Reply:
         lap("parse")
         reply.stage = "conversion to LLVM"
         backend = backend_for(request.arch)
-        conversion = backend.conversion(request.arch, options.opt_level)
-        text = device_ir.to_llvm_ir(module, conversion, line_info=options.line_info, lap=lap)
-        reply.llvm_ir = text if "llvm" in request.emit else ""
-        reply.stage = "LLVM code generation"
-        backend.run(text, replace(request, code=code), reply, lap)
+        with backend.start(request) as tool:
+            conversion = backend.conversion(request.arch, options.opt_level)
+            text = device_ir.to_llvm_ir(module, conversion, line_info=options.line_info, lap=lap)
+            reply.llvm_ir = text if "llvm" in request.emit else ""
+            reply.stage = "LLVM code generation"
+            backend.run(text, replace(request, code=code), reply, lap, tool)
     except ir.MLIRError as error:
         reply.error = _diagnostics(error)
     except TileError as error:
@@ -83,6 +85,9 @@ def _diagnostics(error: Exception) -> str:
 def _serve(source: BinaryIO, sink: BinaryIO) -> None:
     # A small kernel through every stage before the first request comes: loads MLIR, LLVM and the dialects.
     generate(Request(_WARM_UP_KERNEL, DEFAULT_SIMULATED, emit=("ptx",)), device_ir.new_context())
+    gc.collect()
+    gc.freeze()  # what is loaded stays; what requests make is collected between them
+    gc.disable()
     while True:
         context = device_ir.new_context()  # between requests: making one and freeing the last takes as long as parsing
         try:
@@ -93,6 +98,7 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
             send(sink, generate(request, context))
         elif isinstance(request, WholeRequest):
             send(sink, compile_whole(request))
+        gc.collect()
 
 
 def main() -> int:

@@ -36,6 +36,7 @@ class Linear:
         self.terms, self.const = terms, const
 
     def plus(self, other: Linear, sign: int = 1) -> Linear:
+        """The sum, or with `sign` -1 the difference; terms that cancel are gone."""
         terms = dict(self.terms)
         for key, (coefficient, nonneg) in other.terms.items():
             total = terms.get(key, (0, nonneg))[0] + sign * coefficient
@@ -231,7 +232,7 @@ class Expr(Operators):
         raise TileTypeError(
             "a value of the running kernel has no truth value while it is traced",
             hint="only functions under @T.prim_func, @T.macro and @tilelang.jit may branch on it; decorate "
-                "helpers with @T.macro",
+                "helpers with @T.macro, and write T.min, T.max and == for min, max and in",
         )
 
     def __index__(self) -> int:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from tilelang_mlir import collection
 from tilelang_mlir.dialect.location import location_notes, python_location
-from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
+from tilelang_mlir.errors import Location, TileError, TileTypeError
 from tilelang_mlir.frontend import protocol, where
 from tilelang_mlir.frontend.annot import Annot, declare, declare_annotated
 from tilelang_mlir.frontend.body_annotations import Argument
@@ -20,6 +21,7 @@ from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.frontend.hints import add_hint
 from tilelang_mlir.frontend.primfunc import PrimFunc
+from tilelang_mlir.frontend.python_errors import retold
 from tilelang_mlir.frontend.rewrite import rewritten
 from tilelang_mlir.frontend.spec import Param
 from tilelang_mlir.mlir import ir
@@ -47,15 +49,11 @@ def located(fallback: Location) -> Generator[None, None, None]:
                 error.notes = _definitions(error.__traceback__, found[0])
         add_hint(error)
         raise
-    except NameError as error:
-        place = _raised_in_user_code(error)
-        if place is None:
+    except (NameError, TypeError, AttributeError) as error:
+        told = retold(error)
+        if told is None:
             raise
-        name = error.name or "a name"
-        hint = (
-            "" if isinstance(error, UnboundLocalError) else "imports and globals must exist when the kernel is traced"
-        )
-        raise TileNameError(f"{name!r} is not defined", place, hint=hint) from None
+        raise told from None
 
 
 _NAME = re.compile(r"(?<![\w.'\"])[A-Za-z_]\w*")
@@ -79,15 +77,6 @@ def _definitions(traceback: TracebackType | None, place: Location) -> tuple[tupl
             if made is not None and made.line != place.line:
                 notes.append((f"{name} is {describe(buffer)}", made))
     return tuple(notes[:_MAX_DEFINITIONS])
-
-
-def _raised_in_user_code(error: BaseException) -> Location | None:
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None or not where.is_traced(traceback.tb_frame.f_code):
-        return None
-    return where.from_traceback(traceback)[0]
 
 
 def parameter_annotations(func: Callback, local_names: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -174,7 +163,7 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
 
 def trace_body(builder: Builder, body: Callable[[], list[Param]], place: Location) -> PrimFunc:
     """Run a body that declares parameters and emits kernels, and close the function."""
-    with located(place), builder.tracing():
+    with located(place), builder.tracing(), collection.postponed():
         builder.entry = sys._getframe(0)  # pyright: ignore[reportPrivateUsage]
         params = body()
         if builder.kernels == 0:

@@ -7,6 +7,7 @@ from typing import Any
 
 _LAZY = {
     "CompiledArtifact": "tilelang_mlir.jit.lowering",
+    "JITImpl": "tilelang_mlir.jit.decorator",
     "JITKernel": "tilelang_mlir.jit.kernel",
     "KernelParam": "tilelang_mlir.jit.lowering",
     "Profiler": "tilelang_mlir.jit.profiler",

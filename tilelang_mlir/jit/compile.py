@@ -87,7 +87,6 @@ def par_compile(
     ignore_error: bool = False,
 ) -> list[JITKernel | None]:
     """Compile many functions at once; results in order. With `ignore_error` a failure is None in its place."""
-
     from tilelang_mlir.jit.batch import Batch, results
 
     del execution_backend, target_host, verbose

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
+from tilelang_mlir.errors import TileError, TileTypeError
 from tilelang_mlir.frontend.annot import FuncAnnot, freeze
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.source import calls, function_tree, has_nested
@@ -192,27 +192,22 @@ class JITImpl:
         with lock:
             kernel = self._kernels.get(key)
             if kernel is None:
-                kernel = self._kernels[key] = self._compile(trace())
+                kernel = self._kernels[key] = _compiled(trace(), self.options)
         return kernel
 
-    def _compile(self, prim_func: PrimFunc) -> JITKernel:
-        from tilelang_mlir.jit.compile import compile_prim_func
 
-        options = self.options
-        if options["out_idx"] is not None and prim_func.out_idx:
-            raise TileValueError(
-                "out_idx is given, but the function already returns the tensors it makes with T.empty",
-                hint="leave out_idx out, or take the output as a parameter",
-            )
-        return compile_prim_func(
-            prim_func,
-            out_idx=options["out_idx"],
-            target=options["target"],
-            pass_configs=options["pass_configs"],
-            compile_flags=options["compile_flags"],
-            verbose=bool(options["verbose"]),
-            execution_backend=options["execution_backend"] or "auto",
-        )
+def _compiled(prim_func: PrimFunc, options: Mapping[str, Any]) -> JITKernel:
+    from tilelang_mlir.jit.compile import compile_prim_func
+
+    return compile_prim_func(
+        prim_func,
+        out_idx=options["out_idx"],
+        target=options["target"],
+        pass_configs=options["pass_configs"],
+        compile_flags=options["compile_flags"],
+        verbose=bool(options["verbose"]),
+        execution_backend=options["execution_backend"] or "auto",
+    )
 
 
 def _key(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -233,6 +228,7 @@ def jit(
 ) -> Any:
     """Decorator, bare or called: compile a factory of prim_funcs or an eager kernel when it is called.
 
+    Above `@T.prim_func` itself it compiles at once: the name becomes the `JITKernel`.
     `out_idx` names parameters that the kernel allocates and returns (lazy style only). `target_host` and
     `debug_root_path` are accepted for compatibility: the host is Python.
     """
@@ -246,7 +242,10 @@ def jit(
         "debug_root_path": debug_root_path,
         "compile_flags": compile_flags,
     }
-    def decorate(inner: Any) -> JITImpl:
+
+    def decorate(inner: Any) -> Any:
+        if isinstance(inner, PrimFunc):
+            return _compiled(inner, options)
         if not callable(inner):
             raise TileTypeError(f"tilelang.jit decorates functions, got {type(inner).__name__}")
         return JITImpl(inner, options, enclosing_names(inner) if has_text_annotations(inner) else None)

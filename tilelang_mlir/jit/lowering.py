@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tilelang_mlir.compiler.backends import backend_for
 from tilelang_mlir.compiler.codegen import emit
-from tilelang_mlir.errors import TileTypeError
-from tilelang_mlir.jit.compile import compile_options, compile_prim_func
-from tilelang_mlir.jit.target import resolve_target
+from tilelang_mlir.jit.compile import compile_options, compile_prim_func, prepare
 from tilelang_mlir.launch_plan import Expr, LaunchPlan
 from tilelang_mlir.runtime.storage import storage_dtype
 from tilelang_mlir.target import Target
@@ -38,7 +37,8 @@ class KernelParam:
 
 @dataclass(frozen=True)
 class CompiledArtifact:
-    """`host_mod` is the launch plan, `device_mod` the program of one thread (an MLIR module), `kernel_source` its PTX.
+    """`host_mod` is the launch plan, `device_mod` the program of one thread (an MLIR module), `kernel_source` its PTX
+    (AMD: its assembly).
 
     `rt_mod` is the callable kernel where the device code was to be compiled, else None.
     """
@@ -71,13 +71,10 @@ def lower(
     from tilelang_mlir.compiler.pipeline import lower_program
 
     del enable_host_codegen
-    if not hasattr(func, "module"):
-        raise TileTypeError(f"expected a prim_func, got {type(func).__name__}",
-                            hint="pass a function decorated with T.prim_func")
-    machine = resolve_target(target)
+    machine = prepare(func, target)
     options = compile_options(func)
     plan, lowered = lower_program(func.module, machine, options)
-    source = str(emit(lowered, machine.device(), "ptx", options.codegen))
+    source = str(emit(lowered, machine.device(), backend_for(machine.arch).text, options.codegen))
     params = [KernelParam(p.name, p.dtype, p.shape, p.kind) for p in plan.user_params]
     kernel = compile_prim_func(func, target=machine) if enable_device_compile else None
     return CompiledArtifact(plan, lowered, None if runtime_only else params, source, kernel, machine, target_host)

@@ -6,6 +6,7 @@ resolved by the module's `__getattr__`.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from tilelang_mlir.frontend.arith import ceildiv, floordiv, floormod, shift_left, shift_right, truncdiv, truncmod
@@ -478,4 +479,4 @@ def __getattr__(name: str) -> Any:
     if found is not None:
         return found
     lookup(name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])

@@ -10,7 +10,7 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.annot import TIRAnnot, declare
-from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, memory_of
+from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, int32_value, memory_of
 from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.control import allocate_variable
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
@@ -267,7 +267,8 @@ def view(src: Any, shape: Any = None, dtype: Any = None) -> Buffer:
     dynamic = ir.ShapedType.get_dynamic_size()
     static = [size if isinstance(size, int) else dynamic for size in sizes]
     type_ = buffer_type(static, builder.type(kind), src.memory)
-    result.value = builder.emit("tl.reshape", [memory_of(src)], [type_]).results[0]
+    dynamic_sizes = [int32_value(builder, size) for size in sizes if not isinstance(size, int)]
+    result.value = builder.emit("tl.reshape", [memory_of(src), *dynamic_sizes], [type_]).results[0]
     result.frame = builder.frame if builder.frame.open else src.frame
     return result
 

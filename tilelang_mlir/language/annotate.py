@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from tilelang_mlir.dialect.layout import Fragment, SharedLayout, TensorLayout
@@ -39,7 +40,15 @@ def annotate_min_blocks_per_sm(n: Any) -> None:
 
 
 def annotate_layout(layout_map: dict[Any, Any]) -> None:
-    """Pin the layout of buffers: `{buffer: layout}`."""
+    """Pin the layout of buffers: `{buffer: layout}`, with a `T.Layout` or function of the indices for a shared tile and
+    a `T.Fragment` for a fragment.
+
+    Maps of digits of the indices, and exchanges of bits behind them, are placed so. Of others a warning says that they
+    have no effect: no value of the program depends on where elements lie.
+
+    Raises:
+        TileTypeError: a layout of another memory. TileValueError: of another shape, or two elements share a place.
+    """
     builder = require("T.annotate_layout")
     layouts = builder.side.setdefault("layouts", {})
     for key, given in layout_map.items():
@@ -52,10 +61,14 @@ def annotate_layout(layout_map: dict[Any, Any]) -> None:
                 raise TileValueError(f"the layout of {buffer!r} is for shape {list(given.shape)}")
             memory_of(buffer).owner.attributes["layout"] = tensor_to_attr(given)
             continue
+        if inspect.isfunction(given):
+            from tilelang_mlir.layout import Layout  # brings numpy, which few programs need so early
+
+            given = Layout(tuple(buffer.shape), given)
         layouts[buffer.name] = given
         if buffer.memory == "global":
             continue  # tensors lie as their strides say, in every kernel
-        layout = as_layout(given)
+        layout = as_layout(given, f"the layout of {buffer.name}")
         if isinstance(layout, Fragment) != (buffer.memory == "fragment") and isinstance(
             layout, Fragment | SharedLayout
         ):

@@ -74,7 +74,9 @@ def copy_cluster(
 
     With `dst_block` a shared tile goes to the same place as `dst` in the block of that rank. The copy is started, and
     arrives at that block's `remote_barrier` (one arrival per copy) with its bytes; that block waits for it. The program
-    sees to it that the tile there is free and its barrier initialised.
+    sees to it that the tile there is free and its barrier initialised. Tiles that do not lie in both blocks alike, in
+    at most 64 stretches of multiples of 16 bytes, are stored element by element before the arrival. Without
+    `remote_barrier` they always are, and `T.cluster_sync` tells the other block.
 
         got = T.alloc_cluster_barrier(1)
         T.cluster_sync()
@@ -86,9 +88,9 @@ def copy_cluster(
             of the L2 cache, for loads. coalesced_width, loop_layout: accepted; threads copy nothing here.
 
     Raises:
-        TileTypeError: other memories, dtypes that differ, or `dst_block` or `remote_barrier` is missing.
+        TileTypeError: other memories, dtypes that differ, or `dst_block` is missing.
         TileValueError: the shapes differ, no such mask or policy.
-        UnsupportedError: when compiled, for tiles that bulk copies cannot copy.
+        UnsupportedError: when compiled, for loads that bulk copies cannot do, and for stores in some of the threads.
     """
     del coalesced_width, loop_layout
     options = {
@@ -130,14 +132,17 @@ def _multicast(builder: Builder, tiles: list[ir.Value], options: dict[str, Any])
 
 
 def _to_block(builder: Builder, tiles: list[ir.Value], options: dict[str, Any]) -> None:
-    for name in ("dst_block", "remote_barrier"):
-        if options[name] is None:
-            raise TileTypeError(
-                f"T.copy_cluster between shared tiles needs {name}=",
-                hint="dst_block is the rank of the block that gets the tile, remote_barrier where it waits for it",
-            )
+    if options["dst_block"] is None:
+        raise TileTypeError(
+            "T.copy_cluster between shared tiles needs dst_block=",
+            hint="dst_block is the rank of the block that gets the tile, remote_barrier where it waits for it",
+        )
+    rank = int32_value(builder, options["dst_block"])
+    if options["remote_barrier"] is None:
+        builder.emit("tl.cluster_store", [*tiles, rank])
+        return
     _, place = barrier_operands("T.copy_cluster", options["remote_barrier"])
-    builder.emit("tl.cluster_copy", [*tiles, *place, int32_value(builder, options["dst_block"])])
+    builder.emit("tl.cluster_copy", [*tiles, *place, rank])
 
 
 def pdl_trigger() -> None:

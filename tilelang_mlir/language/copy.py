@@ -7,7 +7,7 @@ from typing import Any
 
 from tilelang_mlir.dialect.layout.attrs import to_attr
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith, control
+from tilelang_mlir.frontend import arith, control, where
 from tilelang_mlir.frontend.buffer import (
     Buffer,
     Element,
@@ -21,6 +21,7 @@ from tilelang_mlir.frontend.buffer import (
 )
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import INT32, as_expr, describe, value_of
+from tilelang_mlir.frontend.suspicions import Suspicion, issue
 from tilelang_mlir.language.loops import as_layout
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
@@ -44,8 +45,10 @@ def copy(
     """Copy a tile between any two memories; elements are converted when the dtypes differ.
 
     Each side is a buffer, a slice of one, or the address of a tile (`A[i, j]`), whose extent comes from the other side,
-    aligned from the right. Out of bounds, the source reads as its safe value and the target is not written. Two
-    addresses copy one element.
+    aligned from the right. Dimensions of one element need not be on both sides, and where slices differ one of them
+    stands for a start: `A[i : i + 1, 0:64]` gives 16 rows to a tile of 16. Two slices of other lengths are both taken
+    as the longer one, with a warning. Out of bounds, the source reads as its safe
+    value and the target is not written. Two addresses copy one element.
 
     Raises:
         TileValueError: the shapes differ.
@@ -90,6 +93,7 @@ def _copy(what: str, src: Any, dst: Any, options: dict[str, Any]) -> None:
             raise TileTypeError(f"{what} between two tile addresses has no extent", hint="give one side as a slice")
         store(dst.element if isinstance(dst, Variable) else dst, src)
         return
+    src, dst = _widened(what, src, dst)
     extents = matching_extents(what, src, dst)
     source = tile_of(src, f"the source of {what}", extents)
     target = tile_of(dst, f"the target of {what}", extents)
@@ -100,20 +104,60 @@ def _is_address(value: Any) -> bool:
     return isinstance(value, Element) and len(value.indices) < value.buffer.ndim
 
 
+def _widened(what: str, src: Any, dst: Any) -> tuple[Any, Any]:
+    """Slices of one element in a dimension take the extent of the other side there, aligned from the right: they give
+    the place where a tile starts, as an address does. Of two slices of other lengths both take the larger one."""
+    sides = [src, dst]
+    shapes = [list(extents_of(side) or ()) for side in sides]
+    rank = max(map(len, shapes))
+    if not all(shapes) or _agree(*shapes):
+        return src, dst
+    padded = [[1] * (rank - len(shape)) + shape for shape in shapes]
+    both = all(isinstance(side, Region) for side in sides)
+    larger = [max(a, b) if isinstance(a, int) and isinstance(b, int) else a for a, b in zip(*padded, strict=True)]
+    unequal = both and any(a != b and not _is_one(a) and not _is_one(b) for a, b in zip(*padded, strict=True))
+    for side, other in ((0, 1), (1, 0)):
+        own = sides[side]
+        if isinstance(own, Region):
+            starts = [b if _is_one(a) else a for a, b in zip(padded[side], padded[other], strict=True)]
+            wider = (larger if unequal else starts)[rank - len(shapes[side]) :]
+            sides[side] = Region(own.buffer, own.offsets, wider)
+    if not _agree(*(list(extents_of(side) or ()) for side in sides)):
+        return src, dst
+    if unequal:
+        message = f"the slices of {what} differ in shape: {describe_shape(shapes[0])} and {describe_shape(shapes[1])}"
+        issue(Suspicion(message, where.here(), f"both are taken as {describe_shape(larger)}; give equal slices"))
+    return sides[0], sides[1]
+
+
+def _is_one(size: Any) -> bool:
+    return isinstance(size, int) and size == 1
+
+
+def _wide(shape: Sequence[Any]) -> list[Any]:
+    return [size for size in shape if not _is_one(size)]
+
+
+def _agree(left: Sequence[Any], right: Sequence[Any]) -> bool:
+    """Whether two shapes are equal up to dimensions of one, as far as is known."""
+    wide = [_wide(left), _wide(right)]
+    return len(wide[0]) == len(wide[1]) and all(
+        same_size(a, b) or not (isinstance(a, int) and isinstance(b, int)) for a, b in zip(*wide, strict=True)
+    )
+
+
 def matching_extents(what: str, src: Any, dst: Any) -> Sequence[Any]:
     """The extents of the side that has them; both must agree up to dimensions of one."""
     left, right = extents_of(src), extents_of(dst)
     if left is None or right is None:
         return left or right or ()
-    wide = [[size for size in side if not (isinstance(size, int) and size == 1)] for side in (left, right)]
-    agree = len(wide[0]) == len(wide[1]) and all(
-        same_size(a, b) or not (isinstance(a, int) and isinstance(b, int)) for a, b in zip(*wide, strict=True)
-    )
-    if not agree:
+    if not _agree(left, right):
+        turned = describe_shape(_wide(left)) == describe_shape(_wide(right)[::-1])
         raise TileValueError(
             f"the source and target of {what} differ in shape: {describe_shape(left)} and {describe_shape(right)}",
-            hint="slice the larger side, or give it as the address of its first element: A[i, j]",
-        )
+            hint="T.transpose exchanges the dimensions of a tile" if turned else
+                "slice the larger side, or give it as the address of its first element: A[i, j]",
+        )  # fmt: skip
     return left
 
 
@@ -141,7 +185,9 @@ def _attributes(what: str, src: Any, dst: Any, options: dict[str, Any]) -> dict[
                 raise TileValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
             attributes[name] = ir.StringAttr.get(value)
     if options.get("loop_layout") is not None:
-        attributes["loop_layout"] = to_attr(as_layout(options["loop_layout"]))
+        layout = as_layout(options["loop_layout"], f"the layout of {what}")
+        if layout is not None:
+            attributes["loop_layout"] = to_attr(layout)
     return attributes
 
 

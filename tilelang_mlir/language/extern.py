@@ -12,7 +12,7 @@ from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, 
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, value_of
 from tilelang_mlir.frontend.sources import add_source
-from tilelang_mlir.language import math as _math
+from tilelang_mlir.language.device_library import LIBRARY
 from tilelang_mlir.language.kernel import Kernel, current_kernel
 from tilelang_mlir.language.math import cast, reinterpret
 from tilelang_mlir.language.pointers import Pointer, place_of
@@ -22,13 +22,6 @@ from tilelang_mlir.mlir import ir
 _ACCESS = {1: "r", 2: "w", 3: "rw"}
 _UINT64 = DType("uint64")
 _NOTHING = ("handle", "void", "")
-# Functions of CUDA's math library for float32 (CUDA Math API, single precision functions and intrinsics).
-_SAME = "exp exp2 exp10 log log2 log10 log1p sqrt rsqrt sin cos tan sinh cosh tanh floor ceil trunc erf pow fmod"
-_LIBRARY: dict[str, Any] = {
-    **{f"{name}f": getattr(_math, name) for name in _SAME.split()},
-    **{f"__{name}f": getattr(_math, f"__{name}") for name in ("exp", "exp10", "log", "log2", "log10", "sin", "cos")},
-    "fabsf": _math.abs, "fmaxf": _math.max, "fminf": _math.min,
-}  # fmt: skip
 
 
 def import_source(source: str | None = None) -> None:
@@ -96,7 +89,8 @@ def call_extern(*args: Any, dtype: Any = None) -> Any:
         args: scalars, and places in memory: pointers of `T.access_ptr` and `T.address_of`, buffers, slices. An access
             "w" counts as a write for the barriers that the compiler places, and so on; places without one as both.
 
-    Functions of CUDA's math library (`expf`, `fmaxf`, `__expf`) need no source: they are those of the language.
+    CUDA's own device functions (`expf`, `__expf`, `__shfl_xor_sync`, `__float2half_rz`) need no source: those that
+    have a counterpart in the language are that one.
 
     Raises:
         TileValueError: no name of a function. TileTypeError: an argument that is neither scalar nor in memory.
@@ -109,8 +103,9 @@ def call_extern(*args: Any, dtype: Any = None) -> Any:
     if not isinstance(name, str) or not name.isidentifier():
         raise TileValueError(f"T.call_extern needs the name of a function, got {name!r}", hint="the dtype comes first")
     builder = in_kernel("T.call_extern")
-    if name in _LIBRARY and not _defines(builder, name):
-        return cast(_LIBRARY[name](*given), dtype)
+    if name in LIBRARY and not _defines(builder, name):
+        value = LIBRARY[name](*given)
+        return None if value is None else cast(value, dtype)
     values, types = [], []
     for arg in given:
         tile = isinstance(arg, Element) and len(arg.indices) < arg.buffer.ndim

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.errors import TileTypeError
+from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend import where as where_
 from tilelang_mlir.frontend.arith import (
     add,
     bit_and,
@@ -28,8 +29,9 @@ from tilelang_mlir.frontend.arith import (
     truncdiv,
     truncmod,
 )
-from tilelang_mlir.frontend.builder import require
+from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.expr import Expr, Var, as_expr, describe, value_of
+from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.mlir import ir
 
 Add, Sub, Mul, Div, FloorDiv, FloorMod, Mod = add, sub, mul, div, floordiv, floormod, truncmod
@@ -80,11 +82,60 @@ def likely(condition: Any) -> Any:
 
 
 def assume(condition: Any) -> None:
-    """A fact the compiler may rely on."""
+    """A fact the compiler may rely on. One about sizes and scalar arguments is checked at every call of the kernel,
+    where it stands for the whole kernel: outside of loops and branches.
+
+        T.assume(n % 64 == 0)
+
+    Raises:
+        TileValueError: it can be seen not to hold; when the kernel is called: it does not.
+    """
+    if current() is None and current_template() is not None:
+        return  # arguments are being looked at; their sizes are symbols here and numbers later
     builder = require("T.assume")
+    place = where_.here()
     test = arith.to_bool(condition)
-    if isinstance(test, Expr) and builder.launch() is not None:
-        builder.emit("tl.assume", [value_of(builder, test)])
+    text = place.expression() if place is not None else ""
+    text = text[text.find("(") + 1 : text.rfind(")")] or "the condition"
+    if not isinstance(test, Expr):
+        if not test and builder.launch() is None:
+            raise TileValueError(f"Assume: {text} does not hold", hint="it is false for the sizes of this kernel")
+        return
+    if builder.launch() is None:
+        with builder.at_host():
+            _check_at_call(builder, value_of(builder, test), text)
+        return
+    fact = value_of(builder, test)
+    builder.emit("tl.assume", [fact])
+    if builder.frame.kind == "launch":
+        with builder.at_host():
+            copy = _at_host(builder, fact, {})
+            if copy is not None:
+                _check_at_call(builder, copy, text)
+
+
+def _check_at_call(builder: Builder, fact: ir.Value, text: str) -> None:
+    builder.emit("tl.assert", [fact], [], {"message": ir.StringAttr.get(f"Assume: {text} does not hold")})
+
+
+def _at_host(builder: Builder, value: ir.Value, made: dict[ir.Value, ir.Value]) -> ir.Value | None:
+    """A value of a kernel computed in the host function; None where it depends on more than arguments."""
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return None
+    op = owner.operation
+    if op.block == builder.frames[0].block:
+        return value
+    if not op.name.startswith("arith.") and op.name != "tl.cast":
+        return None
+    operands = [_at_host(builder, operand, made) for operand in op.operands]
+    known = [operand for operand in operands if operand is not None]
+    if len(known) != len(operands):
+        return None
+    if value not in made:
+        attributes = {name: op.attributes[name] for name in op.attributes}
+        made[value] = builder.emit(op.name, known, [value.type], attributes).results[0]
+    return made[value]
 
 
 def evaluate(value: Any) -> None:

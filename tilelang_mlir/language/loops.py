@@ -7,10 +7,11 @@ from typing import Any
 
 from tilelang_mlir.dialect.layout.attrs import to_attr
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith, control
+from tilelang_mlir.frontend import arith, control, where
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.control import Loop
 from tilelang_mlir.frontend.expr import Expr, describe
+from tilelang_mlir.frontend.suspicions import Suspicion, issue
 from tilelang_mlir.language.marks import loop_name
 from tilelang_mlir.mlir import ir
 
@@ -76,14 +77,26 @@ def Parallel(
     if prefer_async:
         attributes["prefer_async"] = ir.UnitAttr.get
     if loop_layout is not None:
-        layout = as_layout(loop_layout)
-        attributes["layout"] = lambda: to_attr(layout)
+        layout = as_layout(loop_layout, "the layout of the loop")
+        if layout is not None:
+            attributes["layout"] = lambda: to_attr(layout)
     return Loop("parallel", extents=extents, attributes=attributes)
 
 
-def as_layout(layout: Any) -> Any:
-    """A layout value; objects that wrap one give it as `layout`."""
-    return getattr(layout, "layout", layout)
+def as_layout(layout: Any, what: str) -> Any:
+    """A layout value; objects that wrap one give it as `layout`.
+
+    None for a map that the compiler has no digits for: where elements lie changes no value, so that the program runs
+    with a layout of the compiler's choice, and a `TileWarning` says so.
+    """
+    from tilelang_mlir.layout.recover import NoDigits
+
+    try:
+        return getattr(layout, "layout", layout)
+    except NoDigits as error:
+        hint = error.hint or "digits of the indices, as in (i * 4 + j // 16, j % 16), can be placed"
+        issue(Suspicion(f"{what} has no effect: {error.message}", where.here(), hint))
+        return None
 
 
 def Pipelined(
@@ -171,15 +184,16 @@ class _Persistent:
             parts = coordinates(linear, grouped)
             place = arith.add(arith.mul(parts[0], group), parts[-1])
             inside = arith.logical_and(arith.compare("Lt", linear, total), arith.compare("Lt", place, last))
+            tile = (*parts[1:-1], place)
             if isinstance(inside, bool):
-                yield (*parts[1:-1], place)
+                yield tile if len(tile) > 1 else place
                 continue
             for _ in control.branch(builder, inside, has_else=False):
-                yield (*parts[1:-1], place)
+                yield tile if len(tile) > 1 else place
 
 
 def Persistent(domain: Sequence[Any], wave_size: Any, index: Any, group_size: int = 8) -> Any:
-    """The tiles `index, index + wave_size, ...` of a domain of tiles; yields their coordinates.
+    """The tiles `index, index + wave_size, ...` of a domain of tiles; yields their coordinates, or the one there is.
 
     Tiles are numbered in groups of `group_size` along the last dimension.
     """

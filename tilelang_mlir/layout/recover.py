@@ -14,6 +14,10 @@ from tilelang_mlir.errors import TileTypeError, TileValueError
 IntArray = npt.NDArray[np.int64]
 
 
+class NoDigits(TileValueError):
+    """A map that is one-to-one, but not one of digits, which is what the compiler can place elements by."""
+
+
 def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
     sizes: tuple[Any, ...] = tuple(shape)
     if not sizes or not all(isinstance(n, int) and n > 0 for n in sizes):
@@ -53,7 +57,7 @@ def shared_layout_of(table: IntArray) -> values.SharedLayout:
         layout = values.SharedLayout(table.shape, steps, swizzle)
         if (np.asarray(layout.offset(index_arrays(table.shape))) == table).all():
             return layout
-    raise TileValueError(
+    raise NoDigits(
         "the layout is no mixed-radix map of its indices followed by an exchange of bits",
         hint="a shared tile's layout is a sum of digits of the indices with an optional `^ (offset >> shift)`",
     )
@@ -88,11 +92,27 @@ def _steps(table: IntArray) -> tuple[values.Step, ...] | None:
 
 
 def fragment_of(shape: tuple[int, ...], thread: IntArray, index: IntArray) -> values.Fragment:
+    """The fragment that puts each element where the tables say.
+
+    Args:
+        thread: [replicas, *shape], the threads that hold an element.
+        index: [*shape], its register there.
+
+    Raises:
+        TileValueError: two elements share a register. NoDigits: the tables are no digits of the coordinates.
+    """
     replicas, size = len(thread), int(thread.max()) + 1
-    layout = values.from_table(shape, thread if replicas > 1 else thread[0], index, threads=size, replicate=replicas)
+    places = np.unique((thread * (int(index.max()) + 1) + index).reshape(-1))
+    if len(places) != thread.size or thread.min() < 0 or index.min() < 0:
+        raise TileValueError("the layout puts two elements into one register of a thread, or into a negative one")
+    try:
+        table = thread if replicas > 1 else thread[0]
+        layout = values.from_table(shape, table, index, threads=size, replicate=replicas)
+    except TileValueError as error:
+        raise NoDigits(error.message) from None
     grid = index_arrays(shape)
     if layout.replication != replicas or not all(layout.holds(t, grid).all() for t in thread):
-        raise TileValueError(
+        raise NoDigits(
             f"the threads of the fragment's {replicas} replicas do not form a grid, or some threads hold nothing"
         )
     return layout

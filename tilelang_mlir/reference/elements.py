@@ -94,7 +94,9 @@ def _reshape(op: Instruction, frame: Frame) -> None:
     source = frame.env[op.operands[0]]
     if isinstance(source, Tile):
         raise UnsupportedError("the reference evaluator reshapes whole buffers, not slices of them")
-    frame.env[op.results[0]] = reshape(source, shape_of(ir.MemRefType(op.types[0])), op.dtypes[0])
+    dynamic = [integer(frame.env[slot], "a size") for slot in op.operands[1:]]
+    shape = _fill_dynamic(shape_of(ir.MemRefType(op.types[0])), dynamic)
+    frame.env[op.results[0]] = reshape(source, shape, op.dtypes[0])
 
 
 def _inttoptr(op: Instruction, frame: Frame) -> None:

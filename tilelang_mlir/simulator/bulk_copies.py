@@ -230,6 +230,24 @@ class BulkCopies(Operands):
 
         batch.flights.append(Pending(land, "a copy to another CTA of the cluster", lanes.site, lanes.name))
 
+    def store_remote(self, address: Any, rank: Any, size: int, value: np.ndarray) -> None:
+        """st.shared::cluster of `size` bytes per lane, to the shared memory of CTAs given by their ranks."""
+        lanes, batch = self._lanes, self._lanes.batch
+        active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+        ctas, columns = np.nonzero(active)
+        where, ranks = (np.broadcast_to(np.asarray(x, np.int64), lanes.shape)[active] for x in (address, rank))
+        into = self._others(ctas, ranks, "a store to")
+        place = where[:, None]
+        try:
+            batch.shared.check(place, size)
+        except BadLane as bad:
+            raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
+        if batch.checker is not None:
+            batch.checker.store_remote(lanes, ctas, columns, place, size, into)
+        units = batch.shared.flat[size]
+        stored = np.broadcast_to(value, lanes.shape)[active].astype(f"u{size}").view(units.dtype)
+        units[((place + batch.shared.row_start[into]) >> SHIFT[size])[:, 0]] = stored
+
     def refuse_cancel(self, shared: Any, barrier: Any, everywhere: bool = False) -> None:
         """clusterlaunchcontrol.try_cancel: an answer of 16 zero bytes, which names no CTA, arrives at the mbarrier.
 

@@ -30,7 +30,8 @@ from tilelang_mlir.simulator.values import as_lanes, element_of, kind_of, size_o
 
 _FILES = count(1)
 _PRIVATE_BASE = 256
-_ACQUIRE = 4  # of LLVM's orderings: acquire, release, both, sequentially consistent
+# LLVM's orderings that acquire, and those that release.
+_ACQUIRES, _RELEASES = (4, 6, 7), (5, 6, 7)
 _TERMINATORS = ("scf.yield", "scf.condition", "llvm.return", "func.return")
 
 
@@ -133,7 +134,7 @@ class SourceWriter:
         self.global_unit = 16  # the narrowest global store: the granularity of ownership checks
         self.shared_unit = 4  # the narrowest shared store, at most a word: the granularity of the race check
         self.may_split = False  # whether CTAs of a batch may part ways where they wait
-        self.ordered = False  # whether the kernel orders global memory between CTAs
+        self._releases = self._acquires = False  # whether the kernel orders global memory between CTAs
         self.spinning = False  # whether a loop may wait for what other CTAs write
         self.copied_into = False  # whether bulk copies write shared memory
         self.depth = 0
@@ -180,6 +181,7 @@ class SourceWriter:
         self._names = {**self._names, **saved}
 
     def ref(self, value: Any) -> str:
+        """The name under which generated code finds a Python object."""
         known = self._refs.get(id(value))
         if known is None:
             known = self._refs[id(value)] = f"k{len(self._refs)}"
@@ -220,6 +222,7 @@ class SourceWriter:
         return last
 
     def op(self, op: ir.Operation) -> None:
+        """Write the code of one operation."""
         name = op.name
         if name in control.RULES:
             bounds = op.operands[: 3 if name == "scf.for" else 1]
@@ -345,10 +348,19 @@ class SourceWriter:
             size = kind_of(str(op.operands[1].type)).nbytes
             self.global_unit, self.shared_unit = min(self.global_unit, size), min(self.shared_unit, size)
             order = [op.attributes[name] for name in ("ordering", "success_ordering") if name in op.attributes]
-            released = any(int(ir.IntegerAttr(x).value) >= _ACQUIRE for x in order)
-            self.ordered = self.ordered or (released and str(op.operands[0].type) == "!llvm.ptr<1>")
+            orders = [int(ir.IntegerAttr(x).value) for x in order] if str(op.operands[0].type) == "!llvm.ptr<1>" else []
+            self._releases |= any(x in _RELEASES for x in orders)
+            self._acquires |= any(x in _ACQUIRES for x in orders)
         elif op.name == "llvm.fence":
-            self.ordered = True
+            self._releases = self._acquires = True
+        elif op.name == "nvvm.inline_ptx" and (entry := self.instruction(op)) is not None:
+            stored = [e.size for e in entry.effects if e.access is Access.WRITE and e.space == SHARED and e.size]
+            self.shared_unit = min(self.shared_unit, *stored, 4)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether CTAs may pass global memory on: that takes one that releases it and one that acquires it."""
+        return self._releases and self._acquires
 
     # ---- addresses -------------------------------------------------------------------------------
     def shared_address(self, symbol: str) -> int:

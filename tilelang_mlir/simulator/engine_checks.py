@@ -214,6 +214,27 @@ class EngineChecker(Checker):
         row, warp = (np.broadcast_to(x[:, None], shape).reshape(-1) for x in (rows, warps))
         return Access(row, cell.reshape(-1), warp, np.full(cell.size, COLLECTIVE), self._rows)
 
+    def store_remote(
+        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, place: np.ndarray, size: int, into: np.ndarray
+    ) -> None:
+        """Ordinary stores of lanes (ctas[k], columns[k]) to CTAs `into`: each of those has a time for them, which the
+        storing warps know, and tell at barriers of both."""
+        at = self.engine_access(lanes, ctas, columns, place, size, into)
+        assert at.target is not None
+        self._no_conflict(lanes, at, "write")
+        slot = self._engine
+        self._clock[np.unique(into), slot, slot] += 1
+        now = self._clock[at.target, slot, slot]
+        column = np.where(at.target == at.row, 0, self._of_rank(at.target)) + slot
+        self._clock[at.row, at.warp, column] = now
+        self._write_clock[at.cell] = now
+        self._write_warp[at.cell] = slot
+        self._write_lane[at.cell] = COLLECTIVE
+        self._write_epoch[at.cell] = -1
+        self._write_site[at.cell] = lanes.site
+        self._written[at.cell] = self._generic[at.cell] = True
+        self._atomic[at.cell] = False
+
     def _refit(self, at: Access) -> Access:
         """The access in a shadow that has got one row per CTA since."""
         if at.rows == self._rows:

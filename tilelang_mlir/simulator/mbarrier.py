@@ -62,6 +62,7 @@ class MBarrier:
         self.settle()
 
     def settle(self) -> None:
+        """Complete the phase in the CTAs where no arrival and no byte is missing."""
         flips = (self.pending == 0) & (self.bytes == 0)
         if not flips.any():
             return

@@ -1,8 +1,8 @@
 """Finds races in global memory, between CTAs and between the threads of one.
 
 Only allocations that the kernel may write are looked at. CTAs may write the same bytes to one place: what is there
-then does not depend on their order. A unit remembers the CTA that last wrote it, and which has
-read it since (one, or several); of CTAs the order is not followed (fences and releases with flags), so kernels with
+then does not depend on their order. A unit remembers the CTA that last wrote it, and which has read it since (one, or
+several); of CTAs the order is not followed (fences, or flags that one releases and another acquires), so kernels with
 those are checked inside of each CTA only. There the clocks of the warps decide, as in shared memory: a unit remembers
 its last write and its last read. Bulk copies go through the asynchronous proxy: ordinary accesses come before them only
 with a fence.proxy.async of device memory between (PTX ISA 8.7, sections 8.6 and 8.9.5).
@@ -166,6 +166,7 @@ class Ownership:
             self._read(lanes, self._lanes(lanes, address, size, slot, checker), checker, generic=True)
 
     def atomic(self, lanes: Lanes, address: np.ndarray, size: int, checker: Checker) -> None:
+        """An atomic update: other CTAs may update the same bytes, but not have written them otherwise."""
         slot = self._slot(address, self._written)
         if slot is None:
             return

@@ -13,6 +13,7 @@ from tilelang_mlir import knobs
 from tilelang_mlir.compiler import codegen, device_ir
 from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.compiler.pool import Worker, pool
+from tilelang_mlir.compiler.toolchain.ptxas import Assembler, assemble, find_ptxas
 from tilelang_mlir.dialect import context
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ir
@@ -155,6 +156,26 @@ def test_ptxas_errors_are_shown() -> None:
     with pytest.raises(CompileError, match="ptxas failed") as caught:
         codegen.generate(function(body), "sm_90a")
     assert "Unknown modifier '.such'" in str(caught.value)
+
+
+def test_an_assembler_that_waits_makes_the_same_code(tmp_path: Path) -> None:
+    text, tool = codegen.generate(module(VECTOR_ADD), "sm_90a").assembly, find_ptxas("sm_90a").path
+    for flags in ((), ("-lineinfo",)):
+        with Assembler("sm_90a", tool, flags) as waiting:
+            binary, log = waiting.assemble(text)
+        assert binary == assemble(text, "sm_90a", tool, flags)[0]
+        assert "Used" in log
+    with Assembler("sm_90a", tool) as waiting:  # one that is not needed ends, and leaves nothing
+        process, folder = waiting._process, Path(waiting._folder.name)
+        assert process is not None and process.poll() is None and folder.exists()
+    assert process.poll() is not None and not folder.exists()
+    fussy = tmp_path / "ptxas"  # one that reads files only
+    fussy.write_text(f'#!/bin/sh\ncase "$*" in */dev/stdin*) cat > /dev/null; exit 1;; esac\nexec {tool} "$@"\n')
+    fussy.chmod(0o755)
+    with Assembler("sm_90a", str(fussy)) as waiting:
+        assert waiting.assemble(text)[0] == assemble(text, "sm_90a", tool)[0]
+    with Assembler("sm_90a", str(tmp_path / "none")) as waiting, pytest.raises(CompileError, match="cannot run"):
+        waiting.assemble(text)
 
 
 def test_line_info_reaches_the_ptx() -> None:

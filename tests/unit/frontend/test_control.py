@@ -140,9 +140,11 @@ def test_persistent_loop_visits_every_tile_once() -> None:
         with T.Kernel(7, threads=1) as bx:
             for i, j in T.Persistent([6, 10], 7, bx, group_size=4):
                 O[i, j] += 1
+            for k in T.Persistent([60], 7, bx):
+                O[k // 10, k % 10] += 1
     """
     func = checked(run_text(text)["main"])
     out = np.zeros((6, 10), np.int32)
     with func.context:
         evaluate(func.module, "main", [out])
-    np.testing.assert_array_equal(out, np.ones((6, 10)))
+    np.testing.assert_array_equal(out, np.full((6, 10), 2))

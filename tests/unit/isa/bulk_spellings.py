@@ -22,6 +22,9 @@ def _tma(arguments: list[ir.Value]) -> None:
     rank = cluster.rank()
     cluster.arrive_expect_remote(offset(smem(), 1024, "i8"), rank, 64)
     cluster.copy(smem(), offset(smem(), 2048, "i8"), offset(smem(), 1024, "i8"), 64, rank)
+    cluster.store(smem(), rank, rank)
+    for change, bits in (("arith.trunci", 8), ("arith.trunci", 16), ("arith.extui", 64)):
+        cluster.store(smem(), create(change, [rank], [ir.Type.parse(f"i{bits}")]), rank)
 
 
 def _gather(arguments: list[ir.Value]) -> None:
@@ -50,6 +53,7 @@ BULK_CASES = [
             "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 ",
             "mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64",
             "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes",
+            *(f"st.shared::cluster.b{bits}" for bits in (8, 16, 32, 64)),
         ],
     ),
     (

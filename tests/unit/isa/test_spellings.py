@@ -178,6 +178,7 @@ def _mbarriers(arguments: list[ir.Value]) -> None:
     _result(arguments[1], done.result, *tested)
     memory.grid_dependency("wait")
     memory.grid_dependency("launch_dependents")
+    memory.sleep(constant(40))
     tma.fence_shared()
     bulk.store(arguments[1], smem(), 64)
     tma.commit()
@@ -309,6 +310,7 @@ CASES = [
             "cp.async.mbarrier.arrive.shared",
             "griddepcontrol.wait",
             "griddepcontrol.launch_dependents",
+            "nanosleep.u32",
             "cp.async.bulk.shared",
             "cp.async.bulk.global.shared::cta",
             "fence.proxy.async.shared::cta",

@@ -41,6 +41,7 @@ def test_lower_gives_plan_program_and_source() -> None:
     assert ".target sm_80" in artifact.kernel_source and ".visible .entry scale_kernel(" in artifact.kernel_source
     assert artifact.rt_mod is None
     assert str(artifact.target) == "cuda:sm_80"
+    assert "scale_kernel:" in tilelang.lower(scale, target="hip:gfx942").kernel_source
 
 
 def test_lower_can_compile_and_leave_parameters_out() -> None:

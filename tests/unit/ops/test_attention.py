@@ -64,42 +64,48 @@ def test_bfloat16_and_a_scale_of_ones_own(random: Any, error_of: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("S", "D", "D_v", "causal", "target"),
+    ("S", "kv", "D", "D_v", "causal", "target"),
     [
-        (129, 64, 64, True, TARGET),
-        (200, 64, 64, False, TARGET),
-        (129, 128, 128, True, TARGET),
-        (81, 128, 128, False, TARGET),
-        (130, 192, 128, True, TARGET),
-        (65, 256, 256, False, TARGET),
-        (70, 64, 32, True, "sim:sm_80"),
+        (129, 1, 64, 64, True, TARGET),
+        (200, 2, 64, 64, False, TARGET),
+        (129, 2, 128, 128, True, TARGET),
+        (81, 1, 128, 128, False, TARGET),
+        (130, 2, 192, 128, True, TARGET),
+        (65, 2, 256, 256, False, TARGET),
+        (70, 1, 64, 32, True, "sim:sm_80"),
     ],
 )
-def test_gradients(random: Any, error_of: Any, S: int, D: int, D_v: int, causal: bool, target: str) -> None:
-    q, k, v, grad = random(1, S, 2, D), random(1, S, 2, D), random(1, S, 2, D_v), random(1, S, 2, D_v)
-    exactly = [exact(*(x[0, :, head] for x in (q, k, v)), causal) for head in range(2)]
+def test_gradients(
+    random: Any, error_of: Any, S: int, kv: int, D: int, D_v: int, causal: bool, target: str
+) -> None:  # fmt: skip
+    q, k, v, grad = random(1, S, 2, D), random(1, S, kv, D), random(1, S, kv, D_v), random(1, S, 2, D_v)
+    heads = [(q[0, :, head], k[0, :, head * kv // 2], v[0, :, head * kv // 2]) for head in range(2)]
+    exactly = [exact(*head, causal) for head in heads]
     out = np.stack([o for o, _ in exactly], 1)[None].astype(np.float16)
     logarithms = np.stack([sums for _, sums in exactly])[None].astype(np.float32)
-    found = ops.attention_backward(q, k, v, out, logarithms, grad, causal=causal, target=target)
+    dq, dk, dv = ops.attention_backward(q, k, v, out, logarithms, grad, causal=causal, target=target)
+    wanted = [exact_gradients(*head, grad[0, :, i], causal) for i, head in enumerate(heads)]
     for head in range(2):
-        wanted = exact_gradients(q[0, :, head], k[0, :, head], v[0, :, head], grad[0, :, head], causal)
-        for got, want in zip(found, wanted, strict=True):
+        assert error_of(dq[0, :, head], wanted[head][0]) < 2e-3
+    for head in range(kv):
+        for got, of_queries in ((dk, [w[1] for w in wanted]), (dv, [w[2] for w in wanted])):
+            want = of_queries[head] if kv == 2 else of_queries[0] + of_queries[1]
             assert error_of(got[0, :, head], want) < 2e-3
 
 
 @pytest.mark.parametrize(("D", "D_v"), [(64, 64), (192, 128), (256, 256)])
 def test_gradients_leave_no_register_behind(D: int, D_v: int) -> None:
     tiling = gradient_tiling(D, D_v)
-    arguments = 1, 512, 1, D, D_v, True, 0.1, "bfloat16", tiling
+    arguments = 1, 512, 1, 1, D, D_v, True, 0.1, "bfloat16", tiling
     kernel = ready(gradients_by_registers, "cuda:sm_90a", *arguments)
     assert kernel.n_spills == 0 and "tl.specialize" in kernel.ir("scheduled")
     assert "mma.sync" not in kernel.get_kernel_source() and "red.global.add.v4.f32" in kernel.get_kernel_source()
     assert not any("C75" in line for found in kernel.resources.values() for line in found.advice)
 
 
-def test_gradients_of_shared_keys_are_refused(random: Any) -> None:
-    q, k = random(1, 64, 4, 64), random(1, 64, 2, 64)
-    with pytest.raises(errors.TileValueError, match="gradients of 4 query heads over 2 key heads"):
+def test_gradients_of_heads_that_cannot_share_keys(random: Any) -> None:
+    q, k = random(1, 64, 4, 64), random(1, 64, 3, 64)
+    with pytest.raises(errors.TileValueError, match="4 query heads cannot share 3 key heads evenly"):
         ops.attention_backward(q, k, k, q, np.zeros((1, 4, 64), np.float32), q, target=TARGET)
 
 
@@ -113,6 +119,45 @@ def test_decoding_over_some_of_the_keys(random: Any, error_of: Any, heads: int, 
     for b, length in enumerate(lengths):
         want, _ = exact(q[b, -shared_by:], k[b, :length, -1], v[b, :length, -1])
         assert error_of(out[b, -shared_by:], want) < 2e-3
+
+
+@pytest.mark.parametrize("page", [16, 128])
+def test_decoding_over_pages(random: Any, error_of: Any, page: int) -> None:
+    lengths, most = np.array([130, 1], np.int32), -(-150 // page)
+    q, k, v = random(2, 4, 64), random(2 * most, page, 2, 64), random(2 * most, page, 2, 64)
+    pages = np.random.default_rng(1).permutation(2 * most).astype(np.int32).reshape(2, most)
+    out = ops.decode(q, k, v, lengths, pages=pages, target=TARGET)
+    for b, length in enumerate(lengths):
+        keys, values = (x[pages[b]].reshape(-1, 2, 64)[:length, 1] for x in (k, v))
+        assert error_of(out[b, 2:], exact(q[b, 2:], keys, values)[0]) < 2e-3
+    with pytest.raises(errors.TileValueError, match="pages of 24 keys, expected a multiple of 64, or 16, 32 or 48"):
+        ops.decode(q, random(8, 24, 2, 64), random(8, 24, 2, 64), lengths, pages=pages, target=TARGET)
+
+
+def test_latent_attention_over_pages(random: Any, error_of: Any) -> None:
+    lengths, heads, page = np.array([70, 33], np.int32), 5, 32
+    q, q_rope, kv, k_rope = random(2, heads, 64), random(2, heads, 64), random(6, page, 64), random(6, page, 64)
+    pages = np.array([[4, 0, 2], [5, 1, 3]], np.int32)
+    out = ops.mla_decode(q, q_rope, kv, k_rope, pages, lengths, target=TARGET)
+    for b, length in enumerate(lengths):
+        latent, place = (x[pages[b]].reshape(-1, 64)[:length] for x in (kv, k_rope))
+        queries, keys = np.concatenate([q[b], q_rope[b]], 1), np.concatenate([latent, place], 1)
+        assert error_of(out[b], exact(queries, keys, latent)[0]) < 2e-3
+    with pytest.raises(errors.TileValueError, match=r"k_rope has the shape \[5, 32, 64\], expected"):
+        ops.mla_decode(q, q_rope, kv, k_rope[1:], pages, lengths, target=TARGET)
+
+
+@pytest.mark.parametrize(("causal", "D_v"), [(True, 64), (False, 32)])
+def test_sequences_of_different_lengths(random: Any, error_of: Any, causal: bool, D_v: int) -> None:
+    lengths = (70, 1, 130)
+    offsets = np.cumsum([0, *lengths]).astype(np.int32)
+    q, k, v = random(201, 2, 64), random(201, 1, 64), random(201, 1, D_v)
+    out = ops.attention_varlen(q, k, v, offsets, 130, causal=causal, target=TARGET)
+    for first, end in zip(offsets[:-1], offsets[1:], strict=True):
+        want, _ = exact(q[first:end, 1], k[first:end, 0], v[first:end, 0], causal)
+        assert error_of(out[first:end, 1], want) < 2e-3
+    with pytest.raises(errors.TileValueError, match="expected at least 2 and 1"):
+        ops.attention_varlen(q, k, v, offsets, 0, target=TARGET)
 
 
 @pytest.mark.parametrize("batch", [1, 16, 1000])

@@ -54,6 +54,20 @@ def test_mismatches(args: tuple[Any, ...], message: str) -> None:
         bind(*args)
 
 
+def test_sizes_of_what_is_left_out() -> None:
+    """None leaves a size to another argument, or says that no kernel needs it; a grid does."""
+    from tilelang_mlir.launch_plan import KernelSpec
+
+    left_out = [ParamSpec(name, "tensor", "float32", ("n",), (1,), used=False) for name in "XY"]
+    params = (*left_out, ParamSpec("n", "symbol", "int32"))
+    plan = LaunchPlan("f", params, (), solve=plan_solving(params))
+    assert bind(None, None, plan=plan)["n"] == 0
+    assert bind(None, np.zeros(9, np.float32), plan=plan)["n"] == 9
+    needed = LaunchPlan("f", params, (KernelSpec("k", ("n", 1, 1), (32, 1, 1)),), solve=plan.solve)
+    with pytest.raises(ArgumentError, match="X: None leaves the dimension n unknown"):
+        bind(None, None, plan=needed)
+
+
 def test_wrong_device() -> None:
     with pytest.raises(ArgumentError, match="A: expected a tensor on cuda, got one on cpu"):
         Binder(PLAN, "cuda").bind((A, B, 0.5, 3))

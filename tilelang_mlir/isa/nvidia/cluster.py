@@ -1,7 +1,7 @@
 """Clusters of CTAs: their barrier, where a CTA is in its cluster, and copies from one to another.
 
 PTX ISA 8.7, sections 9.7.13.5 (barrier.cluster), 10.10 to 10.14 (%clusterid, %cluster_ctarank), 9.7.9.23 (mapa),
-9.7.9.25.4 (cp.async.bulk).
+9.7.9.25.4 (cp.async.bulk), 9.7.9.12 (st).
 """
 
 from __future__ import annotations
@@ -95,6 +95,22 @@ def copy(target: ir.Value, source: ir.Value, barrier: ir.Value, size: ir.Value |
     inline_ptx("cp.async.bulk.shared.cluster", text, [*addresses, count, rank])
 
 
+def store(place: ir.Value, value: ir.Value, rank: ir.Value) -> None:
+    """`mapa` and `st.shared::cluster`: a value to another CTA of the cluster.
+
+    Args:
+        place: `!llvm.ptr<3>` in this CTA, which stands for the same place in the other one.
+        value: an integer of 8, 16, 32 or 64 bits.
+        rank: i32, of the other CTA.
+    """
+    bits = ir.IntegerType(value.type).width
+    if bits == 8:  # there are no registers of 8 bits
+        value = create("arith.extui", [value], [ir.IntegerType.get_signless(16)])
+    address = create("llvm.ptrtoint", [place], [ir.IntegerType.get_signless(32)])
+    text = f"{{ .reg .b32 a; mapa.shared::cluster.u32 a, {{$r0}}, {{$r1}}; st.shared::cluster.b{bits} [a], {{$r2}}; }}"
+    inline_ptx(f"st.shared.cluster.b{bits}", text, [address, rank, value])
+
+
 _ARRIVES = ("nvvm.cluster.arrive", "nvvm.cluster.arrive.relaxed")
 
 
@@ -112,6 +128,10 @@ def _arrive_remote(machine: Any, address: Any, rank: Any, size: Any = 0) -> None
 
 def _copy(machine: Any, target: Any, source: Any, barrier: Any, size: Any, rank: Any) -> None:
     machine.engine.shared_copy(target, source, barrier, size, rank)
+
+
+def _store(size: int) -> Run:
+    return lambda machine, address, rank, value: machine.engine.store_remote(address, rank, size, value)
 
 
 def _expect_remote(machine: Any, address: Any, rank: Any, size: Any) -> None:
@@ -178,6 +198,18 @@ INSTRUCTIONS = (
         emit=copy,
         feature=Feature.CLUSTER,
         effects=(Effect(Access.READ, SHARED, 1, group="mbarrier"), Effect(Access.WRITE, SHARED, 0, group="mbarrier")),
+    ),
+    *(
+        Instruction(
+            f"st.shared.cluster.b{8 * size}",
+            f"mapa.shared::cluster.u32 a, d, r; st.shared::cluster.b{8 * size} [a], v",
+            "9.7.9.12 st",
+            lambda op, size=size: _store(size),
+            emit=store,
+            feature=Feature.CLUSTER,
+            effects=(Effect(Access.WRITE, SHARED, 0, size),),
+        )
+        for size in (1, 2, 4, 8)
     ),
     Instruction(
         "nvvm.read.ptx.sreg.cluster.ctarank",

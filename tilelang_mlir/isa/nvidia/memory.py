@@ -1,7 +1,7 @@
 """Fences, cache hints, dependent launches: what changes no value.
 
-PTX ISA 8.7, sections 9.7.13.4 (membar, fence), 9.7.9.15 (prefetch), 9.7.13.13 (griddepcontrol). A simulated launch
-starts when the one before has ended, so there is nothing to wait for.
+PTX ISA 8.7, sections 9.7.13.4 (membar, fence), 9.7.9.15 (prefetch), 9.7.13.13 (griddepcontrol), 9.7.19.2
+(nanosleep). A simulated launch starts when the one before has ended, so there is nothing to wait for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ def grid_dependency(kind: str) -> None:
     Needs sm_90 and a launch that allows it (`tl.programmatic`).
     """
     create("nvvm.griddepcontrol", kind=f"#nvvm<grid_dep_action {kind}>")
+
+
+def sleep(nanoseconds: ir.Value) -> None:
+    """`nanosleep.u32`: the thread does nothing for up to twice that time. A hint; at most a millisecond."""
+    create("nvvm.nanosleep", [nanoseconds])
 
 
 def _fence(op: ir.Operation) -> Run:
@@ -56,5 +61,6 @@ INSTRUCTIONS = (
         feature=Feature.PDL,
         effects=(Effect(Access.FENCE),),
     ),
+    Instruction("nvvm.nanosleep", "nanosleep.u32 t", "9.7.19.2 nanosleep", _nothing, emit=sleep),
     Instruction("nvvm.prefetch", "prefetch.level [a]", "9.7.9.15 prefetch", _nothing),
 )

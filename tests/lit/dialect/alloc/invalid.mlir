@@ -354,7 +354,7 @@ func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>) {
 // -----
 
 func.func @f(%s: memref<8x4xf32, #tl.scope<"shared">>) {
-  // expected-error@+1 {{expects 1 operands, got 2}}
+  // expected-error@+1 {{expects a size for each of 0 dynamic dimensions, got 1}}
   "tl.reshape"(%s, %s) : (memref<8x4xf32, #tl.scope<"shared">>, memref<8x4xf32, #tl.scope<"shared">>) -> memref<32xf32, #tl.scope<"shared">>
   return
 }

@@ -41,6 +41,16 @@ func.func @f(%s: !s, %i: i32) {
 // -----
 
 !s = memref<64x64xf16, #tl.scope<"shared">>
+!t = memref<64x32xf16, #tl.scope<"shared">>
+func.func @f(%s: !s, %t: !t, %i: i32) {
+  // expected-error@+1 {{source and destination differ in shape: [64, 64] and [64, 32]}}
+  "tl.cluster_store"(%s, %t, %i) : (!s, !t, i32) -> ()
+  return
+}
+
+// -----
+
+!s = memref<64x64xf16, #tl.scope<"shared">>
 func.func @f(%s: !s) {
   // expected-error@+1 {{operand #0 is in scope 'shared', expected global}}
   "tl.prefetch"(%s) : (!s) -> ()

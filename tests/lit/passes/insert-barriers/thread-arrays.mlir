@@ -62,3 +62,60 @@ func.func @divergent(%p: !llvm.ptr<1>) {
   }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
   return
 }
+
+// A variable that only some threads change differs between threads, whatever they store.
+// CHECK-LABEL: func.func @counted(
+// CHECK: "tl.sync_threads"()
+// CHECK: scf.if {{.*}} {
+// CHECK-NEXT: memref.store {{.*}}#tl.scope<"shared">
+// CHECK-NOT: "tl.sync_threads"()
+func.func @counted(%p: !llvm.ptr<1>) {
+  %one = arith.constant 1 : i32
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %zero = arith.constant 0 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() {layout = #tl.smem<array<i64: 64>, array<i64: 64, 0, 1, 1>, array<i64: 0, 0, 0>>} : () -> !s
+    %n = "tl.alloc"() : () -> memref<1xi32, #tl.scope<"var">>
+    memref.store %zero, %n[%c0] : memref<1xi32, #tl.scope<"var">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %first = arith.cmpi eq, %tid, %zero : i32
+    scf.if %first {
+      memref.store %one, %n[%c0] : memref<1xi32, #tl.scope<"var">>
+    }
+    %y = memref.load %s[%c1] : !s
+    %count = memref.load %n[%c0] : memref<1xi32, #tl.scope<"var">>
+    %some = arith.cmpi sgt, %count, %zero : i32
+    scf.if %some {
+      memref.store %x, %s[%c0] : !s
+    }
+  }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
+  return
+}
+
+// Threads run this loop differently often: nothing in it can wait for all of them.
+// CHECK-LABEL: func.func @rounds(
+// CHECK: "tl.sync_threads"()
+// CHECK-NEXT: scf.for
+// CHECK-NOT: "tl.sync_threads"()
+func.func @rounds(%p: !llvm.ptr<1>) {
+  %one = arith.constant 1 : i32
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %n = arith.constant 100 : i32
+  %step = arith.constant 64 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() {layout = #tl.smem<array<i64: 64>, array<i64: 64, 0, 1, 1>, array<i64: 0, 0, 0>>} : () -> !s
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    memref.store %x, %s[%c0] : !s
+    scf.for %i = %tid to %n step %step : i32 {
+      memref.store %x, %s[%c1] : !s
+      %y = memref.load %s[%c0] : !s
+    }
+  }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
+  return
+}

@@ -41,9 +41,16 @@ func.func @multicast(%x: !llvm.ptr<1>, %four: i32) {
 // Three rows of 16 bytes each.
 // CHECK: nvvm.inline_ptx {{.*}}mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64 {{.*}}, %c48_i32
 // CHECK-COUNT-3: nvvm.inline_ptx {{.*}}cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes {{.*}}%c16_i32
+// Rows of ten bytes, element by element; one thread arrives for all. Then the same without a barrier.
+// CHECK: scf.for
+// CHECK: nvvm.inline_ptx {{.*}}st.shared::cluster.b16
+// CHECK: nvvm.barrier
+// CHECK: nvvm.inline_ptx {{.*}}mbarrier.arrive.release.cluster.shared::cluster.b64
+// CHECK: nvvm.inline_ptx {{.*}}st.shared::cluster.b16
 // A thread's bulk copy.
 // CHECK: nvvm.cp.async.bulk.shared.cluster.global %{{[0-9]+}}, %{{[0-9]+}}, %{{[0-9]+}}, %c128_i32
 // CHECK: nvvm.cp.async.bulk.tensor.prefetch %{{[a-z0-9]+}}, box[%c0_i32, %{{[a-z0-9]+}}]
+!narrow = memref<3x5xf16, strided<[64, 1], offset: ?>, #tl.scope<"shared">>
 !rows = memref<3x8xf16, strided<[64, 1], offset: ?>, #tl.scope<"shared">>
 func.func @exchange(%x: !llvm.ptr<1>, %two: i32) {
   %g = "tl.tensor"(%x) {shape = array<i64: 256, 64>, strides = array<i64: 64, 1>} : (!llvm.ptr<1>) -> memref<256x64xf16, #tl.scope<"global">>
@@ -57,6 +64,10 @@ func.func @exchange(%x: !llvm.ptr<1>, %two: i32) {
     %from = "tl.slice"(%s, %bx, %zero) {sizes = array<i64: 3, 8>} : (!s, i32, i32) -> !rows
     %to = "tl.slice"(%t, %zero, %bx) {sizes = array<i64: 3, 8>} : (!s, i32, i32) -> !rows
     "tl.cluster_copy"(%from, %to, %b, %zero, %bx) : (!rows, !rows, !tl.barrier<1 : i64>, i32, i32) -> ()
+    %narrow = "tl.slice"(%s, %bx, %zero) {sizes = array<i64: 3, 5>} : (!s, i32, i32) -> !narrow
+    %place = "tl.slice"(%t, %zero, %bx) {sizes = array<i64: 3, 5>} : (!s, i32, i32) -> !narrow
+    "tl.cluster_copy"(%narrow, %place, %b, %zero, %bx) : (!narrow, !narrow, !tl.barrier<1 : i64>, i32, i32) -> ()
+    "tl.cluster_store"(%narrow, %place, %bx) : (!narrow, !narrow, i32) -> ()
     "tl.bulk_words"(%g, %t, %b, %zero, %bx, %zero, %zero, %zero) {bytes = 128 : i32} : (memref<256x64xf16, #tl.scope<"global">>, !s, !tl.barrier<1 : i64>, i32, i32, i32, i32, i32) -> ()
     %tile = "tl.slice"(%g, %bx, %zero) {sizes = array<i64: 64, 64>} : (memref<256x64xf16, #tl.scope<"global">>, i32, i32) -> !tile
     "tl.prefetch"(%tile) : (!tile) -> ()
