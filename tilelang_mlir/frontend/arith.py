@@ -51,7 +51,12 @@ def over_lanes(function: _Function) -> _Function:
                 from tilelang_mlir.frontend.vector import lanewise
 
                 return lanewise(lambda *lanes: function(*lanes, **options), *operands)
-        return function(*operands, **options)
+        try:
+            return function(*operands, **options)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call itself
+                raise TileTypeError(f"T.{error}", hint="see its signature in docs/language.md") from None
+            raise
 
     return run  # type: ignore[return-value]
 
@@ -342,7 +347,7 @@ def power(a: Any, b: Any) -> Any:
 
 def _bitwise(op: str, a: Any, b: Any, fold: Callable[[Any, Any], Any], nonneg: Callable[[bool, bool], bool]) -> Any:
     a, b = _scalar(a), _scalar(b)
-    if is_number(a) and is_number(b):
+    if isinstance(a, int) and isinstance(b, int):
         return fold(a, b)
     a, b = _integers("a bitwise operator", a, b)
     return make(op, [a, b], a.dtype, nonneg=nonneg(a.nonneg, b.nonneg))
@@ -375,7 +380,7 @@ def bit_not(a: Any) -> Any:
 def shift_left(a: Any, b: Any) -> Any:
     """Shift left. Short shifts are taken for arithmetic of indices; longer ones may reach the sign."""
     a, b = _scalar(a), _scalar(b)
-    if is_number(a) and is_number(b):
+    if isinstance(a, int) and isinstance(b, int):
         return a << b
     a, b = _integers("a bitwise operator", a, b)
     short = isinstance(b.const, int) and 0 <= b.const < a.dtype.bits // 2
@@ -386,7 +391,7 @@ def shift_left(a: Any, b: Any) -> Any:
 def shift_right(a: Any, b: Any) -> Any:
     """Shift right: arithmetic for signed dtypes, logical for unsigned."""
     a, b = _scalar(a), _scalar(b)
-    if is_number(a) and is_number(b):
+    if isinstance(a, int) and isinstance(b, int):
         return a >> b
     a, b = _integers("a shift", a, b)
     op = "arith.shrui" if a.dtype.is_unsigned or a.nonneg else "arith.shrsi"
