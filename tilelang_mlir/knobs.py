@@ -56,6 +56,7 @@ DUMP_DIR = Knob("TILELANG_DUMP_DIR", "", "write the IR after every pass of every
 VERBOSE = Knob("TILELANG_VERBOSE", False, "log compilation stages and their times")
 VERIFY_SPECS = Knob("TILELANG_VERIFY_SPECS", False, "check the executable spec of each IR level between passes")
 SIM_CHECKED = Knob("TILELANG_SIM_CHECKED", True, "simulate with race, bounds and initialisation checks")
+SIM_UNINITIALIZED = Knob("TILELANG_SIM_UNINITIALIZED", "", "reads of unwritten memory in it: error (default) or warn")
 SIM_SEED = Knob("TILELANG_SIM_SEED", 0, "seed of the simulator's schedule and landing order")
 DISABLE_NATIVE = Knob("TILELANG_DISABLE_NATIVE", False, "launch through Python even where the extension is built")
 AUTOTUNE_DISABLE_CACHE = Knob("TILELANG_AUTO_TUNING_DISABLE_CACHE", False, "search anew every time")

@@ -39,10 +39,13 @@ def _spread(shape: tuple[int, ...], vector: int, threads: int, *, pad: bool) -> 
     return Fragment(shape, tuple(thread), tuple(value))
 
 
-def extend_fragment(fragment: Fragment, variables: Sequence[int], extents: Sequence[int], bits: int) -> Fragment:
+def extend_fragment(
+    fragment: Fragment, variables: Sequence[int], extents: Sequence[int], bits: int, *, share: bool = True
+) -> Fragment:
     """A loop layout over `extents` in which the variables `variables` run as a fragment of those dimensions lies.
 
     The fragment's replicas share the other dimensions: vectors along the last of them, then threads, then registers.
+    Without `share` each replica runs through all of them.
     """
     others = [d for d in reversed(range(len(extents))) if d not in variables]
     left, stride = {d: extents[d] for d in others}, dict.fromkeys(others, 1)
@@ -58,7 +61,7 @@ def extend_fragment(fragment: Fragment, variables: Sequence[int], extents: Seque
             thread.append(Digit(digit.size, variables[digit.dim], digit.stride))
             continue
         rest = digit.size
-        for dim in others:
+        for dim in others if share else ():
             share = math.gcd(rest, left[dim])
             thread.append(Digit(share, dim, stride[dim]))
             stride[dim] *= share

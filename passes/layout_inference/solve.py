@@ -20,6 +20,7 @@ from ..walk import members_of, num_threads, span_of, threads_of
 from .accesses import Access, fragment_from_loop, laid_out, loop_accesses, loop_layout_from
 from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
+from .sums import check_sum, sums
 from .tensor import TensorSide
 
 # Operations that spread a fragment over the threads.
@@ -47,6 +48,7 @@ class Solver:
         self.known: dict[ir.Value, Known] = {}
         self.loops: dict[ir.Operation, Fragment] = {}
         self.accesses: dict[ir.Operation, list[Access]] = {o: loop_accesses(o) for o in ops if o.name == "tl.parallel"}
+        self.sums = {loop: found for loop, accesses in self.accesses.items() if (found := sums(loop, accesses))}
         self.fragments = [
             o.results[0]
             for o in ops
@@ -93,6 +95,12 @@ class Solver:
 
     # -- steps ---------------------------------------------------------------------------------------------------------
     def solve(self) -> None:
+        """Give every fragment, shared tile and parallel loop a layout: what operations demand first, what follows from
+        it, then free choices, the largest buffer first.
+
+        Raises:
+            LayoutError: two operations demand different layouts of a buffer.
+        """
         self._strict()
         self._spread()
         while True:
@@ -246,16 +254,18 @@ class Solver:
                     continue
                 extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
                 if [extents[v] for v in variables] == list(fragment.shape):
-                    self.loops[loop] = extend_fragment(fragment, variables, extents, self._element_bits(loop))
+                    bits, share = self._element_bits(loop), loop not in self.sums
+                    self.loops[loop] = extend_fragment(fragment, variables, extents, bits, share=share)
                     return True
         return False
 
     # -- free choices --------------------------------------------------------------------------------------------------
     def _largest_unknown(self) -> ir.Value | None:
-        """Reducers last: they follow from the loops that update them."""
+        """Sums first, since loops have to run where they lie; reducers last: they follow from the loops."""
         unknown = [v for v in self.fragments if v not in self.known]
         kind = lambda v: ir.MemRefType(v.type)
-        rank = lambda v: (v.owner.name != "tl.alloc_reducer", math.prod(kind(v).shape), kind(v).rank)
+        summed = {a.fragment for accesses in self.sums.values() for a in accesses}
+        rank = lambda v: (v.owner.name != "tl.alloc_reducer", v in summed, math.prod(kind(v).shape), kind(v).rank)
         return max(unknown, key=rank, default=None)
 
     def _free(self, value: ir.Value) -> None:
@@ -325,6 +335,7 @@ class Solver:
 
     # -- result --------------------------------------------------------------------------------------------------------
     def assign(self) -> None:
+        """Write the layouts into the program."""
         if any(op.name == "tl.warpgroups" for op in self.ops):
             for value in self.fragments:
                 self._users_threads(value)
@@ -332,6 +343,8 @@ class Solver:
         for value, known in self.known.items():
             value.owner.operation.attributes["layout"] = to_attr(known.layout)
         for loop, layout in self.loops.items():
+            for access in self.sums.get(loop, ()):
+                check_sum(access, layout)
             loop.attributes["layout"] = to_attr(layout)
 
 

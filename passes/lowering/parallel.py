@@ -20,6 +20,7 @@ from .buffers import FragmentBuffer, element_bits, register_chunk
 from .carried import written_fragments
 from .context import Context, rule
 from .index import Index
+from .lanes import lanes_meet
 from .lanewise import is_lanewise
 
 
@@ -162,7 +163,7 @@ def _vector_width(ctx: Context, body: ir.Block, layout: Fragment) -> int:
     width = register_chunk(layout, bits)
     if layout.is_padded or -1 in _static_extents(body):
         width = _within_edges(layout, width, _static_extents(body))
-    return width
+    return 1 if width > 1 and lanes_meet(ctx, body, width) else width
 
 
 def _static_extents(body: ir.Block) -> list[int]:

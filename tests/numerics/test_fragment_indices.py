@@ -7,6 +7,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tilelang_mlir.errors import LayoutError
 
 RNG = np.random.default_rng(7)
 
@@ -335,3 +336,77 @@ def test_layouts_that_are_no_digits_change_no_value() -> None:
     want = a[:, ::-1] * np.float32(2)
     want[5, :16] = a[3, :16] + 1
     assert np.array_equal(b, want)
+
+
+@pytest.mark.parametrize(("m", "n", "threads"), [(32, 16, 128), (3, 64, 128), (128, 8, 64)])
+def test_sums_in_a_parallel_loop_stay_in_their_thread(m: int, n: int, threads: int) -> None:
+    """`acc[i] += x[i, j]`: what the index leaves out is run through by the thread that holds the element."""
+
+    @tilelang.jit(out_idx=[-1], target="sim:sm_90a")
+    def make():
+        @T.prim_func
+        def main(A: T.Tensor((m, n), "float16"), B: T.Tensor((2, m), "float32")):
+            with T.Kernel(1, threads=threads):
+                tile, top = T.alloc_shared((m, n), "float16"), T.alloc_fragment((m,), "float32")
+                rows, acc = T.alloc_fragment((m, n), "float16"), T.alloc_fragment((m,), "float32")
+                T.copy(A, tile)
+                T.copy(A, rows)
+                T.clear(acc)
+                T.fill(top, -T.infinity("float32"))
+                for i, j in T.Parallel(m, n):
+                    acc[i] += T.cast(tile[i, j], "float32")
+                for i, j in T.Parallel(m, n):
+                    top[i] = T.max(top[i], T.cast(rows[i, j], "float32"))
+                T.copy(acc, B[0, :])
+                T.copy(top, B[1, :])
+
+        return main
+
+    a = np.random.default_rng(5).standard_normal((m, n)).astype(np.float16)
+    got = make()(a)
+    _close(got[0], a.astype(np.float64).sum(1))
+    assert np.array_equal(got[1], a.astype(np.float32).max(1))
+
+
+def test_threads_that_share_a_sum_are_an_error() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((64, 64), "float16"), B: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=128):
+            tile, product = T.alloc_shared((64, 64), "float16"), T.alloc_fragment((64, 64), "float32")
+            acc = T.alloc_fragment((64,), "float32")
+            T.copy(A, tile)
+            T.gemm(tile, tile, product, clear_accum=True)
+            T.clear(acc)
+            for i, j in T.Parallel(64, 64):
+                acc[i] += product[i, j]
+            T.copy(acc, B)
+
+    with pytest.raises(LayoutError, match="threads share the iterations that add up to one element of acc"):
+        tilelang.compile(main, target="sim:sm_90a")
+
+
+def test_iterations_that_meet_run_in_order() -> None:
+    """Several iterations of a thread update one element of a fragment that the program laid out."""
+
+    @tilelang.jit(out_idx=[-1], target="sim:sm_90a")
+    def make():
+        @T.prim_func
+        def main(A: T.Tensor((32, 64), "float32"), B: T.Tensor((2, 32), "float32")):
+            with T.Kernel(1, threads=64):
+                x, top = T.alloc_fragment((32, 64), "float32"), T.alloc_fragment((2, 32), "float32")
+                T.annotate_layout({
+                    x: T.Fragment((32, 64), forward_fn=lambda i, j: (i % 4 * 16 + j // 4, i // 4 * 4 + j % 4)),
+                    top: T.Fragment((2, 32), forward_fn=lambda a, k: (a * 8 + k // 8 * 16 + k % 8, 0)),
+                })
+                T.copy(A, x)
+                T.clear(top)
+                for i, j in T.Parallel(32, 64):
+                    part = (i % 4 * 32 + j % 32) // 4
+                    top[j // 32, part] = T.max(top[j // 32, part], T.abs(x[i, j]))
+                T.copy(top, B)
+
+        return main
+
+    a = np.random.default_rng(6).standard_normal((32, 64)).astype(np.float32)
+    parts = np.abs(a).reshape(8, 4, 2, 8, 4).max((0, 4))  # i // 4, i % 4, j // 32, j % 32 // 4, j % 4
+    assert np.array_equal(make()(a), parts.transpose(1, 0, 2).reshape(2, 32))

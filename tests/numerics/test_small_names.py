@@ -325,3 +325,44 @@ def test_loops_that_threads_run_differently_often() -> None:
     tilelang.compile(main, target="sim:sm_80")(a, b, c)
     assert np.array_equal(b, np.bincount(a, minlength=8))
     assert np.array_equal(c[:20], np.argsort(a[:32], kind="stable")[:20]) and (c[20:] == -1).all()
+
+
+def test_narrow_integers_are_promoted_where_they_are_cast() -> None:
+    """As in C: a cast to a wider dtype sees what arithmetic of 8 and 16 bits carries past them; a store does not."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32,), "uint16"), B: T.Tensor((32,), "int8"), C: T.Tensor((3, 32), "uint32"),
+             D: T.Tensor((32,), "uint16")):  # fmt: skip
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            C[0, tx] = T.cast(A[tx] << 12 | A[tx], "uint32")
+            C[1, tx] = T.cast(T.cast(B[tx] * B[tx] + B[tx], "int32") + 1000, "uint32")
+            C[2, tx] = T.cast(A[tx] >> 3, "uint32")
+            D[tx] = A[tx] << 12
+
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(0, 2**16, 32).astype(np.uint16), rng.integers(-128, 128, 32).astype(np.int8)
+    c, d = np.zeros((3, 32), np.uint32), np.zeros(32, np.uint16)
+    tilelang.compile(main, target="sim:sm_90a")(a, b, c, d)
+    wide, square = a.astype(np.uint32), b.astype(np.int32) ** 2 + b
+    assert np.array_equal(c, [wide << 12 | wide, (square + 1000).astype(np.uint32), wide >> 3])
+    assert np.array_equal(d, (wide << 12).astype(np.uint16))
+
+
+def test_lanes_that_do_not_load_give_no_address() -> None:
+    """An array of the thread, indexed at run time within a branch: only the threads there need a place in it."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32,), "int32"), B: T.Tensor((32,), "int32")):
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            mine, found = T.alloc_local((6,), "int32"), T.alloc_var("int32", init=-1)
+            for i in T.unroll(6):
+                mine[i] = A[i] * 2
+            if tx < 6:
+                found = mine[5 - tx]
+            B[tx] = found
+
+    a, b = np.arange(32, dtype=np.int32), np.zeros(32, np.int32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    assert b.tolist() == [10, 8, 6, 4, 2, 0] + [-1] * 26

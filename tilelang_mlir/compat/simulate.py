@@ -29,6 +29,8 @@ def start(arch: str = DEFAULT_ARCH) -> None:
     stop()
     target = parse_target(f"sim:{arch}")
     _SAVED.append(knobs.assign(knobs.SIMULATE, target.arch))
+    if not knobs.SIM_UNINITIALIZED.get():  # programs that run on a GPU read padding, and use nothing of it
+        _SAVED.append(knobs.assign(knobs.SIM_UNINITIALIZED, "warn"))
     try:
         import torch
     except ImportError:

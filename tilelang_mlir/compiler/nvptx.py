@@ -72,7 +72,9 @@ def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> N
     """The passes that matter. Lowering has folded addresses, unrolled and vectorised already, and ptxas hoists and
     schedules: with a handful of passes kernels run as fast as with all (copies, normalisations, products and attention
     on an H200), for a sixth of the time."""
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(opt_level))
+    options = llvm.create_pipeline_tuning_options(opt_level)
+    options.loop_vectorization = False  # threads are scalar, and its cost model has assertions that fail
+    builder = llvm.create_pass_builder(machine, options)
     if thorough:
         builder.getModulePassManager().run(module, builder)
         return

@@ -88,6 +88,7 @@ def literal_for(value: object, dtype: DType) -> DType | None:
 
 
 def common_dtype(a: DType, b: DType) -> DType:
+    """Where two operands meet: in the float, the wider of a kind, else a signed integer as wide as the wider one."""
     if a == b:
         return a
     if a.is_float or b.is_float:
@@ -126,6 +127,12 @@ def cast(
             return typed_constant(int(number), dtype)
         if dtype.is_float:
             return typed_constant(_saturated(float(number), dtype), dtype)
+    if value.op and value.dtype.is_integer and value.dtype.bits < 32:
+        from tilelang_mlir.frontend.narrow import widened
+
+        value = widened(value, dtype)
+        if value.dtype == dtype and not attributes:
+            return value
     source = value.dtype
 
     def build() -> dict[str, ir.Attribute]:
@@ -241,6 +248,7 @@ def _check_divisor(b: Expr) -> None:
 
 @over_lanes
 def floordiv(a: Any, b: Any) -> Any:
+    """The quotient rounded down, as `//` of Python, also of floats."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a // b
@@ -262,6 +270,7 @@ def floordiv(a: Any, b: Any) -> Any:
 
 @over_lanes
 def floormod(a: Any, b: Any) -> Any:
+    """The remainder with the sign of the divisor, as `%` of Python, also of floats."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a % b
@@ -316,6 +325,7 @@ def ceildiv(a: Any, b: Any) -> Any:
 
 @over_lanes
 def power(a: Any, b: Any) -> Any:
+    """`a ** b`: products for exponents of 0 to 4; others are floats, integers in float32."""
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a**b

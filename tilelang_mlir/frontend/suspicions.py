@@ -159,7 +159,7 @@ def _races_of(loop: ir.Operation) -> list[Suspicion]:
         value, indices = op.operands[0], list(op.operands)[2:]
         named = guards.union(*(dependences.of(index) for index in indices))
         missing = [i for i in sorted(dependences.of(value) - named) if extents[i] > 1]
-        if missing and not _is_private(op.operands[1]):
+        if missing and not _is_private(op.operands[1]) and not _is_sum(op, named):
             which = " and ".join(f"{extents[i]} iterations of dimension {i}" for i in missing)
             name = _name(root(op.operands[1]))
             found.append(Suspicion(f"{which} of the parallel loop write different values to one element of {name}",
@@ -185,6 +185,24 @@ def _is_private(target: ir.Value) -> bool:
     """Memory that each thread, or each iteration, has for itself."""
     text = str(target.type)
     return '"local"' in text or '"var"' in text
+
+
+def _is_sum(store: ir.Operation, named: frozenset[int]) -> bool:
+    """`acc[i] += x[i, j]` into a fragment: the iterations of one element run in its thread, one after the other."""
+    target, indices = store.operands[1], list(store.operands)[2:]
+    if '"fragment"' not in str(target.type) or not named:
+        return False
+    waiting, seen = [store.operands[0]], set[ir.Value]()
+    while waiting:
+        value = waiting.pop()
+        if not isinstance(value, ir.OpResult) or value in seen:
+            continue
+        seen.add(value)
+        op = value.owner.operation
+        if op.name == "memref.load" and op.operands[0] == target and list(op.operands)[1:] == indices:
+            return True
+        waiting += list(op.operands)
+    return False
 
 
 def _walk(op: ir.Operation, conditional: bool) -> Iterator[tuple[ir.Operation, bool]]:

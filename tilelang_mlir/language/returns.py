@@ -18,8 +18,8 @@ from tilelang_mlir.dialect.tl import SHARED, VAR, buffer_type, scope_of
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.passes import build
-from tilelang_mlir.passes.insert_barriers import is_uniform
 from tilelang_mlir.passes.thread_branches import is_collective
+from tilelang_mlir.passes.uniformity import is_uniform
 from tilelang_mlir.passes.walk import nested
 
 _HINT = "put what follows under an if, or let all threads of the block return"
@@ -91,12 +91,19 @@ def _levels(op: ir.Operation, launch: ir.Operation) -> list[_Level]:
 
 
 def _check(op: ir.Operation, levels: list[_Level]) -> None:
-    """Whether those that do not return meet the others, at a barrier or in a tile operation."""
+    """Whether those that do not return meet the others, at a barrier or in a tile operation.
+
+    Single elements of shared memory need no barrier where the program orders its warps itself, with T.sync_warp.
+    """
+    rest = [inner for level in levels for other in _following(level.op) for inner in (other, *nested(other))]
+    by_warps = any(inner.name == "tl.sync_warp" for inner in rest)
     for level in levels:
         for other in _following(level.op):
-            for inner in [other, *nested(other)]:
-                shared = any(isinstance(e.value.type, ir.MemRefType) and scope_of(e.value) == SHARED
-                             for e in region_effects(inner) if not len(inner.regions))
+            for inner in (other, *nested(other)):
+                shared = not (by_warps and inner.name.startswith("memref.")) and any(
+                    isinstance(e.value.type, ir.MemRefType) and scope_of(e.value) == SHARED
+                    for e in region_effects(inner) if not len(inner.regions)
+                )
                 if is_collective(inner) or shared or inner.name in _MEETINGS and "id" not in inner.attributes:
                     raise UnsupportedError(
                         "some threads return, and what follows needs all threads of the block",

@@ -28,9 +28,12 @@ _WARP_STAGES = 4  # of machines without warpgroup products: more only cost share
 _BUSY = {
     "turns": {32: 0.36, 64: 0.66, 96: 0.84, 128: 0.925, 160: 0.965, 176: 0.985, 192: 1.0, 208: 0.995},
     "together": {32: 0.36, 64: 0.70, 96: 0.88, 128: 0.98, 192: 0.987, 224: 0.995, 256: 1.0},
+    "tall": {64: 0.80, 96: 0.95, 128: 0.99},
     "warps": {64: 0.75, 128: 1.0},
 }
-_STORE = {"turns": 0, "together": 40, "warps": 40}  # steps of K that take as long as what shows of the store
+_LOW = 0.955, 0.84  # the same for tiles of 64 rows beside those of 128: of a single wave, and of more
+# Steps of K that take as long as what shows of the store.
+_STORE = {"turns": 0, "together": 40, "tall": 40, "warps": 40}
 _START = 320  # the same for filling the pipeline, once
 _BYTES_PER_CYCLE = 21.0  # of device memory per multiprocessor
 _FLOPS_PER_CYCLE = 4096.0  # of 16-bit elements per multiprocessor
@@ -111,6 +114,8 @@ def _of_warpgroups(machine: Target, bits: int, *, trans_A: bool, trans_B: bool) 
     step = 16 if trans_B else 64  # along N a row-major B comes in whole swizzle spans
     for columns in range(256, 31, -step):
         yield _tiling(128, columns, depth, bits, 256, room, _MAX_STAGES)
+    for columns in range(128, 63, -step):
+        yield _tiling(256, columns, depth, bits, 256, room, _MAX_STAGES)
     for columns in range(208 // step * step, 31, -step):
         yield _tiling(128, columns, depth, bits, 128, room, _MAX_STAGES)
     for columns in range(256, 31, -step):
@@ -134,10 +139,10 @@ def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target) ->
     tiles = _tiles(tiling, M, N) * tiling.parts
     depth = math.ceil(K / tiling.block_K / tiling.parts) * tiling.block_K if tiling.parts > 1 else K
     waves = math.ceil(tiles / machine.multiprocessors)
-    mode = "warps" if not has_wide_products(machine) else "together" if tiling.threads == 256 else "turns"
+    mode = _mode(tiling, machine)
     rate = _FLOPS_PER_CYCLE * 16 / bits * _interpolate(_BUSY[mode], tiling.block_N)
     if tiling.block_M == 64:
-        rate *= 0.75 if mode == "warps" else 0.955
+        rate *= 0.75 if mode == "warps" else _LOW[tiles > machine.multiprocessors]
     if mode == "turns" and tiles <= machine.multiprocessors:
         rate *= 0.85  # no second warpgroup fills the gaps between products
     area = tiling.block_M * tiling.block_N
@@ -146,6 +151,15 @@ def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target) ->
     traffic = (M * K + N * K) * bits / 8 / bytes_per_cycle
     adding = 0.0 if tiling.parts == 1 else _SECOND_LAUNCH + 2 * 4 * tiling.parts * M * N / bytes_per_cycle
     return max(products, traffic) + 1e-3 * products + adding
+
+
+def _mode(tiling: Tiling, machine: Target) -> str:
+    """How the threads share a tile, see `_BUSY`."""
+    if not has_wide_products(machine):
+        return "warps"
+    if tiling.threads != 256:
+        return "turns"
+    return "tall" if tiling.block_M == 256 else "together"
 
 
 def _interpolate(points: dict[int, float], x: int) -> float:

@@ -12,12 +12,14 @@ whoever made it (PTX ISA 8.7, section 8.9.5, proxy-preserved base causality orde
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tilelang_mlir import knobs
 from tilelang_mlir.errors import (
     InFlightError,
     Location,
@@ -29,10 +31,12 @@ from tilelang_mlir.errors import (
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.batch import Batch
+    from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.ownership import Contest, Ownership
     from tilelang_mlir.simulator.pending import Pending
 
+_LOG = logging.getLogger("tilelang_mlir")
 PLANES = 3  # of clocks: what is known, and what of it is fenced in shared and in device memory
 COLLECTIVE = -2  # the "lane" of an access made for other lanes
 
@@ -457,10 +461,11 @@ class Checker:
 
     def _uninitialized(self, lanes: Lanes, at: Access, missing: np.ndarray) -> None:
         index = int(missing.argmax())
-        raise UninitializedReadError(
-            f"{self._actor(at, index)} reads {self._place(at, index)}, which nothing has written",
-            self._locate(lanes.site),
-        )
+        message = f"{self._actor(at, index)} reads {self._place(at, index)}, which nothing has written"
+        if knobs.SIM_UNINITIALIZED.get() != "warn":
+            raise UninitializedReadError(message, self._locate(lanes.site))
+        self._written[at.cell] = True  # once is enough
+        _LOG.warning("%s: %s: its value is arbitrary", self._locate(lanes.site), message)
 
     def unfinished(self, pending: Pending) -> SimulationError:
         """The error for an asynchronous operation that nobody has waited for when its CTA ends."""

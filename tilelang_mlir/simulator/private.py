@@ -7,14 +7,18 @@ dense.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tilelang_mlir import knobs
 from tilelang_mlir.errors import OutOfBoundsError, UninitializedReadError
 from tilelang_mlir.simulator.memory import CARRY, poison
+
+_LOG = logging.getLogger("tilelang_mlir")
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ class PrivateMemory:
                 return self._buffers[slot]
         raise OutOfBoundsError(f"private access of {size} bytes at address {address} is outside every local buffer")
 
-    def load(self, address: Any, size: int) -> np.ndarray:
-        """Raw units (C, T) of `size` bytes."""
+    def load(self, address: Any, size: int, mask: np.ndarray | None) -> np.ndarray:
+        """Raw units (C, T) of `size` bytes; addresses of lanes that are not active mean nothing."""
         if not isinstance(address, np.ndarray):
             buffer = self._buffer(address, size)
             place = buffer.place
@@ -71,6 +75,9 @@ class PrivateMemory:
                 return self._load_part(buffer, index, rest, size)
             cells = [self._cell(buffer, index + k) for k in range(size // place.element)]
             return cells[0] if len(cells) == 1 else _join(cells, size)
+        if mask is not None:
+            address, mask = np.broadcast_arrays(address, mask)
+            address = np.where(mask, address, address[mask][0] if mask.any() else address.flat[0])
         buffer, index = self._locate(address, size)
         dense = buffer.make_dense(self.shape)
         rows, columns = np.arange(self.shape[0])[:, None], np.arange(self.shape[1])[None, :]
@@ -103,7 +110,10 @@ class PrivateMemory:
         cell = buffer.cells[index]
         if cell is None:
             if self.checked and not poisoned:
-                raise UninitializedReadError(f"read of element {index} of a local buffer, which nothing has written")
+                message = f"read of element {index} of a local buffer, which nothing has written"
+                if knobs.SIM_UNINITIALIZED.get() != "warn":
+                    raise UninitializedReadError(message)
+                _LOG.warning("%s: its value is arbitrary", message)
             cell = np.full((1, 1), poison(buffer.place.element), CARRY[buffer.place.element])
         return cell
 

@@ -81,8 +81,8 @@ def _cast_space(w: Writer, op: ir.Operation, a: list[str]) -> str:
 
 
 def _method(space: int, kind: str) -> str:
-    names = {GLOBAL: "_global", SHARED: "_shared"}
-    return f"L.{kind}{names[space]}" if space in names else f"L.private.{kind}"
+    names = {GLOBAL: "global", SHARED: "shared"}
+    return f"L.{kind}_{names.get(space, 'private')}"
 
 
 @rule("llvm.load")
@@ -103,15 +103,14 @@ def _load(w: Writer, op: ir.Operation, a: list[str]) -> str:
 def _store(w: Writer, op: ir.Operation, a: list[str]) -> None:
     text = str(op.operands[0].type)
     kind = kind_of(text)
-    space = operand_kind(op, 1).space
-    method, mask = _method(space, "store"), "" if space in (GLOBAL, SHARED) else ", L.mask"
+    method = _method(operand_kind(op, 1).space, "store")
     if kind.nbytes == 32:
         half = w.ref(encoder(f"vector<{kind.lanes // 2}x{kind.element}>"))
         for part, offset in ((f":{kind.lanes // 2}", 0), (f"{kind.lanes // 2}:", 16)):
-            w.statement(f"{method}({a[1]} + {offset}, 16, {half}({a[0]}[..., {part}]){mask})", op)
+            w.statement(f"{method}({a[1]} + {offset}, 16, {half}({a[0]}[..., {part}]))", op)
         return
     _require_power(kind.nbytes, text)
-    w.statement(f"{method}({a[1]}, {kind.nbytes}, {w.ref(encoder(text))}({a[0]}){mask})", op)
+    w.statement(f"{method}({a[1]}, {kind.nbytes}, {w.ref(encoder(text))}({a[0]}))", op)
 
 
 def _require_power(nbytes: int, text: str) -> None:
