@@ -11,7 +11,7 @@ import contextlib
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
 
 from tilelang_mlir.mlir import ir, new_context, provide_dialect
@@ -47,7 +47,7 @@ def context() -> ir.Context:
 
 
 @contextlib.contextmanager
-def one_context() -> Iterator[None]:
+def one_context() -> Generator[None]:
     """Inside, `context()` gives one context: for many programs that are traced one after the other."""
     token = _COMMON.set(context())
     try:
