@@ -167,9 +167,9 @@ def gradients_by_registers(
             T.clear(dv)
             start = bx * keys // queries if causal else 0
             count = steps - start
-            for step in T.Pipelined(group * count, num_stages=STAGES):
+            for step in T.Pipelined(*((start, steps) if group == 1 else (0, group * count)), num_stages=STAGES):
                 head = head_kv * group + step // count if group > 1 else head_kv
-                k = start + (step % count if group > 1 else step)
+                k = start + step % count if group > 1 else step
                 T.copy(Q[b, k * queries : (k + 1) * queries, head, :], Q_shared)
                 T.gemm(K_shared, Q_shared, scores, transpose_B=True, clear_accum=True)
                 T.copy(dO[b, k * queries : (k + 1) * queries, head, :], dO_shared)
