@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import json
 import os
-import tempfile
+import re
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,15 +36,23 @@ def cache_key(parts: Mapping[str, Any]) -> str:
 @functools.lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Versions of this package and of the tools that make code."""
-    found = {name: _version(name) for name in ("tilelang_mlir", "torch-mlir", "llvmlite")}
+    found = _installed("tilelang_mlir", "torch_mlir", "llvmlite")
     return {**found, "source": _source_state()}
 
 
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
+_DISTRIBUTION = re.compile(r"(\w+)-([\w.+!]+)\.(?:dist|egg)-info")
+
+
+def _installed(*names: str) -> dict[str, str]:
+    """Versions of distributions, by the names of their folders: `importlib.metadata` loads a parser of mails first."""
+    found = dict.fromkeys(names, "none")
+    for folder in reversed(sys.path):  # the first one counts
+        with contextlib.suppress(OSError):
+            for entry in os.listdir(folder or os.curdir):
+                match = _DISTRIBUTION.match(entry)
+                if match and match[1] in found:
+                    found[match[1]] = match[2]
+    return found
 
 
 def _source_state() -> str:
@@ -89,6 +97,8 @@ class DiskCache:
 
     def put(self, key: str, data: bytes) -> bool:
         """Write an entry; False when the folder cannot be written, which is no error."""
+        import tempfile  # which loads much that reading does without
+
         path = self.path(key)
         temporary = ""
         try:

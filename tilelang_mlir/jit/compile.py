@@ -10,20 +10,17 @@ from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tilelang_mlir import cache, knobs
 from tilelang_mlir.compiler.artifact import Artifact
-from tilelang_mlir.compiler.options import codegen_options, wants_fast_math
+from tilelang_mlir.compiler.options import CompileOptions, codegen_options, wants_fast_math
 from tilelang_mlir.compiler.pass_configs import normalize
 from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
 from tilelang_mlir.errors import CacheError, TileTypeError, TileValueError, ToolchainError
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.target import Target
-
-if TYPE_CHECKING:
-    from tilelang_mlir.compiler.pipeline import CompileOptions
 
 _LOG = logging.getLogger("tilelang_mlir")
 _BACKENDS = ("auto", "tvm_ffi", "cython", "nvrtc", "cutedsl", "ctypes", "native", "sim", "torch")
@@ -123,8 +120,6 @@ def compile_options(
     compile_flags: str | Sequence[str] | None = None,
 ) -> CompileOptions:
     """The options of a compilation: what the function declares, and the arguments, which win."""
-    from tilelang_mlir.compiler.pipeline import CompileOptions
-
     attributes: dict[str, Any] = getattr(prim_func, "attrs", None) or {}
     declared = normalize(attributes.get("tilelang_pass_configs"))
     configs = {**_CONFIGURED.get(), **declared, **normalize(pass_configs)}

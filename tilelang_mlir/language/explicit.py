@@ -46,13 +46,12 @@ def tma_copy(
     sees to it that the tiles of all of them are free; barriers of either kind are initialised in all of them.
 
     Args:
-        barrier: needed for loads. cluster_mask: ranks, as bits. leader_scope_threads: of every so many threads one
-            copies, a tile of its own (a multiple of 32; without it one of all that reach the call).
+        barrier: needed for loads. cluster_mask: ranks, as bits. leader_scope_threads: of every so many threads (a
+            multiple of 32) one copies a tile of its own; without it one of all that reach the call.
         eviction_policy: evict_normal, evict_first or evict_last: how long the L2 cache keeps the tile.
 
     Raises:
-        TileValueError: the shapes differ, the mask is no integer of 1 or more, the policy is none of the three, or the
-            number of threads is no multiple of 32.
+        TileValueError: the shapes differ, or a mask, a policy or a number of threads that there is not.
         TileTypeError: the memories are not device and shared, or a load has no barrier.
         UnsupportedError: when compiled, for a tile the hardware cannot copy; it says which rule failed.
     """

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tilelang_mlir.compiler.toolchain.arch import newest_ptx, ptx_version
 from tilelang_mlir.compiler.toolchain.search import Tool, find
 from tilelang_mlir.errors import CompileError
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 
 def find_ptxas(arch: str) -> Tool:
@@ -39,7 +42,7 @@ def assemble(
     Raises:
         CompileError: ptxas rejected the PTX, crashed or took longer than `timeout` seconds.
     """
-    with tempfile.TemporaryDirectory(prefix="tilelang-") as folder:
+    with _temporary_folder() as folder:
         source, target = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
         source.write_text(ptx)
         try:
@@ -62,7 +65,7 @@ class Assembler:
         self._arch, self._ptxas, self._flags = arch, ptxas, tuple(flags)
 
     def __enter__(self) -> Assembler:
-        self._folder = tempfile.TemporaryDirectory(prefix="tilelang-")
+        self._folder = _temporary_folder()
         self._target = Path(self._folder.name) / "kernel.cubin"
         self._process: subprocess.Popen[bytes] | None = None
         if "-lineinfo" in self._flags:
@@ -85,6 +88,12 @@ class Assembler:
                 return self._target.read_bytes(), log.replace(_STDIN, "kernel.ptx")
         # From a file: it may be a ptxas that wants to seek in its source.
         return assemble(ptx, self._arch, self._ptxas, self._flags, timeout)
+
+
+def _temporary_folder() -> TemporaryDirectory[str]:
+    from tempfile import TemporaryDirectory  # here, for it loads much that those who look for ptxas do without
+
+    return TemporaryDirectory(prefix="tilelang-")
 
 
 def _run(ptxas: str, arch: str, flags: Sequence[str], source: str, target: Path, stdin: int) -> subprocess.Popen[bytes]:
