@@ -57,7 +57,7 @@ def test_explicit_path_comes_first(only: Path, tmp_path: Path) -> None:
     assert find_ptxas("sm_90a").release == (12, 9)
 
 
-def test_interleaved_kernels_get_a_ptxas_that_does_it(only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interleaved_kernels_get_a_ptxas_that_does_it(only: Path, tmp_path: Path) -> None:
     usual, newer = fake_tool(only / "bin" / "ptxas", "12.8"), fake_tool(tmp_path / "installed/bin/ptxas", "12.9")
     assert find_ptxas("sm_90a").path == str(usual)
     assert interleaving_ptxas("sm_90a") == interleaving_ptxas("sm_90a", str(usual)) == str(newer)
