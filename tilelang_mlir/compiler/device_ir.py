@@ -59,6 +59,12 @@ def effort(module: ir.Module) -> int | None:
     return max(levels) if levels and len(levels) == len(kernels) else None
 
 
+def is_interleaved(module: ir.Module) -> bool:
+    """Whether kernels of a level-4 module want an assembler that lets the warps take turns within runs of additions."""
+    functions = [op.operation for op in device_module(module).regions[0].blocks[0].operations]
+    return any("tl.interleaved" in op.attributes for op in functions)
+
+
 def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, lap: Clock) -> str:
     """Lower a level-4 module in place and translate it to LLVM IR text.
 
