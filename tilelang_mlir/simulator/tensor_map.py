@@ -93,8 +93,8 @@ class TensorMap:
         start = inner * self.itemsize
         if (start % 16).any():
             raise SimulationError(
-                f"a tensor copy starts at byte {int(start[(start % 16).argmax()])} of the innermost dimension, which must "
-                "be a multiple of 16"
+                f"a tensor copy starts at byte {int(start[(start % 16).argmax()])} of the innermost dimension, not "
+                "at a multiple of 16"
             )
 
     def _walked(self, coordinates: list[np.ndarray], pixel: np.ndarray) -> list[np.ndarray]:
