@@ -87,27 +87,22 @@ def weigh_slopes(scores: Any, slopes: Any, deltas: Any, dS: Any) -> None:
 @jit(out_idx=[-2, -1])
 def gradients(
     batch: int, S: int, heads: int, D: int, causal: bool, scale: float, dtype: str = "float16", block_M: int = 64,
-    block_N: int = 128, stages: int = 2, threads: int = 256, D_v: int | None = None,
-    heads_kv: int | None = None,
+    block_N: int = 128, stages: int = 2, threads: int = 256, D_v: int | None = None, heads_kv: int | None = None,
 ) -> Any:  # fmt: skip
     """dK and dV; adds to dQ, which is float32, zero before and without the scale of the scores."""
-    factor = scale * LOG2_E
-    blocks, block = -(-S // block_N), (block_N, block_M)
+    factor, blocks, block = scale * LOG2_E, -(-S // block_N), (block_N, block_M)
     width, kv = D if D_v is None else D_v, heads if heads_kv is None else heads_kv
     group = heads // kv  # of query heads that share a key head
 
     @T.prim_func
     def attention_backward(
         Q: T.Tensor((batch, S, heads, D), dtype),
-        K: T.Tensor((batch, S, kv, D), dtype),
-        V: T.Tensor((batch, S, kv, width), dtype),
+        K: T.Tensor((batch, S, kv, D), dtype), V: T.Tensor((batch, S, kv, width), dtype),
         dO: T.Tensor((batch, S, heads, width), dtype),
-        L: T.Tensor((batch, heads, S), "float32"),
-        Delta: T.Tensor((batch, heads, S), "float32"),
+        L: T.Tensor((batch, heads, S), "float32"), Delta: T.Tensor((batch, heads, S), "float32"),
         dQ: T.Tensor((batch, S, heads, D), "float32"),
-        dK: T.Tensor((batch, S, kv, D), dtype),
-        dV: T.Tensor((batch, S, heads, width), dtype),
-    ):
+        dK: T.Tensor((batch, S, kv, D), dtype), dV: T.Tensor((batch, S, heads, width), dtype),
+    ):  # fmt: skip
         with T.Kernel(blocks, kv, batch, threads=threads) as (bx, head_kv, b):
             K_shared, V_shared = T.alloc_shared((block_N, D), dtype), T.alloc_shared((block_N, width), dtype)
             Q_shared, dO_shared = T.alloc_shared((block_M, D), dtype), T.alloc_shared((block_M, width), dtype)

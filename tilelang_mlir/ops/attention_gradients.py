@@ -141,14 +141,12 @@ def gradients_by_registers(
     @T.prim_func
     def attention_backward(
         Q: T.Tensor((batch, S, heads, D), dtype),
-        K: T.Tensor((batch, S, heads_kv, D), dtype),
-        V: T.Tensor((batch, S, heads_kv, D_v), dtype),
+        K: T.Tensor((batch, S, heads_kv, D), dtype), V: T.Tensor((batch, S, heads_kv, D_v), dtype),
         dO: T.Tensor((batch, S, heads, D_v), dtype),
         Facts: T.Tensor((batch, heads, steps, 2, queries), "float32"),
         Sums: T.Tensor((batch, heads, steps, *sum_shape(tiling, D)), "float32"),
-        dK: T.Tensor((batch, S, heads_kv, D), dtype),
-        dV: T.Tensor((batch, S, heads_kv, D_v), dtype),
-    ):
+        dK: T.Tensor((batch, S, heads_kv, D), dtype), dV: T.Tensor((batch, S, heads_kv, D_v), dtype),
+    ):  # fmt: skip
         with T.Kernel(blocks, heads_kv, batch, threads=THREADS) as (bx, head_kv, b):
             K_shared, V_shared = T.alloc_shared((keys, D), dtype), T.alloc_shared((keys, D_v), dtype)
             Q_shared, dO_shared = T.alloc_shared((queries, D), dtype), T.alloc_shared((queries, D_v), dtype)
@@ -181,10 +179,8 @@ def gradients_by_registers(
                     slopes[i, j] = scores[i, j] * (slopes[i, j] - facts[1, j])
                 T.copy(slopes, dS)
                 T.copy(dS, dS_shared)
-                if tiling.turned:
-                    T.gemm(K_shared, dS_shared, dq, transpose_A=True, clear_accum=True)
-                else:
-                    T.gemm(dS_shared, K_shared, dq, transpose_A=True, clear_accum=True)
+                left, right = (K_shared, dS_shared) if tiling.turned else (dS_shared, K_shared)
+                T.gemm(left, right, dq, transpose_A=True, clear_accum=True)
                 T.gemm(dS_shared if shared or causal else dS, Q_shared, dk)  # runs while dq is added
                 add(dq, Sums, b, head, k)
             for i, j in T.Parallel(keys, D):
