@@ -16,7 +16,8 @@ PROXY    Ordinary accesses come before asynchronous ones only with a fence betwe
          waited for it at an mbarrier: its arrival there is no thread's.
 GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
          such a region are for its own threads; one for all threads is in front of the first of them. Accesses to what
-         asynchronous operations of the kernel use are fenced before an mbarrier is told of them.
+         asynchronous operations of the kernel use are fenced before an mbarrier is told of them. Regions that were the
+         arms of a branch come after all that stands before the branch, in whatever threads that was.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
 PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
@@ -40,6 +41,7 @@ from ..dialect.tl import SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .plan_shared_memory import tile_bytes
+from .thread_branches import BRANCH
 from .uniformity import is_uniform, is_uniform_loop
 from .walk import launches, members_of, nested
 
@@ -279,6 +281,8 @@ class _Inserter:
     def _visit_warpgroups(self, op: ir.Operation, pending: Pending) -> None:
         """GROUPS: ordered against what all threads did before, and against its own threads."""
         key = members_of(op)
+        if BRANCH in op.attributes and _beside(op, -1) is None:
+            self._enter_branch(op, pending)
         others = {k: left for k, left in pending.groups.items() if k != key}
         before = Pending(pending.reads, pending.writes, pending.unfenced, pending.unfenced_loads)
         inside = self.effects(op)
@@ -293,6 +297,22 @@ class _Inserter:
         arm.unfenced_loads |= pending.unfenced_loads
         self.walk(op.regions[0].blocks[0], arm)
         pending.groups = {**others, key: arm}
+
+    def _enter_branch(self, op: ir.Operation, pending: Pending) -> None:
+        """GROUPS: put a barrier in front of the arms of a branch where one meets what other threads did before it."""
+        arm: ir.Operation | None = op
+        while arm is not None:
+            earlier = Pending()
+            for key, left in pending.groups.items():
+                if key != members_of(arm):
+                    earlier.merge(left)
+            found = self.effects(arm)
+            reads, writes, late = _ranges(found)
+            fence = earlier.needs_fence(found)
+            if fence or earlier.conflicts(reads, writes | late):
+                self.order(op, pending, fence=fence)
+                return
+            arm = _beside(arm, 1)
 
     def _tells_engine(self, op: ir.Operation, pending: Pending) -> bool:
         """GROUPS, ROLES: whether an asynchronous operation of the kernel uses what has been accessed and not fenced."""
@@ -335,12 +355,25 @@ class _Inserter:
         pending.merge(after)
 
 
+def _beside(op: ir.Operation, step: int) -> ir.Operation | None:
+    """The arm of the same branch in front of a region, or behind it."""
+    others = [o.operation for o in op.block.operations]
+    place = others.index(op) + step
+    return others[place] if 0 <= place < len(others) and _same_branch(op, others[place]) else None
+
+
+def _same_branch(op: ir.Operation, other: ir.Operation) -> bool:
+    return BRANCH in other.attributes and other.attributes[BRANCH] == op.attributes[BRANCH]
+
+
 def _first_beside(op: ir.Operation) -> ir.Operation:
     """The first of the regions in front of one that run at the same time: a barrier of all threads between them would
     keep their threads apart."""
     others = [o.operation for o in op.block.operations]
     first, taken = op, set(members_of(op))
     for other in reversed(others[: others.index(op)]):
+        if other.name == op.name and BRANCH in op.attributes and not _same_branch(op, other):
+            break
         if other.name == op.name and not taken & set(members_of(other)):
             first = other
             taken |= set(members_of(other))
