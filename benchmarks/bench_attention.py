@@ -102,7 +102,7 @@ def measure_backward(
     width, values = widths
     scale, tiling = width**-0.5, gradient_tiling(*widths)
     assert tiling is not None
-    main = ready(gradients_by_registers, "auto", batch, S, HEADS, *widths, causal, scale, dtype, tiling)
+    main = ready(gradients_by_registers, "auto", batch, S, HEADS, HEADS, *widths, causal, scale, dtype, tiling)
     kind = getattr(torch, dtype)
     q, k = (torch.randn(batch, S, HEADS, width, device="cuda", dtype=kind) for _ in range(2))
     v, do = (torch.randn(batch, S, HEADS, values, device="cuda", dtype=kind) for _ in range(2))

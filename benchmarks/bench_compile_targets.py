@@ -13,7 +13,7 @@ from typing import Any
 
 from harness import Report, arguments, example
 
-from tilelang_mlir.compiler.pipeline import CompileOptions
+from tilelang_mlir.compiler.options import CompileOptions
 from tilelang_mlir.compiler.whole import compile_here, whole_request
 from tilelang_mlir.compiler.worker import generate
 from tilelang_mlir.target import Feature, Target, parse_target, targets_with

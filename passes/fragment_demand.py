@@ -2,13 +2,14 @@
 
 A lower bound: a fragment counts from its first to its last use in program order, with its elements spread over all
 threads and nothing held twice. A tuner compares it with what a thread has, since programs far beyond that take the
-longest to compile and are never the fastest.
+longest to compile and are never the fastest; for those that are compiled all the same the assembler is told to use all
+registers there are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tilelang_mlir.mlir import ir
 
@@ -19,20 +20,19 @@ from .walk import launches, nested, threads_of
 def fragment_demand(module: ir.Module) -> int:
     """32-bit registers per thread that the fragments in use at one time take at least, in the most demanding kernel."""
     with module.context:
-        return max((_most_at_once(launch) for launch in launches(module)), default=0)
+        return max((most_at_once(list(nested(launch))) for launch in launches(module)), default=0)
 
 
-def _most_at_once(launch: ir.Operation) -> int:
-    order = {op: place for place, op in enumerate(nested(launch))}
+def most_at_once(inside: Sequence[ir.Operation], least: int = 0) -> int:
+    """The same of the kernel with these operations; 0 where all its fragments together take no more than `least`."""
+    sizes = {op: _registers(op) for op in inside if op.name == "tl.alloc" and scope_of(op.results[0]) == FRAGMENT}
+    if sum(sizes.values()) <= least:
+        return 0
+    order = {op: place for place, op in enumerate(inside)}
     changes: dict[int, int] = {}  # registers taken and given back, by place
-    for op in order:
-        if op.name != "tl.alloc" or scope_of(op.results[0]) != FRAGMENT:
-            continue
+    for op, taken in sizes.items():
         uses = [order[user] for user in _accesses(op.results[0]) if user in order]
         if uses:
-            kind = ir.MemRefType(op.results[0].type)
-            bits = math.prod(kind.shape) * getattr(kind.element_type, "width", 32)
-            taken = -(-bits // (32 * threads_of(op)))
             changes[min(uses)] = changes.get(min(uses), 0) + taken
             changes[max(uses) + 1] = changes.get(max(uses) + 1, 0) - taken
     most = now = 0
@@ -40,6 +40,12 @@ def _most_at_once(launch: ir.Operation) -> int:
         now += changes[place]
         most = max(most, now)
     return most
+
+
+def _registers(op: ir.Operation) -> int:
+    kind = ir.MemRefType(op.results[0].type)
+    bits = math.prod(kind.shape) * getattr(kind.element_type, "width", 32)
+    return -(-bits // (32 * threads_of(op)))
 
 
 def _accesses(buffer: ir.Value) -> Iterator[ir.Operation]:

@@ -8,6 +8,7 @@ from .lowering.hardware import Hardware
 
 
 def hardware_for(target: Target) -> Hardware:
+    """The emission of the target's vendor."""
     if target.vendor == "cuda":
         from .nvidia.hardware import Nvidia
 

@@ -8,6 +8,8 @@ Rules, cited in the code:
 ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
          decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
          too: it goes to another version of its tile than the accesses since.
+WORDS    Copies of single words (`T.ptx_cp_async`) belong to the thread that waits for their group: from its wait on
+         they are stores of that thread, which others see behind a barrier.
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside; so does a
          loop with such bounds or condition: the accesses of its iterations are the program's to order.
 PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
@@ -62,12 +64,13 @@ class Pending:
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
     groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
     arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of copies of words
+    landing: set[Range] = field(default_factory=set)  # where copies of words go that were not waited for
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
         groups = {key: left.copy() for key, left in self.groups.items()}
         sets = (set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
-        return Pending(*sets, flying, groups, self.arrived)
+        return Pending(*sets, flying, groups, self.arrived, set(self.landing))
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
@@ -75,6 +78,7 @@ class Pending:
         self.unfenced |= other.unfenced
         self.unfenced_loads |= other.unfenced_loads
         self.arrived = self.arrived or other.arrived
+        self.landing |= other.landing
         for accumulator, ranges in other.flying.items():
             self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
         for key, left in other.groups.items():
@@ -96,7 +100,7 @@ class Pending:
 
     def state(self) -> tuple[object, ...]:
         """What is pending, to be compared."""
-        sets = (self.reads, self.writes, self.unfenced, self.unfenced_loads)
+        sets = (self.reads, self.writes, self.unfenced, self.unfenced_loads, self.landing)
         flying = frozenset((accumulator, frozenset(ranges)) for accumulator, ranges in self.flying.items())
         groups = frozenset((key, left.state()) for key, left in self.groups.items())
         return *(frozenset(ranges) for ranges in sets), flying, groups, self.arrived
@@ -106,7 +110,7 @@ class Pending:
         new = other.copy()
         self.reads, self.writes, self.unfenced = new.reads, new.writes, new.unfenced
         self.unfenced_loads, self.flying, self.groups = new.unfenced_loads, new.flying, new.groups
-        self.arrived = new.arrived
+        self.arrived, self.landing = new.arrived, new.landing
 
     def fenced(self) -> None:
         self.unfenced.clear()
@@ -241,6 +245,9 @@ class _Inserter:
             return
         if op.name == "tl.mbarrier_wait":
             pending.arrived = True
+        if op.name == "tl.wait_group":  # WORDS
+            pending.writes |= pending.landing
+            pending.landing = pending.landing if ir.IntegerAttr(op.attributes["pending"]).value else set()
         if op.name == "tl.mbarrier_arrive" and self._tells_engine(op, pending):  # GROUPS
             self._fence(op, pending)
             return
@@ -274,6 +281,8 @@ class _Inserter:
         elif op.name == "tl.wait_products" and len(op.operands):
             pending.flying.pop(op.operands[0], None)
         pending.writes |= writes  # ASYNC: `late` is left to the program
+        if late & self.brought:
+            pending.landing |= _ranges([e for e in found if e.op.name == "tl.copy_words"])[2]
         if op.name not in _BULK_LOADS:
             pending.unfenced |= writes
         pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]

@@ -31,7 +31,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("pack-fp4", "tilelang_mlir.passes.pack_fp4:PackFp4"),
     ("persist-tiles", "tilelang_mlir.passes.persist_tiles:PersistTiles"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
-    ("specialize-tensor-warps", "tilelang_mlir.passes.specialize_tensor_warps:SpecializeTensorWarps"),
+    ("specialize-tensor-warps", "tilelang_mlir.passes.specialize_tensor_warps.pass_:SpecializeTensorWarps"),
     ("prefetch-tiles", "tilelang_mlir.passes.prefetch_tiles:PrefetchTiles"),
     ("specialize-warps", "tilelang_mlir.passes.specialize_warps.pass_:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import json
 import os
-import tempfile
+import re
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,23 @@ def cache_key(parts: Mapping[str, Any]) -> str:
 @functools.lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Versions of this package and of the tools that make code."""
-    found = {name: _version(name) for name in ("tilelang_mlir", "torch-mlir", "llvmlite")}
+    found = _installed("tilelang_mlir", "torch_mlir", "llvmlite")
     return {**found, "source": _source_state()}
 
 
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
+_DISTRIBUTION = re.compile(r"(\w+)-([\w.+!]+)\.(?:dist|egg)-info")
+
+
+def _installed(*names: str) -> dict[str, str]:
+    """Versions of distributions, by the names of their folders: `importlib.metadata` loads a parser of mails first."""
+    found = dict.fromkeys(names, "none")
+    for folder in reversed(sys.path):  # the first one counts
+        with contextlib.suppress(OSError):
+            for entry in os.listdir(folder or os.curdir):
+                match = _DISTRIBUTION.match(entry)
+                if match and match[1] in found:
+                    found[match[1]] = match[2]
+    return found
 
 
 def _source_state() -> str:
@@ -55,10 +63,20 @@ def _source_state() -> str:
         return "installed"
     state = hashlib.sha256()
     for folder in (package, root / "dialect", root / "passes", root / "runtime"):
-        for path in sorted(folder.rglob("*.py")):
-            status = path.stat()
-            state.update(f"{path.relative_to(root)} {status.st_size} {status.st_mtime_ns}\n".encode())
+        for line in sorted(_sources(str(folder))):
+            state.update(line.removeprefix(str(root)).encode())
     return state.hexdigest()
+
+
+def _sources(folder: str) -> Iterator[str]:
+    """A line per Python file below a folder; links are not followed."""
+    with os.scandir(folder) as entries:  # a quarter of the time that `Path` takes for 550 files
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                status = entry.stat()
+                yield f"{entry.path} {status.st_size} {status.st_mtime_ns}\n"
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _sources(entry.path)
 
 
 @dataclass(frozen=True)
@@ -89,6 +107,8 @@ class DiskCache:
 
     def put(self, key: str, data: bytes) -> bool:
         """Write an entry; False when the folder cannot be written, which is no error."""
+        import tempfile  # which loads much that reading does without
+
         path = self.path(key)
         temporary = ""
         try:

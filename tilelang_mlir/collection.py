@@ -1,7 +1,7 @@
 """Garbage collection and compilations.
 
 Tracing and passes make many objects that live as long as they do, and few cycles: collections find nothing, and walk
-all that the program has, torch included. They took a tenth of the passes' time.
+what the program has. Of the first kernel of a process they took 50 ms, with torch loaded 200 ms of one now and then.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ it is what is installed. Everything else imports `ir`, `passmanager` and dialect
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from types import ModuleType
@@ -40,8 +41,28 @@ else:
 _DIALECTS = ["amdgpu", "arith", "cf", "func", "gpu", "irdl", "llvm", "math", "memref", "nvvm", "rocdl", "scf", "vector"]
 
 
+@functools.lru_cache(maxsize=1)
+def _do_without_classes() -> None:
+    """Keep the bindings from importing a module of generated classes per dialect at its first op or type.
+
+    Nothing here uses the classes: ops are made and read by name. Those of LLVM and of the vendors' instructions alone
+    take longer than the tracing of a kernel. What is imported on purpose still is: the places are only held for long
+    enough for the bindings to note that the dialects are loaded.
+    """
+    known = extension("_mlir").globals
+    for name in _DIALECTS:
+        place = f"{ROOT}.dialects.{name}"
+        if name != "irdl" and place not in sys.modules:  # irdl loads the definitions of `tl`
+            sys.modules[place] = ModuleType(place)
+            try:
+                known._check_dialect_module_loaded(name)
+            finally:
+                del sys.modules[place]
+
+
 def new_context() -> ir.Context:
     """A context with the dialects of programs, for one thread. With all there are it takes five times as long."""
+    _do_without_classes()
     ctx = ir.Context(load_on_create_dialects=[])
     for name in _DIALECTS:
         ctx.get_dialect_descriptor(name)  # loads the dialect, but not its Python module, of which most kernels need few
@@ -69,6 +90,11 @@ class ContextTable:
 def dialect(name: str) -> ModuleType:
     """Import an upstream dialect module, e.g. `dialect("arith")`."""
     return importlib.import_module(f"{ROOT}.dialects.{name}")
+
+
+def extension(name: str) -> ModuleType:
+    """A compiled part of the bindings, e.g. `_mlirDialectsLLVM`, without the generated classes of its dialect."""
+    return importlib.import_module(f"{ROOT}._mlir_libs.{name}")
 
 
 def provide_dialect(name: str, module: ModuleType) -> None:

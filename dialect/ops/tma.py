@@ -22,6 +22,7 @@ from ..verify import (
 
 ext = dialect("ext")
 
+_WARP = 32
 EVICTIONS = ("evict_normal", "evict_first", "evict_last")
 REDUCTIONS = ("add", "min", "max", "and", "or", "xor")
 
@@ -35,7 +36,8 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
     (evict_normal, evict_first, evict_last in the L2 cache), `multicast` (with `explicit`: ranks of the cluster as bits;
     every CTA announces its bytes, the one of the lowest of these ranks copies its tile into all of them, those of other
     ranks copy their own), `elected` (all threads reach it: one of them issues the copy, after an arrival that announces
-    `expect` bytes where it has that; `ordered`: barriers in front of it say that the tile is free).
+    `expect` bytes where it has that; `ordered`: barriers in front of it say that the tile is free), `leaders` (with
+    `explicit`: of every so many threads one announces and issues a copy of its own).
     """
 
     source: ext.Operand[Any]
@@ -46,11 +48,13 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
     @structure(4, attributes={
         "?explicit": "a unit attribute", "?arrive": "a unit attribute", "?pair": "a unit attribute",
         "?multicast": "an integer", "?elected": "a unit attribute", "?expect": "an integer",
-        "?ordered": "a unit attribute",
+        "?ordered": "a unit attribute", "?leaders": "an integer",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         source, target, bar, index = self.operation.operands
         if not (buffers(self, [source], (GLOBAL,)) and buffers(self, [target], (SHARED,)) and barrier(self, bar)):
+            return False
+        if not _leads_warps(self):
             return False
         return (
             same_tile(self, source, target)
@@ -64,16 +68,16 @@ class TmaStoreOp(TL.Operation, name="tma_store"):
     """Starts a copy of a shared tile to a device tile as one bulk group; out of bounds is not written.
 
     Optional attributes: `reduce` (add, min, max, and, or, xor: combine with the device tile), `unsigned` (elements of a
-    reduction), `explicit` (the program closes or waits for the group), `eviction`.
+    reduction), `explicit` (the program closes or waits for the group), `eviction`, `leaders` as for `tl.tma_load`.
     """
 
     source: ext.Operand[Any]
     target: ext.Operand[Any]
 
-    @structure(2)
+    @structure(2, attributes={"?leaders": "an integer"})
     def verify_invariants(self) -> bool:
         source, target = self.operation.operands
-        if not (buffers(self, [source], (SHARED,)) and buffers(self, [target], (GLOBAL,))):
+        if not (buffers(self, [source], (SHARED,)) and buffers(self, [target], (GLOBAL,)) and _leads_warps(self)):
             return False
         return (
             same_tile(self, source, target)
@@ -81,6 +85,16 @@ class TmaStoreOp(TL.Operation, name="tma_store"):
             and enum_attr(self, "reduce", REDUCTIONS, optional=True)
             and enum_attr(self, "eviction", EVICTIONS, optional=True)
         )
+
+
+def _leads_warps(op: ir.OpView) -> bool:
+    """Each of the threads that issue a copy leads whole warps."""
+    if "leaders" not in op.operation.attributes:
+        return True
+    threads = ir.IntegerAttr(op.operation.attributes["leaders"]).value
+    if threads <= 0 or threads % _WARP:
+        return fail(op, f"'leaders' must be a multiple of {_WARP}, got {threads}")
+    return "explicit" in op.operation.attributes or fail(op, "'leaders' needs 'explicit'")
 
 
 class TmaGather4Op(TL.Operation, name="tma_gather4"):

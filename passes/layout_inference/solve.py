@@ -102,6 +102,12 @@ class Solver:
 
     # -- steps ---------------------------------------------------------------------------------------------------------
     def solve(self) -> None:
+        """Give every fragment, shared tile and parallel loop a layout: what operations demand first, what follows from
+        it, then free choices, the largest buffer first.
+
+        Raises:
+            LayoutError: two operations demand different layouts of a buffer.
+        """
         self._strict()
         self._spread()
         while True:
@@ -337,6 +343,7 @@ class Solver:
 
     # -- result --------------------------------------------------------------------------------------------------------
     def assign(self) -> None:
+        """Write the layouts into the program."""
         if any(op.name == "tl.warpgroups" for op in self.ops):
             for value in self.fragments:
                 self._users_threads(value)

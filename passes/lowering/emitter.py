@@ -104,6 +104,7 @@ class Emitter:
 
     # -- integer arithmetic with folding -------------------------------------------------------------------------------
     def binary(self, name: str, a: int | ir.Value, b: int | ir.Value) -> ir.Value:
+        """`arith.NAME` without folding; numbers take the type of the other side."""
         kind = a.type if not isinstance(a, int) else b.type if not isinstance(b, int) else self.i32
         return self.pure(f"arith.{name}", kind, [self.value(a, kind), self.value(b, kind)])
 

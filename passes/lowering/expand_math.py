@@ -1,8 +1,8 @@
 """Elementary functions in terms of what every target has: exp2, log2, sin and cos of reduced arguments, rsqrt, fma.
 
-All expansions compute in float32; 16-bit floats go through it. Errors are a few units in the last place of float32 over
-the whole range unless a comment says otherwise; the `fast_` forms trade that for one hardware approximation.
-Coefficients: Abramowitz and Stegun (erf 7.1.26), minimax fits for atan and asin in float32.
+The expansions here compute in float32; 16-bit floats go through it (float64: `expand_double`). Errors are a few units
+in the last place of float32 over the whole range unless a comment says otherwise; the `fast_` forms trade that for one
+hardware approximation. Coefficients: Abramowitz and Stegun (erf 7.1.26), minimax fits for atan and asin in float32.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from .context import Context
+from .expand_double import DOUBLE
 from .real import Real
 
 LOG2E = math.log2(math.e)
@@ -38,11 +39,15 @@ def expand_math(ctx: Context, name: str, operands: Sequence[ir.Value], result: i
     if name in _DIRECT:
         return e.pure(name, vector(result), operands)
     short = name.removeprefix("math.")
+    if str(element) == "f64" and short in DOUBLE:
+        return DOUBLE[short](*(Real(e, v) for v in operands)).value
     function = (_FUNCTIONS.get(f"fast_{short}") if ctx.fast_math else None) or _FUNCTIONS.get(short)
     if function is None:
         return ctx.hardware.math(ctx, short, operands)
     if str(element) == "f64":
-        raise UnsupportedError(f"{name} of float64 has no expansion", hint="cast to float32 around it")
+        known = ", ".join(sorted(DOUBLE))
+        hint = f"of float64 there are sqrt, {known}; cast to float32 around others"
+        raise UnsupportedError(f"{name} of float64 has no expansion", hint=hint)
     if element == e.f32:
         return function(*(Real(e, v) for v in operands)).value
     wide = [Real(e, e.pure("arith.extf", vector(e.f32), [v])) for v in operands]

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Generator
 
 import numpy as np
+import numpy.typing as npt
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
@@ -213,14 +214,32 @@ def lower_fence_proxy(ctx: Context, op: ir.Operation) -> None:
 
 @contextlib.contextmanager
 def _one_thread(ctx: Context, index: Index | None = None, op: ir.Operation | None = None) -> Generator[None]:
-    """The first of the threads that reach `op`, or the threads whose `index` is zero."""
-    reached = [] if op is None else np.flatnonzero(reaching_threads(ctx, op))
-    number = int(reached[0]) if len(reached) else 0
-    first = ctx.e.compare("eq", ctx.ix.scalar(ctx.thread if index is None else index), number)
+    """The first of the threads that reach `op`, the leaders where it has them, or the threads whose `index` is zero."""
+    reached = np.zeros(0, np.int64) if op is None else np.flatnonzero(reaching_threads(ctx, op))
+    number, place = int(reached[0]) if len(reached) else 0, ctx.thread if index is None else index
+    if op is not None and "leaders" in op.attributes:
+        place, number = _leader(ctx, op, reached)
+    first = ctx.e.compare("eq", ctx.ix.scalar(place), number)
     branch = ctx.e.op("scf.if", [], [first], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         yield
         ctx.e.end_region()
+
+
+def _leader(ctx: Context, op: ir.Operation, reached: npt.NDArray[np.int64]) -> tuple[Index, int]:
+    """What a thread compares with what, to find whether it leads its part of the threads."""
+    scope = ir.IntegerAttr(op.attributes["leaders"]).value
+    number = int(reached[0]) % scope if len(reached) else 0
+    firsts = {int(reached[reached // scope == part][0]) % scope for part in np.unique(reached // scope)}
+    if len(firsts) > 1:
+        raise UnsupportedError(
+            f"leader_scope_threads={scope} where the parts of {scope} threads are reached from different threads on",
+            python_location(op.location),
+            hint="let whole parts reach the copy, or leave leader_scope_threads away",
+        )
+    place = ctx.ix.remainder(ctx.thread, scope) if scope < ctx.num_threads else ctx.thread
+    assert place is not None
+    return place, number
 
 
 def require_tma(ctx: Context, op: ir.Operation, device: ir.Value, shared: ir.Value) -> None:

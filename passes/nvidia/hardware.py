@@ -10,11 +10,12 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.ops.intrinsic import intrinsic_name
+from ..fragment_demand import most_at_once
 from ..lowering.context import Context
 from ..lowering.index import Index
 from ..walk import nested
 from .async_copy import lower_async_copy
-from .effort import effort
+from .effort import effort, interleaves
 from .gemm_mma import lower_gemm
 from .gemm_scaled import lower_scaled
 from .gemm_wgmma import lower_gemm_wgmma
@@ -39,17 +40,20 @@ class Nvidia:
             "nvvm.reqntid": ir.DenseI32ArrayAttr.get(list(threads)),
         }
         blocks = ir.IntegerAttr(launch.attributes["min_blocks"]).value if "min_blocks" in launch.attributes else 0
-        if threads[0] * threads[1] * threads[2] > _LARGE_BLOCK:
-            blocks = max(blocks, 1)  # left alone, ptxas aims at two such blocks and spills
+        inside, most = list(nested(launch)), self.target.thread_registers
+        if threads[0] * threads[1] * threads[2] > _LARGE_BLOCK or most_at_once(inside, most) > most:
+            blocks = max(blocks, 1)  # else ptxas aims at two large blocks, or at 32 registers and spills the rest
         if blocks:
             attributes["nvvm.minctasm"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), blocks)
         if "cluster" in launch.attributes:
             self.require(Feature.CLUSTER, "a kernel of clusters")
             attributes["nvvm.cluster_dim"] = launch.attributes["cluster"]
-        if any(op.name == "tl.intrinsic" and intrinsic_name(op) == "wait_dependencies" for op in nested(launch)):
+        if any(op.name == "tl.intrinsic" and intrinsic_name(op) == "wait_dependencies" for op in inside):
             attributes["tl.programmatic"] = ir.UnitAttr.get()
         if (level := effort(launch)) is not None:
             attributes["tl.effort"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), level)
+        if interleaves(launch):
+            attributes["tl.interleaved"] = ir.UnitAttr.get()
         return attributes
 
     def require(self, feature: Feature, what: str) -> None:

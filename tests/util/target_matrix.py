@@ -24,7 +24,8 @@ import numpy as np
 from tilelang_mlir import knobs
 from tilelang_mlir.compiler import codegen
 from tilelang_mlir.compiler.backends import backend_for
-from tilelang_mlir.compiler.pipeline import CompileOptions, lower_program
+from tilelang_mlir.compiler.options import CompileOptions
+from tilelang_mlir.compiler.pipeline import lower_program
 from tilelang_mlir.compiler.resources import Resources
 from tilelang_mlir.jit.compile import compile_prim_func
 from tilelang_mlir.launch_plan import ParamSpec

@@ -24,6 +24,7 @@ from tilelang_mlir.compiler.amdgcn_prepare import (
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
+from tilelang_mlir.compiler.llvm_setup import initialise
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.isa.amd import grid
 
@@ -89,16 +90,10 @@ SPILLS_IN_CODE = re.compile(rb"\.vgpr_spill_count[^\0]")
 _PRODUCTS = ("@llvm.amdgcn.mfma.", "@llvm.amdgcn.wmma.")
 
 
-@functools.lru_cache(maxsize=1)
-def _initialise() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-
-
 @functools.lru_cache(maxsize=16)
 def target_machine(arch: str, level: int) -> Any:
     """The llvmlite target machine of an architecture such as `gfx942` that makes code at a level of 0 to 3."""
-    _initialise()
+    initialise()
     return llvm.Target.from_triple(TRIPLE).create_target_machine(
         cpu=arch, features="", opt=level, codemodel="default"
     )

@@ -8,14 +8,11 @@ from __future__ import annotations
 import pickle
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from tilelang_mlir.compiler.device_code import DeviceCode
-from tilelang_mlir.compiler.options import CodegenOptions
+from tilelang_mlir.compiler.options import CodegenOptions, CompileOptions
 from tilelang_mlir.errors import TileError
-
-if TYPE_CHECKING:
-    from tilelang_mlir.compiler.pipeline import CompileOptions
 
 _HEADER = struct.Struct(">Q")
 

@@ -15,6 +15,7 @@ import llvmlite.binding as llvm
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
+from tilelang_mlir.compiler.llvm_setup import initialise
 from tilelang_mlir.compiler.negated_extrema import keep_negations
 from tilelang_mlir.compiler.nvptx_prepare import order_atomics
 from tilelang_mlir.compiler.toolchain.arch import ptx_version
@@ -42,21 +43,13 @@ _THOROUGH = ("alloca ", "llvm.loop.unroll", "define internal", "define linkonce"
 _UNSELECTED = re.compile(r"\bllvm\.[\w.]+")
 
 
-@functools.lru_cache(maxsize=1)
-def _initialise() -> None:
-    # 32-bit addresses for shared, constant and private memory; has to be set before any target machine exists.
-    llvm.set_option("tilelang", "--nvptx-short-ptr")
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-
-
 @functools.lru_cache(maxsize=16)
 def target_machine(arch: str, opt_level: int) -> Any:
     """The llvmlite target machine of an architecture such as `sm_90a`.
 
     Instruction selection always optimises when the passes do: without it, copies between products serialise them.
     """
-    _initialise()
+    initialise()
     major, minor = ptx_version(arch)
     return llvm.Target.from_triple(TRIPLE).create_target_machine(
         cpu=arch, features=f"+ptx{major}{minor}", opt=3 if opt_level else 0, codemodel="default"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tilelang_mlir.errors import TileValueError
@@ -48,6 +48,24 @@ class CodegenOptions:
     def restore(cls, data: Mapping[str, Any]) -> CodegenOptions:
         """The options that `describe` gave the data of."""
         return cls(data["opt_level"], data["line_info"], tuple(data["ptxas_flags"]))
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What decides the code besides module and target.
+
+    `out_idx` overrides which parameters the callee allocates; `pass_configs` maps TileLang's `tl.*` keys to values and
+    is handed to the passes.
+    """
+
+    out_idx: tuple[int, ...] | None = None
+    pass_configs: Mapping[str, object] = field(default_factory=dict)
+    codegen: CodegenOptions = CodegenOptions()
+
+    def describe(self) -> dict[str, object]:
+        """The options as JSON-able data, for cache keys and metadata."""
+        configs = {key: repr(value) for key, value in sorted(self.pass_configs.items())}
+        return {"out_idx": self.out_idx, "pass_configs": configs, "codegen": self.codegen.describe()}
 
 
 def codegen_options(

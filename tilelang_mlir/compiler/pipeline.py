@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tilelang_mlir import collection, knobs
 from tilelang_mlir.compiler import codegen
 from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.build_plan import build_plan, complete_plan
-from tilelang_mlir.compiler.options import CodegenOptions
+from tilelang_mlir.compiler.options import CompileOptions
 from tilelang_mlir.dialect import prepare_context
 from tilelang_mlir.launch_plan import LaunchPlan
 from tilelang_mlir.mlir import ir
@@ -19,24 +18,6 @@ from tilelang_mlir.target import Target
 
 STAGES = ("tl", "laid_out", "scheduled", "lowered")
 Record = Callable[[str, Callable[[], str]], None]
-
-
-@dataclass(frozen=True)
-class CompileOptions:
-    """What decides the code besides module and target.
-
-    `out_idx` overrides which parameters the callee allocates; `pass_configs` maps TileLang's `tl.*` keys to values and
-    is handed to the passes.
-    """
-
-    out_idx: tuple[int, ...] | None = None
-    pass_configs: Mapping[str, object] = field(default_factory=dict)
-    codegen: CodegenOptions = CodegenOptions()
-
-    def describe(self) -> dict[str, object]:
-        """The options as JSON-able data, for cache keys and metadata."""
-        configs = {key: repr(value) for key, value in sorted(self.pass_configs.items())}
-        return {"out_idx": self.out_idx, "pass_configs": configs, "codegen": self.codegen.describe()}
 
 
 def copy_module(module: ir.Module) -> ir.Module:

@@ -13,7 +13,8 @@ from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.backends import backend_for
 from tilelang_mlir.compiler.failures import compile_error
 from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest
-from tilelang_mlir.compiler.pipeline import CompileOptions, lower_program
+from tilelang_mlir.compiler.options import CompileOptions
+from tilelang_mlir.compiler.pipeline import lower_program
 from tilelang_mlir.compiler.pool import WorkerDied, pool
 from tilelang_mlir.dialect import context as level1_context
 from tilelang_mlir.errors import CompileError

@@ -36,6 +36,7 @@ class Linear:
         self.terms, self.const = terms, const
 
     def plus(self, other: Linear, sign: int = 1) -> Linear:
+        """The sum, or with `sign` -1 the difference; terms that cancel are gone."""
         terms = dict(self.terms)
         for key, (coefficient, nonneg) in other.terms.items():
             total = terms.get(key, (0, nonneg))[0] + sign * coefficient

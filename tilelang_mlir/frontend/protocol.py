@@ -172,6 +172,7 @@ def branches(test: Any, has_else: bool, scope: Scope | None = None) -> Iterator[
 
 
 def ternary(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """`then() if test else otherwise()`; a run-time test chooses while the kernel runs (`control.choose`)."""
     if isinstance(test, Lanes):
         return arith.select(test, then(), otherwise())
     if isinstance(test, Expr):
@@ -184,6 +185,7 @@ def ternary(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) ->
 
 
 def and_(left: Any, right: Callable[[], Any]) -> Any:
+    """`left and right()`; of a run-time value the right side is evaluated where the left one holds."""
     if isinstance(left, Expr):
         left = arith.to_bool(left)
     if not isinstance(left, Expr):
@@ -192,6 +194,7 @@ def and_(left: Any, right: Callable[[], Any]) -> Any:
 
 
 def or_(left: Any, right: Callable[[], Any]) -> Any:
+    """`left or right()`; of a run-time value the right side is evaluated where the left one fails."""
     if isinstance(left, Expr):
         left = arith.to_bool(left)
     if not isinstance(left, Expr):

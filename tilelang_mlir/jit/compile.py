@@ -10,20 +10,17 @@ from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tilelang_mlir import cache, knobs
 from tilelang_mlir.compiler.artifact import Artifact
-from tilelang_mlir.compiler.options import codegen_options, wants_fast_math
+from tilelang_mlir.compiler.options import CompileOptions, codegen_options, wants_fast_math
 from tilelang_mlir.compiler.pass_configs import normalize
-from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
+from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas, interleaving_ptxas
 from tilelang_mlir.errors import CacheError, TileTypeError, TileValueError, ToolchainError
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.target import Target
-
-if TYPE_CHECKING:
-    from tilelang_mlir.compiler.pipeline import CompileOptions
 
 _LOG = logging.getLogger("tilelang_mlir")
 _BACKENDS = ("auto", "tvm_ffi", "cython", "nvrtc", "cutedsl", "ctypes", "native", "sim", "torch")
@@ -123,8 +120,6 @@ def compile_options(
     compile_flags: str | Sequence[str] | None = None,
 ) -> CompileOptions:
     """The options of a compilation: what the function declares, and the arguments, which win."""
-    from tilelang_mlir.compiler.pipeline import CompileOptions
-
     attributes: dict[str, Any] = getattr(prim_func, "attrs", None) or {}
     declared = normalize(attributes.get("tilelang_pass_configs"))
     configs = {**_CONFIGURED.get(), **declared, **normalize(pass_configs)}
@@ -159,11 +154,12 @@ def cache_key_of(prim_func: Any, target: Target, options: CompileOptions) -> str
 
 
 def _assembler(target: Target) -> object:
-    """The release of the ptxas that will make the machine code; without one an entry holds PTX only."""
+    """Which ptxas will make the machine code, the usual one or that of interleaved kernels; without one an entry holds
+    PTX only."""
     if target.simulated or target.vendor != "cuda":
         return None
     try:
-        return find_ptxas(target.arch).release
+        return find_ptxas(target.arch).release, interleaving_ptxas(target.arch)
     except ToolchainError:
         return None
 

@@ -192,11 +192,8 @@ class JITImpl:
         with lock:
             kernel = self._kernels.get(key)
             if kernel is None:
-                kernel = self._kernels[key] = self._compile(trace())
+                kernel = self._kernels[key] = _compiled(trace(), self.options)
         return kernel
-
-    def _compile(self, prim_func: PrimFunc) -> JITKernel:
-        return _compiled(prim_func, self.options)
 
 
 def _compiled(prim_func: PrimFunc, options: Mapping[str, Any]) -> JITKernel:

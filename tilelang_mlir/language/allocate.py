@@ -13,7 +13,7 @@ from tilelang_mlir.language.alloc import (
     alloc_var,
     empty,
 )
-from tilelang_mlir.language.reduce import alloc_reducer
+from tilelang_mlir.language.reducers import alloc_reducer
 
 __all__ = [
     "alloc_barrier", "alloc_cluster_barrier", "alloc_fragment", "alloc_global", "alloc_local", "alloc_reducer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region, store
 from tilelang_mlir.frontend.expr import describe
@@ -245,6 +245,24 @@ class TensorCoreIntrinEmitter:
         if inverse:
             raise TileValueError("the inverse of the store map is not a function here", hint="use mma_store_index_map")
         return self._place
+
+
+class TensorCoreIntrinEmitterWithLadderTransform(TensorCoreIntrinEmitter):
+    """`TensorCoreIntrinEmitter` with the arguments of operands that were rearranged in memory before; only operands as
+    they are (kind 0) have an emitter.
+
+    Raises:
+        UnsupportedError: another kind.
+    """
+
+    def __init__(
+        self, *args: Any, transform_kind_a: Any = 0, transform_kind_b: Any = 0, **options: Any
+    ) -> None:
+        for side, kind in (("a", transform_kind_a), ("b", transform_kind_b)):
+            if int(kind) != 0:
+                raise UnsupportedError(f"operands rearranged in memory (transform_kind_{side}={kind})",
+                                       hint="pass the operand as it is, and use a swizzled layout for the shared tile")
+        super().__init__(*args, **options)
 
 
 def _start(local: Any) -> Element:

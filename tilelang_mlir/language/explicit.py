@@ -15,6 +15,8 @@ from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.language.sync import barrier_operands, in_kernel
 from tilelang_mlir.mlir import ir
 
+_WARP = 32
+
 
 @takes_name
 def tma_copy(
@@ -41,20 +43,20 @@ def tma_copy(
 
     With `cluster_mask` every block of the cluster reaches the call and announces its bytes; the block of the lowest
     rank in the mask copies its tile into all of the mask (multicast), those outside of it copy their own. The program
-    sees to it that the tiles of all of them are free, and the barriers initialised (`T.cluster_sync`).
+    sees to it that the tiles of all of them are free; barriers of either kind are initialised in all of them.
 
     Args:
-        barrier: needed for loads. cluster_mask: ranks, as bits. leader_scope_threads: accepted; one thread copies.
+        barrier: needed for loads. cluster_mask: ranks, as bits. leader_scope_threads: of every so many threads (a
+            multiple of 32) one copies a tile of its own; without it one of all that reach the call.
         eviction_policy: evict_normal, evict_first or evict_last: how long the L2 cache keeps the tile.
 
     Raises:
-        TileValueError: the shapes differ, the mask is no integer of 1 or more, or the policy is none of the three.
+        TileValueError: the shapes differ, or a mask, a policy or a number of threads that there is not.
         TileTypeError: the memories are not device and shared, or a load has no barrier.
         UnsupportedError: when compiled, for a tile the hardware cannot copy; it says which rule failed.
     """
-    del leader_scope_threads
     options = {"barrier": barrier, "eviction_policy": eviction_policy, "cluster_mask": cluster_mask}
-    options |= annotations or {}
+    options |= {"leader_scope_threads": leader_scope_threads} | (annotations or {})
     builder = in_kernel("T.tma_copy")
     source, target = buffer_of(src, "the source of T.tma_copy"), buffer_of(dst, "the target of T.tma_copy")
     memories = (source.memory, target.memory)
@@ -80,10 +82,11 @@ def tma_copy(
 
 
 def bulk_attributes(what: str, options: Mapping[str, Any]) -> dict[str, ir.Attribute]:
-    """Attributes of a bulk copy that all threads reach, from `eviction_policy` and `cluster_mask`.
+    """Attributes of a bulk copy that all threads reach, from `eviction_policy`, `cluster_mask` and, where there is one,
+    `leader_scope_threads`.
 
     Raises:
-        TileValueError: no such policy, or no ranks.
+        TileValueError: no such policy, no ranks, or parts of warps.
     """
     attributes: dict[str, ir.Attribute] = {"explicit": ir.UnitAttr.get()}
     policy, mask = options["eviction_policy"], options["cluster_mask"]
@@ -93,6 +96,11 @@ def bulk_attributes(what: str, options: Mapping[str, Any]) -> dict[str, ir.Attri
         attributes["eviction"] = ir.StringAttr.get(policy)
     if mask is not None:
         attributes["multicast"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), ranks(what, mask))
+    threads = options.get("leader_scope_threads")
+    if threads is not None:
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads <= 0 or threads % _WARP:
+            raise TileValueError(f"{what}: leader_scope_threads is a multiple of {_WARP}, got {describe(threads)}")
+        attributes["leaders"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), threads)
     return attributes
 
 

@@ -11,7 +11,7 @@ from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile_of
 from tilelang_mlir.frontend.builder import Builder, require
-from tilelang_mlir.frontend.expr import Expr, value_of
+from tilelang_mlir.frontend.expr import Expr, describe, value_of
 from tilelang_mlir.language.copy import describe_shape
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
@@ -45,7 +45,13 @@ def add_condition(builder: Builder, operands: list[ir.Value], clear_accum: Any) 
 
 
 def policy_attribute(policy: GemmWarpPolicy) -> ir.Attribute:
-    """A policy as the dialect spells it."""
+    """A policy as the dialect spells it.
+
+    Raises:
+        TileValueError: there is no such policy.
+    """
+    if policy not in tuple(GemmWarpPolicy):
+        raise TileValueError(f"no policy of products: {describe(policy)}", hint="T.GemmWarpPolicy.FullRow")
     return ir.StringAttr.get(POLICIES[GemmWarpPolicy(policy)])
 
 
@@ -127,6 +133,11 @@ def _gemm_with_barrier(A: Any, B: Any, C: Any, transpose_a: Any, transpose_b: An
 
 
 def check_memories(A: Any, B: Any, C: Any) -> None:
+    """Each operand lies where products read it.
+
+    Raises:
+        TileTypeError: it does not; the message says where it may lie.
+    """
     allowed = {"A": ("shared", "fragment", "tmem"), "B": ("shared", "fragment"), "C": ("fragment", "tmem")}
     for name, value in zip("ABC", (A, B, C), strict=True):
         memory = buffer_of(value, f"operand {name} of T.gemm").memory
@@ -163,6 +174,11 @@ _EIGHT_BIT = ("float8_e4m3", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", 
 
 
 def check_dtypes(a: DType, b: DType, c: DType) -> None:
+    """A and B can be multiplied, and C can hold the sum.
+
+    Raises:
+        TileTypeError: dtypes that do not go together.
+    """
     both_fp8 = a in _EIGHT_BIT and b in _EIGHT_BIT
     both_small = a.is_float and b.is_float and max(a.bits, b.bits) <= 8
     both_int = a.is_integer and b.is_integer and a.bits == b.bits

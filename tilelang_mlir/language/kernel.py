@@ -180,9 +180,9 @@ def get_thread_binding(dim: int = 0) -> Expr:
 
 
 def get_thread_bindings() -> list[Expr]:
-    """Indices of the thread along the dimensions the block has."""
-    _, kernel = current_kernel("T.get_thread_bindings")
-    return [get_thread_binding(dim) for dim in range(3) if dim == 0 or kernel.threads[dim] > 1]
+    """Indices of the thread along the three dimensions of the block: `tx, ty, tz = T.get_thread_bindings()`."""
+    current_kernel("T.get_thread_bindings")
+    return [get_thread_binding(dim) for dim in range(3)]
 
 
 def get_block_binding(dim: int = 0) -> Expr:
@@ -204,8 +204,9 @@ def get_thread_extent(dim: int = 0) -> int:
 
 
 def get_thread_extents() -> list[int]:
+    """Threads of the block along its three dimensions."""
     _, kernel = current_kernel("T.get_thread_extents")
-    return [size for dim, size in enumerate(kernel.threads) if dim == 0 or size > 1]
+    return list(kernel.threads)
 
 
 def get_block_extent(dim: int = 0) -> Any:

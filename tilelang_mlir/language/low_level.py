@@ -25,7 +25,12 @@ from tilelang_mlir.language.descriptors import (
     tma_load_2sm,
     tma_store,
 )
-from tilelang_mlir.language.emitter import TensorCoreIntrinEmitter, get_ldmatrix_offset, get_mma_micro_size
+from tilelang_mlir.language.emitter import (
+    TensorCoreIntrinEmitter,
+    TensorCoreIntrinEmitterWithLadderTransform,
+    get_ldmatrix_offset,
+    get_mma_micro_size,
+)
 from tilelang_mlir.language.extern import CUDASourceCodeKernel, call_extern, call_pure_extern, import_source
 from tilelang_mlir.language.gemm_sparse import gemm_sp, wgmma_gemm_sp
 from tilelang_mlir.language.math import fma, fmul
@@ -40,10 +45,14 @@ from tilelang_mlir.language.matrix import (
     ptx_stmatrix,
 )
 from tilelang_mlir.language.named_calls import call_intrin, call_llvm_intrin
+from tilelang_mlir.language.tensor_emitter import TCGEN05DescriptorParams, TCGEN05TensorCoreIntrinEmitter
 from tilelang_mlir.language.wgmma import ptx_wgmma_rs, ptx_wgmma_ss
+from tilelang_mlir.language.wgmma_emitter import WGMMADescriptorParams, WGMMATensorCoreIntrinEmitter
 
 __all__ = [
-    "CUDASourceCodeKernel", "TensorCoreIntrinEmitter", "alloc_descriptor", "alloc_tcgen05_instr_desc",
+    "CUDASourceCodeKernel", "TCGEN05DescriptorParams", "TCGEN05TensorCoreIntrinEmitter", "TensorCoreIntrinEmitter",
+    "TensorCoreIntrinEmitterWithLadderTransform", "WGMMADescriptorParams", "WGMMATensorCoreIntrinEmitter",
+    "alloc_descriptor", "alloc_tcgen05_instr_desc",
     "alloc_tcgen05_instruction_desc", "alloc_tcgen05_smem_desc", "alloc_wgmma_desc", "call_extern",
     "call_pure_extern", "create_tma_descriptor", "fma", "fmul", "gemm_sp", "get_cluster_dims", "get_cluster_extent",
     "get_cluster_extents", "get_cluster_id", "get_cluster_ids", "get_cluster_size", "get_ldmatrix_offset",

@@ -165,6 +165,11 @@ def _match(kind: str, value: Any, mask: int, dtype: str) -> Expr:
 
 
 def barrier_operands(what: str, barrier: Any) -> tuple[Builder, list[ir.Value]]:
+    """The operands that name one mbarrier: its array and its index (i32).
+
+    Raises:
+        TileTypeError: it is none of `T.alloc_barrier`, or an array of several.
+    """
     builder = in_kernel(what)
     if isinstance(barrier, Barriers):
         if len(barrier) != 1:

@@ -92,6 +92,15 @@ def _steps(table: IntArray) -> tuple[values.Step, ...] | None:
 
 
 def fragment_of(shape: tuple[int, ...], thread: IntArray, index: IntArray) -> values.Fragment:
+    """The fragment that puts each element where the tables say.
+
+    Args:
+        thread: [replicas, *shape], the threads that hold an element.
+        index: [*shape], its register there.
+
+    Raises:
+        TileValueError: two elements share a register. NoDigits: the tables are no digits of the coordinates.
+    """
     replicas, size = len(thread), int(thread.max()) + 1
     places = np.unique((thread * (int(index.max()) + 1) + index).reshape(-1))
     if len(places) != thread.size or thread.min() < 0 or index.min() < 0:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from tilelang_mlir.ops.attention import AttentionTiling, attention, attention_forward, attention_tiling
 from tilelang_mlir.ops.attention_backward import attention_backward
+from tilelang_mlir.ops.chunk_scan import chunk_scan, chunk_scan_heads, chunk_scan_rows
 from tilelang_mlir.ops.decode import decode, decoding_parts, flash_decoding, paged_decoding
 from tilelang_mlir.ops.gemm import gemm, matmul
 from tilelang_mlir.ops.grouped import grouped_gemm, grouped_matmul, grouped_tiling, masked_gemm, masked_matmul
@@ -24,8 +25,9 @@ from tilelang_mlir.ops.varlen import attention_varlen, attention_varlen_forward,
 
 __all__ = [
     "AttentionTiling", "Tiling", "attention", "attention_backward", "attention_forward", "attention_tiling",
-    "attention_varlen", "attention_varlen_forward", "choose", "decode", "decoding_parts", "flash_decoding", "gemm",
-    "gemm_fp8", "gemm_fp8_blocks", "gemm_fp8_blocks_persistent", "gemm_sparse", "grouped_gemm", "grouped_matmul",
-    "grouped_tiling", "masked_gemm", "masked_matmul", "matmul", "mla_decode", "mla_decoding", "mla_parts",
-    "paged_decoding", "scaled_matmul", "sparse_matmul", "sparse_tiling", "sparsify", "varlen_tiles",
+    "attention_varlen", "attention_varlen_forward", "choose", "chunk_scan", "chunk_scan_heads", "chunk_scan_rows",
+    "decode", "decoding_parts", "flash_decoding", "gemm", "gemm_fp8", "gemm_fp8_blocks", "gemm_fp8_blocks_persistent",
+    "gemm_sparse", "grouped_gemm", "grouped_matmul", "grouped_tiling", "masked_gemm", "masked_matmul", "matmul",
+    "mla_decode", "mla_decoding", "mla_parts", "paged_decoding", "scaled_matmul", "sparse_matmul", "sparse_tiling",
+    "sparsify", "varlen_tiles",
 ]  # fmt: skip

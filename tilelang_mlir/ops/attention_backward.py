@@ -88,25 +88,27 @@ def weigh_slopes(scores: Any, slopes: Any, deltas: Any, dS: Any) -> None:
 def gradients(
     batch: int, S: int, heads: int, D: int, causal: bool, scale: float, dtype: str = "float16", block_M: int = 64,
     block_N: int = 128, stages: int = 2, threads: int = 256, D_v: int | None = None,
+    heads_kv: int | None = None,
 ) -> Any:  # fmt: skip
     """dK and dV; adds to dQ, which is float32, zero before and without the scale of the scores."""
     factor = scale * LOG2_E
     blocks, block = -(-S // block_N), (block_N, block_M)
-    width = D if D_v is None else D_v
+    width, kv = D if D_v is None else D_v, heads if heads_kv is None else heads_kv
+    group = heads // kv  # of query heads that share a key head
 
     @T.prim_func
     def attention_backward(
         Q: T.Tensor((batch, S, heads, D), dtype),
-        K: T.Tensor((batch, S, heads, D), dtype),
-        V: T.Tensor((batch, S, heads, width), dtype),
+        K: T.Tensor((batch, S, kv, D), dtype),
+        V: T.Tensor((batch, S, kv, width), dtype),
         dO: T.Tensor((batch, S, heads, width), dtype),
         L: T.Tensor((batch, heads, S), "float32"),
         Delta: T.Tensor((batch, heads, S), "float32"),
         dQ: T.Tensor((batch, S, heads, D), "float32"),
-        dK: T.Tensor((batch, S, heads, D), dtype),
+        dK: T.Tensor((batch, S, kv, D), dtype),
         dV: T.Tensor((batch, S, heads, width), dtype),
     ):
-        with T.Kernel(blocks, heads, batch, threads=threads) as (bx, head, b):
+        with T.Kernel(blocks, kv, batch, threads=threads) as (bx, head_kv, b):
             K_shared, V_shared = T.alloc_shared((block_N, D), dtype), T.alloc_shared((block_N, width), dtype)
             Q_shared, dO_shared = T.alloc_shared((block_M, D), dtype), T.alloc_shared((block_M, width), dtype)
             L_shared, Delta_shared = T.alloc_shared((block_M,), "float32"), T.alloc_shared((block_M,), "float32")
@@ -115,11 +117,16 @@ def gradients(
             dS_shared = T.alloc_shared(block, dtype)
             dk, dv = T.alloc_fragment((block_N, D), "float32"), T.alloc_fragment((block_N, width), "float32")
             dq = T.alloc_fragment((block_M, D), "float32")
-            T.copy(K[b, bx * block_N : (bx + 1) * block_N, head, :], K_shared)
-            T.copy(V[b, bx * block_N : (bx + 1) * block_N, head, :], V_shared)
+            T.copy(K[b, bx * block_N : (bx + 1) * block_N, head_kv, :], K_shared)
+            T.copy(V[b, bx * block_N : (bx + 1) * block_N, head_kv, :], V_shared)
             T.clear(dk)
             T.clear(dv)
-            for k in T.Pipelined(bx * block_N // block_M if causal else 0, T.ceildiv(S, block_M), num_stages=stages):
+            start = bx * block_N // block_M if causal else 0
+            count = -(-S // block_M) - start
+            bounds = (start, -(-S // block_M)) if group == 1 else (0, group * count)
+            for step in T.Pipelined(*bounds, num_stages=stages):
+                head = head_kv * group + step // count if group > 1 else head_kv
+                k = start + step % count if group > 1 else step
                 T.copy(Q[b, k * block_M : (k + 1) * block_M, head, :], Q_shared)
                 T.copy(L[b, head, k * block_M : (k + 1) * block_M], L_shared)
                 T.clear(scores)
@@ -139,8 +146,8 @@ def gradients(
                     T.atomic_add(dQ[b, k * block_M + i, head, j], dq[i, j])
             for i, j in T.Parallel(block_N, D):
                 dk[i, j] *= scale
-            T.copy(dk, dK[b, bx * block_N : (bx + 1) * block_N, head, :])
-            T.copy(dv, dV[b, bx * block_N : (bx + 1) * block_N, head, :])
+            T.copy(dk, dK[b, bx * block_N : (bx + 1) * block_N, head_kv, :])
+            T.copy(dv, dV[b, bx * block_N : (bx + 1) * block_N, head_kv, :])
 
     return attention_backward
 
@@ -180,8 +187,8 @@ def attention_backward(
     """The gradients of q, k and v from `grad`, that of the output of `attention`.
 
     Args:
-        q, k: (batch, S, heads, D), v, out, grad: (batch, S, heads, D_v), contiguous, all float16 or all bfloat16; as
-            many key heads as query heads, as many keys as queries.
+        q: (batch, S, heads, D), k: (batch, S, heads_kv, D), v: (batch, S, heads_kv, D_v), out, grad: (batch, S, heads,
+            D_v), contiguous, all float16 or all bfloat16; as many keys as queries. `heads` is a multiple of `heads_kv`.
         logarithms: (batch, heads, S) float32, of `attention(..., return_logarithms=True)`.
         causal, scale: as for `attention`.
         target: as for `tilelang.compile`.
@@ -191,20 +198,18 @@ def attention_backward(
 
     Raises:
         TileTypeError: dtypes that differ or are not supported.
-        TileValueError: shapes that do not agree, or heads that share keys.
+        TileValueError: shapes that do not agree.
     """
     tensors = {"q": q, "k": k, "v": v, "out": out, "grad": grad}
     dtype = one_dtype("gradient of attention", tensors, HALF)
     has_dtype("logarithms", logarithms, "float32")
     batch, S, heads, D = has_rank("q", q, "(batch, S, heads, D)")
-    if len(k.shape) == 4 and int(k.shape[2]) != heads:
-        raise TileValueError(
-            f"gradients of {heads} query heads over {k.shape[2]} key heads: every query head needs its own keys",
-            hint="repeat the keys and values for each query head, and add up their gradients",
-        )
-    _, _, _, D_v = has_rank("v", v, "(batch, S, heads, D_v)")
-    has_shape("k", k, (batch, S, heads, D), "(batch, S, heads, D)")
-    for name in ("v", "out", "grad"):
+    _, _, heads_kv, D_v = has_rank("v", v, "(batch, S, heads_kv, D_v)")
+    if heads % heads_kv:
+        raise TileValueError(f"{heads} query heads cannot share {heads_kv} key heads evenly")
+    has_shape("k", k, (batch, S, heads_kv, D), "(batch, S, heads_kv, D)")
+    has_shape("v", v, (batch, S, heads_kv, D_v), "(batch, S, heads_kv, D_v)")
+    for name in ("out", "grad"):
         has_shape(name, tensors[name], (batch, S, heads, D_v), "(batch, S, heads, D_v)")
     has_shape("logarithms", logarithms, (batch, heads, S), "(batch, heads, S)")
     factor = D**-0.5 if scale is None else float(scale)
@@ -212,11 +217,12 @@ def attention_backward(
     tiling = gradient_tiling(D, D_v) if resolve_target(target).supports(Feature.WGMMA) else None
     if tiling is not None:
         facts, sums = ready(row_facts, target, *sizes, D_v, dtype, tiling)(out, grad, logarithms)
-        main = ready(gradients_by_registers, target, *sizes, D_v, causal, factor, dtype, tiling)
+        main = ready(gradients_by_registers, target, batch, S, heads, heads_kv, D, D_v, causal, factor, dtype, tiling)
         dk, dv = main(q, k, v, grad, facts, sums)
         return ready(rows_of_sums, target, *sizes, factor, dtype, tiling)(sums), dk, dv
     deltas, sums = ready(row_products, target, *sizes, dtype, ROWS, D_v)(out, grad)
-    main = ready(gradients, target, *sizes, causal, factor, dtype, *gradient_tiles(max(D, D_v), target), D_v)
+    tiles = gradient_tiles(max(D, D_v), target)
+    main = ready(gradients, target, *sizes, causal, factor, dtype, *tiles, D_v, heads_kv)
     dk, dv = main(q, k, v, grad, logarithms, deltas, sums)
     return ready(scaled, target, *sizes, factor, dtype)(sums), dk, dv
 

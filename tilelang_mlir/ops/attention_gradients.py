@@ -36,14 +36,13 @@ class GradientTiling:
     """Queries and keys of a block, and how the two warpgroups share the products.
 
     `shared`: both work on the same keys, and weights go through shared memory. `turned`: dQ is summed as
-    [features, queries]. `narrow`: dS lies in spans of 64 bytes, so that each warpgroup can take 32 of its 64 queries.
+    [features, queries].
     """
 
     queries: int
     keys: int
     shared: bool = False
     turned: bool = False
-    narrow: bool = False
 
 
 def gradient_tiling(D: int, D_v: int) -> GradientTiling | None:
@@ -123,47 +122,52 @@ def add(dq: Any, sums: Any, b: Any, head: Any, block: Any) -> None:
         T.atomic_add(sums[b, head, block, i // 64, j // 8, thread, register], dq[i, j])
 
 
-def _narrow_layouts(tiling: GradientTiling, dS: Any, tiles: dict[Any, int]) -> dict[Any, Any]:
-    """Layouts in spans of 64 bytes for tiles of which a warpgroup takes half a span; `tiles` are those with features,
-    and how many of them."""
+def _layouts(tiling: GradientTiling, tiles: dict[Any, int]) -> dict[Any, Any]:
+    """Layouts in spans of 64 bytes for the tiles, by their features, of which a warpgroup takes half a span."""
     narrow = [tile for tile, features in tiles.items() if tiling.shared and features // 2 % _SPAN]
-    return {tile: make_half_bank_swizzled_layout(tile) for tile in narrow + [dS] * tiling.narrow}
+    return {tile: make_half_bank_swizzled_layout(tile) for tile in narrow}
 
 
 @jit(out_idx=[-2, -1])
 def gradients_by_registers(
-    batch: int, S: int, heads: int, D: int, D_v: int, causal: bool, scale: float, dtype: str, tiling: GradientTiling
+    batch: int, S: int, heads: int, heads_kv: int, D: int, D_v: int, causal: bool, scale: float, dtype: str,
+    tiling: GradientTiling,
 ) -> Any:  # fmt: skip
     """dK and dV; adds to the sums of dQ, which are without the scale of the scores."""
+    group = heads // heads_kv  # of query heads that share a key head: a CTA walks over the queries of all of them
     factor, keys, queries, shared = scale * LOG2_E, tiling.keys, tiling.queries, tiling.shared
     blocks, steps, block = -(-S // keys), -(-S // queries), (keys, queries)
 
     @T.prim_func
     def attention_backward(
         Q: T.Tensor((batch, S, heads, D), dtype),
-        K: T.Tensor((batch, S, heads, D), dtype),
-        V: T.Tensor((batch, S, heads, D_v), dtype),
+        K: T.Tensor((batch, S, heads_kv, D), dtype),
+        V: T.Tensor((batch, S, heads_kv, D_v), dtype),
         dO: T.Tensor((batch, S, heads, D_v), dtype),
         Facts: T.Tensor((batch, heads, steps, 2, queries), "float32"),
         Sums: T.Tensor((batch, heads, steps, *sum_shape(tiling, D)), "float32"),
-        dK: T.Tensor((batch, S, heads, D), dtype),
-        dV: T.Tensor((batch, S, heads, D_v), dtype),
+        dK: T.Tensor((batch, S, heads_kv, D), dtype),
+        dV: T.Tensor((batch, S, heads_kv, D_v), dtype),
     ):
-        with T.Kernel(blocks, heads, batch, threads=THREADS) as (bx, head, b):
+        with T.Kernel(blocks, heads_kv, batch, threads=THREADS) as (bx, head_kv, b):
             K_shared, V_shared = T.alloc_shared((keys, D), dtype), T.alloc_shared((keys, D_v), dtype)
             Q_shared, dO_shared = T.alloc_shared((queries, D), dtype), T.alloc_shared((queries, D_v), dtype)
             facts, dS_shared = T.alloc_shared((2, queries), "float32"), T.alloc_shared(block, dtype)
             P_shared = T.alloc_shared(block, dtype)
-            T.annotate_layout(_narrow_layouts(tiling, dS_shared, {K_shared: D, Q_shared: D, dO_shared: D_v}))
+            T.annotate_layout(_layouts(tiling, {K_shared: D, Q_shared: D, dO_shared: D_v}))
             scores, slopes = T.alloc_fragment(block, "float32"), T.alloc_fragment(block, "float32")
             weights, dS = T.alloc_fragment(block, dtype), T.alloc_fragment(block, dtype)
             dk, dv = T.alloc_fragment((keys, D), "float32"), T.alloc_fragment((keys, D_v), "float32")
             dq = T.alloc_fragment((D, queries) if tiling.turned else (queries, D), "float32")
-            T.copy(K[b, bx * keys : (bx + 1) * keys, head, :], K_shared)
-            T.copy(V[b, bx * keys : (bx + 1) * keys, head, :], V_shared)
+            T.copy(K[b, bx * keys : (bx + 1) * keys, head_kv, :], K_shared)
+            T.copy(V[b, bx * keys : (bx + 1) * keys, head_kv, :], V_shared)
             T.clear(dk)
             T.clear(dv)
-            for k in T.Pipelined(bx * keys // queries if causal else 0, steps, num_stages=STAGES):
+            start = bx * keys // queries if causal else 0
+            count = steps - start
+            for step in T.Pipelined(*((start, steps) if group == 1 else (0, group * count)), num_stages=STAGES):
+                head = head_kv * group + step // count if group > 1 else head_kv
+                k = start + step % count if group > 1 else step
                 T.copy(Q[b, k * queries : (k + 1) * queries, head, :], Q_shared)
                 T.gemm(K_shared, Q_shared, scores, transpose_B=True, clear_accum=True)
                 T.copy(dO[b, k * queries : (k + 1) * queries, head, :], dO_shared)
@@ -185,8 +189,8 @@ def gradients_by_registers(
                 add(dq, Sums, b, head, k)
             for i, j in T.Parallel(keys, D):
                 dk[i, j] *= scale
-            T.copy(dk, dK[b, bx * keys : (bx + 1) * keys, head, :])
-            T.copy(dv, dV[b, bx * keys : (bx + 1) * keys, head, :])
+            T.copy(dk, dK[b, bx * keys : (bx + 1) * keys, head_kv, :])
+            T.copy(dv, dV[b, bx * keys : (bx + 1) * keys, head_kv, :])
 
     return attention_backward
 

@@ -108,7 +108,6 @@ def stream_program(
                 if first > 0:
                     hand_over(sums, Parts, Flags, slot)
                 else:
-                    # The CTAs behind this one up to that with the last step of the tile.
                     others = T.if_then_else(last < steps, ((tile + 1) * steps * sharers - 1) // total - slot, 0)
                     for other in T.serial(others):
                         take_over(sums, Parts, Flags, slot + 1 + other)

@@ -60,6 +60,11 @@ class BulkCopies(Operands):
         completed on the barrier at the same place. `at`, of a pair of CTAs (.cta_group::2): the bytes complete at the
         barrier of that CTA of the pair.
         """
+        for place, mask in (sides := self.sides(barrier)):
+            with self.among(mask):
+                self.tensor_load(shared, tensor_map, coordinates, place, ranks=ranks, at=at)
+        if sides:
+            return
         ctas, columns = self.issuers()
         base = self._pick(shared, ctas, columns)
         _require_alignment(base, tensor_map)

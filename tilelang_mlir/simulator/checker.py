@@ -31,7 +31,8 @@ from tilelang_mlir.errors import (
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.batch import Batch
+    from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.ownership import Contest, Ownership
     from tilelang_mlir.simulator.pending import Pending
 

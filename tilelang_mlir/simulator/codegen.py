@@ -181,6 +181,7 @@ class SourceWriter:
         self._names = {**self._names, **saved}
 
     def ref(self, value: Any) -> str:
+        """The name under which generated code finds a Python object."""
         known = self._refs.get(id(value))
         if known is None:
             known = self._refs[id(value)] = f"k{len(self._refs)}"
@@ -221,6 +222,7 @@ class SourceWriter:
         return last
 
     def op(self, op: ir.Operation) -> None:
+        """Write the code of one operation."""
         name = op.name
         if name in control.RULES:
             bounds = op.operands[: 3 if name == "scf.for" else 1]

@@ -13,7 +13,7 @@ import numpy as np
 
 from tilelang_mlir.errors import BarrierError
 from tilelang_mlir.simulator.bulk_copies import BulkCopies
-from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitCluster, WaitPhase
+from tilelang_mlir.simulator.mbarrier import MBarrier, PollPhase, WaitCluster, WaitPhase, WaitSeveral
 from tilelang_mlir.simulator.memory import BadLane
 from tilelang_mlir.simulator.operands import finish
 from tilelang_mlir.simulator.pending import Pending
@@ -50,6 +50,12 @@ class Engine(BulkCopies):
 
     def arrive(self, address: Any, size: Any = 0, arrivals: bool = True) -> np.ndarray:
         """mbarrier.arrive, .expect_tx (no arrival) and .arrive.expect_tx. Returns the phase as a state token."""
+        if sides := self.sides(address):
+            token = np.zeros(self._lanes.shape, np.int64)
+            for place, mask in sides:
+                with self.among(mask):
+                    token = np.where(mask, self.arrive(place, size, arrivals), token)
+            return token
         barrier, count = self.barrier(address), self.lanes_per_cta()
         checker = self._lanes.batch.checker
         if checker is not None:
@@ -122,8 +128,16 @@ class Engine(BulkCopies):
 
         lanes.batch.flights.append(Pending(land, "an arrival after cp.async copies", lanes.site))
 
-    def wait(self, address: Any, state: Any, token: bool = False) -> WaitPhase | None:
+    def wait(self, address: Any, state: Any, token: bool = False) -> WaitPhase | WaitSeveral | None:
         """mbarrier.try_wait of a parity or a state token, modelled as waiting without a time limit."""
+        if sides := self.sides(address):
+            late: list[tuple[WaitPhase | WaitSeveral, np.ndarray]] = []
+            for place, mask in sides:
+                with self.among(mask):
+                    part = self.wait(place, state, token)
+                if part is not None:
+                    late.append((part, mask))
+            return WaitSeveral(late) if late else None
         target, ctas = self._by_cta(state, "the phase of a wait")
         wait = WaitPhase(self.barrier(address), target if token else target & 1, token, ctas, self._lanes)
         if wait.ready():

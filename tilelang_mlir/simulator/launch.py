@@ -18,9 +18,10 @@ from tilelang_mlir.errors import (
 )
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.arguments import Arguments
+from tilelang_mlir.simulator.batch import Batch, Dim3
 from tilelang_mlir.simulator.codegen import Kernel
 from tilelang_mlir.simulator.engine_checks import EngineChecker
-from tilelang_mlir.simulator.lanes import ALL_THREADS, Batch, Lanes
+from tilelang_mlir.simulator.lanes import ALL_THREADS, Lanes
 from tilelang_mlir.simulator.locations import iteration_text
 from tilelang_mlir.simulator.memory import GlobalMemory
 from tilelang_mlir.simulator.ownership import Ownership
@@ -32,8 +33,6 @@ from tilelang_mlir.simulator.values import size_of
 _LANES = 32768  # lanes per batch: beyond this the arrays leave the cache
 _MAX_SPLITS = 4  # times a batch is split into groups before its CTAs run alone
 _SHARED_TOTAL = 64 << 20  # bytes of shared memory of a batch
-
-Dim3 = tuple[int, int, int]
 
 
 class Program:

@@ -7,6 +7,7 @@ pending; then the count starts anew. What arrivals release is what a wait for th
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +62,7 @@ class MBarrier:
         self.settle()
 
     def settle(self) -> None:
+        """Complete the phase in the CTAs where no arrival and no byte is missing."""
         flips = (self.pending == 0) & (self.bytes == 0)
         if not flips.any():
             return
@@ -133,6 +135,37 @@ class WaitPhase:
 
     def waits_for(self) -> list[str]:
         return list(self._barrier.users)
+
+
+class WaitSeveral:
+    """Waits at several barriers, each of some of the lanes (C, T): over when all of them are."""
+
+    def __init__(self, parts: Sequence[tuple[WaitPhase | WaitSeveral, np.ndarray]]) -> None:
+        self._parts = parts
+
+    def ready(self) -> bool:
+        return all(part.ready() for part, _ in self._parts)
+
+    def resume(self, lanes: Lanes) -> None:
+        saved = lanes.mask
+        for part, lanes.mask in self._parts:
+            part.resume(lanes)
+        lanes.mask = saved
+
+    def outcome(self) -> np.ndarray:
+        return np.ones((1, 1), np.bool_)
+
+    def _late(self) -> WaitPhase | WaitSeveral:
+        return next(part for part, _ in self._parts if not part.ready())
+
+    def describe(self) -> str:
+        return self._late().describe()
+
+    def trouble(self) -> str:
+        return self._late().trouble()
+
+    def waits_for(self) -> list[str]:
+        return self._late().waits_for()
 
 
 class WaitCluster(WaitPhase):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +67,27 @@ class Operands:
         if (chosen[ctas] != first).any():
             raise Diverged(np.where(ctas, chosen, -1))
         return int(first)
+
+    def sides(self, address: Any) -> list[tuple[int, np.ndarray]]:
+        """The places that lanes name and the lanes (C, T) of each, where lanes of one CTA name different ones."""
+        if not isinstance(address, np.ndarray) or address.size == 1:
+            return []
+        lanes = self._lanes
+        active = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
+        wide = np.broadcast_to(address, lanes.shape)
+        first = wide[np.arange(len(wide)), active.argmax(1)]
+        if not (active & (wide != first[:, None])).any():
+            return []
+        return [(int(place), active & (wide == place)) for place in np.unique(wide[active])]
+
+    @contextlib.contextmanager
+    def among(self, mask: np.ndarray) -> Generator[None]:
+        """Some of the active lanes alone."""
+        saved, self._lanes.mask = self._lanes.mask, mask
+        try:
+            yield
+        finally:
+            self._lanes.mask = saved
 
     def lanes_per_cta(self) -> np.ndarray:
         """How many lanes are active (C)."""

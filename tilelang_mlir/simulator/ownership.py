@@ -166,6 +166,7 @@ class Ownership:
             self._read(lanes, self._lanes(lanes, address, size, slot, checker), checker, generic=True)
 
     def atomic(self, lanes: Lanes, address: np.ndarray, size: int, checker: Checker) -> None:
+        """An atomic update: other CTAs may update the same bytes, but not have written them otherwise."""
         slot = self._slot(address, self._written)
         if slot is None:
             return

@@ -64,6 +64,7 @@ class Profile:
             record[index] += cost[index]
 
     def fill(self, report: SimulationReport, code: Kernel) -> None:
+        """Write what was counted into a report: instructions by name, accesses by Python line."""
         for block, weight in self._blocks.items():
             for name, times in code.histograms[block].items():
                 report.instructions[name] += times * weight

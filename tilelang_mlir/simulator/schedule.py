@@ -18,7 +18,8 @@ from tilelang_mlir.errors import (
 from tilelang_mlir.simulator.locations import iteration_text
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.batch import Batch
+    from tilelang_mlir.simulator.lanes import Lanes
 
 Agent = Generator[Any, None, None]
 Locate = Callable[[Agent], tuple[Location | None, dict[str, int]]]

@@ -16,7 +16,8 @@ import numpy as np
 from tilelang_mlir.errors import RaceError
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.batch import Batch
+    from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.mbarrier import MBarrier
 
 _COLUMNS, _QUARTER, _QUARTERS = 512, 32, 4

@@ -18,8 +18,9 @@ from tilelang_mlir.simulator.schedule import Diverged
 from tilelang_mlir.simulator.tensor_checks import Region, TensorChecks
 
 if TYPE_CHECKING:
+    from tilelang_mlir.simulator.batch import Batch
     from tilelang_mlir.simulator.checker import Access
-    from tilelang_mlir.simulator.lanes import Batch, Lanes
+    from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.pending import Pending
 
 LANES, COLUMNS = 128, 512
@@ -195,6 +196,7 @@ class TensorUnit:
         memory.written.reshape(-1)[cells[active]] = True
 
     def require_written(self, cells: np.ndarray) -> None:
+        """Raise UninitializedReadError unless something has written all of these cells."""
         missing = ~self.memory.written.reshape(-1).take(cells)
         if missing.any():
             cell = int(cells[missing][0])

@@ -9,7 +9,8 @@ import linecache
 import textwrap
 from typing import Any
 
-from tilelang_mlir.compiler.pipeline import CompileOptions, lower_program
+from tilelang_mlir.compiler.options import CompileOptions
+from tilelang_mlir.compiler.pipeline import lower_program
 from tilelang_mlir.errors import TileError, UnsupportedError
 from tilelang_mlir.target import parse_target
 from tilelang_mlir.tools.surface_examples import PAGES

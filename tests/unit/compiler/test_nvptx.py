@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tilelang_mlir.compiler import nvptx
@@ -63,3 +65,22 @@ def test_common_subexpressions_go_without_the_whole_pipeline(monkeypatch: pytest
     with pytest.raises(AssertionError, match="whole pipeline"):
         nvptx.emit_ptx(ARRAY, "sm_80", 3, lambda stage: None)
     nvptx.emit_ptx(ARRAY, "sm_80", 0, lambda stage: None)
+
+
+STEPS = """
+define ptx_kernel void @steps(ptr addrspace(1) %out, i32 %x, i32 %y) {
+  %some = add i32 %x, 4
+  %next = add i32 %x, 5
+  %first = mul i32 %some, %y
+  %second = mul i32 %next, %y
+  store volatile i32 %first, ptr addrspace(1) %out, align 4
+  store volatile i32 %second, ptr addrspace(1) %out, align 4
+  ret void
+}
+"""
+
+
+def test_products_are_not_rewritten_as_steps() -> None:
+    """The pass that would make a sum of the second product compares all pairs of a block."""
+    ptx = nvptx.emit_ptx(STEPS, "sm_90a", 1, lambda stage: None)
+    assert len(re.findall(r"\bm(?:ul|ad)\.lo\.s32", ptx)) == 2

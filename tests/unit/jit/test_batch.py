@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tilelang_mlir as tilelang
@@ -84,7 +85,6 @@ def test_dimensions_are_32_bits_wide() -> None:
         with T.Kernel(1, threads=32) as _:
             A[0] = T.cast(n, "int8")
 
-    np = pytest.importorskip("numpy")
     huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), (2**31,), (1,))
     with pytest.raises(ArgumentError, match=r"A: shape\[0\] is 2147483648, and n is 32 bits wide"):
         tilelang.compile(first, target="sim:sm_80")(huge)

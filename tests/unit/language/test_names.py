@@ -219,7 +219,7 @@ EMITS: list[tuple[str, list[str]]] = [
         "a = T.alloc_shared((64, 64), 'float16')\nc = T.alloc_fragment((64, 64), 'float32')\nT.warpgroup_arrive()\n"
         "T.wgmma_mma(a, a, c, clear_accum=bx == 0)\nT.warpgroup_commit_batch()\nT.warpgroup_wait(1)\n"
         "T.wait_wgmma(0)\nT.warpgroup_fence_operand(c, num_regs=32)",
-        ['name = "wgmma_fence"', "scf.if", "tl.fill", "transpose_b = false, wgmma}", '_products"() {pending = 1'],
+        ['name = "wgmma_fence"', "i1) -> ()", "transpose_b = false, wgmma}", '_products"() {pending = 1'],
     ),
     (
         "with T.ws(0):\n    T.set_max_nreg(240, 1)\n    T.dec_max_nreg(24)\n    T.inc_max_nreg(160)\n"
@@ -368,7 +368,7 @@ WRONG: list[tuple[str, type[Exception], str]] = [
     ("x = T.add2(A[0:2], B[0, 0:2])", TileTypeError, "needs operands of one dtype"),
     ("x = T.float32x4(1.0, 2.0)", TileTypeError, "float32x4 has 4 lanes, got 2 values"),
     ("x = T.rng_rand()", TileError, "T.rng_rand without T.rng_init before it"),
-    ("T.rng_init(1, generator='curandStateXORWOW_t')", UnsupportedError, "generator 'curandStateXORWOW_t'"),
+    ("T.rng_init(1, generator='curandStateSobol32_t')", UnsupportedError, "generator 'curandStateSobol32_t'"),
     ("T.rng_init(1)\nx = T.rng_rand_float(dist='gamma')", TileValueError, "dist='gamma'"),
     ("s = T.PersistentTileScheduler(4, 4, swizzle_size=0)", TileValueError, "swizzle_size .* must be positive"),
     ("T.named_barrier_arrive(16, 64)", TileValueError, "the barrier is 1 to 15, got 16"),

@@ -64,42 +64,48 @@ def test_bfloat16_and_a_scale_of_ones_own(random: Any, error_of: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("S", "D", "D_v", "causal", "target"),
+    ("S", "kv", "D", "D_v", "causal", "target"),
     [
-        (129, 64, 64, True, TARGET),
-        (200, 64, 64, False, TARGET),
-        (129, 128, 128, True, TARGET),
-        (81, 128, 128, False, TARGET),
-        (130, 192, 128, True, TARGET),
-        (65, 256, 256, False, TARGET),
-        (70, 64, 32, True, "sim:sm_80"),
+        (129, 1, 64, 64, True, TARGET),
+        (200, 2, 64, 64, False, TARGET),
+        (129, 2, 128, 128, True, TARGET),
+        (81, 1, 128, 128, False, TARGET),
+        (130, 2, 192, 128, True, TARGET),
+        (65, 2, 256, 256, False, TARGET),
+        (70, 1, 64, 32, True, "sim:sm_80"),
     ],
 )
-def test_gradients(random: Any, error_of: Any, S: int, D: int, D_v: int, causal: bool, target: str) -> None:
-    q, k, v, grad = random(1, S, 2, D), random(1, S, 2, D), random(1, S, 2, D_v), random(1, S, 2, D_v)
-    exactly = [exact(*(x[0, :, head] for x in (q, k, v)), causal) for head in range(2)]
+def test_gradients(
+    random: Any, error_of: Any, S: int, kv: int, D: int, D_v: int, causal: bool, target: str
+) -> None:  # fmt: skip
+    q, k, v, grad = random(1, S, 2, D), random(1, S, kv, D), random(1, S, kv, D_v), random(1, S, 2, D_v)
+    heads = [(q[0, :, head], k[0, :, head * kv // 2], v[0, :, head * kv // 2]) for head in range(2)]
+    exactly = [exact(*head, causal) for head in heads]
     out = np.stack([o for o, _ in exactly], 1)[None].astype(np.float16)
     logarithms = np.stack([sums for _, sums in exactly])[None].astype(np.float32)
-    found = ops.attention_backward(q, k, v, out, logarithms, grad, causal=causal, target=target)
+    dq, dk, dv = ops.attention_backward(q, k, v, out, logarithms, grad, causal=causal, target=target)
+    wanted = [exact_gradients(*head, grad[0, :, i], causal) for i, head in enumerate(heads)]
     for head in range(2):
-        wanted = exact_gradients(q[0, :, head], k[0, :, head], v[0, :, head], grad[0, :, head], causal)
-        for got, want in zip(found, wanted, strict=True):
+        assert error_of(dq[0, :, head], wanted[head][0]) < 2e-3
+    for head in range(kv):
+        for got, of_queries in ((dk, [w[1] for w in wanted]), (dv, [w[2] for w in wanted])):
+            want = of_queries[head] if kv == 2 else of_queries[0] + of_queries[1]
             assert error_of(got[0, :, head], want) < 2e-3
 
 
 @pytest.mark.parametrize(("D", "D_v"), [(64, 64), (192, 128), (256, 256)])
 def test_gradients_leave_no_register_behind(D: int, D_v: int) -> None:
     tiling = gradient_tiling(D, D_v)
-    arguments = 1, 512, 1, D, D_v, True, 0.1, "bfloat16", tiling
+    arguments = 1, 512, 1, 1, D, D_v, True, 0.1, "bfloat16", tiling
     kernel = ready(gradients_by_registers, "cuda:sm_90a", *arguments)
     assert kernel.n_spills == 0 and "tl.specialize" in kernel.ir("scheduled")
     assert "mma.sync" not in kernel.get_kernel_source() and "red.global.add.v4.f32" in kernel.get_kernel_source()
     assert not any("C75" in line for found in kernel.resources.values() for line in found.advice)
 
 
-def test_gradients_of_shared_keys_are_refused(random: Any) -> None:
-    q, k = random(1, 64, 4, 64), random(1, 64, 2, 64)
-    with pytest.raises(errors.TileValueError, match="gradients of 4 query heads over 2 key heads"):
+def test_gradients_of_heads_that_cannot_share_keys(random: Any) -> None:
+    q, k = random(1, 64, 4, 64), random(1, 64, 3, 64)
+    with pytest.raises(errors.TileValueError, match="4 query heads cannot share 3 key heads evenly"):
         ops.attention_backward(q, k, k, q, np.zeros((1, 4, 64), np.float32), q, target=TARGET)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import tilelang_mlir.language as T
-from tilelang_mlir.compiler.pipeline import CompileOptions, lower_program
+from tilelang_mlir.compiler.options import CompileOptions
+from tilelang_mlir.compiler.pipeline import lower_program
 from tilelang_mlir.passes.insert_barriers import _Inserter
 from tilelang_mlir.target import parse_target
 

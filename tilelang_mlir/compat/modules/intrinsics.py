@@ -9,14 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tilelang_mlir.language.emitter import TensorCoreIntrinEmitter, get_ldmatrix_offset, get_mma_micro_size
+from tilelang_mlir.language.emitter import (
+    TensorCoreIntrinEmitter,
+    TensorCoreIntrinEmitterWithLadderTransform,
+    get_ldmatrix_offset,
+    get_mma_micro_size,
+)
 from tilelang_mlir.language.matrix import mma_store_index_map
+from tilelang_mlir.language.tensor_emitter import TCGEN05TensorCoreIntrinEmitter
+from tilelang_mlir.language.wgmma_emitter import WGMMATensorCoreIntrinEmitter
 from tilelang_mlir.layout import make_swizzled_layout
 
 Map = Callable[[Any, Any], tuple[Any, Any]]
 
 __all__ = [
-    "TensorCoreIntrinEmitter", "get_ldmatrix_offset", "get_mma_micro_size", "get_swizzle_layout",
+    "TCGEN05TensorCoreIntrinEmitter", "TensorCoreIntrinEmitter", "TensorCoreIntrinEmitterWithLadderTransform",
+    "WGMMATensorCoreIntrinEmitter", "get_ldmatrix_offset", "get_mma_micro_size", "get_swizzle_layout",
     "make_mma_swizzle_layout", "mma_store_index_map",
 ]  # fmt: skip
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tilelang_mlir import knobs
 from tilelang_mlir.compiler.toolchain.arch import newest_ptx, ptx_version
 from tilelang_mlir.compiler.toolchain.search import Tool, find
-from tilelang_mlir.errors import CompileError
+from tilelang_mlir.errors import CompileError, ToolchainError
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
+_INTERLEAVES = (12, 9)
 
 
 def find_ptxas(arch: str) -> Tool:
@@ -19,6 +25,19 @@ def find_ptxas(arch: str) -> Tool:
     needed = ptx_version(arch)
     oldest = next((release for release in _releases() if newest_ptx(release) >= needed), (99, 0))
     return find("ptxas", reads=f"PTX {needed[0]}.{needed[1]} ({arch})", accept=oldest)
+
+
+def interleaving_ptxas(arch: str, usual: str = "") -> str:
+    """The path of a ptxas that lets warps take turns within runs of additions: from release 12.9 on.
+
+    `usual` itself where there is none, or where the caller has chosen it. Without it that of `find_ptxas`.
+    """
+    found = find_ptxas(arch)
+    if knobs.PTXAS_PATH.get() or usual not in ("", found.path):
+        return usual or found.path
+    with contextlib.suppress(ToolchainError):
+        return find("ptxas", reads="", accept=max(found.release, _INTERLEAVES)).path
+    return found.path
 
 
 def _releases() -> list[tuple[int, int]]:
@@ -39,7 +58,7 @@ def assemble(
     Raises:
         CompileError: ptxas rejected the PTX, crashed or took longer than `timeout` seconds.
     """
-    with tempfile.TemporaryDirectory(prefix="tilelang-") as folder:
+    with _temporary_folder() as folder:
         source, target = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
         source.write_text(ptx)
         try:
@@ -62,7 +81,7 @@ class Assembler:
         self._arch, self._ptxas, self._flags = arch, ptxas, tuple(flags)
 
     def __enter__(self) -> Assembler:
-        self._folder = tempfile.TemporaryDirectory(prefix="tilelang-")
+        self._folder = _temporary_folder()
         self._target = Path(self._folder.name) / "kernel.cubin"
         self._process: subprocess.Popen[bytes] | None = None
         if "-lineinfo" in self._flags:
@@ -85,6 +104,12 @@ class Assembler:
                 return self._target.read_bytes(), log.replace(_STDIN, "kernel.ptx")
         # From a file: it may be a ptxas that wants to seek in its source.
         return assemble(ptx, self._arch, self._ptxas, self._flags, timeout)
+
+
+def _temporary_folder() -> TemporaryDirectory[str]:
+    from tempfile import TemporaryDirectory  # here, for it loads much that those who look for ptxas do without
+
+    return TemporaryDirectory(prefix="tilelang-")
 
 
 def _run(ptxas: str, arch: str, flags: Sequence[str], source: str, target: Path, stdin: int) -> subprocess.Popen[bytes]:

@@ -66,6 +66,7 @@ def find(name: str, *, reads: str, accept: tuple[int, int] = (0, 0)) -> Tool:
 
 @functools.lru_cache(maxsize=8)
 def package_roots(package: str) -> list[Path]:
+    """The folders of an installed Python package; none where it is not installed."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):

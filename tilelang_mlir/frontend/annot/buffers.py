@@ -176,6 +176,7 @@ class BufferAnnot(Annot):
         return tensor_parameter(name, shape, to_dtype(kind), strides, self.memory)
 
     def promote(self) -> TIRAnnot | None:
+        """The annotation as a fixed one, where nothing of shape and dtype is left to the argument."""
         if self.shape is None or self.dtype is None:
             return None
         values = (*self.shape, *(self.strides or ()))

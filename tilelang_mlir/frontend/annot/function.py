@@ -150,6 +150,7 @@ def declare(name: str, annot: Annot, value: Any = None) -> tuple[Any, Param]:
 
 
 def describe_parameter(name: str, made: Any) -> Param:
+    """A parameter as the launch plan describes it, from what stands for it in the trace."""
     if isinstance(made, Buffer):
         return Param(name, "tensor", made.dtype, made.shape, made.strides)
     if isinstance(made, Pointer):

@@ -213,7 +213,7 @@ def _semantics(op: ir.Operation) -> Run:
                 block: int = block, result: Accumulator = result, lefts: list[Any] = lefts, rights: list[Any] = rights
             ) -> None:
                 total = None if clear else start_matrix(machine, sums[block * half : (block + 1) * half], n, kinds[0])
-                total = np.where(adds, total, 0) if clear is None else total
+                total = np.where(adds, total, 0) if clear is None and total is not None else total
                 for step in range(steps):
                     at = block * steps + step
                     a = left(machine, lefts[step], operands[4 * at : 4 * at + 4], codes[at])

@@ -244,3 +244,23 @@ func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {
   "tl.tma_gather4"(%g, %s, %b, %i, %i) : (!g, !s, !tl.barrier<1 : i64>, i32, i32) -> ()
   return
 }
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {
+  // expected-error@+1 {{'leaders' must be a multiple of 32, got 48}}
+  "tl.tma_load"(%g, %s, %b, %i) {explicit, leaders = 48 : i32} : (!g, !s, !tl.barrier<1 : i64>, i32) -> ()
+  return
+}
+
+// -----
+
+!g = memref<64x64xf16, #tl.scope<"global">>
+!s = memref<64x64xf16, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s) {
+  // expected-error@+1 {{'leaders' needs 'explicit'}}
+  "tl.tma_store"(%s, %g) {leaders = 32 : i32} : (!s, !g) -> ()
+  return
+}

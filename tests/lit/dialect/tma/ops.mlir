@@ -25,6 +25,15 @@ func.func @copies(%g: !g, %s: !s, %v: memref<1x64x64xf16, #tl.scope<"shared">>, 
   return
 }
 
+// CHECK-LABEL: func.func @led(
+// CHECK: "tl.tma_load"(%{{.*}}) {explicit, leaders = 32 : i32}
+// CHECK: "tl.tma_store"(%{{.*}}) {explicit, leaders = 128 : i32}
+func.func @led(%g: memref<64x64xf16, #tl.scope<"global">>, %s: !s, %b: !tl.barrier<2 : i64>, %i: i32) {
+  "tl.tma_load"(%g, %s, %b, %i) {explicit, leaders = 32 : i32} : (memref<64x64xf16, #tl.scope<"global">>, !s, !tl.barrier<2 : i64>, i32) -> ()
+  "tl.tma_store"(%s, %g) {explicit, leaders = 128 : i32} : (!s, memref<64x64xf16, #tl.scope<"global">>) -> ()
+  return
+}
+
 // CHECK-LABEL: func.func @products(
 // CHECK: "tl.gemm"(%{{.*}}) {asynchronous, clear = false, instr = "wgmma", policy = "square", transpose_a = false, transpose_b = true}
 // CHECK: "tl.wait_products"(%{{[0-9a-z_]+}}) {pending = 1 : i32} : (memref<64x64xf32, #tl.scope<"fragment">>) -> ()

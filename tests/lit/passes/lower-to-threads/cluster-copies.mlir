@@ -74,3 +74,23 @@ func.func @exchange(%x: !llvm.ptr<1>, %two: i32) {
   }) {threads = array<i32: 128, 1, 1>, cluster = array<i32: 2, 1, 1>, tl.shared_bytes = 16400 : i64, name = "exchange_kernel"} : (i32) -> ()
   return
 }
+
+// One thread of every warp announces and copies.
+// CHECK-LABEL: llvm.func @led_kernel(
+// CHECK: %[[LANE:[0-9]+]] = arith.andi %{{[0-9]+}}, %c31_i32
+// CHECK: %[[FIRST:[0-9]+]] = arith.cmpi eq, %[[LANE]], %c0_i32
+// CHECK: scf.if %[[FIRST]] {
+// CHECK: nvvm.mbarrier.expect_tx
+// CHECK: nvvm.cp.async.bulk.tensor.shared.cluster.global
+func.func @led(%x: !llvm.ptr<1>, %four: i32) {
+  %g = "tl.tensor"(%x) {shape = array<i64: 256, 64>, strides = array<i64: 64, 1>} : (!llvm.ptr<1>) -> memref<256x64xf16, #tl.scope<"global">>
+  "tl.launch"(%four) ({
+  ^bb0(%bx: i32):
+    %zero = arith.constant 0 : i32
+    %b = "tl.alloc_barrier"() {counts = array<i64: 128>, tl.offset = 8192 : i64} : () -> !tl.barrier<1 : i64>
+    %s = "tl.alloc"() {layout = #plain, tl.offset = 0 : i64} : () -> !s
+    %tile = "tl.slice"(%g, %bx, %zero) {sizes = array<i64: 64, 64>} : (memref<256x64xf16, #tl.scope<"global">>, i32, i32) -> !tile
+    "tl.tma_load"(%tile, %s, %b, %zero) {explicit, leaders = 32 : i32} : (!tile, !s, !tl.barrier<1 : i64>, i32) -> ()
+  }) {threads = array<i32: 128, 1, 1>, tl.shared_bytes = 8200 : i64, name = "led_kernel"} : (i32) -> ()
+  return
+}

@@ -26,25 +26,18 @@ from tilelang_mlir.errors import ResourceError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.effects import region_effects, root
-from ..dialect.layout.attrs import tensor_from_attr, tensor_to_attr
-from ..dialect.layout.tensor import COLUMNS, TensorLayout, arena_columns
-from ..dialect.location import python_location
-from ..dialect.products import TENSOR_PRODUCTS
-from ..dialect.tl import GLOBAL, SHARED, TMEM, buffer_type, scope_of
-from . import build
-from .base import Pass
-from .nvidia.tensor_stores import store_by_tma
-from .nvidia.tma_rules import box_bytes, tma_obstacle
-from .pipeline_loops import producers
-from .use_tensor_memory import SYNCHRONOUS, barriers, variable
-from .walk import launches, nested, num_threads
-
-WARP = 32
-# Operations whose meaning depends on which threads run them.
-_THREADED = (
-    "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.print",
-)  # fmt: skip
+from ...dialect.effects import region_effects, root
+from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr
+from ...dialect.layout.tensor import COLUMNS, TensorLayout, arena_columns
+from ...dialect.location import python_location
+from ...dialect.tl import GLOBAL, SHARED, TMEM, buffer_type, scope_of
+from .. import build
+from ..base import Pass
+from ..nvidia.tensor_stores import store_by_tma
+from ..nvidia.tma_rules import box_bytes
+from ..use_tensor_memory import SYNCHRONOUS, barriers, variable
+from ..walk import WARP, launches, nested, num_threads
+from .candidate import Candidate, find_candidate
 
 
 @dataclass(frozen=True)
@@ -59,94 +52,10 @@ class SpecializeTensorWarps(Pass):
         if not self.enabled or not all(target.supports(f) for f in (Feature.TMA, Feature.TCGEN05)):
             return
         for launch in launches(module):
-            found = _candidate(launch)
+            found = find_candidate(launch)
             if found is not None:
                 with module.context, launch.location:
                     _Split(launch, found).run()
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """The pipelined loop, what encloses it inside the kernel (outermost first), its loads and products."""
-
-    loop: ir.Operation
-    nest: tuple[ir.Operation, ...]
-    copies: tuple[ir.Operation, ...]
-    products: tuple[ir.Operation, ...]
-    stages: int
-
-
-def _candidate(launch: ir.Operation) -> _Candidate | None:
-    loops = [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]
-    threads = num_threads(launch)
-    if len(loops) != 1 or threads % 128 or threads > 512 or any(op.name in _THREADED for op in nested(launch)):
-        return None
-    loop = loops[0]
-    stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
-    nest = _nest(launch, loop)
-    copies = producers(loop)
-    if stages < 1 or nest is None or not copies:
-        return None
-    body = [view.operation for view in loop.regions[0].blocks[0].operations]
-    products = [op for op in body if op.name == "tl.tcgen05_mma"]
-    if not products or not all(_is_simple(op, copies) for op in body):
-        return None
-    if any(tma_obstacle(*copy.operands) or "disable_tma" in copy.attributes for copy in copies):
-        return None
-    needed = [v for op in (*nest, loop) for v in op.operands]
-    needed += [copy.operands[0] for copy in copies]
-    needed += [v for op in products for v in list(op.operands)[2:4]]
-    if not all(_is_setup(v) for v in needed):
-        return None
-    written = [e.value for e in region_effects(launch) if e.kind == "write"]
-    tiles = [copy.operands[1] for copy in copies]
-    if any(root(copy.operands[0]) in written for copy in copies) or any(not _feeds(t, copies, products) for t in tiles):
-        return None
-    accumulators = {root(op.operands[2]) for op in products}
-    others = {root(op.operands[2]) for op in nested(launch) if op.name in TENSOR_PRODUCTS and op not in products}
-    if accumulators & others or any(scope_of(op.operands[0]) == TMEM for op in products):
-        return None
-    return _Candidate(loop, nest, tuple(copies), tuple(products), stages)
-
-
-def _is_setup(value: ir.Value) -> bool:
-    """Whether every role can compute a value: from arguments, constants and loop variables by arithmetic alone."""
-    owner = value.owner
-    if isinstance(owner, ir.Block):
-        return True
-    op = owner.operation
-    if op.name == "tl.alloc":
-        return scope_of(value) in (SHARED, TMEM)
-    pure = op.name.startswith("arith.") or op.name in ("tl.slice", "tl.cast", "tl.tensor")
-    return pure and all(_is_setup(v) for v in op.operands)
-
-
-def _nest(launch: ir.Operation, loop: ir.Operation) -> tuple[ir.Operation, ...] | None:
-    found: list[ir.Operation] = []
-    parent = loop.parent.operation
-    while parent != launch:
-        if parent.name not in ("scf.for", "scf.if") or len(parent.regions) > 1 and len(parent.regions[1].blocks):
-            return None
-        found.insert(0, parent)
-        parent = parent.parent.operation
-    return tuple(found)
-
-
-def _is_simple(op: ir.Operation, copies: list[ir.Operation]) -> bool:
-    """Loads, products, what makes these synchronous, and arithmetic that both roles can do."""
-    return (
-        op in copies
-        or op.name == "tl.tcgen05_mma"
-        or SYNCHRONOUS in op.attributes
-        or op.name.startswith("arith.")
-        or op.name in ("tl.slice", "tl.cast", "scf.yield")
-    )
-
-
-def _feeds(tile: ir.Value, copies: list[ir.Operation], products: list[ir.Operation]) -> bool:
-    """Whether a loaded tile goes to products as it is."""
-    users = [use.owner.operation for use in tile.uses]
-    return any(op in products for op in users) and all(op in copies or op in products for op in users)
 
 
 class _Role:
@@ -213,7 +122,7 @@ class _Counter:
 class _Split:
     """The rewriting of one kernel."""
 
-    def __init__(self, launch: ir.Operation, found: _Candidate) -> None:
+    def __init__(self, launch: ir.Operation, found: Candidate) -> None:
         self.launch, self.found = launch, found
         self.threads = num_threads(launch)
         self.block = launch.regions[0].blocks[0]
