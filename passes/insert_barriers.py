@@ -5,11 +5,11 @@ another one may still be reading or writing. Accesses since the last barrier are
 tiles that share memory conflict like one tile. A loop is walked twice, the second time with what its end left pending.
 
 Rules, cited in the code:
-ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
-         decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
-         too: it goes to another version of its tile than the accesses since.
-WORDS    Copies of single words (`T.ptx_cp_async`) belong to the thread that waits for their group: from its wait on
-         they are stores of that thread, which others see behind a barrier.
+ASYNC    An asynchronous copy is ordered against what came before it; after it the waits and barriers of the pipelining
+         pass decide. A copy marked `ordered` comes with barriers before it too: it goes to another version of its tile
+         than the accesses since.
+WORDS    Copies that the program waits for itself (`T.async_copy`, `T.ptx_cp_async`) belong to the thread that waits for
+         their group: from its wait on they are stores of that thread, which others see behind a barrier.
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside; so does a
          loop with such bounds or condition: the accesses of its iterations are the program's to order.
 PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
@@ -64,7 +64,7 @@ class Pending:
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
     groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
     arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of copies of words
-    landing: set[Range] = field(default_factory=set)  # where copies of words go that were not waited for
+    landing: set[Range] = field(default_factory=set)  # where the program's own copies go that were not waited for
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
@@ -281,8 +281,8 @@ class _Inserter:
         elif op.name == "tl.wait_products" and len(op.operands):
             pending.flying.pop(op.operands[0], None)
         pending.writes |= writes  # ASYNC: `late` is left to the program
-        if late & self.brought:
-            pending.landing |= _ranges([e for e in found if e.op.name == "tl.copy_words"])[2]
+        by_hand = [e for e in found if e.op.name == "tl.copy_words" or "explicit" in e.op.attributes]  # WORDS
+        pending.landing |= _ranges(by_hand)[2]
         if op.name not in _BULK_LOADS:
             pending.unfenced |= writes
         pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
