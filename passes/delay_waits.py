@@ -10,6 +10,9 @@ first operation that touches its accumulator or overwrites its operands, at the 
 
 So is the only product of a loop when the threads read its result there.
 
+Where turns are taken, one that is passed behind several products waits until the first of them has ended: the next
+warpgroup's then start behind the last one, not between them.
+
 Products complete in order, so a wait for a later one completes the earlier ones, too: their waits move there. Versions
 of tiles are given back behind the wait of the last product that reads them. Only loops are rewritten whose tiles are
 allocated outside: those keep their memory for the whole loop, however late a product reads it.
@@ -93,6 +96,21 @@ def _delay(loop: ir.Operation, products: list[ir.Operation], tiles: dict[ir.Valu
             wait(product.operands[2], len(later))
     for op, place in dict(moved).items():  # the last product that reads the tiles decides
         op.move_before(place)
+    _pass_later(loop)
+
+
+def _pass_later(loop: ir.Operation) -> None:
+    """Turns that are passed behind several products: behind the wait for the first of them, and in front of branches,
+    which are code of some iterations only (the store of the tile before)."""
+    body = [op.operation for op in loop.regions[0].blocks[0].operations]
+    turns = [i for i, op in enumerate(body) if op.name == "tl.turn"]
+    for take, passed in zip(turns[::2], turns[1::2], strict=True):
+        if sum(op.name == "tl.gemm" for op in body[take:passed]) < 2:
+            continue
+        wait_at = next(i for i in range(passed, len(body)) if body[i].name == "tl.wait_products")
+        place = next(i for i in range(passed, wait_at + 1) if body[i].name == "scf.if" or i == wait_at)
+        body[wait_at].move_before(body[place])
+        body[passed].move_after(body[wait_at])
 
 
 def _needed(body: list[ir.Operation], product: ir.Operation) -> int:

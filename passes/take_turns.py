@@ -9,6 +9,9 @@ one warpgroup's products run while the others compute, and the warpgroups cannot
     =>
     take turn; start S = A B[k]; start O += P V[k - 1]; pass turn; wait S; ...
 
+Three warpgroups whose threads add up products keep the tensor cores busy without turns: two of them have products under
+way while one adds (see `nvidia/effort.py`), and turns cost 1 to 2 % on an H200.
+
 A turn is a named barrier of two warpgroups, one that waits and one that arrives. All warpgroups run all iterations, so
 every turn that is taken has been passed.
 """
@@ -44,7 +47,9 @@ class TakeTurns(Pass):
             for split in [op for op in nested(launch) if op.name == "tl.specialize"]:
                 warpgroups = ir.IntegerAttr(split.attributes["consumers"]).value // 128
                 block = split.regions[1].blocks[0]
-                groups = _groups(block) or [(first, _next(last)) for first, last in _worked_on(split)]
+                groups = _groups(block)
+                if not groups and warpgroups == 2:
+                    groups = [(first, _next(last)) for first, last in _worked_on(split)]
                 if warpgroups > 1 and groups and all(_is_together(first, split) for first, _ in groups):
                     with module.context, split.location:
                         _insert(block, groups)

@@ -4,6 +4,10 @@ In a kernel whose loops only wait for tiles and start products of them, the thre
 H200 products of matrices run as fast from `-O1` as from `-O3` (11 of 11 sizes and layouts, float16 and e4m3, within
 0.3 %), and ptxas does a fifth less. Where threads compute in a loop (attention, dequantisation) the levels differ by up
 to 2 %.
+
+Another question is which assembler. Where threads add up scaled products while the tensor cores work on the next ones,
+a run of additions keeps the other warps from starting theirs, unless every other one gives way: that is what ptxas
+makes of it from release 12.9 on.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 from tilelang_mlir.mlir import ir
 
 from ...dialect.tl import FRAGMENT, scope_of
+from ..delay_waits import is_worked_on
 from ..walk import nested
 
 _LIGHT = 1
@@ -39,6 +44,15 @@ def effort(launch: ir.Operation) -> int | None:
         return None
     plain = "instr" in products[0].attributes and scope_of(products[0].operands[0]) != FRAGMENT
     return _LIGHT if plain and all(_is_among(op, _LOOP) for op in nested(loops[0])) else None
+
+
+def interleaves(launch: ir.Operation) -> bool:
+    """Whether threads add up what products of warpgroups give, in a loop that has no others, all of shared tiles."""
+    for loop in [op for op in nested(launch) if op.name == "scf.for"]:
+        products = [op for op in nested(loop) if op.name == "tl.gemm"]
+        if products and all(is_worked_on(loop, op) and scope_of(op.operands[0]) != FRAGMENT for op in products):
+            return True
+    return False
 
 
 def _inside(block: ir.Block) -> list[ir.Operation]:

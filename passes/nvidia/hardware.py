@@ -15,7 +15,7 @@ from ..lowering.context import Context
 from ..lowering.index import Index
 from ..walk import nested
 from .async_copy import lower_async_copy
-from .effort import effort
+from .effort import effort, interleaves
 from .gemm_mma import lower_gemm
 from .gemm_scaled import lower_scaled
 from .gemm_wgmma import lower_gemm_wgmma
@@ -52,6 +52,8 @@ class Nvidia:
             attributes["tl.programmatic"] = ir.UnitAttr.get()
         if (level := effort(launch)) is not None:
             attributes["tl.effort"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), level)
+        if interleaves(launch):
+            attributes["tl.interleaved"] = ir.UnitAttr.get()
         return attributes
 
     def require(self, feature: Feature, what: str) -> None:

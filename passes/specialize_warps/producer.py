@@ -16,7 +16,9 @@ from .singles import Singles
 class Producer:
     """Writes the producer's region at its start; the consumers' part has been moved to the other region before.
 
-    Per ring and iteration: wait for a free version, announce the bytes, start the loads.
+    Per ring and iteration: wait for a free version, announce the bytes, start the loads. Where threads have read the
+    version themselves, a fence by the producer's one thread is on the way from their reads to the copies; the consumers
+    would wait for theirs between two products.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Producer:
         self.singles = singles
         self.cloned: dict[ir.Value, ir.Value] = {}
         self.tiles: Rounds | None = None
+        self.shares = any("multicast" in copy.attributes for copy in found.copies)  # loads for another CTA, too
 
     def write(self) -> None:
         with ir.InsertionPoint(self.split.regions[0].blocks[0]):
@@ -88,6 +91,8 @@ class Producer:
         attrs = {"expect": ir.IntegerAttr.get(build.i32(), size)}
         with ring.copies[0].location:
             ir.Operation.create("tl.mbarrier_wait", [], [ring.empty, slot, free])
+            if ring.accessed and not self.shares:
+                ir.Operation.create("tl.fence_proxy")  # between ordinary reads of the tiles and the copies over them
             ir.Operation.create("tl.mbarrier_arrive", [], [ring.full, slot], attrs)
         for copy in ring.copies:
             with copy.location:

@@ -146,8 +146,10 @@ class Split:
             with ir.InsertionPoint.after(ring.last), ring.last.location:
                 if ring.accessed:
                     # A product has read its tiles when it ends, and its warps end together. Ordinary reads may still
-                    # be under way, and the copy that overwrites them goes another way than they: fence, then meet.
-                    ir.Operation.create("tl.fence_proxy")
+                    # be under way, and the copy that overwrites them goes another way than they: it is fenced by the
+                    # producer, which learns of the reads here, or, where that may be another CTA's, before they meet.
+                    if self.ctas > 1:
+                        ir.Operation.create("tl.fence_proxy")
                     ir.Operation.create("tl.sync_warp")
                 for rank in range(self.ctas):  # who loads for both waits for all
                     cta = [build.constant(rank)] if self.ctas > 1 else []

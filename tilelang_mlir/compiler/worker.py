@@ -16,6 +16,7 @@ from tilelang_mlir.compiler import device_ir
 from tilelang_mlir.compiler.backends import backend_for
 from tilelang_mlir.compiler.device_code import device_code
 from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest, receive, send
+from tilelang_mlir.compiler.toolchain import ptxas
 from tilelang_mlir.errors import TileError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import DEFAULT_SIMULATED
@@ -53,6 +54,8 @@ def generate(request: Request, context: ir.Context) -> Reply:
         lap("parse")
         reply.stage = "conversion to LLVM"
         backend = backend_for(request.arch)
+        if request.tool and device_ir.is_interleaved(module):
+            request = replace(request, tool=ptxas.interleaving_ptxas(request.arch, request.tool))
         with backend.start(request) as tool:
             conversion = backend.conversion(request.arch, options.opt_level)
             text = device_ir.to_llvm_ir(module, conversion, line_info=options.line_info, lap=lap)

@@ -16,7 +16,7 @@ from tilelang_mlir import cache, knobs
 from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.options import CompileOptions, codegen_options, wants_fast_math
 from tilelang_mlir.compiler.pass_configs import normalize
-from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
+from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas, interleaving_ptxas
 from tilelang_mlir.errors import CacheError, TileTypeError, TileValueError, ToolchainError
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.target import resolve_target
@@ -154,11 +154,12 @@ def cache_key_of(prim_func: Any, target: Target, options: CompileOptions) -> str
 
 
 def _assembler(target: Target) -> object:
-    """The release of the ptxas that will make the machine code; without one an entry holds PTX only."""
+    """Which ptxas will make the machine code, the usual one or that of interleaved kernels; without one an entry holds
+    PTX only."""
     if target.simulated or target.vendor != "cuda":
         return None
     try:
-        return find_ptxas(target.arch).release
+        return find_ptxas(target.arch).release, interleaving_ptxas(target.arch)
     except ToolchainError:
         return None
 

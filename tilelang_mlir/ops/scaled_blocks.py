@@ -36,6 +36,7 @@ BLOCKS = Tiling(192, 128, BLOCK, 4, 384)
 PAIRS = Tiling(128, 128, BLOCK, 3, 256)  # of products
 _BLOCKS_OF_WARPS = Tiling(128, 128, BLOCK, 2, 256)
 _GROUP = 16  # rows of tiles that are walked column by column
+_CHUNK = 8, 4  # factors of `scales_b` that are copied together: rows of 16 bytes, 128 in all
 # Tiles for warpgroups, their products per step, and how fast they are per element against the first.
 _FORMS = (
     (PAIRS, 2, 1.0),
@@ -98,10 +99,14 @@ def _place(tile: Any, rows: int, columns: int) -> Any:
 
 @T.macro
 def _factors(
-    factors: Any, rows: Any, scales_b: Any, p: int, step: Any, column: Any, height: int, bands: int, band: int
+    factors: Any, by_row: Any, by_block: Any, scales_b: Any, p: int, step: Any, column: Any, band: int
 ) -> None:
-    for i, g in T.Parallel(height, bands):
-        factors[i, g] = rows[p, i] * scales_b[(column + g * band) // BLOCK, step]
+    if by_block is None:
+        for i, g in T.Parallel(*factors.shape):
+            factors[i, g] = by_row[p, i] * scales_b[(column + g * band) // BLOCK, step]
+    else:
+        for i, g in T.Parallel(*factors.shape):
+            factors[i, g] = by_row[p, i] * by_block[(column % BLOCK + g * band) // BLOCK, p]
 
 
 @T.macro
@@ -124,12 +129,14 @@ def gemm_fp8_blocks_persistent(
     """`gemm_fp8_blocks` for products of warpgroups, with `products` of 128 columns each under way at a time.
 
     One is scaled and added while the next one runs. `ctas` CTAs walk over the tiles; what is left of a tile, its store,
-    runs under the first products of the next one, whose results lie in registers of their own.
+    runs under the first products of the next one, whose results lie in registers of their own. Where rows of `scales_b`
+    are multiples of 16 bytes, its factors come with the tiles, too.
     """
     block_M, block_N = tiling.block_M, tiling.block_N
     steps, band = -(-K // BLOCK), math.gcd(tiling.block_N, BLOCK)
     bands, rows, columns = block_N // band, -(-M // tiling.block_M), -(-N // tiling.block_N)
     grid, each = min(ctas, rows * columns), range(products)
+    beside = steps * 4 % 16 == 0  # strides of tensor maps
 
     @T.prim_func
     def gemm_fp8_scaled_blocks(
@@ -142,7 +149,8 @@ def gemm_fp8_blocks_persistent(
         with T.Kernel(grid, threads=tiling.threads) as cta:
             A_shared = [T.alloc_shared((block_M, BLOCK), dtype) for _ in each]
             B_shared = [T.alloc_shared((block_N, BLOCK), dtype) for _ in each]
-            rows_shared = T.alloc_shared((products, block_M), "float32")
+            by_row = T.alloc_shared((products, block_M), "float32")
+            by_block = T.alloc_shared(_CHUNK, "float32") if beside else None
             parts = [T.alloc_fragment((block_M, block_N), "float32") for _ in each]
             factors = [T.alloc_fragment((block_M, bands), "float32") for _ in each]
             acc = T.alloc_fragment((block_M, block_N), "float32")
@@ -154,14 +162,13 @@ def gemm_fp8_blocks_persistent(
                     first = k * products
                     [T.copy(A[by * block_M, (first + p) * BLOCK], A_shared[p]) for p in each]
                     [T.copy(B[bx * block_N, (first + p) * BLOCK], B_shared[p]) for p in each]
-                    T.copy(scales_a[first, by * block_M], rows_shared)
+                    T.copy(scales_a[first, by * block_M], by_row)
+                    if beside:
+                        T.copy(scales_b[bx * block_N // BLOCK, first], by_block)
                     [T.gemm(A_shared[p], B_shared[p], parts[p], transpose_B=True, clear_accum=True) for p in each]
+                    [_factors(factors[p], by_row, by_block, scales_b, p, first + p, bx * block_N, band) for p in each]
                     if (k == 0) & (t > 0):
                         T.copy(acc, C[y * block_M, x * block_N])
-                    [
-                        _factors(factors[p], rows_shared, scales_b, p, first + p, bx * block_N, block_M, bands, band)
-                        for p in each
-                    ]
                     if k == 0:
                         _scale(acc, parts[0], factors[0], block_M, bands, band)
                     else:

@@ -12,7 +12,7 @@ from tilelang_mlir.compiler.options import codegen_options, wants_fast_math
 from tilelang_mlir.compiler.resources import Resources, parse_ptxas_log
 from tilelang_mlir.compiler.toolchain import search
 from tilelang_mlir.compiler.toolchain.arch import newest_ptx
-from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas
+from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas, interleaving_ptxas
 from tilelang_mlir.errors import TileValueError, ToolchainError
 from tilelang_mlir.target import parse_target
 
@@ -55,6 +55,17 @@ def test_explicit_path_comes_first(only: Path, tmp_path: Path) -> None:
         assert find_ptxas("sm_90a").path == str(chosen)
         assert find_ptxas("sm_100a").path == str(only / "bin" / "ptxas")  # 12.8 cannot read PTX 8.8
     assert find_ptxas("sm_90a").release == (12, 9)
+
+
+def test_interleaved_kernels_get_a_ptxas_that_does_it(only: Path, tmp_path: Path) -> None:
+    usual, newer = fake_tool(only / "bin" / "ptxas", "12.8"), fake_tool(tmp_path / "installed/bin/ptxas", "12.9")
+    assert find_ptxas("sm_90a").path == str(usual)
+    assert interleaving_ptxas("sm_90a") == interleaving_ptxas("sm_90a", str(usual)) == str(newer)
+    assert interleaving_ptxas("sm_90a", "/chosen/ptxas") == "/chosen/ptxas"
+    with knobs.overrides({"TILELANG_PTXAS_PATH": str(usual)}):
+        assert interleaving_ptxas("sm_90a") == str(usual)
+    newer.unlink()
+    assert interleaving_ptxas("sm_90a") == str(usual)
 
 
 def test_error_lists_every_place(only: Path) -> None:

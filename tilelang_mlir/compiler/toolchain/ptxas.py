@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tilelang_mlir import knobs
 from tilelang_mlir.compiler.toolchain.arch import newest_ptx, ptx_version
 from tilelang_mlir.compiler.toolchain.search import Tool, find
-from tilelang_mlir.errors import CompileError
+from tilelang_mlir.errors import CompileError, ToolchainError
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
+
+_INTERLEAVES = (12, 9)
 
 
 def find_ptxas(arch: str) -> Tool:
@@ -22,6 +25,19 @@ def find_ptxas(arch: str) -> Tool:
     needed = ptx_version(arch)
     oldest = next((release for release in _releases() if newest_ptx(release) >= needed), (99, 0))
     return find("ptxas", reads=f"PTX {needed[0]}.{needed[1]} ({arch})", accept=oldest)
+
+
+def interleaving_ptxas(arch: str, usual: str = "") -> str:
+    """The path of a ptxas that lets warps take turns within runs of additions: from release 12.9 on.
+
+    `usual` itself where there is none, or where the caller has chosen it. Without it that of `find_ptxas`.
+    """
+    found = find_ptxas(arch)
+    if knobs.PTXAS_PATH.get() or usual not in ("", found.path):
+        return usual or found.path
+    with contextlib.suppress(ToolchainError):
+        return find("ptxas", reads="", accept=max(found.release, _INTERLEAVES)).path
+    return found.path
 
 
 def _releases() -> list[tuple[int, int]]:

@@ -23,6 +23,7 @@
 // CHECK-NEXT: "tl.mbarrier_arrive"(%[[FULL]], %[[SLOT]]) {expect = 16384 : i32}
 // CHECK-COUNT-2: "tl.tma_load"({{.*}}, %[[FULL]], %[[SLOT]])
 // CHECK: "tl.mbarrier_wait"(%[[EMPTY_V]], %[[SLOT]],
+// CHECK-NEXT: "tl.fence_proxy"()
 // CHECK-NEXT: "tl.mbarrier_arrive"(%[[FULL_V]], %[[SLOT]]) {expect = 256 : i32}
 // CHECK: "tl.tma_load"({{.*}}, %[[FULL_V]], %[[SLOT]])
 // CHECK: }, {
@@ -31,7 +32,6 @@
 // CHECK-NEXT: "tl.mbarrier_arrive"(%[[EMPTY]], {{.*}}) {per_warp}
 // CHECK-NEXT: "tl.mbarrier_wait"(%[[FULL_V]],
 // CHECK: "tl.copy"
-// CHECK-NEXT: "tl.fence_proxy"()
 // CHECK-NEXT: "tl.sync_warp"()
 // CHECK-NEXT: "tl.mbarrier_arrive"(%[[EMPTY_V]], {{.*}}) {per_warp}
 func.func @a_ring_per_use(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>) {
