@@ -7,21 +7,25 @@ lowering in `spec.py`.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections import deque
+from collections.abc import Generator
+from contextvars import ContextVar
 
 from tilelang_mlir.mlir import ir, new_context, provide_dialect
 
 from . import ops
 from .tl import TL
 
-__all__ = ["TL", "context", "load", "ops", "prepare_context"]
+__all__ = ["TL", "context", "load", "one_context", "ops", "prepare_context"]
 
 
 # The bindings register the dialect's classes in tables of the process while they load it into a context.
 _LOADING = threading.Lock()
 _PREPARED: deque[ir.Context] = deque(maxlen=1)
+_COMMON: ContextVar[ir.Context | None] = ContextVar("common", default=None)
 
 
 def load(ctx: ir.Context) -> None:
@@ -34,10 +38,22 @@ def load(ctx: ir.Context) -> None:
 
 def context() -> ir.Context:
     """A fresh context with the `tl` dialect loaded. Reuse it for one kernel's life: making one takes some 4 ms."""
+    if (common := _COMMON.get()) is not None:
+        return common
     try:
         return _PREPARED.popleft()
     except IndexError:
         return _make()
+
+
+@contextlib.contextmanager
+def one_context() -> Generator[None]:
+    """Inside, `context()` gives one context: for many programs that are traced one after the other."""
+    token = _COMMON.set(context())
+    try:
+        yield
+    finally:
+        _COMMON.reset(token)
 
 
 def prepare_context() -> None:

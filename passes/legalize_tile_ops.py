@@ -4,7 +4,7 @@ Input: the tile program as traced. Output: reductions from fragment to fragment 
 fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, copies of parts
 of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions,
 votes of a block as those of its waves where barriers do not count; a load that the program schedules arrives at its
-barrier where nothing else does.
+barrier where nothing else does; sums that the first iteration of a loop clears are cleared in front of it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import ClassVar
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ..dialect.effects import region_effects
+from ..dialect.effects import effects, region_effects, root
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
-from . import build
+from . import build, raster
 from .base import Pass
 from .block_votes import expand_block_vote
 from .expand_tile_ops import region_of
@@ -51,7 +51,8 @@ class LegalizeTileOps(Pass):
                     elif op.name == "tl.scan":
                         _legalize_scan(op)
                     elif op.name in ("tl.gemm", "tl.gemm_sp"):
-                        _fold_clear(op)
+                        if not _clear_in_front(op):
+                            _fold_clear(op)
                     elif op.name == "tl.tma_load" and "explicit" in op.attributes:
                         _arrive_with_copy(op)
                     elif op.name in ("tl.copy", "tl.fill"):
@@ -213,6 +214,41 @@ def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
             total = combine(kind, sofar, build.load(read.buffer, read.within(at(here))))
             build.store(total, write.buffer, write.within(at(here)))
             ir.Operation.create("scf.yield")
+
+
+def _clear_in_front(op: ir.Operation) -> bool:
+    """A product that clears its accumulator in the first iteration of a loop, which nothing else of the loop touches,
+    adds to one that is cleared in front of the loop: the form that most passes know.
+
+        for k from lo: gemm A, B, C (clear where k == lo)   =>   fill C, 0; for k from lo: gemm A, B, C
+    """
+    place = 3 if op.name == "tl.gemm_sp" else 2
+    loop = op.parent.operation
+    if len(op.operands) != place + 2 or loop.name != "scf.for" or "wgmma" in op.attributes:
+        return False
+    accumulator, first = op.operands[place], op.operands[place + 1].owner
+    lower, upper, _ = (raster.known(v) for v in list(loop.operands)[:3])
+    runs = isinstance(lower, int) and isinstance(upper, int) and lower < upper
+    if not runs or isinstance(first, ir.Block) or first.operation.name != "arith.cmpi":
+        return False
+    sides = list(first.operation.operands)
+    equal = ir.IntegerAttr(first.operation.attributes["predicate"]).value == 0
+    variable = loop.regions[0].blocks[0].arguments[0]
+    if not equal or variable not in sides or lower not in [raster.known(v) for v in sides]:
+        return False
+    others = [other for other in nested(loop) if other != op]
+    made_outside = not isinstance(accumulator.owner, ir.Block) and accumulator.owner.operation not in others
+    if not made_outside or any(e.value == root(accumulator) for other in others for e in effects(other)):
+        return False
+    element = ir.MemRefType(accumulator.type).element_type
+    with ir.InsertionPoint(loop), op.location:
+        zero = ir.IntegerAttr.get(element, 0) if isinstance(element, ir.IntegerType) else ir.FloatAttr.get(element, 0.0)
+        value = ir.Operation.create("arith.constant", [element], attributes={"value": zero}).result
+        ir.Operation.create("tl.fill", [], [accumulator, value])
+    with ir.InsertionPoint(op), op.location:
+        ir.Operation.create(op.name, [], list(op.operands)[: place + 1], build.attributes_of(op))
+    op.erase()
+    return True
 
 
 def _fold_clear(op: ir.Operation) -> None:

@@ -49,7 +49,7 @@ def _do_without_classes() -> None:
     take longer than the tracing of a kernel. What is imported on purpose still is: the places are only held for long
     enough for the bindings to note that the dialects are loaded.
     """
-    known = importlib.import_module(f"{ROOT}._mlir_libs._mlir").globals
+    known = extension("_mlir").globals
     for name in _DIALECTS:
         place = f"{ROOT}.dialects.{name}"
         if name != "irdl" and place not in sys.modules:  # irdl loads the definitions of `tl`
@@ -90,6 +90,11 @@ class ContextTable:
 def dialect(name: str) -> ModuleType:
     """Import an upstream dialect module, e.g. `dialect("arith")`."""
     return importlib.import_module(f"{ROOT}.dialects.{name}")
+
+
+def extension(name: str) -> ModuleType:
+    """A compiled part of the bindings, e.g. `_mlirDialectsLLVM`, without the generated classes of its dialect."""
+    return importlib.import_module(f"{ROOT}._mlir_libs.{name}")
 
 
 def provide_dialect(name: str, module: ModuleType) -> None:

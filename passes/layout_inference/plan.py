@@ -62,11 +62,11 @@ def extend_fragment(
             continue
         rest = digit.size
         for dim in others if share else ():
-            share = math.gcd(rest, left[dim])
-            thread.append(Digit(share, dim, stride[dim]))
-            stride[dim] *= share
-            left[dim] //= share
-            rest //= share
+            part = math.gcd(rest, left[dim])
+            thread.append(Digit(part, dim, stride[dim]))
+            stride[dim] *= part
+            left[dim] //= part
+            rest //= part
         thread.append(Digit(rest, REPLICATE, 1))
     value += [Digit(d.size, variables[d.dim], d.stride) for d in fragment.value]
     value += [Digit(left[d], d, stride[d]) for d in others]

@@ -31,10 +31,7 @@ from tilelang_mlir.target import Feature, Target, targets_with
 from ...dialect.location import python_location
 from ..base import Pass
 from ..walk import launches
-from .check import check
 from .depths import apply_depths
-from .emit import Emitter
-from .kernel import Kernel
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,14 @@ class MaterializeSchedule(Pass):
                         hint=f"targets that have it: {', '.join(targets_with(Feature.MBARRIER))}",
                     )
                 with module.context:
-                    kernel = Kernel(launch, op)
-                    check(kernel)
-                    Emitter(kernel).run()
+                    _write_out(launch, op)
+
+
+def _write_out(launch: ir.Operation, schedule: ir.Operation) -> None:
+    from .check import check  # here, for few kernels have a schedule, and the first one of a process waits for imports
+    from .emit import Emitter
+    from .kernel import Kernel
+
+    kernel = Kernel(launch, schedule)
+    check(kernel)
+    Emitter(kernel).run()

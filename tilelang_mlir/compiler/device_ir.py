@@ -13,7 +13,7 @@ from tilelang_mlir.compiler.conversion import Conversion
 from tilelang_mlir.compiler.failures import find_location
 from tilelang_mlir.compiler.math_calls import lower_math
 from tilelang_mlir.errors import CompileError
-from tilelang_mlir.mlir import PassManager, dialect, ir
+from tilelang_mlir.mlir import PassManager, extension, ir
 
 _CONVERT = (
     "gpu.module({first}convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,{last}"
@@ -90,7 +90,7 @@ def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, la
         _check_converted(device, conversion.dialects)
         device.verify()
         lap("mlir")
-        text = dialect("llvm").translate_module_to_llvmir(device)
+        text = extension("_mlirDialectsLLVM").translate_module_to_llvmir(device)
         lap("translate")
         return text
 

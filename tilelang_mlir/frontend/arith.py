@@ -1,18 +1,13 @@
-"""Scalar arithmetic: dtype promotion, folding, and the op each Python operator becomes.
-
-Promotion follows TVM: a literal takes the other operand's dtype; an integer meets a float as that float; of two floats
-or integers the wider wins; signed meets unsigned as signed.
-"""
+"""Scalar arithmetic: folding, and the op each Python operator becomes."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from tilelang_mlir.dtypes import LARGEST, DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.frontend.conversions import cast, promote
 from tilelang_mlir.frontend.expr import (
     BOOL,
     FLOAT32,
@@ -51,113 +46,18 @@ def over_lanes(function: _Function) -> _Function:
                 from tilelang_mlir.frontend.vector import lanewise
 
                 return lanewise(lambda *lanes: function(*lanes, **options), *operands)
-        return function(*operands, **options)
+        try:
+            return function(*operands, **options)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call itself
+                raise TileTypeError(f"T.{error}", hint="see its signature in docs/language.md") from None
+            raise
 
     return run  # type: ignore[return-value]
 
 
 def is_number(value: object) -> bool:
     return isinstance(value, int | float)
-
-
-def promote(a: Any, b: Any) -> tuple[Expr, Expr]:
-    """Both operands in their common dtype."""
-    if isinstance(a, Expr):
-        a = a.read()
-    if isinstance(b, Expr):
-        b = b.read()
-    if not isinstance(a, Expr) and not isinstance(b, Expr):
-        a, b = as_expr(a), as_expr(b)
-    elif not isinstance(a, Expr):
-        a = as_expr(a, literal_for(a, b.dtype))
-    elif not isinstance(b, Expr):
-        b = as_expr(b, literal_for(b, a.dtype))
-    dtype = common_dtype(a.dtype, b.dtype)
-    return cast(a, dtype), cast(b, dtype)
-
-
-def literal_for(value: object, dtype: DType) -> DType | None:
-    """The dtype a literal takes beside an operand of `dtype`."""
-    if isinstance(value, float) and not dtype.is_float:
-        return FLOAT32
-    if isinstance(value, int) and not isinstance(value, bool) and dtype == BOOL:
-        return INT32
-    if isinstance(value, int) and dtype.is_integer and not -(1 << 63) <= value < (1 << 64):
-        raise TileValueError(f"the literal {value} does not fit any integer dtype")
-    return dtype if isinstance(value, int | float) else None
-
-
-def common_dtype(a: DType, b: DType) -> DType:
-    """Where two operands meet: in the float, the wider of a kind, else a signed integer as wide as the wider one."""
-    if a == b:
-        return a
-    if a.is_float or b.is_float:
-        if not (a.is_float and b.is_float):
-            return a if a.is_float else b
-        return b if a.bits < b.bits else a
-    if a.kind == b.kind:
-        return a if a.bits >= b.bits else b
-    if BOOL in (a, b):
-        return a if b == BOOL else b
-    return DType(f"int{max(a.bits, b.bits)}")
-
-
-def _saturated(number: float, dtype: DType) -> float:
-    """A number as conversions to narrow floats leave it: within their finite range."""
-    if dtype.bits > 8 or math.isnan(number):
-        return number
-    top = LARGEST[str(dtype)]
-    return max(-top, min(number, top))
-
-
-def cast(
-    value: Any, dtype: DType, attributes: dict[str, Any] | None = None, random: Sequence[Expr] = ()
-) -> Expr:
-    """`tl.cast` to a dtype; nothing when it has it already. Constants are retyped, vectors converted by lanes."""
-    if isinstance(value, Lanes) or dtype.lanes != 1:
-        return _cast_lanes(value, dtype, attributes, random)
-    value = as_expr(value, None)
-    if value.dtype == dtype and not attributes:
-        return value
-    if value.const is not None and not attributes:
-        number = value.const
-        if dtype == BOOL:
-            return typed_constant(bool(number), dtype)
-        if dtype.is_integer and math.isfinite(number):
-            return typed_constant(int(number), dtype)
-        if dtype.is_float:
-            return typed_constant(_saturated(float(number), dtype), dtype)
-    if value.op and value.dtype.is_integer and value.dtype.bits < 32:
-        from tilelang_mlir.frontend.narrow import widened
-
-        value = widened(value, dtype)
-        if value.dtype == dtype and not attributes:
-            return value
-    source = value.dtype
-
-    def build() -> dict[str, ir.Attribute]:
-        result: dict[str, ir.Attribute] = {"from": ir.StringAttr.get(str(source)), "to": ir.StringAttr.get(str(dtype))}
-        for key, item in (attributes or {}).items():
-            result[key] = ir.BoolAttr.get(item) if isinstance(item, bool) else ir.StringAttr.get(item)
-        return result
-
-    # The upper half of an unsigned dtype is negative in the signed one of its size.
-    wide = dtype.bits > source.bits or (dtype.bits == source.bits and dtype.is_unsigned >= source.is_unsigned)
-    nonneg = value.nonneg and (dtype.is_float or wide)
-    tag = (str(source), str(dtype), repr(attributes))
-    return make("tl.cast", [value, *random], dtype, build, nonneg=nonneg, tag=tag)
-
-
-def _cast_lanes(value: Any, dtype: DType, attributes: dict[str, Any] | None, random: Sequence[Expr]) -> Any:
-    """The lanes of a vector, or a scalar for all lanes, in another dtype."""
-    from tilelang_mlir.frontend.vector import lanewise, vector_of
-
-    source = value.vector() if isinstance(value, Lanes) else None
-    if source is not None and dtype.lanes not in (1, len(source)):
-        raise TileTypeError(f"cannot convert {source!r} to {dtype}: it has {len(source)} lanes",
-                            hint="T.reinterpret keeps the bits and may change the number of lanes")
-    whole = source if source is not None else vector_of([value] * dtype.lanes, "a conversion")
-    return lanewise(lambda *lanes: cast(lanes[0], dtype.scalar, attributes, lanes[1:]), whole, *random)
 
 
 def _scalar(value: object) -> Any:
@@ -342,7 +242,7 @@ def power(a: Any, b: Any) -> Any:
 
 def _bitwise(op: str, a: Any, b: Any, fold: Callable[[Any, Any], Any], nonneg: Callable[[bool, bool], bool]) -> Any:
     a, b = _scalar(a), _scalar(b)
-    if is_number(a) and is_number(b):
+    if isinstance(a, int) and isinstance(b, int):
         return fold(a, b)
     a, b = _integers("a bitwise operator", a, b)
     return make(op, [a, b], a.dtype, nonneg=nonneg(a.nonneg, b.nonneg))
@@ -375,7 +275,7 @@ def bit_not(a: Any) -> Any:
 def shift_left(a: Any, b: Any) -> Any:
     """Shift left. Short shifts are taken for arithmetic of indices; longer ones may reach the sign."""
     a, b = _scalar(a), _scalar(b)
-    if is_number(a) and is_number(b):
+    if isinstance(a, int) and isinstance(b, int):
         return a << b
     a, b = _integers("a bitwise operator", a, b)
     short = isinstance(b.const, int) and 0 <= b.const < a.dtype.bits // 2
@@ -386,7 +286,7 @@ def shift_left(a: Any, b: Any) -> Any:
 def shift_right(a: Any, b: Any) -> Any:
     """Shift right: arithmetic for signed dtypes, logical for unsigned."""
     a, b = _scalar(a), _scalar(b)
-    if is_number(a) and is_number(b):
+    if isinstance(a, int) and isinstance(b, int):
         return a >> b
     a, b = _integers("a shift", a, b)
     op = "arith.shrui" if a.dtype.is_unsigned or a.nonneg else "arith.shrsi"

@@ -411,6 +411,8 @@ def extents_of(value: Any) -> tuple[Size, ...] | None:
     """The shape of a tile operand; None for a tile address, whose extents come from the other operand."""
     if isinstance(value, Variable):
         return (1,)
+    if not isinstance(value, Element | Region):
+        value = buffer_of(value, "a tile")
     return None if isinstance(value, Element) else tuple(value.shape)
 
 

@@ -15,6 +15,7 @@ from tilelang_mlir.errors import TileSyntaxError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, nested
 from tilelang_mlir.frontend.buffer import Buffer, Variable, int32_value, store
 from tilelang_mlir.frontend.builder import Builder, require
+from tilelang_mlir.frontend.conversions import common_dtype, literal_for
 from tilelang_mlir.frontend.expr import BOOL, INT32, Expr, Lanes, as_expr, value_of
 from tilelang_mlir.frontend.vector import Vector, spread
 from tilelang_mlir.mlir import ir
@@ -178,7 +179,7 @@ def _bound_dtype(loop: Loop) -> DType:
         if isinstance(bound, Expr):
             if not bound.dtype.is_integer:
                 raise TileTypeError(f"loop bounds must be integers, got a value of dtype {bound.dtype}")
-            dtype = arith.common_dtype(dtype, bound.dtype)
+            dtype = common_dtype(dtype, bound.dtype)
         elif not isinstance(bound, int):
             raise TileTypeError(f"loop bounds must be integers, got {bound!r}")
     if isinstance(loop.step, int) and loop.step == 0:
@@ -337,11 +338,11 @@ def _result_dtype(a: Any, b: Any) -> DType:
     """The dtype both sides promote to, without emitting conversions."""
     sides = [side if isinstance(side, Expr) else None for side in (a, b)]
     if sides[0] is not None and sides[1] is not None:
-        return arith.common_dtype(sides[0].dtype, sides[1].dtype)
+        return common_dtype(sides[0].dtype, sides[1].dtype)
     for side, other in ((sides[0], b), (sides[1], a)):
         if side is not None:
             return (
-                as_expr(other, arith.literal_for(other, side.dtype)).dtype
+                as_expr(other, literal_for(other, side.dtype)).dtype
                 if not isinstance(other, Expr)
                 else side.dtype
             )

@@ -7,10 +7,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from tilelang_mlir.errors import TileSyntaxError
+from tilelang_mlir.errors import TileSyntaxError, TileTypeError
 from tilelang_mlir.frontend import protocol
 from tilelang_mlir.frontend.buffer import Element, Variable
 from tilelang_mlir.frontend.builder import current
+from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.frontend.rewrite import rewrite
 
 _MAX_DEPTH = 200
@@ -27,6 +28,8 @@ class Macro:
     """A function inlined at each call. Its body is rewritten at the first call."""
 
     def __init__(self, func: Callable[..., Any]) -> None:
+        if not callable(func):
+            raise TileTypeError(f"T.macro decorates a function, got {describe(func)}", hint="@T.macro above the def")
         functools.update_wrapper(self, func)
         self.func = func
         self._rewritten: types.FunctionType | None = None

@@ -402,14 +402,15 @@ _JUMPS: dict[str, type[ast.stmt]] = {
 }  # fmt: skip
 
 
-def _calls_to_jumps(body: list[ast.stmt]) -> None:
-    """`T.loop_break()` as a statement is a break, so that what follows it is guarded like any other."""
+def _calls_to_jumps(body: list[ast.stmt], in_loop: bool = False) -> None:
+    """`T.loop_break()` as a statement of a loop is a break, so that what follows it is guarded like any other."""
     for index, node in enumerate(body):
         call = node.value if isinstance(node, ast.Expr) else None
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _JUMPS:
-            body[index] = _at(_JUMPS[call.func.attr](), node)
+        named = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        if in_loop and named and call.func.attr in _JUMPS:  # type: ignore[union-attr]
+            body[index] = _at(_JUMPS[call.func.attr](), node)  # type: ignore[union-attr]
         for block in blocks(node):
-            _calls_to_jumps(block)
+            _calls_to_jumps(block, in_loop or isinstance(node, ast.For | ast.While))
 
 
 def _at(node: _Node, place: Any) -> _Node:

@@ -53,6 +53,7 @@ def located(fallback: Location) -> Generator[None, None, None]:
         told = retold(error)
         if told is None:
             raise
+        add_hint(told)
         raise told from None
 
 

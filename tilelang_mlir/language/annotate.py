@@ -50,6 +50,9 @@ def annotate_layout(layout_map: dict[Any, Any]) -> None:
         TileTypeError: a layout of another memory. TileValueError: of another shape, or two elements share a place.
     """
     builder = require("T.annotate_layout")
+    if not isinstance(layout_map, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TileTypeError(f"T.annotate_layout needs a dictionary, got {describe(layout_map)}",
+                            hint="T.annotate_layout({A_shared: layout})")
     layouts = builder.side.setdefault("layouts", {})
     for key, given in layout_map.items():
         buffer = buffer_of(key, "a key of T.annotate_layout")

@@ -97,8 +97,7 @@ def copy_cluster(
         "dst_block": dst_block, "cluster_mask": cluster_mask, "remote_barrier": remote_barrier,
         "eviction_policy": eviction_policy, **(annotations or {}),
     }  # fmt: skip
-    what = "T.copy_cluster"
-    builder = in_kernel(what)
+    builder = in_kernel(what := "T.copy_cluster")
     source, target = buffer_of(src, f"the source of {what}"), buffer_of(dst, f"the target of {what}")
     if source.dtype != target.dtype:
         raise TileTypeError(f"{what} does not convert: the source is {source.dtype}, the target {target.dtype}")

@@ -11,7 +11,7 @@ from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile_of
 from tilelang_mlir.frontend.builder import Builder, require
-from tilelang_mlir.frontend.expr import Expr, value_of
+from tilelang_mlir.frontend.expr import Expr, describe, value_of
 from tilelang_mlir.language.copy import describe_shape
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
@@ -45,7 +45,13 @@ def add_condition(builder: Builder, operands: list[ir.Value], clear_accum: Any) 
 
 
 def policy_attribute(policy: GemmWarpPolicy) -> ir.Attribute:
-    """A policy as the dialect spells it."""
+    """A policy as the dialect spells it.
+
+    Raises:
+        TileValueError: there is no such policy.
+    """
+    if policy not in tuple(GemmWarpPolicy):
+        raise TileValueError(f"no policy of products: {describe(policy)}", hint="T.GemmWarpPolicy.FullRow")
     return ir.StringAttr.get(POLICIES[GemmWarpPolicy(policy)])
 
 

@@ -158,7 +158,8 @@ def let(var: Any, value: Any) -> None:
 
 def loop_break() -> None:
     """A break (or `continue_loop`: a continue) as a call; it is rewritten where it stands alone as a statement."""
-    raise TileTypeError("T.loop_break() must be a statement of its own in a loop of a traced function")
+    raise TileTypeError("T.loop_break() must be a statement of its own in a loop of a traced function",
+                        hint="for or while around it; a condition around it is fine")
 
 
 break_loop = loop_break

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from tilelang_mlir.dialect.layout import Fragment, SharedLayout, TensorLayout
 from tilelang_mlir.dialect.layout.attrs import to_attr
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, control, where
@@ -92,7 +93,11 @@ def as_layout(layout: Any, what: str) -> Any:
     from tilelang_mlir.layout.recover import NoDigits
 
     try:
-        return getattr(layout, "layout", layout)
+        found = getattr(layout, "layout", layout)
+        if not isinstance(found, Fragment | SharedLayout | TensorLayout):
+            raise TileTypeError(f"{what} must be a layout, got {describe(found)}",
+                                hint="T.Fragment(shape, fn), T.Layout(shape, fn), or a maker of tilelang.layout")
+        return found
     except NoDigits as error:
         hint = error.hint or "digits of the indices, as in (i * 4 + j // 16, j % 16), can be placed"
         issue(Suspicion(f"{what} has no effect: {error.message}", where.here(), hint))

@@ -11,6 +11,7 @@ from tilelang_mlir.dtypes import LARGEST, DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.arith import over_lanes
+from tilelang_mlir.frontend.conversions import common_dtype
 from tilelang_mlir.frontend.expr import BOOL, FLOAT32, INT32, Expr, Lanes, as_expr, describe, make, typed_constant
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.frontend.vector import Vector, vector_of
@@ -24,7 +25,7 @@ def _floats(name: str, args: tuple[Any, ...]) -> list[Expr]:
     dtype: DType | None = None
     for operand in operands:
         if isinstance(operand, Expr):
-            dtype = operand.dtype if dtype is None else arith.common_dtype(dtype, operand.dtype)
+            dtype = operand.dtype if dtype is None else common_dtype(dtype, operand.dtype)
         elif not isinstance(operand, int | float):
             raise TileTypeError(
                 f"T.{name} needs scalars, got {describe(operand)}", hint="loop over the elements of a buffer"

@@ -199,7 +199,8 @@ def _over_run(buffer: Any, what: str, combine: Callable[[Any, Any], Any]) -> Any
     """Combine the truth of a short run of elements, each thread for itself."""
     if isinstance(buffer, Lanes) and not isinstance(buffer, Region):
         return functools.reduce(combine, [arith.to_bool(lane) for lane in buffer.vector()])
-    target = buffer if isinstance(buffer, Region) else subscript(buffer, tuple(slice(None) for _ in buffer.shape))
+    whole = buffer_of(buffer, f"the argument of {what}")
+    target = buffer if isinstance(buffer, Region) else subscript(whole, tuple(slice(None) for _ in whole.shape))
     if not isinstance(target, Region) or not all(isinstance(extent, int) for extent in target.extents[-1:]):
         raise UnsupportedError(f"{what} over a run of dynamic length")
     if any(extent != 1 for extent in target.extents[:-1]):

@@ -108,8 +108,8 @@ class TCGEN05TensorCoreIntrinEmitter:
             TileTypeError: parameters that come from elsewhere.
         """
         del desc_a, desc_b, m, n, ki, instr_desc
-        tiles = [_tile(params) for params in (a_params, b_params, c_params)]
-        tcgen05_gemm(*tiles, self.a_transposed, self.b_transposed, clear_accum)
+        a, b, c = (_tile(params) for params in (a_params, b_params, c_params))
+        tcgen05_gemm(a, b, c, self.a_transposed, self.b_transposed, clear_accum)
 
     def tcgen05_atom_arrive(self, mbar: Any, arrive_2cta: bool = False) -> None:
         """`T.tcgen05_mma_arrive`."""

@@ -123,9 +123,10 @@ def gradients(
             T.clear(dv)
             start = bx * block_N // block_M if causal else 0
             count = -(-S // block_M) - start
-            for step in T.Pipelined(group * count, num_stages=stages):
+            bounds = (start, -(-S // block_M)) if group == 1 else (0, group * count)
+            for step in T.Pipelined(*bounds, num_stages=stages):
                 head = head_kv * group + step // count if group > 1 else head_kv
-                k = start + (step % count if group > 1 else step)
+                k = start + step % count if group > 1 else step
                 T.copy(Q[b, k * block_M : (k + 1) * block_M, head, :], Q_shared)
                 T.copy(L[b, head, k * block_M : (k + 1) * block_M], L_shared)
                 T.clear(scores)

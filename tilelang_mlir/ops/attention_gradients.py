@@ -36,14 +36,13 @@ class GradientTiling:
     """Queries and keys of a block, and how the two warpgroups share the products.
 
     `shared`: both work on the same keys, and weights go through shared memory. `turned`: dQ is summed as
-    [features, queries]. `narrow`: dS lies in spans of 64 bytes, so that each warpgroup can take 32 of its 64 queries.
+    [features, queries].
     """
 
     queries: int
     keys: int
     shared: bool = False
     turned: bool = False
-    narrow: bool = False
 
 
 def gradient_tiling(D: int, D_v: int) -> GradientTiling | None:
@@ -123,11 +122,10 @@ def add(dq: Any, sums: Any, b: Any, head: Any, block: Any) -> None:
         T.atomic_add(sums[b, head, block, i // 64, j // 8, thread, register], dq[i, j])
 
 
-def _narrow_layouts(tiling: GradientTiling, dS: Any, tiles: dict[Any, int]) -> dict[Any, Any]:
-    """Layouts in spans of 64 bytes for tiles of which a warpgroup takes half a span; `tiles` are those with features,
-    and how many of them."""
+def _layouts(tiling: GradientTiling, tiles: dict[Any, int]) -> dict[Any, Any]:
+    """Layouts in spans of 64 bytes for the tiles, by their features, of which a warpgroup takes half a span."""
     narrow = [tile for tile, features in tiles.items() if tiling.shared and features // 2 % _SPAN]
-    return {tile: make_half_bank_swizzled_layout(tile) for tile in narrow + [dS] * tiling.narrow}
+    return {tile: make_half_bank_swizzled_layout(tile) for tile in narrow}
 
 
 @jit(out_idx=[-2, -1])
@@ -156,7 +154,7 @@ def gradients_by_registers(
             Q_shared, dO_shared = T.alloc_shared((queries, D), dtype), T.alloc_shared((queries, D_v), dtype)
             facts, dS_shared = T.alloc_shared((2, queries), "float32"), T.alloc_shared(block, dtype)
             P_shared = T.alloc_shared(block, dtype)
-            T.annotate_layout(_narrow_layouts(tiling, dS_shared, {K_shared: D, Q_shared: D, dO_shared: D_v}))
+            T.annotate_layout(_layouts(tiling, {K_shared: D, Q_shared: D, dO_shared: D_v}))
             scores, slopes = T.alloc_fragment(block, "float32"), T.alloc_fragment(block, "float32")
             weights, dS = T.alloc_fragment(block, dtype), T.alloc_fragment(block, dtype)
             dk, dv = T.alloc_fragment((keys, D), "float32"), T.alloc_fragment((keys, D_v), "float32")
@@ -167,9 +165,9 @@ def gradients_by_registers(
             T.clear(dv)
             start = bx * keys // queries if causal else 0
             count = steps - start
-            for step in T.Pipelined(group * count, num_stages=STAGES):
+            for step in T.Pipelined(*((start, steps) if group == 1 else (0, group * count)), num_stages=STAGES):
                 head = head_kv * group + step // count if group > 1 else head_kv
-                k = start + (step % count if group > 1 else step)
+                k = start + step % count if group > 1 else step
                 T.copy(Q[b, k * queries : (k + 1) * queries, head, :], Q_shared)
                 T.gemm(K_shared, Q_shared, scores, transpose_B=True, clear_accum=True)
                 T.copy(dO[b, k * queries : (k + 1) * queries, head, :], dO_shared)

@@ -50,12 +50,13 @@ def attend_part(
     T.copy(Q[b, head_kv * shared_by : head_kv * shared_by + ROWS, :], Q_shared)
     start_rows(out, largest, total)
     for k in T.Pipelined(count, num_stages=stages):
+        key = (first + k) * block_N
         outer, row = place(first + k)
         T.copy(K[outer, row : row + block_N, head_kv, :], K_shared)
         T.clear(scores)
         T.gemm(Q_shared, K_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
         for i, j in T.Parallel(ROWS, block_N):
-            scores[i, j] = T.if_then_else((first + k) * block_N + j < length, scores[i, j], -T.infinity("float32"))
+            scores[i, j] = T.if_then_else(key + j < length, scores[i, j], -T.infinity("float32"))
         softmax_step(scores, weights, out, largest, total, factor)
         T.copy(V[outer, row : row + block_N, head_kv, :], V_shared)
         T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
@@ -89,8 +90,9 @@ def flash_decoding(
         Parts = T.alloc_global((batch, heads, parts, D), "float32")
         L = T.alloc_global((batch, heads, parts), "float32")
         with T.Kernel(parts, heads_kv, batch, threads=128) as (part, head_kv, b):
+            length = Lengths[b]
             place = lambda block: (b, block * block_N)  # noqa: E731
-            attend_part(Q, K, V, Parts, L, place, Lengths[b], part, head_kv, b, factor, block_N, num_stages)
+            attend_part(Q, K, V, Parts, L, place, length, part, head_kv, b, factor, block_N, num_stages)
         with T.Kernel(heads, batch, threads=128) as (head, b):
             merge_parts(Parts, L, O, b, head)
 
@@ -119,8 +121,9 @@ def paged_decoding(
         Parts = T.alloc_global((batch, heads, parts, D), "float32")
         L = T.alloc_global((batch, heads, parts), "float32")
         with T.Kernel(parts, heads_kv, batch, threads=128) as (part, head_kv, b):
+            length = Lengths[b]
             place = lambda block: (Pages[b, block // blocks], block % blocks * block_N)  # noqa: E731
-            attend_part(Q, K, V, Parts, L, place, Lengths[b], part, head_kv, b, factor, block_N, num_stages)
+            attend_part(Q, K, V, Parts, L, place, length, part, head_kv, b, factor, block_N, num_stages)
         with T.Kernel(heads, batch, threads=128) as (head, b):
             merge_parts(Parts, L, O, b, head)
 

@@ -14,6 +14,7 @@ from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.jit.compile import compile as compile_kernel
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.ops.operands import EIGHT_BIT, HALF, one_dtype, stored
+from tilelang_mlir.ops.stream_k import stream_program
 from tilelang_mlir.ops.tiling import Tiling, choose
 
 
@@ -121,10 +122,15 @@ def gemm(
         raise TileValueError(f"sizes must be positive, got {M}x{N}x{K}")
     tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B, machine=resolve_target(target))
     out = out_dtype or ("bfloat16" if dtype in EIGHT_BIT else dtype)
-    make = program if tiling.parts == 1 else split_program
-    return compile_kernel(
-        make(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B), out_idx=[-1], target=target
-    )
+    made: Any
+    if tiling.fused:
+        tiles = -(-M // tiling.block_M) * -(-N // tiling.block_N)
+        ctas = tiles * tiling.parts
+        made = stream_program(M, N, K, dtype, out, tiling, tiles, ctas, ctas, trans_A=trans_A, trans_B=trans_B)
+    else:
+        make = program if tiling.parts == 1 else split_program
+        made = make(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B)
+    return compile_kernel(made, out_idx=[-1], target=target)
 
 
 def matmul(a: Any, b: Any, *, out_dtype: str = "", target: str = "auto") -> Any:

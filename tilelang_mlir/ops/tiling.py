@@ -6,8 +6,9 @@ busy the tensor cores are with instructions of that width, and a constant for th
 The rates are those of an H200; their ratios are what matters. Machines without warpgroup products take square tiles
 of a few warps, whose sums stay in registers.
 
-Where a product has fewer tiles than half of the machine takes, K is split: several CTAs sum parts of a tile, and a
-second kernel adds the parts in a fixed order. That costs its launch and the way of the parts through the L2 cache.
+Where a product has fewer tiles than half of the machine takes, K is split: several CTAs sum parts of a tile. Either a
+second kernel adds the parts in a fixed order, which costs its launch and the way of the parts through the L2 cache; or
+one of the CTAs adds those of the others, one after the other: better for few parts.
 """
 
 from __future__ import annotations
@@ -40,11 +41,16 @@ _FLOPS_PER_CYCLE = 4096.0  # of 16-bit elements per multiprocessor
 _PARTS = (1, 2, 3, 4, 6, 8)
 _LEAST_STEPS = 8  # of a part's loop: shorter ones do not fill their pipeline
 _SECOND_LAUNCH = 4000.0  # cycles until the kernel that adds the parts is under way
+_FIRST_LAUNCH = 4500.0  # the same for a kernel that clears flags, and for waiting for them
+_BYTES_HANDED_OVER = 48.0  # per cycle, of a CTA that stores its sums for another one, or adds those of others
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Sizes of a tile, versions of its operands in shared memory, threads that compute a tile, and parts of K."""
+    """Sizes of a tile, versions of its operands in shared memory, threads that compute a tile, and parts of K.
+
+    `fused`: the CTAs of a tile add their parts themselves (`stream_k`), else a second kernel does.
+    """
 
     block_M: int
     block_N: int
@@ -52,10 +58,11 @@ class Tiling:
     stages: int
     threads: int
     parts: int = 1
+    fused: bool = False
 
     def __str__(self) -> str:
         sizes = f"{self.block_M}x{self.block_N}x{self.block_K}x{self.stages}x{self.threads}"
-        return sizes if self.parts == 1 else f"{sizes}, {self.parts} parts"
+        return sizes if self.parts == 1 else f"{sizes}, {self.parts} {'fused ' * self.fused}parts"
 
 
 def choose(
@@ -79,17 +86,20 @@ def choose(
     candidates = _of_warpgroups if has_wide_products(machine) else _of_warps
     return min(
         (
-            replace(tiling, parts=parts)
+            replace(tiling, parts=parts, fused=fused)
             for tiling in candidates(machine, bits, trans_A=trans_A, trans_B=trans_B)
             for parts in _PARTS
-            if parts == 1 or _may_split(tiling, parts, M, N, K, machine)
+            for fused in (False, True)
+            if (parts == 1 and not fused) or (parts > 1 and _may_split(tiling, parts, M, N, K, machine, fused=fused))
         ),
         key=lambda tiling: _cost(tiling, M, N, K, bits, machine),
     )
 
 
-def _may_split(tiling: Tiling, parts: int, M: int, N: int, K: int, machine: Target) -> bool:
+def _may_split(tiling: Tiling, parts: int, M: int, N: int, K: int, machine: Target, *, fused: bool) -> bool:
     """Whether all parts of all tiles run at once, and each has work enough."""
+    if fused and not (machine.supports(Feature.WGMMA) and tiling.threads == 256):
+        return False
     fits = _tiles(tiling, M, N) * parts <= machine.multiprocessors
     return fits and K >= parts * _LEAST_STEPS * tiling.block_K
 
@@ -149,7 +159,10 @@ def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target) ->
     products = waves * 2 * area * (depth + _STORE[mode]) / rate + 2 * area * _START / _FLOPS_PER_CYCLE
     bytes_per_cycle = machine.multiprocessors * _BYTES_PER_CYCLE
     traffic = (M * K + N * K) * bits / 8 / bytes_per_cycle
-    adding = 0.0 if tiling.parts == 1 else _SECOND_LAUNCH + 2 * 4 * tiling.parts * M * N / bytes_per_cycle
+    if tiling.fused:
+        adding = _FIRST_LAUNCH + 2 * 4 * (tiling.parts - 1) * area / _BYTES_HANDED_OVER
+    else:
+        adding = 0.0 if tiling.parts == 1 else _SECOND_LAUNCH + 2 * 4 * tiling.parts * M * N / bytes_per_cycle
     return max(products, traffic) + 1e-3 * products + adding
 
 

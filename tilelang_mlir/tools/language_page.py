@@ -22,7 +22,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.copy",),
     ("language.convolution",),
     ("language.gemm", "language.gemm_sparse"),
-    ("language.matrix", "language.emitter", "language.wgmma"),
+    ("language.matrix", "language.emitter", "language.wgmma", "language.wgmma_emitter", "language.tensor_emitter"),
     ("language.tensor", "language.block_scales"),
     ("language.launch_control",),
     ("language.explicit",),

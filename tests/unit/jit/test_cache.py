@@ -129,6 +129,19 @@ def test_hit_is_fast(disk: DiskCache) -> None:
     assert sorted(times)[10] < 2e-3
 
 
+def test_keys_know_the_sources_of_a_checkout(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    source = tmp_path / "folder" / "module.py"
+    source.write_text("x = 1")
+    (tmp_path / "notes.txt").write_text("no source")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    before = list(cache._sources(str(tmp_path)))
+    assert len(before) == 1
+    assert list(cache._sources(str(tmp_path))) == before
+    source.write_text("x = 12")
+    assert list(cache._sources(str(tmp_path))) != before
+
+
 DOUBLED = """
 import sys
 import tilelang_mlir as tilelang

@@ -68,6 +68,15 @@ def test_few_tiles_split_k_as_far_as_the_machine_goes(size: tuple[int, int, int]
     assert size[2] >= tiling.parts * 8 * tiling.block_K, "every part fills its pipeline"
 
 
+def test_two_parts_are_added_by_their_ctas_and_many_by_a_second_kernel() -> None:
+    few, many = choose(1024, 1024, 16384), choose(512, 512, 16384)
+    assert few.parts == 2 and few.fused and many.parts == 8 and not many.fused
+    assert not choose(1024, 1024, 16384, machine=parse_target("sm_100a")).fused
+    kernel = ops.gemm(1024, 1024, 16384, target="sm_90a")
+    assert [spec.grid for spec in kernel.plan.kernels] == [(128, 1, 1), (128, 1, 1)]
+    assert "fence.release.gpu" in kernel.get_kernel_source() and kernel.n_spills == 0
+
+
 @pytest.mark.parametrize("size", [(64, 8192, 8192), (4096, 2112, 7168), (8192, 8192, 16384), (64, 576, 512)])
 def test_k_stays_whole_where_tiles_abound_or_it_is_short(size: tuple[int, int, int]) -> None:
     assert choose(*size).parts == 1

@@ -184,6 +184,21 @@ func.func @half_a_panel(%one: i32) {
   return
 }
 
+// Half of a 128-byte row of B cannot be described: where two warpgroups share 64 columns, rows are given in two pieces.
+// CHECK-LABEL: func.func @pieces_of_columns(
+// CHECK: "tl.alloc"() {layout = #tl.smem<array<i64: 64, 64>, {{.*}}, array<i64: 2, 3, 3>>} : () -> memref<64x64xf16
+// CHECK: instr = "wgmma"
+func.func @pieces_of_columns(%one: i32) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() : () -> memref<64x64xf16, #tl.scope<"shared">>
+    %b = "tl.alloc"() {layout = #tl.smem<array<i64: 64, 64>, array<i64: 32, 1, 1, 1, 64, 0, 1, 32, 2, 1, 32, 2048>, array<i64: 2, 3, 3>>} : () -> memref<64x64xf16, #tl.scope<"shared">>
+    %c = "tl.alloc"() : () -> memref<64x64xf32, #tl.scope<"fragment">>
+    "tl.gemm"(%a, %b, %c) {clear = true, policy = "square", transpose_a = false, transpose_b = false} : (memref<64x64xf16, #tl.scope<"shared">>, memref<64x64xf16, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>) -> ()
+  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
+  return
+}
+
 // A warpgroup with more rows takes 64 at a time.
 // CHECK-LABEL: func.func @two_blocks(
 // CHECK: #tl.fragment<array<i64: 128, 64>, array<i64: 4, 1, 2, 8, 0, 1, 4, 0, 16>, array<i64: 2, 1, 1, 2, 0, 8, 8, 1, 8, 2, 0, 64>>
