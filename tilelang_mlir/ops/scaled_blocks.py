@@ -36,7 +36,7 @@ BLOCKS = Tiling(192, 128, BLOCK, 4, 384)
 PAIRS = Tiling(128, 128, BLOCK, 3, 256)  # of products
 _BLOCKS_OF_WARPS = Tiling(128, 128, BLOCK, 2, 256)
 _GROUP = 16  # rows of tiles that are walked column by column
-_CHUNK = 8, 4  # factors of `scales_b` that are copied together: rows of 16 bytes, 128 in all
+_CHUNK = 8, 4  # factors of `scales_b` that are copied together: rows of 16 bytes, at multiples of 16, 128 in all
 # Tiles for warpgroups, their products per step, and how fast they are per element against the first.
 _FORMS = (
     (PAIRS, 2, 1.0),
@@ -106,7 +106,7 @@ def _factors(
             factors[i, g] = by_row[p, i] * scales_b[(column + g * band) // BLOCK, step]
     else:
         for i, g in T.Parallel(*factors.shape):
-            factors[i, g] = by_row[p, i] * by_block[(column % BLOCK + g * band) // BLOCK, p]
+            factors[i, g] = by_row[p, i] * by_block[(column % BLOCK + g * band) // BLOCK, (step - p) % 4 + p]
 
 
 @T.macro
@@ -164,7 +164,7 @@ def gemm_fp8_blocks_persistent(
                     [T.copy(B[bx * block_N, (first + p) * BLOCK], B_shared[p]) for p in each]
                     T.copy(scales_a[first, by * block_M], by_row)
                     if beside:
-                        T.copy(scales_b[bx * block_N // BLOCK, first], by_block)
+                        T.copy(scales_b[bx * block_N // BLOCK, first // 4 * 4], by_block)
                     [T.gemm(A_shared[p], B_shared[p], parts[p], transpose_B=True, clear_accum=True) for p in each]
                     [_factors(factors[p], by_row, by_block, scales_b, p, first + p, bx * block_N, band) for p in each]
                     if (k == 0) & (t > 0):
