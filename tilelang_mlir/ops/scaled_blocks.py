@@ -5,14 +5,19 @@ cores keep of their sums. That costs one multiplication and addition per 128 pro
 is that the tensor cores do not wait for it. What was measured on an H200:
 
 * Scales of A come with the tiles, through shared memory. Loaded by the threads into registers they cost 8 to 23 %, a
-  step ahead still 5 %: a load behind a busy L2 cache takes longer than a product.
-* Scales of B come from the L1 cache under a product. A row of them in shared memory needs barriers of all warpgroups
-  for every tile: 3 % at K = 1536.
+  step ahead still 5 to 10 %: a load behind a busy L2 cache takes longer than a product.
+* Scales of B are loaded by the threads a step ahead, from the L1 cache seven times of eight. When they are needed they
+  cost 3 to 4 %, a step ahead 1 to 2 % less. A row of them in shared memory needs barriers of all warpgroups for every
+  tile: 3 % at K = 1536.
 * With one product per step a warpgroup waits for it, scales, and starts the next one; two products into sums of their
   own leave one under way meanwhile: 15 to 20 % for tiles of 128 x 128. Three warpgroups have no registers for that, but
-  wait less, since two others keep the tensor cores busy.
-* Tiles of 128 x 160 or 176, which fit some sizes better, lose more by factors per 32 or 16 columns.
-* Against one scale per tensor 0.81 to 0.89 of the speed is left.
+  wait less, since two others keep the tensor cores busy: without turns, if the assembler interleaves.
+* Tiles of 128 x 160 or 176, which fit some sizes better, lose more by factors per 32 or 16 columns. 128 x 192 with one
+  product (0.82 of the speed at 8192 cubed) and 128 x 256 as two products of 128 columns, one after the other (0.75), are
+  slower, with turns passed at the start, in the middle or at the end of a product.
+* With a constant in the place of all scales three warpgroups reach 0.96 at 8192 cubed, two 0.95, and 0.93 at K = 2048:
+  that is what the additions and the waits for products cost. The stores of tiles take 950 to 1350 cycles each.
+* Against one scale per tensor 0.84 to 0.93 of the speed is left.
 """
 
 # Annotations of a kernel are calls in the language of `T`.

@@ -31,7 +31,7 @@ def test_one_scale_for_each_tensor(operands: Any, error_of: Any, target: str) ->
 
 @pytest.mark.parametrize(("target", "K"), [("sim:sm_89", K), ("sim:sm_90a", K), ("sim:sm_90a", 260)])
 def test_scales_of_blocks(operands: Any, error_of: Any, target: str, K: int) -> None:
-    """On sm_90a scales of B come with the tiles, but not where they have three columns."""
+    """K of four steps, and of three, the last one short."""
     a, b = (np.ascontiguousarray(x[:, :K]) for x in operands)
     rng, steps = np.random.default_rng(1), -(-K // 128)
     by_row, by_block = (rng.random(shape, np.float32) + 0.5 for shape in ((steps, M), (BANDS, steps)))
