@@ -13,7 +13,7 @@ is that the tensor cores do not wait for it. What was measured on an H200:
   own leave one under way meanwhile: 15 to 20 % for tiles of 128 x 128. Three warpgroups have no registers for that, but
   wait less, since two others keep the tensor cores busy: without turns, if the assembler interleaves.
 * Tiles of 128 x 160 or 176, which fit some sizes better, lose more by factors per 32 or 16 columns. 128 x 192 with one
-  product (0.82 of the speed at 8192 cubed) and 128 x 256 as two products of 128 columns, one after the other (0.75), are
+  product (0.82 of the speed at 8192 cubed) and 128 x 256 as two products of 128 columns in turn (0.75) are
   slower, with turns passed at the start, in the middle or at the end of a product.
 * With a constant in the place of all scales three warpgroups reach 0.96 at 8192 cubed, two 0.95, and 0.93 at K = 2048:
   that is what the additions and the waits for products cost. The stores of tiles take 950 to 1350 cycles each.
