@@ -25,6 +25,8 @@ PRODUCT  A product under way reads its tiles until it has been waited for: barri
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
          the accesses to the rings.
 PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
+REPLICAS Threads that run the same iteration, for the fragments that it writes, all read what one of them then
+         overwrites: they meet before it does.
 """
 
 from __future__ import annotations
@@ -36,16 +38,17 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ..dialect.effects import Effect, effects
-from ..dialect.layout.attrs import tensor_from_attr
+from ..dialect.layout import Fragment
+from ..dialect.layout.attrs import from_attr, tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
 from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
-from ..dialect.tl import SHARED, TMEM, scope_of
+from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .plan_shared_memory import tile_bytes
 from .thread_branches import BRANCH
 from .uniformity import is_uniform, is_uniform_loop
-from .walk import launches, members_of, nested
+from .walk import launches, members_of, nested, threads_of
 
 Range = tuple[int, int]
 # What writes shared memory through the asynchronous proxy.
@@ -162,6 +165,10 @@ def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
     return reads, writes, late
 
 
+def _lies_in(effect: Effect, *scopes: str) -> bool:
+    return isinstance(effect.value.type, ir.MemRefType) and scope_of(effect.value) in scopes
+
+
 def _span(buffer: ir.Value) -> Range:
     """Where a buffer lies: bytes of shared memory, or columns of tensor memory below zero."""
     op = buffer.owner.operation
@@ -266,6 +273,8 @@ class _Inserter:
         if op.name == "scf.if" and is_uniform(op.operands[0]):
             self._visit_branch(op, pending)
             return
+        if op.name == "tl.parallel":
+            self._order_replicas(op)
         found = self.effects(op)  # DIVERGE, PRIVATE
         if not found and not len(op.regions):
             return
@@ -286,6 +295,25 @@ class _Inserter:
         if op.name not in _BULK_LOADS:
             pending.unfenced |= writes
         pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
+
+    def _order_replicas(self, loop: ir.Operation) -> None:
+        """REPLICAS. Where the loop writes no fragment, one of them runs it alone."""
+        layout = from_attr(loop.attributes["layout"]) if "layout" in loop.attributes else None
+        if not isinstance(layout, Fragment) or (layout.replication == 1 and layout.num_threads >= threads_of(loop)):
+            return
+        if not any(e.kind == "write" and _lies_in(e, FRAGMENT) for e in self.effects(loop)):
+            return
+        read: set[ir.Value] = set()
+        for op in [o.operation for o in loop.regions[0].blocks[0].operations]:
+            found = [e for e in self.effects(op) if _lies_in(e, SHARED, GLOBAL)]
+            if op.name == "tl.sync_threads":
+                read.clear()
+            elif any(e.kind == "write" and e.value in read for e in found):
+                self._note_insertion()
+                with ir.InsertionPoint(op), op.location:
+                    build.sync_threads()
+                read.clear()
+            read |= {e.value for e in found if e.kind == "read"}
 
     def _visit_warpgroups(self, op: ir.Operation, pending: Pending) -> None:
         """GROUPS: ordered against what all threads did before, and against its own threads."""

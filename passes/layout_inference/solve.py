@@ -370,7 +370,7 @@ def _has_other_shape(value: ir.Value) -> bool:
     """Whether views cut a fragment's dimensions elsewhere, which a padded one does not bear."""
     views = [use.owner.operation for use in value.uses if use.owner.name == "tl.reshape"]
     views += [value.owner.operation] if value.owner.name == "tl.reshape" else []
-    cuts = lambda v: [size for size in ir.MemRefType(v.type).shape if size != 1]  # noqa: E731
+    cuts = lambda v: [size for size in ir.MemRefType(v.type).shape if size != 1]
     return any(cuts(view.operands[0]) != cuts(view.results[0]) for view in views)
 
 

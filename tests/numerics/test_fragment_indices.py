@@ -130,6 +130,30 @@ def test_a_view_of_an_accumulator_is_the_accumulator():
     _close(make()(a), product.reshape(64, 4, 16).sum(-1))
 
 
+def test_replicas_read_before_one_of_them_overwrites():
+    """48 elements on 128 threads: all that hold an element read it, in shared and in device memory, then it changes."""
+
+    @T.prim_func
+    def main(A: T.Tensor((48,), "float32"), B: T.Tensor((3, 48), "float32")):
+        with T.Kernel(1, threads=128):
+            old, shared = T.alloc_fragment((48,), "float32"), T.alloc_shared((48,), "float32")
+            T.copy(A, shared)
+            for i in T.Parallel(48):
+                old[i] = shared[i] + A[i]
+                if i < 40:
+                    shared[i] = old[i] * 2
+                A[i] = 7
+            for r, i in T.Parallel(3, 48):
+                B[r, i] = old[i] + shared[i]
+
+    a, b = RNG.standard_normal(48).astype(np.float32), np.full((3, 48), np.nan, np.float32)
+    want = 2 * a.astype(np.float64) + np.where(np.arange(48) < 40, 4 * a, a)
+    kernel = tilelang.compile(main, target="sim")
+    kernel(a, b)
+    _close(b, np.broadcast_to(want, (3, 48)))
+    assert (a == 7).all()
+
+
 def test_views_of_fragments_whose_rows_do_not_fill_the_threads():
     """192 elements in vectors of two take 96 of 128 threads: padding would leave no view in groups of 16."""
 
