@@ -52,8 +52,8 @@ def _numbers(ctx: Context, value: ir.Value) -> np.ndarray | None:
     if op.name == "arith.constant":
         return np.asarray(ir.IntegerAttr(op.attributes["value"]).value, np.int64)
     if (function := ARITHMETIC.get(op.name)) is not None:
-        parts = [_numbers(ctx, v) for v in op.operands]
-        return None if any(p is None for p in parts) else function(*parts)
+        parts = [part for v in op.operands if (part := _numbers(ctx, v)) is not None]
+        return function(*parts) if len(parts) == len(op.operands) else None
     parent = op.parent
     inside = parent is not None and parent.operation.name == "tl.parallel"
     return None if inside else np.asarray(0)  # from outside: the same for all iterations of a thread
