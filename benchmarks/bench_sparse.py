@@ -43,7 +43,7 @@ def measure(report: Report, shape: tuple[int, int, int], dtype: str) -> None:
     a = randn_semi_sparse(M, K, dtype=torch.float16).to(kind)
     b = torch.randn(N, K, device="cuda").to(kind)
     kept, places = ops.sparsify(a)
-    call = lambda: ops.sparse_matmul(kept, places, b.T)  # noqa: E731
+    call = lambda: ops.sparse_matmul(kept, places, b.T)
     error = require(f"{shape} {dtype}", relative_error(call()[:256], a[:256].double() @ b.double().T), LIMIT)
     calls: dict[str, Callable[[], Any]] = {"ours": call, "dense": dense(a, b)}
     if dtype == "float16":

@@ -5,11 +5,11 @@ another one may still be reading or writing. Accesses since the last barrier are
 tiles that share memory conflict like one tile. A loop is walked twice, the second time with what its end left pending.
 
 Rules, cited in the code:
-ASYNC    An asynchronous copy is ordered against what came before it; after it the program's own waits and barriers
-         decide (the pipelining pass and `T.async_copy` put them). A copy marked `ordered` comes with barriers before it
-         too: it goes to another version of its tile than the accesses since.
-WORDS    Copies of single words (`T.ptx_cp_async`) belong to the thread that waits for their group: from its wait on
-         they are stores of that thread, which others see behind a barrier.
+ASYNC    An asynchronous copy is ordered against what came before it; after it the waits and barriers of the pipelining
+         pass decide. A copy marked `ordered` comes with barriers before it too: it goes to another version of its tile
+         than the accesses since.
+WORDS    Copies that the program waits for itself (`T.async_copy`, `T.ptx_cp_async`) belong to the thread that waits for
+         their group: from its wait on they are stores of that thread, which others see behind a barrier.
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside; so does a
          loop with such bounds or condition: the accesses of its iterations are the program's to order.
 PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
@@ -18,12 +18,15 @@ PROXY    Ordinary accesses come before asynchronous ones only with a fence betwe
          waited for it at an mbarrier: its arrival there is no thread's.
 GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
          such a region are for its own threads; one for all threads is in front of the first of them. Accesses to what
-         asynchronous operations of the kernel use are fenced before an mbarrier is told of them.
+         asynchronous operations of the kernel use are fenced before an mbarrier is told of them. Regions that were the
+         arms of a branch come after all that stands before the branch, in whatever threads that was.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
 PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
          the accesses to the rings.
 PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
+REPLICAS Threads that run the same iteration, for the fragments that it writes, all read what one of them then
+         overwrites: they meet before it does.
 """
 
 from __future__ import annotations
@@ -35,15 +38,17 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ..dialect.effects import Effect, effects
-from ..dialect.layout.attrs import tensor_from_attr
+from ..dialect.layout import Fragment
+from ..dialect.layout.attrs import from_attr, tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
 from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
-from ..dialect.tl import SHARED, TMEM, scope_of
+from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .plan_shared_memory import tile_bytes
+from .thread_branches import BRANCH
 from .uniformity import is_uniform, is_uniform_loop
-from .walk import launches, members_of, nested
+from .walk import launches, members_of, nested, threads_of
 
 Range = tuple[int, int]
 # What writes shared memory through the asynchronous proxy.
@@ -62,7 +67,7 @@ class Pending:
     flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
     groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
     arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of copies of words
-    landing: set[Range] = field(default_factory=set)  # where copies of words go that were not waited for
+    landing: set[Range] = field(default_factory=set)  # where the program's own copies go that were not waited for
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
@@ -158,6 +163,10 @@ def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
         span = _span(effect.value)
         (reads if effect.kind == "read" else late if effect.asynchronous else writes).add(span)
     return reads, writes, late
+
+
+def _lies_in(effect: Effect, *scopes: str) -> bool:
+    return isinstance(effect.value.type, ir.MemRefType) and scope_of(effect.value) in scopes
 
 
 def _span(buffer: ir.Value) -> Range:
@@ -264,6 +273,8 @@ class _Inserter:
         if op.name == "scf.if" and is_uniform(op.operands[0]):
             self._visit_branch(op, pending)
             return
+        if op.name == "tl.parallel":
+            self._order_replicas(op)
         found = self.effects(op)  # DIVERGE, PRIVATE
         if not found and not len(op.regions):
             return
@@ -279,15 +290,36 @@ class _Inserter:
         elif op.name == "tl.wait_products" and len(op.operands):
             pending.flying.pop(op.operands[0], None)
         pending.writes |= writes  # ASYNC: `late` is left to the program
-        if late & self.brought:
-            pending.landing |= _ranges([e for e in found if e.op.name == "tl.copy_words"])[2]
+        by_hand = [e for e in found if e.op.name == "tl.copy_words" or "explicit" in e.op.attributes]  # WORDS
+        pending.landing |= _ranges(by_hand)[2]
         if op.name not in _BULK_LOADS:
             pending.unfenced |= writes
         pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
 
+    def _order_replicas(self, loop: ir.Operation) -> None:
+        """REPLICAS. Where the loop writes no fragment, one of them runs it alone."""
+        layout = from_attr(loop.attributes["layout"]) if "layout" in loop.attributes else None
+        if not isinstance(layout, Fragment) or (layout.replication == 1 and layout.num_threads >= threads_of(loop)):
+            return
+        if not any(e.kind == "write" and _lies_in(e, FRAGMENT) for e in self.effects(loop)):
+            return
+        read: set[ir.Value] = set()
+        for op in [o.operation for o in loop.regions[0].blocks[0].operations]:
+            found = [e for e in self.effects(op) if _lies_in(e, SHARED, GLOBAL)]
+            if op.name == "tl.sync_threads":
+                read.clear()
+            elif any(e.kind == "write" and e.value in read for e in found):
+                self._note_insertion()
+                with ir.InsertionPoint(op), op.location:
+                    build.sync_threads()
+                read.clear()
+            read |= {e.value for e in found if e.kind == "read"}
+
     def _visit_warpgroups(self, op: ir.Operation, pending: Pending) -> None:
         """GROUPS: ordered against what all threads did before, and against its own threads."""
         key = members_of(op)
+        if BRANCH in op.attributes and _beside(op, -1) is None:
+            self._enter_branch(op, pending)
         others = {k: left for k, left in pending.groups.items() if k != key}
         before = Pending(pending.reads, pending.writes, pending.unfenced, pending.unfenced_loads)
         inside = self.effects(op)
@@ -302,6 +334,22 @@ class _Inserter:
         arm.unfenced_loads |= pending.unfenced_loads
         self.walk(op.regions[0].blocks[0], arm)
         pending.groups = {**others, key: arm}
+
+    def _enter_branch(self, op: ir.Operation, pending: Pending) -> None:
+        """GROUPS: put a barrier in front of the arms of a branch where one meets what other threads did before it."""
+        arm: ir.Operation | None = op
+        while arm is not None:
+            earlier = Pending()
+            for key, left in pending.groups.items():
+                if key != members_of(arm):
+                    earlier.merge(left)
+            found = self.effects(arm)
+            reads, writes, late = _ranges(found)
+            fence = earlier.needs_fence(found)
+            if fence or earlier.conflicts(reads, writes | late):
+                self.order(op, pending, fence=fence)
+                return
+            arm = _beside(arm, 1)
 
     def _tells_engine(self, op: ir.Operation, pending: Pending) -> bool:
         """GROUPS, ROLES: whether an asynchronous operation of the kernel uses what has been accessed and not fenced."""
@@ -344,12 +392,25 @@ class _Inserter:
         pending.merge(after)
 
 
+def _beside(op: ir.Operation, step: int) -> ir.Operation | None:
+    """The arm of the same branch in front of a region, or behind it."""
+    others = [o.operation for o in op.block.operations]
+    place = others.index(op) + step
+    return others[place] if 0 <= place < len(others) and _same_branch(op, others[place]) else None
+
+
+def _same_branch(op: ir.Operation, other: ir.Operation) -> bool:
+    return BRANCH in other.attributes and other.attributes[BRANCH] == op.attributes[BRANCH]
+
+
 def _first_beside(op: ir.Operation) -> ir.Operation:
     """The first of the regions in front of one that run at the same time: a barrier of all threads between them would
     keep their threads apart."""
     others = [o.operation for o in op.block.operations]
     first, taken = op, set(members_of(op))
     for other in reversed(others[: others.index(op)]):
+        if other.name == op.name and BRANCH in op.attributes and not _same_branch(op, other):
+            break
         if other.name == op.name and not taken & set(members_of(other)):
             first = other
             taken |= set(members_of(other))

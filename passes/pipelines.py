@@ -21,10 +21,13 @@ from .pipeline_text import Element
 
 Record = Callable[[str, Callable[[], str]], None]
 
+# Two branches on one condition stay two: a barrier may have to stand between them. The pattern's name has the unnamed
+# namespace as GCC writes it, which builds the bindings.
+_CANONICALIZE = "canonicalize{disable-patterns={anonymous}::CombineIfs}"
 STAGES: dict[str, tuple[str, ...]] = {
     # Roles that the program describes, in its own loops and branches. Then dead and repeated index arithmetic: later
     # passes walk what is left.
-    "tl": ("materialize-schedule", "canonicalize", "cse"),
+    "tl": ("materialize-schedule", _CANONICALIZE, "cse"),
     # Half bytes are gone before anything asks for layouts. Accumulators move to tensor memory before anything else
     # looks at products. Staging buffers of reductions and scans must exist before layouts are inferred; what other
     # threads read is known after that.
@@ -35,7 +38,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "scheduled": (
         "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
         "overlap-iterations", "overlap-products", "take-turns", "delay-waits", "prefetch-tiles",
-        "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", "canonicalize", "cse", "plan-tensor-memory",
+        "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", _CANONICALIZE, "cse", "plan-tensor-memory",
         "plan-shared-memory", "insert-barriers", "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),

@@ -33,13 +33,19 @@ def divisor(value: ir.Value) -> int:
     op = value.owner.operation
     if op.name in _CONVERSIONS:
         return divisor(op.operands[0])
+    if op.name == "arith.select":
+        return math.gcd(divisor(op.operands[1]), divisor(op.operands[2]))
     if op.name == "arith.muli":
         return divisor(op.operands[0]) * divisor(op.operands[1])
-    if op.name in ("arith.addi", "arith.subi"):
+    if op.name in _OF_BOTH:
         return math.gcd(divisor(op.operands[0]), divisor(op.operands[1]))
     return 1
 
 
+_OF_BOTH = (  # what divides both operands divides the result
+    "arith.addi", "arith.subi", "arith.remsi", "arith.remui",
+    "arith.minsi", "arith.minui", "arith.maxsi", "arith.maxui",
+)  # fmt: skip
 _CONVERSIONS = ("arith.index_cast", "arith.index_castui", "arith.extsi", "arith.extui")
 
 

@@ -15,6 +15,8 @@ from ..dialect.tl import LOCAL, VAR, scope_of
 from . import build
 from .walk import WARP, members_of, nested, num_threads
 
+# The arms of one branch have one number: they run side by side, and what follows them comes after all of them.
+BRANCH = "tl.branch"
 # Predicates of arith.cmpi on (thread, constant), as the bound below which they hold, or above which.
 _BELOW = {2: 0, 6: 0, 3: 1, 7: 1}  # slt, ult, sle, ule
 _ABOVE = {5: 0, 9: 0, 4: 1, 8: 1}  # sge, uge, sgt, ugt
@@ -48,17 +50,24 @@ def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
         for op in list(branch.block.operations):
             if op.operation != branch:
                 op.operation.move_before(around)
+    number = around.attributes[BRANCH] if inside and BRANCH in around.attributes else _next_number(launch)
     with ir.InsertionPoint(point), branch.location:
         for region, mine in zip(branch.regions, arms, strict=True):
             if not len(region.blocks) or not len(mine):
                 continue
             block = build.thread_region(mine)
+            block.owner.operation.attributes[BRANCH] = number
             for op in list(region.blocks[0].operations):
                 if op.operation.name != "scf.yield":
                     block.append(op)
     branch.erase()
     if inside:
         around.erase()
+
+
+def _next_number(launch: ir.Operation) -> ir.Attribute:
+    numbers = [ir.IntegerAttr(op.attributes[BRANCH]).value for op in nested(launch) if BRANCH in op.attributes]
+    return ir.IntegerAttr.get(ir.IntegerType.get_signless(32), max(numbers, default=-1) + 1)
 
 
 _PURE = ("arith.", "tl.thread_id")

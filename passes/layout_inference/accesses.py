@@ -100,6 +100,23 @@ def loop_layout_from(access: Access, fragment: Fragment, extents: Sequence[int])
     return Fragment(tuple(extents), tuple(sides[0]), tuple(sides[1]))
 
 
+def loop_layout_beside(access: Access, fragment: Fragment, extents: Sequence[int]) -> Fragment | None:
+    """The loop layout for a fragment of which some dimensions lie in registers only, so that any index will do there
+    (`f[i, j + 8]`): other dimensions are indexed by one variable each, the variables left over lie in registers."""
+    spread = {d.dim for d in fragment.thread if d.dim != REPLICATE}
+    named = {dim: access.variables[dim] for dim in range(len(fragment.shape)) if dim in spread}
+    variables = {dim: v for dim, v in named.items() if v is not None and extents[v] == fragment.shape[dim]}
+    if len(set(variables.values())) != len(named):
+        return None
+
+    def moved(digit: Digit) -> Digit:
+        return digit if digit.dim == REPLICATE else Digit(digit.size, variables[digit.dim], digit.stride)
+
+    left = [Digit(extents[v], v, 1) for v in reversed(range(len(extents))) if v not in variables.values()]
+    value = [moved(d) for d in fragment.value if d.dim in variables]
+    return Fragment(tuple(extents), tuple(moved(d) for d in fragment.thread), (*left, *value))
+
+
 _GAP = -2  # a digit that no variable of the loop walks
 
 

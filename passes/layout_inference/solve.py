@@ -17,7 +17,14 @@ from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
 from ..walk import members_of, num_threads, span_of, threads_of
-from .accesses import Access, fragment_from_loop, laid_out, loop_accesses, loop_layout_from
+from .accesses import (
+    Access,
+    fragment_from_loop,
+    laid_out,
+    loop_accesses,
+    loop_layout_beside,
+    loop_layout_from,
+)
 from .gemm import gemm_layouts, sparse_layouts
 from .plan import extend_fragment, plan_fragment
 from .sums import check_sum, sums
@@ -223,9 +230,10 @@ class Solver:
         candidates: list[tuple[bool, int, Fragment]] = []
         for access in self.accesses[loop]:
             fragment = self.layout(access.fragment)
-            if fragment is None or not access.covers(rank):
+            if fragment is None or not (access.covers(rank) or access.is_store and None in access.subscripts):
                 continue
-            layout = loop_layout_from(access, fragment, extents)
+            find = loop_layout_from if access.covers(rank) else loop_layout_beside
+            layout = find(access, fragment, extents)
             if layout is not None:
                 candidates.append((not access.is_store, layout.replication, layout))
         return min(candidates, key=lambda c: c[:2], default=(True, 1, None))[2]
@@ -362,7 +370,7 @@ def _has_other_shape(value: ir.Value) -> bool:
     """Whether views cut a fragment's dimensions elsewhere, which a padded one does not bear."""
     views = [use.owner.operation for use in value.uses if use.owner.name == "tl.reshape"]
     views += [value.owner.operation] if value.owner.name == "tl.reshape" else []
-    cuts = lambda v: [size for size in ir.MemRefType(v.type).shape if size != 1]  # noqa: E731
+    cuts = lambda v: [size for size in ir.MemRefType(v.type).shape if size != 1]
     return any(cuts(view.operands[0]) != cuts(view.results[0]) for view in views)
 
 

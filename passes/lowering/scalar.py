@@ -12,6 +12,7 @@ from .context import Context, Value, rule
 from .expand_math import expand_math
 from .exponents import exponent_to_f32, f32_to_exponent
 from .index import Index
+from .narrow_codes import narrow_code
 from .small_integers import less_small_integer, small_integers_to_half
 from .soft_floats import FORMATS, fits_float16, from_float32, to_float16, to_float32
 
@@ -43,6 +44,10 @@ def lower_constant(ctx: Context, op: ir.Operation) -> None:
     if is_narrow(kind):
         if str(kind) == "f8E5M2" and math.isinf(attr.value):  # conversions saturate to finite values
             ctx.values[op.results[0]] = ctx.e.constant(ctx.e.i8, 0x7C if attr.value > 0 else 0xFC - 256)
+            return
+        code = narrow_code(str(kind), float(attr.value))
+        if code is not None:  # at the start of the function, so that every later use may have it
+            ctx.values[op.results[0]] = ctx.e.constant(ctx.e.i8, code - 256 if code > 127 else code)
             return
         wide = ctx.e.constant(ctx.e.f32, float(attr.value))
         ctx.values[op.results[0]] = cast(ctx, wide, DType("float32"), DType(from_mlir(str(kind), unsigned=False)))

@@ -2,7 +2,8 @@
 
 Rules (CUDA Driver API, cuTensorMapEncodeTiled; PTX ISA, "Tensors"): the innermost stride is one and the others
 multiples of 16 bytes; at most five dimensions; a box side is at most 256 and the innermost one a multiple of 16 bytes,
-at most one swizzle span; the shared tile is dense, in panels of one span, and starts at a multiple of 128 bytes.
+at most one swizzle span; the shared tile is dense, in panels of one span, and starts at a multiple of 128 bytes. A box
+starts at a multiple of 16 bytes of the innermost dimension: hardware ends others as illegal instructions.
 """
 
 from __future__ import annotations
@@ -59,7 +60,19 @@ def tensor_obstacle(device: ir.Value) -> str:
         return f"{len(strides)} dimensions, at most 5"
     if strides[-1] != 1 or any(s * size % 16 for s in _divisors(op, strides[:-1])):
         return f"strides {strides} of {size}-byte elements, which must be multiples of 16 bytes"
+    if not _starts_aligned(device, size):
+        return "a start in the innermost dimension that is not known to be a multiple of 16 bytes"
     return ""
+
+
+def _starts_aligned(device: ir.Value, size: int) -> bool:
+    """Whether a tile of `size`-byte elements starts at a multiple of 16 bytes of its tensor's innermost dimension."""
+    while not isinstance(device.owner, ir.Block) and device.owner.operation.name == "tl.slice":
+        op = device.owner.operation
+        if raster.divisor(op.operands[ir.MemRefType(op.operands[0].type).rank]) * size % 16:
+            return False
+        device = op.operands[0]
+    return True
 
 
 def _divisors(tensor: ir.Operation, strides: list[int]) -> list[int]:

@@ -130,6 +130,30 @@ def test_a_view_of_an_accumulator_is_the_accumulator():
     _close(make()(a), product.reshape(64, 4, 16).sum(-1))
 
 
+def test_replicas_read_before_one_of_them_overwrites():
+    """48 elements on 128 threads: all that hold an element read it, in shared and in device memory, then it changes."""
+
+    @T.prim_func
+    def main(A: T.Tensor((48,), "float32"), B: T.Tensor((3, 48), "float32")):
+        with T.Kernel(1, threads=128):
+            old, shared = T.alloc_fragment((48,), "float32"), T.alloc_shared((48,), "float32")
+            T.copy(A, shared)
+            for i in T.Parallel(48):
+                old[i] = shared[i] + A[i]
+                if i < 40:
+                    shared[i] = old[i] * 2
+                A[i] = 7
+            for r, i in T.Parallel(3, 48):
+                B[r, i] = old[i] + shared[i]
+
+    a, b = RNG.standard_normal(48).astype(np.float32), np.full((3, 48), np.nan, np.float32)
+    want = 2 * a.astype(np.float64) + np.where(np.arange(48) < 40, 4 * a, a)
+    kernel = tilelang.compile(main, target="sim")
+    kernel(a, b)
+    _close(b, np.broadcast_to(want, (3, 48)))
+    assert (a == 7).all()
+
+
 def test_views_of_fragments_whose_rows_do_not_fill_the_threads():
     """192 elements in vectors of two take 96 of 128 threads: padding would leave no view in groups of 16."""
 
@@ -410,3 +434,86 @@ def test_iterations_that_meet_run_in_order() -> None:
     a = np.random.default_rng(6).standard_normal((32, 64)).astype(np.float32)
     parts = np.abs(a).reshape(8, 4, 2, 8, 4).max((0, 4))  # i // 4, i % 4, j // 32, j % 32 // 4, j % 4
     assert np.array_equal(make()(a), parts.transpose(1, 0, 2).reshape(2, 32))
+
+
+def test_parts_of_a_fragment_that_lie_in_registers() -> None:
+    """`c[i, j + 8]`: where a thread holds whole rows, any column may be written."""
+
+    @tilelang.jit(out_idx=[2], target="sim:sm_90a")
+    def make():
+        @T.prim_func
+        def main(A: T.Tensor((32, 8), "float32"), B: T.Tensor((32, 16), "float32"), C: T.Tensor((32, 24), "float32")):
+            with T.Kernel(1, threads=32):
+                a, b = T.alloc_fragment((32, 8), "float32"), T.alloc_fragment((32, 16), "float32")
+                c = T.alloc_fragment((32, 24), "float32")
+                T.annotate_layout({c: T.Fragment((32, 24), lambda i, j: (i % 32, i // 32 * 24 + j))})
+                T.copy(A, a)
+                T.copy(B, b)
+                for i, j in T.Parallel(32, 8):
+                    c[i, j] = a[i, j] + 1
+                for i, j in T.Parallel(32, 16):
+                    c[i, j + 8] = b[i, j] * 2
+                T.copy(c, C)
+
+        return main
+
+    a, b = (np.random.default_rng(8).standard_normal((32, n)).astype(np.float32) for n in (8, 16))
+    assert np.array_equal(make()(a, b), np.concatenate([a + 1, b * 2], 1))
+
+
+def test_arms_of_a_branch_come_after_the_branch_before() -> None:
+    """Two branches on one condition stay two, with a barrier between them for what the second one's threads read."""
+
+    @tilelang.jit(target="sim:sm_90a")
+    def make():
+        @T.prim_func
+        def main(A: T.Tensor((24,), "float32"), B: T.Tensor((4,), "float32"), C: T.Tensor((4,), "float32")):
+            with T.Kernel(1, threads=96):
+                tile = T.alloc_shared(24, "float32")
+                if T.get_thread_binding() < 32:
+                    mine = T.alloc_fragment(24, "float32")
+                    for j in T.Parallel(24):
+                        mine[j] = A[j] * 2
+                    T.copy(mine, tile)
+                if T.get_thread_binding() < 32:
+                    for j in T.Parallel(4):
+                        B[j] = tile[j + 4]
+                else:
+                    part = T.alloc_shared(4, "float32")
+                    for j in T.Parallel(4):
+                        part[j] = tile[j] + 1
+                    for j in T.Parallel(4):
+                        C[j] = part[3 - j]
+
+        return main
+
+    a = np.random.default_rng(9).standard_normal(24).astype(np.float32)
+    b, c = np.zeros(4, np.float32), np.zeros(4, np.float32)
+    make()(a, b, c)
+    assert np.array_equal(b, a[4:8] * 2) and np.array_equal(c, (a[:4] * 2 + 1)[::-1])
+
+
+def test_awaited_copies_are_seen_by_other_threads() -> None:
+    """`T.async_copy`, `T.ptx_wait_group`, and a read by threads that have not copied: a barrier comes in between."""
+
+    @tilelang.jit(out_idx=[1], target="sim:sm_90a")
+    def make():
+        @T.prim_func
+        def main(A: T.Tensor((4, 4), "float32"), B: T.Tensor((4, 64), "float32")):
+            with T.Kernel(1, threads=64):
+                tiles, own = T.alloc_shared((2, 4), "float32"), T.alloc_fragment((64,), "float32")
+                T.async_copy(A[0, :], tiles[0, :])
+                for k in T.serial(4):
+                    if k < 3:
+                        T.async_copy(A[k + 1, :], tiles[1 - k % 2, :])
+                        T.ptx_wait_group(1)
+                    else:
+                        T.ptx_wait_group(0)
+                    for i in T.Parallel(64):
+                        own[i] = tiles[k % 2, i % 4] * 2
+                    T.copy(own, B[k, :])
+
+        return main
+
+    a = np.random.default_rng(10).standard_normal((4, 4)).astype(np.float32)
+    assert np.array_equal(make()(a), np.tile(a * 2, (1, 16)))

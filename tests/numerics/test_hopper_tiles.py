@@ -188,3 +188,42 @@ def test_a_batch_of_products() -> None:
     a, b, c = random((9, 256, 72)), random((9, 256, 72), seed=1), poisoned((9, 256, 256), "float16")
     kernel(a, b, c)
     check(c, f64(a) @ f64(b).transpose(0, 2, 1), "float16")
+
+
+STARTS = {  # where a tile starts in a row of halves, from an argument of 3, and whether that is a multiple of 16 bytes
+    "constant": (lambda o: 4, 4, False),
+    "argument": (lambda o: o, 3, False),
+    "eights": (lambda o: o * 8, 24, True),
+    "the smaller": (lambda o: T.min(o * 8, 64), 24, True),
+}
+
+
+@pytest.mark.parametrize("case", STARTS)
+def test_boxes_start_at_16_bytes_of_a_row(case: str) -> None:
+    """Hardware ends other bulk copies as illegal instructions: threads copy such tiles."""
+    start, number, aligned = STARTS[case]
+
+    @T.prim_func
+    def product(
+        A: T.Tensor((64, 192), "float16"),
+        B: T.Tensor((64, 128), "float16"),
+        C: T.Tensor((64, 136), "float16"),
+        o: T.int32,
+    ):
+        with T.Kernel(1, threads=128):
+            a, b = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            tile, sums = T.alloc_shared((64, 64), "float16"), T.alloc_fragment((64, 64), "float32")
+            T.clear(sums)
+            for k in T.Pipelined(2, num_stages=2):
+                T.copy(A[0:64, start(o) + k * 64 : start(o) + k * 64 + 64], a)
+                T.copy(B[0:64, k * 64 : k * 64 + 64], b)
+                T.gemm(a, b, sums, transpose_B=True)
+            T.copy(sums, tile)
+            T.copy(tile, C[0:64, start(o)])
+
+    kernel = compiled(product)
+    assert form(kernel) & {"bulk load", "bulk store"} == ({"bulk load", "bulk store"} if aligned else set())
+    a, b, c = random((64, 192)), random((64, 128), seed=2), poisoned((64, 136), "float16")
+    kernel(a, b, c, 3)
+    check(c[:, number : number + 64], f64(a)[:, number : number + 128] @ f64(b).T, "float16")
+    assert np.isnan(c[:, :number]).all() and np.isnan(c[:, number + 64 :]).all()

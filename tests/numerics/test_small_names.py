@@ -366,3 +366,26 @@ def test_lanes_that_do_not_load_give_no_address() -> None:
     a, b = np.arange(32, dtype=np.int32), np.zeros(32, np.int32)
     tilelang.compile(main, target="sim:sm_80")(a, b)
     assert b.tolist() == [10, 8, 6, 4, 2, 0] + [-1] * 26
+
+
+def test_constants_of_narrow_floats() -> None:
+    """One constant in the branches of two loops; and the codes of all values, bit by bit as the formats define them."""
+    from tilelang_mlir.isa.numeric import fp8_to_float
+    from tilelang_mlir.passes.lowering.narrow_codes import narrow_code
+
+    @T.prim_func
+    def main(A: T.Tensor((40,), "float8_e4m3fn"), B: T.Tensor((2, 64), "float8_e4m3fn")):
+        with T.Kernel(1, threads=32):
+            for i in T.Parallel(64):
+                B[0, i] = T.if_then_else(i < 40, A[i], T.cast(-1.75, "float8_e4m3fn"))
+            for i in T.Parallel(64):
+                B[1, i] = T.if_then_else(i < 30, A[i], T.cast(-1.75, "float8_e4m3fn"))
+
+    a, b = np.arange(40, dtype=np.uint8), np.zeros((2, 64), np.uint8)
+    codes = pytest.importorskip("ml_dtypes").float8_e4m3fn
+    tilelang.compile(main, target="sim:sm_90a")(a.view(codes), b.view(codes))
+    assert b.tolist() == [[*a, *[0xBE] * 24], [*a[:30], *[0xBE] * 34]]
+    for name, kind in (("f8E4M3FN", "e4m3"), ("f8E5M2", "e5m2")):
+        assert all(narrow_code(name, float(v)) == code for code, v in enumerate(fp8_to_float(kind)) if np.isfinite(v))
+    assert narrow_code("f8E8M0FNU", 0.25) == 125 and narrow_code("f8E8M0FNU", 0.3) is None
+    assert [narrow_code("f4E2M1FN", v) for v in (0.5, 1.5, 6, -4)] == [1, 3, 7, 14]

@@ -53,7 +53,8 @@ def over_lanes(function: _Function) -> _Function:
                 raise TileTypeError(f"T.{error}", hint="see its signature in docs/language.md") from None
             raise
 
-    return run  # type: ignore[return-value]
+    typed: Any = run
+    return typed
 
 
 def is_number(value: object) -> bool:

@@ -388,7 +388,7 @@ def literal_dtype(value: object) -> DType | None:
     return FLOAT32 if isinstance(value, float) else None
 
 
-def as_expr(value: object, dtype: DType | None = None) -> Expr:
+def as_expr(value: Any, dtype: DType | None = None) -> Expr:
     """A scalar operand as an expression; numbers take `dtype`.
 
     Raises:
@@ -397,11 +397,11 @@ def as_expr(value: object, dtype: DType | None = None) -> Expr:
     if isinstance(value, Expr):
         return value.read()
     if hasattr(value, "item") and not isinstance(value, int | float):
-        value = value.item()  # type: ignore[attr-defined]  # numpy and torch scalars
+        value = value.item()  # numpy and torch scalars
     natural = literal_dtype(value)
     if natural is None:
         raise not_a_scalar(value)
-    return typed_constant(value, dtype or natural)  # type: ignore[arg-type]
+    return typed_constant(value, dtype or natural)
 
 
 def not_a_scalar(value: object) -> TileError:
@@ -410,12 +410,12 @@ def not_a_scalar(value: object) -> TileError:
     return TileTypeError(f"expected a scalar, got {describe(value)}", hint=hint)
 
 
-def describe(value: object) -> str:
+def describe(value: Any) -> str:
     """A value in words for error messages."""
     if isinstance(value, Expr):
         return f"a value of dtype {value.dtype}"
     if isinstance(value, Lanes):
         return repr(value)
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"a buffer of shape {tuple(value.shape)} and dtype {value.dtype}"  # type: ignore[attr-defined]
+        return f"a buffer of shape {tuple(value.shape)} and dtype {value.dtype}"
     return f"{type(value).__name__} {value!r}" if isinstance(value, int | float | str) else type(value).__name__

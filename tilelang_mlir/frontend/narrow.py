@@ -19,16 +19,25 @@ _PROMOTED: dict[str, Any] = {
     "arith.andi": arith.bit_and, "arith.ori": arith.bit_or, "arith.xori": arith.bit_xor,
 }  # fmt: skip
 
+_GROWING = ("arith.addi", "arith.subi", "arith.muli", "arith.shli")
+
 
 def widened(value: Expr, dtype: DType) -> Expr:
-    """A value that is about to be cast to a dtype: recomputed in int32 where the dtype has room for more bits."""
+    """A value that is about to be cast to a dtype: recomputed in int32 where the dtype has room for more bits, and
+    arithmetic may have made more."""
     if _is_narrow(dtype) or not _is_narrow(value.dtype) or value.value is None:
         return value
-    return _promoted(value, value.value) if _name(value.value) in _PROMOTED else value
+    return _promoted(value, value.value) if _may_overflow(value.value) else value
 
 
 def _is_narrow(dtype: DType) -> bool:
     return dtype.is_integer and dtype.bits in (8, 16)
+
+
+def _may_overflow(value: ir.Value) -> bool:
+    """Whether int has bits that the narrow dtype loses. Masks of what has not stay narrow: a register holds two."""
+    name = _name(value)
+    return name in _GROWING or name in _PROMOTED and any(_may_overflow(v) for v in value.owner.operation.operands)
 
 
 def _name(value: ir.Value) -> str:

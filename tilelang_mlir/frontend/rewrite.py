@@ -406,9 +406,9 @@ def _calls_to_jumps(body: list[ast.stmt], in_loop: bool = False) -> None:
     """`T.loop_break()` as a statement of a loop is a break, so that what follows it is guarded like any other."""
     for index, node in enumerate(body):
         call = node.value if isinstance(node, ast.Expr) else None
-        named = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
-        if in_loop and named and call.func.attr in _JUMPS:  # type: ignore[union-attr]
-            body[index] = _at(_JUMPS[call.func.attr](), node)  # type: ignore[union-attr]
+        name = call.func.attr if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else ""
+        if in_loop and name in _JUMPS:
+            body[index] = _at(_JUMPS[name](), node)
         for block in blocks(node):
             _calls_to_jumps(block, in_loop or isinstance(node, ast.For | ast.While))
 

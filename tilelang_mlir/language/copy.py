@@ -78,7 +78,8 @@ def async_copy(
         buffer = buffer_of(value, f"the {side} of T.async_copy")
         if buffer.memory != memory:
             raise TileTypeError(f"the {side} of T.async_copy must be in {memory} memory, got {buffer!r}")
-    options = {"coalesced_width": coalesced_width, "loop_layout": loop_layout, **(annotations or {}), "async": True}
+    options = {"coalesced_width": coalesced_width, "loop_layout": loop_layout, **(annotations or {}), "async": True,
+               "explicit": True}  # fmt: skip
     _copy("T.async_copy", src, dst, options)
     require("T.async_copy").emit("tl.commit_group")
 
@@ -175,7 +176,7 @@ def _attributes(what: str, src: Any, dst: Any, options: dict[str, Any]) -> dict[
         if not isinstance(width, int) or width < 1:
             raise TileValueError(f"coalesced_width must be a positive integer, got {describe(width)}")
         attributes["coalesced_width"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), width)
-    for key in ("async", "disable_tma"):
+    for key in ("async", "explicit", "disable_tma"):
         if options.get(key):
             attributes[key] = ir.UnitAttr.get()
     for key, name, allowed in (("eviction_policy", "eviction", EVICTION), ("prefer_instruction", "prefer", _PREFER)):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tilelang_mlir.dtypes import DType
@@ -425,7 +425,7 @@ def _steps_ahead(state: Any, count: Any, base: Any, modulus: Any) -> None:
         left = left >> 1
 
 
-GENERATORS: dict[str, type[Generator]] = {
+GENERATORS: dict[str, Callable[[Any, Any, Any], Generator]] = {  # of seed, stream and place
     "curandStatePhilox4_32_10_t": Philox,
     "curandStateXORWOW_t": Xorwow,
     "curandStateMRG32k3a_t": Mrg,

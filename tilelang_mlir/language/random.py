@@ -36,7 +36,7 @@ def rng_init(seed: Any, seq: Any = None, off: Any = 0, generator: str = "curandS
         threads = kernel.threads[0] * kernel.threads[1] * kernel.threads[2]
         seq = arith.add(arith.mul(block, threads), linear_thread())
     launch = builder.require_launch("T.rng_init")
-    builder.side["rng"] = (launch, GENERATORS[generator](seed, seq, off))  # type: ignore[call-arg]
+    builder.side["rng"] = (launch, GENERATORS[generator](seed, seq, off))
 
 
 def rng_rand() -> Any:

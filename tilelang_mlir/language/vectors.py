@@ -76,7 +76,7 @@ def Ramp(base: Any, stride: Any, lanes: int) -> Vector:
     return Vector([arith.add(base, arith.mul(stride, lane)) for lane in range(_lanes("T.Ramp", lanes))])
 
 
-def Shuffle(vectors: Any, indices: Sequence[int]) -> Any:
+def Shuffle(vectors: Any, indices: Sequence[Any]) -> Any:
     """Lanes of the vectors and scalars, one after the other, by number; one index gives a scalar."""
     items = vectors if isinstance(vectors, list | tuple) else [vectors]
     scalars = (int, float, Expr)

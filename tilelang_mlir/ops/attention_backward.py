@@ -23,7 +23,14 @@ import tilelang_mlir.language as T
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.jit.decorator import jit
 from tilelang_mlir.jit.target import resolve_target
-from tilelang_mlir.ops.attention_gradients import ROWS, gradient_tiling, gradients_by_registers, row_facts, rows_of_sums
+from tilelang_mlir.ops.attention_gradients import (
+    ROWS,
+    gradient_tiling,
+    gradients_by_registers,
+    row_facts,
+    rows_of_sums,
+    store_gradients,
+)
 from tilelang_mlir.ops.online_softmax import LOG2_E
 from tilelang_mlir.ops.operands import HALF, has_dtype, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
@@ -91,7 +98,7 @@ def gradients(
     heads_kv: int | None = None,
 ) -> Any:  # fmt: skip
     """dK and dV; adds to dQ, which is float32, zero before and without the scale of the scores."""
-    factor = scale * LOG2_E
+    factor, rows = scale * LOG2_E, T.GemmWarpPolicy.FullRow
     blocks, block = -(-S // block_N), (block_N, block_M)
     width, kv = D if D_v is None else D_v, heads if heads_kv is None else heads_kv
     group = heads // kv  # of query heads that share a key head
@@ -106,7 +113,7 @@ def gradients(
         Delta: T.Tensor((batch, heads, S), "float32"),
         dQ: T.Tensor((batch, S, heads, D), "float32"),
         dK: T.Tensor((batch, S, kv, D), dtype),
-        dV: T.Tensor((batch, S, heads, width), dtype),
+        dV: T.Tensor((batch, S, kv, width), dtype),
     ):
         with T.Kernel(blocks, kv, batch, threads=threads) as (bx, head_kv, b):
             K_shared, V_shared = T.alloc_shared((block_N, D), dtype), T.alloc_shared((block_N, width), dtype)
@@ -129,25 +136,20 @@ def gradients(
                 k = start + step % count if group > 1 else step
                 T.copy(Q[b, k * block_M : (k + 1) * block_M, head, :], Q_shared)
                 T.copy(L[b, head, k * block_M : (k + 1) * block_M], L_shared)
-                T.clear(scores)
-                T.gemm(K_shared, Q_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
+                T.gemm(K_shared, Q_shared, scores, transpose_B=True, policy=rows, clear_accum=True)
                 T.copy(dO[b, k * block_M : (k + 1) * block_M, head, :], dO_shared)
                 T.copy(Delta[b, head, k * block_M : (k + 1) * block_M], Delta_shared)
-                T.clear(slopes)
-                T.gemm(V_shared, dO_shared, slopes, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
+                T.gemm(V_shared, dO_shared, slopes, transpose_B=True, policy=rows, clear_accum=True)
                 weigh_again(scores, weights, L_shared, factor, causal, bx * block_N, k * block_M)
-                T.gemm(weights, dO_shared, dv, policy=T.GemmWarpPolicy.FullRow)
+                T.gemm(weights, dO_shared, dv, policy=rows)
                 weigh_slopes(scores, slopes, Delta_shared, dS)
                 T.copy(dS, dS_shared)
                 T.clear(dq)
                 T.gemm(dS_shared, K_shared, dq, transpose_A=True)
-                T.gemm(dS, Q_shared, dk, policy=T.GemmWarpPolicy.FullRow)  # runs while dq is added
+                T.gemm(dS, Q_shared, dk, policy=rows)  # runs while dq is added
                 for i, j in T.Parallel(block_M, D):
                     T.atomic_add(dQ[b, k * block_M + i, head, j], dq[i, j])
-            for i, j in T.Parallel(block_N, D):
-                dk[i, j] *= scale
-            T.copy(dk, dK[b, bx * block_N : (bx + 1) * block_N, head_kv, :])
-            T.copy(dv, dV[b, bx * block_N : (bx + 1) * block_N, head_kv, :])
+            store_gradients(dk, dv, dK, dV, b, bx, head_kv, scale)
 
     return attention_backward
 

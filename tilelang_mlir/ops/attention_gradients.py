@@ -114,6 +114,25 @@ def weigh(scores: Any, weights: Any, facts: Any, factor: float, causal: bool, ke
 
 
 @T.macro
+def weigh_slopes(scores: Any, slopes: Any, facts: Any, dS: Any) -> None:
+    """Turn slopes by the weights [keys, queries] into those by the scores, also in the operand's dtype."""
+    keys, queries = scores.shape
+    for i, j in T.Parallel(keys, queries):
+        slopes[i, j] = scores[i, j] * (slopes[i, j] - facts[1, j])
+    T.copy(slopes, dS)
+
+
+@T.macro
+def store_gradients(dk: Any, dv: Any, dK: Any, dV: Any, b: Any, block: Any, head: Any, scale: float) -> None:
+    """Store dK, with the scale of the scores, and dV of a block of keys."""
+    keys, D = dk.shape
+    for i, j in T.Parallel(keys, D):
+        dk[i, j] *= scale
+    T.copy(dk, dK[b, block * keys : (block + 1) * keys, head, :])
+    T.copy(dv, dV[b, block * keys : (block + 1) * keys, head, :])
+
+
+@T.macro
 def add(dq: Any, sums: Any, b: Any, head: Any, block: Any) -> None:
     """Add dQ to the sums of a block."""
     rows, columns = dq.shape
@@ -141,14 +160,12 @@ def gradients_by_registers(
     @T.prim_func
     def attention_backward(
         Q: T.Tensor((batch, S, heads, D), dtype),
-        K: T.Tensor((batch, S, heads_kv, D), dtype),
-        V: T.Tensor((batch, S, heads_kv, D_v), dtype),
+        K: T.Tensor((batch, S, heads_kv, D), dtype), V: T.Tensor((batch, S, heads_kv, D_v), dtype),
         dO: T.Tensor((batch, S, heads, D_v), dtype),
         Facts: T.Tensor((batch, heads, steps, 2, queries), "float32"),
         Sums: T.Tensor((batch, heads, steps, *sum_shape(tiling, D)), "float32"),
-        dK: T.Tensor((batch, S, heads_kv, D), dtype),
-        dV: T.Tensor((batch, S, heads_kv, D_v), dtype),
-    ):
+        dK: T.Tensor((batch, S, heads_kv, D), dtype), dV: T.Tensor((batch, S, heads_kv, D_v), dtype),
+    ):  # fmt: skip
         with T.Kernel(blocks, heads_kv, batch, threads=THREADS) as (bx, head_kv, b):
             K_shared, V_shared = T.alloc_shared((keys, D), dtype), T.alloc_shared((keys, D_v), dtype)
             Q_shared, dO_shared = T.alloc_shared((queries, D), dtype), T.alloc_shared((queries, D_v), dtype)
@@ -177,20 +194,13 @@ def gradients_by_registers(
                 if shared:
                     T.copy(weights, P_shared)
                 T.gemm(P_shared if shared else weights, dO_shared, dv)
-                for i, j in T.Parallel(keys, queries):
-                    slopes[i, j] = scores[i, j] * (slopes[i, j] - facts[1, j])
-                T.copy(slopes, dS)
+                weigh_slopes(scores, slopes, facts, dS)
                 T.copy(dS, dS_shared)
-                if tiling.turned:
-                    T.gemm(K_shared, dS_shared, dq, transpose_A=True, clear_accum=True)
-                else:
-                    T.gemm(dS_shared, K_shared, dq, transpose_A=True, clear_accum=True)
+                left, right = (K_shared, dS_shared) if tiling.turned else (dS_shared, K_shared)
+                T.gemm(left, right, dq, transpose_A=True, clear_accum=True)
                 T.gemm(dS_shared if shared or causal else dS, Q_shared, dk)  # runs while dq is added
                 add(dq, Sums, b, head, k)
-            for i, j in T.Parallel(keys, D):
-                dk[i, j] *= scale
-            T.copy(dk, dK[b, bx * keys : (bx + 1) * keys, head_kv, :])
-            T.copy(dv, dV[b, bx * keys : (bx + 1) * keys, head_kv, :])
+            store_gradients(dk, dv, dK, dV, b, bx, head_kv, scale)
 
     return attention_backward
 

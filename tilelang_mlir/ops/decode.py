@@ -91,7 +91,7 @@ def flash_decoding(
         L = T.alloc_global((batch, heads, parts), "float32")
         with T.Kernel(parts, heads_kv, batch, threads=128) as (part, head_kv, b):
             length = Lengths[b]
-            place = lambda block: (b, block * block_N)  # noqa: E731
+            place = lambda block: (b, block * block_N)
             attend_part(Q, K, V, Parts, L, place, length, part, head_kv, b, factor, block_N, num_stages)
         with T.Kernel(heads, batch, threads=128) as (head, b):
             merge_parts(Parts, L, O, b, head)
@@ -122,7 +122,7 @@ def paged_decoding(
         L = T.alloc_global((batch, heads, parts), "float32")
         with T.Kernel(parts, heads_kv, batch, threads=128) as (part, head_kv, b):
             length = Lengths[b]
-            place = lambda block: (Pages[b, block // blocks], block % blocks * block_N)  # noqa: E731
+            place = lambda block: (Pages[b, block // blocks], block % blocks * block_N)
             attend_part(Q, K, V, Parts, L, place, length, part, head_kv, b, factor, block_N, num_stages)
         with T.Kernel(heads, batch, threads=128) as (head, b):
             merge_parts(Parts, L, O, b, head)

@@ -80,7 +80,7 @@ def mla_decoding(
             for i in T.Parallel(block_H):
                 if head + i < heads:
                     L[b, head + i, part] = largest[i]
-        with T.Kernel(heads, batch, threads=128) as (h, b):
+        with T.Kernel(heads, batch, threads=256 if parts > 32 else 128) as (h, b):  # a column of all parts in registers
             merge_parts(Parts, L, O, b, h)
 
     return mla
@@ -89,7 +89,7 @@ def mla_decoding(
 def mla_parts(batch: int, heads: int, longest: int, page: int, target: str | Target = "auto") -> int:
     """Into how many parts the keys of a sequence are split: one CTA for each multiprocessor, two pages for a part."""
     wanted = resolve_target(target).multiprocessors // (batch * -(-heads // _HEADS))
-    return max(1, min(wanted, 32, -(-longest // (2 * page))))
+    return max(1, min(wanted, 64, -(-longest // (2 * page))))
 
 
 def mla_decode(

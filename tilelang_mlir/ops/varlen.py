@@ -78,10 +78,12 @@ def attention_varlen_forward(
     return attention_varlen
 
 
-def varlen_tiles(D: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
+def varlen_tiles(D: int, longest: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
     """Queries and keys of a block, versions of a block of keys, and threads, for heads of the width D."""
     if not resolve_target(target).supports(Feature.WGMMA):
         return 64, 64 if D <= 128 else 32, 2, 128
+    if D <= 128 and longest > 128:
+        return 192, 128 if D <= 64 else 80, 2, 384
     return 128, 64, 2, 256
 
 
@@ -123,5 +125,5 @@ def attention_varlen(
     if heads % heads_kv:
         raise TileValueError(f"{heads} query heads cannot share {heads_kv} key heads evenly")
     sizes = ends - 1, int(longest), heads, heads_kv, D
-    tiles = varlen_tiles(max(D, D_v), target)
+    tiles = varlen_tiles(max(D, D_v), int(longest), target)
     return ready(attention_varlen_forward, target, *sizes, causal, dtype, *tiles, D_v, scale)(q, k, v, offsets)

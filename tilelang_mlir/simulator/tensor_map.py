@@ -63,15 +63,14 @@ class TensorMap:
         mode the offsets of the tap follow the coordinates.
 
         Raises:
-            SimulationError: other coordinates than the mode of the map has, or pixels outside of the walk.
+            SimulationError: other coordinates than the mode of the map has, an innermost one that is no multiple of 16
+                bytes, or pixels outside of the walk.
         """
         directions = len(self.shape) - 2 if self.walk else 0
         if len(coordinates) != len(self.shape) + directions:
             raise SimulationError(f"a copy with {len(coordinates)} coordinates and offsets, not those of its map")
-        edge = self.shape[0] * self.itemsize % 16 == 0 and all(
-            (c * self.itemsize % 16 == 0).all() for c in coordinates[:1]
-        )
-        unit = 16 if edge else self.itemsize
+        self._require_aligned(coordinates[0])
+        unit = 16 if self.shape[0] * self.itemsize % 16 == 0 else self.itemsize
         inner = self.box[0] * self.itemsize // unit
         extents = (*reversed(self.box[1:]), inner)
         index = np.indices(extents).reshape(len(extents), -1)[::-1]  # innermost first
@@ -88,6 +87,15 @@ class TensorMap:
             inside &= (position >= 0) & (position < self.shape[axis])
             source = source + position * self.strides[axis - 1]
         return place, source, inside, unit
+
+    def _require_aligned(self, inner: np.ndarray) -> None:
+        """Hardware (measured on an H200) ends other copies as illegal instructions."""
+        start = inner * self.itemsize
+        if (start % 16).any():
+            raise SimulationError(
+                f"a tensor copy starts at byte {int(start[(start % 16).argmax()])} of the innermost dimension, not "
+                "at a multiple of 16"
+            )
 
     def _walked(self, coordinates: list[np.ndarray], pixel: np.ndarray) -> list[np.ndarray]:
         """Pixels and image of each unit in im2col mode (PTX ISA 8.7, section 5.5.4): the first pixels of windows follow
@@ -116,12 +124,13 @@ class TensorMap:
         """Of gathered rows (tile::gather4): as `places`, for rows that lie one after the other in shared memory.
 
         Raises:
-            SimulationError: the tensor has other than two dimensions, or the box more than one row.
+            SimulationError: the tensor has other than two dimensions, the box more than one row, or the column is no
+                multiple of 16 bytes.
         """
         if len(self.box) != 2 or self.box[1] != 1:
             raise SimulationError(f"a gather of rows needs a tensor map with boxes of one row, got {list(self.box)}")
-        edge = self.shape[0] * self.itemsize % 16 == 0 and (column * self.itemsize % 16 == 0).all()
-        unit = 16 if edge else self.itemsize
+        self._require_aligned(column)
+        unit = 16 if self.shape[0] * self.itemsize % 16 == 0 else self.itemsize
         inner = np.arange(self.nbytes // unit) * unit
         offset = (np.arange(len(rows))[:, None] * self.nbytes + inner).reshape(-1)
         place = shared[:, None] + offset

@@ -89,7 +89,8 @@ def _compress_tensor(A: Any, transposed: bool, meta_dtype: Any) -> tuple[Any, An
     kinds = {1: torch.int8, 2: torch.int16, 4: torch.int32}
     low = packed - ((packed >> 8 * meta.itemsize - 1) << 8 * meta.itemsize)  # as a signed number of the same bits
     results = kept.view(rows, k // 2).view(A.dtype), low.to(kinds[meta.itemsize])
-    return tuple(x.t().contiguous() if transposed else x for x in results)  # type: ignore[return-value]
+    values, metadata = (x.t().contiguous() if transposed else x for x in results)
+    return values, metadata
 
 
 def _places(groups: np.ndarray) -> np.ndarray:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from tilelang_mlir import knobs
-from tilelang_mlir.compiler import codegen, device_ir
+from tilelang_mlir.compiler import codegen, device_ir, worker
+from tilelang_mlir.compiler.messages import Request
 from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.compiler.pool import Worker, pool
+from tilelang_mlir.compiler.toolchain import ptxas
 from tilelang_mlir.compiler.toolchain.ptxas import Assembler, assemble, find_ptxas
 from tilelang_mlir.dialect import context
 from tilelang_mlir.errors import CompileError
@@ -240,6 +242,16 @@ def test_effort_is_what_the_most_demanding_kernel_needs() -> None:
     assert level(light, heavier) == 2
     assert level(light, "") is None
     assert level("") is None
+
+
+def test_one_interleaved_kernel_decides_about_the_assembler(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(ptxas, "interleaving_ptxas", lambda *about: asked.append(about) or about[1])
+    for mark in ("", ", tl.interleaved"):
+        kernels = f"llvm.func @k() {{ llvm.return }} llvm.func @l() attributes {{gpu.kernel{mark}}} {{ llvm.return }}"
+        module = f"module {{ gpu.module @m {{ {kernels} }} }}".encode()
+        worker.generate(Request(module, "sm_90a", emit=("ptx",), tool="/a/ptxas"), device_ir.new_context())
+    assert asked == [("sm_90a", "/a/ptxas")]
 
 
 def test_the_callers_optimisation_level_goes_first() -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -200,7 +201,7 @@ def unwritable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     def refuse(*args: Any, **keywords: Any) -> Any:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    for place, name in ((Path, "mkdir"), (Path, "unlink"), (cache.tempfile, "mkstemp"), (os, "utime"), (os, "replace")):
+    for place, name in ((Path, "mkdir"), (Path, "unlink"), (tempfile, "mkstemp"), (os, "utime"), (os, "replace")):
         monkeypatch.setattr(place, name, refuse)
 
 

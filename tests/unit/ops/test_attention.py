@@ -84,6 +84,7 @@ def test_gradients(
     out = np.stack([o for o, _ in exactly], 1)[None].astype(np.float16)
     logarithms = np.stack([sums for _, sums in exactly])[None].astype(np.float32)
     dq, dk, dv = ops.attention_backward(q, k, v, out, logarithms, grad, causal=causal, target=target)
+    assert [x.shape for x in (dq, dk, dv)] == [x.shape for x in (q, k, v)]
     wanted = [exact_gradients(*head, grad[0, :, i], causal) for i, head in enumerate(heads)]
     for head in range(2):
         assert error_of(dq[0, :, head], wanted[head][0]) < 2e-3

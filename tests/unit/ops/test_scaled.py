@@ -29,11 +29,12 @@ def test_one_scale_for_each_tensor(operands: Any, error_of: Any, target: str) ->
     assert error_of(c, a.astype(np.float64) @ b.astype(np.float64).T * (0.75 * 0.125)) < 1e-3
 
 
-@pytest.mark.parametrize("target", ["sim:sm_89", "sim:sm_90a"])
-def test_scales_of_blocks(operands: Any, error_of: Any, target: str) -> None:
-    a, b = operands
-    rng = np.random.default_rng(1)
-    by_row, by_block = (rng.random(shape, np.float32) + 0.5 for shape in ((STEPS, M), (BANDS, STEPS)))
+@pytest.mark.parametrize(("target", "K"), [("sim:sm_89", K), ("sim:sm_90a", K), ("sim:sm_90a", 260)])
+def test_scales_of_blocks(operands: Any, error_of: Any, target: str, K: int) -> None:
+    """K of four steps, and of three, the last one short."""
+    a, b = (np.ascontiguousarray(x[:, :K]) for x in operands)
+    rng, steps = np.random.default_rng(1), -(-K // 128)
+    by_row, by_block = (rng.random(shape, np.float32) + 0.5 for shape in ((steps, M), (BANDS, steps)))
     left = a.astype(np.float64) * by_row.T.repeat(128, axis=1)[:, :K]
     right = b.astype(np.float64) * by_block.repeat(128, axis=0)[:N].repeat(128, axis=1)[:, :K]
     c = ops.scaled_matmul(a, b, by_row, by_block, target=target)

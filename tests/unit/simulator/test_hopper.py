@@ -478,3 +478,11 @@ def test_mbarrier_misuse() -> None:
             t.line(text if "->" not in text else f"%r{index} = {text}")
         with pytest.raises(errors.SimulationError, match=message):
             t.run(1)
+
+
+def test_tensor_copies_start_at_multiples_of_16_bytes() -> None:
+    tensor_map = TensorMap(np.zeros((8, 64), np.float16), 2, (64, 8), (128,), (64, 8))
+    places, _, inside, unit = tensor_map.places(np.zeros(1, np.int64), [np.array([8]), np.array([0])])
+    assert places.shape == (1, 64) and unit == 16 and int(inside.sum()) == 56
+    with pytest.raises(errors.SimulationError, match="starts at byte 8 .*, not at a multiple of 16"):
+        tensor_map.places(np.zeros(1, np.int64), [np.array([4]), np.array([0])])

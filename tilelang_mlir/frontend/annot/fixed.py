@@ -15,7 +15,7 @@ from tilelang_mlir.frontend.buffer import Buffer
 from tilelang_mlir.frontend.builder import current
 from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.spec import Pointer, declare_tensor
-from tilelang_mlir.frontend.typename import dtype
+from tilelang_mlir.frontend.typename import dtype, to_dtype
 from tilelang_mlir.mlir import ir
 
 _MAX_SIZE = 2**31 - 1
@@ -75,7 +75,7 @@ def tensor_parameter(
     with builder.at_host():
         buffer = declare_tensor(builder, name, parameter.value, shape, kind, strides)
     buffer.frame = builder.frames[0]
-    buffer.pointer = Pointer(name, dtype(kind), parameter.value, buffer)  # type: ignore[arg-type]
+    buffer.pointer = Pointer(name, to_dtype(kind), parameter.value, buffer)
     return buffer
 
 

@@ -22,10 +22,10 @@ func.func @part(%k: i32) {
 // CHECK-LABEL: func.func @branch(
 // CHECK: "tl.warpgroups"() ({
 // CHECK-NEXT: "tl.fill"
-// CHECK-NEXT: }) {groups = array<i32: 1>}
+// CHECK-NEXT: }) {groups = array<i32: 1>, tl.branch = 0 : i32}
 // CHECK-NEXT: "tl.warpgroups"() ({
 // CHECK-NEXT: "tl.fill"
-// CHECK-NEXT: }) {groups = array<i32: 0>}
+// CHECK-NEXT: }) {groups = array<i32: 0>, tl.branch = 0 : i32}
 // CHECK: scf.if
 func.func @branch() {
   %one = arith.constant 1 : i32
@@ -54,9 +54,9 @@ func.func @branch() {
 // One that parts a warpgroup becomes regions of warps.
 // CHECK-LABEL: func.func @branch_of_a_warp(
 // CHECK: "tl.warpgroups"() ({
-// CHECK: }) {groups = array<i32: 0>, warps}
+// CHECK: }) {groups = array<i32: 0>, tl.branch = 0 : i32, warps}
 // CHECK-NEXT: "tl.warpgroups"() ({
-// CHECK: }) {groups = array<i32: 1, 2>, warps}
+// CHECK: }) {groups = array<i32: 1, 2>, tl.branch = 0 : i32, warps}
 func.func @branch_of_a_warp() {
   %one = arith.constant 1 : i32
   %few = arith.constant 32 : i32

@@ -40,6 +40,7 @@ func.func @products(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attrib
 // Functions of the results are worth all there is.
 // CHECK-LABEL: llvm.func @functions_kernel(
 // CHECK-NOT: tl.effort
+// CHECK-NOT: tl.interleaved
 // CHECK: llvm.return
 func.func @functions(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attributes {tl.params = [{dtype = "float16", kind = "tensor", name = "A"}, {dtype = "float16", kind = "tensor", name = "B"}, {dtype = "float16", kind = "tensor", name = "C"}]} {
   %zero = arith.constant 0 : i32
@@ -72,6 +73,48 @@ func.func @functions(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attri
       %y = math.exp2 %x : f32
       memref.store %y, %acc[%r, %q] : !f
     }) {extents = array<i64: 64, 64>} : () -> ()
+    %out = "tl.slice"(%C, %bx, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+    "tl.copy"(%acc, %out) : (!f, !at) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// Where threads add up products, runs of additions are to leave room for other warps.
+// CHECK-LABEL: llvm.func @added_kernel(
+// CHECK-SAME: tl.interleaved
+func.func @added(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attributes {tl.params = [{dtype = "float16", kind = "tensor", name = "A"}, {dtype = "float16", kind = "tensor", name = "B"}, {dtype = "float16", kind = "tensor", name = "C"}]} {
+  %zero = arith.constant 0 : i32
+  %one = arith.constant 1 : i32
+  %n = arith.constant 8 : i32
+  %size = arith.constant 64 : i32
+  %A = "tl.tensor"(%a) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %B = "tl.tensor"(%b) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  %C = "tl.tensor"(%c) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !A
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %As = "tl.alloc"() : () -> !s
+    %Bs = "tl.alloc"() : () -> !s
+    %acc = "tl.alloc"() : () -> !f
+    %part = "tl.alloc"() : () -> !f
+    %z = arith.constant 0.0 : f32
+    "tl.fill"(%acc, %z) : (!f, f32) -> ()
+    scf.for %k = %zero to %n step %one : i32 {
+      %place = arith.muli %k, %size : i32
+      %at = "tl.slice"(%A, %bx, %place) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      "tl.copy"(%at, %As) : (!at, !s) -> ()
+      %bt = "tl.slice"(%B, %place, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
+      "tl.gemm"(%As, %Bs, %part) {clear = true, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
+      "tl.parallel"() ({
+      ^bb0(%i: i32, %j: i32):
+        %r = arith.index_cast %i : i32 to index
+        %q = arith.index_cast %j : i32 to index
+        %x = memref.load %part[%r, %q] : !f
+        %y = memref.load %acc[%r, %q] : !f
+        %sum = arith.addf %x, %y : f32
+        memref.store %sum, %acc[%r, %q] : !f
+      }) {extents = array<i64: 64, 64>} : () -> ()
+    } {tl.pipeline = {num_stages = 3 : i32}}
     %out = "tl.slice"(%C, %bx, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
     "tl.copy"(%acc, %out) : (!f, !at) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
