@@ -82,7 +82,7 @@ def Shuffle(vectors: Any, indices: Sequence[Any]) -> Any:
     scalars = (int, float, Expr)
     whole = [lane for v in items for lane in ([v] if isinstance(v, scalars) else vector_of(v, "T.Shuffle"))]
     for index in indices:
-        if not isinstance(index, int):
+        if not isinstance(index, int):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TileTypeError(f"T.Shuffle: a lane is a Python integer, got {describe(index)}", hint="[1, 0]")
         if not 0 <= index < len(whole):
             raise TileValueError(f"T.Shuffle: lane {index} of {len(whole)}")
