@@ -37,6 +37,9 @@ def divisor(value: ir.Value) -> int:
         return math.gcd(divisor(op.operands[1]), divisor(op.operands[2]))
     if op.name == "arith.muli":
         return divisor(op.operands[0]) * divisor(op.operands[1])
+    if op.name in _DIVISIONS:
+        by, whole = known(op.operands[1]), divisor(op.operands[0])
+        return whole // by if isinstance(by, int) and by > 0 and whole % by == 0 else 1
     if op.name in _OF_BOTH:
         return math.gcd(divisor(op.operands[0]), divisor(op.operands[1]))
     return 1
@@ -46,6 +49,7 @@ _OF_BOTH = (  # what divides both operands divides the result
     "arith.addi", "arith.subi", "arith.remsi", "arith.remui",
     "arith.minsi", "arith.minui", "arith.maxsi", "arith.maxui",
 )  # fmt: skip
+_DIVISIONS = ("arith.divsi", "arith.divui", "arith.floordivsi", "arith.ceildivsi", "arith.ceildivui")
 _CONVERSIONS = ("arith.index_cast", "arith.index_castui", "arith.extsi", "arith.extui")
 
 
