@@ -130,30 +130,6 @@ def test_a_view_of_an_accumulator_is_the_accumulator():
     _close(make()(a), product.reshape(64, 4, 16).sum(-1))
 
 
-def test_replicas_read_before_one_of_them_overwrites():
-    """48 elements on 128 threads: all that hold an element read it, in shared and in device memory, then it changes."""
-
-    @T.prim_func
-    def main(A: T.Tensor((48,), "float32"), B: T.Tensor((3, 48), "float32")):
-        with T.Kernel(1, threads=128):
-            old, shared = T.alloc_fragment((48,), "float32"), T.alloc_shared((48,), "float32")
-            T.copy(A, shared)
-            for i in T.Parallel(48):
-                old[i] = shared[i] + A[i]
-                if i < 40:
-                    shared[i] = old[i] * 2
-                A[i] = 7
-            for r, i in T.Parallel(3, 48):
-                B[r, i] = old[i] + shared[i]
-
-    a, b = RNG.standard_normal(48).astype(np.float32), np.full((3, 48), np.nan, np.float32)
-    want = 2 * a.astype(np.float64) + np.where(np.arange(48) < 40, 4 * a, a)
-    kernel = tilelang.compile(main, target="sim")
-    kernel(a, b)
-    _close(b, np.broadcast_to(want, (3, 48)))
-    assert (a == 7).all()
-
-
 def test_views_of_fragments_whose_rows_do_not_fill_the_threads():
     """192 elements in vectors of two take 96 of 128 threads: padding would leave no view in groups of 16."""
 
@@ -174,87 +150,6 @@ def test_views_of_fragments_whose_rows_do_not_fill_the_threads():
 
     a = RNG.standard_normal((3, 192)).astype(np.float32)
     _close(make()(a), a.astype(np.float64).reshape(3, 12, 16).sum(-1))
-
-
-@pytest.mark.parametrize("stages", [1, 3])
-def test_a_branch_on_an_array_of_the_threads_has_its_barriers(stages):
-    @tilelang.jit(out_idx=[-1], target="sim")
-    def make():
-        @T.prim_func
-        def kernel(A: T.Tensor((64, 128), "float16"), Mask: T.Tensor((4,), "bool"), C: T.Tensor((64, 64), "float32")):
-            with T.Kernel(1, threads=128):
-                a = T.alloc_shared((64, 32), "float16")
-                acc = T.alloc_fragment((64, 64), "float32")
-                wanted = T.alloc_local((1,), "bool")
-                T.clear(acc)
-                for k in T.Pipelined(4, num_stages=stages):
-                    wanted[0] = Mask[k]
-                    if wanted[0]:
-                        T.copy(A[0, k * 32], a)
-                        T.gemm(a, a, acc, transpose_B=True)
-                T.copy(acc, C)
-
-        return kernel
-
-    a = RNG.standard_normal((64, 128)).astype(np.float16)
-    mask = np.array([True, False, True, True])
-    parts = [a[:, k * 32 : k * 32 + 32].astype(np.float64) for k in range(4) if mask[k]]
-    _close(make()(a, mask), sum(p @ p.T for p in parts))
-
-
-def test_a_branch_on_the_thread_is_for_its_warpgroup():
-    @tilelang.jit(out_idx=[-1], target="sim")
-    def make():
-        @T.prim_func
-        def kernel(A: T.Tensor((64, 64), "float16"), B: T.Tensor((64, 64), "float16")):
-            with T.Kernel(1, threads=256):
-                a = T.alloc_shared((64, 64), "float16")
-                if T.get_thread_binding(0) < 128:
-                    for i, j in T.Parallel(32, 64):
-                        a[i, j] = A[i, j]
-                else:
-                    T.copy(A[32:64, :], a[32:64, :])
-                T.copy(a, B)
-
-        return kernel
-
-    a = RNG.standard_normal((64, 64)).astype(np.float16)
-    assert np.array_equal(make()(a), a)
-
-
-def test_a_branch_that_parts_a_warpgroup_is_for_its_warps():
-    """One warp reduces rows while two others reverse the tile; each counts its own threads only."""
-
-    @tilelang.jit(out_idx=[-2, -1], target="sim")
-    def make():
-        @T.prim_func
-        def kernel(A: T.Tensor((4, 40), "float32"), B: T.Tensor((4,), "float32"), C: T.Tensor((4, 40), "float32")):
-            with T.Kernel(1, threads=96):
-                rows = T.alloc_shared((4, 40), "float32")
-                T.copy(A, rows)
-                if T.get_thread_binding() < 32:
-                    mine = T.alloc_fragment((4, 40), "float32")
-                    sums = T.alloc_fragment((4,), "float32")
-                    T.copy(rows, mine)
-                    T.reduce_sum(mine, sums, dim=1)
-                    T.copy(sums, B)
-                else:
-                    turned = T.alloc_shared((4, 40), "float32")
-                    other = T.alloc_fragment((4, 40), "float32")
-                    top = T.alloc_fragment((40,), "float32")
-                    for i, j in T.Parallel(4, 40):
-                        turned[i, j] = rows[3 - i, 39 - j]
-                    T.copy(turned, other)
-                    T.reduce_max(other, top, dim=0)
-                    for i, j in T.Parallel(4, 40):
-                        C[i, j] = turned[3 - i, 39 - j] + top[j]
-
-        return kernel
-
-    a = RNG.standard_normal((4, 40)).astype(np.float32)
-    b, c = make()(a)
-    _close(b, a.astype(np.float64).sum(1))
-    _close(c, a.astype(np.float64) + a.max(0)[::-1])
 
 
 def test_a_vectorised_loop_that_carries_a_value_runs_in_order():
