@@ -27,11 +27,11 @@ func.func @products(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attrib
       %place = arith.muli %k, %size : i32
       %at = "tl.slice"(%A, %bx, %place) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %place, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %place, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
-    %out = "tl.slice"(%C, %bx, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+    %out = "tl.slice"(%C, %bx, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
     "tl.copy"(%acc, %out) : (!f, !at) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
@@ -61,7 +61,7 @@ func.func @functions(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attri
       %place = arith.muli %k, %size : i32
       %at = "tl.slice"(%A, %bx, %place) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %place, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %place, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -73,7 +73,7 @@ func.func @functions(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attri
       %y = math.exp2 %x : f32
       memref.store %y, %acc[%r, %q] : !f
     }) {extents = array<i64: 64, 64>} : () -> ()
-    %out = "tl.slice"(%C, %bx, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+    %out = "tl.slice"(%C, %bx, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
     "tl.copy"(%acc, %out) : (!f, !at) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
@@ -102,7 +102,7 @@ func.func @added(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attribute
       %place = arith.muli %k, %size : i32
       %at = "tl.slice"(%A, %bx, %place) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %place, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %place, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %part) {clear = true, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
       "tl.parallel"() ({
@@ -115,7 +115,7 @@ func.func @added(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attribute
         memref.store %sum, %acc[%r, %q] : !f
       }) {extents = array<i64: 64, 64>} : () -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
-    %out = "tl.slice"(%C, %bx, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+    %out = "tl.slice"(%C, %bx, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
     "tl.copy"(%acc, %out) : (!f, !at) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return

@@ -42,7 +42,7 @@ func.func @alone(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>) {
       %place = arith.muli %k, %size : i32
       %at = "tl.slice"(%A, %bx, %place) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %place, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %place, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -76,7 +76,7 @@ func.func @perhaps_none(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
       %place = arith.muli %k, %size : i32
       %at = "tl.slice"(%A, %bx, %place) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %place, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %place, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -110,7 +110,7 @@ func.func @together(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>) {
       %place = arith.muli %k, %size : i32
       %at = "tl.slice"(%A, %bx, %place) {sizes = array<i64: 128, 64>} : (!A, i32, i32) -> !bt
       "tl.copy"(%at, %As) : (!bt, memref<128x64xf16, #tl.scope<"shared">>) -> ()
-      %bt = "tl.slice"(%B, %place, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %place, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (memref<128x64xf16, #tl.scope<"shared">>, !s, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}

@@ -52,7 +52,7 @@ func.func @tiles(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>) 
         scf.for %k = %zero to %last step %step : i32 {
           %at = "tl.slice"(%A, %tile, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
           "tl.copy"(%at, %As) : (!at, !s) -> ()
-          %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+          %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
           "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
           "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
         } {tl.pipeline = {num_stages = 3 : i32}}

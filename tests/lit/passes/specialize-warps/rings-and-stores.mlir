@@ -53,7 +53,7 @@ func.func @a_ring_per_use(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm
       "tl.copy"(%at, %As) : (!at, !s) -> ()
       %vt = "tl.slice"(%V, %k) {sizes = array<i64: 64>} : (memref<512xf32, #tl.scope<"global">>, i32) -> !vt
       "tl.copy"(%vt, %Vs) : (!vt, !v) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
       "tl.copy"(%Vs, %p) : (!v, !p) -> ()
@@ -99,7 +99,7 @@ func.func @stores(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>,
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}

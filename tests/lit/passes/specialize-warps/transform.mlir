@@ -69,7 +69,7 @@ func.func @product(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llvm.ptr<1>
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -100,7 +100,7 @@ func.func @two_warpgroups(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 128, 64>} : (!A, i32, i32) -> memref<128x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
       "tl.copy"(%at, %As) : (memref<128x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>, memref<128x64xf16, #tl.scope<"shared">>) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (memref<128x64xf16, #tl.scope<"shared">>, !s, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -127,7 +127,7 @@ func.func @three_warpgroups(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 192, 64>} : (!A, i32, i32) -> memref<192x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
       "tl.copy"(%at, %As) : (memref<192x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>, memref<192x64xf16, #tl.scope<"shared">>) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (memref<192x64xf16, #tl.scope<"shared">>, !s, memref<192x64xf32, #tl.scope<"fragment">>) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -153,7 +153,7 @@ func.func @large_ring(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 256, 64>} : (!A, i32, i32) -> memref<256x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
       "tl.copy"(%at, %As) : (memref<256x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>, memref<256x64xf16, #tl.scope<"shared">>) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (memref<256x64xf16, #tl.scope<"shared">>, !s, memref<256x64xf32, #tl.scope<"fragment">>) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -179,7 +179,7 @@ func.func @asked_for(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
