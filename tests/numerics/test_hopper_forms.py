@@ -61,7 +61,7 @@ def test_threads_in_two_dimensions() -> None:
     ("layout", "wgmma"),
     [
         (swizzled((64, 64), 16, 128), True),
-        (swizzled((64, 64), 16, 64), False),
+        (swizzled((64, 64), 16, 64), True),
         (row_major((64, 64)), False),
         (row_major((64, 64), pad=8), False),
     ],

@@ -29,7 +29,7 @@ func.func @thread_index(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -55,7 +55,7 @@ func.func @own_barrier(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -81,7 +81,7 @@ func.func @grid_barrier(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -106,7 +106,7 @@ func.func @asked_not_to(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) {disable_tma} : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -131,7 +131,7 @@ func.func @strides(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (memref<512x510xf16, #tl.scope<"global">>, i32, i32) -> memref<64x64xf16, strided<[510, 1], offset: ?>, #tl.scope<"global">>
       "tl.copy"(%at, %As) : (memref<64x64xf16, strided<[510, 1], offset: ?>, #tl.scope<"global">>, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -156,7 +156,7 @@ func.func @conversion(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!C, i32, i32) -> !ct
       "tl.copy"(%at, %As) : (!ct, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -181,7 +181,7 @@ func.func @address(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) attributes {tl.p
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -209,7 +209,7 @@ func.func @written(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -235,7 +235,7 @@ func.func @threads(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 128, 64>} : (!A, i32, i32) -> memref<128x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
       "tl.copy"(%at, %As) : (memref<128x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>, memref<128x64xf16, #tl.scope<"shared">>) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 128>} : (!A, i32, i32) -> memref<64x128xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 128>} : (!A, i32, i32) -> memref<64x128xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
       "tl.copy"(%bt, %Bs) : (memref<64x128xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>, memref<64x128xf16, #tl.scope<"shared">>) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (memref<128x64xf16, #tl.scope<"shared">>, memref<64x128xf16, #tl.scope<"shared">>, memref<128x128xf32, #tl.scope<"fragment">>) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -260,7 +260,7 @@ func.func @other_instruction(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -285,7 +285,7 @@ func.func @one_stage_less(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 0 : i32}}
@@ -310,7 +310,7 @@ func.func @unmarked(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } 
@@ -339,7 +339,7 @@ func.func @bound_in_memory(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llv
     scf.for %k = %zero to %last step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -368,7 +368,7 @@ func.func @place_in_memory(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32, %c: !llv
       memref.store %one, %N[%at0] : memref<512xi32, #tl.scope<"global">>
       %at = "tl.slice"(%A, %row, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -396,7 +396,7 @@ func.func @under_a_condition(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
         %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
         "tl.copy"(%at, %As) : (!at, !s) -> ()
       }
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -421,7 +421,7 @@ func.func @used_after_the_loop(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%As, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
@@ -448,7 +448,7 @@ func.func @never_used(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %n: i32) {
     scf.for %k = %zero to %n step %step : i32 {
       %at = "tl.slice"(%A, %bx, %k) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%at, %As) : (!at, !s) -> ()
-      %bt = "tl.slice"(%B, %k, %bx) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
+      %bt = "tl.slice"(%B, %k, %zero) {sizes = array<i64: 64, 64>} : (!A, i32, i32) -> !at
       "tl.copy"(%bt, %Bs) : (!at, !s) -> ()
       "tl.gemm"(%Bs, %Bs, %acc) {clear = false, policy = "square", transpose_a = false, transpose_b = false} : (!s, !s, !f) -> ()
     } {tl.pipeline = {num_stages = 3 : i32}}
