@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tilelang_mlir.compiler.find import named
 from tilelang_mlir.mlir import ir
 
 ABI_VERSION = 5
@@ -31,7 +32,7 @@ def place_shared_memory(device: ir.Operation) -> None:
         return
     kernels = [op.operation for op in block.operations if op.operation.name == "llvm.func"]
     for kernel in kernels:
-        uses = _arena_uses(kernel)
+        uses = named(kernel, "llvm.mlir.addressof")
         if not uses:
             continue
         size = ir.IntegerAttr(kernel.attributes["tl.shared_bytes"]).value
@@ -50,29 +51,9 @@ def place_shared_memory(device: ir.Operation) -> None:
     arena.erase()
 
 
-def _arena_uses(kernel: ir.Operation) -> list[ir.Operation]:
-    found: list[ir.Operation] = []
-
-    def look(op: ir.Operation) -> ir.WalkResult:
-        if op.name == "llvm.mlir.addressof":
-            found.append(op)
-        return ir.WalkResult.ADVANCE
-
-    kernel.walk(look)
-    return found
-
-
 def place_private_arrays(device: ir.Operation) -> None:
     """Arrays of a thread are in the private address space, 5; the program has generic pointers to them."""
-    found: list[ir.Operation] = []
-
-    def look(op: ir.Operation) -> ir.WalkResult:
-        if op.name == "llvm.alloca":
-            found.append(op)
-        return ir.WalkResult.ADVANCE
-
-    device.walk(look)
-    for op in found:
+    for op in named(device, "llvm.alloca"):
         attributes = {name: op.attributes[name] for name in ("elem_type", "alignment")}
         with op.location, ir.InsertionPoint(op):
             private = ir.Type.parse("!llvm.ptr<5>")
@@ -124,15 +105,7 @@ def separate_loads_into_shared_memory(device: ir.Operation) -> None:
 
 def expand_tanh(device: ir.Operation) -> None:
     """tanh x = 1 - 2 / (exp2(2 x log2 e) + 1): there is no instruction for it. Both ends saturate as they should."""
-    found: list[ir.Operation] = []
-
-    def look(op: ir.Operation) -> ir.WalkResult:
-        if op.name == "math.tanh":
-            found.append(op)
-        return ir.WalkResult.ADVANCE
-
-    device.walk(look)
-    for op in found:
+    for op in named(device, "math.tanh"):
         with op.location, ir.InsertionPoint(op):
             op.results[0].replace_all_uses_with(_tanh(op.operands[0]))
         op.erase()

@@ -6,6 +6,7 @@ fences around a relaxed operation (PTX ISA, "Memory Consistency Model", release 
 
 from __future__ import annotations
 
+from tilelang_mlir.compiler.find import named
 from tilelang_mlir.mlir import ir
 
 # LLVM::AtomicOrdering.
@@ -14,15 +15,7 @@ _RELAXED, _ACQUIRE, _RELEASE, _BOTH, _SEQUENTIAL = 2, 4, 5, 6, 7
 
 def order_atomics(device: ir.Operation) -> None:
     """Fences around atomic updates that acquire or release; the updates themselves are relaxed then."""
-    found: list[ir.Operation] = []
-
-    def collect(op: ir.Operation) -> ir.WalkResult:
-        if op.name == "llvm.atomicrmw":
-            found.append(op)
-        return ir.WalkResult.ADVANCE
-
-    device.walk(collect)
-    for op in found:
+    for op in named(device, "llvm.atomicrmw"):
         order = ir.IntegerAttr(op.attributes["ordering"]).value
         if order < _ACQUIRE:
             continue

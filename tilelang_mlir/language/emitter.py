@@ -9,6 +9,7 @@ from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region, store
 from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.language.emitted_product import EmittedProduct
 from tilelang_mlir.language.kernel import get_thread_binding
 from tilelang_mlir.language.matrix import mma_store_index_map, moved, ptx_ldmatrix, ptx_mma
 
@@ -43,7 +44,7 @@ def get_ldmatrix_offset(
     return lane % 8 + 8 * high, chunk * low + col_idx
 
 
-class TensorCoreIntrinEmitter:
+class TensorCoreIntrinEmitter(EmittedProduct):
     """The parts of `C += A B` that a warp computes with `ldmatrix` and `mma.sync`.
 
     A block of `block_row_warps` by `block_col_warps` warps computes a tile of that many `warp_row_tiles` rows and
@@ -81,10 +82,10 @@ class TensorCoreIntrinEmitter:
         is_m_first: bool | None = False,
         thread_var: Any = None,
     ) -> None:
-        self.a_dtype, self.b_dtype, self.accum_dtype = DType(a_dtype), DType(b_dtype), DType(accum_dtype)
-        self.a_transposed, self.b_transposed = bool(a_transposed), bool(b_transposed)
-        self.block_row_warps, self.block_col_warps = block_row_warps, block_col_warps
-        self.warp_row_tiles, self.warp_col_tiles, self.chunk = warp_row_tiles, warp_col_tiles, chunk
+        super().__init__(
+            (a_dtype, b_dtype, accum_dtype), (a_transposed, b_transposed), (block_row_warps, block_col_warps),
+            (warp_row_tiles, warp_col_tiles), chunk,
+        )  # fmt: skip
         self.reduce_k, self.num_elems_per_byte = reduce_k, num_elems_per_byte
         self.is_m_first, self.thread_var = bool(is_m_first), thread_var
         double = self.a_dtype.bits == 64

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,15 +44,15 @@ def _halves(value: Any) -> list[Any]:
     return [arith.cast(value, UINT32), arith.cast(arith.shift_right(value, 32), UINT32)]
 
 
-class Generator:
+class Generator(ABC):
     """A generator of each thread; `word` and the others draw its next numbers."""
 
     def __init__(self) -> None:
         self.spares = {bits: (alloc_var(f"float{bits}", init=0.0), alloc_var("bool", init=False)) for bits in (32, 64)}
 
+    @abstractmethod
     def word(self) -> Any:
         """The next word, uint32."""
-        raise NotImplementedError(type(self).__name__)
 
     def unit(self, bits: int) -> Any:
         """Uniform in (0, 1]."""

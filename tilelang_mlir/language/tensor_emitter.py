@@ -5,28 +5,24 @@ As in `wgmma_emitter` one step is the whole product, and descriptors stand for t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tilelang_mlir.dialect.layout import TensorLayout
 from tilelang_mlir.dialect.layout.tensor import dense, sparse
-from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError
 from tilelang_mlir.frontend.buffer import buffer_of
 from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.language.emitted_product import DescriptorParams, EmittedProduct
 from tilelang_mlir.language.tensor import tcgen05_gemm, tcgen05_mma_arrive
 
 _SPARSE = 64  # rows of a product that takes 16 of every 32 lanes
 
 
-@dataclass(frozen=True)
-class TCGEN05DescriptorParams:
+class TCGEN05DescriptorParams(DescriptorParams):
     """The tile that a descriptor is of."""
 
-    buffer: Any
 
-
-class TCGEN05TensorCoreIntrinEmitter:
+class TCGEN05TensorCoreIntrinEmitter(EmittedProduct):
     """Products `C += A B` of `warp_row_tiles` rows and `warp_col_tiles` columns over `chunk` of K, C in tensor memory.
 
         emitter = T.TCGEN05TensorCoreIntrinEmitter("float16", "float16", "float32", b_transposed=True, chunk=64)
@@ -58,10 +54,10 @@ class TCGEN05TensorCoreIntrinEmitter:
         thread_var: Any = None,
     ) -> None:
         del reduce_k, num_elems_per_byte, is_m_first, thread_var
-        self.a_dtype, self.b_dtype, self.accum_dtype = DType(a_dtype), DType(b_dtype), DType(accum_dtype)
-        self.a_transposed, self.b_transposed = bool(a_transposed), bool(b_transposed)
-        self.block_row_warps, self.block_col_warps = block_row_warps, block_col_warps
-        self.warp_row_tiles, self.warp_col_tiles, self.chunk = warp_row_tiles, warp_col_tiles, chunk
+        super().__init__(
+            (a_dtype, b_dtype, accum_dtype), (a_transposed, b_transposed), (block_row_warps, block_col_warps),
+            (warp_row_tiles, warp_col_tiles), chunk,
+        )  # fmt: skip
         self.meta: tuple[int, int, int] | None = None
 
     def get_tcgen5_mma_meta(self, m: int, n: int, k: int, disable_2cta: bool = True) -> tuple[int, int, int]:

@@ -7,13 +7,12 @@ compiler makes the instructions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from tilelang_mlir.dialect.layout import Fragment
-from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.language.emitted_product import DescriptorParams, EmittedProduct
 from tilelang_mlir.language.explicit import (
     wait_wgmma,
     warpgroup_arrive,
@@ -26,14 +25,11 @@ from tilelang_mlir.language.gemm import GemmWarpPolicy
 _GROUP, _ROWS, _MOST = 4, 64, 256  # warps of a warpgroup; rows and most columns of an instruction
 
 
-@dataclass(frozen=True)
-class WGMMADescriptorParams:
+class WGMMADescriptorParams(DescriptorParams):
     """The tile that a descriptor is of."""
 
-    buffer: Any
 
-
-class WGMMATensorCoreIntrinEmitter:
+class WGMMATensorCoreIntrinEmitter(EmittedProduct):
     """Products `C += A B` of `block_row_warps` by `block_col_warps` warps, each with `warp_row_tiles` rows and
     `warp_col_tiles` columns of C, over `chunk` of K.
 
@@ -68,10 +64,10 @@ class WGMMATensorCoreIntrinEmitter:
         thread_var: Any = None,
     ) -> None:
         del num_elems_per_byte, is_m_first, thread_var
-        self.a_dtype, self.b_dtype, self.accum_dtype = DType(a_dtype), DType(b_dtype), DType(accum_dtype)
-        self.a_transposed, self.b_transposed = bool(a_transposed), bool(b_transposed)
-        self.block_row_warps, self.block_col_warps = block_row_warps, block_col_warps
-        self.warp_row_tiles, self.warp_col_tiles, self.chunk = warp_row_tiles, warp_col_tiles, chunk
+        super().__init__(
+            (a_dtype, b_dtype, accum_dtype), (a_transposed, b_transposed), (block_row_warps, block_col_warps),
+            (warp_row_tiles, warp_col_tiles), chunk,
+        )  # fmt: skip
         rows, columns = block_row_warps * warp_row_tiles, block_col_warps * warp_col_tiles
         if block_row_warps % _GROUP or reduce_k != 1:
             raise TileValueError(

@@ -14,6 +14,7 @@ from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.jit.compile import compile as compile_kernel
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.ops.operands import EIGHT_BIT, HALF, one_dtype, stored
+from tilelang_mlir.ops.product_tiles import load_tiles
 from tilelang_mlir.ops.stream_k import stream_program
 from tilelang_mlir.ops.tiling import Tiling, choose
 
@@ -33,14 +34,7 @@ def program(
             sums = T.alloc_fragment((block_M, block_N), "float32")
             T.clear(sums)
             for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=tiling.stages):
-                if trans_A:
-                    T.copy(A[k * block_K, by * block_M], A_shared)
-                else:
-                    T.copy(A[by * block_M, k * block_K], A_shared)
-                if trans_B:
-                    T.copy(B[bx * block_N, k * block_K], B_shared)
-                else:
-                    T.copy(B[k * block_K, bx * block_N], B_shared)
+                load_tiles(A, B, A_shared, B_shared, by * block_M, bx * block_N, k * block_K, trans_A, trans_B)
                 T.gemm(A_shared, B_shared, sums, transpose_A=trans_A, transpose_B=trans_B)
             T.copy(sums, C[by * block_M, bx * block_N])
 
@@ -66,14 +60,7 @@ def split_program(
             T.clear(sums)
             for step in T.Pipelined(steps, num_stages=tiling.stages):
                 k = (part * steps + step) * block_K
-                if trans_A:
-                    T.copy(A[k, by * block_M], A_shared)
-                else:
-                    T.copy(A[by * block_M, k], A_shared)
-                if trans_B:
-                    T.copy(B[bx * block_N, k], B_shared)
-                else:
-                    T.copy(B[k, bx * block_N], B_shared)
+                load_tiles(A, B, A_shared, B_shared, by * block_M, bx * block_N, k, trans_A, trans_B)
                 T.gemm(A_shared, B_shared, sums, transpose_A=trans_A, transpose_B=trans_B)
             T.copy(sums, Parts[part, by * block_M : (by + 1) * block_M, bx * block_N : (bx + 1) * block_N])
         with T.Kernel(T.ceildiv(N, columns), T.ceildiv(M, rows), threads=128) as (bx, by):

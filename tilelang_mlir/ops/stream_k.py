@@ -26,6 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 import tilelang_mlir.language as T
+from tilelang_mlir.ops.product_tiles import load_tiles
 from tilelang_mlir.ops.tiling import Tiling
 
 GROUP = 8  # rows of tiles that are walked column by column
@@ -96,14 +97,7 @@ def stream_program(
                 T.clear(sums)
                 for k in T.Pipelined(last - first, num_stages=tiling.stages):
                     at = (first + k) * block_K
-                    if trans_A:
-                        T.copy(A[at, by * block_M], A_shared)
-                    else:
-                        T.copy(A[by * block_M, at], A_shared)
-                    if trans_B:
-                        T.copy(B[bx * block_N, at], B_shared)
-                    else:
-                        T.copy(B[at, bx * block_N], B_shared)
+                    load_tiles(A, B, A_shared, B_shared, by * block_M, bx * block_N, at, trans_A, trans_B)
                     T.gemm(A_shared, B_shared, sums, transpose_A=trans_A, transpose_B=trans_B)
                 if first > 0:
                     hand_over(sums, Parts, Flags, slot)
