@@ -25,6 +25,24 @@ from tilelang_mlir.target import Feature
 LOG2_E = 1.4426950408889634
 
 
+@T.macro
+def softmax_step(scores, weights, out, largest, previous, shrink, part, total, scale):
+    """Weigh the scores of more keys: the rows' maxima grow, and what was added up so far shrinks to match."""
+    rows, columns = scores.shape
+    T.copy(largest, previous)
+    T.reduce_max(scores, largest, dim=1, clear=False)
+    for i in T.Parallel(rows):
+        shrink[i] = T.exp2((previous[i] - largest[i]) * scale)
+    for i, j in T.Parallel(rows, columns):
+        scores[i, j] = T.exp2(scores[i, j] * scale - largest[i] * scale)
+    T.reduce_sum(scores, part, dim=1)
+    for i in T.Parallel(rows):
+        total[i] = total[i] * shrink[i] + part[i]
+    T.copy(scores, weights)
+    for i, j in T.Parallel(rows, out.shape[1]):
+        out[i, j] *= shrink[i]
+
+
 @tilelang.jit(out_idx=[-1])
 def attention(
     batch, S, heads, heads_kv, D, causal, dtype="float16", block_M=128, block_N=64, num_stages=2, threads=256, group=1,
@@ -76,18 +94,7 @@ def attention(
                     else:
                         T.clear(scores)
                     T.gemm(Q_shared, K_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
-                    T.copy(largest, previous)
-                    T.reduce_max(scores, largest, dim=1, clear=False)
-                    for i in T.Parallel(block_M):
-                        shrink[i] = T.exp2((previous[i] - largest[i]) * scale)
-                    for i, j in T.Parallel(block_M, block_N):
-                        scores[i, j] = T.exp2(scores[i, j] * scale - largest[i] * scale)
-                    T.reduce_sum(scores, part, dim=1)
-                    for i in T.Parallel(block_M):
-                        total[i] = total[i] * shrink[i] + part[i]
-                    T.copy(scores, weights)
-                    for i, j in T.Parallel(block_M, D_v):
-                        out[i, j] *= shrink[i]
+                    softmax_step(scores, weights, out, largest, previous, shrink, part, total, scale)
                     T.copy(V[b, k * block_N : (k + 1) * block_N, head_kv, :], V_shared)
                     T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
                 for i in T.Parallel(block_M):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -172,7 +173,7 @@ print(arith.ConstantOp.OPERATION_NAME)
 def test_a_kernel_on_disk_loads_no_compiler(tmp_path: Path) -> None:
     script = tmp_path / "doubled.py"
     script.write_text(DOUBLED)
-    names = {"__name__": "doubled", "__file__": str(script)}
+    names: dict[str, Any] = {"__name__": "doubled", "__file__": str(script)}
     with knobs.overrides({"TILELANG_CACHE_DIR": str(tmp_path / "cache")}):
         exec(compile(DOUBLED, str(script), "exec"), names)
     script.write_text(DOUBLED + REPORT)
@@ -180,6 +181,6 @@ def test_a_kernel_on_disk_loads_no_compiler(tmp_path: Path) -> None:
     command = [sys.executable, str(script)]
     run = subprocess.run(command, env={**os.environ, **places}, capture_output=True, text=True, check=True)
     digest, needless, name = run.stdout.splitlines()
-    assert digest == hashlib.sha256(names["kernel"].artifact.binary).hexdigest()  # type: ignore[attr-defined]
+    assert digest == hashlib.sha256(names["kernel"].artifact.binary).hexdigest()
     assert needless == "[]"
     assert name == "arith.constant"
