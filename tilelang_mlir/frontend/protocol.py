@@ -107,7 +107,8 @@ class Scope:
 
         A loop body that reads such a name before it changes it, or a scalar, is warned of: there is one trace of it.
         """
-        if not self.runtime:
+        builder = current()
+        if not self.runtime or (builder is not None and builder.launch() is None):
             return values
         result = []
         for name, old, new in zip(names, self.before, values, strict=True):
