@@ -26,8 +26,8 @@ Record = Callable[[str, Callable[[], str]], None]
 _CANONICALIZE = "canonicalize{disable-patterns={anonymous}::CombineIfs}"
 STAGES: dict[str, tuple[str, ...]] = {
     # Roles that the program describes, in its own loops and branches. Then dead and repeated index arithmetic: later
-    # passes walk what is left.
-    "tl": ("materialize-schedule", _CANONICALIZE, "cse"),
+    # passes walk what is left, and what is stated of an index is stated of all its uses.
+    "tl": ("materialize-schedule", _CANONICALIZE, "cse", "use-assumptions"),
     # Half bytes are gone before anything asks for layouts. Accumulators move to tensor memory before anything else
     # looks at products. Staging buffers of reductions and scans must exist before layouts are inferred; what other
     # threads read is known after that.

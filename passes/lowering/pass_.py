@@ -21,7 +21,9 @@ from ...dialect.layout import SharedLayout
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
+from .. import raster
 from ..base import Pass
+from ..facts import facts_of
 from ..hardware import hardware_for
 from ..nvidia import (
     box_copies,
@@ -189,7 +191,8 @@ def _argument_attributes(kinds: list[ir.Type], *, shared_by_ctas: bool) -> ir.At
 def _bind_arguments(ctx: Context, host: ir.Block, entry: ir.Block, workspaces: list[ir.Operation]) -> None:
     for source, argument in zip(host.arguments, list(entry.arguments), strict=False):
         if str(argument.type) == "i32":
-            ctx.values[source] = ctx.ix.uniform(argument)
+            facts = facts_of(source)
+            ctx.values[source] = ctx.ix.uniform(argument, lo=facts.lo, hi=facts.hi, divisor=facts.divisor)
         else:
             ctx.values[source] = argument
     first = len(host.arguments)
@@ -221,12 +224,19 @@ def lower_tensor(ctx: Context, op: ir.Operation) -> None:
         return
     dynamic = iter(list(op.operands)[1:])
     shape, strides = (
-        tuple(ctx.ssa(next(dynamic)) if n == -1 else n for n in ir.DenseI64ArrayAttr(op.attributes[name]))
+        [next(dynamic) if n == -1 else n for n in ir.DenseI64ArrayAttr(op.attributes[name])]
         for name in ("shape", "strides")
     )
     element = ir.MemRefType(result.type).element_type
     safe = op.attributes["safe_value"].value if "safe_value" in op.attributes else 0
-    ctx.buffers[result] = GlobalBuffer(ctx.ssa(op.operands[0]), element, shape, strides, safe)
+    row = _divisor(shape[-1]) if shape else 1
+    sizes, steps = (tuple(n if isinstance(n, int) else ctx.ssa(n) for n in ns) for ns in (shape, strides))
+    divisors = tuple(_divisor(s) for s in strides)
+    ctx.buffers[result] = GlobalBuffer(ctx.ssa(op.operands[0]), element, sizes, steps, safe, row, divisors)
+
+
+def _divisor(number: int | ir.Value) -> int:
+    return number if isinstance(number, int) else raster.divisor(number)
 
 
 def _bind_grid(ctx: Context, launch: ir.Operation) -> None:

@@ -66,18 +66,7 @@ def lower_index_cast(ctx: Context, op: ir.Operation) -> None:
 
 @rule("arith.addi", "arith.subi", "arith.muli", "arith.divui", "arith.remui", "arith.floordivsi")
 def lower_integer(ctx: Context, op: ir.Operation) -> None:
-    """Integer arithmetic keeps the form base + constants where it can.
-
-    `tl.below` says that the result is not negative and stays below a number.
-    """
-    _lower_integer(ctx, op)
-    if "tl.below" in op.attributes and (found := _as_index(ctx, op.results[0])) is not None and not found.is_constant:
-        top = ir.IntegerAttr(op.attributes["tl.below"]).value - 1
-        place = ctx.e.value(ctx.ix.scalar(found))
-        ctx.values[op.results[0]] = ctx.ix.uniform(place, lo=0, hi=top, divisor=found.divisor)
-
-
-def _lower_integer(ctx: Context, op: ir.Operation) -> None:
+    """Integer arithmetic keeps the form base + constants where it can."""
     if str(op.results[0].type) in ("i32", "index"):
         a, b = (_as_index(ctx, v) for v in op.operands)
         if a is not None and b is not None and (folded := _fold(ctx, op.name, a, b)) is not None:

@@ -58,7 +58,7 @@ def tensor_obstacle(device: ir.Value) -> str:
     strides = list(ir.DenseI64ArrayAttr(op.attributes["strides"]))
     if len(strides) > 5:
         return f"{len(strides)} dimensions, at most 5"
-    if strides[-1] != 1 or any(s * size % 16 for s in _divisors(op, strides[:-1])):
+    if strides[-1] != 1 or any(s * size % 16 for s in raster.stride_divisors(op)[:-1]):
         return f"strides {strides} of {size}-byte elements, which must be multiples of 16 bytes"
     if not _starts_aligned(device, size):
         return "a start in the innermost dimension that is not known to be a multiple of 16 bytes"
@@ -73,13 +73,6 @@ def _starts_aligned(device: ir.Value, size: int) -> bool:
             return False
         device = op.operands[0]
     return True
-
-
-def _divisors(tensor: ir.Operation, strides: list[int]) -> list[int]:
-    """What is known to divide each stride of a tensor: itself, or the constant factors of one of run time."""
-    sizes = list(ir.DenseI64ArrayAttr(tensor.attributes["shape"]))
-    dynamic = iter(list(tensor.operands)[1 + sizes.count(-1) :])
-    return [raster.divisor(next(dynamic)) if stride == -1 else stride for stride in strides]
 
 
 def tma_obstacle(device: ir.Value, shared: ir.Value, *, explicit: bool = False) -> str:
