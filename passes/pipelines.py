@@ -106,8 +106,14 @@ def _element(name: str, arguments: dict[str, bool]) -> Element:
     return registry.load(name)(**arguments) if registry.is_registered(name) else name
 
 
-def lower(module: ir.Module, target: Target, options: RunOptions | None = None, record: Record | None = None) -> None:
-    """Lower a traced module in place to the thread program, calling `record(stage, text)` after each stage.
+def lower(
+    module: ir.Module,
+    target: Target,
+    options: RunOptions | None = None,
+    record: Record | None = None,
+    until: str = "lowered",
+) -> None:
+    """Lower a traced module in place to the end of a stage, calling `record(stage, text)` after each.
 
     Raises:
         TileError: a pass rejects the program; the location is the Python line.
@@ -120,4 +126,6 @@ def lower(module: ir.Module, target: Target, options: RunOptions | None = None, 
     # Verifying takes as long as a pass. Each pass is verified where specs are checked, in tests and for debugging.
     chosen = options or RunOptions(verify_each=knobs.VERIFY_SPECS.get(), verify_stages=True)
     with module.context, ir.Location.unknown():
-        run_stages(module, stages(LoweringOptions.of(module)), target, chosen, after)
+        wanted = stages(LoweringOptions.of(module))
+        names = list(wanted)[: list(wanted).index(until) + 1]
+        run_stages(module, {name: wanted[name] for name in names}, target, chosen, after)

@@ -7,6 +7,7 @@ import math
 from tilelang_mlir.dtypes import DType, from_mlir
 from tilelang_mlir.mlir import ir
 
+from .. import raster
 from .buffers import value_type
 from .context import Context, Value, rule
 from .expand_math import expand_math
@@ -60,7 +61,9 @@ def lower_constant(ctx: Context, op: ir.Operation) -> None:
 def lower_index_cast(ctx: Context, op: ir.Operation) -> None:
     found = ctx.get(op.operands[0])
     if not isinstance(found, Index) and not isinstance(found.type, ir.VectorType) and found.type != ctx.e.i32:
-        found = ctx.e.pure("arith.trunci" if found.type == ctx.e.i64 else "arith.extsi", ctx.e.i32, [found])
+        wide = found.type == ctx.e.i64
+        found = ctx.e.pure("arith.trunci" if wide else "arith.extsi", ctx.e.i32, [found])
+        found = ctx.ix.uniform(found, divisor=raster.divisor(op.operands[0])) if wide else found
     ctx.values[op.results[0]] = found
 
 
@@ -265,7 +268,11 @@ def lower_cast(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = rounded
         return
     small = small_integers_to_half(ctx, value, source, result)
-    ctx.values[op.results[0]] = cast(ctx, value, source, result) if small is None else small
+    converted = cast(ctx, value, source, result) if small is None else small
+    if (source.mlir, result.mlir) == ("i64", "i32") and not isinstance(converted.type, ir.VectorType):
+        ctx.values[op.results[0]] = ctx.ix.uniform(converted, divisor=raster.divisor(op.results[0]))
+        return
+    ctx.values[op.results[0]] = converted
 
 
 def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Value:

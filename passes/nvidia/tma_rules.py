@@ -59,7 +59,7 @@ def tensor_obstacle(device: ir.Value) -> str:
     if len(strides) > 5:
         return f"{len(strides)} dimensions, at most 5"
     if strides[-1] != 1 or any(s * size % 16 for s in raster.stride_divisors(op)[:-1]):
-        return f"strides {strides} of {size}-byte elements, which must be multiples of 16 bytes"
+        return f"strides [{', '.join('?' if s == -1 else str(s) for s in strides)}] of {size}-byte elements, which must be multiples of 16 bytes"
     if not _starts_aligned(device, size):
         return "a start in the innermost dimension that is not known to be a multiple of 16 bytes"
     return ""

@@ -89,7 +89,7 @@ def test_boxes_keep_the_order_of_the_tensors_dimensions() -> None:
         (([2] * 6, [2, 2], row_major([2, 2])), {"slice_sizes": [1] * 4 + [2, 2]}, "6 dimensions"),
         (([512, 511], [64, 64], swizzled([64, 64], 16, 128)), {}, "strides [511, 1] of 2-byte elements"),
         (([512, 512], [64, 64], swizzled([64, 64], 16, 128)), {"strides": [1, 512]}, "strides [1, 512]"),
-        (([512, 512], [64, 64], swizzled([64, 64], 16, 128)), {"strides": [-1, 1]}, "strides [-1, 1]"),
+        (([512, 512], [64, 64], swizzled([64, 64], 16, 128)), {"strides": [-1, 1]}, "strides [?, 1]"),
         (([512, 512], [64, 64], row_major([64, 64], pad=8)), {}, "not in panels"),
         (([512, 512], [320, 64], swizzled([320, 64], 16, 128)), {}, "a box of [320, 64]"),
         (([512, 512], [8, 288], row_major([8, 288])), {}, "a box of [8, 288]"),
