@@ -8,6 +8,7 @@ starts at a multiple of 16 bytes of the innermost dimension: hardware ends other
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -20,17 +21,21 @@ from ...dialect.verify import shape_of
 from .. import raster
 
 MAX_BOX = 256
+MAX_PARTS = 16  # boxes of one panel, which one thread issues
 ALIGNMENT = 128  # bytes, of a box in shared memory
 
 
 @dataclass(frozen=True)
 class BoxPlan:
-    """How a device tile becomes boxes: one in the tensor's dimension order, its swizzle, and how many side by side."""
+    """How a device tile becomes boxes: the sides of one and of the tile, in the tensor's dimension order; the swizzle."""
 
     box: tuple[int, ...]
     swizzle: str
-    panels: int
-    panel_columns: int
+    tile: tuple[int, ...]
+
+    def starts(self) -> list[tuple[int, ...]]:
+        """Where the boxes start in the tile."""
+        return list(itertools.product(*(range(0, s, side) for s, side in zip(self.tile, self.box, strict=True))))
 
 
 def shared_layout(value: ir.Value) -> SharedLayout:
@@ -128,13 +133,28 @@ def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
         return None
     if [s for s in tile if s != 1] != [s for s in long if s != 1]:
         return None
-    columns = tile[-1]
-    if not layout.swizzle.bits:
-        if layout != row_major(layout.shape):
-            return None
-        return BoxPlan(tuple(sizes), "none", 1, columns)
-    span = panel_columns(shared)
-    return BoxPlan((*sizes[:-1], span), swizzle_mode(layout), columns // span, span)
+    if not layout.swizzle.bits and layout != row_major(layout.shape):
+        return None
+    granule = max(layout.swizzle.period, ALIGNMENT * 8 // ir.MemRefType(shared.type).element_type.width)
+    return BoxPlan(_sides(sizes, panel_columns(shared), granule), swizzle_mode(layout), tuple(sizes))
+
+
+def _sides(sizes: list[int], span: int, granule: int) -> tuple[int, ...]:
+    """The sides of one box: those of a panel `span` columns wide, or of equal parts of it where one is too long.
+
+    A box is contiguous in the panel, and each starts at a multiple of `granule` elements. Where no parts fit, the side
+    stays too long.
+    """
+    sides = [*sizes[:-1], span]
+    for dim in reversed(range(len(sides))):
+        if sides[dim] <= MAX_BOX:
+            continue
+        inner = math.prod(sides[dim + 1 :])
+        parts = range(2, MAX_PARTS // math.prod(sizes[:dim]) + 1)
+        fits = (sides[dim] // n for n in parts if sides[dim] % n == 0 and sides[dim] // n * inner % granule == 0)
+        part = next((side for side in fits if side <= MAX_BOX), None)
+        return tuple(sides) if part is None else (*[1] * dim, part, *sides[dim + 1 :])
+    return tuple(sides)
 
 
 def panel_columns(shared: ir.Value) -> int:
