@@ -50,6 +50,7 @@ class LoweringOptions:
     """What a user may change about the passes; the names are TileLang's pass configurations."""
 
     fast_math: bool = False
+    guards: bool = True
     reuse_shared: bool = True
     async_copy: bool = True
     specialize: bool = True
@@ -73,6 +74,7 @@ class LoweringOptions:
 
         return LoweringOptions(
             fast_math=flag("tl.enable_fast_math", False),
+            guards=not flag("tl.disable_safe_memory_legalize", False),
             reuse_shared=not flag("tl.disable_shared_memory_reuse", False),
             async_copy=flag("tl.enable_async_copy", True),
             specialize=not flag("tl.disable_warp_specialized", False) and not flag("tl.disable_tma_lower", False),
@@ -89,7 +91,7 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
     """The passes of each named stage, ours as objects, upstream ones as names."""
     chosen = options or LoweringOptions()
     arguments: dict[str, dict[str, bool]] = {
-        "lower-to-threads": {"fast_math": chosen.fast_math},
+        "lower-to-threads": {"fast_math": chosen.fast_math, "guards": chosen.guards},
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
         "layout-inference": {"wgmma": chosen.wgmma},
         "lagging-maximum": {"enabled": chosen.lagging_maximum},

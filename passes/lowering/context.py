@@ -83,6 +83,7 @@ class Context:
         self.consumers = self.num_threads  # threads with this role, in all groups
         self.group = Index.of(0)  # the number of the group
         self.fast_math = False  # one hardware approximation instead of an accurate expansion
+        self.guards = True  # accesses of tensors are clipped at their edges
         self.thread = hardware.thread_index(self)
 
     @property

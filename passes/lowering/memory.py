@@ -212,7 +212,9 @@ def global_pointer(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index]) ->
 
 
 def bounds_predicate(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index], length: int) -> ir.Value | None:
-    """What must hold for an access of `length` elements to be in bounds; None when it is proven."""
+    """What must hold for an access of `length` elements to be in bounds; None when it is proven, or not to be asked."""
+    if not ctx.guards:
+        return None
     predicate: ir.Value | None = None
     last = len(lane) - 1
     for dim, (index, size) in enumerate(zip(lane, buffer.shape, strict=True)):

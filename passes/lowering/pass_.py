@@ -87,6 +87,7 @@ class LowerToThreads(Pass):
     name: ClassVar[str] = "lower-to-threads"
 
     fast_math: bool = False
+    guards: bool = True  # what lies outside of a tensor reads as zero and is not written
 
     def run(self, module: ir.Module, target: Target) -> None:
         functions = [op for op in module.body.operations if op.operation.name == "func.func"]
@@ -99,9 +100,7 @@ class LowerToThreads(Pass):
             shared = 0
             for function in functions:
                 for position, launch in enumerate(_launches(function.operation)):
-                    shared = max(
-                        shared, _lower_kernel(function.operation, launch, position, body, target, self.fast_math)
-                    )
+                    shared = max(shared, _lower_kernel(function.operation, launch, position, body, target, self))
             if shared:
                 _declare_arena(body)
             if any("tl.cooperative" in kernel.attributes for kernel in body.operations):
@@ -123,7 +122,7 @@ def kernel_name(function: ir.Operation, position: int) -> str:
 
 
 def _lower_kernel(
-    function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target, fast_math: bool
+    function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target, options: LowerToThreads
 ) -> int:
     host = function.regions[0].blocks[0]
     workspaces = [o.operation for o in host.operations if o.operation.name == "tl.alloc"]
@@ -161,7 +160,7 @@ def _lower_kernel(
     with ir.InsertionPoint(entry), launch.location:
         emitter = Emitter(entry)
         ctx = Context(emitter, target, hardware, threads)
-        ctx.fast_math = fast_math
+        ctx.fast_math, ctx.guards = options.fast_math, options.guards
         _bind_arguments(ctx, host, entry, workspaces)
         ctx.tensor_maps = dict(zip(maps, list(entry.arguments)[len(kinds) - len(maps) :], strict=True))
         _bind_grid(ctx, launch)

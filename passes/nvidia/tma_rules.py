@@ -27,7 +27,7 @@ ALIGNMENT = 128  # bytes, of a box in shared memory
 
 @dataclass(frozen=True)
 class BoxPlan:
-    """How a device tile becomes boxes: the sides of one and of the tile, in the tensor's dimension order; the swizzle."""
+    """How a device tile becomes boxes: the sides of one and of the tile, in the order of the tensor's dimensions."""
 
     box: tuple[int, ...]
     swizzle: str
@@ -64,7 +64,8 @@ def tensor_obstacle(device: ir.Value) -> str:
     if len(strides) > 5:
         return f"{len(strides)} dimensions, at most 5"
     if strides[-1] != 1 or any(s * size % 16 for s in raster.stride_divisors(op)[:-1]):
-        return f"strides [{', '.join('?' if s == -1 else str(s) for s in strides)}] of {size}-byte elements, which must be multiples of 16 bytes"
+        known = ", ".join("?" if s == -1 else str(s) for s in strides)
+        return f"strides [{known}] of {size}-byte elements, which must be multiples of 16 bytes"
     if not _starts_aligned(device, size):
         return "a start in the innermost dimension that is not known to be a multiple of 16 bytes"
     return ""

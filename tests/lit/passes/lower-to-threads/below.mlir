@@ -1,5 +1,8 @@
 // A result that is known to stay below a number needs no guard for it.
 // RUN: tl-opt %s --target=sm_90a --stage=lowered | filecheck %s
+// RUN: tl-opt %s --target=sm_90a --lower-to-threads=guards=false | filecheck %s --check-prefix=OFF
+// OFF-NOT: scf.if
+// OFF: llvm.return
 
 // CHECK-LABEL: llvm.func @guarded_kernel(
 // CHECK: arith.cmpi slt, %{{.*}}, %c4_i32
