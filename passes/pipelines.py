@@ -59,6 +59,7 @@ class LoweringOptions:
     persist: bool = True
     bulk: bool = True
     multicast: bool = False
+    wide_accesses: bool = True
 
     @staticmethod
     def of(module: ir.Module) -> LoweringOptions:
@@ -82,6 +83,7 @@ class LoweringOptions:
             wgmma=not flag("tl.disable_wgmma", False),
             lagging_maximum=not flag("tl.disable_lagging_maximum", False),
             turns=not flag("tl.disable_ping_pong", False),
+            wide_accesses=not flag("tl.disable_vectorize_256", False),
         )
 
 
@@ -89,9 +91,9 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
     """The passes of each named stage, ours as objects, upstream ones as names."""
     chosen = options or LoweringOptions()
     arguments: dict[str, dict[str, bool]] = {
-        "lower-to-threads": {"fast_math": chosen.fast_math},
+        "lower-to-threads": {"fast_math": chosen.fast_math, "wide_accesses": chosen.wide_accesses},
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
-        "layout-inference": {"wgmma": chosen.wgmma},
+        "layout-inference": {"wgmma": chosen.wgmma, "wide_accesses": chosen.wide_accesses},
         "lagging-maximum": {"enabled": chosen.lagging_maximum},
         "persist-tiles": {"enabled": chosen.specialize and chosen.persist, "multicast": chosen.multicast},
         "specialize-warps": {"enabled": chosen.specialize},

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
 
 from ...dialect.layout import SharedLayout
 from .buffers import GlobalBuffer, Memory, PrivateBuffer, SharedBuffer, element_bits, storage_type, value_type
@@ -19,6 +20,7 @@ from .context import Context
 from .index import Index
 
 MAX_ACCESS = 16  # bytes of one access
+_WIDE_ACCESS = 32  # of one to device memory, where the target has it
 
 
 @dataclass(frozen=True)
@@ -97,23 +99,29 @@ def _to_storage(ctx: Context, element: ir.Type, value: ir.Value) -> ir.Value:
 
 # -- planning ----------------------------------------------------------------------------------------------------------
 def plan_pieces(ctx: Context, buffer: Memory, indices: Sequence[Index], limit: int = 0) -> list[Piece]:
-    """Split the lanes of an access into pieces; `limit` caps a piece's elements (0: 16 bytes)."""
+    """Split the lanes of an access into pieces; `limit` caps a piece's elements (0: what the target has)."""
     width = indices[0].width if indices else 1
     if element_bits(buffer.element) < 8:
         raise PassError(f"elements of {buffer.element} cannot be addressed one by one")
-    most = MAX_ACCESS * 8 // element_bits(buffer.element)
+    most = _widest(ctx, buffer) * 8 // element_bits(buffer.element)
     most = min(most, limit) if limit else most
     pieces: list[Piece] = []
     start = 0
     while start < width:
-        length = _run_length(buffer, indices, start, width, most)
+        length = _run_length(ctx, buffer, indices, start, width, most)
         here = [i.lane(start) for i in indices]
         pieces.append(_piece(ctx, buffer, here, start, length))
         start += length
     return pieces
 
 
-def _run_length(buffer: Memory, indices: Sequence[Index], start: int, width: int, most: int) -> int:
+def _widest(ctx: Context, buffer: Memory) -> int:
+    """Bytes of the widest access. 32 need a tensor that starts at a multiple of 32 bytes, which its launch checks."""
+    wide = isinstance(buffer, GlobalBuffer) and ctx.wide_accesses and isinstance(buffer.pointer.owner, ir.Block)
+    return _WIDE_ACCESS if wide and ctx.target.supports(Feature.VECTOR_256) else MAX_ACCESS
+
+
+def _run_length(ctx: Context, buffer: Memory, indices: Sequence[Index], start: int, width: int, most: int) -> int:
     """Lanes from `start` that are neighbours in memory, an aligned power of two of them."""
     length = 1
     while start + length < width and length < most:
@@ -124,13 +132,13 @@ def _run_length(buffer: Memory, indices: Sequence[Index], start: int, width: int
             break
         length += 1
     length = 1 << (length.bit_length() - 1)
-    granule = _alignment(buffer, [i.lane(start) for i in indices])
+    granule = _alignment(ctx, buffer, [i.lane(start) for i in indices])
     while granule % length:
         length //= 2
     return length
 
 
-def _alignment(buffer: Memory, lane: Sequence[Index]) -> int:
+def _alignment(ctx: Context, buffer: Memory, lane: Sequence[Index]) -> int:
     """A power of two elements that an access starting at this lane's element may span."""
     if not lane:
         return 1
@@ -144,7 +152,7 @@ def _alignment(buffer: Memory, lane: Sequence[Index]) -> int:
     inner = buffer.shape[-1]
     if isinstance(buffer, GlobalBuffer):  # a piece must not straddle the edge of the last dimension
         multiple = math.gcd(multiple, math.gcd(inner, lane[-1].multiple_of()) if isinstance(inner, int) else 1)
-    return _power(multiple, MAX_ACCESS * 8 // element_bits(buffer.element))
+    return _power(multiple, _widest(ctx, buffer) * 8 // element_bits(buffer.element))
 
 
 def _shared_alignment(buffer: SharedBuffer, lane: Sequence[Index]) -> int:
@@ -175,6 +183,8 @@ def _piece(ctx: Context, buffer: Memory, lane: Sequence[Index], start: int, leng
     if isinstance(buffer, PrivateBuffer):
         return Piece(start, length, private_pointer(ctx, buffer, lane), size, None)
     pointer = global_pointer(ctx, buffer, lane)
+    if length * size > MAX_ACCESS:
+        ctx.wide_arguments.add(ir.BlockArgument(buffer.pointer).arg_number)
     return Piece(start, length, pointer, length * size, bounds_predicate(ctx, buffer, lane, length))
 
 

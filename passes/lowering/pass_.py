@@ -85,6 +85,7 @@ class LowerToThreads(Pass):
     name: ClassVar[str] = "lower-to-threads"
 
     fast_math: bool = False
+    wide_accesses: bool = True
 
     def run(self, module: ir.Module, target: Target) -> None:
         functions = [op for op in module.body.operations if op.operation.name == "func.func"]
@@ -97,9 +98,8 @@ class LowerToThreads(Pass):
             shared = 0
             for function in functions:
                 for position, launch in enumerate(_launches(function.operation)):
-                    shared = max(
-                        shared, _lower_kernel(function.operation, launch, position, body, target, self.fast_math)
-                    )
+                    used = self._kernel(function.operation, launch, position, body, target)
+                    shared = max(shared, used)
             if shared:
                 _declare_arena(body)
             if any("tl.cooperative" in kernel.attributes for kernel in body.operations):
@@ -107,6 +107,14 @@ class LowerToThreads(Pass):
                     hardware_for(target).declare_grid_barrier()
         for function in functions:
             function.operation.erase()
+
+
+    def _kernel(
+        self, function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target
+    ) -> int:
+        return _lower_kernel(
+            function, launch, position, body, target, fast_math=self.fast_math, wide_accesses=self.wide_accesses
+        )
 
 
 def _launches(function: ir.Operation) -> list[ir.Operation]:
@@ -121,8 +129,9 @@ def kernel_name(function: ir.Operation, position: int) -> str:
 
 
 def _lower_kernel(
-    function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target, fast_math: bool
-) -> int:
+    function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target, *, fast_math: bool,
+    wide_accesses: bool,
+) -> int:  # fmt: skip
     host = function.regions[0].blocks[0]
     workspaces = [o.operation for o in host.operations if o.operation.name == "tl.alloc"]
     pointer = ir.Type.parse("!llvm.ptr<1>")
@@ -159,12 +168,14 @@ def _lower_kernel(
     with ir.InsertionPoint(entry), launch.location:
         emitter = Emitter(entry)
         ctx = Context(emitter, target, hardware, threads)
-        ctx.fast_math = fast_math
+        ctx.fast_math, ctx.wide_accesses = fast_math, wide_accesses
         _bind_arguments(ctx, host, entry, workspaces)
         ctx.tensor_maps = dict(zip(maps, list(entry.arguments)[len(kinds) - len(maps) :], strict=True))
         _bind_grid(ctx, launch)
         _bind_shared(ctx, launch)
         ctx.lower_block(launch.regions[0].blocks[0])
+        if wide := sorted(n for n in ctx.wide_arguments if n < len(host.arguments)):
+            kernel.attributes["tl.wide_arguments"] = ir.DenseI64ArrayAttr.get(wide)
         ir.Operation.create("llvm.return")
     return shared
 
