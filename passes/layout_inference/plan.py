@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
 
-
 VECTOR = 128
 """Bits of a vector, unless one of `widest` serves a tile better."""
 
