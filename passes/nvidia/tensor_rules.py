@@ -15,7 +15,7 @@ from tilelang_mlir.target import Feature, Target, targets_with
 from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
-from ...dialect.layout.tensor import LANES, TensorLayout, dense, sparse
+from ...dialect.layout.tensor import LANES, TensorLayout, dense, halved, sparse
 from ...dialect.products import extents, packed_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
 
@@ -53,7 +53,7 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         return f"operands of {_element(a)}, which {having} has and {target} lacks"
     m, n, _ = extents(op)
     pair = "pair" in op.attributes
-    rows = (128,) if op.name in _SCALED or scope_of(a) == TMEM or pair else (64, 128)
+    rows = (128,) if op.name in _SCALED or scope_of(a) == TMEM else (64, 128)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
     step = 32 if pair else 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
@@ -147,11 +147,13 @@ def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
 
 
 # -- layouts -----------------------------------------------------------------------------------------------------------
-def accumulator_layout(c: ir.Value) -> TensorLayout:
-    """The layout that a product dictates for the buffer of its accumulator."""
+def accumulator_layout(c: ir.Value, *, pair: bool = False) -> TensorLayout:
+    """The layout that a product, of a pair of CTAs or of one, dictates for the buffer of its accumulator."""
     kind = ir.MemRefType(root(c).type)
     shape = list(kind.shape)
-    return sparse(shape, 32) if shape[-2] == 64 else dense(shape, 32)
+    if shape[-2] != 64:
+        return dense(shape, 32)
+    return halved(shape, 32) if pair else sparse(shape, 32)
 
 
 def default_layout(buffer: ir.Value) -> TensorLayout:
@@ -164,7 +166,8 @@ def meeting_fragment(layout: TensorLayout, columns: int, threads: int) -> Fragme
     """How warpgroups hold `columns` of all rows when they load or store them; None when they cannot.
 
     A warp reaches the lanes of its quarter. All 128 lanes: a thread has a row (.32x32b). 64 rows, 16 in each quarter:
-    the fragment of an mma (.16x256b). Warpgroups share the columns.
+    the fragment of an mma (.16x256b); or two threads half a row each (.32x32b), whole rows only. Warpgroups share the
+    columns.
     """
     groups, rows = threads // WARPGROUP, layout.shape[-2]
     if threads % WARPGROUP or not groups or columns % groups:
@@ -175,6 +178,11 @@ def meeting_fragment(layout: TensorLayout, columns: int, threads: int) -> Fragme
             return None
         thread = (Digit(4, 1, 2), Digit(8, 0, 1), Digit(4, 0, 16), Digit(groups, 1, each))
         return Fragment((rows, columns), thread, (Digit(2, 1, 1), Digit(2, 0, 8), Digit(each // 8, 1, 8)))
+    if layout.parts == 2:
+        if rows != LANES // 2 or columns != layout.shape[-1] or each % 2:
+            return None
+        thread = (Digit(64, 0, 1), Digit(2, 1, columns // 2), Digit(groups, 1, each // 2))
+        return Fragment((rows, columns), thread, (Digit(each // 2, 1, 1),))
     if rows != LANES or each * layout.bits % 32:
         return None
     thread = (Digit(32, 0, 1), Digit(4, 0, 32), Digit(groups, 1, each))

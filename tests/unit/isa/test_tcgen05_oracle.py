@@ -107,6 +107,14 @@ def test_rows_of_an_accumulator() -> None:
     assert {row: int(tcgen05_mma.lanes_of(64)[row]) for row in table} == table
 
 
+def test_halves_of_an_accumulator() -> None:
+    """Layout B of section 9.7.16.10.5, M = 128 of two CTAs: warps 0 and 1 have the left half of 64 rows' columns."""
+    lane, column = tcgen05_mma.result_places(64, 96, halves=True)
+    for row, place, there, at in ((0, 0, 0, 0), (63, 47, 63, 47), (0, 48, 64, 0), (37, 95, 101, 47)):
+        assert (lane[row, place], column[row, place]) == (there, at)
+    assert len({(x, y) for x, y in zip(lane.flat, column.flat, strict=True)}) == 64 * 96
+
+
 def test_fp4_values() -> None:
     """e2m1 without infinities: two exponent bits of bias 1, one mantissa bit."""
     for byte in range(16):

@@ -7,8 +7,9 @@ every 32 (16) elements along k are multiplied by a factor: that of row r lies in
 r / 32, in the byte that the instruction descriptor names.
 
 A pair of CTAs (.cta_group::2) computes twice as many rows: with M = 256 each CTA has 128 rows of A and D in its own
-shared and tensor memory, and half of the columns of B in its shared memory (9.7.16.10.5, layout A). The CTA of even
-rank has the first half of each. Addresses and descriptors hold for both. Scale factors of A are those of the CTA's
+shared and tensor memory, and half of the columns of B in its shared memory (9.7.16.10.5, layout A). With M = 128 it has
+64 rows: row r of D is lane r for the left half of the columns and lane 64 + r for the right one (layout B). The CTA of
+even rank has the first half of each. Addresses and descriptors hold for both. Scale factors of A are those of the CTA's
 rows, those of B all of them, in each CTA.
 """
 
@@ -196,7 +197,7 @@ class _Product:
         rows = shape.m // ctas
         left = self._left(issue, a, shape, rows)
         right = self._shared(issue, b, shape.b, shape.n // ctas, shape.transpose_b)
-        lane, column = _result_places(rows, shape.n)
+        lane, column = result_places(rows, shape.n, halves=self.pair and rows == 64)
         old, write = issue.accumulator(lane, issue.column(d)[:, None, None] + column)
         keep = issue.pick(accumulate).astype(bool)
         issue.accumulates(keep)
@@ -262,8 +263,11 @@ class _Product:
         return lambda: _scale_values(read(), byte, count, scale)[:, :rows]
 
 
-def _result_places(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lane and column of the CTA's part of D, (m, n) each."""
+def result_places(m: int, n: int, *, halves: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Lane and column of the CTA's part of D, (m, n) each; `halves`: of 64 rows of a pair of CTAs."""
+    if halves:
+        row, column = np.ogrid[:m, :n]
+        return row + 64 * (column // (n // 2)), column % (n // 2) + 0 * row
     rows = lanes_of(m)[:, None]
     return rows + np.zeros((1, n), np.int64), np.arange(n)[None, :] + np.zeros_like(rows)
 
@@ -271,9 +275,7 @@ def _result_places(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 def _require_shape(issue: Any, shape: descriptors.Shape, pair: bool) -> None:
     """9.7.16.2.1: which M and N there are."""
     if pair:
-        if shape.m == 128 and not shape.is_scaled:
-            raise UnsupportedError("the simulator has no tcgen05.mma of pairs of CTAs with 64 rows each")
-        if shape.m != 256 or not 32 <= shape.n <= 256 or shape.n % 32:
+        if shape.m not in ((256,) if shape.is_scaled else (128, 256)) or not 32 <= shape.n <= 256 or shape.n % 32:
             issue.refuse(f"tcgen05.mma of {shape.m}x{shape.n} by a pair of CTAs with kind::{shape.kind}")
         return
     rows = (128,) if shape.is_scaled else (64, 128)
