@@ -17,6 +17,7 @@ from tilelang_mlir.target import Feature
 from ...dialect.layout import SharedLayout
 from .buffers import GlobalBuffer, Memory, PrivateBuffer, SharedBuffer, element_bits, storage_type, value_type
 from .context import Context
+from .hardware import GuardedAccess
 from .index import Index
 
 MAX_ACCESS = 16  # bytes of one access
@@ -32,6 +33,7 @@ class Piece:
     pointer: ir.Value
     align: int
     predicate: ir.Value | None
+    lane: tuple[Index, ...] = ()  # the indices of the first element, in device memory
 
 
 def load_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], limit: int = 0) -> ir.Value:
@@ -60,6 +62,10 @@ def store_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], value: i
         if predicate is None:
             ctx.e.store(part, piece.pointer, piece.align)
             continue
+        if isinstance(buffer, GlobalBuffer):
+            access = GuardedAccess(buffer, element_place(ctx, buffer, piece.lane), predicate)
+            if ctx.hardware.guarded_store(ctx, access, part):
+                continue
         guard = ctx.e.op("scf.if", [], [predicate], regions=2)
         with ctx.e.scope(guard.regions[0].blocks.append()):
             ctx.e.store(part, piece.pointer, piece.align)
@@ -72,6 +78,10 @@ def _load_piece(ctx: Context, buffer: Memory, piece: Piece, kind: ir.Type) -> ir
     predicate = piece.predicate if isinstance(buffer, PrivateBuffer) else ctx.e.both(ctx.inside, piece.predicate)
     if predicate is None:
         return _from_storage(ctx, buffer.element, ctx.e.load(piece.pointer, stored, piece.align), shape(kind))
+    if isinstance(buffer, GlobalBuffer):
+        access = GuardedAccess(buffer, element_place(ctx, buffer, piece.lane), predicate)
+        if (value := ctx.hardware.guarded_load(ctx, access, stored)) is not None:
+            return _from_storage(ctx, buffer.element, value, shape(kind))
     branch = ctx.e.if_then_else(predicate, [stored])
     with ctx.e.scope(branch.regions[0].blocks[0]):
         ctx.e.end_region([ctx.e.load(piece.pointer, stored, piece.align)])
@@ -185,7 +195,7 @@ def _piece(ctx: Context, buffer: Memory, lane: Sequence[Index], start: int, leng
     pointer = global_pointer(ctx, buffer, lane)
     if length * size > MAX_ACCESS:
         ctx.wide_arguments.add(ir.BlockArgument(buffer.pointer).arg_number)
-    return Piece(start, length, pointer, length * size, bounds_predicate(ctx, buffer, lane, length))
+    return Piece(start, length, pointer, length * size, bounds_predicate(ctx, buffer, lane, length), tuple(lane))
 
 
 def private_pointer(ctx: Context, buffer: PrivateBuffer, lane: Sequence[Index]) -> ir.Value:
@@ -210,7 +220,16 @@ def _dense_offset(ctx: Context, lane: Sequence[Index], strides: Sequence[int]) -
 
 def global_pointer(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index]) -> ir.Value:
     """Address of one lane's element: run-time parts of all dimensions first, then the constant part."""
-    element, wide = storage_type(ctx.e, buffer.element), buffer.needs_wide_offsets
+    element = storage_type(ctx.e, buffer.element)
+    dynamic, constant = element_place(ctx, buffer, lane)
+    return ctx.e.gep(ctx.e.gep(buffer.pointer, dynamic, element), constant, element)
+
+
+def element_place(
+    ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index]
+) -> tuple[int | ir.Value, int | ir.Value]:
+    """How many elements from the start of a tensor one of them is: the part known at run time, and the rest."""
+    wide = buffer.needs_wide_offsets
     dynamic: int | ir.Value = 0
     constant: int | ir.Value = 0
     for index, stride in zip(lane, buffer.strides, strict=True):
@@ -220,7 +239,7 @@ def global_pointer(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index]) ->
             base, step = ctx.e.extend(base), ctx.e.extend(stride)
         dynamic = ctx.e.add(dynamic, ctx.e.mul(base, step))
         constant = ctx.e.add(constant, ctx.e.mul(index.constants[0], step))
-    return ctx.e.gep(ctx.e.gep(buffer.pointer, dynamic, element), constant, element)
+    return dynamic, constant
 
 
 def bounds_predicate(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index], length: int) -> ir.Value | None:
