@@ -11,6 +11,9 @@ shared and tensor memory, and half of the columns of B in its shared memory (9.7
 64 rows: row r of D is lane r for the left half of the columns and lane 64 + r for the right one (layout B). The CTA of
 even rank has the first half of each. Addresses and descriptors hold for both. Scale factors of A are those of the CTA's
 rows, those of B all of them, in each CTA.
+
+Elements of 4 and 6 bits of .kind::f8f6f4 and .kind::mxf8f6f4 are padded in shared memory (9.7.16.10.2, packing
+formats): 16 of them take the first 8 or 12 of 16 bytes, low bits first, so a k step is 32 bytes for all widths.
 """
 
 from __future__ import annotations
@@ -101,6 +104,18 @@ def _operand(a: ir.Value) -> ir.Value:
 
 # -- semantics ---------------------------------------------------------------------------------------------------------
 _DECODE_16 = {"f16": numeric.HALF_TO_FLOAT.take, "bf16": numeric.bf16_bits_to_float}
+
+
+_PADDED = {"e2m1": 8, "e2m3": 4, "e3m2": 4}  # bytes that are read at once of padded units
+
+
+def decode_padded(raw: np.ndarray, kind: str) -> np.ndarray:
+    """Elements along the last axis of bytes (..., units, 8 or 12): 16 of a unit."""
+    if kind == "e2m1":
+        return decode(np.ascontiguousarray(raw).reshape(*raw.shape[:-2], -1), kind)
+    bits = np.unpackbits(raw, axis=-1, bitorder="little").reshape(*raw.shape[:-1], 16, 6)
+    codes = (bits << np.arange(6)).sum(-1)
+    return numeric.fp6_to_float(kind).take(codes).reshape(*raw.shape[:-2], -1)
 
 
 def decode(raw: np.ndarray, kind: str) -> np.ndarray:
@@ -243,9 +258,9 @@ class _Product:
         span = next(span for span, code in descriptors.SWIZZLES.items() if code == mode)
         if transposed and kind in ("e2m1", "tf32"):
             issue.refuse(f"tcgen05.mma with an MN-major operand of {kind}")
-        if self.kind.endswith("f8f6f4") and kind not in ("e4m3", "e5m2"):
-            issue.refuse(f"tcgen05.mma.kind::{self.kind} with padded elements of {kind}")
         place = addresses(start, leading, stride, span, rows, self.k, transposed)
+        if self.kind.endswith("f8f6f4") and kind in _PADDED:
+            return self._padded(issue, place, kind, transposed)
         read = issue.shared(place)
 
         def values() -> np.ndarray:
@@ -254,6 +269,14 @@ class _Product:
             return np.ascontiguousarray(matrix.swapaxes(1, 2)) if transposed else matrix
 
         return values
+
+    def _padded(self, issue: Any, place: np.ndarray, kind: str, transposed: bool) -> Any:
+        """The same of elements narrower than eight bits: the rest of each 16 bytes is not read."""
+        if transposed:
+            issue.refuse(f"tcgen05.mma with an MN-major operand of {kind}")
+        size = _PADDED[kind]
+        read = issue.shared(place[..., None] + np.arange(0, 8 if kind == "e2m1" else 12, size), size)
+        return lambda: decode_padded(read().reshape(*place.shape, -1), kind)
 
     def _factors(self, issue: Any, address: Any, rows: int, byte: int, count: int, scale: str) -> Any:
         width = -(-rows // 32)
