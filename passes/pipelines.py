@@ -36,10 +36,25 @@ STAGES: dict[str, tuple[str, ...]] = {
     # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
     # versions exist; barriers see which tiles share memory.
     "scheduled": (
-        "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
-        "overlap-iterations", "overlap-products", "take-turns", "delay-waits", "prefetch-tiles",
-        "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", _CANONICALIZE, "cse", "plan-tensor-memory",
-        "plan-shared-memory", "insert-barriers", "order-tensor-memory",
+        "guard-masks",
+        "lagging-maximum",
+        "persist-tiles",
+        "specialize-warps",
+        "specialize-tensor-warps",
+        "overlap-iterations",
+        "overlap-products",
+        "take-turns",
+        "delay-waits",
+        "prefetch-tiles",
+        "pipeline-loops",
+        "expand-tensor-copies",
+        "expand-tile-ops",
+        _CANONICALIZE,
+        "cse",
+        "plan-tensor-memory",
+        "plan-shared-memory",
+        "insert-barriers",
+        "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
@@ -60,6 +75,7 @@ class LoweringOptions:
     persist: bool = True
     bulk: bool = True
     multicast: bool = False
+    wide_accesses: bool = True
 
     @staticmethod
     def of(module: ir.Module) -> LoweringOptions:
@@ -84,6 +100,7 @@ class LoweringOptions:
             wgmma=not flag("tl.disable_wgmma", False),
             lagging_maximum=not flag("tl.disable_lagging_maximum", False),
             turns=not flag("tl.disable_ping_pong", False),
+            wide_accesses=not flag("tl.disable_vectorize_256", False),
         )
 
 
@@ -91,9 +108,13 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
     """The passes of each named stage, ours as objects, upstream ones as names."""
     chosen = options or LoweringOptions()
     arguments: dict[str, dict[str, bool]] = {
-        "lower-to-threads": {"fast_math": chosen.fast_math, "guards": chosen.guards},
+        "lower-to-threads": {
+            "fast_math": chosen.fast_math,
+            "guards": chosen.guards,
+            "wide_accesses": chosen.wide_accesses,
+        },  # fmt: skip
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
-        "layout-inference": {"wgmma": chosen.wgmma},
+        "layout-inference": {"wgmma": chosen.wgmma, "wide_accesses": chosen.wide_accesses},
         "lagging-maximum": {"enabled": chosen.lagging_maximum},
         "persist-tiles": {"enabled": chosen.specialize and chosen.persist, "multicast": chosen.multicast},
         "specialize-warps": {"enabled": chosen.specialize},

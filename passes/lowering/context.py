@@ -82,6 +82,8 @@ class Context:
         self.barrier_id: int | ir.Value = 0  # the barrier of the threads that run this code
         self.consumers = self.num_threads  # threads with this role, in all groups
         self.group = Index.of(0)  # the number of the group
+        self.wide_accesses = True  # of 32 bytes to device memory, where the target has them
+        self.wide_arguments: set[int] = set()  # the numbers of the arguments that are accessed so
         self.fast_math = False  # one hardware approximation instead of an accurate expansion
         self.guards = True  # accesses of tensors are clipped at their edges
         self.thread = hardware.thread_index(self)

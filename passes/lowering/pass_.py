@@ -88,6 +88,7 @@ class LowerToThreads(Pass):
 
     fast_math: bool = False
     guards: bool = True  # what lies outside of a tensor reads as zero and is not written
+    wide_accesses: bool = True
 
     def run(self, module: ir.Module, target: Target) -> None:
         functions = [op for op in module.body.operations if op.operation.name == "func.func"]
@@ -160,12 +161,14 @@ def _lower_kernel(
     with ir.InsertionPoint(entry), launch.location:
         emitter = Emitter(entry)
         ctx = Context(emitter, target, hardware, threads)
-        ctx.fast_math, ctx.guards = options.fast_math, options.guards
+        ctx.fast_math, ctx.guards, ctx.wide_accesses = options.fast_math, options.guards, options.wide_accesses
         _bind_arguments(ctx, host, entry, workspaces)
         ctx.tensor_maps = dict(zip(maps, list(entry.arguments)[len(kinds) - len(maps) :], strict=True))
         _bind_grid(ctx, launch)
         _bind_shared(ctx, launch)
         ctx.lower_block(launch.regions[0].blocks[0])
+        if wide := sorted(n for n in ctx.wide_arguments if n < len(host.arguments)):
+            kernel.attributes["tl.wide_arguments"] = ir.DenseI64ArrayAttr.get(wide)
         ir.Operation.create("llvm.return")
     return shared
 

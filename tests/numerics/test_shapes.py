@@ -248,6 +248,39 @@ def test_assumptions_about_arguments_are_checked_at_calls() -> None:
             kernel(tensor, factor, np.zeros_like(tensor))
 
 
+def test_slices_of_run_time_size() -> None:
+    """A tile bounds the loop, or the other slice, or nothing does; a source that ends early reads as zero."""
+    n, m = T.dynamic("n"), T.dynamic("m")
+
+    @T.prim_func
+    def main(A: T.Tensor((n,), "int32"), B: T.Tensor((3 * n,), "int32"), C: T.Tensor((32, m), "float16"),
+             D: T.Tensor((32, 64), "float16"), rows: T.int32):  # fmt: skip
+        with T.Kernel(1, threads=64):
+            line = T.alloc_fragment((128,), "int32")
+            tile = T.alloc_shared((32, 64), "float16")
+            T.copy(A[2 : 2 + rows], line)
+            T.copy(line, B[1 : n + 1])
+            T.copy(A[0 : n - 1], B[2 * n : 3 * n - 1])
+            T.fill(tile, 5)
+            T.copy(C[:rows, : m - 1], tile[:rows, 1:m])
+            T.fill(tile[rows : rows + 1, :7], -1)
+            T.copy(tile, D)
+
+    kernel = tilelang.compile(main, target="sim:sm_90a")
+    for count, width, rows in ((100, 64, 9), (37, 2, 0), (33, 33, 31)):
+        a, b, c = np.arange(count, dtype=np.int32) + 1, np.full(3 * count, -7, np.int32), random(32, width)
+        d = np.full((32, 64), np.nan, np.float16)
+        kernel(a, b, c.astype(np.float16), d, rows)
+        line = np.zeros(count, np.int32)
+        line[:rows] = a[2 : 2 + rows]
+        want = np.concatenate([[-7], line, np.full(count - 1, -7), a[:-1], [-7]])
+        assert np.array_equal(b, want)
+        tile = np.full((32, 64), 5, np.float16)
+        tile[:rows, 1:width] = c[:rows, : width - 1]
+        tile[rows, :7] = -1
+        assert np.array_equal(d, tile)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_assumptions_give_asynchronous_copies_back(target: str) -> None:
     """Of rows and starts that are known at run time only; without them the threads copy, and a remark says why."""

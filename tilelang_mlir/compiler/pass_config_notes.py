@@ -23,6 +23,8 @@ EFFECTIVE: dict[PassConfigKey, str] = {
     K.TL_DISABLE_LAGGING_MAXIMUM: "online softmax rescales in every iteration",
     K.TL_DISABLE_PING_PONG: "consumer warp groups do not take turns at the tensor cores",
     K.TL_DISABLE_SHARED_MEMORY_REUSE: "every shared buffer has an address of its own",
+    K.TL_DISABLE_VECTORIZE_256: "accesses to device memory stay at 16 bytes where a target has wider ones, which need "
+    "tensors at multiples of 32 bytes",
     K.TL_ENABLE_DUMP_IR: "the program is written after every stage",
     K.TL_DUMP_IR_DIR: "the folder for that, ./dump_ir by default",
     K.TL_PASS_PROFILE: "the time of every stage is printed",
@@ -38,7 +40,6 @@ INERT: dict[PassConfigKey, str] = {
     K.TL_ENABLE_REDUCER_PLAN_VERBOSE: "the plan of a reduction is in kernel.ir('scheduled')",
     K.TL_REDUCER_FORCE_BASELINE: "there is one plan",
     K.TL_LAYOUT_COST_MODEL: "layouts are chosen by registers and conflicts together",
-    K.TL_DISABLE_VECTORIZE_256: "256-bit accesses are used only where a target has them",
     K.TL_ENABLE_LOWER_LDGSTG: "loads and stores are lowered in one way",
     K.TL_ENABLE_LOWER_LDGSTG_PREDICATED: "loads and stores are lowered in one way",
     K.TL_ENABLE_VECTORIZE_PLANNER_VERBOSE: "widths are in kernel.ir('lowered')",
