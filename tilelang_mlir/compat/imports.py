@@ -72,7 +72,7 @@ ALIASES = {
     "tilelang.language.tir.op": f"{_HERE}.language",
     "tilelang.primitives": f"{_SHIMS}.empty",
     "tilelang.profiler.bench": f"{_HERE}.profiler",
-    "tilelang.quantize": f"{_SHIMS}.empty",
+    "tilelang.quantize": f"{_SHIMS}.quantize",
     "tilelang.rocm": f"{_SHIMS}.cuda",
     "tilelang.rocm.intrinsics": f"{_SHIMS}.mfma",
     "tilelang.rocm.intrinsics.mfma_layout": f"{_SHIMS}.mfma",
