@@ -259,8 +259,8 @@ def exchange_far(
     results: list[ir.Value] = []
     for register in range(len(values)):
         total: ir.Value | None = None
-        for offset in _offsets(far):
-            part = e.load(address(ctx.ix.add(home, Index.of(offset)), register), kind_type, size)
+        place = lambda offset, register=register: address(ctx.ix.add(home, Index.of(offset)), register)
+        for part in partials(ctx, _offsets(far), place, kind_type):
             total = part if total is None else join(ctx, kind, total, part)
         assert total is not None
         results.append(total)
@@ -281,6 +281,21 @@ def store_partials(
         for value, pointer in pairs:
             ctx.e.store(value, pointer, size)
         ctx.e.end_region()
+
+
+def partials(
+    ctx: Context, offsets: Sequence[int], address: Callable[[int], ir.Value], kind: ir.Type
+) -> list[ir.Value]:
+    """The partial results at the given slots, four of 32 bits at a time where they are neighbours.
+
+    The slots of a line then start at a multiple of four: digits behind the first one count whole lines.
+    """
+    size, width = kind.width // 8, 4
+    if size != 4 or list(offsets) != list(range(len(offsets))) or len(offsets) % width:
+        return [ctx.e.load(address(offset), kind, size) for offset in offsets]
+    several = ctx.e.vector_type(width, kind)
+    loaded = [ctx.e.load(address(offset), several, width * size) for offset in offsets[::width]]
+    return [ctx.e.extract(vector, lane) for vector in loaded for lane in range(width)]
 
 
 def _offsets(digits: Sequence[tuple[int, int]]) -> list[int]:

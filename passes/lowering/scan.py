@@ -22,7 +22,7 @@ from .context import Context, rule
 from .fragments import write_registers
 from .index import Index
 from .parallel import thread_digits
-from .reduce import combine, in_element, neutral, split_digits, store_partials, summand
+from .reduce import combine, in_element, neutral, partials, split_digits, store_partials, summand
 from .sync import shuffle
 
 Groups = dict[int, ir.Value]  # by the number of their first register
@@ -201,9 +201,9 @@ class _Scan:
         sums: Groups = {}
         for first, value in totals.items():
             offset, total = ctx.e.splat(value.type, neutral(value.type, self.kind)), None
-            for number in range(size - last):
-                place = size - 1 - number if self.reverse else number
-                part = ctx.e.load(scratch.of(numbers[first], place), value.type, scratch.size)
+            slots = [place * scratch.apart for place in range(size)]
+            parts = partials(ctx, slots, lambda slot, n=numbers[first]: scratch.of(n, slot), value.type)
+            for number, part in enumerate(parts[:: -1 if self.reverse else 1][: size - last]):
                 total = self._join(total, part)
                 if number < size - 1:
                     offset = self._where(behind, number + 1, total, offset)
@@ -256,8 +256,9 @@ class _Scratch:
     def own(self, number: int) -> ir.Value:
         return self._address(self.own_slot, number * self.slots)
 
-    def of(self, number: int, place: int) -> ir.Value:
-        return self._address(self.first_slot, number * self.slots + place * self.apart)
+    def of(self, number: int, slot: int) -> ir.Value:
+        """So many slots behind that of the first group."""
+        return self._address(self.first_slot, number * self.slots + slot)
 
     def _address(self, slot: Index, offset: int) -> ir.Value:
         e = self.ctx.e
