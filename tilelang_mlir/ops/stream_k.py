@@ -27,32 +27,10 @@ from typing import Any
 
 import tilelang_mlir.language as T
 from tilelang_mlir.ops.product_tiles import add_product, load_tiles, store_sums
+from tilelang_mlir.ops.split_k import hand_over, take_over
 from tilelang_mlir.ops.tiling import Tiling
 
 GROUP = 8  # rows of tiles that are walked column by column
-
-
-@T.macro
-def hand_over(sums: Any, parts: Any, flags: Any, slot: Any) -> None:
-    """Store sums in the order of the registers, and say so."""
-    rows, columns = sums.shape
-    for i, j in T.Parallel(rows, columns):
-        thread, register = i % 64 // 16 * 32 + i % 8 * 4 + j % 8 // 2, i // 8 % 2 * 2 + j % 2
-        parts[slot, i // 64, j // 8, thread, register] = sums[i, j]
-    for t in T.Parallel(flags.shape[1]):
-        T.atomic_store(flags[slot, t], 1, "release")
-
-
-@T.macro
-def take_over(sums: Any, parts: Any, flags: Any, slot: Any) -> None:
-    """Wait for the sums of another CTA and add them."""
-    rows, columns = sums.shape
-    for t in T.Parallel(flags.shape[1]):
-        while T.atomic_load(flags[slot, t], "acquire") == 0:
-            T.evaluate(0)
-    for i, j in T.Parallel(rows, columns):
-        thread, register = i % 64 // 16 * 32 + i % 8 * 4 + j % 8 // 2, i // 8 % 2 * 2 + j % 2
-        sums[i, j] += parts[slot, i // 64, j // 8, thread, register]
 
 
 def stream_program(
