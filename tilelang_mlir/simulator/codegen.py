@@ -273,6 +273,9 @@ class SourceWriter:
         self.copied_into = self.copied_into or any(
             e.access is Access.WRITE and e.space == SHARED and e.group == "mbarrier" for e in entry.effects
         )
+        for e in entry.effects:
+            if e.access is Access.WRITE and e.space == GLOBAL and e.value >= 0:
+                self.global_unit = min(self.global_unit, kind_of(str(op.operands[e.value].type)).nbytes)
         if entry.blocking:
             self.statement(f"w = {call}", op)
             self.line("if w is not None: yield w", op)
@@ -353,9 +356,6 @@ class SourceWriter:
             self._acquires |= any(x in _ACQUIRES for x in orders)
         elif op.name == "llvm.fence":
             self._releases = self._acquires = True
-        elif op.name == "nvvm.inline_ptx" and (entry := self.instruction(op)) is not None:
-            stored = [e.size for e in entry.effects if e.access is Access.WRITE and e.space == SHARED and e.size]
-            self.shared_unit = min(self.shared_unit, *stored, 4)
 
     @property
     def ordered(self) -> bool:
