@@ -154,14 +154,12 @@ def _alignment(ctx: Context, buffer: Memory, lane: Sequence[Index]) -> int:
         return 1
     if isinstance(buffer, SharedBuffer):
         return _shared_alignment(buffer, lane)
-    strides = buffer.strides if isinstance(buffer, GlobalBuffer) else _dense(buffer.shape)
+    strides = buffer.stride_divisors if isinstance(buffer, GlobalBuffer) else _dense(buffer.shape)
     if strides[-1] != 1:
         return 1
-    known = [s if isinstance(s, int) else 1 for s in strides]
-    multiple = math.gcd(*(i.multiple_of() * s for i, s in zip(lane, known, strict=True)))
-    inner = buffer.shape[-1]
+    multiple = math.gcd(*(i.multiple_of() * s for i, s in zip(lane, strides, strict=True)))
     if isinstance(buffer, GlobalBuffer):  # a piece must not straddle the edge of the last dimension
-        multiple = math.gcd(multiple, math.gcd(inner, lane[-1].multiple_of()) if isinstance(inner, int) else 1)
+        multiple = math.gcd(multiple, buffer.row_divisor, lane[-1].multiple_of())
     return _power(multiple, _widest(ctx, buffer) * 8 // element_bits(buffer.element))
 
 
@@ -243,7 +241,9 @@ def element_place(
 
 
 def bounds_predicate(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index], length: int) -> ir.Value | None:
-    """What must hold for an access of `length` elements to be in bounds; None when it is proven."""
+    """What must hold for an access of `length` elements to be in bounds; None when it is proven, or not to be asked."""
+    if not ctx.guards:
+        return None
     predicate: ir.Value | None = None
     last = len(lane) - 1
     for dim, (index, size) in enumerate(zip(lane, buffer.shape, strict=True)):
