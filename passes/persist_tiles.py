@@ -38,6 +38,7 @@ from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
 from .cluster_tiles import PAIR, Pairs, pairs_of
+from .facts import Facts, state
 from .nvidia.store_plan import BUFFER_BYTES
 from .nvidia.tma_rules import box_bytes
 from .nvidia.wgmma_layout import WARPGROUP, partition
@@ -211,7 +212,7 @@ def _persist(launch: ir.Operation, target: Target, pairs: Pairs | None) -> None:
 def _bounded(place: ir.Value, extent: raster.Int) -> ir.Value:
     """A coordinate, marked with the number it stays below, which no analysis sees through the last group's height."""
     if isinstance(extent, int) and not isinstance(place.owner, ir.Block):
-        place.owner.operation.attributes["tl.below"] = ir.IntegerAttr.get(build.i32(), extent)
+        state(place, Facts(lo=0, hi=extent - 1))
     return place
 
 

@@ -49,7 +49,8 @@ class Effect:
     """One effect of an instruction, as data.
 
     `operand` is the index of the pointer operand, `size` the bytes per accessing lane (0: given by an operand),
-    `group` the asynchronous queue whose wait completes the effect ("" when it is complete at once).
+    `value` the operand whose type has this size, `group` the asynchronous queue whose wait completes the effect (""
+    when it is complete at once).
     """
 
     access: Access
@@ -57,6 +58,7 @@ class Effect:
     operand: int = -1
     size: int = 0
     group: str = ""
+    value: int = -1
 
 
 class Machine(Protocol):
@@ -119,7 +121,8 @@ class Instruction:
     `semantics(op)` reads the op's attributes once and returns `fn(machine, *operands)`, which returns the result, a
     tuple for a struct, or None. A `blocking` instruction's function returns a wait object, whose `outcome()` is the
     result in the end, or None when complete with the result true.
-    `together` is the number of neighbouring threads that must execute it together: 0, a warp or a warpgroup.
+    `together` is the number of neighbouring threads that must execute it together: 0, a warp or a warpgroup. The result
+    of a `view` is an address made of its first operand.
     """
 
     name: str
@@ -132,6 +135,7 @@ class Instruction:
     blocking: bool = False
     together: int = 0
     grid: Grid | None = None
+    view: bool = False
 
 
 def flags(op: ir.Operation, name: str) -> str:

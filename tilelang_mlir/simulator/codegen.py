@@ -273,11 +273,13 @@ class SourceWriter:
         self.copied_into = self.copied_into or any(
             e.access is Access.WRITE and e.space == SHARED and e.group == "mbarrier" for e in entry.effects
         )
-        for effect in entry.effects:
-            if effect.access is Access.FENCE and effect.space == GLOBAL:
+        for e in entry.effects:
+            if e.access is Access.WRITE and e.space == GLOBAL and e.value >= 0:
+                self.global_unit = min(self.global_unit, kind_of(str(op.operands[e.value].type)).nbytes)
+            elif e.access is Access.ATOMIC and e.space == GLOBAL:
+                self.global_unit = min(self.global_unit, e.size or 4, 4)
+            elif e.access is Access.FENCE and e.space == GLOBAL:
                 self._order = MemoryOrder.BOTH
-            elif effect.access is Access.ATOMIC and effect.space == GLOBAL:
-                self.global_unit = min(self.global_unit, effect.size or 4, 4)
         if entry.blocking:
             self.statement(f"w = {call}", op)
             self.line("if w is not None: yield w", op)
@@ -356,9 +358,6 @@ class SourceWriter:
                 self._order |= memory_order(op)
         elif op.name == "llvm.fence":
             self._order |= memory_order(op)
-        elif op.name == "nvvm.inline_ptx" and (entry := self.instruction(op)) is not None:
-            stored = [e.size for e in entry.effects if e.access is Access.WRITE and e.space == SHARED and e.size]
-            self.shared_unit = min(self.shared_unit, *stored, 4)
 
     @property
     def ordered(self) -> bool:

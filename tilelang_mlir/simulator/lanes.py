@@ -116,6 +116,18 @@ class Lanes:
         place = f"{cta}" if grid[1] == grid[2] == 1 else f"({_unravel(cta, grid)})"
         return f"{text} (warp {thread // self.warp_size}) of CTA {place}"
 
+    def aligned_global(self, address: Any, size: int) -> Any:
+        """The address of an access that is done in parts: a multiple of its whole size all the same."""
+        where = self._address(address)
+        wrong = np.asarray((where & (size - 1)) != 0)
+        if self.mask is not None:
+            wrong = wrong & self.mask
+        if wrong.any():
+            row, column = (int(i) for i in np.argwhere(wrong)[0])
+            where = np.broadcast_to(where, wrong.shape)
+            raise self.fault(BadLane(self.batch.memory.misaligned(int(where[row, column]), size), row, column))
+        return address
+
     def load_global(self, address: Any, size: int) -> np.ndarray:
         where = self._address(address)
         try:

@@ -26,8 +26,8 @@ def accesses(function: ir.Operation, table: Mapping[str, Instruction]) -> Access
     found: dict[str, set[int | None]] = {"r": set(), "w": set(), "p": set()}
     for op in _nested(function):
         for kind, pointer in _pointers(op, table):
-            for letter in kind if kind == "rw" else f"{kind}p":
-                found[letter] |= _bases(pointer, function, frozenset())
+            for letter in kind if kind in ("", "rw") else f"{kind}p":
+                found[letter] |= _bases(pointer, function, table, frozenset())
     return Accesses(*(None if None in found[k] else frozenset(i for i in found[k] if i is not None) for k in "rwp"))
 
 
@@ -53,15 +53,18 @@ def _pointers(op: ir.Operation, table: Mapping[str, Instruction]) -> Iterator[tu
             yield kind, op.operands[effect.operand]
 
 
-def _bases(value: ir.Value, function: ir.Operation, seen: frozenset[ir.Value]) -> set[int | None]:
+def _bases(
+    value: ir.Value, function: ir.Operation, table: Mapping[str, Instruction], seen: frozenset[ir.Value]
+) -> set[int | None]:
     """The arguments that an address may be made of."""
     owner = value.owner
     if isinstance(owner, ir.Block):
         inside = owner.owner.operation == function
         return {ir.BlockArgument(value).arg_number} if inside else {None}
     op = owner.operation
-    if op.name in _VIEWS:
-        return _bases(op.operands[0], function, seen)
+    entry = table.get(key_of(op))
+    if op.name in _VIEWS or entry is not None and entry.view:
+        return _bases(op.operands[0], function, table, seen)
     if op.name == "arith.select" and value not in seen:
-        return {b for v in list(op.operands)[1:] for b in _bases(v, function, seen | {value})}
+        return {b for v in list(op.operands)[1:] for b in _bases(v, function, table, seen | {value})}
     return {None}

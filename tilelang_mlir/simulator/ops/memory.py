@@ -93,7 +93,8 @@ def _load(w: Writer, op: ir.Operation, a: list[str]) -> str:
     method, convert = _method(operand_kind(op, 0).space, "load"), w.ref(decoder(text))
     if kind.nbytes == 32:
         half = w.ref(decoder(f"vector<{kind.lanes // 2}x{kind.element}>"))
-        return f"np.concatenate(({half}({method}({a[0]}, 16)), {half}({method}({a[0]} + 16, 16))), axis=2)"
+        first = f"L.aligned_global({a[0]}, 32)"
+        return f"np.concatenate(({half}({method}({first}, 16)), {half}({method}({a[0]} + 16, 16))), axis=2)"
     _require_power(kind.nbytes, text)
     if not kind.lanes and kind.element not in ("i1", "bf16"):
         return f"{method}({a[0]}, {kind.nbytes}).view({w.ref(kind.dtype)})"
@@ -107,8 +108,10 @@ def _store(w: Writer, op: ir.Operation, a: list[str]) -> None:
     method = _method(operand_kind(op, 1).space, "store")
     if kind.nbytes == 32:
         half = w.ref(encoder(f"vector<{kind.lanes // 2}x{kind.element}>"))
-        for part, offset in ((f":{kind.lanes // 2}", 0), (f"{kind.lanes // 2}:", 16)):
-            w.statement(f"{method}({a[1]} + {offset}, 16, {half}({a[0]}[..., {part}]))", op)
+        for part, place in (
+            (f":{kind.lanes // 2}", f"L.aligned_global({a[1]}, 32)"), (f"{kind.lanes // 2}:", f"{a[1]} + 16"),
+        ):  # fmt: skip
+            w.statement(f"{method}({place}, 16, {half}({a[0]}[..., {part}]))", op)
         return
     _require_power(kind.nbytes, text)
     w.statement(f"{method}({a[1]}, {kind.nbytes}, {w.ref(encoder(text))}({a[0]}))", op)
