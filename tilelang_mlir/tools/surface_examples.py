@@ -74,7 +74,8 @@ BUILTIN: dict[str, str] = {
     "tcgen05_mma_arrive": _BARS + "T.tcgen05_mma_arrive(bars[0])",
     "ptx_mma_sm70": (
         "x = T.alloc_local((4,), 'float16')\ny = T.alloc_local((8,), 'float16')\nT.clear(x)\nT.clear(y)\n"
-        "T.ptx_mma_sm70('m16n16k4', 'row', 'col', 'fp16', 'fp16', 'fp16', x.data, 0, x.data, 0, y.data, 0)"
+        "T.ptx_mma_sm70('m16n16k4', 'row', 'col', 'fp16', 'fp16', 'fp16', x.data, 0, x.data, 0,\n"
+        "               accumulator=y.data, c_index=0)"
     ),
     **{f"ldg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32], pred=tx < 4))" for bits in (32, 64, 128, 256)},
     **{f"stg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32]), pred=tx < 4)" for bits in (32, 64, 128, 256)},
