@@ -42,7 +42,7 @@ from ..nvidia import (
     tensor_roles,
     warpgroups,
 )
-from . import atomics, debug, extern, lagging, raw, reduce, reducer, scalar, structure, sync, tiles
+from . import atomics, debug, extern, lagging, raw, reduce, reducer, scalar, scan, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -71,6 +71,7 @@ RULE_MODULES = (
     reducer,
     roles,
     scalar,
+    scan,
     staged_store,
     structure,
     sync,

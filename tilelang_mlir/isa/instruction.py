@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, Flag
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +33,15 @@ class Access(Enum):
     COMMIT = "commit"
     WAIT = "wait"
     FENCE = "fence"
+
+
+class MemoryOrder(Flag):
+    """What an atomic access or a fence orders besides itself (PTX ISA 8.7, section 8.4)."""
+
+    RELAXED = 0
+    ACQUIRE = 1
+    RELEASE = 2
+    BOTH = 3
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class Machine(Protocol):
     def grid_barrier(self) -> None: ...
     def require_whole_warps(self, what: str) -> None: ...
     def sync_warp(self, members: Any) -> None: ...
-    def fence(self, scope: str) -> None: ...
+    def fence(self, scope: str, order: MemoryOrder = MemoryOrder.BOTH) -> None: ...
 
 
 Run = Callable[..., Any]

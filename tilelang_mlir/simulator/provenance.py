@@ -14,21 +14,21 @@ _VIEWS = ("llvm.getelementptr", "llvm.addrspacecast", "llvm.bitcast")
 
 @dataclass(frozen=True)
 class Accesses:
-    """Indices of arguments; None: any of them."""
+    """Indices of arguments; None: any of them. An atomic update reads and writes; `plain` are all other accesses."""
 
     reads: frozenset[int] | None
     writes: frozenset[int] | None
+    plain: frozenset[int] | None
 
 
 def accesses(function: ir.Operation, table: Mapping[str, Instruction]) -> Accesses:
     """What a kernel may access of each argument, a tensor map standing for its tensor."""
-    found: dict[str, set[int | None]] = {"r": set(), "w": set()}
+    found: dict[str, set[int | None]] = {"r": set(), "w": set(), "p": set()}
     for op in _nested(function):
         for kind, pointer in _pointers(op, table):
-            for letter in kind:
+            for letter in kind if kind in ("", "rw") else f"{kind}p":
                 found[letter] |= _bases(pointer, function, table, frozenset())
-    reads, writes = (None if None in found[k] else frozenset(i for i in found[k] if i is not None) for k in "rw")
-    return Accesses(reads, writes)
+    return Accesses(*(None if None in found[k] else frozenset(i for i in found[k] if i is not None) for k in "rwp"))
 
 
 def _nested(op: ir.Operation) -> Iterator[ir.Operation]:
