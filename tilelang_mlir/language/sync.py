@@ -236,8 +236,14 @@ def mbarrier_wait_parity(mbarrier: Any, parity: Any) -> None:
     builder.emit("tl.mbarrier_wait", [*operands, int32_value(builder, parity)])
 
 
-barrier_arrive = mbarrier_arrive
-barrier_wait = mbarrier_wait_parity
+def barrier_arrive(mbarrier: Any, cta_id: Any = None) -> None:
+    """Arrive at a barrier: `T.mbarrier_arrive`."""
+    mbarrier_arrive(mbarrier, cta_id)
+
+
+def barrier_wait(mbarrier: Any, parity: Any) -> None:
+    """Block until the phase of the given parity is complete: `T.mbarrier_wait_parity`."""
+    mbarrier_wait_parity(mbarrier, parity)
 
 
 def ptx_arrive_cluster_barrier(mbarrier: Any, cta_id: Any) -> None:
@@ -262,9 +268,14 @@ def named_barrier_arrive(barrier_id: int, thread_count: int) -> None:
 
 
 def shuffle_elect(thread_extent: Any) -> Any:
-    """True in one thread of each group of `thread_extent` threads (0: of the block)."""
-    if isinstance(thread_extent, bool) or not isinstance(thread_extent, int) or thread_extent < 0:
-        raise TileValueError(f"T.shuffle_elect needs a Python integer, got {describe(thread_extent)}")
+    """True in one thread of each group of `thread_extent` threads, whole warps (0: of the block).
+
+    Raises:
+        TileValueError: another number of threads.
+    """
+    if isinstance(thread_extent, bool) or not isinstance(thread_extent, int) or thread_extent < 0 or thread_extent % 32:
+        raise TileValueError(f"T.shuffle_elect needs a number of threads in whole warps, got {describe(thread_extent)}",
+                             hint="32, 64, 128; 0 for the whole block")
     from tilelang_mlir.language.kernel import linear_thread
 
     index = linear_thread()
