@@ -238,7 +238,8 @@ def _count(what: str, name: str, value: Any, default: int) -> Any:
         return default
     number = as_expr(value)
     if isinstance(value, bool) or not number.dtype.is_integer or (isinstance(value, int) and value < 1):
-        raise TileValueError(f"{what}: {name} must be an integer of one or more, got {describe(value)}")
+        raise TileValueError(f"{what}: {name} must be an integer of one or more, got {describe(value)}",
+                             hint="left out, warps have 32 threads and groups four warps")
     return value
 
 
