@@ -102,7 +102,7 @@ class Stores:
             return self.staging[element]
         buffers = BUFFERS
         if self.repeated:
-            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch, left_out)
+            room = self.target.max_shared_bytes - RESERVED - shared_bytes(self.launch, left_out)
             buffers = min(buffers, room // (self.warpgroups * BUFFER_BYTES))
         if buffers < 1:
             return None
@@ -119,7 +119,7 @@ def _wait() -> None:
     ir.Operation.create("tl.tma_wait", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
 
 
-def _shared_bytes(launch: ir.Operation, left_out: Sequence[ir.Value]) -> int:
+def shared_bytes(launch: ir.Operation, left_out: Sequence[ir.Value]) -> int:
     """What the shared tiles of a kernel that are used take side by side."""
     tiles = [op.results[0] for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
     used = [tile for tile in tiles if tile not in left_out and any(True for _ in tile.uses)]
