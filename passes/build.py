@@ -76,10 +76,12 @@ def store(value: ir.Value, buffer: ir.Value, indices: Sequence[ir.Value]) -> Non
     ir.Operation.create("memref.store", [], [value, buffer, *(to_index(i) for i in indices)])
 
 
-def parallel(extents: Sequence[int], attributes: dict[str, ir.Attribute] | None = None) -> ir.Operation:
-    """A parallel loop with an empty body."""
+def parallel(
+    extents: Sequence[int], attributes: dict[str, ir.Attribute] | None = None, operands: Sequence[ir.Value] = ()
+) -> ir.Operation:
+    """A parallel loop with an empty body; the operands are extents that are -1."""
     attrs = {"extents": ir.DenseI64ArrayAttr.get(list(extents)), **(attributes or {})}
-    op = ir.Operation.create("tl.parallel", [], [], attrs, regions=1)
+    op = ir.Operation.create("tl.parallel", [], list(operands), attrs, regions=1)
     op.regions[0].blocks.append(*[i32()] * len(extents))
     return op
 

@@ -56,7 +56,9 @@ class LegalizeTileOps(Pass):
                     elif op.name == "tl.tma_load" and "explicit" in op.attributes:
                         _arrive_with_copy(op)
                     elif op.name in ("tl.copy", "tl.fill"):
-                        expand_part(op)
+                        loop = expand_part(op)
+                        if loop is not None:
+                            _legalize_parallel(loop, threads_of(loop))
                     elif op.name == "scf.if" and target.warp_size == 32:
                         split_branch(op, launch)
                     elif op.name == "tl.parallel":

@@ -39,12 +39,13 @@ from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
 from .cluster_tiles import PAIR, Pairs, pairs_of
+from .facts import Facts, state
 from .nvidia.store_plan import BUFFER_BYTES
 from .nvidia.tma_rules import box_bytes
 from .nvidia.wgmma_layout import WARPGROUP, partition
 from .specialize_warps.candidate import Candidate, candidate
 from .specialize_warps.carriers import carrier_of
-from .specialize_warps.stores import BUFFERS, RESERVED
+from .specialize_warps.stores import BUFFERS, reserved
 from .walk import launches, nested, num_threads
 
 GROUP = 16  # rows of tiles
@@ -122,7 +123,7 @@ def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
     ring = [copy.operands[1] for copy in found.copies]
     others = sum(box_bytes(tile) for tile in _tiles(launch) if tile not in ring)
     buffers = warpgroups * BUFFERS * BUFFER_BYTES if _stores_fragments(launch) else 0
-    room = target.max_shared_bytes - buffers - RESERVED - others
+    room = target.max_shared_bytes - buffers - reserved(launch) - others
     return room // sum(box_bytes(copy.operands[1]) for copy in found.copies)
 
 
@@ -222,7 +223,7 @@ def _persist(launch: ir.Operation, target: Target, pairs: Pairs | None) -> None:
 def _bounded(place: ir.Value, extent: raster.Int) -> ir.Value:
     """A coordinate, marked with the number it stays below, which no analysis sees through the last group's height."""
     if isinstance(extent, int) and not isinstance(place.owner, ir.Block):
-        place.owner.operation.attributes["tl.below"] = ir.IntegerAttr.get(build.i32(), extent)
+        state(place, Facts(lo=0, hi=extent - 1))
     return place
 
 

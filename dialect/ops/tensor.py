@@ -23,7 +23,7 @@ ext = dialect("ext")
 _MMA = {
     "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
     "?b_unsigned": "a unit attribute", "?pair": "a unit attribute",
-    "?packed": "a unit attribute",
+    "?packed": "a unit attribute", "?a_padded": "a unit attribute", "?b_padded": "a unit attribute",
 }  # fmt: skip
 
 
@@ -52,7 +52,8 @@ class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
 
     A 32-bit column has four factors of a row (see `tl.tcgen05_cp`). `scale_bytes = array<i64: a, b>` are the first
     factors, `scale_blocks = array<i64: a, b>` the elements along k of one: 16 (factors of type e4m3), or 32 and more
-    (powers of two). With `packed` A and B are bytes of two e2m1 elements along k.
+    (powers of two). With `packed` A and B are bytes of two e2m1 elements along k. With `a_padded` (`b_padded`) every 16
+    bytes of A (B) hold 16 e2m1 elements along k in their first eight, beside 8-bit floats of the other operand.
     """
 
     a: ext.Operand[Any]
@@ -88,7 +89,13 @@ def _product(op: ir.OpView) -> bool:
             if str(element_of(value)) != "i8":
                 return fail(op, f"packed {name} has elements of {element_of(value)}, expected i8")
         return factors_agree(op, a, b, c)
-    return factors_agree(op, a, b, c) and same_class(op, [a, b, c], "A, B and C")
+    floats = [c]
+    for value, name in ((a, "a"), (b, "b")):
+        if f"{name}_padded" not in op.operation.attributes:
+            floats.append(value)
+        elif str(element_of(value)) != "i8":
+            return fail(op, f"padded {name.upper()} has elements of {element_of(value)}, expected i8")
+    return factors_agree(op, a, b, c) and same_class(op, floats, "A, B and C")
 
 
 class Tcgen05CommitOp(TL.Operation, name="tcgen05_commit"):

@@ -12,10 +12,12 @@ from tilelang_mlir.target import Feature, Target, targets_with
 from ...dialect.effects import region_effects, root
 from ...dialect.tl import GLOBAL, scope_of
 from ..lowering.context import Context
+from ..lowering.hardware import GuardedAccess
 from ..lowering.index import Index
 from .exchange import shuffle, vote
 from .gemm import lower_gemm
 from .gemm_scaled import lower_scaled
+from .guarded import Guarded
 from .lds_copy import lower_async_copy
 from .narrow import converts, narrow_float_cast
 
@@ -34,6 +36,7 @@ class Amd:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.exchanges_globally = False
+        self._guarded = Guarded()
 
     def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
         total = threads[0] * threads[1] * threads[2]
@@ -143,6 +146,12 @@ class Amd:
         """Loops have one group under way at most, so nothing is."""
         if self.target.supports(Feature.LDS_DMA):
             lds_dma.wait(0)
+
+    def guarded_load(self, ctx: Context, access: GuardedAccess, kind: ir.Type) -> ir.Value | None:
+        return self._guarded.load(ctx, access, kind)
+
+    def guarded_store(self, ctx: Context, access: GuardedAccess, value: ir.Value) -> bool:
+        return self._guarded.store(ctx, access, value)
 
     def converts(self, ctx: Context, source: str, result: str) -> bool:
         return converts(ctx, source, result)

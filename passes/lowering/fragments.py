@@ -86,7 +86,7 @@ def _pick(ctx: Context, buffer: FragmentBuffer, place: Place, indices: Sequence[
     at = lambda r: ctx.e.extract(file[r // buffer.chunk], r % buffer.chunk)
     if isinstance(place, int):
         return at(place)
-    number = _register_number(ctx, buffer, indices, lane)
+    number = register_number(ctx, buffer, indices, lane)
     found = at(place[0])
     for register in place[1:]:
         found = ctx.e.pure("arith.select", found.type, [ctx.e.compare("eq", number, register), at(register), found])
@@ -99,14 +99,14 @@ def _replace_one(
     if isinstance(place, int):
         write_registers(ctx, buffer, [place], value)
         return
-    number = _register_number(ctx, buffer, indices, lane)
+    number = register_number(ctx, buffer, indices, lane)
     for register in place:
         chosen = ctx.e.both(ctx.inside, ctx.e.compare("eq", number, register))
         old = ctx.e.extract(ctx.registers[buffer][register // buffer.chunk], register % buffer.chunk)
         write_registers(ctx, buffer, [register], ctx.e.pure("arith.select", value.type, [chosen, value, old]))
 
 
-def _register_number(ctx: Context, buffer: FragmentBuffer, indices: Sequence[ir.Value], lane: int) -> int | ir.Value:
+def register_number(ctx: Context, buffer: FragmentBuffer, indices: Sequence[ir.Value], lane: int) -> int | ir.Value:
     """The number of a lane's register, computed from its indices."""
     total: int | ir.Value = 0
     weight = 1
@@ -146,23 +146,6 @@ def lane_places(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices:
     if len(table) == 1:
         return table * ctx.width
     return table[ctx.chunk_start : ctx.chunk_start + ctx.width]
-
-
-def lane_registers(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[int]:
-    """The element register of each lane.
-
-    Raises:
-        LayoutError: a register depends on the thread or on a run-time value.
-    """
-    places = lane_places(ctx, buffer, op, indices)
-    registers = [place for place in places if isinstance(place, int)]
-    if len(registers) != len(places):
-        raise LayoutError(
-            f"the register of a fragment element differs between threads: {buffer.layout}",
-            python_location(op.location),
-            hint="index fragments with the loop's own variables",
-        )
-    return registers
 
 
 def _known_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[Place]:

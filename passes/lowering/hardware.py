@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tilelang_mlir.mlir import ir
@@ -10,7 +11,17 @@ from tilelang_mlir.mlir import ir
 from .index import Index
 
 if TYPE_CHECKING:
+    from .buffers import GlobalBuffer
     from .context import Context
+
+
+@dataclass(frozen=True)
+class GuardedAccess:
+    """An access to device memory where `predicate` holds; `place` is a run-time number of elements and the rest."""
+
+    buffer: GlobalBuffer
+    place: tuple[int | ir.Value, int | ir.Value]
+    predicate: ir.Value
 
 
 class Hardware(Protocol):
@@ -35,6 +46,8 @@ class Hardware(Protocol):
     def tensor_copy(self, ctx: Context, op: ir.Operation) -> None: ...
     def commit_group(self, ctx: Context) -> None: ...
     def wait_group(self, ctx: Context, pending: int) -> None: ...
+    def guarded_load(self, ctx: Context, access: GuardedAccess, kind: ir.Type) -> ir.Value | None: ...  # zero elsewhere
+    def guarded_store(self, ctx: Context, access: GuardedAccess, value: ir.Value) -> bool: ...  # false: with a branch
     def converts(self, ctx: Context, source: str, result: str) -> bool: ...
 
     def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value: ...

@@ -12,7 +12,7 @@ from ...dialect.effects import root
 from ...dialect.layout import REPLICATE
 from .buffers import FragmentBuffer, value_type
 from .context import Context, rule
-from .fragments import lane_registers, write_registers
+from .fragments import lane_places, register_number, write_registers
 from .parallel import replica_guard
 from .reduce import combine, exchange, exchange_far, neutral, split_digits, split_threads
 from .structure import allocate_fragment
@@ -47,15 +47,22 @@ def lower_reducer_update(ctx: Context, op: ir.Operation) -> None:
     buffer = ctx.buffers[op.operands[0]]
     assert isinstance(buffer, FragmentBuffer)
     kind = _kind(op.operands[0])
-    registers = lane_registers(ctx, buffer, op, list(op.operands)[2:])
+    indices = list(op.operands)[2:]
+    places = lane_places(ctx, buffer, op, indices)
     value = ctx.ssa(op.operands[1])
     if ctx.predicate is not None:
         unchanged = ctx.e.splat(value.type, neutral(value.type, kind))
         value = ctx.e.pure("arith.select", value.type, [ctx.predicate, value, unchanged])
-    for register in registers:
-        file = ctx.registers[buffer]
-        old = ctx.e.extract(file[register // buffer.chunk], register % buffer.chunk)
-        write_registers(ctx, buffer, [register], combine(ctx, kind, old, value))
+    for lane, place in enumerate(places):
+        number = None if isinstance(place, int) else register_number(ctx, buffer, indices, lane)
+        for register in [place] if isinstance(place, int) else place:
+            part = value
+            if number is not None:  # which register it is depends on the thread
+                chosen = ctx.e.compare("eq", number, register)
+                rest = ctx.e.splat(value.type, neutral(value.type, kind))
+                part = ctx.e.pure("arith.select", value.type, [chosen, value, rest])
+            old = ctx.e.extract(ctx.registers[buffer][register // buffer.chunk], register % buffer.chunk)
+            write_registers(ctx, buffer, [register], combine(ctx, kind, old, part))
 
 
 @rule("tl.finalize_reducer")

@@ -12,6 +12,7 @@ from tilelang_mlir.target import Feature, Target, targets_with
 from ...dialect.ops.intrinsic import intrinsic_name
 from ..fragment_demand import most_at_once
 from ..lowering.context import Context
+from ..lowering.hardware import GuardedAccess
 from ..lowering.index import Index
 from ..walk import nested
 from .async_copy import lower_async_copy
@@ -140,6 +141,13 @@ class Nvidia:
     def wait_group(self, ctx: Context, pending: int) -> None:
         if self.target.supports(Feature.CP_ASYNC):
             cp_async.wait(pending)
+
+    def guarded_load(self, ctx: Context, access: GuardedAccess, kind: ir.Type) -> ir.Value | None:
+        """A branch, or a predicate of the instruction, as the assembler decides."""
+        return None
+
+    def guarded_store(self, ctx: Context, access: GuardedAccess, value: ir.Value) -> bool:
+        return False
 
     def converts(self, ctx: Context, source: str, result: str) -> bool:
         return converts(ctx, source, result)

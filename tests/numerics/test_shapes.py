@@ -246,3 +246,82 @@ def test_assumptions_about_arguments_are_checked_at_calls() -> None:
     ):  # fmt: skip
         with pytest.raises(AssumptionError, match=text):
             kernel(tensor, factor, np.zeros_like(tensor))
+
+
+def test_slices_of_run_time_size() -> None:
+    """A tile bounds the loop, or the other slice, or nothing does; a source that ends early reads as zero."""
+    n, m = T.dynamic("n"), T.dynamic("m")
+
+    @T.prim_func
+    def main(A: T.Tensor((n,), "int32"), B: T.Tensor((3 * n,), "int32"), C: T.Tensor((32, m), "float16"),
+             D: T.Tensor((32, 64), "float16"), rows: T.int32):  # fmt: skip
+        with T.Kernel(1, threads=64):
+            line = T.alloc_fragment((128,), "int32")
+            tile = T.alloc_shared((32, 64), "float16")
+            T.copy(A[2 : 2 + rows], line)
+            T.copy(line, B[1 : n + 1])
+            T.copy(A[0 : n - 1], B[2 * n : 3 * n - 1])
+            T.fill(tile, 5)
+            T.copy(C[:rows, : m - 1], tile[:rows, 1:m])
+            T.fill(tile[rows : rows + 1, :7], -1)
+            T.copy(tile, D)
+
+    kernel = tilelang.compile(main, target="sim:sm_90a")
+    for count, width, rows in ((100, 64, 9), (37, 2, 0), (33, 33, 31)):
+        a, b, c = np.arange(count, dtype=np.int32) + 1, np.full(3 * count, -7, np.int32), random(32, width)
+        d = np.full((32, 64), np.nan, np.float16)
+        kernel(a, b, c.astype(np.float16), d, rows)
+        line = np.zeros(count, np.int32)
+        line[:rows] = a[2 : 2 + rows]
+        want = np.concatenate([[-7], line, np.full(count - 1, -7), a[:-1], [-7]])
+        assert np.array_equal(b, want)
+        tile = np.full((32, 64), 5, np.float16)
+        tile[:rows, 1:width] = c[:rows, : width - 1]
+        tile[rows, :7] = -1
+        assert np.array_equal(d, tile)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_assumptions_give_asynchronous_copies_back(target: str) -> None:
+    """Of rows and starts that are known at run time only; without them the threads copy, and a remark says why."""
+    groups, rows, columns = (T.dynamic(name) for name in "GMK")
+
+    def build(stated: str) -> Any:
+        @T.prim_func
+        def main(
+            A: T.Tensor((rows, columns), "float16"), S: T.Tensor((groups,), "int64"),
+            C: T.Tensor((groups, 64, 64), "float32"),
+        ):  # fmt: skip
+            with T.Kernel(groups, threads=128) as bx:
+                left, right = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+                acc = T.alloc_fragment((64, 64), "float32")
+                start = S[bx]
+                if "row" in stated:
+                    T.assume(columns % 8 == 0)
+                if "start" in stated:
+                    T.assume(start % 8 == 0 and start >= 0)
+                T.clear(acc)
+                for k in T.Pipelined(3, num_stages=2):
+                    T.copy(A[bx * 64, start + k * 64], left)
+                    T.copy(A[bx * 64 + 64, start + k * 64], right)
+                    T.gemm(left, right, acc, transpose_B=True)
+                T.copy(acc, C[bx, 0, 0])
+
+        return tilelang.compile(main, target=target)
+
+    name = "cp.async.bulk.tensor" if "90" in target else "cp.async.cg"
+    a, starts = random(200, 208).astype(np.float16), np.array([8, 0, 16], np.int64)
+    for stated, reason in (("", "strides [?, 1]"), ("row", "a start in the innermost"), ("row and start", "")):
+        kernel, c = build(stated), np.full((3, 64, 64), np.nan, np.float32)
+        assert (name in kernel.ir("ptx")) == (not reason)
+        assert [reason in str(r) for r in kernel.remarks] == [True] * 2 * bool(reason and "90" in target)
+        kernel(a, starts, c)
+        for b, start in enumerate(starts):
+            x, y = (np.zeros((64, 192)) for _ in range(2))
+            for tile, row in ((x, b * 64), (y, b * 64 + 64)):
+                part = a[row : row + 64, start : start + 192].astype(np.float64)
+                tile[: part.shape[0], : part.shape[1]] = part
+            want = x @ y.T
+            assert np.linalg.norm(c[b] - want) < 1e-5 * np.linalg.norm(want)
+    with pytest.raises(AssumptionError, match="columns % 8"):
+        build("row")(random(200, 204).astype(np.float16), starts, np.zeros((3, 64, 64), np.float32))

@@ -284,3 +284,33 @@ def test_reductions_into_a_variable(clear: bool) -> None:
     compiled(main)(x, y)
     want = np.array([x.min() if clear else 0, f64(x).sum() + (0 if clear else 100)])
     check(y, want, "float32")
+
+
+def test_branches_as_contexts_and_loops_around_kernels() -> None:
+    """`T.If` with and without its other side, around tiles too; what loops around kernels count is Python's."""
+
+    @T.prim_func
+    def main(A: T.Tensor((50,), "float32"), B: T.Tensor((50,), "float32"), n: T.int32):
+        total = 0
+        for step in range(5, -1, -2):
+            total += step
+            with T.Kernel(1, threads=32):
+                tile = T.alloc_shared((50,), "float32")
+                with T.If(n > 10 * step):
+                    with T.Then():
+                        T.copy(A, tile)
+                        with T.If(step == 1), T.Then():
+                            T.fill(tile, total)
+                    with T.Else():
+                        T.fill(tile, -step)
+                for i in T.Parallel(50):
+                    with T.If(i < n), T.Then():
+                        B[i] = B[i] + tile[i]
+
+    a, b = random((50,), "float32", 5), np.zeros(50, np.float32)
+    for n in (7, 20, 48):
+        b[:] = 0
+        compiled(main)(a, b, n)
+        parts = {5: a if n > 50 else -5, 3: a if n > 30 else -3, 1: 9 if n > 10 else -1}
+        want = np.where(np.arange(50) < n, sum(f64(np.full(50, 1, np.float32)) * part for part in parts.values()), 0)
+        check(b, want, "float32")

@@ -86,6 +86,7 @@ ALIASES = {
     "tilelang.transform.pass_config": f"{_SHIMS}.transform",
     "tilelang.transform.simplify": f"{_SHIMS}.transform",
     "tilelang.tvm": f"{_SHIMS}.tvm",
+    "tilelang.utils.device": f"{_SHIMS}.driver",
     "tilelang.utils.target": f"{_SHIMS}.backend",
 }
 

@@ -1,11 +1,13 @@
 """The CPU in the place of a GPU: torch's "cuda" device is the CPU, kernels run in the simulator.
 
-Calls of torch that name the device "cuda" get "cpu" instead (a torch function mode does it), and the functions of
-`torch.cuda` that programs ask about their device answer for the simulated architecture. Times are the host's.
+Calls of torch that name the device "cuda" get "cpu" instead (a torch function mode does it), tensors say that they are on
+"cuda:0", for programs that insist on it, and the functions of `torch.cuda` that programs ask about their device answer
+for the simulated architecture. Times are the host's.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -43,6 +45,10 @@ def start(arch: str = DEFAULT_ARCH) -> None:
     _replace(torch, "Generator", _generator(torch.Generator))
     _replace(torch, "set_default_device", _on_cpu(torch.set_default_device))
     _replace(torch, "compile", _uncompiled)
+    _replace(torch, "load", _on_cpu(torch.load))
+    # What torch calls back runs without the mode, unless it is entered once more.
+    _replace(torch.autograd, "_engine_run_backward", _within(mode, torch.autograd._engine_run_backward))
+    _replace(torch.library, "custom_op", _custom_op(torch.library, mode))
 
 
 def stop() -> None:
@@ -73,17 +79,27 @@ def _mode(torch: Any) -> Any:
 
     to_cpu = {torch.Tensor.cuda: lambda tensor, *_, **__: tensor}
     pinning = (torch.Tensor.pin_memory,)
+    gpu = torch.device("cuda", 0)
+    asked = {
+        torch.Tensor.is_cuda.__get__: lambda _: True,
+        torch.Tensor.device.__get__: lambda tensor: gpu if tensor.is_cpu else tensor.device,
+        torch.Tensor.get_device: lambda _: 0,
+    }
 
     class OnTheCPU(TorchFunctionMode):
         def __torch_function__(
             self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
         ) -> Any:
+            if func is torch.device:  # compared with devices of tensors; `moved` where it goes into a call
+                return func(*args, **(kwargs or {}))
             if func in pinning:
                 return args[0]
             if func is torch.Tensor.data_ptr:
                 remember(args[0])  # the number may reach a kernel
             if func in to_cpu:
                 return to_cpu[func](*args)
+            if func in asked:
+                return asked[func](args[0])
             keywords = {key: moved(value) for key, value in (kwargs or {}).items() if key != "pin_memory"}
             return func(*[moved(value) for value in args], **keywords)
 
@@ -92,6 +108,30 @@ def _mode(torch: Any) -> Any:
 
 def _on_cpu(func: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **kwargs: func(*[moved(a) for a in args], **{k: moved(v) for k, v in kwargs.items()})
+
+
+def _within(mode: Any, func: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, in the mode while it runs."""
+
+    @functools.wraps(func)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with mode:
+            return func(*args, **kwargs)
+
+    return run
+
+
+def _custom_op(library: Any, mode: Any) -> Callable[..., Any]:
+    """`torch.library.custom_op` whose implementations run on the CPU, in the mode."""
+    real = library.custom_op
+
+    def custom_op(name: str, fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        if fn is None:
+            return lambda func: custom_op(name, func, **options)
+        schema = options.get("schema") or library.infer_schema(fn, mutates_args=options["mutates_args"])
+        return real(name, _within(mode, fn), **{**options, "schema": schema, "device_types": None})
+
+    return custom_op
 
 
 def _uncompiled(model: Any = None, **options: Any) -> Any:

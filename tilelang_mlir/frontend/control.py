@@ -130,8 +130,12 @@ class Jumps:
 
 
 def run(loop: Loop, names: Sequence[str], jumps: Jumps | None) -> Iterator[Any]:
-    """Open a loop for the body of a for statement."""
+    """Open a loop for the body of a for statement. Around kernels the body is traced for each of a known range."""
     builder = require("a loop")
+    steps = _known_range(loop) if builder.launch() is None and jumps is None else None
+    if steps is not None:
+        yield from steps
+        return
     builder.require_launch("a loop")
     if loop.kind == "parallel":
         if jumps is not None and jumps.may_break:
@@ -143,6 +147,14 @@ def run(loop: Loop, names: Sequence[str], jumps: Jumps | None) -> Iterator[Any]:
         yield from _breakable(builder, loop, names, jumps)
     else:
         yield from _for(builder, loop, names, jumps)
+
+
+def _known_range(loop: Loop) -> range | None:
+    """The values of the variable of a counted loop, where they are known while tracing."""
+    bounds = (loop.start, loop.stop, loop.step)
+    if loop.kind not in ("serial", "unroll") or not all(isinstance(bound, int) for bound in bounds) or not loop.step:
+        return None
+    return range(*bounds)
 
 
 def _for(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps | None) -> Iterator[Any]:

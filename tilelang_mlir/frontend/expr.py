@@ -375,7 +375,8 @@ def _out_of_scope(expr: Expr) -> TileError:
         "a value is used outside of the block that defines it",
         where.here(),
         notes=notes,
-        hint="values made in a loop or branch end with it; keep a result in `x = T.alloc_var(dtype)` or in a buffer",
+        hint="values made in a loop or branch end with it; keep a result in "
+            f"`x = T.alloc_var({str(expr.dtype)!r})` or in a buffer",
     )
 
 

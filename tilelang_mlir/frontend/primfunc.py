@@ -36,6 +36,11 @@ class PrimFunc:
         return self.name
 
     @property
+    def buffer_map(self) -> dict[Param, Param]:
+        """The tensors among the parameters: shape, strides and dtype by parameter, which are here one object."""
+        return {param: param for param in self.params if param.kind == "tensor"}
+
+    @property
     def out_idx(self) -> list[int] | None:
         return self.attrs.get("tilelang_out_idx")
 

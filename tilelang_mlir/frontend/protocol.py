@@ -17,6 +17,7 @@ from tilelang_mlir.frontend import arith, control, where
 from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, load, store
 from tilelang_mlir.frontend.builder import current, require
 from tilelang_mlir.frontend.expr import Expr, Lanes, value_of
+from tilelang_mlir.frontend.suspicions import Suspicion, issue
 from tilelang_mlir.frontend.template import current_template, stop_at_kernel
 from tilelang_mlir.frontend.vector import Places, Run, VectorVariable
 from tilelang_mlir.mlir import ir
@@ -92,8 +93,8 @@ class Stale(Unset):
 class Scope:
     """The names that a branch or loop rebinds, with their values before it."""
 
-    def __init__(self, before: tuple[Any, ...], carried: Sequence[str]) -> None:
-        self.before, self.carried = before, carried
+    def __init__(self, before: tuple[Any, ...], updated: Sequence[str], carried: Sequence[str]) -> None:
+        self.before, self.updated, self.carried = before, updated, carried
         self.runtime = True
 
     def restore(self, names: Sequence[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -102,14 +103,20 @@ class Scope:
         return self.before if self.runtime else values
 
     def close(self, names: Sequence[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """After the statement: Python numbers and strings that changed are known no more."""
-        if not self.runtime:
+        """After the statement: Python numbers and strings that changed are known no more.
+
+        A loop body that reads such a name before it changes it, or a scalar, is warned of: there is one trace of it.
+        """
+        builder = current()
+        if not self.runtime or (builder is not None and builder.launch() is None):
             return values
         result = []
         for name, old, new in zip(names, self.before, values, strict=True):
+            if new is not old and (name in self.carried or isinstance(old, Expr) and name in self.updated):
+                _warn_of_carried(name, old, new)
             changed = isinstance(new, int | float | str) and not isinstance(new, DType)
             if changed and not (type(old) is type(new) and old == new):
-                if name in self.carried and isinstance(old, int | float):
+                if name in self.updated and isinstance(old, int | float):
                     raise TileSyntaxError(
                         f"{name!r} is a Python number that every iteration of a run-time loop updates",
                         hint=f"the loop body is traced once: write {name} = T.alloc_var(dtype, {old!r})",
@@ -117,6 +124,17 @@ class Scope:
                 new = Stale(name, where.here())
             result.append(new)
         return tuple(result)
+
+
+def _warn_of_carried(name: str, old: Any, new: Any) -> None:
+    """Warn of a name that each iteration should take from the one before: all get its value before the loop."""
+    if not (isinstance(old, Expr | int | float) and isinstance(new, Expr | int | float)) or isinstance(old, bool):
+        return
+    dtype = repr(str(old.dtype)) if isinstance(old, Expr) else "dtype"
+    hint = f"write {name} = T.alloc_var({dtype}) before the loop to change it there"
+    message = f"every iteration of the loop reads the {name!r} of before the loop, not that of the iteration before"
+    notes = (("it is changed here", new.span),) if isinstance(new, Expr) else ()
+    issue(Suspicion(message, where.here(), hint, notes))
 
 
 class Stub:

@@ -176,8 +176,8 @@ class _Rewriter(ast.NodeTransformer):
 
     def _open_scope(self, scope: str, names: list[str], node: ast.stmt) -> ast.stmt:
         place = _head(node)
-        carried = _names(carried_names(node), place)
-        return self._assign_name(scope, self._call(place, "Scope", self._tuple(names, place), carried), place)
+        carried = [_names(group, place) for group in carried_names(node)]
+        return self._assign_name(scope, self._call(place, "Scope", self._tuple(names, place), *carried), place)
 
     def _scope(self, scope: str, method: str, names: list[str], node: ast.stmt) -> ast.stmt:
         """`(a, b) = scope.method(("a", "b"), (a, b))`"""

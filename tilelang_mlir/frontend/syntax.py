@@ -121,14 +121,38 @@ def annotated_names(function: ast.FunctionDef) -> frozenset[str]:
     )
 
 
-def carried_names(node: ast.stmt) -> list[str]:
-    """Names that a loop only updates (`n += 1`), so that each iteration needs the value of the one before."""
+def carried_names(node: ast.stmt) -> tuple[list[str], list[str]]:
+    """Names whose value from the iteration before a loop reads, in two groups: only updated (`n += 1`), and others.
+
+    Of the others the first place in the body reads (`x = x + a`), and a later one assigns.
+    """
     if not isinstance(node, ast.For | ast.While):
-        return []
+        return [], []
     inner = list(own_statements(node.body))
     updated = [n.target.id for n in inner if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)]
     plain = _plainly_assigned(inner)
-    return [name for name in dict.fromkeys(updated) if name not in plain]
+    only = [name for name in dict.fromkeys(updated) if name not in plain]
+    reads_first = _names_by_first_place(node)
+    return only, [name for name in assigned_in(node.body) if reads_first.get(name) and name not in only]
+
+
+def _names_by_first_place(loop: ast.For | ast.While) -> dict[str, bool]:
+    """Names in a loop: whether the first place where they stand reads them."""
+    first: dict[str, bool] = {}
+    tests = own_nodes([loop.test]) if isinstance(loop, ast.While) else ()
+    for name in tests:
+        if isinstance(name, ast.Name):
+            first.setdefault(name.id, True)
+    for statement in own_statements(loop.body):
+        inside = {id(part) for block in blocks(statement) for part in block}
+        own = [part for part in ast.iter_child_nodes(statement) if id(part) not in inside]
+        names = [part for part in own_nodes(own) if isinstance(part, ast.Name)]
+        for part in names:
+            if isinstance(part.ctx, ast.Load) or isinstance(statement, ast.AugAssign):
+                first.setdefault(part.id, True)
+        for part in names:
+            first.setdefault(part.id, False)
+    return first
 
 
 def _parts(target: ast.expr) -> Iterable[ast.AST]:

@@ -177,7 +177,7 @@ def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, v
 
 
 def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
-    from tilelang_mlir.compiler.pipeline import compile_module
+    from tilelang_mlir.compiler.pipeline import compile_module, remarks_on
     from tilelang_mlir.compiler.pool import prestart
     from tilelang_mlir.frontend.suspicions import warn
 
@@ -193,6 +193,8 @@ def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: b
     artifact.timings["total"] = (time.perf_counter() - started) * 1e3
     if verbose or knobs.VERBOSE.get():
         _report(artifact, target, 0.0)
+        for remark in remarks_on(prim_func.module, target, options):
+            print(remark)
     elif configs.get("tl.pass_profile"):
         _report(artifact, target, float(str(configs.get("tl.pass_profile_threshold_ms", 0))))
     folder = configs.get("cuda.kernels_output_dir")

@@ -57,9 +57,14 @@ class JITImpl:
         return EagerFunction(self.func, self._scope)
 
     @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        """The signature of the decorated function."""
+        return inspect.signature(self.func)
+
+    @functools.cached_property
     def func_annot(self) -> FuncAnnot:
         """The binder of the function's signature."""
-        return FuncAnnot.from_sig_annots(inspect.signature(self.func), {}, self.func.__name__)
+        return FuncAnnot.from_sig_annots(self.signature, {}, self.func.__name__)
 
     def __getattr__(self, name: str) -> Any:
         options = self.__dict__.get("options", {})

@@ -14,6 +14,9 @@ from tilelang_mlir.errors import TileValueError, UnsupportedError
 from tilelang_mlir.launch_plan import LaunchPlan, ParamSpec
 from tilelang_mlir.target import Target, parse_target
 
+if TYPE_CHECKING:
+    from tilelang_mlir.passes.remarks import Remark
+
 _IR_LEVELS = ("tl", "laid_out", "scheduled", "lowered", "llvm", "ptx", "sass", "amdgcn")
 
 
@@ -216,6 +219,19 @@ class JITKernel:
         if self.prim_func is None:
             raise UnsupportedError(f"the level {level} of a kernel that was loaded without its source")
         return stage_texts(self.prim_func.module, self.target, self._options, (level,))[level]
+
+    @functools.cached_property
+    def remarks(self) -> list[Remark]:
+        """What the compiler left undone, with the reason and the line: copies that could not be bulk copies.
+
+        Raises:
+            UnsupportedError: the kernel was loaded without its source.
+        """
+        from tilelang_mlir.compiler.pipeline import remarks_on
+
+        if self.prim_func is None:
+            raise UnsupportedError("remarks on a kernel that was loaded without its source")
+        return remarks_on(self.prim_func.module, self.target, self._options)
 
     # Resources ----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +37,8 @@ class SimulatedKernel:
             ArgumentError: an argument does not match its parameter.
             SimulationError: the program does something a GPU gives no meaning to.
         """
-        bound = self._binder.bind(args)
+        with _real_devices():
+            bound = self._binder.bind(args)
         outputs = self._allocate(bound, _as_torch(args))
         made = iter(outputs)
         values = [
@@ -102,6 +104,12 @@ class SimulatedKernel:
     def _allocate(self, bound: Bound, as_torch: bool) -> list[Any]:
         wanted = [(p.dtype, evaluate(p.shape, bound.dims)) for p in self.plan.params if p.output]
         return [_empty(storage_dtype(dtype), storage_shape(dtype, shape), as_torch) for dtype, shape in wanted]
+
+
+def _real_devices() -> contextlib.AbstractContextManager[Any]:
+    """Where torch's GPU is simulated its tensors claim to be on one; within, they tell where they are."""
+    torch = sys.modules.get("torch")
+    return torch._C.DisableTorchFunction() if torch is not None else contextlib.nullcontext()
 
 
 def _as_torch(args: Sequence[Any]) -> bool:

@@ -53,6 +53,7 @@ from tilelang_mlir.language.atomic import (
 )
 from tilelang_mlir.language.bits import ffs as _ffs
 from tilelang_mlir.language.bits import fns as _fns
+from tilelang_mlir.language.branches import Else, If, Then
 from tilelang_mlir.language.cluster import (
     block_rank_in_cluster,
     cluster_arrive,
@@ -450,8 +451,8 @@ __all__ += [
     "stg64", "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
 __all__ += [
-    "CommReducer", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding", "tvm_storage_sync",
-    "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
+    "CommReducer", "Else", "If", "Then", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding",
+    "tvm_storage_sync", "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
 ]  # fmt: skip
 
 __all__ += low_level.__all__

@@ -111,20 +111,25 @@ CommReducer = comm_reducer
 class attr:
     """`with T.attr(T.comm_reducer(...), "reduce_scope", ...):` how a thread reduction inside combines values.
 
+    `with T.attr(node, "async_scope", 1):` has no effect: stores inside are made at once.
+
     Raises:
         UnsupportedError: any other attribute; they steer passes of TVM.
     """
 
     def __init__(self, node: Any, attr_key: str, value: Any = None) -> None:
         del value
+        self.side = in_kernel("T.attr").side
+        if attr_key == "async_scope":
+            self.reducer = self.side.get("reduce_scope")
+            return
         if attr_key != "reduce_scope":
             raise UnsupportedError(f"T.attr: the attribute {attr_key!r} is internal to TVM",
                                    hint='"reduce_scope" around T.tvm_thread_allreduce is the one kernels use')
         if not isinstance(node, comm_reducer):
             raise TileTypeError(f'T.attr(..., "reduce_scope") needs a T.comm_reducer, got {describe(node)}',
                                 hint="T.comm_reducer(lambda x, y: x + y, [T.float32(0)])")
-        self.reducer = node
-        self.side = in_kernel("T.attr").side
+        self.reducer: comm_reducer | None = node
 
     def __enter__(self) -> None:
         self.before = self.side.get("reduce_scope")

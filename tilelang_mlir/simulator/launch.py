@@ -155,10 +155,10 @@ class _Launch:
         size = self.total if self.code.cooperative else size
         if self.checked:
             of = self.code.accesses
-            written, read = (self._allocations(values, which) for which in (of.writes, of.reads))
-            between = not self.code.ordered and self.total > 1
-            if written & read or (written and between):
-                self.owners = Ownership(self.memory, self.code.global_unit, written, read, between=between)
+            written, read, plain = (self._allocations(values, which) for which in (of.writes, of.reads, of.plain))
+            known = (self.total, self.threads) if self.code.ordered or cluster > 1 else None
+            if written & read or (written and self.total > 1):
+                self.owners = Ownership(self.memory, self.code.global_unit, written, read, plain, known)
         size = max(size // cluster, 1) * cluster
         work = [(order[first : first + size], 0) for first in range(0, self.total, size)][::-1]
         start = self._snapshot() if self.code.spinning else None
@@ -211,8 +211,8 @@ class _Launch:
 
         def restore() -> None:
             self.memory.restore(memory)
-            if self.owners is not None and owners is not None:
-                self.owners.restore(owners)
+            if owners is not None:
+                owners()
             if self.profile is not None and profile is not None:
                 self.profile.restore(profile)
 

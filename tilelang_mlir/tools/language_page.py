@@ -17,7 +17,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.proxy", "frontend.spec", "frontend.annot.values"),
     ("language.kernel",),
     ("language.loops",),
-    ("language.thread_axes",),
+    ("language.thread_axes", "language.branches"),
     ("language.alloc",),
     ("language.copy",),
     ("language.convolution",),

@@ -117,6 +117,23 @@ def test_counterparts() -> None:
         assert sys.modules[real], name
 
 
+class _CalledBack(torch.autograd.Function):
+    """An operation whose halves name the GPU; the second runs inside of a call of torch."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return x + torch.zeros(3, device="cuda")
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        @torch.library.custom_op("tilelang_mlir_tests::twice", mutates_args=(), device_types="cuda")
+        def twice(x: torch.Tensor) -> torch.Tensor:
+            assert x.is_cuda
+            return x + x + torch.zeros(3, device="cuda")
+
+        return twice(grad)
+
+
 def test_install_and_uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
     if "tilelang" in sys.modules or "tvm" in sys.modules:
         pytest.skip("another tilelang is loaded")
@@ -130,7 +147,10 @@ def test_install_and_uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
         assert tilelang.math.cdiv(7, 2) == 4 and tilelang.env.TILELANG_DISABLE_CACHE in (False, True)
         assert tilelang.cdiv(7, 2) == 4 and driver.get_num_sms() == 108
         assert torch.cuda.is_available() and torch.cuda.get_device_capability() == (8, 0)
-        assert torch.zeros(3, device="cuda").device.type == "cpu" and torch.zeros(2).cuda().to("cuda:0").sum() == 0
+        there = torch.ones(3, device="cuda", requires_grad=True)
+        assert there.is_cuda and there.device == torch.device("cuda:0") and there.detach().numpy().sum() == 3
+        _CalledBack.apply(there.to(there.device)).sum().backward()
+        assert there.grad is not None and there.grad.sum() == 6
         assert torch.zeros(2).pin_memory().sum() == 0
         event = torch.cuda.Event(enable_timing=True)
         event.record()

@@ -82,7 +82,9 @@ for i in range(3):
     loop = ast.parse(text).body[0]
     assert isinstance(loop, ast.For)
     assert assigned_in([loop]) == ["n", "m", "p"]
-    assert carried_names(loop) == ["n"]
+    assert carried_names(loop) == (["n"], [])
+    text = "while x:\n    x = y = a\n    if y: z = z + y\n    for k in z: w = w[k]"
+    assert carried_names(ast.parse(text).body[0]) == ([], ["x", "z", "w"])
     assert jumps(loop.body) == (True, False)
     function = ast.parse("def f(a, b):\n    if a:\n        b: T\n    c: T = 1").body[0]
     assert isinstance(function, ast.FunctionDef)

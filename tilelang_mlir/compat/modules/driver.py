@@ -1,4 +1,4 @@
-"""`tilelang.carver.arch.driver`: facts about the device."""
+"""`tilelang.carver.arch.driver` and `tilelang.utils.device`: facts about the device."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def get_shared_memory_per_block(device_id: int = 0) -> int:
 
 
 get_max_dynamic_shared_size_bytes = get_shared_memory_per_block
+
+
+def get_current_device() -> int:
+    """The number of torch's current GPU."""
+    import torch
+
+    return torch.cuda.current_device()

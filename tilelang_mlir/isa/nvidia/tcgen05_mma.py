@@ -7,9 +7,13 @@ every 32 (16) elements along k are multiplied by a factor: that of row r lies in
 r / 32, in the byte that the instruction descriptor names.
 
 A pair of CTAs (.cta_group::2) computes twice as many rows: with M = 256 each CTA has 128 rows of A and D in its own
-shared and tensor memory, and half of the columns of B in its shared memory (9.7.16.10.5, layout A). The CTA of even
-rank has the first half of each. Addresses and descriptors hold for both. Scale factors of A are those of the CTA's
+shared and tensor memory, and half of the columns of B in its shared memory (9.7.16.10.5, layout A). With M = 128 it has
+64 rows: row r of D is lane r for the left half of the columns and lane 64 + r for the right one (layout B). The CTA of
+even rank has the first half of each. Addresses and descriptors hold for both. Scale factors of A are those of the CTA's
 rows, those of B all of them, in each CTA.
+
+Elements of 4 and 6 bits of .kind::f8f6f4 and .kind::mxf8f6f4 are padded in shared memory (9.7.16.10.2, packing
+formats): 16 of them take the first 8 or 12 of 16 bytes, low bits first, so a k step is 32 bytes for all widths.
 """
 
 from __future__ import annotations
@@ -100,6 +104,18 @@ def _operand(a: ir.Value) -> ir.Value:
 
 # -- semantics ---------------------------------------------------------------------------------------------------------
 _DECODE_16 = {"f16": numeric.HALF_TO_FLOAT.take, "bf16": numeric.bf16_bits_to_float}
+
+
+_PADDED = {"e2m1": 8, "e2m3": 4, "e3m2": 4}  # bytes that are read at once of padded units
+
+
+def decode_padded(raw: np.ndarray, kind: str) -> np.ndarray:
+    """Elements along the last axis of bytes (..., units, 8 or 12): 16 of a unit."""
+    if kind == "e2m1":
+        return decode(np.ascontiguousarray(raw).reshape(*raw.shape[:-2], -1), kind)
+    bits = np.unpackbits(raw, axis=-1, bitorder="little").reshape(*raw.shape[:-1], 16, 6)
+    codes = (bits << np.arange(6)).sum(-1)
+    return numeric.fp6_to_float(kind).take(codes).reshape(*raw.shape[:-2], -1)
 
 
 def decode(raw: np.ndarray, kind: str) -> np.ndarray:
@@ -196,7 +212,7 @@ class _Product:
         rows = shape.m // ctas
         left = self._left(issue, a, shape, rows)
         right = self._shared(issue, b, shape.b, shape.n // ctas, shape.transpose_b)
-        lane, column = _result_places(rows, shape.n)
+        lane, column = result_places(rows, shape.n, halves=self.pair and rows == 64)
         old, write = issue.accumulator(lane, issue.column(d)[:, None, None] + column)
         keep = issue.pick(accumulate).astype(bool)
         issue.accumulates(keep)
@@ -242,9 +258,9 @@ class _Product:
         span = next(span for span, code in descriptors.SWIZZLES.items() if code == mode)
         if transposed and kind in ("e2m1", "tf32"):
             issue.refuse(f"tcgen05.mma with an MN-major operand of {kind}")
-        if self.kind.endswith("f8f6f4") and kind not in ("e4m3", "e5m2"):
-            issue.refuse(f"tcgen05.mma.kind::{self.kind} with padded elements of {kind}")
         place = addresses(start, leading, stride, span, rows, self.k, transposed)
+        if self.kind.endswith("f8f6f4") and kind in _PADDED:
+            return self._padded(issue, place, kind, transposed)
         read = issue.shared(place)
 
         def values() -> np.ndarray:
@@ -254,6 +270,14 @@ class _Product:
 
         return values
 
+    def _padded(self, issue: Any, place: np.ndarray, kind: str, transposed: bool) -> Any:
+        """The same of elements narrower than eight bits: the rest of each 16 bytes is not read."""
+        if transposed:
+            issue.refuse(f"tcgen05.mma with an MN-major operand of {kind}")
+        size = _PADDED[kind]
+        read = issue.shared(place[..., None] + np.arange(0, 8 if kind == "e2m1" else 12, size), size)
+        return lambda: decode_padded(read().reshape(*place.shape, -1), kind)
+
     def _factors(self, issue: Any, address: Any, rows: int, byte: int, count: int, scale: str) -> Any:
         width = -(-rows // 32)
         lane = np.arange(32)[:, None] + np.zeros((1, width), np.int64)
@@ -262,8 +286,11 @@ class _Product:
         return lambda: _scale_values(read(), byte, count, scale)[:, :rows]
 
 
-def _result_places(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lane and column of the CTA's part of D, (m, n) each."""
+def result_places(m: int, n: int, *, halves: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Lane and column of the CTA's part of D, (m, n) each; `halves`: of 64 rows of a pair of CTAs."""
+    if halves:
+        row, column = np.ogrid[:m, :n]
+        return row + 64 * (column // (n // 2)), column % (n // 2) + 0 * row
     rows = lanes_of(m)[:, None]
     return rows + np.zeros((1, n), np.int64), np.arange(n)[None, :] + np.zeros_like(rows)
 
@@ -271,9 +298,7 @@ def _result_places(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 def _require_shape(issue: Any, shape: descriptors.Shape, pair: bool) -> None:
     """9.7.16.2.1: which M and N there are."""
     if pair:
-        if shape.m == 128 and not shape.is_scaled:
-            raise UnsupportedError("the simulator has no tcgen05.mma of pairs of CTAs with 64 rows each")
-        if shape.m != 256 or not 32 <= shape.n <= 256 or shape.n % 32:
+        if shape.m not in ((256,) if shape.is_scaled else (128, 256)) or not 32 <= shape.n <= 256 or shape.n % 32:
             issue.refuse(f"tcgen05.mma of {shape.m}x{shape.n} by a pair of CTAs with kind::{shape.kind}")
         return
     rows = (128,) if shape.is_scaled else (64, 128)

@@ -74,3 +74,14 @@ func.func @f(%s: !s, %t: !t, %k: i1) {
   "tl.tcgen05_mma"(%s, %s, %t, %k) {pair, transpose_a = false, transpose_b = true} : (!s, !s, !t, i1) -> ()
   return
 }
+
+// -----
+
+!a = memref<128x64xf8E4M3FN, #tl.scope<"shared">>
+!t = memref<128x128xf32, #tl.scope<"tmem">>
+!s = memref<128x4xi32, #tl.scope<"tmem">>
+func.func @f(%a: !a, %t: !t, %k: i1, %s: !s) {
+  // expected-error@+1 {{padded B has elements of f8E4M3FN, expected i8}}
+  "tl.tcgen05_scaled_mma"(%a, %a, %t, %k, %s, %s) {b_padded, scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (!a, !a, !t, i1, !s, !s) -> ()
+  return
+}
