@@ -19,7 +19,8 @@ With `multicast` (off unless asked for) two CTAs of a cluster walk pairs of neig
 once (`cluster_tiles.py`).
 
 A kernel keeps its grid when all of its tiles run at once (and no pairs are asked for), when tiles take different
-numbers of steps (the hardware then hands out blocks better than a fixed stride does), when the program asks for a
+numbers of steps (the hardware then hands out blocks better than a fixed stride does; but not when each block walks over
+several tiles, a short one and a long one for example), when the program asks for a
 number of CTAs per multiprocessor, and when its ring leaves no room for the buffers of the store.
 """
 
@@ -95,15 +96,25 @@ def _is_large(launch: ir.Operation, target: Target) -> bool:
 
 
 def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
-    if found.path or "cluster" in launch.attributes or "min_blocks" in launch.attributes:
+    if "cluster" in launch.attributes or "min_blocks" in launch.attributes:
         return False
     products = [op for op in nested(launch) if op.name in PRODUCTS]
-    if len(products) > 2 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):
+    depends = any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3])
+    if len(products) > 2 or (found.path or depends) and not _evens_out(found.path):
         return False
     alone = num_threads(launch) == WARPGROUP
     if alone and (len(products) != 1 or not _may_alternate(launch, found)):
         return False
     return _stages(launch, found, target) >= found.stages
+
+
+def _evens_out(path: list[ir.Operation]) -> bool:
+    """Whether each block works on the same number of tiles, more than one: a program walks over several in a block
+    so that blocks take equally long, whatever the tiles do."""
+    if len(path) != 1 or path[0].name != "scf.for":
+        return False
+    bounds = [bound for v in list(path[0].operands)[:3] if isinstance(bound := raster.known(v), int)]
+    return len(bounds) == 3 and len(range(*bounds)) > 1
 
 
 def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
