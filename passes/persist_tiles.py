@@ -44,7 +44,7 @@ from .nvidia.tma_rules import box_bytes
 from .nvidia.wgmma_layout import WARPGROUP, partition
 from .specialize_warps.candidate import Candidate, candidate
 from .specialize_warps.carriers import carrier_of
-from .specialize_warps.stores import BUFFERS, RESERVED
+from .specialize_warps.stores import BUFFERS, reserved
 from .walk import launches, nested, num_threads
 
 GROUP = 16  # rows of tiles
@@ -112,7 +112,7 @@ def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
     ring = [copy.operands[1] for copy in found.copies]
     others = sum(box_bytes(tile) for tile in _tiles(launch) if tile not in ring)
     buffers = warpgroups * BUFFERS * BUFFER_BYTES if _stores_fragments(launch) else 0
-    room = target.max_shared_bytes - buffers - RESERVED - others
+    room = target.max_shared_bytes - buffers - reserved(launch) - others
     return room // sum(box_bytes(copy.operands[1]) for copy in found.copies)
 
 

@@ -43,7 +43,7 @@ from ..nvidia import (
     warpgroups,
 )
 from ..walk import nested
-from . import atomics, debug, extern, lagging, raw, reduce, reducer, scalar, structure, sync, tiles
+from . import atomics, debug, extern, lagging, raw, reduce, reducer, scalar, scan, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -72,6 +72,7 @@ RULE_MODULES = (
     reducer,
     roles,
     scalar,
+    scan,
     staged_store,
     structure,
     sync,

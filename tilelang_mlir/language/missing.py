@@ -1,12 +1,9 @@
-"""Names of TileLang's language that are not part of this one yet, and why."""
+"""Names that TileLang's language inherits and that are not part of this one."""
 
 from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
 
-_LATER = {
-    "sparse products into tensor memory": "tcgen05_gemm_sp",
-}
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (
     "tvm_access_ptr handle_add_byte_offset call_packed call_cpacked call_packed_lowered call_cpacked_lowered "
@@ -20,7 +17,6 @@ _OUT_OF_SCOPE = (
     "end_profile_intrinsic ProducerLoad CallEffectKind SizeVar StringImm IterVar buffer_decl "
     "sblock_alloc_buffer sblock block_name_suffix_context match_buffer decl_buffer env_thread launch_thread"
 )
-_BY_NAME = {name: topic for topic, names in _LATER.items() for name in names.split()}
 
 
 def lookup(name: str) -> None:
@@ -31,20 +27,8 @@ def lookup(name: str) -> None:
     """
     if name in _OUT_OF_SCOPE.split():
         raise UnsupportedError(f"T.{name} is internal to TVM", hint="it is out of scope: kernels do not need it")
-    topic = _BY_NAME.get(name)
-    if topic is not None:
-        raise UnsupportedError(f"T.{name} is not available", hint=f"{topic} are not part of the language yet")
-
-
-def names() -> list[str]:
-    return sorted(_BY_NAME)
 
 
 def out_of_scope() -> list[str]:
     """The names that TileLang inherits from TVM and that stay out."""
     return sorted(_OUT_OF_SCOPE.split())
-
-
-def topics() -> dict[str, list[str]]:
-    """The names by what they belong to."""
-    return {topic: sorted(text.split()) for topic, text in _LATER.items()}

@@ -37,6 +37,7 @@ _LOW = 0.955, 0.84  # the same for tiles of 64 rows beside those of 128: of a si
 _STORE = {"turns": 0, "together": 40, "tall": 40, "warps": 40}
 _START = 320  # the same for filling the pipeline, once
 _BYTES_PER_CYCLE = 21.0  # of device memory per multiprocessor
+_BYTES_LOADED = 64.0  # per cycle, of tiles of A and B by one multiprocessor, mostly from the L2 cache
 _FLOPS_PER_CYCLE = 4096.0  # of 16-bit elements per multiprocessor
 _PARTS = (1, 2, 3, 4, 6, 8)
 _LEAST_STEPS = 8  # of a part's loop: shorter ones do not fill their pipeline
@@ -50,6 +51,7 @@ class Tiling:
     """Sizes of a tile, versions of its operands in shared memory, threads that compute a tile, and parts of K.
 
     `fused`: the CTAs of a tile add their parts themselves (`stream_k`), else a second kernel does.
+    `swapped`: B gives the rows of the instructions and A the columns: the transpose of the tile is computed.
     """
 
     block_M: int
@@ -59,9 +61,15 @@ class Tiling:
     threads: int
     parts: int = 1
     fused: bool = False
+    swapped: bool = False
+
+    @property
+    def sums(self) -> tuple[int, int]:
+        """The shape of the tile as the instructions compute it."""
+        return (self.block_N, self.block_M) if self.swapped else (self.block_M, self.block_N)
 
     def __str__(self) -> str:
-        sizes = f"{self.block_M}x{self.block_N}x{self.block_K}x{self.stages}x{self.threads}"
+        sizes = f"{self.block_M}x{self.block_N}x{self.block_K}x{self.stages}x{self.threads}{' swapped' * self.swapped}"
         return sizes if self.parts == 1 else f"{sizes}, {self.parts} {'fused ' * self.fused}parts"
 
 
@@ -119,29 +127,32 @@ def has_wide_products(machine: Target) -> bool:
 
 
 def _of_warpgroups(machine: Target, bits: int, *, trans_A: bool, trans_B: bool) -> Iterator[Tiling]:
-    depth = _SPAN * 8 // bits
-    room = machine.max_shared_bytes - _STORE_ROOM
-    step = 16 if trans_B else 64  # along N a row-major B comes in whole swizzle spans
-    for columns in range(256, 31, -step):
-        yield _tiling(128, columns, depth, bits, 256, room, _MAX_STAGES)
-    for columns in range(128, 63, -step):
-        yield _tiling(256, columns, depth, bits, 256, room, _MAX_STAGES)
-    for columns in range(208 // step * step, 31, -step):
-        yield _tiling(128, columns, depth, bits, 128, room, _MAX_STAGES)
-    for columns in range(256, 31, -step):
-        yield _tiling(64, columns, depth, bits, 128, room, _MAX_STAGES)
+    """Of either operand the rows of the instructions; the other one's columns, and how many depends on how it lies."""
+    for swapped in (False, True) if machine.supports(Feature.WGMMA) else (False,):
+        # Across K a tile comes in whole swizzle spans.
+        step = (16 if trans_B else 64) if not swapped else (64 if trans_A else 16)
+        for rows, threads, most in ((128, 256, 256), (256, 256, 128), (128, 128, 208), (64, 128, 256)):
+            for columns in range(most // step * step, 15 if swapped else 31, -step):
+                yield _tiling(rows, columns, bits, threads, machine, swapped=swapped)
+        if swapped and step == 16:
+            for rows, threads in ((128, 256), (64, 128)):
+                yield _tiling(rows, 8, bits, threads, machine, swapped=True)
 
 
 def _of_warps(machine: Target, bits: int, *, trans_A: bool, trans_B: bool) -> Iterator[Tiling]:
     depth = _SPAN // 2 * 8 // bits
     for rows in (128, 64):
         for columns in (128, 64):
-            yield _tiling(rows, columns, depth, bits, warp_threads(machine), machine.max_shared_bytes, _WARP_STAGES)
+            stages = min(_WARP_STAGES, machine.max_shared_bytes // ((rows + columns) * _SPAN // 2))
+            yield Tiling(rows, columns, depth, stages, warp_threads(machine))
 
 
-def _tiling(block_M: int, block_N: int, block_K: int, bits: int, threads: int, room: int, most: int) -> Tiling:
-    stages = min(most, room // ((block_M + block_N) * block_K * bits // 8))
-    return Tiling(block_M, block_N, block_K, stages, threads)
+def _tiling(rows: int, columns: int, bits: int, threads: int, machine: Target, *, swapped: bool) -> Tiling:
+    """Of warpgroups; `rows` and `columns` as the instructions count them."""
+    depth = _SPAN * 8 // bits
+    stages = min(_MAX_STAGES, (machine.max_shared_bytes - _STORE_ROOM) // ((rows + columns) * _SPAN))
+    block_M, block_N = (columns, rows) if swapped else (rows, columns)
+    return Tiling(block_M, block_N, depth, stages, threads, swapped=swapped)
 
 
 def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target) -> float:
@@ -150,20 +161,22 @@ def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target) ->
     depth = math.ceil(K / tiling.block_K / tiling.parts) * tiling.block_K if tiling.parts > 1 else K
     waves = math.ceil(tiles / machine.multiprocessors)
     mode = _mode(tiling, machine)
-    rate = _FLOPS_PER_CYCLE * 16 / bits * _interpolate(_BUSY[mode], tiling.block_N)
-    if tiling.block_M == 64:
+    rows, columns = tiling.sums
+    rate = _FLOPS_PER_CYCLE * 16 / bits * _interpolate(_BUSY[mode], columns)
+    if rows == 64:
         rate *= 0.75 if mode == "warps" else _LOW[tiles > machine.multiprocessors]
     if mode == "turns" and tiles <= machine.multiprocessors:
         rate *= 0.85  # no second warpgroup fills the gaps between products
-    area = tiling.block_M * tiling.block_N
+    area = rows * columns
     products = waves * 2 * area * (depth + _STORE[mode]) / rate + 2 * area * _START / _FLOPS_PER_CYCLE
     bytes_per_cycle = machine.multiprocessors * _BYTES_PER_CYCLE
     traffic = (M * K + N * K) * bits / 8 / bytes_per_cycle
+    loads = waves * (rows + columns) * depth * bits / 8 / _BYTES_LOADED
     if tiling.fused:
         adding = _FIRST_LAUNCH + 2 * 4 * (tiling.parts - 1) * area / _BYTES_HANDED_OVER
     else:
         adding = 0.0 if tiling.parts == 1 else _SECOND_LAUNCH + 2 * 4 * tiling.parts * M * N / bytes_per_cycle
-    return max(products, traffic) + 1e-3 * products + adding
+    return max(products, traffic, loads) + 1e-3 * (products + loads) + adding
 
 
 def _mode(tiling: Tiling, machine: Target) -> str:
@@ -172,7 +185,7 @@ def _mode(tiling: Tiling, machine: Target) -> str:
         return "warps"
     if tiling.threads != 256:
         return "turns"
-    return "tall" if tiling.block_M == 256 else "together"
+    return "tall" if tiling.sums[0] == 256 else "together"
 
 
 def _interpolate(points: dict[int, float], x: int) -> float:

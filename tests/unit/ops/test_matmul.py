@@ -10,7 +10,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 from tilelang_mlir import errors, ops
-from tilelang_mlir.ops.gemm import split_program
+from tilelang_mlir.ops.split_k import split_program
 
 TARGET = "sim:sm_90a"
 KINDS: dict[str, Any] = {

@@ -73,7 +73,7 @@ def test_two_parts_are_added_by_their_ctas_and_many_by_a_second_kernel() -> None
     assert few.parts == 2 and few.fused and many.parts == 8 and not many.fused
     assert not choose(1024, 1024, 16384, machine=parse_target("sm_100a")).fused
     kernel = ops.gemm(1024, 1024, 16384, target="sm_90a")
-    assert [spec.grid for spec in kernel.plan.kernels] == [(128, 1, 1), (128, 1, 1)]
+    assert [spec.grid for spec in kernel.plan.kernels] == [(64, 1, 1), (8, 8, 2)]
     assert "fence.release.gpu" in kernel.get_kernel_source() and kernel.n_spills == 0
 
 
