@@ -276,6 +276,8 @@ class SourceWriter:
         for e in entry.effects:
             if e.access is Access.WRITE and e.space == GLOBAL and e.value >= 0:
                 self.global_unit = min(self.global_unit, kind_of(str(op.operands[e.value].type)).nbytes)
+            elif e.access is Access.WRITE and e.space == SHARED and e.size and not e.group:
+                self.shared_unit = min(self.shared_unit, e.size)
             elif e.access is Access.ATOMIC and e.space == GLOBAL:
                 self.global_unit = min(self.global_unit, e.size or 4, 4)
             elif e.access is Access.FENCE and e.space == GLOBAL:
