@@ -207,7 +207,7 @@ def jit(
     profiler: str = "auto",
     **profile: Any,
 ) -> Any:
-    """The `@jit` of earlier releases of TileLang's autotuner, below `@autotune`: it says how candidates are checked, too.
+    """The `@jit` of earlier releases of TileLang's autotuner, below `@autotune`, with how candidates are checked.
 
         @autotune(configs=[{"block_M": 64}, {"block_M": 128}], keys=["block_M"])
         @jit(out_idx=[-1], ref_prog=reference, supply_type=TensorSupplyType.Integer)
