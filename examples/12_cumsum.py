@@ -1,7 +1,7 @@
 """Running sums along the rows of a matrix, of any length: what top-p sampling does over a vocabulary.
 
-A block walks along its row in tiles, and loads the next ones ahead. `T.cumsum` scans a tile in registers; the sum of all
-of it is carried into the next one. Eager style.
+A block walks along its row in tiles, and loads the next ones ahead. `T.cumsum` scans a tile in registers; the sum of
+all of it is carried into the next one. Eager style.
 
     y = cumsum(x)
 """

@@ -28,8 +28,8 @@ from .thread_branches import split_branch
 from .walk import launches, nested, threads_of
 
 _HANDLED = (
-    "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.copy", "tl.fill", "scf.if", "tl.parallel",
-    "tl.vote",
+    "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.mbarrier_arrive", "tl.copy", "tl.fill",
+    "scf.if", "tl.parallel", "tl.vote",
 )  # fmt: skip
 
 
@@ -63,8 +63,16 @@ class LegalizeTileOps(Pass):
                         split_branch(op, launch)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
+                    elif op.name == "tl.mbarrier_arrive" and "copies" in op.attributes and not _copies_by_hand(launch):
+                        del op.attributes["copies"]
                     elif op.name == "tl.vote" and _is_of_block(op) and not target.supports(Feature.BLOCK_VOTES):
                         expand_block_vote(op, launch, target.warp_size)
+
+
+def _copies_by_hand(launch: ir.Operation) -> bool:
+    """Whether threads start cp.async copies, which an arrival can wait for; it does not order stores as others do."""
+    starts = lambda op: op.name == "tl.copy_words" or (op.name == "tl.copy" and "async" in op.attributes)
+    return any(starts(op) for op in nested(launch))
 
 
 def _is_of_block(vote: ir.Operation) -> bool:

@@ -1,8 +1,16 @@
 """Which tiles a matrix product is cut into: a model of the time that depends on nothing but the sizes.
 
-A candidate costs waves x time of a tile. A wave is one tile per multiprocessor, and the last one counts in full: how
-well the number of tiles fits the machine decides most of all. The time of a tile is its area times K, divided by how
-busy the tensor cores are with instructions of that width, and a constant for the part of the store that nothing hides.
+What bounds a product are its instructions, the way of the tiles to the multiprocessors, and device memory; where two of
+them take about as long, the product takes longer than either (`_together`).
+
+* Instructions: a wave is one tile per multiprocessor, and the last one counts in full: how well the number of tiles
+  fits the machine decides most of all. The time of a tile is its area times K, divided by how busy the tensor cores are
+  with instructions of that width, and a constant for the part of the store that nothing hides.
+* Tiles: of A, most loads hit the L2 cache at once; a tile of B comes from memory for the first of the CTAs that use it
+  at the same time, and rows behind the end of A take more time than others. So few rows are better made columns of the
+  instructions (`Tiling.swapped`), of which there may be as few as 8.
+* Memory: A and B once, and a part of B again where several rows of tiles use it.
+
 The rates are those of an H200; their ratios are what matters. Machines without warpgroup products take square tiles
 of a few warps, whose sums stay in registers.
 
@@ -32,18 +40,27 @@ _BUSY = {
     "tall": {64: 0.80, 96: 0.95, 128: 0.99},
     "warps": {64: 0.75, 128: 1.0},
 }
-_LOW = 0.955, 0.84  # the same for tiles of 64 rows beside those of 128: of a single wave, and of more
+_LOW = 0.855  # the same for tiles of 64 rows beside those of 128
 # Steps of K that take as long as what shows of the store.
 _STORE = {"turns": 0, "together": 40, "tall": 40, "warps": 40}
-_START = 320  # the same for filling the pipeline, once
-_BYTES_PER_CYCLE = 21.0  # of device memory per multiprocessor
-_BYTES_LOADED = 64.0  # per cycle, of tiles of A and B by one multiprocessor, mostly from the L2 cache
+_START = 170  # the same for filling the pipeline, once
 _FLOPS_PER_CYCLE = 4096.0  # of 16-bit elements per multiprocessor
+# Bytes per cycle and multiprocessor, and what else loading depends on.
+_MEMORY = 18.2
+_CACHE = 90.0  # tiles that others use at the same time
+_FRESH = 36.0  # tiles that come from memory
+_EMPTY = 1.7  # rows behind the end of A, in those of fresh tiles
+_AGAIN = 0.17  # share of B that comes from memory again for further rows of tiles
+_ASKEW = 3.0  # tiles of A across K, in rows that do not start at lines of the cache, in other tiles of A
+_LINE = 128
+_NEIGHBOURS = 16  # rows of tiles that are worked on at the same time
+_SMOOTH = 4.0  # of the norm that joins what bounds a product
 _PARTS = (1, 2, 3, 4, 6, 8)
 _LEAST_STEPS = 8  # of a part's loop: shorter ones do not fill their pipeline
-_SECOND_LAUNCH = 4000.0  # cycles until the kernel that adds the parts is under way
-_FIRST_LAUNCH = 4500.0  # the same for a kernel that clears flags, and for waiting for them
-_BYTES_HANDED_OVER = 48.0  # per cycle, of a CTA that stores its sums for another one, or adds those of others
+_SECOND_LAUNCH = 3100.0  # cycles until the kernel that adds the parts is under way
+_FIRST_LAUNCH = 4400.0  # the same for a kernel that clears flags, and for waiting for them
+_BYTES_HANDED_OVER = 70.0  # per cycle, of a CTA that stores its sums for another one, or adds those of others
+_BYTES_ADDED = 23.0  # the same of the second kernel, per multiprocessor
 
 
 @dataclass(frozen=True)
@@ -82,6 +99,7 @@ def choose(
     trans_A: bool = False,
     trans_B: bool = True,
     machine: Target = HOPPER,
+    split: bool = True,
 ) -> Tiling:
     """The tiling of C[M, N] = A[M, K] B[K, N] that the model finds fastest; the first of equals.
 
@@ -90,23 +108,24 @@ def choose(
         bits: of an element of A and B.
         trans_A, trans_B: whether A is stored as [K, M], and B as [N, K].
         machine: whose shared memory, multiprocessors and products count.
+        split: whether K may be split.
     """
     candidates = _of_warpgroups if has_wide_products(machine) else _of_warps
     return min(
         (
             replace(tiling, parts=parts, fused=fused)
             for tiling in candidates(machine, bits, trans_A=trans_A, trans_B=trans_B)
-            for parts in _PARTS
+            for parts in (_PARTS if split else _PARTS[:1])
             for fused in (False, True)
             if (parts == 1 and not fused) or (parts > 1 and _may_split(tiling, parts, M, N, K, machine, fused=fused))
         ),
-        key=lambda tiling: _cost(tiling, M, N, K, bits, machine),
+        key=lambda tiling: _cost(tiling, M, N, K, bits, machine, trans_A=trans_A),
     )
 
 
 def _may_split(tiling: Tiling, parts: int, M: int, N: int, K: int, machine: Target, *, fused: bool) -> bool:
     """Whether all parts of all tiles run at once, and each has work enough."""
-    if fused and not (machine.supports(Feature.WGMMA) and tiling.threads == 256):
+    if fused and not machine.supports(Feature.WGMMA):
         return False
     fits = _tiles(tiling, M, N) * parts <= machine.multiprocessors
     return fits and K >= parts * _LEAST_STEPS * tiling.block_K
@@ -155,28 +174,48 @@ def _tiling(rows: int, columns: int, bits: int, threads: int, machine: Target, *
     return Tiling(block_M, block_N, depth, stages, threads, swapped=swapped)
 
 
-def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target) -> float:
+def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target, *, trans_A: bool = False) -> float:
     """Cycles of one multiprocessor."""
     tiles = _tiles(tiling, M, N) * tiling.parts
     depth = math.ceil(K / tiling.block_K / tiling.parts) * tiling.block_K if tiling.parts > 1 else K
-    waves = math.ceil(tiles / machine.multiprocessors)
+    most = machine.multiprocessors
+    rows, columns = tiling.sums
+    area = rows * columns
     mode = _mode(tiling, machine)
+    products = math.ceil(tiles / most) * 2 * area * (depth + _STORE[mode]) / _rate(tiling, mode, tiles, bits, machine)
+    neighbours = min(math.ceil(M / tiling.block_M), _NEIGHBOURS)
+    shared = min(tiling.block_M, M) * (_ASKEW if trans_A and M * bits // 8 % _LINE else 1.0)
+    fresh = tiling.block_N / neighbours + max(tiling.block_M - M, 0) * _EMPTY
+    loads = max(tiles / most, 1.0) * depth * bits / 8 * (shared / _CACHE + fresh / _FRESH)
+    again = 1 + _AGAIN * (neighbours - 1) / neighbours
+    traffic = (M + N * again) * K * bits / 8 / (most * _MEMORY)
+    start = 2 * area * _START / _FLOPS_PER_CYCLE
+    return _together(products, loads, traffic) + start + _adding(tiling, M, N, most)
+
+
+def _rate(tiling: Tiling, mode: str, tiles: int, bits: int, machine: Target) -> float:
+    """Operations per cycle."""
     rows, columns = tiling.sums
     rate = _FLOPS_PER_CYCLE * 16 / bits * _interpolate(_BUSY[mode], columns)
     if rows == 64:
-        rate *= 0.75 if mode == "warps" else _LOW[tiles > machine.multiprocessors]
-    if mode == "turns" and tiles <= machine.multiprocessors:
+        rate *= 0.75 if mode == "warps" else _LOW
+    elif mode == "turns" and tiles <= machine.multiprocessors:
         rate *= 0.85  # no second warpgroup fills the gaps between products
-    area = rows * columns
-    products = waves * 2 * area * (depth + _STORE[mode]) / rate + 2 * area * _START / _FLOPS_PER_CYCLE
-    bytes_per_cycle = machine.multiprocessors * _BYTES_PER_CYCLE
-    traffic = (M * K + N * K) * bits / 8 / bytes_per_cycle
-    loads = waves * (rows + columns) * depth * bits / 8 / _BYTES_LOADED
+    return rate
+
+
+def _together(*times: float) -> float:
+    """Time of what goes on side by side: the longest, and more where others are about as long."""
+    return sum(time**_SMOOTH for time in times) ** (1 / _SMOOTH)
+
+
+def _adding(tiling: Tiling, M: int, N: int, multiprocessors: int) -> float:
+    """Time until the parts are added."""
+    if tiling.parts == 1:
+        return 0.0
     if tiling.fused:
-        adding = _FIRST_LAUNCH + 2 * 4 * (tiling.parts - 1) * area / _BYTES_HANDED_OVER
-    else:
-        adding = 0.0 if tiling.parts == 1 else _SECOND_LAUNCH + 2 * 4 * tiling.parts * M * N / bytes_per_cycle
-    return max(products, traffic, loads) + 1e-3 * (products + loads) + adding
+        return _FIRST_LAUNCH + 2 * 4 * (tiling.parts - 1) * math.prod(tiling.sums) / _BYTES_HANDED_OVER
+    return _SECOND_LAUNCH + 2 * 4 * tiling.parts * M * N / (multiprocessors * _BYTES_ADDED)
 
 
 def _mode(tiling: Tiling, machine: Target) -> str:

@@ -11,6 +11,11 @@ from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.expr import as_expr
 from tilelang_mlir.language.math import cast, reinterpret
 
+__all__ = [
+    "_tir_packed_int_to_int_convert", "_tir_packed_to_fp4_to_f16", "_tir_packed_to_signed_convert",
+    "_tir_packed_to_unsigned_convert", "_tir_packed_to_unsigned_convert_with_zeros", "_tir_u8_to_f4_to_bf16",
+    "_tir_u8_to_f8_e4m3_to_f16",
+]  # fmt: skip
 Convert = Callable[[int, Any, Any, Any], Any]
 
 

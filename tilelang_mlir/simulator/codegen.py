@@ -61,6 +61,7 @@ class Kernel:
         self.ordered = writer.ordered
         self.copied_into = writer.copied_into
         self.spinning = writer.spinning
+        self.takes_over = writer.takes_over
         self.accesses = accesses(function, table())
         self.file = f"<simulated {self.name} {next(_FILES)}>"
         self._loops = writer.loops
@@ -135,6 +136,7 @@ class SourceWriter:
         self.shared_unit = 4  # the narrowest shared store, at most a word: the granularity of the race check
         self.may_split = False  # whether CTAs of a batch may part ways where they wait
         self._order = MemoryOrder.RELAXED  # what its fences and atomic operations on device memory do
+        self.takes_over = False  # whether CTAs take over the work of others
         self.spinning = False  # whether a loop may wait for what other CTAs write
         self.copied_into = False  # whether bulk copies write shared memory
         self.depth = 0
@@ -274,6 +276,7 @@ class SourceWriter:
             e.access is Access.WRITE and e.space == SHARED and e.group == "mbarrier" for e in entry.effects
         )
         for e in entry.effects:
+            self.takes_over = self.takes_over or e.access is Access.TAKE_OVER
             if e.access is Access.WRITE and e.space == GLOBAL and e.value >= 0:
                 self.global_unit = min(self.global_unit, kind_of(str(op.operands[e.value].type)).nbytes)
             elif e.access is Access.WRITE and e.space == SHARED and e.size and not e.group:
