@@ -39,7 +39,8 @@ def gemm_layouts(
     if groups is not None:
         return _wgmma_layouts(op, groups, k, bits)
     shape = mma_shape(bits)
-    require_whole_steps(op, k, shape)
+    if FRAGMENT in (scope_of(a), scope_of(b)):
+        require_whole_steps(op, k, shape)
     grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), accumulator(grid, shape))]
     for value, layout in (
