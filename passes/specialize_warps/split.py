@@ -142,12 +142,15 @@ class Split:
         return ir.Operation.create("tl.alloc_barrier", [kind], attributes=attributes).result
 
     def _move(self, consumer: ir.Block, split: ir.Operation) -> None:
-        """Everything but what both roles share goes to the consumers."""
+        """Everything but what both roles share goes to the consumers: also a wait for the kernels ahead that the
+        program puts behind the loop, and so behind all that the producer does."""
         moved: set[ir.Value] = set()
+        outermost, over = (*self.found.path, self.found.loop)[0], False
         for op in list(self.block.operations):
             op = op.operation
             stays = is_shared_setup(op) and not any(v in moved for v in op.operands)
-            stays = stays or is_intrinsic(op, WAIT_DEPENDENCIES)
+            stays = stays or (is_intrinsic(op, WAIT_DEPENDENCIES) and not over)
+            over = over or op == outermost
             if op != split and op.name != "tl.alloc_barrier" and not stays:
                 moved.update(op.results)
                 consumer.append(op)
