@@ -27,6 +27,7 @@ _FLOATS = {
     "f8E5M2": ("f8f6f4", "e5m2"),
 }
 _SCALED = ("tl.tcgen05_scaled_mma", "tl.mma_scaled")
+SPARSE = "tl.tcgen05_sparse_mma"
 WARPGROUP = 128
 MAX_COLUMNS = 256
 
@@ -50,15 +51,17 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         return f"operands of {_element(a)}, which {having} has and {target} lacks"
     m, n, _ = extents(op)
     pair = "pair" in op.attributes
-    rows = (128,) if op.name in _SCALED or scope_of(a) == TMEM else (64, 128)
+    rows = (128,) if op.name in (*_SCALED, SPARSE) or scope_of(a) == TMEM else (64, 128)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
     step = 32 if pair else 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
     if n % step or n > MAX_COLUMNS:
         return f"an accumulator of {n} columns, which must be a multiple of {step} up to {MAX_COLUMNS}"
     flags = transposes(op)
-    depth = descriptors.depth(kinds[0])
+    depth = descriptors.depth(kinds[0]) * (2 if op.name == SPARSE else 1)
     k = _depth_of(op)
+    if op.name == SPARSE and (text := _sparse_obstacle(op)):
+        return text
     if k % depth:
         return f"a depth of {k}, which must be a multiple of {depth}"
     if "packed" in op.attributes and (text := _packed_obstacle(op)):
@@ -74,6 +77,18 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         return "a transposed A in tensor memory"
     sides = [(b, flags[1], "B")] + ([(a, not flags[0], "A")] if scope_of(a) == SHARED else [])
     return next((text for side in sides if (text := _operand_obstacle(*side))), "")
+
+
+def _sparse_obstacle(op: ir.Operation) -> str:
+    """A step of a sparse A along k takes 64 bytes of B, which are one piece of a row."""
+    _, b, _, _, metadata = op.operands
+    width = 32 if _element(op.operands[0]).width == 8 else 16
+    if scope_of(metadata) == SHARED and _element(metadata).width != width:
+        return f"metadata of {_element(metadata)}; those of {_element(op.operands[0])} are of i{width}"
+    tile = list(ir.MemRefType(root(b).type).shape)[-2:]
+    if transposes(op)[1] and swizzle_span(tile, _element(b).width) < 64:
+        return f"B of {tile[0]}x{tile[1]}, whose rows are no whole 64 bytes"
+    return ""
 
 
 def _depth_of(op: ir.Operation) -> int:
@@ -109,8 +124,9 @@ def product_of(op: ir.Operation) -> Product:
     flags = transposes(op)
     k = _depth_of(op)
     m *= 2 if "pair" in op.attributes else 1
-    shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1])
-    return Product(shape, k // descriptors.depth(kind))
+    sparse = op.name == SPARSE
+    shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1], sparse)
+    return Product(shape, k // descriptors.depth(kind) // (2 if sparse else 1))
 
 
 def _element(value: ir.Value) -> ir.Type:

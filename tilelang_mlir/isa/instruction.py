@@ -33,6 +33,7 @@ class Access(Enum):
     COMMIT = "commit"
     WAIT = "wait"
     FENCE = "fence"
+    TAKE_OVER = "take over"  # CTAs that have not started
 
 
 class MemoryOrder(Flag):

@@ -268,7 +268,7 @@ def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: b
     from tilelang_mlir.compiler.pool import prestart
     from tilelang_mlir.frontend.suspicions import warn
 
-    warn(prim_func.module, options.pass_configs)
+    warn(prim_func.module, options.pass_configs, target)
     if not target.simulated:
         prestart()  # a worker gets ready while the passes run
     started = time.perf_counter()

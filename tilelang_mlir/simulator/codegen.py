@@ -61,6 +61,7 @@ class Kernel:
         self.ordered = writer.ordered
         self.copied_into = writer.copied_into
         self.spinning = writer.spinning
+        self.takes_over = writer.takes_over
         self.accesses = accesses(function, table())
         self.file = f"<simulated {self.name} {next(_FILES)}>"
         self._loops = writer.loops
@@ -135,6 +136,7 @@ class SourceWriter:
         self.shared_unit = 4  # the narrowest shared store, at most a word: the granularity of the race check
         self.may_split = False  # whether CTAs of a batch may part ways where they wait
         self._order = MemoryOrder.RELAXED  # what its fences and atomic operations on device memory do
+        self.takes_over = False  # whether CTAs take over the work of others
         self.spinning = False  # whether a loop may wait for what other CTAs write
         self.copied_into = False  # whether bulk copies write shared memory
         self.depth = 0
@@ -273,14 +275,16 @@ class SourceWriter:
         self.copied_into = self.copied_into or any(
             e.access is Access.WRITE and e.space == SHARED and e.group == "mbarrier" for e in entry.effects
         )
-        for effect in entry.effects:
-            if effect.access is Access.FENCE and effect.space == GLOBAL:
+        for e in entry.effects:
+            self.takes_over = self.takes_over or e.access is Access.TAKE_OVER
+            if e.access is Access.WRITE and e.space == GLOBAL and e.value >= 0:
+                self.global_unit = min(self.global_unit, kind_of(str(op.operands[e.value].type)).nbytes)
+            elif e.access is Access.WRITE and e.space == SHARED and e.size and not e.group:
+                self.shared_unit = min(self.shared_unit, e.size)
+            elif e.access is Access.ATOMIC and e.space == GLOBAL:
+                self.global_unit = min(self.global_unit, e.size or 4, 4)
+            elif e.access is Access.FENCE and e.space == GLOBAL:
                 self._order = MemoryOrder.BOTH
-            elif effect.access is Access.ATOMIC and effect.space == GLOBAL:
-                self.global_unit = min(self.global_unit, effect.size or 4, 4)
-            elif effect.access is Access.WRITE and effect.space == GLOBAL and effect.value >= 0:
-                stored = kind_of(str(op.operands[effect.value].type)).nbytes
-                self.global_unit = min(self.global_unit, stored)
         if entry.blocking:
             self.statement(f"w = {call}", op)
             self.line("if w is not None: yield w", op)
