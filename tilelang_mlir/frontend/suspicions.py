@@ -6,34 +6,18 @@ touches counts as written, a store under a condition on the iteration as guarded
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tilelang_mlir.dialect.effects import effects, root
 from tilelang_mlir.dialect.location import python_location
-from tilelang_mlir.errors import Location, TileWarning
+from tilelang_mlir.frontend.suspicion import Suspicion, issue
 from tilelang_mlir.mlir import ir
 
 _VIEWS = ("tl.slice", "tl.reshape")
 _CONDITIONS = ("scf.if", "scf.while", "tl.specialize")
 _ROLES = ("tl.warpgroups",)  # run at the same time: what comes first is up to barriers, not to the order of the lines
 INIT_KEY, RACE_KEY = "tl.disable_buffer_init_check", "tl.disable_data_race_check"
-
-
-@dataclass(frozen=True)
-class Suspicion:
-    """What is suspicious, where, and what may help."""
-
-    message: str
-    location: Location | None
-    hint: str
-    notes: tuple[tuple[str, Location | None], ...] = ()
-
-    def __str__(self) -> str:
-        from tilelang_mlir.errors import TileError
-
-        return str(TileError(self.message, self.location, hint=self.hint, notes=self.notes))
 
 
 def warn(module: ir.Module, pass_configs: Mapping[str, object] | None) -> None:
@@ -45,12 +29,6 @@ def warn(module: ir.Module, pass_configs: Mapping[str, object] | None) -> None:
             found += races(module)
     for suspicion in found:
         issue(suspicion)
-
-
-def issue(suspicion: Suspicion) -> None:
-    """Issue a `TileWarning` at its place."""
-    place = suspicion.location or Location("<kernel>", 1)
-    warnings.warn_explicit(str(suspicion), TileWarning, place.file, place.line)
 
 
 # Reads before writes.

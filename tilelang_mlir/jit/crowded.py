@@ -5,7 +5,8 @@ from __future__ import annotations
 from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.dialect.products import PRODUCTS, factors
 from tilelang_mlir.dialect.tl import FRAGMENT, scope_of
-from tilelang_mlir.frontend.suspicions import Suspicion, issue, name_of
+from tilelang_mlir.frontend.suspicion import Suspicion, issue
+from tilelang_mlir.frontend.suspicions import name_of
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.passes.fragment_demand import most_at_once, registers_of
 from tilelang_mlir.passes.walk import launches, nested
