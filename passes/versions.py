@@ -37,15 +37,7 @@ class Versions:
         self.lower, self.upper, self.step = list(loop.operands)[:3]
         self.tiles: dict[ir.Value, ir.Value] = {}
         for copy in copies:
-            self._add(copy.operands[1])
-
-    def _add(self, buffer: ir.Value) -> None:
-        old = buffer.owner.operation
-        kind = ir.MemRefType(buffer.type)
-        result = buffer_type([self.stages_of(buffer), *kind.shape], kind.element_type, SHARED)
-        with ir.InsertionPoint(old), old.location:
-            new = ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old))
-        self.tiles[buffer] = new.result
+            self.tiles[copy.operands[1]] = add_versions(copy.operands[1], self.stages_of(copy.operands[1]))
 
     def stages_of(self, buffer: ir.Value) -> int:
         """How many versions a tile has."""
@@ -66,7 +58,7 @@ class Versions:
 
     def version(self, buffer: ir.Value, slot: ir.Value) -> ir.Value:
         """One version of a tile."""
-        return _version(self.tiles[buffer], slot)
+        return version_of(self.tiles[buffer], slot)
 
     def clone(self, value: ir.Value, cloned: dict[ir.Value, ir.Value]) -> ir.Value:
         """The value computed for another iteration: `cloned` maps what is replaced and remembers what was computed."""
@@ -88,18 +80,27 @@ class Versions:
         for copy in self.copies:
             copy.erase()
         for old, new in self.tiles.items():
-            _redirect(old, new, slots[self.stages_of(old)])
+            redirect(old, new, slots[self.stages_of(old)])
             old.owner.operation.erase()
 
 
-def _version(buffer: ir.Value, slot: ir.Value) -> ir.Value:
+def add_versions(buffer: ir.Value, count: int) -> ir.Value:
+    """A tile with so many versions, at the place of another one."""
+    old = buffer.owner.operation
+    kind = ir.MemRefType(buffer.type)
+    result = buffer_type([count, *kind.shape], kind.element_type, SHARED)
+    with ir.InsertionPoint(old), old.location:
+        return ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old)).result
+
+
+def version_of(buffer: ir.Value, slot: ir.Value) -> ir.Value:
     """One version of a multi-versioned tile."""
     shape = list(ir.MemRefType(buffer.type).shape)
     zero = build.constant(0)
     return build.slice_of(buffer, [slot, *[zero] * (len(shape) - 1)], [1, *shape[1:]])
 
 
-def _redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
+def redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
     """Make every use of a tile use the version `slot`."""
     for use in list(old.uses):
         op, position = use.owner.operation, use.operand_number
@@ -114,7 +115,7 @@ def _redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
                 op.results[0].replace_all_uses_with(build.slice_of(new, [slot, *operands[1:]], sizes))
                 op.erase()
             else:
-                op.operands[position] = _version(new, slot)
+                op.operands[position] = version_of(new, slot)
 
 
 def _replace(op: ir.Operation, operands: list[ir.Value]) -> None:

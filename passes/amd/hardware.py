@@ -95,8 +95,10 @@ class Amd:
     def warp_barrier(self, ctx: Context, mask: ir.Value | None) -> None:
         barrier.wave()
 
-    def shuffle(self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int) -> ir.Value:
-        return shuffle(ctx, kind, value, lane, width)
+    def shuffle(
+        self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int, members: ir.Value | None
+    ) -> ir.Value:
+        return shuffle(ctx, kind, value, lane, width)  # lanes that do not take part are not read
 
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return vote(ctx, kind, args, result)

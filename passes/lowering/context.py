@@ -169,9 +169,12 @@ class Context:
             self.values[value] = refined.spread(found.width)
 
     def lower_block(self, block: ir.Block) -> None:
+        outer = set(self.registers)
         for op in block.operations:
             if op.operation.name not in ("scf.yield", "func.return"):
                 self.lower(op.operation)
+        for made_inside in [b for b in self.in_flight if b not in outer]:
+            del self.in_flight[made_inside]  # no wait outside of the block sees it
 
     @property
     def predicate(self) -> ir.Value | None:

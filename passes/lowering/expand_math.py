@@ -25,7 +25,7 @@ _TWO_PI = (6.28125, 0.0019350051879882812, 3.0199159819e-07)  # Cody-Waite parts
 # Operations every target's thread program has as they are.
 _DIRECT = frozenset(
     "math.absf math.absi math.ceil math.floor math.fma math.sqrt math.roundeven math.trunc math.copysign math.ctpop "
-    "math.ctlz math.cttz math.isfinite math.isinf math.isnan".split()
+    "math.ctlz math.cttz math.isfinite math.isnan".split()
 )
 Function = Callable[..., Real]
 
@@ -38,6 +38,8 @@ def expand_math(ctx: Context, name: str, operands: Sequence[ir.Value], result: i
     vector = (lambda t: e.vector_type(first.shape[0], t)) if isinstance(first, ir.VectorType) else (lambda t: t)
     if name in _DIRECT:
         return e.pure(name, vector(result), operands)
+    if name == "math.isinf":
+        return Real(e, operands[0]).abs().compare("oeq", math.inf)
     short = name.removeprefix("math.")
     if str(element) == "f64" and short in DOUBLE:
         return DOUBLE[short](*(Real(e, v) for v in operands)).value

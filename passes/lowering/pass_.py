@@ -42,7 +42,8 @@ from ..nvidia import (
     tensor_roles,
     warpgroups,
 )
-from . import atomics, debug, extern, lagging, raw, reduce, reducer, scalar, structure, sync, tiles
+from ..walk import nested
+from . import atomics, debug, extern, lagging, raw, reduce, reducer, scalar, scan, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -71,6 +72,7 @@ RULE_MODULES = (
     reducer,
     roles,
     scalar,
+    scan,
     staged_store,
     structure,
     sync,
@@ -136,7 +138,7 @@ def _lower_kernel(
     hardware = hardware_for(target)
     shared = ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in launch.attributes else 0
     i64 = ir.IntegerType.get_signless(64)
-    cooperative = any(op.name == "tl.sync_grid" for op in _walk(launch))
+    cooperative = any(op.name == "tl.sync_grid" for op in nested(launch))
     attributes = {
         "sym_name": ir.StringAttr.get(kernel_name(function, position)),
         "function_type": ir.TypeAttr.get(signature),
@@ -257,7 +259,7 @@ def _extent(ctx: Context, value: ir.Value) -> int | ir.Value:
 
 
 def _bind_shared(ctx: Context, launch: ir.Operation) -> None:
-    for op in _walk(launch):
+    for op in nested(launch):
         if op.name != "tl.alloc" or scope_of(op.results[0]) != SHARED:
             continue
         result = op.results[0]
@@ -268,15 +270,6 @@ def _bind_shared(ctx: Context, launch: ir.Operation) -> None:
         kind = ir.MemRefType(result.type)
         offset = ir.IntegerAttr(op.attributes["tl.offset"]).value
         ctx.buffers[result] = SharedBuffer(offset, kind.element_type, tuple(kind.shape), layout)
-
-
-def _walk(op: ir.Operation) -> list[ir.Operation]:
-    found: list[ir.Operation] = []
-    for region in op.regions:
-        for block in region.blocks:
-            for inner in block.operations:
-                found += [inner.operation, *_walk(inner.operation)]
-    return found
 
 
 def _declare_arena(body: ir.Block) -> None:

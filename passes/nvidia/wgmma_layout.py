@@ -135,12 +135,12 @@ def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
 
 def _span(value: ir.Value, bits: int) -> int:
     """Bytes of a swizzled row: the most that the tile admits, or as the user lays it out; 0 for another layout."""
-    tile = list(ir.MemRefType(root(value).type).shape)[-2:]
+    shape = list(ir.MemRefType(root(value).type).shape)  # versions of the tile in front
     if not _given(value):
-        return swizzle_span(tile, bits)
+        return swizzle_span(shape[-2:], bits)
     layout = from_attr(root(value).owner.operation.attributes["layout"])
-    fitting = (span for span in (128, 64, 32) if swizzle_span(tile, bits) >= span)
-    return next((span for span in fitting if layout == swizzled(tile, bits, span)), 0)
+    fitting = (span for span in (128, 64, 32) if swizzle_span(shape[-2:], bits) >= span)
+    return next((span for span in fitting if layout == swizzled(shape, bits, span)), 0)
 
 
 def _given(value: ir.Value) -> bool:

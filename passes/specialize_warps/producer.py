@@ -7,7 +7,7 @@ from tilelang_mlir.mlir import ir
 from .. import build
 from ..nvidia.loads import sources, start
 from ..nvidia.tma_rules import box_bytes
-from ..versions import Versions
+from ..versions import Versions, inside
 from .candidate import Candidate
 from .rings import Ring, Rounds, trip_count
 from .singles import Singles
@@ -124,7 +124,7 @@ class Producer:
         if value in self.cloned:
             return self.cloned[value]
         owner = value.owner
-        if isinstance(owner, ir.Block) or not _is_inside(owner.operation, self.split):
+        if isinstance(owner, ir.Block) or not inside(owner.operation, self.split):
             return value
         op = owner.operation
         operands = [self.clone(v) for v in op.operands]
@@ -136,12 +136,3 @@ class Producer:
 
 def _contains(region: ir.Region, op: ir.Operation) -> bool:
     return any(inner.operation == op for block in region.blocks for inner in block.operations)
-
-
-def _is_inside(op: ir.Operation, ancestor: ir.Operation) -> bool:
-    parent = op.parent
-    while parent is not None:
-        if parent.operation == ancestor:
-            return True
-        parent = parent.operation.parent
-    return False

@@ -9,6 +9,7 @@ from tilelang_mlir.target import Target
 
 from .. import build
 from ..cluster_tiles import PAIR
+from ..nvidia.store_plan import BUFFER_BYTES
 from ..nvidia.tma_rules import box_bytes
 from ..nvidia.wgmma_layout import WARPGROUP, max_columns
 from ..versions import Versions
@@ -17,7 +18,7 @@ from .candidate import WAIT_DEPENDENCIES, Candidate, is_intrinsic, is_shared_set
 from .producer import Producer
 from .rings import Ring, Rounds, Use, by_use, is_multiplied, trip_count
 from .singles import Singles
-from .stores import Stores, buffers_beside, shared_bytes
+from .stores import BUFFERS, Stores, buffers_beside, reserved, shared_bytes
 
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
 # CTAs of one consumer warpgroup or one larger CTA.
@@ -57,7 +58,7 @@ class Split:
         split.regions[0].blocks.append()
         consumer = split.regions[1].blocks.append(*[build.i32()] * (self.groups > 1))
         self._move(consumer, split)
-        singles = Singles(self.launch, split, found)
+        singles = Singles(self.launch, split, found, self._room(ring))
         Producer(split, found, versions, rings, singles).write()
         self._consume(consumer, versions, rings)
         singles.use()
@@ -111,6 +112,12 @@ class Split:
             build.turn("pass")
         return before
 
+    def _room(self, ring: int) -> int:
+        """Bytes of shared memory beside the ring, the program's other tiles and the buffers of the store."""
+        buffers = self.threads * self.groups // WARPGROUP * BUFFERS * BUFFER_BYTES
+        others = shared_bytes(self.launch, [copy.operands[1] for copy in self.found.copies])
+        return self.target.max_shared_bytes - reserved(self.launch) - ring - buffers - others
+
     def _share_registers(self, split: ir.Operation, ring: int) -> None:
         """How many CTAs a multiprocessor gets; the split of registers holds for one number only."""
         most = 2 if self.threads * self.groups == WARPGROUP else 1
@@ -135,12 +142,15 @@ class Split:
         return ir.Operation.create("tl.alloc_barrier", [kind], attributes=attributes).result
 
     def _move(self, consumer: ir.Block, split: ir.Operation) -> None:
-        """Everything but what both roles share goes to the consumers."""
+        """Everything but what both roles share goes to the consumers: also a wait for the kernels ahead that the
+        program puts behind the loop, and so behind all that the producer does."""
         moved: set[ir.Value] = set()
+        outermost, over = (*self.found.path, self.found.loop)[0], False
         for op in list(self.block.operations):
             op = op.operation
             stays = is_shared_setup(op) and not any(v in moved for v in op.operands)
-            stays = stays or is_intrinsic(op, WAIT_DEPENDENCIES)
+            stays = stays or (is_intrinsic(op, WAIT_DEPENDENCIES) and not over)
+            over = over or op == outermost
             if op != split and op.name != "tl.alloc_barrier" and not stays:
                 moved.update(op.results)
                 consumer.append(op)

@@ -199,3 +199,26 @@ def test_prints_and_asserts_come_from_the_device(tmp_path: Any) -> None:
 def test_profiler_measures() -> None:
     kernel = product(1024, 1024, 1024)
     assert 0 < kernel.get_profiler().do_bench() < 10
+
+
+def test_narrow_floats_that_are_stored_and_read_again() -> None:
+    """What `tilelang_mlir.compiler.undefined_halves` is for."""
+
+    @T.prim_func
+    def main(A: T.Tensor((128, 16), "float8_e4m3fn"), S: T.Tensor((16,), "float8_e4m3fn"),
+             M: T.Tensor((1,), "float8_e4m3fn")):  # fmt: skip
+        with T.Kernel(1, threads=64):
+            a, s = T.alloc_fragment((128, 16), "float8_e4m3fn"), T.alloc_fragment((16,), "float8_e4m3fn")
+            m = T.alloc_fragment((1,), "float8_e4m3fn")
+            T.copy(A, a)
+            T.reduce_sum(a, s, dim=0)
+            T.reduce_max(s, m, dim=0)
+            T.copy(s, S)
+            T.copy(m, M)
+
+    kernel = tilelang.compile(main, target="cuda")
+    for seed in range(4):
+        a = torch.randn(128, 16, device="cuda", generator=torch.Generator("cuda").manual_seed(seed))
+        sums, largest = (torch.zeros(n, device="cuda").to(torch.float8_e4m3fn) for n in (16, 1))
+        kernel(a.to(torch.float8_e4m3fn), sums, largest)
+        assert largest.float().item() == sums.float().max().item()

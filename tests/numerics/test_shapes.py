@@ -325,3 +325,20 @@ def test_assumptions_give_asynchronous_copies_back(target: str) -> None:
             assert np.linalg.norm(c[b] - want) < 1e-5 * np.linalg.norm(want)
     with pytest.raises(AssumptionError, match="columns % 8"):
         build("row")(random(200, 204).astype(np.float16), starts, np.zeros((3, 64, 64), np.float32))
+
+
+def test_slices_take_the_lengths_of_the_tile() -> None:
+    """All columns of a tensor to a wider tile and back: what is outside reads as zero and is not written."""
+
+    @T.prim_func
+    def main(A: T.Tensor((2, 9, 30), "float32"), B: T.Tensor((9, 3, 30), "float32"), C: T.Tensor((16, 32), "float32")):
+        with T.Kernel(1, threads=32):
+            tile = T.alloc_shared((16, 32), "float32")
+            T.copy(A[1, 0:8, :], tile)
+            T.copy(tile, B[0:9, 2, 0:30])
+            T.copy(tile, C)
+
+    a, b, c = random(2, 9, 30), np.zeros((9, 3, 30), np.float32), np.full((16, 32), np.nan, np.float32)
+    tilelang.compile(main, target="sim:sm_90a")(a, b, c)
+    assert np.array_equal(b[:, 2], a[1]) and not b[:, :2].any()
+    assert np.array_equal(c[:9, :30], a[1]) and not c[9:].any() and not c[:, 30:].any()

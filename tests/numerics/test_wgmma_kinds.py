@@ -13,6 +13,7 @@ from hopper_programs import NUMPY, check, compiled, f64, form, poisoned
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
+from tilelang_mlir.layout import make_swizzled_layout
 
 FLOATS = ["float16", "bfloat16", "float32", "float8_e4m3", "float8_e5m2"]
 FP8 = [(a, b) for a in FLOATS[3:] for b in FLOATS[3:]]
@@ -127,3 +128,33 @@ def test_machine_code(kinds: tuple[str, str], registers: bool) -> None:
     assert "wgmma" in form(kernel)
     for used in kernel.resources.values():
         assert used.spills == 0 and not used.advice
+
+
+def test_versions_with_a_layout_and_a_sum_of_each_group() -> None:
+    """Tiles of several versions that the program lays out; each warpgroup waits for the sums of its own region only."""
+
+    @T.prim_func
+    def main(A: T.Tensor((2, 64, 64), "float16"), B: T.Tensor((2, 64, 64), "float16"),
+             C: T.Tensor((2, 64, 64), "float32")):  # fmt: skip
+        with T.Kernel(1, threads=256) as _:
+            a, b = T.alloc_shared((2, 64, 64), "float16"), T.alloc_shared((2, 64, 64), "float16")
+            T.annotate_layout({a: make_swizzled_layout(a), b: make_swizzled_layout(b)})
+            T.copy(A, a)
+            T.copy(B, b)
+            with T.ws(0):
+                first = T.alloc_fragment((64, 64), "float32")
+                T.wgmma_gemm(a[0, :, :], b[0, :, :], first, transpose_B=True, clear_accum=True)
+                T.wait_wgmma(0)
+                T.wgmma_gemm(a[1, :, :], b[1, :, :], first, transpose_B=True)
+                T.wait_wgmma(0)
+                T.copy(first, C[0, :, :])
+            with T.ws(1):
+                second = T.alloc_fragment((64, 64), "float32")
+                T.wgmma_gemm(a[0, :, :], b[1, :, :], second, clear_accum=True)
+                T.wait_wgmma(0)
+                T.copy(second, C[1, :, :])
+
+    a, b = (np.random.default_rng(i).standard_normal((2, 64, 64)).astype(np.float16) for i in (1, 2))
+    c = poisoned((2, 64, 64), "float32")
+    compiled(main)(a, b, c)
+    check(c, np.stack([f64(a[0]) @ f64(b[0]).T + f64(a[1]) @ f64(b[1]).T, f64(a[0]) @ f64(b[1])]), "float32")

@@ -1,8 +1,8 @@
 """The CPU in the place of a GPU: torch's "cuda" device is the CPU, kernels run in the simulator.
 
-Calls of torch that name the device "cuda" get "cpu" instead (a torch function mode does it), tensors say that they are on
-"cuda:0", for programs that insist on it, and the functions of `torch.cuda` that programs ask about their device answer
-for the simulated architecture. Times are the host's.
+Calls of torch that name the device "cuda" get "cpu" instead (a torch function mode does it), tensors say that they are
+on "cuda:0", for programs that insist on it, and the functions of `torch.cuda` that programs ask about their device
+answer for the simulated architecture. Times are the host's.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tilelang_mlir.mlir import ir
 _UPSTREAM = frozenset(
     f"math.{name}"
     for name in ("sqrt", "rsqrt", "floor", "ceil", "round", "roundeven", "trunc", "fma", "absf", "absi", "copysign",
-                 "ctpop", "ctlz", "cttz", "isnan", "isinf", "isfinite", "clampf")
+                 "ctpop", "ctlz", "cttz", "isnan", "isfinite", "clampf")
 )  # fmt: skip
 _AFN = "afn"
 

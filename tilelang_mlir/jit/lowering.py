@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ def lower(
     runtime_only: bool = False,
     enable_host_codegen: bool = False,
     enable_device_compile: bool = False,
+    pass_configs: Mapping[Any, object] | None = None,
 ) -> CompiledArtifact:
     """Lower a `PrimFunc` and generate its device code.
 
@@ -72,9 +74,9 @@ def lower(
 
     del enable_host_codegen
     machine = prepare(func, target)
-    options = compile_options(func)
+    options = compile_options(func, pass_configs=pass_configs)
     plan, lowered = lower_program(func.module, machine, options)
     source = str(emit(lowered, machine.device(), backend_for(machine.arch).text, options.codegen))
     params = [KernelParam(p.name, p.dtype, p.shape, p.kind) for p in plan.user_params]
-    kernel = compile_prim_func(func, target=machine) if enable_device_compile else None
+    kernel = compile_prim_func(func, target=machine, pass_configs=pass_configs) if enable_device_compile else None
     return CompiledArtifact(plan, lowered, None if runtime_only else params, source, kernel, machine, target_host)

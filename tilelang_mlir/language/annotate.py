@@ -69,8 +69,8 @@ def annotate_layout(layout_map: dict[Any, Any]) -> None:
 
             given = Layout(tuple(buffer.shape), given)
         layouts[buffer.name] = given
-        if buffer.memory == "global":
-            continue  # tensors lie as their strides say, in every kernel
+        if buffer.memory in ("global", "local", "var"):
+            continue  # tensors lie as their strides say, in every kernel; each thread has its own of the others
         layout = as_layout(given, f"the layout of {buffer.name}")
         if isinstance(layout, Fragment) != (buffer.memory == "fragment") and isinstance(
             layout, Fragment | SharedLayout

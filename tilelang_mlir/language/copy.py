@@ -107,12 +107,18 @@ def _is_address(value: Any) -> bool:
 
 def _widened(what: str, src: Any, dst: Any) -> tuple[Any, Any]:
     """Slices of one element in a dimension take the extent of the other side there, aligned from the right: they give
-    the place where a tile starts, as an address does. Of two slices of other lengths both take the larger one."""
+    the place where a tile starts, as an address does. Of two slices of other lengths both take the larger one; a slice
+    of a tensor takes the lengths of the tile on the chip."""
     sides = [src, dst]
     shapes = [list(extents_of(side) or ()) for side in sides]
     rank = max(map(len, shapes))
     if not all(shapes) or _agree(*shapes):
         return src, dst
+    for side, other in ((0, 1), (1, 0)):
+        resized = _as_long_as(what, sides[side], sides[other])
+        if resized is not None:
+            sides[side] = resized
+            return sides[0], sides[1]
     padded = [[1] * (rank - len(shape)) + shape for shape in shapes]
     both = all(isinstance(side, Region) for side in sides)
     larger = [max(a, b) if isinstance(a, int) and isinstance(b, int) else a for a, b in zip(*padded, strict=True)]
@@ -129,6 +135,20 @@ def _widened(what: str, src: Any, dst: Any) -> tuple[Any, Any]:
         message = f"the slices of {what} differ in shape: {describe_shape(shapes[0])} and {describe_shape(shapes[1])}"
         issue(Suspicion(message, where.here(), f"both are taken as {describe_shape(larger)}; give equal slices"))
     return sides[0], sides[1]
+
+
+def _as_long_as(what: str, part: Any, tile: Any) -> Region | None:
+    """A slice of a tensor with the lengths of a whole tile on the chip, where it has as many dimensions."""
+    if not isinstance(part, Region) or not isinstance(tile, Buffer) or part.buffer.memory != "global":
+        return None
+    sizes = _wide(list(part.extents))
+    lengths = _wide(list(tile.shape))
+    if tile.memory not in ("shared", "fragment") or len(sizes) != len(lengths) or sizes == lengths[::-1]:
+        return None
+    message = f"the slice of {what} has shape {describe_shape(part.extents)}, the tile {describe_shape(tile.shape)}"
+    issue(Suspicion(message, where.here(), "as many elements as the tile has are copied, zeros outside of the tensor"))
+    rest = iter(lengths)
+    return Region(part.buffer, part.offsets, [1 if _is_one(size) else next(rest) for size in part.extents])
 
 
 def _is_one(size: Any) -> bool:

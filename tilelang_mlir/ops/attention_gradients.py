@@ -154,9 +154,10 @@ def _layouts(tiling: GradientTiling, keys: Any, others: tuple[Any, ...]) -> dict
 @jit(out_idx=[-2, -1])
 def gradients_by_registers(
     batch: int, S: int, heads: int, heads_kv: int, D: int, D_v: int, causal: bool, scale: float, dtype: str,
-    tiling: GradientTiling,
+    tiling: GradientTiling, together: int = 1,
 ) -> Any:  # fmt: skip
-    """dK and dV; adds to the sums of dQ, which are without the scale of the scores."""
+    """dK and dV; adds to the sums of dQ, which are without the scale of the scores. `together`: heads of keys whose
+    blocks start in turns, so that long causal columns of all of them start first."""
     group = heads // heads_kv  # of query heads that share a key head: a CTA walks over the queries of all of them
     factor, keys, queries, shared = scale * LOG2_E, tiling.keys, tiling.queries, tiling.shared
     blocks, steps, block = -(-S // keys), -(-S // queries), (keys, queries)
@@ -171,7 +172,8 @@ def gradients_by_registers(
         Sums: T.Tensor((batch, heads, steps, *sum_shape(tiling, D)), "float32"),
         dK: T.Tensor((batch, S, heads_kv, D), dtype), dV: T.Tensor((batch, S, heads_kv, D_v), dtype),
     ):  # fmt: skip
-        with T.Kernel(blocks, heads_kv, batch, threads=THREADS) as (bx, head_kv, b):
+        with T.Kernel(blocks * together, heads_kv // together, batch, threads=THREADS) as (x, y, b):
+            bx, head_kv = x // together, y * together + x % together
             K_shared, V_shared = T.alloc_shared((keys, D), dtype), T.alloc_shared((keys, D_v), dtype)
             Q_shared, dO_shared = T.alloc_shared((queries, D), dtype), T.alloc_shared((queries, D_v), dtype)
             facts, dS_shared = T.alloc_shared((2, queries), "float32"), T.alloc_shared(block, dtype)
@@ -186,28 +188,27 @@ def gradients_by_registers(
             T.clear(dk)
             T.clear(dv)
             start = bx * keys // queries if causal else 0
-            count = steps - start
-            for step in T.Pipelined(*((start, steps) if group == 1 else (0, group * count)), num_stages=STAGES):
-                head = head_kv * group + step // count if group > 1 else head_kv
-                k = start + step % count if group > 1 else step
-                T.copy(Q[b, k * queries : (k + 1) * queries, head, :], Q_shared)
-                T.gemm(K_shared, Q_shared, scores, transpose_B=True, clear_accum=True)
-                T.copy(dO[b, k * queries : (k + 1) * queries, head, :], dO_shared)
-                T.copy(Facts[b, head, k, :, :], facts)
-                if not tiling.late:
-                    T.gemm(V_shared, dO_shared, slopes, transpose_B=True, clear_accum=True)
-                weigh(scores, weights, facts, factor, causal, bx * keys, k * queries)
-                if shared:
-                    T.copy(weights, P_shared)
-                T.gemm(P_shared if shared else weights, dO_shared, dv)
-                if tiling.late:
-                    T.gemm(V_shared, dO_shared, slopes, transpose_B=True, clear_accum=True)
-                weigh_slopes(weights if tiling.late else scores, slopes, facts, dS)
-                T.copy(dS, dS_shared)
-                left, right = (K_shared, dS_shared) if tiling.turned else (dS_shared, K_shared)
-                T.gemm(left, right, dq, transpose_A=True, clear_accum=True)
-                T.gemm(dS if in_registers else dS_shared, Q_shared, dk)  # runs while dq is added
-                add(dq, Sums, b, head, k)
+            for member in T.serial(group):
+                head = head_kv * group + member
+                for k in T.Pipelined(start, steps, num_stages=STAGES):
+                    T.copy(Q[b, k * queries : (k + 1) * queries, head, :], Q_shared)
+                    T.gemm(K_shared, Q_shared, scores, transpose_B=True, clear_accum=True)
+                    T.copy(dO[b, k * queries : (k + 1) * queries, head, :], dO_shared)
+                    T.copy(Facts[b, head, k, :, :], facts)
+                    if not tiling.late:
+                        T.gemm(V_shared, dO_shared, slopes, transpose_B=True, clear_accum=True)
+                    weigh(scores, weights, facts, factor, causal, bx * keys, k * queries)
+                    if shared:
+                        T.copy(weights, P_shared)
+                    T.gemm(P_shared if shared else weights, dO_shared, dv)
+                    if tiling.late:
+                        T.gemm(V_shared, dO_shared, slopes, transpose_B=True, clear_accum=True)
+                    weigh_slopes(weights if tiling.late else scores, slopes, facts, dS)
+                    T.copy(dS, dS_shared)
+                    left, right = (K_shared, dS_shared) if tiling.turned else (dS_shared, K_shared)
+                    T.gemm(left, right, dq, transpose_A=True, clear_accum=True)
+                    T.gemm(dS if in_registers else dS_shared, Q_shared, dk)  # runs while dq is added
+                    add(dq, Sums, b, head, k)
             store_gradients(dk, dv, dK, dV, b, bx, head_kv, scale)
 
     return attention_backward

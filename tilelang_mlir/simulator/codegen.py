@@ -275,15 +275,16 @@ class SourceWriter:
         self.copied_into = self.copied_into or any(
             e.access is Access.WRITE and e.space == SHARED and e.group == "mbarrier" for e in entry.effects
         )
-        for effect in entry.effects:
-            self.takes_over = self.takes_over or effect.access is Access.TAKE_OVER
-            if effect.access is Access.FENCE and effect.space == GLOBAL:
+        for e in entry.effects:
+            self.takes_over = self.takes_over or e.access is Access.TAKE_OVER
+            if e.access is Access.WRITE and e.space == GLOBAL and e.value >= 0:
+                self.global_unit = min(self.global_unit, kind_of(str(op.operands[e.value].type)).nbytes)
+            elif e.access is Access.WRITE and e.space == SHARED and e.size and not e.group:
+                self.shared_unit = min(self.shared_unit, e.size)
+            elif e.access is Access.ATOMIC and e.space == GLOBAL:
+                self.global_unit = min(self.global_unit, e.size or 4, 4)
+            elif e.access is Access.FENCE and e.space == GLOBAL:
                 self._order = MemoryOrder.BOTH
-            elif effect.access is Access.ATOMIC and effect.space == GLOBAL:
-                self.global_unit = min(self.global_unit, effect.size or 4, 4)
-            elif effect.access is Access.WRITE and effect.space == GLOBAL and effect.value >= 0:
-                stored = kind_of(str(op.operands[effect.value].type)).nbytes
-                self.global_unit = min(self.global_unit, stored)
         if entry.blocking:
             self.statement(f"w = {call}", op)
             self.line("if w is not None: yield w", op)

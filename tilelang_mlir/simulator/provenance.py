@@ -26,7 +26,7 @@ def accesses(function: ir.Operation, table: Mapping[str, Instruction]) -> Access
     found: dict[str, set[int | None]] = {"r": set(), "w": set(), "p": set()}
     for op in _nested(function):
         for kind, pointer in _pointers(op, table):
-            for letter in kind if kind == "rw" else f"{kind}p":
+            for letter in kind if kind in ("", "rw") else f"{kind}p":
                 found[letter] |= _bases(pointer, function, table, frozenset())
     return Accesses(*(None if None in found[k] else frozenset(i for i in found[k] if i is not None) for k in "rwp"))
 

@@ -17,7 +17,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.proxy", "frontend.spec", "frontend.annot.values"),
     ("language.kernel",),
     ("language.loops",),
-    ("language.thread_axes", "language.branches"),
+    ("language.thread_axes", "language.branches", "language.script_names"),
     ("language.alloc",),
     ("language.copy",),
     ("language.convolution",),
@@ -135,4 +135,9 @@ def _dtypes() -> str:
 
 def _missing() -> str:
     inherited = ", ".join(f"`T.{name}`" for name in missing.out_of_scope())
-    return f"Names of TileLang that are internal to TVM raise `UnsupportedError` when touched: {inherited}."
+    rows = [f"| {', '.join(f'`T.{name}`' for name in names)} | `{own}` |" for own, names in missing.by_tiles().items()]
+    return (
+        f"Names of TileLang that are internal to TVM raise `UnsupportedError` when touched: {inherited}.\n\n"
+        "So do single matrix instructions that only tile operations use here:\n\n"
+        "| name | instead |\n|---|---|\n" + "\n".join(rows)
+    )

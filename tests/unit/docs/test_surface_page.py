@@ -8,7 +8,7 @@ import pytest
 
 import tilelang_mlir.language as T
 from tilelang_mlir.tools import surface_page
-from tilelang_mlir.tools.surface_examples import PAGES
+from tilelang_mlir.tools.surface_examples import INSTRUCTIONS, PAGES
 
 # What the reference pages document, by page.
 DOCUMENTED = {
@@ -45,6 +45,13 @@ def test_the_page_has_a_row_for_each_name() -> None:
     text = (Path(__file__).parents[3] / "docs" / "surface.md").read_text()
     rows = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `T.")}
     assert rows == {f"T.{name}" for names in DOCUMENTED.values() for name in names.split()} - {"T.ptr"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_ptx_of_an_example_has_the_instruction_of_its_name(page: str) -> None:
+    for name, body in PAGES[page].items():
+        if name in INSTRUCTIONS:
+            assert INSTRUCTIONS[name] in surface_page.ptx(body), name
 
 
 @pytest.mark.parametrize(
