@@ -101,7 +101,7 @@ def measure(report: Report, shape: tuple[int, int, int], dtype: str, layout: str
     times = compare(calls)
     rate = 2 * M * N * K * 1e-9
     tiling: Tiling = ops.choose(M, N, K, 8 if dtype == EIGHT_BIT else 16, trans_A=trans_A, trans_B=trans_B)
-    config = f"{tiling.block_M}x{tiling.block_N}x{tiling.block_K}x{tiling.stages}x{tiling.threads}"
+    config = str(tiling)
     report.add(
         shape=f"{M}x{N}x{K} {dtype} {layout}", instruction="wgmma", config=config, error=error,
         registers=kernel.n_regs, ms=times["ours"], tflops=rate / times["ours"], cublas_tflops=rate / times["cublas"],
