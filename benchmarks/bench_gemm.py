@@ -36,6 +36,11 @@ SHAPES = [
     (64, 8192, 8192),
 ]
 OTHER_SHAPES = [(64, 28672, 8192), (64, 8192, 28672), (1024, 1024, 1024), (2048, 2048, 2048)]
+# Few rows: decoding and small batches, projections of Llama 3 and DeepSeek-V3.
+FEW_ROWS = [
+    (1, 28672, 8192), (1, 4096, 14336), (16, 4096, 4096), (16, 8192, 28672), (64, 4096, 7168), (128, 7168, 16384),
+    (192, 8192, 8192), (320, 8192, 4096), (512, 4096, 7168), (1000, 7168, 2048),
+]  # fmt: skip
 LAYOUTS = {"NT": (False, True), "NN": (False, False), "TN": (True, False), "TT": (True, True)}
 TOLERANCE = {"float16": 2e-3, "bfloat16": 1e-2, "float8_e4m3": 1e-2}
 EIGHT_BIT = "float8_e4m3"
@@ -144,6 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         others += [(SHAPES[1], "float16", layout) for layout in ("NN", "TN", "TT")]
         for case in others:
             measure(report, *case)
+        few = [measure(report, shape, "bfloat16", layout) for shape in FEW_ROWS for layout in ("NT", "NN")]
+        print(f"geometric mean of cublas / ours, few rows: {statistics.geometric_mean(few):.3f}, least {min(few):.3f}")
         measure(report, SHAPES[1], EIGHT_BIT, "NT")
         measure(report, SHAPES[0], EIGHT_BIT, "NT")
     for b_rows in (True, False):
