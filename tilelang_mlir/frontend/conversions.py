@@ -42,8 +42,9 @@ def promote(a: Any, b: Any) -> tuple[Expr, Expr]:
 
 
 def literal_for(value: object, dtype: DType) -> DType | None:
-    """The dtype a literal takes beside an operand of `dtype`."""
-    if isinstance(value, float) and not dtype.is_float:
+    """The dtype a literal takes beside an operand of `dtype`: a float is at least a float32, so that the other operand
+    of fewer bits is widened."""
+    if isinstance(value, float) and not (dtype.is_float and dtype.bits >= 32):
         return FLOAT32
     if isinstance(value, int) and not isinstance(value, bool) and dtype == BOOL:
         return INT32
