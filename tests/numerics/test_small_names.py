@@ -389,3 +389,30 @@ def test_constants_of_narrow_floats() -> None:
         assert all(narrow_code(name, float(v)) == code for code, v in enumerate(fp8_to_float(kind)) if np.isfinite(v))
     assert narrow_code("f8E8M0FNU", 0.25) == 125 and narrow_code("f8E8M0FNU", 0.3) is None
     assert [narrow_code("f4E2M1FN", v) for v in (0.5, 1.5, 6, -4)] == [1, 3, 7, 14]
+
+
+def test_a_float_literal_widens_narrow_floats() -> None:
+    """Exponentials past the range of float16, and sums that float16 would round, of operands of 16 bits; and what
+    becomes of the tests for infinity and no number on a GPU."""
+
+    @T.prim_func
+    def main(H: T.Tensor((32,), "float16"), B: T.Tensor((32,), "bfloat16"), C: T.Tensor((3, 32), "float32"),
+             D: T.Tensor((32,), "float16")):  # fmt: skip
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            C[0, tx] = T.exp2(H[tx] * 1.5)
+            C[1, tx] = T.max(B[tx] + 1.0, 0.25)
+            C[2, tx] = T.if_then_else(T.isinf(H[tx]), 1.0, T.if_then_else(T.isnan(B[tx]), 2.0, 3.0))
+            D[tx] = H[tx] * 2.0
+
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    h = np.linspace(-3, 30, 32).astype(np.float16)
+    h[0], b = -np.inf, np.linspace(-1, 0.01, 32).astype(ml_dtypes.bfloat16)
+    b[1] = np.nan
+    c, d = np.zeros((3, 32), np.float32), np.zeros(32, np.float16)
+    tilelang.compile(main, target="sim:sm_90a")(h, b, c, d)
+    wide = b.astype(np.float32) + np.float32(1)
+    np.testing.assert_allclose(c[0], np.exp2(h.astype(np.float64) * 1.5), rtol=1e-5)
+    assert np.array_equal(c[1], np.fmax(wide, 0.25)) and np.array_equal(d, h * np.float16(2))
+    assert c[2].tolist() == [1.0, 2.0, *[3.0] * 30]
+    assert ".entry" in tilelang.lower(main, target="cuda:sm_90a").kernel_source
