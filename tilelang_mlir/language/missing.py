@@ -9,7 +9,7 @@ _LATER = {
 }
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (
-    "tvm_access_ptr handle_add_byte_offset call_packed call_cpacked call_packed_lowered call_cpacked_lowered "
+    "handle_add_byte_offset call_packed call_cpacked call_packed_lowered call_cpacked_lowered "
     "tvm_call_packed tvm_call_cpacked tvm_call_packed_lowered tvm_call_cpacked_lowered tvm_throw_last_error "
     "tvm_stack_alloca tvm_stack_make_shape tvm_stack_make_array tvm_tuple tvm_struct_set tvm_struct_get "
     "tvm_thread_invariant "
