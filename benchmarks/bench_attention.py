@@ -1,10 +1,11 @@
 """Attention against cuDNN and flash attention in torch: python benchmarks/bench_attention.py [--quick]
 
-float16 and bfloat16, 16 heads of 128, full and causal; sequences of 1024, 4096 and 16384, 16384 tokens in all; backward
-also heads of 64, 256, and 192 with values of 128. Ours are the kernel of example 11 (forward), the best of a few
-configurations, and `ops.attention_backward`, on (batch, S, heads, D) tensors; torch gets (batch, heads, S, D),
-contiguous. Backward is all that is needed besides the forward's results: sums over rows, zeroing, the gradients. Causal
-work counts half. `ratio` is cuDNN's time over ours.
+float16 and bfloat16, 16 heads of 128, full and causal; sequences of 1024, 4096 and 16384, 16384 tokens in all; also
+heads of 64, 256, and 192 with values of 128, 32 heads that share the keys of 8, and packed sequences of many lengths
+(forward). Ours are the kernel of example 11 (forward, the first rows), the best of a few configurations, and
+`ops.attention`, `ops.attention_varlen` and `ops.attention_backward`, on (batch, S, heads, D) tensors; torch gets
+(batch, heads, S, D), contiguous. Backward is all that is needed besides the forward's results: sums over rows, zeroing,
+the gradients. Causal work counts half. `ratio` is cuDNN's time over ours.
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness import Report, arguments, compare, example, relative_error, require
+from harness import Call, Report, arguments, compare, example, relative_error, require
 
 from tilelang_mlir import ops
-from tilelang_mlir.ops.attention_gradients import gradient_tiling, gradients_by_registers
-from tilelang_mlir.ops.ready import ready
 
 HEADS, D = 16, 128
 LIMITS = {"float16": 2e-3, "bfloat16": 1e-2}
@@ -25,7 +24,8 @@ SHAPES = [(16, 1024), (4, 4096), (1, 16384)]
 # block_M, block_N, stages, threads; for causal attention also heads per group, and whether blocks come in pairs
 CONFIGS = [(192, 80, 2, 384), (128, 128, 2, 256)]
 CAUSAL_CONFIGS = [(192, 80, 2, 384, 16, False), (128, 128, 2, 256, 4, True)]
-OTHER_WIDTHS = [(64, 64), (192, 128), (256, 256)]  # of keys and values, backward
+OTHER_HEADS = [(16, 16, 64, 64), (16, 16, 192, 128), (16, 16, 256, 256), (32, 8, 128, 128)]  # queries, keys, widths
+LENGTHS = (300, 1717, 4096, 511, 2048, 64, 1025, 6623)  # of packed sequences
 QUERIES = 256  # that are checked: the last ones of the last head
 
 
@@ -91,21 +91,79 @@ def measure(report: Report, dtype: str, batch: int, S: int, causal: bool) -> flo
     return times["cudnn"] / times["ours"]
 
 
-def measure_backward(
-    report: Report, dtype: str, batch: int, S: int, causal: bool, widths: tuple[int, int] = (D, D)
-) -> float:
-    """Add a row for the gradients, of heads of `widths` features of keys and values; returns cuDNN's time over ours."""
+def described(heads: tuple[int, int, int, int]) -> str:
+    """What of the heads a row's name says."""
+    queries, keys, width, values = heads
+    of = "" if queries == keys else f" H={queries}/{keys}"
+    return of if (width, values) == (D, D) else f"{of} D={width}" if width == values else f"{of} D={width}/{values}"
+
+
+def measure_other(
+    report: Report, dtype: str, batch: int, S: int, causal: bool, heads: tuple[int, int, int, int]
+) -> None:
+    """Add a row for `ops.attention` with other numbers or widths of heads."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
 
-    width, values = widths
-    scale, tiling = width**-0.5, gradient_tiling(*widths)
-    assert tiling is not None
-    main = ready(gradients_by_registers, "auto", batch, S, HEADS, HEADS, *widths, causal, scale, dtype, tiling)
+    queries, keys, width, values = heads
+    shapes = ((queries, width), (keys, width), (keys, values))
+    leaves = [torch.randn(batch, h, S, d, device="cuda", dtype=getattr(torch, dtype)) for h, d in shapes]
+    inputs = [x.transpose(1, 2).contiguous() for x in leaves]
+
+    def theirs() -> Any:
+        with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+            return scaled_dot_product_attention(*leaves, is_causal=causal, enable_gqa=queries != keys)
+
+    ours = lambda: ops.attention(*inputs, causal=causal)
+    error = require("attention", relative_error(ours().transpose(1, 2), theirs()), 2 * LIMITS[dtype])
+    rate = 2 * batch * queries * S * S * (width + values) * (0.5 if causal else 1) * 1e-9
+    _add(report, f"{_kind(causal)} {dtype} B={batch} S={S}{described(heads)}", error, rate, ours, theirs)
+
+
+def measure_varlen(report: Report, dtype: str, causal: bool) -> None:
+    """Add a row for packed sequences of `LENGTHS`."""
+    import torch
+
+    ends = torch.tensor(LENGTHS, device="cuda").cumsum(0).to(torch.int32)
+    offsets = torch.cat([torch.zeros_like(ends[:1]), ends])
     kind = getattr(torch, dtype)
-    q, k = (torch.randn(batch, S, HEADS, width, device="cuda", dtype=kind) for _ in range(2))
-    v, do = (torch.randn(batch, S, HEADS, values, device="cuda", dtype=kind) for _ in range(2))
+    q, k, v = (torch.randn(sum(LENGTHS), HEADS, D, device="cuda", dtype=kind) for _ in range(3))
+    bounds = offsets, offsets, max(LENGTHS), max(LENGTHS)
+    forward = torch.ops.aten._cudnn_attention_forward
+    theirs = lambda: forward(q, k, v, None, *bounds, True, 0.0, causal, False, scale=D**-0.5)[0]
+    ours = lambda: ops.attention_varlen(q, k, v, offsets, max(LENGTHS), causal=causal)
+    error = require("packed attention", relative_error(ours(), theirs()), 2 * LIMITS[dtype])
+    rate = 4 * HEADS * D * sum(length**2 for length in LENGTHS) * (0.5 if causal else 1) * 1e-9
+    _add(report, f"packed {_kind(causal)} {dtype} {len(LENGTHS)} sequences", error, rate, ours, theirs)
+
+
+def _kind(causal: bool) -> str:
+    return "causal" if causal else "full"
+
+
+def _add(report: Report, case: str, error: float, rate: float, ours: Call, theirs: Call) -> float:
+    """Add a row of `rate` TFLOP; returns cuDNN's time over ours."""
+    times = compare({"ours": ours, "cudnn": theirs})
+    ratio = times["cudnn"] / times["ours"]
+    rates = {"tflops": rate / times["ours"], "cudnn_tflops": rate / times["cudnn"]}
+    report.add(case=case, error=error, ms=times["ours"], **rates, ratio=ratio)
+    return ratio
+
+
+def measure_backward(
+    report: Report, dtype: str, batch: int, S: int, causal: bool,
+    heads: tuple[int, int, int, int] = (HEADS, HEADS, D, D),
+) -> float:  # fmt: skip
+    """Add a row for the gradients, of `heads` (of queries and keys, widths of keys and values)."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.nn.functional import scaled_dot_product_attention
+
+    queries, keys, width, values = heads
+    kind = getattr(torch, dtype)
+    shapes = ((queries, width), (keys, width), (keys, values), (queries, values))
+    q, k, v, do = (torch.randn(batch, S, h, d, device="cuda", dtype=kind) for h, d in shapes)
     out, logarithms = ops.attention(q, k, v, causal=causal, return_logarithms=True)
 
     def ours() -> tuple[Any, Any, Any]:
@@ -113,20 +171,13 @@ def measure_backward(
 
     leaves = [x.transpose(1, 2).detach().requires_grad_() for x in (q, k, v)]
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-        theirs_out = scaled_dot_product_attention(*leaves, is_causal=causal)
+        theirs_out = scaled_dot_product_attention(*leaves, is_causal=causal, enable_gqa=queries != keys)
     theirs = lambda: torch.autograd.grad(theirs_out, leaves, do.transpose(1, 2), retain_graph=True)
     errors = [relative_error(a.transpose(1, 2), b) for a, b in zip(ours(), theirs(), strict=True)]
     error = require("gradients of attention", max(errors), 2 * LIMITS[dtype])
-    times = compare({"ours": ours, "cudnn": theirs})
-    rate = 2 * batch * HEADS * S * S * (3 * width + 2 * values) * (0.5 if causal else 1) * 1e-9
-    of = "" if widths == (D, D) else f" D={width}" if width == values else f" D={width}/{values}"
-    report.add(
-        case=f"backward {'causal' if causal else 'full'} {dtype} B={batch} S={S}{of}",
-        config=f"{tiling.queries}x{tiling.keys}", error=error, registers=main.n_regs, ms=times["ours"],
-        tflops=rate / times["ours"],
-        cudnn_tflops=rate / times["cudnn"], ratio=times["cudnn"] / times["ours"],
-    )  # fmt: skip
-    return times["cudnn"] / times["ours"]
+    rate = 2 * batch * queries * S * S * (3 * width + 2 * values) * (0.5 if causal else 1) * 1e-9
+    case = f"backward {_kind(causal)} {dtype} B={batch} S={S}{described(heads)}"
+    return _add(report, case, error, rate, ours, theirs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -139,9 +190,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         mean = statistics.geometric_mean(ratios)
         print(f"{name}: geometric mean of cudnn / ours {mean:.3f}, least {min(ratios):.3f}")
     if not options.quick:
-        for widths in OTHER_WIDTHS:
-            for causal, dtype in ((False, "float16"), (True, "bfloat16")):
-                measure_backward(report, dtype, *SHAPES[1], causal, widths)
+        for causal, dtype in ((False, "float16"), (True, "bfloat16")):
+            measure_varlen(report, dtype, causal)
+            for heads in OTHER_HEADS:
+                measure_other(report, dtype, *SHAPES[1], causal, heads)
+                measure_backward(report, dtype, *SHAPES[1], causal, heads)
     report.save()
     return 0
 

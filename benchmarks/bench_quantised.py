@@ -23,9 +23,14 @@ FP8_SHAPES = [(8192, 8192, 8192), (4096, 7168, 2048), (4096, 24576, 1536), (4096
 FP8_TILINGS = [Tiling(128, 256, 128, 4, 256), Tiling(128, 192, 128, 4, 128), Tiling(128, 128, 128, 3, 128)]
 BLOCK_FORMS = [(PAIRS, 2), (BLOCKS, 1)]  # tiles, products per step
 # Llama-3-8B: prefill and decoding.
-INT4_SHAPES = [(4096, 14336, 4096), (64, 14336, 4096), (16, 14336, 4096)]
-# block_N, block_K, stages, threads; block_M is M up to 256.
-INT4_CONFIGS = [(128, 128, 2, 256), (128, 64, 4, 256), (64, 128, 6, 128), (64, 64, 8, 128), (128, 128, 6, 256)]
+INT4_SHAPES = [
+    (4096, 14336, 4096), (64, 14336, 4096), (16, 14336, 4096), (1, 14336, 4096), (64, 4096, 14336), (16, 4096, 14336),
+]  # fmt: skip
+# block_N, block_K, stages, threads, parts of K; block_M is M from 8 up to 256.
+INT4_CONFIGS = [
+    (128, 128, 2, 256, 1), (128, 64, 4, 256, 1), (64, 128, 6, 128, 1), (128, 128, 6, 256, 1), (64, 128, 4, 128, 4),
+    (128, 128, 6, 256, 4),
+]  # fmt: skip
 TOLERANCE = 1e-2  # bfloat16 results
 
 
@@ -68,8 +73,8 @@ def int4(report: Report, M: int, N: int, K: int) -> None:
     packed, scales = torch.from_numpy(module.pack(q)).cuda(), torch.from_numpy(numbers).cuda()
     a = torch.randn(M, K, device="cuda").half()
     want = a[:64].double() @ weights.double().T
-    cases = [(M, N, K, group, min(M, 256), *config) for config in INT4_CONFIGS]
-    kernels = compiled(module.gemm_int4, cases, 5)
+    cases = [(M, N, K, group, min(max(M, 8), 256), *config) for config in INT4_CONFIGS]
+    kernels = compiled(module.gemm_int4, cases, 6)
     call = lambda k: k(a, packed, scales)
     best = fastest(kernels, call, lambda c: relative_error(c[:64], want), 2e-3)
     times = compare({"ours": lambda: call(kernels[best]), "cublas": lambda: a @ weights.T}, 0.5)

@@ -104,15 +104,17 @@ def _sparse(result: Result) -> list[Line]:
 
 
 def _attention(result: Result) -> list[Line]:
-    """Forward, backward, and backward of other head dimensions than 128 apart."""
-    lines: list[Line] = []
-    kinds = {"forward": (False, False), "backward": (True, False), "backward, heads of other widths": (True, True)}
-    for name, kind in kinds.items():
-        cases = [(row.get("case", ""), row) for row in result["rows"]]
-        rows = [row for case, row in cases if (case.startswith("backward"), " D=" in case) == kind]
-        if rows:
-            lines += _against(f"attention, {name}", "cuDNN")({**result, "rows": rows})
-    return lines
+    """Forward and backward, 16 heads of 128; the same with other heads; packed sequences."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        case = row.get("case", "")
+        kind = "backward" if case.startswith("backward") else "packed sequences" if "packed" in case else "forward"
+        kinds.setdefault(f"{kind}, other heads" if " D=" in case or " H=" in case else kind, []).append(row)
+    return [
+        line
+        for kind, rows in kinds.items()
+        for line in _against(f"attention, {kind}", "cuDNN")({**result, "rows": rows})
+    ]
 
 
 def _tilelang(result: Result) -> list[Line]:

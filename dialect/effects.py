@@ -40,6 +40,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.wait_products": ("rw",),
     "tl.tcgen05_mma": ("r", "r", "rw"),
     "tl.tcgen05_scaled_mma": ("r", "r", "rw", "", "r", "r"),
+    "tl.tcgen05_sparse_mma": ("r", "r", "rw", "", "r"),
     "tl.tcgen05_commit": ("rw",),
     "tl.clc_try_cancel": ("w", "rw"),
     "tl.clc_query": ("r",),
@@ -70,8 +71,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
 }
 # Operations whose accesses end at a later wait.
 _ASYNCHRONOUS = frozenset((
-    "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_cp", "tl.staged_store",
-    "tl.clc_try_cancel",
+    "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_sparse_mma", "tl.tcgen05_cp",
+    "tl.staged_store", "tl.clc_try_cancel",
 ))  # fmt: skip
 _WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic", "tl.address"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
@@ -133,7 +134,7 @@ def _accesses(op: ir.Operation) -> tuple[str, ...]:
         return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
     if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
         return ("r", "r", "w")
-    if op.name in ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma") and _is_false(op.operands[3]):
+    if op.name in ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_sparse_mma") and _is_false(op.operands[3]):
         return ("r", "r", "w", *accesses[3:])
     if op.name == "tl.reduce" and _flag(op, "clear"):
         return ("r", "w")

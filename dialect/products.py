@@ -1,7 +1,7 @@
 """What a product of tiles says of itself: its factors, its extents, which of them are transposed.
 
-Products are `tl.gemm`, `tl.gemm_sp`, `tl.mma_scaled`, `tl.tcgen05_mma` and `tl.tcgen05_scaled_mma`; their verifiers
-have seen that tiles are two-dimensional and agree.
+Products are `tl.gemm`, `tl.gemm_sp`, `tl.mma_scaled`, `tl.tcgen05_mma`, `tl.tcgen05_scaled_mma` and
+`tl.tcgen05_sparse_mma`; their verifiers have seen that tiles are two-dimensional and agree.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from tilelang_mlir.mlir import ir
 
 PRODUCTS = ("tl.gemm", "tl.gemm_sp")  # what warpgroups and warps multiply together
-TENSOR_PRODUCTS = ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")  # whose sums are in tensor memory
+# Whose sums are in tensor memory.
+TENSOR_PRODUCTS = ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_sparse_mma")
 
 
 def factors(op: ir.Operation) -> tuple[ir.Value, ir.Value, ir.Value]:

@@ -5,6 +5,9 @@ that they go from shared memory through registers straight into the product, C^T
 stored. `pack` arranges the nibbles for that: of 64 columns, a thread of the tensor core's left operand needs 16 per
 row, which become 8 bytes in a row, and a 16-bit word holds nibbles that become neighbouring elements of neighbouring
 registers, so that one mask and shift unpacks two. The weights take a quarter of the memory of float16.
+
+Where the rows of the weights give too few tiles to fill the GPU, as in decoding, K is split into parts, whose sums a
+second kernel adds.
 """
 
 from __future__ import annotations
@@ -22,7 +25,10 @@ DTYPE = "float16"
 
 
 @tilelang.jit(out_idx=[-1])
-def gemm_int4(M, N, K, group=128, block_M=128, block_N=128, block_K=64, num_stages=4, threads=256):
+def gemm_int4(M, N, K, group=128, block_M=128, block_N=128, block_K=64, num_stages=4, threads=256, parts=1):
+    steps = -(-K // (block_K * parts))  # tiles along K of one part; what lies behind K reads as zero
+    columns, rows = 128, 8  # of a block that adds parts
+
     @T.prim_func
     def gemm_w4a16(
         A: T.Tensor((M, K), DTYPE),
@@ -30,7 +36,9 @@ def gemm_int4(M, N, K, group=128, block_M=128, block_N=128, block_K=64, num_stag
         scales: T.Tensor((K // group, N), DTYPE),
         C: T.Tensor((M, N), DTYPE),
     ):
-        with T.Kernel(T.ceildiv(M, block_M), T.ceildiv(N, block_N), threads=threads) as (by, bx):
+        if parts > 1:
+            Parts = T.alloc_global((parts, N, M), "float32")
+        with T.Kernel(T.ceildiv(M, block_M), T.ceildiv(N, block_N), parts, threads=threads) as (by, bx, part):
             A_shared = T.alloc_shared((block_M, block_K), DTYPE)
             W_shared = T.alloc_shared((block_N, block_K // 4), "uint16")
             scale_shared = T.alloc_shared((1, block_N), DTYPE)
@@ -38,7 +46,8 @@ def gemm_int4(M, N, K, group=128, block_M=128, block_N=128, block_K=64, num_stag
             w = T.alloc_fragment((block_N, block_K), DTYPE)
             acc = T.alloc_fragment((block_N, block_M), "float32")
             T.clear(acc)
-            for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=num_stages):
+            for step in T.Pipelined(steps, num_stages=num_stages):
+                k = part * steps + step
                 T.copy(A[by * block_M, k * block_K], A_shared)
                 T.copy(W[bx * block_N, k * (block_K // 4)], W_shared)
                 T.copy(scales[k * block_K // group, bx * block_N], scale_shared)
@@ -47,9 +56,24 @@ def gemm_int4(M, N, K, group=128, block_M=128, block_N=128, block_K=64, num_stag
                     q = (word >> T.cast(4 * (j % 32 // 8), "uint16")) & 15
                     w[i, j] = (T.cast(q, DTYPE) - 8) * scale_shared[0, i]
                 T.gemm(w, A_shared, acc, transpose_B=True)
-            for i, j in T.Parallel(block_M, block_N):
-                C_shared[i, j] = acc[j, i]
-            T.copy(C_shared, C[by * block_M, bx * block_N])
+            if parts > 1:
+                T.copy(acc, Parts[part, bx * block_N : (bx + 1) * block_N, by * block_M : (by + 1) * block_M])
+            else:
+                for i, j in T.Parallel(block_M, block_N):
+                    C_shared[i, j] = acc[j, i]
+                T.copy(C_shared, C[by * block_M, bx * block_N])
+        if parts > 1:
+            with T.Kernel(T.ceildiv(N, columns), T.ceildiv(M, rows), threads=128) as (bx, by):
+                total = T.alloc_fragment((columns, rows), "float32")
+                more = T.alloc_fragment((columns, rows), "float32")
+                T.clear(total)
+                for part in T.unroll(parts):
+                    T.copy(Parts[part, bx * columns : (bx + 1) * columns, by * rows : (by + 1) * rows], more)
+                    for i, j in T.Parallel(columns, rows):
+                        total[i, j] += more[i, j]
+                for i, j in T.Parallel(columns, rows):
+                    if by * rows + j < M and bx * columns + i < N:
+                        C[by * rows + j, bx * columns + i] = total[i, j]
 
     return gemm_w4a16
 
@@ -88,9 +112,10 @@ def multiply(run: Run, M: int, N: int, K: int, blocks: tuple[int, ...], group: i
 
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
-    small = [(64, 64, 256, (64, 64, 64, 2, 128)), (33, 136, 128, (64, 128, 64))]
+    small = [(64, 64, 256, (64, 64, 64, 2, 128)), (33, 136, 128, (64, 128, 64)), (5, 72, 512, (8, 64, 64, 2, 128, 3))]
     # Decoding and prefill of Llama-3-8B.
-    real = [(16, 14336, 4096, (16, 64, 128, 6, 128)), (4096, 14336, 4096, (256, 128, 64))]
+    real = [(16, 14336, 4096, (16, 128, 128, 6, 256)), (16, 4096, 14336, (16, 64, 128, 4, 128, 4))]
+    real.append((4096, 14336, 4096, (256, 128, 64)))
     if not run.target.supports(Feature.WGMMA):
         real = [(16, 14336, 4096, (16, 64, 128, 4, 128)), (4096, 14336, 4096, (128, 128, 64, 2))]
     for case in run.pick(small, real):

@@ -7,6 +7,7 @@ form. The driver (`manager`) verifies before and after, not during.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from tilelang_mlir.target import Target
 
 
 @dataclass(frozen=True)
-class Pass:
+class Pass(ABC):
     """Base of all passes.
 
     `input_level` and `output_level` name levels of `dialect.spec` (empty: any). Where they are set, the driver checks
@@ -27,5 +28,6 @@ class Pass:
     input_level: ClassVar[str] = ""
     output_level: ClassVar[str] = ""
 
+    @abstractmethod
     def run(self, module: ir.Module, target: Target) -> None:
-        raise NotImplementedError(f"pass {self.name} defines no run")
+        """Change the module in place."""

@@ -65,7 +65,8 @@ def _expand(op: ir.Operation) -> None:
         return
     rows, columns = list(ir.MemRefType(tensor.type).shape)[-2:]
     threads = threads_of(op)
-    part = columns if scope_of(other) == FRAGMENT else _part(columns, rows, threads)
+    whole = scope_of(other) == FRAGMENT or _layout(tensor).parts > 1
+    part = columns if whole else _part(columns, rows, threads)
     for start in range(0, columns, part):
         staged = _fragment(op, tensor, part, threads)
         pair = build.columns_of(tensor, start, part), build.columns_of(other, start, part)
@@ -125,7 +126,7 @@ def _expand_fill(op: ir.Operation) -> None:
     tensor, value = op.operands
     rows, columns = list(ir.MemRefType(tensor.type).shape)[-2:]
     threads = threads_of(op)
-    part = _part(columns, rows, threads)
+    part = columns if _layout(tensor).parts > 1 else _part(columns, rows, threads)
     staged = _fragment(op, tensor, part, threads)
     ir.Operation.create("tl.fill", [], [staged, value])
     for start in range(0, columns, part):

@@ -25,7 +25,7 @@ def fragment_demand(module: ir.Module) -> int:
 
 def most_at_once(inside: Sequence[ir.Operation], least: int = 0) -> int:
     """The same of the kernel with these operations; 0 where all its fragments together take no more than `least`."""
-    sizes = {op: _registers(op) for op in inside if op.name == "tl.alloc" and scope_of(op.results[0]) == FRAGMENT}
+    sizes = {op: registers_of(op) for op in inside if op.name == "tl.alloc" and scope_of(op.results[0]) == FRAGMENT}
     if sum(sizes.values()) <= least:
         return 0
     order = {op: place for place, op in enumerate(inside)}
@@ -42,7 +42,8 @@ def most_at_once(inside: Sequence[ir.Operation], least: int = 0) -> int:
     return most
 
 
-def _registers(op: ir.Operation) -> int:
+def registers_of(op: ir.Operation) -> int:
+    """32-bit registers per thread that the allocation of a fragment takes at least."""
     kind = ir.MemRefType(op.results[0].type)
     bits = math.prod(kind.shape) * getattr(kind.element_type, "width", 32)
     return -(-bits // (32 * threads_of(op)))

@@ -1,7 +1,7 @@
 """`legalize-tile-ops`: rewrite tile operations into those that layouts and lowering know.
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
-fragments, per-thread arrays through serial loops), scans as parallel loops over the other dimensions, copies of parts
+fragments, per-thread arrays through serial loops), scans of fragments in place (`legalize_scans.py`), copies of parts
 of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions,
 votes of a block as those of its waves where barriers do not count; a load that the program schedules arrives at its
 barrier where nothing else does; sums that the first iteration of a loop clears are cleared in front of it.
@@ -17,12 +17,12 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import effects, region_effects, root
-from ..dialect.tl import FRAGMENT, LOCAL, SHARED, buffer_type, scope_of
+from ..dialect.tl import FRAGMENT, LOCAL, buffer_type, scope_of
 from . import build, raster
 from .base import Pass
 from .block_votes import expand_block_vote
-from .expand_tile_ops import region_of
 from .fragment_parts import expand_part
+from .legalize_scans import legalize_scan
 from .shrink_loops import shrink_loop
 from .thread_branches import split_branch
 from .walk import launches, nested, threads_of
@@ -49,7 +49,7 @@ class LegalizeTileOps(Pass):
                     if op.name == "tl.reduce":
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":
-                        _legalize_scan(op)
+                        legalize_scan(op)
                     elif op.name in ("tl.gemm", "tl.gemm_sp"):
                         if not _clear_in_front(op):
                             _fold_clear(op)
@@ -186,44 +186,6 @@ def _loops(extents: Sequence[int], variables: list[ir.Value], body: Callable[[li
     with ir.InsertionPoint(loop.regions[0].blocks[0]):
         _loops(extents[1:], [*variables, loop.regions[0].blocks[0].arguments[0]], body)
         ir.Operation.create("scf.yield")
-
-
-def _legalize_scan(op: ir.Operation) -> None:
-    """On shared memory, one thread per line walks it: T[..., k] = T[..., k - 1] + S[..., k]. Fragments are staged."""
-    source, target = op.operands
-    with ir.InsertionPoint(op), op.location:
-        if FRAGMENT in (scope_of(source), scope_of(target)) or _is_narrow(source):
-            staged = _like(source, SHARED)
-            _copy(source, staged)
-            _scan_shared(op, staged, staged)
-            _copy(staged, target)
-        else:
-            _scan_shared(op, source, target)
-    op.erase()
-
-
-def _scan_shared(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
-    shape = list(ir.MemRefType(source.type).shape)
-    dim = ir.IntegerAttr(op.attributes["dim"]).value
-    kind = ir.StringAttr(op.attributes["kind"]).value
-    reverse = ir.BoolAttr(op.attributes["reverse"]).value
-    kept = [s for d, s in enumerate(shape) if d != dim] or [1]
-    read, write = (region_of(value) for value in (source, target))
-    loop = build.parallel(kept)
-    with ir.InsertionPoint(loop.regions[0].blocks[0]):
-        variables = list(loop.regions[0].blocks[0].arguments)[: len(shape) - 1]
-        at = lambda step: [*variables[:dim], step, *variables[dim:]]
-        position = lambda k: build.binary("subi", build.constant(shape[dim] - 1), k) if reverse else k
-        first = position(build.constant(0))
-        build.store(build.load(read.buffer, read.within(at(first))), write.buffer, write.within(at(first)))
-        walk = build.for_range(shape[dim] - 1)
-        with ir.InsertionPoint(walk.regions[0].blocks[0]):
-            step = walk.regions[0].blocks[0].arguments[0]
-            before, here = position(step), position(build.binary("addi", step, build.constant(1)))
-            sofar = build.load(write.buffer, write.within(at(before)))
-            total = combine(kind, sofar, build.load(read.buffer, read.within(at(here))))
-            build.store(total, write.buffer, write.within(at(here)))
-            ir.Operation.create("scf.yield")
 
 
 def _clear_in_front(op: ir.Operation) -> bool:

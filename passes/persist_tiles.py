@@ -18,8 +18,12 @@ kernel whose consumers share nothing but the ring, and accumulators that leave r
 With `multicast` (off unless asked for) two CTAs of a cluster walk pairs of neighbouring tiles and load what both need
 once (`cluster_tiles.py`).
 
+Where all tiles of a product run at once, the grid stays, and CTAs that start one after the other are made to work on
+tiles of the same columns (`swizzle`): they read the wider operand at the same time, and it comes from memory once.
+
 A kernel keeps its grid when all of its tiles run at once (and no pairs are asked for), when tiles take different
-numbers of steps (the hardware then hands out blocks better than a fixed stride does), when the program asks for a
+numbers of steps (the hardware then hands out blocks better than a fixed stride does; but not when each block walks over
+several tiles, a short one and a long one for example), when the program asks for a
 number of CTAs per multiprocessor, and when its ring leaves no room for the buffers of the store.
 """
 
@@ -38,15 +42,17 @@ from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
 from .cluster_tiles import PAIR, Pairs, pairs_of
+from .facts import Facts, state
 from .nvidia.store_plan import BUFFER_BYTES
 from .nvidia.tma_rules import box_bytes
 from .nvidia.wgmma_layout import WARPGROUP, partition
 from .specialize_warps.candidate import Candidate, candidate
 from .specialize_warps.carriers import carrier_of
-from .specialize_warps.stores import BUFFERS, RESERVED
+from .specialize_warps.stores import BUFFERS, reserved
 from .walk import launches, nested, num_threads
 
 GROUP = 16  # rows of tiles
+PANEL = 8  # the same, of grids that run at once
 GROUPS = 2  # of consumers, where one warpgroup computes a tile
 ACCUMULATORS = 208  # per thread, which leave enough of 240 registers for the rest
 _DEEPER = 2  # versions of the ring per version that the program asks for: two groups share it
@@ -72,6 +78,9 @@ class PersistTiles(Pass):
             return
         for launch in launches(module):
             found = candidate(launch)
+            if found is not None and not found.path and not _is_large(launch, target):
+                with module.context:
+                    _group_rows(launch)
             if found is not None and self._is_wanted(launch, target) and _pays(launch, found, target):
                 with module.context, launch.location:
                     if num_threads(launch) == WARPGROUP:
@@ -93,16 +102,36 @@ def _is_large(launch: ir.Operation, target: Target) -> bool:
     return len(extents) < len(launch.operands) or math.prod(extents) > target.multiprocessors
 
 
+def _group_rows(launch: ir.Operation) -> None:
+    """Number the tiles of a product by rows first, where it has fewer rows of tiles than columns of them."""
+    extents = [raster.known(v) for v in launch.operands]
+    if len(extents) < 2 or _products(launch) != 1 or {"swizzle", "cluster"} & set(build.attributes_of(launch)):
+        return
+    columns, rows = extents[:2]
+    if isinstance(columns, int) and isinstance(rows, int) and 1 < rows <= columns:
+        launch.attributes["swizzle"] = ir.DictAttr.get({"panel": ir.IntegerAttr.get(build.i32(), PANEL)})
+
+
 def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
-    if found.path or "cluster" in launch.attributes or "min_blocks" in launch.attributes:
+    if "cluster" in launch.attributes or "min_blocks" in launch.attributes:
         return False
     products = [op for op in nested(launch) if op.name in PRODUCTS]
-    if len(products) > 2 or any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3]):
+    depends = any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3])
+    if len(products) > 2 or (found.path or depends) and not _evens_out(found.path):
         return False
     alone = num_threads(launch) == WARPGROUP
     if alone and (len(products) != 1 or not _may_alternate(launch, found)):
         return False
     return _stages(launch, found, target) >= found.stages
+
+
+def _evens_out(path: list[ir.Operation]) -> bool:
+    """Whether each block works on the same number of tiles, more than one: a program walks over several in a block
+    so that blocks take equally long, whatever the tiles do."""
+    if len(path) != 1 or path[0].name != "scf.for":
+        return False
+    bounds = [bound for v in list(path[0].operands)[:3] if isinstance(bound := raster.known(v), int)]
+    return len(bounds) == 3 and len(range(*bounds)) > 1
 
 
 def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
@@ -111,7 +140,7 @@ def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
     ring = [copy.operands[1] for copy in found.copies]
     others = sum(box_bytes(tile) for tile in _tiles(launch) if tile not in ring)
     buffers = warpgroups * BUFFERS * BUFFER_BYTES if _stores_fragments(launch) else 0
-    room = target.max_shared_bytes - buffers - RESERVED - others
+    room = target.max_shared_bytes - buffers - reserved(launch) - others
     return room // sum(box_bytes(copy.operands[1]) for copy in found.copies)
 
 
@@ -211,7 +240,7 @@ def _persist(launch: ir.Operation, target: Target, pairs: Pairs | None) -> None:
 def _bounded(place: ir.Value, extent: raster.Int) -> ir.Value:
     """A coordinate, marked with the number it stays below, which no analysis sees through the last group's height."""
     if isinstance(extent, int) and not isinstance(place.owner, ir.Block):
-        place.owner.operation.attributes["tl.below"] = ir.IntegerAttr.get(build.i32(), extent)
+        state(place, Facts(lo=0, hi=extent - 1))
     return place
 
 

@@ -29,7 +29,7 @@ from tilelang_mlir.target import Feature, Target
 from ..dialect.effects import region_effects, root
 from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
 from ..dialect.tl import GLOBAL, SHARED, scope_of
-from . import build, bulk_pipeline, operand_prefetch
+from . import build, bulk_pipeline, operand_prefetch, raster
 from .base import Pass
 from .nvidia.loads import LOADS
 from .versions import Versions, inside
@@ -129,9 +129,9 @@ def _aligned_rows(source: ir.Value) -> bool:
     tensor = root(source).owner
     if isinstance(tensor, ir.Block) or tensor.operation.name != "tl.tensor":
         return True
-    strides = list(ir.DenseI64ArrayAttr(tensor.operation.attributes["strides"]))
+    innermost = list(ir.DenseI64ArrayAttr(tensor.operation.attributes["strides"]))[-1]
     size = max(ir.MemRefType(source.type).element_type.width // 8, 1)
-    return strides[-1] == 1 and all(s != -1 and s * size % 4 == 0 for s in strides[:-1])
+    return innermost == 1 and all(s * size % 4 == 0 for s in raster.stride_divisors(tensor.operation)[:-1])
 
 
 def _only_here(buffer: ir.Value, loop: ir.Operation) -> bool:
@@ -171,7 +171,7 @@ def _expand(versions: Versions, needs_fence: bool) -> None:
         )
         _issue(versions, ahead, versions.slot(build.binary("addi", trip, build.constant(stages - 1))))
         slot = versions.slot(trip)
-    versions.finish(slot)
+    versions.finish({versions.stages: slot})
 
 
 def _issue(versions: Versions, variable: ir.Value, slot: ir.Value) -> None:

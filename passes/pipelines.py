@@ -26,8 +26,8 @@ Record = Callable[[str, Callable[[], str]], None]
 _CANONICALIZE = "canonicalize{disable-patterns={anonymous}::CombineIfs}"
 STAGES: dict[str, tuple[str, ...]] = {
     # Roles that the program describes, in its own loops and branches. Then dead and repeated index arithmetic: later
-    # passes walk what is left.
-    "tl": ("materialize-schedule", _CANONICALIZE, "cse"),
+    # passes walk what is left, and what is stated of an index is stated of all its uses.
+    "tl": ("materialize-schedule", _CANONICALIZE, "cse", "use-assumptions"),
     # Half bytes are gone before anything asks for layouts. Accumulators move to tensor memory before anything else
     # looks at products. Staging buffers of reductions and scans must exist before layouts are inferred; what other
     # threads read is known after that.
@@ -36,10 +36,25 @@ STAGES: dict[str, tuple[str, ...]] = {
     # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
     # versions exist; barriers see which tiles share memory.
     "scheduled": (
-        "guard-masks", "lagging-maximum", "persist-tiles", "specialize-warps", "specialize-tensor-warps",
-        "overlap-iterations", "overlap-products", "take-turns", "delay-waits", "prefetch-tiles",
-        "pipeline-loops", "expand-tensor-copies", "expand-tile-ops", _CANONICALIZE, "cse", "plan-tensor-memory",
-        "plan-shared-memory", "insert-barriers", "order-tensor-memory",
+        "guard-masks",
+        "lagging-maximum",
+        "persist-tiles",
+        "specialize-warps",
+        "specialize-tensor-warps",
+        "overlap-iterations",
+        "overlap-products",
+        "take-turns",
+        "delay-waits",
+        "prefetch-tiles",
+        "pipeline-loops",
+        "expand-tensor-copies",
+        "expand-tile-ops",
+        _CANONICALIZE,
+        "cse",
+        "plan-tensor-memory",
+        "plan-shared-memory",
+        "insert-barriers",
+        "order-tensor-memory",
     ),  # fmt: skip
     "lowered": ("lower-to-threads", "canonicalize", "cse"),
 }
@@ -50,6 +65,7 @@ class LoweringOptions:
     """What a user may change about the passes; the names are TileLang's pass configurations."""
 
     fast_math: bool = False
+    guards: bool = True
     reuse_shared: bool = True
     async_copy: bool = True
     specialize: bool = True
@@ -59,6 +75,7 @@ class LoweringOptions:
     persist: bool = True
     bulk: bool = True
     multicast: bool = False
+    wide_accesses: bool = True
 
     @staticmethod
     def of(module: ir.Module) -> LoweringOptions:
@@ -73,6 +90,7 @@ class LoweringOptions:
 
         return LoweringOptions(
             fast_math=flag("tl.enable_fast_math", False),
+            guards=not flag("tl.disable_safe_memory_legalize", False),
             reuse_shared=not flag("tl.disable_shared_memory_reuse", False),
             async_copy=flag("tl.enable_async_copy", True),
             specialize=not flag("tl.disable_warp_specialized", False) and not flag("tl.disable_tma_lower", False),
@@ -82,6 +100,7 @@ class LoweringOptions:
             wgmma=not flag("tl.disable_wgmma", False),
             lagging_maximum=not flag("tl.disable_lagging_maximum", False),
             turns=not flag("tl.disable_ping_pong", False),
+            wide_accesses=not flag("tl.disable_vectorize_256", False),
         )
 
 
@@ -89,9 +108,13 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
     """The passes of each named stage, ours as objects, upstream ones as names."""
     chosen = options or LoweringOptions()
     arguments: dict[str, dict[str, bool]] = {
-        "lower-to-threads": {"fast_math": chosen.fast_math},
+        "lower-to-threads": {
+            "fast_math": chosen.fast_math,
+            "guards": chosen.guards,
+            "wide_accesses": chosen.wide_accesses,
+        },  # fmt: skip
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
-        "layout-inference": {"wgmma": chosen.wgmma},
+        "layout-inference": {"wgmma": chosen.wgmma, "wide_accesses": chosen.wide_accesses},
         "lagging-maximum": {"enabled": chosen.lagging_maximum},
         "persist-tiles": {"enabled": chosen.specialize and chosen.persist, "multicast": chosen.multicast},
         "specialize-warps": {"enabled": chosen.specialize},
@@ -106,8 +129,14 @@ def _element(name: str, arguments: dict[str, bool]) -> Element:
     return registry.load(name)(**arguments) if registry.is_registered(name) else name
 
 
-def lower(module: ir.Module, target: Target, options: RunOptions | None = None, record: Record | None = None) -> None:
-    """Lower a traced module in place to the thread program, calling `record(stage, text)` after each stage.
+def lower(
+    module: ir.Module,
+    target: Target,
+    options: RunOptions | None = None,
+    record: Record | None = None,
+    until: str = "lowered",
+) -> None:
+    """Lower a traced module in place to the end of a stage, calling `record(stage, text)` after each.
 
     Raises:
         TileError: a pass rejects the program; the location is the Python line.
@@ -120,4 +149,6 @@ def lower(module: ir.Module, target: Target, options: RunOptions | None = None, 
     # Verifying takes as long as a pass. Each pass is verified where specs are checked, in tests and for debugging.
     chosen = options or RunOptions(verify_each=knobs.VERIFY_SPECS.get(), verify_stages=True)
     with module.context, ir.Location.unknown():
-        run_stages(module, stages(LoweringOptions.of(module)), target, chosen, after)
+        wanted = stages(LoweringOptions.of(module))
+        names = list(wanted)[: list(wanted).index(until) + 1]
+        run_stages(module, {name: wanted[name] for name in names}, target, chosen, after)

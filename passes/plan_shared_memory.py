@@ -25,6 +25,7 @@ from ..dialect.tl import SHARED, scope_of
 from .base import Pass
 from .layout_inference.accesses import laid_out
 from .lowering.reduce import scratch_bytes
+from .lowering.scan import scan_bytes
 from .walk import launches, members_of, nested
 
 SWIZZLE_ALIGNMENT = 1024  # bytes; whole swizzle atoms
@@ -184,11 +185,11 @@ def _barriers(launch: ir.Operation, end: int) -> int:
 
 
 def _scratch(launch: ir.Operation, start: int, target: Target) -> tuple[int, int]:
-    """One scratch area for all reductions of the same threads: each ends with a barrier. Returns offset and size."""
+    """One scratch area for the reductions and scans of the same threads, which end with a barrier: offset and size."""
     start = -(-start // PLAIN_ALIGNMENT) * PLAIN_ALIGNMENT
     areas: dict[range, dict[ir.Operation, int]] = {}
     for op in nested(launch):
-        if op.name in ("tl.reduce", "tl.finalize_reducer"):
+        if op.name in ("tl.reduce", "tl.scan", "tl.finalize_reducer"):
             size = _exchange_bytes(op, target)
             if size:
                 areas.setdefault(members_of(op), {})[op] = size
@@ -204,7 +205,9 @@ def _exchange_bytes(op: ir.Operation, target: Target) -> int:
     source, result = (from_attr(laid_out(v).owner.operation.attributes["layout"]) for v in op.operands)
     assert isinstance(source, Fragment) and isinstance(result, Fragment)
     bits = ir.MemRefType(op.operands[0].type).element_type.width
-    dim = ir.IntegerAttr(op.attributes["dim"]).value if op.name == "tl.reduce" else REPLICATE
+    dim = REPLICATE if op.name == "tl.finalize_reducer" else ir.IntegerAttr(op.attributes["dim"]).value
+    if op.name == "tl.scan":
+        return scan_bytes(source, dim, bits, target.warp_size)
     return scratch_bytes(source, result, dim, bits, target.warp_size)
 
 
@@ -221,7 +224,7 @@ def _check(launch: ir.Operation, lives: list[Life], scratch: tuple[int, int], ta
         return
     parts = [(f"{name_of(t.op.location) or 'tile'}: {t.size} bytes", python_location(t.op.location)) for t in lives]
     if scratch[1]:
-        parts.append((f"reductions: {scratch[1]} bytes", None))
+        parts.append((f"reductions and scans: {scratch[1]} bytes", None))
     raise ResourceError(
         f"the kernel needs {total} bytes of shared memory, {target} has {target.max_shared_bytes}",
         python_location(launch.location),

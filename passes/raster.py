@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from tilelang_mlir.mlir import ir
 
 from . import build
+from .facts import facts_of
 
 Int = int | ir.Value
 
@@ -23,8 +24,11 @@ def known(value: ir.Value) -> Int:
 def divisor(value: ir.Value) -> int:
     """A number that divides a value whatever else it is; 0 where the value is zero."""
     number = known(value)
-    if isinstance(number, int):
-        return abs(number)
+    return abs(number) if isinstance(number, int) else math.lcm(facts_of(value).divisor, _computed_divisor(value))
+
+
+def _computed_divisor(value: ir.Value) -> int:
+    """What follows from how a value is computed."""
     if isinstance(value.owner, ir.Block):
         loop = value.owner.owner.operation
         if loop.name != "scf.for" or value != value.owner.arguments[0]:
@@ -33,6 +37,9 @@ def divisor(value: ir.Value) -> int:
     op = value.owner.operation
     if op.name in _CONVERSIONS:
         return divisor(op.operands[0])
+    if op.name in _NARROWED and str(op.results[0].type)[0] == str(op.operands[0].type)[0] == "i":
+        whole = divisor(op.operands[0])
+        return whole & -whole  # what wraps around keeps its powers of two
     if op.name == "arith.select":
         return math.gcd(divisor(op.operands[1]), divisor(op.operands[2]))
     if op.name == "arith.muli":
@@ -50,7 +57,15 @@ _OF_BOTH = (  # what divides both operands divides the result
     "arith.minsi", "arith.minui", "arith.maxsi", "arith.maxui",
 )  # fmt: skip
 _DIVISIONS = ("arith.divsi", "arith.divui", "arith.floordivsi", "arith.ceildivsi", "arith.ceildivui")
+_NARROWED = ("tl.cast", "arith.trunci")
 _CONVERSIONS = ("arith.index_cast", "arith.index_castui", "arith.extsi", "arith.extui")
+
+
+def stride_divisors(tensor: ir.Operation) -> list[int]:
+    """What is known to divide each stride of a `tl.tensor`: itself, or what divides one of run time."""
+    sizes, strides = (list(ir.DenseI64ArrayAttr(tensor.attributes[name])) for name in ("shape", "strides"))
+    dynamic = iter(list(tensor.operands)[1 + sizes.count(-1) :])
+    return [divisor(next(dynamic)) if stride == -1 else stride for stride in strides]
 
 
 def value(number: Int) -> ir.Value:

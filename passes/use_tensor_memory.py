@@ -17,6 +17,8 @@ CHOSEN   A fragment that only products touch in a loop (and that is cleared befo
 
 SCALED   `tl.mma_scaled`, whose sums are in fragments, is CHOSEN where that fits. Elsewhere its accumulator goes to
          tensor memory and back around it, as there is no other instruction for it on these targets.
+
+SPARSE   The metadata of a `tl.tcgen05_sparse_mma` go to tensor memory (`nvidia/tensor_metadata.py`).
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from ..dialect.tl import FRAGMENT, SHARED, TMEM, VAR, buffer_type, scope_of
 from . import build
 from .base import Pass
 from .nvidia import tensor_pairs
+from .nvidia.tensor_metadata import bring_metadata
 from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment, product_obstacle
 from .nvidia.tensor_scales import start_scaled
 from .walk import launches, nested, num_threads
@@ -69,6 +72,8 @@ class UseTensorMemory(Pass):
                         _move(launch, alloc.results[0], target)
                 for op in [op for op in nested(launch) if op.name == "tl.gemm" and scope_of(op.operands[2]) == TMEM]:
                     _make_asynchronous(launch, op, target)
+                for op in list(nested(launch)):
+                    bring_metadata(launch, op, target)
                 for op in [op for op in nested(launch) if op.name == "tl.mma_scaled"]:
                     _scaled_alone(launch, op, target, paired)
 

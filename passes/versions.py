@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tilelang_mlir.mlir import ir
 
 from ..dialect.tl import SHARED, buffer_type
@@ -19,41 +21,44 @@ def inside(op: ir.Operation, loop: ir.Operation) -> bool:
 
 
 class Versions:
-    """The multi-versioned tiles of a loop and the arithmetic of its rounds."""
+    """The multi-versioned tiles of a loop and the arithmetic of its rounds.
 
-    def __init__(self, loop: ir.Operation, copies: list[ir.Operation], stages: int) -> None:
+    A tile has `stages` versions, or as many as `other` says for it.
+    """
+
+    def __init__(
+        self, loop: ir.Operation, copies: list[ir.Operation], stages: int, other: Mapping[ir.Value, int] | None = None
+    ) -> None:
         self.loop = loop
         self.copies = copies
         self.stages = stages
+        self.other = other or {}
         self.body = loop.regions[0].blocks[0]
         self.lower, self.upper, self.step = list(loop.operands)[:3]
         self.tiles: dict[ir.Value, ir.Value] = {}
         for copy in copies:
-            self._add(copy.operands[1])
+            self.tiles[copy.operands[1]] = add_versions(copy.operands[1], self.stages_of(copy.operands[1]))
 
-    def _add(self, buffer: ir.Value) -> None:
-        old = buffer.owner.operation
-        kind = ir.MemRefType(buffer.type)
-        result = buffer_type([self.stages, *kind.shape], kind.element_type, SHARED)
-        with ir.InsertionPoint(old), old.location:
-            new = ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old))
-        self.tiles[buffer] = new.result
+    def stages_of(self, buffer: ir.Value) -> int:
+        """How many versions a tile has."""
+        return self.other.get(buffer, self.stages)
 
     def trip(self, variable: ir.Value, bounds: list[ir.Value]) -> ir.Value:
         """Number of the iteration, from 0."""
         return build.binary("divui", build.binary("subi", variable, bounds[0]), bounds[2])
 
-    def slot(self, trip: ir.Value) -> ir.Value:
-        """The version that an iteration uses."""
-        return build.binary("remui", trip, build.constant(self.stages))
+    def slot(self, trip: ir.Value, stages: int | None = None) -> ir.Value:
+        """The version that an iteration uses, of `stages`."""
+        return build.binary("remui", trip, build.constant(stages or self.stages))
 
-    def phase(self, trip: ir.Value) -> ir.Value:
-        """Parity of the round: how often the ring has been walked."""
-        return build.binary("andi", build.binary("divui", trip, build.constant(self.stages)), build.constant(1))
+    def phase(self, trip: ir.Value, stages: int | None = None) -> ir.Value:
+        """Parity of the round: how often the ring of `stages` versions has been walked."""
+        rounds = build.binary("divui", trip, build.constant(stages or self.stages))
+        return build.binary("andi", rounds, build.constant(1))
 
     def version(self, buffer: ir.Value, slot: ir.Value) -> ir.Value:
         """One version of a tile."""
-        return _version(self.tiles[buffer], slot)
+        return version_of(self.tiles[buffer], slot)
 
     def clone(self, value: ir.Value, cloned: dict[ir.Value, ir.Value]) -> ir.Value:
         """The value computed for another iteration: `cloned` maps what is replaced and remembers what was computed."""
@@ -70,23 +75,32 @@ class Versions:
             cloned[old] = new
         return cloned[value]
 
-    def finish(self, slot: ir.Value) -> None:
-        """Drop the copies and make every use of a tile use the iteration's version."""
+    def finish(self, slots: Mapping[int, ir.Value]) -> None:
+        """Drop the copies and make every use of a tile use the iteration's version, one of `slots` by their numbers."""
         for copy in self.copies:
             copy.erase()
         for old, new in self.tiles.items():
-            _redirect(old, new, slot)
+            redirect(old, new, slots[self.stages_of(old)])
             old.owner.operation.erase()
 
 
-def _version(buffer: ir.Value, slot: ir.Value) -> ir.Value:
+def add_versions(buffer: ir.Value, count: int) -> ir.Value:
+    """A tile with so many versions, at the place of another one."""
+    old = buffer.owner.operation
+    kind = ir.MemRefType(buffer.type)
+    result = buffer_type([count, *kind.shape], kind.element_type, SHARED)
+    with ir.InsertionPoint(old), old.location:
+        return ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old)).result
+
+
+def version_of(buffer: ir.Value, slot: ir.Value) -> ir.Value:
     """One version of a multi-versioned tile."""
     shape = list(ir.MemRefType(buffer.type).shape)
     zero = build.constant(0)
     return build.slice_of(buffer, [slot, *[zero] * (len(shape) - 1)], [1, *shape[1:]])
 
 
-def _redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
+def redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
     """Make every use of a tile use the version `slot`."""
     for use in list(old.uses):
         op, position = use.owner.operation, use.operand_number
@@ -101,7 +115,7 @@ def _redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
                 op.results[0].replace_all_uses_with(build.slice_of(new, [slot, *operands[1:]], sizes))
                 op.erase()
             else:
-                op.operands[position] = _version(new, slot)
+                op.operands[position] = version_of(new, slot)
 
 
 def _replace(op: ir.Operation, operands: list[ir.Value]) -> None:

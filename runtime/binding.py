@@ -40,9 +40,10 @@ class Binder:
         Raises:
             ArgumentError: an argument does not match its parameter.
         """
-        if len(args) != len(self._inputs):
+        if len(args) != (count := len(self._inputs)):
             names = ", ".join(p.name for p in self._inputs)
-            raise ArgumentError(f"{self.plan.name} takes {len(self._inputs)} arguments ({names}), got {len(args)}",
+            wanted = f"{count} argument{'s' * (count != 1)} ({names})"
+            raise ArgumentError(f"{self.plan.name} takes {wanted}, got {len(args)}",
                                 hint="outputs are allocated by the kernel and are not passed")
         given = {p.name: self._value(p, arg) for p, arg in zip(self._inputs, args, strict=True)}
         values = tuple(given.get(p.name) for p in self.plan.params)

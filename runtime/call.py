@@ -20,7 +20,7 @@ from .views import TensorView, contiguous_strides
 
 # Sources of a parameter's value; runtime/native/launch.cpp has the same numbers.
 ARGUMENT_POINTER, ARGUMENT_SCALAR, ALLOCATED = 0, 1, 2
-Slot = tuple[int, int, int, str, bool]  # offset, source, index, format, must be aligned
+Slot = tuple[int, int, int, str, int]  # offset, source, index, format, bytes that a pointer is a multiple of
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,15 @@ def _slots(plan: LaunchPlan, offsets: Sequence[int], formats: Sequence[str]) -> 
         if param.kind == "symbol":
             slots.append(None)
         elif param.output:
-            slots.append((offset, ALLOCATED, made, POINTER, False))
+            slots.append((offset, ALLOCATED, made, POINTER, 1))
             made += 1
         else:
             scalar = param.kind == "scalar"
             source = ARGUMENT_SCALAR if scalar else ARGUMENT_POINTER
-            slots.append((offset, source, taken, formats[position], param.kind == "tensor"))
+            slots.append((offset, source, taken, formats[position], param.alignment if param.kind == "tensor" else 1))
             taken += 1
     for number in range(len(plan.workspaces)):
-        slots.append((offsets[len(plan.params) + number], ALLOCATED, made + number, POINTER, False))
+        slots.append((offsets[len(plan.params) + number], ALLOCATED, made + number, POINTER, 1))
     return slots
 
 

@@ -69,7 +69,7 @@ class DeviceKernel:
 
 def _misaligned(plan: LaunchPlan, index: int) -> None:
     param = [p for p in plan.user_params if not p.output][index]
-    raise ArgumentError(f"{param.name}: its data does not start at a multiple of 16 bytes",
+    raise ArgumentError(f"{param.name}: its data does not start at a multiple of {param.alignment} bytes",
                         hint=f"a slice can start anywhere in its storage: pass {param.name}.clone()")
 
 

@@ -16,7 +16,6 @@ from .library import Library
 from .packing import TENSOR_MAP_BYTES, pack
 from .views import tensor_view
 
-_POINTER_ALIGNMENT = 16
 _MAP_ALIGNMENT = 64
 _MAX_ENTRIES = 4096
 
@@ -102,10 +101,10 @@ class Launcher(ABC):
                 pack(block, offset, code, args[index] if wanted == ARGUMENT_SCALAR else self._pointer(slot, args, made))
 
     def _pointer(self, slot: Slot, args: Sequence[Any], made: Sequence[Any]) -> int:
-        _, source, index, _, aligned = slot
+        _, source, index, _, alignment = slot
         holder = made[index] if source == ALLOCATED else args[index]
         pointer = pointer_of(holder, lambda value: tensor_view(value, f"argument {index}"))
-        if aligned and pointer % _POINTER_ALIGNMENT:
+        if pointer % alignment:
             self._on_misaligned(index)
         return pointer
 

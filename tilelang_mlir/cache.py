@@ -23,7 +23,6 @@ from typing import Any
 from tilelang_mlir import knobs
 
 _DIGEST_BYTES = 32
-_SUFFIX = ".kernel"
 _EVICT_TO = 0.8  # of the size cap, so that eviction does not run on every write
 
 
@@ -85,9 +84,10 @@ class DiskCache:
 
     folder: Path
     size_limit: int  # bytes
+    suffix: str = ".kernel"
 
     def path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}{_SUFFIX}"
+        return self.folder / key[:2] / f"{key}{self.suffix}"
 
     def get(self, key: str) -> bytes | None:
         """The data of an entry; None when there is none or it is damaged (it is then removed)."""
@@ -128,7 +128,7 @@ class DiskCache:
     def evict(self) -> int:
         """Remove least recently used entries until the folder is within its limit; returns how many."""
         entries: list[tuple[float, int, Path]] = []
-        for path in self.folder.glob(f"*/*{_SUFFIX}"):
+        for path in self.folder.glob(f"*/*{self.suffix}"):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 entries.append((status.st_mtime, status.st_size, path))
@@ -147,7 +147,7 @@ class DiskCache:
 
     def clear(self) -> None:
         """Remove all entries."""
-        for path in self.folder.glob(f"*/*{_SUFFIX}"):
+        for path in self.folder.glob(f"*/*{self.suffix}"):
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -159,7 +159,7 @@ class KernelCache:
         self.enabled: bool | None = None  # None: as TILELANG_DISABLE_CACHE says
         self._objects: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self._written = 0
+        self._written: dict[Path, int] = {}
 
     def disk(self) -> DiskCache:
         """The folder the knobs name now."""
@@ -179,15 +179,30 @@ class KernelCache:
 
     def write(self, key: str, data: bytes) -> None:
         """Store the serialised form; evicts now and then."""
-        disk = self.disk()
+        self._store(self.disk(), key, data)
+
+    def _store(self, disk: DiskCache, key: str, data: bytes) -> None:
         if not disk.put(key, data):
             return
         with self._lock:
-            before, self._written = self._written, self._written + len(data)
+            before = self._written.get(disk.folder, 0)
+            after = self._written[disk.folder] = before + len(data)
             # The first write of a process, and then every sixteenth of the limit, looks at the folder's size.
-            due = before == 0 or before // (disk.size_limit // 16 + 1) != self._written // (disk.size_limit // 16 + 1)
+            due = before == 0 or before // (disk.size_limit // 16 + 1) != after // (disk.size_limit // 16 + 1)
         if due:
             disk.evict()
+
+    def _programs(self) -> DiskCache:
+        return DiskCache(knobs.cache_dir() / "programs", knobs.CACHE_SIZE_MB.get() << 14, ".program")
+
+    def linked(self, program: str) -> str | None:
+        """The key of the kernel that a program became, by what is known of the program before it is traced."""
+        data = self._programs().get(program)
+        return None if data is None else data.decode()
+
+    def link(self, program: str, key: str) -> None:
+        """Note which kernel a program becomes."""
+        self._store(self._programs(), program, key.encode())
 
     def forget(self) -> None:
         """Drop the objects of this process; the disk keeps its entries."""
@@ -197,6 +212,7 @@ class KernelCache:
         """Remove everything, here and on disk."""
         self.forget()
         self.disk().clear()
+        self._programs().clear()
 
 
 KERNELS = KernelCache()

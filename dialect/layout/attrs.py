@@ -43,8 +43,8 @@ def _read(attr: ir.Attribute) -> Fragment | SharedLayout:
 
 def tensor_to_attr(layout: TensorLayout) -> ir.Attribute:
     """Serialise a tensor memory layout."""
-    bits = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), layout.bits)
-    return TensorLayoutAttr.get(_ints(layout.shape), _flat(layout.lanes), bits)
+    bits, parts = (ir.IntegerAttr.get(ir.IntegerType.get_signless(64), n) for n in (layout.bits, layout.parts))
+    return TensorLayoutAttr.get(_ints(layout.shape), _flat(layout.lanes), bits, parts)
 
 
 def tensor_from_attr(attr: ir.Attribute) -> TensorLayout:
@@ -54,7 +54,8 @@ def tensor_from_attr(attr: ir.Attribute) -> TensorLayout:
         raise TypeError(f"{attr} is no tensor memory layout")
     shape, lanes = _list(attr.shape), _list(attr.lanes)
     steps = tuple(LaneStep(*lanes[i : i + 3]) for i in range(0, len(lanes), 3))
-    return TensorLayout(tuple(shape), steps, attr.bits.maybe_downcast().value)
+    bits, parts = (x.maybe_downcast().value for x in (attr.bits, attr.parts))
+    return TensorLayout(tuple(shape), steps, bits, parts)
 
 
 def _digits(flat: list[int]) -> tuple[Digit, ...]:

@@ -28,23 +28,29 @@ class LaneStep(NamedTuple):
 
 @dataclass(frozen=True)
 class TensorLayout:
-    """The layout of a buffer of `shape` with elements of `bits` bits."""
+    """The layout of a buffer of `shape` with elements of `bits` bits.
+
+    Of `parts` equal parts of the columns each lies 128 / `parts` lanes below the one before, at the same columns.
+    """
 
     shape: tuple[int, ...]
     lanes: tuple[LaneStep, ...]
     bits: int
+    parts: int = 1
 
     def __post_init__(self) -> None:
         if len(self.shape) < 2:
             raise TileValueError(f"a tensor memory layout needs rows and columns, got shape {list(self.shape)}")
         top = sum((step.size - 1) * step.lane for step in self.lanes)
-        if top >= LANES or math.prod(step.size for step in self.lanes) < self.shape[-2]:
+        if self.parts > 1 and self.shape[-1] * self.bits % (COLUMN_BITS * self.parts):
+            raise TileValueError(f"{self.shape[-1]} columns are no {self.parts} parts of whole columns of 32 bits")
+        if top >= LANES // self.parts or math.prod(step.size for step in self.lanes) < self.shape[-2]:
             raise TileValueError(f"{self.shape[-2]} rows do not fit the {LANES} lanes of tensor memory")
 
     @property
     def version_columns(self) -> int:
         """32-bit columns of one version."""
-        return -(-self.shape[-1] * self.bits // COLUMN_BITS)
+        return -(-self.shape[-1] * self.bits // (COLUMN_BITS * self.parts))
 
     @property
     def columns(self) -> int:
@@ -56,17 +62,25 @@ class TensorLayout:
         """Whether rows use 16 of every 32 lanes, as accumulators of 64 rows do."""
         return len(self.lanes) > 1
 
+    @property
+    def part_columns(self) -> int:
+        """Elements of a row in one part."""
+        return self.shape[-1] // self.parts
+
     def lane(self, row: int) -> int:
+        """The lane of a row's first part."""
         return sum(row // step.stride % step.size * step.lane for step in self.lanes)
 
     def place(self, row: int, column: int) -> tuple[int, int, int]:
         """Lane, 32-bit column and first bit of an element of the first version."""
-        bit = column * self.bits
-        return self.lane(row), bit // COLUMN_BITS, bit % COLUMN_BITS
+        part, inside = divmod(column, self.part_columns)
+        bit = inside * self.bits
+        return self.lane(row) + part * (LANES // self.parts), bit // COLUMN_BITS, bit % COLUMN_BITS
 
     def __str__(self) -> str:
         steps = ", ".join(f"{s.size}/{s.stride}*{s.lane}" for s in self.lanes)
-        return f"tensor {list(self.shape)} lanes ({steps}) of {self.bits}-bit elements"
+        parts = f" in {self.parts} parts" if self.parts > 1 else ""
+        return f"tensor {list(self.shape)} lanes ({steps}) of {self.bits}-bit elements{parts}"
 
 
 def dense(shape: Sequence[int], bits: int) -> TensorLayout:
@@ -77,6 +91,11 @@ def dense(shape: Sequence[int], bits: int) -> TensorLayout:
 def sparse(shape: Sequence[int], bits: int) -> TensorLayout:
     """64 rows, 16 in each quarter of the lanes (section 9.7.16.10.5, M = 64)."""
     return TensorLayout(tuple(shape), (LaneStep(16, 1, 1), LaneStep(4, 16, 32)), bits)
+
+
+def halved(shape: Sequence[int], bits: int) -> TensorLayout:
+    """64 rows, the right half of their columns below the left one (section 9.7.16.10.5, M = 128 of a pair of CTAs)."""
+    return TensorLayout(tuple(shape), (LaneStep(64, 1, 1),), bits, 2)
 
 
 def arena_columns(columns: int) -> int:

@@ -38,6 +38,7 @@ from .tensor import (
     Tcgen05FenceOp,
     Tcgen05MmaOp,
     Tcgen05ScaledMmaOp,
+    Tcgen05SparseMmaOp,
     TmemArenaOp,
     TmemFreeOp,
 )
@@ -109,6 +110,7 @@ __all__ = [
     "Tcgen05FenceOp",
     "Tcgen05MmaOp",
     "Tcgen05ScaledMmaOp",
+    "Tcgen05SparseMmaOp",
     "TensorOp",
     "TensorRolesOp",
     "ThreadIdOp",

@@ -46,23 +46,27 @@ class SyncGridOp(TL.Operation, name="sync_grid"):
 
 
 class ShuffleOp(TL.Operation, name="shuffle"):
-    """Reads another lane's value: `(value, lane)`, `kind` xor, up, down or idx, `width` lanes per group."""
+    """Reads another lane's value: `(value, lane)`, `kind` xor, up, down or idx, `width` lanes per group.
+
+    The optional third operand is the mask of the lanes that take part (all by default).
+    """
 
     value: ext.Operand[Any]
     lane: ext.Operand[Any]
+    members: Sequence[ext.Operand[Any]]
     kind: Any
     width: Any
     result: ext.Result[Any]
 
-    @structure(2, results=1, attributes={"kind": "a string", "width": "an integer"})
+    @structure((2, 3), results=1, attributes={"kind": "a string", "width": "an integer"})
     def verify_invariants(self) -> bool:
         if not enum_attr(self, "kind", ("xor", "up", "down", "idx")):
             return False
         width = self.operation.attributes["width"].value
         if width < 1 or width > 64 or width & (width - 1):
             return fail(self, f"attribute 'width' is {width}, expected a power of two up to 64")
-        value, lane = self.operation.operands
-        return int_operands(self, [lane]) and typed(self, self.operation.results[0], str(value.type), "result")
+        value, *lanes = self.operation.operands
+        return int_operands(self, lanes) and typed(self, self.operation.results[0], str(value.type), "result")
 
 
 class VoteOp(TL.Operation, name="vote"):

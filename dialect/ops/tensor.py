@@ -4,7 +4,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
-from ..tl import SHARED, TL, TMEM
+from ..tl import SHARED, TL, TMEM, scope_of
 from ..verify import (
     barrier,
     buffers,
@@ -15,6 +15,7 @@ from ..verify import (
     int_operands,
     same_class,
     structure,
+    tiles_2d,
     typed,
 )
 
@@ -23,7 +24,7 @@ ext = dialect("ext")
 _MMA = {
     "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
     "?b_unsigned": "a unit attribute", "?pair": "a unit attribute",
-    "?packed": "a unit attribute",
+    "?packed": "a unit attribute", "?a_padded": "a unit attribute", "?b_padded": "a unit attribute",
 }  # fmt: skip
 
 
@@ -52,7 +53,8 @@ class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
 
     A 32-bit column has four factors of a row (see `tl.tcgen05_cp`). `scale_bytes = array<i64: a, b>` are the first
     factors, `scale_blocks = array<i64: a, b>` the elements along k of one: 16 (factors of type e4m3), or 32 and more
-    (powers of two). With `packed` A and B are bytes of two e2m1 elements along k.
+    (powers of two). With `packed` A and B are bytes of two e2m1 elements along k. With `a_padded` (`b_padded`) every 16
+    bytes of A (B) hold 16 e2m1 elements along k in their first eight, beside 8-bit floats of the other operand.
     """
 
     a: ext.Operand[Any]
@@ -77,6 +79,50 @@ class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
         return _product(self)
 
 
+class Tcgen05SparseMmaOp(TL.Operation, name="tcgen05_sparse_mma"):
+    """`tl.tcgen05_mma` of an A that is 2:4 sparse: `(A, B, C, keep, E)`, A [M, K / 2] holds what is kept.
+
+    E says which elements are kept, as for `tl.gemm_sp`: [M, K / f] in shared memory; `use-tensor-memory` brings it to
+    tensor memory, four 32-bit columns per instruction, the words of `isa/nvidia/tcgen05_sparse` first.
+    """
+
+    a: ext.Operand[Any]
+    b: ext.Operand[Any]
+    c: ext.Operand[Any]
+    keep: ext.Operand[Any]
+    metadata: ext.Operand[Any]
+    transpose_a: Any
+    transpose_b: Any
+
+    @structure(5, attributes={
+        "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
+        "?b_unsigned": "a unit attribute",
+    })  # fmt: skip
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        a, b, c, keep, metadata = op.operands
+        if not (buffers(self, [a, b], (SHARED,)) and buffers(self, [c], (TMEM,), first=2)):
+            return False
+        if not (typed(self, keep, "i1", "'keep'") and buffers(self, [metadata], (SHARED, TMEM), first=4)):
+            return False
+        if not (tiles := tiles_2d(self, [a, b, c, metadata])):
+            return False
+        turned = [ir.BoolAttr(op.attributes[f"transpose_{x}"]).value for x in "ab"]
+        (am, ak), (bk, bn) = (t[::-1] if turn else t for t, turn in zip(tiles[:2], turned, strict=True))
+        (m, n), (rows, columns) = tiles[2:]
+        if (am, bn, 2 * ak) != (m, n, bk) or rows != m:
+            shapes = f"op(A) is {am}x{ak}, op(B) is {bk}x{bn}, C is {m}x{n}, the metadata have {rows} rows"
+            return fail(self, f"shapes do not agree: {shapes}, and B is twice as deep as A")
+        element = element_of(metadata)
+        group = 2 if element_of(a).width == 32 else 4
+        described = element.width // 4 * group if isinstance(element, ir.IntegerType) else 0
+        if scope_of(metadata) == SHARED and columns * described != bk:
+            return fail(self, f"metadata of {columns} {element} a row do not describe {bk} elements")
+        if element_of(a).width != element_of(b).width:
+            return fail(self, f"A and B differ in element width: {element_of(a)} and {element_of(b)}")
+        return same_class(self, [a, b, c], "A, B and C")
+
+
 def _product(op: ir.OpView) -> bool:
     a, b, c, keep = list(op.operation.operands)[:4]
     if not (buffers(op, [a], (SHARED, TMEM)) and buffers(op, [b], (SHARED,), first=1)):
@@ -88,7 +134,13 @@ def _product(op: ir.OpView) -> bool:
             if str(element_of(value)) != "i8":
                 return fail(op, f"packed {name} has elements of {element_of(value)}, expected i8")
         return factors_agree(op, a, b, c)
-    return factors_agree(op, a, b, c) and same_class(op, [a, b, c], "A, B and C")
+    floats = [c]
+    for value, name in ((a, "a"), (b, "b")):
+        if f"{name}_padded" not in op.operation.attributes:
+            floats.append(value)
+        elif str(element_of(value)) != "i8":
+            return fail(op, f"padded {name.upper()} has elements of {element_of(value)}, expected i8")
+    return factors_agree(op, a, b, c) and same_class(op, floats, "A, B and C")
 
 
 class Tcgen05CommitOp(TL.Operation, name="tcgen05_commit"):

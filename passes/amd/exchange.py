@@ -94,12 +94,17 @@ def lane_id(ctx: Context) -> ir.Value:
 def vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
     """`any`, `all`, `ballot`, `activemask`, `match_any` and `match_all` of a wave.
 
-    Member masks are not needed: a wave's active lanes are those that execute the vote. A mask of 64 lanes that goes
+    A wave's active lanes are those that execute the vote. A mask of 64 lanes that goes
     into 32 bits keeps the lower half.
     """
     e, wave = ctx.e, ctx.target.warp_size
     word = ir.IntegerType.get_signless(wave)
     true = e.constant(e.i1, 1)
+    if len(args) > 1:
+        raise UnsupportedError(
+            f"a vote of the lanes of a mask on {ctx.target}, where all active lanes of a wave vote",
+            hint="leave the mask out, and let the lanes that vote be those that reach it",
+        )
     if kind.startswith("match_"):
         value = _match(ctx, kind, args[0])
         if result.width < wave:

@@ -10,12 +10,16 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.effects import region_effects, root
+from ...dialect.products import PRODUCTS
 from ...dialect.tl import GLOBAL, scope_of
 from ..lowering.context import Context
+from ..lowering.hardware import GuardedAccess
 from ..lowering.index import Index
+from ..walk import nested
 from .exchange import shuffle, vote
 from .gemm import lower_gemm
 from .gemm_scaled import lower_scaled
+from .guarded import Guarded
 from .lds_copy import lower_async_copy
 from .narrow import converts, narrow_float_cast
 
@@ -34,10 +38,13 @@ class Amd:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.exchanges_globally = False
+        self._guarded: Guarded | None = Guarded()
 
     def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
         total = threads[0] * threads[1] * threads[2]
         self.exchanges_globally = _exchanges_globally(launch)
+        if not self.target.supports(Feature.MFMA) and any(op.name in PRODUCTS for op in nested(launch)):
+            self._guarded = None  # LLVM starts such loads early, and no registers are left beside WMMA's operands
         i32 = ir.IntegerType.get_signless(32)
         attributes: dict[str, ir.Attribute] = {
             "rocdl.kernel": ir.UnitAttr.get(),
@@ -88,8 +95,10 @@ class Amd:
     def warp_barrier(self, ctx: Context, mask: ir.Value | None) -> None:
         barrier.wave()
 
-    def shuffle(self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int) -> ir.Value:
-        return shuffle(ctx, kind, value, lane, width)
+    def shuffle(
+        self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int, members: ir.Value | None
+    ) -> ir.Value:
+        return shuffle(ctx, kind, value, lane, width)  # lanes that do not take part are not read
 
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return vote(ctx, kind, args, result)
@@ -143,6 +152,12 @@ class Amd:
         """Loops have one group under way at most, so nothing is."""
         if self.target.supports(Feature.LDS_DMA):
             lds_dma.wait(0)
+
+    def guarded_load(self, ctx: Context, access: GuardedAccess, kind: ir.Type) -> ir.Value | None:
+        return None if self._guarded is None else self._guarded.load(ctx, access, kind)
+
+    def guarded_store(self, ctx: Context, access: GuardedAccess, value: ir.Value) -> bool:
+        return self._guarded is not None and self._guarded.store(ctx, access, value)
 
     def converts(self, ctx: Context, source: str, result: str) -> bool:
         return converts(ctx, source, result)

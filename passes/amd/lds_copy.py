@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from tilelang_mlir.errors import PassError
+from tilelang_mlir.isa.amd import buffer as buffer_access
 from tilelang_mlir.isa.amd import lds_dma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
@@ -111,7 +112,7 @@ def lower_async_copy(ctx: Context, op: ir.Operation) -> None:
     start = shared_pointer(ctx, target.buffer, target.offsets)
     # The wave's place: the same value in all its lanes, so that it can be the scalar that the load takes.
     place = ctx.e.gep(start, ctx.ix.scalar(ctx.ix.scale(wave, ctx.target.warp_size * _CHUNK)), ctx.e.i8)
-    buffer = lds_dma.resource(global_pointer(ctx, source.buffer, source.offsets))
+    buffer = buffer_access.resource(global_pointer(ctx, source.buffer, source.offsets))
     for first in range(0, math.prod(layout.shape) // vector, ctx.num_threads):
         chunk = ctx.e.value(ctx.e.add(ctx.ix.scalar(ctx.thread), first))
         inner = _coordinates(ctx, layout, ctx.e.value(ctx.e.mul(chunk, vector)))

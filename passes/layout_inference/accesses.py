@@ -10,6 +10,7 @@ from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.tl import FRAGMENT, scope_of
+from ..walk import nested
 from .subscripts import Subscript, Term, subscript
 
 
@@ -49,7 +50,7 @@ def loop_accesses(loop: ir.Operation) -> list[Access]:
     variables = {v: i for i, v in enumerate(loop.regions[0].blocks[0].arguments)}
     extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
     found: list[Access] = []
-    for op in _walk(loop):
+    for op in nested(loop):
         if op.name not in ("memref.load", "memref.store", "tl.reducer_update"):
             continue
         first = {"memref.load": 0, "memref.store": 1, "tl.reducer_update": 0}[op.name]
@@ -67,15 +68,6 @@ def laid_out(value: ir.Value) -> ir.Value:
     while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tl.slice":
         value = value.owner.operation.operands[0]
     return value
-
-
-def _walk(op: ir.Operation) -> list[ir.Operation]:
-    out: list[ir.Operation] = []
-    for region in op.regions:
-        for block in region.blocks:
-            for inner in block.operations:
-                out += [inner.operation, *_walk(inner.operation)]
-    return out
 
 
 def loop_layout_from(access: Access, fragment: Fragment, extents: Sequence[int]) -> Fragment | None:

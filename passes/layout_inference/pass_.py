@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Target
+from tilelang_mlir.target import Feature, Target
 
 from ..base import Pass
 from ..walk import launches, nested
@@ -32,11 +32,13 @@ class LayoutInference(Pass):
     name: ClassVar[str] = "layout-inference"
 
     wgmma: bool = True
+    wide_accesses: bool = True
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context, launch.location:
-                solver = Solver(launch, target, list(nested(launch)), wgmma=self.wgmma)
+                wide = self.wide_accesses and target.supports(Feature.VECTOR_256)
+                solver = Solver(launch, target, list(nested(launch)), wgmma=self.wgmma, wide=wide)
                 solver.solve()
                 solver.assign()
 

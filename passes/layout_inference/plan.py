@@ -7,15 +7,20 @@ from collections.abc import Sequence
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
 
+VECTOR = 128
+"""Bits of a vector, unless one of `widest` serves a tile better."""
 
-def plan_fragment(shape: Sequence[int], bits: int, threads: int, *, limit: int = 0, exact: bool = False) -> Fragment:
-    """Spread a tile over threads: 16-byte vectors (at most `limit` elements), neighbours in neighbouring threads.
+
+def plan_fragment(
+    shape: Sequence[int], bits: int, threads: int, *, limit: int = 0, exact: bool = False, widest: int = VECTOR
+) -> Fragment:
+    """Spread a tile over threads: vectors of `widest` bits, at most `limit` elements, neighbours in neighbour threads.
 
     Where the shape has no common factor with the threads, the thread digit is padded past the edge rather than leaving
     threads without work; threads left over replicate. `exact` layouts are never padded.
     """
     shape = tuple(shape) or (1,)
-    vector = _vector(shape, bits, threads, limit)
+    vector = _vector(shape, widest // max(bits, 8), threads, limit)
     whole, padded = (_spread(shape, vector, threads, pad=pad) for pad in (False, True))
     return padded if padded.num_values < whole.num_values and not exact else whole
 
@@ -51,7 +56,7 @@ def extend_fragment(
     left, stride = {d: extents[d] for d in others}, dict.fromkeys(others, 1)
     value: list[Digit] = []
     if others and others[0] == len(extents) - 1:
-        vector = math.gcd(extents[-1], max(1, 128 // max(bits, 8)))
+        vector = math.gcd(extents[-1], max(1, VECTOR // max(bits, 8)))
         value.append(Digit(vector, others[0], 1))
         left[others[0]] //= vector
         stride[others[0]] = vector
@@ -73,8 +78,8 @@ def extend_fragment(
     return Fragment(tuple(extents), tuple(thread), tuple(value))
 
 
-def _vector(shape: tuple[int, ...], bits: int, threads: int, limit: int) -> int:
-    most = max(1, 128 // max(bits, 8))
+def _vector(shape: tuple[int, ...], widest: int, threads: int, limit: int) -> int:
+    most = max(1, widest)
     most = min(most, limit) if limit else most
     total = math.prod(shape)
     vector = 1

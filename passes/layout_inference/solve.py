@@ -26,9 +26,10 @@ from .accesses import (
     loop_layout_from,
 )
 from .gemm import gemm_layouts, sparse_layouts
-from .plan import extend_fragment, plan_fragment
+from .plan import VECTOR, extend_fragment, plan_fragment
 from .sums import check_sum, sums
 from .tensor import TensorSide
+from .vectors import touches, vector_bits
 
 # Operations that spread a fragment over the threads.
 _SPREAD = {"tl.copy", "tl.reduce", "tl.gemm", "tl.gemm_sp", "tl.im2col", "tl.scan", "tl.slice", "tl.transpose"}
@@ -46,10 +47,12 @@ class Known:
 class Solver:
     """Layouts of one kernel."""
 
-    def __init__(self, launch: ir.Operation, target: Target, ops: list[ir.Operation], *, wgmma: bool = True) -> None:
+    def __init__(
+        self, launch: ir.Operation, target: Target, ops: list[ir.Operation], *, wgmma: bool = True, wide: bool = False
+    ) -> None:
         self.launch = launch
         self.target = target
-        self.wgmma = wgmma
+        self.wgmma, self.wide = wgmma, wide
         self.threads = num_threads(launch)
         self.ops = ops
         self.known: dict[ir.Value, Known] = {}
@@ -286,8 +289,9 @@ class Solver:
             self.learn(value, replicated(kind.shape, self._users_threads(value)), op)
             return
         layout = plan_fragment(
-            kind.shape, _bits(kind.element_type), self._users_threads(value), exact=_has_other_shape(value)
-        )
+            kind.shape, _bits(kind.element_type), self._users_threads(value), exact=_has_other_shape(value),
+            widest=vector_bits([op for op in self.ops if touches(op, value)]) if self.wide else VECTOR,
+        )  # fmt: skip
         self.learn(value, layout, op)
 
     def _any_place(self, value: ir.Value) -> bool:
@@ -336,7 +340,8 @@ class Solver:
             # A dynamic extent is run through by all threads; the loop around the chunks is at run time.
             raise LayoutError("a parallel loop has a run-time extent", python_location(loop.location),
                               hint="use a constant extent and guard the body with `if`")
-        return plan_fragment(extents, self._element_bits(loop), threads_of(loop), limit=limit)
+        widest = vector_bits([loop]) if self.wide else VECTOR
+        return plan_fragment(extents, self._element_bits(loop), threads_of(loop), limit=limit, widest=widest)
 
     def _element_bits(self, loop: ir.Operation) -> int:
         """The widest element that the loop's body touches."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tilelang_mlir.mlir import ir
 
 from .. import build
+from ..facts import facts_of
 
 IntArray = npt.NDArray[np.int64]
 
@@ -118,9 +119,6 @@ class _Sum:
         return _Sum(terms, self.rest * factor, None if self.bound is None else self.bound * factor)
 
 
-_OPAQUE = _Sum((), 1, None)
-
-
 def subscript(index: ir.Value, variables: dict[ir.Value, int], extents: list[int]) -> Subscript | None:
     """The digits of an index; None where it is no such number."""
     found = _affine(index, variables, extents)
@@ -153,7 +151,7 @@ def _affine(value: ir.Value, variables: dict[ir.Value, int], extents: list[int])
         return _Sum((Term(variables[value], 1, extents[variables[value]]),), 0, 0)
     owner = value.owner
     if isinstance(owner, ir.Block):
-        return _Sum((), 1, _loop_bound(owner))
+        return _stated(value) if owner.owner.operation.name == "func.func" else _Sum((), 1, _loop_bound(owner))
     op = owner.operation
     if op.name.startswith("arith.index_cast") or op.name == "tl.cast":
         return _affine(op.operands[0], variables, extents)
@@ -174,7 +172,13 @@ def _affine(value: ir.Value, variables: dict[ir.Value, int], extents: list[int])
         found = _affine(inner, variables, extents)
         if found is not None and found.terms:
             return _divided(found, divisor, remainder=remainder)
-    return None if depends(op, variables) else _OPAQUE
+    return None if depends(op, variables) else _stated(value)
+
+
+def _stated(value: ir.Value) -> _Sum:
+    """A number of which only what the program states is known."""
+    facts = facts_of(value)
+    return _Sum((), facts.divisor, facts.hi if facts.lo is not None and facts.lo >= 0 else None)
 
 
 def _scaled(op: ir.Operation) -> tuple[ir.Value, int] | None:

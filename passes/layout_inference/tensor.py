@@ -16,6 +16,17 @@ from ..walk import threads_of
 from .gemm import shared_operand
 
 
+def _check_halves(op: ir.Operation) -> None:
+    """64 rows of each CTA of a pair have the halves of their columns below one another, so a product takes them all."""
+    c = op.operands[2]
+    columns, rows = ir.MemRefType(root(c).type).shape[-1], ir.MemRefType(c.type).shape[-2]
+    if "pair" in op.attributes and rows == 64 and ir.MemRefType(c.type).shape[-1] != columns:
+        raise LayoutError(
+            "64 rows of each block of a pair in a part of an accumulator's columns", python_location(op.location),
+            hint=f"the product takes all {columns} columns of it; 128 rows of each block may take a part",
+        )  # fmt: skip
+
+
 class TensorSide:
     """Layouts of a kernel's buffers in tensor memory: those of accumulators first, row by lane for the others."""
 
@@ -27,7 +38,8 @@ class TensorSide:
                 self._layouts[op.results[0]] = tensor_from_attr(op.attributes["layout"]), op
         for op in ops:
             if op.name in TENSOR_PRODUCTS:
-                self._learn(root(op.operands[2]), accumulator_layout(op.operands[2]), op)
+                _check_halves(op)
+                self._learn(root(op.operands[2]), accumulator_layout(op.operands[2], pair="pair" in op.attributes), op)
         for op in allocs:
             if op.results[0] not in self._layouts:
                 self._layouts[op.results[0]] = default_layout(op.results[0]), op

@@ -20,6 +20,15 @@ class GlobalBuffer:
     shape: tuple[int | ir.Value, ...]
     strides: tuple[int | ir.Value, ...]
     safe_value: float | int = 0
+    row_divisor: int = 1
+    stride_divisors: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Where nothing more is known, a size or stride divides itself if it is a constant."""
+        row, strides = self.shape[-1] if self.shape else 1, self.strides
+        self.row_divisor = row if isinstance(row, int) else self.row_divisor
+        known = self.stride_divisors or (1,) * len(strides)
+        self.stride_divisors = tuple(s if isinstance(s, int) else d for s, d in zip(strides, known, strict=True))
 
     @property
     def needs_wide_offsets(self) -> bool:

@@ -20,6 +20,7 @@ from tilelang_mlir.target import Target
 
 from ...dialect.layout import Fragment
 from ...dialect.location import python_location
+from ..facts import ATTRIBUTE, Facts, facts_of
 from .buffers import Buffer, FragmentBuffer, PrivateBuffer, RegisterFile, TensorBuffer
 from .emitter import Emitter
 from .index import Index, IndexMath
@@ -81,7 +82,10 @@ class Context:
         self.barrier_id: int | ir.Value = 0  # the barrier of the threads that run this code
         self.consumers = self.num_threads  # threads with this role, in all groups
         self.group = Index.of(0)  # the number of the group
+        self.wide_accesses = True  # of 32 bytes to device memory, where the target has them
+        self.wide_arguments: set[int] = set()  # the numbers of the arguments that are accessed so
         self.fast_math = False  # one hardware approximation instead of an accurate expansion
+        self.guards = True  # accesses of tensors are clipped at their edges
         self.thread = hardware.thread_index(self)
 
     @property
@@ -147,6 +151,22 @@ class Context:
             except TileError as error:
                 error.location = error.location or python_location(op.location)
                 raise
+            if ATTRIBUTE in op.attributes:
+                self._refine(op.results[0])
+
+    def _refine(self, value: ir.Value) -> None:
+        """Add what is stated of a 32-bit integer to what is known of it."""
+        found = self.values[value]
+        if not isinstance(found, Index):
+            if isinstance(found.type, ir.VectorType) or found.type != self.e.i32:
+                return
+            found = self.ix.uniform(found)
+        if not found.is_constant and found.is_uniform:
+            place = self.e.value(self.ix.scalar(found))
+            computed = Facts(found.multiple_of(), found.minimum(), found.maximum())
+            known = facts_of(value).both(computed)
+            refined = self.ix.uniform(place, lo=known.lo, hi=known.hi, divisor=known.divisor)
+            self.values[value] = refined.spread(found.width)
 
     def lower_block(self, block: ir.Block) -> None:
         outer = set(self.registers)

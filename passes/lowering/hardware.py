@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tilelang_mlir.mlir import ir
@@ -10,7 +11,17 @@ from tilelang_mlir.mlir import ir
 from .index import Index
 
 if TYPE_CHECKING:
+    from .buffers import GlobalBuffer
     from .context import Context
+
+
+@dataclass(frozen=True)
+class GuardedAccess:
+    """An access to device memory where `predicate` holds; `place` is a run-time number of elements and the rest."""
+
+    buffer: GlobalBuffer
+    place: tuple[int | ir.Value, int | ir.Value]
+    predicate: ir.Value
 
 
 class Hardware(Protocol):
@@ -24,7 +35,9 @@ class Hardware(Protocol):
     def grid_barrier(self) -> None: ...
     def declare_grid_barrier(self) -> None: ...  # in the module of kernels that have one
     def warp_barrier(self, ctx: Context, mask: ir.Value | None) -> None: ...
-    def shuffle(self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int) -> ir.Value: ...
+    def shuffle(
+        self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int, members: ir.Value | None
+    ) -> ir.Value: ...
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value: ...
     def adds_together(self, element: ir.Type) -> int: ...  # neighbours in device memory that one instruction adds
     def add_together(self, ctx: Context, pointer: ir.Value, values: Sequence[ir.Value]) -> None: ...
@@ -35,6 +48,8 @@ class Hardware(Protocol):
     def tensor_copy(self, ctx: Context, op: ir.Operation) -> None: ...
     def commit_group(self, ctx: Context) -> None: ...
     def wait_group(self, ctx: Context, pending: int) -> None: ...
+    def guarded_load(self, ctx: Context, access: GuardedAccess, kind: ir.Type) -> ir.Value | None: ...  # zero elsewhere
+    def guarded_store(self, ctx: Context, access: GuardedAccess, value: ir.Value) -> bool: ...  # false: with a branch
     def converts(self, ctx: Context, source: str, result: str) -> bool: ...
 
     def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value: ...

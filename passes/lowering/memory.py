@@ -12,13 +12,16 @@ from dataclasses import dataclass
 
 from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import Feature
 
 from ...dialect.layout import SharedLayout
 from .buffers import GlobalBuffer, Memory, PrivateBuffer, SharedBuffer, element_bits, storage_type, value_type
 from .context import Context
+from .hardware import GuardedAccess
 from .index import Index
 
 MAX_ACCESS = 16  # bytes of one access
+_WIDE_ACCESS = 32  # of one to device memory, where the target has it
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Piece:
     pointer: ir.Value
     align: int
     predicate: ir.Value | None
+    lane: tuple[Index, ...] = ()  # the indices of the first element, in device memory
 
 
 def load_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], limit: int = 0) -> ir.Value:
@@ -58,6 +62,10 @@ def store_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], value: i
         if predicate is None:
             ctx.e.store(part, piece.pointer, piece.align)
             continue
+        if isinstance(buffer, GlobalBuffer):
+            access = GuardedAccess(buffer, element_place(ctx, buffer, piece.lane), predicate)
+            if ctx.hardware.guarded_store(ctx, access, part):
+                continue
         guard = ctx.e.op("scf.if", [], [predicate], regions=2)
         with ctx.e.scope(guard.regions[0].blocks.append()):
             ctx.e.store(part, piece.pointer, piece.align)
@@ -70,6 +78,10 @@ def _load_piece(ctx: Context, buffer: Memory, piece: Piece, kind: ir.Type) -> ir
     predicate = piece.predicate if isinstance(buffer, PrivateBuffer) else ctx.e.both(ctx.inside, piece.predicate)
     if predicate is None:
         return _from_storage(ctx, buffer.element, ctx.e.load(piece.pointer, stored, piece.align), shape(kind))
+    if isinstance(buffer, GlobalBuffer):
+        access = GuardedAccess(buffer, element_place(ctx, buffer, piece.lane), predicate)
+        if (value := ctx.hardware.guarded_load(ctx, access, stored)) is not None:
+            return _from_storage(ctx, buffer.element, value, shape(kind))
     branch = ctx.e.if_then_else(predicate, [stored])
     with ctx.e.scope(branch.regions[0].blocks[0]):
         ctx.e.end_region([ctx.e.load(piece.pointer, stored, piece.align)])
@@ -97,23 +109,29 @@ def _to_storage(ctx: Context, element: ir.Type, value: ir.Value) -> ir.Value:
 
 # -- planning ----------------------------------------------------------------------------------------------------------
 def plan_pieces(ctx: Context, buffer: Memory, indices: Sequence[Index], limit: int = 0) -> list[Piece]:
-    """Split the lanes of an access into pieces; `limit` caps a piece's elements (0: 16 bytes)."""
+    """Split the lanes of an access into pieces; `limit` caps a piece's elements (0: what the target has)."""
     width = indices[0].width if indices else 1
     if element_bits(buffer.element) < 8:
         raise PassError(f"elements of {buffer.element} cannot be addressed one by one")
-    most = MAX_ACCESS * 8 // element_bits(buffer.element)
+    most = _widest(ctx, buffer) * 8 // element_bits(buffer.element)
     most = min(most, limit) if limit else most
     pieces: list[Piece] = []
     start = 0
     while start < width:
-        length = _run_length(buffer, indices, start, width, most)
+        length = _run_length(ctx, buffer, indices, start, width, most)
         here = [i.lane(start) for i in indices]
         pieces.append(_piece(ctx, buffer, here, start, length))
         start += length
     return pieces
 
 
-def _run_length(buffer: Memory, indices: Sequence[Index], start: int, width: int, most: int) -> int:
+def _widest(ctx: Context, buffer: Memory) -> int:
+    """Bytes of the widest access. 32 need a tensor that starts at a multiple of 32 bytes, which its launch checks."""
+    wide = isinstance(buffer, GlobalBuffer) and ctx.wide_accesses and isinstance(buffer.pointer.owner, ir.Block)
+    return _WIDE_ACCESS if wide and ctx.target.supports(Feature.VECTOR_256) else MAX_ACCESS
+
+
+def _run_length(ctx: Context, buffer: Memory, indices: Sequence[Index], start: int, width: int, most: int) -> int:
     """Lanes from `start` that are neighbours in memory, an aligned power of two of them."""
     length = 1
     while start + length < width and length < most:
@@ -124,27 +142,25 @@ def _run_length(buffer: Memory, indices: Sequence[Index], start: int, width: int
             break
         length += 1
     length = 1 << (length.bit_length() - 1)
-    granule = _alignment(buffer, [i.lane(start) for i in indices])
+    granule = _alignment(ctx, buffer, [i.lane(start) for i in indices])
     while granule % length:
         length //= 2
     return length
 
 
-def _alignment(buffer: Memory, lane: Sequence[Index]) -> int:
+def _alignment(ctx: Context, buffer: Memory, lane: Sequence[Index]) -> int:
     """A power of two elements that an access starting at this lane's element may span."""
     if not lane:
         return 1
     if isinstance(buffer, SharedBuffer):
         return _shared_alignment(buffer, lane)
-    strides = buffer.strides if isinstance(buffer, GlobalBuffer) else _dense(buffer.shape)
+    strides = buffer.stride_divisors if isinstance(buffer, GlobalBuffer) else _dense(buffer.shape)
     if strides[-1] != 1:
         return 1
-    known = [s if isinstance(s, int) else 1 for s in strides]
-    multiple = math.gcd(*(i.multiple_of() * s for i, s in zip(lane, known, strict=True)))
-    inner = buffer.shape[-1]
+    multiple = math.gcd(*(i.multiple_of() * s for i, s in zip(lane, strides, strict=True)))
     if isinstance(buffer, GlobalBuffer):  # a piece must not straddle the edge of the last dimension
-        multiple = math.gcd(multiple, math.gcd(inner, lane[-1].multiple_of()) if isinstance(inner, int) else 1)
-    return _power(multiple, MAX_ACCESS * 8 // element_bits(buffer.element))
+        multiple = math.gcd(multiple, buffer.row_divisor, lane[-1].multiple_of())
+    return _power(multiple, _widest(ctx, buffer) * 8 // element_bits(buffer.element))
 
 
 def _shared_alignment(buffer: SharedBuffer, lane: Sequence[Index]) -> int:
@@ -175,7 +191,9 @@ def _piece(ctx: Context, buffer: Memory, lane: Sequence[Index], start: int, leng
     if isinstance(buffer, PrivateBuffer):
         return Piece(start, length, private_pointer(ctx, buffer, lane), size, None)
     pointer = global_pointer(ctx, buffer, lane)
-    return Piece(start, length, pointer, length * size, bounds_predicate(ctx, buffer, lane, length))
+    if length * size > MAX_ACCESS:
+        ctx.wide_arguments.add(ir.BlockArgument(buffer.pointer).arg_number)
+    return Piece(start, length, pointer, length * size, bounds_predicate(ctx, buffer, lane, length), tuple(lane))
 
 
 def private_pointer(ctx: Context, buffer: PrivateBuffer, lane: Sequence[Index]) -> ir.Value:
@@ -200,7 +218,16 @@ def _dense_offset(ctx: Context, lane: Sequence[Index], strides: Sequence[int]) -
 
 def global_pointer(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index]) -> ir.Value:
     """Address of one lane's element: run-time parts of all dimensions first, then the constant part."""
-    element, wide = storage_type(ctx.e, buffer.element), buffer.needs_wide_offsets
+    element = storage_type(ctx.e, buffer.element)
+    dynamic, constant = element_place(ctx, buffer, lane)
+    return ctx.e.gep(ctx.e.gep(buffer.pointer, dynamic, element), constant, element)
+
+
+def element_place(
+    ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index]
+) -> tuple[int | ir.Value, int | ir.Value]:
+    """How many elements from the start of a tensor one of them is: the part known at run time, and the rest."""
+    wide = buffer.needs_wide_offsets
     dynamic: int | ir.Value = 0
     constant: int | ir.Value = 0
     for index, stride in zip(lane, buffer.strides, strict=True):
@@ -210,11 +237,13 @@ def global_pointer(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index]) ->
             base, step = ctx.e.extend(base), ctx.e.extend(stride)
         dynamic = ctx.e.add(dynamic, ctx.e.mul(base, step))
         constant = ctx.e.add(constant, ctx.e.mul(index.constants[0], step))
-    return ctx.e.gep(ctx.e.gep(buffer.pointer, dynamic, element), constant, element)
+    return dynamic, constant
 
 
 def bounds_predicate(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index], length: int) -> ir.Value | None:
-    """What must hold for an access of `length` elements to be in bounds; None when it is proven."""
+    """What must hold for an access of `length` elements to be in bounds; None when it is proven, or not to be asked."""
+    if not ctx.guards:
+        return None
     predicate: ir.Value | None = None
     last = len(lane) - 1
     for dim, (index, size) in enumerate(zip(lane, buffer.shape, strict=True)):

@@ -21,7 +21,9 @@ from ...dialect.layout import SharedLayout
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from ...dialect.tl import SHARED, scope_of
+from .. import raster
 from ..base import Pass
+from ..facts import facts_of
 from ..hardware import hardware_for
 from ..nvidia import (
     box_copies,
@@ -40,7 +42,8 @@ from ..nvidia import (
     tensor_roles,
     warpgroups,
 )
-from . import atomics, debug, extern, lagging, raw, reduce, reducer, scalar, structure, sync, tiles
+from ..walk import nested
+from . import atomics, debug, extern, lagging, raw, reduce, reducer, scalar, scan, structure, sync, tiles
 from .buffers import GlobalBuffer, SharedBuffer
 from .context import Context, rule
 from .emitter import Emitter
@@ -69,6 +72,7 @@ RULE_MODULES = (
     reducer,
     roles,
     scalar,
+    scan,
     staged_store,
     structure,
     sync,
@@ -85,6 +89,8 @@ class LowerToThreads(Pass):
     name: ClassVar[str] = "lower-to-threads"
 
     fast_math: bool = False
+    guards: bool = True  # what lies outside of a tensor reads as zero and is not written
+    wide_accesses: bool = True
 
     def run(self, module: ir.Module, target: Target) -> None:
         functions = [op for op in module.body.operations if op.operation.name == "func.func"]
@@ -97,9 +103,7 @@ class LowerToThreads(Pass):
             shared = 0
             for function in functions:
                 for position, launch in enumerate(_launches(function.operation)):
-                    shared = max(
-                        shared, _lower_kernel(function.operation, launch, position, body, target, self.fast_math)
-                    )
+                    shared = max(shared, _lower_kernel(function.operation, launch, position, body, target, self))
             if shared:
                 _declare_arena(body)
             if any("tl.cooperative" in kernel.attributes for kernel in body.operations):
@@ -121,7 +125,7 @@ def kernel_name(function: ir.Operation, position: int) -> str:
 
 
 def _lower_kernel(
-    function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target, fast_math: bool
+    function: ir.Operation, launch: ir.Operation, position: int, body: ir.Block, target: Target, options: LowerToThreads
 ) -> int:
     host = function.regions[0].blocks[0]
     workspaces = [o.operation for o in host.operations if o.operation.name == "tl.alloc"]
@@ -134,7 +138,7 @@ def _lower_kernel(
     hardware = hardware_for(target)
     shared = ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in launch.attributes else 0
     i64 = ir.IntegerType.get_signless(64)
-    cooperative = any(op.name == "tl.sync_grid" for op in _walk(launch))
+    cooperative = any(op.name == "tl.sync_grid" for op in nested(launch))
     attributes = {
         "sym_name": ir.StringAttr.get(kernel_name(function, position)),
         "function_type": ir.TypeAttr.get(signature),
@@ -159,12 +163,14 @@ def _lower_kernel(
     with ir.InsertionPoint(entry), launch.location:
         emitter = Emitter(entry)
         ctx = Context(emitter, target, hardware, threads)
-        ctx.fast_math = fast_math
+        ctx.fast_math, ctx.guards, ctx.wide_accesses = options.fast_math, options.guards, options.wide_accesses
         _bind_arguments(ctx, host, entry, workspaces)
         ctx.tensor_maps = dict(zip(maps, list(entry.arguments)[len(kinds) - len(maps) :], strict=True))
         _bind_grid(ctx, launch)
         _bind_shared(ctx, launch)
         ctx.lower_block(launch.regions[0].blocks[0])
+        if wide := sorted(n for n in ctx.wide_arguments if n < len(host.arguments)):
+            kernel.attributes["tl.wide_arguments"] = ir.DenseI64ArrayAttr.get(wide)
         ir.Operation.create("llvm.return")
     return shared
 
@@ -189,7 +195,8 @@ def _argument_attributes(kinds: list[ir.Type], *, shared_by_ctas: bool) -> ir.At
 def _bind_arguments(ctx: Context, host: ir.Block, entry: ir.Block, workspaces: list[ir.Operation]) -> None:
     for source, argument in zip(host.arguments, list(entry.arguments), strict=False):
         if str(argument.type) == "i32":
-            ctx.values[source] = ctx.ix.uniform(argument)
+            facts = facts_of(source)
+            ctx.values[source] = ctx.ix.uniform(argument, lo=facts.lo, hi=facts.hi, divisor=facts.divisor)
         else:
             ctx.values[source] = argument
     first = len(host.arguments)
@@ -221,12 +228,19 @@ def lower_tensor(ctx: Context, op: ir.Operation) -> None:
         return
     dynamic = iter(list(op.operands)[1:])
     shape, strides = (
-        tuple(ctx.ssa(next(dynamic)) if n == -1 else n for n in ir.DenseI64ArrayAttr(op.attributes[name]))
+        [next(dynamic) if n == -1 else n for n in ir.DenseI64ArrayAttr(op.attributes[name])]
         for name in ("shape", "strides")
     )
     element = ir.MemRefType(result.type).element_type
     safe = op.attributes["safe_value"].value if "safe_value" in op.attributes else 0
-    ctx.buffers[result] = GlobalBuffer(ctx.ssa(op.operands[0]), element, shape, strides, safe)
+    row = _divisor(shape[-1]) if shape else 1
+    sizes, steps = (tuple(n if isinstance(n, int) else ctx.ssa(n) for n in ns) for ns in (shape, strides))
+    divisors = tuple(_divisor(s) for s in strides)
+    ctx.buffers[result] = GlobalBuffer(ctx.ssa(op.operands[0]), element, sizes, steps, safe, row, divisors)
+
+
+def _divisor(number: int | ir.Value) -> int:
+    return number if isinstance(number, int) else raster.divisor(number)
 
 
 def _bind_grid(ctx: Context, launch: ir.Operation) -> None:
@@ -245,7 +259,7 @@ def _extent(ctx: Context, value: ir.Value) -> int | ir.Value:
 
 
 def _bind_shared(ctx: Context, launch: ir.Operation) -> None:
-    for op in _walk(launch):
+    for op in nested(launch):
         if op.name != "tl.alloc" or scope_of(op.results[0]) != SHARED:
             continue
         result = op.results[0]
@@ -256,15 +270,6 @@ def _bind_shared(ctx: Context, launch: ir.Operation) -> None:
         kind = ir.MemRefType(result.type)
         offset = ir.IntegerAttr(op.attributes["tl.offset"]).value
         ctx.buffers[result] = SharedBuffer(offset, kind.element_type, tuple(kind.shape), layout)
-
-
-def _walk(op: ir.Operation) -> list[ir.Operation]:
-    found: list[ir.Operation] = []
-    for region in op.regions:
-        for block in region.blocks:
-            for inner in block.operations:
-                found += [inner.operation, *_walk(inner.operation)]
-    return found
 
 
 def _declare_arena(body: ir.Block) -> None:

@@ -105,7 +105,7 @@ def lower_reduce(ctx: Context, op: ir.Operation) -> None:
     partial = [exchange(ctx, kind, v, split.lanes, join) for v in partial]
     if split.far:
         partial = exchange_far(ctx, op, layout, split, kind, partial, join)
-    value = ctx.e.pack(_to_element(ctx, partial, value_type(ctx.e, target.element)))
+    value = ctx.e.pack(in_element(ctx, partial, value_type(ctx.e, target.element)))
     registers = list(range(len(partial)))
     if not ir.BoolAttr(op.attributes["clear"]).value:
         file = ctx.registers[target]
@@ -114,7 +114,7 @@ def lower_reduce(ctx: Context, op: ir.Operation) -> None:
     write_registers(ctx, target, registers, value)
 
 
-def _to_element(ctx: Context, values: Sequence[ir.Value], element: ir.Type) -> list[ir.Value]:
+def in_element(ctx: Context, values: Sequence[ir.Value], element: ir.Type) -> list[ir.Value]:
     """The combined values in the target's type, which may be wider or narrower."""
     if not values or values[0].type == element:
         return list(values)
@@ -134,7 +134,7 @@ def reduce_registers(
     groups: dict[tuple[int, ...], ir.Value] = {}
     for slot, value in enumerate(ctx.registers[source]):
         pattern = tuple(table[slot * source.chunk : (slot + 1) * source.chunk])
-        value = _prepare(ctx, source, slot, value, kind)
+        value = summand(ctx, source, slot, value, kind)
         groups[pattern] = combine(ctx, kind, groups[pattern], value, propagate) if pattern in groups else value
     results: list[ir.Value | None] = [None] * target.layout.num_values
     for pattern, value in groups.items():
@@ -164,7 +164,7 @@ def _target_registers(ctx: Context, op: ir.Operation, source: Fragment, target: 
     return [int(r) for r in registers[0]]
 
 
-def _prepare(ctx: Context, source: FragmentBuffer, slot: int, value: ir.Value, kind: str) -> ir.Value:
+def summand(ctx: Context, source: FragmentBuffer, slot: int, value: ir.Value, kind: str) -> ir.Value:
     """Take absolute values, widen sums of 16-bit floats, and neutralise what lies past the shape."""
     e = ctx.e
     element = value.type.element_type if isinstance(value.type, ir.VectorType) else value.type
@@ -254,13 +254,13 @@ def exchange_far(
         return e.gep(e.gep(start, ctx.ix.scalar(place), kind_type), register * split.slots, kind_type)
 
     size = kind_type.width // 8
-    _store_partials(ctx, guard, [(v, address(slot, r)) for r, v in enumerate(values)], size)
+    store_partials(ctx, guard, [(v, address(slot, r)) for r, v in enumerate(values)], size)
     ctx.hardware.barrier(ctx)
     results: list[ir.Value] = []
     for register in range(len(values)):
         total: ir.Value | None = None
-        for offset in _offsets(far):
-            part = e.load(address(ctx.ix.add(home, Index.of(offset)), register), kind_type, size)
+        place = lambda offset, register=register: address(ctx.ix.add(home, Index.of(offset)), register)
+        for part in partials(ctx, _offsets(far), place, kind_type):
             total = part if total is None else join(ctx, kind, total, part)
         assert total is not None
         results.append(total)
@@ -268,9 +268,10 @@ def exchange_far(
     return results
 
 
-def _store_partials(
+def store_partials(
     ctx: Context, guard: ir.Value | None, pairs: Sequence[tuple[ir.Value, ir.Value]], size: int
 ) -> None:
+    """Store values at their addresses, in one of the threads that hold the same."""
     if guard is None:
         for value, pointer in pairs:
             ctx.e.store(value, pointer, size)
@@ -280,6 +281,21 @@ def _store_partials(
         for value, pointer in pairs:
             ctx.e.store(value, pointer, size)
         ctx.e.end_region()
+
+
+def partials(
+    ctx: Context, offsets: Sequence[int], address: Callable[[int], ir.Value], kind: ir.Type
+) -> list[ir.Value]:
+    """The partial results at the given slots, four of 32 bits at a time where they are neighbours.
+
+    The slots of a line then start at a multiple of four: digits behind the first one count whole lines.
+    """
+    size, width = kind.width // 8, 4
+    if size != 4 or list(offsets) != list(range(len(offsets))) or len(offsets) % width:
+        return [ctx.e.load(address(offset), kind, size) for offset in offsets]
+    several = ctx.e.vector_type(width, kind)
+    loaded = [ctx.e.load(address(offset), several, width * size) for offset in offsets[::width]]
+    return [ctx.e.extract(vector, lane) for vector in loaded for lane in range(width)]
 
 
 def _offsets(digits: Sequence[tuple[int, int]]) -> list[int]:

@@ -7,6 +7,7 @@ import math
 from tilelang_mlir.dtypes import DType, from_mlir
 from tilelang_mlir.mlir import ir
 
+from .. import raster
 from .buffers import value_type
 from .context import Context, Value, rule
 from .expand_math import expand_math
@@ -60,24 +61,15 @@ def lower_constant(ctx: Context, op: ir.Operation) -> None:
 def lower_index_cast(ctx: Context, op: ir.Operation) -> None:
     found = ctx.get(op.operands[0])
     if not isinstance(found, Index) and not isinstance(found.type, ir.VectorType) and found.type != ctx.e.i32:
-        found = ctx.e.pure("arith.trunci" if found.type == ctx.e.i64 else "arith.extsi", ctx.e.i32, [found])
+        wide = found.type == ctx.e.i64
+        found = ctx.e.pure("arith.trunci" if wide else "arith.extsi", ctx.e.i32, [found])
+        found = ctx.ix.uniform(found, divisor=raster.divisor(op.operands[0])) if wide else found
     ctx.values[op.results[0]] = found
 
 
 @rule("arith.addi", "arith.subi", "arith.muli", "arith.divui", "arith.remui", "arith.floordivsi")
 def lower_integer(ctx: Context, op: ir.Operation) -> None:
-    """Integer arithmetic keeps the form base + constants where it can.
-
-    `tl.below` says that the result is not negative and stays below a number.
-    """
-    _lower_integer(ctx, op)
-    if "tl.below" in op.attributes and (found := _as_index(ctx, op.results[0])) is not None and not found.is_constant:
-        top = ir.IntegerAttr(op.attributes["tl.below"]).value - 1
-        place = ctx.e.value(ctx.ix.scalar(found))
-        ctx.values[op.results[0]] = ctx.ix.uniform(place, lo=0, hi=top, divisor=found.divisor)
-
-
-def _lower_integer(ctx: Context, op: ir.Operation) -> None:
+    """Integer arithmetic keeps the form base + constants where it can."""
     if str(op.results[0].type) in ("i32", "index"):
         a, b = (_as_index(ctx, v) for v in op.operands)
         if a is not None and b is not None and (folded := _fold(ctx, op.name, a, b)) is not None:
@@ -276,7 +268,11 @@ def lower_cast(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = rounded
         return
     small = small_integers_to_half(ctx, value, source, result)
-    ctx.values[op.results[0]] = cast(ctx, value, source, result) if small is None else small
+    converted = cast(ctx, value, source, result) if small is None else small
+    if (source.mlir, result.mlir) == ("i64", "i32") and not isinstance(converted.type, ir.VectorType):
+        ctx.values[op.results[0]] = ctx.ix.uniform(converted, divisor=raster.divisor(op.results[0]))
+        return
+    ctx.values[op.results[0]] = converted
 
 
 def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Value:

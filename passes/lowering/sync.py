@@ -42,26 +42,29 @@ def lower_shuffle(ctx: Context, op: ir.Operation) -> None:
     lane = ctx.index(op.operands[1])
     kind, width = ir.StringAttr(op.attributes["kind"]).value, ir.IntegerAttr(op.attributes["width"]).value
     value = ctx.ssa(op.operands[0])
-    ctx.values[op.results[0]] = shuffle(ctx, kind, value, ctx.ix.scalar(lane), width)
+    members = ctx.ssa(op.operands[2]) if len(op.operands) > 2 else None
+    ctx.values[op.results[0]] = shuffle(ctx, kind, value, ctx.ix.scalar(lane), width, members)
 
 
-def shuffle(ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int) -> ir.Value:
+def shuffle(
+    ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int, members: ir.Value | None = None
+) -> ir.Value:
     """A warp shuffle of a value of any type: 32 bits at a time."""
     e = ctx.e
     if isinstance(value.type, ir.VectorType):
         parts = [e.extract(value, i) for i in range(value.type.shape[0])]
-        return e.pack([shuffle(ctx, kind, p, lane, width) for p in parts])
+        return e.pack([shuffle(ctx, kind, p, lane, width, members) for p in parts])
     bits = value.type.width
     if bits == 32:
-        return ctx.hardware.shuffle(ctx, kind, value, lane, width)
+        return ctx.hardware.shuffle(ctx, kind, value, lane, width, members)
     if bits == 64:
         words = e.pure("vector.bitcast", e.vector_type(2, e.i32), [e.broadcast(value, 1)])
-        moved = e.pack([ctx.hardware.shuffle(ctx, kind, e.extract(words, i), lane, width) for i in (0, 1)])
+        moved = e.pack([ctx.hardware.shuffle(ctx, kind, e.extract(words, i), lane, width, members) for i in (0, 1)])
         return e.extract(e.pure("vector.bitcast", e.vector_type(1, value.type), [moved]), 0)
     narrow = ir.IntegerType.get_signless(bits)
     raw = value if value.type == narrow else e.pure("arith.bitcast", narrow, [value])
     wide = e.pure("arith.extui", e.i32, [raw])
-    moved = e.pure("arith.trunci", narrow, [ctx.hardware.shuffle(ctx, kind, wide, lane, width)])
+    moved = e.pure("arith.trunci", narrow, [ctx.hardware.shuffle(ctx, kind, wide, lane, width, members)])
     return moved if value.type == narrow else e.pure("arith.bitcast", value.type, [moved])
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import Fragment, SharedLayout, reshaped, row_major, viewed
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
+from .. import raster
 from .buffers import (
     Buffer,
     FragmentBuffer,
@@ -38,11 +41,17 @@ def _global_view(ctx: Context, source: GlobalBuffer, op: ir.Operation) -> Global
     """The memory from the source's first element on, row by row."""
     kind = ir.MemRefType(op.results[0].type)
     dynamic = iter(list(op.operands)[1:])
-    sizes = [ctx.ssa(next(dynamic)) if size == ir.ShapedType.get_dynamic_size() else size for size in kind.shape]
+    shape = [next(dynamic) if size == ir.ShapedType.get_dynamic_size() else size for size in kind.shape]
+    sizes = tuple(n if isinstance(n, int) else ctx.ssa(n) for n in shape)
+    known = [n if isinstance(n, int) else raster.divisor(n) for n in shape]
     strides: list[int | ir.Value] = [1]
     for size in reversed(sizes[1:]):
         strides.append(_product(ctx, strides[-1], size))
-    return GlobalBuffer(source.pointer, kind.element_type, tuple(sizes), tuple(reversed(strides)))
+    return GlobalBuffer(
+        source.pointer, kind.element_type, sizes, tuple(reversed(strides)),
+        row_divisor=known[-1] if known else 1,
+        stride_divisors=tuple(math.prod(known[dim + 1 :]) for dim in range(len(known))),
+    )  # fmt: skip
 
 
 def _product(ctx: Context, a: int | ir.Value, b: int | ir.Value) -> int | ir.Value:

@@ -289,9 +289,13 @@ def _boxes(ctx: Context, device: ir.Value, shared: ir.Value) -> list[tuple[ir.Va
     there, here = tile_of(ctx, device), tile_of(ctx, shared)
     assert plan is not None and isinstance(here.buffer, SharedBuffer) and isinstance(there.buffer, GlobalBuffer)
     boxes: list[tuple[ir.Value, list[int | ir.Value]]] = []
-    for panel in range(plan.panels):
-        column = Index.of(panel * plan.panel_columns)
-        place = [*here.offsets[:-1], ctx.ix.add(here.offsets[-1], column)]
-        start = [*there.offsets[:-1], ctx.ix.add(there.offsets[-1], column)]
-        boxes.append((shared_pointer(ctx, here.buffer, place), [ctx.ix.scalar(i) for i in reversed(start)]))
+    mine = [dim for dim, size in enumerate(here.sizes) if size != 1]
+    theirs = [dim for dim, size in enumerate(plan.tile) if size != 1]
+    for start in plan.starts():
+        inside = [Index.of(0) for _ in here.offsets]
+        for dim, other in zip(reversed(mine), reversed(theirs), strict=False):
+            inside[dim] = Index.of(start[other])
+        place = [ctx.ix.add(offset, step) for offset, step in zip(here.offsets, inside, strict=True)]
+        there_at = [ctx.ix.add(offset, Index.of(step)) for offset, step in zip(there.offsets, start, strict=True)]
+        boxes.append((shared_pointer(ctx, here.buffer, place), [ctx.ix.scalar(i) for i in reversed(there_at)]))
     return boxes

@@ -8,7 +8,7 @@ many rows down as the instruction is deep.
 from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.nvidia import cluster, tcgen05, tcgen05_mma
+from tilelang_mlir.isa.nvidia import cluster, tcgen05, tcgen05_mma, tcgen05_sparse
 from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.mlir import ir
 
@@ -27,23 +27,29 @@ from .tensor_rules import Product, product_obstacle, product_of
 _SCALE_BYTES = 4  # scale factors of a row in one column
 
 
-@rule("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")
+@rule("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_sparse_mma")
 def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
     obstacle = product_obstacle(op, ctx.target)
     if obstacle:
         raise UnsupportedError(f"tcgen05.mma has no product with {obstacle}", python_location(op.location))
     a, b, c, keep, *scales = op.operands
     product = product_of(op)
+    metadata = tensor_address(ctx, scales.pop(), op) if product.shape.sparse else None
     flags, pair = transposes(op), "pair" in op.attributes
     accumulate = ctx.ssa(keep)
     with one_thread(ctx, op):
         d = tensor_address(ctx, c, op)
         left = _operand(ctx, a, product, not flags[0], op)
-        right = _operand(ctx, b, product, flags[1], op)
+        right = _operand(ctx, b, product, flags[1], op, times=2 if product.shape.sparse else 1)
         factors = _Scales(ctx, op, scales) if scales else None
         for step in range(product.steps):
             adds = accumulate if step == 0 else ctx.e.constant(ctx.e.i1, 1)
             operands = d, left[step], right[step]
+            if metadata is not None:
+                word = ctx.e.constant(ctx.e.i32, descriptors.instruction(product.shape))
+                place = ctx.e.value(ctx.e.add(metadata, tcgen05_sparse.GROUP * step))
+                tcgen05_mma.emit_sparse(*operands, word, adds, place, product.shape.kind)
+                continue
             if factors is None:
                 word = ctx.e.constant(ctx.e.i32, descriptors.instruction(product.shape))
                 tcgen05_mma.emit(*operands, word, adds, product.shape.kind, pair=pair)
@@ -113,8 +119,10 @@ class _Scales:
         return e.constant(e.i32, word), (moved[0], moved[1])
 
 
-def _operand(ctx: Context, value: ir.Value, product: Product, along_k: bool, op: ir.Operation) -> list[ir.Value]:
-    """The operand of each k step: an i32 address in tensor memory, or an i64 descriptor."""
+def _operand(
+    ctx: Context, value: ir.Value, product: Product, along_k: bool, op: ir.Operation, times: int = 1
+) -> list[ir.Value]:
+    """The operand of each k step: an i32 address in tensor memory, or an i64 descriptor. A step is `times` 32 bytes."""
     if scope_of(value) == TMEM:
         start = tensor_address(ctx, value, op)
         return [ctx.e.value(ctx.e.add(start, 8 * step)) for step in range(product.steps)]
@@ -126,10 +134,11 @@ def _operand(ctx: Context, value: ir.Value, product: Product, along_k: bool, op:
     address = ctx.e.pure("llvm.ptrtoint", ctx.e.i32, [shared_pointer(ctx, buffer, tile.offsets)])
     if along_k:
         word = _word(ctx, address, 16, 8 * span, span)
-        moves = [step * 32 // span * panel + step * 32 % span for step in range(product.steps)]
+        starts = [step * 32 * times for step in range(product.steps)]
+        moves = [start // span * panel + start % span for start in starts]
     else:
         word = _word(ctx, address, panel, 8 * span, span)
-        moves = [step * descriptors.depth(product.shape.kind) * span for step in range(product.steps)]
+        moves = [step * times * descriptors.depth(product.shape.kind) * span for step in range(product.steps)]
     return [_ahead(ctx, word, move) for move in moves]
 
 

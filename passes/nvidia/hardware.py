@@ -12,6 +12,7 @@ from tilelang_mlir.target import Feature, Target, targets_with
 from ...dialect.ops.intrinsic import intrinsic_name
 from ..fragment_demand import most_at_once
 from ..lowering.context import Context
+from ..lowering.hardware import GuardedAccess
 from ..lowering.index import Index
 from ..walk import nested
 from .async_copy import lower_async_copy
@@ -101,8 +102,11 @@ class Nvidia:
         else:
             warp.sync(mask)
 
-    def shuffle(self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int) -> ir.Value:
-        return warp.shuffle("bfly" if kind == "xor" else kind, value, lane, min(width, 32))
+    def shuffle(
+        self, ctx: Context, kind: str, value: ir.Value, lane: int | ir.Value, width: int, members: ir.Value | None
+    ) -> ir.Value:
+        named = () if members is None else (members,)
+        return warp.shuffle("bfly" if kind == "xor" else kind, value, lane, min(width, 32), *named)
 
     def vote(self, ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) -> ir.Value:
         return _vote(ctx, kind, args, result)
@@ -141,6 +145,13 @@ class Nvidia:
         if self.target.supports(Feature.CP_ASYNC):
             cp_async.wait(pending)
 
+    def guarded_load(self, ctx: Context, access: GuardedAccess, kind: ir.Type) -> ir.Value | None:
+        """A branch, or a predicate of the instruction, as the assembler decides."""
+        return None
+
+    def guarded_store(self, ctx: Context, access: GuardedAccess, value: ir.Value) -> bool:
+        return False
+
     def converts(self, ctx: Context, source: str, result: str) -> bool:
         return converts(ctx, source, result)
 
@@ -169,7 +180,8 @@ def _vote(ctx: Context, kind: str, args: Sequence[ir.Value], result: ir.Type) ->
         found = warp.match(kind.removeprefix("match_"), _bits(ctx, args[0]), *args[1:])
         value = found[0] if kind == "match_all" else found
     else:
-        value = warp.vote(kind, args[0], *args[1:])
+        test = args[0] if args[0].type == ctx.e.i1 else ctx.e.compare("ne", args[0], 0)
+        value = warp.vote(kind, test, *args[1:])
     if value.type == result:
         return value
     return ctx.e.pure("arith.extui", result, [value])

@@ -38,6 +38,8 @@ class _Store:
         self.ctx = ctx
         source, staging, self.target = op.operands
         self.plan: StorePlan = staged_plan(op)
+        # Those through the same buffers.
+        self.stores = [u.owner.operation for u in staging.uses if u.owner.name == "tl.staged_store"]
         fragment, buffer = ctx.buffers[source], ctx.buffers[staging]
         assert isinstance(fragment, FragmentBuffer) and isinstance(buffer, SharedBuffer)
         self.fragment, self.staging = fragment, buffer
@@ -54,10 +56,10 @@ class _Store:
         # A store gives one buffer after the other to the engine; a reduction, which other work of an iteration waits
         # for, fills all buffers between two barriers.
         step = self.buffers if self.reduction else 1
-        aligned = len(pieces) % self.buffers == 0
+        aligned = all(_count(staged_plan(op)) % self.buffers == 0 for op in self.stores)
         for number in range(0, len(pieces), step):
-            # Of the stores before, only those of other buffers may still be reading. Where a whole store does not end
-            # at the last buffer, the one before it may have used any.
+            # Of the pieces before, only those of other buffers may still be reading. Where some store does not end at
+            # the last buffer, the one before this may have used any.
             pending = self.buffers - 1 if aligned else min(number, self.buffers - 1)
             if number >= self.buffers or not self.fresh:
                 with self._first_thread():
@@ -178,6 +180,10 @@ class _Store:
     def _pair(self, register: int) -> ir.Value:
         word = self.ctx.e.pure("vector.bitcast", self.ctx.e.vector_type(1, self.ctx.e.i32), [self._values(register)])
         return self.ctx.e.extract(word, 0)
+
+
+def _count(plan: StorePlan) -> int:
+    return plan.blocks * len(plan.pieces)
 
 
 def _digit(ctx: Context, weight: int, size: int) -> Index:

@@ -14,7 +14,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import root
 from ...dialect.layout.attrs import tensor_from_attr
 from ...dialect.layout.fragment import Fragment
-from ...dialect.layout.tensor import TensorLayout
+from ...dialect.layout.tensor import LANES, TensorLayout
 from ...dialect.location import python_location
 from ...dialect.tl import TMEM, scope_of
 from ..lowering.buffers import FragmentBuffer, TensorBuffer, value_type
@@ -209,7 +209,8 @@ def _words(ctx: Context, fragment: FragmentBuffer, first: int, count: int) -> li
 def access_plan(fragment: Fragment, layout: TensorLayout, threads: int) -> _Plan | None:
     """The instructions that move a fragment to or from a tile; None when there are none."""
     pack = 32 // layout.bits
-    if threads % WARPGROUP or fragment.num_values % pack or fragment.replication > 1:
+    whole = layout.parts == 1 or fragment.shape[-1] == layout.shape[-1]
+    if threads % WARPGROUP or fragment.num_values % pack or fragment.replication > 1 or not whole:
         return None
     lane, column = _cells(fragment, layout, threads)
     if (column % pack != np.arange(fragment.num_values) % pack).any():
@@ -233,7 +234,8 @@ def _cells(fragment: Fragment, layout: TensorLayout, threads: int) -> tuple[IntA
     row, column = fragment.coordinates(thread, value)[-2:]
     lanes = np.array([layout.lane(r) for r in range(layout.shape[-2])])
     shape = (threads, fragment.num_values)
-    return np.broadcast_to(lanes[row], shape), np.broadcast_to(column, shape)
+    part, inside = column // layout.part_columns, column % layout.part_columns
+    return np.broadcast_to(lanes[row] + part * (LANES // layout.parts), shape), np.broadcast_to(inside, shape)
 
 
 def _pieces(shape: str, lane: IntArray, column: IntArray) -> list[tcgen05.Piece] | None:

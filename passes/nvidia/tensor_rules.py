@@ -15,7 +15,7 @@ from tilelang_mlir.target import Feature, Target, targets_with
 from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
-from ...dialect.layout.tensor import LANES, TensorLayout, dense, sparse
+from ...dialect.layout.tensor import LANES, TensorLayout, dense, halved, sparse
 from ...dialect.products import extents, packed_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
 
@@ -27,6 +27,7 @@ _FLOATS = {
     "f8E5M2": ("f8f6f4", "e5m2"),
 }
 _SCALED = ("tl.tcgen05_scaled_mma", "tl.mma_scaled")
+SPARSE = "tl.tcgen05_sparse_mma"
 WARPGROUP = 128
 MAX_COLUMNS = 256
 
@@ -43,9 +44,6 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
     """Why tcgen05 cannot compute a product, scaled or not, or an empty string."""
     a, b, c = list(op.operands)[:3]
     kinds = _kinds(op)
-    if op.name in _SCALED and len(set(packed_operands(op))) == 2:
-        having = [*targets_with(Feature.MFMA_SCALED), *targets_with(Feature.MMA_SCALED)]
-        return f"4-bit and 8-bit operands, which {', '.join(having)} have"
     if kinds is None:
         return f"operands of {_element(a)} and {_element(b)} with an accumulator of {_element(c)}"
     if kinds[0] == "i8" and not target.supports(Feature.TCGEN05_INT8):
@@ -53,35 +51,59 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         return f"operands of {_element(a)}, which {having} has and {target} lacks"
     m, n, _ = extents(op)
     pair = "pair" in op.attributes
-    rows = (128,) if op.name in _SCALED or scope_of(a) == TMEM or pair else (64, 128)
+    rows = (128,) if op.name in (*_SCALED, SPARSE) or scope_of(a) == TMEM else (64, 128)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
     step = 32 if pair else 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
     if n % step or n > MAX_COLUMNS:
         return f"an accumulator of {n} columns, which must be a multiple of {step} up to {MAX_COLUMNS}"
     flags = transposes(op)
-    depth = descriptors.depth(kinds[0])
+    depth = descriptors.depth(kinds[0]) * (2 if op.name == SPARSE else 1)
     k = _depth_of(op)
+    if op.name == SPARSE and (text := _sparse_obstacle(op)):
+        return text
     if k % depth:
         return f"a depth of {k}, which must be a multiple of {depth}"
     if "packed" in op.attributes and (text := _packed_obstacle(op)):
         return text
+    packed = packed_operands(op)
+    if packed[0] != packed[1]:  # one becomes a padded tile
+        sides = [] if packed[1] else [(b, flags[1], "B")]
+        sides += [] if packed[0] else [(a, not flags[0], "A")]
+        rows, name = (m, "A") if packed[0] else (n, "B")
+        text = "" if swizzle_span([rows, k], 8) else f"{name} of {rows}x{k}, whose rows are no groups of 8"
+        return text or next((text for side in sides if (text := _operand_obstacle(*side))), "")
     if scope_of(a) == TMEM and flags[0]:
         return "a transposed A in tensor memory"
     sides = [(b, flags[1], "B")] + ([(a, not flags[0], "A")] if scope_of(a) == SHARED else [])
     return next((text for side in sides if (text := _operand_obstacle(*side))), "")
 
 
+def _sparse_obstacle(op: ir.Operation) -> str:
+    """A step of a sparse A along k takes 64 bytes of B, which are one piece of a row."""
+    _, b, _, _, metadata = op.operands
+    width = 32 if _element(op.operands[0]).width == 8 else 16
+    if scope_of(metadata) == SHARED and _element(metadata).width != width:
+        return f"metadata of {_element(metadata)}; those of {_element(op.operands[0])} are of i{width}"
+    tile = list(ir.MemRefType(root(b).type).shape)[-2:]
+    if transposes(op)[1] and swizzle_span(tile, _element(b).width) < 64:
+        return f"B of {tile[0]}x{tile[1]}, whose rows are no whole 64 bytes"
+    return ""
+
+
 def _depth_of(op: ir.Operation) -> int:
     """Elements along k."""
     k = extents(op)[2]
-    return k * 2 if "packed" in op.attributes else k
+    return k * 2 if packed_operands(op)[1] else k
 
 
 def _packed_obstacle(op: ir.Operation) -> str:
     """4-bit floats: pairs along k, one factor of 16 or 32 elements each (9.7.16.10.7, table of scale_vec sizes)."""
-    if transposes(op) != (False, True):
+    packed, along_k = packed_operands(op), (not transposes(op)[0], transposes(op)[1])
+    if any(half and not along for half, along in zip(packed, along_k, strict=True)):
         return "4-bit operands whose elements are not neighbours along K"
+    if packed[0] != packed[1]:
+        return ""
     blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
     firsts = list(ir.DenseI64ArrayAttr(op.attributes["scale_bytes"]))
     if blocks[0] != blocks[1] or blocks[0] not in (16, 32):
@@ -96,14 +118,15 @@ def product_of(op: ir.Operation) -> Product:
     kinds = _kinds(op)
     assert kinds is not None
     kind, a_type, b_type, d_type = kinds
-    if op.name in _SCALED and "packed" not in op.attributes:
+    if op.name in _SCALED and not kind.startswith("mx"):
         kind = "mx" + kind
     m, n, _ = extents(op)
     flags = transposes(op)
     k = _depth_of(op)
     m *= 2 if "pair" in op.attributes else 1
-    shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1])
-    return Product(shape, k // descriptors.depth(kind))
+    sparse = op.name == SPARSE
+    shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1], sparse)
+    return Product(shape, k // descriptors.depth(kind) // (2 if sparse else 1))
 
 
 def _element(value: ir.Value) -> ir.Type:
@@ -113,6 +136,12 @@ def _element(value: ir.Value) -> ir.Type:
 def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
     """Kind and operand types of the instruction."""
     a, b, c = (str(_element(v)) for v in list(op.operands)[:3])
+    packed = packed_operands(op)
+    halves = [half or f"{x}_padded" in op.attributes for x, half in zip("ab", packed, strict=True)]
+    if op.name in _SCALED and halves[0] != halves[1] and c == "f32":
+        sides = zip((a, b), halves, strict=True)
+        (kind, first), (other, second) = (("f8f6f4", "e2m1") if half else _FLOATS.get(e, ("", "")) for e, half in sides)
+        return ("f8f6f4", first, second, "f32") if kind == other == "f8f6f4" else None
     if "packed" in op.attributes:
         if op.name not in _SCALED or a != b or c != "f32":
             return None
@@ -147,11 +176,13 @@ def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
 
 
 # -- layouts -----------------------------------------------------------------------------------------------------------
-def accumulator_layout(c: ir.Value) -> TensorLayout:
-    """The layout that a product dictates for the buffer of its accumulator."""
+def accumulator_layout(c: ir.Value, *, pair: bool = False) -> TensorLayout:
+    """The layout that a product, of a pair of CTAs or of one, dictates for the buffer of its accumulator."""
     kind = ir.MemRefType(root(c).type)
     shape = list(kind.shape)
-    return sparse(shape, 32) if shape[-2] == 64 else dense(shape, 32)
+    if shape[-2] != 64:
+        return dense(shape, 32)
+    return halved(shape, 32) if pair else sparse(shape, 32)
 
 
 def default_layout(buffer: ir.Value) -> TensorLayout:
@@ -164,7 +195,8 @@ def meeting_fragment(layout: TensorLayout, columns: int, threads: int) -> Fragme
     """How warpgroups hold `columns` of all rows when they load or store them; None when they cannot.
 
     A warp reaches the lanes of its quarter. All 128 lanes: a thread has a row (.32x32b). 64 rows, 16 in each quarter:
-    the fragment of an mma (.16x256b). Warpgroups share the columns.
+    the fragment of an mma (.16x256b); or two threads half a row each (.32x32b), whole rows only. Warpgroups share the
+    columns.
     """
     groups, rows = threads // WARPGROUP, layout.shape[-2]
     if threads % WARPGROUP or not groups or columns % groups:
@@ -175,6 +207,11 @@ def meeting_fragment(layout: TensorLayout, columns: int, threads: int) -> Fragme
             return None
         thread = (Digit(4, 1, 2), Digit(8, 0, 1), Digit(4, 0, 16), Digit(groups, 1, each))
         return Fragment((rows, columns), thread, (Digit(2, 1, 1), Digit(2, 0, 8), Digit(each // 8, 1, 8)))
+    if layout.parts == 2:
+        if rows != LANES // 2 or columns != layout.shape[-1] or each % 2:
+            return None
+        thread = (Digit(64, 0, 1), Digit(2, 1, columns // 2), Digit(groups, 1, each // 2))
+        return Fragment((rows, columns), thread, (Digit(each // 2, 1, 1),))
     if rows != LANES or each * layout.bits % 32:
         return None
     thread = (Digit(32, 0, 1), Digit(4, 0, 32), Digit(groups, 1, each))

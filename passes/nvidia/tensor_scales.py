@@ -2,7 +2,8 @@
 
 The tiles of factors have a word of four per row (`tl.mma_scaled`). `tl.tcgen05_cp` reads 32 rows of four words, and
 puts word i of row r into column i of lane r: of 128 rows, row r is word 4 * (r % 32) + r / 32. The threads bring them
-into that order in a tile of its own; rows that fill up 128 have zeros.
+into that order in a tile of its own; rows that fill up 128 have zeros. A 4-bit operand beside one of 8 bits is brought
+into the padded form of kind::mxf8f6f4 likewise.
 
     tl.mma_scaled A, B, C, SA, SB
     =>
@@ -14,12 +15,13 @@ from __future__ import annotations
 
 from tilelang_mlir.mlir import ir
 
-from ...dialect.products import tile_shape
+from ...dialect.products import packed_operands, tile_shape
 from ...dialect.tl import SHARED, TMEM, buffer_type
 from .. import build
 from ..expand_tile_ops import region_of
 
 _ROWS = 128
+_HALF = 8  # bytes of 16 elements of 4 bits
 _KEPT = ("transpose_a", "transpose_b", "scale_bytes", "scale_blocks", "packed")
 
 
@@ -28,7 +30,29 @@ def start_scaled(launch: ir.Operation, op: ir.Operation, tensor: ir.Value, keep:
     a, b, _, *scales = op.operands
     factors = [_bring(launch, value) for value in scales]
     attributes = {name: op.attributes[name] for name in _KEPT if name in op.attributes}
+    packed = packed_operands(op)
+    if packed[0] != packed[1]:
+        del attributes["packed"]
+        attributes[f"{'ab'[packed[1]]}_padded"] = build.unit()
+        a, b = (_pad(launch, value) if half else value for value, half in zip((a, b), packed, strict=True))
     ir.Operation.create("tl.tcgen05_scaled_mma", [], [a, b, tensor, keep, *factors], attributes)
+
+
+def _pad(launch: ir.Operation, tile: ir.Value) -> ir.Value:
+    """Bytes of two elements as every 16 elements in the first half of 16 bytes, in a tile of its own."""
+    rows, count = tile_shape(tile)
+    byte = ir.IntegerType.get_signless(8)
+    with ir.InsertionPoint.at_block_begin(launch.regions[0].blocks[0]):
+        padded = ir.Operation.create("tl.alloc", [buffer_type([rows, 2 * count], byte, SHARED)]).result
+    read = region_of(tile)
+    lead = [build.constant(0)] * (len(read.sizes) - 2)
+    block = build.parallel([rows, count // _HALF, _HALF]).regions[0].blocks[0]
+    with ir.InsertionPoint(block):
+        row, group, inside = block.arguments
+        starts = (build.binary("muli", group, build.constant(size)) for size in (_HALF, 2 * _HALF))
+        here, there = (build.binary("addi", start, inside) for start in starts)
+        build.store(build.load(read.buffer, read.within([*lead, row, here])), padded, [row, there])
+    return padded
 
 
 def _bring(launch: ir.Operation, scales: ir.Value) -> ir.Value:

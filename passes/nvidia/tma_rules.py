@@ -8,6 +8,7 @@ starts at a multiple of 16 bytes of the innermost dimension: hardware ends other
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -20,17 +21,21 @@ from ...dialect.verify import shape_of
 from .. import raster
 
 MAX_BOX = 256
+MAX_PARTS = 16  # boxes of one panel, which one thread issues
 ALIGNMENT = 128  # bytes, of a box in shared memory
 
 
 @dataclass(frozen=True)
 class BoxPlan:
-    """How a device tile becomes boxes: one in the tensor's dimension order, its swizzle, and how many side by side."""
+    """How a device tile becomes boxes: the sides of one and of the tile, in the order of the tensor's dimensions."""
 
     box: tuple[int, ...]
     swizzle: str
-    panels: int
-    panel_columns: int
+    tile: tuple[int, ...]
+
+    def starts(self) -> list[tuple[int, ...]]:
+        """Where the boxes start in the tile."""
+        return list(itertools.product(*(range(0, s, side) for s, side in zip(self.tile, self.box, strict=True))))
 
 
 def shared_layout(value: ir.Value) -> SharedLayout:
@@ -58,8 +63,9 @@ def tensor_obstacle(device: ir.Value) -> str:
     strides = list(ir.DenseI64ArrayAttr(op.attributes["strides"]))
     if len(strides) > 5:
         return f"{len(strides)} dimensions, at most 5"
-    if strides[-1] != 1 or any(s * size % 16 for s in _divisors(op, strides[:-1])):
-        return f"strides {strides} of {size}-byte elements, which must be multiples of 16 bytes"
+    if strides[-1] != 1 or any(s * size % 16 for s in raster.stride_divisors(op)[:-1]):
+        known = ", ".join("?" if s == -1 else str(s) for s in strides)
+        return f"strides [{known}] of {size}-byte elements, which must be multiples of 16 bytes"
     if not _starts_aligned(device, size):
         return "a start in the innermost dimension that is not known to be a multiple of 16 bytes"
     return ""
@@ -73,13 +79,6 @@ def _starts_aligned(device: ir.Value, size: int) -> bool:
             return False
         device = op.operands[0]
     return True
-
-
-def _divisors(tensor: ir.Operation, strides: list[int]) -> list[int]:
-    """What is known to divide each stride of a tensor: itself, or the constant factors of one of run time."""
-    sizes = list(ir.DenseI64ArrayAttr(tensor.attributes["shape"]))
-    dynamic = iter(list(tensor.operands)[1 + sizes.count(-1) :])
-    return [raster.divisor(next(dynamic)) if stride == -1 else stride for stride in strides]
 
 
 def tma_obstacle(device: ir.Value, shared: ir.Value, *, explicit: bool = False) -> str:
@@ -135,13 +134,28 @@ def box_plan(device: ir.Value, shared: ir.Value) -> BoxPlan | None:
         return None
     if [s for s in tile if s != 1] != [s for s in long if s != 1]:
         return None
-    columns = tile[-1]
-    if not layout.swizzle.bits:
-        if layout != row_major(layout.shape):
-            return None
-        return BoxPlan(tuple(sizes), "none", 1, columns)
-    span = panel_columns(shared)
-    return BoxPlan((*sizes[:-1], span), swizzle_mode(layout), columns // span, span)
+    if not layout.swizzle.bits and layout != row_major(layout.shape):
+        return None
+    granule = max(layout.swizzle.period, ALIGNMENT * 8 // ir.MemRefType(shared.type).element_type.width)
+    return BoxPlan(_sides(sizes, panel_columns(shared), granule), swizzle_mode(layout), tuple(sizes))
+
+
+def _sides(sizes: list[int], span: int, granule: int) -> tuple[int, ...]:
+    """The sides of one box: those of a panel `span` columns wide, or of equal parts of it where one is too long.
+
+    A box is contiguous in the panel, and each starts at a multiple of `granule` elements. Where no parts fit, the side
+    stays too long.
+    """
+    sides = [*sizes[:-1], span]
+    for dim in reversed(range(len(sides))):
+        if sides[dim] <= MAX_BOX:
+            continue
+        inner = math.prod(sides[dim + 1 :])
+        parts = range(2, MAX_PARTS // math.prod(sizes[:dim]) + 1)
+        fits = (sides[dim] // n for n in parts if sides[dim] % n == 0 and sides[dim] // n * inner % granule == 0)
+        part = next((side for side in fits if side <= MAX_BOX), None)
+        return tuple(sides) if part is None else (*[1] * dim, part, *sides[dim + 1 :])
+    return tuple(sides)
 
 
 def panel_columns(shared: ir.Value) -> int:

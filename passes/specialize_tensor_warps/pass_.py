@@ -19,7 +19,7 @@ accumulators to device memory go through small swizzled tiles and bulk stores, i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from tilelang_mlir.errors import ResourceError
@@ -28,7 +28,7 @@ from tilelang_mlir.target import Feature, Target
 
 from ...dialect.effects import region_effects, root
 from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr
-from ...dialect.layout.tensor import COLUMNS, TensorLayout, arena_columns
+from ...dialect.layout.tensor import COLUMNS, arena_columns
 from ...dialect.location import python_location
 from ...dialect.tl import GLOBAL, SHARED, TMEM, buffer_type, scope_of
 from .. import build
@@ -201,7 +201,7 @@ class _Split:
         attributes = build.attributes_of(old)
         if scope_of(buffer) == TMEM:
             layout = tensor_from_attr(attributes["layout"])
-            attributes["layout"] = tensor_to_attr(TensorLayout((versions, *layout.shape), layout.lanes, layout.bits))
+            attributes["layout"] = tensor_to_attr(replace(layout, shape=(versions, *layout.shape)))
         with ir.InsertionPoint.at_block_begin(self.block), old.location:
             result = buffer_type([versions, *kind.shape], kind.element_type, scope_of(buffer))
             return ir.Operation.create("tl.alloc", [result], attributes=attributes).result

@@ -7,7 +7,7 @@ from tilelang_mlir.mlir import ir
 from .. import build
 from ..nvidia.loads import sources, start
 from ..nvidia.tma_rules import box_bytes
-from ..versions import Versions
+from ..versions import Versions, inside
 from .candidate import Candidate
 from .rings import Ring, Rounds, trip_count
 from .singles import Singles
@@ -78,13 +78,17 @@ class Producer:
         with ir.InsertionPoint(block), self.found.loop.location:
             trip = versions.trip(block.arguments[0], bounds)
             trip = build.binary("addi", before, trip) if before is not None else trip
-            slot, phase = versions.slot(trip), versions.phase(trip)
-            free = build.binary("xori", phase, build.constant(1))
+            places = {stages: self._place(trip, stages) for stages in dict.fromkeys(ring.stages for ring in self.rings)}
             for ring in self.rings:
-                self._load(ring, slot, free)
+                self._load(ring, *places[ring.stages])
             ir.Operation.create("scf.yield")
         if rounds and before is not None:
             rounds.advance(before, trip_count(*bounds))
+
+    def _place(self, trip: ir.Value, stages: int) -> tuple[ir.Value, ir.Value]:
+        """The version that an iteration loads, and the parity of the round that has to have ended."""
+        slot, phase = self.versions.slot(trip, stages), self.versions.phase(trip, stages)
+        return slot, build.binary("xori", phase, build.constant(1))
 
     def _load(self, ring: Ring, slot: ir.Value, free: ir.Value) -> None:
         size = sum(box_bytes(copy.operands[1]) for copy in ring.copies)
@@ -120,7 +124,7 @@ class Producer:
         if value in self.cloned:
             return self.cloned[value]
         owner = value.owner
-        if isinstance(owner, ir.Block) or not _is_inside(owner.operation, self.split):
+        if isinstance(owner, ir.Block) or not inside(owner.operation, self.split):
             return value
         op = owner.operation
         operands = [self.clone(v) for v in op.operands]
@@ -132,12 +136,3 @@ class Producer:
 
 def _contains(region: ir.Region, op: ir.Operation) -> bool:
     return any(inner.operation == op for block in region.blocks for inner in block.operations)
-
-
-def _is_inside(op: ir.Operation, ancestor: ir.Operation) -> bool:
-    parent = op.parent
-    while parent is not None:
-        if parent.operation == ancestor:
-            return True
-        parent = parent.operation.parent
-    return False

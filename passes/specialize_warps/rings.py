@@ -16,23 +16,27 @@ from ..walk import nested
 
 
 @dataclass(frozen=True)
-class Ring:
+class Use:
     """Tiles that are used together: their copies, the first and last operation that uses them, whether threads access
-    them (not only products), and their barriers."""
+    them (not only products)."""
 
     copies: list[ir.Operation]
     first: ir.Operation
     last: ir.Operation
     accessed: bool
+
+
+@dataclass(frozen=True)
+class Ring(Use):
+    """Tiles that are used together, how many versions of them there are, and their barriers."""
+
+    stages: int
     full: ir.Value
     empty: ir.Value
 
 
-def by_use(
-    copies: list[ir.Operation], loop: ir.Operation
-) -> list[tuple[list[ir.Operation], ir.Operation, ir.Operation, bool]]:
-    """Copies grouped by the span of the body in which their tiles are used, in the order of first use; with what
-    `Ring` says of them."""
+def by_use(copies: list[ir.Operation], loop: ir.Operation) -> list[Use]:
+    """Copies grouped by the span of the body in which their tiles are used, in the order of first use."""
     body = [op.operation for op in loop.regions[0].blocks[0].operations]
     spans: dict[tuple[int, int], list[ir.Operation]] = {}
     accessed: set[tuple[int, int]] = set()
@@ -45,7 +49,14 @@ def by_use(
         others = [e for op in body if op != copy for e in region_effects(op) if e.value == tile]
         if any(is_access(e) for e in others):
             accessed.add(span)
-    return [(spans[span], body[span[0]], body[span[1]], span in accessed) for span in sorted(spans)]
+    return [Use(spans[span], body[span[0]], body[span[1]], span in accessed) for span in sorted(spans)]
+
+
+def is_multiplied(use: Use) -> bool:
+    """Whether a product reads one of the tiles."""
+    users = [user.owner.operation for copy in use.copies for user in copy.operands[1].uses]
+    users += [inner.owner.operation for op in users if op.name == "tl.slice" for inner in op.results[0].uses]
+    return any(op.name in PRODUCTS for op in users)
 
 
 def end_of_use(body: list[ir.Operation], index: int) -> int | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import operator
+
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from .. import build
 from ..cluster_tiles import PAIR
+from ..nvidia.store_plan import BUFFER_BYTES
 from ..nvidia.tma_rules import box_bytes
 from ..nvidia.wgmma_layout import WARPGROUP, max_columns
 from ..versions import Versions
 from ..walk import num_threads
 from .candidate import WAIT_DEPENDENCIES, Candidate, is_intrinsic, is_shared_setup, widest
 from .producer import Producer
-from .rings import Ring, Rounds, by_use, trip_count
+from .rings import Ring, Rounds, Use, by_use, is_multiplied, trip_count
 from .singles import Singles
-from .stores import Stores
+from .stores import BUFFERS, Stores, buffers_beside, reserved, shared_bytes
 
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
 # CTAs of one consumer warpgroup or one larger CTA.
@@ -38,10 +41,13 @@ class Split:
     def run(self) -> None:
         found = self.found
         del found.loop.attributes["tl.pipeline"]
-        groups = by_use(found.copies, found.loop)
-        versions = Versions(found.loop, found.copies, found.stages)
+        uses = by_use(found.copies, found.loop)
+        stages = self._stages(uses)
+        ring = sum(n * _bytes(use) for use, n in zip(uses, stages, strict=True))
+        of_tiles = {copy.operands[1]: n for use, n in zip(uses, stages, strict=True) for copy in use.copies}
+        versions = Versions(found.loop, found.copies, found.stages, of_tiles)
         with ir.InsertionPoint.at_block_begin(self.block):
-            rings = [self._ring(*group) for group in groups]
+            rings = [self._ring(use, n) for use, n in zip(uses, stages, strict=True)]
         attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
         warpgroups = self.threads * self.groups // WARPGROUP
         attributes["registers"] = ir.DenseI32ArrayAttr.get(_registers(self.launch, warpgroups))
@@ -52,20 +58,37 @@ class Split:
         split.regions[0].blocks.append()
         consumer = split.regions[1].blocks.append(*[build.i32()] * (self.groups > 1))
         self._move(consumer, split)
-        singles = Singles(self.launch, split, found)
+        singles = Singles(self.launch, split, found, self._room(ring))
         Producer(split, found, versions, rings, singles).write()
         self._consume(consumer, versions, rings)
         singles.use()
         Stores(self.launch, split, bool(found.path), self.target).run()
         threads = self.threads * self.groups + WARPGROUP
         self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([threads, 1, 1])
-        ring = self.found.stages * sum(box_bytes(tile) for tile in versions.tiles.values())
         self._share_registers(split, ring)
         if self.ctas > 1:  # a CTA may not leave while the other one arrives at its barriers
             with ir.InsertionPoint.after(split), split.location:
                 relaxed = {"relaxed": ir.IntegerAttr.get(build.i32(), 0)}
                 for name, attributes in (("cluster_arrive", relaxed), ("cluster_wait", {})):
                     ir.Operation.create("tl.intrinsic", attributes={"name": ir.StringAttr.get(name), **attributes})
+
+    def _stages(self, uses: list[Use]) -> list[int]:
+        """How many versions each ring gets: as many as the program asks for.
+
+        Where that makes room for another buffer of the stores, rings behind the first that no product reads get one
+        less. It holds up nothing: when the producer gets to such a ring for a version that is not free yet, the next
+        thing it would wait for is given back no earlier.
+        """
+        every = [self.found.stages] * len(uses)
+        few = [n - (i > 0 and not is_multiplied(use)) for i, (n, use) in enumerate(zip(every, uses, strict=True))]
+        sizes = [_bytes(use) for use in uses]
+        others = shared_bytes(self.launch) - sum(sizes)
+        warpgroups = self.threads * self.groups // WARPGROUP
+        more, less = (
+            buffers_beside(self.launch, others + sum(map(operator.mul, stages, sizes)), warpgroups, self.target)
+            for stages in (every, few)
+        )
+        return few if self.found.path and self.found.stages > 2 and less > more else every
 
     def _take_turns(self, consumer: ir.Block, bounds: list[ir.Value]) -> ir.Value:
         """Each group works on every second tile, and skips the other one's rounds. The groups' products alternate: one
@@ -89,6 +112,12 @@ class Split:
             build.turn("pass")
         return before
 
+    def _room(self, ring: int) -> int:
+        """Bytes of shared memory beside the ring, the program's other tiles and the buffers of the store."""
+        buffers = self.threads * self.groups // WARPGROUP * BUFFERS * BUFFER_BYTES
+        others = shared_bytes(self.launch, [copy.operands[1] for copy in self.found.copies])
+        return self.target.max_shared_bytes - reserved(self.launch) - ring - buffers - others
+
     def _share_registers(self, split: ir.Operation, ring: int) -> None:
         """How many CTAs a multiprocessor gets; the split of registers holds for one number only."""
         most = 2 if self.threads * self.groups == WARPGROUP else 1
@@ -101,24 +130,27 @@ class Split:
             del split.attributes["registers"]
         self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), blocks)
 
-    def _ring(self, copies: list[ir.Operation], first: ir.Operation, last: ir.Operation, accessed: bool) -> Ring:
-        with copies[0].location:
-            full, empty = self._barriers(1), self._barriers(self.ctas * self.threads // 32)
-            return Ring(copies, first, last, accessed, full, empty)
+    def _ring(self, use: Use, stages: int) -> Ring:
+        with use.copies[0].location:
+            full, empty = self._barriers(1, stages), self._barriers(self.ctas * self.threads // 32, stages)
+            return Ring(use.copies, use.first, use.last, use.accessed, stages, full, empty)
 
-    def _barriers(self, count: int) -> ir.Value:
-        kind = ir.Type.parse(f"!tl.barrier<{self.found.stages} : i64>")
-        counts = ir.DenseI64ArrayAttr.get([count] * self.found.stages)
+    def _barriers(self, count: int, stages: int) -> ir.Value:
+        kind = ir.Type.parse(f"!tl.barrier<{stages} : i64>")
+        counts = ir.DenseI64ArrayAttr.get([count] * stages)
         attributes = {"counts": counts, **({"cluster": build.unit()} if self.ctas > 1 else {})}
         return ir.Operation.create("tl.alloc_barrier", [kind], attributes=attributes).result
 
     def _move(self, consumer: ir.Block, split: ir.Operation) -> None:
-        """Everything but what both roles share goes to the consumers."""
+        """Everything but what both roles share goes to the consumers: also a wait for the kernels ahead that the
+        program puts behind the loop, and so behind all that the producer does."""
         moved: set[ir.Value] = set()
+        outermost, over = (*self.found.path, self.found.loop)[0], False
         for op in list(self.block.operations):
             op = op.operation
             stays = is_shared_setup(op) and not any(v in moved for v in op.operands)
-            stays = stays or is_intrinsic(op, WAIT_DEPENDENCIES)
+            stays = stays or (is_intrinsic(op, WAIT_DEPENDENCIES) and not over)
+            over = over or op == outermost
             if op != split and op.name != "tl.alloc_barrier" and not stays:
                 moved.update(op.results)
                 consumer.append(op)
@@ -139,8 +171,10 @@ class Split:
         with ir.InsertionPoint(next(iter(versions.body.operations))), self.found.loop.location:
             trip = versions.trip(versions.body.arguments[0], bounds)
             trip = build.binary("addi", before, trip) if before is not None else trip
-            slot, phase = versions.slot(trip), versions.phase(trip)
+            numbers = dict.fromkeys(ring.stages for ring in rings)
+            places = {n: (versions.slot(trip, n), versions.phase(trip, n)) for n in numbers}
         for ring in rings:
+            slot, phase = places[ring.stages]
             with ir.InsertionPoint(ring.first), ring.first.location:
                 ir.Operation.create("tl.mbarrier_wait", [], [ring.full, slot, phase])
             with ir.InsertionPoint.after(ring.last), ring.last.location:
@@ -154,7 +188,12 @@ class Split:
                 for rank in range(self.ctas):  # who loads for both waits for all
                     cta = [build.constant(rank)] if self.ctas > 1 else []
                     ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot, *cta], {"per_warp": build.unit()})
-        versions.finish(slot)
+        versions.finish({stages: slot for stages, (slot, _) in places.items()})
+
+
+def _bytes(use: Use) -> int:
+    """Size of one version of the tiles of a ring."""
+    return sum(box_bytes(copy.operands[1]) for copy in use.copies)
 
 
 def _registers(launch: ir.Operation, warpgroups: int) -> list[int]:

@@ -26,7 +26,6 @@ from .additions import Addition, addition
 from .carriers import carrier_of
 
 BUFFERS = 2  # per warpgroup: one is written while the other is read
-RESERVED = 1024  # bytes left for barriers and for the exchange of reductions
 
 
 class Stores:
@@ -102,8 +101,7 @@ class Stores:
             return self.staging[element]
         buffers = BUFFERS
         if self.repeated:
-            room = self.target.max_shared_bytes - RESERVED - _shared_bytes(self.launch, left_out)
-            buffers = min(buffers, room // (self.warpgroups * BUFFER_BYTES))
+            buffers = buffers_beside(self.launch, shared_bytes(self.launch, left_out), self.warpgroups, self.target)
         if buffers < 1:
             return None
         columns = 1024 // element.width
@@ -119,7 +117,18 @@ def _wait() -> None:
     ir.Operation.create("tl.tma_wait", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
 
 
-def _shared_bytes(launch: ir.Operation, left_out: Sequence[ir.Value]) -> int:
+def buffers_beside(launch: ir.Operation, used: int, warpgroups: int, target: Target) -> int:
+    """How many buffers each warpgroup gets where the rest of a kernel uses so many bytes of shared memory."""
+    room = target.max_shared_bytes - reserved(launch) - used
+    return min(BUFFERS, room // (warpgroups * BUFFER_BYTES))
+
+
+def reserved(launch: ir.Operation) -> int:
+    """Bytes to leave for barriers and for the exchange of reductions."""
+    return 1024 if any(op.name in ("tl.reduce", "tl.finalize_reducer") for op in nested(launch)) else 512
+
+
+def shared_bytes(launch: ir.Operation, left_out: Sequence[ir.Value] = ()) -> int:
     """What the shared tiles of a kernel that are used take side by side."""
     tiles = [op.results[0] for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
     used = [tile for tile in tiles if tile not in left_out and any(True for _ in tile.uses)]

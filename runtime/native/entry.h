@@ -21,7 +21,7 @@ struct Slot {
   int source;
   size_t index;
   char format;
-  bool aligned;
+  uint64_t alignment;  // of a pointer, in bytes
 };
 
 struct TensorMap {
@@ -81,7 +81,7 @@ inline std::string bytes(nb::handle item) {
 inline Slot slot(nb::handle item) {
   nb::tuple t = nb::cast<nb::tuple>(item);
   return {nb::cast<size_t>(t[0]), nb::cast<int>(t[1]), nb::cast<size_t>(t[2]), nb::cast<nb::str>(t[3]).c_str()[0],
-          nb::cast<bool>(t[4])};
+          nb::cast<uint64_t>(t[4])};
 }
 
 inline Kernel kernel(nb::handle item) {

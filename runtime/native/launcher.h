@@ -6,7 +6,6 @@
 #include "scalars.h"
 #include "table.h"
 
-constexpr uint64_t kPointerAlignment = 16;
 constexpr int kCudaDevice = 2;  // DLPack's number
 
 class Launcher {
@@ -100,7 +99,7 @@ class Launcher {
     for (const Slot &slot : entry.slots) {
       if (slot.source != source) continue;
       uint64_t pointer = pointers[slot.index];
-      if (slot.aligned && pointer % kPointerAlignment) on_misaligned_(slot.index);  // raises
+      if (pointer % slot.alignment) on_misaligned_(slot.index);  // raises
       std::memcpy(buffer + slot.offset, &pointer, sizeof pointer);
     }
   }

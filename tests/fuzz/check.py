@@ -19,6 +19,7 @@ import numpy as np
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tests.fuzz.program import Program, Scalar, Tensor
+from tests.fuzz.wider import NIBBLES
 from tilelang_mlir.errors import LayoutError, ResourceError, SimulationError, UnsupportedError
 from tilelang_mlir.passes import pipelines
 from tilelang_mlir.reference import evaluate
@@ -85,6 +86,8 @@ def _filled(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
     dtype = numpy_dtype(tensor.dtype)
     if tensor.fill == "zero":
         return np.zeros(tensor.sizes, dtype)
+    if tensor.fill == "poison" and tensor.dtype in NIBBLES:
+        return np.ones(tensor.sizes, dtype)
     if tensor.fill == "poison":
         return (
             np.full(tensor.sizes, 0x5A, np.uint8).astype(dtype)
@@ -93,6 +96,8 @@ def _filled(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
         )
     if dtype.kind == "b":
         return rng.integers(0, 2, tensor.sizes).astype(dtype)
+    if tensor.dtype == "int4":
+        return rng.integers(-8, 8, tensor.sizes).astype(dtype)
     if dtype.kind in "iu":
         low, high = (0, 128) if dtype.kind == "u" else (-100, 100)
         return rng.integers(low, high, tensor.sizes).astype(dtype)
@@ -131,9 +136,21 @@ def _error(stage: str, error: Exception) -> Outcome:
 
 def _simulate(program: Program, func: Any, values: list[Any]) -> None:
     simulator = Simulated(func.module)
-    raw = [v.view(_RAW[v.dtype.itemsize]) if isinstance(v, np.ndarray) and _is_foreign(v.dtype) else v for v in values]
+    raw = [_raw(v) if isinstance(v, np.ndarray) else v for v in values]
     for name, kernel in zip(simulator.kernels, program.kernels, strict=True):
         simulator.launch(name, (*kernel.grid, 1), raw, checked=True, seed=program.seed % 3)
+    for value, data in zip(values, raw, strict=True):
+        if isinstance(value, np.ndarray) and value.dtype.name in NIBBLES:
+            codes = np.stack((data & 15, data >> 4), axis=-1).reshape(value.shape)
+            value[...] = codes.view(value.dtype) if value.dtype.name != "int4" else (codes ^ 8).astype(np.int8) - 8
+
+
+def _raw(value: np.ndarray) -> np.ndarray:
+    """An array as the simulator takes it: raw bits where numpy has no such type, two elements of 4 bits in a byte."""
+    if value.dtype.name in NIBBLES:
+        codes = value.view(np.uint8) & 15
+        return codes[..., ::2] | codes[..., 1::2] << 4
+    return value.view(_RAW[value.dtype.itemsize]) if _is_foreign(value.dtype) else value
 
 
 def _is_foreign(dtype: np.dtype[Any]) -> bool:

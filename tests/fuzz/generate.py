@@ -24,7 +24,7 @@ def generate(seed: int, statements: int = 0) -> Program:
     symbols: dict[str, int] = {}
     counter = [0]
     kernels = [
-        _kernel(rng, target, params, symbols, counter, statements) for _ in range(rng.choices((1, 2), (8, 1))[0])
+        _kernel(rng, target, params, symbols, counter, statements) for _ in range(rng.choices((1, 2, 3), (12, 3, 1))[0])
     ]
     return Program(seed, target, params, symbols, kernels)
 
@@ -45,9 +45,14 @@ def _kernel(
         block.rows, block.symbol = rng.choice([s for s in SIZES if s > 1]), f"n{counter[0]}"
         block.total = symbols[block.symbol] = grid[1] * block.rows - rng.randrange(block.rows)
         extents = (extents[0], f"T.ceildiv({block.symbol}, {block.rows})")
-    state = State(rng, block, features(target), params, counter)
+        if rng.random() < 0.4:
+            block.columns, block.column_symbol = rng.choice((8, 17, 32)), f"m{counter[0]}"
+            block.column_total = symbols[block.column_symbol] = grid[0] * block.columns - rng.randrange(block.columns)
+            extents = (f"T.ceildiv({block.column_symbol}, {block.columns})", extents[1])
+    earlier = [p for p in params if isinstance(p, Tensor)]
+    state = State(rng, block, features(target), params, counter, earlier=earlier)
     if block.symbol:
-        load(state, (block.rows, rng.choice((1, 8, 17, 32))))
+        load(state, (block.rows, block.columns or rng.choice((1, 8, 17, 32))))
     elif rng.random() < 0.7:
         load(state)
     for _ in range(statements or rng.choice((2, 3, 4, 5, 7))):

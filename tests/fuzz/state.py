@@ -42,6 +42,7 @@ class Features:
     dtypes: tuple[str, ...]
     gemm: tuple[tuple[str, str], ...]  # operand and accumulator
     async_copies: bool
+    mbarriers: bool
 
 
 def features(target: str) -> Features:
@@ -66,18 +67,22 @@ def features(target: str) -> Features:
     if target in ("sm_89", "sm_90"):
         dtypes += ("float8_e4m3fn", "float8_e5m2")
         gemm += [("float8_e4m3fn", "float32"), ("float8_e5m2", "float32")]
-    return Features(dtypes, tuple(gemm), target != "sm_75")
+    return Features(dtypes, tuple(gemm), target != "sm_75", target == "sm_90")
 
 
 @dataclass
 class Block:
-    """The grid of a kernel. `rows` and `symbol` name a dynamic dimension, split in tiles of `rows`."""
+    """The grid of a kernel. `rows` and `symbol` name a dynamic dimension, split in tiles of `rows`; `columns` and
+    `column_symbol` another."""
 
     grid: tuple[int, int]
     threads: int
     rows: int = 0
     symbol: str = ""
     total: int = 0
+    columns: int = 0
+    column_symbol: str = ""
+    column_total: int = 0
 
 
 @dataclass
@@ -94,6 +99,7 @@ class State:
     body: list[Node] = field(default_factory=list)
     loops: list[str] = field(default_factory=list)
     scalars: list[str] = field(default_factory=list)
+    earlier: list[Tensor] = field(default_factory=list)  # parameters of the kernels before
     depth: int = 0
 
     # -- choices ------------------------------------------------------------------------------------------------------
@@ -150,12 +156,20 @@ class State:
         axis = 1 if len(shape) == 1 else 0
         if self.block.symbol and shape[0] == self.block.rows:
             sizes[axis], spelling[axis] = self.block.total, self.block.symbol
+        if self.block.column_symbol and len(shape) == 2 and shape[1] == self.block.columns:
+            sizes[1], spelling[1] = self.block.column_total, self.block.column_symbol
         tensor = Tensor(self.name("A" if fill == "random" else "O"), tuple(sizes), tuple(spelling), dtype, fill)
         self.params.append(tensor)
         return tensor
 
     def inputs(self, shape: tuple[int, ...], dtype: str) -> Tensor:
         return self.tensor(shape, dtype, "random")
+
+    def source(self, shape: tuple[int, ...], dtype: str) -> Tensor:
+        """What a tile is copied from: a new parameter, or what an earlier kernel has written."""
+        rank = max(len(shape), 2)
+        written = [p for p in self.earlier if len(p.sizes) == rank and p.dtype == dtype and p.fill == "poison"]
+        return self.rng.choice(written) if written and self.chance(0.5) else self.inputs(shape, dtype)
 
 
 def place(tensor: Tensor, shape: tuple[int, ...], inner: Sequence[str] = ()) -> str:

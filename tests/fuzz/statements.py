@@ -22,6 +22,7 @@ from tests.fuzz.structure import (
     variable,
     view,
 )
+from tests.fuzz.wider import histogram, nibbles, roles, stencil, while_loop
 
 _NARROW = ("float8_e4m3fn", "float8_e5m2")
 
@@ -34,7 +35,7 @@ def load(state: State, shape: tuple[int, ...] | None = None) -> None:
 
 
 def load_into(state: State, tile: Tile, dtype: str = "") -> None:
-    source = state.inputs(
+    source = state.source(
         tile.shape, dtype or (tile.dtype if state.chance(0.7) else state.dtype("float" if tile.is_float else "int"))
     )
     tile.size = 3.0 if tile.is_float else 100.0
@@ -157,7 +158,7 @@ def product(state: State) -> Product | None:
     bits = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16}.get(dtype, 8)
     rows, step = (8, 4) if bits == 64 else (16, 256 // bits)
     for _ in range(50):
-        m, n = rows * state.rng.choice((1, 1, 2, 3, 4)), 8 * state.rng.choice((1, 1, 2, 3, 4, 6, 8, 10))
+        m, n = rows * state.rng.choice((1, 1, 2, 3, 4)), 8 * state.rng.choice((1, 1, 2, 3, 4, 6, 8, 10, 22))
         fits = any(warps % a == 0 and m % (a * rows) == 0 and n % (warps // a * 8) == 0 for a in range(1, warps + 1))
         if fits and m * n <= 4096:
             k = step * state.rng.choice((1, 1, 2, 3, 4))
@@ -303,7 +304,8 @@ def _head(state: State, kind: str) -> str:
 _CHOICES: tuple[tuple[int, Callable[[State], None]], ...] = (
     (12, parallel), (6, load), (10, copy), (4, store), (2, fill), (8, reduce), (2, scan), (6, gemm), (4, nested),
     (2, atomics), (2, transpose), (2, part), (1, view), (1, stages), (2, row_loop), (1, private), (2, variable),
-    (1, scalar), (2, reducer), (1, late_copy), (2, annotation), (1, tile_atomic),
+    (1, scalar), (2, reducer), (1, late_copy), (2, annotation), (1, tile_atomic), (2, stencil), (1, while_loop),
+    (1, roles), (1, nibbles), (1, histogram),
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from tests.util import target_matrix
 from tilelang_mlir import errors, knobs
 from tilelang_mlir.compiler.codegen import generate
 from tilelang_mlir.isa.amd import barrier, lds_dma
+from tilelang_mlir.isa.amd.buffer import resource
 from tilelang_mlir.isa.instruction import constant, create
 from tilelang_mlir.isa.nvidia import thread
 from tilelang_mlir.jit.compile import compile_prim_func
@@ -103,7 +104,7 @@ def _words(arguments: Any, size: int, count: int) -> None:
     i32 = ir.IntegerType.get_signless(32)
     backwards = create("arith.subi", [constant(63), thread.tid()], [i32])
     place = create("arith.muli", [backwards, constant(size)], [i32])
-    lds_dma.load(lds_dma.resource(source, count), smem(), place, size)
+    lds_dma.load(resource(source, count), smem(), place, size)
     lds_dma.wait(0)
     barrier.lds()
     words = size // 4
@@ -127,7 +128,7 @@ def test_values_of_the_instruction(size: int) -> None:
 
 def test_a_place_that_differs_in_a_wave() -> None:
     def body(arguments: Any) -> None:
-        lds_dma.load(lds_dma.resource(arguments[0]), offset(smem(), thread.tid()), constant(0), 4)
+        lds_dma.load(resource(arguments[0]), offset(smem(), thread.tid()), constant(0), 4)
 
     with ir.Context(), ir.Location.unknown():
         module = build(body, [POINTER], 64, 1024, warp=64)
@@ -152,7 +153,7 @@ def test_spellings(pending: int, text: str) -> None:
         function = list(module.body.operations[0].regions[0].blocks[0].operations)[1]
         block = function.regions[0].blocks[0]
         with ir.InsertionPoint(block.operations[0]):
-            buffer = lds_dma.resource(block.arguments[0])
+            buffer = resource(block.arguments[0])
             for i in range(pending + 1):
                 lds_dma.load(buffer, offset(smem(), 256 * i), constant(1024 * i))
             lds_dma.wait(pending)

@@ -27,6 +27,16 @@ def test_persistent_product(seed: int) -> None:
     check(c, f64(a) @ f64(b).T, "float16")
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_launch_control(seed: int) -> None:
+    """Six tiles, of which three blocks start and take over the others."""
+    M, N, K = 264, 136, 136
+    a, b, c = random((M, K)), random((N, K), seed=1), poisoned((M, N), "float16")
+    with knobs.overrides({"TILELANG_SIM_SEED": seed}):
+        compiled(example("gemm_launch_control").gemm_launch_control(M, N, K, num_stages=2))(a, b, c)
+    check(c, f64(a) @ f64(b).T, "float16")
+
+
 @pytest.mark.parametrize(("name", "seed"), [("attention", 0), ("attention", 1), ("attention_roles", 2)])
 def test_attention(name: str, seed: int) -> None:
     S, heads, D = 200, 1, 64
@@ -44,7 +54,8 @@ def test_machine_code(arch: str) -> None:
     """Roles as bulk copies, products and loads of tensor memory; nothing spilled."""
     gemm = example("gemm_persistent").gemm_persistent(4096, 4096, 4096)
     attention, roles = (getattr(example("attention"), name)(4096, 16) for name in ("attention", "attention_roles"))
-    for program in (gemm, attention, roles):
+    asking = example("gemm_launch_control").gemm_launch_control(4096, 4096, 4096)
+    for program in (gemm, attention, roles, asking):
         kernel = compiled(program, f"cuda:{arch}")
         assert kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
         assert all(used.stack == 0 for used in kernel.resources.values())
@@ -52,5 +63,7 @@ def test_machine_code(arch: str) -> None:
         found = instructions(gemm)
         assert found["UTCHMMA"] == 4 and found["UTMALDG"] and found["UTMASTG"] and found["LDTM"]
         assert not found["HMMA"] + found["STL"] + found["LDL"]
+        found = instructions(asking)
+        assert found["UTCHMMA"] == 4 and found["UGETNEXTWORKID"] and found["UTMALDG"] and not found["STL"]
         found = instructions(attention)
         assert found["UTCHMMA"] >= 8 and found["STTM"] and found["LDTM"] and not found["HMMA"]

@@ -13,6 +13,7 @@ import pytest
 from hopper_programs import check, compiled, f64, poisoned, random
 
 from tilelang_mlir import knobs
+from tilelang_mlir.target import Target
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 D = 64
@@ -76,8 +77,9 @@ def test_pairs_of_causal_blocks(example: ModuleType, rows: int) -> None:
     assert text.count("tl.tma_load") == 3
 
 
-@pytest.mark.slow
-def test_a_ctas_many_tiles(example: ModuleType) -> None:
-    """More tiles than multiprocessors: each CTA walks several, one after the other."""
-    text = run(example, 9, 256, 8, False, 128, 64, 2, 256)
-    assert "tl.tiles" in text and text.count('action = "take"') == 2
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_ctas_many_tiles(example: ModuleType, paired: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More tiles than multiprocessors: each CTA walks several, one after the other; queries have two versions."""
+    monkeypatch.setattr(Target, "multiprocessors", property(lambda _: 2))
+    text = run(example, 1, 300, 2, paired, 128, 64, 2, 256, 2 if paired else 1, paired)
+    assert "tl.tiles" in text and text.count('action = "take"') == 2 and "2x128x64xf16" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -133,16 +134,17 @@ def test_machine_code(dtype: str, block: int, text: str) -> None:
 
 
 def portable(N: int, K: int, dtype: str, block: int, bk: int, used: bool) -> Any:
-    """C is used between the products with `used`: it then stays in registers."""
+    """C is used between the products with `used`: it then stays in registers. `dtype` may be two, of A and of B."""
     M, bm, words = 130, 128, bk // block // 4
+    dtype, b_dtype = dtype.split()[0], dtype.split()[-1]
 
     @T.prim_func
     def main(
-        A: T.Tensor((M, K), dtype), B: T.Tensor((N, K), dtype), SFA: T.Tensor((M, K // block // 4), "uint32"),
+        A: T.Tensor((M, K), dtype), B: T.Tensor((N, K), b_dtype), SFA: T.Tensor((M, K // block // 4), "uint32"),
         SFB: T.Tensor((N, K // block // 4), "uint32"), C: T.Tensor((M, N), "float32"),
     ):  # fmt: skip
         with T.Kernel(T.ceildiv(M, bm), threads=128) as by:
-            a, b = T.alloc_shared((bm, bk), dtype), T.alloc_shared((N, bk), dtype)
+            a, b = T.alloc_shared((bm, bk), dtype), T.alloc_shared((N, bk), b_dtype)
             sa, sb = T.alloc_shared((bm, words), "uint32"), T.alloc_shared((N, words), "uint32")
             c = T.alloc_fragment((bm, N), "float32")
             T.clear(c)
@@ -166,12 +168,14 @@ def portable(N: int, K: int, dtype: str, block: int, bk: int, used: bool) -> Any
     ("N", "dtype", "block", "used", "target"),
     [
         (48, FP8, 32, False, "sm_100a"), (160, FP4, 16, False, "sm_100a"), (48, FP4, 32, True, "sm_100a"),
-        (48, FP8, 32, True, "sm_120a"), (64, FP8, 32, True, "gfx950"),
+        (48, FP8, 32, True, "sm_120a"), (64, FP8, 32, True, "gfx950"), (48, f"{FP8} {FP4}", 32, False, "sm_100a"),
+        (64, f"{FP4} float8_e5m2", 32, True, "sm_100a"),
     ],
 )  # fmt: skip
 def test_on_every_target(N: int, dtype: str, block: int, used: bool, target: str) -> None:
     M, K, bk = 130, 256, 128
-    (a, left), (b, right) = (_operand((rows, K), dtype, seed) for seed, rows in enumerate((M, N)))
+    kinds = dtype.split()[0], dtype.split()[-1]
+    (a, left), (b, right) = (_operand((rows, K), kind, rows) for rows, kind in zip((M, N), kinds, strict=True))
     (sa, scale_a), (sb, scale_b) = (factors(rows, K // block, block, seed) for seed, rows in ((2, M), (3, N)))
     c = poisoned((M, N), "float32")
     compiled(portable(N, K, dtype, block, bk, used), f"sim:{target}")(a, b, sa.T.copy(), sb.T.copy(), c)
@@ -185,6 +189,17 @@ def _operand(shape: tuple[int, int], dtype: str, seed: int) -> tuple[Any, Any]:
         return halves(shape, seed)
     value = random(shape, dtype, seed)
     return value, f64(value)
+
+
+@pytest.mark.parametrize("arch", ["sm_100a", "sm_103a"])
+def test_tensor_memory_machine_code(arch: str) -> None:
+    """An operand of 4 bits beside one of 8 gets the code 5 in the instruction descriptor, B's from bit 10 on."""
+    kernel = compiled(portable(128, 512, f"{FP8} {FP4}", 32, 128, False), f"cuda:{arch}")
+    source = kernel.get_kernel_source()
+    words = [int(word) for word in re.findall(r"mov\.b32\s+%r\d+, (-?\d+);", source)]
+    assert any(word & 0x1FFF == 5 << 10 for word in words if word >> 27 & 3 == 1), words  # of 128 rows
+    assert source.count("tcgen05.mma.cta_group::1.kind::mxf8f6f4.block_scale") == 4
+    assert kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
 
 
 @pytest.mark.parametrize(
@@ -220,9 +235,8 @@ def test_wrong_use(dtype: str, block: int, target: str, kind: type[TileError], t
 
 
 def test_what_lacks_it_is_told_who_has_it() -> None:
-    widths = "4-bit and 8-bit operands, which gfx950, sm_120a have"
-    for other, obstacle in ((FP8, "an accumulator of 64 rows"), (FP4, widths)):
-        with pytest.raises(UnsupportedError, match=f"no block-scaled product with {obstacle}"):
+    for other in (FP8, FP4):
+        with pytest.raises(UnsupportedError, match="no block-scaled product with an accumulator of 64 rows"):
             tilelang.compile(product(64, 48, 256, FP8, 32, b_dtype=other), target="sim:sm_100a")
     with pytest.raises(UnsupportedError) as caught:
         tilelang.compile(portable(48, 256, FP8, 32, 128, False), target="hip:gfx1201")

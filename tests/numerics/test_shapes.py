@@ -281,6 +281,52 @@ def test_slices_of_run_time_size() -> None:
         assert np.array_equal(d, tile)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_assumptions_give_asynchronous_copies_back(target: str) -> None:
+    """Of rows and starts that are known at run time only; without them the threads copy, and a remark says why."""
+    groups, rows, columns = (T.dynamic(name) for name in "GMK")
+
+    def build(stated: str) -> Any:
+        @T.prim_func
+        def main(
+            A: T.Tensor((rows, columns), "float16"), S: T.Tensor((groups,), "int64"),
+            C: T.Tensor((groups, 64, 64), "float32"),
+        ):  # fmt: skip
+            with T.Kernel(groups, threads=128) as bx:
+                left, right = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+                acc = T.alloc_fragment((64, 64), "float32")
+                start = S[bx]
+                if "row" in stated:
+                    T.assume(columns % 8 == 0)
+                if "start" in stated:
+                    T.assume(start % 8 == 0 and start >= 0)
+                T.clear(acc)
+                for k in T.Pipelined(3, num_stages=2):
+                    T.copy(A[bx * 64, start + k * 64], left)
+                    T.copy(A[bx * 64 + 64, start + k * 64], right)
+                    T.gemm(left, right, acc, transpose_B=True)
+                T.copy(acc, C[bx, 0, 0])
+
+        return tilelang.compile(main, target=target)
+
+    name = "cp.async.bulk.tensor" if "90" in target else "cp.async.cg"
+    a, starts = random(200, 208).astype(np.float16), np.array([8, 0, 16], np.int64)
+    for stated, reason in (("", "strides [?, 1]"), ("row", "a start in the innermost"), ("row and start", "")):
+        kernel, c = build(stated), np.full((3, 64, 64), np.nan, np.float32)
+        assert (name in kernel.ir("ptx")) == (not reason)
+        assert [reason in str(r) for r in kernel.remarks] == [True] * 2 * bool(reason and "90" in target)
+        kernel(a, starts, c)
+        for b, start in enumerate(starts):
+            x, y = (np.zeros((64, 192)) for _ in range(2))
+            for tile, row in ((x, b * 64), (y, b * 64 + 64)):
+                part = a[row : row + 64, start : start + 192].astype(np.float64)
+                tile[: part.shape[0], : part.shape[1]] = part
+            want = x @ y.T
+            assert np.linalg.norm(c[b] - want) < 1e-5 * np.linalg.norm(want)
+    with pytest.raises(AssumptionError, match="columns % 8"):
+        build("row")(random(200, 204).astype(np.float16), starts, np.zeros((3, 64, 64), np.float32))
+
+
 def test_slices_take_the_lengths_of_the_tile() -> None:
     """All columns of a tensor to a wider tile and back: what is outside reads as zero and is not written."""
 

@@ -11,7 +11,7 @@ import pytest
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
-from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.reference import evaluate
 from tilelang_mlir.utils.sparse import compress
 
@@ -416,3 +416,46 @@ def test_a_float_literal_widens_narrow_floats() -> None:
     assert np.array_equal(c[1], np.fmax(wide, 0.25)) and np.array_equal(d, h * np.float16(2))
     assert c[2].tolist() == [1.0, 2.0, *[3.0] * 30]
     assert ".entry" in tilelang.lower(main, target="cuda:sm_90a").kernel_source
+
+
+def test_shuffles_and_votes_among_the_lanes_of_a_mask() -> None:
+    """Two parts of a warp exchange by themselves; masks are numbers, and values of the program."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64,), "float32"), B: T.Tensor((64,), "float32"), V: T.Tensor((3, 64), "uint32")):
+        with T.Kernel(1, threads=64):
+            t, lane = T.get_thread_binding(), T.get_lane_idx()
+            v = T.alloc_var("float32")
+            v = A[t]
+            if lane < 16:
+                v = v + T.shfl_xor(v, 8, mask=0xFFFF)
+                v = v + T.shfl_xor(v, offset=4, mask=0xFFFF)
+            else:
+                v = v + T.shfl_sync(mask=0xFFFF0000, value=v, srcLane=20)
+            B[t] = v
+            half = T.if_then_else(lane < 16, T.uint32(0xFFFF), T.uint32(0xFFFF0000))
+            V[0, t] = T.cast(T.ballot_sync(A[t] > 0, half), "uint32")
+            V[1, t] = T.cast(T.all_sync(A[t] > -1, half), "uint32")
+            V[2, t] = T.cast(T.any_sync(A[t] > 1.5, half), "uint32")
+
+    a = np.random.default_rng(0).standard_normal(64).astype(np.float32)
+    b, v = np.full(64, np.nan, np.float32), np.full((3, 64), 77, np.uint32)
+    kernel = tilelang.compile(main, target="sim:sm_80")
+    kernel(a, b, v)
+    assert "shfl.sync.bfly.b32" in kernel.ir("ptx") and "vote.sync.ballot" in kernel.ir("ptx")
+    parts = a.reshape(2, 2, 16)
+    low = parts[:, 0] + parts[:, 0][:, np.arange(16) ^ 8]
+    low += low[:, np.arange(16) ^ 4]
+    assert np.array_equal(b.reshape(2, 2, 16)[:, 0], low)
+    assert np.array_equal(b.reshape(2, 2, 16)[:, 1], parts[:, 1] + parts[:, 1, 4:5])
+    for warp in range(2):
+        for half in range(2):
+            x = parts[warp, half]
+            ballot = sum(1 << lane + 16 * half for lane in range(16) if x[lane] > 0)
+            got = v.reshape(3, 2, 2, 16)[:, warp, half]
+            assert (got == np.array([[ballot], [(x > -1).all()], [(x > 1.5).any()]])).all()
+    again = np.full_like(v, 77)
+    evaluate(main.module, "main", [a, np.full_like(b, np.nan), again])
+    assert np.array_equal(again, v)
+    with pytest.raises(UnsupportedError, match="a vote of the lanes of a mask on sim:gfx942"):
+        tilelang.compile(main, target="sim:gfx942")

@@ -37,17 +37,17 @@ def test_roles(seed: int) -> None:
 
 def together(
     *, dtype: str = "float16", transpose_b: bool = True, wait: bool = True, leader: int = 0, told: bool = True,
-    cluster: int = 2, alone: bool = False,
+    cluster: int = 2, alone: bool = False, rows: int = 128, columns: int = 128, spare: int = 0,
 ) -> Any:  # fmt: skip
     """One product, with every thread in step; the options break it."""
-    M, N, K = 128, 128, 64
+    M, N, K = rows, columns, 64
     shape_b, tile_b = ((N, K), (N // 2, K)) if transpose_b else ((K, N), (K, N // 2))
 
     @T.prim_func
     def main(A: T.Tensor((2 * M, K), dtype), B: T.Tensor(shape_b, dtype), C: T.Tensor((2 * M, N), "float32")):
         with T.ClusterKernel(2, threads=128, cluster_dims=cluster) as by:
             a, b = T.alloc_shared((M, K), dtype), T.alloc_shared(tile_b, dtype)
-            c, local = T.alloc_tmem((M, N), "float32"), T.alloc_fragment((M, N), "float32")
+            c, local = T.alloc_tmem((M, N + spare), "float32"), T.alloc_fragment((M, N), "float32")
             loaded, done = T.alloc_cluster_barrier(256), T.alloc_cluster_barrier(1)
             rank = T.block_rank_in_cluster()
             T.tma_copy(A[by * M, 0], a, barrier=loaded)
@@ -58,25 +58,28 @@ def together(
             T.mbarrier_arrive(loaded, leader)
             if rank == 0:
                 T.mbarrier_wait_parity(loaded, 0)
-                T.tcgen05_gemm(a, b, c, transpose_B=transpose_b, clear_accum=True, use_2cta=True)
+                T.tcgen05_gemm(a, b, c[:, 0:N], transpose_B=transpose_b, clear_accum=True, use_2cta=True)
                 T.tcgen05_mma_arrive(done, arrive_2cta=told)
             if alone:
                 T.tcgen05_gemm(a, b, c[:, 0:64], transpose_B=transpose_b, clear_accum=True)
             if wait:
                 T.mbarrier_wait_parity(done, 0)
-            T.copy(c, local)
+            T.copy(c[:, 0:N], local)
             T.copy(local, C[by * M, 0])
 
     return main
 
 
 @pytest.mark.parametrize(
-    ("dtype", "transpose_b"), [("bfloat16", False), ("float8_e4m3", True)], ids=["along N", "8 bits"]
-)
-def test_operands(dtype: str, transpose_b: bool) -> None:
-    a, b = random((256, 64), dtype), random((128, 64) if transpose_b else (64, 128), dtype, 1)
-    c = poisoned((256, 128), "float32")
-    compiled(together(dtype=dtype, transpose_b=transpose_b))(a, b, c)
+    ("dtype", "transpose_b", "rows", "columns"),
+    [("bfloat16", False, 128, 128), ("float8_e4m3", True, 128, 128), ("float16", True, 64, 96),
+     ("bfloat16", False, 64, 256)],
+    ids=["along N", "8 bits", "64 rows each", "64 rows, along N"],
+)  # fmt: skip
+def test_operands(dtype: str, transpose_b: bool, rows: int, columns: int) -> None:
+    a, b = random((2 * rows, 64), dtype), random((columns, 64) if transpose_b else (64, columns), dtype, 1)
+    c = poisoned((2 * rows, columns), "float32")
+    compiled(together(dtype=dtype, transpose_b=transpose_b, rows=rows, columns=columns))(a, b, c)
     check(c, f64(a) @ (f64(b).T if transpose_b else f64(b)), "float32")
 
 
@@ -174,13 +177,15 @@ def test_scaled() -> None:
         ({"leader": 1}, errors.SimulationError, "arrivals|go different ways where they wait"),
         ({"told": False}, errors.UnsupportedError, "tcgen05_commit of one block in a kernel with products of pairs"),
         ({"cluster": 1}, errors.UnsupportedError, "a kernel whose clusters have no pairs"),
+        ({"rows": 64, "spare": 32}, errors.LayoutError, "64 rows of each block of a pair in a part of an accumulator"),
         ({"alone": True}, errors.UnsupportedError, "tcgen05_mma of one block in a kernel with products of pairs"),
     ],
-    ids=["not awaited", "wrong barrier", "commit of one", "no cluster", "a product of one"],
+    ids=["not awaited", "wrong barrier", "commit of one", "no cluster", "half of the columns", "a product of one"],
 )
 def test_wrong_programs(options: dict[str, Any], kind: type[errors.TileError], text: str) -> None:
     with pytest.raises(kind, match=text):
-        compiled(together(**options))(random((256, 64)), random((128, 64)), poisoned((256, 128), "float32"))
+        rows = 2 * options.get("rows", 128)
+        compiled(together(**options))(random((rows, 64)), random((128, 64)), poisoned((rows, 128), "float32"))
 
 
 @pytest.mark.parametrize("arch", ["sm_100a", "sm_103a"])
@@ -194,3 +199,5 @@ def test_machine_code(arch: str) -> None:
     if arch == "sm_100a":  # the disassembler at hand does not know sm_103a
         found = instructions(program)
         assert found["UTCHMMA"] == 4 and found["UTMALDG"] and found["LDTM"] and not found["HMMA"] + found["STL"]
+        found = instructions(pairs(4096, 4096, 4096, block_M=64))
+        assert found["UTCHMMA"] == 4 and found["LDTM"] and not found["STL"]

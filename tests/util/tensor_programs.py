@@ -16,7 +16,7 @@ import tilelang_mlir.language as T
 from tilelang_mlir.compiler.toolchain.disasm import disassemble
 
 TARGET = "sim:sm_100a"
-_SASS = re.compile(r"\b(UTC[A-Z]*MMA|UTCBAR|UTCCP|LDTM|STTM|UTMALDG|UTMASTG|HMMA|QMMA|OMMA|LDL|STL)\b")
+_SASS = re.compile(r"\b(UTC[A-Z]*MMA|UTCBAR|UTCCP|LDTM|STTM|UTMALDG|UTMASTG|UGETNEXTWORKID|HMMA|QMMA|OMMA|LDL|STL)\b")
 
 
 def example(name: str) -> Any:

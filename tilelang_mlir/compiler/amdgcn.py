@@ -21,9 +21,11 @@ from tilelang_mlir.compiler.amdgcn_prepare import (
     separate_loads_into_shared_memory,
     set_abi_version,
 )
+from tilelang_mlir.compiler.amdgcn_unused import marked
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
+from tilelang_mlir.compiler.llvm_passes import mark_arguments, run_handful
 from tilelang_mlir.compiler.llvm_setup import initialise
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.isa.amd import grid
@@ -87,7 +89,8 @@ _TRANSPOSED = re.compile(r"= call [^\n]*@llvm\.amdgcn\.ds\.read\.tr[^\n!]*\)(?= 
 # In the kernel's metadata: YAML in assembly, MessagePack in objects, where the number zero is a byte of its own.
 SPILLS = re.compile(r"\.vgpr_spill_count: +[1-9]")
 SPILLS_IN_CODE = re.compile(rb"\.vgpr_spill_count[^\0]")
-_PRODUCTS = ("@llvm.amdgcn.mfma.", "@llvm.amdgcn.wmma.")
+_MFMA = "@llvm.amdgcn.mfma."
+_PRODUCTS = (_MFMA, "@llvm.amdgcn.wmma.")
 
 
 @functools.lru_cache(maxsize=16)
@@ -147,6 +150,28 @@ def _emit(bitcode: bytes, machine: Any, *, text: bool, code: bool) -> tuple[str,
     return str(machine.emit_assembly(llvm.parse_bitcode(bitcode))) if text else "", object_code
 
 
+def _optimised(llvm_ir: str, machine: Any, opt_level: int, lap: Clock, *, few: bool) -> bytes:
+    """LLVM IR text as optimised bitcode: by the whole pipeline, or by a few passes."""
+    try:
+        module = _parse(rewrite_float_literals(_scope_transposed_reads(llvm_ir)), machine)
+        if f"@{grid.NAME}(" in llvm_ir:
+            module.link_in(_parse(grid.DEFINITION, machine))
+        module.verify()
+    except RuntimeError as error:
+        raise CompileError(f"LLVM rejected the module: {error}") from error
+    lap("llvm parse")
+    if opt_level:
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(opt_level))
+        if few:
+            run_handful(module, builder)
+            mark_arguments(module, builder)
+        else:
+            builder.getModulePassManager().run(module, builder)
+    bitcode = module.as_bitcode()
+    lap("llvm opt")
+    return bitcode
+
+
 def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool, code: bool) -> tuple[str, bytes]:
     """Optimise LLVM IR text; emit assembly, a relocatable object, or both (what is not asked for is empty).
 
@@ -157,24 +182,17 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
     machine = target_machine(arch, 3 if opt_level else 0)
     if " @printf(" in llvm_ir:
         llvm_ir += _PRINTF_ALLOC
-    try:
-        module = _parse(rewrite_float_literals(_scope_transposed_reads(llvm_ir)), machine)
-        if f"@{grid.NAME}(" in llvm_ir:
-            module.link_in(_parse(grid.DEFINITION, machine))
-        module.verify()
-    except RuntimeError as error:
-        raise CompileError(f"LLVM rejected the module: {error}") from error
-    lap("llvm parse")
+    # Not around WMMA, where a handful of passes saves as much, and costs a spill or a wait here and there.
+    brief = marked(llvm_ir) if opt_level and _MFMA in llvm_ir else None
     with _for_products(products):
-        if opt_level:
-            builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(opt_level))
-            builder.getModulePassManager().run(module, builder)
-        lap("llvm opt")
+        bitcode = _optimised(brief or llvm_ir, machine, opt_level, lap, few=brief is not None)
         # Level 3 numbers values twice more and repeats the ends of blocks. Loops around products gain nothing by it; it
         # finds a way without spills now and then, where registers are short.
-        bitcode, quick = module.as_bitcode(), products and opt_level
+        quick = products and opt_level
         assembly, object_code = _emit(bitcode, target_machine(arch, 2) if quick else machine, text=text, code=code)
         if quick and (SPILLS.search(assembly) or SPILLS_IN_CODE.search(object_code)):
+            if brief is not None:
+                bitcode = _optimised(llvm_ir, machine, opt_level, lap, few=False)
             assembly, object_code = _emit(bitcode, machine, text=text, code=code)
         lap("llvm emit")
     unselected = sorted(set(_UNSELECTED.findall(assembly)))

@@ -79,7 +79,16 @@ def complete_plan(plan: LaunchPlan, lowered: ir.Module) -> LaunchPlan:
         missing = [kernel.name for kernel in plan.kernels if kernel.name not in functions]
         if missing:
             raise CompileError(f"the lowered module lacks {', '.join(missing)}; it has {', '.join(functions)}")
-        return replace(plan, kernels=tuple(_complete(kernel, functions[kernel.name]) for kernel in plan.kernels))
+        used = [functions[kernel.name] for kernel in plan.kernels]
+        kernels = tuple(_complete(kernel, function) for kernel, function in zip(plan.kernels, used, strict=True))
+        return replace(plan, kernels=kernels, params=_aligned(plan.params, used))
+
+
+def _aligned(params: tuple[ParamSpec, ...], kernels: Sequence[ir.Operation]) -> tuple[ParamSpec, ...]:
+    """The parameters, where some are accessed 32 bytes at a time."""
+    name = "tl.wide_arguments"
+    wide = {n for op in kernels if name in op.attributes for n in ir.DenseI64ArrayAttr(op.attributes[name])}
+    return tuple(replace(p, alignment=32) if n in wide else p for n, p in enumerate(params))
 
 
 def _functions(lowered: ir.Module) -> Iterator[ir.Operation]:

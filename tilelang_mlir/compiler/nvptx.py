@@ -15,10 +15,12 @@ import llvmlite.binding as llvm
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
+from tilelang_mlir.compiler.llvm_passes import needs_everything, run_handful
 from tilelang_mlir.compiler.llvm_setup import initialise
 from tilelang_mlir.compiler.negated_extrema import keep_negations
 from tilelang_mlir.compiler.nvptx_prepare import order_atomics
 from tilelang_mlir.compiler.toolchain.arch import ptx_version
+from tilelang_mlir.compiler.undefined_halves import define_halves
 from tilelang_mlir.errors import CompileError
 
 TRIPLE = "nvptx64-nvidia-cuda"
@@ -37,8 +39,6 @@ _MATH = MathCalls(
     },
     accurate={"math.exp2": "llvm.exp2.f32", "math.log2": "llvm.nvvm.lg2.approx.f"},
 )
-# What a handful of passes does not deal with: private arrays, loops that ask to be unrolled, functions to inline.
-_THOROUGH = ("alloca ", "llvm.loop.unroll", "define internal", "define linkonce", "alwaysinline")
 # An intrinsic that this LLVM does not know stays in the PTX as a call of an undefined function.
 _UNSELECTED = re.compile(r"\bllvm\.[\w.]+")
 
@@ -63,11 +63,6 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
     return Conversion(TRIPLE, layout, ("llvm.", "nvvm."), _MATH, passes, printf, (order_atomics,))
 
 
-def _needs_everything(llvm_ir: str) -> bool:
-    """Whether a kernel gains by the whole pipeline: private arrays, say, become registers when loops are unrolled."""
-    return any(word in llvm_ir for word in _THOROUGH)
-
-
 def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> None:
     """The passes that matter. Lowering has folded addresses, unrolled and vectorised already, and ptxas hoists and
     schedules: with a handful of passes kernels run as fast as with all (copies, normalisations, products and attention
@@ -78,16 +73,7 @@ def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> N
     if thorough:
         builder.getModulePassManager().run(module, builder)
         return
-    passes = llvm.create_new_function_pass_manager()
-    passes.add_sroa_pass()
-    passes.add_simplify_cfg_pass()
-    passes.add_loop_rotate_pass()  # tested at their end, loops are one block
-    passes.add_new_gvn_pass()
-    passes.add_instruction_combine_pass()
-    passes.add_simplify_cfg_pass()
-    for function in module.functions:
-        if not function.is_declaration:
-            passes.run(function, builder)
+    run_handful(module, builder)
 
 
 def _link(module: Any, text: str) -> None:
@@ -119,11 +105,11 @@ def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock, libraries: Seq
         raise CompileError(f"LLVM rejected the module: {error}") from error
     lap("llvm parse")
     if opt_level:
-        _optimise(module, machine, opt_level, thorough=bool(libraries) or _needs_everything(llvm_ir))
+        _optimise(module, machine, opt_level, thorough=bool(libraries) or needs_everything(llvm_ir))
     lap("llvm opt")
     ptx = str(machine.emit_assembly(module))
     lap("llvm emit")
     unselected = sorted(set(_UNSELECTED.findall(ptx)))
     if unselected:
         raise CompileError(f"this LLVM cannot select {', '.join(unselected)}")
-    return keep_negations(ptx)
+    return define_halves(keep_negations(ptx))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tilelang_mlir import collection, knobs
 from tilelang_mlir.compiler import codegen
@@ -15,6 +16,9 @@ from tilelang_mlir.dialect import prepare_context
 from tilelang_mlir.launch_plan import LaunchPlan
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
+
+if TYPE_CHECKING:
+    from tilelang_mlir.passes.remarks import Remark
 
 STAGES = ("tl", "laid_out", "scheduled", "lowered")
 Record = Callable[[str, Callable[[], str]], None]
@@ -32,7 +36,9 @@ def copy_module(module: ir.Module) -> ir.Module:
         return copy
 
 
-def lower_module(module: ir.Module, target: Target, options: CompileOptions, record: Record) -> None:
+def lower_module(
+    module: ir.Module, target: Target, options: CompileOptions, record: Record | None, until: str = "lowered"
+) -> None:
     """Run the pass stages on a level-1 module, in place; `record(stage, text)` is called after each.
 
     The pass configurations travel as the module attribute `tl.pass_configs`, a dictionary that any pass may look into.
@@ -43,7 +49,7 @@ def lower_module(module: ir.Module, target: Target, options: CompileOptions, rec
         if options.pass_configs:
             configs = {key: _attribute(value) for key, value in options.pass_configs.items()}
             module.operation.attributes["tl.pass_configs"] = ir.DictAttr.get(configs)
-        lower(module, target, None, record)
+        lower(module, target, None, record, until)
 
 
 def _attribute(value: object) -> ir.Attribute:
@@ -68,6 +74,16 @@ def stage_texts(
 
     lower_module(copy_module(module), target, options, record)
     return texts
+
+
+def remarks_on(module: ir.Module, target: Target, options: CompileOptions) -> list[Remark]:
+    """What the compiler leaves undone for a level-1 module; the module is left as it is."""
+    from tilelang_mlir.passes.remarks import remarks
+
+    with module.context, ir.Location.unknown():
+        copy = copy_module(module)
+        lower_module(copy, target, options, None, until="laid_out")
+        return remarks(copy, target)
 
 
 def lower_program(

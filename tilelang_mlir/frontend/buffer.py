@@ -371,20 +371,22 @@ def store_region(region: Region, value: Any) -> None:
     theirs: list[int] = []
     wide = [dim for dim, extent in enumerate(region.extents) if extent != 1]
     if source is not None:
-        theirs = [dim for dim, extent in enumerate(source.extents) if _is_wide(extent)]
+        theirs = [dim for dim, extent in enumerate(source.extents) if is_wide(extent)]
         if [source.extents[d] for d in theirs] != [region.extents[d] for d in wide]:
             raise TileValueError(f"cannot assign {list(source.extents)} elements to a slice of {list(region.extents)}")
     for ivs in nest([region.extents[dim] for dim in wide], "vectorize"):
-        offsets = _moved(region, wide, ivs)
-        item = Element(source.buffer, _moved(source, theirs, ivs)) if source is not None else value
+        offsets = moved(region, wide, ivs)
+        item = Element(source.buffer, moved(source, theirs, ivs)) if source is not None else value
         store(Element(region.buffer, offsets), item)
 
 
-def _is_wide(extent: Size) -> bool:
+def is_wide(extent: Size) -> bool:
+    """Whether a region may have several elements along a dimension."""
     return not isinstance(extent, int) or extent != 1
 
 
-def _moved(region: Region, dims: Sequence[int], ivs: Sequence[Any]) -> list[Size]:
+def moved(region: Region, dims: Sequence[int], ivs: Sequence[Any]) -> list[Size]:
+    """The place of an element of a region: `ivs` are its indices along the wide dimensions `dims`."""
     offsets = list(region.offsets)
     for dim, iv in zip(dims, ivs, strict=True):
         offsets[dim] = arith.add(offsets[dim], iv)

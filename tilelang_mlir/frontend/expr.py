@@ -178,7 +178,7 @@ class Lanes(Operators):
 
     def vector(self) -> Any:
         """The scalars, read now."""
-        raise NotImplementedError(type(self).__name__)
+        raise TypeError(f"{type(self).__name__} says not how it is read")
 
     def __bool__(self) -> bool:
         raise TileTypeError(

@@ -6,6 +6,7 @@ Ordinary Python values pass through every one of them unchanged, so compile-time
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from builtins import range as _range
 from builtins import slice as _slice
 from collections.abc import Callable, Iterator, Sequence
@@ -137,12 +138,12 @@ def _warn_of_carried(name: str, old: Any, new: Any) -> None:
     issue(Suspicion(message, where.here(), hint, notes))
 
 
-class Stub:
+class Stub(ABC):
     """An argument of an eager kernel before the annotation in the body says what it is."""
 
+    @abstractmethod
     def resolve(self, spec: Any) -> Any:
         """The value the argument has in the kernel, given its annotation."""
-        raise NotImplementedError(type(self).__name__)
 
 
 # Control flow.

@@ -1,6 +1,7 @@
-"""Programs that are legal and hardly meant: reading on-chip memory that nothing has written, and racing iterations.
+"""Programs that are legal and hardly meant: reading on-chip memory that nothing has written, racing iterations, and
+fragments that no registers hold.
 
-Both checks read the level-1 program. They say nothing where they are not sure: a buffer that an unknown operation
+The checks read the level-1 program. They say nothing where they are not sure: a buffer that an unknown operation
 touches counts as written, a store under a condition on the iteration as guarded.
 """
 
@@ -12,8 +13,13 @@ from dataclasses import dataclass, field
 
 from tilelang_mlir.dialect.effects import effects, root
 from tilelang_mlir.dialect.location import python_location
+from tilelang_mlir.dialect.products import PRODUCTS, factors
+from tilelang_mlir.dialect.tl import FRAGMENT, scope_of
 from tilelang_mlir.errors import Location, TileWarning
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.passes.fragment_demand import most_at_once, registers_of
+from tilelang_mlir.passes.walk import launches, nested
+from tilelang_mlir.target import Feature, Target
 
 _VIEWS = ("tl.slice", "tl.reshape")
 _CONDITIONS = ("scf.if", "scf.while", "tl.specialize")
@@ -36,11 +42,11 @@ class Suspicion:
         return str(TileError(self.message, self.location, hint=self.hint, notes=self.notes))
 
 
-def warn(module: ir.Module, pass_configs: Mapping[str, object] | None = None) -> None:
+def warn(module: ir.Module, pass_configs: Mapping[str, object] | None, target: Target) -> None:
     """Issue a `TileWarning` for everything suspicious that the pass configurations do not turn off."""
     configs = pass_configs or {}
     with module.context:
-        found: list[Suspicion] = []
+        found = crowded(module, target)
         if not configs.get(INIT_KEY, False):
             found += uninitialized_reads(module)
         if not configs.get(RACE_KEY, False):
@@ -54,6 +60,44 @@ def issue(suspicion: Suspicion) -> None:
     place = suspicion.location or Location("<kernel>", 1)
     warnings.warn_explicit(str(suspicion), TileWarning, place.file, place.line)
 
+
+# Fragments that registers cannot hold.
+
+_CROWDED = 1.5  # times the registers of a thread: less is held at the price of a few spills
+
+
+def crowded(module: ir.Module, target: Target) -> list[Suspicion]:
+    """Kernels whose fragments take far more than the registers: they are compiled for long, and live in memory.
+
+    Sums in tensor memory do not count.
+    """
+    found: list[Suspicion] = []
+    for launch in launches(module):
+        inside = list(nested(launch))
+        if target.supports(Feature.TCGEN05):
+            sums = [factors(op)[2] for op in inside if op.name in PRODUCTS]
+            inside = [op for op in inside if op.name != "tl.alloc" or op.results[0] not in sums]
+        most, least = target.thread_registers, int(_CROWDED * target.thread_registers)
+        demand = most_at_once(inside, least)
+        if demand > least:
+            fragments = [op for op in inside if op.name == "tl.alloc" and scope_of(op.results[0]) == FRAGMENT]
+            found.append(_crowd(launch, demand, most, fragments))
+    return found
+
+
+def _crowd(launch: ir.Operation, demand: int, most: int, fragments: list[ir.Operation]) -> Suspicion:
+    by_size = sorted(fragments, key=lambda op: -registers_of(op))[:_NAMED]
+    notes = tuple((f"{_name(op.results[0])}: {4 * registers_of(op)} bytes per thread", python_location(op.location))
+                  for op in by_size)  # fmt: skip
+    return Suspicion(
+        f"fragments in use at one time take {4 * demand} bytes per thread or more, its registers hold {4 * most}",
+        python_location(launch.location),
+        "more threads or smaller tiles: the rest lives in memory, and compiles slowly",
+        notes,
+    )
+
+
+_NAMED = 3  # the largest fragments, by name
 
 # Reads before writes.
 
@@ -177,8 +221,8 @@ def _stores(block: ir.Block, dependences: _Dependences, guards: frozenset[int],
             yield op, guards
         inner = guards.union(*(dependences.of(o) for o in op.operands)) if op.name in _CONDITIONS else guards
         for region in op.regions:
-            for nested in region.blocks:
-                yield from _stores(nested, dependences, inner)
+            for block in region.blocks:
+                yield from _stores(block, dependences, inner)
 
 
 def _is_private(target: ir.Value) -> bool:

@@ -26,6 +26,9 @@ class Vector(Lanes):
     def __init__(self, lanes: Sequence[Any], dtype: Any = None) -> None:
         known = [lane for lane in lanes if isinstance(lane, Expr)] or lanes
         kind = DType(dtype) if dtype is not None else as_expr(known[0]).dtype
+        if kind.lanes > 1:
+            raise TileTypeError(f"a lane of a vector is a scalar, got one of dtype {kind}",
+                                hint="a vector comes from a tensor, T.Broadcast, T.Ramp or a variable of the kernel")
         self.scalar = kind
         self.lanes = [arith.cast(as_expr(lane, None), kind) for lane in lanes]
 

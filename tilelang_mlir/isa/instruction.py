@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, Flag
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +33,16 @@ class Access(Enum):
     COMMIT = "commit"
     WAIT = "wait"
     FENCE = "fence"
+    TAKE_OVER = "take over"  # CTAs that have not started
+
+
+class MemoryOrder(Flag):
+    """What an atomic access or a fence orders besides itself (PTX ISA 8.7, section 8.4)."""
+
+    RELAXED = 0
+    ACQUIRE = 1
+    RELEASE = 2
+    BOTH = 3
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,8 @@ class Effect:
     """One effect of an instruction, as data.
 
     `operand` is the index of the pointer operand, `size` the bytes per accessing lane (0: given by an operand),
-    `group` the asynchronous queue whose wait completes the effect ("" when it is complete at once).
+    `value` the operand whose type has this size, `group` the asynchronous queue whose wait completes the effect (""
+    when it is complete at once).
     """
 
     access: Access
@@ -48,6 +59,7 @@ class Effect:
     operand: int = -1
     size: int = 0
     group: str = ""
+    value: int = -1
 
 
 class Machine(Protocol):
@@ -84,7 +96,7 @@ class Machine(Protocol):
     def grid_barrier(self) -> None: ...
     def require_whole_warps(self, what: str) -> None: ...
     def sync_warp(self, members: Any) -> None: ...
-    def fence(self, scope: str) -> None: ...
+    def fence(self, scope: str, order: MemoryOrder = MemoryOrder.BOTH) -> None: ...
 
 
 Run = Callable[..., Any]
@@ -110,7 +122,8 @@ class Instruction:
     `semantics(op)` reads the op's attributes once and returns `fn(machine, *operands)`, which returns the result, a
     tuple for a struct, or None. A `blocking` instruction's function returns a wait object, whose `outcome()` is the
     result in the end, or None when complete with the result true.
-    `together` is the number of neighbouring threads that must execute it together: 0, a warp or a warpgroup.
+    `together` is the number of neighbouring threads that must execute it together: 0, a warp or a warpgroup. The result
+    of a `view` is an address made of its first operand.
     """
 
     name: str
@@ -123,6 +136,7 @@ class Instruction:
     blocking: bool = False
     together: int = 0
     grid: Grid | None = None
+    view: bool = False
 
 
 def flags(op: ir.Operation, name: str) -> str:

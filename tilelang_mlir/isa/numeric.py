@@ -79,6 +79,19 @@ def fp8_to_float(kind: str) -> np.ndarray:
     return values
 
 
+@cache
+def fp6_to_float(kind: str) -> np.ndarray:
+    """All 64 values of `e2m3` or `e3m2`, which have neither infinities nor NaN, by code."""
+    exponent_bits, mantissa_bits = (2, 3) if kind == "e2m3" else (3, 2)
+    bias = (1 << exponent_bits - 1) - 1
+    values = np.empty(64, np.float32)
+    for code in range(64):
+        exponent, mantissa = code >> mantissa_bits & (1 << exponent_bits) - 1, code & (1 << mantissa_bits) - 1
+        whole = mantissa / (1 << mantissa_bits) + (exponent > 0)
+        values[code] = (-1.0 if code & 32 else 1.0) * whole * 2.0 ** (max(exponent, 1) - bias)
+    return values
+
+
 def float_to_fp8(value: Any, kind: str) -> np.ndarray:
     """float32 -> fp8 bytes (uint8), round to nearest even, out of range saturates to the largest finite (satfinite).
 

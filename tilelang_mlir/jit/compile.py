@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import os
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,8 +19,10 @@ from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.options import CompileOptions, codegen_options, wants_fast_math
 from tilelang_mlir.compiler.pass_configs import normalize
 from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas, interleaving_ptxas
+from tilelang_mlir.compiler.toolchain.search import files
 from tilelang_mlir.errors import CacheError, TileTypeError, TileValueError, ToolchainError
 from tilelang_mlir.jit.kernel import JITKernel
+from tilelang_mlir.jit.program_key import Unknown, program_key
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.target import Target
 
@@ -43,18 +47,94 @@ def compile_prim_func(
     Raises:
         TileError: a pass, LLVM or ptxas rejects the program, or an option is unknown.
     """
+    return _compile_prim_func(prim_func, out_idx, target, pass_configs, compile_flags, verbose, execution_backend)[0]
+
+
+def _compile_prim_func(
+    prim_func: Any, out_idx: int | Sequence[int] | None, target: Any, pass_configs: Mapping[Any, object] | None,
+    compile_flags: str | Sequence[str] | None, verbose: bool, execution_backend: str | None,
+) -> tuple[JITKernel, str]:  # fmt: skip
+    """The kernel, and its address in the cache where that is in use."""
     machine = prepare(prim_func, target)
     if execution_backend not in (None, *_BACKENDS):
         raise TileValueError(f"unknown execution backend {execution_backend!r}", hint=f"known: {', '.join(_BACKENDS)}")
     options = compile_options(prim_func, out_idx, pass_configs, compile_flags)
     if not cache.is_cache_enabled():
-        return JITKernel(_compile(prim_func, machine, options, verbose), prim_func, options)
+        return JITKernel(_compile(prim_func, machine, options, verbose), prim_func, options), ""
     key = cache_key_of(prim_func, machine, options)
     known = cache.KERNELS.loaded(key)
     if known is None:
         known = JITKernel(_cached(key, prim_func, machine, options, verbose), prim_func, options)
         known = cache.KERNELS.remember(key, known)
-    return known
+    return known, key
+
+
+@dataclass(frozen=True)
+class Untraced:
+    """A kernel function and its compile-time arguments: what tells the program, and how to trace it.
+
+    `scope` has the names of the function around it that annotations as text may mean.
+    """
+
+    func: Callable[..., Any]
+    given: object
+    scope: Collection[str]
+    trace: Callable[[], Any]
+
+
+def compile_untraced(
+    program: Untraced,
+    out_idx: int | Sequence[int] | None = None,
+    target: str | Target | dict[str, object] | None = "auto",
+    pass_configs: Mapping[Any, object] | None = None,
+    compile_flags: str | Sequence[str] | None = None,
+    verbose: bool = False,
+    execution_backend: str | None = "auto",
+) -> JITKernel:
+    """Compile a function that has not been traced yet; one whose program is in the cache is not traced at all.
+
+    Raises:
+        TileError: as `compile_prim_func`.
+    """
+    def traced() -> tuple[Any, CompileOptions]:
+        prim_func = program.trace()
+        return prim_func, compile_options(prim_func, out_idx, pass_configs, compile_flags)
+
+    key = ""
+    if cache.is_cache_enabled():
+        machine = resolve_target(target)
+        settings: dict[str, object] = {
+            "out_idx": out_idx, "target": str(machine), "flags": compile_flags, "backend": execution_backend,
+            "configs": sorted({**_CONFIGURED.get(), **normalize(pass_configs)}.items()),
+            "ptxas": None if machine.simulated or machine.vendor != "cuda" else files("ptxas"),
+            "versions": cache.versions(),
+        }  # fmt: skip
+        with contextlib.suppress(Unknown):
+            key = program_key(program.func, program.given, settings, program.scope)
+    found = _linked(key, traced) if key else None
+    if found is not None:
+        return found
+    kernel, address = _compile_prim_func(
+        program.trace(), out_idx, target, pass_configs, compile_flags, verbose, execution_backend
+    )
+    if key:
+        cache.KERNELS.link(key, address)
+    return kernel
+
+
+def _linked(program: str, traced: Callable[[], tuple[Any, CompileOptions]]) -> JITKernel | None:
+    """The kernel in the cache that a program became, if there is one. It is traced when someone asks for its source."""
+    address = cache.KERNELS.linked(program)
+    if address is None:
+        return None
+    known = cache.KERNELS.loaded(address)
+    if known is not None:
+        return known
+    artifact = _on_disk(address)
+    if artifact is None:
+        return None
+    context = contextvars.copy_context()  # with the pass configurations that are in force now
+    return cache.KERNELS.remember(address, JITKernel(artifact, traced=lambda: context.run(traced)))
 
 
 def compile(
@@ -164,24 +244,31 @@ def _assembler(target: Target) -> object:
         return None
 
 
-def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
+def _on_disk(key: str) -> Artifact | None:
     data = cache.KERNELS.read(key)
     if data is not None:
         try:
             return Artifact.from_bytes(data)
         except CacheError as error:
             _LOG.debug("rebuilding %s: %s", key, error)
+    return None
+
+
+def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
+    found = _on_disk(key)
+    if found is not None:
+        return found
     artifact = _compile(prim_func, target, options, verbose)
     cache.KERNELS.write(key, artifact.to_bytes())
     return artifact
 
 
 def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
-    from tilelang_mlir.compiler.pipeline import compile_module
+    from tilelang_mlir.compiler.pipeline import compile_module, remarks_on
     from tilelang_mlir.compiler.pool import prestart
     from tilelang_mlir.frontend.suspicions import warn
 
-    warn(prim_func.module, options.pass_configs)
+    warn(prim_func.module, options.pass_configs, target)
     if not target.simulated:
         prestart()  # a worker gets ready while the passes run
     started = time.perf_counter()
@@ -193,6 +280,8 @@ def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: b
     artifact.timings["total"] = (time.perf_counter() - started) * 1e3
     if verbose or knobs.VERBOSE.get():
         _report(artifact, target, 0.0)
+        for remark in remarks_on(prim_func.module, target, options):
+            print(remark)
     elif configs.get("tl.pass_profile"):
         _report(artifact, target, float(str(configs.get("tl.pass_profile_threshold_ms", 0))))
     folder = configs.get("cuda.kernels_output_dir")

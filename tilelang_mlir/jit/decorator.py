@@ -47,6 +47,9 @@ class JITImpl:
     @functools.cached_property
     def style(self) -> str:
         """`lazy` for a factory of prim_funcs, `eager` for a function that is the kernel."""
+        names = getattr(getattr(self.func, "__code__", None), "co_names", ())
+        if "prim_func" in names and not {"Kernel", "ClusterKernel"}.intersection(names):
+            return "lazy"  # without parsing it
         tree = function_tree(self.func)
         if has_nested(tree, "prim_func"):
             return "lazy"
@@ -111,7 +114,7 @@ class JITImpl:
         """The kernel for the arguments. Eager functions take tensors, `T.Tensor` placeholders, or sizes by keyword."""
         if self.style == "lazy":
             key = self.parse_cache_key(*args, **kwargs)
-            return self._cached(key, lambda: self.get_tir(*args, **kwargs))
+            return self._cached(key, (args, kwargs), lambda: self.get_tir(*args, **kwargs))
         constants, runtime, given = self._eager.split(args, kwargs, partial=True)
         return self._eager_kernel(constants, self._eager.sizes(constants, runtime, given), runtime)
 
@@ -130,8 +133,9 @@ class JITImpl:
                     hint="return the function decorated with @T.prim_func, or write the kernel directly with T.Kernel",
                 )
             return result
-        constants, runtime, sizes = self._eager.split(args, kwargs, partial=True)
-        return self._eager.trace(constants, self._eager.sizes(constants, runtime, sizes), runtime)
+        constants, runtime, given = self._eager.split(args, kwargs, partial=True)
+        sizes = self._eager.sizes(constants, runtime, given)
+        return self._eager.trace(constants, sizes, self._eager.phase(constants, runtime).binder)
 
     def par_compile(
         self,
@@ -186,9 +190,11 @@ class JITImpl:
 
     def _eager_kernel(self, constants: dict[str, Any], sizes: dict[str, int], runtime: dict[str, Any]) -> JITKernel:
         key = self._eager_key(constants, sizes, runtime)
-        return self._cached(key, lambda: self._eager.trace(constants, sizes, runtime))
+        given = (constants, sizes, self._eager.kind_key(runtime))
+        binder = self._eager.phase(constants, runtime).binder  # the tensors themselves are not kept
+        return self._cached(key, given, lambda: self._eager.trace(constants, sizes, binder))
 
-    def _cached(self, key: Any, trace: Callable[[], PrimFunc]) -> JITKernel:
+    def _cached(self, key: Any, given: object, trace: Callable[[], PrimFunc]) -> JITKernel:
         kernel = self._kernels.get(key)
         if kernel is not None:
             return kernel
@@ -197,22 +203,23 @@ class JITImpl:
         with lock:
             kernel = self._kernels.get(key)
             if kernel is None:
-                kernel = self._kernels[key] = _compiled(trace(), self.options)
+                from tilelang_mlir.jit.compile import Untraced, compile_untraced
+
+                program = Untraced(self.func, given, tuple(self._scope or ()), trace)
+                kernel = self._kernels[key] = compile_untraced(program, **_compile_options(self.options))
         return kernel
 
 
 def _compiled(prim_func: PrimFunc, options: Mapping[str, Any]) -> JITKernel:
     from tilelang_mlir.jit.compile import compile_prim_func
 
-    return compile_prim_func(
-        prim_func,
-        out_idx=options["out_idx"],
-        target=options["target"],
-        pass_configs=options["pass_configs"],
-        compile_flags=options["compile_flags"],
-        verbose=bool(options["verbose"]),
-        execution_backend=options["execution_backend"] or "auto",
-    )
+    return compile_prim_func(prim_func, **_compile_options(options))
+
+
+def _compile_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("out_idx", "target", "pass_configs", "compile_flags")
+    chosen = {name: options[name] for name in names}
+    return {**chosen, "verbose": bool(options["verbose"]), "execution_backend": options["execution_backend"] or "auto"}
 
 
 def _key(arguments: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -179,9 +179,8 @@ class EagerFunction:
                 sizes[name] = _read(source, runtime[source.argument])
         return sizes
 
-    def trace(self, constants: dict[str, Any], sizes: dict[str, int], runtime: Mapping[str, Any]) -> PrimFunc:
-        """Trace the function for given compile-time arguments and sizes."""
-        binder = self.phase(constants, runtime).binder
+    def trace(self, constants: dict[str, Any], sizes: dict[str, int], binder: FuncAnnot) -> PrimFunc:
+        """Trace the function for given compile-time arguments and sizes, with the annotations of their `phase`."""
         builder = Builder(self.func.__name__, definition(self.func))
         builder.side["constants"] = sizes
         declared: dict[str, Param] = {}

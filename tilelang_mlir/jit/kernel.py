@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from tilelang_mlir.compiler.resources import Resources
 from tilelang_mlir.errors import TileValueError, UnsupportedError
 from tilelang_mlir.launch_plan import LaunchPlan, ParamSpec
 from tilelang_mlir.target import Target, parse_target
+
+if TYPE_CHECKING:
+    from tilelang_mlir.passes.remarks import Remark
 
 _IR_LEVELS = ("tl", "laid_out", "scheduled", "lowered", "llvm", "ptx", "sass", "amdgcn")
 
@@ -25,14 +29,18 @@ class JITKernel:
     """
 
     def __init__(
-        self, artifact: Artifact | Any, prim_func: Any = None, options: Any = None, **compile_options: Any
-    ) -> None:
-        """A kernel from what the compiler made; from a `PrimFunc` with the options of `tilelang.compile`."""
+        self, artifact: Artifact | Any, prim_func: Any = None, options: Any = None,
+        traced: Callable[[], tuple[Any, Any]] | None = None, **compile_options: Any,
+    ) -> None:  # fmt: skip
+        """A kernel from what the compiler made; from a `PrimFunc` with the options of `tilelang.compile`.
+
+        `traced` gives function and options of a kernel that was found without tracing.
+        """
         if not isinstance(artifact, Artifact):
             self.__dict__.update(vars(self.from_tilelang_function(artifact, **compile_options)))
             return
         self.artifact = artifact
-        self.prim_func = prim_func
+        self._prim_func, self._traced = prim_func, traced
         self.target: Target = parse_target(artifact.target)
         self.latency: float | None = None
         self.config: dict[str, Any] | None = None
@@ -92,6 +100,13 @@ class JITKernel:
         from tilelang_mlir.runtime.hip.kernel import HipKernel
 
         return HipKernel(self.plan, self.artifact.binary)
+
+    @property
+    def prim_func(self) -> Any:
+        """The traced function, None where the kernel was loaded without it. One from the cache is traced here."""
+        if self._prim_func is None and self._traced is not None:
+            self._prim_func, self._options = self._traced()
+        return self._prim_func
 
     @property
     def torch_function(self) -> Any:
@@ -216,6 +231,19 @@ class JITKernel:
         if self.prim_func is None:
             raise UnsupportedError(f"the level {level} of a kernel that was loaded without its source")
         return stage_texts(self.prim_func.module, self.target, self._options, (level,))[level]
+
+    @functools.cached_property
+    def remarks(self) -> list[Remark]:
+        """What the compiler left undone, with the reason and the line: copies that could not be bulk copies.
+
+        Raises:
+            UnsupportedError: the kernel was loaded without its source.
+        """
+        from tilelang_mlir.compiler.pipeline import remarks_on
+
+        if self.prim_func is None:
+            raise UnsupportedError("remarks on a kernel that was loaded without its source")
+        return remarks_on(self.prim_func.module, self.target, self._options)
 
     # Resources ----------------------------------------------------------------------------------------------------
 

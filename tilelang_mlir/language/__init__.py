@@ -17,7 +17,7 @@ from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.typename import dtype
-from tilelang_mlir.language import low_level, ws_schedule
+from tilelang_mlir.language import low_level, script_names, ws_schedule
 from tilelang_mlir.language.alloc import (
     alloc_barrier,
     alloc_cluster_barrier,
@@ -308,6 +308,7 @@ from tilelang_mlir.language.reduce import (
 )
 from tilelang_mlir.language.reducers import alloc_reducer, finalize_reducer, reducer_init, reducer_update
 from tilelang_mlir.language.schedule import BaseTileScheduler, PersistentTileScheduler
+from tilelang_mlir.language.script_names import *  # noqa: F403 - the names of its __all__
 from tilelang_mlir.language.sync import (
     activemask,
     all_sync,
@@ -459,6 +460,7 @@ __all__ += [
 ]  # fmt: skip
 
 __all__ += low_level.__all__
+__all__ += script_names.__all__
 __all__ += ws_schedule.__all__
 
 if TYPE_CHECKING:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.dialect.tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TMEM, buffer_type
 from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
+from tilelang_mlir.errors import ResourceError, TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.annot import TIRAnnot, declare
 from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, int32_value, memory_of
@@ -69,8 +70,25 @@ def alloc_shared(shape: Any, dtype: Any, scope: str = "shared.dyn") -> Buffer:
 
 
 def alloc_fragment(shape: Any, dtype: Any, scope: str = "local.fragment") -> Buffer:
-    """A tile in the registers of the block's threads, spread over them by a layout."""
-    return _allocate(shape, dtype, FRAGMENT, "T.alloc_fragment", scope)
+    """A tile in the registers of the block's threads, spread over them by a layout.
+
+    Raises:
+        ResourceError: it takes so much of each thread that no program with it could be compiled in reasonable time.
+    """
+    fragment = _allocate(shape, dtype, FRAGMENT, "T.alloc_fragment", scope)
+    kernel = require("T.alloc_fragment").side.get("kernel")
+    threads = math.prod(kernel.threads) if kernel is not None else MAX_THREADS
+    share = math.prod(int(size) for size in fragment.shape) * DType(fragment.dtype).bits // 8 // threads
+    if share > MAX_SHARE:
+        raise ResourceError(
+            f"T.alloc_fragment: {share} bytes in each of {threads} threads, whose registers hold about 1000",
+            hint=f"use smaller tiles, more threads or shared memory: up to {MAX_SHARE} bytes are compiled, slowly",
+        )
+    return fragment
+
+
+MAX_THREADS = 1024  # of a block
+MAX_SHARE = 16384  # bytes of a thread: sixteen times its registers, all of which the compiler tells apart
 
 
 def alloc_local(shape: Any, dtype: Any, scope: str = "local") -> Buffer:

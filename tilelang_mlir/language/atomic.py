@@ -12,7 +12,9 @@ from tilelang_mlir.frontend.buffer import (
     Region,
     buffer_of,
     index_value,
+    is_wide,
     memory_of,
+    moved,
     subscript,
     tile_of,
 )
@@ -200,31 +202,24 @@ def _tile_atomic(what: str, kind: str, dst: Any, value: Any, order: str | None) 
     extents = tuple(whole.shape)
     target = _region(what, dst, extents)
     source = _region(what, value, tuple(target.extents)) if isinstance(value, Buffer | Region | Element) else None
-    wide = [dim for dim, size in enumerate(target.extents) if not (isinstance(size, int) and size == 1)]
+    wide = [dim for dim, size in enumerate(target.extents) if is_wide(size)]
     theirs: list[int] = []
     if source is not None:
-        theirs = [dim for dim, size in enumerate(source.extents) if not (isinstance(size, int) and size == 1)]
+        theirs = [dim for dim, size in enumerate(source.extents) if is_wide(size)]
     sizes = [target.extents[dim] for dim in wide]
     if source is not None and [source.extents[dim] for dim in theirs] != sizes:
         raise TileValueError(f"{what}: the tiles differ in shape: {list(target.extents)} and {list(source.extents)}")
     loop = control.Loop("parallel", extents=sizes or [1])
     for ivs in control.run(loop, (), None):
         ivs = ivs if isinstance(ivs, tuple) else (ivs,)
-        place = _moved(target, wide, ivs)
-        item = Element(source.buffer, _moved(source, theirs, ivs)) if source is not None else value
+        place = moved(target, wide, ivs)
+        item = Element(source.buffer, moved(source, theirs, ivs)) if source is not None else value
         inside = _inside(target, place)
         if isinstance(inside, bool):
             _emit(kind, Element(target.buffer, place), item, order, False)
             continue
         for _ in control.branch(builder, inside, has_else=False):
             _emit(kind, Element(target.buffer, place), item, order, False)
-
-
-def _moved(region: Region, dims: list[int], ivs: tuple[Any, ...]) -> list[Any]:
-    offsets = list(region.offsets)
-    for dim, iv in zip(dims, ivs, strict=False):
-        offsets[dim] = arith.add(offsets[dim], iv)
-    return offsets
 
 
 def _inside(target: Region, place: list[Any]) -> Any:

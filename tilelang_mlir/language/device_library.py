@@ -10,6 +10,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from tilelang_mlir.language.decoders import DECODERS
+
 _SINGLE = (
     "exp exp2 exp10 log log2 log10 log1p sqrt rsqrt sin cos tan sinh cosh tanh floor ceil trunc erf pow fmod atan2 "
     "asin acos atan copysign round"
@@ -78,4 +80,4 @@ def _library() -> dict[str, Callable[..., Any]]:
     return found
 
 
-LIBRARY = _library()
+LIBRARY = {**_library(), **DECODERS}

@@ -36,7 +36,7 @@ def import_source(source: str | None = None) -> None:
     Raises:
         TileTypeError: the source is no text.
     """
-    if source is not None:
+    if source is not None and source != "":
         add_source(require("T.import_source"), source)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import buffer_of, extents_of, same_size, tile_of
+from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, value_of
 from tilelang_mlir.language.copy import describe_shape
 from tilelang_mlir.language.gemm import GemmWarpPolicy, add_condition, check_dtypes, policy_attribute
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.language.sync import in_kernel
+from tilelang_mlir.language.tensor import tcgen05_mma_arrive
 from tilelang_mlir.mlir import ir
 
 _SPARSE = ("float16", "bfloat16", "float32", "int8", "uint8", "float8_e4m3", "float8_e4m3fn", "float8_e5m2")
@@ -76,6 +79,55 @@ def wgmma_gemm_sp(
     _emit("T.wgmma_gemm_sp", (A_sparse, E, B, C), turned, policy, clear_accum, asynchronous=True)
 
 
+@takes_name
+def tcgen05_gemm_sp(
+    A_sparse: Any,
+    E: Any,
+    B: Any,
+    C: Any,
+    transpose_A: bool = False,
+    transpose_E: bool = False,
+    transpose_B: bool = False,
+    policy: GemmWarpPolicy = GemmWarpPolicy.Square,
+    clear_accum: Any = False,
+    mbar: Any = None,
+) -> None:
+    """Start `C += A @ op(B)` with C in tensor memory and A 2:4 sparse, as for `T.gemm_sp`; the program waits for it.
+
+    All threads of the block call it: they bring E, of int16 (of int32 beside 8-bit A), to tensor memory, where the
+    product before must be complete; one of them issues the product. C has 128 rows.
+
+        T.tcgen05_gemm_sp(A_shared, E_shared, B_shared, C_tmem, transpose_B=True, mbar=mbar, clear_accum=k == 0)
+        T.mbarrier_wait_parity(mbar, k % 2)
+
+    Args:
+        A_sparse, E, B: tiles in shared memory, [M, K / 2], [M, K / f] and [K, N]; E is not transposed.
+        clear_accum: set C instead of adding to it.
+        mbar: the barrier that gets an arrival when the product is complete; else `T.tcgen05_mma_arrive` names one.
+
+    Raises:
+        TileValueError: the shapes do not agree. TileTypeError: dtypes or memories that have no sparse product.
+        UnsupportedError: when compiled, for a target without tensor memory or a shape without instruction.
+    """
+    del policy
+    what = "T.tcgen05_gemm_sp"
+    if transpose_E:
+        raise TileValueError(f"{what} takes E as [M, K / f]", hint="T.gemm_sp takes it transposed, too")
+    tiles, turned = (A_sparse, E, B, C), (bool(transpose_A), False, bool(transpose_B))
+    builder = in_kernel(what)
+    _check_operands(what, tiles, turned, {"A": ("shared",), "E": ("shared",), "B": ("shared",), "C": ("tmem",)})
+    operands = [tile_of(value, f"operand {name} of {what}") for name, value in zip("AEBC", tiles, strict=True)]
+    keep = arith.logical_not(clear_accum) if isinstance(clear_accum, Expr) else not clear_accum
+    a, e, b, c = operands
+    attributes = {f"transpose_{name}": ir.BoolAttr.get(turned[side]) for name, side in (("a", 0), ("b", 2))}
+    unsigned = {f"{name}_unsigned": ir.UnitAttr.get() for name, tile in (("a", A_sparse), ("b", B))
+                if buffer_of(tile, f"an operand of {what}").dtype.kind == "uint"}  # fmt: skip
+    builder.emit("tl.tcgen05_sparse_mma", [a, b, c, value_of(builder, as_expr(keep, BOOL)), e], [],
+                 {**attributes, **unsigned})  # fmt: skip
+    if mbar is not None:
+        tcgen05_mma_arrive(mbar)
+
+
 def _emit(
     what: str,
     tiles: tuple[Any, Any, Any, Any],
@@ -86,16 +138,8 @@ def _emit(
     asynchronous: bool = False,
 ) -> None:
     builder = in_kernel(what)
-    buffers = [buffer_of(tile, f"operand {name} of {what}") for name, tile in zip("AEBC", tiles, strict=True)]
-    _check_memories(what, [b.memory for b in buffers])
-    a, e, b, c = (buffer.dtype for buffer in buffers)
-    check_dtypes(a, b, c)
-    if str(a) not in _SPARSE or not e.is_integer or e.bits > 32:
-        raise TileTypeError(
-            f"{what} has no products of {a} with metadata in {e}",
-            hint=f"A of {', '.join(_SPARSE)}; metadata of int8, int16 or int32",
-        )
-    _check_shapes(what, tiles, turned, e.bits // (8 if a.bits == 32 else 4) * 4)
+    memories = {"A": ("shared", "fragment"), "E": ("shared",), "B": ("shared",), "C": ("fragment",)}
+    a, b = _check_operands(what, tiles, turned, memories)
     operands = [tile_of(value, f"operand {name} of {what}") for name, value in zip("AEBC", tiles, strict=True)]
     clear = add_condition(builder, operands, clear_accum)
     attributes: dict[str, ir.Attribute] = {
@@ -111,14 +155,27 @@ def _emit(
     builder.emit("tl.gemm_sp", operands, [], attributes)
 
 
-def _check_memories(what: str, memories: list[str]) -> None:
-    allowed = {"A": ("shared", "fragment"), "E": ("shared",), "B": ("shared",), "C": ("fragment",)}
-    for (name, places), memory in zip(allowed.items(), memories, strict=True):
-        if memory not in places:
+def _check_operands(
+    what: str, tiles: tuple[Any, ...], turned: tuple[bool, bool, bool], memories: dict[str, tuple[str, ...]]
+) -> tuple[DType, DType]:
+    """The dtypes of A and B, when all operands agree."""
+    buffers = [buffer_of(tile, f"operand {name} of {what}") for name, tile in zip("AEBC", tiles, strict=True)]
+    for (name, places), buffer in zip(memories.items(), buffers, strict=True):
+        if buffer.memory not in places:
+            accumulate = "accumulate into " + ("T.alloc_tmem" if "tmem" in places else "T.alloc_fragment")
             raise TileTypeError(
-                f"operand {name} of {what} is in {memory} memory, expected {' or '.join(places)}",
-                hint="accumulate into T.alloc_fragment" if name == "C" else "copy it to T.alloc_shared first",
+                f"operand {name} of {what} is in {buffer.memory} memory, expected {' or '.join(places)}",
+                hint=accumulate if name == "C" else "copy it to T.alloc_shared first",
             )
+    a, e, b, c = (buffer.dtype for buffer in buffers)
+    check_dtypes(a, b, c)
+    if str(a) not in _SPARSE or not e.is_integer or e.bits > 32:
+        raise TileTypeError(
+            f"{what} has no products of {a} with metadata in {e}",
+            hint=f"A of {', '.join(_SPARSE)}; metadata of int8, int16 or int32",
+        )
+    _check_shapes(what, tiles, turned, e.bits // (8 if a.bits == 32 else 4) * 4)
+    return a, b
 
 
 def _check_shapes(

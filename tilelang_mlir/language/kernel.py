@@ -10,7 +10,7 @@ from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import int32_value
 from tilelang_mlir.frontend.builder import Builder, Frame, require
-from tilelang_mlir.frontend.expr import INT32, Expr, describe
+from tilelang_mlir.frontend.expr import INT32, Expr, as_expr, describe
 from tilelang_mlir.frontend.sources import add_source
 from tilelang_mlir.frontend.template import stop_at_kernel
 from tilelang_mlir.mlir import ir
@@ -232,19 +232,38 @@ def linear_thread() -> Any:
     return index
 
 
-def get_lane_idx(warp_size: int | None = None) -> Any:
-    """Index of the thread in its warp."""
-    return arith.floormod(linear_thread(), warp_size or 32)
+def _count(what: str, name: str, value: Any, default: int) -> Any:
+    """A number of lanes or warps: an expression of the kernel, or a Python integer of one or more."""
+    if value is None:
+        return default
+    number = as_expr(value)
+    if isinstance(value, bool) or not number.dtype.is_integer or (isinstance(value, int) and value < 1):
+        raise TileValueError(f"{what}: {name} must be an integer of one or more, got {describe(value)}",
+                             hint="left out, warps have 32 threads and groups four warps")
+    return value
 
 
-def get_warp_idx(warp_size: int | None = None) -> Any:
+def get_lane_idx(warp_size: Any = None) -> Any:
+    """Index of the thread in its warp, or in groups of `warp_size` threads.
+
+    Raises:
+        TileValueError: a size below one, or no integer; so of the other indices of warps.
+    """
+    return arith.floormod(linear_thread(), _count("T.get_lane_idx", "warp_size", warp_size, 32))
+
+
+def get_warp_idx(warp_size: Any = None) -> Any:
     """Index of the warp in its block."""
-    return arith.floordiv(linear_thread(), warp_size or 32)
+    return arith.floordiv(linear_thread(), _count("T.get_warp_idx", "warp_size", warp_size, 32))
 
 
-get_warp_idx_sync = get_warp_idx
+def get_warp_idx_sync(warp_size: Any = None) -> Any:
+    """Index of the warp in its block, where the warp's threads are together."""
+    return arith.floordiv(linear_thread(), _count("T.get_warp_idx_sync", "warp_size", warp_size, 32))
 
 
-def get_warp_group_idx(warp_size: int | None = None, warps_per_group: int | None = None) -> Any:
+def get_warp_group_idx(warp_size: Any = None, warps_per_group: Any = None) -> Any:
     """Index of the group of warps (four by default) in its block."""
-    return arith.floordiv(linear_thread(), (warp_size or 32) * (warps_per_group or 4))
+    what = "T.get_warp_group_idx"
+    lanes, warps = _count(what, "warp_size", warp_size, 32), _count(what, "warps_per_group", warps_per_group, 4)
+    return arith.floordiv(linear_thread(), arith.mul(lanes, warps))

@@ -32,7 +32,7 @@ from tilelang_mlir.language.emitter import (
     get_mma_micro_size,
 )
 from tilelang_mlir.language.extern import CUDASourceCodeKernel, call_extern, call_pure_extern, import_source
-from tilelang_mlir.language.gemm_sparse import gemm_sp, wgmma_gemm_sp
+from tilelang_mlir.language.gemm_sparse import gemm_sp, tcgen05_gemm_sp, wgmma_gemm_sp
 from tilelang_mlir.language.math import fma, fmul
 from tilelang_mlir.language.matrix import (
     mma_fill,
@@ -59,5 +59,6 @@ __all__ = [
     "get_mma_micro_size", "import_source", "increase_descriptor_offset", "initialize_tcgen05_descriptor",
     "initialize_wgmma_descriptor", "mma_fill", "mma_store", "mma_store_index_map", "ptx_ldmatrix", "ptx_mma",
     "ptx_mma_sm70", "ptx_mma_sp", "ptx_stmatrix", "ptx_wgmma_rs", "ptx_wgmma_ss", "tma_load", "tma_load_2sm",
-    "call_intrin", "call_llvm_intrin", "gemm_blockscaled", "make_blockscaled_gemm_layout", "tma_store", "wgmma_gemm_sp",
+    "call_intrin", "call_llvm_intrin", "gemm_blockscaled", "make_blockscaled_gemm_layout", "tcgen05_gemm_sp",
+    "tma_store", "wgmma_gemm_sp",
 ]  # fmt: skip

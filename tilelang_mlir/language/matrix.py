@@ -58,7 +58,12 @@ def ptx_mma(*args: Any, dtype: Any = None) -> None:
     _mma("T.ptx_mma", rest[:6], rest[6:12], saturate=rest[12] if len(rest) > 12 else False)
 
 
-def ptx_mma_sm70(*args: Any, dtype: Any = None) -> None:
+_SM70 = (
+    "shape A_layout B_layout A_dtype B_dtype C_dtype multiplicand_a a_index multiplicand_b b_index accumulator c_index"
+).split()
+
+
+def ptx_mma_sm70(*args: Any, dtype: Any = None, **named: Any) -> None:
     """`C += A B` of 16x16x4 with Volta's `mma.m8n8k4`: four products of 8x8x4 at once, of float16.
 
         T.ptx_mma_sm70("m16n16k4", "row", "col", "fp16", "fp16", "fp32", A.data, 0, B.data, 0, C.data, 0)
@@ -69,15 +74,18 @@ def ptx_mma_sm70(*args: Any, dtype: Any = None) -> None:
     Args:
         args: shape "m16n16k4", layouts of A and B ("row" or "col"), dtypes fp16, fp16 and of the sum (fp16 or fp32),
             then array and first element of A, B and the sum. A dtype in front is accepted.
+        named: the last ones by their names: shape, A_layout, B_layout, A_dtype, B_dtype, C_dtype, multiplicand_a,
+            a_index, multiplicand_b, b_index, accumulator, c_index.
 
     Raises:
         TileValueError: another shape, layout or dtype. TileTypeError: a register array of another kind.
     """
     del dtype
     what = "T.ptx_mma_sm70"
-    rest = list(args[1:]) if len(args) == 13 else list(args)
-    if len(rest) != 12:
-        raise TileTypeError(f"{what} takes 12 arguments, got {len(args)}")
+    rest = list(args[1:]) if len(args) + len(named) == 13 else list(args)
+    if len(rest) + len(named) != 12 or set(named) != set(_SM70[len(rest) :]):
+        raise TileTypeError(f"{what} takes 12 arguments, got {len(args) + len(named)}", hint=", ".join(_SM70))
+    rest += [named[name] for name in _SM70[len(rest) :]]
     shape, *layouts = rest[:3]
     kinds = [NAMES.get(str(rest[3])), NAMES.get(str(rest[4])), _SUMS.get(str(rest[5]))]
     if shape != "m16n16k4" or any(x not in ("row", "col") for x in layouts):

@@ -1,12 +1,9 @@
-"""Names of TileLang's language that are not part of this one yet, and why."""
+"""Names that TileLang's language inherits and that are not part of this one."""
 
 from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
 
-_LATER = {
-    "sparse products into tensor memory": "tcgen05_gemm_sp",
-}
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (
     "handle_add_byte_offset call_packed call_cpacked call_packed_lowered call_cpacked_lowered "
@@ -18,9 +15,23 @@ _OUT_OF_SCOPE = (
     "anylist_setitem_call_packed anylist_setitem_call_cpacked vscale get_active_lane_mask ignore_loop_partition "
     "lookup_param isnullptr call_kernel call_llvm_pure_intrin llvm_lookup_intrinsic_id start_profile_intrinsic "
     "end_profile_intrinsic ProducerLoad CallEffectKind SizeVar StringImm IterVar buffer_decl "
+    "create_barriers ptx_init_barrier_thread_count ptx_arrive_barrier ptx_arrive_barrier_expect_tx ptx_wait_barrier "
+    "ptx_cp_async_barrier allocate_const arg axis block block_attr buffer buffer_var func_name func_ret "
+    "index_map init iter_var prefetch q_multiply_shift_per_axis reads realize ret sblock_attr target type_annotation "
+    "undef var void writes Assert Call Let LetStmt Range Reduce While "
     "sblock_alloc_buffer sblock block_name_suffix_context match_buffer decl_buffer env_thread launch_thread"
 )
-_BY_NAME = {name: topic for topic, names in _LATER.items() for name in names.split()}
+# Instructions that kernels of this language reach by tile operations only, by what does the same.
+_BY_TILES = {
+    "T.gemm_sp": "ptx_wgmma_sp_rs ptx_wgmma_sp_ss SparseTensorCoreIntrinEmitter WGSparseTensorCoreIntrinEmitter",
+    "T.gemm_blockscaled": "ptx_mma_block_scale ptx_tcgen05_mma_blockscaled_ss TensorCoreIntrinEmitterSM120",
+    "T.tcgen05_gemm": "ptx_tcgen05_mma_ss ptx_tcgen05_mma_ts",
+    "T.gemm": (
+        "mfma mfma_store tvm_mfma tvm_mfma_store rdna_wmma rdna_wmma_store tvm_rdna_wmma tvm_rdna_wmma_store "
+        "ds_read_tr16_b64 ds_read_tr8_b64 MatrixCoreIntrinEmitter MatrixCorePreshuffleIntrinEmitter WMMAIntrinEmitter"
+    ),
+}
+_INSTEAD = {name: own for own, names in _BY_TILES.items() for name in names.split()}
 
 
 def lookup(name: str) -> None:
@@ -31,13 +42,8 @@ def lookup(name: str) -> None:
     """
     if name in _OUT_OF_SCOPE.split():
         raise UnsupportedError(f"T.{name} is internal to TVM", hint="it is out of scope: kernels do not need it")
-    topic = _BY_NAME.get(name)
-    if topic is not None:
-        raise UnsupportedError(f"T.{name} is not available", hint=f"{topic} are not part of the language yet")
-
-
-def names() -> list[str]:
-    return sorted(_BY_NAME)
+    if name in _INSTEAD:
+        raise UnsupportedError(f"T.{name} is not part of the language", hint=f"{_INSTEAD[name]} uses the instruction")
 
 
 def out_of_scope() -> list[str]:
@@ -45,6 +51,6 @@ def out_of_scope() -> list[str]:
     return sorted(_OUT_OF_SCOPE.split())
 
 
-def topics() -> dict[str, list[str]]:
-    """The names by what they belong to."""
-    return {topic: sorted(text.split()) for topic, text in _LATER.items()}
+def by_tiles() -> dict[str, list[str]]:
+    """Names of single instructions that are not there, by the tile operation that uses the instruction."""
+    return {own: sorted(names.split()) for own, names in _BY_TILES.items()}

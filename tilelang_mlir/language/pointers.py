@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -190,6 +191,7 @@ def _predicate(builder: Builder, pred: Any) -> ir.Value:
 def _load(what: str, words: int, memory: str, src: Any, pred: Any) -> Any:
     builder, place = _kernel(what), place_of(what, src)
     _require(what, place, memory)
+    _check_length(what, src, words)
     operands = [memory_of(place.buffer), _predicate(builder, pred), *(int32_value(builder, i) for i in place.indices)]
     op = builder.emit("tl.load_words", operands, [builder.type(UINT32)] * words)
     lanes = [Expr(UINT32, value=result, frame=builder.frame) for result in op.results]
@@ -199,6 +201,7 @@ def _load(what: str, words: int, memory: str, src: Any, pred: Any) -> Any:
 def _store(what: str, words: int, memory: str, dst: Any, value: Any, pred: Any) -> None:
     builder, place = _kernel(what), place_of(what, dst)
     _require(what, place, memory)
+    _check_length(what, dst, words)
     places = [int32_value(builder, i) for i in place.indices]
     data = [value_of(builder, word) for word in to_words(what, value, words)]
     builder.emit("tl.store_words", [memory_of(place.buffer), _predicate(builder, pred), *places, *data])
@@ -207,6 +210,16 @@ def _store(what: str, words: int, memory: str, dst: Any, value: Any, pred: Any) 
 def _require(what: str, place: Element, memory: str) -> None:
     if place.buffer.memory != memory:
         raise TileTypeError(f"{what} accesses {memory} memory, got {place.buffer!r}")
+
+
+def _check_length(what: str, place: Any, words: int) -> None:
+    """A slice has as many bits as are accessed at once; an element says where they start."""
+    extents = place.extents if isinstance(place, Region) else ()
+    if extents and all(isinstance(e, int) for e in extents):
+        bits = math.prod(int(e) for e in extents) * place.buffer.dtype.bits
+        if bits != 32 * words:
+            raise TileValueError(f"{what} accesses {32 * words} bits, got a slice of {bits}",
+                                 hint="give the first element alone, or a slice of that many bits")
 
 
 def to_words(what: str, value: Any, count: int) -> list[Expr]:

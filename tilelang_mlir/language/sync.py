@@ -58,59 +58,83 @@ def sync_global() -> None:
     in_kernel("T.sync_global").emit("tl.sync_grid")
 
 
-def _shuffle(kind: str, value: Any, lane_or_delta: Any, width: Any) -> Expr:
+def _members(builder: Builder, mask: Any) -> list[ir.Value]:
+    """The operand for a mask of lanes; none for all of them."""
+    if isinstance(mask, int):
+        if not -1 <= mask <= FULL_MASK or mask == 0:
+            raise TileValueError(f"a mask of lanes has 32 bits, got {describe(mask)}", hint="0xFFFF: the lower half")
+        mask = mask - (FULL_MASK + 1) if mask > FULL_MASK >> 1 else mask
+        return [] if mask == -1 else [int32_value(builder, mask)]
+    return [value_of(builder, arith.cast(arith.cast(as_expr(mask), DType("uint32")), INT32))]
+
+
+def _shuffle(kind: str, value: Any, lane_or_delta: Any, width: Any, mask: Any) -> Expr:
     builder = in_kernel(f"T.shfl_{kind}")
     width = 32 if width is None else width
     if not isinstance(width, int) or width < 1 or width > 64 or width & (width - 1):
         raise TileValueError(f"T.shfl_{kind}: width must be a power of two up to 64, got {describe(width)}")
     operand = as_expr(value)
     attributes = {"kind": ir.StringAttr.get(kind), "width": _i32(width)}
-    values = [value_of(builder, operand), int32_value(builder, lane_or_delta)]
+    values = [value_of(builder, operand), int32_value(builder, lane_or_delta), *_members(builder, mask)]
     op = builder.emit("tl.shuffle", values, [builder.type(operand.dtype)], attributes)
     return Expr(operand.dtype, value=op.results[0], frame=builder.frame)
 
 
-def shfl_xor(value: Any, delta: Any, width: int = 32, mask: int = FULL_MASK) -> Expr:
-    """The value of the lane whose index differs by the bits of `delta`."""
-    _check_mask(mask)
-    return _shuffle("xor", value, delta, width)
+def _distance(name: str, delta: Any, offset: Any) -> Any:
+    """What is given under either name."""
+    if (delta is None) == (offset is None):
+        raise TileTypeError(f"T.{name} needs the distance once", hint=f"T.{name}(value, delta)")
+    return offset if delta is None else delta
 
 
-def shfl_down(value: Any, delta: Any, width: int = 32, mask: int = FULL_MASK) -> Expr:
-    """The value of the lane `delta` above."""
-    _check_mask(mask)
-    return _shuffle("down", value, delta, width)
+def shfl_xor(value: Any, delta: Any = None, width: int = 32, mask: Any = FULL_MASK, *, offset: Any = None) -> Expr:
+    """The value of the lane whose index differs by the bits of `delta`, which may be called `offset`.
+
+    Lanes are in groups of `width`; `mask` names those that execute it together.
+    """
+    return _shuffle("xor", value, _distance("shfl_xor", delta, offset), width, mask)
 
 
-def shfl_up(value: Any, delta: Any, width: int = 32, mask: int = FULL_MASK) -> Expr:
-    """The value of the lane `delta` below."""
-    _check_mask(mask)
-    return _shuffle("up", value, delta, width)
+def shfl_down(value: Any, delta: Any = None, width: int = 32, mask: Any = FULL_MASK, *, offset: Any = None) -> Expr:
+    """The value of the lane `delta` (or `offset`) above."""
+    return _shuffle("down", value, _distance("shfl_down", delta, offset), width, mask)
 
 
-def shfl_sync(*args: Any, width: int | None = None, mask: int = FULL_MASK) -> Expr:
-    """The value of one lane: `(value, lane, width=32, mask=full)`, or the older `(mask, value, lane, width=32)`."""
+def shfl_up(value: Any, delta: Any = None, width: int = 32, mask: Any = FULL_MASK, *, offset: Any = None) -> Expr:
+    """The value of the lane `delta` (or `offset`) below."""
+    return _shuffle("up", value, _distance("shfl_up", delta, offset), width, mask)
+
+
+def shfl_sync(
+    *args: Any, width: int | None = None, mask: Any = FULL_MASK, value: Any = None, srcLane: Any = None
+) -> Expr:
+    """The value of one lane: `(value, lane, width=32, mask=full)`, or the older `(mask, value, lane, width=32)`.
+
+    The value and the lane may be given by name.
+    """
     rest: list[Any] = list(args)
-    if not 2 <= len(rest) <= 4:
+    if srcLane is not None or value is not None:
+        if rest and value is None:
+            value = rest.pop()
+        mask = rest.pop(0) if rest else mask
+        rest = [*rest, value, srcLane]
+    if not 2 <= len(rest) <= 4 or any(item is None for item in rest):
         raise TileTypeError(f"T.shfl_sync takes 2 to 4 arguments, got {len(rest)}")
     if isinstance(rest[0], int) and len(rest) >= 3 and not isinstance(rest[1], int):
         mask = rest.pop(0)
     elif len(rest) == 4:
         mask = rest.pop(3)
-    value, source = rest.pop(0), rest.pop(0)
-    _check_mask(mask)
-    return _shuffle("idx", value, source, rest[0] if rest else width)
+    item, source = rest.pop(0), rest.pop(0)
+    return _shuffle("idx", item, source, rest[0] if rest else width, mask)
 
 
-def _check_mask(mask: Any) -> None:
-    if mask not in (FULL_MASK, -1):
-        raise TileValueError(f"shuffles take the full mask only, got {describe(mask)}")
-
-
-def _vote(what: str, kind: str, args: list[Any], dtype: DType, result: DType) -> Expr:
+def _vote(what: str, kind: str, args: list[Any], dtype: DType, result: DType, mask: Any = FULL_MASK) -> Expr:
     builder = in_kernel(what)
+    members = _members(builder, mask)
+    if members and dtype == DType("bool"):
+        dtype = INT32  # the predicate has the mask's type
     values = [value_of(builder, arith.cast(as_expr(arg), dtype)) for arg in args]
-    op = builder.emit("tl.vote", values, [builder.type(result)], {"kind": ir.StringAttr.get(kind)})
+    op = builder.emit("tl.vote", [*values, *members], [builder.type(result)], {"kind": ir.StringAttr.get(kind)})
     return Expr(result, value=op.results[0], frame=builder.frame)
 
 
@@ -122,11 +146,18 @@ def _predicate(what: str, value: Any) -> Any:
 
 
 def _warp_vote(name: str, kind: str, result: DType) -> Callable[..., Expr]:
-    def run(predicate: Any, mask: int = FULL_MASK) -> Expr:
-        _check_mask(mask)
-        return _vote(f"T.{name}", kind, [_predicate(f"T.{name}", predicate)], DType("bool"), result)
+    def run(predicate: Any, mask: Any = FULL_MASK) -> Expr:
+        return _vote(f"T.{name}", kind, [_predicate(f"T.{name}", predicate)], DType("bool"), result, mask)
 
-    run.__name__, run.__doc__ = name, f"Warp vote: {kind} of a predicate."
+    run.__name__, run.__doc__ = name, f"Warp vote: {kind} of a predicate, among the lanes of a mask."
+    return run
+
+
+def _block_vote(name: str, kind: str) -> Callable[..., Expr]:
+    def run(predicate: Any) -> Expr:
+        return _vote(f"T.{name}", kind, [_predicate(f"T.{name}", predicate)], DType("bool"), INT32)
+
+    run.__name__, run.__doc__ = name, f"Vote of the block's threads: {kind.removeprefix('block_')} of a predicate."
     return run
 
 
@@ -134,9 +165,9 @@ any_sync = _warp_vote("any_sync", "any", INT32)
 all_sync = _warp_vote("all_sync", "all", INT32)
 ballot_sync = _warp_vote("ballot_sync", "ballot", _UINT64)
 ballot = _warp_vote("ballot", "ballot", _UINT64)
-syncthreads_count = _warp_vote("syncthreads_count", "block_count", INT32)
-syncthreads_and = _warp_vote("syncthreads_and", "block_and", INT32)
-syncthreads_or = _warp_vote("syncthreads_or", "block_or", INT32)
+syncthreads_count = _block_vote("syncthreads_count", "block_count")
+syncthreads_and = _block_vote("syncthreads_and", "block_and")
+syncthreads_or = _block_vote("syncthreads_or", "block_or")
 
 
 def activemask() -> Expr:
@@ -144,21 +175,20 @@ def activemask() -> Expr:
     return _vote("T.activemask", "activemask", [], INT32, _UINT64)
 
 
-def match_any_sync(value: Any, mask: int = FULL_MASK, dtype: str = "uint32") -> Expr:
+def match_any_sync(value: Any, mask: Any = FULL_MASK, dtype: str = "uint32") -> Expr:
     """The lanes that have the same value, as a bit mask of the type `dtype` (`uint64` where a wave has 64 lanes)."""
     return _match("any", value, mask, dtype)
 
 
-def match_all_sync(value: Any, mask: int = FULL_MASK, dtype: str = "uint32") -> Expr:
+def match_all_sync(value: Any, mask: Any = FULL_MASK, dtype: str = "uint32") -> Expr:
     """The full mask when all lanes have the same value, else zero; `dtype` as in `T.match_any_sync`."""
     return _match("all", value, mask, dtype)
 
 
-def _match(kind: str, value: Any, mask: int, dtype: str) -> Expr:
-    _check_mask(mask)
+def _match(kind: str, value: Any, mask: Any, dtype: str) -> Expr:
     if dtype not in ("uint32", "uint64"):
         raise TileValueError(f"T.match_{kind}_sync: a mask is of dtype uint32 or uint64, got {describe(dtype)}")
-    return _vote(f"T.match_{kind}_sync", f"match_{kind}", [value], as_expr(value).dtype, DType(dtype))
+    return _vote(f"T.match_{kind}_sync", f"match_{kind}", [value], as_expr(value).dtype, DType(dtype), mask)
 
 
 # Mbarriers.
@@ -206,8 +236,14 @@ def mbarrier_wait_parity(mbarrier: Any, parity: Any) -> None:
     builder.emit("tl.mbarrier_wait", [*operands, int32_value(builder, parity)])
 
 
-barrier_arrive = mbarrier_arrive
-barrier_wait = mbarrier_wait_parity
+def barrier_arrive(mbarrier: Any, cta_id: Any = None) -> None:
+    """Arrive at a barrier: `T.mbarrier_arrive`."""
+    mbarrier_arrive(mbarrier, cta_id)
+
+
+def barrier_wait(mbarrier: Any, parity: Any) -> None:
+    """Block until the phase of the given parity is complete: `T.mbarrier_wait_parity`."""
+    mbarrier_wait_parity(mbarrier, parity)
 
 
 def ptx_arrive_cluster_barrier(mbarrier: Any, cta_id: Any) -> None:
@@ -232,9 +268,14 @@ def named_barrier_arrive(barrier_id: int, thread_count: int) -> None:
 
 
 def shuffle_elect(thread_extent: Any) -> Any:
-    """True in one thread of each group of `thread_extent` threads (0: of the block)."""
-    if isinstance(thread_extent, bool) or not isinstance(thread_extent, int) or thread_extent < 0:
-        raise TileValueError(f"T.shuffle_elect needs a Python integer, got {describe(thread_extent)}")
+    """True in one thread of each group of `thread_extent` threads, whole warps (0: of the block).
+
+    Raises:
+        TileValueError: another number of threads.
+    """
+    if isinstance(thread_extent, bool) or not isinstance(thread_extent, int) or thread_extent < 0 or thread_extent % 32:
+        raise TileValueError(f"T.shuffle_elect needs a number of threads in whole warps, got {describe(thread_extent)}",
+                             hint="32, 64, 128; 0 for the whole block")
     from tilelang_mlir.language.kernel import linear_thread
 
     index = linear_thread()

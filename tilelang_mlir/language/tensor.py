@@ -51,7 +51,7 @@ def tcgen05_gemm(
         C: [M, N] in tensor memory, float32 or int32; M is 64 or 128, N a multiple of 16 (of 8 when M = 64) up to 256.
         clear_accum: set C instead of adding to it.
         mbar: the barrier that gets an arrival when the product is complete; with `use_2cta`, that of both blocks.
-        use_2cta: a pair of blocks of a cluster computes [2 M, N]: each has its M = 128 rows of A and C, and N / 2
+        use_2cta: a pair of blocks of a cluster computes [2 M, N]: each has its M = 64 or 128 rows of A and C, and N / 2
             columns of B; those of even rank come first. One of the two issues it. In such a kernel every product has
             `use_2cta`, and `T.tma_copy` to a barrier of `T.alloc_cluster_barrier` completes at the even block's.
 

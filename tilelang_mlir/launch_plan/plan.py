@@ -20,7 +20,8 @@ class ParamSpec:
     """One argument of the host function, in kernel argument order.
 
     `shape` and `strides` (in elements) of a tensor are expressions. `output`: the callee allocates it. `used`: some
-    kernel reads or writes it; an unused tensor may be passed as None.
+    kernel reads or writes it; an unused tensor may be passed as None. The data of a tensor starts at a multiple of
+    `alignment` bytes.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ParamSpec:
     strides: tuple[Expr, ...] = ()
     output: bool = False
     used: bool = True
+    alignment: int = 16
 
 
 @dataclass(frozen=True)

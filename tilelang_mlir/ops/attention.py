@@ -21,13 +21,15 @@ from tilelang_mlir.ops.operands import HALF, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
 from tilelang_mlir.target import Feature, Target
 
+_THREE_WARPGROUPS = 0.95  # the time of a row in blocks of 192 queries, of that in blocks of 128
+
 
 @dataclass(frozen=True)
 class AttentionTiling:
     """Queries and keys of a block, versions of a block of keys, threads, and the order of the blocks.
 
     `group` heads are next to each other in the launch, so that long causal rows of all of them start first; `paired`
-    gives every CTA a long and a short row of blocks.
+    gives every CTA a long and a short row of blocks, and with that as much to do as any other: CTAs walk over pairs.
     """
 
     block_M: int
@@ -38,18 +40,25 @@ class AttentionTiling:
     paired: bool = False
 
 
+def heads_together(heads: int) -> int:
+    """How many heads start in turns, so that the long causal blocks of all of them start before the short ones."""
+    return max(g for g in (1, 2, 4, 8, 16) if heads % g == 0)
+
+
 @functools.cache
 def attention_tiling(S: int, heads: int, D: int, causal: bool, target: str | Target = "auto") -> AttentionTiling:
     """Tiles for `heads` heads of width D (the larger of keys and values) over S queries, by the room of registers."""
     if not resolve_target(target).supports(Feature.WGMMA):
         return AttentionTiling(64, 64 if D <= 128 else 32, 2, 128)
-    group = max(g for g in (1, 2, 4, 8, 16) if heads % g == 0) if causal else 1
+    group = heads_together(heads) if causal else 1
     if S <= 64:
         return AttentionTiling(64, 64, 2, 128)
     if D > 192:
         return AttentionTiling(128, 64, 2, 256, group)
     if causal and S <= 2048:
-        return AttentionTiling(128, 128, 2, 256, group, paired=True)
+        return AttentionTiling(128, 128, 2, 256, min(group, 4), paired=True)
+    if D > 64 and not causal and -(-S // 192) * 192 * _THREE_WARPGROUPS > -(-S // 128) * 128:
+        return AttentionTiling(128, 128, 2, 256)
     return AttentionTiling(192, 128 if D <= 64 else 80, 2, 384, group)
 
 

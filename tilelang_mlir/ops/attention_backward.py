@@ -23,6 +23,7 @@ import tilelang_mlir.language as T
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.jit.decorator import jit
 from tilelang_mlir.jit.target import resolve_target
+from tilelang_mlir.ops.attention import heads_together
 from tilelang_mlir.ops.attention_gradients import (
     ROWS,
     gradient_tiling,
@@ -69,9 +70,7 @@ def row_products(
 
 
 @T.macro
-def weigh_again(
-    scores: Any, weights: Any, logarithms: Any, factor: float, causal: bool, key: Any, query: Any
-) -> None:
+def weigh_again(scores: Any, weights: Any, logarithms: Any, factor: float, causal: bool, key: Any, query: Any) -> None:
     """Turn scores [keys, queries] into weights, in both buffers; `key` and `query` are the first ones of the block."""
     keys, queries = scores.shape
     for i, j in T.Parallel(keys, queries):
@@ -155,15 +154,11 @@ def gradients(
 
 
 @jit(out_idx=[-1])
-def scaled(
-    batch: int, S: int, heads: int, D: int, scale: float, dtype: str = "float16", block: int = 64
-) -> Any:
+def scaled(batch: int, S: int, heads: int, D: int, scale: float, dtype: str = "float16", block: int = 64) -> Any:
     """The sums of dQ with the scale of the scores, in the type of the gradients."""
 
     @T.prim_func
-    def attention_scale_dq(
-        Sums: T.Tensor((batch, S, heads, D), "float32"), dQ: T.Tensor((batch, S, heads, D), dtype)
-    ):
+    def attention_scale_dq(Sums: T.Tensor((batch, S, heads, D), "float32"), dQ: T.Tensor((batch, S, heads, D), dtype)):
         with T.Kernel(T.ceildiv(S, block), heads, batch, threads=128) as (bx, head, b):
             sums = T.alloc_fragment((block, D), "float32")
             T.copy(Sums[b, bx * block : (bx + 1) * block, head, :], sums)
@@ -219,7 +214,9 @@ def attention_backward(
     tiling = gradient_tiling(D, D_v) if resolve_target(target).supports(Feature.WGMMA) else None
     if tiling is not None:
         facts, sums = ready(row_facts, target, *sizes, D_v, dtype, tiling)(out, grad, logarithms)
-        main = ready(gradients_by_registers, target, batch, S, heads, heads_kv, D, D_v, causal, factor, dtype, tiling)
+        together = heads_together(heads_kv) if causal else 1
+        shape = batch, S, heads, heads_kv, D, D_v, causal
+        main = ready(gradients_by_registers, target, *shape, factor, dtype, tiling, together)
         dk, dv = main(q, k, v, grad, facts, sums)
         return ready(rows_of_sums, target, *sizes, factor, dtype, tiling)(sums), dk, dv
     deltas, sums = ready(row_products, target, *sizes, dtype, ROWS, D_v)(out, grad)

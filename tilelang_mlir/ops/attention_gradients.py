@@ -8,9 +8,11 @@ takes its time from them. Therefore
   registers, so that a warp adds 512 neighbouring bytes: a first kernel makes zeros of that form, a last one makes rows;
 * L and sum(dO O) of a block are packed into one run of bytes by the first kernel, and loaded with dO.
 
-Up to 128 features two warpgroups own 64 keys each, with their rows of dK and dV: weights feed the next product from
-registers. Beyond, sums of so many features leave no room in the registers, and the two share 64 keys: each has half of
-the queries of the scores and half of the features of every sum, and weights go through shared memory.
+Two warpgroups own 64 keys each, with their rows of dK and dV: weights feed the next product from registers. With
+more than 256 features of dK and dV together no room is left for weights beside their slopes; up to 320 it is enough to
+keep the weights as the operand they become, and to start the slopes then (`GradientTiling.late`). Beyond, the two
+share 64 keys: each has half of the queries of the scores and half of the features of every sum, and weights go through
+shared memory.
 """
 
 # Annotations of a kernel are calls in the language of `T`.
@@ -36,13 +38,14 @@ class GradientTiling:
     """Queries and keys of a block, and how the two warpgroups share the products.
 
     `shared`: both work on the same keys, and weights go through shared memory. `turned`: dQ is summed as
-    [features, queries].
+    [features, queries]. `late`: slopes are computed when the weights have become an operand, and take their place.
     """
 
     queries: int
     keys: int
     shared: bool = False
     turned: bool = False
+    late: bool = False
 
 
 def gradient_tiling(D: int, D_v: int) -> GradientTiling | None:
@@ -51,9 +54,10 @@ def gradient_tiling(D: int, D_v: int) -> GradientTiling | None:
         return GradientTiling(128, 128)
     if D == D_v == 128:
         return GradientTiling(64, 128, turned=True)
-    if D % 64 == 0 and D_v % 64 == 0 and max(D, D_v) <= 256:
-        return GradientTiling(64, 64, shared=True)
-    return None
+    if D % 64 or D_v % 64 or max(D, D_v) > 256:
+        return None
+    late = D <= 192 and D + D_v <= 320
+    return GradientTiling(64, 128, late=True) if late else GradientTiling(64, 64, shared=True)
 
 
 def sum_shape(tiling: GradientTiling, D: int) -> tuple[int, int, int, int]:
@@ -114,11 +118,11 @@ def weigh(scores: Any, weights: Any, facts: Any, factor: float, causal: bool, ke
 
 
 @T.macro
-def weigh_slopes(scores: Any, slopes: Any, facts: Any, dS: Any) -> None:
+def weigh_slopes(weights: Any, slopes: Any, facts: Any, dS: Any) -> None:
     """Turn slopes by the weights [keys, queries] into those by the scores, also in the operand's dtype."""
-    keys, queries = scores.shape
+    keys, queries = weights.shape
     for i, j in T.Parallel(keys, queries):
-        slopes[i, j] = scores[i, j] * (slopes[i, j] - facts[1, j])
+        slopes[i, j] = T.cast(weights[i, j], "float32") * (slopes[i, j] - facts[1, j])
     T.copy(slopes, dS)
 
 
@@ -141,21 +145,23 @@ def add(dq: Any, sums: Any, b: Any, head: Any, block: Any) -> None:
         T.atomic_add(sums[b, head, block, i // 64, j // 8, thread, register], dq[i, j])
 
 
-def _layouts(tiling: GradientTiling, tiles: dict[Any, int]) -> dict[Any, Any]:
-    """Layouts in spans of 64 bytes for the tiles, by their features, of which a warpgroup takes half a span."""
-    narrow = [tile for tile, features in tiles.items() if tiling.shared and features // 2 % _SPAN]
-    return {tile: make_half_bank_swizzled_layout(tile) for tile in narrow}
+def _layouts(tiling: GradientTiling, keys: Any, others: tuple[Any, ...]) -> dict[Any, Any]:
+    """Layouts in spans of 64 bytes where a warpgroup takes half the features of a tile, and no whole spans of 128."""
+    halved = (() if tiling.turned else (keys,)) + (others if tiling.shared else ())
+    return {tile: make_half_bank_swizzled_layout(tile) for tile in halved if tile.shape[1] // 2 % _SPAN}
 
 
 @jit(out_idx=[-2, -1])
 def gradients_by_registers(
     batch: int, S: int, heads: int, heads_kv: int, D: int, D_v: int, causal: bool, scale: float, dtype: str,
-    tiling: GradientTiling,
+    tiling: GradientTiling, together: int = 1,
 ) -> Any:  # fmt: skip
-    """dK and dV; adds to the sums of dQ, which are without the scale of the scores."""
+    """dK and dV; adds to the sums of dQ, which are without the scale of the scores. `together`: heads of keys whose
+    blocks start in turns, so that long causal columns of all of them start first."""
     group = heads // heads_kv  # of query heads that share a key head: a CTA walks over the queries of all of them
     factor, keys, queries, shared = scale * LOG2_E, tiling.keys, tiling.queries, tiling.shared
     blocks, steps, block = -(-S // keys), -(-S // queries), (keys, queries)
+    in_registers = not (shared or causal or tiling.late)  # the slopes that dK is summed from
 
     @T.prim_func
     def attention_backward(
@@ -166,12 +172,13 @@ def gradients_by_registers(
         Sums: T.Tensor((batch, heads, steps, *sum_shape(tiling, D)), "float32"),
         dK: T.Tensor((batch, S, heads_kv, D), dtype), dV: T.Tensor((batch, S, heads_kv, D_v), dtype),
     ):  # fmt: skip
-        with T.Kernel(blocks, heads_kv, batch, threads=THREADS) as (bx, head_kv, b):
+        with T.Kernel(blocks * together, heads_kv // together, batch, threads=THREADS) as (x, y, b):
+            bx, head_kv = x // together, y * together + x % together
             K_shared, V_shared = T.alloc_shared((keys, D), dtype), T.alloc_shared((keys, D_v), dtype)
             Q_shared, dO_shared = T.alloc_shared((queries, D), dtype), T.alloc_shared((queries, D_v), dtype)
             facts, dS_shared = T.alloc_shared((2, queries), "float32"), T.alloc_shared(block, dtype)
             P_shared = T.alloc_shared(block, dtype)
-            T.annotate_layout(_layouts(tiling, {K_shared: D, Q_shared: D, dO_shared: D_v}))
+            T.annotate_layout(_layouts(tiling, K_shared, (Q_shared, dO_shared)))
             scores, slopes = T.alloc_fragment(block, "float32"), T.alloc_fragment(block, "float32")
             weights, dS = T.alloc_fragment(block, dtype), T.alloc_fragment(block, dtype)
             dk, dv = T.alloc_fragment((keys, D), "float32"), T.alloc_fragment((keys, D_v), "float32")
@@ -181,25 +188,27 @@ def gradients_by_registers(
             T.clear(dk)
             T.clear(dv)
             start = bx * keys // queries if causal else 0
-            count = steps - start
-            for step in T.Pipelined(*((start, steps) if group == 1 else (0, group * count)), num_stages=STAGES):
-                head = head_kv * group + step // count if group > 1 else head_kv
-                k = start + step % count if group > 1 else step
-                T.copy(Q[b, k * queries : (k + 1) * queries, head, :], Q_shared)
-                T.gemm(K_shared, Q_shared, scores, transpose_B=True, clear_accum=True)
-                T.copy(dO[b, k * queries : (k + 1) * queries, head, :], dO_shared)
-                T.copy(Facts[b, head, k, :, :], facts)
-                T.gemm(V_shared, dO_shared, slopes, transpose_B=True, clear_accum=True)
-                weigh(scores, weights, facts, factor, causal, bx * keys, k * queries)
-                if shared:
-                    T.copy(weights, P_shared)
-                T.gemm(P_shared if shared else weights, dO_shared, dv)
-                weigh_slopes(scores, slopes, facts, dS)
-                T.copy(dS, dS_shared)
-                left, right = (K_shared, dS_shared) if tiling.turned else (dS_shared, K_shared)
-                T.gemm(left, right, dq, transpose_A=True, clear_accum=True)
-                T.gemm(dS_shared if shared or causal else dS, Q_shared, dk)  # runs while dq is added
-                add(dq, Sums, b, head, k)
+            for member in T.serial(group):
+                head = head_kv * group + member
+                for k in T.Pipelined(start, steps, num_stages=STAGES):
+                    T.copy(Q[b, k * queries : (k + 1) * queries, head, :], Q_shared)
+                    T.gemm(K_shared, Q_shared, scores, transpose_B=True, clear_accum=True)
+                    T.copy(dO[b, k * queries : (k + 1) * queries, head, :], dO_shared)
+                    T.copy(Facts[b, head, k, :, :], facts)
+                    if not tiling.late:
+                        T.gemm(V_shared, dO_shared, slopes, transpose_B=True, clear_accum=True)
+                    weigh(scores, weights, facts, factor, causal, bx * keys, k * queries)
+                    if shared:
+                        T.copy(weights, P_shared)
+                    T.gemm(P_shared if shared else weights, dO_shared, dv)
+                    if tiling.late:
+                        T.gemm(V_shared, dO_shared, slopes, transpose_B=True, clear_accum=True)
+                    weigh_slopes(weights if tiling.late else scores, slopes, facts, dS)
+                    T.copy(dS, dS_shared)
+                    left, right = (K_shared, dS_shared) if tiling.turned else (dS_shared, K_shared)
+                    T.gemm(left, right, dq, transpose_A=True, clear_accum=True)
+                    T.gemm(dS if in_registers else dS_shared, Q_shared, dk)  # runs while dq is added
+                    add(dq, Sums, b, head, k)
             store_gradients(dk, dv, dK, dV, b, bx, head_kv, scale)
 
     return attention_backward

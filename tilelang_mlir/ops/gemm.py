@@ -14,9 +14,10 @@ from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.jit.compile import compile as compile_kernel
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.ops.operands import EIGHT_BIT, HALF, one_dtype, stored
-from tilelang_mlir.ops.product_tiles import load_tiles
-from tilelang_mlir.ops.stream_k import stream_program
+from tilelang_mlir.ops.product_tiles import add_product, load_tiles, store_sums
+from tilelang_mlir.ops.split_k import fused_program, split_program
 from tilelang_mlir.ops.tiling import Tiling, choose
+from tilelang_mlir.target import Feature
 
 
 def program(
@@ -31,49 +32,14 @@ def program(
     def matmul(A: T.Tensor(shape_A, dtype), B: T.Tensor(shape_B, dtype), C: T.Tensor((M, N), out_dtype)):
         with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), threads=tiling.threads) as (bx, by):
             A_shared, B_shared = T.alloc_shared(tile_A, dtype), T.alloc_shared(tile_B, dtype)
-            sums = T.alloc_fragment((block_M, block_N), "float32")
+            sums = T.alloc_fragment(tiling.sums, "float32")
             T.clear(sums)
             for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=tiling.stages):
                 load_tiles(A, B, A_shared, B_shared, by * block_M, bx * block_N, k * block_K, trans_A, trans_B)
-                T.gemm(A_shared, B_shared, sums, transpose_A=trans_A, transpose_B=trans_B)
-            T.copy(sums, C[by * block_M, bx * block_N])
+                add_product(A_shared, B_shared, sums, trans_A, trans_B, tiling.swapped)
+            store_sums(sums, C, by * block_M, bx * block_N, tiling.swapped)
 
     return matmul
-
-
-def split_program(
-    M: int, N: int, K: int, dtype: str, out_dtype: str, tiling: Tiling, *, trans_A: bool = False, trans_B: bool = True
-) -> Any:
-    """`program` with K in `tiling.parts` parts, whose sums a second kernel adds in their order."""
-    block_M, block_N, block_K, parts = tiling.block_M, tiling.block_N, tiling.block_K, tiling.parts
-    shape_A, tile_A = ((K, M), (block_K, block_M)) if trans_A else ((M, K), (block_M, block_K))
-    shape_B, tile_B = ((N, K), (block_N, block_K)) if trans_B else ((K, N), (block_K, block_N))
-    steps = -(-K // (block_K * parts))  # what lies behind K reads as zero
-    rows, columns = 8, 128  # of a CTA that adds
-
-    @T.prim_func
-    def matmul_split(A: T.Tensor(shape_A, dtype), B: T.Tensor(shape_B, dtype), C: T.Tensor((M, N), out_dtype)):
-        Parts = T.alloc_global((parts, M, N), "float32")
-        with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), parts, threads=tiling.threads) as (bx, by, part):
-            A_shared, B_shared = T.alloc_shared(tile_A, dtype), T.alloc_shared(tile_B, dtype)
-            sums = T.alloc_fragment((block_M, block_N), "float32")
-            T.clear(sums)
-            for step in T.Pipelined(steps, num_stages=tiling.stages):
-                k = (part * steps + step) * block_K
-                load_tiles(A, B, A_shared, B_shared, by * block_M, bx * block_N, k, trans_A, trans_B)
-                T.gemm(A_shared, B_shared, sums, transpose_A=trans_A, transpose_B=trans_B)
-            T.copy(sums, Parts[part, by * block_M : (by + 1) * block_M, bx * block_N : (bx + 1) * block_N])
-        with T.Kernel(T.ceildiv(N, columns), T.ceildiv(M, rows), threads=128) as (bx, by):
-            total = T.alloc_fragment((rows, columns), "float32")
-            more = T.alloc_fragment((rows, columns), "float32")
-            T.clear(total)
-            for part in T.unroll(parts):
-                T.copy(Parts[part, by * rows : (by + 1) * rows, bx * columns : (bx + 1) * columns], more)
-                for i, j in T.Parallel(rows, columns):
-                    total[i, j] += more[i, j]
-            T.copy(total, C[by * rows, bx * columns])
-
-    return matmul_split
 
 
 @functools.cache
@@ -107,16 +73,16 @@ def gemm(
         raise TileValueError("products of eight-bit elements need A as [M, K] and B as [N, K]")
     if min(M, N, K) < 1:
         raise TileValueError(f"sizes must be positive, got {M}x{N}x{K}")
-    tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B, machine=resolve_target(target))
+    machine = resolve_target(target)
+    tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B, machine=machine)
     out = out_dtype or ("bfloat16" if dtype in EIGHT_BIT else dtype)
-    made: Any
     if tiling.fused:
-        tiles = -(-M // tiling.block_M) * -(-N // tiling.block_N)
-        ctas = tiles * tiling.parts
-        made = stream_program(M, N, K, dtype, out, tiling, tiles, ctas, ctas, trans_A=trans_A, trans_B=trans_B)
+        made = fused_program(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B)
+    elif tiling.parts > 1:
+        early = machine.supports(Feature.PDL)
+        made = split_program(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B, early=early)
     else:
-        make = program if tiling.parts == 1 else split_program
-        made = make(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B)
+        made = program(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B)
     return compile_kernel(made, out_idx=[-1], target=target)
 
 

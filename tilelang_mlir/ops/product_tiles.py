@@ -1,4 +1,4 @@
-"""The tiles that a step of a product takes, however its operands are stored."""
+"""The tiles of a product, however its operands are stored and whichever of them gives the rows of the instructions."""
 
 from __future__ import annotations
 
@@ -20,3 +20,24 @@ def load_tiles(
         T.copy(B[column, k], B_tile)
     else:
         T.copy(B[k, column], B_tile)
+
+
+@T.macro
+def add_product(A_tile: Any, B_tile: Any, sums: Any, trans_A: bool, trans_B: bool, swapped: bool) -> None:
+    """Add the product of two tiles to `sums`, or to its transpose when swapped."""
+    if swapped:
+        T.gemm(B_tile, A_tile, sums, transpose_A=not trans_B, transpose_B=not trans_A)
+    else:
+        T.gemm(A_tile, B_tile, sums, transpose_A=trans_A, transpose_B=trans_B)
+
+
+@T.macro
+def store_sums(sums: Any, C: Any, row: Any, column: Any, swapped: bool) -> None:
+    """Store the sums, or their transpose when swapped, at (row, column) of C."""
+    if swapped:
+        turned = T.alloc_shared((sums.shape[1], sums.shape[0]), C.dtype)
+        for i, j in T.Parallel(sums.shape[1], sums.shape[0]):
+            turned[i, j] = sums[j, i]
+        T.copy(turned, C[row, column])
+    else:
+        T.copy(sums, C[row, column])

@@ -15,6 +15,7 @@ from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.jit.decorator import jit
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.ops.operands import EIGHT_BIT, has_dtype, has_rank, has_shape, one_dtype
+from tilelang_mlir.ops.product_tiles import add_product, store_sums
 from tilelang_mlir.ops.ready import ready
 from tilelang_mlir.ops.scaled_blocks import BLOCK, E4M3, blocks_form
 from tilelang_mlir.ops.tiling import Tiling, choose
@@ -39,17 +40,16 @@ def gemm_fp8(M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloat16", t
         with T.Kernel(T.ceildiv(N, block_N), T.ceildiv(M, block_M), threads=tiling.threads) as (bx, by):
             A_shared = T.alloc_shared((block_M, block_K), dtype)
             B_shared = T.alloc_shared((block_N, block_K), dtype)
-            acc = T.alloc_fragment((block_M, block_N), "float32")
-            T.use_swizzle(16)
+            acc = T.alloc_fragment(tiling.sums, "float32")
             T.clear(acc)
             for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=tiling.stages):
                 T.copy(A[by * block_M, k * block_K], A_shared)
                 T.copy(B[bx * block_N, k * block_K], B_shared)
-                T.gemm(A_shared, B_shared, acc, transpose_B=True)
+                add_product(A_shared, B_shared, acc, False, True, tiling.swapped)
             factor = scale_a[0] * scale_b[0]
-            for i, j in T.Parallel(block_M, block_N):
+            for i, j in T.Parallel(*tiling.sums):
                 acc[i, j] = acc[i, j] * factor
-            T.copy(acc, C[by * block_M, bx * block_N])
+            store_sums(acc, C, by * block_M, bx * block_N, tiling.swapped)
 
     return gemm_fp8_tensor
 
@@ -57,7 +57,7 @@ def gemm_fp8(M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloat16", t
 @functools.cache
 def tensor_tiling(M: int, N: int, K: int, target: str | Target = "auto") -> Tiling:
     """Tiles for one scale per tensor."""
-    return choose(M, N, K, 8, machine=resolve_target(target))
+    return choose(M, N, K, 8, machine=resolve_target(target), split=False)
 
 
 def scaled_matmul(

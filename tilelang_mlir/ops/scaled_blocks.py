@@ -5,19 +5,14 @@ cores keep of their sums. That costs one multiplication and addition per 128 pro
 is that the tensor cores do not wait for it. What was measured on an H200:
 
 * Scales of A come with the tiles, through shared memory. Loaded by the threads into registers they cost 8 to 23 %, a
-  step ahead still 5 to 10 %: a load behind a busy L2 cache takes longer than a product.
-* Scales of B are loaded by the threads a step ahead, from the L1 cache seven times of eight. When they are needed they
-  cost 3 to 4 %, a step ahead 1 to 2 % less. A row of them in shared memory needs barriers of all warpgroups for every
-  tile: 3 % at K = 1536.
+  step ahead still 5 %: a load behind a busy L2 cache takes longer than a product.
+* Scales of B come from the L1 cache under a product. A row of them in shared memory needs barriers of all warpgroups
+  for every tile: 3 % at K = 1536.
 * With one product per step a warpgroup waits for it, scales, and starts the next one; two products into sums of their
   own leave one under way meanwhile: 15 to 20 % for tiles of 128 x 128. Three warpgroups have no registers for that, but
-  wait less, since two others keep the tensor cores busy: without turns, if the assembler interleaves.
-* Tiles of 128 x 160 or 176, which fit some sizes better, lose more by factors per 32 or 16 columns. 128 x 192 with one
-  product (0.82 of the speed at 8192 cubed) and 128 x 256 as two products of 128 columns in turn (0.75) are
-  slower, with turns passed at the start, in the middle or at the end of a product.
-* With a constant in the place of all scales three warpgroups reach 0.96 at 8192 cubed, two 0.95, and 0.93 at K = 2048:
-  that is what the additions and the waits for products cost. The stores of tiles take 950 to 1350 cycles each.
-* Against one scale per tensor 0.84 to 0.93 of the speed is left.
+  wait less, since two others keep the tensor cores busy.
+* Tiles of 128 x 160 or 176, which fit some sizes better, lose more by factors per 32 or 16 columns.
+* Against one scale per tensor 0.81 to 0.89 of the speed is left.
 """
 
 # Annotations of a kernel are calls in the language of `T`.
@@ -41,6 +36,7 @@ BLOCKS = Tiling(192, 128, BLOCK, 4, 384)
 PAIRS = Tiling(128, 128, BLOCK, 3, 256)  # of products
 _BLOCKS_OF_WARPS = Tiling(128, 128, BLOCK, 2, 256)
 _GROUP = 16  # rows of tiles that are walked column by column
+_CHUNK = 8, 4  # factors of `scales_b` that are copied together: rows of 16 bytes, at multiples of 16, 128 in all
 # Tiles for warpgroups, their products per step, and how fast they are per element against the first.
 _FORMS = (
     (PAIRS, 2, 1.0),
@@ -102,15 +98,15 @@ def _place(tile: Any, rows: int, columns: int) -> Any:
 
 
 @T.macro
-def _factors(factors: Any, by_row: Any, by_block: Any, p: int) -> None:
-    for i, g in T.Parallel(*factors.shape):
-        factors[i, g] = by_row[p, i] * by_block[p * factors.shape[1] + g]
-
-
-@T.macro
-def _fetch(by_block: Any, scales_b: Any, step: Any, column: Any, bands: int, band: int) -> None:
-    for i in T.unroll(by_block.shape[0]):
-        by_block[i] = scales_b[(column + i % bands * band) // BLOCK, step + i // bands]
+def _factors(
+    factors: Any, by_row: Any, by_block: Any, scales_b: Any, p: int, step: Any, column: Any, band: int
+) -> None:
+    if by_block is None:
+        for i, g in T.Parallel(*factors.shape):
+            factors[i, g] = by_row[p, i] * scales_b[(column + g * band) // BLOCK, step]
+    else:
+        for i, g in T.Parallel(*factors.shape):
+            factors[i, g] = by_row[p, i] * by_block[(column % BLOCK + g * band) // BLOCK, (step - p) % 4 + p]
 
 
 @T.macro
@@ -133,14 +129,14 @@ def gemm_fp8_blocks_persistent(
     """`gemm_fp8_blocks` for products of warpgroups, with `products` of 128 columns each under way at a time.
 
     One is scaled and added while the next one runs. `ctas` CTAs walk over the tiles; what is left of a tile, its store,
-    runs under the first products of the next one, whose results lie in registers of their own. Factors of
-    `scales_b` are loaded a step ahead, also from one tile to the next.
+    runs under the first products of the next one, whose results lie in registers of their own. Where rows of `scales_b`
+    are multiples of 16 bytes, its factors come with the tiles, too.
     """
     block_M, block_N = tiling.block_M, tiling.block_N
     steps, band = -(-K // BLOCK), math.gcd(tiling.block_N, BLOCK)
     bands, rows, columns = block_N // band, -(-M // tiling.block_M), -(-N // tiling.block_N)
     grid, each = min(ctas, rows * columns), range(products)
-    rounds = -(-steps // products)
+    beside = steps * 4 % 16 == 0  # strides of tensor maps
 
     @T.prim_func
     def gemm_fp8_scaled_blocks(
@@ -154,26 +150,23 @@ def gemm_fp8_blocks_persistent(
             A_shared = [T.alloc_shared((block_M, BLOCK), dtype) for _ in each]
             B_shared = [T.alloc_shared((block_N, BLOCK), dtype) for _ in each]
             by_row = T.alloc_shared((products, block_M), "float32")
-            by_block = T.alloc_local((products * bands,), "float32")
+            by_block = T.alloc_shared(_CHUNK, "float32") if beside else None
             parts = [T.alloc_fragment((block_M, block_N), "float32") for _ in each]
             factors = [T.alloc_fragment((block_M, bands), "float32") for _ in each]
             acc = T.alloc_fragment((block_M, block_N), "float32")
             y = T.alloc_var("int32", init=0)  # the tile that `acc` belongs to
             x = T.alloc_var("int32", init=0)
-            _, next_x = _place(cta, rows, columns)
-            _fetch(by_block, scales_b, 0, next_x * block_N, bands, band)
             for t in T.serial(T.ceildiv(rows * columns - cta, grid)):
                 by, bx = _place(cta + t * grid, rows, columns)
-                _, nx = _place(T.min(cta + t * grid + grid, rows * columns - 1), rows, columns)
-                for k in T.Pipelined(rounds, num_stages=tiling.stages):
+                for k in T.Pipelined(T.ceildiv(steps, products), num_stages=tiling.stages):
                     first = k * products
                     [T.copy(A[by * block_M, (first + p) * BLOCK], A_shared[p]) for p in each]
                     [T.copy(B[bx * block_N, (first + p) * BLOCK], B_shared[p]) for p in each]
                     T.copy(scales_a[first, by * block_M], by_row)
+                    if beside:
+                        T.copy(scales_b[bx * block_N // BLOCK, first // 4 * 4], by_block)
                     [T.gemm(A_shared[p], B_shared[p], parts[p], transpose_B=True, clear_accum=True) for p in each]
-                    [_factors(factors[p], by_row, by_block, p) for p in each]
-                    step, column = (T.if_then_else(k + 1 < rounds, *v) for v in ((first + products, 0), (bx, nx)))
-                    _fetch(by_block, scales_b, step, column * block_N, bands, band)
+                    [_factors(factors[p], by_row, by_block, scales_b, p, first + p, bx * block_N, band) for p in each]
                     if (k == 0) & (t > 0):
                         T.copy(acc, C[y * block_M, x * block_N])
                     if k == 0:

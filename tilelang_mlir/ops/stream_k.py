@@ -26,33 +26,11 @@ from __future__ import annotations
 from typing import Any
 
 import tilelang_mlir.language as T
-from tilelang_mlir.ops.product_tiles import load_tiles
+from tilelang_mlir.ops.product_tiles import add_product, load_tiles, store_sums
+from tilelang_mlir.ops.split_k import hand_over, take_over
 from tilelang_mlir.ops.tiling import Tiling
 
 GROUP = 8  # rows of tiles that are walked column by column
-
-
-@T.macro
-def hand_over(sums: Any, parts: Any, flags: Any, slot: Any) -> None:
-    """Store sums in the order of the registers, and say so."""
-    rows, columns = sums.shape
-    for i, j in T.Parallel(rows, columns):
-        thread, register = i % 64 // 16 * 32 + i % 8 * 4 + j % 8 // 2, i // 8 % 2 * 2 + j % 2
-        parts[slot, i // 64, j // 8, thread, register] = sums[i, j]
-    for t in T.Parallel(flags.shape[1]):
-        T.atomic_store(flags[slot, t], 1, "release")
-
-
-@T.macro
-def take_over(sums: Any, parts: Any, flags: Any, slot: Any) -> None:
-    """Wait for the sums of another CTA and add them."""
-    rows, columns = sums.shape
-    for t in T.Parallel(flags.shape[1]):
-        while T.atomic_load(flags[slot, t], "acquire") == 0:
-            T.evaluate(0)
-    for i, j in T.Parallel(rows, columns):
-        thread, register = i % 64 // 16 * 32 + i % 8 * 4 + j % 8 // 2, i // 8 % 2 * 2 + j % 2
-        sums[i, j] += parts[slot, i // 64, j // 8, thread, register]
 
 
 def stream_program(
@@ -71,7 +49,7 @@ def stream_program(
 
     @T.prim_func
     def matmul_stream(A: T.Tensor(shape_A, dtype), B: T.Tensor(shape_B, dtype), C: T.Tensor((M, N), out_dtype)):
-        Parts = T.alloc_global((sharers, block_M // 64, block_N // 8, 128, 4), "float32")
+        Parts = T.alloc_global((sharers, tiling.sums[0] // 64, tiling.sums[1] // 8, 128, 4), "float32")
         Flags = T.alloc_global((sharers, tiling.threads), "int32")
         with T.Kernel(sharers, threads=tiling.threads) as slot:
             T.pdl_trigger()
@@ -80,7 +58,7 @@ def stream_program(
         with T.Kernel(ctas, threads=tiling.threads) as cta:
             T.pdl_sync()
             A_shared, B_shared = T.alloc_shared(tile_A, dtype), T.alloc_shared(tile_B, dtype)
-            sums = T.alloc_fragment((block_M, block_N), "float32")
+            sums = T.alloc_fragment(tiling.sums, "float32")
             slot = sharers - 1 - cta  # who waits, waits for CTAs that started before
             begin = T.if_then_else(slot >= 0, slot * total // sharers, 0)
             end = T.if_then_else(slot >= 0, (slot + 1) * total // sharers, 0)
@@ -98,13 +76,13 @@ def stream_program(
                 for k in T.Pipelined(last - first, num_stages=tiling.stages):
                     at = (first + k) * block_K
                     load_tiles(A, B, A_shared, B_shared, by * block_M, bx * block_N, at, trans_A, trans_B)
-                    T.gemm(A_shared, B_shared, sums, transpose_A=trans_A, transpose_B=trans_B)
+                    add_product(A_shared, B_shared, sums, trans_A, trans_B, tiling.swapped)
                 if first > 0:
                     hand_over(sums, Parts, Flags, slot)
                 else:
                     others = T.if_then_else(last < steps, ((tile + 1) * steps * sharers - 1) // total - slot, 0)
                     for other in T.serial(others):
                         take_over(sums, Parts, Flags, slot + 1 + other)
-                    T.copy(sums, C[by * block_M, bx * block_N])
+                    store_sums(sums, C, by * block_M, bx * block_N, tiling.swapped)
 
     return matmul_stream

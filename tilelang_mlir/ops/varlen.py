@@ -1,7 +1,8 @@
 """Attention over sequences of different lengths, packed one behind the other: no padding is stored or computed.
 
 `Offsets` holds where each sequence starts, and the end of the last one. A CTA owns `block_M` queries of one head of one
-sequence; blocks behind the end of a short sequence find nothing to do, and keys of the next sequence are masked.
+sequence; blocks behind the end of a short sequence find nothing to do, and keys of the next sequence are masked. Last
+blocks of all sequences start first: with a causal mask they take longest.
 """
 
 # Annotations of a kernel are calls in the language of `T`.
@@ -30,6 +31,7 @@ def attention_varlen_forward(
     """O [tokens, heads, D_v]; the scale of the scores is D ** -0.5 when left out. `tokens` is known at the call."""
     factor = (D**-0.5 if scale is None else scale) * LOG2_E
     width = D if D_v is None else D_v
+    blocks = -(-longest // block_M)
     tokens = T.dynamic("tokens")
 
     @T.prim_func
@@ -40,7 +42,7 @@ def attention_varlen_forward(
         Offsets: T.Tensor((batch + 1,), "int32"),
         O: T.Tensor((tokens, heads, width), dtype),
     ):
-        with T.Kernel(T.ceildiv(longest, block_M), heads, batch, threads=threads) as (bx, head, b):
+        with T.Kernel(heads, batch, blocks, threads=threads) as (head, b, z):
             Q_shared = T.alloc_shared((block_M, D), dtype)
             K_shared = T.alloc_shared((block_N, D), dtype)
             V_shared = T.alloc_shared((block_N, width), dtype)
@@ -52,7 +54,7 @@ def attention_varlen_forward(
             total = T.alloc_fragment((block_M,), "float32")
             start = Offsets[b]
             length = Offsets[b + 1] - start
-            first = bx * block_M
+            first = (blocks - 1 - z) * block_M
             head_kv = head // (heads // heads_kv)
             T.copy(Q[start + first : start + first + block_M, head, :], Q_shared)
             start_rows(out, largest, total)

@@ -10,12 +10,13 @@ from tilelang_mlir.reference.machine import Frame, integer
 from tilelang_mlir.reference.memory import Tile, whole
 from tilelang_mlir.reference.program import Instruction, Run
 from tilelang_mlir.reference.threads import arrive_once
-from tilelang_mlir.reference.tiles import matmul, matrix_of
+from tilelang_mlir.reference.tiles import expanded, matmul, matrix_of
 from tilelang_mlir.reference.types import Array, is_float
 
 
 def _mma(op: Instruction, frame: Frame) -> None:
-    """C = op(A) op(B), with C added where `keep` holds; the operands of block-scaled ones are scaled first."""
+    """C = op(A) op(B), with C added where `keep` holds; the operands of block-scaled ones are scaled, a sparse A is
+    expanded first."""
     if not frame.active().any():
         return
     _alone(op)
@@ -23,7 +24,9 @@ def _mma(op: Instruction, frame: Frame) -> None:
     attributes, keep = op.attributes, frame.env[op.operands[3]]
     a = matrix_of(a_tile, bool(attributes["transpose_a"]), "a_unsigned" in attributes)
     b = matrix_of(b_tile, bool(attributes["transpose_b"]), "b_unsigned" in attributes)
-    if len(op.operands) > 4:
+    if len(op.operands) == 5:
+        a = expanded(a, matrix_of(whole(frame.env[op.operands[4]]), False, True))
+    elif len(op.operands) > 4:
         scales = [whole(frame.env[slot]) for slot in op.operands[4:]]
         firsts, blocks = (list(attributes[name]) for name in ("scale_bytes", "scale_blocks"))
         a = a.astype(np.float32) * _factors(scales[0], a.shape[0], a.shape[1], firsts[0], blocks[0])
@@ -113,6 +116,7 @@ def _query(op: Instruction, frame: Frame) -> None:
 TENSOR: dict[str, Run] = {
     "tl.tcgen05_mma": _mma,
     "tl.tcgen05_scaled_mma": _mma,
+    "tl.tcgen05_sparse_mma": _mma,
     "tl.mma_scaled": _mma_scaled,
     "tl.tcgen05_cp": _copy_scales,
     "tl.tcgen05_commit": _commit,

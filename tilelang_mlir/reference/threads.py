@@ -78,6 +78,9 @@ def _vote(op: Instruction, frame: Frame) -> None:
         frame.env[op.results[0]] = np.asarray(result).astype(dtype)[()]
         return
     rows, present = _warps(votes, frame, size, False), _warps(active, frame, size, False)
+    if len(op.operands) > 1:
+        frame.env[op.results[0]] = _among(kind, rows & present, present, op, frame)[: active.size].astype(dtype)
+        return
     if kind == "any":
         per_warp = (rows & present).any(axis=1)
     elif kind == "all":
@@ -85,6 +88,17 @@ def _vote(op: Instruction, frame: Frame) -> None:
     else:
         per_warp = _mask_of(rows & present)
     frame.env[op.results[0]] = np.repeat(per_warp, size)[: active.size].astype(dtype)
+
+
+def _among(kind: str, votes: Array, present: Array, op: Instruction, frame: Frame) -> Array:
+    """A vote by lane, of the lanes that the lane's own mask names."""
+    size = votes.shape[1]
+    masks = _warps(frame.env[op.operands[1]], frame, size, 0).astype(np.int64)[..., None]
+    named = (masks >> np.arange(size) & 1).astype(bool) & present[:, None, :]
+    if kind == "all":
+        return (votes[:, None, :] | ~named).all(axis=2).reshape(-1)
+    for_lane = votes[:, None, :] & named
+    return for_lane.any(axis=2).reshape(-1) if kind == "any" else _mask_of(for_lane.reshape(-1, size))
 
 
 def _mask_of(rows: Array) -> Array:

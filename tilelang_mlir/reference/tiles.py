@@ -165,6 +165,19 @@ def _gemm_sp(op: Instruction, frame: Frame) -> None:
     kept = matrix_of(a_tile, bool(attributes["transpose_a"]), "a_unsigned" in attributes)
     metadata = matrix_of(e_tile, bool(attributes["transpose_e"]), True)
     b = matrix_of(b_tile, bool(attributes["transpose_b"]), "b_unsigned" in attributes)
+    dense = expanded(kept, metadata)
+    product = matmul(dense, b)
+    clear = bool(attributes.get("clear", False))
+    if len(op.operands) > 4:
+        clear = clear or bool(integer(frame.env[op.operands[4]], "the run-time clear"))
+    if not clear:
+        wide = np.float32 if is_float(c_tile.dtype) else np.int64
+        product = product + c_tile.read().reshape(product.shape).astype(wide)
+    c_tile.write(product.astype(c_tile.dtype).reshape(c_tile.sizes))
+
+
+def expanded(kept: Array, metadata: Array) -> Array:
+    """The dense rows from what is kept of them and the four bits of each group."""
     width = metadata.dtype.itemsize * 8
     shifts = np.arange(0, width, 4, dtype=metadata.dtype)
     codes = (metadata[:, :, None] >> shifts & metadata.dtype.type(0xF)).reshape(len(metadata), -1)
@@ -177,14 +190,7 @@ def _gemm_sp(op: Instruction, frame: Frame) -> None:
         else:
             dense[rows, 4 * group + first] = kept[:, 2 * group]
             dense[rows, 4 * group + second] = kept[:, 2 * group + 1]
-    product = matmul(dense, b)
-    clear = bool(attributes.get("clear", False))
-    if len(op.operands) > 4:
-        clear = clear or bool(integer(frame.env[op.operands[4]], "the run-time clear"))
-    if not clear:
-        wide = np.float32 if is_float(c_tile.dtype) else np.int64
-        product = product + c_tile.read().reshape(product.shape).astype(wide)
-    c_tile.write(product.astype(c_tile.dtype).reshape(c_tile.sizes))
+    return dense
 
 
 def matmul(a: Array, b: Array) -> Array:

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.instruction import GLOBAL, SHARED
+from tilelang_mlir.isa.instruction import GLOBAL, SHARED, MemoryOrder
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
+
+Ordering = tuple[MemoryOrder, str]
+"""What an atomic operation orders, and as far as which scope."""
+RELAXED: Ordering = (MemoryOrder.RELAXED, "")
 
 
 def apply(
@@ -26,9 +30,10 @@ def apply(
     dtype: np.dtype[Any],
     update: Callable[..., Any],
     values: tuple[Any, ...],
+    ordering: Ordering,
 ) -> np.ndarray:
     """Apply `update(old, *values)` at each active lane's address; returns old values (C, T)."""
-    index, units = _cells(lanes, space, address, dtype.itemsize)
+    index, units = _cells(lanes, space, address, dtype.itemsize, ordering)
     shape = lanes.shape
     mask = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, shape)
     flat = np.broadcast_to(index, shape)[mask]
@@ -40,10 +45,16 @@ def apply(
 
 
 def reduce(
-    lanes: Lanes, space: int, address: np.ndarray, dtype: np.dtype[Any], update: np.ufunc, value: np.ndarray
+    lanes: Lanes,
+    space: int,
+    address: np.ndarray,
+    dtype: np.dtype[Any],
+    update: np.ufunc,
+    value: np.ndarray,
+    ordering: Ordering,
 ) -> None:
     """`memory = update(memory, value)` for each active lane, in lane order."""
-    index, units = _cells(lanes, space, address, dtype.itemsize)
+    index, units = _cells(lanes, space, address, dtype.itemsize, ordering)
     mask = np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape)
     update.at(units.view(dtype), np.broadcast_to(index, lanes.shape)[mask], np.broadcast_to(value, lanes.shape)[mask])
 
@@ -67,13 +78,15 @@ def _rounds(
     return old
 
 
-def _cells(lanes: Lanes, space: int, address: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _cells(
+    lanes: Lanes, space: int, address: np.ndarray, size: int, ordering: Ordering
+) -> tuple[np.ndarray, np.ndarray]:
     batch = lanes.batch
     try:
         if space == GLOBAL:
             index, units = batch.memory.index(address, size), batch.memory.views[size]
             if batch.checker is not None:
-                batch.checker.atomic_global(lanes, address, size)
+                batch.checker.atomic_global(lanes, address, size, *ordering)
             return index, units
         if space == SHARED:
             batch.shared.check(address, size)

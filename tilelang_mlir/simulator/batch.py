@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -55,11 +56,20 @@ class Batch:
         self.printed: list[str] = []
         self.roles: dict[int, str] = {}  # of warps that run in agents of their own
         self.profile: Profile | None = None
+        self.take_over: Callable[[], int | None] = lambda: None  # the first CTA of a cluster that now does not start
 
     @cached_property
     def tensor(self) -> TensorMemory:
         """Tensor memory, made when a kernel first uses it."""
         return TensorMemory(self)
+
+    def cancel(self) -> tuple[int, int, int, int]:
+        """Cancel a cluster that has not started: one, and the coordinates of its first CTA; zeros without one."""
+        first = self.take_over()
+        if first is None:
+            return 0, 0, 0, 0
+        columns, rows, _ = self.grid
+        return 1, first % columns, first // columns % rows, first // (columns * rows)
 
     def count(self, block: int, lanes: Lanes) -> None:
         """Count one execution of a basic block (checked mode)."""

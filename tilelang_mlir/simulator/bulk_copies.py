@@ -248,17 +248,20 @@ class BulkCopies(Operands):
         stored = np.broadcast_to(value, lanes.shape)[active].astype(f"u{size}").view(units.dtype)
         units[((place + batch.shared.row_start[into]) >> SHIFT[size])[:, 0]] = stored
 
-    def refuse_cancel(self, shared: Any, barrier: Any, everywhere: bool = False) -> None:
-        """clusterlaunchcontrol.try_cancel: an answer of 16 zero bytes, which names no CTA, arrives at the mbarrier.
+    def try_cancel(self, shared: Any, barrier: Any, everywhere: bool = False) -> None:
+        """clusterlaunchcontrol.try_cancel: an answer of 16 bytes, which may name a CTA, arrives at the mbarrier.
 
         With `everywhere`, in the shared memory and at the mbarrier of every CTA of the cluster.
         """
         lanes, batch = self._lanes, self._lanes.batch
         ctas, columns = self.issuers()
         place, target, into = self._pick(shared, ctas, columns)[:, None], self.barrier(barrier), None
+        answers = np.array([batch.cancel() for _ in ctas], np.uint32)
         if everywhere:
             into = (ctas[:, None] // batch.cluster * batch.cluster + np.arange(batch.cluster)).reshape(-1)
-            ctas, columns, place = (np.repeat(x, batch.cluster, axis=0) for x in (ctas, columns, place))
+            ctas, columns, place, answers = (
+                np.repeat(x, batch.cluster, axis=0) for x in (ctas, columns, place, answers)
+            )
         owners = ctas if into is None else into
         try:
             batch.shared.check(place, 16)
@@ -268,7 +271,7 @@ class BulkCopies(Operands):
         shadow = self._into(ctas, columns, place, 16, target, cells, into)
 
         def land() -> None:
-            batch.shared.flat[16][cells] = CARRY[16](0)
+            batch.shared.flat[16][cells] = answers.view(CARRY[16])
             if checker is not None and shadow is not None:
                 checker.land_load(shadow, target)
             target.complete(owners, 16)

@@ -33,7 +33,6 @@ from tilelang_mlir.simulator.memory import SHARED_BASE
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.batch import Batch
     from tilelang_mlir.simulator.lanes import Lanes
-    from tilelang_mlir.simulator.ownership import Contest, Ownership
     from tilelang_mlir.simulator.pending import Pending
 
 _LOG = logging.getLogger("tilelang_mlir")
@@ -63,11 +62,10 @@ class Checker:
         self,
         batch: Batch,
         locate: Callable[[int], Location | None],
-        owners: Ownership | None,
         unit: int = 4,
         copied_into: bool = True,
     ) -> None:
-        self._batch, self._locate, self._owners = batch, locate, owners
+        self._batch, self._locate = batch, locate
         self.locate = locate
         self._copied_into = copied_into  # whether the kernel has bulk copies into shared memory
         self._shift = unit.bit_length() - 1
@@ -277,12 +275,6 @@ class Checker:
         self._flying[at.cell] = False
 
     # ---- order -----------------------------------------------------------------------------------
-    def meet_grid(self, lanes: Lanes) -> None:
-        """A barrier of all CTAs: one in each, and order between them in global memory."""
-        self.join([lanes], [])
-        if self._owners is not None:
-            self._owners.forget()
-
     def join(self, waiters: Sequence[Lanes], arrivers: Sequence[Lanes]) -> None:
         """A barrier completes: waiters see everything all participants did before it."""
         everyone = [*waiters, *arrivers]
@@ -321,10 +313,7 @@ class Checker:
         return np.where(slot <= self._engine, slot + self._engine + 1, slot + 1)
 
     def fence(self, lanes: Lanes, scope: str) -> None:
-        """A proxy fence puts what the warp knows of before later asynchronous accesses of whoever learns of it.
-
-        Other fences alone order nothing between threads; they need a flag, which the ownership check does not follow.
-        """
+        """A proxy fence puts what the warp knows of before later asynchronous accesses of whoever learns of it."""
         planes = {"proxy.async": (1, 2), "proxy.async.shared": (1,), "proxy.async.global": (2,)}.get(scope, ())
         if not planes:
             return
@@ -337,50 +326,6 @@ class Checker:
         clock[..., fenced] = np.maximum(clock[..., fenced], np.where(active[..., None], clock[..., known], 0))
         self._clock[:, lanes.warp_ids] = clock
         self._clock[:, lanes.warp_ids, lanes.warp_ids] += active  # what comes after the fence is later
-
-    # ---- global memory ---------------------------------------------------------------------------
-    @property
-    def each(self) -> bool:
-        """Whether each CTA has clocks of its own."""
-        return self._rows > 1
-
-    def time(self, row: np.ndarray, warp: np.ndarray) -> np.ndarray:
-        return self._clock[row, warp, warp]
-
-    def epoch(self, row: np.ndarray, warp: np.ndarray) -> np.ndarray:
-        return self._epoch[row, warp]
-
-    def known(self, row: np.ndarray, warp: np.ndarray, other: np.ndarray, *, fenced: bool = False) -> np.ndarray:
-        """Up to which time of another warp of its CTA a warp knows; with `fenced` what a fence of device memory
-        follows."""
-        return self._clock[row, warp, other + (2 * (self._engine + 1) if fenced else 0)]
-
-    def copy_global(
-        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, address: np.ndarray, size: int, *, store: bool
-    ) -> Contest | None:
-        """A bulk copy from or to device memory."""
-        if self._owners is None:
-            return None
-        return self._owners.copy(lanes, ctas, columns, address, size, self, store=store)
-
-    def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
-        self._profile(lanes, "global", address, size, None)
-        if self._owners is not None:
-            self._owners.read(lanes, address, size, self)
-
-    def read_source(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
-        """What a cp.async reads."""
-        if self._owners is not None:
-            self._owners.read(lanes, address, size, self)
-
-    def write_global(self, lanes: Lanes, address: np.ndarray, size: int) -> Contest | None:
-        self._profile(lanes, "global", address, size, None)
-        return None if self._owners is None else self._owners.write(lanes, address, size, self)
-
-    def atomic_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
-        self._profile(lanes, "global", address, size, None)
-        if self._owners is not None:
-            self._owners.atomic(lanes, address, size, self)
 
     def _profile(self, lanes: Lanes, space: str, address: np.ndarray, size: int, columns: np.ndarray | None) -> None:
         if self._batch.profile is not None:

@@ -16,13 +16,14 @@ import numpy as np
 
 from tilelang_mlir.errors import Location, UnsupportedError
 from tilelang_mlir.isa import Instruction, kernels, key_of, table
-from tilelang_mlir.isa.instruction import GLOBAL, SHARED, Access
+from tilelang_mlir.isa.instruction import GLOBAL, SHARED, Access, MemoryOrder
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator import control
 from tilelang_mlir.simulator.grouping import Group
 from tilelang_mlir.simulator.locations import location_of, name_of
 from tilelang_mlir.simulator.memory import SHARED_BASE
 from tilelang_mlir.simulator.ops import RULES
+from tilelang_mlir.simulator.ops.memory import memory_order
 from tilelang_mlir.simulator.private import Alloca
 from tilelang_mlir.simulator.provenance import accesses
 from tilelang_mlir.simulator.uniform import uniform_values
@@ -30,8 +31,7 @@ from tilelang_mlir.simulator.values import as_lanes, element_of, kind_of, size_o
 
 _FILES = count(1)
 _PRIVATE_BASE = 256
-# LLVM's orderings that acquire, and those that release.
-_ACQUIRES, _RELEASES = (4, 6, 7), (5, 6, 7)
+_READS = (Access.READ, Access.ATOMIC)
 _TERMINATORS = ("scf.yield", "scf.condition", "llvm.return", "func.return")
 
 
@@ -61,6 +61,7 @@ class Kernel:
         self.ordered = writer.ordered
         self.copied_into = writer.copied_into
         self.spinning = writer.spinning
+        self.takes_over = writer.takes_over
         self.accesses = accesses(function, table())
         self.file = f"<simulated {self.name} {next(_FILES)}>"
         self._loops = writer.loops
@@ -134,7 +135,8 @@ class SourceWriter:
         self.global_unit = 16  # the narrowest global store: the granularity of ownership checks
         self.shared_unit = 4  # the narrowest shared store, at most a word: the granularity of the race check
         self.may_split = False  # whether CTAs of a batch may part ways where they wait
-        self._releases = self._acquires = False  # whether the kernel orders global memory between CTAs
+        self._order = MemoryOrder.RELAXED  # what its fences and atomic operations on device memory do
+        self.takes_over = False  # whether CTAs take over the work of others
         self.spinning = False  # whether a loop may wait for what other CTAs write
         self.copied_into = False  # whether bulk copies write shared memory
         self.depth = 0
@@ -273,6 +275,16 @@ class SourceWriter:
         self.copied_into = self.copied_into or any(
             e.access is Access.WRITE and e.space == SHARED and e.group == "mbarrier" for e in entry.effects
         )
+        for e in entry.effects:
+            self.takes_over = self.takes_over or e.access is Access.TAKE_OVER
+            if e.access is Access.WRITE and e.space == GLOBAL and e.value >= 0:
+                self.global_unit = min(self.global_unit, kind_of(str(op.operands[e.value].type)).nbytes)
+            elif e.access is Access.WRITE and e.space == SHARED and e.size and not e.group:
+                self.shared_unit = min(self.shared_unit, e.size)
+            elif e.access is Access.ATOMIC and e.space == GLOBAL:
+                self.global_unit = min(self.global_unit, e.size or 4, 4)
+            elif e.access is Access.FENCE and e.space == GLOBAL:
+                self._order = MemoryOrder.BOTH
         if entry.blocking:
             self.statement(f"w = {call}", op)
             self.line("if w is not None: yield w", op)
@@ -320,7 +332,7 @@ class SourceWriter:
         entry = self.instruction(op)
         if pointer is not None and str(pointer.type) == "!llvm.ptr<1>":
             return True
-        if entry is not None and any(e.space == GLOBAL and e.access is not Access.WRITE for e in entry.effects):
+        if entry is not None and any(e.space == GLOBAL and e.access in _READS for e in entry.effects):
             return True
         return any(self._reads_device(x.operation) for region in op.regions for b in region for x in b.operations)
 
@@ -347,20 +359,15 @@ class SourceWriter:
         elif op.name in ("llvm.atomicrmw", "llvm.cmpxchg"):
             size = kind_of(str(op.operands[1].type)).nbytes
             self.global_unit, self.shared_unit = min(self.global_unit, size), min(self.shared_unit, size)
-            order = [op.attributes[name] for name in ("ordering", "success_ordering") if name in op.attributes]
-            orders = [int(ir.IntegerAttr(x).value) for x in order] if str(op.operands[0].type) == "!llvm.ptr<1>" else []
-            self._releases |= any(x in _RELEASES for x in orders)
-            self._acquires |= any(x in _ACQUIRES for x in orders)
+            if str(op.operands[0].type) == "!llvm.ptr<1>":
+                self._order |= memory_order(op)
         elif op.name == "llvm.fence":
-            self._releases = self._acquires = True
-        elif op.name == "nvvm.inline_ptx" and (entry := self.instruction(op)) is not None:
-            stored = [e.size for e in entry.effects if e.access is Access.WRITE and e.space == SHARED and e.size]
-            self.shared_unit = min(self.shared_unit, *stored, 4)
+            self._order |= memory_order(op)
 
     @property
     def ordered(self) -> bool:
-        """Whether CTAs may pass global memory on: that takes one that releases it and one that acquires it."""
-        return self._releases and self._acquires
+        """Whether CTAs may pass device memory on: that takes one that releases it and one that acquires it."""
+        return self._order is MemoryOrder.BOTH
 
     # ---- addresses -------------------------------------------------------------------------------
     def shared_address(self, symbol: str) -> int:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilelang_mlir.errors import ProxyFenceError, RaceError
-from tilelang_mlir.simulator.checker import COLLECTIVE, PLANES, Access, Checker
+from tilelang_mlir.isa.instruction import MemoryOrder
+from tilelang_mlir.simulator.checker import COLLECTIVE, PLANES, Access
+from tilelang_mlir.simulator.device_checks import DeviceChecker
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 _FOREVER = np.int32(2**31 - 1)
 
 
-class EngineChecker(Checker):
+class EngineChecker(DeviceChecker):
     """The checker of kernels with mbarriers, bulk copies and warpgroup products."""
 
     # ---- order -----------------------------------------------------------------------------------
@@ -155,8 +157,8 @@ class EngineChecker(Checker):
                 hint="fence.mbarrier_init after mbarrier.init, then synchronise the block",
             )
 
-    def fence(self, lanes: Lanes, scope: str) -> None:
-        super().fence(lanes, scope)
+    def fence(self, lanes: Lanes, scope: str, order: MemoryOrder = MemoryOrder.BOTH) -> None:
+        super().fence(lanes, scope, order)
         if scope == "mbarrier" or scope.startswith("proxy.async"):
             for barrier in self._batch.mbarriers.values():
                 barrier.fenced = True

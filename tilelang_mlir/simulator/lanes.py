@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tilelang_mlir.errors import OutOfBoundsError, SimulationError, UnsupportedError
-from tilelang_mlir.isa.instruction import GLOBAL, PRIVATE, SHARED
+from tilelang_mlir.isa.instruction import GLOBAL, PRIVATE, SHARED, MemoryOrder
 from tilelang_mlir.simulator import atomics
 from tilelang_mlir.simulator.async_copy import CopyQueue
+from tilelang_mlir.simulator.atomics import RELAXED, Ordering
 from tilelang_mlir.simulator.batch import Batch, Dim3
 from tilelang_mlir.simulator.engine import Engine
 from tilelang_mlir.simulator.memory import BadLane
 from tilelang_mlir.simulator.private import Alloca, PrivateMemory
 from tilelang_mlir.simulator.schedule import Agent, Diverged, Fork, WaitBarrier
-
-if TYPE_CHECKING:
-    pass
 
 ALL_THREADS = "all threads"  # the name of the agent that has not parted
 
@@ -118,6 +116,18 @@ class Lanes:
         place = f"{cta}" if grid[1] == grid[2] == 1 else f"({_unravel(cta, grid)})"
         return f"{text} (warp {thread // self.warp_size}) of CTA {place}"
 
+    def aligned_global(self, address: Any, size: int) -> Any:
+        """The address of an access that is done in parts: a multiple of its whole size all the same."""
+        where = self._address(address)
+        wrong = np.asarray((where & (size - 1)) != 0)
+        if self.mask is not None:
+            wrong = wrong & self.mask
+        if wrong.any():
+            row, column = (int(i) for i in np.argwhere(wrong)[0])
+            where = np.broadcast_to(where, wrong.shape)
+            raise self.fault(BadLane(self.batch.memory.misaligned(int(where[row, column]), size), row, column))
+        return address
+
     def load_global(self, address: Any, size: int) -> np.ndarray:
         where = self._address(address)
         try:
@@ -203,14 +213,28 @@ class Lanes:
             raise UnsupportedError(f"the simulator has no address space {space}")
 
     def atomic(
-        self, space: int, address: Any, dtype: np.dtype[Any], update: Callable[..., Any], *values: Any
+        self,
+        space: int,
+        address: Any,
+        dtype: np.dtype[Any],
+        update: Callable[..., Any],
+        *values: Any,
+        ordering: Ordering = RELAXED,
     ) -> np.ndarray:
         """Read-modify-write, lanes in order; `update(old, *values)` gives the new value. Returns the old values."""
-        return atomics.apply(self, space, self._address(address), np.dtype(dtype), update, values)
+        return atomics.apply(self, space, self._address(address), np.dtype(dtype), update, values, ordering)
 
-    def reduce(self, space: int, address: Any, dtype: np.dtype[Any], update: np.ufunc, value: np.ndarray) -> None:
+    def reduce(
+        self,
+        space: int,
+        address: Any,
+        dtype: np.dtype[Any],
+        update: np.ufunc,
+        value: np.ndarray,
+        ordering: Ordering = RELAXED,
+    ) -> None:
         """An atomic whose old value nobody reads: lanes are applied in order by the ufunc's own loop."""
-        atomics.reduce(self, space, self._address(address), np.dtype(dtype), update, value)
+        atomics.reduce(self, space, self._address(address), np.dtype(dtype), update, value, ordering)
 
     def read_rows(self, address: np.ndarray, size: int, rows: np.ndarray) -> np.ndarray:
         """Shared memory at addresses (C|1, K) given by the lanes in columns `rows` (K), for use by other lanes."""
@@ -286,9 +310,9 @@ class Lanes:
         if self.batch.checker is not None:
             self.batch.checker.sync_warp(self)
 
-    def fence(self, scope: str) -> None:
+    def fence(self, scope: str, order: MemoryOrder = MemoryOrder.BOTH) -> None:
         if self.batch.checker is not None:
-            self.batch.checker.fence(self, scope)
+            self.batch.checker.fence(self, scope, order)
 
     # ---- asynchronous copies and barriers ----------------------------------------------------------------------------
     def copy_async(self, shared: Any, source: Any, size: int, valid: Any) -> None:

@@ -145,6 +145,7 @@ class _Launch:
         self.report = SimulationReport(code.name, self.total)
         self.profile = Profile() if checked else None
         self.owners: Ownership | None = None
+        self.work: list[tuple[np.ndarray, int]] = []  # CTAs that have not started, the next ones last
         self.threads = code.block[0] * code.block[1] * code.block[2]
         if self.threads > 1024:
             raise ResourceError(f"kernel {code.name} has {self.threads} threads per CTA; the limit is 1024")
@@ -155,13 +156,15 @@ class _Launch:
         size = self.total if self.code.cooperative else size
         if self.checked:
             of = self.code.accesses
-            written, read = (self._allocations(values, which) for which in (of.writes, of.reads))
-            between = not self.code.ordered and self.total > 1
-            if written & read or (written and between):
-                self.owners = Ownership(self.memory, self.code.global_unit, written, read, between=between)
+            written, read, plain = (self._allocations(values, which) for which in (of.writes, of.reads, of.plain))
+            known = (self.total, self.threads) if self.code.ordered or cluster > 1 else None
+            if written & read or (written and self.total > 1):
+                self.owners = Ownership(self.memory, self.code.global_unit, written, read, plain, known)
+        if self.code.takes_over:  # half of them start later, or never
+            size = min(size, (self.total // cluster + 1) // 2 * cluster)
         size = max(size // cluster, 1) * cluster
-        work = [(order[first : first + size], 0) for first in range(0, self.total, size)][::-1]
-        start = self._snapshot() if self.code.spinning else None
+        work = self.work = [(order[first : first + size], 0) for first in range(0, self.total, size)][::-1]
+        start = self._snapshot() if self.code.spinning and not self.code.takes_over else None
         with np.errstate(all="ignore"):
             while work:
                 ids, depth = work.pop()
@@ -183,6 +186,16 @@ class _Launch:
                     work.extend((group, depth + 1) for group in _groups(ids, keys, cluster))
         if self.profile is not None:
             self.profile.fill(self.report, self.code)
+
+    def _take_over(self) -> int | None:
+        """Remove the cluster that would start next; its first CTA."""
+        while self.work:
+            ids, depth = self.work.pop()
+            if len(ids) > self.cluster:
+                self.work.append((ids[self.cluster :], depth))
+            if len(ids):
+                return int(ids[0])
+        return None
 
     def _allocations(self, values: list[Any], arguments: frozenset[int] | None) -> set[int]:
         """The allocations that arguments lie in; None: those of all arguments."""
@@ -208,11 +221,13 @@ class _Launch:
         memory = self.memory.snapshot()
         owners = None if self.owners is None else self.owners.snapshot()
         profile = None if self.profile is None else self.profile.snapshot()
+        work = list(self.work)
 
         def restore() -> None:
             self.memory.restore(memory)
-            if self.owners is not None and owners is not None:
-                self.owners.restore(owners)
+            self.work[:] = work
+            if owners is not None:
+                owners()
             if self.profile is not None and profile is not None:
                 self.profile.restore(profile)
 
@@ -224,6 +239,7 @@ class _Launch:
         batch.random = np.random.default_rng(self.seed) if self.seed else None
         batch.profile = self.profile
         batch.cluster = self.cluster
+        batch.take_over = self._take_over
         if self.checked:
             batch.checker = EngineChecker(
                 batch, self.code.locate, self.owners, self.code.shared_unit, self.code.copied_into

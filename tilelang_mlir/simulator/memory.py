@@ -119,12 +119,18 @@ class GlobalMemory:
         value = int(address[row, column])
         raise BadLane(self._describe(value, size, bool(outside[row, column])), row, column)
 
+    def misaligned(self, address: int, size: int) -> str:
+        """What is wrong with the address of an access of `size` bytes."""
+        slot = max(self.find(address), 0)
+        name, offset = self.names[slot] or "an allocation", address - self.starts[slot]
+        return f"global access of {size} bytes at byte {offset} of {name} is not {size}-byte aligned"
+
     def _describe(self, address: int, size: int, outside: bool) -> str:
         slot = max(self.find(address), 0)
         name = self.names[slot] or "an allocation"
         offset, length = address - self.starts[slot], self.ends[slot] - self.starts[slot]
         if not outside:
-            return f"global access of {size} bytes at byte {offset} of {name} is not {size}-byte aligned"
+            return self.misaligned(address, size)
         nearer_next = slot + 1 < len(self.starts) and self.starts[slot + 1] - address < _GUARD // 2
         if slot == 0 and not nearer_next:
             return f"global access of {size} bytes at the invalid address {address}"

@@ -1,11 +1,11 @@
 """Finds races in global memory, between CTAs and between the threads of one.
 
 Only allocations that the kernel may write are looked at. CTAs may write the same bytes to one place: what is there
-then does not depend on their order. A unit remembers the CTA that last wrote it, and which has read it since (one, or
-several); of CTAs the order is not followed (fences, or flags that one releases and another acquires), so kernels with
-those are checked inside of each CTA only. There the clocks of the warps decide, as in shared memory: a unit remembers
-its last write and its last read. Bulk copies go through the asynchronous proxy: ordinary accesses come before them only
-with a fence.proxy.async of device memory between (PTX ISA 8.7, sections 8.6 and 8.9.5).
+then does not depend on their order. A unit remembers its last write and its last read: CTA, warp and time; of reads by
+several CTAs, and of atomic updates, which are free among each other, it remembers all. What came before is known inside
+of a CTA by the clocks of its warps, as in shared memory, and between CTAs by messages (`causality`): flags that one
+releases and another acquires, and barriers of a cluster. Bulk copies go through the asynchronous proxy: ordinary
+accesses come before them only with a fence.proxy.async of device memory between (PTX ISA 8.7, sections 8.6 and 8.9.5).
 """
 
 from __future__ import annotations
@@ -16,27 +16,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilelang_mlir.errors import Location, ProxyFenceError, RaceError
+from tilelang_mlir.isa.instruction import MemoryOrder
+from tilelang_mlir.simulator.access_sets import AccessSets
+from tilelang_mlir.simulator.causality import Causality, Units
 from tilelang_mlir.simulator.lanes import Lanes
 from tilelang_mlir.simulator.memory import GlobalMemory
 
 if TYPE_CHECKING:
-    from tilelang_mlir.simulator.checker import Checker
+    from collections.abc import Callable
+
+    from tilelang_mlir.simulator.device_checks import DeviceChecker
 
 _ATOMIC, _MANY = -1, -2
 _COLUMNS = ("owner", "site", "reader", "read_site")  # by unit
-_FINE = ("warp", "clock", "thread", "epoch", "generic", "read_warp", "read_clock", "read_thread", "read_epoch")
-
-
-@dataclass
-class Units:
-    """Accessed units, flat: which, and the CTA (counted from 1), row of clocks, warp and thread of each."""
-
-    cell: np.ndarray
-    owner: np.ndarray
-    row: np.ndarray
-    warp: np.ndarray
-    thread: np.ndarray
-    collective: bool = False  # by the copy engine, for a warp
+_FINE = (
+    *("warp", "clock", "thread", "epoch", "generic", "read_warp", "read_clock", "read_thread", "read_epoch"),
+    *("updates", "readers"),  # sets of accesses: the updates where `owner` is atomic, the reads where there are many
+)
 
 
 @dataclass
@@ -65,33 +61,47 @@ class Ownership:
 
     Args:
         unit: the narrowest global store of the kernel in bytes (a power of two).
-        written: indices of the allocations that the kernel may write. shared: those that it may read, too.
-        between: whether CTAs that meet in a unit are reported.
+        written: indices of the allocations that the kernel may write. read: those that it may read. Updates do both.
+        plain: those that it reads or writes other than by atomic updates.
+        order: where CTAs may know of one another, what they do.
     """
 
     def __init__(
-        self, memory: GlobalMemory, unit: int, written: set[int], shared: set[int], *, between: bool = True
+        self,
+        memory: GlobalMemory,
+        unit: int,
+        written: set[int],
+        read: set[int],
+        plain: set[int],
+        order: tuple[int, int] | None = None,
     ) -> None:
-        self._memory, self._between = memory, between
+        self._memory = memory
         self._shift = unit.bit_length() - 1
         self._unit = unit
-        self._written, self._shared = written, written & shared
+        self._written, self._shared, self._mixed = written, written & read, written & read & plain
         self._base: dict[int, int] = {}
         total = 0
         for slot in sorted(written):
             self._base[slot] = total - (memory.starts[slot] >> self._shift)
             total += ((memory.ends[slot] - memory.starts[slot]) >> self._shift) + 1
         self._columns = {name: np.zeros(total, np.int32) for name in _COLUMNS}
-        fine = total if self._shared else 0
+        self._order = None if order is None else Causality(*order, total)
+        self._detailed = self._shared if order is None else written
+        fine = total if self._detailed else 0
         self._fine = {name: np.zeros(fine, np.int32) for name in _FINE}
+        self._sets = AccessSets()
 
-    def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """What `restore` takes to forget later accesses."""
-        return {k: v.copy() for k, v in self._columns.items()}, {k: v.copy() for k, v in self._fine.items()}
+    def snapshot(self) -> Callable[[], None]:
+        """Returns what forgets all that comes from now on; to be called once."""
+        columns, fine = ({k: v.copy() for k, v in x.items()} for x in (self._columns, self._fine))
+        order = None if self._order is None else self._order.snapshot()
 
-    def restore(self, saved: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]) -> None:
-        """Forget what happened since the snapshot, which must not be used again."""
-        self._columns, self._fine = saved
+        def restore() -> None:
+            self._columns, self._fine = columns, fine
+            if self._order is not None and order is not None:
+                self._order.restore(order)
+
+        return restore
 
     def forget(self) -> None:
         """A barrier of all CTAs orders what was done before it."""
@@ -104,9 +114,9 @@ class Ownership:
         slot = self._memory.find(int(address.flat[0]))
         return slot if slot in slots else None
 
-    def _lanes(self, lanes: Lanes, address: np.ndarray, size: int, slot: int, checker: Checker) -> Units:
-        """Of all active lanes; those that share a uniform address count as one per CTA outside of shared buffers."""
-        shape = (lanes.batch.ctas, lanes.count) if slot in self._shared else (lanes.batch.ctas, 1)
+    def _lanes(self, lanes: Lanes, address: np.ndarray, size: int, slot: int, checker: DeviceChecker) -> Units:
+        """Of all active lanes; where threads are not told apart, those of a CTA at a uniform address count as one."""
+        shape = (lanes.batch.ctas, lanes.count) if slot in self._detailed else (lanes.batch.ctas, 1)
         if lanes.mask is not None:
             shape = np.broadcast_shapes(shape, lanes.mask.shape)
         shape = np.broadcast_shapes(shape, address.shape)
@@ -116,6 +126,7 @@ class Ownership:
         values = [
             (address >> self._shift) + self._base[slot],
             (lanes.batch.ids + 1)[:, None],
+            number,
             number if checker.each else number * 0,
             warp,
             thread,
@@ -146,6 +157,7 @@ class Ownership:
             np.broadcast_to(v[:, None], cell.shape).reshape(-1)
             for v in (
                 lanes.batch.ids[ctas] + 1,
+                ctas,
                 ctas if each else ctas * 0,
                 lanes.warp[columns],
                 lanes.threads[columns],
@@ -154,31 +166,36 @@ class Ownership:
         return Units(cell.reshape(-1), *wide, collective=True)
 
     # ---- ordinary accesses -----------------------------------------------------------------------
-    def write(self, lanes: Lanes, address: np.ndarray, size: int, checker: Checker) -> Contest | None:
+    def write(self, lanes: Lanes, address: np.ndarray, size: int, checker: DeviceChecker) -> Contest | None:
         slot = self._slot(address, self._written)
         if slot is None:
             return None
         return self._write(lanes, self._lanes(lanes, address, size, slot, checker), checker, slot, generic=True)
 
-    def read(self, lanes: Lanes, address: np.ndarray, size: int, checker: Checker) -> None:
+    def read(self, lanes: Lanes, address: np.ndarray, size: int, checker: DeviceChecker) -> None:
         slot = self._slot(address, self._shared)
         if slot is not None:
             self._read(lanes, self._lanes(lanes, address, size, slot, checker), checker, generic=True)
 
-    def atomic(self, lanes: Lanes, address: np.ndarray, size: int, checker: Checker) -> None:
-        """An atomic update: other CTAs may update the same bytes, but not have written them otherwise."""
+    def atomic(self, lanes: Lanes, address: np.ndarray, size: int, order: MemoryOrder, checker: DeviceChecker) -> None:
+        """An atomic update: others may update the same bytes, but not access them otherwise."""
         slot = self._slot(address, self._written)
-        if slot is None:
+        if slot is None or (slot not in self._mixed and self._order is None):
             return
         at = self._lanes(lanes, address, size, slot, checker)
-        before = self._columns["owner"].take(at.cell)
-        self._apart(lanes, at, (before > 0) & (before != at.owner), before, "updates", "has written", checker)
-        self._columns["owner"][at.cell] = _ATOMIC
-        self._columns["site"][at.cell] = lanes.site
-        self._columns["reader"][at.cell] = 0
-        if slot in self._shared:
-            for name in ("clock", "read_clock"):
-                self._fine[name][at.cell] = 0
+        if slot in self._mixed:
+            self._update(lanes, at, checker)
+        if self._order is not None:
+            self._order.update(at, order, checker)
+
+    def fence(self, lanes: Lanes, order: MemoryOrder, checker: DeviceChecker) -> None:
+        """A fence of device memory, as far as the device or further."""
+        if self._order is None:
+            return
+        number, column = np.nonzero(np.broadcast_to(np.bool_(True) if lanes.mask is None else lanes.mask, lanes.shape))
+        row, owner = number if checker.each else number * 0, lanes.batch.ids[number] + 1
+        at = Units(number * 0, owner, number, row, lanes.warp[column], lanes.threads[column])
+        self._order.fence(at, order, checker)
 
     # ---- bulk copies -----------------------------------------------------------------------------
     def copy(
@@ -188,7 +205,7 @@ class Ownership:
         columns: np.ndarray,
         address: np.ndarray,
         size: int,
-        checker: Checker,
+        checker: DeviceChecker,
         *,
         store: bool,
     ) -> Contest | None:
@@ -203,49 +220,113 @@ class Ownership:
         return None
 
     # ---- checks ----------------------------------------------------------------------------------
-    def _write(self, lanes: Lanes, at: Units, checker: Checker, slot: int, *, generic: bool) -> Contest | None:
-        owner, reader = self._columns["owner"], self._columns["reader"]
-        before, read = owner.take(at.cell), reader.take(at.cell)
-        self._apart(lanes, at, before == _ATOMIC, before, "writes", "has written", checker)
-        taken = (before != 0) & (before != at.owner)
+    def _write(self, lanes: Lanes, at: Units, checker: DeviceChecker, slot: int, *, generic: bool) -> Contest | None:
+        owner = self._columns["owner"]
+        before, detailed = owner.take(at.cell), slot in self._detailed
+        self._after_updates(lanes, at, before, "writes", checker)
+        taken = self._late(at, (before > 0) & (before != at.owner), before, "", checker)
         error = self._met(lanes, at, taken, before, "writes", "has written", checker)
-        if slot in self._shared:
+        if detailed:
             self._ordered(lanes, at, checker, "write", ("", "read_"), generic=generic)
+        self._after_reads(lanes, at, "writes", checker)
         owner[at.cell] = at.owner
         self._columns["site"][at.cell] = lanes.site
-        reader[at.cell] = 0
+        self._columns["reader"][at.cell] = 0
         after = owner.take(at.cell)
         error = error or self._met(lanes, at, after != at.owner, after, "writes", "has written", checker)
-        self._apart(lanes, at, (read != 0) & (read != at.owner), read, "writes", "has read", checker)
-        if slot in self._shared:
+        if detailed:
             self._remember(at, checker, "")
             self._fine["generic"][at.cell] = generic
-            self._fine["read_clock"][at.cell] = 0
+            for name in ("read_clock", "updates", "readers"):
+                self._fine[name][at.cell] = 0
+        if self._order is not None:
+            self._order.overwrite(at.cell)
         if error is None:
             return None
         start = (at.cell[taken] - self._base[slot]) << self._shift
         return Contest(error, self._memory, (start[:, None] + np.arange(self._unit)).reshape(-1))
 
-    def _read(self, lanes: Lanes, at: Units, checker: Checker, *, generic: bool) -> None:
+    def _read(self, lanes: Lanes, at: Units, checker: DeviceChecker, *, generic: bool) -> None:
         before = self._columns["owner"].take(at.cell)
-        self._apart(lanes, at, (before > 0) & (before != at.owner), before, "reads", "has written", checker)
+        self._after_updates(lanes, at, before, "reads", checker)
+        late = self._late(at, (before > 0) & (before != at.owner), before, "", checker)
+        self._apart(lanes, at, late, before, "reads", "has written", checker)
         self._ordered(lanes, at, checker, "read", ("",), generic=generic)
         reader = self._columns["reader"]
         known = reader.take(at.cell)
         reader[at.cell] = np.where((known == 0) | (known == at.owner), at.owner, _MANY)
         reader[at.cell[reader.take(at.cell) != at.owner]] = _MANY
+        if self._order is not None:
+            self._add_readers(at, known, checker)
         self._columns["read_site"][at.cell] = lanes.site
         if generic:
             self._remember(at, checker, "read_")
 
-    def _remember(self, at: Units, checker: Checker, kind: str) -> None:
+    def _add_readers(self, at: Units, known: np.ndarray, checker: DeviceChecker) -> None:
+        """Where CTAs have read a unit, and where one of them had alone, which."""
+        many = self._columns["reader"].take(at.cell) == _MANY
+        alone = np.flatnonzero(many & (known > 0))
+        first, fine = at.only(alone), self._fine
+        first.owner, first.warp = known[alone], fine["read_warp"].take(first.cell)
+        self._sets.add(fine["readers"], first, fine["read_clock"].take(first.cell))
+        new = at.only(np.flatnonzero(many))
+        self._sets.add(fine["readers"], new, checker.time(new.row, new.warp))
+
+    def _update(self, lanes: Lanes, at: Units, checker: DeviceChecker) -> None:
+        before, fine = self._columns["owner"].take(at.cell), self._fine
+        late = self._late(at, (before > 0) & (before != at.owner), before, "", checker)
+        self._apart(lanes, at, late, before, "updates", "has written", checker)
+        self._ordered(lanes, at, checker, "atomic update", ("", "read_"), generic=True)
+        self._after_reads(lanes, at, "updates", checker)
+        self._columns["owner"][at.cell] = _ATOMIC
+        self._columns["site"][at.cell] = lanes.site
+        self._columns["reader"][at.cell] = 0
+        for name in ("clock", "read_clock", "readers"):
+            fine[name][at.cell] = 0
+        self._sets.add(fine["updates"], at, checker.time(at.row, at.warp))
+
+    def _after_updates(self, lanes: Lanes, at: Units, before: np.ndarray, verb: str, checker: DeviceChecker) -> None:
+        other = self._in_set(at, "updates", before == _ATOMIC, checker)
+        self._apart(lanes, at, other != 0, other, verb, "has updated", checker)
+
+    def _after_reads(self, lanes: Lanes, at: Units, verb: str, checker: DeviceChecker) -> None:
+        read = self._columns["reader"].take(at.cell)
+        late = self._late(at, (read > 0) & (read != at.owner), read, "read_", checker)
+        self._apart(lanes, at, late, read, verb, "has read", checker)
+        many = read == _MANY
+        other = np.where(many, _MANY, 0) if self._order is None else self._in_set(at, "readers", many, checker)
+        self._apart(lanes, at, other != 0, other, verb, "has read", checker)
+
+    def _late(
+        self, at: Units, bad: np.ndarray, other: np.ndarray, kind: str, checker: DeviceChecker, *, fenced: bool = False
+    ) -> np.ndarray:
+        """Of the accesses marked `bad` those that the earlier one, of CTA `other`, does not come before."""
+        if self._order is None or not bad.any():
+            return bad
+        which = np.flatnonzero(bad)
+        some = at.only(which)
+        warp, clock = (self._fine[f"{kind}{name}"].take(some.cell) for name in ("warp", "clock"))
+        late = bad.copy()
+        late[which] = ~self._order.covers(some, other[which], warp, clock, checker, fenced=fenced)
+        return late
+
+    def _in_set(self, at: Units, column: str, marked: np.ndarray, checker: DeviceChecker) -> np.ndarray:
+        """For each of the marked accesses a CTA whose earlier access, one of several, does not come before it, or 0."""
+        found = np.zeros(len(at.cell), np.int64)
+        which = np.flatnonzero(marked)
+        if len(which):
+            some = at.only(which)
+            found[which] = self._sets.unordered(self._fine[column].take(some.cell), some, checker, self._order)
+        return found
+
+    def _remember(self, at: Units, checker: DeviceChecker, kind: str) -> None:
         fine = self._fine
         fine[f"{kind}warp"][at.cell], fine[f"{kind}clock"][at.cell] = at.warp, checker.time(at.row, at.warp)
         fine[f"{kind}thread"][at.cell] = at.thread
         fine[f"{kind}epoch"][at.cell] = -1 if at.collective else checker.epoch(at.row, at.warp)
 
     def _ordered(
-        self, lanes: Lanes, at: Units, checker: Checker, what: str, kinds: tuple[str, ...], *, generic: bool
+        self, lanes: Lanes, at: Units, checker: DeviceChecker, what: str, kinds: tuple[str, ...], *, generic: bool
     ) -> None:
         """Inside a CTA: the earlier accesses of these kinds come before, with a fence where the proxies differ."""
         for kind in kinds:
@@ -263,6 +344,10 @@ class Ownership:
                 continue
             plain = self._fine["generic"].take(at.cell) > 0 if not kind else np.True_
             stale = plain & (clock > checker.known(at.row, at.warp, warp, fenced=True)) & mine
+            if self._order is not None:
+                foreign = plain & (seen > 0) & (seen != at.owner)
+                foreign &= ~self._late(at, foreign, seen, kind, checker)
+                stale |= self._late(at, foreign, seen, kind, checker, fenced=True)
             if stale.any():
                 self._unfenced(lanes, at, int(stale.argmax()), what, earlier, checker)
 
@@ -273,31 +358,39 @@ class Ownership:
         return f"byte {address - self._memory.starts[slot]} of {self._memory.names[slot] or 'an allocation'}"
 
     def _apart(
-        self, lanes: Lanes, at: Units, bad: np.ndarray, other: np.ndarray, verb: str, did: str, checker: Checker
+        self, lanes: Lanes, at: Units, bad: np.ndarray, other: np.ndarray, verb: str, did: str, checker: DeviceChecker
     ) -> None:
         error = self._met(lanes, at, bad, other, verb, did, checker)
         if error is not None:
             raise error
 
     def _met(
-        self, lanes: Lanes, at: Units, bad: np.ndarray, other: np.ndarray, verb: str, did: str, checker: Checker
+        self, lanes: Lanes, at: Units, bad: np.ndarray, other: np.ndarray, verb: str, did: str, checker: DeviceChecker
     ) -> RaceError | None:
         """The report of CTAs that met in one of the `bad` units."""
-        if not self._between or not bad.any():
+        if not bad.any():
             return None
         index = int(bad.argmax())
-        names = {_ATOMIC: "an atomic update", _MANY: "more than one CTA"}
-        who = names.get(int(other[index]), f"CTA {int(other[index]) - 1}")
+        mine, theirs = int(at.owner[index]), int(other[index])
+        who = "more than one CTA" if theirs == _MANY else f"CTA {theirs - 1}" if mine != theirs else "another warp"
         sites = self._columns["read_site" if did == "has read" else "site"]
+        hint = "use an atomic operation, or give each CTA its own part"
+        if mine == theirs:
+            hint = "device memory too needs a barrier between the two: T.sync_threads"
+        elif self._order is not None:
+            hint = (
+                "pass it on: T.atomic_store(flag, 1, 'release') after a barrier of those that accessed it, "
+                "T.atomic_load(flag, 'acquire') and a barrier before those that do next"
+            )
         return RaceError(
-            f"race between CTAs: CTA {int(at.owner[index]) - 1} {verb} {self._place(int(at.cell[index]))}, "
-            f"which {who} {did} in this launch",
+            f"race{' between CTAs' if mine != theirs else ''}: CTA {mine - 1} {verb} "
+            f"{self._place(int(at.cell[index]))}, which {who} {did} in this launch",
             checker.locate(lanes.site),
             notes=(("the other access", checker.locate(int(sites[at.cell[index]]))),),
-            hint="use an atomic operation, or give each CTA its own part",
+            hint=hint,
         )
 
-    def _unordered(self, lanes: Lanes, at: Units, index: int, what: str, kind: str, checker: Checker) -> None:
+    def _unordered(self, lanes: Lanes, at: Units, index: int, what: str, kind: str, checker: DeviceChecker) -> None:
         earlier, cell = "read" if kind else "write", int(at.cell[index])
         thread = int(self._fine[f"{kind}thread"][cell])
         raise RaceError(
@@ -308,7 +401,7 @@ class Ownership:
             hint="device memory too needs a barrier between the two: T.sync_threads",
         )
 
-    def _unfenced(self, lanes: Lanes, at: Units, index: int, what: str, earlier: str, checker: Checker) -> None:
+    def _unfenced(self, lanes: Lanes, at: Units, index: int, what: str, earlier: str, checker: DeviceChecker) -> None:
         cell = int(at.cell[index])
         verb = {"read": "read", "write": "written"}
         raise ProxyFenceError(
@@ -319,5 +412,5 @@ class Ownership:
             hint="T.fence_proxy_async() after the accesses, then synchronise",
         )
 
-    def _earlier(self, cell: int, kind: str, checker: Checker) -> Location | None:
+    def _earlier(self, cell: int, kind: str, checker: DeviceChecker) -> Location | None:
         return checker.locate(int(self._columns["read_site" if kind else "site"][cell]))

@@ -14,21 +14,21 @@ _VIEWS = ("llvm.getelementptr", "llvm.addrspacecast", "llvm.bitcast")
 
 @dataclass(frozen=True)
 class Accesses:
-    """Indices of arguments; None: any of them."""
+    """Indices of arguments; None: any of them. An atomic update reads and writes; `plain` are all other accesses."""
 
     reads: frozenset[int] | None
     writes: frozenset[int] | None
+    plain: frozenset[int] | None
 
 
 def accesses(function: ir.Operation, table: Mapping[str, Instruction]) -> Accesses:
     """What a kernel may access of each argument, a tensor map standing for its tensor."""
-    found: dict[str, set[int | None]] = {"r": set(), "w": set()}
+    found: dict[str, set[int | None]] = {"r": set(), "w": set(), "p": set()}
     for op in _nested(function):
         for kind, pointer in _pointers(op, table):
-            for letter in kind:
-                found[letter] |= _bases(pointer, function, frozenset())
-    reads, writes = (None if None in found[k] else frozenset(i for i in found[k] if i is not None) for k in "rw")
-    return Accesses(reads, writes)
+            for letter in kind if kind in ("", "rw") else f"{kind}p":
+                found[letter] |= _bases(pointer, function, table, frozenset())
+    return Accesses(*(None if None in found[k] else frozenset(i for i in found[k] if i is not None) for k in "rwp"))
 
 
 def _nested(op: ir.Operation) -> Iterator[ir.Operation]:
@@ -53,15 +53,18 @@ def _pointers(op: ir.Operation, table: Mapping[str, Instruction]) -> Iterator[tu
             yield kind, op.operands[effect.operand]
 
 
-def _bases(value: ir.Value, function: ir.Operation, seen: frozenset[ir.Value]) -> set[int | None]:
+def _bases(
+    value: ir.Value, function: ir.Operation, table: Mapping[str, Instruction], seen: frozenset[ir.Value]
+) -> set[int | None]:
     """The arguments that an address may be made of."""
     owner = value.owner
     if isinstance(owner, ir.Block):
         inside = owner.owner.operation == function
         return {ir.BlockArgument(value).arg_number} if inside else {None}
     op = owner.operation
-    if op.name in _VIEWS:
-        return _bases(op.operands[0], function, seen)
+    entry = table.get(key_of(op))
+    if op.name in _VIEWS or entry is not None and entry.view:
+        return _bases(op.operands[0], function, table, seen)
     if op.name == "arith.select" and value not in seen:
-        return {b for v in list(op.operands)[1:] for b in _bases(v, function, seen | {value})}
+        return {b for v in list(op.operands)[1:] for b in _bases(v, function, table, seen | {value})}
     return {None}

@@ -308,22 +308,22 @@ class Issue:
             self.refuse(f"{self._what} at tensor memory lane {int(value.max()) >> 16}")
         return value & 0xFFFF
 
-    def shared(self, place: np.ndarray) -> Callable[[], np.ndarray]:
-        """Announces a read of 16-byte units (n, ...) of shared memory; returns what reads them (n, ..., 16) bytes."""
+    def shared(self, place: np.ndarray, size: int = 16) -> Callable[[], np.ndarray]:
+        """Announces a read of units (n, ...) of shared memory; returns what reads them (n, ..., size) bytes."""
         lanes = self._lanes
         flat = place.reshape(len(self.ctas), -1)
         shared, checker = lanes.batch.shared, lanes.batch.checker
         try:
-            shared.check(flat, 16)
+            shared.check(flat, size)
         except BadLane as bad:
             raise lanes.fault(BadLane(bad.message, int(self.ctas[bad.row]), int(self._columns[0]))) from None
         if checker is not None:
             into = self.ctas if self._pair else None
-            shadow = checker.engine_access(lanes, self._actors, self._columns, flat, 16, into)
+            shadow = checker.engine_access(lanes, self._actors, self._columns, flat, size, into)
             checker.start_reading(lanes, shadow)
             self._shadows.append(shadow)
-        cells = (flat + shared.row_start[self.ctas]) >> 4
-        return lambda: shared.flat[16].take(cells).view(np.uint8).reshape(*place.shape, 16)
+        cells = (flat + shared.row_start[self.ctas]) // size
+        return lambda: shared.flat[size].take(cells).view(np.uint8).reshape(*place.shape, size)
 
     def _region(self, cells: np.ndarray) -> Region:
         warp = self._lanes.warp[self._columns]

@@ -17,7 +17,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.proxy", "frontend.spec", "frontend.annot.values"),
     ("language.kernel",),
     ("language.loops",),
-    ("language.thread_axes", "language.branches"),
+    ("language.thread_axes", "language.branches", "language.script_names"),
     ("language.alloc",),
     ("language.copy",),
     ("language.convolution",),
@@ -62,7 +62,7 @@ def language_page(note: str) -> str:
         modules = [f"tilelang_mlir.{name}" for name in family]
         parts.append(f"## {_title(modules[0])}")
         parts.append("\n".join(_entry(names) for names in _names_in(modules)))
-    parts += ["## Dtypes", _dtypes(), "## Not available yet", _missing()]
+    parts += ["## Dtypes", _dtypes(), "## Out of scope", _missing()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -134,7 +134,10 @@ def _dtypes() -> str:
 
 
 def _missing() -> str:
-    lines = [f"* {topic}: {', '.join(f'`T.{name}`' for name in later)}" for topic, later in missing.topics().items()]
     inherited = ", ".join(f"`T.{name}`" for name in missing.out_of_scope())
-    lines.append(f"* internal to TVM, and out of scope: {inherited}")
-    return "\n".join(["Names of TileLang that raise `UnsupportedError` when touched:", "", *lines])
+    rows = [f"| {', '.join(f'`T.{name}`' for name in names)} | `{own}` |" for own, names in missing.by_tiles().items()]
+    return (
+        f"Names of TileLang that are internal to TVM raise `UnsupportedError` when touched: {inherited}.\n\n"
+        "So do single matrix instructions that only tile operations use here:\n\n"
+        "| name | instead |\n|---|---|\n" + "\n".join(rows)
+    )

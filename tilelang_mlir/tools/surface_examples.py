@@ -74,7 +74,8 @@ BUILTIN: dict[str, str] = {
     "tcgen05_mma_arrive": _BARS + "T.tcgen05_mma_arrive(bars[0])",
     "ptx_mma_sm70": (
         "x = T.alloc_local((4,), 'float16')\ny = T.alloc_local((8,), 'float16')\nT.clear(x)\nT.clear(y)\n"
-        "T.ptx_mma_sm70('m16n16k4', 'row', 'col', 'fp16', 'fp16', 'fp16', x.data, 0, x.data, 0, y.data, 0)"
+        "T.ptx_mma_sm70('m16n16k4', 'row', 'col', 'fp16', 'fp16', 'fp16', x.data, 0, x.data, 0,\n"
+        "               accumulator=y.data, c_index=0)"
     ),
     **{f"ldg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32], pred=tx < 4))" for bits in (32, 64, 128, 256)},
     **{f"stg{bits}": f"T.stg{bits}(A[0], T.ldg{bits}(A[32]), pred=tx < 4)" for bits in (32, 64, 128, 256)},
@@ -89,3 +90,50 @@ COPY_OP: dict[str, str] = {
 }
 PROXY: dict[str, str] = {"make_tensor": "x = T.make_tensor(A, (64, 2), 'float32')\nA[0] = x[3, 1]"}
 PAGES = {"allocate": ALLOCATE, "builtin": BUILTIN, "copy_op": COPY_OP, "proxy": PROXY}
+# What the PTX of an example has because of the name, on the first machine of `MACHINES` that it lowers to; names that
+# are not here have no instruction of their own: places in registers, hints, arithmetic.
+MACHINES = ("sm_90a", "sm_100a")
+_BULK = "cp.async.bulk"
+INSTRUCTIONS: dict[str, str] = {
+    "alloc_shared": "st.shared",
+    "alloc_barrier": "mbarrier.init",
+    "alloc_tmem": "tcgen05.alloc",
+    "alloc_reducer": "shfl.sync.bfly",
+    "access_ptr": "cp.async.cg",
+    "create_tma_descriptor": f"{_BULK}.tensor.2d",
+    "tma_load": f"{_BULK}.shared::cluster.global",
+    "fence_proxy_async": "fence.proxy.async",
+    "tma_store_arrive": f"{_BULK}.commit_group",
+    "tma_store_wait": f"{_BULK}.wait_group.read",
+    "set_max_nreg": "setmaxnreg.inc",
+    "inc_max_nreg": "setmaxnreg.inc",
+    "dec_max_nreg": "setmaxnreg.dec",
+    "ptx_arrive_cluster_barrier": "mapa",
+    "mbarrier_wait_parity": "mbarrier.try_wait.parity",
+    "mbarrier_arrive": "mbarrier.arrive",
+    "mbarrier_expect_tx": "mbarrier.expect_tx",
+    "warpgroup_arrive": "wgmma.fence",
+    "warpgroup_commit_batch": "wgmma.commit_group",
+    "warpgroup_wait": "wgmma.wait_group",
+    "wait_wgmma": "wgmma.wait_group",
+    "barrier_wait": "mbarrier.try_wait.parity",
+    "barrier_arrive": "mbarrier.arrive",
+    "shfl_xor": "shfl.sync.bfly",
+    "shfl_down": "shfl.sync.down",
+    "shfl_up": "shfl.sync.up",
+    "sync_threads": "bar.sync",
+    "sync_warp": "bar.warp.sync",
+    "shfl_sync": "shfl.sync.idx",
+    "sync_global": "atom.add.acq_rel.gpu",
+    "sync_grid": "atom.add.acq_rel.gpu",
+    "cp_async_barrier_noinc": "cp.async.mbarrier.arrive.noinc",
+    "tcgen05_mma_arrive": "tcgen05.commit",
+    "ptx_mma_sm70": "mma.sync.aligned.m8n8k4",
+    **{f"{name}{bits}": f"{kind}.global.{width}"
+       for name, kind in (("ldg", "ld"), ("stg", "st"))
+       for bits, width in ((32, "b32"), (64, "v2.b32"), (128, "v4.b32"), (256, "v4.b64"))},
+    "copy": "st.shared.v4",
+    "async_copy": "cp.async.cg",
+    "tma_copy": f"{_BULK}.tensor.2d",
+    "c2d_im2col": "st.shared.v4",
+}  # fmt: skip

@@ -9,11 +9,12 @@ import linecache
 import textwrap
 from typing import Any
 
-from tilelang_mlir.compiler.options import CompileOptions
+from tilelang_mlir.compiler.codegen import emit
+from tilelang_mlir.compiler.options import CodegenOptions, CompileOptions
 from tilelang_mlir.compiler.pipeline import lower_program
 from tilelang_mlir.errors import TileError, UnsupportedError
 from tilelang_mlir.target import parse_target
-from tilelang_mlir.tools.surface_examples import PAGES
+from tilelang_mlir.tools.surface_examples import INSTRUCTIONS, MACHINES, PAGES
 
 TARGETS = ("sm_80", "sm_90a", "sm_100a")
 _HEAD = """\
@@ -45,6 +46,15 @@ def program(body: str) -> Any:
     return scope["main"]
 
 
+def ptx(body: str) -> str:
+    """The PTX of an example, for the first machine that has what it needs."""
+    func = program(body)
+    machine = next(parse_target(name) for name in MACHINES if _lowers(func, name) == "yes")
+    _, module = lower_program(func.module, machine, CompileOptions())
+    with module.context:
+        return str(emit(module, machine, "ptx", CodegenOptions()))
+
+
 def support(body: str) -> dict[str, str]:
     """Per target: "yes", "no" where the target lacks what it needs, "-" where the name is not available at all."""
     try:
@@ -74,13 +84,15 @@ def surface_page(note: str) -> str:
         note,
         "Each function of TileLang's reference pages, and whether its example compiles for a target: `no` where the "
         "target lacks the hardware, which the compiler says with the feature's name, `-` where the name is not "
-        "available yet. "
+        "available yet. The last column is what PTX has for the name; where it is empty there is no instruction of its "
+        "own: the name makes a place in registers, a hint or arithmetic. "
         "Classes of the pages `proxy` and `v2.annot` describe arguments and work for every target. Examples are in "
         "`tilelang_mlir/tools/surface_examples.py`; what each name does is in [language](language.md).",
     ]
     for page, examples in PAGES.items():
-        rows = [f"| {' | '.join(['name', *TARGETS])} |", "|" + "---|" * (1 + len(TARGETS))]
+        rows = [f"| {' | '.join(['name', *TARGETS, 'PTX'])} |", "|" + "---|" * (2 + len(TARGETS))]
         for name, body in examples.items():
-            rows.append(f"| {' | '.join([f'`T.{name}`', *support(body).values()])} |")
+            instruction = f"`{INSTRUCTIONS[name]}`" if name in INSTRUCTIONS else ""
+            rows.append(f"| {' | '.join([f'`T.{name}`', *support(body).values(), instruction])} |")
         parts += [f"## {page}", "\n".join(rows)]
     return "\n\n".join(parts) + "\n"

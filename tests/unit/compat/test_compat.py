@@ -11,10 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
-import tilelang_mlir
 import tilelang_mlir.language as T
 from tilelang_mlir.compat import __main__ as command
 from tilelang_mlir.compat import imports
@@ -283,29 +281,3 @@ def test_swizzle_is_the_hardware_pattern(row_size: int, span: int) -> None:
             assert place == (row, chunk * 8 + col % 8)
             seen.add(place)
     assert len(seen) == 8 * row_size
-
-
-def test_packed_integers_are_unpacked() -> None:
-    from tilelang_mlir.compat.modules import quantize
-
-    unsigned, signed = quantize._tir_packed_to_unsigned_convert("int", 8), quantize._tir_packed_to_signed_convert()
-    zeros, twos = quantize._tir_packed_to_unsigned_convert_with_zeros(), quantize._tir_packed_int_to_int_convert()
-
-    @T.prim_func
-    def main(W: T.Tensor((16,), "uint8"), Y: T.Tensor((4, 32), "float16")):
-        with T.Kernel(1, threads=32):
-            for i in T.Parallel(32):
-                word = W[i // 2]
-                Y[0, i] = unsigned(4, T.reinterpret(word, "int8"), i % 2, "float16")
-                Y[1, i] = signed(4, word, i % 2, "float16")
-                Y[2, i] = zeros(4, word, i % 2, T.uint8(2), "float16")
-                Y[3, i] = twos(4, word, i % 2, "float16")
-
-    packed = np.array([17 * i % 251 for i in range(16)], np.uint8)
-    y = np.full((4, 32), np.nan, np.float16)
-    tilelang_mlir.compile(main, target="sim")(packed, y)
-    raw = np.stack([packed & 15, packed >> 4], 1).reshape(-1).astype(np.int64)
-    assert np.array_equal(y[0], raw) and np.array_equal(y[1], raw - 8)
-    assert np.array_equal(y[2], raw - 2) and np.array_equal(y[3], np.where(raw > 7, raw - 16, raw))
-    with pytest.raises(TileError, match="words of dtype uint8 got one of dtype int8"):
-        signed(4, T.int8(3), 0, "float16")

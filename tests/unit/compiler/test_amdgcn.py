@@ -11,6 +11,7 @@ import pytest
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
 from tilelang_mlir.compiler import amdgcn
+from tilelang_mlir.compiler.amdgcn_unused import marked
 from tilelang_mlir.compiler.resources import read_code_object
 from tilelang_mlir.compiler.toolchain import lld, search
 from tilelang_mlir.compiler.toolchain.code_object import metadata, undefined_symbols
@@ -146,3 +147,43 @@ def test_spills_are_seen_in_both_outputs_and_products_leave_no_option_behind() -
     text, _ = amdgcn.emit_code(_SUM, "gfx1100", 1, lambda stage: None, text=True, code=False)
     loop, end = text.index(".LBB0_1:"), text.index("s_cbranch")
     assert "global_store" not in text[loop:end], "the sum is kept in a register"
+
+
+_PRODUCT = """
+define amdgpu_kernel void @kernel(ptr addrspace(1) noalias %0, i32 %n) #0 {{
+  %id = call i32 @llvm.amdgcn.workitem.id.x()
+  {extra}
+  br label %loop
+loop:
+  %i = phi i32 [ 0, %1 ], [ %next, %loop ]
+  %s = phi <16 x float> [ zeroinitializer, %1 ], [ %t, %loop ]
+  %t = call <16 x float> @llvm.amdgcn.mfma.f32.32x32x2f32(float 1.0, float 2.0, <16 x float> %s, i32 0, i32 0, i32 0)
+  %next = add i32 %i, 1
+  %more = icmp slt i32 %next, %n
+  br i1 %more, label %loop, label %end
+end:
+  %p = getelementptr <16 x float>, ptr addrspace(1) %0, i32 %id
+  store <16 x float> %t, ptr addrspace(1) %p
+  ret void
+}}
+declare i32 @llvm.amdgcn.workitem.id.x()
+declare <16 x float> @llvm.amdgcn.mfma.f32.32x32x2f32(float, float, <16 x float>, i32, i32, i32)
+attributes #0 = {{ "amdgpu-flat-work-group-size"="256,256" }}
+"""
+
+
+def test_kernels_around_products_say_what_they_do_not_use() -> None:
+    ir = _PRODUCT.format(extra="")
+    text = marked(ir)
+    assert text is not None and '"amdgpu-agpr-alloc"="0"' in text and '"amdgpu-no-workgroup-id-x"' in text
+    assert "amdgpu-no-workitem-id-x" not in text
+    assembly, _ = amdgcn.emit_code(ir, "gfx942", 1, lambda stage: None, text=True, code=False)
+    assert ".agpr_count:     0" in assembly and "v_accvgpr" not in assembly and "v_mfma_f32_32x32x2" in assembly
+
+
+@pytest.mark.parametrize("extra", [
+    "%a = alloca i32, addrspace(5)", "call void @other()", 'call void asm sideeffect "s_nop 0", ""()',
+    "%f = addrspacecast ptr addrspace(1) %0 to ptr", "%q = call ptr addrspace(4) @llvm.amdgcn.implicitarg.ptr()",
+])  # fmt: skip
+def test_kernels_of_which_it_cannot_be_told(extra: str) -> None:
+    assert marked(_PRODUCT.format(extra=extra)) is None

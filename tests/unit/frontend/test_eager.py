@@ -35,11 +35,12 @@ class StubKernel:
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[StubKernel]:
     made: list[StubKernel] = []
 
-    def compile_prim_func(prim_func: Any, **options: Any) -> StubKernel:
+    def compile_untraced(program: Any, **options: Any) -> StubKernel:
+        prim_func = program.trace()
         made.append(StubKernel(prim_func, options))
         return made[-1]
 
-    monkeypatch.setattr(compiling, "compile_prim_func", compile_prim_func)
+    monkeypatch.setattr(compiling, "compile_untraced", compile_untraced)
     return made
 
 

@@ -107,6 +107,32 @@ def test_rows_of_an_accumulator() -> None:
     assert {row: int(tcgen05_mma.lanes_of(64)[row]) for row in table} == table
 
 
+def test_halves_of_an_accumulator() -> None:
+    """Layout B of section 9.7.16.10.5, M = 128 of two CTAs: warps 0 and 1 have the left half of 64 rows' columns."""
+    lane, column = tcgen05_mma.result_places(64, 96, halves=True)
+    for row, place, there, at in ((0, 0, 0, 0), (63, 47, 63, 47), (0, 48, 64, 0), (37, 95, 101, 47)):
+        assert (lane[row, place], column[row, place]) == (there, at)
+    assert len({(x, y) for x, y in zip(lane.flat, column.flat, strict=True)}) == 64 * 96
+
+
+def test_padded_elements() -> None:
+    """9.7.16.10.2: 16 elements of 4 (6) bits in the first 8 (12) of 16 bytes, the first in the lowest bits."""
+    rng = np.random.default_rng(0)
+    for kind, bits, bias, mantissa in (("e2m1", 4, 1, 1), ("e2m3", 6, 1, 3), ("e3m2", 6, 3, 2)):
+        codes = rng.integers(0, 1 << bits, (3, 2, 16))
+        raw, want = np.zeros((3, 2, 2 * bits), np.uint8), np.zeros((3, 2, 16))
+        for place in np.ndindex(3, 2, 16):
+            code, first = int(codes[place]), place[2] * bits
+            for bit in range(bits):
+                raw[place[0], place[1], (first + bit) // 8] |= (code >> bit & 1) << (first + bit) % 8
+            exponent, fraction = code >> mantissa & (1 << bits - 1 - mantissa) - 1, code & (1 << mantissa) - 1
+            value = fraction / 2**mantissa * 2.0 ** (1 - bias)
+            if exponent:
+                value = (1 + fraction / 2**mantissa) * 2.0 ** (exponent - bias)
+            want[place] = -value if code >> bits - 1 else value
+        assert (tcgen05_mma.decode_padded(raw, kind) == want.reshape(3, 32)).all()
+
+
 def test_fp4_values() -> None:
     """e2m1 without infinities: two exponent bits of bias 1, one mantissa bit."""
     for byte in range(16):

@@ -301,8 +301,8 @@ def array(*shape: int, dtype: Any = np.float32) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), r"double takes 1 arguments \(A\), got 0"),
-        ((array(64, 8), array(64, 8)), "takes 1 arguments"),
+        ((), r"double takes 1 argument \(A\), got 0"),
+        ((array(64, 8), array(64, 8)), "takes 1 argument \\(A\\)"),
         ((array(64, 8, dtype=np.float64),), "A: expected dtype float32, got float64"),
         ((array(64),), r"A: expected 2 dimensions \[64, 8\], got 1"),
         ((array(64, 9),), r"A: expected shape \[64, 8\], got \[64, 9\]"),

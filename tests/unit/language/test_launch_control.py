@@ -1,4 +1,4 @@
-"""Cluster launch control: IR, PTX, wrong use, and a kernel that asks and is refused."""
+"""Cluster launch control: IR, PTX, wrong use, and kernels that take over blocks until they are refused."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import pytest
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
-from tilelang_mlir.errors import RaceError, TileError, TileTypeError, UnsupportedError
+from tilelang_mlir.errors import ProxyFenceError, RaceError, TileError, TileTypeError, UnsupportedError
 
 
-def program(*, wait: bool = True) -> Any:
-    """Doubles blocks of 128 numbers until no block is left to take over."""
+def program(*, wait: bool = True, fence: bool = True) -> Any:
+    """Doubles blocks of 128 numbers until no block is left to take over; W says who did it."""
 
     @T.prim_func
-    def main(X: T.Tensor((512,), "float32"), Y: T.Tensor((512,), "float32")):
-        with T.Kernel(4, threads=128) as bx:
+    def main(X: T.Tensor((640,), "float32"), Y: T.Tensor((640,), "float32"), W: T.Tensor((5,), "int32")):
+        with T.Kernel(5, threads=128) as bx:
             answer, mbar = T.alloc_shared((4,), "uint32"), T.alloc_barrier(1)
             block = T.alloc_var("int32", init=bx)
             going = T.alloc_var("int32", init=1)
             phase = T.alloc_var("int32", init=0)
             while going != 0:
                 if T.get_thread_binding() == 0:
+                    W[block] = bx
                     T.mbarrier_arrive_expect_tx(mbar, 16)
                     T.clc_try_cancel(answer, mbar)
                 for i in T.Parallel(128):
@@ -35,6 +36,8 @@ def program(*, wait: bool = True) -> Any:
                 going = T.clc_is_canceled(answer)
                 if going != 0:
                     block = T.clc_get_first_ctaid_x(answer)
+                if fence:
+                    T.fence_proxy_async()
                 T.sync_threads()
 
     return main
@@ -48,21 +51,27 @@ def test_ptx() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_every_block_does_its_own_work(seed: int) -> None:
-    x, y = np.arange(512, dtype=np.float32), np.full(512, np.nan, np.float32)
+def test_blocks_take_over_those_that_have_not_started(seed: int) -> None:
+    """Some of five run; the work of the others is theirs."""
+    x, y, who = np.arange(640, dtype=np.float32), np.full(640, np.nan, np.float32), np.full(5, -1, np.int32)
     with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_SIM_SEED": seed}):
-        tilelang.compile(program(), target="sim:sm_100a")(x, y)
+        tilelang.compile(program(), target="sim:sm_100a")(x, y, who)
     assert (y == 2 * x).all()
+    assert len(set(who.tolist())) <= 3 and all(who[block] == block for block in set(who.tolist()))
 
 
 def test_reading_the_answer_too_early_is_reported() -> None:
-    x, y = np.zeros(512, np.float32), np.zeros(512, np.float32)
-    with knobs.overrides({"TILELANG_SIM_CHECKED": True}), pytest.raises(RaceError, match="in flight"):
-        tilelang.compile(program(wait=False), target="sim:sm_100a")(x, y)
+    x, y = np.zeros(640, np.float32), np.zeros(640, np.float32)
+    for options, kind, text in (
+        ({"wait": False}, RaceError, "in flight"),
+        ({"fence": False}, ProxyFenceError, "read by ordinary loads .* and is overwritten by a copy without"),
+    ):
+        with knobs.overrides({"TILELANG_SIM_CHECKED": True}), pytest.raises(kind, match=text):
+            tilelang.compile(program(**options), target="sim:sm_100a")(x, y, np.zeros(5, np.int32))
 
 
 def for_a_cluster(*, expect: bool = True) -> Any:
-    """One block of each pair asks for both; nobody is cancelled, so every block answers for itself."""
+    """One block of each pair asks for both; the first pair gets the blocks of the second, which does not start."""
 
     @T.prim_func
     def main(Y: T.Tensor((4,), "int32")):
@@ -78,7 +87,7 @@ def for_a_cluster(*, expect: bool = True) -> Any:
                 T.clc_try_cancel_multicast(answer, mbar)
             T.mbarrier_wait_parity(mbar, 0)
             if T.get_thread_binding() == 0:
-                Y[bx] = 10 * bx + T.clc_is_canceled(answer)
+                Y[bx] = 10 * T.clc_get_first_ctaid_x(answer) + T.clc_is_canceled(answer)
             T.cluster_sync()
 
     return main
@@ -89,7 +98,7 @@ def test_an_answer_for_a_cluster(seed: int) -> None:
     y = np.full(4, -1, np.int32)
     with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_SIM_SEED": seed}):
         tilelang.compile(for_a_cluster(), target="sim:sm_100a")(y)
-    assert y.tolist() == [0, 10, 20, 30]
+    assert y.tolist() == [21, 21, -1, -1]
 
 
 @pytest.mark.parametrize("arch", ["sm_100a", "sm_103a"])

@@ -384,12 +384,6 @@ def test_wrong_use(body: str, kind: type[Exception], match: str) -> None:
         trace_kernel(body)
 
 
-@pytest.mark.parametrize("name", missing.names())
-def test_missing_names_say_so(name: str) -> None:
-    with pytest.raises(UnsupportedError, match=f"T.{name} is not available"):
-        getattr(T, name)
-
-
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = T.nonsense

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import tilelang_mlir as tilelang
-from tilelang_mlir import errors, ops
-from tilelang_mlir.ops.gemm import split_program
+from tilelang_mlir import errors, knobs, ops
+from tilelang_mlir.ops.gemm import program
+from tilelang_mlir.ops.split_k import fused_program, split_program
 
 TARGET = "sim:sm_90a"
 KINDS: dict[str, Any] = {
@@ -50,18 +51,41 @@ def test_the_result_may_be_wider() -> None:
     assert c.dtype == np.float32 and error_of(c, a, b) < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("M", "N", "K", "trans_a", "trans_b"), [(70, 136, 1030, False, True), (1, 64, 1096, True, False)]
-)
-def test_parts_of_k_add_up(M: int, N: int, K: int, trans_a: bool, trans_b: bool) -> None:
-    """Rows, columns and depths that are no multiples of the tiles, and parts that end behind K."""
+def check(program: Any, M: int, N: int, K: int, trans_a: bool, trans_b: bool) -> Any:
+    """The kernel, after one checked run with random operands."""
     a, b = random((K, M) if trans_a else (M, K)), random((N, K) if trans_b else (K, N), seed=1)
-    tiling = ops.Tiling(64, 64, 64, 3, 128, parts=3)
-    program = split_program(M, N, K, "float16", "float16", tiling, trans_A=trans_a, trans_B=trans_b)
     kernel = tilelang.compile(program, target=TARGET)
     got = np.full((M, N), np.nan, np.float16)
-    kernel(a, b, got)
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True}):
+        kernel(a, b, got)
     assert error_of(got, a.T if trans_a else a, b.T if trans_b else b) < 2e-3
+    return kernel
+
+
+@pytest.mark.parametrize(
+    ("M", "N", "K", "trans_a", "trans_b", "swapped"),
+    [(70, 136, 1030, False, True, False), (1, 64, 1096, True, False, False), (13, 136, 1032, False, True, True)],
+)
+def test_parts_of_k_add_up(M: int, N: int, K: int, trans_a: bool, trans_b: bool, swapped: bool) -> None:
+    """Rows, columns and depths that are no multiples of the tiles, and parts that end behind K."""
+    tiling = ops.Tiling(16 if swapped else 64, 64, 64, 3, 128, parts=3, swapped=swapped)
+    options: Any = {"trans_A": trans_a, "trans_B": trans_b}
+    check(split_program(M, N, K, "float16", "float16", tiling, **options, early=True), M, N, K, trans_a, trans_b)
+    if not trans_a:
+        kernel = check(fused_program(M, N, K, "float16", "float16", tiling, **options), M, N, K, trans_a, trans_b)
+        assert "wait_dependencies" in kernel.ir("scheduled")
+
+
+@pytest.mark.parametrize(
+    ("M", "N", "K", "trans_a", "trans_b", "rows"),
+    [(1, 200, 136, False, False, 8), (13, 136, 200, False, True, 16), (72, 72, 136, True, False, 64)],
+)
+def test_the_transpose_of_a_tile_is_computed(M: int, N: int, K: int, trans_a: bool, trans_b: bool, rows: int) -> None:
+    """Rows of A become columns of the instructions; the tile is turned on its way to memory."""
+    tiling = ops.Tiling(rows, 64, 64, 3, 128, swapped=True)
+    made = program(M, N, K, "float16", "float16", tiling, trans_A=trans_a, trans_B=trans_b)
+    scheduled = check(made, M, N, K, trans_a, trans_b).ir("scheduled")
+    assert "tl.specialize" in scheduled and "tl.staged_store" in scheduled
 
 
 def test_few_tiles_run_in_parts() -> None:

@@ -55,6 +55,25 @@ def test_short_sums_alternate() -> None:
     assert choose(8192, 8192, 1024).threads == 128
 
 
+@pytest.mark.parametrize("M", [1, 8, 17, 40])
+@pytest.mark.parametrize("trans_B", [False, True])
+def test_few_rows_become_columns_of_the_instructions(M: int, trans_B: bool) -> None:
+    """Tiles of A then have no rows behind its end."""
+    tiling = choose(M, 4096, 7168, trans_B=trans_B)
+    assert tiling.swapped and M <= tiling.block_M < M + 16
+
+
+def test_tiles_lie_across_where_they_divide_the_rows() -> None:
+    """320 rows are two halves of 160 columns, and no multiple of the 64 or 128 rows of an instruction."""
+    tiling = choose(320, 8192, 4096, trans_B=False)
+    assert tiling.swapped and tiling.block_M == 160 and use(tiling, 320, 8192) > 0.95
+    assert not choose(320, 8192, 4096, trans_A=True).block_M % 64, "across K a tile comes in whole swizzle spans"
+
+
+def test_scales_of_tensors_leave_k_whole() -> None:
+    assert choose(64, 576, 7168, 8).parts > 1 and choose(64, 576, 7168, 8, split=False).parts == 1
+
+
 def test_few_rows_take_low_tiles_that_keep_the_machine_busy() -> None:
     tiling = choose(64, 8192, 8192)
     assert tiling.block_M == 64 and 8192 // tiling.block_N >= 100
@@ -69,11 +88,11 @@ def test_few_tiles_split_k_as_far_as_the_machine_goes(size: tuple[int, int, int]
 
 
 def test_two_parts_are_added_by_their_ctas_and_many_by_a_second_kernel() -> None:
-    few, many = choose(1024, 1024, 16384), choose(512, 512, 16384)
-    assert few.parts == 2 and few.fused and many.parts == 8 and not many.fused
+    few, many = choose(1024, 1024, 16384), choose(64, 576, 7168)
+    assert few.parts == 2 and few.fused and many.parts > 4 and not many.fused
     assert not choose(1024, 1024, 16384, machine=parse_target("sm_100a")).fused
     kernel = ops.gemm(1024, 1024, 16384, target="sm_90a")
-    assert [spec.grid for spec in kernel.plan.kernels] == [(128, 1, 1), (128, 1, 1)]
+    assert [spec.grid for spec in kernel.plan.kernels] == [(64, 1, 1), (8, 8, 2)]
     assert "fence.release.gpu" in kernel.get_kernel_source() and kernel.n_spills == 0
 
 

@@ -238,6 +238,9 @@ def test_misaligned_data_is_refused(cuda: Any, tensor: Make, fake_torch: SimpleN
     kernel = CudaKernel(plan_of((vector("A"), vector("B"), N), ONE), CUBIN, cuda.path)
     with pytest.raises(ArgumentError, match="B: its data does not start at a multiple of 16 bytes"):
         kernel(tensor((512,)), tensor((512,), pointer=0x1004))
+    wide = CudaKernel(plan_of((vector("A"), vector("B", alignment=32), N), ONE), CUBIN, cuda.path)
+    with pytest.raises(ArgumentError, match="B: its data does not start at a multiple of 32 bytes"):
+        wide(tensor((512,), pointer=0x1010), tensor((512,), pointer=0x1010))
     assert launches(cuda) == []
 
 

@@ -64,6 +64,11 @@ def find(name: str, *, reads: str, accept: tuple[int, int] = (0, 0)) -> Tool:
                          notes=tuple((reason, None) for reason in rejected))
 
 
+def files(name: str) -> list[tuple[str, int]]:
+    """The files that `find` would look at, and when each was changed (0: it is not there): no tool is run."""
+    return [(str(path), _stamp(path)) for _, path in candidates(name)]
+
+
 @functools.lru_cache(maxsize=8)
 def package_roots(package: str) -> list[Path]:
     """The folders of an installed Python package; none where it is not installed."""

@@ -6,10 +6,13 @@ Architecture", by chapter; the CDNA4 document has the same chapters.
 
 from __future__ import annotations
 
-from tilelang_mlir.isa.amd import barrier, convert, grid, lane, lds, lds_dma, mfma, schedule, thread, wmma
+from tilelang_mlir.isa.amd import barrier, buffer, convert, grid, lane, lds, lds_dma, mfma, schedule, thread, wmma
 from tilelang_mlir.isa.instruction import Instruction
 
-_FAMILIES = (thread, barrier, grid, lane, mfma, wmma, convert, lds, lds_dma, schedule)
+_FAMILIES = (thread, barrier, buffer, grid, lane, mfma, wmma, convert, lds, lds_dma, schedule)
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
-__all__ = ["INSTRUCTIONS", "barrier", "convert", "grid", "lane", "lds", "lds_dma", "mfma", "schedule", "thread", "wmma"]
+__all__ = [
+    "INSTRUCTIONS", "barrier", "buffer", "convert", "grid", "lane", "lds", "lds_dma", "mfma", "schedule", "thread",
+    "wmma",
+]  # fmt: skip

@@ -1,7 +1,7 @@
 """Loads from device memory straight into LDS, and the wait for them. CDNA3 and CDNA4 ISA, chapters 9.1 (buffer
 instructions: addressing, range checking), 9.1.9 (memory buffer load to LDS) and 4.4 (S_WAITCNT).
 
-A buffer resource is a base address and a number of bytes; a lane's offset at or past the end reads as zero. The bytes
+What is outside of the buffer (`buffer`) reads as zero. The bytes
 of lane l go to M0 + l * size, one place for the whole wave. VM_CNT counts the wave's loads, which end in order; nothing
 may read what they write before S_WAITCNT has seen the count fall. Only these loads are counted here: ordinary ones in
 between only make the hardware wait longer.
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.isa.amd.buffer import places
 from tilelang_mlir.isa.instruction import (
     GLOBAL,
     SHARED,
@@ -29,19 +30,11 @@ from tilelang_mlir.isa.instruction import (
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
-_FLAGS = 0x27000  # 32-bit data in a raw buffer, as word 3 of a resource
-_LIMIT = 0x7FFFFFFF
 OUTSIDE = -1
 """An offset past the end of every buffer."""
 _GROUP = "vmcnt"
 _NO_WAIT = 0xF70  # S_WAITCNT: the other counters may be anything
 _MOST = 63
-
-
-def resource(pointer: ir.Value, count: int = _LIMIT) -> ir.Value:
-    """A buffer resource of `count` bytes from `pointer` (`!llvm.ptr<1>`, the same in all lanes) on."""
-    operands = [pointer, constant(0, 16), constant(count, 64), constant(_FLAGS)]
-    return create("rocdl.make.buffer.rsrc", operands, [ir.Type.parse("!llvm.ptr<8>")])
 
 
 def load(buffer: ir.Value, shared: ir.Value, offset: ir.Value, size: int = 16) -> None:
@@ -67,14 +60,11 @@ def wait(pending: int) -> None:
 
 # -- semantics ---------------------------------------------------------------------------------------------------------
 def _load(machine: Machine, buffer: Any, shared: Any, size: Any, offset: Any, more: Any, constant_: Any) -> None:
-    base, count = buffer
     machine.require_whole_warps("buffer_load_dword lds")
     place = np.broadcast_to(np.asarray(machine.warps(shared), np.int64), machine.warps(machine.laneid).shape)
     if (place != place[..., :1]).any():
         raise SimulationError("the place in LDS of a buffer load differs inside a wave")
-    start = (np.asarray(offset, np.int64) & 0xFFFFFFFF) + np.asarray(more, np.int64) + np.asarray(constant_, np.int64)
-    inside = start + int(size) <= int(count)
-    source = np.asarray(base, np.int64) + np.where(inside, start, 0)
+    source, inside = places(buffer, offset, np.asarray(more, np.int64) + np.asarray(constant_, np.int64), int(size))
     lanes = np.asarray(machine.laneid, np.int64) * int(size)
     target = machine.unwarp(place) + lanes
     machine.copy_async(target, source + np.zeros_like(target), int(size), np.where(inside, int(size), 0))
@@ -89,8 +79,6 @@ def _wait(op: ir.Operation) -> Run:
 
 _LOADS = "9.1.9 Memory Buffer Load to LDS"
 INSTRUCTIONS = (
-    Instruction("rocdl.make.buffer.rsrc", "s_mov s[0:3], resource", "9.1.8 Buffer Resource Descriptor",
-                lambda op: lambda machine, base, stride, count, flags: (base, count), emit=resource),
     Instruction("rocdl.raw.ptr.buffer.load.lds", "buffer_load_dwordx4 v, s[0:3], 0 offen lds", _LOADS,
                 lambda op: _load, emit=load, feature=Feature.LDS_DMA,
                 effects=(Effect(Access.READ, GLOBAL, 0, group=_GROUP), Effect(Access.WRITE, SHARED, 1, group=_GROUP))),

@@ -1,7 +1,8 @@
 """Cluster launch control: a running CTA takes over the work of one that has not started.
 
-PTX ISA 8.7, section 9.7.13.17 (clusterlaunchcontrol). A request may always fail, and in the simulator it does: every
-CTA of the grid is started, none is cancelled.
+PTX ISA 8.7, section 9.7.13.17 (clusterlaunchcontrol). A request cancels a cluster that has not started, if there is
+one, and answers with its first CTA; it may always fail. The answer's 16 bytes are opaque: in the simulator words of 32
+bits, one when a cluster was cancelled, then the coordinates x, y and z.
 """
 
 from __future__ import annotations
@@ -56,15 +57,19 @@ def query(response: ir.Value, field: str) -> ir.Value:
 
 def _try_cancel(op: ir.Operation) -> Run:
     everywhere = "multicast" in op.attributes
-    return lambda machine, response, barrier: machine.engine.refuse_cancel(response, barrier, everywhere)
+    return lambda machine, response, barrier: machine.engine.try_cancel(response, barrier, everywhere)
+
+
+_FIELDS = ("is_canceled", "x", "y", "z")
 
 
 def _query(op: ir.Operation) -> Run:
-    """An answer without a CTA is all zeros here; its coordinates have no value."""
+    """The coordinates of an answer without a CTA have no value: they are zero here."""
+    word = _FIELDS.index(ir.StringAttr(op.attributes["tl.field"]).value)
 
     def run(machine: Machine, response: Any) -> np.ndarray:
-        raw = machine.load(SHARED, response, RESPONSE_BYTES)
-        return np.zeros(raw.shape, np.int32)
+        raw = np.ascontiguousarray(machine.load(SHARED, response, RESPONSE_BYTES))
+        return raw.view(np.int32).reshape(*raw.shape, 4)[..., word]
 
     return run
 
@@ -78,7 +83,7 @@ INSTRUCTIONS = (
         _try_cancel,
         emit=try_cancel,
         feature=Feature.TCGEN05,
-        effects=(Effect(Access.WRITE, SHARED, 0, RESPONSE_BYTES, "mbarrier"),),
+        effects=(Effect(Access.WRITE, SHARED, 0, RESPONSE_BYTES, "mbarrier"), Effect(Access.TAKE_OVER)),
     ),
     Instruction(
         "clusterlaunchcontrol.query_cancel",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Run, create, flags
+from tilelang_mlir.isa.instruction import GLOBAL, Access, Effect, Instruction, Run, create, flags
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -50,7 +50,7 @@ INSTRUCTIONS = (
         "9.7.13.4 membar, fence",
         _fence,
         emit=fence,
-        effects=(Effect(Access.FENCE),),
+        effects=(Effect(Access.FENCE, GLOBAL),),
     ),
     Instruction(
         "nvvm.griddepcontrol",

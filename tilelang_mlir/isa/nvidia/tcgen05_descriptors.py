@@ -26,7 +26,7 @@ SCALES = {"ue4m3": 0, "ue8m0": 1}
 
 @dataclass(frozen=True)
 class Shape:
-    """An instruction: rows and columns of D, operand types, whether an operand is MN-major."""
+    """An instruction: rows and columns of D, operand types, whether an operand is MN-major, whether A is sparse."""
 
     m: int
     n: int
@@ -36,6 +36,7 @@ class Shape:
     d: str = "f32"
     transpose_a: bool = False
     transpose_b: bool = False
+    sparse: bool = False
 
     @property
     def is_scaled(self) -> bool:
@@ -46,7 +47,7 @@ def instruction(shape: Shape, *, scale: str = "ue8m0", a_id: int = 0, b_id: int 
     """The 32-bit instruction descriptor; `scale`, `a_id`, `b_id` are the block scales' type and byte in a column."""
     codes = TYPES[shape.kind]
     word = codes[shape.a] << 7 | codes[shape.b] << 10 | shape.n >> 3 << 17
-    word |= int(shape.transpose_a) << 15 | int(shape.transpose_b) << 16
+    word |= int(shape.sparse) << 2 | int(shape.transpose_a) << 15 | int(shape.transpose_b) << 16
     if shape.is_scaled:
         return word | b_id << 4 | SCALES[scale] << 23 | shape.m >> 7 << 27 | a_id << 29
     return word | RESULTS[shape.d] << 4 | shape.m >> 4 << 24

@@ -7,9 +7,13 @@ every 32 (16) elements along k are multiplied by a factor: that of row r lies in
 r / 32, in the byte that the instruction descriptor names.
 
 A pair of CTAs (.cta_group::2) computes twice as many rows: with M = 256 each CTA has 128 rows of A and D in its own
-shared and tensor memory, and half of the columns of B in its shared memory (9.7.16.10.5, layout A). The CTA of even
-rank has the first half of each. Addresses and descriptors hold for both. Scale factors of A are those of the CTA's
+shared and tensor memory, and half of the columns of B in its shared memory (9.7.16.10.5, layout A). With M = 128 it has
+64 rows: row r of D is lane r for the left half of the columns and lane 64 + r for the right one (layout B). The CTA of
+even rank has the first half of each. Addresses and descriptors hold for both. Scale factors of A are those of the CTA's
 rows, those of B all of them, in each CTA.
+
+Elements of 4 and 6 bits of .kind::f8f6f4 and .kind::mxf8f6f4 are padded in shared memory (9.7.16.10.2, packing
+formats): 16 of them take the first 8 or 12 of 16 bytes, low bits first, so a k step is 32 bytes for all widths.
 """
 
 from __future__ import annotations
@@ -32,7 +36,8 @@ from tilelang_mlir.isa.instruction import (
     flags,
 )
 from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
-from tilelang_mlir.isa.nvidia.tcgen05 import GROUP, is_pair, pointer
+from tilelang_mlir.isa.nvidia import tcgen05_sparse
+from tilelang_mlir.isa.nvidia.tcgen05 import GROUP, LANES, is_pair, pointer
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -94,12 +99,37 @@ def emit_scaled(
     )
 
 
+def emit_sparse(
+    d: ir.Value, a: ir.Value, b: ir.Value, instruction: ir.Value, accumulate: ir.Value, metadata: ir.Value, kind: str
+) -> None:
+    """`tcgen05.mma.sp`: one k step of a 2:4 sparse A, with the i32 address of its metadata (`tcgen05_sparse`)."""
+    create(
+        "nvvm.tcgen05.mma.sp",
+        [pointer(d), _operand(a), b, instruction, accumulate, pointer(metadata)],
+        kind=f"#nvvm.tcgen05_mma_kind<{kind}>",
+        ctaGroup=_GROUPS[0],
+        operandSegmentSizes=ir.DenseI32ArrayAttr.get([1, 1, 1, 1, 1, 1, 0, 0]),
+    )
+
+
 def _operand(a: ir.Value) -> ir.Value:
     return pointer(a) if str(a.type) == "i32" else a
 
 
 # -- semantics ---------------------------------------------------------------------------------------------------------
 _DECODE_16 = {"f16": numeric.HALF_TO_FLOAT.take, "bf16": numeric.bf16_bits_to_float}
+
+
+_PADDED = {"e2m1": 8, "e2m3": 4, "e3m2": 4}  # bytes that are read at once of padded units
+
+
+def decode_padded(raw: np.ndarray, kind: str) -> np.ndarray:
+    """Elements along the last axis of bytes (..., units, 8 or 12): 16 of a unit."""
+    if kind == "e2m1":
+        return decode(np.ascontiguousarray(raw).reshape(*raw.shape[:-2], -1), kind)
+    bits = np.unpackbits(raw, axis=-1, bitorder="little").reshape(*raw.shape[:-1], 16, 6)
+    codes = (bits << np.arange(6)).sum(-1)
+    return numeric.fp6_to_float(kind).take(codes).reshape(*raw.shape[:-2], -1)
 
 
 def decode(raw: np.ndarray, kind: str) -> np.ndarray:
@@ -133,15 +163,15 @@ def parse(word: int, kind: str) -> tuple[descriptors.Shape, str, int, int]:
     codes = descriptors.TYPES[kind]
     a = _named(codes, _field(word, 7, 3), "A")
     b = _named(codes, _field(word, 10, 2 if kind.startswith("mxf4") else 3), "B")
-    if _field(word, 2, 1) or _field(word, 13, 2):
-        raise UnsupportedError("the simulator has no sparse or negated tcgen05.mma")
+    if _field(word, 13, 2) or _field(word, 0, 2):
+        raise UnsupportedError("the simulator has no negated tcgen05.mma, and no sparsity selector but zero")
     m = _field(word, 27, 2) * 128 if scaled else _field(word, 24, 5) * 16
     d = "f32" if scaled else _named(descriptors.RESULTS, _field(word, 4, 2), "D")
     if d == "f16":
         raise UnsupportedError("the simulator has no tcgen05.mma with a float16 accumulator")
     scale = _named(descriptors.SCALES, _field(word, 23, 1), "scale factors") if scaled else ""
     transposes = bool(_field(word, 15, 1)), bool(_field(word, 16, 1))
-    shape = descriptors.Shape(m, _field(word, 17, 6) * 8, kind, a, b, d, *transposes)
+    shape = descriptors.Shape(m, _field(word, 17, 6) * 8, kind, a, b, d, *transposes, bool(_field(word, 2, 1)))
     return shape, scale, _field(word, 29, 2) if scaled else 0, _field(word, 4, 2) if scaled else 0
 
 
@@ -152,20 +182,22 @@ def lanes_of(m: int) -> np.ndarray:
 
 
 def addresses(
-    start: np.ndarray, leading: np.ndarray, stride: np.ndarray, span: int, rows: int, steps: int, transposed: bool
-) -> np.ndarray:
+    start: np.ndarray, leading: np.ndarray, stride: np.ndarray, span: int, rows: int, steps: int, transposed: bool,
+    step_bytes: int = _STEP_BYTES,
+) -> np.ndarray:  # fmt: skip
     """Shared addresses of the 16-byte units of an operand (n, outer, inner).
 
     9.7.16.5, canonical layouts. K-major: `rows` by the units of one k step; eight rows of `span` bytes are an atom.
-    MN-major: `steps` rows along k by the units along MN; an atom is eight of them, `span` bytes wide.
+    MN-major: `steps` rows along k by the units along MN; an atom is eight of them, `span` bytes wide. `step_bytes` are
+    those of `steps` elements.
     """
     start, leading, stride = (x[:, None, None] for x in (start, leading, stride))
     if not transposed:
-        row, unit = np.arange(rows)[:, None], np.arange(_STEP_BYTES // 16)[None, :]
+        row, unit = np.arange(rows)[:, None], np.arange(step_bytes // 16)[None, :]
         along = unit * (leading if span == 16 else 16)
         place = start + row // 8 * stride + row % 8 * span + along
     else:
-        k, unit = np.arange(steps)[:, None], np.arange(rows // (16 * steps // _STEP_BYTES))[None, :]
+        k, unit = np.arange(steps)[:, None], np.arange(rows // (16 * steps // step_bytes))[None, :]
         per = span // 16
         place = start + unit // per * leading + k // 8 * stride + k % 8 * span + unit % per * 16
     return place ^ ((place >> 7 & {16: 0, 32: 1, 64: 3, 128: 7}[span]) << 4)
@@ -187,21 +219,26 @@ class _Product:
         self.a_in_tensor = str(op.operands[1].type).startswith("!llvm.ptr")
         self.block = 16 if "block16" in flags(op, "blockScale") else 32
         self.k = descriptors.depth(self.kind)
+        self.sparse = op.name == "nvvm.tcgen05.mma.sp"
 
     def run(self, machine: Machine, d: Any, a: Any, b: Any, word: Any, accumulate: Any, *scales: Any) -> None:
         issue = machine.engine.tensor.issue("a tcgen05.mma", self.pair)
         shape, scale, a_byte, b_byte = parse(issue.same(word, "the instruction descriptor"), self.kind)
         _require_shape(issue, shape, self.pair)
+        if shape.sparse != self.sparse or self.sparse and (shape.m != 128 or self.pair):
+            issue.refuse(f"tcgen05.mma{'.sp' if self.sparse else ''} with {shape}")
         ctas = 2 if self.pair else 1
         rows = shape.m // ctas
         left = self._left(issue, a, shape, rows)
-        right = self._shared(issue, b, shape.b, shape.n // ctas, shape.transpose_b)
-        lane, column = _result_places(rows, shape.n)
+        right = self._shared(issue, b, shape.b, shape.n // ctas, shape.transpose_b, times=2 if self.sparse else 1)
+        lane, column = result_places(rows, shape.n, halves=self.pair and rows == 64)
         old, write = issue.accumulator(lane, issue.column(d)[:, None, None] + column)
         keep = issue.pick(accumulate).astype(bool)
         issue.accumulates(keep)
         factors = ()
-        if scales:
+        if self.sparse:
+            left = self._expanded(issue, left, scales[0])
+        elif scales:
             count = self.k // self.block
             factors = tuple(
                 self._factors(issue, s, size, byte, count, scale)
@@ -236,15 +273,25 @@ class _Product:
         read = issue.source(lane, issue.column(a)[:, None, None] + np.zeros((rows, 1), np.int64) + np.arange(8))
         return lambda: decode(np.ascontiguousarray(read()).view(np.uint8), shape.a)
 
-    def _shared(self, issue: Any, descriptor: Any, kind: str, rows: int, transposed: bool) -> Any:
-        """Returns what reads the operand, (n, rows, k)."""
+    def _expanded(self, issue: Any, kept: Any, metadata: Any) -> Any:
+        """What reads a sparse A as the dense one."""
+        width = tcgen05_sparse.words(self.kind)
+        lane = np.arange(LANES)[:, None] + np.zeros((1, width), np.int64)
+        column = issue.column(metadata)[:, None, None] + np.zeros((LANES, 1), np.int64) + np.arange(width)
+        read = issue.source(lane, column)
+        return lambda: tcgen05_sparse.dense(kept(), tcgen05_sparse.codes(read(), self.kind), self.kind)
+
+    def _shared(self, issue: Any, descriptor: Any, kind: str, rows: int, transposed: bool, times: int = 1) -> Any:
+        """Returns what reads the operand, (n, rows, k), `times` as deep as a step of A."""
         start, leading, stride, mode = issue.descriptor(descriptor)
         span = next(span for span, code in descriptors.SWIZZLES.items() if code == mode)
         if transposed and kind in ("e2m1", "tf32"):
             issue.refuse(f"tcgen05.mma with an MN-major operand of {kind}")
-        if self.kind.endswith("f8f6f4") and kind not in ("e4m3", "e5m2"):
-            issue.refuse(f"tcgen05.mma.kind::{self.kind} with padded elements of {kind}")
-        place = addresses(start, leading, stride, span, rows, self.k, transposed)
+        place = addresses(
+            start, leading, stride, span, rows, times * self.k, transposed, times * _STEP_BYTES
+        )
+        if self.kind.endswith("f8f6f4") and kind in _PADDED:
+            return self._padded(issue, place, kind, transposed)
         read = issue.shared(place)
 
         def values() -> np.ndarray:
@@ -254,6 +301,14 @@ class _Product:
 
         return values
 
+    def _padded(self, issue: Any, place: np.ndarray, kind: str, transposed: bool) -> Any:
+        """The same of elements narrower than eight bits: the rest of each 16 bytes is not read."""
+        if transposed:
+            issue.refuse(f"tcgen05.mma with an MN-major operand of {kind}")
+        size = _PADDED[kind]
+        read = issue.shared(place[..., None] + np.arange(0, 8 if kind == "e2m1" else 12, size), size)
+        return lambda: decode_padded(read().reshape(*place.shape, -1), kind)
+
     def _factors(self, issue: Any, address: Any, rows: int, byte: int, count: int, scale: str) -> Any:
         width = -(-rows // 32)
         lane = np.arange(32)[:, None] + np.zeros((1, width), np.int64)
@@ -262,8 +317,11 @@ class _Product:
         return lambda: _scale_values(read(), byte, count, scale)[:, :rows]
 
 
-def _result_places(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lane and column of the CTA's part of D, (m, n) each."""
+def result_places(m: int, n: int, *, halves: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Lane and column of the CTA's part of D, (m, n) each; `halves`: of 64 rows of a pair of CTAs."""
+    if halves:
+        row, column = np.ogrid[:m, :n]
+        return row + 64 * (column // (n // 2)), column % (n // 2) + 0 * row
     rows = lanes_of(m)[:, None]
     return rows + np.zeros((1, n), np.int64), np.arange(n)[None, :] + np.zeros_like(rows)
 
@@ -271,9 +329,7 @@ def _result_places(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 def _require_shape(issue: Any, shape: descriptors.Shape, pair: bool) -> None:
     """9.7.16.2.1: which M and N there are."""
     if pair:
-        if shape.m == 128 and not shape.is_scaled:
-            raise UnsupportedError("the simulator has no tcgen05.mma of pairs of CTAs with 64 rows each")
-        if shape.m != 256 or not 32 <= shape.n <= 256 or shape.n % 32:
+        if shape.m not in ((256,) if shape.is_scaled else (128, 256)) or not 32 <= shape.n <= 256 or shape.n % 32:
             issue.refuse(f"tcgen05.mma of {shape.m}x{shape.n} by a pair of CTAs with kind::{shape.kind}")
         return
     rows = (128,) if shape.is_scaled else (64, 128)
@@ -301,6 +357,15 @@ INSTRUCTIONS = (
         _SECTION,
         _mma,
         emit=emit,
+        feature=Feature.TCGEN05,
+        effects=_EFFECTS,
+    ),
+    Instruction(
+        "nvvm.tcgen05.mma.sp",
+        "tcgen05.mma.sp.cta_group::1.kind::f16 [d], a, b, [m], i, p",
+        "9.7.16.10.9 tcgen05.mma.sp",
+        _mma,
+        emit=emit_sparse,
         feature=Feature.TCGEN05,
         effects=_EFFECTS,
     ),

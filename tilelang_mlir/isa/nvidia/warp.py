@@ -33,7 +33,9 @@ def _i32() -> ir.Type:
     return ir.IntegerType.get_signless(32)
 
 
-def shuffle(kind: str, value: ir.Value, lane: ir.Value | int, width: int = 32) -> ir.Value:
+def shuffle(
+    kind: str, value: ir.Value, lane: ir.Value | int, width: int = 32, members: ir.Value | int = _ALL
+) -> ir.Value:
     """`shfl.sync`: the value of another lane of the same group of `width` lanes.
 
     Args:
@@ -41,6 +43,7 @@ def shuffle(kind: str, value: ir.Value, lane: ir.Value | int, width: int = 32) -
         value: i32 or f32.
         lane: offset, mask or index, i32.
         width: lanes of a group, a power of two up to 32.
+        members: the mask of the lanes that execute it together, i32.
 
     Returns:
         The other lane's value; the own value where the source lies outside the group.
@@ -50,7 +53,7 @@ def shuffle(kind: str, value: ir.Value, lane: ir.Value | int, width: int = 32) -
     offset = lane if isinstance(lane, ir.Value) else constant(lane)
     return create(
         "nvvm.shfl.sync",
-        [constant(_ALL), value, offset, constant(control)],
+        [_mask(members), value, offset, constant(control)],
         [value.type],
         kind=f"#nvvm<shfl_kind {kind}>",
     )

@@ -8,8 +8,9 @@ import numpy as np
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa import numeric
-from tilelang_mlir.isa.instruction import GLOBAL, SHARED
+from tilelang_mlir.isa.instruction import GLOBAL, SHARED, MemoryOrder
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.simulator.atomics import RELAXED, Ordering
 from tilelang_mlir.simulator.ops.rule import Writer, all_uniform, kind_of, operand_kind, rule
 from tilelang_mlir.simulator.values import as_lanes, decoder, encoder, size_of
 
@@ -92,7 +93,8 @@ def _load(w: Writer, op: ir.Operation, a: list[str]) -> str:
     method, convert = _method(operand_kind(op, 0).space, "load"), w.ref(decoder(text))
     if kind.nbytes == 32:
         half = w.ref(decoder(f"vector<{kind.lanes // 2}x{kind.element}>"))
-        return f"np.concatenate(({half}({method}({a[0]}, 16)), {half}({method}({a[0]} + 16, 16))), axis=2)"
+        first = f"L.aligned_global({a[0]}, 32)"
+        return f"np.concatenate(({half}({method}({first}, 16)), {half}({method}({a[0]} + 16, 16))), axis=2)"
     _require_power(kind.nbytes, text)
     if not kind.lanes and kind.element not in ("i1", "bf16"):
         return f"{method}({a[0]}, {kind.nbytes}).view({w.ref(kind.dtype)})"
@@ -106,8 +108,10 @@ def _store(w: Writer, op: ir.Operation, a: list[str]) -> None:
     method = _method(operand_kind(op, 1).space, "store")
     if kind.nbytes == 32:
         half = w.ref(encoder(f"vector<{kind.lanes // 2}x{kind.element}>"))
-        for part, offset in ((f":{kind.lanes // 2}", 0), (f"{kind.lanes // 2}:", 16)):
-            w.statement(f"{method}({a[1]} + {offset}, 16, {half}({a[0]}[..., {part}]))", op)
+        for part, place in (
+            (f":{kind.lanes // 2}", f"L.aligned_global({a[1]}, 32)"), (f"{kind.lanes // 2}:", f"{a[1]} + 16"),
+        ):  # fmt: skip
+            w.statement(f"{method}({place}, 16, {half}({a[0]}[..., {part}]))", op)
         return
     _require_power(kind.nbytes, text)
     w.statement(f"{method}({a[1]}, {kind.nbytes}, {w.ref(encoder(text))}({a[0]}))", op)
@@ -137,6 +141,27 @@ _UPDATES: dict[int, Any] = {
     14: np.fmin,
 }
 _UNSIGNED = (9, 10)
+# LLVM's orderings: acquire (consume is one), release, both, sequentially consistent.
+_ORDERS = {4: MemoryOrder.ACQUIRE, 5: MemoryOrder.RELEASE, 6: MemoryOrder.BOTH, 7: MemoryOrder.BOTH}
+
+
+def memory_order(op: ir.Operation) -> MemoryOrder:
+    """What an atomic operation or a fence orders."""
+    names = [name for name in ("ordering", "success_ordering") if name in op.attributes]
+    order = MemoryOrder.RELAXED
+    for name in names:
+        order |= _ORDERS.get(int(ir.IntegerAttr(op.attributes[name]).value), MemoryOrder.RELAXED)
+    return order
+
+
+def _scope(op: ir.Operation) -> str:
+    return ir.StringAttr(op.attributes["syncscope"]).value if "syncscope" in op.attributes else ""
+
+
+def _ordering(w: Writer, op: ir.Operation) -> str:
+    """The argument that says what an atomic operation orders, where it does."""
+    order = memory_order(op)
+    return "" if order is MemoryOrder.RELAXED else f", ordering={w.ref((order, _scope(op)))}"
 
 
 @rule("llvm.atomicrmw")
@@ -152,16 +177,16 @@ def _atomic(w: Writer, op: ir.Operation, a: list[str]) -> str:
     update = _UPDATES[code]
     used = bool(list(op.results[0].uses))
     value = f"{w.ref(as_lanes)}({a[1]}, {w.ref(kind.dtype)})"
-    space = operand_kind(op, 0).space
+    space, ordering = operand_kind(op, 0).space, _ordering(w, op)
     if kind.element == "bf16":
         bits, values = w.ref(numeric.float_to_bf16_bits), w.ref(numeric.bf16_bits_to_float)
-        call = f"L.atomic({space}, {a[0]}, np.uint16, {w.ref(_on_bf16(update))}, {bits}({value}))"
+        call = f"L.atomic({space}, {a[0]}, np.uint16, {w.ref(_on_bf16(update))}, {bits}({value}){ordering})"
         return f"{values}({call})"
     if not used and isinstance(update, np.ufunc) and kind.element != "f16":
-        call = f"L.reduce({space}, {a[0]}, {w.ref(dtype)}, {w.ref(update)}, {value}.view({w.ref(dtype)}))"
+        call = f"L.reduce({space}, {a[0]}, {w.ref(dtype)}, {w.ref(update)}, {value}.view({w.ref(dtype)}){ordering})"
         w.statement(call, op)
         return "None"
-    call = f"L.atomic({space}, {a[0]}, {w.ref(dtype)}, {w.ref(update)}, {value}.view({w.ref(dtype)}))"
+    call = f"L.atomic({space}, {a[0]}, {w.ref(dtype)}, {w.ref(update)}, {value}.view({w.ref(dtype)}){ordering})"
     return f"{call}.view({w.ref(kind.dtype)})"
 
 
@@ -192,17 +217,25 @@ def _compare_exchange(w: Writer, op: ir.Operation, a: list[str]) -> str:
     dtype = w.ref(kind.dtype)
     lanes = w.ref(as_lanes)
     arguments = f"{operand_kind(op, 0).space}, {a[0]}, {dtype}"
-    return f"{w.ref(_exchange)}(L, {arguments}, {lanes}({a[1]}, {dtype}), {lanes}({a[2]}, {dtype}))"
+    return f"{w.ref(_exchange)}(L, {arguments}, {lanes}({a[1]}, {dtype}), {lanes}({a[2]}, {dtype}){_ordering(w, op)})"
 
 
 def _exchange(
-    lanes: Any, space: int, address: Any, dtype: Any, expected: np.ndarray, new: np.ndarray
+    lanes: Any,
+    space: int,
+    address: Any,
+    dtype: Any,
+    expected: np.ndarray,
+    new: np.ndarray,
+    ordering: Ordering = RELAXED,
 ) -> tuple[Any, Any]:
-    old = lanes.atomic(space, address, dtype, lambda cur, want, put: np.where(cur == want, put, cur), expected, new)
+    def update(current: np.ndarray, want: np.ndarray, put: np.ndarray) -> np.ndarray:
+        return np.where(current == want, put, current)
+
+    old = lanes.atomic(space, address, dtype, update, expected, new, ordering=ordering)
     return old, old == expected
 
 
 @rule("llvm.fence")
 def _fence(w: Writer, op: ir.Operation, a: list[str]) -> None:
-    scope = ir.StringAttr(op.attributes["syncscope"]).value if "syncscope" in op.attributes else ""
-    w.statement(f"L.fence({scope!r})", op)
+    w.statement(f"L.fence({_scope(op)!r}, {w.ref(memory_order(op))})", op)

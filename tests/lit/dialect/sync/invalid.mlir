@@ -192,3 +192,11 @@ func.func @f(%i: i32) {
   "tl.mbarrier_wait"(%i, %i, %i) : (i32, i32, i32) -> ()
   return
 }
+
+// -----
+
+func.func @f(%i: i32, %x: f32) {
+  // expected-error@+1 {{expects integer operands, got f32}}
+  "tl.shuffle"(%x, %i, %x) {kind = "xor", width = 32 : i32} : (f32, i32, f32) -> f32
+  return
+}

@@ -23,6 +23,7 @@ func.func @sync(%m: i32) {
 // CHECK: %{{[0-9a-z_]+}} = "tl.shuffle"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {kind = "up", width = 16 : i32} : (i32, i32) -> i32
 // CHECK: %{{[0-9a-z_]+}} = "tl.shuffle"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {kind = "down", width = 1 : i32} : (i32, i32) -> i32
 // CHECK: %{{[0-9a-z_]+}} = "tl.shuffle"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {kind = "idx", width = 64 : i32} : (i32, i32) -> i32
+// CHECK: %{{[0-9a-z_]+}} = "tl.shuffle"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {kind = "idx", width = 16 : i32} : (f32, i32, i32) -> f32
 // CHECK: %{{[0-9a-z_]+}} = "tl.vote"(%{{[0-9a-z_]+}}) {kind = "any"} : (i1) -> i1
 // CHECK: %{{[0-9a-z_]+}} = "tl.vote"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {kind = "all"} : (i32, i32) -> i1
 // CHECK: %{{[0-9a-z_]+}} = "tl.vote"(%{{[0-9a-z_]+}}) {kind = "ballot"} : (i1) -> i64
@@ -39,6 +40,7 @@ func.func @lanes(%x: f32, %n: i32, %p: i1) {
   %b = "tl.shuffle"(%n, %n) {kind = "up", width = 16 : i32} : (i32, i32) -> i32
   %c = "tl.shuffle"(%n, %n) {kind = "down", width = 1 : i32} : (i32, i32) -> i32
   %d = "tl.shuffle"(%n, %n) {kind = "idx", width = 64 : i32} : (i32, i32) -> i32
+  %some = "tl.shuffle"(%x, %n, %n) {kind = "idx", width = 16 : i32} : (f32, i32, i32) -> f32
   %e = "tl.vote"(%p) {kind = "any"} : (i1) -> i1
   %f = "tl.vote"(%n, %n) {kind = "all"} : (i32, i32) -> i1
   %g = "tl.vote"(%p) {kind = "ballot"} : (i1) -> i64

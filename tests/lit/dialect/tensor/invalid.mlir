@@ -74,3 +74,38 @@ func.func @f(%s: !s, %t: !t, %k: i1) {
   "tl.tcgen05_mma"(%s, %s, %t, %k) {pair, transpose_a = false, transpose_b = true} : (!s, !s, !t, i1) -> ()
   return
 }
+
+// -----
+
+!a = memref<128x64xf8E4M3FN, #tl.scope<"shared">>
+!t = memref<128x128xf32, #tl.scope<"tmem">>
+!s = memref<128x4xi32, #tl.scope<"tmem">>
+func.func @f(%a: !a, %t: !t, %k: i1, %s: !s) {
+  // expected-error@+1 {{padded B has elements of f8E4M3FN, expected i8}}
+  "tl.tcgen05_scaled_mma"(%a, %a, %t, %k, %s, %s) {b_padded, scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (!a, !a, !t, i1, !s, !s) -> ()
+  return
+}
+
+// -----
+
+!a = memref<128x32xf16, #tl.scope<"shared">>
+!b = memref<64x64xf16, #tl.scope<"shared">>
+!c = memref<128x64xf32, #tl.scope<"tmem">>
+!e = memref<128x2xi16, #tl.scope<"shared">>
+func.func @f(%a: !a, %b: !b, %c: !c, %k: i1, %e: !e) {
+  // expected-error@+1 {{metadata of 2 i16 a row do not describe 64 elements}}
+  "tl.tcgen05_sparse_mma"(%a, %b, %c, %k, %e) {transpose_a = false, transpose_b = true} : (!a, !b, !c, i1, !e) -> ()
+  return
+}
+
+// -----
+
+!a = memref<128x64xf16, #tl.scope<"shared">>
+!b = memref<64x64xf16, #tl.scope<"shared">>
+!c = memref<128x64xf32, #tl.scope<"tmem">>
+!e = memref<128x4xi16, #tl.scope<"shared">>
+func.func @f(%a: !a, %b: !b, %c: !c, %k: i1, %e: !e) {
+  // expected-error@+1 {{op(A) is 128x64, op(B) is 64x64, C is 128x64, the metadata have 128 rows, and B is twice as deep as A}}
+  "tl.tcgen05_sparse_mma"(%a, %b, %c, %k, %e) {transpose_a = false, transpose_b = true} : (!a, !b, !c, i1, !e) -> ()
+  return
+}

@@ -44,15 +44,11 @@ func.func @reduce_private() {
   return
 }
 
-// A scan of a fragment walks a copy in shared memory, one line per iteration; here from the end.
+// A scan of a fragment in place is what lowering takes.
 // CHECK-LABEL: func.func @scan
-// CHECK: "tl.copy"(%[[F:.*]], %[[S:.*]]) : (memref<16x8xf32, #tl.scope<"fragment">>, memref<16x8xf32, #tl.scope<"shared">>)
-// CHECK: "tl.parallel"() ({
-// CHECK: arith.subi %{{.*}}, %{{.*}} : i32
-// CHECK: scf.for
-// CHECK: arith.maxnumf
-// CHECK: }) {extents = array<i64: 8>}
-// CHECK: "tl.copy"(%[[S]], %[[F]])
+// CHECK-NOT: "tl.copy"
+// CHECK: "tl.scan"(%[[F:.*]], %[[F]]) {dim = 0 : i32, kind = "max", reverse = true}
+// CHECK-NOT: "tl.copy"
 func.func @scan() {
   %one = arith.constant 1 : i32
   "tl.launch"(%one) ({
@@ -63,15 +59,13 @@ func.func @scan() {
   return
 }
 
-// A scan of a part of a shared tile indexes the tile itself.
+// A part of a shared tile goes through a fragment, in which a thread holds neighbours along the scanned dimension.
 // CHECK-LABEL: func.func @scan_part
-// CHECK: %[[T:.*]] = "tl.alloc"() : () -> memref<16x8xf32, #tl.scope<"shared">>
-// CHECK: "tl.parallel"() ({
-// CHECK: %[[ROW:.*]] = arith.addi %{{.*}}, %{{.*}} : i32
-// CHECK: memref.load %[[T]][
-// CHECK: arith.addf
-// CHECK: memref.store %{{.*}}, %[[T]][
-// CHECK: }) {extents = array<i64: 8>}
+// CHECK: %[[S:.*]] = "tl.slice"
+// CHECK: %[[F:.*]] = "tl.alloc"() {layout = #tl.fragment<array<i64: 4, 8>, array<i64: 2, 1, 4, 4, 0, 1, 4, -1, 1>, array<i64: 4, 1, 1>>}
+// CHECK: "tl.copy"(%[[S]], %[[F]])
+// CHECK: "tl.scan"(%[[F]], %[[F]]) {dim = 0 : i32, kind = "sum", reverse = false}
+// CHECK: "tl.copy"(%[[F]], %[[S]])
 func.func @scan_part(%row: i32) {
   %one = arith.constant 1 : i32
   %zero = arith.constant 0 : i32
@@ -80,6 +74,23 @@ func.func @scan_part(%row: i32) {
     %t = "tl.alloc"() : () -> !shared
     %s = "tl.slice"(%t, %row, %zero) {sizes = array<i64: 4, 8>} : (!shared, i32, i32) -> memref<4x8xf32, strided<[8, 1], offset: ?>, #tl.scope<"shared">>
     "tl.scan"(%s, %s) {dim = 0 : i32, kind = "sum", reverse = false} : (memref<4x8xf32, strided<[8, 1], offset: ?>, #tl.scope<"shared">>, memref<4x8xf32, strided<[8, 1], offset: ?>, #tl.scope<"shared">>) -> ()
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}
+
+// A tile of more elements than 64 per thread is walked where it lies, one line per iteration.
+// CHECK-LABEL: func.func @scan_large
+// CHECK-NOT: "tl.copy"
+// CHECK: "tl.parallel"() ({
+// CHECK: scf.for
+// CHECK: arith.addf
+// CHECK: }) {extents = array<i64: 520>}
+func.func @scan_large() {
+  %one = arith.constant 1 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %t = "tl.alloc"() : () -> memref<520x4xf32, #tl.scope<"shared">>
+    "tl.scan"(%t, %t) {dim = 1 : i32, kind = "sum", reverse = false} : (memref<520x4xf32, #tl.scope<"shared">>, memref<520x4xf32, #tl.scope<"shared">>) -> ()
   }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
   return
 }

@@ -85,6 +85,32 @@ func.func @roles(%one: i32, %p: !llvm.ptr<1>) attributes {tl.params = [{kind = "
   return
 }
 
+#long = #tl.smem<array<i64: 320, 64>, array<i64: 64, 1, 1, 1, 320, 0, 1, 64>, array<i64: 3, 3, 3>>
+
+// A tile of more than 256 rows is boxes of equal parts.
+// CHECK-LABEL: llvm.func @long_kernel(
+// CHECK-SAME: tl.tensor_maps = [{box = array<i64: 160, 64>, param = 1 : i64, swizzle = "128B"}]
+// CHECK: %[[ARENA:[0-9]+]] = llvm.mlir.addressof @smem
+// CHECK: %[[SECOND:[0-9]+]] = llvm.getelementptr %[[ARENA]][10240] {{.*}}, f16
+// CHECK: nvvm.cp.async.bulk.tensor.shared.cluster.global %[[ARENA]], %arg2, %[[BAR:[0-9]+]], box[%[[X:[0-9a-z_]+]], %[[Y:[0-9a-z_]+]]]
+// CHECK: nvvm.cp.async.bulk.tensor.shared.cluster.global %[[SECOND]], %arg2, %[[BAR]], box[%[[X]], %{{[0-9a-z_]+}}]
+func.func @long(%n: i32, %p: !llvm.ptr<1>) attributes {tl.params = [{kind = "scalar", name = "n", dtype = "int32"}, {kind = "tensor", name = "A", dtype = "float16"}]} {
+  %zero = arith.constant 0 : i32
+  %g = "tl.tensor"(%p) {shape = array<i64: 1024, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> memref<1024x512xf16, #tl.scope<"global">>
+  "tl.launch"(%n) ({
+  ^bb0(%by: i32):
+    %full = "tl.alloc_barrier"() {counts = array<i64: 1>, tl.offset = 40960 : i64} : () -> !tl.barrier<1 : i64>
+    %a = "tl.alloc"() {layout = #long, tl.offset = 0 : i64} : () -> memref<320x64xf16, #tl.scope<"shared">>
+    "tl.specialize"() ({
+      %tile = "tl.slice"(%g, %by, %zero) {sizes = array<i64: 320, 64>} : (memref<1024x512xf16, #tl.scope<"global">>, i32, i32) -> memref<320x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
+      "tl.tma_load"(%tile, %a, %full, %zero) : (memref<320x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>, memref<320x64xf16, #tl.scope<"shared">>, !tl.barrier<1 : i64>, i32) -> ()
+    }, {
+      "tl.mbarrier_wait"(%full, %zero, %zero) : (!tl.barrier<1 : i64>, i32, i32) -> ()
+    }) {consumers = 128 : i32} : () -> ()
+  }) {threads = array<i32: 256, 1, 1>, tl.shared_bytes = 40968 : i64} : (i32) -> ()
+  return
+}
+
 #wide = #tl.smem<array<i64: 64, 96>, array<i64: 32, 1, 1, 1, 64, 0, 1, 32, 3, 1, 32, 2048>, array<i64: 2, 3, 3>>
 !whole = memref<4x512x512xf16, #tl.scope<"global">>
 !part = memref<1x64x96xf16, strided<[262144, 512, 1], offset: ?>, #tl.scope<"global">>

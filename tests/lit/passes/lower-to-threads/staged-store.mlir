@@ -19,15 +19,26 @@
 // CHECK: nvvm.stmatrix
 // CHECK-NOT: nvvm.stmatrix
 // CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
+// The two pieces of the next store would end at the last buffer, but the one before it did not.
+// CHECK: nvvm.cp.async.bulk.wait_group 0 {read}
+// CHECK-COUNT-4: nvvm.stmatrix
+// CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
+// CHECK: nvvm.cp.async.bulk.wait_group 1 {read}
+// CHECK-COUNT-4: nvvm.stmatrix
+// CHECK-NOT: nvvm.stmatrix
+// CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
 // What was stored is awaited by the threads that stored it.
 // CHECK: nvvm.cp.async.bulk.wait_group 0 {read}
 // CHECK-NEXT: }
 #sums = #tl.fragment<array<i64: 128, 112>, array<i64: 4, 1, 2, 8, 0, 1, 4, 0, 16, 2, 0, 64>, array<i64: 2, 1, 1, 2, 0, 8, 14, 1, 8>>
+#wide = #tl.fragment<array<i64: 128, 128>, array<i64: 4, 1, 2, 8, 0, 1, 4, 0, 16, 2, 0, 64>, array<i64: 2, 1, 1, 2, 0, 8, 16, 1, 8>>
 #rows = #tl.smem<array<i64: 64, 64>, array<i64: 64, 1, 1, 1, 64, 0, 1, 64, 1, 1, 64, 4096>, array<i64: 3, 3, 3>>
 !g = memref<512x512xf16, #tl.scope<"global">>
 !tile = memref<128x112xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
 !s = memref<4x64x64xf16, #tl.scope<"shared">>
 !f = memref<128x112xf32, #tl.scope<"fragment">>
+!whole = memref<128x128xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
+!w = memref<128x128xf32, #tl.scope<"fragment">>
 func.func @store(%p: !llvm.ptr<1>) attributes {tl.params = [{kind = "tensor", name = "A", dtype = "float16"}]} {
   %one = arith.constant 1 : i32
   %G = "tl.tensor"(%p) {shape = array<i64: 512, 512>, strides = array<i64: 512, 1>} : (!llvm.ptr<1>) -> !g
@@ -40,6 +51,9 @@ func.func @store(%p: !llvm.ptr<1>) attributes {tl.params = [{kind = "tensor", na
       %acc = "tl.alloc"() {layout = #sums} : () -> !f
       %at = "tl.slice"(%G, %bx, %bx) {sizes = array<i64: 128, 112>} : (!g, i32, i32) -> !tile
       "tl.staged_store"(%acc, %staging, %at) : (!f, !s, !tile) -> ()
+      %more = "tl.alloc"() {layout = #wide} : () -> !w
+      %there = "tl.slice"(%G, %bx, %bx) {sizes = array<i64: 128, 128>} : (!g, i32, i32) -> !whole
+      "tl.staged_store"(%more, %staging, %there) : (!w, !s, !whole) -> ()
       "tl.tma_wait"() {pending = 0 : i32} : () -> ()
     }) {consumers = 256 : i32} : () -> ()
   }) {threads = array<i32: 384, 1, 1>, name = "store_kernel", tl.shared_bytes = 32768 : i64} : (i32) -> ()

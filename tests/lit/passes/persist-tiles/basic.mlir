@@ -11,7 +11,7 @@
 // PAIR: %[[RANK:.*]] = arith.remui %{{.*}}, %{{.*}}
 // PAIR: %[[PAIR:.*]] = arith.divui %{{.*}}, %{{.*}}
 // PAIR: scf.for %{{.*}} = %[[PAIR]] to
-// PAIR: arith.addi %{{.*}}, %[[RANK]] {tl.below = 32 : i32}
+// PAIR: arith.addi %{{.*}}, %[[RANK]] {tl.facts = {hi = 31 : i64, lo = 0 : i64}}
 // PAIR: "tl.copy"{{.*}}multicast = 3 : i32
 // PAIR-NOT: multicast
 // PAIR: cluster = array<i32: 2, 1, 1>
@@ -44,7 +44,7 @@
 // CHECK: %[[GROUP:.*]] = arith.divui %[[TILE]], %{{.*}}
 // CHECK: %[[INSIDE:.*]] = arith.remui %[[TILE]],
 // CHECK: arith.muli %[[GROUP]]
-// CHECK: arith.divui %[[INSIDE]], %{{.*}} {tl.below = 32 : i32}
+// CHECK: arith.divui %[[INSIDE]], %{{.*}} {tl.facts = {hi = 31 : i64, lo = 0 : i64}}
 // CHECK: arith.remui %[[INSIDE]]
 // CHECK: #tl.scope<"fragment">
 // CHECK: tl.pipeline

@@ -6,9 +6,10 @@
 !s = memref<64x64xf16, #tl.scope<"shared">>
 !f = memref<64x64xf32, #tl.scope<"fragment">>
 
-// All tiles run at once.
+// All tiles run at once: neighbours work on tiles of the same columns.
 // CHECK-LABEL: func.func @few_tiles(
 // CHECK-NOT: tl.tiles
+// CHECK: swizzle = {panel = 8 : i32}
 func.func @few_tiles(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>) {
   %zero = arith.constant 0 : i32
   %n = arith.constant 512 : i32

@@ -2,11 +2,12 @@
 // RUN: tl-opt %s --stage=lowered --emit=amdgcn --target=gfx942 | filecheck %s
 // CHECK-LABEL: copy_kernel:
 // CHECK-NOT: scratch_
-// CHECK: global_load_dwordx4
+// CHECK-NOT: s_cbranch
+// CHECK: buffer_load_dwordx4 {{.*}} 0 offen
 // CHECK: ds_write_b128
 // CHECK: s_waitcnt lgkmcnt(0)
 // CHECK: ds_read_b128
-// CHECK: global_store_dwordx4
+// CHECK: buffer_store_dwordx4 {{.*}} 0 offen
 // CHECK: .group_segment_fixed_size: 1024
 // CHECK: .kernarg_segment_size: 16
 // CHECK: .private_segment_fixed_size: 0

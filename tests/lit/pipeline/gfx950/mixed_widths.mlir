@@ -2,7 +2,6 @@
 // 16. The instruction gets B's columns as its rows, so the format of 4 bits comes first.
 // RUN: tl-opt %s --stage=lowered --target=gfx950 | filecheck %s
 // RUN: tl-opt %s --stage=lowered --target=sm_120a | filecheck %s --check-prefix=WARP
-// RUN: not tl-opt %s --stage=lowered --target=sm_100a 2>&1 | filecheck %s --check-prefix=LACKS
 
 // CHECK: rocdl.workitem.id.x
 // CHECK-DAG: %[[B:.*]] = vector.bitcast %{{.*}} : vector<16xi8> to vector<4xi32>
@@ -14,7 +13,6 @@
 // WARP: arith.andi %{{.*}}, %c252645135_i32
 // WARP: arith.shli %{{.*}}, %c2_i32
 // WARP: mma.sync.aligned.m16n8k32.row.col.kind::mxf8f6f4.block_scale.scale_vec::1X.f32.e4m3.e2m1.f32.ue8m0
-// LACKS: tcgen05.mma has no block-scaled product with 4-bit and 8-bit operands, which gfx950, sm_120a have
 module {
   func.func @scaled(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %u: !llvm.ptr<1>, %v: !llvm.ptr<1>, %c: !llvm.ptr<1>) attributes {tl.params = [{dtype = "float8_e4m3fn", kind = "tensor", name = "A"}, {dtype = "float4_e2m1fn", kind = "tensor", name = "B"}, {dtype = "uint32", kind = "tensor", name = "U"}, {dtype = "uint32", kind = "tensor", name = "V"}, {dtype = "float32", kind = "tensor", name = "C"}]} {
     %A = "tl.tensor"(%a) {shape = array<i64: 32, 128>, strides = array<i64: 128, 1>} : (!llvm.ptr<1>) -> memref<32x128xf8E4M3FN, #tl.scope<"global">>

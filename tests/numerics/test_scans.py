@@ -1,0 +1,79 @@
+"""Running sums and maxima: along any dimension, over registers, lanes and warps, of tiles that fit no power of two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilelang_mlir as tilelang
+import tilelang_mlir.language as T
+from tilelang_mlir import knobs
+
+
+def scan_program(
+    shape: tuple[int, ...], dim: int, threads: int, kind: str, dtype: str, shared: bool, reverse: bool
+) -> Any:
+    scan = T.cumsum if kind == "sum" else T.cummax
+
+    @T.prim_func
+    def scan_tile(X: T.Tensor(shape, dtype), Y: T.Tensor(shape, dtype)):
+        with T.Kernel(1, threads=threads):
+            tile = T.alloc_shared(shape, dtype) if shared else T.alloc_fragment(shape, dtype)
+            T.copy(X, tile)
+            scan(tile, dim=dim, reverse=reverse)
+            T.copy(tile, Y)
+
+    return scan_tile
+
+
+def check(
+    shape: tuple[int, ...], dim: int, threads: int, kind: str = "sum", dtype: str = "float32", *,
+    shared: bool = False, reverse: bool = False, target: str = "sim:sm_90a",
+) -> None:  # fmt: skip
+    rng = np.random.default_rng([*shape, dim])
+    x = rng.integers(-50, 50, shape).astype(dtype) if "int" in dtype else rng.standard_normal(shape).astype(dtype)
+    run = np.cumsum if kind == "sum" else np.maximum.accumulate
+    wide = x if "int" in dtype else x.astype(np.float64)
+    want = np.flip(run(np.flip(wide, dim), axis=dim), dim) if reverse else run(wide, axis=dim)
+    got = np.full_like(x, -77)
+    kernel = tilelang.compile(scan_program(shape, dim, threads, kind, dtype, shared, reverse), target=target)
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True}):
+        kernel(x, got)
+    limit = 2e-3 if dtype == "float16" else 1e-6
+    assert np.linalg.norm(got - want) <= limit * np.linalg.norm(want)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "dim", "threads", "shared"),
+    [
+        ((1, 2048), 1, 256, False),  # registers, lanes, warps, registers
+        ((37,), 0, 128, False),  # padded, and threads that hold the same
+        ((48, 16), 0, 128, True),  # runs of a line in threads, three per thread
+        ((5, 13), 1, 96, False),  # digits that no shuffle divides
+        ((2, 7, 8), 1, 64, True),
+        ((520, 4), 1, 32, True),  # too large for registers
+    ],
+)
+def test_sums_of_any_shape(shape: tuple[int, ...], dim: int, threads: int, shared: bool, reverse: bool) -> None:
+    check(shape, dim, threads, shared=shared, reverse=reverse)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "reverse"), [("max", "float32", True), ("sum", "int32", False), ("sum", "float16", True)]
+)
+def test_other_scans(kind: str, dtype: str, reverse: bool) -> None:
+    check((3, 200), 1, 64, kind, dtype, reverse=reverse)
+
+
+def test_scans_over_waves_of_sixty_four_lanes() -> None:
+    check((1, 1024), 1, 256, target="sim:gfx942")
+
+
+def test_sums_of_halves_are_kept_in_single_precision() -> None:
+    """2048 + 1 is 2048 in float16: a sum that is rounded at every step stays there."""
+    x, y = np.ones((1, 4096), np.float16), np.zeros((1, 4096), np.float16)
+    tilelang.compile(scan_program(x.shape, 1, 128, "sum", "float16", False, False), target="sim:sm_90a")(x, y)
+    assert y[0, -1] == 4096

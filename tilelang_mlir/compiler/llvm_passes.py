@@ -1,0 +1,37 @@
+"""The passes of LLVM that matter to kernels which lowering has folded, unrolled and vectorised already."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import llvmlite.binding as llvm
+
+# What a handful of passes does not deal with: private arrays, loops that ask to be unrolled, functions to inline.
+_THOROUGH = re.compile(r"alloca |llvm\.loop\.unroll\.(?!disable)|define internal|define linkonce|alwaysinline")
+
+
+def needs_everything(llvm_ir: str) -> bool:
+    """Whether a kernel gains by the whole pipeline: private arrays, say, become registers when loops are unrolled."""
+    return _THOROUGH.search(llvm_ir) is not None
+
+
+def run_handful(module: Any, builder: Any) -> None:
+    """Clean up the functions of a module: a sixth of the time of the whole pipeline."""
+    passes = llvm.create_new_function_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_loop_rotate_pass()  # tested at their end, loops are one block
+    passes.add_new_gvn_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    for function in module.functions:
+        if not function.is_declaration:
+            passes.run(function, builder)
+
+
+def mark_arguments(module: Any, builder: Any) -> None:
+    """Note which arguments are only read, or only written: loads of the others may be repeated or moved."""
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_post_order_function_attributes_pass()
+    passes.run(module, builder)
