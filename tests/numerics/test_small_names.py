@@ -328,13 +328,20 @@ def test_loops_that_threads_run_differently_often() -> None:
 
 
 def test_narrow_integers_are_promoted_where_they_are_cast() -> None:
-    """As in C: a cast to a wider dtype sees what arithmetic of 8 and 16 bits carries past them; a store does not."""
+    """As in C: a cast to a wider dtype sees what arithmetic of 8 and 16 bits carries past them; a store does not.
+    So do comparisons, quotients, shifts to the right and choices."""
 
     @T.prim_func
     def main(A: T.Tensor((32,), "uint16"), B: T.Tensor((32,), "int8"), C: T.Tensor((3, 32), "uint32"),
-             D: T.Tensor((32,), "uint16")):  # fmt: skip
+             D: T.Tensor((32,), "uint16"), E: T.Tensor((6, 32), "int32")):  # fmt: skip
         with T.Kernel(1, threads=32):
             tx = T.get_thread_binding()
+            E[0, tx] = T.if_then_else(A[tx] - 5000 < 0, 1, 0)
+            E[1, tx] = (B[tx] << 4) >> 4
+            E[2, tx] = (B[tx] + 100) // 2
+            E[3, tx] = T.max(A[tx] - 40000, 0)
+            E[4, tx] = T.if_then_else(tx > 3, B[tx] * 3, 0)
+            E[5, tx] = (B[tx] + B[tx]) % 7
             C[0, tx] = T.cast(A[tx] << 12 | A[tx], "uint32")
             C[1, tx] = T.cast(T.cast(B[tx] * B[tx] + B[tx], "int32") + 1000, "uint32")
             C[2, tx] = T.cast(A[tx] >> 3, "uint32")
@@ -342,8 +349,11 @@ def test_narrow_integers_are_promoted_where_they_are_cast() -> None:
 
     rng = np.random.default_rng(4)
     a, b = rng.integers(0, 2**16, 32).astype(np.uint16), rng.integers(-128, 128, 32).astype(np.int8)
-    c, d = np.zeros((3, 32), np.uint32), np.zeros(32, np.uint16)
-    tilelang.compile(main, target="sim:sm_90a")(a, b, c, d)
+    c, d, e = np.zeros((3, 32), np.uint32), np.zeros(32, np.uint16), np.zeros((6, 32), np.int32)
+    tilelang.compile(main, target="sim:sm_90a")(a, b, c, d, e)
+    x, y = a.astype(np.int32), b.astype(np.int32)
+    assert np.array_equal(e[:3], [x < 5000, y, (y + 100) // 2])
+    assert np.array_equal(e[3:], [np.maximum(x - 40000, 0), np.where(np.arange(32) > 3, y * 3, 0), 2 * y % 7])
     wide, square = a.astype(np.uint32), b.astype(np.int32) ** 2 + b
     assert np.array_equal(c, [wide << 12 | wide, (square + 1000).astype(np.uint32), wide >> 3])
     assert np.array_equal(d, (wide << 12).astype(np.uint16))
