@@ -54,7 +54,7 @@ class AutoTuneImpl:
             assert best.kernel is not None
             if (best.config or {}).get("pass_configs"):
                 return best.kernel(*self.jit_impl.runtime_arguments(args, kwargs))
-            return self.jit_impl(*args, **kwargs, **(best.config or {}))
+            return self.jit_impl(*args, **{**kwargs, **(best.config or {})})
         return best.kernel
 
     def compile(self, *args: Any, **kwargs: Any) -> JITKernel:
@@ -100,12 +100,12 @@ class AutoTuneImpl:
         return repr(sorted((name, repr(value)) for name, value in self.jit_impl.options.items()))
 
     def _is_complete(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Whether the call gives an argument that the configurations would."""
+        """Whether the call gives an argument that the configurations would, and that these do not replace (`free`)."""
         if callable(self.configs):
             return False
         tunable = {name for config in expand(self.configs) for name in config} - {"pass_configs"}
         given = {*self.jit_impl.func_annot.arg_names[: len(args)], *kwargs}
-        return bool(tunable & given)
+        return bool(tunable & given - self.free)
 
     def _submit(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: Batch, config: Config

@@ -23,7 +23,7 @@ from tilelang_mlir.frontend.buffer import (
 )
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import INT32, as_expr, describe, value_of
-from tilelang_mlir.frontend.suspicions import Suspicion, issue
+from tilelang_mlir.frontend.suspicion import Suspicion, issue
 from tilelang_mlir.language.loops import as_layout
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir

@@ -123,6 +123,10 @@ def test_lazy_decorator() -> None:
     assert plain.config is None and len(calls) == 3
     torch.testing.assert_close(plain(torch.ones(100)), torch.full((100,), 2.0))
     assert factory.out_idx == [-1]  # other names are the jit function's
+    assert list(factory.signature.parameters) == ["n", "block", "threads"]
+    again = tilelang.autotune(configs={"block": [32, 64], "threads": [32]}, warmup=0, rep=1,
+                              do_not_specialize=["block", "threads"])(factory.jit_impl)  # fmt: skip
+    assert again(100, block=16, threads=8).config["threads"] == 32  # where such names are searched, calls do not decide
 
 
 def test_eager_decorator_and_pass_configs() -> None:

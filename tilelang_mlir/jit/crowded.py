@@ -1,17 +1,26 @@
-"""Fragments that registers cannot hold: a warning, since such programs are compiled for long and live in memory."""
+"""Warns of fragments that no registers hold."""
 
 from __future__ import annotations
 
-from tilelang_mlir.dialect.location import name_of, python_location
+from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.dialect.products import PRODUCTS, factors
 from tilelang_mlir.dialect.tl import FRAGMENT, scope_of
-from tilelang_mlir.frontend.suspicions import Suspicion
+from tilelang_mlir.frontend.suspicion import Suspicion, issue
+from tilelang_mlir.frontend.suspicions import name_of
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.passes.fragment_demand import most_at_once, registers_of
 from tilelang_mlir.passes.walk import launches, nested
 from tilelang_mlir.target import Feature, Target
 
+_NAMED = 3  # the largest fragments, by name
 _CROWDED = 1.5  # times the registers of a thread: less is held at the price of a few spills
+
+
+def warn(module: ir.Module, target: Target) -> None:
+    """Issue a `TileWarning` for every kernel whose fragments are too many."""
+    with module.context:
+        for suspicion in crowded(module, target):
+            issue(suspicion)
 
 
 def crowded(module: ir.Module, target: Target) -> list[Suspicion]:
@@ -19,11 +28,6 @@ def crowded(module: ir.Module, target: Target) -> list[Suspicion]:
 
     Sums in tensor memory do not count.
     """
-    with module.context:
-        return _crowded(module, target)
-
-
-def _crowded(module: ir.Module, target: Target) -> list[Suspicion]:
     found: list[Suspicion] = []
     for launch in launches(module):
         inside = list(nested(launch))
@@ -40,16 +44,11 @@ def _crowded(module: ir.Module, target: Target) -> list[Suspicion]:
 
 def _crowd(launch: ir.Operation, demand: int, most: int, fragments: list[ir.Operation]) -> Suspicion:
     by_size = sorted(fragments, key=lambda op: -registers_of(op))[:_NAMED]
-    notes = tuple(
-        (f"{name_of(op.location) or 'one'}: {4 * registers_of(op)} bytes per thread", python_location(op.location))
-        for op in by_size
-    )
+    notes = tuple((f"{name_of(op.results[0])}: {4 * registers_of(op)} bytes per thread", python_location(op.location))
+                  for op in by_size)  # fmt: skip
     return Suspicion(
         f"fragments in use at one time take {4 * demand} bytes per thread or more, its registers hold {4 * most}",
         python_location(launch.location),
         "more threads or smaller tiles: the rest lives in memory, and compiles slowly",
         notes,
     )
-
-
-_NAMED = 3  # the largest fragments, by name
