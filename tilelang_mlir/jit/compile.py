@@ -266,7 +266,7 @@ def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, v
 def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
     from tilelang_mlir.compiler.pipeline import compile_module, remarks_on
     from tilelang_mlir.compiler.pool import prestart
-    from tilelang_mlir.frontend.suspicions import warn
+    from tilelang_mlir.compiler.suspicions import warn
 
     warn(prim_func.module, options.pass_configs, target)
     if not target.simulated:
