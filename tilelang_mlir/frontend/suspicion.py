@@ -1,4 +1,4 @@
-"""Warnings about programs that are legal and hardly meant; `compiler.suspicions` finds them, or tracing itself."""
+"""Warnings about programs that are legal and hardly meant. What finds them is `suspicions`, or tracing itself."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tilelang_mlir.language as T
+from tilelang_mlir.dtypes import DType
 
 
 @T.macro
@@ -33,11 +34,20 @@ def add_product(A_tile: Any, B_tile: Any, sums: Any, trans_A: bool, trans_B: boo
 
 @T.macro
 def store_sums(sums: Any, C: Any, row: Any, column: Any, swapped: bool) -> None:
-    """Store the sums, or their transpose when swapped, at (row, column) of C."""
+    """Store the sums, or their transpose when swapped, at (row, column) of C.
+
+    A tile of 16-bit elements is turned on its way through small buffers, where rows of C start at 16 bytes.
+    """
     if swapped:
-        turned = T.alloc_shared((sums.shape[1], sums.shape[0]), C.dtype)
-        for i, j in T.Parallel(sums.shape[1], sums.shape[0]):
-            turned[i, j] = sums[j, i]
-        T.copy(turned, C[row, column])
+        columns, rows = sums.shape
+        if DType(C.dtype).bits == 16 and C.shape[1] % 8 == 0:
+            turned = T.alloc_shared((rows, columns), C.dtype)
+            for i, j in T.Parallel(rows, columns):
+                turned[i, j] = sums[j, i]
+            T.copy(turned, C[row, column])
+        else:
+            for j, i in T.Parallel(columns, rows):
+                if row + i < C.shape[0] and column + j < C.shape[1]:
+                    C[row + i, column + j] = sums[j, i]
     else:
         T.copy(sums, C[row, column])

@@ -40,27 +40,29 @@ _BUSY = {
     "tall": {64: 0.80, 96: 0.95, 128: 0.99},
     "warps": {64: 0.75, 128: 1.0},
 }
-_LOW = 0.855  # the same for tiles of 64 rows beside those of 128
+_LOW = 0.894  # the same for tiles of 64 rows beside those of 128
 # Steps of K that take as long as what shows of the store.
 _STORE = {"turns": 0, "together": 40, "tall": 40, "warps": 40}
-_START = 170  # the same for filling the pipeline, once
+_START = 168  # the same for filling the pipeline, once
 _FLOPS_PER_CYCLE = 4096.0  # of 16-bit elements per multiprocessor
 # Bytes per cycle and multiprocessor, and what else loading depends on.
-_MEMORY = 18.2
+_MEMORY = 17.3
 _CACHE = 90.0  # tiles that others use at the same time
-_FRESH = 36.0  # tiles that come from memory
-_EMPTY = 1.7  # rows behind the end of A, in those of fresh tiles
+_FRESH = 65.0  # tiles that come from memory
+_OTHERS = 0.22  # share of such a tile that another CTA at work at the same time cannot save
+_EMPTY = 1.6  # rows behind the end of A, in those of fresh tiles
 _AGAIN = 0.17  # share of B that comes from memory again for further rows of tiles
-_ASKEW = 3.0  # tiles of A across K, in rows that do not start at lines of the cache, in other tiles of A
+_ASKEW = 3.5  # tiles of A across K, in rows that do not start at lines of the cache, in other tiles of A
 _LINE = 128
+_STEP = 20.0  # cycles of a step of K beside those of its bytes
 _NEIGHBOURS = 16  # rows of tiles that are worked on at the same time
-_SMOOTH = 4.0  # of the norm that joins what bounds a product
+_SMOOTH = 3.0  # of the norm that joins what bounds a product
 _PARTS = (1, 2, 3, 4, 6, 8)
 _LEAST_STEPS = 8  # of a part's loop: shorter ones do not fill their pipeline
-_SECOND_LAUNCH = 3100.0  # cycles until the kernel that adds the parts is under way
+_SECOND_LAUNCH = 2850.0  # cycles until the kernel that adds the parts is under way
 _FIRST_LAUNCH = 4400.0  # the same for a kernel that clears flags, and for waiting for them
-_BYTES_HANDED_OVER = 70.0  # per cycle, of a CTA that stores its sums for another one, or adds those of others
-_BYTES_ADDED = 23.0  # the same of the second kernel, per multiprocessor
+_BYTES_HANDED_OVER = 48.0  # per cycle, of a CTA that stores its sums for another one, or adds those of others
+_BYTES_ADDED = 18.6  # the same of the second kernel, per multiprocessor
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,9 @@ def _cost(tiling: Tiling, M: int, N: int, K: int, bits: int, machine: Target, *,
     products = math.ceil(tiles / most) * 2 * area * (depth + _STORE[mode]) / _rate(tiling, mode, tiles, bits, machine)
     neighbours = min(math.ceil(M / tiling.block_M), _NEIGHBOURS)
     shared = min(tiling.block_M, M) * (_ASKEW if trans_A and M * bits // 8 % _LINE else 1.0)
-    fresh = tiling.block_N / neighbours + max(tiling.block_M - M, 0) * _EMPTY
-    loads = max(tiles / most, 1.0) * depth * bits / 8 * (shared / _CACHE + fresh / _FRESH)
+    fresh = tiling.block_N * (_OTHERS + (1 - _OTHERS) / neighbours) + max(tiling.block_M - M, 0) * _EMPTY
+    step = tiling.block_K * bits / 8 * (shared / _CACHE + fresh / _FRESH) + _STEP
+    loads = max(tiles / most, 1.0) * math.ceil(depth / tiling.block_K) * step
     again = 1 + _AGAIN * (neighbours - 1) / neighbours
     traffic = (M + N * again) * K * bits / 8 / (most * _MEMORY)
     start = 2 * area * _START / _FLOPS_PER_CYCLE

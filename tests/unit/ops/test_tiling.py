@@ -70,6 +70,12 @@ def test_tiles_lie_across_where_they_divide_the_rows() -> None:
     assert not choose(320, 8192, 4096, trans_A=True).block_M % 64, "across K a tile comes in whole swizzle spans"
 
 
+def test_turned_tiles_of_odd_rows_fit_the_machine() -> None:
+    """They are stored by threads, without a tile in shared memory beside the ring."""
+    assert choose(960, 8190, 512).swapped
+    assert ops.gemm(960, 8190, 512, target="sm_90a").shared_bytes <= SHARED
+
+
 def test_scales_of_tensors_leave_k_whole() -> None:
     assert choose(64, 576, 7168, 8).parts > 1 and choose(64, 576, 7168, 8, split=False).parts == 1
 
