@@ -5,7 +5,8 @@ heads of 64, 256, and 192 with values of 128, 32 heads that share the keys of 8,
 (forward). Ours are the kernel of example 11 (forward, the first rows), the best of a few configurations, and
 `ops.attention`, `ops.attention_varlen` and `ops.attention_backward`, on (batch, S, heads, D) tensors; torch gets
 (batch, heads, S, D), contiguous. Backward is all that is needed besides the forward's results: sums over rows, zeroing,
-the gradients. Causal work counts half. `ratio` is cuDNN's time over ours.
+the gradients. Causal work counts half. `ratio` is cuDNN's time over ours, for packed sequences
+that of torch's flash attention.
 """
 
 from __future__ import annotations
@@ -108,12 +109,12 @@ def measure_other(
 
     queries, keys, width, values = heads
     shapes = ((queries, width), (keys, width), (keys, values))
-    leaves = [torch.randn(batch, h, S, d, device="cuda", dtype=getattr(torch, dtype)) for h, d in shapes]
-    inputs = [x.transpose(1, 2).contiguous() for x in leaves]
+    q, k, v = (torch.randn(batch, h, S, d, device="cuda", dtype=getattr(torch, dtype)) for h, d in shapes)
+    inputs = [x.transpose(1, 2).contiguous() for x in (q, k, v)]
 
     def theirs() -> Any:
         with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-            return scaled_dot_product_attention(*leaves, is_causal=causal, enable_gqa=queries != keys)
+            return scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=queries != keys)
 
     ours = lambda: ops.attention(*inputs, causal=causal)
     error = require("attention", relative_error(ours().transpose(1, 2), theirs()), 2 * LIMITS[dtype])
@@ -122,7 +123,7 @@ def measure_other(
 
 
 def measure_varlen(report: Report, dtype: str, causal: bool) -> None:
-    """Add a row for packed sequences of `LENGTHS`."""
+    """Add a row for packed sequences, beside torch's flash attention: of cuDNN's torch makes a plan at every call."""
     import torch
 
     ends = torch.tensor(LENGTHS, device="cuda").cumsum(0).to(torch.int32)
@@ -130,23 +131,24 @@ def measure_varlen(report: Report, dtype: str, causal: bool) -> None:
     kind = getattr(torch, dtype)
     q, k, v = (torch.randn(sum(LENGTHS), HEADS, D, device="cuda", dtype=kind) for _ in range(3))
     bounds = offsets, offsets, max(LENGTHS), max(LENGTHS)
-    forward = torch.ops.aten._cudnn_attention_forward
-    theirs = lambda: forward(q, k, v, None, *bounds, True, 0.0, causal, False, scale=D**-0.5)[0]
+    flash = lambda: torch.ops.aten._flash_attention_forward(q, k, v, *bounds, 0.0, causal, False, scale=D**-0.5)[0]
     ours = lambda: ops.attention_varlen(q, k, v, offsets, max(LENGTHS), causal=causal)
-    error = require("packed attention", relative_error(ours(), theirs()), 2 * LIMITS[dtype])
+    error = require("packed attention", relative_error(ours(), flash()), 2 * LIMITS[dtype])
     rate = 4 * HEADS * D * sum(length**2 for length in LENGTHS) * (0.5 if causal else 1) * 1e-9
-    _add(report, f"packed {_kind(causal)} {dtype} {len(LENGTHS)} sequences", error, rate, ours, theirs)
+    _add(report, f"packed {_kind(causal)} {dtype} {len(LENGTHS)} sequences", error, rate, ours, flash, "flash")
 
 
 def _kind(causal: bool) -> str:
     return "causal" if causal else "full"
 
 
-def _add(report: Report, case: str, error: float, rate: float, ours: Call, theirs: Call) -> float:
-    """Add a row of `rate` TFLOP; returns cuDNN's time over ours."""
-    times = compare({"ours": ours, "cudnn": theirs})
-    ratio = times["cudnn"] / times["ours"]
-    rates = {"tflops": rate / times["ours"], "cudnn_tflops": rate / times["cudnn"]}
+def _add(
+    report: Report, case: str, error: float, rate: float, ours: Call, theirs: Call, peer: str = "cudnn"
+) -> float:  # fmt: skip
+    """Add a row of `rate` TFLOP; returns the peer's time over ours."""
+    times = compare({"ours": ours, peer: theirs})
+    ratio = times[peer] / times["ours"]
+    rates = {"tflops": rate / times["ours"], f"{peer}_tflops": rate / times[peer]}
     report.add(case=case, error=error, ms=times["ours"], **rates, ratio=ratio)
     return ratio
 
@@ -171,7 +173,9 @@ def measure_backward(
 
     leaves = [x.transpose(1, 2).detach().requires_grad_() for x in (q, k, v)]
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-        theirs_out = scaled_dot_product_attention(*leaves, is_causal=causal, enable_gqa=queries != keys)
+        theirs_out = scaled_dot_product_attention(
+            leaves[0], leaves[1], leaves[2], is_causal=causal, enable_gqa=queries != keys
+        )
     theirs = lambda: torch.autograd.grad(theirs_out, leaves, do.transpose(1, 2), retain_graph=True)
     errors = [relative_error(a.transpose(1, 2), b) for a, b in zip(ours(), theirs(), strict=True)]
     error = require("gradients of attention", max(errors), 2 * LIMITS[dtype])

@@ -113,7 +113,9 @@ def _attention(result: Result) -> list[Line]:
     return [
         line
         for kind, rows in kinds.items()
-        for line in _against(f"attention, {kind}", "cuDNN")({**result, "rows": rows})
+        for line in _against(f"attention, {kind}", "torch's flash attention" if "packed" in kind else "cuDNN")(
+            {**result, "rows": rows}
+        )
     ]
 
 

@@ -75,7 +75,7 @@ def expand(versions: Versions, launch: ir.Operation) -> None:
         _load(versions, later, number, full, {"ordered": build.unit()})
         slot = versions.slot(trip)
         ir.Operation.create("tl.mbarrier_wait", [], [full, slot, versions.phase(trip)])
-    versions.finish({versions.stages: slot})
+    versions.finish(slot)
 
 
 def _load(

@@ -265,7 +265,7 @@ class _Inserter:
             self.walk(op.regions[1].blocks[0], pending)
             return
         if op.name == "tl.tensor_roles":
-            self.walk(op.regions[2].blocks[0], pending)
+            self.walk(op.regions[3].blocks[0], pending)
             return
         if op.name in ("scf.for", "scf.while") and is_uniform_loop(op):
             self._visit_loop(op, pending)

@@ -103,7 +103,7 @@ def expand(versions: Versions, product: Product) -> None:
     with ir.InsertionPoint.after(loop), loop.location:
         ir.Operation.create("tl.wait_group", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
     product.op.erase()
-    versions.finish({versions.stages: versions.lower})  # no use of a tile is left
+    versions.finish(versions.lower)  # no use of a tile is left
 
 
 def _body(versions: Versions, product: Product, steps: _Steps) -> None:

@@ -41,7 +41,8 @@ def _only_loads(op: ir.Operation) -> bool:
     while op.name != "tl.launch":
         parent = op.parent.operation
         if parent.name == "tl.tensor_roles":
-            return any(view.operation == op for view in parent.regions[0].blocks[0].operations)
+            blocks = [block for place in (0, 2) for block in parent.regions[place].blocks]  # loads, factors
+            return any(view.operation == op for block in blocks for view in block.operations)
         op = parent
     return False
 

@@ -171,7 +171,7 @@ def _expand(versions: Versions, needs_fence: bool) -> None:
         )
         _issue(versions, ahead, versions.slot(build.binary("addi", trip, build.constant(stages - 1))))
         slot = versions.slot(trip)
-    versions.finish({versions.stages: slot})
+    versions.finish(slot)
 
 
 def _issue(versions: Versions, variable: ir.Value, slot: ir.Value) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from tilelang_mlir.mlir import ir
 
 from ..dialect.tl import SHARED, buffer_type
@@ -21,40 +19,29 @@ def inside(op: ir.Operation, loop: ir.Operation) -> bool:
 
 
 class Versions:
-    """The multi-versioned tiles of a loop and the arithmetic of its rounds.
+    """The multi-versioned tiles of a loop and the arithmetic of its rounds."""
 
-    A tile has `stages` versions, or as many as `other` says for it.
-    """
-
-    def __init__(
-        self, loop: ir.Operation, copies: list[ir.Operation], stages: int, other: Mapping[ir.Value, int] | None = None
-    ) -> None:
+    def __init__(self, loop: ir.Operation, copies: list[ir.Operation], stages: int) -> None:
         self.loop = loop
         self.copies = copies
         self.stages = stages
-        self.other = other or {}
         self.body = loop.regions[0].blocks[0]
         self.lower, self.upper, self.step = list(loop.operands)[:3]
         self.tiles: dict[ir.Value, ir.Value] = {}
         for copy in copies:
-            self.tiles[copy.operands[1]] = add_versions(copy.operands[1], self.stages_of(copy.operands[1]))
-
-    def stages_of(self, buffer: ir.Value) -> int:
-        """How many versions a tile has."""
-        return self.other.get(buffer, self.stages)
+            self.tiles[copy.operands[1]] = add_versions(copy.operands[1], stages)
 
     def trip(self, variable: ir.Value, bounds: list[ir.Value]) -> ir.Value:
         """Number of the iteration, from 0."""
         return build.binary("divui", build.binary("subi", variable, bounds[0]), bounds[2])
 
-    def slot(self, trip: ir.Value, stages: int | None = None) -> ir.Value:
-        """The version that an iteration uses, of `stages`."""
-        return build.binary("remui", trip, build.constant(stages or self.stages))
+    def slot(self, trip: ir.Value) -> ir.Value:
+        """The version that an iteration uses."""
+        return build.binary("remui", trip, build.constant(self.stages))
 
-    def phase(self, trip: ir.Value, stages: int | None = None) -> ir.Value:
-        """Parity of the round: how often the ring of `stages` versions has been walked."""
-        rounds = build.binary("divui", trip, build.constant(stages or self.stages))
-        return build.binary("andi", rounds, build.constant(1))
+    def phase(self, trip: ir.Value) -> ir.Value:
+        """Parity of the round: how often the ring has been walked."""
+        return build.binary("andi", build.binary("divui", trip, build.constant(self.stages)), build.constant(1))
 
     def version(self, buffer: ir.Value, slot: ir.Value) -> ir.Value:
         """One version of a tile."""
@@ -75,12 +62,12 @@ class Versions:
             cloned[old] = new
         return cloned[value]
 
-    def finish(self, slots: Mapping[int, ir.Value]) -> None:
-        """Drop the copies and make every use of a tile use the iteration's version, one of `slots` by their numbers."""
+    def finish(self, slot: ir.Value) -> None:
+        """Drop the copies and make every use of a tile use the iteration's version."""
         for copy in self.copies:
             copy.erase()
         for old, new in self.tiles.items():
-            redirect(old, new, slots[self.stages_of(old)])
+            redirect(old, new, slot)
             old.owner.operation.erase()
 
 

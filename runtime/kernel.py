@@ -69,8 +69,9 @@ class DeviceKernel:
 
 def _misaligned(plan: LaunchPlan, index: int) -> None:
     param = [p for p in plan.user_params if not p.output][index]
+    narrow = " or compile with pass_configs={'tl.disable_vectorize_256': True}" if param.alignment > 16 else ""
     raise ArgumentError(f"{param.name}: its data does not start at a multiple of {param.alignment} bytes",
-                        hint=f"a slice can start anywhere in its storage: pass {param.name}.clone()")
+                        hint=f"a slice can start anywhere in its storage: pass {param.name}.clone(){narrow}")
 
 
 def _by_value(plan: LaunchPlan) -> int:

@@ -11,7 +11,7 @@ from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, s
 from ...dialect.location import python_location
 from ...dialect.products import extents, factors, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
-from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition
+from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition, require_whole_steps
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
@@ -39,6 +39,8 @@ def gemm_layouts(
     if groups is not None:
         return _wgmma_layouts(op, groups, k, bits)
     shape = mma_shape(bits)
+    if FRAGMENT in (scope_of(a), scope_of(b)):
+        require_whole_steps(op, k, shape)
     grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), accumulator(grid, shape))]
     for value, layout in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tilelang_mlir.mlir import ir
 
@@ -34,6 +34,11 @@ def _completed(ctx: Context, op: ir.Operation) -> list[FragmentBuffer]:
         return []
     local = {ctx.buffers.get(result) for o in inside if o.name == "tl.alloc" for result in o.results}
     return [b for b in ctx.in_flight if b in ctx.registers and b not in local and not is_undefined(ctx.registers[b])]
+
+
+def forget_inner(ctx: Context, outer: Collection[FragmentBuffer]) -> None:
+    """At the end of a region, products into fragments that it made itself: no wait behind it is for those."""
+    ctx.in_flight = {buffer: None for buffer in ctx.in_flight if buffer in outer}
 
 
 def is_undefined(registers: Sequence[ir.Value]) -> bool:

@@ -19,7 +19,7 @@ from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from ...dialect.tl import scope_of
 from .buffers import FragmentBuffer, PrivateBuffer, element_bits, register_chunk, storage_type, value_type
-from .carried import flatten, unflatten, written_fragments
+from .carried import flatten, forget_inner, unflatten, written_fragments
 from .context import Context, rule
 from .fragments import MOST_CANDIDATES, load_fragment, store_fragment
 from .index import Index
@@ -153,7 +153,7 @@ def _reaches(value: ir.Value, variable: ir.Value) -> bool:
 def lower_serial(ctx: Context, op: ir.Operation, bounds: Sequence[Index]) -> None:
     """A run-time loop that carries the registers written inside."""
     lower, upper, step = bounds
-    carried = written_fragments(ctx, op)
+    carried, outer = written_fragments(ctx, op), set(ctx.registers)
     initial = flatten(ctx, carried)
     operands = [ctx.e.value(ctx.ix.scalar(b)) for b in bounds]
     loop = ctx.e.op("scf.for", [v.type for v in initial], [*operands, *initial], regions=1)
@@ -165,6 +165,7 @@ def lower_serial(ctx: Context, op: ir.Operation, bounds: Sequence[Index]) -> Non
         ctx.values[body.arguments[0]] = _induction(ctx, block.arguments[0], lower, upper, step)
         ctx.lower_block(body)
         ctx.e.end_region(flatten(ctx, carried))
+    forget_inner(ctx, outer)
     unflatten(ctx, carried, list(loop.results))
 
 
@@ -209,7 +210,7 @@ def lower_if(ctx: Context, op: ir.Operation) -> None:
 
 def lower_branches(ctx: Context, condition: ir.Value, blocks: Sequence[ir.Block | None], op: ir.Operation) -> None:
     """Both arms of a branch; registers written in either are results."""
-    carried = written_fragments(ctx, op)
+    carried, outer = written_fragments(ctx, op), set(ctx.registers)
     before = {f: list(ctx.registers[f]) for f in carried}
     branch = ctx.e.op("scf.if", [v.type for v in flatten(ctx, carried)], [condition], regions=2)
     for region, block in zip(branch.regions, blocks, strict=True):
@@ -221,6 +222,7 @@ def lower_branches(ctx: Context, condition: ir.Value, blocks: Sequence[ir.Block 
                 with _known_bound(ctx, op if region == branch.regions[0] else None):
                     ctx.lower_block(block)
             ctx.e.end_region(flatten(ctx, carried))
+        forget_inner(ctx, outer)
     unflatten(ctx, carried, list(branch.results))
 
 

@@ -20,7 +20,7 @@ from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.views import tile_of
 from ..warp_grid import WarpGrid
-from .mma_layout import MmaShape, mma_shape, operand_fragments, partition
+from .mma_layout import MmaShape, mma_shape, operand_fragments, partition, require_whole_steps
 from .mma_operands import Fetch, Operand
 
 _KINDS = {"f16": "f16", "bf16": "bf16", "f32": "tf32", "f64": "f64", "f8E4M3FN": "e4m3", "f8E5M2": "e5m2", "i8": "s8"}
@@ -38,10 +38,7 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     kinds = [operand_kind(ctx, op, v, side) for v, side in ((a, "a"), (b, "b"))]
     bits = ir.MemRefType(a.type).element_type.width
     shape = mma_shape(bits)
-    if k % shape.k:
-        raise UnsupportedError(
-            f"K = {k} is no multiple of {shape.k}", python_location(op.location), hint="use a larger block_K"
-        )
+    require_whole_steps(op, k, shape)
     warps = ctx.num_threads // ctx.target.warp_size
     grid = partition(m, n, warps, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     layouts = operand_fragments(grid, shape, k, bits, (flags["a"], flags["b"]))

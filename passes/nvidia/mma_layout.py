@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
+from ...dialect.location import python_location
 from ..warp_grid import WarpGrid, split_tile
 
 
@@ -25,6 +27,13 @@ class MmaShape:
 
 def mma_shape(bits: int) -> MmaShape:
     return MmaShape(8, 8, 4) if bits == 64 else MmaShape(16, 8, 256 // bits)
+
+
+def require_whole_steps(op: ir.Operation, k: int, shape: MmaShape) -> None:
+    """An error at the op's Python line where the instruction does not divide K."""
+    if k % shape.k:
+        where = python_location(op.location)
+        raise UnsupportedError(f"K = {k} is no multiple of {shape.k}", where, hint="use a larger block_K")
 
 
 def partition(m: int, n: int, warps: int, policy: str, shape: MmaShape, op: ir.Operation) -> WarpGrid:

@@ -6,7 +6,7 @@ from tilelang_mlir.errors import PassError, UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ..lowering.carried import flatten, unflatten, written_fragments
+from ..lowering.carried import flatten, forget_inner, unflatten, written_fragments
 from ..lowering.context import Context, rule
 from ..walk import WARPGROUP, launch_of, members_of, nested, span_of
 
@@ -75,13 +75,14 @@ def _lower_region(ctx: Context, op: ir.Operation) -> None:
     """Lower with the region's threads as the whole CTA."""
     members = members_of(op)
     first, count = members.start, len(members)
-    before = ctx.threads, ctx.thread, ctx.barrier_id
+    before, outer = (ctx.threads, ctx.thread, ctx.barrier_id), set(ctx.registers)
     index = ctx.e.value(ctx.ix.scalar(ctx.thread))
     mine = ctx.e.value(ctx.e.binary("subi", index, first) if first else index)
     ctx.barrier_id = _barrier_of(ctx, op, members)
     ctx.threads, ctx.thread = (count, 1, 1), ctx.ix.uniform(mine, lo=0, hi=count - 1)
     try:
         ctx.lower_block(op.regions[0].blocks[0])
+        forget_inner(ctx, outer)
     finally:
         ctx.threads, ctx.thread, ctx.barrier_id = before
 

@@ -13,6 +13,7 @@ from ..nvidia.tma_rules import tma_obstacle
 from ..pipeline_loops import producers
 from ..use_tensor_memory import SYNCHRONOUS
 from ..walk import nested, num_threads
+from .factors import Factors, find_factors
 
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
@@ -20,15 +21,19 @@ _THREADED = (
 )  # fmt: skip
 
 
+_PRODUCTS = ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma")
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """The pipelined loop, what encloses it inside the kernel (outermost first), its loads and products."""
+    """The pipelined loop, what encloses it inside the kernel (outermost first), its loads, products and factors."""
 
     loop: ir.Operation
     nest: tuple[ir.Operation, ...]
     copies: tuple[ir.Operation, ...]
     products: tuple[ir.Operation, ...]
     stages: int
+    factors: tuple[Factors, ...] = ()
 
 
 def find_candidate(launch: ir.Operation) -> Candidate | None:
@@ -40,29 +45,36 @@ def find_candidate(launch: ir.Operation) -> Candidate | None:
     loop = loops[0]
     stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
     nest = _nest(launch, loop)
-    copies = producers(loop)
+    body = [view.operation for view in loop.regions[0].blocks[0].operations]
+    products = [op for op in body if op.name in _PRODUCTS]
+    factors = find_factors(body, products)
+    if factors is None:
+        return None
+    loaded = [factor.load for factor in factors]
+    copies = [op for op in producers(loop) if op not in loaded]
     if stages < 1 or nest is None or not copies:
         return None
-    body = [view.operation for view in loop.regions[0].blocks[0].operations]
-    products = [op for op in body if op.name == "tl.tcgen05_mma"]
-    if not products or not all(_is_simple(op, copies) for op in body):
+    brought = [op for factor in factors for op in (factor.load, factor.order, factor.move)]
+    if not products or not all(_is_simple(op, [*copies, *brought]) for op in body):
         return None
     if any(tma_obstacle(*copy.operands) or "disable_tma" in copy.attributes for copy in copies):
         return None
     needed = [v for op in (*nest, loop) for v in op.operands]
-    needed += [copy.operands[0] for copy in copies]
+    needed += [copy.operands[0] for copy in (*copies, *loaded)]
     needed += [v for op in products for v in list(op.operands)[2:4]]
     if not all(_is_setup(v) for v in needed):
         return None
     written = [e.value for e in region_effects(launch) if e.kind == "write"]
     tiles = [copy.operands[1] for copy in copies]
-    if any(root(copy.operands[0]) in written for copy in copies) or any(not _feeds(t, copies, products) for t in tiles):
+    if any(root(copy.operands[0]) in written for copy in (*copies, *loaded)):
+        return None
+    if any(not _feeds(tile, copies, products) for tile in tiles):
         return None
     accumulators = {root(op.operands[2]) for op in products}
     others = {root(op.operands[2]) for op in nested(launch) if op.name in TENSOR_PRODUCTS and op not in products}
     if accumulators & others or any(scope_of(op.operands[0]) == TMEM for op in products):
         return None
-    return Candidate(loop, nest, tuple(copies), tuple(products), stages)
+    return Candidate(loop, nest, tuple(copies), tuple(products), stages, tuple(factors))
 
 
 def _is_setup(value: ir.Value) -> bool:
@@ -92,7 +104,7 @@ def _is_simple(op: ir.Operation, copies: list[ir.Operation]) -> bool:
     """Loads, products, what makes these synchronous, and arithmetic that both roles can do."""
     return (
         op in copies
-        or op.name == "tl.tcgen05_mma"
+        or op.name in _PRODUCTS
         or SYNCHRONOUS in op.attributes
         or op.name.startswith("arith.")
         or op.name in ("tl.slice", "tl.cast", "scf.yield")

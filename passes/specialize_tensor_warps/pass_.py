@@ -13,8 +13,9 @@ they fit and there are several output tiles):
                         commit done[t % v]
     rest:     for tile: wait done[t % v]; use C[t % v]; arrive free[t % v]
 
-Rounds are counted across output tiles, so the loads of the next tile run while this one is finished. Copies of
-accumulators to device memory go through small swizzled tiles and bulk stores, in parts.
+The factors of block-scaled products are copied by a warp of their own, word by word (`factors.py`), and moved to tensor
+memory in front of their product. Rounds are counted across output tiles, so the loads of the next tile run while this
+one is finished. Copies of accumulators to device memory go through small swizzled tiles and bulk stores, in parts.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from ..nvidia.tma_rules import box_bytes
 from ..use_tensor_memory import SYNCHRONOUS, barriers, variable
 from ..walk import WARP, launches, nested, num_threads
 from .candidate import Candidate, find_candidate
+from .factors import start_copies
 
 
 @dataclass(frozen=True)
@@ -131,30 +133,38 @@ class _Split:
 
     def run(self) -> None:
         found = self.found
+        unordered = [factor.load.operands[1] for factor in found.factors]
         self._erase_waits()
         self.versions = self._accumulator_versions()
         for copy in found.copies:
             self.tiles[copy.operands[1]] = self._multiply(copy.operands[1], found.stages)
+        for factor in found.factors:
+            self.tiles[factor.ordered] = self._multiply(factor.ordered, found.stages)
         for buffer in dict.fromkeys(root(op.operands[2]) for op in found.products):
             self.sums[buffer] = self._multiply(buffer, self.versions)
         with ir.InsertionPoint.at_block_begin(self.block):
-            self.full, self.empty = (barriers([1] * found.stages) for _ in range(2))
+            self.full = barriers([1 + (WARP if found.factors else 0)] * found.stages)
+            self.empty = barriers([1] * found.stages)
             self.done = barriers([1] * self.versions)
             self.free = barriers([self.threads // WARP] * self.versions)
         attributes: dict[str, ir.Attribute] = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
         if any(op.name == "scf.for" for op in found.nest):
             attributes["repeated"] = build.unit()
         with ir.InsertionPoint(self.block):
-            split = ir.Operation.create("tl.tensor_roles", attributes=attributes, regions=3)
-        loads, products, rest = (region.blocks.append() for region in split.regions)
-        self._loads(loads)
-        self._products(products)
+            split = ir.Operation.create("tl.tensor_roles", attributes=attributes, regions=4)
+        loads, products, factors, rest = split.regions
+        self._loads(loads.blocks.append())
+        self._products(products.blocks.append())
+        if found.factors:
+            self._factors(factors.blocks.append())
+        rest = rest.blocks.append()
         self._move(rest, split)
         self._rest(rest)
-        for old in [*self.tiles, *self.sums]:
+        for old in [*self.tiles, *self.sums, *unordered]:
             old.owner.operation.erase()
         self._stores(split)
-        self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + 2 * WARP, 1, 1])
+        warps = 3 if found.factors else 2
+        self.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([self.threads + warps * WARP, 1, 1])
 
     def _erase_waits(self) -> None:
         """The roles wait for each other: a product's own completion is nobody's business."""
@@ -235,12 +245,18 @@ class _Split:
             slot, parity = ring.place()
             version, _ = tiles.place()
             _wait(self.full, slot, parity)
+            if self.found.factors:
+                ir.Operation.create("tl.fence_proxy")  # what threads have copied is read behind their backs
+            for factor in self.found.factors:
+                with factor.move.location:
+                    source = _version(self.tiles[factor.ordered], slot)
+                    ir.Operation.create("tl.tcgen05_cp", [], [source, factor.target])
             for op in self.found.products:
                 with op.location:
                     a, b = (_version(self.tiles[v], slot) for v in list(op.operands)[:2])
                     c = self._sum(op.operands[2], version, role)
-                    operands = [a, b, c, role.clone(op.operands[3])]
-                    ir.Operation.create("tl.tcgen05_mma", [], operands, build.attributes_of(op))
+                    operands = [a, b, c, role.clone(op.operands[3]), *list(op.operands)[4:]]
+                    ir.Operation.create(op.name, [], operands, build.attributes_of(op))
             ir.Operation.create("tl.tcgen05_commit", [], [self.empty, slot])
             ring.advance()
             ir.Operation.create("scf.yield")
@@ -249,6 +265,26 @@ class _Split:
             ir.Operation.create("tl.tcgen05_commit", [], [self.done, version])
             tiles.advance()
         _close(blocks[:-1])
+
+    def _factors(self, block: ir.Block) -> None:
+        """Every lane of a warp copies its rows' factors, and arrives when they have landed."""
+        role = _Role(self.launch, block)
+        with ir.InsertionPoint(block):
+            ring = _Counter(self.found.stages)
+            number = {"dim": ir.IntegerAttr.get(build.i32(), 0)}
+            thread = ir.Operation.create("tl.thread_id", [build.i32()], attributes=number).result
+            lane = build.binary("andi", thread, build.constant(WARP - 1))
+        blocks = self._enter(role, block)
+        with ir.InsertionPoint(blocks[-1]):
+            slot, parity = ring.place()
+            _wait(self.empty, slot, build.binary("xori", parity, build.constant(1)))
+            for factor in self.found.factors:
+                with factor.load.location:
+                    source = role.clone(factor.load.operands[0])
+                    start_copies(factor, source, self.tiles[factor.ordered], slot, lane)
+            ir.Operation.create("tl.mbarrier_arrive", [], [self.full, slot], {"copies": build.unit()})
+            ring.advance()
+        _close(blocks)
 
     def _wait_free(self, tiles: _Counter) -> None:
         version, parity = tiles.place()

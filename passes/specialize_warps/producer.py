@@ -78,17 +78,13 @@ class Producer:
         with ir.InsertionPoint(block), self.found.loop.location:
             trip = versions.trip(block.arguments[0], bounds)
             trip = build.binary("addi", before, trip) if before is not None else trip
-            places = {stages: self._place(trip, stages) for stages in dict.fromkeys(ring.stages for ring in self.rings)}
+            slot, phase = versions.slot(trip), versions.phase(trip)
+            free = build.binary("xori", phase, build.constant(1))
             for ring in self.rings:
-                self._load(ring, *places[ring.stages])
+                self._load(ring, slot, free)
             ir.Operation.create("scf.yield")
         if rounds and before is not None:
             rounds.advance(before, trip_count(*bounds))
-
-    def _place(self, trip: ir.Value, stages: int) -> tuple[ir.Value, ir.Value]:
-        """The version that an iteration loads, and the parity of the round that has to have ended."""
-        slot, phase = self.versions.slot(trip, stages), self.versions.phase(trip, stages)
-        return slot, build.binary("xori", phase, build.constant(1))
 
     def _load(self, ring: Ring, slot: ir.Value, free: ir.Value) -> None:
         size = sum(box_bytes(copy.operands[1]) for copy in ring.copies)

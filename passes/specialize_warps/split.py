@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import operator
-
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
@@ -16,9 +14,9 @@ from ..versions import Versions
 from ..walk import num_threads
 from .candidate import WAIT_DEPENDENCIES, Candidate, is_intrinsic, is_shared_setup, widest
 from .producer import Producer
-from .rings import Ring, Rounds, Use, by_use, is_multiplied, trip_count
+from .rings import Ahead, Ring, Rounds, Use, all_start_sums, by_use, trip_count
 from .singles import Singles
-from .stores import BUFFERS, Stores, buffers_beside, reserved, shared_bytes
+from .stores import BUFFERS, Stores, reserved, shared_bytes
 
 # Registers per thread of producer and consumers, by consumer warpgroups: 64512 for the multiprocessor, which runs two
 # CTAs of one consumer warpgroup or one larger CTA.
@@ -42,12 +40,10 @@ class Split:
         found = self.found
         del found.loop.attributes["tl.pipeline"]
         uses = by_use(found.copies, found.loop)
-        stages = self._stages(uses)
-        ring = sum(n * _bytes(use) for use, n in zip(uses, stages, strict=True))
-        of_tiles = {copy.operands[1]: n for use, n in zip(uses, stages, strict=True) for copy in use.copies}
-        versions = Versions(found.loop, found.copies, found.stages, of_tiles)
+        ring = found.stages * sum(box_bytes(copy.operands[1]) for copy in found.copies)
+        versions = Versions(found.loop, found.copies, found.stages)
         with ir.InsertionPoint.at_block_begin(self.block):
-            rings = [self._ring(use, n) for use, n in zip(uses, stages, strict=True)]
+            rings = [self._ring(use) for use in uses]
         attributes = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
         warpgroups = self.threads * self.groups // WARPGROUP
         attributes["registers"] = ir.DenseI32ArrayAttr.get(_registers(self.launch, warpgroups))
@@ -71,24 +67,6 @@ class Split:
                 relaxed = {"relaxed": ir.IntegerAttr.get(build.i32(), 0)}
                 for name, attributes in (("cluster_arrive", relaxed), ("cluster_wait", {})):
                     ir.Operation.create("tl.intrinsic", attributes={"name": ir.StringAttr.get(name), **attributes})
-
-    def _stages(self, uses: list[Use]) -> list[int]:
-        """How many versions each ring gets: as many as the program asks for.
-
-        Where that makes room for another buffer of the stores, rings behind the first that no product reads get one
-        less. It holds up nothing: when the producer gets to such a ring for a version that is not free yet, the next
-        thing it would wait for is given back no earlier.
-        """
-        every = [self.found.stages] * len(uses)
-        few = [n - (i > 0 and not is_multiplied(use)) for i, (n, use) in enumerate(zip(every, uses, strict=True))]
-        sizes = [_bytes(use) for use in uses]
-        others = shared_bytes(self.launch) - sum(sizes)
-        warpgroups = self.threads * self.groups // WARPGROUP
-        more, less = (
-            buffers_beside(self.launch, others + sum(map(operator.mul, stages, sizes)), warpgroups, self.target)
-            for stages in (every, few)
-        )
-        return few if self.found.path and self.found.stages > 2 and less > more else every
 
     def _take_turns(self, consumer: ir.Block, bounds: list[ir.Value]) -> ir.Value:
         """Each group works on every second tile, and skips the other one's rounds. The groups' products alternate: one
@@ -130,14 +108,14 @@ class Split:
             del split.attributes["registers"]
         self.launch.attributes["min_blocks"] = ir.IntegerAttr.get(build.i32(), blocks)
 
-    def _ring(self, use: Use, stages: int) -> Ring:
+    def _ring(self, use: Use) -> Ring:
         with use.copies[0].location:
-            full, empty = self._barriers(1, stages), self._barriers(self.ctas * self.threads // 32, stages)
-            return Ring(use.copies, use.first, use.last, use.accessed, stages, full, empty)
+            full, empty = self._barriers(1), self._barriers(self.ctas * self.threads // 32)
+            return Ring(use.copies, use.first, use.last, use.accessed, full, empty)
 
-    def _barriers(self, count: int, stages: int) -> ir.Value:
-        kind = ir.Type.parse(f"!tl.barrier<{stages} : i64>")
-        counts = ir.DenseI64ArrayAttr.get([count] * stages)
+    def _barriers(self, count: int) -> ir.Value:
+        kind = ir.Type.parse(f"!tl.barrier<{self.found.stages} : i64>")
+        counts = ir.DenseI64ArrayAttr.get([count] * self.found.stages)
         attributes = {"counts": counts, **({"cluster": build.unit()} if self.ctas > 1 else {})}
         return ir.Operation.create("tl.alloc_barrier", [kind], attributes=attributes).result
 
@@ -159,6 +137,10 @@ class Split:
         """Per ring: wait for the version before its first use, give it back after its last."""
         bounds = [versions.lower, versions.upper, versions.step]
         before = None
+        ahead = None
+        if self.groups == 1 and all_start_sums(self.found.loop):
+            with ir.InsertionPoint.at_block_begin(consumer):
+                ahead = Ahead(self.threads)
         if self.groups > 1:
             before = self._take_turns(consumer, bounds)
         elif self.found.path:
@@ -171,10 +153,10 @@ class Split:
         with ir.InsertionPoint(next(iter(versions.body.operations))), self.found.loop.location:
             trip = versions.trip(versions.body.arguments[0], bounds)
             trip = build.binary("addi", before, trip) if before is not None else trip
-            numbers = dict.fromkeys(ring.stages for ring in rings)
-            places = {n: (versions.slot(trip, n), versions.phase(trip, n)) for n in numbers}
+            trip = build.binary("addi", trip, build.constant(1)) if ahead else trip
+            slot, phase = versions.slot(trip), versions.phase(trip)
+            slot, phase = ahead.take(slot, phase) if ahead else (slot, phase)
         for ring in rings:
-            slot, phase = places[ring.stages]
             with ir.InsertionPoint(ring.first), ring.first.location:
                 ir.Operation.create("tl.mbarrier_wait", [], [ring.full, slot, phase])
             with ir.InsertionPoint.after(ring.last), ring.last.location:
@@ -188,12 +170,7 @@ class Split:
                 for rank in range(self.ctas):  # who loads for both waits for all
                     cta = [build.constant(rank)] if self.ctas > 1 else []
                     ir.Operation.create("tl.mbarrier_arrive", [], [ring.empty, slot, *cta], {"per_warp": build.unit()})
-        versions.finish({stages: slot for stages, (slot, _) in places.items()})
-
-
-def _bytes(use: Use) -> int:
-    """Size of one version of the tiles of a ring."""
-    return sum(box_bytes(copy.operands[1]) for copy in use.copies)
+        versions.finish(slot)
 
 
 def _registers(launch: ir.Operation, warpgroups: int) -> list[int]:

@@ -136,16 +136,21 @@ def _error(stage: str, error: Exception) -> Outcome:
 
 def _simulate(program: Program, func: Any, values: list[Any]) -> None:
     simulator = Simulated(func.module)
-    raw = [_raw(v) if isinstance(v, np.ndarray) else v for v in values]
+    raw = [raw_bits(v) if isinstance(v, np.ndarray) else v for v in values]
     for name, kernel in zip(simulator.kernels, program.kernels, strict=True):
         simulator.launch(name, (*kernel.grid, 1), raw, checked=True, seed=program.seed % 3)
     for value, data in zip(values, raw, strict=True):
         if isinstance(value, np.ndarray) and value.dtype.name in NIBBLES:
-            codes = np.stack((data & 15, data >> 4), axis=-1).reshape(value.shape)
-            value[...] = codes.view(value.dtype) if value.dtype.name != "int4" else (codes ^ 8).astype(np.int8) - 8
+            value[...] = unpack(data, value)
 
 
-def _raw(value: np.ndarray) -> np.ndarray:
+def unpack(data: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Bytes of two elements of 4 bits as an array like another."""
+    codes = np.stack((data & 15, data >> 4), axis=-1).reshape(like.shape)
+    return (codes ^ 8).astype(np.int8) - 8 if like.dtype.name == "int4" else codes.view(like.dtype)
+
+
+def raw_bits(value: np.ndarray) -> np.ndarray:
     """An array as the simulator takes it: raw bits where numpy has no such type, two elements of 4 bits in a byte."""
     if value.dtype.name in NIBBLES:
         codes = value.view(np.uint8) & 15

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.fuzz.check import Outcome, arguments, compare, trace
+from tests.fuzz.check import Outcome, arguments, compare, raw_bits, trace, unpack
 from tests.fuzz.generate import generate
 from tests.fuzz.program import Program
+from tests.fuzz.wider import NIBBLES
 from tilelang_mlir.errors import LayoutError, ResourceError, SimulationError, UnsupportedError
 from tilelang_mlir.jit.compile import compile_prim_func
 from tilelang_mlir.reference import evaluate
@@ -44,11 +45,18 @@ def run(program: Program) -> Outcome:
     kernel(*device)
     for value, tensor in zip(users, device, strict=True):
         if isinstance(value, np.ndarray):
-            value.view(_BITS[value.dtype.itemsize])[...] = tensor.view(_RAW[value.dtype.itemsize]).cpu().numpy()
+            found = tensor.view(_RAW[tensor.element_size()]).cpu().numpy()
+            if value.dtype.name in NIBBLES:
+                value[...] = unpack(found, value)
+            else:
+                value.view(_BITS[value.dtype.itemsize])[...] = found
     return compare(program, reference, values)
 
 
 def _to_device(value: np.ndarray, param: Any) -> torch.Tensor:
+    if param.dtype in NIBBLES:
+        packed = torch.from_numpy(raw_bits(value)).cuda()
+        return packed.view(torch.int8) if param.dtype == "int4" else packed
     raw = torch.from_numpy(value.view(_BITS[value.dtype.itemsize]).copy()).cuda()
     return raw.view(getattr(torch, param.dtype))
 

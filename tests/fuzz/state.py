@@ -167,6 +167,8 @@ class State:
 
     def source(self, shape: tuple[int, ...], dtype: str) -> Tensor:
         """What a tile is copied from: a new parameter, or what an earlier kernel has written."""
+        if self.block.symbol and shape[0] == self.block.rows:
+            return self.inputs(shape, dtype)  # the symbol needs a parameter that names it
         rank = max(len(shape), 2)
         written = [p for p in self.earlier if len(p.sizes) == rank and p.dtype == dtype and p.fill == "poison"]
         return self.rng.choice(written) if written and self.chance(0.5) else self.inputs(shape, dtype)

@@ -280,3 +280,29 @@ def test_bulk_loads_without_roles(kind: str) -> None:
             kernel(a, b, c)
         check(c, left @ f64(b).T, "float32")
     assert form(kernel) == {"wgmma", "bulk load"}
+
+
+def test_warpgroups_that_wait_for_their_own_products() -> None:
+    """Each has its part of the program; a wait for all products is for those of its part."""
+
+    @T.macro
+    def squares(a: Any, C: Any, side: int) -> None:
+        acc = T.alloc_fragment((64, 64), "float32")
+        for k in T.serial(side + 1):
+            T.wgmma_gemm(a, a, acc, transpose_B=True, clear_accum=k == 0)
+            T.wait_wgmma(0)
+        T.copy(acc, C[side, :, :])
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 64), "float16"), C: T.Tensor((2, 64, 64), "float32")):
+        with T.Kernel(1, threads=256):
+            a = T.alloc_shared((64, 64), "float16")
+            T.copy(A, a)
+            with T.ws(0):
+                squares(a, C, 0)
+            with T.ws(1):
+                squares(a, C, 1)
+
+    a, c = random((64, 64)), poisoned((2, 64, 64), "float32")
+    compiled(main)(a, c)
+    check(c, f64(a) @ f64(a).T * np.array([1, 2])[:, None, None], "float32")

@@ -184,6 +184,20 @@ def test_on_every_target(N: int, dtype: str, block: int, used: bool, target: str
     check(c, parts[0] / 4 + parts[1] / 2 if used else parts[0] + parts[1], "float32")
 
 
+@pytest.mark.parametrize(("N", "dtype", "block", "seed"), [(48, FP8, 32, 0), (160, FP4, 16, 1), (160, FP8, 64, 2)])
+def test_roles_around_tensor_memory(N: int, dtype: str, block: int, seed: int) -> None:
+    """A warp copies factors, into fewer stages than there are steps; rows that fill up 128 are zero."""
+    M, K, bk = 130, 1024, 256
+    (a, left), (b, right) = (_operand((rows, K), dtype, rows) for rows in (M, N))
+    (sa, scale_a), (sb, scale_b) = (factors(rows, K // block, block, seed) for seed, rows in ((2, M), (3, N)))
+    c = poisoned((M, N), "float32")
+    with knobs.overrides({"TILELANG_SIM_SEED": seed}):
+        kernel = compiled(portable(N, K, dtype, block, bk, False), "sim:sm_100a")
+        kernel(a, b, sa.T.copy(), sb.T.copy(), c)
+    assert "tl.tensor_roles" in kernel.ir("scheduled")
+    check(c, (left * scale_a) @ (right * scale_b).T, "float32")
+
+
 def _operand(shape: tuple[int, int], dtype: str, seed: int) -> tuple[Any, Any]:
     if dtype == FP4:
         return halves(shape, seed)

@@ -10,7 +10,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
-from tilelang_mlir.errors import ArgumentError, AssumptionError
+from tilelang_mlir.errors import ArgumentError, AssumptionError, TileTypeError
 
 TARGETS = ["sim:sm_80", "sim:sm_90a"]
 
@@ -342,3 +342,38 @@ def test_slices_take_the_lengths_of_the_tile() -> None:
     tilelang.compile(main, target="sim:sm_90a")(a, b, c)
     assert np.array_equal(b[:, 2], a[1]) and not b[:, :2].any()
     assert np.array_equal(c[:9, :30], a[1]) and not c[9:].any() and not c[:, 30:].any()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_shared_tiles_of_as_many_rows_as_an_argument_says(target: str) -> None:
+    m = T.dynamic("m")
+
+    @T.prim_func
+    def main(A: T.Tensor((m,), "float32"), B: T.Tensor((m,), "float32"), C: T.Tensor((2, m, 8), "float16")):
+        with T.Kernel(1, threads=64):
+            line, rows = T.alloc_shared((m,), "float32"), T.alloc_shared((m, 8), "float16")
+            T.copy(A, line)
+            T.copy(C[0, 0, 0], rows)
+            for i in T.Parallel(m):
+                B[i] = line[m - 1 - i] * rows[i, 3]
+            T.copy(rows, C[1, :, :])
+            T.fill(line, 3)
+            T.copy(line, A)
+
+    kernel = tilelang.compile(main, target=target)
+    for count in (100, 1, 333):
+        a, b, c = random(count), np.full(count, np.nan, np.float32), random(2, count, 8).astype(np.float16)
+        reverse = a[::-1].copy()
+        kernel(a, b, c)
+        assert np.array_equal(b, reverse * c[0, :, 3].astype(np.float32)) and (a == 3).all()
+        assert np.array_equal(c[1], c[0])
+    long = np.zeros(13000, np.float32)
+    with pytest.raises(AssumptionError, match="T.alloc_shared: there is room for 12288 rows of 4 bytes"):
+        kernel(long, long.copy(), np.zeros((2, 13000, 8), np.float16))
+    with pytest.raises(TileTypeError, match="needs a tile of static size"):
+
+        @T.prim_func
+        def wrong(A: T.Tensor((m, 8), "float16")):
+            with T.Kernel(1, threads=64):
+                rows, total = T.alloc_shared((m, 8), "float16"), T.alloc_fragment((8,), "float16")
+                T.reduce_sum(rows, total, dim=0)

@@ -328,13 +328,20 @@ def test_loops_that_threads_run_differently_often() -> None:
 
 
 def test_narrow_integers_are_promoted_where_they_are_cast() -> None:
-    """As in C: a cast to a wider dtype sees what arithmetic of 8 and 16 bits carries past them; a store does not."""
+    """As in C: a cast to a wider dtype sees what arithmetic of 8 and 16 bits carries past them; a store does not.
+    So do comparisons, quotients, shifts to the right and choices."""
 
     @T.prim_func
     def main(A: T.Tensor((32,), "uint16"), B: T.Tensor((32,), "int8"), C: T.Tensor((3, 32), "uint32"),
-             D: T.Tensor((32,), "uint16")):  # fmt: skip
+             D: T.Tensor((32,), "uint16"), E: T.Tensor((6, 32), "int32")):  # fmt: skip
         with T.Kernel(1, threads=32):
             tx = T.get_thread_binding()
+            E[0, tx] = T.if_then_else(A[tx] - 5000 < 0, 1, 0)
+            E[1, tx] = (B[tx] << 4) >> 4
+            E[2, tx] = (B[tx] + 100) // 2
+            E[3, tx] = T.max(A[tx] - 40000, 0)
+            E[4, tx] = T.if_then_else(tx > 3, B[tx] * 3, 0)
+            E[5, tx] = (B[tx] + B[tx]) % 7
             C[0, tx] = T.cast(A[tx] << 12 | A[tx], "uint32")
             C[1, tx] = T.cast(T.cast(B[tx] * B[tx] + B[tx], "int32") + 1000, "uint32")
             C[2, tx] = T.cast(A[tx] >> 3, "uint32")
@@ -342,8 +349,11 @@ def test_narrow_integers_are_promoted_where_they_are_cast() -> None:
 
     rng = np.random.default_rng(4)
     a, b = rng.integers(0, 2**16, 32).astype(np.uint16), rng.integers(-128, 128, 32).astype(np.int8)
-    c, d = np.zeros((3, 32), np.uint32), np.zeros(32, np.uint16)
-    tilelang.compile(main, target="sim:sm_90a")(a, b, c, d)
+    c, d, e = np.zeros((3, 32), np.uint32), np.zeros(32, np.uint16), np.zeros((6, 32), np.int32)
+    tilelang.compile(main, target="sim:sm_90a")(a, b, c, d, e)
+    x, y = a.astype(np.int32), b.astype(np.int32)
+    assert np.array_equal(e[:3], [x < 5000, y, (y + 100) // 2])
+    assert np.array_equal(e[3:], [np.maximum(x - 40000, 0), np.where(np.arange(32) > 3, y * 3, 0), 2 * y % 7])
     wide, square = a.astype(np.uint32), b.astype(np.int32) ** 2 + b
     assert np.array_equal(c, [wide << 12 | wide, (square + 1000).astype(np.uint32), wide >> 3])
     assert np.array_equal(d, (wide << 12).astype(np.uint16))
@@ -389,6 +399,33 @@ def test_constants_of_narrow_floats() -> None:
         assert all(narrow_code(name, float(v)) == code for code, v in enumerate(fp8_to_float(kind)) if np.isfinite(v))
     assert narrow_code("f8E8M0FNU", 0.25) == 125 and narrow_code("f8E8M0FNU", 0.3) is None
     assert [narrow_code("f4E2M1FN", v) for v in (0.5, 1.5, 6, -4)] == [1, 3, 7, 14]
+
+
+def test_a_float_literal_widens_narrow_floats() -> None:
+    """Exponentials past the range of float16, and sums that float16 would round, of operands of 16 bits; and what
+    becomes of the tests for infinity and no number on a GPU."""
+
+    @T.prim_func
+    def main(H: T.Tensor((32,), "float16"), B: T.Tensor((32,), "bfloat16"), C: T.Tensor((3, 32), "float32"),
+             D: T.Tensor((32,), "float16")):  # fmt: skip
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            C[0, tx] = T.exp2(H[tx] * 1.5)
+            C[1, tx] = T.max(B[tx] + 1.0, 0.25)
+            C[2, tx] = T.if_then_else(T.isinf(H[tx]), 1.0, T.if_then_else(T.isnan(B[tx]), 2.0, 3.0))
+            D[tx] = H[tx] * 2.0
+
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    h = np.linspace(-3, 30, 32).astype(np.float16)
+    h[0], b = -np.inf, np.linspace(-1, 0.01, 32).astype(ml_dtypes.bfloat16)
+    b[1] = np.nan
+    c, d = np.zeros((3, 32), np.float32), np.zeros(32, np.float16)
+    tilelang.compile(main, target="sim:sm_90a")(h, b, c, d)
+    wide = b.astype(np.float32) + np.float32(1)
+    np.testing.assert_allclose(c[0], np.exp2(h.astype(np.float64) * 1.5), rtol=1e-5)
+    assert np.array_equal(c[1], np.fmax(wide, 0.25)) and np.array_equal(d, h * np.float16(2))
+    assert c[2].tolist() == [1.0, 2.0, *[3.0] * 30]
+    assert ".entry" in tilelang.lower(main, target="cuda:sm_90a").kernel_source
 
 
 def test_shuffles_and_votes_among_the_lanes_of_a_mask() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import fields, replace
 from typing import Any
 
 from tilelang_mlir.autotuner import store
@@ -15,6 +16,7 @@ from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.annot import freeze
 from tilelang_mlir.jit.batch import Batch
 from tilelang_mlir.jit.decorator import JITImpl
+from tilelang_mlir.jit.decorator import jit as tilelang_jit
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.profiler import TensorSupplyType
 
@@ -33,6 +35,7 @@ class AutoTuneImpl:
         self.configs = configs
         self.profile = profile
         self.free = frozenset(free)
+        self.gives_results = isinstance(jit_impl, _Checked)
         self.results: dict[Any, AutotuneResult] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -45,11 +48,13 @@ class AutoTuneImpl:
         if self._is_complete(args, kwargs):
             return self.jit_impl(*args, **kwargs)
         best = self.tune(*args, **kwargs)
+        if self.gives_results:
+            return best
         if self.jit_impl.style == "eager":
             assert best.kernel is not None
             if (best.config or {}).get("pass_configs"):
                 return best.kernel(*self.jit_impl.runtime_arguments(args, kwargs))
-            return self.jit_impl(*args, **kwargs, **(best.config or {}))
+            return self.jit_impl(*args, **{**kwargs, **(best.config or {})})
         return best.kernel
 
     def compile(self, *args: Any, **kwargs: Any) -> JITKernel:
@@ -95,12 +100,12 @@ class AutoTuneImpl:
         return repr(sorted((name, repr(value)) for name, value in self.jit_impl.options.items()))
 
     def _is_complete(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Whether the call gives an argument that the configurations would."""
+        """Whether the call gives an argument that the configurations would, and that these do not replace (`free`)."""
         if callable(self.configs):
             return False
         tunable = {name for config in expand(self.configs) for name in config} - {"pass_configs"}
         given = {*self.jit_impl.func_annot.arg_names[: len(args)], *kwargs}
-        return bool(tunable & given)
+        return bool(tunable & given - self.free)
 
     def _submit(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: Batch, config: Config
@@ -149,6 +154,7 @@ def autotune(
     early_stop_factor: float = 2.0,
     backend: str = "event",
     executor: Executor | None = None,
+    keys: Sequence[str] | None = None,
 ) -> Any:
     """Decorator above `@tilelang.jit`: choose arguments that calls leave out among `configs`.
 
@@ -157,6 +163,7 @@ def autotune(
             arguments to one of them. The key `pass_configs` sets pass configurations of a candidate.
         do_not_specialize: names whose values do not start a new search.
         executor: where candidates are compiled, any `concurrent.futures.Executor`.
+        keys: accepted; every argument that the call gives is part of a search's key.
 
     The others are fields of `ProfileArgs`.
 
@@ -176,6 +183,60 @@ def autotune(
                 f"autotune decorates jit functions, got {type(inner).__name__}",
                 hint="put @tilelang.autotune above @tilelang.jit",
             )
-        return AutoTuneImpl(inner, configs, profile, do_not_specialize or ())
+        told = replace(profile, **inner.profile) if isinstance(inner, _Checked) else profile
+        return AutoTuneImpl(inner, configs, told, do_not_specialize or ())
+
+    del keys
+    return decorate if func is None else decorate(func)
+
+
+class _Checked(JITImpl):
+    """A jit function that says how its candidates are checked."""
+
+    profile: Mapping[str, Any]
+
+
+def jit(
+    func: Callable[..., Any] | None = None,
+    *,
+    out_idx: int | Sequence[int] | None = None,
+    execution_backend: str | None = None,
+    target: Any = None,
+    verbose: bool | None = None,
+    pass_configs: Mapping[Any, Any] | None = None,
+    profiler: str = "auto",
+    **profile: Any,
+) -> Any:
+    """The `@jit` of earlier releases of TileLang's autotuner, below `@autotune`, with how candidates are checked.
+
+        @autotune(configs=[{"block_M": 64}, {"block_M": 128}], keys=["block_M"])
+        @jit(out_idx=[-1], ref_prog=reference, supply_type=TensorSupplyType.Integer)
+        def kernel(block_M=None): ...
+
+        latency, config, ref_latency = kernel()
+
+    A call gives the `AutotuneResult`, not the kernel.
+
+    Args:
+        profile: fields of `ProfileArgs`: supply_type, ref_prog, supply_prog, rtol, atol, max_mismatched_ratio,
+            skip_check, cache_input_tensors. They win over those of `@autotune`.
+        profiler: accepted.
+
+    Raises:
+        TileTypeError: another argument.
+    """
+    del profiler
+    known = {field.name for field in fields(ProfileArgs)}
+    if unknown := sorted(set(profile) - known):
+        raise TileTypeError(f"autotuner.jit has no argument {unknown[0]!r}", hint=f"it has {', '.join(sorted(known))}")
+
+    def decorate(inner: Callable[..., Any]) -> _Checked:
+        made = tilelang_jit(
+            inner, out_idx=out_idx, execution_backend=execution_backend, target=target, verbose=verbose,
+            pass_configs=pass_configs,
+        )  # fmt: skip
+        made.__class__ = _Checked
+        made.profile = profile
+        return made
 
     return decorate if func is None else decorate(func)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ class AutotuneResult:
     func: Any = None
     kernel: JITKernel | None = None
     tried: tuple[tuple[dict[str, Any], float | str], ...] = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Latency, configuration and latency of the reference, as earlier releases gave them."""
+        return iter((self.latency, self.config, self.ref_latency))
 
     def save_to_disk(self, path: str | Path, verbose: bool = False) -> None:
         """Write the result into the folder `path`, which appears at once and complete; an existing one is replaced.

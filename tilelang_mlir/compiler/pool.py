@@ -37,7 +37,7 @@ class Worker:
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tilelang_mlir.compiler.worker"],
+            [sys.executable, "-m", "tilelang_mlir.compiler.worker_process"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=environment,
         )  # fmt: skip
         self._requests = cast(BinaryIO, self._process.stdin)

@@ -1,4 +1,4 @@
-"""The code generation worker: `python -m tilelang_mlir.compiler.worker` serves requests on stdin until it closes.
+"""The code generation worker: serves requests on stdin until it closes (`worker_process` is the process).
 
 LLVM may abort and translation may crash; only this process dies then. Replies go out on the original stdout, which is
 taken away from everything else so that a stray print cannot corrupt them.
@@ -109,7 +109,3 @@ def main() -> int:
     os.dup2(2, 1)
     _serve(sys.stdin.buffer, sink)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend.conversions import cast, promote
+from tilelang_mlir.frontend.conversions import cast, in_int, promote, promote_in_int
 from tilelang_mlir.frontend.expr import (
     BOOL,
     FLOAT32,
@@ -153,7 +153,7 @@ def floordiv(a: Any, b: Any) -> Any:
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a // b
-    a, b = promote(a, b)
+    a, b = promote_in_int(a, b)
     _check_divisor(b)
     if a.dtype.is_float:
         return make("math.floor", [make("arith.divf", [a, b], a.dtype)], a.dtype)
@@ -175,7 +175,7 @@ def floormod(a: Any, b: Any) -> Any:
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return a % b
-    a, b = promote(a, b)
+    a, b = promote_in_int(a, b)
     _check_divisor(b)
     left = a.as_linear()
     if isinstance(b.const, int) and b.const > 0 and left is not None and a.nonneg:
@@ -289,7 +289,7 @@ def shift_right(a: Any, b: Any) -> Any:
     a, b = _scalar(a), _scalar(b)
     if isinstance(a, int) and isinstance(b, int):
         return a >> b
-    a, b = _integers("a shift", a, b)
+    a, b = _integers("a shift", in_int(a), b)
     op = "arith.shrui" if a.dtype.is_unsigned or a.nonneg else "arith.shrsi"
     return make(op, [a, b], a.dtype, nonneg=a.nonneg)
 
@@ -322,7 +322,7 @@ def compare(operator: str, a: Any, b: Any) -> Any:
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return _COMPARE[operator](a, b)
-    a, b = promote(a, b)
+    a, b = promote_in_int(a, b)
     left, right = a.as_linear(), b.as_linear()
     if left is not None and right is not None:
         difference = left.plus(right, -1)
@@ -343,7 +343,7 @@ def _extremum(a: Any, b: Any, signed: str, unsigned: str, floating: str, fold: A
     a, b = _scalar(a), _scalar(b)
     if is_number(a) and is_number(b):
         return fold(a, b)
-    a, b = promote(a, b)
+    a, b = promote_in_int(a, b)
     if a.key == b.key and not a.dtype.is_float:
         return a
     op = floating if a.dtype.is_float else unsigned if a.dtype.is_unsigned else signed
@@ -399,7 +399,7 @@ def select(condition: Any, a: Any, b: Any) -> Any:
         return a if condition else b
     if not (isinstance(a, Expr) or is_number(a)) or not (isinstance(b, Expr) or is_number(b)):
         raise not_a_scalar(a if not (isinstance(a, Expr) or is_number(a)) else b)
-    a, b = promote(a, b)
+    a, b = promote_in_int(a, b)
     if a.key == b.key:
         return a
     return make("arith.select", [condition, a, b], a.dtype, nonneg=a.nonneg and b.nonneg)

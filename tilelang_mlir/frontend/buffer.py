@@ -39,6 +39,7 @@ class Buffer:
         self.value: ir.Value | None = None
         self.frame: Frame | None = None
         self.pointer: Any = None
+        self.room = 0  # rows that there is memory for, where their number is known at run time only
 
     def scope(self) -> str:
         """The scope as TileLang spells it: `shared.dyn`, `local.fragment`, `local`, `global`."""
@@ -427,6 +428,9 @@ def tile_of(value: Any, what: str, extents: Sequence[Size] | None = None) -> ir.
     buffer = buffer_of(value, what)
     buffer.usable()
     memory = memory_of(buffer)
+    if isinstance(value, Buffer) and value.room:
+        raise TileTypeError(f"{what} needs a tile of static size, got {value!r}",
+                            hint="T.copy, T.fill and elements of it in loops take a shared tile of run-time size")
     if isinstance(value, Buffer | Variable):
         return memory
     if isinstance(value, Region):

@@ -15,7 +15,7 @@ from tilelang_mlir.errors import TileSyntaxError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, nested
 from tilelang_mlir.frontend.buffer import Buffer, Variable, int32_value, store
 from tilelang_mlir.frontend.builder import Builder, require
-from tilelang_mlir.frontend.conversions import common_dtype, literal_for
+from tilelang_mlir.frontend.conversions import common_dtype, in_int, literal_for
 from tilelang_mlir.frontend.expr import BOOL, INT32, Expr, Lanes, as_expr, value_of
 from tilelang_mlir.frontend.vector import Vector, spread
 from tilelang_mlir.mlir import ir
@@ -313,7 +313,7 @@ class Moved:
             return side
         with builder.recording() as ops:
             value = side()
-            value = value.vector() if isinstance(value, Lanes) else value.read() if isinstance(value, Expr) else value
+            value = value.vector() if isinstance(value, Lanes) else in_int(value)
         return cls(value, ops)
 
     def __call__(self) -> Any:

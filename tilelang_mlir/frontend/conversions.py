@@ -41,9 +41,26 @@ def promote(a: Any, b: Any) -> tuple[Expr, Expr]:
     return cast(a, dtype), cast(b, dtype)
 
 
+def promote_in_int(a: Any, b: Any) -> tuple[Expr, Expr]:
+    """As `promote`, for operations that see the bits which sums, products and shifts of narrow integers carry past
+    their dtype: as in C those are computed in int."""
+    return promote(in_int(a), in_int(b))
+
+
+def in_int(value: Any) -> Any:
+    """A narrow integer that arithmetic may have made too large for its dtype in int32, anything else as it is."""
+    value = value.read() if isinstance(value, Expr) else value
+    if not isinstance(value, Expr) or not value.op or not value.dtype.is_integer or value.dtype.bits >= 32:
+        return value
+    from tilelang_mlir.frontend.narrow import widened
+
+    return widened(value, INT32)
+
+
 def literal_for(value: object, dtype: DType) -> DType | None:
-    """The dtype a literal takes beside an operand of `dtype`."""
-    if isinstance(value, float) and not dtype.is_float:
+    """The dtype a literal takes beside an operand of `dtype`: a float is at least a float32, so that the other operand
+    of fewer bits is widened."""
+    if isinstance(value, float) and not (dtype.is_float and dtype.bits >= 32):
         return FLOAT32
     if isinstance(value, int) and not isinstance(value, bool) and dtype == BOOL:
         return INT32

@@ -18,7 +18,7 @@ from tilelang_mlir.frontend import arith, control, where
 from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, load, store
 from tilelang_mlir.frontend.builder import current, require
 from tilelang_mlir.frontend.expr import Expr, Lanes, value_of
-from tilelang_mlir.frontend.suspicions import Suspicion, issue
+from tilelang_mlir.frontend.suspicion import Suspicion, issue
 from tilelang_mlir.frontend.template import current_template, stop_at_kernel
 from tilelang_mlir.frontend.vector import Places, Run, VectorVariable
 from tilelang_mlir.mlir import ir

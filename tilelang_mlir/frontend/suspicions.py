@@ -1,5 +1,4 @@
-"""Programs that are legal and hardly meant: reading on-chip memory that nothing has written, racing iterations, and
-fragments that no registers hold.
+"""Programs that are legal and hardly meant: reading on-chip memory that nothing has written, racing iterations.
 
 The checks read the level-1 program. They say nothing where they are not sure: a buffer that an unknown operation
 touches counts as written, a store under a condition on the iteration as guarded.
@@ -7,19 +6,13 @@ touches counts as written, a store under a condition on the iteration as guarded
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tilelang_mlir.dialect.effects import effects, root
 from tilelang_mlir.dialect.location import python_location
-from tilelang_mlir.dialect.products import PRODUCTS, factors
-from tilelang_mlir.dialect.tl import FRAGMENT, scope_of
-from tilelang_mlir.errors import Location, TileWarning
+from tilelang_mlir.frontend.suspicion import Suspicion, issue
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.passes.fragment_demand import most_at_once, registers_of
-from tilelang_mlir.passes.walk import launches, nested
-from tilelang_mlir.target import Feature, Target
 
 _VIEWS = ("tl.slice", "tl.reshape")
 _CONDITIONS = ("scf.if", "scf.while", "tl.specialize")
@@ -27,77 +20,16 @@ _ROLES = ("tl.warpgroups",)  # run at the same time: what comes first is up to b
 INIT_KEY, RACE_KEY = "tl.disable_buffer_init_check", "tl.disable_data_race_check"
 
 
-@dataclass(frozen=True)
-class Suspicion:
-    """What is suspicious, where, and what may help."""
-
-    message: str
-    location: Location | None
-    hint: str
-    notes: tuple[tuple[str, Location | None], ...] = ()
-
-    def __str__(self) -> str:
-        from tilelang_mlir.errors import TileError
-
-        return str(TileError(self.message, self.location, hint=self.hint, notes=self.notes))
-
-
-def warn(module: ir.Module, pass_configs: Mapping[str, object] | None, target: Target) -> None:
+def warn(module: ir.Module, pass_configs: Mapping[str, object] | None) -> None:
     """Issue a `TileWarning` for everything suspicious that the pass configurations do not turn off."""
     configs = pass_configs or {}
     with module.context:
-        found = crowded(module, target)
-        if not configs.get(INIT_KEY, False):
-            found += uninitialized_reads(module)
+        found = [] if configs.get(INIT_KEY, False) else uninitialized_reads(module)
         if not configs.get(RACE_KEY, False):
             found += races(module)
     for suspicion in found:
         issue(suspicion)
 
-
-def issue(suspicion: Suspicion) -> None:
-    """Issue a `TileWarning` at its place."""
-    place = suspicion.location or Location("<kernel>", 1)
-    warnings.warn_explicit(str(suspicion), TileWarning, place.file, place.line)
-
-
-# Fragments that registers cannot hold.
-
-_CROWDED = 1.5  # times the registers of a thread: less is held at the price of a few spills
-
-
-def crowded(module: ir.Module, target: Target) -> list[Suspicion]:
-    """Kernels whose fragments take far more than the registers: they are compiled for long, and live in memory.
-
-    Sums in tensor memory do not count.
-    """
-    found: list[Suspicion] = []
-    for launch in launches(module):
-        inside = list(nested(launch))
-        if target.supports(Feature.TCGEN05):
-            sums = [factors(op)[2] for op in inside if op.name in PRODUCTS]
-            inside = [op for op in inside if op.name != "tl.alloc" or op.results[0] not in sums]
-        most, least = target.thread_registers, int(_CROWDED * target.thread_registers)
-        demand = most_at_once(inside, least)
-        if demand > least:
-            fragments = [op for op in inside if op.name == "tl.alloc" and scope_of(op.results[0]) == FRAGMENT]
-            found.append(_crowd(launch, demand, most, fragments))
-    return found
-
-
-def _crowd(launch: ir.Operation, demand: int, most: int, fragments: list[ir.Operation]) -> Suspicion:
-    by_size = sorted(fragments, key=lambda op: -registers_of(op))[:_NAMED]
-    notes = tuple((f"{_name(op.results[0])}: {4 * registers_of(op)} bytes per thread", python_location(op.location))
-                  for op in by_size)  # fmt: skip
-    return Suspicion(
-        f"fragments in use at one time take {4 * demand} bytes per thread or more, its registers hold {4 * most}",
-        python_location(launch.location),
-        "more threads or smaller tiles: the rest lives in memory, and compiles slowly",
-        notes,
-    )
-
-
-_NAMED = 3  # the largest fragments, by name
 
 # Reads before writes.
 
@@ -151,7 +83,7 @@ def _is_on_chip(value: ir.Value) -> bool:
 
 
 def _unwritten(value: ir.Value, read: ir.Operation) -> Suspicion:
-    name, place = _name(value), python_location(value.owner.location)
+    name, place = name_of(value), python_location(value.owner.location)
     hint = "clear it with T.clear, or fill or copy into it first"
     if read.name == "tl.gemm" and read.operands[2] == value:
         hint = "T.gemm adds to its third operand: clear it with T.clear, or pass clear_accum=True"
@@ -205,7 +137,7 @@ def _races_of(loop: ir.Operation) -> list[Suspicion]:
         missing = [i for i in sorted(dependences.of(value) - named) if extents[i] > 1]
         if missing and not _is_private(op.operands[1]) and not _is_sum(op, named):
             which = " and ".join(f"{extents[i]} iterations of dimension {i}" for i in missing)
-            name = _name(root(op.operands[1]))
+            name = name_of(root(op.operands[1]))
             found.append(Suspicion(f"{which} of the parallel loop write different values to one element of {name}",
                                    python_location(op.location),
                                    "index with the loop variable, or combine with T.atomic_add or a reduction"))
@@ -259,6 +191,7 @@ def _walk(op: ir.Operation, conditional: bool) -> Iterator[tuple[ir.Operation, b
                 yield from _walk(inner, conditional or inner.name in (*_CONDITIONS, *_ROLES))
 
 
-def _name(value: ir.Value) -> str:
+def name_of(value: ir.Value) -> str:
+    """What the program calls a buffer."""
     location = value.owner.location if isinstance(value, ir.OpResult) else value.location
     return location.name_str if isinstance(location, ir.NameLoc) else "a buffer"

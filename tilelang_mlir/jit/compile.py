@@ -266,9 +266,11 @@ def _cached(key: str, prim_func: Any, target: Target, options: CompileOptions, v
 def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: bool) -> Artifact:
     from tilelang_mlir.compiler.pipeline import compile_module, remarks_on
     from tilelang_mlir.compiler.pool import prestart
-    from tilelang_mlir.frontend.suspicions import warn
+    from tilelang_mlir.frontend import suspicions
+    from tilelang_mlir.jit import crowded
 
-    warn(prim_func.module, options.pass_configs, target)
+    suspicions.warn(prim_func.module, options.pass_configs)
+    crowded.warn(prim_func.module, target)
     if not target.simulated:
         prestart()  # a worker gets ready while the passes run
     started = time.perf_counter()

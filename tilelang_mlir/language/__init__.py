@@ -268,6 +268,8 @@ from tilelang_mlir.language.pointers import (
     sts32,
     sts64,
     sts128,
+    tvm_access_ptr,
+    type_annotation,
 )
 from tilelang_mlir.language.pointers import ldg as _ldg
 from tilelang_mlir.language.proxy import (
@@ -452,6 +454,7 @@ __all__ += [
     "stg64", "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
 ]  # fmt: skip
 __all__ += [
+    "tvm_access_ptr", "type_annotation",
     "CommReducer", "Else", "If", "Then", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding",
     "tvm_storage_sync", "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from tilelang_mlir.frontend.spec import Param, check_shape, check_tensor_shape, 
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.frontend.vector import VectorVariable, private_array
+from tilelang_mlir.language.logic import at_host
 from tilelang_mlir.mlir import ir
 
 _SCOPES = {
@@ -32,18 +33,45 @@ def _allocate(shape: Any, kind: Any, memory: str, what: str, scope: str | None =
     builder.require_launch(what)
     memory = _memory(scope, memory, what)
     sizes = check_shape(shape)
+    dtype = to_dtype(kind)
+    if memory == SHARED and isinstance(sizes[0], Expr) and all(isinstance(size, int) for size in sizes[1:]):
+        return _allocate_rows(builder, sizes, dtype, what, scope)
     for dim, size in enumerate(sizes):
         if not isinstance(size, int):
             raise TileTypeError(
                 f"{what}: dimension {dim} must be a compile-time integer, got {describe(size)}",
                 hint="on-chip buffers have static shapes; use a block size known at compile time",
             )
-    dtype = to_dtype(kind)
     if dtype.lanes > 1:  # the lanes of each element lie next to each other
         buffer = Buffer("", (*sizes, dtype.lanes), dtype.scalar, memory)
         buffer.lanes = dtype.lanes
     else:
         buffer = Buffer("", sizes, dtype, memory)
+    if scope is not None:
+        buffer.spelling = scope
+    return _emit(builder, buffer, "tl.alloc")
+
+
+ROOM = 48 * 1024  # bytes of a shared tile whose rows are counted at run time
+
+
+def _allocate_rows(builder: Builder, sizes: tuple[Any, ...], dtype: DType, what: str, scope: str | None) -> Buffer:
+    """A shared tile with as many rows as an argument says: memory for all that fit, which each call is checked for."""
+    row = math.prod(sizes[1:]) * dtype.bits * dtype.lanes
+    rows = ROOM * 8 // row
+    fits = value_of(builder, arith.compare("LtE", sizes[0], rows))
+    with builder.at_host():
+        known = at_host(builder, fits, {})
+        if known is not None:
+            text = f"{what}: there is room for {rows} rows of {row // 8} bytes"
+            builder.emit("tl.assert", [known], [], {"message": ir.StringAttr.get(text)})
+    if known is None or dtype.lanes > 1:
+        raise TileTypeError(
+            f"{what}: dimension 0 must be a compile-time integer or computed from arguments, got {describe(sizes[0])}",
+            hint="on-chip buffers have static shapes, but for the rows of a shared tile that arguments count",
+        )
+    buffer = Buffer("", sizes, dtype, SHARED)
+    buffer.room = rows
     if scope is not None:
         buffer.spelling = scope
     return _emit(builder, buffer, "tl.alloc")
@@ -58,7 +86,8 @@ def _memory(scope: str | None, default: str, what: str) -> str:
 
 
 def _emit(builder: Builder, buffer: Buffer, op: str, attributes: dict[str, ir.Attribute] | None = None) -> Buffer:
-    kind = buffer_type(list(buffer.shape), builder.type(buffer.dtype), buffer.memory)
+    shape = [buffer.room, *buffer.shape[1:]] if buffer.room else buffer.shape
+    kind = buffer_type([int(size) for size in shape], builder.type(buffer.dtype), buffer.memory)
     buffer.value = builder.emit(op, [], [kind], attributes).results[0]
     buffer.frame = builder.frame
     return buffer

@@ -15,13 +15,15 @@ from tilelang_mlir.frontend.buffer import (
     Variable,
     buffer_of,
     extents_of,
+    is_wide,
+    moved,
     same_size,
     store,
     tile_of,
 )
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import INT32, as_expr, describe, value_of
-from tilelang_mlir.frontend.suspicions import Suspicion, issue
+from tilelang_mlir.frontend.suspicion import Suspicion, issue
 from tilelang_mlir.language.loops import as_layout
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
@@ -96,9 +98,34 @@ def _copy(what: str, src: Any, dst: Any, options: dict[str, Any]) -> None:
         return
     src, dst = _widened(what, src, dst)
     extents = matching_extents(what, src, dst)
+    if buffer_of(src, what).room or buffer_of(dst, what).room:
+        _copy_loop(what, _region(src, extents), _region(dst, extents))
+        return
     source = tile_of(src, f"the source of {what}", extents)
     target = tile_of(dst, f"the target of {what}", extents)
     builder.emit("tl.copy", [source, target], [], _attributes(what, src, dst, options))
+
+
+def _copy_loop(what: str, source: Region, target: Region) -> None:
+    """Element by element, in a loop of the size that a tile has at run time."""
+    theirs, dims = ([d for d, extent in enumerate(r.extents) if is_wide(extent)] for r in (source, target))
+    if len(theirs) != len(dims):
+        raise TileValueError(f"{what}: a tile of run-time size has the dimensions of the other side", hint="slice it")
+    for ivs in control.run(control.Loop("parallel", extents=[target.extents[dim] for dim in dims]), (), None):
+        ivs = ivs if isinstance(ivs, tuple) else (ivs,)
+        store(Element(target.buffer, moved(target, dims, ivs)), Element(source.buffer, moved(source, theirs, ivs)))
+
+
+def _region(value: Any, extents: Sequence[Any]) -> Region:
+    """A tile operand as a region; the extents of an address are aligned from the right."""
+    if isinstance(value, Region):
+        return value
+    buffer = buffer_of(value, "a tile")
+    if isinstance(value, Element):
+        lead = buffer.ndim - len(extents)
+        start = [*value.indices, *[0] * (buffer.ndim - len(value.indices))]
+        return Region(buffer, start, [*[1] * lead, *extents])
+    return Region(buffer, [0] * buffer.ndim, buffer.shape)
 
 
 def _is_address(value: Any) -> bool:
@@ -232,8 +259,9 @@ def fill(buffer: Any, value: Any) -> None:
         return
     if isinstance(value, Buffer | Region):
         raise TileTypeError(f"T.fill needs a scalar value, got {describe(value)}", hint="use T.copy to copy a tile")
-    if isinstance(buffer, Region) and not all(isinstance(extent, int) for extent in buffer.extents):
-        _fill_loop(buffer, value)  # a tile has a static size
+    part = Region(buffer, [0] * buffer.ndim, buffer.shape) if isinstance(buffer, Buffer) and buffer.room else buffer
+    if isinstance(part, Region) and not all(isinstance(extent, int) for extent in part.extents):
+        _fill_loop(part, value)  # a tile has a static size
         return
     element = value_of(builder, arith.cast(as_expr(value, None), target.dtype))
     builder.emit("tl.fill", [tile_of(buffer, "the target of T.fill"), element])

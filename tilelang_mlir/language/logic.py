@@ -109,7 +109,7 @@ def assume(condition: Any) -> None:
     builder.emit("tl.assume", [fact])
     if builder.frame.kind == "launch":
         with builder.at_host():
-            copy = _at_host(builder, fact, {})
+            copy = at_host(builder, fact, {})
             if copy is not None:
                 _check_at_call(builder, copy, text)
 
@@ -118,7 +118,7 @@ def _check_at_call(builder: Builder, fact: ir.Value, text: str) -> None:
     builder.emit("tl.assert", [fact], [], {"message": ir.StringAttr.get(f"Assume: {text} does not hold")})
 
 
-def _at_host(builder: Builder, value: ir.Value, made: dict[ir.Value, ir.Value]) -> ir.Value | None:
+def at_host(builder: Builder, value: ir.Value, made: dict[ir.Value, ir.Value]) -> ir.Value | None:
     """A value of a kernel computed in the host function; None where it depends on more than arguments."""
     owner = value.owner
     if isinstance(owner, ir.Block):
@@ -128,7 +128,7 @@ def _at_host(builder: Builder, value: ir.Value, made: dict[ir.Value, ir.Value]) 
         return value
     if not op.name.startswith("arith.") and op.name != "tl.cast":
         return None
-    operands = [_at_host(builder, operand, made) for operand in op.operands]
+    operands = [at_host(builder, operand, made) for operand in op.operands]
     known = [operand for operand in operands if operand is not None]
     if len(known) != len(operands):
         return None

@@ -12,7 +12,7 @@ from tilelang_mlir.frontend import arith, control, where
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.control import Loop
 from tilelang_mlir.frontend.expr import Expr, describe
-from tilelang_mlir.frontend.suspicions import Suspicion, issue
+from tilelang_mlir.frontend.suspicion import Suspicion, issue
 from tilelang_mlir.language.marks import loop_name
 from tilelang_mlir.mlir import ir
 

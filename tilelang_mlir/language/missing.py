@@ -6,7 +6,7 @@ from tilelang_mlir.errors import UnsupportedError
 
 # What TileLang inherits from TVM and kernels of its own do not use.
 _OUT_OF_SCOPE = (
-    "tvm_access_ptr handle_add_byte_offset call_packed call_cpacked call_packed_lowered call_cpacked_lowered "
+    "handle_add_byte_offset call_packed call_cpacked call_packed_lowered call_cpacked_lowered "
     "tvm_call_packed tvm_call_cpacked tvm_call_packed_lowered tvm_call_cpacked_lowered tvm_throw_last_error "
     "tvm_stack_alloca tvm_stack_make_shape tvm_stack_make_array tvm_tuple tvm_struct_set tvm_struct_get "
     "tvm_thread_invariant "
@@ -17,7 +17,7 @@ _OUT_OF_SCOPE = (
     "end_profile_intrinsic ProducerLoad CallEffectKind SizeVar StringImm IterVar buffer_decl "
     "create_barriers ptx_init_barrier_thread_count ptx_arrive_barrier ptx_arrive_barrier_expect_tx ptx_wait_barrier "
     "ptx_cp_async_barrier allocate_const arg axis block block_attr buffer buffer_var func_name func_ret "
-    "index_map init iter_var prefetch q_multiply_shift_per_axis reads realize ret sblock_attr target type_annotation "
+    "index_map init iter_var prefetch q_multiply_shift_per_axis reads realize ret sblock_attr target "
     "undef var void writes Assert Call Let LetStmt Range Reduce While "
     "sblock_alloc_buffer sblock block_name_suffix_context match_buffer decl_buffer env_thread launch_thread"
 )

@@ -13,6 +13,7 @@ from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, 
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.spec import Pointer as Argument
+from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.frontend.vector import Vector, vector_of
 from tilelang_mlir.language.math import regroup, reinterpret
 from tilelang_mlir.language.sync import barrier_operands
@@ -60,13 +61,43 @@ def access_ptr(
     for dim in range(ignore_last_ndim):
         indices[-1 - dim] = 0
     if not (isinstance(offset, int) and offset == 0):
-        indices[-1] = arith.add(indices[-1], offset)
+        indices = _further(element.buffer, indices, offset)
     count = extent
     if count is None:
         count = 1
         for size in extents:
             count = arith.mul(count, size)
     return Pointer(Element(element.buffer, indices), _ACCESS[access_type], count)
+
+
+def _further(buffer: Buffer, indices: list[Any], offset: Any) -> list[Any]:
+    """The place so many elements further, row after row."""
+    carry = offset
+    for dim in reversed(range(1, len(indices))):
+        place = arith.add(indices[dim], carry)
+        indices[dim], carry = arith.floormod(place, buffer.shape[dim]), arith.floordiv(place, buffer.shape[dim])
+    indices[0] = arith.add(indices[0], carry)
+    return indices
+
+
+def tvm_access_ptr(ptype: Any, data: Any, offset: Any, extent: Any, rw_mask: int) -> Pointer:
+    """The address of an element of a buffer's memory: `T.access_ptr` as scripts of TVM's write it.
+
+        T.tvm_access_ptr(T.type_annotation("float16"), A.data, i * N + j, 8, 1)
+
+    Raises:
+        TileTypeError: the dtype is not the buffer's. TileValueError: an unknown access.
+    """
+    pointer = access_ptr(data, rw_mask, offset=offset, extent=extent)
+    dtype = pointer.element.buffer.dtype
+    if to_dtype(ptype) != dtype:
+        raise TileTypeError(f"T.tvm_access_ptr: the memory is of dtype {dtype}, not {ptype}")
+    return pointer
+
+
+def type_annotation(dtype: Any) -> DType:
+    """A dtype as an argument of `T.tvm_access_ptr`."""
+    return to_dtype(dtype)
 
 
 def address_of(x: Any) -> Pointer:

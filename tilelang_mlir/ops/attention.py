@@ -21,7 +21,7 @@ from tilelang_mlir.ops.operands import HALF, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
 from tilelang_mlir.target import Feature, Target
 
-_THREE_WARPGROUPS = 0.95  # the time of a row in blocks of 192 queries, of that in blocks of 128
+_THREE_WARPGROUPS = 0.9  # the time of a row in blocks of 192 queries, of that in blocks of 128
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class BulkCopies(Operands):
         super().__init__(lanes)
         self._stores: list[Pending] = []
         self._store_groups: list[list[Pending]] = []
+        self._writes: list[Callable[[], None]] = []  # what to call when those stores are complete
+        self._write_groups: list[list[Callable[[], None]]] = []
 
     def bulk_load(self, shared: Any, source: Any, barrier: Any, size: Any) -> None:
         """cp.async.bulk from global to shared memory; completes `size` bytes on the mbarrier."""
@@ -146,7 +148,7 @@ class BulkCopies(Operands):
         cells = (place + batch.shared.row_start[owners]) >> SHIFT[unit]
         shadow = self._into(ctas, columns, place, unit, barrier, cells, into)
         if batch.checker is not None:
-            self._outside(ctas, columns, start, inside, unit, store=False)
+            self._outside(ctas, columns, start, inside, unit, "load")
 
         def land() -> None:
             data = batch.memory.views[unit].take(index)
@@ -188,17 +190,16 @@ class BulkCopies(Operands):
         address: np.ndarray,
         inside: np.ndarray | None,
         unit: int,
-        *,
-        store: bool,
-    ) -> Contest | None:
-        """Device memory at addresses (K, U) is read or written by copies (checked)."""
+        kind: str,
+    ) -> tuple[Contest | None, Callable[[], None]]:
+        """Device memory at addresses (K, U) is read or written by copies (checked). Returns what to call when a write
+        is complete, and what to write with where another CTA has written."""
         lanes, checker = self._lanes, self._lanes.batch.checker
-        if checker is None:
-            return None
+        assert checker is not None
         if inside is None or inside.all():
-            return checker.copy_global(lanes, ctas, columns, address, unit, store=store)
+            return checker.copy_global(lanes, ctas, columns, address, unit, kind)
         copies, _ = np.nonzero(inside)
-        return checker.copy_global(lanes, ctas[copies], columns[copies], address[inside][:, None], unit, store=store)
+        return checker.copy_global(lanes, ctas[copies], columns[copies], address[inside][:, None], unit, kind)
 
     def shared_copy(self, target: Any, source: Any, barrier: Any, size: Any, rank: Any) -> None:
         """cp.async.bulk from shared memory to that of another CTA of the cluster; completes on the barrier there."""
@@ -354,8 +355,9 @@ class BulkCopies(Operands):
         contest: Contest | None = None
         if checker is not None and shadow is not None:
             checker.start_reading(lanes, shadow)
-            if combine is None:
-                contest = self._outside(ctas, columns, target, inside, unit, store=True)
+            kind = "store" if combine is None else "update"
+            contest, written = self._outside(ctas, columns, target, inside, unit, kind)
+            self._writes.append(written)
 
         def finish() -> None:
             data = batch.shared.flat[unit].take(cells)
@@ -374,11 +376,18 @@ class BulkCopies(Operands):
 
     def commit_stores(self) -> None:
         self._store_groups.append(self._stores)
-        self._stores = []
+        self._write_groups.append(self._writes)
+        self._stores, self._writes = [], []
 
-    def wait_stores(self, pending: int) -> None:
-        """cp.async.bulk.wait_group{.read}: all but the `pending` most recent groups are complete."""
+    def wait_stores(self, pending: int, read: bool) -> None:
+        """cp.async.bulk.wait_group{.read}: all but the `pending` most recent groups are complete, or with `read` have
+        read their source: then what they write may be read by nobody yet."""
         self._store_groups = finish(self._store_groups, pending)
+        if not read:
+            count = max(len(self._write_groups) - pending, 0)
+            for complete in (c for group in self._write_groups[:count] for c in group):
+                complete()
+            del self._write_groups[:count]
 
 
 def _combine(

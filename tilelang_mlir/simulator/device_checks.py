@@ -105,12 +105,12 @@ class DeviceChecker(Checker):
         self._clock[row, warp, places] = np.maximum(self._clock[row, warp, places], times)
 
     def copy_global(
-        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, address: np.ndarray, size: int, *, store: bool
-    ) -> Contest | None:
-        """A bulk copy from or to device memory."""
+        self, lanes: Lanes, ctas: np.ndarray, columns: np.ndarray, address: np.ndarray, size: int, kind: str
+    ) -> tuple[Contest | None, Callable[[], None]]:
+        """A bulk copy from ("load") or to ("store", "update") device memory; see `Ownership.copy`."""
         if self._owners is None:
-            return None
-        return self._owners.copy(lanes, ctas, columns, address, size, self, store=store)
+            return None, lambda: None
+        return self._owners.copy(lanes, ctas, columns, address, size, self, kind)
 
     def read_global(self, lanes: Lanes, address: np.ndarray, size: int) -> None:
         self._profile(lanes, "global", address, size, None)

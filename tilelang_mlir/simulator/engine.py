@@ -31,6 +31,7 @@ class Engine(BulkCopies):
         self._cluster_phase: np.ndarray | None = None  # at this agent's arrival at the barrier of the cluster
         self._products: list[Pending] = []
         self._product_groups: list[list[Pending]] = []
+        self._arrivals: list[Pending] = []  # of cp.async copies, not complete
         self.tensor = TensorUnit(lanes)
 
     # ---- mbarriers -------------------------------------------------------------------------------
@@ -116,8 +117,11 @@ class Engine(BulkCopies):
         if not counted:
             barrier.pending += count
         copies = lanes.copies.outstanding()
+        earlier = self._arrivals = [item for item in self._arrivals if not item.done]
 
         def land() -> None:
+            for item in earlier:  # their copies are complete as well
+                item.land()
             checker = lanes.batch.checker
             for copy, mask in copies:
                 landed = lanes.copies.land_part(copy, mask)
@@ -126,7 +130,9 @@ class Engine(BulkCopies):
                     checker.land_load(shadow, barrier, generic=True)
             barrier.arrive(count, count * 0, lanes.name)
 
-        lanes.batch.flights.append(Pending(land, "an arrival after cp.async copies", lanes.site))
+        arrival = Pending(land, "an arrival after cp.async copies", lanes.site)
+        self._arrivals = [*earlier, arrival]
+        lanes.batch.flights.append(arrival)
 
     def wait(self, address: Any, state: Any, token: bool = False) -> WaitPhase | WaitSeveral | None:
         """mbarrier.try_wait of a parity or a state token, modelled as waiting without a time limit."""

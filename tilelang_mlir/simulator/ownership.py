@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.device_checks import DeviceChecker
 
 _ATOMIC, _MANY = -1, -2
+_UNDER_WAY = 2**31 - 1  # the time of a write by a bulk copy that nobody has waited for
 _COLUMNS = ("owner", "site", "reader", "read_site")  # by unit
 _FINE = (
     *("warp", "clock", "thread", "epoch", "generic", "read_warp", "read_clock", "read_thread", "read_epoch"),
@@ -104,9 +105,10 @@ class Ownership:
         return restore
 
     def forget(self) -> None:
-        """A barrier of all CTAs orders what was done before it."""
+        """A barrier of all CTAs orders what was done before it. Bulk copies not waited for are still under way."""
+        done = self._fine["clock"] != _UNDER_WAY if self._detailed else slice(None)
         for column in (*self._columns.values(), *self._fine.values()):
-            column[:] = 0
+            column[done] = 0
 
     # ---- which units -----------------------------------------------------------------------------
     def _slot(self, address: np.ndarray, slots: set[int]) -> int | None:
@@ -206,18 +208,40 @@ class Ownership:
         address: np.ndarray,
         size: int,
         checker: DeviceChecker,
-        *,
-        store: bool,
-    ) -> Contest | None:
-        """A bulk copy reads or, with `store`, writes units of `size` bytes at addresses (K, U)."""
-        slot = self._slot(address, self._written if store else self._shared) if address.size else None
-        if slot is None:
-            return None
+        kind: str,
+    ) -> tuple[Contest | None, Callable[[], None]]:
+        """A bulk copy of units of `size` bytes at addresses (K, U): a "load", a "store", or an "update", which adds.
+
+        What is written may be there from now on, but nobody may count on it until the copy is complete: returned is
+        what to call then, and what to write with where another CTA has written.
+        """
+        slot = self._slot(address, self._shared if kind == "load" else self._written) if address.size else None
+        if slot is None or (kind == "update" and slot not in self._mixed):
+            return None, lambda: None
         at = self._boxes(lanes, ctas, columns, address, size, slot, checker.each)
-        if store:
-            return self._write(lanes, at, checker, slot, generic=False)
-        self._read(lanes, at, checker, generic=False)
-        return None
+        if kind == "load":
+            self._read(lanes, at, checker, generic=False)
+            return None, lambda: None
+        if kind == "update":
+            self._update(lanes, at, checker)
+            self._sets.add(self._fine["updates"], at, np.full(len(at.cell), _UNDER_WAY))
+            return None, lambda: self._complete(at, checker, updates=True)
+        contest = self._write(lanes, at, checker, slot, generic=False)
+        if slot not in self._detailed:
+            return contest, lambda: None
+        self._fine["clock"][at.cell] = _UNDER_WAY
+        return contest, lambda: self._complete(at, checker, updates=False)
+
+    def _complete(self, at: Units, checker: DeviceChecker, *, updates: bool) -> None:
+        """A bulk copy to device memory has ended, and the warp that issued it has waited for that."""
+        at.row = at.number if checker.each else at.number * 0
+        now, owner = checker.time(at.row, at.warp), self._columns["owner"].take(at.cell)
+        if updates:
+            still = np.flatnonzero(owner == _ATOMIC)
+            self._sets.add(self._fine["updates"], at.only(still), now[still])
+            return
+        still = (owner == at.owner) & (self._fine["clock"].take(at.cell) == _UNDER_WAY)
+        self._fine["clock"][at.cell[still]] = now[still]
 
     # ---- checks ----------------------------------------------------------------------------------
     def _write(self, lanes: Lanes, at: Units, checker: DeviceChecker, slot: int, *, generic: bool) -> Contest | None:
@@ -398,7 +422,9 @@ class Ownership:
             f"is not ordered after the {earlier} by thread {thread}",
             checker.locate(lanes.site),
             notes=((f"the {earlier}", self._earlier(cell, kind, checker)),),
-            hint="device memory too needs a barrier between the two: T.sync_threads",
+            hint="wait until the bulk copy is complete: T.tma_store_wait(read=False)"
+            if not kind and self._fine["clock"][cell] == _UNDER_WAY
+            else "device memory too needs a barrier between the two: T.sync_threads",
         )
 
     def _unfenced(self, lanes: Lanes, at: Units, index: int, what: str, earlier: str, checker: DeviceChecker) -> None:

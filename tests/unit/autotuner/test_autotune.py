@@ -16,6 +16,7 @@ import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import cache, knobs
 from tilelang_mlir.autotuner import AutoTuner, AutotuneResult, autotune, get_autotune_inputs, set_autotune_inputs
+from tilelang_mlir.autotuner import jit as old_jit
 from tilelang_mlir.autotuner import search as searching
 from tilelang_mlir.errors import CacheError, TileError, TileTypeError, TileValueError
 
@@ -122,6 +123,10 @@ def test_lazy_decorator() -> None:
     assert plain.config is None and len(calls) == 3
     torch.testing.assert_close(plain(torch.ones(100)), torch.full((100,), 2.0))
     assert factory.out_idx == [-1]  # other names are the jit function's
+    assert list(factory.signature.parameters) == ["n", "block", "threads"]
+    again = tilelang.autotune(configs={"block": [32, 64], "threads": [32]}, warmup=0, rep=1,
+                              do_not_specialize=["block", "threads"])(factory.jit_impl)  # fmt: skip
+    assert again(100, block=16, threads=8).config["threads"] == 32  # where such names are searched, calls do not decide
 
 
 def test_eager_decorator_and_pass_configs() -> None:
@@ -222,3 +227,19 @@ def test_hopeless_and_equal_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "need at least 520 registers per thread, there are 255" in found[0]
     assert found[1] == found[2] == found[3] and len(timed) == 1
     assert isinstance(outcomes([{"rows": 64}])[0], float) and len(timed) == 2
+
+
+def test_the_decorators_of_earlier_releases(private_cache: Path) -> None:
+    """`autotuner.jit` says how candidates are checked, and a call gives what was found."""
+
+    @autotune(configs=[{"block": 64}, {"block": 32, "factor": 3.0}], keys=["block"], warmup=0, rep=1)
+    @old_jit(out_idx=[-1], target=TARGET, ref_prog=lambda x: 2 * x, profiler="auto")
+    def scale(block: int = 0, factor: float = 2.0) -> Any:
+        return scaling(block, 32, factor)
+
+    found = scale()
+    latency, config, reference = found
+    assert config == {"block": 64} and latency == found.latency and reference is not None
+    torch.testing.assert_close(found.kernel(torch.ones(100)), torch.full((100,), 2.0))
+    with pytest.raises(TileTypeError, match="autotuner.jit has no argument 'tolerance'"):
+        old_jit(tolerance=1)

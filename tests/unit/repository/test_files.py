@@ -62,6 +62,21 @@ def test_links_in_documentation_lead_somewhere() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_paths_and_names_on_the_page_of_the_architecture_exist() -> None:
+    """What stands in backticks: files and folders; functions, classes, passes, operations of any source."""
+    hardware = {"HGMMA", "R2UR", "WARPGROUP.DEPBAR"}  # of machine code
+    page = re.sub(r"^```.*?^```$", "", (ROOT / "docs/architecture.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    files = [f"/{path.relative_to(ROOT)}/" for f in (*FOLDERS, "docs", "examples") for path in (ROOT / f).rglob("*")]
+    words = {word for path in SOURCES for word in re.findall(r"[\w-]+", path.read_text())}
+    wrong: list[str] = []
+    for text in set(re.findall(r"`([^`\n]+)`", page)) - hardware:
+        if re.fullmatch(r"[\w./-]+\.(py|md|mlir|c|h)|[\w.-]+(/[\w.-]+)+/?", text):
+            wrong += [] if any(f"/{text.rstrip('/')}/" in file for file in files) else [text]
+        elif re.fullmatch(r"[A-Za-z_][\w.]*\w(\(.*\))?|[a-z]+(-[a-z]+)+", text):
+            wrong += [] if text.split("(")[0].split(".")[-1] in words else [text]
+    assert not wrong, sorted(wrong)
+
+
 def _without_code(text: str) -> str:
     return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
 

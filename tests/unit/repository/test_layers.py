@@ -100,7 +100,7 @@ def _code_strings(path: Path) -> Iterator[tuple[int, str]]:
 KNOWS_ARCHITECTURES = (
     *("tilelang_mlir/target.py", "compiler/toolchain/arch.py", "isa/nvidia", "isa/amd"),
     *("passes/nvidia", "passes/amd", "runtime/cuda", "runtime/hip"),
-    "tools/surface_page.py",
+    *("tools/surface_page.py", "tools/surface_examples.py"),
 )
 
 

@@ -280,6 +280,43 @@ def test_bulk_copies_of_what_another_block_has_written_need_a_proxy_fence(fence:
             kernel(a, np.zeros_like(a), np.zeros(1, np.int32), y)
 
 
+@pytest.mark.parametrize("wait", ["T.tma_store_wait(0, read=False)", "T.tma_store_wait(0)", "after"])
+def test_bulk_stores_are_passed_on_when_they_are_complete(wait: str) -> None:
+    """That a copy has read its source says nothing of where it goes."""
+    complete = wait.endswith("read=False)")
+
+    @T.prim_func
+    def main(A: T.Tensor((32, 64), "float16"), P: T.Tensor((32, 64), "float16"), F: T.Tensor((1,), "int32"),
+             Y: T.Tensor((32, 64), "float16")):  # fmt: skip
+        with T.Kernel(2, threads=128) as bx:
+            tile = T.alloc_shared((32, 64), "float16")
+            if bx == 0:
+                T.copy(A, tile)
+                T.fence_proxy_async()
+                T.sync_threads()
+                if T.get_thread_binding() == 0:
+                    T.tma_copy(tile, P[0:32, 0:64])
+                    if wait != "after":
+                        T.tma_store_wait(0, read=not complete)
+                    T.atomic_store(F[0], 1, "release")
+                    T.tma_store_wait(0, read=False)
+            else:
+                if T.get_thread_binding() == 0:
+                    while T.atomic_load(F[0], "acquire") == 0:
+                        T.evaluate(0)
+                T.sync_threads()
+                T.copy(P, Y, disable_tma=True)
+
+    a, y = np.random.default_rng(1).random((32, 64)).astype(np.float16), np.full((32, 64), np.nan, np.float16)
+    kernel = tilelang.compile(main, target="sim:sm_90a")
+    if complete:
+        kernel(a, np.zeros_like(a), np.zeros(1, np.int32), y)
+        assert np.array_equal(y, a)
+    else:
+        with pytest.raises(RaceError, match="CTA 1 reads byte 0 of argument 1 .*which CTA 0 has written"):
+            kernel(a, np.zeros_like(a), np.zeros(1, np.int32), y)
+
+
 @pytest.mark.parametrize("meet", [True, False])
 def test_a_barrier_of_the_cluster_orders_device_memory(meet: bool) -> None:
     @T.prim_func

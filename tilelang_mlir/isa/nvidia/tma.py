@@ -290,8 +290,8 @@ def _reduce(kind: str) -> Callable[[ir.Operation], Run]:
 
 
 def _wait(op: ir.Operation) -> Run:
-    pending = integer(op, "group")
-    return lambda machine: machine.engine.wait_stores(pending)
+    pending, read = integer(op, "group"), "read" in op.attributes
+    return lambda machine: machine.engine.wait_stores(pending, read)
 
 
 def _proxy(op: ir.Operation) -> Run:

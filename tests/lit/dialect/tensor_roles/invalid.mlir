@@ -8,6 +8,7 @@ func.func @f() {
   }, {
     "tl.sync_warp"() : () -> ()
   }, {
+  }, {
     "tl.sync_threads"() : () -> ()
   }) {consumers = 96 : i32} : () -> ()
   return

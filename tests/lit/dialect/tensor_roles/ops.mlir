@@ -9,6 +9,7 @@ func.func @f() {
   }, {
     "tl.sync_warp"() : () -> ()
   }, {
+  }, {
     "tl.sync_threads"() : () -> ()
   }) {consumers = 128 : i32, repeated} : () -> ()
   return

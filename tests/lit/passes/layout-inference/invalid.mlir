@@ -40,3 +40,19 @@ func.func @warps() {
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
+
+// -----
+
+// CHECK: error: K = 24 is no multiple of 16
+func.func @depth() {
+  %one = arith.constant 1 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() : () -> memref<64x24xf16, #tl.scope<"fragment">>
+    %b = "tl.alloc"() : () -> memref<24x64xf16, #tl.scope<"shared">>
+    %c = "tl.alloc"() : () -> memref<64x64xf32, #tl.scope<"fragment">>
+    // expected-error@+1 {{K = 24 is no multiple of 16}}
+    "tl.gemm"(%a, %b, %c) {clear = true, policy = "full_row", transpose_a = false, transpose_b = false} : (memref<64x24xf16, #tl.scope<"fragment">>, memref<24x64xf16, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}

@@ -99,3 +99,40 @@ func.func @guarded() {
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
+
+// A slice of run-time size bounds the loop over the tile: what it does not cover stays as it is.
+// CHECK-LABEL: func.func @slice(
+// CHECK: "tl.parallel"() ({
+// CHECK: %[[IN:[0-9]+]] = arith.cmpi slt, %{{.*}}, %arg1 : i32
+// CHECK: scf.if %[[IN]] {
+// CHECK: memref.load
+// CHECK: memref.store
+// CHECK: {extents = array<i64: 64>}
+// CHECK-NOT: "tl.copy"
+func.func @slice(%p: !llvm.ptr<1>, %n: i32) {
+  %one = arith.constant 1 : i32
+  %zero = arith.constant 0 : i32
+  %A = "tl.tensor"(%p, %n) {shape = array<i64: -1>, strides = array<i64: 1>} : (!llvm.ptr<1>, i32) -> memref<?xf32, #tl.scope<"global">>
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<64xf32, #tl.scope<"shared">>
+    %from = "tl.slice"(%A, %one, %n) {sizes = array<i64: -1>} : (memref<?xf32, #tl.scope<"global">>, i32, i32) -> memref<?xf32, strided<[1], offset: ?>, #tl.scope<"global">>
+    %to = "tl.slice"(%s, %zero, %n) {sizes = array<i64: -1>} : (memref<64xf32, #tl.scope<"shared">>, i32, i32) -> memref<?xf32, strided<[1], offset: ?>, #tl.scope<"shared">>
+    "tl.copy"(%from, %to) : (memref<?xf32, strided<[1], offset: ?>, #tl.scope<"global">>, memref<?xf32, strided<[1], offset: ?>, #tl.scope<"shared">>) -> ()
+  }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
+  return
+}
+
+// Where threads start no copies, an arrival after them is a plain one, which orders stores.
+// CHECK-LABEL: func.func @arrive(
+// CHECK: "tl.mbarrier_arrive"(%{{.*}}, %{{.*}}) :
+func.func @arrive() {
+  %one = arith.constant 1 : i32
+  %zero = arith.constant 0 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %bars = "tl.alloc_barrier"() {counts = array<i32: 64>} : () -> !tl.barrier<1 : i64>
+    "tl.mbarrier_arrive"(%bars, %zero) {copies} : (!tl.barrier<1 : i64>, i32) -> ()
+  }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
+  return
+}
