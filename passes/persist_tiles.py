@@ -103,12 +103,12 @@ def _is_large(launch: ir.Operation, target: Target) -> bool:
 
 
 def _group_rows(launch: ir.Operation) -> None:
-    """Number the tiles of a product by rows first, where it has fewer rows of tiles than columns of them."""
+    """Number the tiles of a product by rows first, unless it has far more rows of tiles than columns of them."""
     extents = [raster.known(v) for v in launch.operands]
     if len(extents) < 2 or _products(launch) != 1 or {"swizzle", "cluster"} & set(build.attributes_of(launch)):
         return
     columns, rows = extents[:2]
-    if isinstance(columns, int) and isinstance(rows, int) and 1 < rows <= columns:
+    if isinstance(columns, int) and isinstance(rows, int) and 1 < rows <= 2 * columns:
         launch.attributes["swizzle"] = ir.DictAttr.get({"panel": ir.IntegerAttr.get(build.i32(), PANEL)})
 
 

@@ -182,6 +182,17 @@ class Context:
         return self.e.both(self.inside, self.owner)
 
     @contextlib.contextmanager
+    def where_effective(self) -> Generator[None]:
+        """Emit an effect for the iterations that exist and may act on memory."""
+        if self.predicate is None:
+            yield
+            return
+        branch = self.e.op("scf.if", [], [self.predicate], regions=2)
+        with self.e.scope(branch.regions[0].blocks.append()):
+            yield
+            self.e.end_region()
+
+    @contextlib.contextmanager
     def guarded(self, inside: ir.Value | None, owner: ir.Value | None = None) -> Generator[None]:
         """Add conditions under which iterations exist, and under which they may act on memory."""
         before = self.inside, self.owner

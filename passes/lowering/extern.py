@@ -45,9 +45,12 @@ def lower_call_extern(ctx: Context, op: ir.Operation) -> None:
         "operandSegmentSizes": segments,
         "op_bundle_sizes": ir.DenseI32ArrayAttr.get([]),
     }
-    call = ctx.e.op("llvm.call", returned, arguments, attributes)
     if returned:
+        call = ctx.e.op("llvm.call", returned, arguments, attributes)
         ctx.values[op.results[0]] = _as_bits(ctx, call.results[0])
+        return
+    with ctx.where_effective():
+        ctx.e.op("llvm.call", [], arguments, attributes)
 
 
 def _declare(ctx: Context, op: ir.Operation, name: str, kind: ir.Type, types: list[str]) -> None:

@@ -159,6 +159,6 @@ def lower_bulk_words(ctx: Context, op: ir.Operation) -> None:
     places = [ctx.index(v) for v in list(op.operands)[4:]]
     start = global_pointer(ctx, source, places[: len(source.shape)])
     end = shared_pointer(ctx, target, places[len(source.shape) :])
-    bulk.load(
-        end, start, barrier_pointer(ctx, op.operands[2], op.operands[3]), ir.IntegerAttr(op.attributes["bytes"]).value
-    )
+    size = ir.IntegerAttr(op.attributes["bytes"]).value
+    with ctx.where_effective():
+        bulk.load(end, start, barrier_pointer(ctx, op.operands[2], op.operands[3]), size)

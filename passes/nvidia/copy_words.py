@@ -23,4 +23,5 @@ def lower_copy_words(ctx: Context, op: ir.Operation) -> None:
     size = ir.IntegerAttr(op.attributes["bytes"]).value
     whole, nothing = (ctx.e.constant(ctx.e.i32, n) for n in (size, 0))
     valid = ctx.e.pure("arith.select", ctx.e.i32, [ctx.ssa(op.operands[2]), whole, nothing])
-    cp_async.emit(end, start, size, valid)
+    with ctx.where_effective():
+        cp_async.emit(end, start, size, valid)

@@ -13,11 +13,10 @@ them):
                for k: wait full[k % s] (parity of this round); use S[k % s]; arrive empty[k % s]
                ...after...
 
-Where all products of the loop start sums of their own, which threads work on before they start the next ones, consumers
-know version and parity of an iteration from the one before. Every warp of the consumers arrives once per round on
-`empty`. Copies of fragments to device memory after the loop go through a swizzled shared tile and one bulk store.
-Kernels that name threads or barriers themselves keep their form, as do those that write what they load and those whose
-copies do not qualify; the rules of the bulk copy are in `nvidia/tma_rules`.
+Every warp of the consumers arrives once per round on `empty`. Copies of fragments to device memory after the loop go
+through a swizzled shared tile and one bulk store. Kernels that name threads or barriers themselves keep their form, as
+do those that write what they load and those whose copies do not qualify; the rules of the bulk copy are in
+`nvidia/tma_rules`.
 """
 
 from __future__ import annotations

@@ -85,45 +85,16 @@ class Rounds:
     """
 
     def __init__(self, threads: int, start: ir.Value) -> None:
-        self.count = _register(threads, start)
+        layout = {"layout": to_attr(Fragment((1,), (Digit(threads, REPLICATE, 1),), ()))}
+        kind = buffer_type([1], build.i32(), FRAGMENT)
+        self.count = ir.Operation.create("tl.alloc", [kind], attributes=layout).result
+        build.store(start, self.count, [build.constant(0)])
 
     def before(self) -> ir.Value:
         return build.load(self.count, [build.constant(0)])
 
     def advance(self, before: ir.Value, trips: ir.Value) -> None:
         build.store(build.binary("addi", before, trips), self.count, [build.constant(0)])
-
-
-class Ahead:
-    """Version and parity of an iteration, computed in the one before: what is left between two iterations is short.
-
-    They live in registers of the role's threads. Create it at the start of the role's region.
-    """
-
-    def __init__(self, threads: int) -> None:
-        self.registers = [_register(threads, build.constant(0)) for _ in range(2)]
-
-    def take(self, slot: ir.Value, phase: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """Those of this iteration, in exchange for those of the next one."""
-        mine = [build.load(register, [build.constant(0)]) for register in self.registers]
-        for register, value in zip(self.registers, (slot, phase), strict=True):
-            build.store(value, register, [build.constant(0)])
-        return mine[0], mine[1]
-
-
-def all_start_sums(loop: ir.Operation) -> bool:
-    """Whether all products of a loop start sums of their own: threads work on them in every iteration, and products
-    wait for the threads."""
-    products = [op for op in nested(loop) if op.name in PRODUCTS]
-    return all("clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value for op in products)
-
-
-def _register(threads: int, start: ir.Value) -> ir.Value:
-    """An i32 that all threads of a role have."""
-    layout = {"layout": to_attr(Fragment((1,), (Digit(threads, REPLICATE, 1),), ()))}
-    register = ir.Operation.create("tl.alloc", [buffer_type([1], build.i32(), FRAGMENT)], attributes=layout).result
-    build.store(start, register, [build.constant(0)])
-    return register
 
 
 def trip_count(lower: ir.Value, upper: ir.Value, step: ir.Value) -> ir.Value:

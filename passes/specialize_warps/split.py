@@ -14,7 +14,7 @@ from ..versions import Versions
 from ..walk import num_threads
 from .candidate import WAIT_DEPENDENCIES, Candidate, is_intrinsic, is_shared_setup, widest
 from .producer import Producer
-from .rings import Ahead, Ring, Rounds, Use, all_start_sums, by_use, trip_count
+from .rings import Ring, Rounds, Use, by_use, trip_count
 from .singles import Singles
 from .stores import BUFFERS, Stores, reserved, shared_bytes
 
@@ -137,10 +137,6 @@ class Split:
         """Per ring: wait for the version before its first use, give it back after its last."""
         bounds = [versions.lower, versions.upper, versions.step]
         before = None
-        ahead = None
-        if self.groups == 1 and all_start_sums(self.found.loop):
-            with ir.InsertionPoint.at_block_begin(consumer):
-                ahead = Ahead(self.threads)
         if self.groups > 1:
             before = self._take_turns(consumer, bounds)
         elif self.found.path:
@@ -153,9 +149,7 @@ class Split:
         with ir.InsertionPoint(next(iter(versions.body.operations))), self.found.loop.location:
             trip = versions.trip(versions.body.arguments[0], bounds)
             trip = build.binary("addi", before, trip) if before is not None else trip
-            trip = build.binary("addi", trip, build.constant(1)) if ahead else trip
             slot, phase = versions.slot(trip), versions.phase(trip)
-            slot, phase = ahead.take(slot, phase) if ahead else (slot, phase)
         for ring in rings:
             with ir.InsertionPoint(ring.first), ring.first.location:
                 ir.Operation.create("tl.mbarrier_wait", [], [ring.full, slot, phase])

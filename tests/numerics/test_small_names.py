@@ -469,3 +469,30 @@ def test_shuffles_and_votes_among_the_lanes_of_a_mask() -> None:
     assert np.array_equal(again, v)
     with pytest.raises(UnsupportedError, match="a vote of the lanes of a mask on sim:gfx942"):
         tilelang.compile(main, target="sim:gfx942")
+
+
+def test_copies_by_hand_in_loops_that_are_no_whole_number_of_vectors() -> None:
+    """640 places on 128 threads: iterations past the end copy nothing over what lies behind; rows by their offset."""
+
+    @T.prim_func
+    def main(A: T.Tensor((2, 1152), "float16"), B: T.Tensor((1, 1280), "float16"), C: T.Tensor((64,), "float16")):
+        with T.Kernel(1, threads=128):
+            tile, behind = T.alloc_shared((1, 1280), "float16"), T.alloc_shared((64,), "float16")
+            T.fill(behind, 3)
+            for i, j in T.Parallel(1, 640):
+                T.ptx_cp_async(
+                    T.tvm_access_ptr(T.type_annotation("float16"), tile.data, i * 1280 + j * 2, 2, 2),
+                    T.tvm_access_ptr(T.type_annotation("float16"), A.data, (i + 1) * 1152 + j * 2, 2, 1),
+                    2,
+                    predicate=j * 2 + 2 <= 1152,
+                )
+            T.ptx_commit_group()
+            T.ptx_wait_group(0)
+            T.sync_threads()
+            T.copy(tile, B)
+            T.copy(behind, C)
+
+    a = np.random.default_rng(0).standard_normal((2, 1152)).astype(np.float16)
+    b, c = np.full((1, 1280), np.nan, np.float16), np.zeros(64, np.float16)
+    tilelang.compile(main, target="sim:sm_90a")(a, b, c)
+    assert np.array_equal(b[0, :1152], a[1]) and not b[0, 1152:].any() and (c == 3).all()

@@ -121,7 +121,7 @@ class Element(Expr):
         if self.value is None and len(self.indices) == len(self.buffer.shape):
             builder = require("a buffer element")
             loaded = load(self)
-            self.value, self.frame = loaded.value, loaded.frame
+            self.value, self.frame, self.key = loaded.value, loaded.frame, loaded.key
             if loaded.value is not None:
                 builder.probe_loads.append(loaded.value.owner)
         return self
@@ -330,7 +330,11 @@ def load(element: Element) -> Expr:
     memory = memory_of(buffer)
     indices = [index_value(builder, index) for index in element.indices]
     value = builder.emit("memref.load", [memory, *indices], [builder.type(buffer.dtype)]).results[0]
-    return Expr(buffer.dtype, value=value, frame=builder.frame)
+    loaded = Expr(buffer.dtype, value=value, frame=builder.frame)
+    if buffer.memory in ("local", "var") and all(isinstance(index, int) for index in element.indices):
+        # What no other thread writes is the same until the next effect: `n[0] + 64 - n[0]` is 64.
+        loaded.key = ("load", memory, element.indices, builder.effects)
+    return loaded
 
 
 def store(element: Element, value: Any) -> ir.Operation:

@@ -22,6 +22,7 @@ from tilelang_mlir.mlir import ir
 
 # The bindings load Python-defined dialects through state of the process.
 _LOADING = threading.Lock()
+_WITHOUT_EFFECT = ("arith.", "math.", "memref.load", "tl.cast", "tl.bitcast", "tl.slice", "tl.reshape")
 _CURRENT: ContextVar[Builder | None] = ContextVar("tilelang_builder", default=None)
 
 
@@ -77,6 +78,7 @@ class Builder:
         self.symbols: dict[Any, Parameter] = {}
         self.kernels = 0
         self.forcing = 0  # > 0 while host expressions are being emitted
+        self.effects = 0  # ops so far that may write memory, or begin or end a region
         self.calls: list[int] = [1]  # depth of the frame stack at the entry of each running macro
         self.side: dict[str, Any] = {}  # facts for the PrimFunc that are no IR: layouts, flags
         self.entry: FrameType | None = None
@@ -182,6 +184,8 @@ class Builder:
         )
         if frame.recorded is not None:
             frame.recorded.append(op)
+        if not name.startswith(_WITHOUT_EFFECT):
+            self.effects += 1
         return op
 
     def location(self) -> ir.Location:

@@ -5,14 +5,28 @@ cores keep of their sums. That costs one multiplication and addition per 128 pro
 is that the tensor cores do not wait for it. What was measured on an H200:
 
 * Scales of A come with the tiles, through shared memory. Loaded by the threads into registers they cost 8 to 23 %, a
-  step ahead still 5 %: a load behind a busy L2 cache takes longer than a product.
-* Scales of B come from the L1 cache under a product. A row of them in shared memory needs barriers of all warpgroups
-  for every tile: 3 % at K = 1536.
+  step ahead still 5 to 10 %: a load behind a busy L2 cache takes longer than a product.
+* Scales of B come the same way where rows of them are multiples of 16 bytes, as rows of tiles have to be. Loaded by the
+  threads when they are needed they cost 3 to 4 % more, a step ahead 1 to 2 %. A row of them in shared memory needs
+  barriers of all warpgroups for every tile: 3 % at K = 1536.
 * With one product per step a warpgroup waits for it, scales, and starts the next one; two products into sums of their
   own leave one under way meanwhile: 15 to 20 % for tiles of 128 x 128. Three warpgroups have no registers for that, but
-  wait less, since two others keep the tensor cores busy.
-* Tiles of 128 x 160 or 176, which fit some sizes better, lose more by factors per 32 or 16 columns.
-* Against one scale per tensor 0.81 to 0.89 of the speed is left.
+  wait less, since two others keep the tensor cores busy: without turns, if the assembler interleaves.
+* Tiles of 128 x 160 or 176, which fit some sizes better, lose more by factors per 32 or 16 columns. 128 x 192 with one
+  product (0.85 of the speed at 8192 cubed) and 128 x 256 as two products of 128 columns in turn (0.75) are
+  slower, with turns passed at the start, in the middle or at the end of a product.
+* A step of two products takes 1180 cycles, of which the tensor cores need 1024: 320 to start both, 125 until the first
+  one ends, 240 for its 64 additions per thread, under which the second one ends, 240 for those of that, 100 to the next
+  start. Additions take 3.5 cycles each while products run. Without them in groups that yield (ptxas before 12.9) they
+  take 2.9, and products start later for it. Version and parity computed a step ahead gain nothing, and cost three
+  warpgroups 3 %.
+* The store of a tile is what keeps sizes of small K back: it adds 1050 cycles to a tile. Without it K = 2048 reaches
+  0.99 of one scale per tensor, K = 1536 0.96; with conversion and stmatrix only 0.94 and 0.89, since shared memory is
+  busy with operands (530 cycles); fence, barriers and the bulk store are the rest. Not faster by more than 1 %: a
+  second buffer per warpgroup, for which a version of the scales has to go (K = 7168 loses 1 %), both halves between the
+  same barriers, stores of single warps, a fence and a bulk store behind the additions that follow.
+* Against one scale per tensor, at best tiles for each, 0.945 is left at 8192 cubed, 0.935 at K = 7168, 0.89 at K = 2048
+  and 0.85 at K = 1536.
 """
 
 # Annotations of a kernel are calls in the language of `T`.

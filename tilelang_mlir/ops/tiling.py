@@ -43,18 +43,18 @@ _BUSY = {
 _LOW = 0.894  # the same for tiles of 64 rows beside those of 128
 # Steps of K that take as long as what shows of the store.
 _STORE = {"turns": 0, "together": 40, "tall": 40, "warps": 40}
-_START = 168  # the same for filling the pipeline, once
+_START = 172  # the same for filling the pipeline, once
 _FLOPS_PER_CYCLE = 4096.0  # of 16-bit elements per multiprocessor
 # Bytes per cycle and multiprocessor, and what else loading depends on.
 _MEMORY = 17.3
 _CACHE = 90.0  # tiles that others use at the same time
-_FRESH = 65.0  # tiles that come from memory
+_FRESH = 68.0  # tiles that come from memory
 _OTHERS = 0.22  # share of such a tile that another CTA at work at the same time cannot save
-_EMPTY = 1.6  # rows behind the end of A, in those of fresh tiles
+_EMPTY = 2.5  # rows behind the end of A, in those of fresh tiles
 _AGAIN = 0.17  # share of B that comes from memory again for further rows of tiles
 _ASKEW = 3.5  # tiles of A across K, in rows that do not start at lines of the cache, in other tiles of A
 _LINE = 128
-_STEP = 20.0  # cycles of a step of K beside those of its bytes
+_STEP = 30.0  # cycles of a step of K beside those of its bytes
 _NEIGHBOURS = 16  # rows of tiles that are worked on at the same time
 _SMOOTH = 3.0  # of the norm that joins what bounds a product
 _PARTS = (1, 2, 3, 4, 6, 8)

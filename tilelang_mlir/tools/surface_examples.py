@@ -90,9 +90,8 @@ COPY_OP: dict[str, str] = {
 }
 PROXY: dict[str, str] = {"make_tensor": "x = T.make_tensor(A, (64, 2), 'float32')\nA[0] = x[3, 1]"}
 PAGES = {"allocate": ALLOCATE, "builtin": BUILTIN, "copy_op": COPY_OP, "proxy": PROXY}
-# What the PTX of an example has because of the name, on the first machine of `MACHINES` that it lowers to; names that
-# are not here have no instruction of their own: places in registers, hints, arithmetic.
-MACHINES = ("sm_90a", "sm_100a")
+# What the PTX of an example has because of the name; names that are not here have no instruction of their own: places
+# in registers, hints, arithmetic.
 _BULK = "cp.async.bulk"
 INSTRUCTIONS: dict[str, str] = {
     "alloc_shared": "st.shared",

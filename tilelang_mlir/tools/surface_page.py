@@ -14,7 +14,7 @@ from tilelang_mlir.compiler.options import CodegenOptions, CompileOptions
 from tilelang_mlir.compiler.pipeline import lower_program
 from tilelang_mlir.errors import TileError, UnsupportedError
 from tilelang_mlir.target import parse_target
-from tilelang_mlir.tools.surface_examples import INSTRUCTIONS, MACHINES, PAGES
+from tilelang_mlir.tools.surface_examples import INSTRUCTIONS, PAGES
 
 TARGETS = ("sm_80", "sm_90a", "sm_100a")
 _HEAD = """\
@@ -47,9 +47,9 @@ def program(body: str) -> Any:
 
 
 def ptx(body: str) -> str:
-    """The PTX of an example, for the first machine that has what it needs."""
+    """The PTX of an example, for the first machine with bulk copies that has what it needs."""
     func = program(body)
-    machine = next(parse_target(name) for name in MACHINES if _lowers(func, name) == "yes")
+    machine = next(parse_target(name) for name in TARGETS[1:] if _lowers(func, name) == "yes")
     _, module = lower_program(func.module, machine, CompileOptions())
     with module.context:
         return str(emit(module, machine, "ptx", CodegenOptions()))

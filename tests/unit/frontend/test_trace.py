@@ -261,3 +261,16 @@ def test_type_error_is_a_python_type_error() -> None:
     with pytest.raises(TypeError):
         trace_kernel("x = bx / 2")
     assert issubclass(TileTypeError, TypeError)
+
+
+def test_reads_of_a_local_array_are_one_value_until_something_may_write() -> None:
+    """So the length of `A[n[0] : n[0] + 64]` is known; over stores, loops and branches reads stay apart."""
+    text = str(
+        trace_kernel(
+            'n = T.alloc_local((1,), "int32")\nn[0] = 3\ns = T.alloc_shared((64,), "float32")\n'
+            "T.copy(A[n[0] : n[0] + 64], s)\nbefore = n[0]\nfor i in T.serial(2):\n    A[n[0] - before] = 1.0\n"
+            "    n[0] = n[0] + 1\nA[n[0] - before] = 2.0",
+            'A: T.Tensor((128,), "float32")',
+        )
+    )
+    assert "sizes = array<i64: 64>" in text and text.count("arith.subi") == 2
