@@ -202,7 +202,7 @@ def test_profiler_measures() -> None:
 
 
 def test_narrow_floats_that_are_stored_and_read_again() -> None:
-    """What `tilelang_mlir.compiler.undefined_halves` is for."""
+    """What `tilelang_mlir.compiler.packed_conversions` is for."""
 
     @T.prim_func
     def main(A: T.Tensor((128, 16), "float8_e4m3fn"), S: T.Tensor((16,), "float8_e4m3fn"),
@@ -222,3 +222,20 @@ def test_narrow_floats_that_are_stored_and_read_again() -> None:
         sums, largest = (torch.zeros(n, device="cuda").to(torch.float8_e4m3fn) for n in (16, 1))
         kernel(a.to(torch.float8_e4m3fn), sums, largest)
         assert largest.float().item() == sums.float().max().item()
+
+
+def test_narrow_floats_at_an_edge() -> None:
+    """Rows of 78 elements are stored two by two."""
+
+    @T.prim_func
+    def main(A: T.Tensor((48, 72), "float32"), B: T.Tensor((44, 78), "float8_e5m2")):
+        with T.Kernel(3, threads=128) as bx:
+            tile = T.alloc_shared((48, 32), "float32")
+            T.copy(A[0, bx * 32], tile)
+            T.copy(tile, B[0, bx * 32])
+
+    a, b = random(48, 72), torch.zeros(44, 78, device="cuda").to(torch.float8_e5m2)
+    tilelang.compile(main, target="cuda")(a, b)
+    want = torch.zeros(44, 78, device="cuda")
+    want[:, :72] = a[:44]
+    assert torch.equal(b.float(), want.to(torch.float8_e5m2).float())

@@ -1,5 +1,8 @@
 """Running sums and maxima: along any dimension, over registers, lanes and warps, of tiles that fit no power of two."""
 
+# Annotations of a kernel are calls in the language of `T`.
+# pyright: reportInvalidTypeForm=false
+
 from __future__ import annotations
 
 from typing import Any

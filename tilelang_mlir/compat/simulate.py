@@ -19,6 +19,7 @@ from tilelang_mlir.jit.addresses import remember
 from tilelang_mlir.target import DEFAULT_SIMULATED, parse_target
 
 DEFAULT_ARCH = DEFAULT_SIMULATED
+_BACKWARD = "_engine_run_backward"  # what runs the backward halves of operations
 _SAVED: list[Callable[[], None]] = []
 
 
@@ -47,7 +48,7 @@ def start(arch: str = DEFAULT_ARCH) -> None:
     _replace(torch, "compile", _uncompiled)
     _replace(torch, "load", _on_cpu(torch.load))
     # What torch calls back runs without the mode, unless it is entered once more.
-    _replace(torch.autograd, "_engine_run_backward", _within(mode, torch.autograd._engine_run_backward))
+    _replace(torch.autograd, _BACKWARD, _within(mode, vars(torch.autograd)[_BACKWARD]))
     _replace(torch.library, "custom_op", _custom_op(torch.library, mode))
 
 

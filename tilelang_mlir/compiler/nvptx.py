@@ -19,8 +19,8 @@ from tilelang_mlir.compiler.llvm_passes import needs_everything, run_handful
 from tilelang_mlir.compiler.llvm_setup import initialise
 from tilelang_mlir.compiler.negated_extrema import keep_negations
 from tilelang_mlir.compiler.nvptx_prepare import order_atomics
+from tilelang_mlir.compiler.packed_conversions import spell_packs
 from tilelang_mlir.compiler.toolchain.arch import ptx_version
-from tilelang_mlir.compiler.undefined_halves import define_halves
 from tilelang_mlir.errors import CompileError
 
 TRIPLE = "nvptx64-nvidia-cuda"
@@ -112,4 +112,4 @@ def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock, libraries: Seq
     unselected = sorted(set(_UNSELECTED.findall(ptx)))
     if unselected:
         raise CompileError(f"this LLVM cannot select {', '.join(unselected)}")
-    return define_halves(keep_negations(ptx))
+    return spell_packs(keep_negations(ptx))

@@ -20,6 +20,8 @@ is that the tensor cores do not wait for it. What was measured on an H200:
   start. Additions take 3.5 cycles each while products run. Without them in groups that yield (ptxas before 12.9) they
   take 2.9, and products start later for it. Version and parity computed a step ahead gain nothing, and cost three
   warpgroups 3 %.
+* Additions under the next product (`gemm_fp8_blocks_late`) leave a multiplication between two products, and need
+  registers for a product, a scaled one and the sum.
 * The store of a tile is what keeps sizes of small K back: it adds 1050 cycles to a tile. Without it K = 2048 reaches
   0.99 of one scale per tensor, K = 1536 0.96; with conversion and stmatrix only 0.94 and 0.89, since shared memory is
   busy with operands (530 cycles); fence, barriers and the bulk store are the rest. Not faster by more than 1 %: a
