@@ -15,6 +15,7 @@ from tilelang_mlir.target import Feature
 
 from ...dialect.effects import root
 from ...dialect.location import python_location
+from ...dialect.ops.intrinsic import intrinsic_name
 from ...dialect.verify import shape_of
 from ..lowering.buffers import GlobalBuffer, SharedBuffer
 from ..lowering.context import Context, rule
@@ -180,7 +181,7 @@ def prefetch_key(device: ir.Value) -> MapKey | None:
 
 @rule("tl.tma_store")
 def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
-    """One thread issues all boxes as one group."""
+    """One thread issues all boxes, as one group unless the program closes the group itself."""
     source, target = op.operands
     if "explicit" in op.attributes:
         require_tma(ctx, op, target, source)
@@ -192,7 +193,21 @@ def lower_tma_store(ctx: Context, op: ir.Operation) -> None:
                 tma.reduce(descriptor, address, coordinates, kind, _reduced_element(op))
             else:
                 tma.store(descriptor, address, coordinates, hint=eviction_hint(op))
-        tma.commit()
+        if not _closed_by_program(op):
+            tma.commit()
+
+
+def _closed_by_program(op: ir.Operation) -> bool:
+    """The same threads close the group themselves: an empty one more would shift what `pending` of a wait counts."""
+    if "explicit" not in op.attributes:
+        return False
+    operations = list(op.operation.block)
+    for later in operations[operations.index(op.operation) + 1 :]:
+        if later.operation.name == "tl.intrinsic" and intrinsic_name(later.operation) == "bulk_commit":
+            return True
+        if later.operation.name == "tl.tma_wait":
+            return False
+    return False
 
 
 @rule("tl.tma_wait")

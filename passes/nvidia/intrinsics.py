@@ -17,6 +17,7 @@ from ..lowering.buffers import FragmentBuffer
 from ..lowering.carried import is_undefined
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
+from .register_shares import check_register_shares
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ def _integer(op: ir.Operation, name: str) -> int:
 
 
 def _set_registers(ctx: Context, op: ir.Operation) -> None:
-    tma.set_registers(_integer(op, "count"), increase=bool(_integer(op, "increase")))
+    increase = bool(_integer(op, "increase"))
+    if increase:
+        check_register_shares(ctx, op)
+    tma.set_registers(_integer(op, "count"), increase=increase)
 
 
 def _named_arrive(ctx: Context, op: ir.Operation) -> None:

@@ -58,10 +58,10 @@ class CudaModule:
     def _load(self, device_index: int) -> int:
         with self._lock:
             if device_index not in self._modules:
-                self._modules[device_index] = self._load_here()
+                self._modules[device_index] = self._load_here(device_index)
             return self._modules[device_index]
 
-    def _load_here(self) -> int:
+    def _load_here(self, device_index: int) -> int:
         cuda = driver(self._path)
         log = ctypes.create_string_buffer(8192)
         options = (ctypes.c_int * 2)(_LOG_BUFFER, _LOG_BUFFER_SIZE)
@@ -70,4 +70,6 @@ class CudaModule:
             return cuda.handle("cuModuleLoadDataEx", self._code, 2, options, values)
         except DriverError as error:
             text = log.value.decode(errors="replace").strip()
-            raise DriverError(error.message + (f"\n{text}" if text else ""), hint=error.hint) from error
+            there = device(device_index, self._path)
+            hint = error.hint or f"the device is {there.name}, which runs what is compiled for {there.arch}"
+            raise DriverError(error.message + (f"\n{text}" if text else ""), hint=hint) from error

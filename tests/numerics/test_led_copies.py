@@ -1,16 +1,18 @@
-"""Copies of a warp's own (`T.tma_copy(..., leader_scope_threads=...)`), in the simulator."""
+"""Copies of a warp's own (`T.tma_copy(..., leader_scope_threads=...)`) and groups of stores, in the simulator."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hopper_programs import compiled, poisoned, random
 
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
-from tilelang_mlir.errors import RaceError, TileValueError, UnsupportedError
+from tilelang_mlir.errors import RaceError, SimulationError, TileValueError, UnsupportedError
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +59,33 @@ def test_copies_of_each_warp_are_checked() -> None:
         compiled(led_copies(2, 64, 1, first=32))
     with pytest.raises(TileValueError, match="leader_scope_threads is a multiple of 32, got int 48"):
         led_copies(2, 48, 1)
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_waits_count_the_groups_that_the_program_closes(changed: int) -> None:
+    """Of two stores the first has read its tile when one may be pending; the second has not."""
+
+    @T.prim_func
+    def main(X: T.Tensor((2, 64, 64), "float16"), Y: T.Tensor((2, 64, 64), "float16")):
+        with T.Kernel(1, threads=128):
+            tiles = T.alloc_shared((2, 64, 64), "float16")
+            T.copy(X[0, 0, 0], tiles[0, :, :])
+            T.copy(X[1, 0, 0], tiles[1, :, :])
+            T.fence_proxy_async()
+            T.sync_threads()
+            T.tma_copy(tiles[0, :, :], Y[0, 0, 0])
+            T.tma_store_arrive()
+            T.tma_copy(tiles[1, :, :], Y[1, 0, 0])
+            T.tma_store_arrive()
+            T.tma_store_wait(1)
+            T.sync_threads()
+            for i, j in T.Parallel(64, 64):
+                tiles[changed, i, j] = 0
+            T.tma_store_wait(0)
+
+    kernel = compiled(main)
+    assert kernel.ir("lowered").count("nvvm.cp.async.bulk.commit.group") == 2
+    x, y = random((2, 64, 64), "float16"), poisoned((2, 64, 64), "float16")
+    with pytest.raises(SimulationError) if changed else contextlib.nullcontext():
+        kernel(x, y)
+    assert changed or np.array_equal(x, y)

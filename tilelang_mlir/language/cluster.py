@@ -161,9 +161,7 @@ def pdl_sync() -> None:
 def get_cluster_dims() -> tuple[int, ...]:
     """Blocks per cluster in every dimension of the grid; ones without clusters."""
     kernel = _kernel("T.get_cluster_dims")
-    dims = kernel.cluster_dims
-    sizes = [1] if dims is None else [dims] if isinstance(dims, int) else list(dims)
-    return tuple([*sizes, 1, 1][: len(kernel.blocks)])
+    return (kernel.cluster_dims or (1, 1, 1))[: len(kernel.blocks)]
 
 
 def get_cluster_size() -> int:

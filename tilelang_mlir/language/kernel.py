@@ -16,6 +16,7 @@ from tilelang_mlir.frontend.template import stop_at_kernel
 from tilelang_mlir.mlir import ir
 
 MAX_THREADS = 1024
+MAX_CLUSTER = 16
 DEFAULT_THREADS = 128
 
 
@@ -54,7 +55,8 @@ class Kernel:
             _check_grid(dim, size)
         self.blocks = blocks
         self.threads = _threads(threads)
-        self.cluster_dims, self.prelude = cluster_dims, prelude
+        self.cluster_dims = None if cluster_dims is None else _threads(cluster_dims, "cluster_dims")
+        self.prelude = prelude
         self.target_names: tuple[str, ...] = ()
         self.indices: tuple[Expr, ...] = ()
         self.frame: Frame | None = None
@@ -77,7 +79,7 @@ class Kernel:
             "name": ir.StringAttr.get(f"{builder.name}_kernel{suffix}"),
         }
         if self.cluster_dims is not None:
-            attributes["cluster"] = ir.DenseI32ArrayAttr.get(list(_threads(self.cluster_dims, "cluster_dims")))
+            attributes["cluster"] = ir.DenseI32ArrayAttr.get(list(self.cluster_dims))
         builder.kernels += 1
         op = self.op = builder.emit("tl.launch", grid, [], attributes, regions=1)
         kind = builder.type(INT32)
@@ -132,6 +134,10 @@ def _threads(threads: Any, what: str = "threads") -> tuple[int, int, int]:
     total = sizes[0] * sizes[1] * sizes[2]
     if what == "threads" and total > MAX_THREADS:
         raise TileValueError(f"a block has at most {MAX_THREADS} threads, got {total}")
+    if what == "cluster_dims" and total > MAX_CLUSTER:
+        raise TileValueError(
+            f"a cluster has at most {MAX_CLUSTER} blocks, got {total}", hint="every device runs clusters of 8 blocks"
+        )
     return sizes[0], sizes[1], sizes[2]
 
 
