@@ -78,7 +78,9 @@ def _load_piece(ctx: Context, buffer: Memory, piece: Piece, kind: ir.Type) -> ir
     predicate = piece.predicate if isinstance(buffer, PrivateBuffer) else ctx.e.both(ctx.inside, piece.predicate)
     if predicate is None:
         return _from_storage(ctx, buffer.element, ctx.e.load(piece.pointer, stored, piece.align), shape(kind))
-    if isinstance(buffer, GlobalBuffer):
+    # Neighbours that a program reads one by one, as the lanes of T.Ramp, LLVM makes one access of where they are plain.
+    merged = piece.width == 1 and ctx.iteration_layout is None
+    if isinstance(buffer, GlobalBuffer) and not merged:
         access = GuardedAccess(buffer, element_place(ctx, buffer, piece.lane), predicate)
         if (value := ctx.hardware.guarded_load(ctx, access, stored)) is not None:
             return _from_storage(ctx, buffer.element, value, shape(kind))
