@@ -16,15 +16,7 @@ from harness import Report, arguments, compare, compiled, example, fastest, rela
 
 from tilelang_mlir.ops import Tiling
 from tilelang_mlir.ops.scaled import gemm_fp8
-from tilelang_mlir.ops.scaled_blocks import (
-    BLOCKS,
-    E4M3,
-    LATE,
-    PAIRS,
-    gemm_fp8_blocks,
-    gemm_fp8_blocks_late,
-    gemm_fp8_blocks_persistent,
-)  # fmt: skip
+from tilelang_mlir.ops.scaled_blocks import BLOCKS, E4M3, PAIRS, gemm_fp8_blocks, gemm_fp8_blocks_persistent
 
 # 8192 cubed, and projections of DeepSeek-V3.
 FP8_SHAPES = [(8192, 8192, 8192), (4096, 7168, 2048), (4096, 24576, 1536), (4096, 4096, 7168)]
@@ -58,8 +50,6 @@ def fp8(report: Report, M: int, N: int, K: int) -> None:
     blocks = compiled(gemm_fp8_blocks, [(M, N, K, E4M3, "bfloat16", BLOCKS)], 1)
     forms = [(M, N, K, E4M3, "bfloat16", *form) for form in BLOCK_FORMS]
     blocks |= compiled(gemm_fp8_blocks_persistent, forms, 2)
-    late = compiled(gemm_fp8_blocks_late, [(M, N, K, E4M3, "bfloat16", LATE)], 1)
-    blocks |= {f"{name}, added late": kernel for name, kernel in late.items()}
     of_tensor, of_blocks = (lambda k: k(a, b, *scales)), (lambda k: k(a, by_row, b, by_block))
     first = fastest(tensor, of_tensor, lambda c: relative_error(c[:256], want), TOLERANCE)
     second = fastest(blocks, of_blocks, lambda c: relative_error(c[:256], want_blocks), TOLERANCE)

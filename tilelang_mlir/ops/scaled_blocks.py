@@ -20,8 +20,8 @@ is that the tensor cores do not wait for it. What was measured on an H200:
   start. Additions take 3.5 cycles each while products run. Without them in groups that yield (ptxas before 12.9) they
   take 2.9, and products start later for it. Version and parity computed a step ahead gain nothing, and cost three
   warpgroups 3 %.
-* Additions under the next product (`gemm_fp8_blocks_late`) leave a multiplication between two products, and need
-  registers for a product, a scaled one and the sum.
+* Additions under the next product leave a multiplication between two products, and need registers for a product, a
+  scaled one and the sum: the fastest form at none of four sizes.
 * The store of a tile is what keeps sizes of small K back: it adds 1050 cycles to a tile. Without it K = 2048 reaches
   0.99 of one scale per tensor, K = 1536 0.96; with conversion and stmatrix only 0.94 and 0.89, since shared memory is
   busy with operands (530 cycles); fence, barriers and the bulk store are the rest. Not faster by more than 1 %: a
@@ -50,7 +50,6 @@ E4M3 = "float8_e4m3"
 BLOCK = 128  # columns, and rows of B, that share a scale
 BLOCKS = Tiling(192, 128, BLOCK, 4, 384)
 PAIRS = Tiling(128, 128, BLOCK, 3, 256)  # of products
-LATE = Tiling(128, 128, BLOCK, 6, 256)
 _BLOCKS_OF_WARPS = Tiling(128, 128, BLOCK, 2, 256)
 _GROUP = 16  # rows of tiles that are walked column by column
 _CHUNK = 8, 4  # factors of `scales_b` that are copied together: rows of 16 bytes, at multiples of 16, 128 in all
@@ -193,67 +192,6 @@ def gemm_fp8_blocks_persistent(
                     [_add(acc, parts[p], factors[p], block_M, bands, band) for p in each[1:]]
                 y = by
                 x = bx
-            T.copy(acc, C[y * block_M, x * block_N])
-
-    return gemm_fp8_scaled_blocks
-
-
-@jit(out_idx=[-1])
-def gemm_fp8_blocks_late(
-    M: int, N: int, K: int, dtype: str = E4M3, out: str = "bfloat16", tiling: Tiling = LATE, ctas: int = 132
-) -> Any:  # fmt: skip
-    """`gemm_fp8_blocks` for products of warpgroups, whose scaled results are added under the next product.
-
-    What is left between two products of a warpgroup is the multiplication. The last addition and the store of a tile
-    run under the first product of the next one.
-    """
-    block_M, block_N = tiling.block_M, tiling.block_N
-    steps, band = -(-K // BLOCK), math.gcd(tiling.block_N, BLOCK)
-    bands, rows, columns = block_N // band, -(-M // tiling.block_M), -(-N // tiling.block_N)
-    grid = min(ctas, rows * columns)
-    beside = steps * 4 % 16 == 0  # strides of tensor maps
-
-    @T.prim_func
-    def gemm_fp8_scaled_blocks(
-        A: T.Tensor((M, K), dtype),
-        scales_a: T.Tensor((steps, M), "float32"),
-        B: T.Tensor((N, K), dtype),
-        scales_b: T.Tensor((T.ceildiv(N, BLOCK), steps), "float32"),
-        C: T.Tensor((M, N), out),
-    ):
-        with T.Kernel(grid, threads=tiling.threads) as cta:
-            A_shared = T.alloc_shared((block_M, BLOCK), dtype)
-            B_shared = T.alloc_shared((block_N, BLOCK), dtype)
-            by_row = T.alloc_shared((1, block_M), "float32")
-            by_block = T.alloc_shared(_CHUNK, "float32") if beside else None
-            part = T.alloc_fragment((block_M, block_N), "float32")
-            late = T.alloc_fragment((block_M, block_N), "float32")
-            factors = T.alloc_fragment((block_M, bands), "float32")
-            acc = T.alloc_fragment((block_M, block_N), "float32")
-            y = T.alloc_var("int32", init=0)  # the tile that `acc` and `late` belong to
-            x = T.alloc_var("int32", init=0)
-            T.clear(acc)
-            T.clear(late)
-            for t in T.serial(T.ceildiv(rows * columns - cta, grid)):
-                by, bx = _place(cta + t * grid, rows, columns)
-                for k in T.Pipelined(steps, num_stages=tiling.stages):
-                    T.copy(A[by * block_M, k * BLOCK], A_shared)
-                    T.copy(B[bx * block_N, k * BLOCK], B_shared)
-                    T.copy(scales_a[k, by * block_M], by_row)
-                    if beside:
-                        T.copy(scales_b[bx * block_N // BLOCK, k // 4 * 4], by_block)
-                    T.gemm(A_shared, B_shared, part, transpose_B=True, clear_accum=True)
-                    for i, j in T.Parallel(block_M, block_N):
-                        acc[i, j] += late[i, j]
-                    _factors(factors, by_row, by_block, scales_b, 0, k, bx * block_N, band)
-                    if (k == 0) & (t > 0):
-                        T.copy(acc, C[y * block_M, x * block_N])
-                        T.clear(acc)
-                    _scale(late, part, factors, block_M, bands, band)
-                y = by
-                x = bx
-            for i, j in T.Parallel(block_M, block_N):
-                acc[i, j] += late[i, j]
             T.copy(acc, C[y * block_M, x * block_N])
 
     return gemm_fp8_scaled_blocks

@@ -8,9 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-import tilelang_mlir as tilelang
 from tilelang_mlir import errors, ops
-from tilelang_mlir.ops.scaled_blocks import blocks_form, gemm_fp8_blocks_late
+from tilelang_mlir.ops.scaled_blocks import blocks_form
 
 E4M3 = ml_dtypes.float8_e4m3fn
 M, N, K = 130, 136, 400
@@ -40,20 +39,6 @@ def test_scales_of_blocks(operands: Any, error_of: Any, target: str, K: int) -> 
     right = b.astype(np.float64) * by_block.repeat(128, axis=0)[:N].repeat(128, axis=1)[:, :K]
     c = ops.scaled_matmul(a, b, by_row, by_block, target=target)
     assert c.dtype == ml_dtypes.bfloat16 and error_of(c, left @ right.T) < 1e-2
-
-
-@pytest.mark.parametrize("K", [512, 260])
-def test_scaled_results_are_added_under_the_next_product(random: Any, error_of: Any, K: int) -> None:
-    """One CTA walks over two tiles: what is left of a tile is added and stored in the next one."""
-    rows, columns, steps = 130, 72, -(-K // 128)
-    a, b = random(rows, K, kind=E4M3), random(columns, K, kind=E4M3)
-    rng = np.random.default_rng(2)
-    by_row, by_block = (rng.random(shape, np.float32) + 0.5 for shape in ((steps, rows), (1, steps)))
-    left = a.astype(np.float64) * by_row.T.repeat(128, axis=1)[:, :K]
-    right = b.astype(np.float64) * by_block.repeat(128, axis=0)[:columns].repeat(128, axis=1)[:, :K]
-    function = gemm_fp8_blocks_late.get_tir(rows, columns, K, ctas=1)
-    c = tilelang.compile(function, out_idx=[-1], target="sim:sm_90a")(a, by_row, b, by_block)
-    assert error_of(c, left @ right.T) < 1e-2
 
 
 def test_what_is_refused(operands: Any) -> None:
