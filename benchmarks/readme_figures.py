@@ -62,7 +62,9 @@ def _gemm(result: Result) -> list[Line]:
     lines: list[Line] = []
     for instruction in dict.fromkeys(row.get("instruction", "wgmma") for row in result["rows"]):
         rows = [row for row in result["rows"] if row.get("instruction", "wgmma") == instruction]
-        lines += _against(f"matrix products by `{instruction}`", "cuBLAS")({**result, "rows": rows})
+        name, _, size = instruction.partition(", ")
+        what = f"matrix products{size and ' of ' + size} by `{name}`"
+        lines += _against(what, "cuBLAS")({**result, "rows": rows})
     return lines
 
 
