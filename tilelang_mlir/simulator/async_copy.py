@@ -46,6 +46,8 @@ class CopyQueue:
         """Start a copy; the destination is unreadable until its group has been waited for."""
         lanes, batch = self._lanes, self._lanes.batch
         source = np.full((1, 1), source, np.int64) if not isinstance(source, np.ndarray) else source
+        if valid is not None and np.min(valid) >= size:
+            valid = None  # whole units in all lanes
         copy = _Copy(shared, source, size, valid, lanes.mask, lanes.site)
         try:
             batch.shared.check(shared, size)
