@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from tilelang_mlir.errors import Location, TileError
+from tilelang_mlir.errors import Finding
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
@@ -15,16 +13,8 @@ from .nvidia.tma_rules import tensor_obstacle
 from .walk import launches, nested
 
 
-@dataclass(frozen=True)
-class Remark:
+class Remark(Finding):
     """One thing the compiler left undone: what and why, at which line, and what may help."""
-
-    message: str
-    location: Location | None
-    hint: str = ""
-
-    def __str__(self) -> str:
-        return str(TileError(self.message, self.location, hint=self.hint))
 
 
 def remarks(module: ir.Module, target: Target) -> list[Remark]:

@@ -94,6 +94,19 @@ class TileError(Exception):
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """Something to tell about a program that is no error: what, where, what may help. Printed as errors are."""
+
+    message: str
+    location: Location | None
+    hint: str = ""
+    notes: tuple[tuple[str, Location | None], ...] = ()
+
+    def __str__(self) -> str:
+        return str(TileError(self.message, self.location, hint=self.hint, notes=self.notes))
+
+
 class TileWarning(UserWarning):
     """A program that is legal and hardly meant, with its place and a hint."""
 

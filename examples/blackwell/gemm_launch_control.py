@@ -13,6 +13,36 @@ from typing import Any
 import tilelang_mlir.language as T
 
 
+@T.macro
+def load(A: Any, B: Any, A_tile: Any, B_tile: Any, row: Any, column: Any, k: Any, loaded: Any, consumed: Any,
+         parity: Any) -> None:  # fmt: skip
+    """Load one step of a tile when its stage has been multiplied."""
+    T.mbarrier_wait_parity(consumed, parity ^ 1)
+    T.tma_copy(A[row, k], A_tile, barrier=loaded)
+    T.tma_copy(B[column, k], B_tile, barrier=loaded)
+    T.mbarrier_arrive(loaded)
+
+
+@T.macro
+def ask(answer: Any, told: Any, read: Any, turn: Any, leader: Any) -> None:
+    """Ask for the next tile when all warps have read the last answer."""
+    T.mbarrier_wait_parity(read, (turn % 2) ^ 1)
+    if leader:
+        T.mbarrier_arrive_expect_tx(told, 16)
+        T.clc_try_cancel(answer, told)
+
+
+@T.macro
+def hear(answer: Any, told: Any, read: Any, turn: Any) -> Any:
+    """Read the next answer: whether there is another tile, and which."""
+    T.mbarrier_wait_parity(told, turn % 2)
+    going = T.clc_is_canceled(answer)
+    x, y = T.clc_get_first_ctaid_x(answer), T.clc_get_first_ctaid_y(answer)
+    T.fence_proxy_async()
+    T.mbarrier_arrive(read)
+    return going, x, y
+
+
 def gemm_launch_control(
     M: int, N: int, K: int, block_M: int = 128, block_N: int = 128, block_K: int = 64, num_stages: int = 4,
     dtype: str = "float16",
@@ -40,17 +70,10 @@ def gemm_launch_control(
                     while going != 0:
                         for k in T.serial(steps):
                             stage, parity = step % num_stages, step // num_stages % 2
-                            T.mbarrier_wait_parity(consumed[stage], parity ^ 1)
-                            T.tma_copy(A[by * block_M, k * block_K], A_shared[stage, :, :], barrier=loaded[stage])
-                            T.tma_copy(B[bx * block_N, k * block_K], B_shared[stage, :, :], barrier=loaded[stage])
-                            T.mbarrier_arrive(loaded[stage])
+                            load(A, B, A_shared[stage, :, :], B_shared[stage, :, :], by * block_M, bx * block_N,
+                                 k * block_K, loaded[stage], consumed[stage], parity)  # fmt: skip
                             step = step + 1
-                        T.mbarrier_wait_parity(told, turn % 2)
-                        going = T.clc_is_canceled(answer)
-                        bx = T.clc_get_first_ctaid_x(answer)
-                        by = T.clc_get_first_ctaid_y(answer)
-                        T.fence_proxy_async()
-                        T.mbarrier_arrive(read)
+                        going, bx, by = hear(answer, told, read, turn)
                         turn = turn + 1
                 elif thread < 64:
                     while going != 0:
@@ -64,21 +87,12 @@ def gemm_launch_control(
                             )  # fmt: skip
                             step = step + 1
                         T.tcgen05_mma_arrive(finished)
-                        T.mbarrier_wait_parity(told, turn % 2)
-                        going = T.clc_is_canceled(answer)
-                        T.fence_proxy_async()
-                        T.mbarrier_arrive(read)
+                        going, bx, by = hear(answer, told, read, turn)
                         turn = turn + 1
                 elif thread < 96:
                     while going != 0:
-                        T.mbarrier_wait_parity(read, (turn % 2) ^ 1)
-                        if thread == 64:
-                            T.mbarrier_arrive_expect_tx(told, 16)
-                            T.clc_try_cancel(answer, told)
-                        T.mbarrier_wait_parity(told, turn % 2)
-                        going = T.clc_is_canceled(answer)
-                        T.fence_proxy_async()
-                        T.mbarrier_arrive(read)
+                        ask(answer, told, read, turn, thread == 64)
+                        going, bx, by = hear(answer, told, read, turn)
                         turn = turn + 1
             with T.ws(1):
                 while going != 0:
@@ -86,12 +100,7 @@ def gemm_launch_control(
                     T.copy(C_tmem, C_local)
                     T.mbarrier_arrive(stored)
                     T.copy(C_local, C[by * block_M, bx * block_N])
-                    T.mbarrier_wait_parity(told, turn % 2)
-                    going = T.clc_is_canceled(answer)
-                    bx = T.clc_get_first_ctaid_x(answer)
-                    by = T.clc_get_first_ctaid_y(answer)
-                    T.fence_proxy_async()
-                    T.mbarrier_arrive(read)
+                    going, bx, by = hear(answer, told, read, turn)
                     turn = turn + 1
 
     return gemm

@@ -11,6 +11,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tests.util.narrow_sums import sums_and_largest
 from tilelang_mlir.errors import ArgumentError
 
 torch = pytest.importorskip("torch")
@@ -203,20 +204,7 @@ def test_profiler_measures() -> None:
 
 def test_narrow_floats_that_are_stored_and_read_again() -> None:
     """What `tilelang_mlir.compiler.packed_conversions` is for."""
-
-    @T.prim_func
-    def main(A: T.Tensor((128, 16), "float8_e4m3fn"), S: T.Tensor((16,), "float8_e4m3fn"),
-             M: T.Tensor((1,), "float8_e4m3fn")):  # fmt: skip
-        with T.Kernel(1, threads=64):
-            a, s = T.alloc_fragment((128, 16), "float8_e4m3fn"), T.alloc_fragment((16,), "float8_e4m3fn")
-            m = T.alloc_fragment((1,), "float8_e4m3fn")
-            T.copy(A, a)
-            T.reduce_sum(a, s, dim=0)
-            T.reduce_max(s, m, dim=0)
-            T.copy(s, S)
-            T.copy(m, M)
-
-    kernel = tilelang.compile(main, target="cuda")
+    kernel = tilelang.compile(sums_and_largest(), target="cuda")
     for seed in range(4):
         a = torch.randn(128, 16, device="cuda", generator=torch.Generator("cuda").manual_seed(seed))
         sums, largest = (torch.zeros(n, device="cuda").to(torch.float8_e4m3fn) for n in (16, 1))

@@ -10,7 +10,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
-from tilelang_mlir.errors import ArgumentError, AssumptionError, TileTypeError
+from tilelang_mlir.errors import ArgumentError, AssumptionError, ResourceError, TileTypeError
 
 TARGETS = ["sim:sm_80", "sim:sm_90a"]
 
@@ -370,6 +370,13 @@ def test_shared_tiles_of_as_many_rows_as_an_argument_says(target: str) -> None:
     long = np.zeros(13000, np.float32)
     with pytest.raises(AssumptionError, match="T.alloc_shared: there is room for 12288 rows of 4 bytes"):
         kernel(long, long.copy(), np.zeros((2, 13000, 8), np.float16))
+    with pytest.raises(ResourceError, match="a row of 80000 bytes is more than the 49152"):
+
+        @T.prim_func
+        def wide(A: T.Tensor((m, 8), "float16")):
+            with T.Kernel(1, threads=64):
+                T.alloc_shared((m, 40000), "float16")
+
     with pytest.raises(TileTypeError, match="needs a tile of static size"):
 
         @T.prim_func

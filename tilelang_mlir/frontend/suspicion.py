@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 
-from tilelang_mlir.errors import Location, TileWarning
+from tilelang_mlir.errors import Finding, Location, TileWarning
 
 
-@dataclass(frozen=True)
-class Suspicion:
+class Suspicion(Finding):
     """What is suspicious, where, and what may help."""
-
-    message: str
-    location: Location | None
-    hint: str
-    notes: tuple[tuple[str, Location | None], ...] = ()
-
-    def __str__(self) -> str:
-        from tilelang_mlir.errors import TileError
-
-        return str(TileError(self.message, self.location, hint=self.hint, notes=self.notes))
 
 
 def issue(suspicion: Suspicion) -> None:

@@ -59,6 +59,11 @@ def _allocate_rows(builder: Builder, sizes: tuple[Any, ...], dtype: DType, what:
     """A shared tile with as many rows as an argument says: memory for all that fit, which each call is checked for."""
     row = math.prod(sizes[1:]) * dtype.bits * dtype.lanes
     rows = ROOM * 8 // row
+    if rows == 0:
+        raise ResourceError(
+            f"{what}: a row of {row // 8} bytes is more than the {ROOM} of a tile whose rows arguments count",
+            hint="use a narrower tile, or a number of rows that is known",
+        )
     fits = value_of(builder, arith.compare("LtE", sizes[0], rows))
     with builder.at_host():
         known = at_host(builder, fits, {})

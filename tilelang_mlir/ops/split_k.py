@@ -23,11 +23,17 @@ from tilelang_mlir.ops.tiling import Tiling
 
 
 @T.macro
+def _place(i: Any, j: Any) -> Any:
+    """Which thread of a warpgroup holds an element of its product, and in which of four registers of 8 columns."""
+    return i % 64 // 16 * 32 + i % 8 * 4 + j % 8 // 2, i // 8 % 2 * 2 + j % 2
+
+
+@T.macro
 def hand_over(sums: Any, parts: Any, flags: Any, slot: Any) -> None:
     """Store sums in the order of the registers, and say so."""
     rows, columns = sums.shape
     for i, j in T.Parallel(rows, columns):
-        thread, register = i % 64 // 16 * 32 + i % 8 * 4 + j % 8 // 2, i // 8 % 2 * 2 + j % 2
+        thread, register = _place(i, j)
         parts[slot, i // 64, j // 8, thread, register] = sums[i, j]
     for t in T.Parallel(flags.shape[1]):
         T.atomic_store(flags[slot, t], 1, "release")
@@ -41,7 +47,7 @@ def take_over(sums: Any, parts: Any, flags: Any, slot: Any) -> None:
         while T.atomic_load(flags[slot, t], "acquire") == 0:
             T.evaluate(0)
     for i, j in T.Parallel(rows, columns):
-        thread, register = i % 64 // 16 * 32 + i % 8 * 4 + j % 8 // 2, i // 8 % 2 * 2 + j % 2
+        thread, register = _place(i, j)
         sums[i, j] += parts[slot, i // 64, j // 8, thread, register]
 
 
@@ -49,7 +55,7 @@ def split_program(
     M: int, N: int, K: int, dtype: str, out_dtype: str, tiling: Tiling,
     *, trans_A: bool = False, trans_B: bool = True, early: bool = False,
 ) -> Any:  # fmt: skip
-    """`program` with K in `tiling.parts` parts, whose sums a second kernel adds in their order.
+    """C[M, N] = A[M, K] B[K, N] with K in `tiling.parts` parts, whose sums a second kernel adds in their order.
 
     With `early` the second kernel is launched while the first one runs (programmatic dependent launch).
     """

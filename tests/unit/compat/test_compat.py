@@ -108,6 +108,13 @@ def test_maps_of_mfma_operands() -> None:
     assert imports.counterpart("tilelang.rocm.intrinsics.utils") == mfma.__name__
 
 
+def test_the_current_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    driver = importlib.import_module(str(imports.counterpart("tilelang.utils.device")))
+    assert driver.get_current_device() == 3
+
+
 def test_counterparts() -> None:
     assert imports.counterpart("tilelang.language") == "tilelang_mlir.language"
     assert imports.counterpart("tilelang.jit.kernel") == "tilelang_mlir.jit.kernel"

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 import tilelang_mlir as tilelang
-import tilelang_mlir.language as T
+from tests.util.narrow_sums import sums_and_largest
 from tilelang_mlir.compiler.packed_conversions import spell_packs
 
 _CONVERT = "\tcvt.rn.satfinite.e4m3x2.f32 \t%rs1, %r1, %r2;\n\tcvt.rn.satfinite.e5m2x2.f32 \t%rs4, %r1, %r2;\n"
@@ -39,18 +39,6 @@ def test_an_upper_half_that_is_a_lower_half_elsewhere() -> None:
 
 @pytest.mark.parametrize("arch", ["sm_89", "sm_90a"])
 def test_narrow_floats_that_are_stored_and_read_again(arch: str) -> None:
-    @T.prim_func
-    def main(A: T.Tensor((128, 16), "float8_e4m3fn"), S: T.Tensor((16,), "float8_e4m3fn"),
-             M: T.Tensor((1,), "float8_e4m3fn")):  # fmt: skip
-        with T.Kernel(1, threads=64):
-            a, s = T.alloc_fragment((128, 16), "float8_e4m3fn"), T.alloc_fragment((16,), "float8_e4m3fn")
-            m = T.alloc_fragment((1,), "float8_e4m3fn")
-            T.copy(A, a)
-            T.reduce_sum(a, s, dim=0)
-            T.reduce_max(s, m, dim=0)
-            T.copy(s, S)
-            T.copy(m, M)
-
-    ptx = tilelang.compile(main, target=f"cuda:{arch}").get_kernel_source()
+    ptx = tilelang.compile(sums_and_largest(), target=f"cuda:{arch}").get_kernel_source()
     uses = Counter(re.findall(r"%rs\d+\b", ptx))
     assert "cvt.rn.satfinite.e4m3x2" in ptx and not [name for name, count in uses.items() if count == 1]

@@ -116,6 +116,7 @@ def test_host_function_arguments_in_order() -> None:
     assert places == sorted(places)
     assert "strided<[?, 1]>" in text and "threads = array<i32: 32, 2, 1>" in text
     assert [param.name for param in main.params] == ["A", "p", "x", "n", "C"]
+    assert [main.buffer_map[param].name for param in main.buffer_map] == ["A", "C"]
 
 
 def test_kernels_use_only_arguments_of_the_host_function() -> None:
