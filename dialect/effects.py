@@ -32,6 +32,7 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.staged_store": ("r", "w", "w"),
     "tl.box_load": ("r", "w", "rw"),
     "tl.box_store": ("r", "w"),
+    "tl.make_descriptor": ("", "w"),
     "tl.fill": ("w",),
     "tl.gemm": ("r", "r", "rw"),
     "tl.mma_scaled": ("r", "r", "rw", "r", "r"),

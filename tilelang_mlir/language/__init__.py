@@ -351,6 +351,7 @@ from tilelang_mlir.language.tensor import (
     tcgen05_mma_blockscaled,
     tcgen05_sf_warp_transpose,
 )
+from tilelang_mlir.language.tensor_descriptor import make_tensor_descriptor
 from tilelang_mlir.language.thread_axes import (
     CommReducer,
     alloc_buffer,
@@ -416,7 +417,7 @@ __all__ = [
     "handle", "hypot", "ieee_add", "ieee_fdiv", "ieee_fmaf", "ieee_frcp", "ieee_frsqrt", "ieee_fsqrt", "ieee_mul",
     "ieee_sub", "if_then_else", "im2col", "index_to_coordinates", "infinity", "inline", "is_float4", "isfinite",
     "isinf", "isnan", "ldexp", "likely", "log", "log10", "log1p", "log2", "loop_break", "macro", "make_tensor",
-    "make_tensor_from_addr", "match_all_sync", "match_any_sync", "max", "max_value", "mbarrier_arrive",
+    "make_tensor_descriptor", "make_tensor_from_addr", "match_all_sync", "match_any_sync", "max", "max_value", "mbarrier_arrive",
     "mbarrier_arrive_expect_tx", "mbarrier_expect_tx", "mbarrier_wait_parity", "meta_class", "min", "min_value",
     "nearbyint", "nextafter", "parallel", "popcount", "pow", "power", "prim_func", "print", "ptr",
     "ptx_arrive_cluster_barrier", "ptx_commit_group", "ptx_wait_group", "reduce", "reduce_absmax", "reduce_abssum",

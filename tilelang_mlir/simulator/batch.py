@@ -14,6 +14,7 @@ from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import GlobalMemory, SharedMemory
 from tilelang_mlir.simulator.pending import Pending
 from tilelang_mlir.simulator.schedule import WaitBarrier
+from tilelang_mlir.simulator.device_maps import DeviceMaps
 from tilelang_mlir.simulator.tensor_memory import TensorMemory
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class Batch:
     def tensor(self) -> TensorMemory:
         """Tensor memory, made when a kernel first uses it."""
         return TensorMemory(self)
+
+    @cached_property
+    def device_maps(self) -> DeviceMaps:
+        """The tensor maps that the kernel makes, when it makes one."""
+        return DeviceMaps()
 
     def cancel(self) -> tuple[int, int, int, int]:
         """Cancel a cluster that has not started: one, and the coordinates of its first CTA; zeros without one."""
