@@ -65,6 +65,8 @@ _ACCESSES: dict[str, tuple[str, ...]] = {
     "tl.mbarrier_expect": ("rw",),
     "tl.mbarrier_wait": ("r",),
     "tl.mbarrier_meet": ("rw",),
+    "tl.mbarrier_state": ("rw",),
+    "tl.mbarrier_test": ("r",),
     "memref.load": ("r",),
     "memref.store": ("", "w"),
     "vector.load": ("r",),

@@ -1,8 +1,8 @@
 """`tl.view`, and `tl.make_descriptor`: tensor maps that the warps of a kernel make for themselves.
 
-A warp fills in 128 bytes of shared memory, zeroed first, copies them to a line of device memory that is its own, releases
-them with that copy and acquires them at once (PTX ISA 8.7, section 9.7.13.6). The maps of one view differ in box and
-swizzle only. Which lines a CTA has follows from its number in the grid; the launch plan allocates them.
+A warp fills in 128 bytes of shared memory, zeroed first, copies them to a line of device memory that is its own,
+releases them with that copy and acquires them at once (PTX ISA 8.7, section 9.7.13.6). The maps of one view differ in
+box and swizzle only. Which lines a CTA has follows from its number in the grid; the launch plan allocates them.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class _Maker:
 
     def _describe(self) -> None:
         """What all maps of the view have in common."""
-        ctx, e = self.ctx, self.ctx.e
+        e = self.ctx.e
         size = self.view.element.width // 8
         address = e.pure("llvm.ptrtoint", e.i64, [self.view.pointer])
         tensormap.replace(self.place, "global_address", address)

@@ -236,6 +236,43 @@ def mbarrier_wait_parity(mbarrier: Any, parity: Any) -> None:
     builder.emit("tl.mbarrier_wait", [*operands, int32_value(builder, parity)])
 
 
+def mbarrier_arrive_state(mbarrier: Any) -> Expr:
+    """Arrive at a barrier; what it returns (uint64) says in which phase, for `T.mbarrier_test_wait`.
+
+        state = T.mbarrier_arrive_state(bar)
+        while not T.mbarrier_test_wait(bar, state):
+            done += 1                             # something else meanwhile
+
+    Raises:
+        TileTypeError: no barrier. UnsupportedError: when compiled, for a target without mbarriers.
+    """
+    builder, operands = barrier_operands("T.mbarrier_arrive_state", mbarrier)
+    op = builder.emit("tl.mbarrier_state", operands, [builder.type(_UINT64)])
+    return Expr(_UINT64, value=op.results[0], frame=builder.frame)
+
+
+def mbarrier_test_wait(mbarrier: Any, phase: Any) -> Expr:
+    """Whether a phase of a barrier is complete, without waiting (`mbarrier.test_wait`); bool.
+
+    A test that succeeds orders what follows after the phase, as `T.mbarrier_wait_parity` does.
+
+    Args:
+        phase: a parity, 0 or 1, or the uint64 that `T.mbarrier_arrive_state` returned.
+
+    Raises:
+        TileTypeError: no barrier, or a phase that is no integer. UnsupportedError: when compiled, for a target without
+        mbarriers.
+    """
+    what = "T.mbarrier_test_wait"
+    builder, operands = barrier_operands(what, mbarrier)
+    by_state = isinstance(phase, Expr) and phase.dtype == _UINT64
+    if isinstance(phase, Expr) and not phase.dtype.is_integer:
+        raise TileTypeError(f"{what}: the phase is a parity or a state of dtype uint64, got {describe(phase)}")
+    place = value_of(builder, phase) if by_state else int32_value(builder, phase)
+    op = builder.emit("tl.mbarrier_test", [*operands, place], [builder.type(DType("bool"))])
+    return Expr(DType("bool"), value=op.results[0], frame=builder.frame)
+
+
 def barrier_arrive(mbarrier: Any, cta_id: Any = None) -> None:
     """Arrive at a barrier: `T.mbarrier_arrive`."""
     mbarrier_arrive(mbarrier, cta_id)

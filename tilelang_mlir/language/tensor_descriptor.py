@@ -23,14 +23,15 @@ def make_tensor_descriptor(base: Any, shape: Any, strides: Any = None) -> Buffer
 
     The view is a tensor of its own: what lies outside its sizes reads as zero and is not written. On sm_90a and later
     each warp that gets here makes a tensor map of it (`tensormap.replace`, then released and acquired), and tiles are
-    copied by the tensor memory accelerator as those of an argument are; elsewhere, by the threads. In a loop the view is
-    made again in each iteration, once the stores of the last one are complete. Loops of `T.Pipelined` that load from a
-    view are not split into roles.
+    copied by the tensor memory accelerator as those of an argument are; elsewhere, by the threads. In a loop the view
+    is made again in each iteration, once the stores of the last one are complete. Loops of `T.Pipelined` that load from
+    a view are not split into roles.
 
     Args:
         base: an element of a tensor, the first of the view, or a tensor. It lies at a multiple of 16 bytes, and so does
             every row of the view: nobody checks that of numbers known at run time.
-        shape: sizes, Python integers or integer expressions that all threads of the block have the same.
+        shape: sizes, Python integers or integer expressions that all threads of the block have the same. Each is at
+            least 1: copies to an empty view are for the program to leave out.
         strides: in elements; without them those of the tensor's last dimensions. The last one is 1.
 
     Raises:
@@ -46,7 +47,9 @@ def make_tensor_descriptor(base: Any, shape: Any, strides: Any = None) -> Buffer
         raise TileTypeError(f"{what} needs a tensor in device memory, got {buffer!r}")
     sizes = check_shape(shape)
     if strides is None and len(sizes) > buffer.ndim:
-        raise TileValueError(f"{what}: {len(sizes)} sizes over a tensor of {buffer.ndim} dimensions", hint="give strides")
+        raise TileValueError(
+            f"{what}: {len(sizes)} sizes over a tensor of {buffer.ndim} dimensions", hint="give strides"
+        )
     steps = buffer.strides[buffer.ndim - len(sizes) :] if strides is None else check_strides(strides)
     _check_steps(what, buffer, sizes, steps)
     operands = [memory_of(buffer), *(int32_value(builder, i) for i in element.indices)]

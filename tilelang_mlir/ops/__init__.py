@@ -29,6 +29,6 @@ __all__ = [
     "attention_varlen", "attention_varlen_forward", "choose", "chunk_scan", "chunk_scan_heads", "chunk_scan_rows",
     "decode", "decoding_parts", "flash_decoding", "gemm", "gemm_fp8", "gemm_fp8_blocks", "gemm_fp8_blocks_persistent",
     "gemm_sparse", "grouped_gemm", "grouped_matmul", "grouped_tiling", "masked_gemm", "masked_matmul", "matmul",
-    "mla_decode", "mla_decoding", "mla_parts", "packed_gemm", "packed_matmul", "paged_decoding", "scaled_matmul", "sparse_matmul", "sparse_tiling",
-    "sparsify", "varlen_tiles",
+    "mla_decode", "mla_decoding", "mla_parts", "packed_gemm", "packed_matmul", "paged_decoding", "scaled_matmul",
+    "sparse_matmul", "sparse_tiling", "sparsify", "varlen_tiles",
 ]  # fmt: skip

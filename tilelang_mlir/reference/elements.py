@@ -258,6 +258,6 @@ def _store(op: Instruction, frame: Frame) -> None:
 
 
 ELEMENTS: dict[str, Run] = {
-    "tl.tensor": _tensor, "tl.view": _view, "tl.alloc": _alloc, "tl.slice": _slice, "tl.reshape": _reshape, "memref.load": _load,
-    "memref.store": _store, "llvm.inttoptr": _inttoptr, "llvm.ptrtoint": _ptrtoint,
+    "tl.tensor": _tensor, "tl.view": _view, "tl.alloc": _alloc, "tl.slice": _slice, "tl.reshape": _reshape,
+    "memref.load": _load, "memref.store": _store, "llvm.inttoptr": _inttoptr, "llvm.ptrtoint": _ptrtoint,
 }  # fmt: skip

@@ -10,11 +10,11 @@ import numpy as np
 
 from tilelang_mlir.isa.instruction import WARP
 from tilelang_mlir.simulator.async_copy import CopyQueue
+from tilelang_mlir.simulator.device_maps import DeviceMaps
 from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import GlobalMemory, SharedMemory
 from tilelang_mlir.simulator.pending import Pending
 from tilelang_mlir.simulator.schedule import WaitBarrier
-from tilelang_mlir.simulator.device_maps import DeviceMaps
 from tilelang_mlir.simulator.tensor_memory import TensorMemory
 
 if TYPE_CHECKING:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 BYTES = 128
 # What is modelled of a descriptor: field, bytes of an element, how many.
 _FIELDS = (
-    ("global_address", 8, 1), ("global_stride", 8, 4), ("global_dim", 4, 5), ("box_dim", 4, 5), ("element_stride", 4, 5),
-    ("rank", 1, 1), ("elemtype", 1, 1), ("interleave_layout", 1, 1), ("swizzle_mode", 1, 1), ("fill_mode", 1, 1),
+    ("global_address", 8, 1), ("global_stride", 8, 4), ("global_dim", 4, 5), ("box_dim", 4, 5),
+    ("element_stride", 4, 5), ("rank", 1, 1), ("elemtype", 1, 1), ("interleave_layout", 1, 1), ("swizzle_mode", 1, 1),
+    ("fill_mode", 1, 1),
 )  # fmt: skip
 _FORMAT = np.dtype([(name, f"<u{size}", (count,)) for name, size, count in _FIELDS])
 # PTX ISA 8.7, table of elemtype values: bytes of each.
@@ -95,8 +96,8 @@ class MapAccess:
             found = self._bytes(address)
             if self._lanes.batch.checker is not None and self._maps.released.get(address) != found:
                 raise ProxyFenceError(
-                    f"race: {self._who(row, warp)} acquires the tensor map at address {address}, which was not released "
-                    "since it was written",
+                    f"race: {self._who(row, warp)} acquires the tensor map at address {address}, which was not "
+                    "released since it was written",
                     hint="fence.proxy.tensormap::generic.release after the writes, or tensormap.cp_fenceproxy",
                 )
             self._maps.acquired[row, warp, address] = found
@@ -183,6 +184,9 @@ def decode(content: bytes) -> TensorMap:
         raise SimulationError(f"a tensor map with strides {steps.tolist()} between the elements of a box")
     if (box < 1).any() or (box > 256).any():
         raise SimulationError(f"a tensor map with a box of {box.tolist()}, sides are 1 to 256")
+    if (sizes < 1).any() or (sizes >= 1 << 31).any():
+        got = sizes.astype(np.int32).tolist()
+        raise SimulationError(f"a tensor map of a tensor with sizes {got}, expected 1 or more")
     address = int(found["global_address"][0])
     if address % 16:
         raise SimulationError(f"a tensor map of a tensor at address {address}, which must be a multiple of 16")
@@ -192,11 +196,3 @@ def decode(content: bytes) -> TensorMap:
         address,
     )  # fmt: skip
 
-
-def encode(**fields: Any) -> bytes:
-    """The bytes of a descriptor with these fields, as programs make it field by field."""
-    found = np.zeros(1, _FORMAT)
-    for name, value in fields.items():
-        values = np.atleast_1d(np.asarray(value))
-        found[name][0, : len(values)] = values
-    return found.tobytes().ljust(BYTES, b"\0")

@@ -1,8 +1,8 @@
 """Tensor maps that a kernel makes itself, and the proxy that reads them.
 
 PTX ISA 8.7, sections 9.7.9.26 (tensormap.replace), 9.7.13.4 (fence.proxy.tensormap), 9.7.13.6
-(tensormap.cp_fenceproxy), 9.7.9.15 (prefetch.tensormap). What the 128 bytes look like inside is the hardware's affair: a
-program zeroes them, sets every field, releases them, and acquires them in the warp that copies through them.
+(tensormap.cp_fenceproxy), 9.7.9.15 (prefetch.tensormap). What the 128 bytes look like inside is the hardware's affair:
+a program zeroes them, sets every field, releases them, and acquires them in the warp that copies through them.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def copy_and_release(target: ir.Value, source: ir.Value) -> None:
 
 
 def release() -> None:
-    """`fence.proxy.tensormap::generic.release.gpu`: publish the descriptors this thread has changed in device memory."""
+    """`fence.proxy.tensormap::generic.release.gpu`: publish what this thread has changed in device memory."""
     inline_ptx("fence.proxy.tensormap.release", "fence.proxy.tensormap::generic.release.gpu;")
 
 
@@ -96,7 +96,8 @@ def acquire(place: ir.Value) -> None:
     Args:
         place: `!llvm.ptr<1>`, of 128 bytes that were released.
     """
-    inline_ptx("fence.proxy.tensormap.acquire", f"fence.proxy.tensormap::generic.acquire.gpu [{{$r0}}], {BYTES};", [place])
+    text = f"fence.proxy.tensormap::generic.acquire.gpu [{{$r0}}], {BYTES};"
+    inline_ptx("fence.proxy.tensormap.acquire", text, [place])
 
 
 def prefetch(tensor_map: ir.Value) -> None:
