@@ -272,6 +272,15 @@ def test_bpermute() -> None:
         return lane.bpermute(byte, value)
 
     assert _exchange(emit, 64)[:, 0].tolist() == [5 * here % 64 for here in range(64)]
+    out = np.full(32, -1, np.int32)
+
+    def half(a: Any) -> None:
+        here = thread.tid()
+        place = create("arith.muli", [here, constant(8)], [here.type])
+        store(lane.bpermute(place, here), offset(a[0], here))
+
+    simulate(build(half, [POINTER], 32, warp=64), "k", (1, 1, 1), [out])  # a block of half a wave
+    assert out.tolist() == [2 * here if here < 16 else 0 for here in range(32)]
 
 
 def test_swaps() -> None:

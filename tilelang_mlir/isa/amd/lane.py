@@ -133,8 +133,14 @@ def _swizzle(op: ir.Operation) -> Run:
 
 def _bpermute(op: ir.Operation) -> Run:
     def run(machine: Machine, byte: Any, value: Any) -> np.ndarray:
-        lanes = len(_wave(machine))
-        return _gather(machine, value, (machine.warps(byte) >> 2) % lanes, "ds_bpermute")
+        lanes, active = machine.warps(value), machine.active()
+        places = (machine.warps(byte) >> 2) % active.shape[2]
+        shape = np.broadcast_shapes(lanes.shape, active.shape, places.shape)
+        lanes, active, places = (np.broadcast_to(x, shape) for x in (lanes, active, places))
+        values = np.take_along_axis(lanes, places, 2)
+        if not active.all():  # EXEC applies to the source, too: zero of a disabled lane
+            values = np.where(np.take_along_axis(active, places, 2), values, values.dtype.type(0))
+        return machine.unwarp(values)
 
     return run
 
