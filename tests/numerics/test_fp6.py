@@ -58,7 +58,8 @@ def test_elements(target: str, kind: str) -> None:
     a[0, :31], a[1, :3] = (steps[1:] + steps[:-1]) / 2, [99, -99, -0.0]  # ties, and what is too large
     want = a.astype(values)
     want[0, 30], want[1, :2] = a.astype(values)[0, 30], np.float32([steps[-1], -steps[-1]]).astype(values)
-    q, f, b = np.full((M, N * 3 // 4), 77, np.uint8), np.full((M, N * 3 // 4), 77, np.uint8), poisoned((M, N), "float16")
+    q, f = (np.full((M, N * 3 // 4), 77, np.uint8) for _ in range(2))
+    b = poisoned((M, N), "float16")
     tilelang.compile(main, target=target)(a, q, b, f)
     assert np.array_equal(q, packed(want.view(np.uint8) & 63))
     assert np.array_equal(b.astype(np.float32), want.astype(np.float32))
