@@ -33,7 +33,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     # looks at products. Staging buffers of reductions and scans must exist before layouts are inferred; what other
     # threads read is known after that.
     "laid_out": (
-        "pack-fp4", "place-descriptors", "use-tensor-memory", "legalize-tile-ops", "layout-inference",
+        "pack-elements", "place-descriptors", "use-tensor-memory", "legalize-tile-ops", "layout-inference",
         "exchange-fragments",
     ),  # fmt: skip
     # What is recognised in whole loops comes before loops are taken apart. Then which tiles a CTA works on, and roles:

@@ -28,7 +28,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("order-tensor-memory", "tilelang_mlir.passes.order_tensor_memory:OrderTensorMemory"),
     ("overlap-iterations", "tilelang_mlir.passes.overlap_iterations:OverlapIterations"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
-    ("pack-fp4", "tilelang_mlir.passes.pack_fp4:PackFp4"),
+    ("pack-elements", "tilelang_mlir.passes.pack_elements:PackElements"),
     ("place-descriptors", "tilelang_mlir.passes.place_descriptors:PlaceDescriptors"),
     ("persist-tiles", "tilelang_mlir.passes.persist_tiles:PersistTiles"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),

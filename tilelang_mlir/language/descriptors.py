@@ -114,7 +114,10 @@ def tma_load(*args: Any) -> None:
     else:
         if len(args) not in (4, 5):
             got = f"got {len(args)} arguments"
-            raise TileTypeError(f"{what} takes a descriptor, or (address, source, barrier, bytes), {got}")
+            raise TileTypeError(
+                f"{what} takes a descriptor, or (address, source, barrier, bytes), {got}",
+                hint="T.create_tma_descriptor makes one; T.tma_copy does all of it",
+            )
         address, source, barrier, count = args[:4]
         place = _of_memory(what, source, "global", "the source")
         tensor, coordinates = memory_of(place.buffer), list(place.indices)
@@ -182,7 +185,10 @@ def tma_store(*args: Any, reduce: str | None = None) -> None:
         tensor, place = memory_of(descriptor.buffer), None
     else:
         if len(args) != 3:
-            raise TileTypeError(f"{what} takes a descriptor, or (target, address, bytes), got {len(args)} arguments")
+            raise TileTypeError(
+                f"{what} takes a descriptor, or (target, address, bytes), got {len(args)} arguments",
+                hint="T.create_tma_descriptor makes one; T.tma_copy does all of it",
+            )
         target, address, count = args
         place = _of_memory(what, target, "global", "the target")
         tensor, coordinates = memory_of(place.buffer), list(place.indices)
@@ -365,7 +371,7 @@ def _descriptor(what: str, value: Any) -> Element:
 
 def _check_range(what: str, name: str, value: Any, end: int) -> None:
     if isinstance(value, int) and not 0 <= value < end:
-        raise TileValueError(f"{what}: {name} is {value}, expected 0 to {end - 1}")
+        raise TileValueError(f"{what}: {name} is {value}, expected 0 to {end - 1}", hint="the field has so many bits")
 
 
 def _fill(what: str, target: Element, address: Any, fields: list[tuple[Any, int, int, str]]) -> None:

@@ -30,7 +30,17 @@ def in_kernel(what: str) -> Builder:
 
 
 def sync_threads(barrier_id: Any = None, arrive_count: Any = None) -> None:
-    """Barrier of the block's threads, or a named barrier of `arrive_count` of them."""
+    """Barrier of the block's threads, or a named barrier of `arrive_count` of them.
+
+    Raises:
+        TileValueError: the barrier is none of 0 to 15, or the threads are no whole warps.
+    """
+    if isinstance(barrier_id, int) and barrier_id > 15:
+        raise TileValueError(f"T.sync_threads: a block has barriers 0 to 15, got {barrier_id}", hint="number 1 and up")
+    if isinstance(arrive_count, int) and (arrive_count % 32 or not arrive_count):
+        raise TileValueError(
+            f"T.sync_threads: arrive_count is a positive multiple of 32, got {arrive_count}", hint="whole warps arrive"
+        )
     attributes = {}
     for name, value in (("id", barrier_id), ("count", arrive_count)):
         if value is not None:
@@ -219,7 +229,13 @@ def mbarrier_arrive(mbarrier: Any, cta_id: Any = None) -> None:
 
 
 def mbarrier_expect_tx(mbarrier: Any, tx: Any) -> None:
-    """Announce bytes that asynchronous copies will deliver in this phase."""
+    """Announce bytes that asynchronous copies will deliver in this phase.
+
+    Raises:
+        TileValueError: a number of bytes below zero.
+    """
+    if isinstance(tx, int) and tx < 0:
+        raise TileValueError(f"T.mbarrier_expect_tx takes a number of bytes, got {tx}", hint="0 or more")
     builder, operands = barrier_operands("T.mbarrier_expect_tx", mbarrier)
     builder.emit("tl.mbarrier_expect", [*operands, int32_value(builder, tx)])
 
