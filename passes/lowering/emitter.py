@@ -180,11 +180,12 @@ class Emitter:
         if isinstance(offset, int):
             if offset == 0:
                 return pointer
+        if isinstance(offset, int) and -(2**31) < offset < 2**31:
             attrs = {"rawConstantIndices": ir.DenseI32ArrayAttr.get([offset]), "elem_type": ir.TypeAttr.get(element)}
             return self.pure("llvm.getelementptr", pointer.type, [pointer], attrs)
         dynamic = ir.DenseI32ArrayAttr.get([-(2**31)])
         attrs = {"rawConstantIndices": dynamic, "elem_type": ir.TypeAttr.get(element)}
-        return self.pure("llvm.getelementptr", pointer.type, [pointer, offset], attrs)
+        return self.pure("llvm.getelementptr", pointer.type, [pointer, self.value(offset, self.i64)], attrs)
 
     def load(self, pointer: ir.Value, kind: ir.Type, align: int) -> ir.Value:
         return self.op("llvm.load", [kind], [pointer], {"alignment": ir.IntegerAttr.get(self.i64, align)}).result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tilelang_mlir import knobs
@@ -39,8 +40,10 @@ class Cuda(Vendor):
 class CudaKernel(DeviceKernel):
     """Calls a launch plan's kernels with tensors on CUDA devices. `code` is a cubin or PTX."""
 
-    def __init__(self, plan: LaunchPlan, code: bytes, path: str = LIBRARY) -> None:
-        super().__init__(plan, code, Cuda(path))
+    def __init__(
+        self, plan: LaunchPlan, code: bytes, path: str = LIBRARY, widened: Callable[[], Any] = lambda: None
+    ) -> None:
+        super().__init__(plan, code, Cuda(path), widened)
 
 
 def _launcher_class() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tilelang_mlir.dialect.tl import buffer_type
+from tilelang_mlir.dialect.tl import GLOBAL, buffer_type
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileNameError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, where
@@ -458,6 +458,8 @@ def slice_of(builder: Builder, buffer: Buffer, offsets: Sequence[Size], extents:
     memory = memory_of(buffer)
     if all(isinstance(o, int) and o == 0 for o in offsets) and _same_sizes(extents, buffer.shape):
         return memory
+    place = narrow_place(builder, Element(buffer, offsets))
+    buffer, offsets, memory = place.buffer, place.indices, memory_of(place.buffer)
     sizes = [size if isinstance(size, int) else -1 for size in extents]
     dynamic = ir.ShapedType.get_dynamic_size()
     strides = [s if isinstance(s, int) else ir.ShapedType.get_dynamic_stride_or_offset() for s in buffer.strides]
@@ -467,6 +469,15 @@ def slice_of(builder: Builder, buffer: Buffer, offsets: Sequence[Size], extents:
     operands = [memory, *(int32_value(builder, offset) for offset in offsets)]
     operands += [int32_value(builder, extent) for extent in extents if not isinstance(extent, int)]
     return builder.emit("tl.slice", operands, [kind], {"sizes": ir.DenseI64ArrayAttr.get(sizes)}).results[0]
+
+
+def narrow_place(builder: Builder, element: Element) -> Element:
+    """The same element under indices of 32 bits, for operations that take no others."""
+    if not builder.wide or element.buffer.memory != GLOBAL:
+        return element
+    from tilelang_mlir.frontend.wide import window
+
+    return Element(*window(builder, element.buffer, element.indices))
 
 
 def int32_value(builder: Builder, value: Size) -> ir.Value:

@@ -14,6 +14,7 @@ from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import dtype, to_dtype
+from tilelang_mlir.frontend.wide import note_sizes
 from tilelang_mlir.mlir import ir
 
 
@@ -103,6 +104,7 @@ def declare_tensor(
     view: bool = False,
 ) -> Buffer:
     """`tl.tensor`: a buffer over a pointer, in the current block. A view gives an argument a second shape."""
+    note_sizes(builder, name, shape)
     steps = tuple(strides) if strides is not None else row_major(shape)
     buffer = Buffer(name, shape, kind, GLOBAL, steps)
     operands, numbers = [pointer], []

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -130,8 +131,11 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
     Raises:
         TileError: anything wrong in the kernel, with its position.
     """
+    return _trace_annotated(func, parameter_annotations(func, local_names))
+
+
+def _trace_annotated(func: Callback, specs: dict[str, Any]) -> PrimFunc:
     code = rewritten(func)
-    specs = parameter_annotations(func, local_names)
     builder = Builder(func.__name__, definition(func))
     signature = inspect.signature(func)
 
@@ -159,7 +163,9 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
         finish_outputs(builder, result)
         return [declared[name] for name in signature.parameters] + builder.side.get("outputs", [])
 
-    return trace_body(builder, body, definition(func))
+    result = trace_body(builder, body, definition(func))
+    result.again = partial(_trace_annotated, func, specs)
+    return result
 
 
 def trace_body(builder: Builder, body: Callable[[], list[Param]], place: Location) -> PrimFunc:

@@ -10,9 +10,10 @@ from tilelang_mlir.errors import TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import int32_value
 from tilelang_mlir.frontend.builder import Builder, Frame, require
-from tilelang_mlir.frontend.expr import INT32, Expr, as_expr, describe
+from tilelang_mlir.frontend.expr import INT32, INT64, Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.sources import add_source
 from tilelang_mlir.frontend.template import stop_at_kernel
+from tilelang_mlir.frontend.wide import index_variable
 from tilelang_mlir.mlir import ir
 
 MAX_THREADS = 1024
@@ -91,7 +92,11 @@ class Kernel:
         self.frame = builder.push("launch", block)
         builder.side["kernel"] = self
         maker = BlockVar if len(grid) == 1 else Expr
-        self.indices = tuple(maker(INT32, value=arg, frame=self.frame, nonneg=True) for arg in block.arguments)
+        indices = [maker(INT32, value=arg, frame=self.frame, nonneg=True) for arg in block.arguments]
+        if builder.wide:
+            indices = [maker(INT64, value=value_of(builder, index_variable(builder, i)), frame=self.frame, nonneg=True)
+                       for i in indices]  # fmt: skip
+        self.indices = tuple(indices)
         return self.indices[0] if len(grid) == 1 else self.indices
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
