@@ -19,7 +19,7 @@ from tilelang_mlir.mlir import ir
 
 from ..dialect.location import python_location
 from ..dialect.tl import buffer_type, scope_of
-from . import build
+from . import build, raster
 from .clone import clone_ops
 from .elementwise import uncast
 from .expand_tile_ops import convert, region_of
@@ -72,23 +72,41 @@ def _drop_unused(module: ir.Operation) -> None:
 
 
 def _expand_conversion(op: ir.Operation) -> None:
-    """A copy that converts to or from 4 bits becomes a loop over elements."""
+    """A copy that converts to or from 4 bits, or may begin in the middle of a byte, becomes a loop over elements."""
     source, target = op.operands
     kinds = [ir.MemRefType(v.type).element_type for v in (source, target)]
-    if kinds[0] == kinds[1] or not any(is_half_byte(k) for k in kinds):
+    if not any(is_half_byte(k) for k in kinds):
+        return
+    if kinds[0] == kinds[1] and _on_bytes(source) and _on_bytes(target):
         return
     with ir.InsertionPoint(op), op.location:
         _element_loop(source, target, op)
     op.erase()
+    for tile in (source, target):
+        while isinstance(tile, ir.OpResult) and tile.owner.operation.name == "tl.slice" and not list(tile.uses):
+            tile, unused = tile.owner.operation.operands[0], tile.owner.operation
+            unused.erase()
 
 
-def _element_loop(source: ir.Value, target: ir.Value, op: ir.Operation) -> None:
+def _on_bytes(tile: ir.Value) -> bool:
+    """Whether a tile begins and ends with whole bytes."""
+    while isinstance(tile, ir.OpResult) and tile.owner.operation.name == "tl.slice":
+        op = tile.owner.operation
+        sizes = list(ir.DenseI64ArrayAttr(op.attributes["sizes"]))
+        if sizes[-1] % 2 or raster.divisor(op.operands[len(sizes)]) % 2:
+            return False
+        tile = op.operands[0]
+    return True
+
+
+def _element_loop(source: ir.Value, target: ir.Value, op: ir.Operation, *, unsigned: bool = False) -> None:
     there, here = region_of(source), region_of(target)
     loop = build.parallel(here.shape or [1])
     with ir.InsertionPoint(loop.regions[0].blocks[0]):
         variables = list(loop.regions[0].blocks[0].arguments)[: len(here.shape)]
         value = build.load(there.buffer, there.indices(variables))
-        value = convert(op, value, ir.MemRefType(here.buffer.type).element_type)
+        kind = ir.MemRefType(here.buffer.type).element_type
+        value = _cast(value, "uint4", "uint8", kind) if unsigned else convert(op, value, kind)
         build.store(value, here.buffer, here.indices(variables))
 
 
@@ -100,7 +118,7 @@ def _widen_product(op: ir.Operation) -> None:
             continue
         with ir.InsertionPoint(op), op.location:
             wide = ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), _byte(), scope_of(value))]).result
-            _element_loop(value, wide, op)
+            _element_loop(value, wide, op, unsigned=f"{'ab'[side]}_unsigned" in op.attributes)
         op.operands[side] = wide
 
 
@@ -141,8 +159,9 @@ def _half_of(load: ir.Operation) -> ir.Value:
         [load.operands[0], *outer, build.to_index(build.binary("divui", place, _constant(2, place.type)))],
     ).result  # fmt: skip
     odd = build.binary("remui", place, _constant(2, place.type))
-    if isinstance(odd.type, ir.IndexType):
-        odd = ir.Operation.create("arith.index_cast", [build.i32()], [odd]).result
+    if odd.type != build.i32():
+        name = "arith.index_cast" if isinstance(odd.type, ir.IndexType) else "arith.trunci"
+        odd = ir.Operation.create(name, [build.i32()], [odd]).result
     shift = build.binary("muli", odd, build.constant(4))
     shift = ir.Operation.create("arith.trunci", [_byte()], [shift]).result
     return build.binary("andi", build.binary("shrui", byte, shift), _constant(15))
@@ -161,6 +180,8 @@ def _decode(op: ir.Operation) -> ir.Value:
     code = nibble(op.operands[0], op)
     to, kind = ir.StringAttr(op.attributes["to"]).value, op.results[0].type
     if str(op.operands[0].type) == INTEGER:
+        if ir.StringAttr(op.attributes["from"]).value == "uint4":
+            return _cast(code, "uint8", to, kind)
         signed = build.binary("subi", build.binary("xori", code, _constant(8)), _constant(8))
         return _cast(signed, "int8", to, kind)
     return _cast(_reinterpret(code, op.operands[0].type), "float4_e2m1fn", to, kind)

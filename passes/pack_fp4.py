@@ -82,7 +82,8 @@ def _pack(op: ir.Operation) -> None:
     old = op.results[0]
     kind = ir.MemRefType(old.type)
     shape = list(kind.shape)
-    shape[-1] = _half(shape[-1], op)
+    unknown = op.name == "tl.tensor" and shape[-1] == ir.ShapedType.get_dynamic_size()  # even: it is stored in bytes
+    shape[-1] = shape[-1] if unknown else _half(shape[-1], op)
     with ir.InsertionPoint(op):
         if op.name == "tl.alloc":
             attributes = build.attributes_of(op)
@@ -100,13 +101,16 @@ def _pack_tensor(op: ir.Operation, shape: list[int]) -> ir.Value:
     sizes = list(ir.DenseI64ArrayAttr(op.attributes["shape"]))
     operands = list(op.operands)
     place = 1 + sizes.count(-1)
+    if sizes[-1] == -1:
+        operands[place - 1] = build.binary("divui", operands[place - 1], _constant_like(operands[place - 1], _PER_BYTE))
+    else:
+        sizes[-1] = shape[-1]
     for axis, stride in enumerate(strides):
         if stride == -1:
             operands[place] = build.binary("divui", operands[place], _constant_like(operands[place], _PER_BYTE))
             place += 1
         elif axis < len(strides) - 1:
             strides[axis] = _half(stride, op)
-    sizes[-1] = shape[-1]
     dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
     typed = ir.StridedLayoutAttr.get(0, [dynamic if s == -1 else s for s in strides])
     old = ir.MemRefType(op.results[0].type)

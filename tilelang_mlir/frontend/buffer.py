@@ -11,6 +11,7 @@ from tilelang_mlir.errors import TileNameError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, where
 from tilelang_mlir.frontend.builder import Builder, Frame, require
 from tilelang_mlir.frontend.expr import Expr, Lanes, as_expr, describe, value_of
+from tilelang_mlir.frontend.indices import index_of
 from tilelang_mlir.mlir import ir
 
 Size = Any  # int | Expr
@@ -235,30 +236,10 @@ def subscript(buffer: Buffer, index: Any) -> Any:
 
         return places_of(buffer, parts)
     if not any(isinstance(part, slice) for part in parts):
-        return Element(buffer, [_index(buffer, dim, part) for dim, part in enumerate(parts)])
+        return Element(buffer, [index_of(buffer, dim, part) for dim, part in enumerate(parts)])
     parts = (*parts, *[slice(None)] * (buffer.ndim - len(parts)))
     bounds = [_bounds(buffer, dim, part) for dim, part in enumerate(parts)]
     return Region(buffer, [offset for offset, _ in bounds], [extent for _, extent in bounds])
-
-
-def _index(buffer: Buffer, dim: int, index: Any) -> Size:
-    size = buffer.shape[dim]
-    if isinstance(index, Expr):
-        index = index.read()
-        if not index.dtype.is_integer:
-            raise TileTypeError(f"index {dim} of buffer {buffer.name!r} must be an integer, got {describe(index)}")
-        return index.const if index.const is not None else index
-    if hasattr(index, "item") and not isinstance(index, int):
-        index = index.item()
-    if not isinstance(index, int):
-        raise TileTypeError(f"index {dim} of buffer {buffer.name!r} must be an integer, got {describe(index)}")
-    if index < 0:
-        index = arith.add(size, index)
-    if isinstance(size, int) and not 0 <= index < size:
-        raise TileValueError(
-            f"index {index} is out of range for dimension {dim} of buffer {buffer.name!r} of size {size}"
-        )
-    return index
 
 
 def _stepped(buffer: Buffer, dim: int, part: Any) -> Any:
@@ -276,7 +257,7 @@ def _stepped(buffer: Buffer, dim: int, part: Any) -> Any:
 
 def _bounds(buffer: Buffer, dim: int, part: Any) -> tuple[Size, Size]:
     if not isinstance(part, slice):
-        return _index(buffer, dim, part), 1
+        return index_of(buffer, dim, part), 1
     size = buffer.shape[dim]
     start = 0 if part.start is None else _plain(part.start)
     stop = size if part.stop is None else _plain(part.stop)

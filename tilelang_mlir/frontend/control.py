@@ -174,7 +174,7 @@ def _for(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps | None
     block = op.regions[0].blocks.append(kind, arg_locs=[_named(builder, names, 0)])
     frame = builder.push("for", block)
     nonneg = bounds[0].nonneg if isinstance(bounds[0], Expr) else bounds[0] >= 0
-    iv: Any = index_variable(builder, Expr(dtype, value=block.arguments[0], frame=frame, nonneg=nonneg))
+    iv: Any = index_variable(builder, Expr(dtype, value=block.arguments[0], frame=frame, nonneg=nonneg), bounds[1])
     if bounds[0] is not loop.start:
         iv = arith.add(loop.start, arith.mul(iv, step))
     if jumps is not None:
@@ -265,7 +265,8 @@ def _parallel(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps |
     locations = [_named(builder, names, index) for index in range(len(extents))]
     block = op.regions[0].blocks.append(*[builder.type(INT32)] * len(extents), arg_locs=locations)
     frame = builder.push("parallel", block)
-    ivs = [index_variable(builder, Expr(INT32, value=arg, frame=frame, nonneg=True)) for arg in block.arguments]
+    ivs = [index_variable(builder, Expr(INT32, value=argument, frame=frame, nonneg=True), extent)
+           for argument, extent in zip(block.arguments, extents, strict=True)]  # fmt: skip
     if jumps is not None:
         jumps.enter(builder)
     yield ivs[0] if len(ivs) == 1 else tuple(ivs)

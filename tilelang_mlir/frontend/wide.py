@@ -58,11 +58,13 @@ def note_sizes(builder: Builder, name: str, shape: Sequence[Any]) -> None:
     builder.function.attributes[ATTRIBUTE] = ir.UnitAttr.get()
 
 
-def index_variable(builder: Builder, index: Any) -> Any:
-    """A block index or a loop's variable as the body sees it."""
-    if not builder.wide or not isinstance(index, Expr) or index.dtype != INT32:
-        return index
-    return arith.cast(index, INT64)
+def index_variable(builder: Builder, index: Expr, extent: Any = None) -> Expr:
+    """A block index or a loop's variable, which ends below `extent`, as the body sees it."""
+    if builder.wide and index.dtype == INT32:
+        index = arith.cast(index, INT64)
+    if isinstance(extent, int):
+        builder.last_values[index.key] = extent - 1
+    return index
 
 
 def require_narrow(what: str, buffer: Buffer) -> None:
