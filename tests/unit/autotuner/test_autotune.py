@@ -124,6 +124,9 @@ def test_lazy_decorator() -> None:
     torch.testing.assert_close(plain(torch.ones(100)), torch.full((100,), 2.0))
     assert factory.out_idx == [-1]  # other names are the jit function's
     assert list(factory.signature.parameters) == ["n", "block", "threads"]
+    called = tilelang.autotune(configs=lambda n: [{"block": 32}, {"block": 64, "pass_configs": {}}], warmup=0, rep=1)
+    told = called(factory.jit_impl)
+    assert told(100, block=16, threads=32) is plain and told(100, 16, 32) is plain and not told.results
     again = tilelang.autotune(configs={"block": [32, 64], "threads": [32]}, warmup=0, rep=1,
                               do_not_specialize=["block", "threads"])(factory.jit_impl)  # fmt: skip
     assert again(100, block=16, threads=8).config["threads"] == 32  # where such names are searched, calls do not decide
