@@ -205,9 +205,8 @@ def uninstall() -> None:
 def _extend_package() -> None:
     """Give the package the attributes that programs reach through `tilelang.` without importing them."""
     package = importlib.import_module(_HERE)
-    for name in (
-        "analysis", "backend", "carver", "contrib", "cuda", "engine", "env", "math", "rocm", "tileop", "transform", "tvm",
-    ):  # fmt: skip
+    shims = "analysis backend carver contrib cuda engine env math rocm tileop transform tvm"
+    for name in shims.split():
         if name not in vars(package):
             setattr(package, name, _LazyModule(ALIASES[f"tilelang.{name}"]))
     for kind in ("cuda", "hip", "c"):
