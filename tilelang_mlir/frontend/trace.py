@@ -22,7 +22,7 @@ from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.frontend.hints import add_hint
 from tilelang_mlir.frontend.primfunc import PrimFunc
-from tilelang_mlir.frontend.python_errors import retold
+from tilelang_mlir.frontend.python_errors import PYTHON_ERRORS, retold
 from tilelang_mlir.frontend.rewrite import rewritten
 from tilelang_mlir.frontend.spec import Param
 from tilelang_mlir.mlir import ir
@@ -50,7 +50,7 @@ def located(fallback: Location) -> Generator[None, None, None]:
                 error.notes = _definitions(error.__traceback__, found[0])
         add_hint(error)
         raise
-    except (NameError, TypeError, AttributeError) as error:
+    except PYTHON_ERRORS as error:
         told = retold(error)
         if told is None:
             raise

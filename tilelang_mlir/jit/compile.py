@@ -221,6 +221,10 @@ def compile_options(
     flags = compile_flags if compile_flags is not None else attributes.get("tilelang_compile_flags")
     if wants_fast_math(flags):
         configs.setdefault("tl.enable_fast_math", True)
+    positions = [out_idx] if isinstance(out_idx, int) else out_idx or []
+    if isinstance(positions, str) or not all(hasattr(p, "__index__") and not isinstance(p, bool) for p in positions):
+        raise TileTypeError(f"out_idx must be an integer or a list of integers, got {out_idx!r}",
+                            hint="positions of the outputs among the parameters: [-1] is the last")
     outputs = (out_idx,) if isinstance(out_idx, int) else None if out_idx is None else tuple(out_idx)
     if outputs is not None and attributes.get("tilelang_out_idx"):
         raise TileValueError("out_idx is given, but the function already returns the tensors it makes with T.empty",

@@ -165,9 +165,11 @@ def mark_outputs(params: Sequence[ParamSpec], out_idx: Sequence[int]) -> tuple[P
     chosen: set[str] = set()
     for index in out_idx:
         if not -len(users) <= index < len(users):
-            raise TileValueError(f"out_idx {index} is out of range for {len(users)} parameters")
+            raise TileValueError(f"out_idx {index} is out of range for {len(users)} parameters",
+                                 hint="positions count from 0, negative ones from the end")
         if users[index].kind != "tensor":
-            raise TileValueError(f"out_idx {index} is {users[index].name}, a {users[index].kind}; outputs are tensors")
+            raise TileValueError(f"out_idx {index} is {users[index].name}, a {users[index].kind}; outputs are tensors",
+                                 hint=f"tensors are {', '.join(p.name for p in users if p.kind == 'tensor')}")
         chosen.add(users[index].name)
     return tuple(replace(p, output=p.kind != "symbol" and p.name in chosen) for p in params)
 
