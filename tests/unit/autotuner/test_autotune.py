@@ -99,8 +99,15 @@ def test_saving_is_atomic_and_damage_is_noticed(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
+@pytest.mark.parametrize("kind", ["threads", "processes", "dask"])
 def test_any_executor_compiles(kind: str) -> None:
+    if kind == "dask":
+        distributed = pytest.importorskip("distributed")
+        with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+            with distributed.Client(cluster) as client:
+                found = tuner({"block": [32, 64]}).run(warmup=0, rep=1, executor=client.get_executor())
+        assert len(found.tried) == 2 and all(isinstance(outcome, float) for _, outcome in found.tried)
+        return
     made = ThreadPoolExecutor(2) if kind == "threads" else ProcessPoolExecutor(1, mp_context=get_context("spawn"))
     with made as executor:
         found = tuner({"block": [32, 64]}).run(warmup=0, rep=1, executor=executor)
