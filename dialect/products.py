@@ -26,11 +26,19 @@ def transposes(op: ir.Operation) -> tuple[bool, bool]:
     return a, b
 
 
-def packed_operands(op: ir.Operation) -> tuple[bool, bool]:
-    """Whether A and B are bytes of two 4-bit floats: block-scaled products, which can be `packed`, have no integers."""
-    elements = [ir.MemRefType(v.type).element_type for v in factors(op)[:2]]
-    a, b = ("packed" in op.attributes and isinstance(element, ir.IntegerType) for element in elements)
+_ELEMENTS = {"e2m1": (2, 1), "e2m3": (4, 3), "e3m2": (4, 3)}  # so many in so many bytes
+
+
+def packed_operands(op: ir.Operation) -> tuple[str, str]:
+    """The formats of A and B where they are tiles of bytes that share elements (e2m1, e2m3, e3m2), else empty."""
+    a, b = (ir.StringAttr(op.attributes[name]).value if (name := f"{x}_packed") in op.attributes else "" for x in "ab")
     return a, b
+
+
+def elements_of(size: int, kind: str) -> int:
+    """Elements along K of an operand of so many bytes, or elements where it is not packed."""
+    count, per = _ELEMENTS.get(kind, (1, 1))
+    return size * count // per
 
 
 def extents(op: ir.Operation) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import ir
 
-from .products import packed_operands, tile_shape_2d
+from .products import elements_of, packed_operands, tile_shape_2d
 from .tl import SCOPES, BarrierType, ScopeAttr, scope_of
 
 _ATTRIBUTES: dict[str, tuple[type, ...]] = {
@@ -175,8 +175,8 @@ def factors_agree(op: ir.OpView, a: ir.Value, b: ir.Value, c: ir.Value) -> bool:
     if not attributes["transpose_b"].value:
         bn, bk = bk, bn
     packed = packed_operands(op.operation)
-    if packed[0] != packed[1]:  # one is counted in bytes of two elements
-        ak, bk = (2 * k if half else k for k, half in zip((ak, bk), packed, strict=True))
+    if packed[0] != packed[1]:  # they are counted in different units
+        ak, bk = (elements_of(k, kind) for k, kind in zip((ak, bk), packed, strict=True))
     pair = "pair" in attributes
     if (am, bn * (2 if pair else 1)) != (m, n) or ak != bk:
         half = "half of op(B)" if pair else "op(B)"

@@ -27,7 +27,7 @@ from ..dialect.layout import Fragment
 from ..dialect.layout.attrs import to_attr
 from ..dialect.products import extents, transposes
 from ..dialect.tl import FRAGMENT, buffer_type
-from . import build
+from . import build, facts
 from .nvidia.mma_layout import MmaShape, mma_shape, operand_fragments, partition
 from .versions import Versions
 from .walk import threads_of
@@ -113,7 +113,7 @@ def _body(versions: Versions, product: Product, steps: _Steps) -> None:
     target = versions.slot(build.binary("addi", trip, build.constant(stages - 1)))
     when = build.compare(2, ahead, versions.upper)
     parts = _parts(versions, product.steps - 1, threads_of(product.op))
-    cloned: dict[ir.Value, ir.Value] = {variable: ahead}
+    cloned: dict[ir.Value, ir.Value] = {variable: _capped(versions, ahead)}
     slot = versions.slot(trip)
     for step in range(product.steps):
         if step == product.steps - 1:
@@ -124,6 +124,17 @@ def _body(versions: Versions, product: Product, steps: _Steps) -> None:
         for part in parts[step] if step < len(parts) else []:
             _copy(versions, part, ahead, target, when, cloned)
         steps.multiply(step)
+
+
+def _capped(versions: Versions, ahead: ir.Value) -> ir.Value:
+    """The iteration ahead, or the last one where that is past the end and nothing is read: so its bounds are known,
+    and copies that the loop keeps inside of their tensor need no checks of their own."""
+    start, end = (build.known_constant(bound) for bound in (versions.lower, versions.upper))
+    if start is None or end is None:
+        return ahead
+    capped = build.binary("minsi", ahead, build.constant(end - 1))
+    facts.state(capped, facts.Facts(lo=start, hi=end - 1))
+    return capped
 
 
 def _wait(stages: int) -> None:

@@ -7,16 +7,27 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
 from ..dialect.location import python_location
+from ..dialect.products import packed_operands
 
 _FEATURES = (Feature.MMA_SCALED, Feature.MFMA_SCALED, Feature.TCGEN05)
 
 
 def require_scaled_products(op: ir.Operation, target: Target) -> None:
-    """Whether a `tl.mma_scaled` has an instruction on the target.
+    """Whether a `tl.mma_scaled`, or a `tl.gemm` of packed operands, has an instruction on the target.
 
     Raises:
         UnsupportedError: it has none; the error names the features and the targets that have one.
     """
+    packed = [kind for kind in packed_operands(op) if kind]
+    if op.name == "tl.gemm" and not packed:
+        return
+    if (op.name == "tl.gemm" or set(packed) - {"e2m1"}) and not target.supports(Feature.MFMA_SCALED):
+        what = f"products of {' and '.join(dict.fromkeys(packed))} elements"
+        what += " without factors" if op.name == "tl.gemm" else ""
+        raise UnsupportedError(
+            f"{what} need {Feature.MFMA_SCALED.value}, which {target} lacks", python_location(op.location),
+            hint=f"targets that have it: {', '.join(sorted(targets_with(Feature.MFMA_SCALED)))}",
+        )  # fmt: skip
     if any(target.supports(feature) for feature in _FEATURES):
         return
     *rest, last = (feature.value for feature in _FEATURES)

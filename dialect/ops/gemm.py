@@ -5,7 +5,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect
 
-from ..products import tile_shape_2d
+from ..products import packed_operands, tile_shape_2d
 from ..tl import FRAGMENT, SHARED, TL, TMEM
 from ..verify import buffers, enum_attr, factors_agree, fail, same_class, same_element, structure, tiles_2d, typed
 
@@ -22,7 +22,7 @@ class GemmOp(TL.Operation, name="gemm"):
     zero.
     An optional fourth operand (i1) is a run-time `clear`. Optional unit attributes: `a_unsigned`, `b_unsigned`, `wgmma`
     (asynchronous: the program waits). With `pending` the product ends when at most so many products of these threads
-    are unfinished: C then has its value only after `tl.wait_products`.
+    are unfinished: C then has its value only after `tl.wait_products`. `a_packed` and `b_packed` as for `tl.mma_scaled`.
     """
 
     a: ext.Operand[Any]
@@ -35,7 +35,7 @@ class GemmOp(TL.Operation, name="gemm"):
     @structure((3, 4), attributes={
         "transpose_a": "a boolean", "transpose_b": "a boolean", "?clear": "a boolean", "policy": "a string",
         "?a_unsigned": "a unit attribute", "?b_unsigned": "a unit attribute", "?wgmma": "a unit attribute",
-        "?pending": "an integer",
+        "?pending": "an integer", "?a_packed": "a string", "?b_packed": "a string",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
@@ -44,7 +44,8 @@ class GemmOp(TL.Operation, name="gemm"):
             return False
         if not enum_attr(self, "policy", POLICIES):
             return False
-        if not (factors_agree(self, a, b, c) and same_class(self, [a, b, c], "A, B and C")):
+        alike = [v for v, kind in zip((a, b), packed_operands(op), strict=True) if not kind]
+        if not (factors_agree(self, a, b, c) and same_class(self, [*alike, c], "A, B and C")):
             return False
         return len(op.operands) == 3 or typed(self, op.operands[3], "i1", "the run-time 'clear'")
 
@@ -54,7 +55,8 @@ class MmaScaledOp(TL.Operation, name="mma_scaled"):
 
     A, B and the factors are shared tiles, C is a fragment of f32; flags as for `tl.gemm`. SA is [M, words] and SB [N,
     words] of i32: a word has four factors of a row of A (a column of B). `scale_bytes` and `scale_blocks` as for
-    `tl.tcgen05_scaled_mma`; with `packed` operands of i8 are bytes of two e2m1 elements along k.
+    `tl.tcgen05_scaled_mma`. With `a_packed` (`b_packed`) A (B) is bytes that share elements along k: one of two e2m1
+    elements, or three of four e2m3 or e3m2 elements.
     """
 
     a: ext.Operand[Any]
@@ -70,7 +72,7 @@ class MmaScaledOp(TL.Operation, name="mma_scaled"):
 
     @structure(5, attributes={
         "transpose_a": "a boolean", "transpose_b": "a boolean", "?clear": "a boolean", "policy": "a string",
-        "scale_bytes": "array<i64>", "scale_blocks": "array<i64>", "?packed": "a unit attribute",
+        "scale_bytes": "array<i64>", "scale_blocks": "array<i64>", "?a_packed": "a string", "?b_packed": "a string",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation

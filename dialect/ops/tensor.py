@@ -4,6 +4,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
+from ..products import packed_operands
 from ..tl import SHARED, TL, TMEM, scope_of
 from ..verify import (
     barrier,
@@ -24,7 +25,7 @@ ext = dialect("ext")
 _MMA = {
     "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
     "?b_unsigned": "a unit attribute", "?pair": "a unit attribute",
-    "?packed": "a unit attribute", "?a_padded": "a unit attribute", "?b_padded": "a unit attribute",
+    "?a_packed": "a string", "?b_packed": "a string", "?a_padded": "a unit attribute", "?b_padded": "a unit attribute",
 }  # fmt: skip
 
 
@@ -53,8 +54,9 @@ class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
 
     A 32-bit column has four factors of a row (see `tl.tcgen05_cp`). `scale_bytes = array<i64: a, b>` are the first
     factors, `scale_blocks = array<i64: a, b>` the elements along k of one: 16 (factors of type e4m3), or 32 and more
-    (powers of two). With `packed` A and B are bytes of two e2m1 elements along k. With `a_padded` (`b_padded`) every 16
-    bytes of A (B) hold 16 e2m1 elements along k in their first eight, beside 8-bit floats of the other operand.
+    (powers of two). With `a_packed` (`b_packed`) A (B) is bytes of two e2m1 elements along k. With `a_padded`
+    (`b_padded`) every 16 bytes of A (B) hold 16 e2m1 elements along k in their first eight, beside 8-bit floats of the
+    other operand.
     """
 
     a: ext.Operand[Any]
@@ -129,7 +131,8 @@ def _product(op: ir.OpView) -> bool:
         return False
     if not (buffers(op, [c], (TMEM,), first=2) and typed(op, keep, "i1", "'keep'")):
         return False
-    if "packed" in op.operation.attributes:
+    packed = packed_operands(op.operation)
+    if all(packed):
         for value, name in ((a, "A"), (b, "B")):
             if str(element_of(value)) != "i8":
                 return fail(op, f"packed {name} has elements of {element_of(value)}, expected i8")

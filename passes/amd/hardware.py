@@ -162,6 +162,9 @@ class Amd:
     def converts(self, ctx: Context, source: str, result: str) -> bool:
         return converts(ctx, source, result)
 
+    def rounds_by_chance(self, ctx: Context, value: ir.Value, result: str, bits: ir.Value) -> ir.Value | None:
+        return None
+
     def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:
         return narrow_float_cast(ctx, value, source, result)
 

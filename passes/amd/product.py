@@ -16,17 +16,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.amd import mfma, wmma
+from tilelang_mlir.isa.amd import formats, mfma, wmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.location import python_location
-from ...dialect.products import extents, factors, packed_operands, transposes
+from ...dialect.products import elements_of, extents, factors, packed_operands, transposes
 from ...dialect.tl import FRAGMENT, scope_of
 from ..warp_grid import WarpGrid, split_tile
 
 _READ = 16  # bytes of the widest read of shared memory
+_PACKED_KINDS = {"e2m1": "fp4", "e2m3": "fp6", "e3m2": "bf6"}
 _ACROSS = 8  # bytes read at once of an operand that lies across K
 
 
@@ -86,14 +87,14 @@ def cores(target: Target, kinds: tuple[str, str]) -> list[Core]:
 
 @dataclass(frozen=True)
 class Operand:
-    """A or B of a product: `along_k` says that neighbours in memory are neighbours along K, `packed` that it is stored
-    as bytes of two elements."""
+    """A or B of a product: `along_k` says that neighbours in memory are neighbours along K, `packed` the kind of
+    elements of fewer than eight bits, whose bytes are stored."""
 
     side: int  # the dimension of C that it shares: 0 for A, 1 for B
     k_dim: int
     along_k: bool
     interleave: int
-    packed: bool = False
+    packed: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,13 @@ class Product:
         return self.k // (self.width * self.core.groups)
 
     def stored(self, which: Operand) -> Product:
-        """The product with the units along K that an operand is stored in: elements, or bytes of two."""
+        """The product with the units along K that an operand is stored in: elements, or bytes. A lane's elements of an
+        instruction are neighbours there."""
         if not which.packed:
             return self
-        return replace(self, k=self.k // 2, core=replace(self.core, depth=self.core.depth // 2, per=self.core.per // 2))
+        bits, core = formats.bits_of(which.packed), self.core
+        depth, per = core.depth * bits // 8, core.per * bits // 8
+        return replace(self, k=self.k * bits // 8, run=per, core=replace(core, depth=depth, per=per))
 
     def tiles(self, side: int) -> int:
         """Instruction tiles along M (0) or N (1) of one wave."""
@@ -152,6 +156,8 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
         UnsupportedError: the target has no instruction for the element types or the extent of K.
         LayoutError: C cannot be split over the waves.
     """
+    if any(packed_operands(op)):
+        return plan_scaled(op, threads, target)
     a, b, _ = factors(op)
     m, n, k = extents(op)
     flags = transposes(op)
@@ -182,8 +188,8 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
 
 
 def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
-    """The plan of a `tl.mma_scaled`. A lane's run along K is the 16 bytes that the instruction's scales take together:
-    all of a lane's elements of 4 bits, half of those of 8.
+    """The plan of a `tl.mma_scaled`, or a `tl.gemm` of packed operands. A lane's run along K is what the instruction's
+    scales take together: all of a lane's elements of 6 and 4 bits, half of those of 8.
 
     Raises:
         UnsupportedError: the target has no such instruction, or none for these operands.
@@ -193,13 +199,14 @@ def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
     a, b, _ = factors(op)
     m, n, k = extents(op)
     packed = packed_operands(op)
-    sides = [_scaled_operand(op, side, packed[side]) for side in range(2)]
+    sides = [_scaled_operand(op, side, _PACKED_KINDS.get(packed[side], "")) for side in range(2)]
     if any(side.packed and not side.along_k for side in sides):
         hint = "A is [M, K] and B is [N, K] with transpose_B=True"
-        raise UnsupportedError("4-bit operands whose elements are not neighbours along K", where, hint=hint)
-    k *= 2 if packed[1] else 1
+        what = f"{'4' if 'e2m1' in packed else '6'}-bit operands whose elements are not neighbours along K"
+        raise UnsupportedError(what, where, hint=hint)
+    k = elements_of(k, packed[1])
     elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
-    kinds = ["fp4" if half else element_kind(e, False, target, op) for e, half in zip(elements, packed, strict=True)]
+    kinds = [o.packed or element_kind(e, False, target, op) for o, e in zip(sides, elements, strict=True)]
     found = [_mfma_core(f) for f in mfma.SCALED_FORMS if [f.a, f.b] == kinds]
     policy = ir.StringAttr(op.attributes["policy"]).value
     grid = split_tile(m, n, threads // target.warp_size, policy, (16, 16), op)
@@ -212,7 +219,7 @@ def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
     return replace(product, a=left, b=right)
 
 
-def _scaled_operand(op: ir.Operation, side: int, packed: bool) -> Operand:
+def _scaled_operand(op: ir.Operation, side: int, packed: str) -> Operand:
     along_k = transposes(op)[side] == bool(side)
     return Operand(side, int(along_k), along_k, 1, packed)
 

@@ -23,8 +23,7 @@ def gemm_layouts(
     op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
 ) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, B and C."""
-    if op.name == "tl.mma_scaled":
-        require_scaled_products(op, target)
+    require_scaled_products(op, target)
     if not target.supports(Feature.LDMATRIX):
         if "wgmma" in op.attributes:
             raise _no_wgmma(op, threads, target)

@@ -21,6 +21,7 @@ class Emitter:
         self._known: dict[tuple[object, ...], ir.Value] = {}
         self._added: list[list[tuple[object, ...]]] = [[]]  # by open scope: what is known since it was opened
         self._elements: dict[ir.Value, Sequence[ir.Value]] = {}
+        self._strides: dict[tuple[int, ir.Type], dict[str, ir.Attribute]] = {}
         self.i1 = ir.IntegerType.get_signless(1)
         self.i8 = ir.IntegerType.get_signless(8)
         self.i16 = ir.IntegerType.get_signless(16)
@@ -180,12 +181,18 @@ class Emitter:
         if isinstance(offset, int):
             if offset == 0:
                 return pointer
-        if isinstance(offset, int) and -(2**31) < offset < 2**31:
-            attrs = {"rawConstantIndices": ir.DenseI32ArrayAttr.get([offset]), "elem_type": ir.TypeAttr.get(element)}
-            return self.pure("llvm.getelementptr", pointer.type, [pointer], attrs)
-        dynamic = ir.DenseI32ArrayAttr.get([-(2**31)])
-        attrs = {"rawConstantIndices": dynamic, "elem_type": ir.TypeAttr.get(element)}
-        return self.pure("llvm.getelementptr", pointer.type, [pointer, self.value(offset, self.i64)], attrs)
+            if -(2**31) < offset < 2**31:
+                return self.pure("llvm.getelementptr", pointer.type, [pointer], self._steps(offset, element))
+            offset = self.constant(self.i64, offset)
+        return self.pure("llvm.getelementptr", pointer.type, [pointer, offset], self._steps(-(2**31), element))
+
+    def _steps(self, offset: int, element: ir.Type) -> dict[str, ir.Attribute]:
+        """The attributes of an address `offset` elements further on; the least number stands for an operand."""
+        if (known := self._strides.get((offset, element))) is None:
+            known = self._strides[offset, element] = {
+                "rawConstantIndices": ir.DenseI32ArrayAttr.get([offset]), "elem_type": ir.TypeAttr.get(element)
+            }  # fmt: skip
+        return known
 
     def load(self, pointer: ir.Value, kind: ir.Type, align: int) -> ir.Value:
         return self.op("llvm.load", [kind], [pointer], {"alignment": ir.IntegerAttr.get(self.i64, align)}).result

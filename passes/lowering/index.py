@@ -18,6 +18,9 @@ from .emitter import Emitter
 
 _MAX = 2**31 - 1
 
+Parts = tuple[int | ir.Value, int]
+"""A number as the part known at run time and the constant that is added to it."""
+
 
 @dataclass(frozen=True)
 class Index:
@@ -93,6 +96,11 @@ class IndexMath:
         if index.base is None:
             return index.constants[lane]
         return self.e.add(index.base, index.constants[lane])
+
+    @staticmethod
+    def parts(index: Index) -> Parts:
+        """What an index of one lane adds at run time, and the constant."""
+        return 0 if index.base is None else index.base, index.constants[0]
 
     def add(self, a: Index, b: Index, sign: int = 1) -> Index:
         width = max(a.width, b.width)
@@ -195,18 +203,18 @@ class IndexMath:
         low = tuple(c % k for c in a.constants)
         return (a.base, high, low) if all(c < room for c in low) else None
 
-    def swizzle(self, a: Index, bits: int, base: int, shift: int, lane: int = 0) -> int | ir.Value:
+    def swizzle(self, a: Index, bits: int, base: int, shift: int) -> Parts:
         """One lane's value with `x ^ ((x >> shift) & mask)` applied, the constant part folded where no bits meet."""
         mask = ((1 << bits) - 1) << base
-        constant = a.constants[lane]
+        constant = a.constants[0]
         twisted = constant ^ ((constant >> shift) & mask)
         if a.base is None:
-            return twisted
+            return 0, twisted
         if a.bits is not None and not a.bits & constant:
             period = 1 << (bits + base + shift)
             low, high = twisted % period, twisted // period * period
-            return self.e.add(self.e.xor(self._twist(a.base, mask, shift), low), high)
-        return self._twist(self.e.value(self.e.add(a.base, constant)), mask, shift)
+            return self.e.xor(self._twist(a.base, mask, shift), low), high
+        return self._twist(self.e.value(self.e.add(a.base, constant)), mask, shift), 0
 
     def _twist(self, x: ir.Value, mask: int, shift: int) -> ir.Value:
         source = self.e.binary("andi", self.e.binary("shrui", x, shift), mask)

@@ -18,7 +18,7 @@ from ...dialect.layout import SharedLayout
 from .buffers import GlobalBuffer, Memory, PrivateBuffer, SharedBuffer, element_bits, storage_type, value_type
 from .context import Context
 from .hardware import GuardedAccess
-from .index import Index
+from .index import Index, Parts
 
 MAX_ACCESS = 16  # bytes of one access
 _WIDE_ACCESS = 32  # of one to device memory, where the target has it
@@ -49,8 +49,11 @@ def load_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], limit: in
     return ctx.e.gather(sources)
 
 
-def store_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], value: ir.Value, limit: int = 0) -> None:
-    """Store one element per lane; what is out of bounds is not written."""
+def store_lanes(
+    ctx: Context, buffer: Memory, indices: Sequence[Index], value: ir.Value, limit: int = 0, passing: bool = False
+) -> None:
+    """Store one element per lane; what is out of bounds is not written, nor what a thread has and `passing` keeps no
+    longer than an iteration, by iterations that do not exist."""
     for piece in plan_pieces(ctx, buffer, indices, limit):
         part = value
         if isinstance(value.type, ir.VectorType) and piece.width != value.type.shape[0]:
@@ -58,7 +61,10 @@ def store_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], value: i
         elif piece.width > 1 and not isinstance(value.type, ir.VectorType):
             part = ctx.e.broadcast(value, piece.width)
         part = _to_storage(ctx, buffer.element, part)
-        predicate = piece.predicate if isinstance(buffer, PrivateBuffer) else ctx.e.both(ctx.predicate, piece.predicate)
+        act = ctx.predicate
+        if isinstance(buffer, PrivateBuffer):  # each replica has its own
+            act = None if passing else ctx.inside
+        predicate = ctx.e.both(act, piece.predicate)
         if predicate is None:
             ctx.e.store(part, piece.pointer, piece.align)
             continue
@@ -125,6 +131,13 @@ def plan_pieces(ctx: Context, buffer: Memory, indices: Sequence[Index], limit: i
         pieces.append(_piece(ctx, buffer, here, start, length))
         start += length
     return pieces
+
+
+def in_one_piece(ctx: Context, buffer: Memory, indices: Sequence[Index]) -> bool:
+    """Whether one access moves all lanes; nothing is emitted to find out."""
+    width = indices[0].width
+    most = _widest(ctx, buffer) * 8 // element_bits(buffer.element)
+    return _run_length(ctx, buffer, indices, 0, width, most) == width
 
 
 def _widest(ctx: Context, buffer: Memory) -> int:
@@ -270,6 +283,11 @@ def _below(ctx: Context, value: int | ir.Value, size: int | ir.Value) -> ir.Valu
 
 def shared_offset(ctx: Context, layout: SharedLayout, lane: Sequence[Index]) -> int | ir.Value:
     """Element offset of a coordinate in a shared tile, swizzle included."""
+    return ctx.e.add(*_shared_place(ctx, layout, lane))
+
+
+def _shared_place(ctx: Context, layout: SharedLayout, lane: Sequence[Index]) -> Parts:
+    """The same as the part known at run time, which neighbours share, and the rest."""
     total = Index.of(0)
     for step in layout.steps:
         part: Index | None = lane[step.dim]
@@ -282,7 +300,7 @@ def shared_offset(ctx: Context, layout: SharedLayout, lane: Sequence[Index]) -> 
         total = ctx.ix.add(total, ctx.ix.scale(part, step.offset))
     swizzle = layout.swizzle
     if not swizzle.bits:
-        return ctx.ix.scalar(total)
+        return ctx.ix.parts(total)
     return ctx.ix.swizzle(total, swizzle.bits, swizzle.base, swizzle.shift)
 
 
@@ -291,7 +309,7 @@ def _wraps(layout: SharedLayout, dim: int, stride: int, size: int) -> bool:
     return any(s.dim == dim and s.stride >= stride * size for s in layout.steps)
 
 
-def _general_offset(ctx: Context, layout: SharedLayout, lane: Sequence[Index]) -> int | ir.Value:
+def _general_offset(ctx: Context, layout: SharedLayout, lane: Sequence[Index]) -> Parts:
     """The same, computed from the coordinates' values with no facts about them."""
     total: int | ir.Value = 0
     for step in layout.steps:
@@ -301,13 +319,16 @@ def _general_offset(ctx: Context, layout: SharedLayout, lane: Sequence[Index]) -
         total = ctx.e.add(total, ctx.e.mul(part, step.offset))
     swizzle = layout.swizzle
     if not swizzle.bits:
-        return total
+        return total, 0
     whole = ctx.ix.uniform(ctx.e.value(total))
     return ctx.ix.swizzle(whole, swizzle.bits, swizzle.base, swizzle.shift)
 
 
 def shared_pointer(ctx: Context, buffer: SharedBuffer, lane: Sequence[Index]) -> ir.Value:
-    """Address of one element of a shared buffer: arena, stage, place in the tile."""
+    """Address of one element of a shared buffer: arena, stage, place in the tile.
+
+    Constants come last: accesses that differ by them share an address, and each has its constant in the instruction.
+    """
     lead = len(buffer.shape) - len(buffer.layout.shape)
     element = storage_type(ctx.e, buffer.element)
     stage: int | ir.Value = 0
@@ -315,7 +336,6 @@ def shared_pointer(ctx: Context, buffer: SharedBuffer, lane: Sequence[Index]) ->
     for size, index in zip(reversed(buffer.shape[:lead]), reversed(lane[:lead]), strict=True):
         stage = ctx.e.add(stage, ctx.e.mul(ctx.ix.scalar(index), reach))
         reach *= size
-    arena = ctx.hardware_arena()
-    start = ctx.e.gep(arena, buffer.offset, ctx.e.i8)
-    start = ctx.e.gep(start, stage, element)
-    return ctx.e.gep(start, shared_offset(ctx, buffer.layout, lane[lead:]), element)
+    dynamic, constant = _shared_place(ctx, buffer.layout, lane[lead:])
+    start = ctx.e.gep(ctx.e.gep(ctx.hardware_arena(), stage, element), dynamic, element)
+    return ctx.e.gep(start, buffer.offset // (element.width // 8) + constant, element)

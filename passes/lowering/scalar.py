@@ -270,7 +270,9 @@ def lower_cast(ctx: Context, op: ir.Operation) -> None:
     if source.is_float and result in FORMATS and (rounding not in ("", "rn") or result.bits < 16 and not saturate):
         bits = ctx.ssa(op.operands[1], varying=varying) if len(op.operands) == 2 else None
         wide = cast(ctx, value, source, DType("float32"))
-        rounded = from_float32(ctx, wide, result, rounding or "rn", saturate and result.bits < 16, bits)
+        rounded = None if bits is None else ctx.hardware.rounds_by_chance(ctx, wide, str(result), bits)
+        if rounded is None:
+            rounded = from_float32(ctx, wide, result, rounding or "rn", saturate and result.bits < 16, bits)
         ctx.values[op.results[0]] = rounded
         return
     small = small_integers_to_half(ctx, value, source, result)

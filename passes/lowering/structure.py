@@ -30,7 +30,7 @@ from .buffers import (
 )
 from .carried import flatten, forget_inner, unflatten, written_fragments
 from .context import Context, rule
-from .fragments import MOST_CANDIDATES, load_fragment, store_fragment
+from .fragments import MOST_CANDIDATES, in_parallel, load_fragment, store_fragment
 from .index import Index
 from .lanewise import is_lanewise
 from .memory import load_lanes, store_lanes
@@ -298,11 +298,12 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
     if isinstance(buffer, FragmentBuffer):
         store_fragment(ctx, buffer, op)
         return
+    passing = in_parallel(root(op.operands[1]))
     if (scattered := scattered_indices(ctx, list(op.operands)[2:])) is not None:
         value = ctx.ssa(op.operands[0], varying=True)
         with ctx.lanes(1):
             for lane, indices in enumerate(scattered):
-                store_lanes(ctx, buffer, indices, ctx.e.extract(value, lane))
+                store_lanes(ctx, buffer, indices, ctx.e.extract(value, lane), passing=passing)
         return
     indices = _indices(ctx, buffer, list(op.operands)[2:])
     varying = not all(i.is_uniform for i in indices)
@@ -311,7 +312,7 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
         indices = [i.lane(0) for i in indices]
         if isinstance(value.type, ir.VectorType):  # every lane writes one place: the last wins
             value = ctx.e.extract(value, ctx.width - 1)
-    store_lanes(ctx, buffer, indices, value)
+    store_lanes(ctx, buffer, indices, value, passing=passing)
 
 
 # -- allocations -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from tilelang_mlir.mlir import ir
 from ..lowering.buffers import GlobalBuffer, SharedBuffer, Tile, element_bits
 from ..lowering.context import Context
 from ..lowering.index import Index
-from ..lowering.memory import bounds_predicate, global_pointer, load_lanes, plan_pieces, shared_pointer, store_lanes
+from ..lowering.memory import bounds_predicate, global_pointer, in_one_piece, load_lanes, shared_pointer, store_lanes
 from ..lowering.views import tile_of
 
 
@@ -90,7 +90,7 @@ def _aligned(ctx: Context, tile: Tile, shape: Sequence[int], vector: int) -> boo
             Index(p.base, tuple(c + 1 for c in p.constants), 0, 0, 0, 0) if d == dim else p for d, p in enumerate(probe)
         ]
         indices = [i.spread(vector) for i in _place(ctx, tile, moved)]
-        if len(plan_pieces(ctx, tile.memory, indices)) != 1:
+        if not in_one_piece(ctx, tile.memory, indices):
             return False
     return True
 

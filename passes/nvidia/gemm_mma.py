@@ -85,8 +85,8 @@ def _multiply(
     sums = initial_sums(ctx, op, target, rows * columns, per_tile, op.operands[3] if len(op.operands) == 4 else None)
     fetch_a, fetch_b = Fetch(ctx, left, grid, shape), Fetch(ctx, right, grid, shape)
     for step in range(k // shape.k):
-        b_registers = fetch_b.registers(step, columns)
-        a_registers = fetch_a.registers(step, rows)
+        b_registers = _operands(ctx, fetch_b.registers(step, columns), kinds[1])
+        a_registers = _operands(ctx, fetch_a.registers(step, rows), kinds[0])
         for row in range(rows):
             for column in range(columns):
                 tile = row * columns + column
@@ -94,6 +94,14 @@ def _multiply(
     flat = [v for tile in sums for v in tile]
     for start in range(0, len(flat), target.chunk):
         write_registers(ctx, target, range(start, start + target.chunk), ctx.e.pack(flat[start : start + target.chunk]))
+
+
+def _operands(ctx: Context, registers: list[list[ir.Value]], kind: str) -> list[list[ir.Value]]:
+    """Registers in the type that the instruction takes, converted once for all products that use them."""
+    if kind != "f16":
+        return registers
+    pair = ctx.e.vector_type(2, ir.F16Type.get())
+    return [[ctx.e.pure("llvm.bitcast", pair, [v]) for v in tile] for tile in registers]
 
 
 def _mma(

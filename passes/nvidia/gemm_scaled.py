@@ -11,7 +11,7 @@ from tilelang_mlir.isa.nvidia import mma_scaled
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ...dialect.products import extents, packed_operands, transposes
+from ...dialect.products import elements_of, extents, packed_operands, transposes
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
@@ -59,7 +59,7 @@ def lower_scaled(ctx: Context, op: ir.Operation) -> None:
             hint="A is [M, K] and B is [N, K] with transpose_B=True",
         )  # fmt: skip
     m, n, k = extents(op)
-    k *= 2 if packed[1] else 1
+    k = elements_of(k, packed[1])
     if k % form.depth:
         raise UnsupportedError(f"K = {k} is no multiple of {form.depth}", python_location(op.location))
     warps = ctx.num_threads // ctx.target.warp_size

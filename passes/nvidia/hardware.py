@@ -21,7 +21,7 @@ from .gemm_mma import lower_gemm
 from .gemm_scaled import lower_scaled
 from .gemm_wgmma import lower_gemm_wgmma
 from .intrinsics import publish_product
-from .narrow import converts, narrow_float_cast
+from .narrow import converts, narrow_float_cast, rounds_by_chance, stochastic_cast
 from .rounding import rounded_math
 from .tensor_memory import lower_tensor_copy
 
@@ -157,6 +157,9 @@ class Nvidia:
 
     def narrow_float_cast(self, ctx: Context, value: ir.Value, source: str, result: str) -> ir.Value:
         return narrow_float_cast(ctx, value, source, result)
+
+    def rounds_by_chance(self, ctx: Context, value: ir.Value, result: str, bits: ir.Value) -> ir.Value | None:
+        return stochastic_cast(ctx, value, bits) if rounds_by_chance(ctx, result) else None
 
     def math(self, ctx: Context, function: str, args: Sequence[ir.Value]) -> ir.Value:
         return rounded_math(ctx, function, args)

@@ -31,6 +31,28 @@ def narrow_float_cast(ctx: Context, value: ir.Value, source: str, result: str) -
     raise UnsupportedError(f"no conversion from {source} to {result}")
 
 
+def rounds_by_chance(ctx: Context, result: str) -> bool:
+    """Whether there is an instruction for stochastic rounding of float32 that takes the random bits of the definition.
+
+    Of the forms of cvt.rs that of bfloat16 does: each element has as many bits as are discarded. The others share
+    fewer bits among more elements.
+    """
+    return result == "bfloat16" and ctx.target.supports(Feature.CVT_RS)
+
+
+def stochastic_cast(ctx: Context, value: ir.Value, bits: ir.Value) -> ir.Value:
+    """float32 to bfloat16 by the lowest 16 random bits of each element, two at a time."""
+    parts = _elements(ctx, value)
+    random = _elements(ctx, bits) if isinstance(bits.type, ir.VectorType) else [bits] * len(parts)
+    out: list[ir.Value] = []
+    for i in range(0, len(parts), 2):
+        j = min(i + 1, len(parts) - 1)
+        low, high = ctx.e.binary("andi", random[i], 0xFFFF), ctx.e.binary("shli", random[j], 16)
+        pair = convert.f32x2_to_bf16x2_rs(parts[i], parts[j], ctx.e.binary("ori", low, high))
+        out += [ctx.e.extract(pair, k) for k in range(j - i + 1)]
+    return ctx.e.pack(out)
+
+
 def _elements(ctx: Context, value: ir.Value) -> list[ir.Value]:
     if not isinstance(value.type, ir.VectorType):
         return [value]

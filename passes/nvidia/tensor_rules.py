@@ -16,7 +16,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
 from ...dialect.layout.tensor import LANES, TensorLayout, dense, halved, sparse
-from ...dialect.products import extents, packed_operands, transposes
+from ...dialect.products import elements_of, extents, packed_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
 
 _FLOATS = {
@@ -64,7 +64,7 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         return text
     if k % depth:
         return f"a depth of {k}, which must be a multiple of {depth}"
-    if "packed" in op.attributes and (text := _packed_obstacle(op)):
+    if any(packed_operands(op)) and (text := _packed_obstacle(op)):
         return text
     packed = packed_operands(op)
     if packed[0] != packed[1]:  # one becomes a padded tile
@@ -94,12 +94,14 @@ def _sparse_obstacle(op: ir.Operation) -> str:
 def _depth_of(op: ir.Operation) -> int:
     """Elements along k."""
     k = extents(op)[2]
-    return k * 2 if packed_operands(op)[1] else k
+    return elements_of(k, packed_operands(op)[1])
 
 
 def _packed_obstacle(op: ir.Operation) -> str:
     """4-bit floats: pairs along k, one factor of 16 or 32 elements each (9.7.16.10.7, table of scale_vec sizes)."""
     packed, along_k = packed_operands(op), (not transposes(op)[0], transposes(op)[1])
+    if any(kind not in ("", "e2m1") for kind in packed):
+        return "6-bit operands"
     if any(half and not along for half, along in zip(packed, along_k, strict=True)):
         return "4-bit operands whose elements are not neighbours along K"
     if packed[0] != packed[1]:
@@ -137,12 +139,12 @@ def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
     """Kind and operand types of the instruction."""
     a, b, c = (str(_element(v)) for v in list(op.operands)[:3])
     packed = packed_operands(op)
-    halves = [half or f"{x}_padded" in op.attributes for x, half in zip("ab", packed, strict=True)]
+    halves = [bool(half) or f"{x}_padded" in op.attributes for x, half in zip("ab", packed, strict=True)]
     if op.name in _SCALED and halves[0] != halves[1] and c == "f32":
         sides = zip((a, b), halves, strict=True)
         (kind, first), (other, second) = (("f8f6f4", "e2m1") if half else _FLOATS.get(e, ("", "")) for e, half in sides)
         return ("f8f6f4", first, second, "f32") if kind == other == "f8f6f4" else None
-    if "packed" in op.attributes:
+    if any(packed):
         if op.name not in _SCALED or a != b or c != "f32":
             return None
         by_16 = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))[0] == 16

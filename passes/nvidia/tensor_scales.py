@@ -22,7 +22,7 @@ from ..expand_tile_ops import region_of
 
 _ROWS = 128
 _HALF = 8  # bytes of 16 elements of 4 bits
-_KEPT = ("transpose_a", "transpose_b", "scale_bytes", "scale_blocks", "packed")
+_KEPT = ("transpose_a", "transpose_b", "scale_bytes", "scale_blocks", "a_packed", "b_packed")
 
 
 def start_scaled(launch: ir.Operation, op: ir.Operation, tensor: ir.Value, keep: ir.Value) -> None:
@@ -32,8 +32,9 @@ def start_scaled(launch: ir.Operation, op: ir.Operation, tensor: ir.Value, keep:
     attributes = {name: op.attributes[name] for name in _KEPT if name in op.attributes}
     packed = packed_operands(op)
     if packed[0] != packed[1]:
-        del attributes["packed"]
-        attributes[f"{'ab'[packed[1]]}_padded"] = build.unit()
+        side = "b" if packed[1] else "a"
+        del attributes[f"{side}_packed"]
+        attributes[f"{side}_padded"] = build.unit()
         a, b = (_pad(launch, value) if half else value for value, half in zip((a, b), packed, strict=True))
     ir.Operation.create("tl.tcgen05_scaled_mma", [], [a, b, tensor, keep, *factors], attributes)
 

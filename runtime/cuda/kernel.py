@@ -17,10 +17,14 @@ from .module import CudaModule
 
 
 class Cuda(Vendor):
-    """libcuda."""
+    """libcuda. `arch` is what the code is compiled for, where it is known."""
+
+    def __init__(self, path: str, arch: str = "") -> None:
+        super().__init__(path)
+        self.arch = arch
 
     def module(self, code: bytes) -> Module:
-        return CudaModule(code, self.path)
+        return CudaModule(code, self.path, self.arch)
 
     def launcher(self, native: bool = True) -> Any:
         return _launcher_class() if native else CudaLauncher
@@ -38,12 +42,16 @@ class Cuda(Vendor):
 
 
 class CudaKernel(DeviceKernel):
-    """Calls a launch plan's kernels with tensors on CUDA devices. `code` is a cubin or PTX."""
+    """Calls a launch plan's kernels with tensors on CUDA devices. `code` is a cubin or PTX for `arch`.
+
+    Devices of another architecture are refused before the launch (TargetError).
+    """
 
     def __init__(
-        self, plan: LaunchPlan, code: bytes, path: str = LIBRARY, widened: Callable[[], Any] = lambda: None
-    ) -> None:
-        super().__init__(plan, code, Cuda(path), widened)
+        self, plan: LaunchPlan, code: bytes, path: str = LIBRARY, arch: str = "",
+        widened: Callable[[], Any] = lambda: None,
+    ) -> None:  # fmt: skip
+        super().__init__(plan, code, Cuda(path, arch), widened)
 
 
 def _launcher_class() -> Any:

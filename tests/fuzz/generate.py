@@ -16,10 +16,11 @@ _TARGETS = (("sm_80", 6), ("sm_90", 1), ("sm_89", 1), ("sm_75", 1))
 _THREADS = (32, 64, 64, 128, 128, 128, 256, 96, 160)
 
 
-def generate(seed: int, statements: int = 0) -> Program:
-    """The program of a seed; `statements` per kernel (0: a random small number)."""
+def generate(seed: int, statements: int = 0, target: str = "") -> Program:
+    """The program of a seed; `statements` per kernel (0: a random small number); for `target`, or one by chance."""
     rng = random.Random(seed)
-    target = rng.choices([t for t, _ in _TARGETS], [w for _, w in _TARGETS])[0]
+    by_chance = rng.choices([t for t, _ in _TARGETS], [w for _, w in _TARGETS])[0]
+    target = target or by_chance
     params: list[Tensor | Scalar] = []
     symbols: dict[str, int] = {}
     counter = [0]

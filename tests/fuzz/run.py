@@ -29,19 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--save", type=Path, default=Path("fuzz-failures"), help="folder for failing programs")
+    parser.add_argument("--target", default="", help="architecture that all programs are for, such as sm_100a")
     parser.add_argument("--keep", type=int, default=3, help="programs cut down and saved per kind of failure")
     options = parser.parse_args(arguments)
     started = time.perf_counter()
     kinds: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for seed, outcome in outcomes(range(options.seed, options.seed + options.count)):
+    for seed, outcome in outcomes(range(options.seed, options.seed + options.count), options.target):
         kinds[outcome.kind] += 1
         if outcome.kind in ("rejected", "invalid"):
             reasons[f"{outcome.kind}: {_reason(outcome)}"] += 1
         elif outcome.failed:
             print(f"seed {seed}: {outcome.kind}: {_reason(outcome)}", flush=True)
             if kinds[outcome.kind] <= options.keep:
-                save(generate(seed), outcome, options.save)
+                save(generate(seed, target=options.target), outcome, options.save)
     print(f"{options.count} programs in {time.perf_counter() - started:.0f} s: "
           + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))  # fmt: skip
     for reason, count in reasons.most_common():
@@ -49,13 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(Outcome(kind).failed for kind in kinds))
 
 
-def outcomes(seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+def outcomes(seeds: Sequence[int], target: str = "") -> Iterator[tuple[int, Outcome]]:
     """Check the programs of seeds in child processes; a child that dies gives `crash` for the program it was at."""
     processes = multiprocessing.get_context("fork")
     while seeds:
         part, finished = list(seeds[:BLOCK]), 0
         receive, send = processes.Pipe(duplex=False)
-        child = processes.Process(target=_child, args=(part, send))
+        child = processes.Process(target=_child, args=(part, target, send))
         child.start()
         send.close()
         try:
@@ -69,9 +70,9 @@ def outcomes(seeds: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         seeds = seeds[finished:]
 
 
-def _child(seeds: list[int], send: Connection) -> None:
+def _child(seeds: list[int], target: str, send: Connection) -> None:
     for seed in seeds:
-        send.send((seed, check(generate(seed))))
+        send.send((seed, check(generate(seed, target=target))))
     send.close()
 
 

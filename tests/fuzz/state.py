@@ -64,10 +64,10 @@ def features(target: str) -> Features:
     if target != "sm_75":
         dtypes += ("bfloat16", "bfloat16", "float64")
         gemm += [("bfloat16", "float32"), ("float32", "float32"), ("float64", "float64")]
-    if target in ("sm_89", "sm_90"):
+    if target not in ("sm_75", "sm_80", "sm_86"):
         dtypes += ("float8_e4m3fn", "float8_e5m2")
         gemm += [("float8_e4m3fn", "float32"), ("float8_e5m2", "float32")]
-    return Features(dtypes, tuple(gemm), target != "sm_75", target == "sm_90")
+    return Features(dtypes, tuple(gemm), target != "sm_75", target == "sm_90" or target.startswith("sm_1"))
 
 
 @dataclass

@@ -73,8 +73,8 @@ def oracle(x: np.ndarray, random: np.ndarray, table: np.ndarray) -> np.ndarray:
     return result
 
 
-@pytest.mark.parametrize("dtype", FORMATS)
-def test_every_rounding(dtype: str) -> None:
+@pytest.mark.parametrize(("dtype", "target"), [*((dtype, "sm_80") for dtype in FORMATS), ("bfloat16", "sm_100a")])
+def test_every_rounding(dtype: str, target: str) -> None:
     rng = np.random.default_rng(3)
     table = values(dtype)
     scale = np.exp2(rng.uniform(-4, np.log2(table[-1]) if table[-1] < 1e5 else 15, COUNT))
@@ -84,7 +84,9 @@ def test_every_rounding(dtype: str) -> None:
         x[6:8] = [table[-1] * 3, -table[-1] * 100]
     random = rng.integers(0, 1 << 32, COUNT, dtype=np.uint32)
     y = np.full((5, COUNT), np.nan, np.float32)
-    tilelang.compile(program(dtype), target="sim:sm_80")(x, random, y)
+    kernel = tilelang.compile(program(dtype), target=f"sim:{target}")
+    kernel(x, random, y)
+    assert ("cvt.rs.bf16x2.f32" in kernel.get_kernel_source()) == (target == "sm_100a")
     np.testing.assert_array_equal(y, oracle(x, random, table))
 
 

@@ -105,6 +105,29 @@ def test_either_dimension_of_two(target: str) -> None:
     assert np.array_equal(b[:, :TAIL], before[:, :TAIL] * 2) and np.array_equal(b[:, TAIL:], before[:, TAIL:])
 
 
+def test_rows_as_long_as_the_dimension() -> None:
+    """Windows have sizes of 32 bits and strides of 64; what divides a static size divides theirs."""
+    n, even = T.dynamic("n", "int64"), 3 * 2**30
+
+    @T.prim_func
+    def main(A: T.Tensor((3, n), "int8"), B: T.Tensor((even,), "int8"), first: T.int64):
+        with T.Kernel(3, threads=32) as b:
+            tile, line = T.alloc_shared((1, 512), "int8"), T.alloc_shared((512,), "int8")
+            T.copy(A[b, first * 512], tile)
+            T.copy(B[(b + first) * 512], line)
+            for i in T.Parallel(512):
+                line[i] = line[i] + tile[0, i]
+            T.copy(line, B[(b + first) * 512])
+
+    kernel = tilelang.compile(main, target="sim:sm_80")
+    assert kernel.plan.wide and "v4" in kernel.ir("ptx").split("ld.shared")[0]
+    a, b, first = ends(512), ends(3 * 512), even // 512 - 3
+    want = b.copy()
+    want[:512] += a
+    run(kernel, 1, (a, first * 512), (b, first * 512), first)
+    assert np.array_equal(b, want)
+
+
 def test_loops_atomics_gathers_and_addresses() -> None:
     n = T.dynamic("n", "int64")
 
@@ -159,6 +182,26 @@ def test_calls_choose_the_kernel() -> None:
     assert not kernel.plan.wide
     with pytest.raises(ArgumentError, match=r"A: shape\[0\] is 3221225549, and n is 32 bits wide"):
         tilelang.JITKernel.from_database(kernel.serialize())(np.broadcast_to(np.int8(9), (N,)), 0, b)
+
+
+def test_sizes_that_are_products() -> None:
+    """Written down before anyone knew that their symbols need 64 bits."""
+    m, n = T.dynamic("m, n")
+
+    @T.prim_func
+    def main(A: T.StridedTensor((m * n + 1,), (0,), "int8"), C: T.StridedTensor((m, n), (0, 0), "int8"),
+             B: T.Tensor((2, 4), "int32")):  # fmt: skip
+        with T.Kernel(2, threads=32) as b:
+            for i in T.Parallel(4):
+                B[b, i] = A[b * m * n + i] + A.shape[0] // 1000000 + T.ceildiv(m, 2) + C[0, 0]
+
+    b = np.zeros((2, 4), np.int32)
+    one = np.ones(1, np.int8)
+    rows, columns = 2**20, 3 * 2**10
+    whole = np.lib.stride_tricks.as_strided(one, (rows * columns + 1,), (0,))
+    tilelang.compile(main, target="sim:sm_80")(whole, np.lib.stride_tricks.as_strided(one, (rows, columns), (0, 0)), b)
+    read = np.array([[1, 1, 1, 1], [1, 0, 0, 0]])  # the second block reads from the last element on
+    assert np.array_equal(b, read + (rows * columns + 1) // 1000000 + rows // 2 + 1)
 
 
 def test_other_kernels_keep_their_indices() -> None:

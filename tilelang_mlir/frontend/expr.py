@@ -345,7 +345,10 @@ def value_of(builder: Builder, expr: Expr) -> ir.Value:
         raise TileTypeError(f"{expr!r} has no value here")
 
     def build() -> ir.Value:
-        operands = [value_of(builder, arg) for arg in expr.args]
+        arguments = expr.args
+        if expr.dtype == INT32 and WIDE_SIZES.get():  # computed from symbols before they had 64 bits
+            arguments = [_arith().cast(arg, INT32) if arg.dtype == INT64 else arg for arg in arguments]
+        operands = [value_of(builder, arg) for arg in arguments]
         attributes = expr.attributes() if expr.attributes else None
         return builder.emit(expr.op, operands, [builder.type(expr.dtype)], attributes).results[0]
 

@@ -61,7 +61,8 @@ def overlaps(loop: ir.Operation, name_of: Any) -> list[Suspicion]:
     if -1 in extents or np.prod(extents) > _MOST:
         return []
     grid = np.indices(extents).reshape(len(extents), -1).astype(np.int64)
-    known = {argument: _Sum(grid[i]) for i, argument in enumerate(loop.regions[0].blocks[0].arguments)}
+    variables = loop.regions[0].blocks[0].arguments
+    known: dict[ir.Value, _Sum | None] = {variable: _Sum(grid[i]) for i, variable in enumerate(variables)}
     found: dict[ir.Operation, Suspicion] = {}
     for store, load in pairs:
         written, read = (_places(op, first, known) for op, first in ((store, 2), (load, 1)))

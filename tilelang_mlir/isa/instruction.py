@@ -222,7 +222,14 @@ def constant(value: int, bits: int = 32) -> ir.Value:
 
 def unpack(struct: ir.Value, count: int, kind: ir.Type) -> list[ir.Value]:
     """The fields of a struct value of `count` fields of one type."""
-    return [create("llvm.extractvalue", [struct], [kind], position=ir.DenseI64ArrayAttr.get([i])) for i in range(count)]
+    results, operands = [kind], [struct]
+    known = _PARSED.of(ir.Context.current)
+    if (positions := known.get("positions")) is None or len(positions) < count:
+        positions = known["positions"] = [{"position": ir.DenseI64ArrayAttr.get([i])} for i in range(max(count, 8))]
+    return [
+        ir.Operation.create("llvm.extractvalue", results, operands, attributes).result
+        for attributes in positions[:count]
+    ]
 
 
 def bitcast(value: ir.Value, kind: ir.Type) -> ir.Value:

@@ -153,6 +153,11 @@ def _tf32(arguments: list[ir.Value]) -> None:
     _result(arguments[1], convert.f32_to_tf32(load(lane(arguments[0], 1), "f32")))
 
 
+def _stochastic(arguments: list[ir.Value]) -> None:
+    low, high = (load(lane(arguments[0], 2, i), "f32") for i in range(2))
+    store(convert.f32x2_to_bf16x2_rs(low, high, load(arguments[0])), lane(arguments[1], 1))
+
+
 def _math(arguments: list[ir.Value]) -> None:
     value = load(lane(arguments[0], 1), "f32")
     for name in ("ex2", "lg2", "rsqrt", "sin", "cos"):
@@ -293,6 +298,7 @@ CASES = [
         ["cvt.rn.satfinite.e4m3x2.f32", "cvt.rn.satfinite.e5m2x2.f32", "cvt.rn.f16x2.e4m3x2", "cvt.rn.f16x2.e5m2x2"],
     ),
     ("tf32", _tf32, "sm_80", ["cvt.rna.tf32.f32"]),
+    ("stochastic", _stochastic, "sm_103a", ["cvt.rs.bf16x2.f32"]),
     (
         "mbarrier",
         _mbarriers,

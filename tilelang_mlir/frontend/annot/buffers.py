@@ -28,11 +28,12 @@ class Source:
     argument: str
     attribute: str  # shape or strides
     dim: int
-    packed: int = 1  # elements per stored one
+    bits: int = 8  # of an element that shares bytes
 
     def read(self, value: Any) -> int:
         """The size, in elements."""
-        return self._stored(value) * (1 if isinstance(value, Buffer) else self.packed)
+        stored = self._stored(value)
+        return stored if isinstance(value, Buffer) else stored * 8 // self.bits
 
     def _stored(self, value: Any) -> int:
         if self.attribute == "shape":
@@ -111,8 +112,8 @@ class BufferAnnot(Annot):
     def _source(self, attribute: str, dim: int, rank: int) -> Source:
         """Elements of less than a byte are packed along the last dimension: its size counts bytes, its stride is 1."""
         along = (dim == rank - 1) == (attribute == "shape")
-        packed = 8 // self.dtype.bits if along and self.dtype is not None and self.dtype.bits in (4, 2) else 1
-        return Source(self.name or "", attribute, dim, packed)
+        bits = self.dtype.bits if along and self.dtype is not None and self.dtype.bits in (2, 4, 6) else 8
+        return Source(self.name or "", attribute, dim, bits)
 
     def get_key_parser(self) -> KeyParser:
         return self.parse_key

@@ -16,6 +16,7 @@ from tilelang_mlir.frontend.builder import current
 from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.spec import Pointer, declare_tensor
 from tilelang_mlir.frontend.typename import dtype, to_dtype
+from tilelang_mlir.frontend.wide import wide_size
 from tilelang_mlir.mlir import ir
 
 
@@ -65,6 +66,7 @@ def tensor_parameter(
     if memory != GLOBAL:
         raise TileTypeError(f"parameter {name!r} is a {memory} buffer; kernels take tensors in global memory",
                             hint="T.FragmentBuffer, T.SharedBuffer and T.LocalBuffer describe parameters of macros")
+    shape, strides = [wide_size(size) for size in shape], strides and [wide_size(step) for step in strides]
     parameter = builder.add_parameter(name, "tensor", kind, ir.Type.parse("!llvm.ptr<1>"))
     with builder.at_host():
         buffer = declare_tensor(builder, name, parameter.value, shape, kind, strides)

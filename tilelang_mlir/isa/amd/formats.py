@@ -19,6 +19,12 @@ FNUZ = {"fp8_fnuz": (4, 3, 8, 240.0), "bf8_fnuz": (5, 2, 16, 57344.0)}
 REMARK = "tl.fnuz"
 """The attribute of instructions on 8-bit floats that run on a machine with the formats without negative zero."""
 _OCP = {"fp8": "e4m3", "bf8": "e5m2"}
+_SIX = {"fp6": "e2m3", "bf6": "e3m2"}
+
+
+def bits_of(kind: str) -> int:
+    """Bits of an element of `fp4`, `fp6`, `bf6`, and of one in a byte."""
+    return 4 if kind == "fp4" else 6 if kind in _SIX else 8
 
 
 def kind_of(op: ir.Operation, kind: str) -> str:
@@ -72,6 +78,9 @@ def decode(value: np.ndarray, kind: str) -> np.ndarray:
     raw = np.ascontiguousarray(value).view(np.uint8)
     if kind == "fp4":  # the first of two in the low bits
         return numeric.FP4_TO_FLOAT.take(np.stack([raw & 15, raw >> 4], axis=-1).reshape(*raw.shape[:-1], -1))
+    if kind in _SIX:
+        bits = np.unpackbits(raw, axis=-1, bitorder="little").reshape(*raw.shape[:-1], -1, 6)
+        return numeric.fp6_to_float(_SIX[kind]).take(np.packbits(bits, axis=-1, bitorder="little")[..., 0])
     if kind == "i8":
         return raw.view(np.int8).astype(np.float64)
     return raw.astype(np.float64) if kind == "u8" else byte_values(kind).take(raw)

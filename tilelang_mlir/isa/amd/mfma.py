@@ -9,9 +9,9 @@ Forms with blocks hold several independent products, block b in lanes (64 / bloc
 twice the elements per lane. Results of float32 forms are float32.
 
 Scaled forms (CDNA4 ISA, chapter 7.2, "Dense Matrices" with block exponent scaling) hold 32 elements of A per lane, with
-g = lane / M and G = 64 / M: of 8 bits, element i is column 16 * g + i % 16 + 16 * G * (i / 16); of 4 bits, column
-32 * g + i. Columns 32 * g to 32 * g + 31 of row lane % M are scaled by 2^(s - 127), where s is the byte that OPSEL
-names of the lane's scale register; 255 is not a number. B likewise, with rows and columns exchanged.
+g = lane / M and G = 64 / M: of 8 bits, element i is column 16 * g + i % 16 + 16 * G * (i / 16); of 6 and 4
+bits, column 32 * g + i, in bits 6 * i (4 * i) and up of six (four) registers. Columns 32 * g to 32 * g + 31 of row
+lane % M are scaled by 2^(s - 127), where s is the byte that OPSEL names of the lane's scale register; 255 is no number. B likewise, with rows and columns exchanged.
 """
 
 from __future__ import annotations
@@ -103,12 +103,14 @@ BY_OP = {form.op_name: form for form in FORMS}
 SCALED_FORMS: tuple[Form, ...] = tuple(
     Form(f"scale.f32.{m}x{m}x{k}.f8f6f4", m, m, k, a, b, Feature.MFMA_SCALED)
     for m, k in ((32, 64), (16, 128))
-    for a, b in product(("fp8", "bf8", "fp4"), repeat=2)
+    for a, b in product(("fp8", "bf8", "fp6", "bf6", "fp4"), repeat=2)
 )
 """Forms that take the element formats as modifiers, and a scale per 32 elements along K."""
 SCALE_BLOCK = 32
 _SCALED = {"rocdl.mfma.scale.f32.16x16x128.f8f6f4": (16, 128), "rocdl.mfma.scale.f32.32x32x64.f8f6f4": (32, 64)}
-_SCALED_KINDS = {"fp8": "fp8_e4m3", "bf8": "fp8_e5m2", "fp4": "fp4_e2m1"}
+_SCALED_KINDS = {
+    "fp8": "fp8_e4m3", "bf8": "fp8_e5m2", "fp6": "fp6_e2m3", "bf6": "fp6_e3m2", "fp4": "fp4_e2m1",
+}  # fmt: skip
 UNIT_SCALE = 0x7F7F7F7F
 """Four E8M0 scales of 2^0."""
 
@@ -124,8 +126,8 @@ def operand_type(form: Form, side: int = 0) -> ir.Type:
         return ir.Type.parse(f"vector<{count}x{kind}>")
     if kind == "bf16":
         return ir.Type.parse(f"vector<{count}xi16>")
-    size = count // 2 if kind == "fp4" else count
-    return ir.Type.parse({4: "i32", 8: "i64", 16: "vector<4xi32>", 32: "vector<8xi32>"}[size])
+    size = count * formats.bits_of(kind) // 8
+    return ir.Type.parse({4: "i32", 8: "i64"}.get(size) or f"vector<{size // 4}xi32>")
 
 
 def sum_type(form: Form) -> ir.Type:
@@ -155,8 +157,8 @@ def emit_scaled(
     """`v_mfma_scale_f32_*_f8f6f4`: D = (A * SA) (B * SB) + C.
 
     Args:
-        m: 16 or 32, rows and columns. a, b: vector<8xi32> of 8-bit floats, vector<4xi32> of 4-bit ones.
-        kinds: fp8, bf8 or fp4, of A and of B.
+        m: 16 or 32, rows and columns. a, b: eight i32 of 8-bit floats, six of 6-bit, four of 4-bit ones.
+        kinds: fp8, bf8, fp6, bf6 or fp4, of A and of B.
         scales: i32 of the lane, as in the module's docstring.
         bytes_: which byte of these counts.
     """
@@ -209,7 +211,7 @@ def scaled_operand(m: int, k: int, bits: int) -> np.ndarray:
     """Where row r, column c of an operand of a scaled form lies: lane * 32 + element, (m, k)."""
     groups = WAVE // m
     row, column = np.ogrid[:m, :k]
-    if bits == 4:
+    if bits < 8:
         return (row + m * (column // SCALE_BLOCK)) * SCALE_BLOCK + column % SCALE_BLOCK
     half = column // (16 * groups)
     return (row + m * (column // 16 % groups)) * SCALE_BLOCK + 16 * half + column % 16
@@ -230,8 +232,8 @@ def _scaled(op: ir.Operation) -> Run:
     kinds = [next((n for n, text in _SCALED_KINDS.items() if text in str(op.attributes[key])), "")
              for key in ("cbsz", "blgp")]  # fmt: skip
     if not all(kinds):
-        raise UnsupportedError("the simulator has scaled MFMA of 8-bit and 4-bit floats only")
-    places = [scaled_operand(m, k, 4 if kind == "fp4" else 8) for kind in kinds]
+        raise UnsupportedError("the simulator has scaled MFMA of 8-bit, 6-bit and 4-bit floats only")
+    places = [scaled_operand(m, k, formats.bits_of(kind)) for kind in kinds]
     bytes_ = integer(op, "opselA"), integer(op, "opselB")
     sums = tables(m, m, k, 1, False)
 

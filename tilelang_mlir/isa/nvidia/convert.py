@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tilelang_mlir.isa import numeric
-from tilelang_mlir.isa.instruction import Instruction, Machine, Run, create, flags
+from tilelang_mlir.isa.instruction import Instruction, Machine, Run, create, flags, inline_ptx
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -45,6 +45,16 @@ def f32_to_tf32(value: ir.Value) -> ir.Value:
     )
 
 
+def f32x2_to_bf16x2_rs(low: ir.Value, high: ir.Value, random: ir.Value) -> ir.Value:
+    """`cvt.rs.bf16x2.f32`: two f32 -> vector<2xbf16>, rounded by the random bits 0-15 (`low`) and 16-31 (`high`)."""
+    return inline_ptx(
+        "cvt.rs.bf16x2.f32",
+        "cvt.rs.bf16x2.f32 {$w0}, {$r0}, {$r1}, {$r2};",
+        [high, low, random],
+        [ir.Type.parse("vector<2xbf16>")],
+    )
+
+
 def _kind(op: ir.Operation, name: str) -> str:
     return "e5m2" if "E5M2" in flags(op, name) else "e4m3"
 
@@ -77,6 +87,27 @@ def _to_tf32(op: ir.Operation) -> Run:
     return run
 
 
+def _stochastic(op: ir.Operation) -> Run:
+    """The carry out of the sum of the discarded bits and the random ones rounds away from zero."""
+    del op
+
+    def run(machine: Machine, high: Any, low: Any, random: Any) -> np.ndarray:
+        words = [np.asarray(x, np.float32).reshape(np.shape(x) or (1, 1)).view(np.uint32) for x in (low, high)]
+        chance = np.asarray(random).reshape(np.shape(random) or (1, 1)).view(np.uint32)
+        shares = (chance & np.uint32(0xFFFF), chance >> np.uint32(16))
+        halves = [_rounded_by(word, share) for word, share in zip(words, shares, strict=True)]
+        return numeric.bf16_bits_to_float(np.stack(np.broadcast_arrays(*halves), axis=-1))
+
+    return run
+
+
+def _rounded_by(word: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Codes of bfloat16; infinities stay, NaN becomes the canonical one."""
+    size = word & np.uint32(0x7FFFFFFF)
+    code = np.where(size < 0x7F800000, word + share, word) >> np.uint32(16)
+    return np.where(size > 0x7F800000, np.uint32(0x7FFF), code).astype(np.uint16)
+
+
 _SECTION = "9.7.9.21 cvt"
 INSTRUCTIONS = (
     Instruction(
@@ -102,5 +133,13 @@ INSTRUCTIONS = (
         _to_tf32,
         emit=f32_to_tf32,
         feature=Feature.MMA_BF16,
+    ),
+    Instruction(
+        "cvt.rs.bf16x2.f32",
+        "cvt.rs.bf16x2.f32 d, a, b, rbits",
+        _SECTION,
+        _stochastic,
+        emit=f32x2_to_bf16x2_rs,
+        feature=Feature.CVT_RS,
     ),
 )

@@ -19,10 +19,11 @@ import numpy as np
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa import numeric
-from tilelang_mlir.isa.instruction import WARP, Grid, Instruction, Machine, Run, bitcast, create, flags, type_of, unpack
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.isa.instruction import WARP, Grid, Instruction, Machine, Run, bitcast, flags, type_of, unpack
+from tilelang_mlir.mlir import ContextTable, ir
 from tilelang_mlir.target import Feature
 
+_SPELLINGS = ContextTable()
 _BITS = {"f16": 16, "bf16": 16, "tf32": 32, "s8": 8, "u8": 8, "e4m3": 8, "e5m2": 8, "f64": 64}
 _SHAPES = {
     16: ((16, 8, 8), (16, 8, 16)),
@@ -60,24 +61,45 @@ def emit(
     Returns:
         D in the types of `c`.
     """
+    spelling = _spelling(shape, (a_type, b_type, c_type), (len(a), len(b), len(c)))
+    operands = [bitcast(v, spelling.operand) for v in (*a, *b)] + [bitcast(v, spelling.sum) for v in c]
+    product = ir.Operation.create("nvvm.mma.sync", spelling.results, operands, spelling.attributes).result
+    return [bitcast(v, x.type) for v, x in zip(unpack(product, len(c), spelling.sum), c, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Spelling:
+    """Types and attributes of the op, the same for all products of a kernel."""
+
+    operand: ir.Type
+    sum: ir.Type
+    results: list[ir.Type]
+    attributes: dict[str, ir.Attribute]
+
+
+def _spelling(
+    shape: tuple[int, int, int], kinds: tuple[str, str, str], counts: tuple[int, int, int]
+) -> _Spelling:
+    known = _SPELLINGS.of(ir.Context.current)
+    if (found := known.get((shape, kinds, counts))) is not None:
+        return found
     half, i32 = type_of("vector<2xf16>"), ir.IntegerType.get_signless(32)
-    operand = half if a_type == "f16" else ir.F64Type.get() if a_type == "f64" else i32
-    result = {"f32": ir.F32Type.get(), "f16": half, "s32": i32, "f64": ir.F64Type.get()}[c_type]
-    left, right, start = ([bitcast(v, t) for v in values] for values, t in ((a, operand), (b, operand), (c, result)))
+    operand = half if kinds[0] == "f16" else ir.F64Type.get() if kinds[0] == "f64" else i32
+    result = {"f32": ir.F32Type.get(), "f16": half, "s32": i32, "f64": ir.F64Type.get()}[kinds[2]]
     m, n, k = shape
-    attributes: dict[str, Any] = {
+    texts = {
         "layoutA": "#nvvm.mma_layout<row>",
         "layoutB": "#nvvm.mma_layout<col>",
         "shape": f"#nvvm.shape<m = {m}, n = {n}, k = {k}>",
-        "multiplicandAPtxType": f"#nvvm.mma_type<{a_type}>",
-        "multiplicandBPtxType": f"#nvvm.mma_type<{b_type}>",
-        "operandSegmentSizes": ir.DenseI32ArrayAttr.get([len(left), len(right), len(start)]),
+        "multiplicandAPtxType": f"#nvvm.mma_type<{kinds[0]}>",
+        "multiplicandBPtxType": f"#nvvm.mma_type<{kinds[1]}>",
     }
-    if a_type in ("s8", "u8"):
-        attributes["intOverflowBehavior"] = "#nvvm.mma_int_overflow<wrapped>"
-    struct = type_of(f"!llvm.struct<({', '.join([str(result)] * len(start))})>")
-    product = create("nvvm.mma.sync", [*left, *right, *start], [struct], **attributes)
-    return [bitcast(v, x.type) for v, x in zip(unpack(product, len(start), result), c, strict=True)]
+    if kinds[0] in ("s8", "u8"):
+        texts["intOverflowBehavior"] = "#nvvm.mma_int_overflow<wrapped>"
+    attributes = {name: ir.Attribute.parse(text) for name, text in texts.items()}
+    attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(list(counts))
+    struct = type_of(f"!llvm.struct<({', '.join([str(result)] * counts[2])})>")
+    return known.setdefault((shape, kinds, counts), _Spelling(operand, result, [struct], attributes))
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ func.func @f(%s: memref<64x16xf16, #tl.scope<"fragment">>, %f: memref<64x16xf16,
 
 func.func @f(%a: memref<64x32xi8, #tl.scope<"shared">>, %c: memref<64x64xf32, #tl.scope<"fragment">>, %x: memref<64x1xi32, #tl.scope<"shared">>, %y: memref<48x1xi32, #tl.scope<"shared">>) {
   // expected-error@+1 {{has factors of 64 rows and 48 columns, expected 64 and 64}}
-  "tl.mma_scaled"(%a, %a, %c, %x, %y) {packed, policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xi8, #tl.scope<"shared">>, memref<64x32xi8, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<48x1xi32, #tl.scope<"shared">>) -> ()
+  "tl.mma_scaled"(%a, %a, %c, %x, %y) {a_packed = "e2m1", b_packed = "e2m1", policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xi8, #tl.scope<"shared">>, memref<64x32xi8, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<48x1xi32, #tl.scope<"shared">>) -> ()
   return
 }
 
@@ -135,6 +135,6 @@ func.func @f(%a: memref<64x32xi8, #tl.scope<"shared">>, %c: memref<64x64xf32, #t
 
 func.func @f(%a: memref<64x32xf8E4M3FN, #tl.scope<"shared">>, %b: memref<64x32xi8, #tl.scope<"shared">>, %c: memref<64x64xf32, #tl.scope<"fragment">>, %x: memref<64x1xi32, #tl.scope<"shared">>) {
   // expected-error@+1 {{shapes do not agree: op(A) is 64x32, op(B) is 64x64, C is 64x64}}
-  "tl.mma_scaled"(%a, %b, %c, %x, %x) {packed, policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xf8E4M3FN, #tl.scope<"shared">>, memref<64x32xi8, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<64x1xi32, #tl.scope<"shared">>) -> ()
+  "tl.mma_scaled"(%a, %b, %c, %x, %x) {b_packed = "e2m1", policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xf8E4M3FN, #tl.scope<"shared">>, memref<64x32xi8, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<64x1xi32, #tl.scope<"shared">>) -> ()
   return
 }

@@ -29,16 +29,16 @@ func.func @load_operand(%s: memref<1x64x16xf16, #tl.scope<"shared">>, %f: memref
 }
 
 // CHECK-LABEL: func.func @scaled(
-// CHECK: "tl.mma_scaled"({{.*}}) {packed, policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true}
+// CHECK: "tl.mma_scaled"({{.*}}) {a_packed = "e2m1", b_packed = "e2m1", policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true}
 func.func @scaled(%a: memref<64x32xi8, #tl.scope<"shared">>, %b: memref<48x32xi8, #tl.scope<"shared">>, %c: memref<64x48xf32, #tl.scope<"fragment">>, %x: memref<64x1xi32, #tl.scope<"shared">>, %y: memref<48x1xi32, #tl.scope<"shared">>) {
-  "tl.mma_scaled"(%a, %b, %c, %x, %y) {packed, policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xi8, #tl.scope<"shared">>, memref<48x32xi8, #tl.scope<"shared">>, memref<64x48xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<48x1xi32, #tl.scope<"shared">>) -> ()
+  "tl.mma_scaled"(%a, %b, %c, %x, %y) {a_packed = "e2m1", b_packed = "e2m1", policy = "square", scale_blocks = array<i64: 16, 16>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xi8, #tl.scope<"shared">>, memref<48x32xi8, #tl.scope<"shared">>, memref<64x48xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<48x1xi32, #tl.scope<"shared">>) -> ()
   return
 }
 
 // One operand of 4 bits: its bytes hold two elements along k.
 // CHECK-LABEL: func.func @mixed(
-// CHECK: "tl.mma_scaled"({{.*}}) {packed, policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true}
+// CHECK: "tl.mma_scaled"({{.*}}) {b_packed = "e2m1", policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true}
 func.func @mixed(%a: memref<64x64xf8E4M3FN, #tl.scope<"shared">>, %b: memref<48x32xi8, #tl.scope<"shared">>, %c: memref<64x48xf32, #tl.scope<"fragment">>, %x: memref<64x1xi32, #tl.scope<"shared">>, %y: memref<48x1xi32, #tl.scope<"shared">>) {
-  "tl.mma_scaled"(%a, %b, %c, %x, %y) {packed, policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x64xf8E4M3FN, #tl.scope<"shared">>, memref<48x32xi8, #tl.scope<"shared">>, memref<64x48xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<48x1xi32, #tl.scope<"shared">>) -> ()
+  "tl.mma_scaled"(%a, %b, %c, %x, %y) {b_packed = "e2m1", policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x64xf8E4M3FN, #tl.scope<"shared">>, memref<48x32xi8, #tl.scope<"shared">>, memref<64x48xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<48x1xi32, #tl.scope<"shared">>) -> ()
   return
 }

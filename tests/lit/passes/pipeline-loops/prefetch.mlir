@@ -15,7 +15,9 @@
 // CHECK: "tl.load_operand"(%{{.*}}, %[[B0:.*]]) {k_dim = 1 : i32, side = "b", warps = array<i32: 2, 2>}
 // CHECK: scf.for
 // CHECK-NOT: scf.if
-// CHECK: %[[MORE:.*]] = arith.cmpi slt
+// CHECK: %[[AHEAD:.*]] = arith.addi %{{.*}}, %c2
+// CHECK: %[[MORE:.*]] = arith.cmpi slt, %[[AHEAD]]
+// CHECK: %[[CAPPED:.*]] = arith.minsi %[[AHEAD]], %{{.*}} {tl.facts = {hi = 7 : i64, lo = 0 : i64}}
 // CHECK: "tl.load_operand"(%{{.*}}, %[[A1:.*]]) {k_dim = 1 : i32, side = "a"
 // CHECK: "tl.load_operand"(%{{.*}}, %[[B1:.*]]) {k_dim = 1 : i32, side = "b"
 // CHECK-COUNT-2: "tl.copy"({{.*}}, %[[MORE]]) {async, ordered}

@@ -24,7 +24,7 @@ func.func @padded(%n: i32) {
     // CHECK: extents = array<i64: 48, 8, 8>
     // CHECK: "tl.tcgen05_scaled_mma"(%{{.*}}, %[[P]], {{.*}}) {b_padded, scale_blocks = array<i64: 32, 32>,
     // CHECK-NOT: packed
-    "tl.mma_scaled"(%a, %b, %c, %u, %v) {clear = true, packed, policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (!a, !b, !c, !u, !v) -> ()
+    "tl.mma_scaled"(%a, %b, %c, %u, %v) {b_packed = "e2m1", clear = true, policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (!a, !b, !c, !u, !v) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }

@@ -1,5 +1,5 @@
 // Tensors, tiles and parts of them in bytes; the place along the last dimension is halved.
-// RUN: tl-opt %s --target=sm_100a --pack-fp4 | filecheck %s
+// RUN: tl-opt %s --target=sm_100a --pack-elements | filecheck %s
 !g = memref<128x128xf4E2M1FN, #tl.scope<"global">>
 !s = memref<128x64xf4E2M1FN, #tl.scope<"shared">>
 !w = memref<128x4xi32, #tl.scope<"tmem">>
@@ -21,7 +21,7 @@ func.func @pack(%n: i32, %p: !llvm.ptr<1>, %k: i32) {
     %even = arith.muli %k, %c64 : i32
     %t = "tl.slice"(%g, %x, %even) {sizes = array<i64: 128, 64>} : (!g, i32, i32) -> memref<128x64xf4E2M1FN, strided<[128, 1], offset: ?>, #tl.scope<"global">>
     "tl.copy"(%t, %s) : (memref<128x64xf4E2M1FN, strided<[128, 1], offset: ?>, #tl.scope<"global">>, !s) -> ()
-    // CHECK: "tl.tcgen05_scaled_mma"({{.*}}) {packed, scale_blocks
+    // CHECK: "tl.tcgen05_scaled_mma"({{.*}}) {a_packed = "e2m1", b_packed = "e2m1", scale_blocks
     "tl.tcgen05_scaled_mma"(%s, %s, %c, %no, %w, %w) {scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (!s, !s, !c, i1, !w, !w) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return

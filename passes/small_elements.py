@@ -1,8 +1,9 @@
-"""Single elements of 4-bit tiles, which share bytes: reads take their half, writes come in pairs.
+"""Single elements of tiles of fewer than eight bits, which share bytes (`packing.py`).
 
-A read of element j is one of byte j // 2, shifted. A write must have its neighbour in the same thread: a loop over an
-even number of elements, in the order of the last dimension, runs over pairs and writes whole bytes. Conversions of
-floats stay casts, of values that take a byte (`tl.bitcast`).
+A read of a 4-bit element j is one of byte j // 2, shifted; one of 6 bits reads the two bytes that it lies in. A write
+must have its neighbours of the group in the same thread: a loop over a multiple of the group, in the order of the last
+dimension, runs over groups and writes whole bytes. Conversions of floats stay casts, of values that take a byte
+(`tl.bitcast`).
 
     parallel (i, j) in 8x32 { Q[i, j] = cast x[i, j] }
     =>
@@ -11,9 +12,9 @@ floats stay casts, of values that take a byte (`tl.bitcast`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from tilelang_mlir.dtypes import from_mlir
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
@@ -24,15 +25,8 @@ from .clone import clone_ops
 from .elementwise import uncast
 from .expand_tile_ops import convert, region_of
 from .layout_inference.subscripts import subscript
+from .packing import INTEGER, Packing, byte, bytes_of, code_of, element_of, is_small, number, packing_of
 from .walk import nested
-
-FLOAT, INTEGER = "f4E2M1FN", "i4"
-_MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # by code (OCP Microscaling Formats, E2M1)
-
-
-def is_half_byte(kind: ir.Type) -> bool:
-    element = kind.element_type if isinstance(kind, ir.MemRefType) else kind
-    return str(element) in (FLOAT, INTEGER)
 
 
 def expand_elements(module: ir.Operation) -> None:
@@ -46,38 +40,64 @@ def expand_elements(module: ir.Operation) -> None:
             _expand_conversion(op)
         else:
             _widen_product(op)
-    for op in [op for op in nested(module) if op.name == "tl.fill" and is_half_byte(op.operands[0].type)]:
+    for op in [op for op in nested(module) if op.name == "tl.fill" and is_small(op.operands[0].type)]:
         with ir.InsertionPoint(op), op.location:
-            op.operands[1] = _pair(nibble(op.operands[1], op), nibble(op.operands[1], op))
-    for op in [op for op in nested(module) if op.name == "tl.cast" and is_half_byte(op.operands[0].type)]:
+            _expand_fill(op)
+    for op in [op for op in nested(module) if op.name == "tl.cast" and is_small(op.operands[0].type)]:
         with ir.InsertionPoint(op), op.location:
             op.results[0].replace_all_uses_with(_decode(op))
         op.erase()
-    loops: dict[ir.Operation, list[ir.Operation]] = {}
-    for op in nested(module):
-        if op.name == "memref.store" and is_half_byte(op.operands[1].type):
-            loops.setdefault(_loop_of(op), []).append(op)
-    for loop, stores in loops.items():
-        with ir.InsertionPoint(loop), loop.location:
-            _in_pairs(loop, stores)
+    _expand_stores(module)
     _drop_unused(module)
+
+
+def _expand_stores(module: ir.Operation) -> None:
+    stores = [op for op in nested(module) if op.name == "memref.store" and is_small(op.operands[1].type)]
+    loops: dict[ir.Operation, list[ir.Operation]] = {}
+    for op in stores:
+        if packing_of(op.operands[1]).count > 1:
+            loops.setdefault(_loop_of(op), []).append(op)
+            continue
+        with ir.InsertionPoint(op), op.location:
+            ir.Operation.create("memref.store", [], [code(op.operands[0], op), *list(op.operands)[1:]])
+        op.erase()
+    for loop, grouped in loops.items():
+        with ir.InsertionPoint(loop), loop.location:
+            _in_groups(loop, grouped)
+
+
+def _expand_fill(op: ir.Operation) -> None:
+    """A fill is one of bytes, where they are alike; else a loop over elements."""
+    target, value = op.operands
+    packing = packing_of(target)
+    known = code(value, op)
+    if 8 % packing.bits == 0 or packing.count == 1 or build.known_constant(known) == 0:
+        op.operands[1] = known if packing.bits == 6 else bytes_of([known, known], packing)[0]
+        return
+    here = region_of(target)
+    loop = build.parallel(here.shape or [1])
+    with ir.InsertionPoint(loop.regions[0].blocks[0]):
+        variables = list(loop.regions[0].blocks[0].arguments)[: len(here.shape)]
+        build.store(value, here.buffer, here.indices(variables))
+    op.erase()
 
 
 def _drop_unused(module: ir.Operation) -> None:
     """4-bit scalars that have been replaced; users come after what they use."""
     for op in reversed(list(nested(module))):
         if len(op.results) == 1 and not isinstance(op.results[0].type, ir.MemRefType):
-            if is_half_byte(op.results[0].type) and not list(op.results[0].uses):
+            if is_small(op.results[0].type) and not list(op.results[0].uses):
                 op.erase()
 
 
 def _expand_conversion(op: ir.Operation) -> None:
-    """A copy that converts to or from 4 bits, or may begin in the middle of a byte, becomes a loop over elements."""
+    """A copy that converts to or from small elements, stores them another way, or may begin in the middle of a group
+    becomes a loop over elements."""
     source, target = op.operands
     kinds = [ir.MemRefType(v.type).element_type for v in (source, target)]
-    if not any(is_half_byte(k) for k in kinds):
+    if not any(is_small(k) for k in kinds):
         return
-    if kinds[0] == kinds[1] and _on_bytes(source) and _on_bytes(target):
+    if kinds[0] == kinds[1] and packing_of(source) == packing_of(target) and _on_bytes(source) and _on_bytes(target):
         return
     with ir.InsertionPoint(op), op.location:
         _element_loop(source, target, op)
@@ -89,11 +109,12 @@ def _expand_conversion(op: ir.Operation) -> None:
 
 
 def _on_bytes(tile: ir.Value) -> bool:
-    """Whether a tile begins and ends with whole bytes."""
+    """Whether a tile begins and ends with whole groups."""
+    count = packing_of(tile).count
     while isinstance(tile, ir.OpResult) and tile.owner.operation.name == "tl.slice":
         op = tile.owner.operation
         sizes = list(ir.DenseI64ArrayAttr(op.attributes["sizes"]))
-        if sizes[-1] % 2 or raster.divisor(op.operands[len(sizes)]) % 2:
+        if sizes[-1] % count or raster.divisor(op.operands[len(sizes)]) % count:
             return False
         tile = op.operands[0]
     return True
@@ -117,74 +138,57 @@ def _widen_product(op: ir.Operation) -> None:
         if str(kind.element_type) != INTEGER:
             continue
         with ir.InsertionPoint(op), op.location:
-            wide = ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), _byte(), scope_of(value))]).result
+            wide = ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), byte(), scope_of(value))]).result
             _element_loop(value, wide, op, unsigned=f"{'ab'[side]}_unsigned" in op.attributes)
         op.operands[side] = wide
 
 
 # -- scalars -----------------------------------------------------------------------------------------------------------
-def nibble(value: ir.Value, user: ir.Operation) -> ir.Value:
-    """A 4-bit scalar as a byte from 0 to 15, at the insertion point.
+def code(value: ir.Value, user: ir.Operation) -> ir.Value:
+    """The code of a small scalar as a byte, at the insertion point.
 
     Raises:
-        UnsupportedError: arithmetic on 4-bit scalars.
+        UnsupportedError: arithmetic on such scalars.
     """
     op = None if isinstance(value.owner, ir.Block) else value.owner.operation
     if op is not None and op.name == "arith.constant":
         attribute = op.attributes["value"]
         if isinstance(attribute, ir.IntegerAttr):
-            return _constant(attribute.value & 15)
-        return _constant(_code(ir.FloatAttr(attribute).value))
+            return number(attribute.value & 15)
+        return number(code_of(ir.FloatAttr(attribute).value, str(value.type)))
     if op is not None and op.name == "tl.cast":
         return _encode(op)
     if op is not None and op.name == "arith.select":
-        a, b = (nibble(v, user) for v in list(op.operands)[1:])
-        return ir.Operation.create("arith.select", [_byte()], [op.operands[0], a, b]).result
+        a, b = (code(v, user) for v in list(op.operands)[1:])
+        return ir.Operation.create("arith.select", [byte()], [op.operands[0], a, b]).result
     if op is not None and op.name == "memref.load":
         with ir.InsertionPoint(op), op.location:
-            return _half_of(op)
+            return element_of(op, packing_of(op.operands[0]), uncast(list(op.operands)[-1]))
     raise UnsupportedError(
-        "arithmetic on 4-bit elements",
+        f"arithmetic on {value.type.width}-bit elements",
         python_location(user.location),
         hint="convert them first: T.cast(x, 'float16'), or T.cast(x, 'int32') of int4",
     )
 
 
-def _half_of(load: ir.Operation) -> ir.Value:
-    """The byte that holds an element, shifted down to it."""
-    *outer, last = list(load.operands)[1:]
-    place = uncast(last)
-    byte = ir.Operation.create(
-        "memref.load", [_byte()],
-        [load.operands[0], *outer, build.to_index(build.binary("divui", place, _constant(2, place.type)))],
-    ).result  # fmt: skip
-    odd = build.binary("remui", place, _constant(2, place.type))
-    if odd.type != build.i32():
-        name = "arith.index_cast" if isinstance(odd.type, ir.IndexType) else "arith.trunci"
-        odd = ir.Operation.create(name, [build.i32()], [odd]).result
-    shift = build.binary("muli", odd, build.constant(4))
-    shift = ir.Operation.create("arith.trunci", [_byte()], [shift]).result
-    return build.binary("andi", build.binary("shrui", byte, shift), _constant(15))
-
-
 def _encode(op: ir.Operation) -> ir.Value:
-    """The code of what a cast converts to 4 bits: of floats the cast itself, whose result takes a byte."""
-    if str(op.results[0].type) == FLOAT:
-        return _reinterpret(op.results[0], _byte())
+    """The code of what a cast converts to: of floats the cast itself, whose result takes a byte."""
+    if str(op.results[0].type) != INTEGER:
+        return _reinterpret(op.results[0], byte())
     source = ir.StringAttr(op.attributes["from"]).value
-    return build.binary("andi", _cast(op.operands[0], source, "int8", _byte()), _constant(15))
+    return build.binary("andi", _cast(op.operands[0], source, "int8", byte()), number(15))
 
 
 def _decode(op: ir.Operation) -> ir.Value:
-    """What a cast converts from 4 bits."""
-    code = nibble(op.operands[0], op)
+    """What a cast converts from small elements."""
+    bits = code(op.operands[0], op)
     to, kind = ir.StringAttr(op.attributes["to"]).value, op.results[0].type
     if str(op.operands[0].type) == INTEGER:
         if ir.StringAttr(op.attributes["from"]).value == "uint4":
-            return _cast(code, "uint8", to, kind)
-        signed = build.binary("subi", build.binary("xori", code, _constant(8)), _constant(8))
+            return _cast(bits, "uint8", to, kind)
+        signed = build.binary("subi", build.binary("xori", bits, number(8)), number(8))
         return _cast(signed, "int8", to, kind)
-    return _cast(_reinterpret(code, op.operands[0].type), "float4_e2m1fn", to, kind)
+    return _cast(_reinterpret(bits, op.operands[0].type), from_mlir(str(op.operands[0].type)), to, kind)
 
 
 def _reinterpret(value: ir.Value, kind: ir.Type) -> ir.Value:
@@ -198,27 +202,28 @@ def _cast(value: ir.Value, source: str, to: str, kind: ir.Type) -> ir.Value:
     return ir.Operation.create("tl.cast", [kind], [value], names).result
 
 
-def _code(value: float) -> int:
-    return _MAGNITUDES.index(abs(value)) | (8 if math.copysign(1, value) < 0 else 0)
-
-
-# -- pairs -------------------------------------------------------------------------------------------------------------
+# -- groups ------------------------------------------------------------------------------------------------------------
 def _loop_of(store: ir.Operation) -> ir.Operation:
-    """The loop whose last variable walks the elements of a store, an even number of them."""
+    """The loop whose last variable walks the elements of a store, a multiple of their group."""
     loop = store.parent.operation
     extents = _extents(loop)
-    if extents is not None and extents[-1] % 2 == 0:
+    packing = packing_of(store.operands[1])
+    count = packing.count
+    if extents is not None and extents[-1] % count == 0:
         variables = {v: i for i, v in enumerate(loop.regions[0].blocks[0].arguments)}
         found = subscript(list(store.operands)[-1], variables, extents)
-        if found is not None and found.rest % 2 == 0 and found.terms:
+        if found is not None and found.rest % count == 0 and found.terms:
             first, *others = found.terms
             walks = first.whole and first.coefficient == 1 and first.variable == len(extents) - 1
-            if walks and all(term.coefficient % 2 == 0 for term in others):
+            if walks and all(term.coefficient % count == 0 for term in others):
                 return loop
+    sharing, many = "four elements share three bytes", f"a multiple of {count}"
+    if count == 2:
+        sharing, many = "two elements share a byte", "an even number"
     raise UnsupportedError(
-        "a 4-bit element is written by itself",
+        f"a {packing.bits}-bit element is written by itself",
         python_location(store.location),
-        hint="two elements share a byte: write an even number of them in one loop, x[.., j] with j its last variable",
+        hint=f"{sharing}: write {many} of them in one loop, x[.., j] with j its last variable",
     )
 
 
@@ -231,68 +236,69 @@ def _extents(loop: ir.Operation) -> list[int] | None:
     return [bounds[1]] if bounds[0] == 0 and bounds[1] is not None and bounds[2] == 1 else None
 
 
-def _in_pairs(loop: ir.Operation, stores: Sequence[ir.Operation]) -> None:
-    """Let a loop run over pairs: its body twice, with each pair of stores as one of a byte."""
+def _in_groups(loop: ir.Operation, stores: Sequence[ir.Operation]) -> None:
+    """Let a loop run over groups: its body for each of them, with the stores of a group as stores of its bytes."""
     body = loop.regions[0].blocks[0]
     inside = [o.operation for o in body.operations if o.operation.name != "scf.yield"]
     _check_order(inside, stores)
     extents = _extents(loop)
     assert extents is not None
+    packings = [packing_of(store.operands[1]) for store in stores]
+    count = max(packing.count for packing in packings)
+    if extents[-1] % count or any(count % packing.count for packing in packings):
+        raise UnsupportedError(f"a loop over {extents[-1]} elements that writes groups of {count}",
+                               python_location(loop.location), hint=f"a multiple of {count}")  # fmt: skip
     attributes = build.attributes_of(loop)
     if loop.name == "tl.parallel":
         attributes.pop("extents")
-        new = build.parallel([*extents[:-1], extents[-1] // 2], attributes)
+        new = build.parallel([*extents[:-1], extents[-1] // count], attributes)
     else:
-        new = build.for_range(extents[0] // 2)
+        new = build.for_range(extents[0] // count)
         for name, attribute in attributes.items():
             new.attributes[name] = attribute
     block = new.regions[0].blocks[0]
     with ir.InsertionPoint(block):
         old, mine = list(body.arguments), list(block.arguments)
-        halves: list[list[ir.Value]] = []
-        places: list[list[ir.Value]] = []
-        for odd in range(2):
-            place = build.binary("muli", mine[-1], build.constant(2))
-            place = build.binary("addi", place, build.constant(1)) if odd else place
+        codes: list[list[ir.Value]] = []
+        places: list[list[list[ir.Value]]] = []
+        for position in range(count):
+            place = build.binary("muli", mine[-1], build.constant(count))
+            place = build.binary("addi", place, build.constant(position)) if position else place
             replaced = dict(zip(old, [*mine[:-1], place], strict=True))
             clone_ops([o for o in inside if o not in stores], replaced)
-            halves.append([nibble(replaced.get(s.operands[0], s.operands[0]), s) for s in stores])
-            if not odd:
-                places = [[replaced.get(v, v) for v in list(s.operands)[2:]] for s in stores]
-        for store, low, high, indices in zip(stores, *halves, places, strict=True):
-            last = uncast(indices[-1])
-            half = build.binary("divui", last, _constant(2, last.type))
-            ir.Operation.create(
-                "memref.store", [], [_pair(low, high), store.operands[1], *indices[:-1], build.to_index(half)]
-            )
+            codes.append([code(replaced.get(s.operands[0], s.operands[0]), s) for s in stores])
+            places.append([[replaced.get(v, v) for v in list(s.operands)[2:]] for s in stores])
+        for index, (store, packing) in enumerate(zip(stores, packings, strict=True)):
+            for start in range(0, count, packing.count):
+                group = [row[index] for row in codes[start : start + packing.count]]
+                _store_group(store, packing, group, places[start][index])
         if loop.name == "scf.for":
             ir.Operation.create("scf.yield")
     loop.erase()
 
 
+def _store_group(store: ir.Operation, packing: Packing, codes: list[ir.Value], indices: list[ir.Value]) -> None:
+    """The bytes of a group, whose first element is at `indices`."""
+    last = uncast(indices[-1])
+    first = build.binary("divui", last, number(packing.count, last.type))
+    if packing.bytes > 1:
+        first = build.binary("muli", first, number(packing.bytes, last.type))
+    for offset, value in enumerate(bytes_of(codes, packing)):
+        place = build.binary("addi", first, number(offset, last.type)) if offset else first
+        operands = [value, store.operands[1], *indices[:-1], build.to_index(place)]
+        ir.Operation.create("memref.store", [], operands)
+
+
 def _check_order(body: Sequence[ir.Operation], stores: Sequence[ir.Operation]) -> None:
-    """What an iteration writes it must not read again: both writes of a pair come after all reads."""
+    """What an iteration writes it must not read again: all writes of a group come after all reads."""
     written: set[ir.Value] = set()
     for op in body:
         for inner in (op, *nested(op)):
             if inner.name == "memref.load" and inner.operands[0] in written:
                 raise UnsupportedError(
-                    "a 4-bit element is read in the loop that wrote it",
+                    f"a {packing_of(inner.operands[0]).bits}-bit element is read in the loop that wrote it",
                     python_location(inner.location),
                     hint="read it in a loop of its own",
                 )
         if op in stores:
             written.add(op.operands[1])
-
-
-def _pair(low: ir.Value, high: ir.Value) -> ir.Value:
-    return build.binary("ori", low, build.binary("shli", high, _constant(4)))
-
-
-def _byte() -> ir.Type:
-    return ir.IntegerType.get_signless(8)
-
-
-def _constant(number: int, kind: ir.Type | None = None) -> ir.Value:
-    kind = kind or _byte()
-    return ir.Operation.create("arith.constant", [kind], attributes={"value": ir.IntegerAttr.get(kind, number)}).result

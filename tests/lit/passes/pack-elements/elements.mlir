@@ -1,5 +1,5 @@
 // Single elements: a read takes its half of a byte, writes come in pairs.
-// RUN: tl-opt %s --target=sm_90a --pack-fp4 | filecheck %s
+// RUN: tl-opt %s --target=sm_90a --pack-elements | filecheck %s
 
 // CHECK-LABEL: func.func @pairs(
 // CHECK: "tl.parallel"() ({

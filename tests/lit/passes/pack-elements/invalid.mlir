@@ -1,4 +1,4 @@
-// RUN: tl-opt %s --target=sm_100a --split-input-file --verify-diagnostics --pack-fp4
+// RUN: tl-opt %s --target=sm_100a --split-input-file --verify-diagnostics --pack-elements
 !s = memref<128x64xf4E2M1FN, #tl.scope<"shared">>
 
 func.func @alone(%n: i32) {
@@ -52,6 +52,17 @@ func.func @odd(%n: i32) {
   ^bb0(%x: i32):
     // expected-error@+1 {{4-bit elements with a last dimension, stride or place of 63}}
     %s = "tl.alloc"() : () -> memref<128x63xf4E2M1FN, #tl.scope<"shared">>
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// -----
+
+func.func @no_whole_group(%n: i32) {
+  "tl.launch"(%n) ({
+  ^bb0(%x: i32):
+    // expected-error@+1 {{6-bit elements with a last dimension, stride or place of 62}}
+    %s = "tl.alloc"() : () -> memref<128x62xf6E2M3FN, #tl.scope<"shared">>
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }

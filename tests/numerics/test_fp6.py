@@ -1,0 +1,131 @@
+"""6-bit floats: four in three bytes in tensors and shared tiles, conversions, and products on MFMA (gfx950)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from fp4_values import factors, halves
+from hopper_programs import check, poisoned
+from tensor_programs import compiled
+
+import tilelang_mlir as tilelang
+import tilelang_mlir.language as T
+from tilelang_mlir.errors import UnsupportedError
+
+E2M3, E3M2, FP4, FP8 = "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn", "float8_e4m3fn"
+
+
+def packed(codes: np.ndarray) -> np.ndarray:
+    """Codes of 6 bits, the first one in the lowest bits."""
+    bits = np.unpackbits(codes.astype(np.uint8)[..., None], axis=-1, bitorder="little")[..., :6]
+    return np.packbits(bits.reshape(*codes.shape[:-1], -1), axis=-1, bitorder="little")
+
+
+def sixes(shape: tuple[int, ...], kind: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A tensor as it is stored, and its values."""
+    codes = np.random.default_rng(seed).integers(0, 64, shape).astype(np.uint8)
+    return packed(codes), codes.view(getattr(ml_dtypes, kind)).astype(np.float64)
+
+
+@pytest.mark.parametrize(("target", "kind"), [("sim:sm_90a", E2M3), ("sim:gfx942", E3M2), ("sim:gfx1100", E2M3)])
+def test_elements(target: str, kind: str) -> None:
+    """Written in groups of four and read one by one, with conversions that round to even codes and saturate; a tile
+    over the edge of its tensor, and one that is filled."""
+    M, N = 5, 48
+
+    @T.prim_func
+    def main(A: T.Tensor((M, N), "float32"), Q: T.Tensor((M, N), kind), B: T.Tensor((M, N), "float16"),
+             F: T.Tensor((M, N), kind)):  # fmt: skip
+        with T.Kernel(T.ceildiv(N, 32), threads=64) as bx:
+            x = T.alloc_fragment((8, 32), "float32")
+            q = T.alloc_fragment((8, 32), kind)
+            s, t = T.alloc_shared((8, 32), kind), T.alloc_shared((8, 32), kind)
+            T.copy(A[0, bx * 32], x)
+            for i, j in T.Parallel(8, 32):
+                q[i, j] = x[i, j]
+            T.copy(q, s)
+            T.copy(s, Q[0, bx * 32])
+            T.copy(s, B[0, bx * 32])
+            T.fill(t, 1.5)
+            T.copy(t, F[0, bx * 32])
+
+    values = getattr(ml_dtypes, kind)
+    a = (np.random.default_rng(3).standard_normal((M, N)) * 4).astype(np.float32)
+    steps = np.arange(32, dtype=np.uint8).view(values).astype(np.float32)
+    a[0, :31], a[1, :3] = (steps[1:] + steps[:-1]) / 2, [99, -99, -0.0]  # ties, and what is too large
+    want = a.astype(values)
+    want[0, 30], want[1, :2] = a.astype(values)[0, 30], np.float32([steps[-1], -steps[-1]]).astype(values)
+    q, f, b = np.full((M, N * 3 // 4), 77, np.uint8), np.full((M, N * 3 // 4), 77, np.uint8), poisoned((M, N), "float16")
+    tilelang.compile(main, target=target)(a, q, b, f)
+    assert np.array_equal(q, packed(want.view(np.uint8) & 63))
+    assert np.array_equal(b.astype(np.float32), want.astype(np.float32))
+    assert np.array_equal(f, packed(np.full((M, N), np.float32(1.5)).astype(values).view(np.uint8)))
+
+
+def _stored(shape: tuple[int, int], kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    if kind == FP4:
+        return halves(shape, seed)
+    if kind == FP8:
+        a = np.random.default_rng(seed).standard_normal(shape).astype(ml_dtypes.float8_e4m3fn)
+        return a, a.astype(np.float64)
+    return sixes(shape, kind, seed)
+
+
+def product(M: int, N: int, K: int, left: str, right: str, scaled: bool) -> Any:
+    words = 256 // 32 // 4
+
+    @T.prim_func
+    def main(A: T.Tensor((M, K), left), B: T.Tensor((N, K), right), SA: T.Tensor((K // 128, M), "uint32"),
+             SB: T.Tensor((K // 128, N), "uint32"), C: T.Tensor((M, N), "float32")):  # fmt: skip
+        with T.Kernel(1, threads=64):
+            a, b = T.alloc_shared((M, 256), left), T.alloc_shared((N, 256), right)
+            sa, sb = T.alloc_shared((M, words), "uint32"), T.alloc_shared((N, words), "uint32")
+            c = T.alloc_fragment((M, N), "float32")
+            T.clear(c)
+            for k in T.Pipelined(T.ceildiv(K, 256), num_stages=2):
+                T.copy(A[0, k * 256], a)
+                T.copy(B[0, k * 256], b)
+                if scaled:
+                    for i, w in T.Parallel(M, words):
+                        sa[i, w] = T.if_then_else(k * words + w < K // 128, SA[k * words + w, i], T.uint32(0))
+                    for i, w in T.Parallel(N, words):
+                        sb[i, w] = T.if_then_else(k * words + w < K // 128, SB[k * words + w, i], T.uint32(0))
+                    T.gemm_blockscaled(a, b, c, sa, sb, transpose_B=True)
+                else:
+                    T.gemm(a, b, c, transpose_B=True)
+            T.copy(c, C)
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("M", "N", "left", "right", "scaled"),
+    [(32, 64, E2M3, E2M3, True), (16, 48, E3M2, FP8, True), (16, 32, FP4, E2M3, True), (32, 32, E3M2, E2M3, False),
+     (16, 16, FP4, FP4, False)],
+)  # fmt: skip
+def test_products(M: int, N: int, left: str, right: str, scaled: bool) -> None:
+    K = 384
+    (a, x), (b, y) = _stored((M, K), left, 1), _stored((N, K), right, 2)
+    (sa, scale_a), (sb, scale_b) = factors(M, K // 32, 32, 3), factors(N, K // 32, 32, 4)
+    c = poisoned((M, N), "float32")
+    main = product(M, N, K, left, right, scaled)
+    compiled(main, "sim:gfx950")(a, b, sa, sb, c)
+    check(c, (x * scale_a) @ (y * scale_b).T if scaled else x @ y.T, "float32")
+
+
+def test_machine_code() -> None:
+    """The formats, in six registers each, read 8 bytes at a time."""
+    source = compiled(product(64, 64, 512, E2M3, E3M2, True), "hip:gfx950").ir("amdgcn")
+    products = [line for line in source.splitlines() if "v_mfma_scale_f32_32x32x64_f8f6f4" in line]
+    assert len(products) == 16
+    assert all("cbsz:3 blgp:2" in line for line in products)  # B's columns are the instruction's rows
+
+
+def test_targets_without() -> None:
+    for target in ("sim:gfx942", "sim:sm_90a", "sim:sm_100a"):
+        with pytest.raises(UnsupportedError, match="products of e2m3 elements without factors need") as caught:
+            tilelang.compile(product(64, 64, 256, E2M3, E2M3, False), target=target)
+        assert "gfx950" in str(caught.value)
