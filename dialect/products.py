@@ -35,6 +35,12 @@ def packed_operands(op: ir.Operation) -> tuple[str, str]:
     return a, b
 
 
+def padded_operands(op: ir.Operation) -> tuple[str, str]:
+    """The formats of A and B where they are tiles of 16 elements in each 16 bytes, else empty."""
+    a, b = (ir.StringAttr(op.attributes[name]).value if (name := f"{x}_padded") in op.attributes else "" for x in "ab")
+    return a, b
+
+
 def elements_of(size: int, kind: str) -> int:
     """Elements along K of an operand of so many bytes, or elements where it is not packed."""
     count, per = _ELEMENTS.get(kind, (1, 1))

@@ -21,9 +21,8 @@ def require_scaled_products(op: ir.Operation, target: Target) -> None:
     packed = [kind for kind in packed_operands(op) if kind]
     if op.name == "tl.gemm" and not packed:
         return
-    if (op.name == "tl.gemm" or set(packed) - {"e2m1"}) and not target.supports(Feature.MFMA_SCALED):
-        what = f"products of {' and '.join(dict.fromkeys(packed))} elements"
-        what += " without factors" if op.name == "tl.gemm" else ""
+    if op.name == "tl.gemm" and not target.supports(Feature.MFMA_SCALED):
+        what = f"products of {' and '.join(dict.fromkeys(packed))} elements without factors"
         raise UnsupportedError(
             f"{what} need {Feature.MFMA_SCALED.value}, which {target} lacks", python_location(op.location),
             hint=f"targets that have it: {', '.join(sorted(targets_with(Feature.MFMA_SCALED)))}",

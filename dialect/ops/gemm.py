@@ -22,8 +22,7 @@ class GemmOp(TL.Operation, name="gemm"):
     zero.
     An optional fourth operand (i1) is a run-time `clear`. Optional unit attributes: `a_unsigned`, `b_unsigned`, `wgmma`
     (asynchronous: the program waits). With `pending` the product ends when at most so many products of these threads
-    are unfinished: C then has its value only after `tl.wait_products`. `a_packed`, `b_packed`: as for
-    `tl.mma_scaled`.
+    are unfinished: C then has its value only after `tl.wait_products`. `a_packed`, `b_packed`: as for `tl.mma_scaled`.
     """
 
     a: ext.Operand[Any]

@@ -25,7 +25,7 @@ ext = dialect("ext")
 _MMA = {
     "transpose_a": "a boolean", "transpose_b": "a boolean", "?a_unsigned": "a unit attribute",
     "?b_unsigned": "a unit attribute", "?pair": "a unit attribute",
-    "?a_packed": "a string", "?b_packed": "a string", "?a_padded": "a unit attribute", "?b_padded": "a unit attribute",
+    "?a_packed": "a string", "?b_packed": "a string", "?a_padded": "a string", "?b_padded": "a string",
 }  # fmt: skip
 
 
@@ -55,8 +55,8 @@ class Tcgen05ScaledMmaOp(TL.Operation, name="tcgen05_scaled_mma"):
     A 32-bit column has four factors of a row (see `tl.tcgen05_cp`). `scale_bytes = array<i64: a, b>` are the first
     factors, `scale_blocks = array<i64: a, b>` the elements along k of one: 16 (factors of type e4m3), or 32 and more
     (powers of two). With `a_packed` (`b_packed`) A (B) is bytes of two e2m1 elements along k. With `a_padded`
-    (`b_padded`) every 16 bytes of A (B) hold 16 e2m1 elements along k in their first eight, beside 8-bit floats of the
-    other operand.
+    (`b_padded`) every 16 bytes of A (B) hold 16 elements along k: of e2m1 in the first eight, of e2m3 or e3m2 in the
+    first twelve.
     """
 
     a: ext.Operand[Any]

@@ -1,10 +1,13 @@
 """`tl.mma_scaled` on block-scaled mma.sync: the operands of `tl.gemm`, and a word of factors per row and lane.
 
 Bytes of two 4-bit floats are fetched as 8-bit elements: an instruction takes 32 bytes along k either way. Beside an
-operand of 8 bits they are spread, one element in the middle of each byte, after they were read.
+operand of another width they are spread, one element in the middle of each byte, after they were read; so are 6-bit
+floats, four in three bytes, to the lowest bits of each byte.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import mma_scaled
@@ -17,6 +20,7 @@ from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
 from ..lowering.memory import load_lanes
+from ..lowering.parallel import thread_coordinates
 from ..lowering.views import tile_of
 from ..warp_grid import WarpGrid
 from .gemm_mma import initial_sums
@@ -32,7 +36,7 @@ def form_of(op: ir.Operation) -> mma_scaled.Form:
     """The instruction of a `tl.mma_scaled`. Raises UnsupportedError where there is none."""
     blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
     packed = packed_operands(op)
-    if all(packed):
+    if packed == ("e2m1", "e2m1"):
         if blocks[0] != blocks[1] or blocks[0] not in (16, 32):
             raise UnsupportedError(
                 f"4-bit operands with factors of {blocks[0]} and {blocks[1]} elements",
@@ -41,8 +45,8 @@ def form_of(op: ir.Operation) -> mma_scaled.Form:
             )
         return mma_scaled.Form("mxf4nvf4" if blocks[0] == 16 else "mxf4", "e2m1", "e2m1", blocks[0])
     kinds = [
-        "e2m1" if half else _KINDS.get(str(ir.MemRefType(v.type).element_type))
-        for v, half in zip(list(op.operands)[:2], packed, strict=True)
+        kind or _KINDS.get(str(ir.MemRefType(v.type).element_type))
+        for v, kind in zip(list(op.operands)[:2], packed, strict=True)
     ]
     if kinds[0] is None or kinds[1] is None:
         raise UnsupportedError("a block-scaled product of these dtypes", python_location(op.location))
@@ -55,7 +59,7 @@ def lower_scaled(ctx: Context, op: ir.Operation) -> None:
     form, shape = form_of(op), mma_shape(_BITS)
     if packed[0] and flags[0] or packed[1] and not flags[1]:
         raise UnsupportedError(
-            "4-bit operands whose elements are not neighbours along K", python_location(op.location),
+            "packed operands whose elements are not neighbours along K", python_location(op.location),
             hint="A is [M, K] and B is [N, K] with transpose_B=True",
         )  # fmt: skip
     m, n, k = extents(op)
@@ -66,7 +70,7 @@ def lower_scaled(ctx: Context, op: ir.Operation) -> None:
     grid = partition(m, n, warps, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     k_dims = 0 if flags[0] else 1, 1 if flags[1] else 0
     left, right = (
-        _fetch(ctx, tile_of(ctx, value), k_dims[side], bool(side), grid, form if packed[side] else None)
+        _fetch(ctx, tile_of(ctx, value), k_dims[side], bool(side), grid, packed[side] if form.elements == 4 else "")
         for side, value in enumerate((a, b))
     )
     target = ctx.buffers[c]
@@ -89,13 +93,15 @@ def lower_scaled(ctx: Context, op: ir.Operation) -> None:
         write_registers(ctx, target, range(start, start + target.chunk), ctx.e.pack(flat[start : start + target.chunk]))
 
 
-def _fetch(ctx: Context, tile: Tile, k_dim: int, is_b: bool, grid: WarpGrid, packed: mma_scaled.Form | None) -> Fetch:
-    """What reads an operand; `packed` is the form where it is bytes of two elements."""
-    spread = packed is not None and packed.elements == 4
-    bits = 2 * _BITS if spread else _BITS  # a register's four elements are two bytes
+def _fetch(ctx: Context, tile: Tile, k_dim: int, is_b: bool, grid: WarpGrid, spread: str) -> Fetch:
+    """What reads an operand; `spread` is the format of one that is bytes which share elements, to be spread."""
+    bits = 2 * _BITS if spread == "e2m1" else _BITS  # a register's four elements are two bytes
     shape, k = mma_shape(bits), tile.sizes[-2:][k_dim]
+    if spread and spread != "e2m1":
+        k = elements_of(k, spread)
     layout = operand_fragments(grid, shape, k, bits, (k_dim == 0, k_dim == 1))[is_b]
-    return (_Spread if spread else Fetch)(ctx, Operand(tile, k_dim, bits, layout, is_b), grid, shape)
+    kind = Fetch if not spread else _Spread if spread == "e2m1" else _SpreadSixes
+    return kind(ctx, Operand(tile, k_dim, bits, layout, is_b), grid, shape)
 
 
 class _Spread(Fetch):
@@ -113,6 +119,32 @@ class _Spread(Fetch):
             both = e.binary("ori", word, e.binary("shli", word, distance))
             word = e.binary("andi", both, kept)
         return e.binary("shli", word, mma_scaled.PADDING)
+
+
+class _SpreadSixes(Fetch):
+    """An operand of 6-bit floats: the three bytes of four neighbours along k become the bytes of a register."""
+
+    def _matrix_loads(self) -> bool:
+        return False
+
+    def _word(self, word: int) -> ir.Value:
+        ctx, ix, operand = self.ctx, self.ctx.ix, self.operand
+        first = operand.layout.value_part(np.asarray([word * self.pack], np.int64))
+        place = [ix.add(p, Index.lanes(c)) for p, c in zip(thread_coordinates(ctx, operand.layout), first, strict=True)]
+        place[operand.k_dim] = ix.scale(ix.divide(place[operand.k_dim], 4), 3)
+        offsets = list(operand.tile.offsets)
+        place = [*offsets[:-2], *(ix.add(o, i) for o, i in zip(offsets[-2:], place, strict=True))]
+        with ctx.lanes(3):
+            *outer, inner = [i.spread(3) for i in place]
+            value = load_lanes(ctx, operand.tile.buffer, [*outer, ix.add(inner, Index.lanes(range(3)))])
+        return self._as_word(value)
+
+    def _as_word(self, value: ir.Value) -> ir.Value:
+        e = self.ctx.e
+        low, middle, high = (e.pure("arith.extui", e.i32, [e.extract(value, i)]) for i in range(3))
+        whole = e.binary("ori", e.binary("ori", low, e.binary("shli", middle, 8)), e.binary("shli", high, 16))
+        parts = [e.binary("andi", e.binary("shli", whole, 2 * i) if i else whole, 63 << 8 * i) for i in range(4)]
+        return e.binary("ori", e.binary("ori", parts[0], parts[1]), e.binary("ori", parts[2], parts[3]))
 
 
 class _Factors:

@@ -16,7 +16,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
 from ...dialect.layout.tensor import LANES, TensorLayout, dense, halved, sparse
-from ...dialect.products import elements_of, extents, packed_operands, transposes
+from ...dialect.products import elements_of, extents, packed_operands, padded_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
 
 _FLOATS = {
@@ -67,11 +67,12 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
     if any(packed_operands(op)) and (text := _packed_obstacle(op)):
         return text
     packed = packed_operands(op)
-    if packed[0] != packed[1]:  # one becomes a padded tile
+    if any(becomes_padded(packed)):
         sides = [] if packed[1] else [(b, flags[1], "B")]
         sides += [] if packed[0] else [(a, not flags[0], "A")]
-        rows, name = (m, "A") if packed[0] else (n, "B")
-        text = "" if swizzle_span([rows, k], 8) else f"{name} of {rows}x{k}, whose rows are no groups of 8"
+        tiles = [(size, x) for size, x, kind in zip((m, n), "AB", packed, strict=True) if kind]
+        odd = [f"{x} of {size}x{k}" for size, x in tiles if not swizzle_span([size, k], 8)]
+        text = f"{odd[0]}, whose rows are no groups of 8" if odd else ""
         return text or next((text for side in sides if (text := _operand_obstacle(*side))), "")
     if scope_of(a) == TMEM and flags[0]:
         return "a transposed A in tensor memory"
@@ -97,16 +98,21 @@ def _depth_of(op: ir.Operation) -> int:
     return elements_of(k, packed_operands(op)[1])
 
 
+def becomes_padded(packed: tuple[str, str]) -> tuple[bool, bool]:
+    """Which packed operands the instruction takes with gaps: all but pairs of 4-bit floats (9.7.16.10.2)."""
+    gaps = packed != ("e2m1", "e2m1")
+    return gaps and bool(packed[0]), gaps and bool(packed[1])
+
+
 def _packed_obstacle(op: ir.Operation) -> str:
     """4-bit floats: pairs along k, one factor of 16 or 32 elements each (9.7.16.10.7, table of scale_vec sizes)."""
     packed, along_k = packed_operands(op), (not transposes(op)[0], transposes(op)[1])
-    if any(kind not in ("", "e2m1") for kind in packed):
-        return "6-bit operands"
-    if any(half and not along for half, along in zip(packed, along_k, strict=True)):
-        return "4-bit operands whose elements are not neighbours along K"
-    if packed[0] != packed[1]:
-        return ""
+    if any(kind and not along for kind, along in zip(packed, along_k, strict=True)):
+        return f"{min(_bits(kind) for kind in packed if kind)}-bit operands whose elements are not neighbours along K"
     blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
+    if any(becomes_padded(packed)):
+        names = " and ".join(filter(None, packed))
+        return "" if min(blocks) >= 32 else f"{names} operands with factors of {min(blocks)} elements, expected 32"
     firsts = list(ir.DenseI64ArrayAttr(op.attributes["scale_bytes"]))
     if blocks[0] != blocks[1] or blocks[0] not in (16, 32):
         return f"4-bit operands with factors of {blocks[0]} and {blocks[1]} elements, expected 16 or 32 for both"
@@ -131,6 +137,10 @@ def product_of(op: ir.Operation) -> Product:
     return Product(shape, k // descriptors.depth(kind) // (2 if sparse else 1))
 
 
+def _bits(kind: str) -> int:
+    return 4 if kind == "e2m1" else 6
+
+
 def _element(value: ir.Value) -> ir.Type:
     return ir.MemRefType(value.type).element_type
 
@@ -138,11 +148,11 @@ def _element(value: ir.Value) -> ir.Type:
 def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
     """Kind and operand types of the instruction."""
     a, b, c = (str(_element(v)) for v in list(op.operands)[:3])
-    packed = packed_operands(op)
-    halves = [bool(half) or f"{x}_padded" in op.attributes for x, half in zip("ab", packed, strict=True)]
-    if op.name in _SCALED and halves[0] != halves[1] and c == "f32":
-        sides = zip((a, b), halves, strict=True)
-        (kind, first), (other, second) = (("f8f6f4", "e2m1") if half else _FLOATS.get(e, ("", "")) for e, half in sides)
+    packed, padded = packed_operands(op), padded_operands(op)
+    if op.name in _SCALED and (any(padded) or any(becomes_padded(packed))) and c == "f32":
+        formats = [kind or gaps for kind, gaps in zip(packed, padded, strict=True)]
+        sides = zip((a, b), formats, strict=True)
+        (kind, first), (other, second) = (("f8f6f4", f) if f else _FLOATS.get(e, ("", "")) for e, f in sides)
         return ("f8f6f4", first, second, "f32") if kind == other == "f8f6f4" else None
     if any(packed):
         if op.name not in _SCALED or a != b or c != "f32":

@@ -2,8 +2,8 @@
 
 The tiles of factors have a word of four per row (`tl.mma_scaled`). `tl.tcgen05_cp` reads 32 rows of four words, and
 puts word i of row r into column i of lane r: of 128 rows, row r is word 4 * (r % 32) + r / 32. The threads bring them
-into that order in a tile of its own; rows that fill up 128 have zeros. A 4-bit operand beside one of 8 bits is brought
-into the padded form of kind::mxf8f6f4 likewise.
+into that order in a tile of its own; rows that fill up 128 have zeros. Operands of 6 bits, and a 4-bit one beside one
+of another width, are brought into the padded form of kind::mxf8f6f4 likewise.
 
     tl.mma_scaled A, B, C, SA, SB
     =>
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from tilelang_mlir.mlir import ir
 
-from ...dialect.products import packed_operands, tile_shape
+from ...dialect.products import elements_of, packed_operands, tile_shape
 from ...dialect.tl import SHARED, TMEM, buffer_type
 from .. import build
 from ..expand_tile_ops import region_of
+from .tensor_rules import becomes_padded
 
 _ROWS = 128
-_HALF = 8  # bytes of 16 elements of 4 bits
+_UNIT = 16  # bytes of a padded tile, and elements in them
 _KEPT = ("transpose_a", "transpose_b", "scale_bytes", "scale_blocks", "a_packed", "b_packed")
 
 
@@ -31,26 +32,31 @@ def start_scaled(launch: ir.Operation, op: ir.Operation, tensor: ir.Value, keep:
     factors = [_bring(launch, value) for value in scales]
     attributes = {name: op.attributes[name] for name in _KEPT if name in op.attributes}
     packed = packed_operands(op)
-    if packed[0] != packed[1]:
-        side = "b" if packed[1] else "a"
-        del attributes[f"{side}_packed"]
-        attributes[f"{side}_padded"] = build.unit()
-        a, b = (_pad(launch, value) if half else value for value, half in zip((a, b), packed, strict=True))
+    for side, kind, gaps in zip("ab", packed, becomes_padded(packed), strict=True):
+        if gaps:
+            del attributes[f"{side}_packed"]
+            attributes[f"{side}_padded"] = ir.StringAttr.get(kind)
+    a, b = (
+        _pad(launch, value, kind) if gaps else value
+        for value, kind, gaps in zip((a, b), packed, becomes_padded(packed), strict=True)
+    )
     ir.Operation.create("tl.tcgen05_scaled_mma", [], [a, b, tensor, keep, *factors], attributes)
 
 
-def _pad(launch: ir.Operation, tile: ir.Value) -> ir.Value:
-    """Bytes of two elements as every 16 elements in the first half of 16 bytes, in a tile of its own."""
+def _pad(launch: ir.Operation, tile: ir.Value, kind: str) -> ir.Value:
+    """Bytes that share elements as every 16 elements at the start of 16 bytes, in a tile of its own."""
     rows, count = tile_shape(tile)
+    units = elements_of(count, kind) // _UNIT
+    used = count // units
     byte = ir.IntegerType.get_signless(8)
     with ir.InsertionPoint.at_block_begin(launch.regions[0].blocks[0]):
-        padded = ir.Operation.create("tl.alloc", [buffer_type([rows, 2 * count], byte, SHARED)]).result
+        padded = ir.Operation.create("tl.alloc", [buffer_type([rows, units * _UNIT], byte, SHARED)]).result
     read = region_of(tile)
     lead = [build.constant(0)] * (len(read.sizes) - 2)
-    block = build.parallel([rows, count // _HALF, _HALF]).regions[0].blocks[0]
+    block = build.parallel([rows, units, used]).regions[0].blocks[0]
     with ir.InsertionPoint(block):
         row, group, inside = block.arguments
-        starts = (build.binary("muli", group, build.constant(size)) for size in (_HALF, 2 * _HALF))
+        starts = (build.binary("muli", group, build.constant(size)) for size in (used, _UNIT))
         here, there = (build.binary("addi", start, inside) for start in starts)
         build.store(build.load(read.buffer, read.within([*lead, row, here])), padded, [row, there])
     return padded

@@ -161,8 +161,9 @@ def product(state: State) -> Product | None:
     rows = max(rows, columns)
     for _ in range(50):
         m, n = rows * state.rng.choice((1, 1, 2, 3, 4)), columns * state.rng.choice((1, 1, 2, 3, 4, 6, 8, 10, 22))
-        splits = [a for a in range(1, warps + 1) if warps % a == 0]
-        fits = any(m % (a * rows) == 0 and n % (warps // a * columns) == 0 for a in splits)
+        fits = any(
+            warps % a == 0 and m % (a * rows) == 0 and n % (warps // a * columns) == 0 for a in range(1, warps + 1)
+        )
         if fits and m * n <= 4096:
             k = step * state.rng.choice((1, 1, 2, 3, 4))
             policy = state.rng.choice(("Square", "Square", "FullRow", "FullCol"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import ml_dtypes
@@ -56,8 +57,7 @@ def test_elements(target: str, kind: str) -> None:
     a = (np.random.default_rng(3).standard_normal((M, N)) * 4).astype(np.float32)
     steps = np.arange(32, dtype=np.uint8).view(values).astype(np.float32)
     a[0, :31], a[1, :3] = (steps[1:] + steps[:-1]) / 2, [99, -99, -0.0]  # ties, and what is too large
-    want = a.astype(values)
-    want[0, 30], want[1, :2] = a.astype(values)[0, 30], np.float32([steps[-1], -steps[-1]]).astype(values)
+    want = np.clip(a, -steps[-1], steps[-1]).astype(values)
     q, f = (np.full((M, N * 3 // 4), 77, np.uint8) for _ in range(2))
     b = poisoned((M, N), "float16")
     tilelang.compile(main, target=target)(a, q, b, f)
@@ -75,13 +75,13 @@ def _stored(shape: tuple[int, int], kind: str, seed: int) -> tuple[np.ndarray, n
     return sixes(shape, kind, seed)
 
 
-def product(M: int, N: int, K: int, left: str, right: str, scaled: bool) -> Any:
+def product(M: int, N: int, K: int, left: str, right: str, scaled: bool, threads: int = 64) -> Any:
     words = 256 // 32 // 4
 
     @T.prim_func
     def main(A: T.Tensor((M, K), left), B: T.Tensor((N, K), right), SA: T.Tensor((K // 128, M), "uint32"),
              SB: T.Tensor((K // 128, N), "uint32"), C: T.Tensor((M, N), "float32")):  # fmt: skip
-        with T.Kernel(1, threads=64):
+        with T.Kernel(1, threads=threads):
             a, b = T.alloc_shared((M, 256), left), T.alloc_shared((N, 256), right)
             sa, sb = T.alloc_shared((M, words), "uint32"), T.alloc_shared((N, words), "uint32")
             c = T.alloc_fragment((M, N), "float32")
@@ -103,17 +103,21 @@ def product(M: int, N: int, K: int, left: str, right: str, scaled: bool) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("M", "N", "left", "right", "scaled"),
-    [(32, 64, E2M3, E2M3, True), (16, 48, E3M2, FP8, True), (16, 32, FP4, E2M3, True), (32, 32, E3M2, E2M3, False),
-     (16, 16, FP4, FP4, False)],
+    ("M", "N", "left", "right", "scaled", "target"),
+    [(32, 64, E2M3, E2M3, True, "gfx950"), (16, 48, E3M2, FP8, True, "gfx950"), (16, 32, FP4, E2M3, True, "gfx950"),
+     (32, 32, E3M2, E2M3, False, "gfx950"), (16, 16, FP4, FP4, False, "gfx950"),
+     (32, 16, E2M3, E3M2, True, "sm_120a"), (16, 48, FP8, E3M2, True, "sm_120a"), (32, 32, E2M3, FP4, True, "sm_120a"),
+     (128, 48, E2M3, E3M2, True, "sm_100a"), (128, 16, E3M2, FP8, True, "sm_103a"),
+     (128, 32, FP4, E2M3, True, "sm_100a")
+    ],
 )  # fmt: skip
-def test_products(M: int, N: int, left: str, right: str, scaled: bool) -> None:
+def test_products(M: int, N: int, left: str, right: str, scaled: bool, target: str) -> None:
     K = 384
     (a, x), (b, y) = _stored((M, K), left, 1), _stored((N, K), right, 2)
     (sa, scale_a), (sb, scale_b) = factors(M, K // 32, 32, 3), factors(N, K // 32, 32, 4)
     c = poisoned((M, N), "float32")
-    main = product(M, N, K, left, right, scaled)
-    compiled(main, "sim:gfx950")(a, b, sa, sb, c)
+    threads = 128 if target in ("sm_100a", "sm_103a") else 64
+    compiled(product(M, N, K, left, right, scaled, threads), f"sim:{target}")(a, b, sa, sb, c)
     check(c, (x * scale_a) @ (y * scale_b).T if scaled else x @ y.T, "float32")
 
 
@@ -123,6 +127,16 @@ def test_machine_code() -> None:
     products = [line for line in source.splitlines() if "v_mfma_scale_f32_32x32x64_f8f6f4" in line]
     assert len(products) == 16
     assert all("cbsz:3 blgp:2" in line for line in products)  # B's columns are the instruction's rows
+
+
+def test_machine_code_of_pairs() -> None:
+    """Formats by name on mma.sync, as codes 3 and 4 of an instruction descriptor on tcgen05."""
+    source = compiled(product(32, 32, 512, E2M3, E3M2, True), "cuda:sm_120a").get_kernel_source()
+    assert source.count("m16n8k32.row.col.kind::mxf8f6f4.block_scale.scale_vec::1X.f32.e2m3.e3m2.f32.ue8m0") == 32
+    source = compiled(product(128, 32, 512, E2M3, E3M2, True, 128), "cuda:sm_103a").get_kernel_source()
+    words = [int(word) for word in re.findall(r"mov\.b32\s+%r\d+, (-?\d+);", source)]
+    assert any(word & 0x1F8F == 4 << 10 | 3 << 7 for word in words if word >> 27 & 3 == 1), words  # of 128 rows
+    assert source.count("tcgen05.mma.cta_group::1.kind::mxf8f6f4.block_scale") == 8
 
 
 def test_targets_without() -> None:

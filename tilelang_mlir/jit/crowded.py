@@ -33,8 +33,8 @@ def check(module: ir.Module, target: Target, *, allowed: bool = False) -> None:
             if times > _HOPELESS and not allowed:
                 raise ResourceError(
                     suspicion.message, suspicion.location, notes=suspicion.notes,
-                    hint="more threads or smaller tiles; pass_configs={'tl.allow_register_spills': True} compiles it all "
-                    "the same",
+                    hint="more threads or smaller tiles; pass_configs={'tl.allow_register_spills': True} compiles it "
+                    "all the same",
                 )  # fmt: skip
             issue(suspicion)
 

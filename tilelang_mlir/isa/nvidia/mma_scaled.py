@@ -1,7 +1,8 @@
 """Block-scaled tensor core products of a warp. PTX ISA 8.7, sections 9.7.14.3 (block scaling) and 9.7.14.5 (mma).
 
-m16n8k32 of 8-bit floats, m16n8k64 of 4-bit ones. Of m16n8k32 (.kind::mxf8f6f4) one operand or both may have 4-bit
-elements too, each in the middle four bits of a byte. With e elements per 32-bit register, g = lane / 4, t = lane % 4,
+m16n8k32 of 8-bit floats, m16n8k64 of 4-bit ones. Of m16n8k32 (.kind::mxf8f6f4) one operand or both may have narrower
+elements too, each in a byte of its own: of 4 bits in the middle ones, of 6 bits in the lowest ones. With e elements per
+32-bit register, g = lane / 4, t = lane % 4,
  A register q, element i: row g + 8 * (q % 2), column t * e + i + 4 * e * (q / 2)
  B register q, element i: row t * e + i + 4 * e * q, column g
  C element i:             row g + 8 * (i / 2), column 2 * t + i % 2
@@ -97,6 +98,8 @@ def emit(
 def _elements(words: np.ndarray, kind: str, form: Form) -> np.ndarray:
     """Numbers (C, W, 32, e) in registers (C, W, 32)."""
     raw = np.ascontiguousarray(words)[..., None].view(np.uint8)
+    if kind in ("e2m3", "e3m2"):
+        return numeric.fp6_to_float(kind).take(raw & 63)
     if kind != "e2m1":
         return numeric.fp8_to_float(kind).take(raw)
     if form.elements == 4:

@@ -82,7 +82,7 @@ func.func @f(%s: !s, %t: !t, %k: i1) {
 !s = memref<128x4xi32, #tl.scope<"tmem">>
 func.func @f(%a: !a, %t: !t, %k: i1, %s: !s) {
   // expected-error@+1 {{padded B has elements of f8E4M3FN, expected i8}}
-  "tl.tcgen05_scaled_mma"(%a, %a, %t, %k, %s, %s) {b_padded, scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (!a, !a, !t, i1, !s, !s) -> ()
+  "tl.tcgen05_scaled_mma"(%a, %a, %t, %k, %s, %s) {b_padded = "e2m1", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (!a, !a, !t, i1, !s, !s) -> ()
   return
 }
 
