@@ -22,6 +22,7 @@ _SHIMS = f"{_HERE}.compat.modules"
 ALIASES = {
     "tilelang.analysis": f"{_SHIMS}.empty",
     "tilelang.autotuner.tuner": f"{_HERE}.autotuner",
+    "tilelang.autotuner.capture": f"{_HERE}.autotuner",
     "tilelang.autotuner.param": f"{_HERE}.autotuner",
     "tilelang.backend": f"{_SHIMS}.backend",
     "tilelang.backend.target": f"{_SHIMS}.backend",
@@ -34,6 +35,7 @@ ALIASES = {
     "tilelang.carver.template": f"{_SHIMS}.carver",
     "tilelang.carver.roller": f"{_SHIMS}.carver",
     "tilelang.carver.roller.hint": f"{_SHIMS}.carver",
+    "tilelang.carver.roller.policy": f"{_SHIMS}.carver",
     "tilelang.carver.roller.rasterization": f"{_SHIMS}.carver",
     "tilelang.common": f"{_SHIMS}.empty",
     "tilelang.contrib": f"{_SHIMS}.contrib",
@@ -61,6 +63,9 @@ ALIASES = {
     "tilelang.intrinsics.mma_macro_generator": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.utils": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.wgmma_macro_generator": f"{_SHIMS}.wgmma_generator",
+    "tilelang.language.common": f"{_HERE}.language",
+    "tilelang.language.eager": f"{_HERE}.language",
+    "tilelang.language.symbolics": f"{_HERE}.language",
     "tilelang.language.fp8": f"{_SHIMS}.fp8",
     "tilelang.layout.swizzle": f"{_HERE}.layout",
     "tilelang.layout.fragment": f"{_HERE}.layout",
@@ -89,6 +94,7 @@ ALIASES = {
     "tilelang.transform.pass_config": f"{_SHIMS}.transform",
     "tilelang.transform.simplify": f"{_SHIMS}.transform",
     "tilelang.tvm": f"{_SHIMS}.tvm",
+    "tilelang.version": _HERE,
     "tilelang.utils.device": f"{_SHIMS}.driver",
     "tilelang.utils.target": f"{_SHIMS}.backend",
 }
@@ -125,6 +131,11 @@ class _TileLang(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         real = counterpart(fullname)
         if real is None:
+            if fullname.startswith("tilelang."):
+                raise ModuleNotFoundError(
+                    f"No module named {fullname!r}: it is part of TileLang's own compiler, which kernels do not need; "
+                    f"docs/coming_from_tilelang.md has what there is instead", name=fullname,
+                )  # fmt: skip
             return None
         return importlib.machinery.ModuleSpec(fullname, _Alias(real), is_package=True)
 
@@ -194,9 +205,13 @@ def uninstall() -> None:
 def _extend_package() -> None:
     """Give the package the attributes that programs reach through `tilelang.` without importing them."""
     package = importlib.import_module(_HERE)
-    for name in ("backend", "carver", "contrib", "cuda", "engine", "env", "math", "tileop", "transform", "tvm"):
+    shims = "analysis backend carver contrib cuda engine env math rocm tileop transform tvm"
+    for name in shims.split():
         if name not in vars(package):
             setattr(package, name, _LazyModule(ALIASES[f"tilelang.{name}"]))
+    for kind in ("cuda", "hip", "c"):
+        name = f"register_{kind}_postproc"
+        vars(package)[name] = getattr(importlib.import_module(ALIASES["tilelang.engine"]), name)
     if "DataType" not in vars(package):
         vars(package)["DataType"] = importlib.import_module(ALIASES["tilelang.tvm"]).DataType
 
