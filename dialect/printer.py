@@ -230,6 +230,13 @@ def _tensor(printer: _Printer, op: ir.Operation) -> str:
     )
 
 
+def _view(printer: _Printer, op: ir.Operation) -> str:
+    tensor, *places = printer.operands(op)
+    name = printer.values.declare(op.results[0])
+    shape = ", ".join("?" if s == -1 else str(s) for s in ir.DenseI64ArrayAttr(op.attributes["shape"]))
+    return f"{name} = view [{shape}] of {tensor} at ({', '.join(places)})"
+
+
 def _gemm(printer: _Printer, op: ir.Operation) -> str:
     a, b, c, *clear = printer.operands(op)
     a, b = (f"{x}.T" if _flag(op, f"transpose_{n}") else x for x, n in ((a, "a"), (b, "b")))
@@ -302,6 +309,7 @@ def _copy(printer: _Printer, op: ir.Operation) -> str:
 
 _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.alloc": _alloc, "tl.alloc_reducer": _alloc, "tl.alloc_barrier": _alloc_barrier, "tl.tensor": _tensor,
+    "tl.view": _view, "tl.make_descriptor": _words("describe {0} through {1}"),
     "tl.copy": _copy, "tl.fill": _words("fill {0} = {1}"), "tl.transpose": _words("{1} = {0}.T"),
     "tl.gemm_sp": _words("{3} += sparse({0}, {1}) @ {2}"),
     "tl.gemm": _gemm, "tl.reduce": _reduce, "tl.scan": _scan, "memref.store": _store, "tl.atomic": _atomic,
@@ -317,7 +325,8 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.im2col_load": _words("im2col {0} at tile ({4}, {5}) -> {1} arriving at {2}[{3}]"),
     "tl.tma_gather4": _words("gather {0} at {all} -> {1} arriving at {2}[{3}]"),
     "tl.tma_scatter4": _words("scatter {0} -> {1} at {all}"),
-    "tl.mbarrier_meet": _words("meet {0}[{1}]"),
+    "tl.mbarrier_meet": _words("meet {0}[{1}]"), "tl.mbarrier_state": _words("arrive {0}[{1}]"),
+    "tl.mbarrier_test": _words("test {0}[{1}] phase {2}"),
     "tl.staged_store": _words("store {0} -> {2} through {1}"),
     "tl.tma_wait": _words("wait_stores"), "tl.wait_products": _words("wait_products {all}"),
     "tl.load_operand": _words("load operand {0} -> {1}"),
@@ -335,7 +344,8 @@ _STATEMENTS: dict[str, Callable[[_Printer, ir.Operation], str]] = {
     "tl.reducer_update": _words("update {all}"), "tl.finalize_reducer": _words("finish {0} -> {1}"),
 }  # fmt: skip
 _SHOWN: dict[str, tuple[str, ...]] = {
-    "tl.tensor": ("shape", "strides"), "tl.alloc_barrier": ("counts",), "tl.reduce": ("kind", "dim", "clear"),
+    "tl.tensor": ("shape", "strides"), "tl.view": ("shape", "strides"),
+    "tl.alloc_barrier": ("counts",), "tl.reduce": ("kind", "dim", "clear"),
     "tl.gemm": ("transpose_a", "transpose_b", "clear"), "tl.scan": ("kind", "dim", "reverse"),
     "tl.atomic": ("kind", "order"), "tl.load_operand": ("side",), "tl.turn": ("action",),
 }  # fmt: skip

@@ -53,6 +53,7 @@ from .walk import launches, members_of, nested, threads_of
 Range = tuple[int, int]
 # What writes shared memory through the asynchronous proxy.
 _BULK_LOADS = ("tl.tma_load", "tl.box_load", "tl.tma_gather4", "tl.cluster_copy", "tl.bulk_words")
+_ARRIVALS = ("tl.mbarrier_arrive", "tl.mbarrier_state")
 
 
 @dataclass
@@ -250,12 +251,12 @@ class _Inserter:
         if op.name == "tl.fence_proxy":
             pending.fenced()
             return
-        if op.name == "tl.mbarrier_wait":
+        if op.name in ("tl.mbarrier_wait", "tl.mbarrier_test"):
             pending.arrived = True
         if op.name == "tl.wait_group":  # WORDS
             pending.writes |= pending.landing
             pending.landing = pending.landing if ir.IntegerAttr(op.attributes["pending"]).value else set()
-        if op.name == "tl.mbarrier_arrive" and self._tells_engine(op, pending):  # GROUPS
+        if op.name in _ARRIVALS and self._tells_engine(op, pending):  # GROUPS
             self._fence(op, pending)
             return
         if op.name == "tl.warpgroups":
@@ -421,7 +422,7 @@ def _first_beside(op: ir.Operation) -> ir.Operation:
 
 def _arrives(op: ir.Operation) -> bool:
     """Whether a branch tells an mbarrier of what all threads did before it."""
-    return any(inner.name == "tl.mbarrier_arrive" for inner in nested(op))
+    return any(inner.name in _ARRIVALS for inner in nested(op))
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:

@@ -97,7 +97,7 @@ def _copy(source: ir.Value, target: ir.Value) -> None:
 def _arrive_with_copy(op: ir.Operation) -> None:
     """An explicit load arrives at its barrier where nothing else in the kernel does."""
     users = [use.owner.operation for use in op.operands[2].uses]
-    if not any(user.name in ("tl.mbarrier_arrive", "tl.mbarrier_meet") for user in users):
+    if not any(user.name in ("tl.mbarrier_arrive", "tl.mbarrier_state", "tl.mbarrier_meet") for user in users):
         op.attributes["arrive"] = build.unit()
 
 

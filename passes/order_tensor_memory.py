@@ -18,8 +18,8 @@ from ..dialect.tl import TMEM, scope_of
 from .base import Pass
 from .walk import launches, nested
 
-_BEFORE = ("tl.sync_threads", "tl.mbarrier_arrive")
-_AFTER = ("tl.sync_threads", "tl.mbarrier_wait")
+_BEFORE = ("tl.sync_threads", "tl.mbarrier_arrive", "tl.mbarrier_state")
+_AFTER = ("tl.sync_threads", "tl.mbarrier_wait", "tl.mbarrier_test")
 
 
 @dataclass(frozen=True)

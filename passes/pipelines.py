@@ -28,10 +28,14 @@ STAGES: dict[str, tuple[str, ...]] = {
     # Roles that the program describes, in its own loops and branches. Then dead and repeated index arithmetic: later
     # passes walk what is left, and what is stated of an index is stated of all its uses.
     "tl": ("materialize-schedule", _CANONICALIZE, "cse", "use-assumptions"),
+    # Views whose tensor maps the kernel makes get room for it before shared memory is laid out.
     # Half bytes are gone before anything asks for layouts. Accumulators move to tensor memory before anything else
     # looks at products. Staging buffers of reductions and scans must exist before layouts are inferred; what other
     # threads read is known after that.
-    "laid_out": ("pack-elements", "use-tensor-memory", "legalize-tile-ops", "layout-inference", "exchange-fragments"),
+    "laid_out": (
+        "pack-elements", "place-descriptors", "use-tensor-memory", "legalize-tile-ops", "layout-inference",
+        "exchange-fragments",
+    ),  # fmt: skip
     # What is recognised in whole loops comes before loops are taken apart. Then which tiles a CTA works on, and roles:
     # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
     # versions exist; barriers see which tiles share memory.

@@ -29,6 +29,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("overlap-iterations", "tilelang_mlir.passes.overlap_iterations:OverlapIterations"),
     ("overlap-products", "tilelang_mlir.passes.overlap_products:OverlapProducts"),
     ("pack-elements", "tilelang_mlir.passes.pack_elements:PackElements"),
+    ("place-descriptors", "tilelang_mlir.passes.place_descriptors:PlaceDescriptors"),
     ("persist-tiles", "tilelang_mlir.passes.persist_tiles:PersistTiles"),
     ("pipeline-loops", "tilelang_mlir.passes.pipeline_loops:PipelineLoops"),
     ("specialize-tensor-warps", "tilelang_mlir.passes.specialize_tensor_warps.pass_:SpecializeTensorWarps"),

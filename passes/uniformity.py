@@ -9,7 +9,10 @@ from ..dialect.tl import scope_of
 
 _READERS = ("memref.load", "memref.store")
 # Operations that give every thread, lane or warp a value of its own.
-_VARYING = ("tl.thread_id", "tl.shuffle", "tl.atomic", "tl.warp_reduce", "tl.intrinsic", "tl.call_extern", "tl.address")
+_VARYING = (
+    "tl.thread_id", "tl.shuffle", "tl.atomic", "tl.warp_reduce", "tl.intrinsic", "tl.call_extern", "tl.address",
+    "tl.mbarrier_state", "tl.mbarrier_test",
+)  # fmt: skip
 _OF_THE_CTA = ("count", "and", "or")
 _Seen = frozenset[ir.Value]
 

@@ -42,6 +42,7 @@ class Feature(enum.Enum):
     SETMAXNREG = "setmaxnreg"
     PDL = "programmatic dependent launch"
     TMA_GATHER = "tensor copies of four rows"
+    TENSOR_MAPS = "tensor maps made by kernels"
     TCGEN05 = "tcgen05 and tensor memory"
     TCGEN05_INT8 = "tcgen05 int8"
     CVT_RS = "stochastic rounding"
@@ -82,9 +83,9 @@ _SM75 = {_F.BLOCK_VOTES, _F.LDMATRIX, _F.MMA_F16, _F.MMA_INT8}
 _SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_WIDE, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
 _SM89 = _SM80 | {_F.MMA_FP8, _F.FP8_CONVERT}
 _SM90 = _SM89 | {_F.STMATRIX, _F.MBARRIER, _F.TMA, _F.CLUSTER, _F.ELECT, _F.PDL, _F.BF16_MATH}
-_SM90A = _SM90 | {_F.WGMMA, _F.SETMAXNREG}
-_SM100A = _SM90 | {_F.SETMAXNREG, _F.TMA_GATHER, _F.TCGEN05, _F.VECTOR_256, _F.CVT_RS}
-_SM120A = _SM90 | {_F.SETMAXNREG, _F.VECTOR_256, _F.MMA_SCALED}
+_SM90A = _SM90 | {_F.WGMMA, _F.SETMAXNREG, _F.TENSOR_MAPS}
+_SM100A = _SM90 | {_F.SETMAXNREG, _F.TENSOR_MAPS, _F.TMA_GATHER, _F.TCGEN05, _F.VECTOR_256, _F.CVT_RS}
+_SM120A = _SM90 | {_F.SETMAXNREG, _F.TENSOR_MAPS, _F.VECTOR_256, _F.MMA_SCALED}
 
 
 def _nv(features: set[Feature], shared_kib: int, sms: int) -> _Facts:

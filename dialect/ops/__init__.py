@@ -8,6 +8,7 @@ from .boxes import BoxLoadOp, BoxStoreOp
 from .cluster import BulkWordsOp, ClusterCopyOp, ClusterStoreOp, PrefetchOp
 from .copy import CommitGroupOp, CopyOp, FillOp, TransposeOp, WaitGroupOp
 from .debug import AssertOp, AssumeOp, PrintOp
+from .descriptor import MakeDescriptorOp, ViewOp
 from .extern import AddressOp, CallExternOp
 from .gemm import GemmOp, LoadOperandOp, MmaScaledOp, WaitProductsOp
 from .gemm_sp import GemmSpOp
@@ -23,6 +24,8 @@ from .sync import (
     MbarrierArriveOp,
     MbarrierExpectOp,
     MbarrierMeetOp,
+    MbarrierStateOp,
+    MbarrierTestOp,
     MbarrierWaitOp,
     ShuffleOp,
     SyncGridOp,
@@ -81,10 +84,13 @@ __all__ = [
     "LoadOperandOp",
     "MmaScaledOp",
     "LoadWordsOp",
+    "MakeDescriptorOp",
     "MathOp",
     "MbarrierArriveOp",
     "MbarrierExpectOp",
     "MbarrierMeetOp",
+    "MbarrierStateOp",
+    "MbarrierTestOp",
     "MbarrierWaitOp",
     "OutgrowsOp",
     "ParallelOp",
@@ -123,6 +129,7 @@ __all__ = [
     "TmemFreeOp",
     "TransposeOp",
     "TurnOp",
+    "ViewOp",
     "VoteOp",
     "WaitGroupOp",
     "WaitProductsOp",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tilelang_mlir.isa.nvidia.reductions import RUNS, run_element
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import GLOBAL, SHARED, TL
@@ -39,8 +40,8 @@ class BoxLoadOp(TL.Operation, name="box_load"):
 class BoxStoreOp(TL.Operation, name="box_store"):
     """Starts a copy from shared memory in the open bulk group: `(shared, tensor, shared index..., coordinate...)`.
 
-    The attributes are those of `tl.box_load`; what lies outside the tensor is not written. With `reduce` (add) bytes
-    are float32 elements that are added to those of the tensor.
+    The attributes are those of `tl.box_load`; what lies outside the tensor is not written. With `reduce` (add, min,
+    max, inc, dec, and, or, xor) bytes are elements (`unsigned` or not) that those of the tensor are combined with.
     """
 
     shared: ext.Operand[Any]
@@ -48,10 +49,10 @@ class BoxStoreOp(TL.Operation, name="box_store"):
     places: Sequence[ext.Operand[Any]]
 
     @structure((2, None), attributes={"?box": "array<i64>", "?swizzle": "a string", "?bytes": "an integer",
-                             "?reduce": "a string"})  # fmt: skip
+                             "?reduce": "a string", "?unsigned": "a unit attribute"})  # fmt: skip
     def verify_invariants(self) -> bool:
         shared, tensor, *rest = self.operation.operands
-        if not enum_attr(self, "reduce", ("add",), optional=True):
+        if not enum_attr(self, "reduce", tuple(RUNS), optional=True):
             return False
         if "reduce" in self.operation.attributes and not _sums(self, shared, tensor):
             return False
@@ -59,10 +60,17 @@ class BoxStoreOp(TL.Operation, name="box_store"):
 
 
 def _sums(op: ir.OpView, shared: ir.Value, tensor: ir.Value) -> bool:
-    kinds = [str(ir.MemRefType(v.type).element_type) for v in (shared, tensor)]
-    if "bytes" not in op.operation.attributes or kinds != ["f32", "f32"]:
-        return fail(op, f"adds bytes of f32 to f32, got elements of {kinds[0]} and {kinds[1]}")
+    kinds = [str(element_of(v)) for v in (shared, tensor)]
+    kind, element = reduction_of(op.operation)
+    if "bytes" not in op.operation.attributes or kinds[0] != kinds[1] or not element:
+        return fail(op, f"has no {kind} of elements of {kinds[0]} and {kinds[1]}; {kind} is of {', '.join(RUNS[kind])}")
     return True
+
+
+def reduction_of(op: ir.Operation) -> tuple[str, str]:
+    """Kind and elements of a `tl.box_store` with `reduce`, as the instruction names them; no element if it has none."""
+    kind, unsigned = ir.StringAttr(op.attributes["reduce"]).value, "unsigned" in op.attributes
+    return kind, run_element(kind, str(element_of(op.operands[1])), unsigned=unsigned)
 
 
 def _sides(op: ir.OpView, tensor: ir.Value, shared: ir.Value) -> bool:

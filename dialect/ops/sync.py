@@ -163,6 +163,41 @@ class MbarrierMeetOp(TL.Operation, name="mbarrier_meet"):
         return _on_barrier(self)
 
 
+class MbarrierStateOp(TL.Operation, name="mbarrier_state"):
+    """Every thread that reaches it arrives, as `tl.mbarrier_arrive` does: `(barrier, index)`.
+
+    The result (i64) says which phase the arrival was in, for `tl.mbarrier_test`.
+    """
+
+    barrier: ext.Operand[Any]
+    index: ext.Operand[Any]
+    state: ext.Result[Any]
+
+    @structure(2, results=1)
+    def verify_invariants(self) -> bool:
+        return _on_barrier(self) and typed(self, self.operation.results[0], "i64", "the state")
+
+
+class MbarrierTestOp(TL.Operation, name="mbarrier_test"):
+    """Whether a phase is complete, at once: `(barrier, index, phase)`, i1.
+
+    The phase is a parity (i32) or what `tl.mbarrier_state` gave (i64). True orders what follows after the phase's
+    arrivals, as a wait does.
+    """
+
+    barrier: ext.Operand[Any]
+    index: ext.Operand[Any]
+    phase: ext.Operand[Any]
+    done: ext.Result[Any]
+
+    @structure(3, results=1)
+    def verify_invariants(self) -> bool:
+        phase = self.operation.operands[2]
+        if str(phase.type) not in ("i32", "i64"):
+            return fail(self, f"'phase' must be a parity (i32) or a state (i64), got {phase.type}")
+        return _on_barrier(self) and typed(self, self.operation.results[0], "i1", "the result")
+
+
 def _on_barrier(op: ir.OpView) -> bool:
     """Operands are a barrier array and integers."""
     first, *rest = op.operation.operands

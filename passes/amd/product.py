@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.errors import LayoutError, UnsupportedError
 from tilelang_mlir.isa.amd import formats, mfma, wmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
@@ -168,7 +168,7 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
         raise _lacks(kinds, elements, target, op)
     smallest = min(core.size for core in found)
     policy = ir.StringAttr(op.attributes["policy"]).value
-    grid = split_tile(m, n, threads // target.warp_size, policy, (smallest, smallest), op)
+    grid = split_tile(m, n, _waves(threads, target, op), policy, (smallest, smallest), op)
     fits = [x for x in found if grid.rows % x.size == grid.columns % x.size == 0 and k % (x.per * x.groups) == 0]
     if not fits:
         depth = min(core.per * core.groups for core in found)
@@ -209,7 +209,7 @@ def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
     kinds = [o.packed or element_kind(e, False, target, op) for o, e in zip(sides, elements, strict=True)]
     found = [_mfma_core(f) for f in mfma.SCALED_FORMS if [f.a, f.b] == kinds]
     policy = ir.StringAttr(op.attributes["policy"]).value
-    grid = split_tile(m, n, threads // target.warp_size, policy, (16, 16), op)
+    grid = split_tile(m, n, _waves(threads, target, op), policy, (16, 16), op)
     fits = [x for x in found if grid.rows % x.size == grid.columns % x.size == 0 and k % x.depth == 0]
     if not fits:
         least = min(core.depth for core in found)
@@ -217,6 +217,16 @@ def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
     product = Product(fits[0], grid, k, _READ, *sides)
     left, right = (_interleave(product, o, 8, target) for o in sides)
     return replace(product, a=left, b=right)
+
+
+def _waves(threads: int, target: Target, op: ir.Operation) -> int:
+    """The waves of a block, which multiply with all of their lanes."""
+    if threads % target.warp_size:
+        raise LayoutError(
+            f"a matrix product by {threads} threads: {target} multiplies with whole waves of {target.warp_size}",
+            python_location(op.location), hint=f"a multiple of {target.warp_size} threads",
+        )  # fmt: skip
+    return threads // target.warp_size
 
 
 def _scaled_operand(op: ir.Operation, side: int, packed: str) -> Operand:

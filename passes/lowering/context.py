@@ -26,6 +26,7 @@ from .emitter import Emitter
 from .index import Index, IndexMath
 
 if TYPE_CHECKING:
+    from ..nvidia.maps import MapKey
     from .hardware import Hardware
 
 Value = Index | ir.Value
@@ -79,6 +80,8 @@ class Context:
         self.tensors: dict[ir.Value, TensorBuffer] = {}  # what lies in tensor memory
         self.tensor_arenas: dict[int, tuple[ir.Value, int]] = {}  # tensor memory: address and columns
         self.tensor_maps: dict[object, ir.Value] = {}  # descriptors by what they describe
+        self.made_maps: list[MapKey] = []  # those that the kernel makes itself
+        self.map_memory: ir.Value | None = None  # where it keeps them
         self.barrier_id: int | ir.Value = 0  # the barrier of the threads that run this code
         self.consumers = self.num_threads  # threads with this role, in all groups
         self.group = Index.of(0)  # the number of the group

@@ -75,9 +75,31 @@ def store_fragment(ctx: Context, buffer: FragmentBuffer, op: ir.Operation) -> No
     registers = [r for r in places if isinstance(r, int)]
     varying = len(set(registers)) > 1
     value = ctx.ssa(op.operands[0], varying=varying)
-    if not varying and isinstance(value.type, ir.VectorType):
-        value = ctx.e.extract(value, len(registers) - 1)
-    write_registers(ctx, buffer, registers if varying else registers[-1:], value)
+    if not varying:
+        registers = registers[-1:]
+        if isinstance(value.type, ir.VectorType):
+            value = ctx.e.extract(value, ctx.width - 1)
+    if ctx.inside is not None and _outlive(ctx, buffer, op, places):
+        file = ctx.registers[buffer]
+        old = ctx.e.gather([(file[r // buffer.chunk], r % buffer.chunk) for r in registers])
+        value = ctx.e.pure("arith.select", value.type, [ctx.inside, value, old])
+    write_registers(ctx, buffer, registers, value)
+
+
+def _outlive(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, places: Sequence[Place]) -> bool:
+    """Whether iterations past the loop's extents would replace elements: the fragment may be larger than the loop."""
+    loop = op.parent
+    while loop.name != "tl.parallel":
+        loop = loop.operation.parent
+    if ctx.iteration_valid is None or len(loop.operation.operands):  # extents at run time
+        return True
+    threads = np.arange(ctx.num_threads, dtype=np.int64) % buffer.layout.num_threads
+    for lane, register in enumerate(places):
+        idle = ~ctx.iteration_valid[:, ctx.chunk_start + lane]
+        element = buffer.layout.coordinates(threads[idle], np.asarray(register, np.int64))
+        if np.logical_and.reduce([c < size for c, size in zip(element, buffer.layout.shape, strict=True)]).any():
+            return True
+    return False
 
 
 def _pick(ctx: Context, buffer: FragmentBuffer, place: Place, indices: Sequence[ir.Value], lane: int) -> ir.Value:
@@ -231,7 +253,7 @@ def evaluate(ctx: Context, value: ir.Value, grid: dict[ir.Value, IntArray], op: 
     """An integer of the tile program as numbers, for every thread and iteration."""
     if value in grid:
         return grid[value]
-    known = None if _in_parallel(value) else ctx.values.get(value)
+    known = None if in_parallel(value) else ctx.values.get(value)
     if isinstance(known, Index) and known.is_constant and known.is_uniform:
         return np.asarray(known.constants[0], np.int64)
     owner = value.owner
@@ -253,7 +275,7 @@ def evaluate(ctx: Context, value: ir.Value, grid: dict[ir.Value, IntArray], op: 
     )
 
 
-def _in_parallel(value: ir.Value) -> bool:
+def in_parallel(value: ir.Value) -> bool:
     """Whether a parallel loop's body computes it: what is known of it then holds for the current iterations only."""
     op = None if isinstance(value.owner, ir.Block) else value.owner.operation.parent
     while op is not None and op.name != "tl.parallel":

@@ -49,8 +49,11 @@ def load_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], limit: in
     return ctx.e.gather(sources)
 
 
-def store_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], value: ir.Value, limit: int = 0) -> None:
-    """Store one element per lane; what is out of bounds is not written."""
+def store_lanes(
+    ctx: Context, buffer: Memory, indices: Sequence[Index], value: ir.Value, limit: int = 0, passing: bool = False
+) -> None:
+    """Store one element per lane; what is out of bounds is not written, nor what a thread has and `passing` keeps no
+    longer than an iteration, by iterations that do not exist."""
     for piece in plan_pieces(ctx, buffer, indices, limit):
         part = value
         if isinstance(value.type, ir.VectorType) and piece.width != value.type.shape[0]:
@@ -58,7 +61,10 @@ def store_lanes(ctx: Context, buffer: Memory, indices: Sequence[Index], value: i
         elif piece.width > 1 and not isinstance(value.type, ir.VectorType):
             part = ctx.e.broadcast(value, piece.width)
         part = _to_storage(ctx, buffer.element, part)
-        predicate = piece.predicate if isinstance(buffer, PrivateBuffer) else ctx.e.both(ctx.predicate, piece.predicate)
+        act = ctx.predicate
+        if isinstance(buffer, PrivateBuffer):  # each replica has its own
+            act = None if passing else ctx.inside
+        predicate = ctx.e.both(act, piece.predicate)
         if predicate is None:
             ctx.e.store(part, piece.pointer, piece.align)
             continue

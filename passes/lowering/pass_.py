@@ -30,6 +30,7 @@ from ..nvidia import (
     bulk_copy,
     cluster_copy,
     copy_words,
+    descriptors,
     gather4,
     gemm_sparse,
     gemm_tcgen05,
@@ -58,6 +59,7 @@ RULE_MODULES = (
     cluster_copy,
     copy_words,
     debug,
+    descriptors,
     extern,
     gather4,
     gemm_sparse,
@@ -130,9 +132,11 @@ def _lower_kernel(
     host = function.regions[0].blocks[0]
     workspaces = [o.operation for o in host.operations if o.operation.name == "tl.alloc"]
     pointer = ir.Type.parse("!llvm.ptr<1>")
-    maps = bulk_copy.kernel_maps(launch)
+    every = {number: bulk_copy.kernel_maps(other) for number, other in enumerate(_launches(function))}
+    maps, made = ([key for key in every[position] if key.made == kind] for kind in (False, True))
+    own_memory = any(key.made for keys in every.values() for key in keys)
     generic = ir.Type.parse("!llvm.ptr")
-    kinds = [a.type for a in host.arguments] + [pointer] * len(workspaces) + [generic] * len(maps)
+    kinds = [a.type for a in host.arguments] + [pointer] * (len(workspaces) + own_memory) + [generic] * len(maps)
     signature = ir.Type.parse(f"!llvm.func<void ({', '.join(str(k) for k in kinds)})>")
     threads = tuple(ir.DenseI32ArrayAttr(launch.attributes["threads"]))
     hardware = hardware_for(target)
@@ -150,6 +154,8 @@ def _lower_kernel(
         "tl.tensor_maps": bulk_copy.map_attribute(maps),
         **hardware.kernel_attributes(threads, launch),
     }
+    if made:
+        attributes["tl.made_maps"] = ir.IntegerAttr.get(i64, descriptors.lines_per_block(launch, made))
     if "entry" in launch.attributes:
         attributes["tl.entry"] = launch.attributes["entry"]
     if cooperative:
@@ -166,6 +172,8 @@ def _lower_kernel(
         ctx.fast_math, ctx.guards, ctx.wide_accesses = options.fast_math, options.guards, options.wide_accesses
         _bind_arguments(ctx, host, entry, workspaces)
         ctx.tensor_maps = dict(zip(maps, list(entry.arguments)[len(kinds) - len(maps) :], strict=True))
+        ctx.made_maps = made
+        ctx.map_memory = entry.arguments[len(host.arguments) + len(workspaces)] if own_memory else None
         _bind_grid(ctx, launch)
         _bind_shared(ctx, launch)
         ctx.lower_block(launch.regions[0].blocks[0])

@@ -21,7 +21,7 @@ from ...dialect.tl import scope_of
 from .buffers import FragmentBuffer, PrivateBuffer, element_bits, register_chunk, storage_type, value_type
 from .carried import flatten, forget_inner, unflatten, written_fragments
 from .context import Context, rule
-from .fragments import MOST_CANDIDATES, load_fragment, store_fragment
+from .fragments import MOST_CANDIDATES, in_parallel, load_fragment, store_fragment
 from .index import Index
 from .lanewise import is_lanewise
 from .memory import load_lanes, store_lanes
@@ -286,11 +286,12 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
     if isinstance(buffer, FragmentBuffer):
         store_fragment(ctx, buffer, op)
         return
+    passing = in_parallel(root(op.operands[1]))
     if (scattered := scattered_indices(ctx, list(op.operands)[2:])) is not None:
         value = ctx.ssa(op.operands[0], varying=True)
         with ctx.lanes(1):
             for lane, indices in enumerate(scattered):
-                store_lanes(ctx, buffer, indices, ctx.e.extract(value, lane))
+                store_lanes(ctx, buffer, indices, ctx.e.extract(value, lane), passing=passing)
         return
     indices = [ctx.index(v) for v in list(op.operands)[2:]]
     varying = not all(i.is_uniform for i in indices)
@@ -299,7 +300,7 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
         indices = [i.lane(0) for i in indices]
         if isinstance(value.type, ir.VectorType):  # every lane writes one place: the last wins
             value = ctx.e.extract(value, ctx.width - 1)
-    store_lanes(ctx, buffer, indices, value)
+    store_lanes(ctx, buffer, indices, value, passing=passing)
 
 
 # -- allocations -------------------------------------------------------------------------------------------------------
@@ -347,7 +348,8 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
     assert isinstance(layout, Fragment)
     # Registers of products under way may not be moved, so they are never gathered in vectors.
     apart = "scalars" in op.attributes or any("wgmma" in use.owner.operation.attributes for use in result.uses)
-    buffer = FragmentBuffer(element, layout, 1 if apart else register_chunk(layout, element_bits(element)))
+    alone = 2 if str(element) == "f16" else 1  # float16 sums are two in a register
+    buffer = FragmentBuffer(element, layout, alone if apart else register_chunk(layout, element_bits(element)))
     kind = value_type(ctx.e, element)
     if buffer.chunk > 1:
         kind = ctx.e.vector_type(buffer.chunk, kind)

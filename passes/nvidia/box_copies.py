@@ -8,6 +8,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 from ...dialect.location import python_location
+from ...dialect.ops.boxes import reduction_of
 from ..lowering.buffers import GlobalBuffer, SharedBuffer
 from ..lowering.context import Context, rule
 from ..lowering.memory import global_pointer, shared_pointer
@@ -42,8 +43,11 @@ def lower_box_store(ctx: Context, op: ir.Operation) -> None:
     shared, tensor, *places = op.operands
     address, coordinates = _places(ctx, shared, places)
     if "bytes" in op.attributes:
-        start = bulk.add if "reduce" in op.attributes else bulk.store
-        start(_source(ctx, tensor, coordinates), address, ir.IntegerAttr(op.attributes["bytes"]).value)
+        target, count = _source(ctx, tensor, coordinates), ir.IntegerAttr(op.attributes["bytes"]).value
+        if "reduce" in op.attributes:
+            bulk.reduce(target, address, count, *reduction_of(op))
+        else:
+            bulk.store(target, address, count)
         return
     tma.store(ctx.tensor_maps[_key(op, tensor)], address, _scalars(ctx, coordinates), hint=eviction_hint(op))
 

@@ -13,7 +13,6 @@ from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
-from ...dialect.effects import root
 from ...dialect.location import python_location
 from ...dialect.ops.intrinsic import intrinsic_name
 from ...dialect.verify import shape_of
@@ -28,7 +27,7 @@ from .gather4 import gather_key, gather_obstacle, gather_sides
 from .gemm_tcgen05 import first_of_pair
 from .im2col import im2col_key
 from .intrinsics import require_feature
-from .maps import MapKey
+from .maps import MapKey, key_of
 from .reach import branch, issuing, one_thread, reaching_threads
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, staged_plan
@@ -38,13 +37,7 @@ from .tma_rules import MAX_BOX, box_bytes, box_plan, tensor_obstacle, tma_obstac
 def map_key(device: ir.Value, shared: ir.Value) -> MapKey:
     plan = box_plan(device, shared)
     assert plan is not None
-    return map_of(device, plan.box, plan.swizzle)
-
-
-def map_of(device: ir.Value, box: tuple[int, ...], swizzle: str) -> MapKey:
-    """The map of the tensor behind a device tile for boxes of some sides."""
-    argument = root(device).owner.operation.operands[0]
-    return MapKey(ir.BlockArgument(argument).arg_number, box, swizzle)
+    return key_of(device, plan.box, plan.swizzle)
 
 
 def box_key(op: ir.Operation) -> MapKey | None:
@@ -53,7 +46,7 @@ def box_key(op: ir.Operation) -> MapKey | None:
     if "bytes" in op.attributes or tensor_obstacle(tensor):
         return None
     box, swizzle = ir.DenseI64ArrayAttr(op.attributes["box"]), ir.StringAttr(op.attributes["swizzle"])
-    return map_of(tensor, tuple(box), swizzle.value)
+    return key_of(tensor, tuple(box), swizzle.value)
 
 
 def kernel_maps(launch: ir.Operation) -> list[MapKey]:
@@ -86,8 +79,7 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
 
 def staged_key(target: ir.Value, plan: StorePlan, piece: Piece) -> MapKey:
     """The tensor map through which a piece of a staged store goes."""
-    argument = ir.BlockArgument(root(target).owner.operation.operands[0]).arg_number
-    return MapKey(argument, plan.box(target, piece), piece.swizzle)
+    return key_of(target, plan.box(target, piece), piece.swizzle)
 
 
 def map_attribute(keys: list[MapKey]) -> ir.Attribute:
@@ -175,8 +167,7 @@ def prefetch_key(device: ir.Value) -> MapKey | None:
         return None
     if sizes[-1] * ir.MemRefType(device.type).element_type.width % 128:
         return None
-    argument = ir.BlockArgument(root(device).owner.operation.operands[0]).arg_number
-    return MapKey(argument, tuple(sizes), "none")
+    return key_of(device, tuple(sizes), "none")
 
 
 @rule("tl.tma_store")

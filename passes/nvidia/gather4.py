@@ -11,7 +11,6 @@ from tilelang_mlir.isa.nvidia import tma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
-from ...dialect.effects import root
 from ...dialect.layout import row_major
 from ...dialect.location import python_location
 from ...dialect.verify import shape_of
@@ -21,7 +20,7 @@ from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from .intrinsics import require_feature
-from .maps import MapKey
+from .maps import MapKey, key_of
 from .reach import one_thread
 from .roles import barrier_pointer
 from .tma_rules import MAX_BOX, panel_columns, shared_layout, swizzle_mode, tensor_obstacle
@@ -54,8 +53,7 @@ def gather_obstacle(tensor: ir.Value, tile: ir.Value) -> str:
 
 def gather_key(tensor: ir.Value, tile: ir.Value) -> MapKey:
     """The tensor map of a gather or scatter."""
-    argument = ir.BlockArgument(root(tensor).owner.operation.operands[0]).arg_number
-    return MapKey(argument, (1, panel_columns(tile)), swizzle_mode(shared_layout(tile)))
+    return key_of(tensor, (1, panel_columns(tile)), swizzle_mode(shared_layout(tile)))
 
 
 @rule("tl.tma_gather4")

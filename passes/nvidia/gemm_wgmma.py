@@ -23,7 +23,7 @@ from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from .intrinsics import wait_all
 from .sparse_metadata import Metadata
-from .wgmma_layout import ROWS, WARPGROUP, partition, product_kinds, step_depth
+from .wgmma_layout import ROWS, WARPGROUP, has_half_sums, partition, product_kinds, step_depth
 
 
 def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
@@ -52,7 +52,12 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
         clear = ctx.e.pure("arith.extui", ctx.e.i32, [ctx.ssa(list(op.operands)[-1])])
     file = ctx.registers[target]
     count = target.layout.num_values
-    sums = [] if clear is True else [ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)]
+    half = has_half_sums(op)
+    sums: list[ir.Value] = []
+    if clear is not True:
+        sums = _pairs(ctx, target) if half else [
+            ctx.e.extract(file[r // target.chunk], r % target.chunk) for r in range(count)
+        ]  # fmt: skip
     kinds = product_kinds(op)
     assert kinds is not None
     blocks = grid.rows // ROWS
@@ -61,7 +66,7 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     if "pending" in op.attributes:
         wait = ir.IntegerAttr(op.attributes["pending"]).value
     results = wgmma_product.product(
-        sums, left, right, grid.columns, kinds, clear=clear, blocks=blocks, wait=wait, metadata=codes
+        sums, left, right, grid.columns, kinds, clear=clear, blocks=blocks, wait=wait, metadata=codes, half=half
     )
     if wait is None:
         ctx.pending_products[target] = results
@@ -71,7 +76,23 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
         ctx.unfinished.add(target)
 
 
+def _pairs(ctx: Context, target: FragmentBuffer) -> list[ir.Value]:
+    """The registers of float16 sums, two in each."""
+    file, chunk = ctx.registers[target], target.chunk
+    if chunk == 2:
+        return list(file)
+    places = [[(file[r // chunk], r % chunk) for r in (i, i + 1)] for i in range(0, target.layout.num_values, 2)]
+    return [ctx.e.gather(pair) for pair in places]
+
+
 def _complete(ctx: Context, target: FragmentBuffer, results: list[ir.Value]) -> None:
+    if isinstance(results[0].type, ir.VectorType):
+        for start in range(0, target.layout.num_values, target.chunk):
+            registers = range(start, start + target.chunk)
+            found = [(results[r // 2], r % 2) for r in registers]
+            value = results[start // 2] if target.chunk == 2 else ctx.e.gather(found)
+            write_registers(ctx, target, registers, value)
+        return
     for start in range(0, len(results), target.chunk):
         write_registers(
             ctx, target, range(start, start + target.chunk), ctx.e.pack(results[start : start + target.chunk])

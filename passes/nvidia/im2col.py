@@ -5,7 +5,6 @@ from __future__ import annotations
 from tilelang_mlir.isa.nvidia import tma
 from tilelang_mlir.mlir import ir
 
-from ...dialect.effects import root
 from ...dialect.verify import shape_of
 from ..im2col import Geometry
 from ..lowering.buffers import SharedBuffer
@@ -13,7 +12,7 @@ from ..lowering.context import Context, rule
 from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
-from .maps import MapKey
+from .maps import MapKey, key_of
 from .reach import issuing
 from .roles import barrier_pointer
 from .tma_rules import panel_columns, shared_layout, swizzle_mode
@@ -23,9 +22,8 @@ def im2col_key(op: ir.Operation) -> MapKey:
     """The tensor map: a box of pixels and channels, and the corners and steps of the walk."""
     image, tile = list(op.operands)[:2]
     geometry = Geometry.of(op)
-    argument = ir.BlockArgument(root(image).owner.operation.operands[0]).arg_number
     walk = -geometry.pad, geometry.pad - geometry.reach, geometry.stride
-    return MapKey(argument, (shape_of(tile.type)[-2], panel_columns(tile)), swizzle_mode(shared_layout(tile)), walk)
+    return key_of(image, (shape_of(tile.type)[-2], panel_columns(tile)), swizzle_mode(shared_layout(tile)), walk)
 
 
 @rule("tl.im2col_load")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from tilelang_mlir.mlir import ir
 
+from ...dialect.effects import root
 from ...dialect.layout import row_major
 from ...dialect.verify import shape_of
 from .. import raster
@@ -24,6 +25,8 @@ def im2col_obstacle(op: ir.Operation) -> str:
     image, tile = list(op.operands)[:2]
     if obstacle := tensor_obstacle(image):
         return obstacle
+    if root(image).owner.operation.name == "tl.view":
+        return "a map that the kernel makes is none of im2col mode"
     geometry, channels = Geometry.of(op), raster.known(op.operands[6])
     rows, columns = shape_of(tile.type)[-2:]
     size = ir.MemRefType(tile.type).element_type.width // 8

@@ -91,6 +91,17 @@ def lower_meet(ctx: Context, op: ir.Operation) -> None:
     _wait(ctx, pointer, mbarrier.arrive(pointer))
 
 
+@rule("tl.mbarrier_state")
+def lower_state(ctx: Context, op: ir.Operation) -> None:
+    ctx.values[op.results[0]] = mbarrier.arrive(barrier_pointer(ctx, op.operands[0], op.operands[1]))
+
+
+@rule("tl.mbarrier_test")
+def lower_test(ctx: Context, op: ir.Operation) -> None:
+    pointer = barrier_pointer(ctx, op.operands[0], op.operands[1])
+    ctx.values[op.results[0]] = mbarrier.test_wait(pointer, ctx.ssa(op.operands[2]))
+
+
 def _wait(ctx: Context, pointer: ir.Value, phase: ir.Value) -> None:
     loop = ctx.e.op("scf.while", [], [], regions=2)
     with ctx.e.scope(loop.regions[0].blocks.append()):

@@ -17,9 +17,12 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import root
 from ...dialect.layout import SharedLayout, row_major
 from ...dialect.layout.attrs import from_attr
+from ...dialect.ops.descriptor import staging_of
 from ...dialect.verify import shape_of
 from .. import raster
+from ..place_descriptors import map_obstacle
 
+_TENSORS = ("tl.tensor", "tl.view")
 MAX_BOX = 256
 MAX_PARTS = 16  # boxes of one panel, which one thread issues
 ALIGNMENT = 128  # bytes, of a box in shared memory
@@ -47,6 +50,8 @@ def shared_layout(value: ir.Value) -> SharedLayout:
 def tensor_obstacle(device: ir.Value) -> str:
     """Why no tensor map can describe the tensor behind a device tile, or an empty string."""
     tensor = root(device).owner
+    if not isinstance(tensor, ir.Block) and tensor.operation.name == "tl.view":
+        return _view_obstacle(device, tensor.operation)
     if isinstance(tensor, ir.Block) or tensor.operation.name != "tl.tensor":
         return "the device tile belongs to no tensor argument"
     op = tensor.operation
@@ -67,6 +72,17 @@ def tensor_obstacle(device: ir.Value) -> str:
         known = ", ".join("?" if s == -1 else str(s) for s in strides)
         return f"strides [{known}] of {size}-byte elements, which must be multiples of 16 bytes"
     if not _starts_aligned(device, size):
+        return "a start in the innermost dimension that is not known to be a multiple of 16 bytes"
+    return ""
+
+
+def _view_obstacle(device: ir.Value, view: ir.Operation) -> str:
+    """The same of a view whose maps the kernel makes: `place-descriptors` has looked at its sizes and strides."""
+    if staging_of(view) is None:
+        return map_obstacle(view) or "the target makes no tensor maps in kernels"
+    if _is_reshaped(device):
+        return "the tile is of another shape over the view"
+    if not _starts_aligned(device, ir.MemRefType(device.type).element_type.width // 8):
         return "a start in the innermost dimension that is not known to be a multiple of 16 bytes"
     return ""
 
@@ -110,7 +126,7 @@ def tma_obstacle(device: ir.Value, shared: ir.Value, *, explicit: bool = False) 
 def _is_reshaped(value: ir.Value) -> bool:
     while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tl.slice":
         value = value.owner.operation.operands[0]
-    return not isinstance(value.owner, ir.Block) and value.owner.operation.name != "tl.tensor"
+    return not isinstance(value.owner, ir.Block) and value.owner.operation.name not in _TENSORS
 
 
 def _is_tensor_argument(pointer: ir.Value) -> bool:

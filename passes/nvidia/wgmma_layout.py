@@ -63,11 +63,19 @@ def max_columns(threads: int) -> int:
 def product_kinds(op: ir.Operation) -> tuple[str, str] | None:
     """What the instruction calls the operands' types; None when it does not multiply them, or not into C's type."""
     a, b, c = (str(ir.MemRefType(v.type).element_type) for v in factors(op))
-    if a not in _KINDS or (a != b and not (a in _FP8 and b in _FP8)) or c != ("i32" if a == "i8" else "f32"):
+    if a not in _KINDS or (a != b and not (a in _FP8 and b in _FP8)):
+        return None
+    if c != ("i32" if a == "i8" else "f32") and not has_half_sums(op):
         return None
     unsigned = [f"{side}_unsigned" in op.attributes for side in "ab"]
     first, second = ("u8" if u else _KINDS[x] for u, x in zip(unsigned, (a, b), strict=True))
     return first, second
+
+
+def has_half_sums(op: ir.Operation) -> bool:
+    """Whether a product of float16 or 8-bit floats adds up in float16, two sums in a register."""
+    a, _, c = (str(ir.MemRefType(v.type).element_type) for v in factors(op))
+    return c == "f16" and a in ("f16", *_FP8) and op.name == "tl.gemm" and "wgmma" not in op.attributes
 
 
 def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | None:

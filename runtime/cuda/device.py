@@ -54,6 +54,19 @@ def arch_name(major: int, minor: int) -> str:
     return f"sm_{major}{minor}" + ("a" if major >= 9 else "")
 
 
+def runs_on(arch: str, there: str, *, assembled: bool) -> bool:
+    """Whether code for an architecture runs on a device of another (CUDA C++ programming guide, binary compatibility).
+
+    Machine code (`assembled`) runs on later minors of its major version, PTX on all later devices; with the suffix `a`
+    both run there alone, with `f` on later ones of the same major version.
+    """
+    number, suffix = arch.removeprefix("sm_").rstrip("af"), arch[-1]
+    wanted, found = int(number), int(there.removeprefix("sm_").rstrip("a"))
+    if suffix == "a":
+        return wanted == found
+    return wanted <= found and (wanted // 10 == found // 10 or not (assembled or suffix == "f"))
+
+
 @functools.lru_cache(maxsize=64)
 def primary_context(index: int, path: str = LIBRARY) -> int:
     """The primary context of a device, the one the CUDA runtime and torch use; retained for the process' life."""

@@ -16,10 +16,14 @@ from .module import CudaModule
 
 
 class Cuda(Vendor):
-    """libcuda."""
+    """libcuda. `arch` is what the code is compiled for, where it is known."""
+
+    def __init__(self, path: str, arch: str = "") -> None:
+        super().__init__(path)
+        self.arch = arch
 
     def module(self, code: bytes) -> Module:
-        return CudaModule(code, self.path)
+        return CudaModule(code, self.path, self.arch)
 
     def launcher(self, native: bool = True) -> Any:
         return _launcher_class() if native else CudaLauncher
@@ -37,10 +41,13 @@ class Cuda(Vendor):
 
 
 class CudaKernel(DeviceKernel):
-    """Calls a launch plan's kernels with tensors on CUDA devices. `code` is a cubin or PTX."""
+    """Calls a launch plan's kernels with tensors on CUDA devices. `code` is a cubin or PTX for `arch`.
 
-    def __init__(self, plan: LaunchPlan, code: bytes, path: str = LIBRARY) -> None:
-        super().__init__(plan, code, Cuda(path))
+    Devices of another architecture are refused before the launch (TargetError).
+    """
+
+    def __init__(self, plan: LaunchPlan, code: bytes, path: str = LIBRARY, arch: str = "") -> None:
+        super().__init__(plan, code, Cuda(path, arch))
 
 
 def _launcher_class() -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import threading
 
-from tilelang_mlir.errors import DriverError, ResourceError
+from tilelang_mlir.errors import DriverError, ResourceError, TargetError
 
 from ..vendor import Function
-from .device import device, primary_context
+from .device import device, primary_context, runs_on
 from .driver import LIBRARY, driver
 
 # CUfunction_attribute values (cuda.h).
@@ -22,7 +22,8 @@ _LOG_BUFFER, _LOG_BUFFER_SIZE = 5, 6
 class CudaModule:
     """Device code, loaded per device when first used there."""
 
-    def __init__(self, code: bytes, path: str = LIBRARY) -> None:
+    def __init__(self, code: bytes, path: str = LIBRARY, arch: str = "") -> None:
+        self._arch = arch
         self._code = code if code[:4] == b"\x7fELF" else code.rstrip(b"\0") + b"\0"  # PTX ends with a NUL
         self._path = path
         self._modules: dict[int, int] = {}
@@ -34,9 +35,16 @@ class CudaModule:
         Raises:
             DriverError: the code does not load there or has no such kernel.
             ResourceError: the device has less shared memory.
+            TargetError: the code is for another architecture than the device's.
         """
-        cuda = driver(self._path)
-        limit = device(device_index, self._path).max_shared_bytes
+        cuda, there = driver(self._path), device(device_index, self._path)
+        if self._arch and not runs_on(self._arch, there.arch, assembled=self._code[:4] == b"\x7fELF"):
+            raise TargetError(
+                f"{name} is compiled for {self._arch}; device {device_index} is {there.name}, of architecture "
+                f"{there.arch}",
+                hint=f"compile with target='cuda -arch={there.arch}', or on that machine with target='auto'",
+            )
+        limit = there.max_shared_bytes
         if shared_bytes > limit:
             raise ResourceError(f"{name} needs {shared_bytes} bytes of shared memory, the device has {limit} per block")
         context = primary_context(device_index, self._path)

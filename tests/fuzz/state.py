@@ -43,6 +43,8 @@ class Features:
     gemm: tuple[tuple[str, str], ...]  # operand and accumulator
     async_copies: bool
     mbarriers: bool
+    wave: int = 32
+    columns: int = 8  # of a matrix instruction
 
 
 def features(target: str) -> Features:
@@ -61,6 +63,8 @@ def features(target: str) -> Features:
     )
     dtypes += ("int64", "uint16")
     gemm = [("float16", "float32"), ("float16", "float16"), ("int8", "int32")]
+    if target.startswith("gfx"):
+        return _amd_features(target, dtypes, gemm)
     if target != "sm_75":
         dtypes += ("bfloat16", "bfloat16", "float64")
         gemm += [("bfloat16", "float32"), ("float32", "float32"), ("float64", "float64")]
@@ -68,6 +72,18 @@ def features(target: str) -> Features:
         dtypes += ("float8_e4m3fn", "float8_e5m2")
         gemm += [("float8_e4m3fn", "float32"), ("float8_e5m2", "float32")]
     return Features(dtypes, tuple(gemm), target != "sm_75", target == "sm_90" or target.startswith("sm_1"))
+
+
+def _amd_features(target: str, dtypes: tuple[str, ...], gemm: list[tuple[str, str]]) -> Features:
+    dtypes += ("bfloat16", "bfloat16", "float64")
+    gemm.append(("bfloat16", "float32"))
+    wave = 64 if target.startswith("gfx9") else 32
+    if wave == 64:
+        gemm += [("float32", "float32"), ("float64", "float64")]
+    floats = {"gfx942": ("float8_e4m3fnuz", "float8_e5m2fnuz")}
+    floats |= dict.fromkeys(("gfx950", "gfx1201"), ("float8_e4m3fn", "float8_e5m2"))
+    small = floats.get(target, ())
+    return Features(dtypes + small, (*gemm, *((kind, "float32") for kind in small)), False, False, wave, 16)
 
 
 @dataclass

@@ -24,7 +24,7 @@ from tests.fuzz.structure import (
 )
 from tests.fuzz.wider import histogram, nibbles, roles, stencil, while_loop
 
-_NARROW = ("float8_e4m3fn", "float8_e5m2")
+_NARROW = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
 
 
 def load(state: State, shape: tuple[int, ...] | None = None) -> None:
@@ -151,15 +151,19 @@ class Product:
 
 def product(state: State) -> Product | None:
     """A product that the warps can share; None without whole warps, or without instructions for it."""
-    if state.block.threads % 32 or not state.features.gemm:
+    if state.block.threads % state.features.wave or not state.features.gemm:
         return None
-    warps = state.block.threads // 32
+    warps = state.block.threads // state.features.wave
     dtype, sums = state.rng.choice(state.features.gemm)
     bits = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16}.get(dtype, 8)
     rows, step = (8, 4) if bits == 64 else (16, 256 // bits)
+    columns = state.features.columns
+    rows = max(rows, columns)
     for _ in range(50):
-        m, n = rows * state.rng.choice((1, 1, 2, 3, 4)), 8 * state.rng.choice((1, 1, 2, 3, 4, 6, 8, 10, 22))
-        fits = any(warps % a == 0 and m % (a * rows) == 0 and n % (warps // a * 8) == 0 for a in range(1, warps + 1))
+        m, n = rows * state.rng.choice((1, 1, 2, 3, 4)), columns * state.rng.choice((1, 1, 2, 3, 4, 6, 8, 10, 22))
+        fits = any(
+            warps % a == 0 and m % (a * rows) == 0 and n % (warps // a * columns) == 0 for a in range(1, warps + 1)
+        )
         if fits and m * n <= 4096:
             k = step * state.rng.choice((1, 1, 2, 3, 4))
             policy = state.rng.choice(("Square", "Square", "FullRow", "FullCol"))
@@ -225,8 +229,8 @@ def _second_product(state: State, first: Product, total: Tile) -> None:
     step = 16
     if first.n % step:
         return
-    warps = state.block.threads // 32
-    n = 8 * state.rng.choice((1, 2, 4))
+    warps = state.block.threads // state.features.wave
+    n = state.features.columns * state.rng.choice((1, 2, 4))
     if first.m % (16 * warps):
         return
     left = state.tile((first.m, first.n), first.dtype, "fragment")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hopper_programs import poisoned, random
@@ -94,6 +95,52 @@ def test_runs_of_bytes() -> None:
         tilelang.compile(main, target="sim:sm_80")
 
 
+RUN_REDUCTIONS = [
+    *(("add", d) for d in ("float16", "bfloat16", "float32", "float64", "int32", "uint32", "int64", "uint64")),
+    *((k, d) for k in ("min", "max") for d in ("float16", "bfloat16", "int32", "uint32", "int64", "uint64")),
+    *((k, d) for k in ("and", "or", "xor") for d in ("int32", "uint64")),
+    *(("inc", "uint32"), ("dec", "uint32")),
+]  # fmt: skip
+
+
+def _combined(kind: str, old: Any, new: Any) -> Any:
+    """One element with another, as PTX ISA 8.7, section 9.7.13.12 (atom), says."""
+    if kind == "inc":
+        return 0 if old >= new else old + 1
+    if kind == "dec":
+        return new if old == 0 or old > new else old - 1
+    return {"add": lambda: old + new, "min": lambda: min(old, new), "max": lambda: max(old, new),
+            "and": lambda: old & new, "or": lambda: old | new, "xor": lambda: old ^ new}[kind]()  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "dtype"), RUN_REDUCTIONS)
+def test_reductions_of_runs(kind: str, dtype: str) -> None:
+    """Small whole numbers: sums are exact in every dtype."""
+
+    @T.prim_func
+    def main(X: T.Tensor((32,), dtype), Y: T.Tensor((32,), dtype)):
+        with T.Kernel(1, threads=32):
+            s = T.alloc_shared((32,), dtype)
+            T.copy(X, s)
+            T.fence_proxy_async()
+            T.sync_threads()
+            if T.shuffle_elect(32):
+                T.tma_store(Y[8], T.access_ptr(s, "r"), 16 * X.dtype.bits // 8, reduce=kind)
+                T.tma_store_arrive()
+                T.tma_store_wait(0)
+
+    signed = not dtype.startswith("u")
+    rng = np.random.default_rng(1)
+    x, y = (rng.integers(-9 if signed else 0, 9, 32).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+            for _ in range(2))  # fmt: skip
+    expected = [float(v) if "float" in dtype else int(v) for v in y]
+    for i in range(16):
+        new = float(x[i]) if "float" in dtype else int(x[i])
+        expected[8 + i] = _combined(kind, expected[8 + i], new)
+    tilelang.compile(main, target="sim:sm_90a")(x, y)
+    assert [float(v) if "float" in dtype else int(v) for v in y] == expected
+
+
 def test_matrix_descriptors() -> None:
     """Fields by the ISA's tables; offsets change the lower word only, also where it wraps."""
 
@@ -143,8 +190,9 @@ WRONG: list[tuple[str, type[Exception], str]] = [
     ("T.tma_load(s, A, bar, 24)", TileValueError, "a multiple of 16 bytes, got 24"),
     ("T.tma_load(0)", TileTypeError, "takes a descriptor, or"),
     ("T.tma_store(A, s)", TileTypeError, "takes a descriptor, or"),
-    ("T.tma_store(A, s, 64, reduce='max')", TileValueError, "reduces by 'add', got 'max'"),
-    ("T.tma_store(A, s, 64, reduce='add')", TileTypeError, "adds a run of bytes of float32, got <shared buffer"),
+    ("T.tma_store(A, s, 64, reduce='mul')", TileValueError, "reduces by one of add, min, max, inc, dec, and, or, xor"),
+    ("T.tma_store(A, s, 64, reduce='xor')", TileTypeError, r"\(reduce='xor'\) of float16 to float16"),
+    ("T.tma_store(d, s, 0, 0, reduce='add')", TileTypeError, "combines a run of bytes, got a descriptor"),
     ("T.wait_wgmma(0, s)", TileTypeError, "waits for sums in fragments, got <shared buffer"),
     ("T.alloc_descriptor('mma')", TileValueError, "kind 'mma', expected"),
     ("T.initialize_wgmma_descriptor(s, s)", TileTypeError, "needs a descriptor, got <shared buffer"),

@@ -375,3 +375,46 @@ def test_reducer_at_a_place_that_differs_between_threads():
     tilelang.compile(kernel, target="sim")(a, b)
     wide = a.astype(np.float64).sum(0)
     _close(b, np.array([wide[:4].sum(), wide[4:8].sum(), wide[8:].sum()]))
+
+
+@pytest.mark.parametrize("target", ["sm_80", "gfx942"])
+def test_loops_shorter_than_what_they_write_leave_the_rest(target: str) -> None:
+    """Threads run iterations past a loop's end in step with the others: those change no register and no variable."""
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((64, 64), "float16"), n: T.int32, B: T.Tensor((64, 48), "float32"), V: T.Tensor((4, 128), "float32")
+    ):
+        with T.Kernel(1, threads=128):
+            f, g = T.alloc_fragment((64, 48), "float32"), T.alloc_fragment((48,), "float32")
+            s, b = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 48), "float16")
+            p, top = T.alloc_local((1,), "float32"), T.alloc_var("float32", init=-1000)
+            T.copy(A, s)
+            T.copy(A[:, 0:48], b)
+            T.gemm(s, b, f, clear_accum=True)
+            T.copy(A[0:32, 0:48], f[0:32, :])
+            T.fill(g, 3)
+            T.fill(g[0:37], 5)
+            T.copy(f, B)
+            T.copy(g, V[3, 0:48])
+            count = T.alloc_var("float32", init=0)
+            p[0] = 7
+            for i in T.Parallel(137):
+                once = T.alloc_local((1,), "float32")
+                once[0] = -1 - i
+                p[0] = once[0]
+                top = T.max(top, p[0])
+            for _ in T.Parallel(n):
+                count += 1
+            t = T.get_thread_binding()
+            V[0, t], V[1, t], V[2, t] = p[0], top, count
+
+    a = np.random.default_rng(9).standard_normal((64, 64)).astype(np.float16)
+    b, v = np.full((64, 48), np.nan, np.float32), np.full((4, 128), np.nan, np.float32)
+    tilelang.compile(main, target=f"sim:{target}")(a, 130, b, v)
+    want = a.astype(np.float64) @ a[:, :48].astype(np.float64)
+    want[:32] = a[:32, :48]
+    assert np.linalg.norm(b - want) < 1e-5 * np.linalg.norm(want)
+    t = np.arange(128)
+    assert np.array_equal(v[3, :48], np.where(t[:48] < 37, 5, 3))
+    assert np.array_equal(v[:2], np.stack([np.where(t < 9, -129 - t, -1 - t), -1 - t])) and v[2].sum() == 130

@@ -89,3 +89,36 @@ def test_waits_count_the_groups_that_the_program_closes(changed: int) -> None:
     with pytest.raises(SimulationError) if changed else contextlib.nullcontext():
         kernel(x, y)
     assert changed or np.array_equal(x, y)
+
+
+def turned(by_state: bool) -> Any:
+    """Threads look whether all have stored before they read."""
+
+    @T.prim_func
+    def main(X: T.Tensor((64,), "float32"), Y: T.Tensor((64,), "float32"), Looks: T.Tensor((64,), "int32")):
+        with T.Kernel(1, threads=64):
+            tile, bar = T.alloc_shared((64,), "float32"), T.alloc_barrier(64)
+            t, looks = T.get_thread_binding(), T.alloc_var("int32", init=0)
+            tile[t] = X[t]
+            if by_state:
+                state = T.mbarrier_arrive_state(bar)
+                while not T.mbarrier_test_wait(bar, state):
+                    looks += 1
+            else:
+                T.mbarrier_arrive(bar)
+                while not T.mbarrier_test_wait(bar, 0):
+                    looks += 1
+            Y[t] = tile[63 - t]
+            Looks[t] = looks
+
+    return main
+
+
+@pytest.mark.parametrize("by_state", [True, False])
+def test_a_phase_is_looked_at_without_waiting(by_state: bool) -> None:
+    x, y, looks = random((64,), "float32"), poisoned((64,), "float32"), np.full(64, -1, np.int32)
+    kernel = compiled(turned(by_state))
+    kernel(x, y, looks)
+    assert (y == x[::-1]).all() and (looks >= 0).all()
+    found = "test_wait.shared.b64" if by_state else "test_wait.parity.shared.b64"
+    assert "mbarrier." + found in kernel.get_kernel_source() and "try_wait" not in kernel.get_kernel_source()

@@ -35,9 +35,10 @@ def program(
     registers: bool = False,
     majors: tuple[bool, bool] = (True, True),
     block_K: int = 64,
+    half: bool = False,
 ) -> Any:
-    """C = A B of 80 rows and n columns; `majors` say which operands are stored along K."""
-    sums = "int32" if "int" in kinds[0] else "float32"
+    """C = A B of 80 rows and n columns; `majors` say which operands are stored along K, `half` adds up in float16."""
+    sums = "float16" if half else "int32" if "int" in kinds[0] else "float32"
     along_a, along_b = majors
     shape_a, shape_b = (80, K) if along_a else (K, 80), (n, K) if along_b else (K, n)
     tile_a, tile_b = (64, block_K) if along_a else (block_K, 64), (n, block_K) if along_b else (block_K, n)
@@ -81,9 +82,17 @@ def run(kinds: tuple[str, str], n: int, **options: Any) -> Any:
     kernel = compiled(program(kinds, n, **options))
     a, b = elements(kinds[0], 80, K), elements(kinds[1], K, n)
     along_a, along_b = options.get("majors", (True, True))
-    sums = "int32" if "int" in kinds[0] else "float32"
+    half = options.get("half", False)
+    sums = "float16" if half else "int32" if "int" in kinds[0] else "float32"
     c = poisoned((80, n), sums)
     kernel(np.ascontiguousarray(a if along_a else a.T), np.ascontiguousarray(b.T if along_b else b), c)
+    if half:
+        # Each of S steps rounds sums that have grown to its share of the last ones', by up to 2**-11 of them:
+        # (1 + .. + S) / S of that squared, beside the last one's own.
+        steps = -(-K // (16 if kinds[0] == "float16" else 32))
+        error = np.linalg.norm(f64(c) - f64(a) @ f64(b)) / np.linalg.norm(f64(a) @ f64(b))
+        assert error < 2**-11 * ((steps + 1) / 2) ** 0.5
+        return kernel
     # tf32 has ten bits and what float32 has beyond them is cut off.
     check(c, f64(a) @ f64(b), sums, 2e-3 if kinds[0] == "float32" else 0.0)
     return kernel
@@ -94,6 +103,17 @@ def run(kinds: tuple[str, str], n: int, **options: Any) -> Any:
 def test_kinds(kinds: tuple[str, str], registers: bool) -> None:
     found = form(run(kinds, 48, registers=registers, block_K=32 if kinds[0] == "float32" else 64))
     assert "wgmma" in found and "mma" not in found
+
+
+@pytest.mark.parametrize("registers", [False, True], ids=["shared", "registers"])
+@pytest.mark.parametrize("kinds", [("float16", "float16"), ("float8_e4m3", "float8_e5m2")], ids="-".join)
+def test_sums_of_float16(kinds: tuple[str, str], registers: bool) -> None:
+    """Half the registers; as machine code there are no spills, and ptxas serialises nothing."""
+    kernel = run(kinds, 72, registers=registers, half=True)
+    assert "wgmma" in form(kernel) and f"m64n72k{16 if 'float16' in kinds else 32}.f16." in kernel.get_kernel_source()
+    assembled = tilelang.compile(program(kinds, 72, registers=registers, half=True), target="sm_90a")
+    for used in assembled.resources.values():
+        assert used.spills == 0 and not used.advice
 
 
 @pytest.mark.parametrize("majors", [(a, b) for a in (True, False) for b in (True, False)])

@@ -15,8 +15,7 @@ from tilelang_mlir.autotuner.settings import ProfileArgs
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.annot import freeze
 from tilelang_mlir.jit.batch import Batch
-from tilelang_mlir.jit.decorator import JITImpl
-from tilelang_mlir.jit.decorator import jit as tilelang_jit
+from tilelang_mlir.jit.decorator import JITImpl, decorated
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.profiler import TensorSupplyType
 
@@ -193,7 +192,9 @@ def autotune(
 class _Checked(JITImpl):
     """A jit function that says how its candidates are checked."""
 
-    profile: Mapping[str, Any]
+    def __init__(self, func: Callable[..., Any], options: dict[str, Any], scope: dict[str, Any] | None = None) -> None:
+        super().__init__(func, options, scope)
+        self.profile: Mapping[str, Any] = {}
 
 
 def jit(
@@ -230,12 +231,13 @@ def jit(
     if unknown := sorted(set(profile) - known):
         raise TileTypeError(f"autotuner.jit has no argument {unknown[0]!r}", hint=f"it has {', '.join(sorted(known))}")
 
+    options = {
+        "out_idx": out_idx, "target": target, "execution_backend": execution_backend, "verbose": verbose,
+        "pass_configs": pass_configs, "target_host": None, "debug_root_path": None, "compile_flags": None,
+    }  # fmt: skip
+
     def decorate(inner: Callable[..., Any]) -> _Checked:
-        made = tilelang_jit(
-            inner, out_idx=out_idx, execution_backend=execution_backend, target=target, verbose=verbose,
-            pass_configs=pass_configs,
-        )  # fmt: skip
-        made.__class__ = _Checked
+        made = decorated(_Checked, inner, options)
         made.profile = profile
         return made
 

@@ -35,6 +35,7 @@ _OPERATORS = {
     "arith.maxui": "max", "arith.shli": "shl", "arith.shrsi": "shr", "arith.shrui": "shr", "arith.andi": "and",
     "arith.ori": "or", "arith.xori": "xor", "arith.select": "select",
 }  # fmt: skip
+_MAP_BYTES = 128
 _PREDICATES = ("eq", "ne", "lt", "le", "gt", "ge", "lt", "le", "gt", "ge")  # order of arith.cmpi's enumeration
 _SAME_VALUE = ("arith.extsi", "arith.extui", "arith.trunci", "arith.index_cast", "arith.index_castui", "tl.cast")
 
@@ -81,7 +82,19 @@ def complete_plan(plan: LaunchPlan, lowered: ir.Module) -> LaunchPlan:
             raise CompileError(f"the lowered module lacks {', '.join(missing)}; it has {', '.join(functions)}")
         used = [functions[kernel.name] for kernel in plan.kernels]
         kernels = tuple(_complete(kernel, function) for kernel, function in zip(plan.kernels, used, strict=True))
-        return replace(plan, kernels=kernels, params=_aligned(plan.params, used))
+        workspaces = (*plan.workspaces, *_map_memory(kernels, used))
+        return replace(plan, kernels=kernels, workspaces=workspaces, params=_aligned(plan.params, used))
+
+
+def _map_memory(kernels: Sequence[KernelSpec], lowered: Sequence[ir.Operation]) -> list[WorkspaceSpec]:
+    """The workspace in which CTAs keep the tensor maps that they make, where some kernel makes any."""
+    lines, blocks = 0, None
+    for kernel, op in zip(kernels, lowered, strict=True):
+        if "tl.made_maps" in op.attributes:
+            lines = max(lines, ir.IntegerAttr(op.attributes["tl.made_maps"]).value)
+            count = simplify("mul", simplify("mul", kernel.grid[0], kernel.grid[1]), kernel.grid[2])
+            blocks = count if blocks is None else simplify("max", blocks, count)
+    return [] if blocks is None else [WorkspaceSpec("tensor_maps", "uint8", (blocks, lines * _MAP_BYTES))]
 
 
 def _aligned(params: tuple[ParamSpec, ...], kernels: Sequence[ir.Operation]) -> tuple[ParamSpec, ...]:

@@ -42,6 +42,7 @@ class PassConfigKey(str, enum.Enum):
     TL_ENABLE_CLUSTER_MULTICAST = "tl.enable_cluster_multicast"
     TL_DISABLE_LAGGING_MAXIMUM = "tl.disable_lagging_maximum"
     TL_DISABLE_PING_PONG = "tl.disable_ping_pong"
+    TL_ALLOW_REGISTER_SPILLS = "tl.allow_register_spills"
     TL_DEBUG_MERGE_SHARED_MEMORY_ALLOCATIONS = "tl.debug_merge_shared_memory_allocations"
     TL_ENABLE_AGGRESSIVE_SHARED_MEMORY_MERGE = "tl.enable_aggressive_shared_memory_merge"
     TL_DISABLE_SHARED_MEMORY_REUSE = "tl.disable_shared_memory_reuse"

@@ -75,6 +75,7 @@ class Builder:
         self.types: dict[str, ir.Type] = {}
         self.locations: dict[tuple[where.Span, ...], ir.Location] = {}
         self.parameters: list[Parameter] = []
+        self.descriptors = 0  # views whose tensor maps kernels make
         self.symbols: dict[Any, Parameter] = {}
         self.kernels = 0
         self.forcing = 0  # > 0 while host expressions are being emitted

@@ -1,10 +1,15 @@
-"""Warns of fragments that no registers hold."""
+"""Fragments that no registers hold: a warning, and far beyond them an error.
+
+Programs of TileLang that spill a little run well. What takes many times the registers runs out of device memory and
+compiles for minutes; hardly anybody means it.
+"""
 
 from __future__ import annotations
 
 from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.dialect.products import PRODUCTS, factors
 from tilelang_mlir.dialect.tl import FRAGMENT, scope_of
+from tilelang_mlir.errors import ResourceError
 from tilelang_mlir.frontend.suspicion import Suspicion, issue
 from tilelang_mlir.frontend.suspicions import name_of
 from tilelang_mlir.mlir import ir
@@ -14,21 +19,33 @@ from tilelang_mlir.target import Feature, Target
 
 _NAMED = 3  # the largest fragments, by name
 _CROWDED = 1.5  # times the registers of a thread: less is held at the price of a few spills
+_HOPELESS = 4  # times: an error from there on
 
 
-def warn(module: ir.Module, target: Target) -> None:
-    """Issue a `TileWarning` for every kernel whose fragments are too many."""
+def check(module: ir.Module, target: Target, *, allowed: bool = False) -> None:
+    """A `TileWarning` for every kernel whose fragments are too many.
+
+    Raises:
+        ResourceError: they take more than four times a thread's registers, and that is not `allowed`.
+    """
     with module.context:
-        for suspicion in crowded(module, target):
+        for suspicion, times in crowded(module, target):
+            if times > _HOPELESS and not allowed:
+                raise ResourceError(
+                    suspicion.message, suspicion.location, notes=suspicion.notes,
+                    hint="more threads or smaller tiles; pass_configs={'tl.allow_register_spills': True} compiles it "
+                    "all the same",
+                )  # fmt: skip
             issue(suspicion)
 
 
-def crowded(module: ir.Module, target: Target) -> list[Suspicion]:
-    """Kernels whose fragments take far more than the registers: they are compiled for long, and live in memory.
+def crowded(module: ir.Module, target: Target) -> list[tuple[Suspicion, float]]:
+    """Kernels whose fragments take far more than the registers, and how many times those: they are compiled for long,
+    and live in memory.
 
     Sums in tensor memory do not count.
     """
-    found: list[Suspicion] = []
+    found: list[tuple[Suspicion, float]] = []
     for launch in launches(module):
         inside = list(nested(launch))
         if target.supports(Feature.TCGEN05):
@@ -38,7 +55,7 @@ def crowded(module: ir.Module, target: Target) -> list[Suspicion]:
         demand = most_at_once(inside, least)
         if demand > least:
             fragments = [op for op in inside if op.name == "tl.alloc" and scope_of(op.results[0]) == FRAGMENT]
-            found.append(_crowd(launch, demand, most, fragments))
+            found.append((_crowd(launch, demand, most, fragments), demand / most))
     return found
 
 

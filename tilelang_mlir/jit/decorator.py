@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tilelang_mlir.errors import TileError, TileTypeError
 from tilelang_mlir.frontend.annot import FuncAnnot, freeze
@@ -226,6 +226,9 @@ def _key(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple((name, freeze(name, value)) for name, value in arguments.items())
 
 
+Impl = TypeVar("Impl", bound=JITImpl)
+
+
 def jit(
     func: Callable[..., Any] | None = None,
     *,
@@ -256,13 +259,20 @@ def jit(
     }
 
     def decorate(inner: Any) -> Any:
-        if isinstance(inner, PrimFunc):
-            return _compiled(inner, options)
-        if not callable(inner):
-            raise TileTypeError(f"tilelang.jit decorates functions, got {type(inner).__name__}")
-        return JITImpl(inner, options, enclosing_names(inner) if has_text_annotations(inner) else None)
+        return _compiled(inner, options) if isinstance(inner, PrimFunc) else decorated(JITImpl, inner, options)
 
     return decorate if func is None else decorate(func)
 
 
-__all__ = ["JITImpl", "jit"]
+def decorated(kind: type[Impl], inner: Any, options: dict[str, Any]) -> Impl:
+    """A function as a jit function of a kind, with the arguments of the decorator.
+
+    Raises:
+        TileTypeError: it is no function.
+    """
+    if not callable(inner):
+        raise TileTypeError(f"tilelang.jit decorates functions, got {type(inner).__name__}")
+    return kind(inner, options, enclosing_names(inner) if has_text_annotations(inner) else None)
+
+
+__all__ = ["JITImpl", "decorated", "jit"]

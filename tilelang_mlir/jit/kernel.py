@@ -96,7 +96,8 @@ class JITKernel:
         if self.target.vendor == "cuda":
             from tilelang_mlir.runtime.cuda.kernel import CudaKernel
 
-            return CudaKernel(self.plan, self.artifact.binary or self.artifact.assembly.encode())
+            code = self.artifact.binary or self.artifact.assembly.encode()
+            return CudaKernel(self.plan, code, arch=self.target.arch)
         from tilelang_mlir.runtime.hip.kernel import HipKernel
 
         return HipKernel(self.plan, self.artifact.binary)

@@ -321,7 +321,9 @@ from tilelang_mlir.language.sync import (
     match_any_sync,
     mbarrier_arrive,
     mbarrier_arrive_expect_tx,
+    mbarrier_arrive_state,
     mbarrier_expect_tx,
+    mbarrier_test_wait,
     mbarrier_wait_parity,
     named_barrier_arrive,
     ptx_arrive_cluster_barrier,
@@ -351,6 +353,7 @@ from tilelang_mlir.language.tensor import (
     tcgen05_mma_blockscaled,
     tcgen05_sf_warp_transpose,
 )
+from tilelang_mlir.language.tensor_descriptor import make_tensor_descriptor
 from tilelang_mlir.language.thread_axes import (
     CommReducer,
     alloc_buffer,
@@ -416,8 +419,9 @@ __all__ = [
     "handle", "hypot", "ieee_add", "ieee_fdiv", "ieee_fmaf", "ieee_frcp", "ieee_frsqrt", "ieee_fsqrt", "ieee_mul",
     "ieee_sub", "if_then_else", "im2col", "index_to_coordinates", "infinity", "inline", "is_float4", "isfinite",
     "isinf", "isnan", "ldexp", "likely", "log", "log10", "log1p", "log2", "loop_break", "macro", "make_tensor",
-    "make_tensor_from_addr", "match_all_sync", "match_any_sync", "max", "max_value", "mbarrier_arrive",
-    "mbarrier_arrive_expect_tx", "mbarrier_expect_tx", "mbarrier_wait_parity", "meta_class", "min", "min_value",
+    "make_tensor_descriptor", "make_tensor_from_addr", "match_all_sync", "match_any_sync", "max", "max_value",
+    "mbarrier_arrive", "mbarrier_arrive_expect_tx", "mbarrier_arrive_state", "mbarrier_expect_tx", "mbarrier_test_wait",
+    "mbarrier_wait_parity", "meta_class", "min", "min_value",
     "nearbyint", "nextafter", "parallel", "popcount", "pow", "power", "prim_func", "print", "ptr",
     "ptx_arrive_cluster_barrier", "ptx_commit_group", "ptx_wait_group", "reduce", "reduce_absmax", "reduce_abssum",
     "reduce_bitand", "reduce_bitor", "reduce_bitxor", "reduce_max", "reduce_min", "reduce_sum", "reducer_init",

@@ -11,6 +11,7 @@ from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import Buffer, Element, int32_value, memory_of, same_size, store
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import INT32, Expr, describe, typed_constant
+from tilelang_mlir.isa.nvidia.reductions import RUNS, run_element
 from tilelang_mlir.language.alloc import alloc_local
 from tilelang_mlir.language.copy import EVICTION
 from tilelang_mlir.language.pointers import Pointer, place_of
@@ -113,7 +114,10 @@ def tma_load(*args: Any) -> None:
     else:
         if len(args) not in (4, 5):
             got = f"got {len(args)} arguments"
-            raise TileTypeError(f"{what} takes a descriptor, or (address, source, barrier, bytes), {got}")
+            raise TileTypeError(
+                f"{what} takes a descriptor, or (address, source, barrier, bytes), {got}",
+                hint="T.create_tma_descriptor makes one; T.tma_copy does all of it",
+            )
         address, source, barrier, count = args[:4]
         place = _of_memory(what, source, "global", "the source")
         tensor, coordinates = memory_of(place.buffer), list(place.indices)
@@ -160,7 +164,9 @@ def tma_store(*args: Any, reduce: str | None = None) -> None:
     """Start a bulk copy from shared memory in the open group.
 
     `(descriptor, address, coordinates innermost first..., eviction policy)` copies a box, `(target, address, bytes)` a
-    run of bytes. With `reduce="add"` a run of bytes is float32, and added to what is there, each element atomically.
+    run of bytes. With `reduce` the elements of a run are combined with what is there, each of them atomically: "add"
+    (float16, bfloat16, float32, float64, 32 and 64-bit integers), "min" and "max" (those but float32 and float64),
+    "and", "or", "xor" (32 and 64-bit integers), "inc" and "dec" (uint32; they wrap around at the element).
 
     Close the group with `T.tma_store_arrive` and wait with `T.tma_store_wait`; what lies outside is not written.
 
@@ -170,30 +176,46 @@ def tma_store(*args: Any, reduce: str | None = None) -> None:
         memory accelerator.
     """
     what = "T.tma_store"
-    if reduce not in (None, "add"):
-        raise TileValueError(f"{what} reduces by 'add', got {reduce!r}")
+    if reduce is not None and reduce not in RUNS:
+        raise TileValueError(f"{what} reduces by one of {', '.join(RUNS)}, got {reduce!r}")
     builder = in_kernel(what)
     if args and isinstance(args[0], TmaDescriptor):
         descriptor, address, *rest = args
         coordinates, attributes = _box(what, descriptor, rest)
-        tensor = memory_of(descriptor.buffer)
+        tensor, place = memory_of(descriptor.buffer), None
     else:
         if len(args) != 3:
-            raise TileTypeError(f"{what} takes a descriptor, or (target, address, bytes), got {len(args)} arguments")
+            raise TileTypeError(
+                f"{what} takes a descriptor, or (target, address, bytes), got {len(args)} arguments",
+                hint="T.create_tma_descriptor makes one; T.tma_copy does all of it",
+            )
         target, address, count = args
         place = _of_memory(what, target, "global", "the target")
         tensor, coordinates = memory_of(place.buffer), list(place.indices)
         attributes = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), _bytes(what, count))}
     source = _of_memory(what, address, "shared", "the address")
     if reduce is not None:
-        if "bytes" not in attributes or str(source.buffer.dtype) != "float32":
-            raise TileTypeError(
-                f"{what}(reduce='add') adds a run of bytes of float32, got {source.buffer!r}",
-                hint="T.atomic_add(tile, shared_tile, use_tma=True) adds tiles of other elements",
-            )
+        if source.buffer.dtype.kind == "uint":
+            attributes["unsigned"] = ir.UnitAttr.get()
+        _check_reduction(what, reduce, source.buffer, None if place is None else place.buffer)
         attributes["reduce"] = ir.StringAttr.get(reduce)
     places = [int32_value(builder, i) for i in (*source.indices, *coordinates)]
     builder.emit("tl.box_store", [memory_of(source.buffer), tensor, *places], [], attributes)
+
+
+def _check_reduction(what: str, kind: str, source: Buffer, target: Buffer | None) -> None:
+    """A reduction of a run of bytes, whose elements are those of the tensor."""
+    if target is None:
+        raise TileTypeError(
+            f"{what}(reduce={kind!r}) combines a run of bytes, got a descriptor",
+            hint="T.atomic_add(tile, shared_tile, use_tma=True) adds tiles",
+        )
+    element, unsigned = str(in_kernel(what).type(source.dtype)), source.dtype.kind == "uint"
+    if source.dtype != target.dtype or not run_element(kind, element, unsigned=unsigned):
+        raise TileTypeError(
+            f"{what}(reduce={kind!r}) of {source.dtype} to {target.dtype}",
+            hint=f"both are of one dtype, {kind} is of {', '.join(RUNS[kind])}",
+        )
 
 
 def _box(what: str, descriptor: TmaDescriptor, rest: list[Any]) -> tuple[list[Any], dict[str, ir.Attribute]]:
@@ -349,7 +371,7 @@ def _descriptor(what: str, value: Any) -> Element:
 
 def _check_range(what: str, name: str, value: Any, end: int) -> None:
     if isinstance(value, int) and not 0 <= value < end:
-        raise TileValueError(f"{what}: {name} is {value}, expected 0 to {end - 1}")
+        raise TileValueError(f"{what}: {name} is {value}, expected 0 to {end - 1}", hint="the field has so many bits")
 
 
 def _fill(what: str, target: Element, address: Any, fields: list[tuple[Any, int, int, str]]) -> None:

@@ -252,7 +252,9 @@ def warpgroup_fence_operand(buffer_or_ptr: Any, offset: Any = 0, num_regs: Any =
     in_kernel("T.warpgroup_fence_operand")
     buffer = buffer_of(buffer_or_ptr, "the operand of T.warpgroup_fence_operand")
     if buffer.memory not in ("fragment", "local"):
-        raise TileTypeError(f"T.warpgroup_fence_operand fences registers, got {buffer!r}")
+        raise TileTypeError(
+            f"T.warpgroup_fence_operand fences registers, got {buffer!r}", hint="the accumulator: T.alloc_fragment"
+        )
 
 
 def set_max_nreg(reg_count: int, is_inc: int) -> None:

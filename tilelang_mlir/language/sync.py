@@ -30,7 +30,17 @@ def in_kernel(what: str) -> Builder:
 
 
 def sync_threads(barrier_id: Any = None, arrive_count: Any = None) -> None:
-    """Barrier of the block's threads, or a named barrier of `arrive_count` of them."""
+    """Barrier of the block's threads, or a named barrier of `arrive_count` of them.
+
+    Raises:
+        TileValueError: the barrier is none of 0 to 15, or the threads are no whole warps.
+    """
+    if isinstance(barrier_id, int) and barrier_id > 15:
+        raise TileValueError(f"T.sync_threads: a block has barriers 0 to 15, got {barrier_id}", hint="number 1 and up")
+    if isinstance(arrive_count, int) and (arrive_count % 32 or not arrive_count):
+        raise TileValueError(
+            f"T.sync_threads: arrive_count is a positive multiple of 32, got {arrive_count}", hint="whole warps arrive"
+        )
     attributes = {}
     for name, value in (("id", barrier_id), ("count", arrive_count)):
         if value is not None:
@@ -219,7 +229,13 @@ def mbarrier_arrive(mbarrier: Any, cta_id: Any = None) -> None:
 
 
 def mbarrier_expect_tx(mbarrier: Any, tx: Any) -> None:
-    """Announce bytes that asynchronous copies will deliver in this phase."""
+    """Announce bytes that asynchronous copies will deliver in this phase.
+
+    Raises:
+        TileValueError: a number of bytes below zero.
+    """
+    if isinstance(tx, int) and tx < 0:
+        raise TileValueError(f"T.mbarrier_expect_tx takes a number of bytes, got {tx}", hint="0 or more")
     builder, operands = barrier_operands("T.mbarrier_expect_tx", mbarrier)
     builder.emit("tl.mbarrier_expect", [*operands, int32_value(builder, tx)])
 
@@ -234,6 +250,43 @@ def mbarrier_wait_parity(mbarrier: Any, parity: Any) -> None:
     """Block until the phase of the given parity is complete."""
     builder, operands = barrier_operands("T.mbarrier_wait_parity", mbarrier)
     builder.emit("tl.mbarrier_wait", [*operands, int32_value(builder, parity)])
+
+
+def mbarrier_arrive_state(mbarrier: Any) -> Expr:
+    """Arrive at a barrier; what it returns (uint64) says in which phase, for `T.mbarrier_test_wait`.
+
+        state = T.mbarrier_arrive_state(bar)
+        while not T.mbarrier_test_wait(bar, state):
+            done += 1                             # something else meanwhile
+
+    Raises:
+        TileTypeError: no barrier. UnsupportedError: when compiled, for a target without mbarriers.
+    """
+    builder, operands = barrier_operands("T.mbarrier_arrive_state", mbarrier)
+    op = builder.emit("tl.mbarrier_state", operands, [builder.type(_UINT64)])
+    return Expr(_UINT64, value=op.results[0], frame=builder.frame)
+
+
+def mbarrier_test_wait(mbarrier: Any, phase: Any) -> Expr:
+    """Whether a phase of a barrier is complete, without waiting (`mbarrier.test_wait`); bool.
+
+    A test that succeeds orders what follows after the phase, as `T.mbarrier_wait_parity` does.
+
+    Args:
+        phase: a parity, 0 or 1, or the uint64 that `T.mbarrier_arrive_state` returned.
+
+    Raises:
+        TileTypeError: no barrier, or a phase that is no integer. UnsupportedError: when compiled, for a target without
+        mbarriers.
+    """
+    what = "T.mbarrier_test_wait"
+    builder, operands = barrier_operands(what, mbarrier)
+    by_state = isinstance(phase, Expr) and phase.dtype == _UINT64
+    if isinstance(phase, Expr) and not phase.dtype.is_integer:
+        raise TileTypeError(f"{what}: the phase is a parity or a state of dtype uint64, got {describe(phase)}")
+    place = value_of(builder, phase) if by_state else int32_value(builder, phase)
+    op = builder.emit("tl.mbarrier_test", [*operands, place], [builder.type(DType("bool"))])
+    return Expr(DType("bool"), value=op.results[0], frame=builder.frame)
 
 
 def barrier_arrive(mbarrier: Any, cta_id: Any = None) -> None:

@@ -17,6 +17,7 @@ from tilelang_mlir.ops.decode import decode, decoding_parts, flash_decoding, pag
 from tilelang_mlir.ops.gemm import gemm, matmul
 from tilelang_mlir.ops.grouped import grouped_gemm, grouped_matmul, grouped_tiling, masked_gemm, masked_matmul
 from tilelang_mlir.ops.mla import mla_decode, mla_decoding, mla_parts
+from tilelang_mlir.ops.packed import packed_gemm, packed_matmul
 from tilelang_mlir.ops.scaled import gemm_fp8, scaled_matmul
 from tilelang_mlir.ops.scaled_blocks import gemm_fp8_blocks, gemm_fp8_blocks_persistent
 from tilelang_mlir.ops.sparse import gemm_sparse, sparse_matmul, sparse_tiling, sparsify
@@ -28,6 +29,6 @@ __all__ = [
     "attention_varlen", "attention_varlen_forward", "choose", "chunk_scan", "chunk_scan_heads", "chunk_scan_rows",
     "decode", "decoding_parts", "flash_decoding", "gemm", "gemm_fp8", "gemm_fp8_blocks", "gemm_fp8_blocks_persistent",
     "gemm_sparse", "grouped_gemm", "grouped_matmul", "grouped_tiling", "masked_gemm", "masked_matmul", "matmul",
-    "mla_decode", "mla_decoding", "mla_parts", "paged_decoding", "scaled_matmul", "sparse_matmul", "sparse_tiling",
-    "sparsify", "varlen_tiles",
+    "mla_decode", "mla_decoding", "mla_parts", "packed_gemm", "packed_matmul", "paged_decoding", "scaled_matmul",
+    "sparse_matmul", "sparse_tiling", "sparsify", "varlen_tiles",
 ]  # fmt: skip

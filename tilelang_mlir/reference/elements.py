@@ -44,6 +44,25 @@ def _tensor(op: Instruction, frame: Frame) -> None:
     frame.env[op.results[0]] = Buffer(np.ndarray(shape, dtype, memory, 0, steps), "global", name)
 
 
+def _view(op: Instruction, frame: Frame) -> None:
+    """tl.view: the memory of the tensor from the element on."""
+    tensor: Buffer = frame.env[op.operands[0]]
+    rank, base = tensor.data.ndim, tensor.data
+    numbers = [integer(frame.env[slot], "a size") for slot in op.operands[1:]]
+    dynamic = numbers[rank:]
+    shape = _fill_dynamic(op.attributes["shape"], dynamic)
+    strides = _fill_dynamic(op.attributes["strides"], dynamic)
+    start = sum(i * s for i, s in zip(numbers[:rank], base.strides, strict=True))
+    if 0 in shape:
+        frame.env[op.results[0]] = Buffer(np.empty(shape, base.dtype), "global", op.label())
+        return
+    span = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    address = int(base.__array_interface__["data"][0]) + start
+    memory: Any = (ctypes.c_char * (span * base.dtype.itemsize)).from_address(address)
+    steps = tuple(stride * base.dtype.itemsize for stride in strides)
+    frame.env[op.results[0]] = Buffer(np.ndarray(shape, base.dtype, memory, 0, steps), "global", op.label())
+
+
 def _check_span(owner: Array, needed: int, what: str) -> None:
     """The array reaches as far as the tensor does."""
     reach = sum((size - 1) * stride for size, stride in zip(owner.shape, owner.strides, strict=True)) + owner.itemsize
@@ -239,6 +258,6 @@ def _store(op: Instruction, frame: Frame) -> None:
 
 
 ELEMENTS: dict[str, Run] = {
-    "tl.tensor": _tensor, "tl.alloc": _alloc, "tl.slice": _slice, "tl.reshape": _reshape, "memref.load": _load,
-    "memref.store": _store, "llvm.inttoptr": _inttoptr, "llvm.ptrtoint": _ptrtoint,
+    "tl.tensor": _tensor, "tl.view": _view, "tl.alloc": _alloc, "tl.slice": _slice, "tl.reshape": _reshape,
+    "memref.load": _load, "memref.store": _store, "llvm.inttoptr": _inttoptr, "llvm.ptrtoint": _ptrtoint,
 }  # fmt: skip

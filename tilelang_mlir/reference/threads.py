@@ -180,6 +180,23 @@ def _wait(op: Instruction, frame: Frame) -> Iterator[str]:
             yield f"phase {barrier.phase[index]} of barrier {op.label() or ''}[{index}]"
 
 
+def _state(op: Instruction, frame: Frame) -> None:
+    """An arrival that says in which phase it was: how many were complete before."""
+    barrier: Barrier = frame.env[op.operands[0]]
+    index = np.broadcast_to(frame.env[op.operands[1]], frame.lanes)
+    frame.env[op.results[0]] = np.asarray(barrier.phase, np.int64)[index]
+    _arrive_at(barrier, index[frame.active()], frame)
+
+
+def _test(op: Instruction, frame: Frame) -> None:
+    """Whether the phase of a parity (i32), or that of an arrival (i64), is complete now."""
+    barrier: Barrier = frame.env[op.operands[0]]
+    index, phase = (np.broadcast_to(frame.env[slot], frame.lanes) for slot in op.operands[1:])
+    complete = np.asarray(barrier.phase, np.int64)[index]
+    by_state = phase.dtype.itemsize == 8
+    frame.env[op.results[0]] = complete > phase if by_state else complete % 2 != phase % 2
+
+
 def _nothing(op: Instruction, frame: Frame) -> None:
     """All threads run in step and copies are synchronous here, so there is nothing to wait for."""
 
@@ -312,6 +329,7 @@ def _assert(op: Instruction, frame: Frame) -> None:
 THREADS: dict[str, Run] = {
     "tl.thread_id": _thread_id, "tl.shuffle": _shuffle, "tl.vote": _vote, "tl.warp_reduce": _warp_reduce,
     "tl.alloc_barrier": _alloc_barrier, "tl.mbarrier_arrive": _arrive, "tl.mbarrier_wait": _wait,
+    "tl.mbarrier_state": _state, "tl.mbarrier_test": _test,
     "tl.mbarrier_expect": _nothing, "tl.sync_threads": _nothing, "tl.sync_warp": _nothing, "tl.sync_grid": _sync_grid,
     "tl.commit_group": _nothing, "tl.wait_group": _nothing, "tl.atomic": _atomic, "tl.print": _print,
     "tl.assert": _assert, "tl.tcgen05_fence": _nothing, "tl.dealloc_tmem": _nothing,

@@ -10,6 +10,7 @@ import numpy as np
 
 from tilelang_mlir.isa.instruction import WARP
 from tilelang_mlir.simulator.async_copy import CopyQueue
+from tilelang_mlir.simulator.device_maps import DeviceMaps
 from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import GlobalMemory, SharedMemory
 from tilelang_mlir.simulator.pending import Pending
@@ -62,6 +63,11 @@ class Batch:
     def tensor(self) -> TensorMemory:
         """Tensor memory, made when a kernel first uses it."""
         return TensorMemory(self)
+
+    @cached_property
+    def device_maps(self) -> DeviceMaps:
+        """The tensor maps that the kernel makes, when it makes one."""
+        return DeviceMaps()
 
     def cancel(self) -> tuple[int, int, int, int]:
         """Cancel a cluster that has not started: one, and the coordinates of its first CTA; zeros without one."""

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.simulator.device_maps import MapAccess
 from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import CARRY, SHIFT, BadLane, poison
 from tilelang_mlir.simulator.operands import Operands, finish
 from tilelang_mlir.simulator.pending import Pending
+from tilelang_mlir.simulator.tensor_map import TensorMap
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.checker import Access
     from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.ownership import Contest
-    from tilelang_mlir.simulator.tensor_map import TensorMap
 
 
 Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Map = Any  # a `TensorMap`, or the addresses of some in device memory
 
 
 class BulkCopies(Operands):
@@ -32,10 +34,23 @@ class BulkCopies(Operands):
 
     def __init__(self, lanes: Lanes) -> None:
         super().__init__(lanes)
+        self.maps = MapAccess(lanes)
         self._stores: list[Pending] = []
         self._store_groups: list[list[Pending]] = []
         self._writes: list[Callable[[], None]] = []  # what to call when those stores are complete
         self._write_groups: list[list[Callable[[], None]]] = []
+
+    def _through(self, tensor_map: Map, start: Callable[[TensorMap], None]) -> bool:
+        """Start copies through the maps that a kernel has made: those of each map together."""
+        if isinstance(tensor_map, TensorMap):
+            return False
+        batch = self._lanes.batch
+        for found, address, mask in self.maps.described(tensor_map):
+            flights, others = len(batch.flights), len(batch.at_end)
+            with self.among(mask):
+                start(found)
+            self.maps.used(address, [*batch.flights[flights:], *batch.at_end[others:]])
+        return True
 
     def bulk_load(self, shared: Any, source: Any, barrier: Any, size: Any) -> None:
         """cp.async.bulk from global to shared memory; completes `size` bytes on the mbarrier."""
@@ -49,7 +64,7 @@ class BulkCopies(Operands):
     def tensor_load(
         self,
         shared: Any,
-        tensor_map: TensorMap,
+        tensor_map: Map,
         coordinates: list[Any],
         barrier: Any,
         *,
@@ -67,6 +82,8 @@ class BulkCopies(Operands):
                 self.tensor_load(shared, tensor_map, coordinates, place, ranks=ranks, at=at)
         if sides:
             return
+        if self._through(tensor_map, lambda m: self.tensor_load(shared, m, coordinates, barrier, ranks=ranks, at=at)):
+            return
         ctas, columns = self.issuers()
         base = self._pick(shared, ctas, columns)
         _require_alignment(base, tensor_map)
@@ -79,21 +96,25 @@ class BulkCopies(Operands):
             boxes = place[some], start[some], inside[some]
             self._load(ctas[some], columns[some], *boxes, unit, target, tensor_map.nbytes, into=into, told=told)
 
-    def tensor_gather(self, shared: Any, tensor_map: TensorMap, places: list[Any], barrier: Any) -> None:
+    def tensor_gather(self, shared: Any, tensor_map: Map, places: list[Any], barrier: Any) -> None:
         """cp.async.bulk.tensor with tile::gather4: a column and four rows; rows outside become zero."""
+        if self._through(tensor_map, lambda m: self.tensor_gather(shared, m, places, barrier)):
+            return
         ctas, columns = self.issuers()
         picked = [self._pick(c, ctas, columns) for c in places]
         boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
         self._load(ctas, columns, *boxes, self.barrier(barrier), tensor_map.nbytes * len(picked[1:]))
 
-    def tensor_scatter(self, tensor_map: TensorMap, shared: Any, places: list[Any]) -> None:
+    def tensor_scatter(self, tensor_map: Map, shared: Any, places: list[Any]) -> None:
         """cp.async.bulk.tensor with tile::scatter4: a column and four rows; rows outside are not written."""
+        if self._through(tensor_map, lambda m: self.tensor_scatter(m, shared, places)):
+            return
         ctas, columns = self.issuers()
         picked = [self._pick(c, ctas, columns) for c in places]
         boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
         self._store(ctas, columns, *boxes)
 
-    def _rows_at(self, shared: Any, tensor_map: TensorMap, ctas: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def _rows_at(self, shared: Any, tensor_map: Map, ctas: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Shared addresses of gathered rows: four of them are half of what a swizzle repeats after."""
         base, need = self._pick(shared, ctas, columns), max(4 * tensor_map.swizzle, 128)
         if (base % need).any():
@@ -285,8 +306,10 @@ class BulkCopies(Operands):
         offset = np.arange(0, _multiple_of_16(self.same(size, "the size of a bulk copy")), 16)
         self._require_memory(ctas, columns, self._pick(source, ctas, columns)[:, None] + offset, 16)
 
-    def tensor_prefetch(self, tensor_map: TensorMap, coordinates: list[Any]) -> None:
+    def tensor_prefetch(self, tensor_map: Map, coordinates: list[Any]) -> None:
         """cp.async.bulk.prefetch.tensor: what of the box is inside the tensor must exist."""
+        if self._through(tensor_map, lambda m: self.tensor_prefetch(m, coordinates)):
+            return
         ctas, columns = self.issuers()
         picked = [self._pick(c, ctas, columns) for c in coordinates]
         _, start, inside, unit = tensor_map.places(np.zeros(len(ctas), np.int64), picked)
@@ -313,8 +336,10 @@ class BulkCopies(Operands):
         to = self._pick(target, ctas, columns)[:, None] + offset
         self._store(ctas, columns, place, to, None, 16, combine=combine, dtype=np.dtype(dtype))
 
-    def tensor_store(self, tensor_map: TensorMap, shared: Any, coordinates: list[Any]) -> None:
+    def tensor_store(self, tensor_map: Map, shared: Any, coordinates: list[Any]) -> None:
         """cp.async.bulk.tensor from shared to global memory; what lies outside the tensor is not written."""
+        if self._through(tensor_map, lambda m: self.tensor_store(m, shared, coordinates)):
+            return
         ctas, columns = self.issuers()
         base = self._pick(shared, ctas, columns)
         _require_alignment(base, tensor_map)
@@ -322,9 +347,11 @@ class BulkCopies(Operands):
         self._store(ctas, columns, *tensor_map.places(base, picked))
 
     def tensor_reduce(
-        self, tensor_map: TensorMap, shared: Any, coordinates: list[Any], combine: Combine, dtype: np.dtype[Any]
+        self, tensor_map: Map, shared: Any, coordinates: list[Any], combine: Combine, dtype: np.dtype[Any]
     ) -> None:
         """cp.reduce.async.bulk.tensor: `memory = combine(memory, tile)` element by element, in any order."""
+        if self._through(tensor_map, lambda m: self.tensor_reduce(m, shared, coordinates, combine, dtype)):
+            return
         ctas, columns = self.issuers()
         base = self._pick(shared, ctas, columns)
         _require_alignment(base, tensor_map)
@@ -412,7 +439,7 @@ def _multiple_of_16(size: int) -> int:
     return size
 
 
-def _require_alignment(base: np.ndarray, tensor_map: TensorMap) -> None:
+def _require_alignment(base: np.ndarray, tensor_map: Map) -> None:
     need = {0: 128, 32: 256, 64: 512, 128: 1024}[tensor_map.swizzle]
     if (base % need).any():
         raise SimulationError(

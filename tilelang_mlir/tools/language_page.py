@@ -27,7 +27,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.launch_control",),
     ("language.explicit",),
     ("language.gather",),
-    ("language.descriptors",),
+    ("language.descriptors", "language.tensor_descriptor"),
     ("language.warps",),
     ("language.cluster",),
     ("language.schedule",),

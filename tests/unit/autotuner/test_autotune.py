@@ -241,5 +241,7 @@ def test_the_decorators_of_earlier_releases(private_cache: Path) -> None:
     latency, config, reference = found
     assert config == {"block": 64} and latency == found.latency and reference is not None
     torch.testing.assert_close(found.kernel(torch.ones(100)), torch.full((100,), 2.0))
+    with pytest.raises(TileTypeError, match="tilelang.jit decorates functions, got int"):
+        old_jit(out_idx=-1)(3)
     with pytest.raises(TileTypeError, match="autotuner.jit has no argument 'tolerance'"):
         old_jit(tolerance=1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.unit.isa.kernel_builder import offset, smem
 from tilelang_mlir.isa.instruction import constant, create
-from tilelang_mlir.isa.nvidia import bulk, cluster, tma
+from tilelang_mlir.isa.nvidia import bulk, cluster, tensormap, tma
+from tilelang_mlir.isa.nvidia.reductions import RUNS
 from tilelang_mlir.mlir import ir
 
 
@@ -18,13 +19,29 @@ def _tma(arguments: list[ir.Value]) -> None:
     tma.load(smem(), generic, offset(smem(), 1024, "i8"), [0, 8, 1, 2], taps=[constant(1, 16), constant(2, 16)])
     tma.prefetch(generic, [0, 8, 1])
     bulk.prefetch(arguments[0], 64)
-    bulk.add(arguments[0], smem(), 64)
+    for kind, elements in RUNS.items():
+        for element in elements:
+            bulk.reduce(arguments[0], smem(), 64, kind, element)
     rank = cluster.rank()
     cluster.arrive_expect_remote(offset(smem(), 1024, "i8"), rank, 64)
     cluster.copy(smem(), offset(smem(), 2048, "i8"), offset(smem(), 1024, "i8"), 64, rank)
     cluster.store(smem(), rank, rank)
     for change, bits in (("arith.trunci", 8), ("arith.trunci", 16), ("arith.extui", 64)):
         cluster.store(smem(), create(change, [rank], [ir.Type.parse(f"i{bits}")]), rank)
+
+
+def _maps(arguments: list[ir.Value]) -> None:
+    for place in (smem(), arguments[0]):
+        for field, bits in tensormap.WHOLE.items():
+            tensormap.replace(place, field, constant(16, bits))
+        for field, bits in tensormap.BY_DIMENSION.items():
+            tensormap.replace(place, field, constant(16, bits), 3)
+        for field in tensormap.CHOICES:
+            tensormap.replace(place, field, 1)
+    tensormap.copy_and_release(arguments[0], smem())
+    tensormap.release()
+    tensormap.acquire(arguments[0])
+    tensormap.prefetch(tensormap.generic(arguments[0]))
 
 
 def _gather(arguments: list[ir.Value]) -> None:
@@ -50,10 +67,34 @@ BULK_CASES = [
             "cp.async.bulk.tensor.4d.shared::cta.global.im2col.mbarrier::complete_tx::bytes",
             "cp.async.bulk.prefetch.tensor.3d.L2.global.tile",
             "cp.async.bulk.prefetch.L2.global",
-            "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 ",
+            *(f"cp.reduce.async.bulk.global.shared::cta.bulk_group.add.noftz.{e} " for e in ("f16", "bf16")),
+            *(
+                f"cp.reduce.async.bulk.global.shared::cta.bulk_group.{kind}.{element} "
+                for kind, elements in RUNS.items()
+                for element in elements
+                if kind != "add" or element not in ("f16", "bf16")
+            ),
             "mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64",
             "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes",
             *(f"st.shared::cluster.b{bits}" for bits in (8, 16, 32, 64)),
+        ],
+    ),
+    (
+        "maps made in kernels",
+        _maps,
+        "sm_90a",
+        [
+            *(
+                f"tensormap.replace.tile.{field}.{space}.b1024.b{bits} .*, {ordinal}%"
+                for fields, ordinal in ((tensormap.WHOLE, ""), (tensormap.BY_DIMENSION, "3, "))
+                for field, bits in fields.items()
+                for space in ("shared::cta", "global")
+            ),
+            *(f"tensormap.replace.tile.{field}.shared::cta.b1024.b32 .*, 1;" for field in tensormap.CHOICES),
+            "tensormap.cp_fenceproxy.global.shared::cta.tensormap::generic.release.gpu.sync.aligned .*, 128;",
+            "fence.proxy.tensormap::generic.release.gpu;",
+            "fence.proxy.tensormap::generic.acquire.gpu .*, 128;",
+            "prefetch.tensormap ",
         ],
     ),
     (

@@ -131,11 +131,13 @@ def test_mfma_with_bytes_without_negative_zero(kinds: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("m", [16, 32])
 @pytest.mark.parametrize(
-    "kinds", [("fp8", "bf8"), ("bf8", "fp8"), ("fp4", "fp4"), ("fp8", "fp4"), ("fp4", "bf8")], ids="-".join
+    "kinds",
+    [("fp8", "bf8"), ("bf8", "fp8"), ("fp4", "fp4"), ("fp8", "fp4"), ("fp4", "bf8"), ("fp6", "bf6"), ("bf6", "fp8")],
+    ids="-".join,
 )
 def test_scaled_mfma(m: int, kinds: tuple[str, str]) -> None:
     """CDNA4 ISA, 7.2: each lane's byte of the scale register scales a block of 32 along K of one row (column)."""
-    small, groups, k = [kind == "fp4" for kind in kinds], 64 // m, 2048 // m
+    small, groups, k = [kind in ("fp4", "fp6", "bf6") for kind in kinds], 64 // m, 2048 // m
     rng = np.random.default_rng(m)
     numbers = [rng.integers(-4, 5, (64, 32)).astype(np.float64) for _ in kinds]
     scales = [rng.integers(124, 131, (64, 4)).astype(np.uint8) for _ in kinds]
@@ -156,9 +158,8 @@ def test_scaled_mfma(m: int, kinds: tuple[str, str]) -> None:
         for i in range(c.shape[1]):
             row = 4 * (here // 16) + i if m == 16 else 8 * (i // 4) + 4 * (here // 32) + i % 4
             want[here, i] = product[row, here % m] + c[here, i]
-    stored = [_halves(x) if kind == "fp4" else x.astype(STORED[kind]) for x, kind in zip(numbers, kinds, strict=True)]
-    stored = [x.view(np.int32) for x in stored]
-    out, operands = np.full_like(c, -1), [ir.Type.parse(f"vector<{4 if half else 8}xi32>") for half in small]
+    stored = [_registers(x, kind) for x, kind in zip(numbers, kinds, strict=True)]
+    out, operands = np.full_like(c, -1), [ir.Type.parse(f"vector<{x.shape[1]}xi32>") for x in stored]
     i32 = ir.IntegerType.get_signless(32)
 
     def body(arguments: Any) -> None:
@@ -168,8 +169,23 @@ def test_scaled_mfma(m: int, kinds: tuple[str, str]) -> None:
 
     words = [x.view(np.int32).reshape(-1).copy() for x in scales]
     module = build(body, [POINTER] * 6, 64, warp=64)
-    simulate(module, "k", (1, 1, 1), [np.ascontiguousarray(x) for x in stored] + [c, *words, out])
+    simulate(module, "k", (1, 1, 1), [*stored, c, *words, out])
     np.testing.assert_array_equal(out, want)
+
+
+def _registers(numbers: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "fp4":
+        return np.ascontiguousarray(_halves(numbers)).view(np.int32)
+    if kind not in ("fp6", "bf6"):
+        return numbers.astype(STORED[kind]).view(np.int32)
+    code = numbers.astype(ml_dtypes.float6_e2m3fn if kind == "fp6" else ml_dtypes.float6_e3m2fn).view(np.uint8)
+    out = np.zeros((64, 6), np.uint64)
+    for i in range(32):  # element i in bits 6 i to 6 i + 5 of the lane's 192
+        for bit in range(6):
+            out[:, (6 * i + bit) // 32] |= (code[:, i].astype(np.uint64) >> np.uint64(bit) & np.uint64(1)) << np.uint64(
+                (6 * i + bit) % 32
+            )
+    return out.astype(np.uint32).view(np.int32)
 
 
 def _halves(numbers: np.ndarray) -> np.ndarray:
@@ -256,6 +272,15 @@ def test_bpermute() -> None:
         return lane.bpermute(byte, value)
 
     assert _exchange(emit, 64)[:, 0].tolist() == [5 * here % 64 for here in range(64)]
+    out = np.full(32, -1, np.int32)
+
+    def half(a: Any) -> None:
+        here = thread.tid()
+        place = create("arith.muli", [here, constant(8)], [here.type])
+        store(lane.bpermute(place, here), offset(a[0], here))
+
+    simulate(build(half, [POINTER], 32, warp=64), "k", (1, 1, 1), [out])  # a block of half a wave
+    assert out.tolist() == [2 * here if here < 16 else 0 for here in range(32)]
 
 
 def test_swaps() -> None:

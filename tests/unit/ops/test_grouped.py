@@ -1,4 +1,4 @@
-"""`ops.grouped_matmul` and `ops.masked_matmul` in the simulator against float64."""
+"""`ops.grouped_matmul`, `ops.masked_matmul` and `ops.packed_matmul` in the simulator against float64."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ def test_only_used_rows_count(random: Any, error_of: Any, few: bool) -> None:
         if count:
             want = a[group, :count].astype(np.float64) @ b[group].T.astype(np.float64)
             assert error_of(c[group, :count], want) < 2e-3
+
+
+@pytest.mark.parametrize("target", [TARGET, "sim:gfx942"])
+def test_groups_end_where_the_device_says(random: Any, error_of: Any, target: str) -> None:
+    """Rows behind the last group's end, and of nobody, are left alone: no tile writes another group's rows."""
+    a, b = random(310, 72), random(5, 80, 72)
+    offsets = np.array([0, 130, 130, 131, 299, 300], np.int32)
+    c = ops.packed_matmul(a, b, offsets, target=target)
+    assert c.shape == (310, 80)
+    for group, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        if end > start:
+            want = a[start:end].astype(np.float64) @ b[group].T.astype(np.float64)
+            assert error_of(c[start:end], want) < 2e-3
+    with pytest.raises(errors.TileValueError, match=r"offsets has the shape \[5\], expected \(groups \+ 1,\) = \[6\]"):
+        ops.packed_matmul(a, b, offsets[:-1], target=target)
 
 
 def test_what_is_refused(random: Any) -> None:

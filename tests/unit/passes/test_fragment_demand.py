@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tilelang_mlir.errors import ResourceError, TileWarning
 from tilelang_mlir.passes.fragment_demand import fragment_demand
 
 
@@ -41,3 +43,15 @@ def test_the_assembler_is_told_of_what_must_spill(columns: int, told: bool) -> N
     """Two tiles of 129 registers are more than 255, two of 127 are not."""
     lowered = tilelang.compile(program(columns, True), target="sim:sm_90a").ir("lowered")
     assert ("nvvm.minctasm = 1" in lowered) == told
+
+
+def test_far_beyond_the_registers_it_has_to_be_asked_for() -> None:
+    """Two tiles of 512 registers are more than four times 255; the simulator, which has no registers, runs them."""
+    wide = program(16384, True)
+    with pytest.raises(ResourceError, match="take 4096 bytes per thread or more, its registers hold 1020"):
+        tilelang.compile(wide, target="sim:sm_90a")
+    x, y = np.arange(16384, dtype=np.float32), np.zeros(16384, np.float32)
+    with pytest.warns(TileWarning, match="take 4096 bytes per thread"):
+        kernel = tilelang.compile(wide, target="sim:sm_90a", pass_configs={"tl.allow_register_spills": True})
+    kernel(x, y)
+    assert (y == x + 1).all()

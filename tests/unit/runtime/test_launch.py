@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tilelang_mlir.errors import ArgumentError, DriverError, ResourceError
+from tilelang_mlir.errors import ArgumentError, DriverError, ResourceError, TargetError
 from tilelang_mlir.launch_plan import (
     KernelSpec,
     LaunchPlan,
@@ -19,6 +19,8 @@ from tilelang_mlir.launch_plan import (
     WorkspaceSpec,
     plan_solving,
 )
+from tilelang_mlir.runtime.cuda import module as cuda_module
+from tilelang_mlir.runtime.cuda.device import runs_on
 from tilelang_mlir.runtime.cuda.kernel import CudaKernel
 
 CUBIN = b"\x7fELF cubin"
@@ -266,3 +268,33 @@ def test_too_much_shared_memory(cuda: Any, tensor: Make, fake_torch: SimpleNames
     kernel = CudaKernel(plan_of((vector("A"), N), replace(ONE, shared_bytes=300_000)), CUBIN, cuda.path)
     with pytest.raises(ResourceError, match="needs 300000 bytes of shared memory, the device has 232448"):
         kernel(tensor((512,)))
+
+
+def test_code_for_another_architecture_is_not_loaded(
+    cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in is of architecture 9.0; then it says that it is an older GPU."""
+    kernel = CudaKernel(plan_of((vector("A"), N), ONE), CUBIN, cuda.path, "sm_100a")
+    with pytest.raises(TargetError, match="is compiled for sm_100a; device 0 is Stand-in 0, of .* sm_90a") as no:
+        kernel(tensor((512,)))
+    assert no.value.hint == "compile with target='cuda -arch=sm_90a', or on that machine with target='auto'"
+    there = replace(cuda_module.device(0, cuda.path), name="NVIDIA A100", arch="sm_80")
+    monkeypatch.setattr(cuda_module, "device", lambda index, path: there)
+    kernel = CudaKernel(plan_of((vector("A"), N), ONE), CUBIN, cuda.path, "sm_90a")
+    with pytest.raises(TargetError, match="compiled for sm_90a; device 0 is NVIDIA A100, of architecture sm_80"):
+        kernel(tensor((512,)))
+    assert not [line for line in cuda.log() if line.startswith(("load", "launch"))]
+    CudaKernel(plan_of((vector("A"), N), ONE), CUBIN, cuda.path, "sm_80")(tensor((512,)))
+    assert len(launches(cuda)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arch", "there", "machine_code", "ptx"),
+    [
+        *(("sm_80", "sm_80", True, True), ("sm_80", "sm_86", True, True), ("sm_86", "sm_80", False, False)),
+        *(("sm_80", "sm_90a", False, True), ("sm_90a", "sm_90a", True, True), ("sm_90a", "sm_100a", False, False)),
+        *(("sm_90", "sm_120a", False, True), ("sm_100f", "sm_103a", True, True), ("sm_100f", "sm_120a", False, False)),
+    ],
+)
+def test_which_code_runs_where(arch: str, there: str, machine_code: bool, ptx: bool) -> None:
+    assert (runs_on(arch, there, assembled=True), runs_on(arch, there, assembled=False)) == (machine_code, ptx)

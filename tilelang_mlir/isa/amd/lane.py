@@ -88,13 +88,20 @@ def _dpp_source(control: int, lanes: np.ndarray) -> np.ndarray:
     raise UnsupportedError(f"the simulator has no DPP control {control:#x}")
 
 
+def _require_lanes(machine: Machine, source: np.ndarray, what: str) -> None:
+    """Active lanes may read active lanes only; the last wave of a block may be a part of one."""
+    active = machine.active()
+    if active.all():
+        return
+    wide = np.broadcast_to(source, active.shape)
+    if (active & ~np.take_along_axis(active, wide, 2)).any():
+        raise SimulationError(f"{what} reads a lane that does not execute it")
+
+
 def _gather(machine: Machine, value: Any, source: np.ndarray, what: str) -> np.ndarray:
     """Values of the lanes `source` names, (lanes) or (C|1, W, lanes); only active lanes may be read."""
-    lanes, active = machine.warps(value), machine.active()
-    if not active.all():
-        wide = np.broadcast_to(source, active.shape)
-        if (active & ~np.take_along_axis(active, wide, 2)).any():
-            raise SimulationError(f"{what} reads a lane that does not execute it")
+    lanes = machine.warps(value)
+    _require_lanes(machine, source, what)
     if source.ndim == 1:
         return machine.unwarp(lanes[..., source])
     shape = np.broadcast_shapes(lanes.shape, source.shape)
@@ -126,8 +133,14 @@ def _swizzle(op: ir.Operation) -> Run:
 
 def _bpermute(op: ir.Operation) -> Run:
     def run(machine: Machine, byte: Any, value: Any) -> np.ndarray:
-        lanes = len(_wave(machine))
-        return _gather(machine, value, (machine.warps(byte) >> 2) % lanes, "ds_bpermute")
+        lanes, active = machine.warps(value), machine.active()
+        places = (machine.warps(byte) >> 2) % active.shape[2]
+        shape = np.broadcast_shapes(lanes.shape, active.shape, places.shape)
+        lanes, active, places = (np.broadcast_to(x, shape) for x in (lanes, active, places))
+        values = np.take_along_axis(lanes, places, 2)
+        if not active.all():  # EXEC applies to the source, too: zero of a disabled lane
+            values = np.where(np.take_along_axis(active, places, 2), values, values.dtype.type(0))
+        return machine.unwarp(values)
 
     return run
 
@@ -146,7 +159,7 @@ def _swap_rows(op: ir.Operation) -> Run:
     rows = 2 if "permlane32" in op.name else 1  # that move together
 
     def run(machine: Machine, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
-        machine.require_whole_warps("v_permlane_swap")
+        _require_lanes(machine, _wave(machine) ^ 16 * rows, "v_permlane_swap")
         first, second = np.broadcast_arrays(machine.warps(a), machine.warps(b))
         odd = np.arange(first.shape[2]) // (16 * rows) % 2 == 1
         left, right = first.copy(), second.copy()

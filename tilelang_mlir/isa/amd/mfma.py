@@ -11,7 +11,8 @@ twice the elements per lane. Results of float32 forms are float32.
 Scaled forms (CDNA4 ISA, chapter 7.2, "Dense Matrices" with block exponent scaling) hold 32 elements of A per lane, with
 g = lane / M and G = 64 / M: of 8 bits, element i is column 16 * g + i % 16 + 16 * G * (i / 16); of 6 and 4
 bits, column 32 * g + i, in bits 6 * i (4 * i) and up of six (four) registers. Columns 32 * g to 32 * g + 31 of row
-lane % M are scaled by 2^(s - 127), where s is the byte that OPSEL names of the lane's scale register; 255 is no number. B likewise, with rows and columns exchanged.
+lane % M are scaled by 2^(s - 127), where s is the byte that OPSEL names of the lane's scale register; 255 is no number.
+B likewise, with rows and columns exchanged.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from tilelang_mlir.isa.nvidia import (
     rounding,
     tcgen05,
     tcgen05_mma,
+    tensormap,
     thread,
     tma,
     warp,
@@ -35,7 +36,7 @@ from tilelang_mlir.isa.nvidia import (
 _FAMILIES = (
     *(thread, barrier, grid, warp, ldmatrix, mma, mma_quad, mma_scaled, mma_sparse, cp_async, atomic, convert, memory),
     *(math, bits, rounding, mbarrier, bulk, tma, wgmma, wgmma_product, wgmma_single, cluster, tcgen05, tcgen05_mma),
-    launch_control,
+    *(launch_control, tensormap),
 )
 INSTRUCTIONS: tuple[Instruction, ...] = tuple(entry for family in _FAMILIES for entry in family.INSTRUCTIONS)
 
@@ -61,6 +62,7 @@ __all__ = [
     "rounding",
     "tcgen05",
     "tcgen05_mma",
+    "tensormap",
     "thread",
     "tma",
     "warp",

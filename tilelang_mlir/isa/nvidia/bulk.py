@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from tilelang_mlir.isa.instruction import (
     GLOBAL,
@@ -18,6 +17,7 @@ from tilelang_mlir.isa.instruction import (
     create,
     inline_ptx,
 )
+from tilelang_mlir.isa.nvidia.reductions import RUNS, combination
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -44,14 +44,21 @@ def store(target: ir.Value, shared: ir.Value, size: ir.Value | int) -> None:
     create("nvvm.cp.async.bulk.global.shared.cta", [target, shared, count], operandSegmentSizes=segments)
 
 
-def add(target: ir.Value, shared: ir.Value, size: int) -> None:
-    """`cp.reduce.async.bulk...add.f32` from shared to global, in the open bulk group; alignment and size as in `load`.
+def reduce(target: ir.Value, shared: ir.Value, size: int, kind: str, element: str) -> None:
+    """`cp.reduce.async.bulk` from shared to global, in the open bulk group; alignment and size as in `load`.
 
-    Each float32 is added by itself, atomically at device scope. PTX ISA 8.7, section 9.7.9.25.4.2.
+    Each element is combined by itself, atomically at device scope. PTX ISA 8.7, section 9.7.9.25.4.2.
+
+    Args:
+        kind, element: one of `reductions.RUNS`.
     """
-    text = f"cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [{{$r0}}], [{{$r1}}], {size};"
-    count = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size)
-    inline_ptx("cp.reduce.async.bulk.add", text, [target, shared], attributes={"tl.size": count})
+    rounding = ".noftz" if kind == "add" and element in ("f16", "bf16") else ""
+    operation = f"cp.reduce.async.bulk.global.shared::cta.bulk_group.{kind}{rounding}.{element}"
+    facts = {
+        "tl.size": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size), "tl.element": ir.StringAttr.get(element),
+    }  # fmt: skip
+    text = f"{operation} [{{$r0}}], [{{$r1}}], {size};"
+    inline_ptx(f"cp.reduce.async.bulk.{kind}", text, [target, shared], attributes=facts)
 
 
 def prefetch(source: ir.Value, size: ir.Value | int) -> None:
@@ -68,9 +75,13 @@ def _store(machine: Machine, target: Any, shared: Any, size: Any, *hints: Any) -
     machine.engine.bulk_store(target, shared, size)
 
 
-def _add(op: ir.Operation) -> Run:
-    size = ir.IntegerAttr(op.attributes["tl.size"]).value
-    return lambda machine, target, shared: machine.engine.bulk_reduce(target, shared, size, np.add, np.float32)
+def _reduce(kind: str) -> Callable[[ir.Operation], Run]:
+    def semantics(op: ir.Operation) -> Run:
+        size = ir.IntegerAttr(op.attributes["tl.size"]).value
+        combine, stored = combination(kind, ir.StringAttr(op.attributes["tl.element"]).value)
+        return lambda machine, target, shared: machine.engine.bulk_reduce(target, shared, size, combine, stored)
+
+    return semantics
 
 
 def _prefetch(machine: Machine, source: Any, size: Any, *hints: Any) -> None:
@@ -100,17 +111,20 @@ INSTRUCTIONS = (
             Effect(Access.WRITE, GLOBAL, 0, group="cp.async.bulk"),
         ),
     ),
-    Instruction(
-        "cp.reduce.async.bulk.add",
-        "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [d], [s], n",
-        "9.7.9.25.4.2 cp.reduce.async.bulk",
-        _add,
-        emit=add,
-        feature=Feature.TMA,
-        effects=(
-            Effect(Access.READ, SHARED, 1, group="cp.async.bulk"),
-            Effect(Access.ATOMIC, GLOBAL, 0, group="cp.async.bulk"),
-        ),
+    *(
+        Instruction(
+            f"cp.reduce.async.bulk.{kind}",
+            f"cp.reduce.async.bulk.global.shared::cta.bulk_group.{kind}.type [d], [s], n",
+            "9.7.9.25.4.2 cp.reduce.async.bulk",
+            _reduce(kind),
+            emit=reduce,
+            feature=Feature.TMA,
+            effects=(
+                Effect(Access.READ, SHARED, 1, group="cp.async.bulk"),
+                Effect(Access.ATOMIC, GLOBAL, 0, group="cp.async.bulk"),
+            ),
+        )
+        for kind in RUNS
     ),
     Instruction(
         "nvvm.cp.async.bulk.prefetch",

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from tilelang_mlir.errors import SimulationError
 from tilelang_mlir.isa.instruction import (
     GLOBAL,
@@ -27,7 +25,7 @@ from tilelang_mlir.isa.instruction import (
     inline_ptx,
     integer,
 )
-from tilelang_mlir.isa.numeric import bf16_bits_to_float, float_to_bf16_bits
+from tilelang_mlir.isa.nvidia.reductions import combination
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -261,28 +259,12 @@ def _store(op: ir.Operation) -> Run:
     return run
 
 
-_ELEMENTS: dict[str, Any] = {
-    "f16": np.float16, "f32": np.float32, "s32": np.int32, "u32": np.uint32, "s64": np.int64, "u64": np.uint64,
-    "bf16": np.uint16,
-}  # fmt: skip
-_COMBINE: dict[str, np.ufunc] = {
-    "add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise_and, "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-}  # fmt: skip
-
-
 def _reduce(kind: str) -> Callable[[ir.Operation], Run]:
     def semantics(op: ir.Operation) -> Run:
-        element = ir.StringAttr(op.attributes["tl.element"]).value
-        combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = _COMBINE[kind]
-        if element == "bf16":  # the sum is rounded once; minima and maxima are exact
-            wide = combine
-            combine = lambda old, new: float_to_bf16_bits(
-                wide(bf16_bits_to_float(old), bf16_bits_to_float(new)).astype(np.float32)
-            )
+        combine, stored = combination(kind, ir.StringAttr(op.attributes["tl.element"]).value)
 
         def run(machine: Machine, tensor_map: Any, shared: Any, *coordinates: Any) -> None:
-            machine.engine.tensor_reduce(tensor_map, shared, list(coordinates), combine, np.dtype(_ELEMENTS[element]))
+            machine.engine.tensor_reduce(tensor_map, shared, list(coordinates), combine, stored)
 
         return run
 
@@ -311,6 +293,7 @@ def _set_registers(op: ir.Operation) -> Run:
     return run
 
 
+TILE_REDUCTIONS = ("add", "min", "max", "and", "or", "xor")
 _TENSOR, _GROUPS = "9.7.9.25.5 cp.async.bulk.tensor", "9.7.9.25.4 cp.async.bulk"
 INSTRUCTIONS = (
     Instruction(
@@ -378,7 +361,7 @@ INSTRUCTIONS = (
             feature=Feature.TMA,
             effects=(Effect(Access.READ, SHARED, 1, group=_STORE), Effect(Access.ATOMIC, GLOBAL, 0, group=_STORE)),
         )
-        for kind in _COMBINE
+        for kind in TILE_REDUCTIONS
     ),
     Instruction(
         "nvvm.cp.async.bulk.commit.group",

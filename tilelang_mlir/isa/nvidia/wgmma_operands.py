@@ -41,6 +41,14 @@ class Accumulator:
         return part.reshape(part.shape[0], -1)
 
 
+class HalfAccumulator(Accumulator):
+    """The same of float16 sums: a register holds two neighbours of a row (9.7.15.5.1.1), as its last axis."""
+
+    def lanes(self, register: int) -> np.ndarray:
+        pair = [super(HalfAccumulator, self).lanes(2 * register + side) for side in range(2)]
+        return np.stack(pair, axis=-1).astype(np.float16)
+
+
 class Register:
     """One register of an accumulator that has no value yet; only a wait may take it. Everything else raises."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tilelang_mlir.isa.instruction import SHARED, WARPGROUP, Access, Effect, Instruction, Run, unpack
+from tilelang_mlir.isa.instruction import SHARED, WARPGROUP, Access, Effect, Instruction, Run, type_of, unpack
 from tilelang_mlir.isa.nvidia import mma_sparse
 from tilelang_mlir.isa.nvidia.wgmma import constraint, depth, require_warpgroups, struct_of, sum_kind
 from tilelang_mlir.isa.nvidia.wgmma_operands import (
@@ -23,6 +23,8 @@ from tilelang_mlir.isa.nvidia.wgmma_operands import (
     INTEGERS,
     STEP_BYTES,
     Accumulator,
+    HalfAccumulator,
+    Register,
     addresses,
     fragment_a,
     matrix,
@@ -60,7 +62,7 @@ def high_word(stride: int, span: int) -> int:
 class Form:
     """What a product is, apart from its operands: columns, element types of A and B, blocks of 64 rows, whether it
     starts from zero (None: an operand says), how many groups may be incomplete when it ends (None: it does not wait),
-    whether A is sparse."""
+    whether A is sparse, and the type of the sums (f32, s32, or f16 in pairs)."""
 
     n: int
     kinds: tuple[str, str]
@@ -68,11 +70,22 @@ class Form:
     clear: bool | None
     wait: int | None
     sparse: bool
+    total: str
+
+    @property
+    def per_block(self) -> int:
+        """Registers of a thread for 64 rows."""
+        return self.n // (4 if self.total == "f16" else 2)
 
     @property
     def count(self) -> int:
-        """Accumulators of a thread."""
-        return self.blocks * self.n // 2
+        """Registers of a thread."""
+        return self.blocks * self.per_block
+
+    @property
+    def element(self) -> ir.Type:
+        """What such a register holds."""
+        return type_of({"f16": "vector<2xf16>", "f32": "f32", "s32": "i32"}[self.total])
 
 
 def product(
@@ -86,6 +99,7 @@ def product(
     blocks: int = 1,
     wait: int | None = 0,
     metadata: Sequence[ir.Value] = (),
+    half: bool = False,
 ) -> list[ir.Value]:
     """A whole product of a warpgroup: fence, all k steps, commit and, unless it is left to `wait_for`, a wait.
 
@@ -99,17 +113,19 @@ def product(
         wait: how many groups may be incomplete when it ends (None: it does not wait). Unless that is 0 the results have
             no value before `wait_for`; they may be the sums of a further product.
         metadata: of a 2:4 sparse A, an i32 per block and k step, block by block.
+        half: sums of float16 (of f16 and fp8 operands): vectors of two neighbours of a row, `blocks * n / 4` of them.
 
     Returns:
-        `blocks * n / 2` values f32 (i32 for integers).
+        `blocks * n / 2` values f32 (i32 for integers), or `blocks * n / 4` vectors of two f16.
     """
     shared = isinstance(left, Descriptor)
     decided = isinstance(clear, bool)
-    form = Form(n, kinds, blocks, clear if decided else None, wait, bool(metadata))
+    total = "f16" if half else sum_kind(kinds[0])
+    form = Form(n, kinds, blocks, clear if decided else None, wait, bool(metadata), total)
     reads = [left.low] if shared else [word for words in left for word in words]
     inputs = [*([] if form.clear else sums), *reads, *metadata, right.low, *([] if decided else [clear])]
     kept = [] if form.clear else [str(i) for i in range(form.count)]
-    element = ir.IntegerType.get_signless(32) if kinds[0] in INTEGERS else ir.F32Type.get()
+    element = form.element
     register = constraint(element)
     results = [f"=&{register}" if form.clear else f"={register}"] * form.count
     op = ir.Operation.create(
@@ -130,7 +146,7 @@ def product(
 
 def _assembly(left: Descriptor | None, right: Descriptor, form: Form) -> str:
     """PTX text; operands: accumulators, (tied inputs,) A's words or low word, (metadata,) B's low word(, clear)."""
-    kind, steps, half = form.kinds[0], len(right.moves), form.n // 2
+    kind, steps, half = form.kinds[0], len(right.moves), form.per_block
     first = form.count * (1 if form.clear else 2)
     words = 1 if left is not None else 4 * form.blocks * steps
     low_b = first + words + (form.blocks * steps if form.sparse else 0)
@@ -156,7 +172,7 @@ def _assembly(left: Descriptor | None, right: Descriptor, form: Form) -> str:
             lines.append(f"add.s32 t, ${low_b}, {right.moves[step]};")
             lines.append(f"mov.b64 b, {{t, {right.high}}};")
             places = f", ${first + words + block * steps + step}, 0" if form.sparse else ""
-            shape = f"wgmma.{name}.sync.aligned.m64n{form.n}k{k}.{sum_kind(kind)}.{kind}.{form.kinds[1]}"
+            shape = f"wgmma.{name}.sync.aligned.m64n{form.n}k{k}.{form.total}.{kind}.{form.kinds[1]}"
             lines.append(f"{shape} {{{sums}}}, {operand}, b{places}, p{signs}{flags};")
     end = [f"wgmma.wait_group.sync.aligned {form.wait};"] if form.wait is not None else []
     return " ".join([*lines, "wgmma.commit_group.sync.aligned;", *end, "}"])
@@ -169,7 +185,7 @@ def _facts(left: Descriptor | None, right: Descriptor, form: Form) -> str:
         return None if d is None else [d.high, list(d.moves), list(d.ahead), d.transposed]
 
     facts = {"a": side(left), "b": side(right), "n": form.n, "kinds": form.kinds, "blocks": form.blocks}
-    return json.dumps({**facts, "clear": form.clear, "wait": form.wait, "sparse": form.sparse})
+    return json.dumps({**facts, "clear": form.clear, "wait": form.wait, "sparse": form.sparse, "total": form.total})
 
 
 def _place(
@@ -186,7 +202,8 @@ def _semantics(op: ir.Operation) -> Run:
     facts = json.loads(ir.StringAttr(op.attributes["tl.product"]).value)
     n, kinds, blocks, clear, sparse = (facts[x] for x in ("n", "kinds", "blocks", "clear", "sparse"))
     side_a, side_b = facts["a"], facts["b"]
-    steps, half = len(side_b[1]), n // 2
+    steps, narrow = len(side_b[1]), facts["total"] == "f16"
+    half = n // (4 if narrow else 2)
     deep = 2 * STEP_BYTES if sparse else STEP_BYTES
 
     def left(machine: Any, place: Any, words: Any, code: Any) -> np.ndarray:
@@ -202,7 +219,7 @@ def _semantics(op: ir.Operation) -> Run:
         codes = operands[len(operands) - blocks * steps :] if sparse else [None] * (blocks * steps)
         results: list[Accumulator] = []
         for block in range(blocks):
-            result = Accumulator(n, machine.site)
+            result = HalfAccumulator(n, machine.site) if narrow else Accumulator(n, machine.site)
             lefts: list[Any] = [None] * steps
             if side_a is not None:
                 size = BYTES[kinds[0]]
@@ -212,13 +229,17 @@ def _semantics(op: ir.Operation) -> Run:
             def finish(
                 block: int = block, result: Accumulator = result, lefts: list[Any] = lefts, rights: list[Any] = rights
             ) -> None:
-                total = None if clear else start_matrix(machine, sums[block * half : (block + 1) * half], n, kinds[0])
+                start = sums[block * half : (block + 1) * half]
+                start = _halves(start) if narrow else start
+                total = None if clear else start_matrix(machine, start, n, kinds[0])
                 total = np.where(adds, total, 0) if clear is None and total is not None else total
                 for step in range(steps):
                     at = block * steps + step
                     a = left(machine, lefts[step], operands[4 * at : 4 * at + 4], codes[at])
                     part = multiply(a, matrix(machine, rights[step], kinds[1], side_b[3]), kinds[0])
                     total = part if total is None else total + part
+                    if narrow:  # how an instruction rounds its sums is not specified; once is the best it can do
+                        total = total.astype(np.float16).astype(np.float32)
                 result.matrix = total
 
             reads = [p.reshape(p.shape[0], -1) for p in (*lefts, *rights) if p is not None]
@@ -230,6 +251,12 @@ def _semantics(op: ir.Operation) -> Run:
         return tuple(result[i] for result in results for i in range(half))
 
     return run
+
+
+def _halves(pairs: Sequence[Any]) -> list[Any]:
+    """The sums in pairs of float16, one by one."""
+    known = [pair.get() if isinstance(pair, Register) else pair for pair in pairs]
+    return [pair[..., side] for pair in known for side in range(2)]
 
 
 def _dense(machine: Any, stored: np.ndarray, words: Any, kind: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa import numeric
-from tilelang_mlir.isa.instruction import GLOBAL, SHARED, MemoryOrder
+from tilelang_mlir.isa.instruction import GLOBAL, PRIVATE, SHARED, MemoryOrder
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.atomics import RELAXED, Ordering
 from tilelang_mlir.simulator.ops.rule import Writer, all_uniform, kind_of, operand_kind, rule
@@ -76,9 +76,15 @@ def _integer_to_pointer(w: Writer, op: ir.Operation, a: list[str]) -> str:
 @rule("llvm.addrspacecast")
 def _cast_space(w: Writer, op: ir.Operation, a: list[str]) -> str:
     source, target = operand_kind(op, 0).space, kind_of(str(op.results[0].type)).space
+    if (source, target) == (GLOBAL, PRIVATE) and all(_takes_map(use.owner.operation) for use in op.results[0].uses):
+        return a[0]  # copies take tensor maps at generic addresses
     if source != target and {source, target} != {SHARED, 7}:
         raise UnsupportedError(f"the simulator has no generic addresses (cast from space {source} to {target})")
     return a[0]
+
+
+def _takes_map(user: ir.Operation) -> bool:
+    return user.name.startswith("nvvm.")
 
 
 def _method(space: int, kind: str) -> str:

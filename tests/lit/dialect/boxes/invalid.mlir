@@ -42,7 +42,7 @@ func.func @f(%g: memref<128x64xf16, #tl.scope<"global">>, %s: memref<32x64xf16, 
 // -----
 
 func.func @f(%g: memref<128x64xf16, #tl.scope<"global">>, %s: memref<32x64xf16, #tl.scope<"shared">>, %i: i32) {
-  // expected-error@+1 {{adds bytes of f32 to f32, got elements of f16 and f16}}
-  "tl.box_store"(%s, %g, %i, %i, %i, %i) {bytes = 64 : i32, reduce = "add"} : (memref<32x64xf16, #tl.scope<"shared">>, memref<128x64xf16, #tl.scope<"global">>, i32, i32, i32, i32) -> ()
+  // expected-error@+1 {{has no xor of elements of f16 and f16; xor is of b32, b64}}
+  "tl.box_store"(%s, %g, %i, %i, %i, %i) {bytes = 64 : i32, reduce = "xor"} : (memref<32x64xf16, #tl.scope<"shared">>, memref<128x64xf16, #tl.scope<"global">>, i32, i32, i32, i32) -> ()
   return
 }

@@ -200,3 +200,11 @@ func.func @f(%i: i32, %x: f32) {
   "tl.shuffle"(%x, %i, %x) {kind = "xor", width = 32 : i32} : (f32, i32, f32) -> f32
   return
 }
+
+// -----
+
+func.func @f(%bar: !tl.barrier<1 : i64>, %i: i32, %x: f32) {
+  // expected-error@+1 {{'phase' must be a parity (i32) or a state (i64), got f32}}
+  %a = "tl.mbarrier_test"(%bar, %i, %x) : (!tl.barrier<1 : i64>, i32, f32) -> i1
+  return
+}

@@ -71,3 +71,14 @@ func.func @mbarrier(%i: i32) {
   "tl.mbarrier_wait"(%b, %i, %i) : (!tl.barrier<2 : i64>, i32, i32) -> ()
   return
 }
+
+// CHECK-LABEL: func.func @phases(
+// CHECK: %[[STATE:.*]] = "tl.mbarrier_state"(%arg0, %arg1) : (!tl.barrier<1 : i64>, i32) -> i64
+// CHECK: "tl.mbarrier_test"(%arg0, %arg1, %[[STATE]]) : (!tl.barrier<1 : i64>, i32, i64) -> i1
+// CHECK: "tl.mbarrier_test"(%arg0, %arg1, %arg1) : (!tl.barrier<1 : i64>, i32, i32) -> i1
+func.func @phases(%bar: !tl.barrier<1 : i64>, %i: i32) {
+  %state = "tl.mbarrier_state"(%bar, %i) : (!tl.barrier<1 : i64>, i32) -> i64
+  %a = "tl.mbarrier_test"(%bar, %i, %state) : (!tl.barrier<1 : i64>, i32, i64) -> i1
+  %b = "tl.mbarrier_test"(%bar, %i, %i) : (!tl.barrier<1 : i64>, i32, i32) -> i1
+  return
+}
