@@ -33,8 +33,9 @@ def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
     if obstacle:
         raise UnsupportedError(f"tcgen05.mma has no product with {obstacle}", python_location(op.location))
     if any(becomes_padded(op)):
+        kinds = dict.fromkeys(filter(None, packed_operands(op)))
         raise UnsupportedError(
-            f"tcgen05.mma takes {' and '.join(filter(None, packed_operands(op)))} elements in tiles with gaps",
+            f"tcgen05.mma takes {' and '.join(kinds)} elements in tiles with gaps",
             python_location(op.location), hint="T.gemm and T.gemm_blockscaled bring them into that form",
         )  # fmt: skip
     a, b, c, keep, *scales = op.operands

@@ -146,3 +146,20 @@ def test_targets_without() -> None:
         with pytest.raises(UnsupportedError, match="a product of e2m3 needs mma.sync with block scales, ") as caught:
             tilelang.compile(product(64, 64, 256, E2M3, E2M3, False), target=target)
         assert "gfx950" in str(caught.value)
+
+
+def test_without_gaps() -> None:
+    """Programs that start products of tcgen05 themselves have no tile in the form that these take."""
+
+    @T.prim_func
+    def main(A: T.Tensor((128, 128), E2M3), B: T.Tensor((64, 128), E2M3)):
+        with T.Kernel(1, threads=128):
+            a, b = T.alloc_shared((128, 128), E2M3), T.alloc_shared((64, 128), E2M3)
+            c, done = T.alloc_tmem((128, 64), "float32"), T.alloc_barrier(1)
+            T.copy(A, a)
+            T.copy(B, b)
+            T.tcgen05_gemm(a, b, c, transpose_B=True, mbar=done, clear_accum=True)
+            T.mbarrier_wait_parity(done, 0)
+
+    with pytest.raises(UnsupportedError, match="tcgen05.mma takes e2m3 elements in tiles with gaps"):
+        tilelang.compile(main, target="sim:sm_100a")
