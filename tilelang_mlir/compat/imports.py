@@ -1,8 +1,8 @@
 """Import hooks: `tilelang.x.y` is the module of this package that has its names.
 
-Modules that exist here under the same path are used as they are. Others are in `ALIASES`; where one has no
-counterpart, importing it fails as it does without TileLang. `tvm` is a small stand-in, used only where TVM itself is
-not installed.
+Modules that exist here under the same path are used as they are. Others are in `ALIASES`; importing one that has no
+counterpart raises an error that says so, a `ModuleNotFoundError` as without TileLang. `tvm` is a small stand-in, used
+only where TVM itself is not installed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
+
+from tilelang_mlir.errors import UnsupportedError
 
 _HERE = "tilelang_mlir"
 _SHIMS = f"{_HERE}.compat.modules"
@@ -100,6 +102,18 @@ ALIASES = {
 }
 
 
+class MissingModuleError(UnsupportedError, ModuleNotFoundError):
+    """A module of TileLang without a counterpart; programs that try one import after another catch it as usual."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} has no counterpart here",
+            hint="TileLang's internals have none: kernels need tilelang.language, and the modules listed in "
+            "docs/coming_from_tilelang.md",
+        )
+        self.name = name
+
+
 class _Alias(importlib.abc.Loader):
     """Puts an existing module under another name."""
 
@@ -132,10 +146,7 @@ class _TileLang(importlib.abc.MetaPathFinder):
         real = counterpart(fullname)
         if real is None:
             if fullname.startswith("tilelang."):
-                raise ModuleNotFoundError(
-                    f"No module named {fullname!r}: it is part of TileLang's own compiler, which kernels do not need; "
-                    f"docs/coming_from_tilelang.md has what there is instead", name=fullname,
-                )  # fmt: skip
+                raise MissingModuleError(fullname)
             return None
         return importlib.machinery.ModuleSpec(fullname, _Alias(real), is_package=True)
 

@@ -70,6 +70,7 @@ def test_dtypes_as_torch_stores_them() -> None:
     assert dtypes.resolve_torch_storage_dtype(torch.bfloat16) == "bfloat16"
     assert dtypes._TORCH_DTYPE_TO_STR[torch.float16] == "float16"
     assert {"float32", "uint8x16"} <= set(dtypes._all_dtypes)
+    assert dtypes.float16 == T.float16 and dtypes.float32x4 == "float32x4" and not hasattr(dtypes, "float17")
     if hasattr(torch, "float4_e2m1fn_x2"):
         assert T.float4_e2m1fn.as_torch() is torch.float4_e2m1fn_x2
 
@@ -170,6 +171,11 @@ def test_install_and_uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
         assert event.elapsed_time(torch.cuda.Stream().record_event()) > 0
         assert torch.Generator(device="cuda").device.type == "cpu"
         assert nvcc.get_target_compute_version() == "8.0" and nvcc.have_bf16("8.0") and not nvcc.have_fp8("8.0")
+        with pytest.raises(UnsupportedError, match="tilelang.jit.adapter has no counterpart") as raised:
+            importlib.import_module("tilelang.jit.adapter.wrapper")
+        assert isinstance(raised.value, ModuleNotFoundError) and raised.value.name == "tilelang.jit.adapter"
+        with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+            exec("from tilelang.language import nothing")
         assert str(tilelang.jit.resolve_target("cuda")) == "sim:sm_80"
         assert str(tilelang.jit.resolve_target("cuda:sm_90a")) == "sim:sm_90a"
     finally:
