@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     some = 1 if options.quick else None
     ratios = [measure(report, shape, "float16", "NT", peers=True) for shape in SHAPES[:some]]
     if not options.quick:
-        ratios += [measure(report, shape, "bfloat16", "NT") for shape in SHAPES]
+        ratios += [measure(report, shape, "bfloat16", "NT", peers=True) for shape in SHAPES]
         others = [(shape, "bfloat16", "NT") for shape in OTHER_SHAPES]
         others += [(SHAPES[0], dtype, layout) for dtype in ("float16", "bfloat16") for layout in ("NN", "TN", "TT")]
         others += [(SHAPES[1], "float16", layout) for layout in ("NN", "TN", "TT")]

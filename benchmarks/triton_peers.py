@@ -36,7 +36,7 @@ def _set_blocks(arguments: dict[str, Any]) -> None:
             (128, 128, 128, 3, 8), (64, 128, 128, 4, 4),
         )
     ],
-    key=["m", "n", "k"],
+    key=["m", "n", "k", "kind"],
 )  # fmt: skip
 @triton.jit
 def gemm_tiles(

@@ -3,11 +3,12 @@
 `grouped_gemm` takes the rows of all groups one after another, each group padded to whole tiles; `experts` says which
 group a tile of rows belongs to (-1: none, the tile is skipped). `masked_gemm` takes a fixed number of rows per group,
 of which `counts` says how many are used, as when the batch must not depend on what the router decided: tiles
-without used rows do nothing.
+without used rows do nothing. `packed_gemm` takes rows without any padding, and where each group starts from device
+memory: a tile at the end of a group must not write the rows of the next one.
 
-The programs are those of the ready operations `ops.grouped_matmul` and `ops.masked_matmul`
-(tilelang_mlir/ops/grouped.py). Shown there: the coordinates of a load read from a tensor, and blocks that skip their
-work.
+The programs are those of the ready operations `ops.grouped_matmul`, `ops.masked_matmul` (tilelang_mlir/ops/grouped.py)
+and `ops.packed_matmul` (tilelang_mlir/ops/packed.py). Shown there: the coordinates of a load read from a tensor, blocks
+that skip their work, and a view of rows that the kernel counts, through which bulk copies store them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from support import Run, float64
 
-from tilelang_mlir.ops import Tiling, grouped_gemm, grouped_tiling, masked_gemm
+from tilelang_mlir.ops import Tiling, grouped_gemm, grouped_tiling, masked_gemm, packed_gemm
 
 
 def contiguous(run: Run, sizes: Sequence[int], N: int, K: int, tiling: Tiling) -> None:
@@ -69,6 +70,30 @@ def masked(run: Run, counts: Sequence[int], M: int, N: int, K: int, tiling: Tili
     run.time(lambda: kernel(a, b, on_device), peer, flops=2 * sum(counts) * N * K)
 
 
+def packed(run: Run, sizes: Sequence[int], N: int, K: int, tiling: Tiling) -> None:
+    """Groups of `sizes` rows, one right after the other."""
+    offsets = np.cumsum([0, *sizes]).astype(np.int32)
+    M = int(offsets[-1])
+    kernel = run.kernel(packed_gemm, N, K, len(sizes), run.dtype, tiling)
+    if run.compile_only:
+        return
+    a, b = run.random((M, K), run.dtype), run.random((len(sizes), N, K), run.dtype, K**-0.5)
+    on_device = run.on_device(offsets)
+    got = kernel(a, b, on_device)
+    found, want = [], []
+    for group, (start, size) in enumerate(zip(offsets[:-1], sizes, strict=True)):
+        if size:
+            rows = [int(start) + row for row in run.rows(size)]
+            want.append(float64(a[rows]) @ float64(b[group]).T)
+            found.append(float64(got[rows]))
+    run.check(f"packed_gemm {M} rows, {len(sizes)} groups", np.concatenate(found), np.concatenate(want))
+
+    def peer() -> Any:
+        return [a[s : s + size] @ b[g].T for g, (s, size) in enumerate(zip(offsets[:-1], sizes, strict=True))]
+
+    run.time(lambda: kernel(a, b, on_device), peer, flops=2 * M * N * K)
+
+
 def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
     large, few = grouped_tiling(run.target), Tiling(64, 64, 64, 2, 128)
@@ -78,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> Run:
         [((1024,) * 8, 4096, 7168, large), ((777, 1500, 3, 4096, 512, 129, 2048, 64), 7168, 2048, large)],
     ):
         contiguous(run, sizes, N, K, tiling)
+        packed(run, sizes, N, K, tiling)
     for counts, M, N, K, tiling in run.pick(
         [((5, 0, 70), 72, 72, 104, few)], [((96, 31, 0, 64, 128, 77, 1, 115), 1024, 4096, 7168, large)]
     ):

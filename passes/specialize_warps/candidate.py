@@ -102,6 +102,8 @@ def is_setup_value(value: ir.Value, around: Sequence[ir.Operation], written: Seq
         return owner.owner.operation.name in ("tl.launch", "func.func") or owner.owner.operation in around
     op = owner.operation
     read = op.name == "memref.load" and scope_of(op.operands[0]) == GLOBAL and root(op.operands[0]) not in written
+    if op.name == "tl.alloc" and scope_of(value) == GLOBAL:
+        return True  # a workspace, which kernels before this one have filled
     return (read or is_shared_setup(op) or op.name in ("tl.tensor", "tl.slice")) and all(
         is_setup_value(v, around, written) for v in op.operands
     )

@@ -24,6 +24,7 @@ _SHIMS = f"{_HERE}.compat.modules"
 ALIASES = {
     "tilelang.analysis": f"{_SHIMS}.empty",
     "tilelang.autotuner.tuner": f"{_HERE}.autotuner",
+    "tilelang.autotuner.capture": f"{_HERE}.autotuner",
     "tilelang.autotuner.param": f"{_HERE}.autotuner",
     "tilelang.backend": f"{_SHIMS}.backend",
     "tilelang.backend.target": f"{_SHIMS}.backend",
@@ -36,6 +37,7 @@ ALIASES = {
     "tilelang.carver.template": f"{_SHIMS}.carver",
     "tilelang.carver.roller": f"{_SHIMS}.carver",
     "tilelang.carver.roller.hint": f"{_SHIMS}.carver",
+    "tilelang.carver.roller.policy": f"{_SHIMS}.carver",
     "tilelang.carver.roller.rasterization": f"{_SHIMS}.carver",
     "tilelang.common": f"{_SHIMS}.empty",
     "tilelang.contrib": f"{_SHIMS}.contrib",
@@ -63,6 +65,9 @@ ALIASES = {
     "tilelang.intrinsics.mma_macro_generator": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.utils": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.wgmma_macro_generator": f"{_SHIMS}.wgmma_generator",
+    "tilelang.language.common": f"{_HERE}.language",
+    "tilelang.language.eager": f"{_HERE}.language",
+    "tilelang.language.symbolics": f"{_HERE}.language",
     "tilelang.language.fp8": f"{_SHIMS}.fp8",
     "tilelang.layout.swizzle": f"{_HERE}.layout",
     "tilelang.layout.fragment": f"{_HERE}.layout",
@@ -91,6 +96,7 @@ ALIASES = {
     "tilelang.transform.pass_config": f"{_SHIMS}.transform",
     "tilelang.transform.simplify": f"{_SHIMS}.transform",
     "tilelang.tvm": f"{_SHIMS}.tvm",
+    "tilelang.version": _HERE,
     "tilelang.utils.device": f"{_SHIMS}.driver",
     "tilelang.utils.target": f"{_SHIMS}.backend",
 }
@@ -101,9 +107,8 @@ class MissingModuleError(UnsupportedError, ModuleNotFoundError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name} has no counterpart here",
-            hint="TileLang's internals have none: kernels need tilelang.language, and the modules listed in "
-            "docs/coming_from_tilelang.md",
+            f"No module named {name!r}: it is part of TileLang's own compiler and has no counterpart here",
+            hint="docs/coming_from_tilelang.md has what there is instead",
         )
         self.name = name
 
@@ -210,9 +215,13 @@ def uninstall() -> None:
 def _extend_package() -> None:
     """Give the package the attributes that programs reach through `tilelang.` without importing them."""
     package = importlib.import_module(_HERE)
-    for name in ("backend", "carver", "contrib", "cuda", "engine", "env", "math", "tileop", "transform", "tvm"):
+    shims = "analysis backend carver contrib cuda engine env math rocm tileop transform tvm"
+    for name in shims.split():
         if name not in vars(package):
             setattr(package, name, _LazyModule(ALIASES[f"tilelang.{name}"]))
+    for kind in ("cuda", "hip", "c"):
+        name = f"register_{kind}_postproc"
+        vars(package)[name] = getattr(importlib.import_module(ALIASES["tilelang.engine"]), name)
     if "DataType" not in vars(package):
         vars(package)["DataType"] = importlib.import_module(ALIASES["tilelang.tvm"]).DataType
 

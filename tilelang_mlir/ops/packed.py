@@ -59,12 +59,12 @@ def packed_gemm(N: int, K: int, groups: int, dtype: str = "bfloat16", tiling: Ti
             group = tiles[by, 0]
             first = tiles[by, 1]
             if group >= 0:
+                own = T.make_tensor_descriptor(C[first, 0], (offsets[group + 1] - first, N))
                 T.clear(acc)
                 for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=tiling.stages):
                     T.copy(A[first, k * block_K], A_shared)
                     T.copy(B[group, bx * block_N, k * block_K], B_shared)
                     T.gemm(A_shared, B_shared, acc, transpose_B=True)
-                own = T.make_tensor_descriptor(C[first, 0], (offsets[group + 1] - first, N))
                 T.copy(acc, own[0, bx * block_N])
 
     return grouped_gemm_packed

@@ -332,6 +332,10 @@ class Checker:
             self._batch.profile.access(lanes, space, address, size, columns)
 
     # ---- reports ---------------------------------------------------------------------------------
+    def where(self, site: int) -> Location | None:
+        """The place in the program of an instruction."""
+        return self._locate(site)
+
     def _place(self, at: Access, index: int) -> str:
         byte = int(at.cell[index]) % self._cells * self._unit
         row = (at.row if at.target is None else at.target)[index]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilelang_mlir.errors import ProxyFenceError, RaceError, SimulationError
+from tilelang_mlir.errors import Location, ProxyFenceError, RaceError, SimulationError, UninitializedReadError
 from tilelang_mlir.isa.instruction import GLOBAL, SHARED
 from tilelang_mlir.simulator.tensor_map import TensorMap
 
@@ -44,6 +44,7 @@ class DeviceMaps:
     released: dict[int, bytes] = field(default_factory=dict)
     acquired: dict[tuple[int, int, int], bytes] = field(default_factory=dict)  # by CTA, warp and address
     under_way: dict[int, list[Pending]] = field(default_factory=dict)
+    sites: dict[int, int] = field(default_factory=dict)  # of what wrote it last
 
 
 class MapAccess:
@@ -63,7 +64,7 @@ class MapAccess:
         if space == GLOBAL:
             for row, _, address in self._named(place):
                 self._require_idle(row, address)
-                self._maps.changed[address] = row
+                self._maps.changed[address], self._maps.sites[address] = row, self._lanes.site
         stored = np.broadcast_to(np.asarray(value, np.int64), self._lanes.shape).astype(f"<u{size}")
         self._lanes.store(space, np.asarray(place) + offset, size, stored)
 
@@ -77,7 +78,7 @@ class MapAccess:
         self._lanes.store(GLOBAL, np.asarray(target) + step, 4, self._lanes.load(SHARED, np.asarray(source) + step, 4))
         for _, _, address in self._named(target):
             self._maps.changed.pop(address, None)
-            self._maps.released[address] = self._bytes(address)
+            self._maps.released[address], self._maps.sites[address] = self._bytes(address), self._lanes.site
 
     def release_maps(self) -> None:
         """fence.proxy.tensormap::generic.release: what threads of these CTAs have changed in place."""
@@ -90,14 +91,19 @@ class MapAccess:
         """fence.proxy.tensormap::generic.acquire of 128 bytes.
 
         Raises:
-            ProxyFenceError: nobody has released what is there.
+            ProxyFenceError: nobody has released what is there. UninitializedReadError: there is no map.
         """
         for row, warp, address in self._named(place):
-            found = self._bytes(address)
-            if self._lanes.batch.checker is not None and self._maps.released.get(address) != found:
+            found, checked = self._bytes(address), self._lanes.batch.checker is not None
+            if checked and address not in self._maps.sites:
+                raise UninitializedReadError(
+                    f"{self._who(row, warp)} acquires a tensor map at address {address}, where nobody has made one"
+                )
+            if checked and self._maps.released.get(address) != found:
                 raise ProxyFenceError(
                     f"race: {self._who(row, warp)} acquires the tensor map at address {address}, which was not "
                     "released since it was written",
+                    notes=self._written(address),
                     hint="fence.proxy.tensormap::generic.release after the writes, or tensormap.cp_fenceproxy",
                 )
             self._maps.acquired[row, warp, address] = found
@@ -121,6 +127,7 @@ class MapAccess:
                 raise ProxyFenceError(
                     f"race: a copy by {self._who(row, warp)} through the tensor map at address {address}, which was "
                     "written and not acquired by this warp since",
+                    notes=self._written(address),
                     hint="fence.proxy.tensormap::generic.acquire before the copy",
                 )
         wide = np.broadcast_to(np.asarray(place, np.int64), self._lanes.shape)
@@ -141,8 +148,18 @@ class MapAccess:
             raise RaceError(
                 f"race: the tensor map at address {address} changes in CTA {self._lanes.batch.ids[row]} while "
                 f"{busy[0].what} through it is under way",
+                notes=((busy[0].what, self._where(busy[0].site)),),
                 hint="wait for the copies that use it first",
             )
+
+    def _written(self, address: int) -> tuple[tuple[str, Location | None], ...]:
+        """A note of the last write to a map."""
+        site = self._maps.sites.get(address)
+        return () if site is None else (("the map is written", self._where(site)),)
+
+    def _where(self, site: int) -> Location | None:
+        checker = self._lanes.batch.checker
+        return None if checker is None else checker.where(site)
 
     def _mask(self) -> np.ndarray:
         mask = self._lanes.mask

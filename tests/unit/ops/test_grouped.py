@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tilelang_mlir import errors, ops
+from tilelang_mlir.ops.ready import ready
 
 TARGET = "sim:sm_90a"
 
@@ -47,6 +48,12 @@ def test_groups_end_where_the_device_says(random: Any, error_of: Any, target: st
             assert error_of(c[start:end], want) < 2e-3
     with pytest.raises(errors.TileValueError, match=r"offsets has the shape \[5\], expected \(groups \+ 1,\) = \[6\]"):
         ops.packed_matmul(a, b, offsets[:-1], target=target)
+
+
+def test_packed_groups_are_loaded_by_a_role_and_stored_by_bulk_copies() -> None:
+    kernel = ready(ops.packed_gemm, TARGET, 80, 72, 3, "float16", ops.grouped_tiling(TARGET))
+    scheduled = kernel.ir("scheduled")
+    assert all(op in scheduled for op in ("tl.specialize", "tl.make_descriptor", "tl.staged_store"))
 
 
 def test_what_is_refused(random: Any) -> None:

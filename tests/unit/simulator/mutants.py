@@ -19,6 +19,7 @@ _DROPPED = (
     *("nvvm.barrier", "nvvm.cp.async.commit.group", "nvvm.cp.async.wait.group", "nvvm.fence.mbarrier.init"),
     *("nvvm.fence.proxy", "nvvm.mbarrier.init", "nvvm.mbarrier.arrive", _EXPECT, _COPY_IN, "scf.while"),
     *("nvvm.cp.async.bulk.commit.group", "nvvm.cp.async.bulk.wait_group"),
+    *("tensormap.cp_fenceproxy", "fence.proxy.tensormap.acquire"),
     *("nvvm.tcgen05.commit", "nvvm.tcgen05.fence", "nvvm.tcgen05.dealloc", "nvvm.tcgen05.alloc"),
 )
 _REGROUPED = {
@@ -99,7 +100,8 @@ def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]
     if key == _COPY_IN:
         yield "next stage", lambda op: _shift(op, 0, stage)
         yield "next barrier", lambda op: _shift(op, _shared_operands(op)[1], 8)
-        yield "before the wait", _before_wait
+        if _has_previous(op, "scf.while"):
+            yield "before the wait", _before_wait
     if key == "nvvm.ldmatrix":
         yield "next stage", lambda op: _shift(op, 0, stage)
     if key == "wgmma.product":

@@ -33,6 +33,7 @@ _EXPECTED: dict[tuple[str, str], Kinds] = {
     ("late", "barrier"): (errors.RaceError,),
     ("drop", "fence.proxy"): (errors.ProxyFenceError,),
     ("late", "fence.proxy"): (errors.ProxyFenceError,),
+    ("drop", "tensormap.cp_fenceproxy"): (errors.ProxyFenceError, errors.UninitializedReadError),
     ("no wait", "wgmma.product"): (errors.AccumulatorError,),
     ("next stage", "wgmma.product"): _ASTRAY,
     ("drop", "mbarrier.arrive"): (errors.DeadlockError,),

@@ -18,6 +18,7 @@ from tests.unit.simulator.seeded import Seeded, choose, pool
 from tests.unit.simulator.texts import relative_error
 from tilelang_mlir import errors, knobs, ops
 from tilelang_mlir.jit.simulated import SimulatedKernel
+from tilelang_mlir.ops.attention_backward import gradients
 from tilelang_mlir.target import Target
 
 TARGET = "sim:sm_90a"
@@ -80,11 +81,60 @@ def _fp8_blocks() -> Case:
     return Case(kernel, [a, scales_a, b, scales_b, np.zeros((64, 64), np.float16)], want, 8192)
 
 
+def _fp8_tensor() -> Case:
+    rng = np.random.default_rng(4)
+    a, b = (rng.standard_normal((64, 512)).astype(ml_dtypes.float8_e4m3fn) for _ in range(2))
+    scales = [np.array([scale], np.float32) for scale in (0.5, 0.125)]
+    kernel = _ready(ops.gemm_fp8, 64, 64, 512, "float8_e4m3", "float16", ops.Tiling(64, 64, 128, 2, 128))
+    want = a.astype(np.float64) @ b.astype(np.float64).T / 16
+    return Case(kernel, [a, b, *scales, np.zeros((64, 64), np.float16)], want, 8192)
+
+
+def _packed_gemm() -> Case:
+    """Groups of 30, no and 70 rows, stored through maps that the warps make."""
+    rng = np.random.default_rng(5)
+    offsets = np.array([0, 30, 30, 100], np.int32)
+    a, b = rng.standard_normal((100, 384)).astype(np.float16), rng.standard_normal((3, 64, 384)).astype(np.float16)
+    kernel = _ready(ops.packed_gemm, 64, 384, 3, "float16", ops.Tiling(64, 64, 64, 2, 128))
+    parts = [a[start:end].astype(np.float64) @ b[g].astype(np.float64).T
+             for g, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True))]  # fmt: skip
+    return Case(kernel, [a, b, offsets, np.zeros((100, 64), np.float16)], np.concatenate(parts), 8192)
+
+
+def _attention_backward() -> Case:
+    """The gradients of keys and values, of which those of the values are looked at."""
+    S, D = 256, 64
+    rng = np.random.default_rng(6)
+    q, k, v, grad = rng.standard_normal((4, 1, S, 1, D)).astype(np.float16)
+    scores = q[0, :, 0].astype(np.float64) @ k[0, :, 0].astype(np.float64).T * D**-0.5
+    logarithms = np.log2(np.exp(scores).sum(axis=1))
+    weights = np.exp(scores) * 2.0 ** -logarithms[:, None]
+    deltas = (grad[0, :, 0].astype(np.float64) * (weights @ v[0, :, 0].astype(np.float64))).sum(axis=1)
+    kernel = _ready(gradients, 1, S, 1, D, False, D**-0.5, "float16", 64, 64, 2, 128)
+    facts = [x.astype(np.float32)[None, None] for x in (logarithms, deltas)]
+    args = [q, k, v, grad, *facts, np.zeros(q.shape, np.float32), np.zeros_like(k), np.zeros_like(v)]
+    return Case(kernel, args, (weights.T @ grad[0, :, 0].astype(np.float64))[None, :, None], 8192)
+
+
+def _decoding() -> Case:
+    S, heads, D = 256, 4, 64
+    rng = np.random.default_rng(7)
+    q, k, v = (rng.standard_normal(shape).astype(np.float16) for shape in ((1, heads, D), *[(1, S, 1, D)] * 2))
+    lengths = np.array([240], np.int32)
+    kernel = _ready(ops.flash_decoding, 1, S, heads, 1, D, 1, "float16", None, 64, 2)
+    want = programs.attention_reference(q, k[:, :240, 0], v[:, :240, 0], causal=False)
+    return Case(kernel, [q, k, v, lengths, np.zeros_like(q)], want, 8192)
+
+
 KERNELS = {
     "persistent gemm": _persistent_gemm,
     "attention": _attention,
     "grouped gemm": _grouped_gemm,
     "fp8 gemm scaled by blocks": _fp8_blocks,
+    "fp8 gemm": _fp8_tensor,
+    "packed gemm": _packed_gemm,
+    "attention backward": _attention_backward,
+    "decoding": _decoding,
 }
 
 
