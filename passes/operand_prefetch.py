@@ -25,7 +25,7 @@ from tilelang_mlir.target import Target
 
 from ..dialect.layout import Fragment
 from ..dialect.layout.attrs import to_attr
-from ..dialect.products import extents, transposes
+from ..dialect.products import extents, packed_operands, transposes
 from ..dialect.tl import FRAGMENT, buffer_type
 from . import build, facts
 from .nvidia.mma_layout import MmaShape, mma_shape, operand_fragments, partition
@@ -68,7 +68,7 @@ def only_product(loop: ir.Operation, copies: Sequence[ir.Operation], target: Tar
     a, b, c = list(op.operands)[:3]
     tiles = {copy.operands[1] for copy in copies}
     clears = len(op.operands) > 3 or "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
-    if "instr" in op.attributes or clears or a not in tiles or b not in tiles or a == b:
+    if "instr" in op.attributes or any(packed_operands(op)) or clears or a not in tiles or b not in tiles or a == b:
         return None
     bits = ir.MemRefType(a.type).element_type.width
     shape = mma_shape(bits)

@@ -21,17 +21,12 @@ def require_scaled_products(op: ir.Operation, target: Target) -> None:
     packed = [kind for kind in packed_operands(op) if kind]
     if op.name == "tl.gemm" and not packed:
         return
-    if op.name == "tl.gemm" and not target.supports(Feature.MFMA_SCALED):
-        what = f"products of {' and '.join(dict.fromkeys(packed))} elements without factors"
-        raise UnsupportedError(
-            f"{what} need {Feature.MFMA_SCALED.value}, which {target} lacks", python_location(op.location),
-            hint=f"targets that have it: {', '.join(sorted(targets_with(Feature.MFMA_SCALED)))}",
-        )  # fmt: skip
     if any(target.supports(feature) for feature in _FEATURES):
         return
+    what = f"a product of {' and '.join(dict.fromkeys(packed))}" if op.name == "tl.gemm" else "a block-scaled product"
     *rest, last = (feature.value for feature in _FEATURES)
     having = dict.fromkeys(name for feature in _FEATURES for name in targets_with(feature))
     raise UnsupportedError(
-        f"a block-scaled product needs {', '.join(rest)} or {last}, which {target} lacks",
+        f"{what} needs {', '.join(rest)} or {last}, which {target} lacks",
         python_location(op.location), hint=f"targets that have one: {', '.join(sorted(having))}",
     )  # fmt: skip

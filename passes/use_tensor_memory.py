@@ -34,14 +34,14 @@ from tilelang_mlir.target import Feature, Target, targets_with
 
 from ..dialect.effects import Effect, region_effects, root
 from ..dialect.location import python_location
-from ..dialect.products import TENSOR_PRODUCTS
+from ..dialect.products import TENSOR_PRODUCTS, packed_operands
 from ..dialect.tl import FRAGMENT, SHARED, TMEM, VAR, buffer_type, scope_of
 from . import build
 from .base import Pass
 from .nvidia import tensor_pairs
 from .nvidia.tensor_metadata import bring_metadata
 from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment, product_obstacle
-from .nvidia.tensor_scales import start_scaled
+from .nvidia.tensor_scales import start_scaled, with_gaps
 from .walk import launches, nested, num_threads
 
 _EQ, _NE = 0, 1  # arith.cmpi
@@ -74,8 +74,13 @@ class UseTensorMemory(Pass):
                     _make_asynchronous(launch, op, target)
                 for op in list(nested(launch)):
                     bring_metadata(launch, op, target)
-                for op in [op for op in nested(launch) if op.name == "tl.mma_scaled"]:
-                    _scaled_alone(launch, op, target, paired)
+                for op in [op for op in nested(launch) if _is_narrow(op)]:
+                    _narrow_alone(launch, op, target, paired)
+
+
+def _is_narrow(op: ir.Operation) -> bool:
+    """A product into fragments for which there is no other instruction."""
+    return op.name == "tl.mma_scaled" or op.name == "tl.gemm" and any(packed_operands(op))
 
 
 def _refuse(launch: ir.Operation, target: Target) -> None:
@@ -118,7 +123,7 @@ def _make_asynchronous(launch: ir.Operation, op: ir.Operation, target: Target) -
         )
     with op.location, ir.InsertionPoint(op):
         keep = keep_of(op)
-    _complete(launch, op, lambda: start_product(op, keep))
+    _complete(launch, op, lambda: start_product(launch, op, op.operands[2], keep))
 
 
 def _complete(launch: ir.Operation, op: ir.Operation, start: Callable[[], None]) -> None:
@@ -140,8 +145,8 @@ def _complete(launch: ir.Operation, op: ir.Operation, start: Callable[[], None])
     op.erase()
 
 
-def _scaled_alone(launch: ir.Operation, op: ir.Operation, target: Target, paired: bool) -> None:
-    """A block-scaled product whose accumulator other operations touch between products."""
+def _narrow_alone(launch: ir.Operation, op: ir.Operation, target: Target, paired: bool) -> None:
+    """A block-scaled product, or one of packed operands, whose accumulator other operations touch between products."""
     obstacle = "products of pairs of blocks beside it" if paired else product_obstacle(op, target)
     fragment = op.operands[2]
     kind = ir.MemRefType(fragment.type)
@@ -149,18 +154,20 @@ def _scaled_alone(launch: ir.Operation, op: ir.Operation, target: Target, paired
         obstacle = f"an accumulator of {kind.shape[-1]} columns for {num_threads(launch)} threads"
     if obstacle:
         raise UnsupportedError(
-            f"tcgen05.mma has no block-scaled product with {obstacle}", python_location(op.location)
+            f"tcgen05.mma has no {'product' if op.name == 'tl.gemm' else 'block-scaled product'} with {obstacle}",
+            python_location(op.location),
         )
     with op.location:
         with ir.InsertionPoint.at_block_begin(launch.regions[0].blocks[0]):
             tensor = ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), kind.element_type, TMEM)]).result
         with ir.InsertionPoint(op):
             keep = keep_of(op)
-            if not ir.BoolAttr(op.attributes["clear"]).value:
+            if "clear" not in op.attributes or not ir.BoolAttr(op.attributes["clear"]).value:
                 ir.Operation.create("tl.copy", [], [fragment, tensor])
         with ir.InsertionPoint.after(op):
             ir.Operation.create("tl.copy", [], [tensor, fragment])
-    _complete(launch, op, lambda: start_scaled(launch, op, tensor, keep))
+    start = start_product if op.name == "tl.gemm" else start_scaled
+    _complete(launch, op, lambda: start(launch, op, tensor, keep))
 
 
 def barriers(counts: list[int]) -> ir.Value:
@@ -187,11 +194,12 @@ def keep_of(op: ir.Operation) -> ir.Value:
     return one
 
 
-def start_product(op: ir.Operation, keep: ir.Value) -> None:
-    """The `tl.tcgen05_mma` of a `tl.gemm`."""
+def start_product(launch: ir.Operation, op: ir.Operation, tensor: ir.Value, keep: ir.Value) -> None:
+    """The `tl.tcgen05_mma` of a `tl.gemm` into a buffer of tensor memory."""
     names = ("transpose_a", "transpose_b", "a_unsigned", "b_unsigned")
     attributes = {name: op.attributes[name] for name in names if name in op.attributes}
-    ir.Operation.create("tl.tcgen05_mma", [], [*list(op.operands)[:3], keep], attributes)
+    sides = with_gaps(launch, op, attributes)
+    ir.Operation.create("tl.tcgen05_mma", [], [*sides, tensor, keep], attributes)
 
 
 # -- chosen ------------------------------------------------------------------------------------------------------------

@@ -220,7 +220,7 @@ class Emitter:
                 if kind == "bulk":
                     self._load(copy, self.kernel.protected[op.operands[1]])
                 elif kind == "tensor" and copy.name == "tl.gemm":
-                    start_product(copy, keep_of(copy))
+                    start_product(self.kernel.launch, copy, copy.operands[2], keep_of(copy))
                     copy.erase()
 
     def _load(self, copy: ir.Operation, pipeline: str) -> None:

@@ -34,9 +34,9 @@ _PER_WORD = 4  # factors in a word
 
 def form_of(op: ir.Operation) -> mma_scaled.Form:
     """The instruction of a `tl.mma_scaled`. Raises UnsupportedError where there is none."""
-    blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
-    packed = packed_operands(op)
-    if packed == ("e2m1", "e2m1"):
+    packed, scaled = packed_operands(op), op.name != "tl.gemm"
+    if scaled and packed == ("e2m1", "e2m1"):
+        blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
         if blocks[0] != blocks[1] or blocks[0] not in (16, 32):
             raise UnsupportedError(
                 f"4-bit operands with factors of {blocks[0]} and {blocks[1]} elements",
@@ -49,12 +49,17 @@ def form_of(op: ir.Operation) -> mma_scaled.Form:
         for v, kind in zip(list(op.operands)[:2], packed, strict=True)
     ]
     if kinds[0] is None or kinds[1] is None:
-        raise UnsupportedError("a block-scaled product of these dtypes", python_location(op.location))
-    return mma_scaled.Form("mxf8f6f4", kinds[0], kinds[1], 32)
+        raise UnsupportedError(
+            f"a {'block-scaled ' if scaled else ''}product of these dtypes", python_location(op.location)
+        )
+    return mma_scaled.Form("mxf8f6f4" if scaled else "f8f6f4", kinds[0], kinds[1], 32)
 
 
 def lower_scaled(ctx: Context, op: ir.Operation) -> None:
-    a, b, c, *scales = op.operands
+    """A `tl.mma_scaled`, or a `tl.gemm` of packed operands, which has no factors."""
+    a, b, c, *others = op.operands
+    scales = others if op.name != "tl.gemm" else []
+    clear = others[0] if others and not scales else None
     flags, packed = transposes(op), packed_operands(op)
     form, shape = form_of(op), mma_shape(_BITS)
     if packed[0] and flags[0] or packed[1] and not flags[1]:
@@ -76,18 +81,17 @@ def lower_scaled(ctx: Context, op: ir.Operation) -> None:
     target = ctx.buffers[c]
     assert isinstance(target, FragmentBuffer)
     rows, columns = grid.rows // shape.m, grid.columns // shape.n
-    sums = initial_sums(ctx, op, target, rows * columns, 4, None)
+    sums = initial_sums(ctx, op, target, rows * columns, 4, clear)
     factors = [_Factors(ctx, op, side, value, grid, form) for side, value in enumerate(scales)]
     for step in range(k // form.depth):
         b_registers, a_registers = right.registers(step, columns), left.registers(step, rows)
-        (a_words, a_byte), (b_words, b_byte) = factors[0].words(step, rows), factors[1].words(step, columns)
+        words = [side.words(step, count) for side, count in zip(factors, (rows, columns), strict=False)]
+        first = (words[0][1], words[1][1]) if words else (0, 0)
         for row in range(rows):
             for column in range(columns):
                 tile = row * columns + column
-                scale = a_words[row], b_words[column]
-                sums[tile] = mma_scaled.emit(
-                    a_registers[row], b_registers[column], sums[tile], scale, form, (a_byte, b_byte)
-                )
+                scale = (words[0][0][row], words[1][0][column]) if words else None
+                sums[tile] = mma_scaled.emit(a_registers[row], b_registers[column], sums[tile], scale, form, first)
     flat = [v for tile in sums for v in tile]
     for start in range(0, len(flat), target.chunk):
         write_registers(ctx, target, range(start, start + target.chunk), ctx.e.pack(flat[start : start + target.chunk]))

@@ -13,7 +13,7 @@ from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from ...dialect.products import transposes
+from ...dialect.products import packed_operands, transposes
 from ...dialect.tl import TMEM, scope_of
 from ..lowering.buffers import SharedBuffer, element_bits
 from ..lowering.context import Context, rule
@@ -22,7 +22,7 @@ from ..lowering.views import tile_of
 from .reach import one_thread
 from .roles import barrier_pointer
 from .tensor_memory import tensor_address
-from .tensor_rules import Product, product_obstacle, product_of
+from .tensor_rules import Product, becomes_padded, product_obstacle, product_of
 
 _SCALE_BYTES = 4  # scale factors of a row in one column
 
@@ -32,6 +32,12 @@ def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
     obstacle = product_obstacle(op, ctx.target)
     if obstacle:
         raise UnsupportedError(f"tcgen05.mma has no product with {obstacle}", python_location(op.location))
+    if any(becomes_padded(op)):
+        kinds = dict.fromkeys(filter(None, packed_operands(op)))
+        raise UnsupportedError(
+            f"tcgen05.mma takes {' and '.join(kinds)} elements in tiles with gaps",
+            python_location(op.location), hint="T.gemm and T.gemm_blockscaled bring them into that form",
+        )  # fmt: skip
     a, b, c, keep, *scales = op.operands
     product = product_of(op)
     metadata = tensor_address(ctx, scales.pop(), op) if product.shape.sparse else None

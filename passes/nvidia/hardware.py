@@ -10,6 +10,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.ops.intrinsic import intrinsic_name
+from ...dialect.products import packed_operands
 from ..fragment_demand import most_at_once
 from ..lowering.context import Context
 from ..lowering.hardware import GuardedAccess
@@ -124,6 +125,8 @@ class Nvidia:
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
         if "instr" in op.attributes:
             lower_on_warpgroups(ctx, op)
+        elif any(packed_operands(op)):
+            lower_scaled(ctx, op)
         else:
             lower_gemm(ctx, op)
 

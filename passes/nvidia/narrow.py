@@ -34,8 +34,8 @@ def narrow_float_cast(ctx: Context, value: ir.Value, source: str, result: str) -
 def rounds_by_chance(ctx: Context, result: str) -> bool:
     """Whether there is an instruction for stochastic rounding of float32 that takes the random bits of the definition.
 
-    Of the forms of cvt.rs that of bfloat16 does: each element has as many bits as are discarded. The others share
-    fewer bits among more elements.
+    Of the forms of cvt.rs that of bfloat16 does: an element has 16 bits, as many as it discards. float16 has 13 below
+    the normal range, too, and four 8-bit floats share 32.
     """
     return result == "bfloat16" and ctx.target.supports(Feature.CVT_RS)
 

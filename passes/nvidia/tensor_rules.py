@@ -67,7 +67,7 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
     if any(packed_operands(op)) and (text := _packed_obstacle(op)):
         return text
     packed = packed_operands(op)
-    if any(becomes_padded(packed)):
+    if any(becomes_padded(op)):
         sides = [] if packed[1] else [(b, flags[1], "B")]
         sides += [] if packed[0] else [(a, not flags[0], "A")]
         tiles = [(size, x) for size, x, kind in zip((m, n), "AB", packed, strict=True) if kind]
@@ -98,9 +98,10 @@ def _depth_of(op: ir.Operation) -> int:
     return elements_of(k, packed_operands(op)[1])
 
 
-def becomes_padded(packed: tuple[str, str]) -> tuple[bool, bool]:
-    """Which packed operands the instruction takes with gaps: all but pairs of 4-bit floats (9.7.16.10.2)."""
-    gaps = packed != ("e2m1", "e2m1")
+def becomes_padded(op: ir.Operation) -> tuple[bool, bool]:
+    """Which packed operands the instruction takes with gaps: all but pairs of scaled 4-bit floats (9.7.16.10.2)."""
+    packed = packed_operands(op)
+    gaps = packed != ("e2m1", "e2m1") or op.name not in _SCALED
     return gaps and bool(packed[0]), gaps and bool(packed[1])
 
 
@@ -109,8 +110,10 @@ def _packed_obstacle(op: ir.Operation) -> str:
     packed, along_k = packed_operands(op), (not transposes(op)[0], transposes(op)[1])
     if any(kind and not along for kind, along in zip(packed, along_k, strict=True)):
         return f"{min(_bits(kind) for kind in packed if kind)}-bit operands whose elements are not neighbours along K"
+    if op.name not in _SCALED:
+        return ""
     blocks = list(ir.DenseI64ArrayAttr(op.attributes["scale_blocks"]))
-    if any(becomes_padded(packed)):
+    if any(becomes_padded(op)):
         names = " and ".join(filter(None, packed))
         return "" if min(blocks) >= 32 else f"{names} operands with factors of {min(blocks)} elements, expected 32"
     firsts = list(ir.DenseI64ArrayAttr(op.attributes["scale_bytes"]))
@@ -149,7 +152,7 @@ def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
     """Kind and operand types of the instruction."""
     a, b, c = (str(_element(v)) for v in list(op.operands)[:3])
     packed, padded = packed_operands(op), padded_operands(op)
-    if op.name in _SCALED and (any(padded) or any(becomes_padded(packed))) and c == "f32":
+    if (any(padded) or any(becomes_padded(op))) and c == "f32":
         formats = [kind or gaps for kind, gaps in zip(packed, padded, strict=True)]
         sides = zip((a, b), formats, strict=True)
         (kind, first), (other, second) = (("f8f6f4", f) if f else _FLOATS.get(e, ("", "")) for e, f in sides)

@@ -28,19 +28,21 @@ _KEPT = ("transpose_a", "transpose_b", "scale_bytes", "scale_blocks", "a_packed"
 
 def start_scaled(launch: ir.Operation, op: ir.Operation, tensor: ir.Value, keep: ir.Value) -> None:
     """The product of a `tl.mma_scaled` into a buffer of tensor memory, at the insertion point."""
-    a, b, _, *scales = op.operands
-    factors = [_bring(launch, value) for value in scales]
+    factors = [_bring(launch, value) for value in list(op.operands)[3:]]
     attributes = {name: op.attributes[name] for name in _KEPT if name in op.attributes}
-    packed = packed_operands(op)
-    for side, kind, gaps in zip("ab", packed, becomes_padded(packed), strict=True):
+    sides = with_gaps(launch, op, attributes)
+    ir.Operation.create("tl.tcgen05_scaled_mma", [], [*sides, tensor, keep, *factors], attributes)
+
+
+def with_gaps(launch: ir.Operation, op: ir.Operation, attributes: dict[str, ir.Attribute]) -> list[ir.Value]:
+    """A and B as the instruction takes them; `attributes` of a packed one that becomes padded follow."""
+    out: list[ir.Value] = []
+    for side, value, kind, gaps in zip("ab", op.operands, packed_operands(op), becomes_padded(op), strict=False):
         if gaps:
-            del attributes[f"{side}_packed"]
+            attributes.pop(f"{side}_packed", None)
             attributes[f"{side}_padded"] = ir.StringAttr.get(kind)
-    a, b = (
-        _pad(launch, value, kind) if gaps else value
-        for value, kind, gaps in zip((a, b), packed, becomes_padded(packed), strict=True)
-    )
-    ir.Operation.create("tl.tcgen05_scaled_mma", [], [a, b, tensor, keep, *factors], attributes)
+        out.append(_pad(launch, value, kind) if gaps else value)
+    return out
 
 
 def _pad(launch: ir.Operation, tile: ir.Value, kind: str) -> ir.Value:

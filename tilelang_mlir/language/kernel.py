@@ -255,6 +255,9 @@ def _count(what: str, name: str, value: Any, default: int) -> Any:
 def get_lane_idx(warp_size: Any = None) -> Any:
     """Index of the thread in its warp, or in groups of `warp_size` threads.
 
+    Left out, warps have 32 threads, whatever the target, here and in the other indices of warps: a program is traced
+    without one. Kernels for waves of 64 threads say `T.get_lane_idx(64)`.
+
     Raises:
         TileValueError: a size below one, or no integer; so of the other indices of warps.
     """

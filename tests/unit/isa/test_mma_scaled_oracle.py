@@ -18,9 +18,12 @@ FORMS = [
     (mma_scaled.Form("mxf8f6f4", "e4m3", "e5m2", 32), (3, 1)),
     (mma_scaled.Form("mxf8f6f4", "e4m3", "e2m1", 32), (0, 2)),
     (mma_scaled.Form("mxf8f6f4", "e2m1", "e5m2", 32), (2, 3)),
+    (mma_scaled.Form("mxf8f6f4", "e2m3", "e3m2", 32), (1, 2)),
+    (mma_scaled.Form("f8f6f4", "e3m2", "e2m1", 32), (0, 0)),
     (mma_scaled.Form("mxf4", "e2m1", "e2m1", 32), (2, 0)),
     (mma_scaled.Form("mxf4nvf4", "e2m1", "e2m1", 16), (0, 0)),
 ]
+_SIXES = {"e2m3": (3, 1), "e3m2": (2, 3)}  # fraction bits, exponent bias
 _TYPES = {"e4m3": ml_dtypes.float8_e4m3fn, "e5m2": ml_dtypes.float8_e5m2}
 
 
@@ -28,6 +31,12 @@ def _element(word: int, i: int, kind: str, padded: bool) -> float:
     if kind == "e2m1":  # in the middle of a byte, where the other operand may have 8 bits
         nibble = word >> (8 * i + 2 if padded else 4 * i) & 15
         return (-1.0 if nibble & 8 else 1.0) * [0, 0.5, 1, 1.5, 2, 3, 4, 6][nibble & 7]
+    if kind in _SIXES:  # in the lowest bits of a byte
+        fraction, bias = _SIXES[kind]
+        code = word >> 8 * i & 63
+        exponent, rest = (code & 31) >> fraction, code & (1 << fraction) - 1
+        size = rest + (1 << fraction if exponent else 0)
+        return (-1.0 if code & 32 else 1.0) * size * 2.0 ** (max(exponent, 1) - bias - fraction)
     return float(np.uint8(word >> 8 * i & 255).view(_TYPES[kind]))
 
 
@@ -37,7 +46,7 @@ def _factor(word: int, byte: int, form: mma_scaled.Form) -> float:
 
 
 def _oracle(form: mma_scaled.Form, bytes_: tuple[int, int], words: np.ndarray, c: np.ndarray) -> np.ndarray:
-    padded = form.kind == "mxf8f6f4"
+    padded = form.kind.endswith("f8f6f4")
     per = 4 if padded else 8
     a, b = np.zeros((16, form.depth)), np.zeros((form.depth, 8))
     for t in range(32):
@@ -49,7 +58,7 @@ def _oracle(form: mma_scaled.Form, bytes_: tuple[int, int], words: np.ndarray, c
             for register in range(2):
                 place = member * per + i + register * form.depth // 2
                 b[place, group] = _element(int(words[t, 4 + register]), i, form.b, padded)
-    for k in range(form.depth):
+    for k in range(form.depth) if form.is_scaled else ():
         part = k // form.block
         for row in range(16):  # of each four lanes the first has row g, the second row g + 8
             giver = row % 8 * 4 + (1 if row >= 8 else 0)
@@ -69,7 +78,8 @@ def _body(form: mma_scaled.Form, bytes_: tuple[int, int]) -> Any:
         source, start, out = arguments
         words = [load(lane(source, 8, i)) for i in range(8)]
         sums = [load(lane(start, 4, i), "f32") for i in range(4)]
-        result = mma_scaled.emit(words[:4], words[4:6], sums, (words[6], words[7]), form, bytes_)
+        factors = (words[6], words[7]) if form.is_scaled else None
+        result = mma_scaled.emit(words[:4], words[4:6], sums, factors, form, bytes_)
         for i, value in enumerate(result):
             store(value, lane(out, 4, i))
 
@@ -80,7 +90,7 @@ def _body(form: mma_scaled.Form, bytes_: tuple[int, int]) -> Any:
 def test_values(form: mma_scaled.Form, bytes_: tuple[int, int]) -> None:
     rng = np.random.default_rng(1)
     raw = rng.integers(0, 256, (32, 8, 4)).astype(np.uint8)
-    raw[:, :6] &= 0x3F if form.kind == "mxf8f6f4" else 0x77  # no NaN
+    raw[:, :6] &= 0x3F if form.kind.endswith("f8f6f4") else 0x77  # no NaN
     raw[:, 6:] = rng.integers(0x20, 0x50, (32, 2, 4)) if form.block == 16 else rng.integers(124, 131, (32, 2, 4))
     words, c = raw.view(np.uint32)[..., 0], rng.integers(-4, 5, (32, 4)).astype(np.float32)
     d = np.full((32, 4), np.nan, np.float32)

@@ -1,8 +1,8 @@
 """Block-scaled tensor core products of a warp. PTX ISA 8.7, sections 9.7.14.3 (block scaling) and 9.7.14.5 (mma).
 
 m16n8k32 of 8-bit floats, m16n8k64 of 4-bit ones. Of m16n8k32 (.kind::mxf8f6f4) one operand or both may have narrower
-elements too, each in a byte of its own: of 4 bits in the middle ones, of 6 bits in the lowest ones. With e elements per
-32-bit register, g = lane / 4, t = lane % 4,
+elements too, also without factors (.kind::f8f6f4), each in a byte of its own: of 4 bits in the middle ones, of 6 in the
+lowest ones. With e elements per 32-bit register, g = lane / 4, t = lane % 4,
  A register q, element i: row g + 8 * (q % 2), column t * e + i + 4 * e * (q / 2)
  B register q, element i: row t * e + i + 4 * e * q, column g
  C element i:             row g + 8 * (i / 2), column 2 * t + i % 2
@@ -39,7 +39,11 @@ class Form:
 
     @property
     def depth(self) -> int:
-        return 32 if self.kind == "mxf8f6f4" else 64
+        return 32 if self.kind.endswith("f8f6f4") else 64
+
+    @property
+    def is_scaled(self) -> bool:
+        return self.kind.startswith("mx")
 
     @property
     def elements(self) -> int:
@@ -56,6 +60,8 @@ class Form:
         return "ue4m3" if self.block == 16 else "ue8m0"
 
     def spelling(self) -> str:
+        if not self.is_scaled:
+            return f"mma.sync.aligned.m16n8k{self.depth}.row.col.kind::{self.kind}.f32.{self.a}.{self.b}.f32"
         return (
             f"mma.sync.aligned.m16n8k{self.depth}.row.col.kind::{self.kind}.block_scale.scale_vec::{self.factors}X"
             f".f32.{self.a}.{self.b}.f32.{self.scale}"
@@ -66,7 +72,7 @@ def emit(
     a: Sequence[ir.Value],
     b: Sequence[ir.Value],
     c: Sequence[ir.Value],
-    scales: tuple[ir.Value, ir.Value],
+    scales: tuple[ir.Value, ir.Value] | None,
     form: Form,
     bytes_: tuple[int, int] = (0, 0),
 ) -> list[ir.Value]:
@@ -75,23 +81,22 @@ def emit(
     Args:
         a, b: 4 and 2 i32 of the lane. c: 4 f32.
         scales: i32 of the lane, four factors each: of A's rows in even and odd lanes of four, of B's columns in the
-            first of four.
+            first of four. None for a form without.
         bytes_: the first byte of the factors that count, of A and B; a multiple of `form.factors`.
     """
     d = ", ".join(f"{{$w{i}}}" for i in range(4))
-    reads = [*a, *b, *c, *scales]
+    reads = [*a, *b, *c, *(scales or ())]
     regs = [f"{{$r{i}}}" for i in range(len(reads))]
     groups = [", ".join(regs[i:j]) for i, j in ((0, 4), (4, 6), (6, 10))]
-    text = (
-        f"{form.spelling()} {{{d}}}, {{{groups[0]}}}, {{{groups[1]}}}, {{{groups[2]}}}, "
-        f"{{{regs[10]}}}, {{{bytes_[0]}, 0}}, {{{regs[11]}}}, {{{bytes_[1]}, 0}};"
-    )
+    text = f"{form.spelling()} {{{d}}}, {{{groups[0]}}}, {{{groups[1]}}}, {{{groups[2]}}}"
+    if scales is not None:
+        text += f", {{{regs[10]}}}, {{{bytes_[0]}, 0}}, {{{regs[11]}}}, {{{bytes_[1]}, 0}}"
     i32 = ir.IntegerType.get_signless(32)
     facts: dict[str, ir.Attribute] = {
         "tl.form": ir.StringAttr.get(f"{form.kind} {form.a} {form.b} {form.block} {bytes_[0]} {bytes_[1]}"),
         "tl.registers": ir.IntegerAttr.get(i32, len(reads)),
     }
-    return inline_ptx(NAME, text, reads, [ir.F32Type.get()] * 4, attributes=facts)
+    return inline_ptx(NAME, text + ";", reads, [ir.F32Type.get()] * 4, attributes=facts)
 
 
 # -- semantics ---------------------------------------------------------------------------------------------------------
@@ -133,8 +138,9 @@ def _mma(op: ir.Operation) -> Run:
             left[:, :, group + 8 * (q % 2), thread * e + element + 4 * e * (q // 2)] = _elements(words[q], form.a, form)
         for q in range(2):
             right[:, :, group, thread * e + element + 4 * e * q] = _elements(words[4 + q], form.b, form)
-        left = left * _factors(words[10], 4 * (rows % 8) + rows // 8, int(a_byte), form)
-        right = right * _factors(words[11], 4 * columns, int(b_byte), form)
+        if form.is_scaled:
+            left = left * _factors(words[10], 4 * (rows % 8) + rows // 8, int(a_byte), form)
+            right = right * _factors(words[11], 4 * columns, int(b_byte), form)
         product = np.matmul(left, right.swapaxes(2, 3))
         place = lane[:, 0]
         return tuple(
