@@ -1,10 +1,13 @@
-"""`exchange-fragments`: elements that a thread reads but does not hold come through another buffer.
+"""`exchange-fragments`: elements that a thread reads or writes but does not hold go through another buffer.
 
-Input: the tile program with layouts. Output: the same, in which every read of a fragment finds its element in the
-thread's own registers. Where it does not, the fragment is copied right before: to a second fragment laid out as the
-loop needs it, or, where no such layout exists, to a shared tile. Copies leave the loops that do not write the fragment.
+Input: the tile program with layouts. Output: the same, in which every access of a loop to a fragment finds its element
+in the thread's own registers. Where a read does not, the fragment is copied right before: to a second fragment laid out
+as the loop needs it, or, where no such layout exists, to a shared tile. Copies leave the loops that do not write the
+fragment. Where a store does not, as one to the lower half of a tile's rows, the loop works on a shared copy, which
+goes back to the registers after it.
 
     parallel (i, j) { .. = F[j, i] }   =>   copy F -> S; parallel (i, j) { .. = S[j, i] }
+    parallel (i, j) { F[i + 32, j] = .. }   =>   copy F -> S; parallel (i, j) { S[i + 32, j] = .. }; copy S -> F
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from .walk import launches, nested, threads_of
 
 @dataclass(frozen=True)
 class ExchangeFragments(Pass):
-    """Copy fragments whose elements other threads read."""
+    """Copy fragments whose elements other threads read or write."""
 
     name: ClassVar[str] = "exchange-fragments"
 
@@ -44,7 +47,8 @@ class ExchangeFragments(Pass):
                 reads = [op for op in ops if op.name == "memref.load" and scope_of(op.operands[0]) == FRAGMENT]
                 scalars = [op for op in reads if op not in in_loops]
                 for loop, accesses in loops:
-                    _exchange_loop(loop, [a for a in accesses if a.op.name == "memref.load"])
+                    kept = _write_back(loop, accesses)
+                    _exchange_loop(loop, [a for a in kept if a.op.name == "memref.load"])
                 for op in scalars:
                     _exchange_scalar(op)
 
@@ -66,6 +70,22 @@ def _exchange_loop(loop: ir.Operation, accesses: list[Access]) -> None:
         access.op.operands[0] = copies[key]
 
 
+def _write_back(loop: ir.Operation, accesses: list[Access]) -> list[Access]:
+    """Fragments that the loop writes where they do not lie: their accesses go to shared copies. Gives the others."""
+    if "layout" not in loop.attributes:
+        return accesses
+    stores = [a for a in accesses if a.op.name == "memref.store"]
+    away = {a.fragment for a in stores if not _reaches(a, loop, _layout_of(a.fragment.owner.operation))}
+    for fragment in dict.fromkeys(a.fragment for a in accesses if a.fragment in away):
+        tile = _copy_at(loop, fragment, None)
+        for access in accesses:
+            if access.fragment == fragment:
+                access.op.operands[1 if access.op.name == "memref.store" else 0] = tile
+        with ir.InsertionPoint.after(loop), loop.location:
+            ir.Operation.create("tl.copy", [], [tile, fragment])
+    return [a for a in accesses if a.fragment not in away]
+
+
 def _reaches(access: Access, op: ir.Operation, held: Fragment) -> bool:
     """Whether each thread holds what its iterations read, whatever the parts are that no loop variable decides."""
     loop, threads = _layout_of(op), threads_of(op)
@@ -74,13 +94,14 @@ def _reaches(access: Access, op: ir.Operation, held: Fragment) -> bool:
     valid = np.logical_and.reduce([t < size for t, size in zip(tables, loop.shape, strict=True)])
     places: list[np.ndarray] = []
     variables = dict(zip(op.regions[0].blocks[0].arguments, tables, strict=True))
-    for dim, index in enumerate(access.subscripts):
-        if index is None:
-            place = _numbers(list(access.op.operands)[1 + dim], variables)
-            if place is None:
-                return True  # not known here: lowering evaluates the indices
+    indices = list(access.op.operands)[2 if access.is_store else 1 :]
+    for dim, (index, value) in enumerate(zip(access.subscripts, indices, strict=True)):
+        place = _numbers(value, variables)
+        if place is not None:
             places.append(np.broadcast_to(place, (threads, loop.num_values)))
             continue
+        if index is None:
+            return True  # not known here: lowering evaluates the indices
         if index.rest and any(d.dim == dim and not _walked(index, d.stride) for d in held.thread):
             return False
         total = sum((t.of(tables[t.variable]) for t in index.terms), np.zeros((1, 1), np.int64))
@@ -150,6 +171,11 @@ def _copy_before(op: ir.Operation, fragment: ir.Value, wanted: Fragment | None) 
         if buffer.owner.operation.parent == parent.operation:
             break
         op = parent.operation
+    return _copy_at(op, fragment, wanted)
+
+
+def _copy_at(op: ir.Operation, fragment: ir.Value, wanted: Fragment | None) -> ir.Value:
+    """A copy of the fragment made right before an operation: laid out as wanted, or in a shared tile."""
     kind = ir.MemRefType(fragment.type)
     shape = list(kind.shape)
     with ir.InsertionPoint(op), op.location:

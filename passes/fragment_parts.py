@@ -5,17 +5,19 @@
     tl.copy A[0:n] -> S           =>   parallel i in 128 { S[i] = i < n ? A[i] : 0 }
 
 So what is asked of the fragment (its first dimension in registers of every thread) shows in the indices. A run-time
-size that no buffer bounds is a run-time extent of the loop.
+size that no buffer bounds is a run-time extent of the loop. Products and reductions know whole fragments only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ..dialect.effects import root
-from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, scope_of
+from ..dialect.location import python_location
+from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, buffer_type, scope_of
 from . import build
 from .expand_tile_ops import convert, region_of
 
@@ -42,6 +44,42 @@ def expand_part(op: ir.Operation) -> ir.Operation | None:
             _move(op, tiles, list(loop.regions[0].blocks[0].arguments))
     op.erase()
     return loop
+
+
+def stage_parts(op: ir.Operation) -> None:
+    """Give a product or a reduction of slices of fragments fragments of their own.
+
+        gemm A, B, F[32:64, :]   =>   copy F[32:64, :] -> T; gemm A, B, T; copy T -> F[32:64, :]
+
+    Raises:
+        UnsupportedError: the product is one that the program waits for: what it adds to is not there before.
+    """
+    tiles = [v for v in op.operands if isinstance(v.type, ir.MemRefType)]
+    for place, tile in enumerate(tiles):
+        owner = tile.owner
+        if scope_of(tile) != FRAGMENT or isinstance(owner, ir.Block) or owner.operation.name != "tl.slice":
+            continue
+        if "wgmma" in op.attributes:
+            raise UnsupportedError(
+                "a product without its wait takes whole fragments, got a slice of one",
+                python_location(op.location),
+                hint="T.gemm takes slices, and T.copy moves one to a fragment of its own",
+            )
+        kind = ir.MemRefType(tile.type)
+        written = place == len(tiles) - 1
+        with ir.InsertionPoint(op), op.location:
+            own = ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), kind.element_type, FRAGMENT)]).result
+            if not (written and _clears(op)):
+                expand_part(ir.Operation.create("tl.copy", [], [tile, own]))
+            op.operands[place] = own
+        if written:
+            with ir.InsertionPoint.after(op), op.location:
+                expand_part(ir.Operation.create("tl.copy", [], [own, tile]))
+
+
+def _clears(op: ir.Operation) -> bool:
+    """Whether nothing of what the operation adds to is kept."""
+    return "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
 
 
 def _move(

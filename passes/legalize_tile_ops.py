@@ -2,9 +2,10 @@
 
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
 fragments, per-thread arrays through serial loops), scans of fragments in place (`legalize_scans.py`), copies of parts
-of fragments as parallel loops, parallel loops with constant extents, branches of whole warpgroups as their regions,
-votes of a block as those of its waves where barriers do not count; a load that the program schedules arrives at its
-barrier where nothing else does; sums that the first iteration of a loop clears are cleared in front of it.
+of fragments as parallel loops, products and reductions of parts through fragments of their own (`fragment_parts.py`),
+parallel loops with constant extents, branches of whole warpgroups as their regions, votes of a block as those of its
+waves where barriers do not count; a load that the program schedules arrives at its barrier where nothing else does;
+sums that the first iteration of a loop clears are cleared in front of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..dialect.tl import FRAGMENT, LOCAL, buffer_type, scope_of
 from . import build, raster
 from .base import Pass
 from .block_votes import expand_block_vote
-from .fragment_parts import expand_part
+from .fragment_parts import expand_part, stage_parts
 from .legalize_scans import legalize_scan
 from .shrink_loops import shrink_loop
 from .thread_branches import split_branch
@@ -31,6 +32,8 @@ _HANDLED = (
     "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.mbarrier_arrive", "tl.copy", "tl.fill",
     "scf.if", "tl.parallel", "tl.vote",
 )  # fmt: skip
+
+_OF_WHOLE_TILES = ("tl.gemm", "tl.gemm_sp", "tl.reduce")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class LegalizeTileOps(Pass):
                 # First of all, for it erases branches, which the loop below would still look at.
                 for op in [op for op in nested(launch) if op.name == "tl.parallel"]:
                     shrink_loop(op)
+                for op in [op for op in nested(launch) if op.name in _OF_WHOLE_TILES]:
+                    stage_parts(op)
                 for op in [op for op in nested(launch) if op.name in _HANDLED]:  # what these contain may go with them
                     if op.name == "tl.reduce":
                         _legalize_reduce(op)

@@ -83,7 +83,8 @@ def _pack(op: ir.Operation) -> None:
     old = op.results[0]
     packing = packing_of(old)
     shape = list(ir.MemRefType(old.type).shape)
-    shape[-1] = _bytes(shape[-1], packing, op)
+    unknown = op.name == "tl.tensor" and shape[-1] == ir.ShapedType.get_dynamic_size()  # whole groups: it is stored so
+    shape[-1] = shape[-1] if unknown else _bytes(shape[-1], packing, op)
     with ir.InsertionPoint(op):
         if op.name == "tl.alloc":
             attributes = build.attributes_of(op)
@@ -101,13 +102,16 @@ def _pack_tensor(op: ir.Operation, packing: Packing, shape: list[int]) -> ir.Val
     sizes = list(ir.DenseI64ArrayAttr(op.attributes["shape"]))
     operands = list(op.operands)
     place = 1 + sizes.count(-1)
+    if sizes[-1] == -1:
+        operands[place - 1] = _bytes_at(operands[place - 1], packing, "divui")
+    else:
+        sizes[-1] = shape[-1]
     for axis, stride in enumerate(strides):
         if stride == -1:
             operands[place] = _bytes_at(operands[place], packing, "divui")
             place += 1
         elif axis < len(strides) - 1:
             strides[axis] = _bytes(stride, packing, op)
-    sizes[-1] = shape[-1]
     dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
     typed = ir.StridedLayoutAttr.get(0, [dynamic if s == -1 else s for s in strides])
     old = ir.MemRefType(op.results[0].type)

@@ -98,17 +98,25 @@ def element_of(load: ir.Operation, packing: Packing, place: ir.Value) -> ir.Valu
 
     if packing.count == 1:
         return byte_at(place)
-    first = build.binary("muli", place, number(packing.bits, kind))
-    low = byte_at(build.binary("divui", first, number(8, kind)))
-    shift = build.binary("remui", first, number(8, kind))
-    if isinstance(shift.type, ir.IndexType):
-        shift = ir.Operation.create("arith.index_cast", [build.i32()], [shift]).result
     if 8 % packing.bits == 0:
+        low = byte_at(build.binary("divui", place, number(packing.count, kind)))
+        turn = _as_i32(build.binary("remui", place, number(packing.count, kind)))
+        shift = build.binary("muli", turn, build.constant(packing.bits))
         shift = ir.Operation.create("arith.trunci", [byte()], [shift]).result
         return build.binary("andi", build.binary("shrui", low, shift), number(packing.mask))
+    first = build.binary("muli", place, number(packing.bits, kind))
+    low = byte_at(build.binary("divui", first, number(8, kind)))
+    shift = _as_i32(build.binary("remui", first, number(8, kind)))
     last = build.binary("addi", first, number(packing.bits - 1, kind))
     high = byte_at(build.binary("divui", last, number(8, kind)))
     wide = [ir.Operation.create("arith.extui", [build.i32()], [value]).result for value in (low, high)]
     both = build.binary("ori", wide[0], build.binary("shli", wide[1], build.constant(8)))
     code = build.binary("andi", build.binary("shrui", both, shift), build.constant(packing.mask))
     return ir.Operation.create("arith.trunci", [byte()], [code]).result
+
+
+def _as_i32(value: ir.Value) -> ir.Value:
+    if value.type == build.i32():
+        return value
+    name = "arith.index_cast" if isinstance(value.type, ir.IndexType) else "arith.trunci"
+    return ir.Operation.create(name, [build.i32()], [value]).result

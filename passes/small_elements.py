@@ -20,7 +20,7 @@ from tilelang_mlir.mlir import ir
 
 from ..dialect.location import python_location
 from ..dialect.tl import buffer_type, scope_of
-from . import build
+from . import build, raster
 from .clone import clone_ops
 from .elementwise import uncast
 from .expand_tile_ops import convert, region_of
@@ -91,23 +91,43 @@ def _drop_unused(module: ir.Operation) -> None:
 
 
 def _expand_conversion(op: ir.Operation) -> None:
-    """A copy that converts to or from small elements, or stores them another way, becomes a loop over elements."""
+    """A copy that converts to or from small elements, stores them another way, or may begin in the middle of a group
+    becomes a loop over elements."""
     source, target = op.operands
     kinds = [ir.MemRefType(v.type).element_type for v in (source, target)]
-    if not any(is_small(k) for k in kinds) or kinds[0] == kinds[1] and packing_of(source) == packing_of(target):
+    if not any(is_small(k) for k in kinds):
+        return
+    if kinds[0] == kinds[1] and packing_of(source) == packing_of(target) and _on_bytes(source) and _on_bytes(target):
         return
     with ir.InsertionPoint(op), op.location:
         _element_loop(source, target, op)
     op.erase()
+    for tile in (source, target):
+        while isinstance(tile, ir.OpResult) and tile.owner.operation.name == "tl.slice" and not list(tile.uses):
+            tile, unused = tile.owner.operation.operands[0], tile.owner.operation
+            unused.erase()
 
 
-def _element_loop(source: ir.Value, target: ir.Value, op: ir.Operation) -> None:
+def _on_bytes(tile: ir.Value) -> bool:
+    """Whether a tile begins and ends with whole groups."""
+    count = packing_of(tile).count
+    while isinstance(tile, ir.OpResult) and tile.owner.operation.name == "tl.slice":
+        op = tile.owner.operation
+        sizes = list(ir.DenseI64ArrayAttr(op.attributes["sizes"]))
+        if sizes[-1] % count or raster.divisor(op.operands[len(sizes)]) % count:
+            return False
+        tile = op.operands[0]
+    return True
+
+
+def _element_loop(source: ir.Value, target: ir.Value, op: ir.Operation, *, unsigned: bool = False) -> None:
     there, here = region_of(source), region_of(target)
     loop = build.parallel(here.shape or [1])
     with ir.InsertionPoint(loop.regions[0].blocks[0]):
         variables = list(loop.regions[0].blocks[0].arguments)[: len(here.shape)]
         value = build.load(there.buffer, there.indices(variables))
-        value = convert(op, value, ir.MemRefType(here.buffer.type).element_type)
+        kind = ir.MemRefType(here.buffer.type).element_type
+        value = _cast(value, "uint4", "uint8", kind) if unsigned else convert(op, value, kind)
         build.store(value, here.buffer, here.indices(variables))
 
 
@@ -119,7 +139,7 @@ def _widen_product(op: ir.Operation) -> None:
             continue
         with ir.InsertionPoint(op), op.location:
             wide = ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), byte(), scope_of(value))]).result
-            _element_loop(value, wide, op)
+            _element_loop(value, wide, op, unsigned=f"{'ab'[side]}_unsigned" in op.attributes)
         op.operands[side] = wide
 
 
@@ -164,6 +184,8 @@ def _decode(op: ir.Operation) -> ir.Value:
     bits = code(op.operands[0], op)
     to, kind = ir.StringAttr(op.attributes["to"]).value, op.results[0].type
     if str(op.operands[0].type) == INTEGER:
+        if ir.StringAttr(op.attributes["from"]).value == "uint4":
+            return _cast(bits, "uint8", to, kind)
         signed = build.binary("subi", build.binary("xori", bits, number(8)), number(8))
         return _cast(signed, "int8", to, kind)
     return _cast(_reinterpret(bits, op.operands[0].type), from_mlir(str(op.operands[0].type)), to, kind)

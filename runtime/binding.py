@@ -16,6 +16,10 @@ from tilelang_mlir.launch_plan import Expr, LaunchPlan, ParamSpec, SolveStep, co
 from .views import TensorView, is_tensor, tensor_view
 
 
+class WideSizeError(ArgumentError):
+    """A dimension has more elements than the indices of the kernel count; one with indices of 64 bits would take it."""
+
+
 @dataclass(frozen=True)
 class Bound:
     """A checked call: kernel argument values by parameter (views, numbers, None) and the dimensions' values."""
@@ -100,9 +104,9 @@ class Binder:
             product = seen - evaluate((step.rest,), dims)[0]
             dims[step.symbol], remainder = divmod(product, step.coefficient)
             if dims[step.symbol] > 2**31 - 1 and self._narrow(step.symbol):
-                raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, "
+                raise WideSizeError(f"{param.name}: {step.field}[{step.axis}] is {seen}, "
                                     f"and {step.symbol} is 32 bits wide",
-                                    hint="use more dimensions: offsets of elements are 64 bits wide")
+                                    hint=f'T.dynamic("{step.symbol}", "int64") makes it 64 bits wide')
             if remainder or dims[step.symbol] < 0:
                 exprs: tuple[Expr, ...] = getattr(param, step.field)
                 raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, but no {step.symbol} makes "
@@ -125,6 +129,10 @@ class Binder:
     def _check_layouts(self, values: Sequence[object], dims: dict[str, int]) -> None:
         for param, view in zip(self.plan.params, values, strict=True):
             if isinstance(view, TensorView) and param.kind == "tensor":
+                shape = logical_layout(param, view)[0]
+                if not self.plan.wide and param.used and max(shape, default=0) > 2**31 - 1:
+                    raise WideSizeError(f"{param.name}: shape {list(shape)}: an index of one dimension is 32 bits wide",
+                                        hint='sizes of 64 bits have another dtype: T.dynamic("n", "int64")')
                 _check_layout(param, view, dims)
 
 
@@ -157,9 +165,6 @@ def _check_type(param: ParamSpec, view: TensorView) -> None:
 def _check_layout(param: ParamSpec, view: TensorView, dims: dict[str, int]) -> None:
     shape, strides = logical_layout(param, view)
     expected = evaluate(param.shape, dims)
-    if param.used and max(shape, default=0) > 2**31 - 1:
-        raise ArgumentError(f"{param.name}: shape {list(shape)}: an index of one dimension is 32 bits wide",
-                            hint="use more dimensions: offsets of elements are 64 bits wide")
     for axis, (want, got) in enumerate(zip(expected, shape, strict=True)):
         if want != got:
             raise ArgumentError(f"{param.name}: expected shape [{_shape(param.shape)}]{_known(param.shape, dims)}, "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tilelang_mlir.errors import ArgumentError
 from tilelang_mlir.launch_plan import LaunchPlan, names_in
 
-from .binding import Binder
+from .binding import Binder, WideSizeError
 from .call import prepare
 from .vendor import Vendor
 
@@ -22,10 +23,14 @@ class DeviceKernel:
     `launch` is the callable to keep where host time matters: it does what calling this object does.
     """
 
-    def __init__(self, plan: LaunchPlan, code: bytes, vendor: Vendor) -> None:
+    def __init__(
+        self, plan: LaunchPlan, code: bytes, vendor: Vendor, widened: Callable[[], Any] = lambda: None
+    ) -> None:
+        """`widened` gives what takes calls with dimensions beyond 32 bits, or None."""
         self.plan = plan
         self.module = vendor.module(code)
         self._vendor = vendor
+        self._widened = widened
         self._binder = Binder(plan, "cuda")  # torch's name of the device, whichever vendor's it is
         self._callbacks = (self._call, vendor.fail, functools.partial(_misaligned, plan))
         self.launch = vendor.launcher()(vendor.path, _by_value(plan), _MISS, *self._callbacks)
@@ -56,7 +61,13 @@ class DeviceKernel:
         result = self.launch.call(args, queue)
         if result is not _MISS:
             return result
-        spec = prepare(self.plan, self.module, self._binder.bind(args), self._vendor)
+        try:
+            bound = self._binder.bind(args)
+        except WideSizeError:
+            if (wide := self._widened()) is None:
+                raise
+            return wide(*args, **({} if queue is None else {"stream": queue}))
+        spec = prepare(self.plan, self.module, bound, self._vendor)
         self.launch.add(args, spec)
         result = self.launch.call(args, queue)
         if result is not _MISS:

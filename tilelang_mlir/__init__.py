@@ -34,6 +34,8 @@ _LAZY = {
     "autotune": "tilelang_mlir.autotuner",
     "cdiv": "tilelang_mlir.compat.modules.math",
     "next_power_of_2": "tilelang_mlir.compat.modules.math",
+    "deprecated": "tilelang_mlir.utils",
+    "logger": "tilelang_mlir.utils.log",
     "set_log_level": "tilelang_mlir.utils.log",
 }
 _MODULES = (

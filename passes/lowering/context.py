@@ -88,6 +88,7 @@ class Context:
         self.wide_accesses = True  # of 32 bytes to device memory, where the target has them
         self.wide_arguments: set[int] = set()  # the numbers of the arguments that are accessed so
         self.fast_math = False  # one hardware approximation instead of an accurate expansion
+        self.wide_indices = False  # a dimension has more than 2**31 - 1 elements: indices of 64 bits keep them
         self.guards = True  # accesses of tensors are clipped at their edges
         self.thread = hardware.thread_index(self)
 
@@ -113,6 +114,15 @@ class Context:
         if isinstance(found.type, ir.VectorType):
             raise PassError(f"an index differs between lanes in a way that is not affine: {value.owner}")
         return self.ix.uniform(found).spread(self.width)
+
+    def narrow_index(self, value: ir.Value) -> Index:
+        """The same of a place in memory whose addresses have 32 bits."""
+        found = self.index(value)
+        if found.base is None or found.base.type != self.e.i64:
+            return found
+        lo, hi = (bound if bound is not None and abs(bound) < 2**31 else None for bound in (found.lo, found.hi))
+        base = self.e.pure("arith.trunci", self.e.i32, [found.base])
+        return Index(base, found.constants, found.divisor, lo, hi, found.bits if lo is not None else None)
 
     def ssa(self, value: ir.Value, *, varying: bool = False) -> ir.Value:
         """The value as SSA: a scalar when all lanes agree (unless `varying` asks for a vector), else a vector."""

@@ -181,7 +181,9 @@ class Emitter:
         if isinstance(offset, int):
             if offset == 0:
                 return pointer
-            return self.pure("llvm.getelementptr", pointer.type, [pointer], self._steps(offset, element))
+            if -(2**31) < offset < 2**31:
+                return self.pure("llvm.getelementptr", pointer.type, [pointer], self._steps(offset, element))
+            offset = self.constant(self.i64, offset)
         return self.pure("llvm.getelementptr", pointer.type, [pointer, offset], self._steps(-(2**31), element))
 
     def _steps(self, offset: int, element: ir.Type) -> dict[str, ir.Attribute]:

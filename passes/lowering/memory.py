@@ -242,7 +242,7 @@ def element_place(
     ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index]
 ) -> tuple[int | ir.Value, int | ir.Value]:
     """How many elements from the start of a tensor one of them is: the part known at run time, and the rest."""
-    wide = buffer.needs_wide_offsets
+    wide = buffer.needs_wide_offsets or any(i.base is not None and i.base.type == ctx.e.i64 for i in lane)
     dynamic: int | ir.Value = 0
     constant: int | ir.Value = 0
     for index, stride in zip(lane, buffer.strides, strict=True):
@@ -276,8 +276,8 @@ def bounds_predicate(ctx: Context, buffer: GlobalBuffer, lane: Sequence[Index], 
 
 
 def _below(ctx: Context, value: int | ir.Value, size: int | ir.Value) -> ir.Value:
-    if not isinstance(size, int) and size.type == ctx.e.i64:
-        value = ctx.e.extend(value)
+    if ctx.e.i64 in (None if isinstance(x, int) else x.type for x in (value, size)):
+        value, size = ctx.e.extend(value), ctx.e.extend(size)
     return ctx.e.compare("slt", value, size)
 
 

@@ -170,6 +170,7 @@ def _lower_kernel(
         emitter = Emitter(entry)
         ctx = Context(emitter, target, hardware, threads)
         ctx.fast_math, ctx.guards, ctx.wide_accesses = options.fast_math, options.guards, options.wide_accesses
+        ctx.wide_indices = "tl.wide_indices" in function.attributes
         _bind_arguments(ctx, host, entry, workspaces)
         ctx.tensor_maps = dict(zip(maps, list(entry.arguments)[len(kinds) - len(maps) :], strict=True))
         ctx.made_maps = made

@@ -24,6 +24,11 @@ def lower_address(ctx: Context, op: ir.Operation) -> None:
     ctx.values[op.results[0]] = ctx.e.pure("llvm.inttoptr", op.results[0].type, [address])
 
 
+@rule("llvm.ptrtoint")
+def lower_address_of_argument(ctx: Context, op: ir.Operation) -> None:
+    ctx.values[op.results[0]] = ctx.e.pure("llvm.ptrtoint", ctx.e.i64, [ctx.ssa(op.operands[0])])
+
+
 @rule("tl.load_words")
 def lower_load_words(ctx: Context, op: ir.Operation) -> None:
     words = len(op.results)

@@ -37,7 +37,7 @@ def lower_constant(ctx: Context, op: ir.Operation) -> None:
     attr, kind = op.attributes["value"], op.results[0].type
     if isinstance(attr, ir.IntegerAttr) and (str(kind) == "index" or kind.width > 1):
         value = attr.value
-        if str(kind) in ("index", "i32"):
+        if str(kind) in ("index", "i32") or (ctx.wide_indices and kind == ctx.e.i64):
             ctx.values[op.results[0]] = Index.of(value, 1)
             return
         ctx.values[op.results[0]] = ctx.e.constant(kind, value)
@@ -60,6 +60,8 @@ def lower_constant(ctx: Context, op: ir.Operation) -> None:
 @rule("arith.index_cast", "arith.index_castui")
 def lower_index_cast(ctx: Context, op: ir.Operation) -> None:
     found = ctx.get(op.operands[0])
+    if ctx.wide_indices and not isinstance(found, Index) and found.type == ctx.e.i64:
+        found = ctx.ix.uniform(found, divisor=raster.divisor(op.operands[0]))
     if not isinstance(found, Index) and not isinstance(found.type, ir.VectorType) and found.type != ctx.e.i32:
         wide = found.type == ctx.e.i64
         found = ctx.e.pure("arith.trunci" if wide else "arith.extsi", ctx.e.i32, [found])
@@ -70,7 +72,8 @@ def lower_index_cast(ctx: Context, op: ir.Operation) -> None:
 @rule("arith.addi", "arith.subi", "arith.muli", "arith.divui", "arith.remui", "arith.floordivsi")
 def lower_integer(ctx: Context, op: ir.Operation) -> None:
     """Integer arithmetic keeps the form base + constants where it can."""
-    if str(op.results[0].type) in ("i32", "index"):
+    kind = str(op.results[0].type)
+    if kind in ("i32", "index") or (kind == "i64" and ctx.wide_indices):
         a, b = (_as_index(ctx, v) for v in op.operands)
         if a is not None and b is not None and (folded := _fold(ctx, op.name, a, b)) is not None:
             ctx.values[op.results[0]] = folded
@@ -257,6 +260,9 @@ def lower_cast(ctx: Context, op: ir.Operation) -> None:
     if isinstance(found, Index) and source.mlir == result.mlir == "i32":
         ctx.values[op.results[0]] = found
         return
+    if ctx.wide_indices and isinstance(found, Index) and (source, result) == ("int32", "int64"):
+        ctx.values[op.results[0]] = _widened(ctx, found)
+        return
     varying = _varies(ctx, op)
     value = ctx.ssa(op.operands[0], varying=varying)
     rounding = ir.StringAttr(op.attributes["round"]).value if "round" in op.attributes else ""
@@ -275,6 +281,11 @@ def lower_cast(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = ctx.ix.uniform(converted, divisor=raster.divisor(op.results[0]))
         return
     ctx.values[op.results[0]] = converted
+
+
+def _widened(ctx: Context, index: Index) -> Index:
+    base = None if index.base is None else ctx.e.pure("arith.extsi", ctx.e.i64, [index.base])
+    return Index(base, index.constants, index.divisor, index.lo, index.hi, index.bits)
 
 
 def cast(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Value:

@@ -18,7 +18,16 @@ from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from ...dialect.tl import scope_of
-from .buffers import FragmentBuffer, PrivateBuffer, element_bits, register_chunk, storage_type, value_type
+from .buffers import (
+    FragmentBuffer,
+    GlobalBuffer,
+    Memory,
+    PrivateBuffer,
+    element_bits,
+    register_chunk,
+    storage_type,
+    value_type,
+)
 from .carried import flatten, forget_inner, unflatten, written_fragments
 from .context import Context, rule
 from .fragments import MOST_CANDIDATES, in_parallel, load_fragment, store_fragment
@@ -155,7 +164,7 @@ def lower_serial(ctx: Context, op: ir.Operation, bounds: Sequence[Index]) -> Non
     lower, upper, step = bounds
     carried, outer = written_fragments(ctx, op), set(ctx.registers)
     initial = flatten(ctx, carried)
-    operands = [ctx.e.value(ctx.ix.scalar(b)) for b in bounds]
+    operands = [ctx.e.value(ctx.ix.scalar(b), op.operands[0].type) for b in bounds]
     loop = ctx.e.op("scf.for", [v.type for v in initial], [*operands, *initial], regions=1)
     body = op.regions[0].blocks[0]
     names = [body.arguments[0].location, *[op.location] * len(initial)]
@@ -276,8 +285,11 @@ def lower_load(ctx: Context, op: ir.Operation) -> None:
         with ctx.lanes(1):
             ctx.values[op.results[0]] = ctx.e.pack([load_lanes(ctx, buffer, indices) for indices in scattered])
         return
-    indices = [ctx.index(v) for v in list(op.operands)[1:]]
-    ctx.values[op.results[0]] = load_lanes(ctx, buffer, indices)
+    ctx.values[op.results[0]] = load_lanes(ctx, buffer, _indices(ctx, buffer, list(op.operands)[1:]))
+
+
+def _indices(ctx: Context, buffer: Memory, values: Sequence[ir.Value]) -> list[Index]:
+    return [ctx.index(v) if isinstance(buffer, GlobalBuffer) else ctx.narrow_index(v) for v in values]
 
 
 @rule("memref.store")
@@ -293,7 +305,7 @@ def lower_store(ctx: Context, op: ir.Operation) -> None:
             for lane, indices in enumerate(scattered):
                 store_lanes(ctx, buffer, indices, ctx.e.extract(value, lane), passing=passing)
         return
-    indices = [ctx.index(v) for v in list(op.operands)[2:]]
+    indices = _indices(ctx, buffer, list(op.operands)[2:])
     varying = not all(i.is_uniform for i in indices)
     value = ctx.ssa(op.operands[0], varying=varying)
     if not varying:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tilelang_mlir import knobs
@@ -46,8 +47,11 @@ class CudaKernel(DeviceKernel):
     Devices of another architecture are refused before the launch (TargetError).
     """
 
-    def __init__(self, plan: LaunchPlan, code: bytes, path: str = LIBRARY, arch: str = "") -> None:
-        super().__init__(plan, code, Cuda(path, arch))
+    def __init__(
+        self, plan: LaunchPlan, code: bytes, path: str = LIBRARY, arch: str = "",
+        widened: Callable[[], Any] = lambda: None,
+    ) -> None:  # fmt: skip
+        super().__init__(plan, code, Cuda(path, arch), widened)
 
 
 def _launcher_class() -> Any:

@@ -5,6 +5,7 @@ PyTorch for ROCm shows its devices, streams and allocator under the names it has
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tilelang_mlir.errors import UnsupportedError
@@ -65,5 +66,7 @@ class Hip(Vendor):
 class HipKernel(DeviceKernel):
     """Calls a launch plan's kernels with tensors on AMD devices. `code` is a code object."""
 
-    def __init__(self, plan: LaunchPlan, code: bytes, path: str = "") -> None:
-        super().__init__(plan, code, Hip(path))
+    def __init__(
+        self, plan: LaunchPlan, code: bytes, path: str = "", widened: Callable[[], Any] = lambda: None
+    ) -> None:
+        super().__init__(plan, code, Hip(path), widened)

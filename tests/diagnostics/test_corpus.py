@@ -53,6 +53,9 @@ s = T.alloc_shared((128,), "float32")
 v = T.alloc_var("int32")
 r = T.alloc_fragment((128,), "float32")
 v = 0
+for i in T.Parallel(64):
+    A[i] = A[i] + A[i + 64]
+    A[bx * 64 + i] = A[bx * 64 + i] * 2
 for k in T.serial(4):
     if k == 0:
         T.copy(A, s)

@@ -12,7 +12,7 @@ from tests.fuzz.program import KernelText, Program, Scalar, Tensor
 from tests.fuzz.state import SIZES, Block, State, features
 from tests.fuzz.statements import load, statement, store
 
-_TARGETS = (("sm_80", 6), ("sm_90", 1), ("sm_89", 1), ("sm_75", 1))
+_TARGETS = (("sm_80", 6), ("sm_90", 1), ("sm_89", 1), ("sm_75", 1), ("gfx942", 1), ("gfx950", 1), ("gfx1100", 1))
 _THREADS = (32, 64, 64, 128, 128, 128, 256, 96, 160)
 
 

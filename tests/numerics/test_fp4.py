@@ -135,7 +135,7 @@ def _guarded(A: Any, B: Any, tile: Any) -> None:
 
 @T.macro
 def _odd(A: Any, B: Any, tile: Any) -> None:
-    T.copy(A[0, 1], tile)
+    T.copy(tile[0:128, 0:64], A[0:128, 1:65])
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def _odd(A: Any, B: Any, tile: Any) -> None:
     [
         (_alone, "a 4-bit element is written by itself", "an even number of them in one loop"),
         (_guarded, "a 4-bit element is written by itself", "an even number of them in one loop"),
-        (_odd, "stride or place of 1", "T.copy"),
+        (_odd, "a 4-bit element is written by itself", "an even number of them"),
     ],
     ids=["every second", "other dimension", "odd place"],
 )  # fmt: skip
@@ -192,14 +192,46 @@ def test_elements(target: str) -> None:
     assert np.array_equal(i.view(np.uint8), ((integers[:, ::2] & 15) | (integers[:, 1::2] & 15) << 4).astype(np.uint8))
 
 
-def test_integer_product() -> None:
+@pytest.mark.parametrize("kind", ["int4", "uint4", FP4])
+def test_places_known_at_run_time(kind: str) -> None:
+    """Lengths, odd starts in the middle of bytes, tails, and numbers without a sign."""
+    m, n = T.dynamic("m, n")
+
+    @T.prim_func
+    def main(A: T.Tensor((m, n), kind), start: T.int32, B: T.Tensor((m, 32), "float32"), C: T.Tensor((m, n), kind)):
+        with T.Kernel(m, threads=32) as b:
+            tile, whole = T.alloc_shared((1, 32), kind), T.alloc_shared((1, 128), kind)
+            T.copy(A[b, start], tile)
+            for i in T.Parallel(32):
+                B[b, i] = T.cast(tile[0, i], "float32") * 100 + T.cast(A[b, i * 2 + 1], "float32")
+            T.copy(A[b, 0], whole)
+            T.copy(whole, C[b, 0])
+
+    kernel = tilelang.compile(main, target="sim:sm_80")
+    for width, start in ((33, 7), (64, 32), (9, -1)):
+        a = np.random.default_rng(width).integers(0, 256, (3, width)).astype(np.uint8)
+        codes = np.stack([a & 15, a >> 4], -1).reshape(3, -1)
+        values = {"uint4": codes, "int4": (codes.astype(np.int8) ^ 8) - 8}.get(kind, _fp4(codes)).astype(np.float32)
+        around = np.pad(values, ((0, 0), (1, 200)))
+        b, c = np.full((3, 32), np.nan, np.float32), np.zeros_like(a)
+        kernel(a, start, b, c)
+        assert np.array_equal(b, around[:, 1 + start : 33 + start] * 100 + around[:, 2:66:2])
+        assert np.array_equal(c, a)
+
+
+def _fp4(codes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return codes.view(ml_dtypes.float4_e2m1fn).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["int4", "uint4"])
+def test_integer_product(kind: str) -> None:
     """A product of packed integers, which becomes one of bytes."""
     M, N, K = 64, 32, 64
 
     @T.prim_func
-    def main(A: T.Tensor((M, K), "int4"), B: T.Tensor((N, K), "int4"), C: T.Tensor((M, N), "int32")):
+    def main(A: T.Tensor((M, K), kind), B: T.Tensor((N, K), kind), C: T.Tensor((M, N), "int32")):
         with T.Kernel(1, threads=128):
-            a, b = T.alloc_shared((M, 32), "int4"), T.alloc_shared((N, 32), "int4")
+            a, b = T.alloc_shared((M, 32), kind), T.alloc_shared((N, 32), kind)
             acc = T.alloc_fragment((M, N), "int32")
             T.clear(acc)
             for k in T.Pipelined(K // 32, num_stages=2):
@@ -209,7 +241,8 @@ def test_integer_product() -> None:
             T.copy(acc, C)
 
     rng = np.random.default_rng(4)
-    a, b = rng.integers(-8, 8, (M, K)), rng.integers(-8, 8, (N, K))
+    low = 0 if kind == "uint4" else -8
+    a, b = rng.integers(low, low + 16, (M, K)), rng.integers(low, low + 16, (N, K))
     packed = [((x[:, ::2] & 15) | (x[:, 1::2] & 15) << 4).astype(np.uint8).view(np.int8) for x in (a, b)]
     c = np.full((M, N), 99, np.int32)
     tilelang.compile(main, target="sim:sm_90a")(*packed, c)

@@ -418,3 +418,38 @@ def test_loops_shorter_than_what_they_write_leave_the_rest(target: str) -> None:
     t = np.arange(128)
     assert np.array_equal(v[3, :48], np.where(t[:48] < 37, 5, 3))
     assert np.array_equal(v[:2], np.stack([np.where(t < 9, -129 - t, -1 - t), -1 - t])) and v[2].sum() == 130
+
+
+@pytest.mark.parametrize("target", ["sm_90a", "gfx942"])
+def test_parts_of_fragments_as_operands(target: str) -> None:
+    """Stores to rows of other threads go through shared memory; products and sums of parts have tiles of their own."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 64), "float16"), B: T.Tensor((3, 64, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            f, g = T.alloc_fragment((64, 64), "float32"), T.alloc_fragment((64, 64), "float32")
+            sums, s = T.alloc_fragment((128,), "float32"), T.alloc_shared((64, 64), "float16")
+            T.copy(A, s)
+            T.gemm(s, s, f, clear_accum=True)
+            T.copy(A[0:55, 0:32], f[5:60, 8:40])
+            T.copy(f, B[0, :, :])
+            T.gemm(s[0:32, :], s, f[32:64, :])
+            for i, j in T.Parallel(16, 64):
+                f[i + 16, j] = f[i + 16, j] + A[i, j]
+            T.copy(f, B[1, :, :])
+            T.fill(sums, 1)
+            T.reduce_sum(f[:, 0:16], sums[64:128], dim=1, clear=False)
+            for i, j in T.Parallel(64, 64):
+                g[i, j] = sums[i + 64]
+            T.copy(g, B[2, :, :])
+
+    a = np.random.default_rng(10).standard_normal((64, 64)).astype(np.float16)
+    b, exact = np.full((3, 64, 64), np.nan, np.float32), a.astype(np.float64)
+    tilelang.compile(main, target=f"sim:{target}")(a, b)
+    want = exact @ exact
+    want[5:60, 8:40] = exact[:55, :32]
+    _close(b[0], want)
+    want[32:] += exact[:32] @ exact
+    want[16:32] += exact[:16]
+    _close(b[1], want)
+    _close(b[2], np.repeat(1 + want[:, :16].sum(1)[:, None], 64, axis=1))

@@ -130,7 +130,21 @@ def test_negative_indices_and_dynamic_loops(target: str) -> None:
         B = T.empty((N,), "float32")
         with T.Kernel(1, threads=32) as _:
             for i in T.Parallel(N):
-                B[i] = A[-1, i] + A[i, -2]
+                B[i] = A[-1, i] + A[i, -2] + A[2, -i - 1] + A[i - N, -N]
+        return B
+
+    @tilelang.jit(target=target)
+    def picked(A, I, J, K):
+        A: T.Tensor((256,), "float32")
+        I: T.Tensor((32,), "uint8")
+        J: T.Tensor((32,), "int8")
+        K: T.Tensor((32,), "int64")
+        B = T.empty((3, 32), "float32")
+        with T.Kernel(1, threads=32) as _:
+            for i in T.Parallel(32):
+                B[0, i] = A[I[i]]
+                B[1, i] = A[J[i] + 128]
+                B[2, i] = A[K[i]] - A[i - 7]
         return B
 
     @tilelang.jit(target=target, out_idx=[-1])
@@ -146,7 +160,12 @@ def test_negative_indices_and_dynamic_loops(target: str) -> None:
         return kernel
 
     x = random(9, 9)
-    np.testing.assert_allclose(ends(x), x[-1] + x[:, -2], rtol=1e-6)
+    want = x[-1].astype(np.float64) + x[:, -2] + x[2, ::-1] + x[:, 0]
+    np.testing.assert_allclose(ends(x), want, rtol=1e-5, atol=1e-6)
+    line, rng = random(256), np.random.default_rng(5)
+    i, j, k = (rng.integers(low, low + 256, 32).astype(t) for low, t in ((0, "uint8"), (-128, "int8"), (-50, "int64")))
+    inside = np.where(k >= 0, line[np.maximum(k, 0)], 0) - np.r_[np.zeros(7, np.float32), line[:25]]
+    np.testing.assert_array_equal(picked(line, i, j, k), [line[i], line[j.astype(int) + 128], inside])
     for size in (1, 13):
         y = random(4, size)
         np.testing.assert_allclose(sums()(y), y.astype(np.float64).sum(1), rtol=1e-5, atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import fields, replace
@@ -34,6 +35,7 @@ class AutoTuneImpl:
         self.configs = configs
         self.profile = profile
         self.free = frozenset(free)
+        self.tunable: set[str] | None = None  # what configurations give, once it is known
         self.gives_results = isinstance(jit_impl, _Checked)
         self.results: dict[Any, AutotuneResult] = {}
 
@@ -74,7 +76,7 @@ class AutoTuneImpl:
         found = self.results.get(key)
         if found is not None:
             return found
-        configs = expand(self.configs, args, kwargs)
+        configs = self._called(args, kwargs) if callable(self.configs) else expand(self.configs)
         path = store.path_of(self.jit_impl.func, {"configs": configs, "call": repr(key), "options": self._options()})
         found = store.load(path)
         if found is None:
@@ -100,11 +102,21 @@ class AutoTuneImpl:
 
     def _is_complete(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         """Whether the call gives an argument that the configurations would, and that these do not replace (`free`)."""
-        if callable(self.configs):
-            return False
-        tunable = {name for config in expand(self.configs) for name in config} - {"pass_configs"}
-        given = {*self.jit_impl.func_annot.arg_names[: len(args)], *kwargs}
-        return bool(tunable & given - self.free)
+        names = {*self.jit_impl.func_annot.arg_names[: len(args)], *kwargs}
+        if self.tunable is None:
+            found = self._called(args, kwargs) if callable(self.configs) else expand(self.configs)
+            self.tunable = {name for config in found for name in config} - {"pass_configs"}
+        return bool(self.tunable & names - self.free)
+
+    def _called(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Config]:
+        """What a function of the call gives, which need not take what it chooses."""
+        taken = inspect.signature(self.configs).parameters.values()
+        if not any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in taken):
+            positions = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+            args = args[: len(positions)]
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken):
+            kwargs = {name: value for name, value in kwargs.items() if name in {p.name for p in taken}}
+        return expand(self.configs, args, kwargs)
 
     def _submit(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: Batch, config: Config

@@ -1,8 +1,8 @@
 """Import hooks: `tilelang.x.y` is the module of this package that has its names.
 
-Modules that exist here under the same path are used as they are. Others are in `ALIASES`; where one has no
-counterpart, importing it fails as it does without TileLang. `tvm` is a small stand-in, used only where TVM itself is
-not installed.
+Modules that exist here under the same path are used as they are. Others are in `ALIASES`; importing one that has no
+counterpart raises an error that says so, a `ModuleNotFoundError` as without TileLang. `tvm` is a small stand-in, used
+only where TVM itself is not installed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+from tilelang_mlir.errors import UnsupportedError
+
 _HERE = "tilelang_mlir"
 _SHIMS = f"{_HERE}.compat.modules"
 # TileLang's module -> the module here, where the paths differ.
 ALIASES = {
     "tilelang.analysis": f"{_SHIMS}.empty",
     "tilelang.autotuner.tuner": f"{_HERE}.autotuner",
+    "tilelang.autotuner.capture": f"{_HERE}.autotuner",
     "tilelang.autotuner.param": f"{_HERE}.autotuner",
     "tilelang.backend": f"{_SHIMS}.backend",
     "tilelang.backend.target": f"{_SHIMS}.backend",
@@ -34,6 +37,7 @@ ALIASES = {
     "tilelang.carver.template": f"{_SHIMS}.carver",
     "tilelang.carver.roller": f"{_SHIMS}.carver",
     "tilelang.carver.roller.hint": f"{_SHIMS}.carver",
+    "tilelang.carver.roller.policy": f"{_SHIMS}.carver",
     "tilelang.carver.roller.rasterization": f"{_SHIMS}.carver",
     "tilelang.common": f"{_SHIMS}.empty",
     "tilelang.contrib": f"{_SHIMS}.contrib",
@@ -61,6 +65,9 @@ ALIASES = {
     "tilelang.intrinsics.mma_macro_generator": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.utils": f"{_SHIMS}.intrinsics",
     "tilelang.intrinsics.wgmma_macro_generator": f"{_SHIMS}.wgmma_generator",
+    "tilelang.language.common": f"{_HERE}.language",
+    "tilelang.language.eager": f"{_HERE}.language",
+    "tilelang.language.symbolics": f"{_HERE}.language",
     "tilelang.language.fp8": f"{_SHIMS}.fp8",
     "tilelang.layout.swizzle": f"{_HERE}.layout",
     "tilelang.layout.fragment": f"{_HERE}.layout",
@@ -89,9 +96,22 @@ ALIASES = {
     "tilelang.transform.pass_config": f"{_SHIMS}.transform",
     "tilelang.transform.simplify": f"{_SHIMS}.transform",
     "tilelang.tvm": f"{_SHIMS}.tvm",
+    "tilelang.version": _HERE,
     "tilelang.utils.device": f"{_SHIMS}.driver",
     "tilelang.utils.target": f"{_SHIMS}.backend",
 }
+
+
+class MissingModuleError(UnsupportedError, ModuleNotFoundError):
+    """A module of TileLang without a counterpart; programs that try one import after another catch it as usual."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} has no counterpart here",
+            hint="TileLang's internals have none: kernels need tilelang.language, and the modules listed in "
+            "docs/coming_from_tilelang.md",
+        )
+        self.name = name
 
 
 class _Alias(importlib.abc.Loader):
@@ -125,6 +145,8 @@ class _TileLang(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         real = counterpart(fullname)
         if real is None:
+            if fullname.startswith("tilelang."):
+                raise MissingModuleError(fullname)
             return None
         return importlib.machinery.ModuleSpec(fullname, _Alias(real), is_package=True)
 
@@ -194,9 +216,13 @@ def uninstall() -> None:
 def _extend_package() -> None:
     """Give the package the attributes that programs reach through `tilelang.` without importing them."""
     package = importlib.import_module(_HERE)
-    for name in ("backend", "carver", "contrib", "cuda", "engine", "env", "math", "tileop", "transform", "tvm"):
+    shims = "analysis backend carver contrib cuda engine env math rocm tileop transform tvm"
+    for name in shims.split():
         if name not in vars(package):
             setattr(package, name, _LazyModule(ALIASES[f"tilelang.{name}"]))
+    for kind in ("cuda", "hip", "c"):
+        name = f"register_{kind}_postproc"
+        vars(package)[name] = getattr(importlib.import_module(ALIASES["tilelang.engine"]), name)
     if "DataType" not in vars(package):
         vars(package)["DataType"] = importlib.import_module(ALIASES["tilelang.tvm"]).DataType
 

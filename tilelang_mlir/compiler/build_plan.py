@@ -61,6 +61,7 @@ def build_plan(module: ir.Module, function: str = "", out_idx: Sequence[int] | N
         workspaces=tuple(reader.workspaces),
         solve=plan_solving(params),
         asserts=tuple(reader.asserts),
+        wide="tl.wide_indices" in host.attributes,
     )
 
 

@@ -317,6 +317,9 @@ def absolute(a: Any) -> Any:
 @over_lanes
 def compare(operator: str, a: Any, b: Any) -> Any:
     """A comparison, of dtype bool; folds when both sides are known."""
+    if isinstance(a, str) or isinstance(b, str):
+        raise TileTypeError(f"cannot compare {describe(a)} with {describe(b)}",
+                            hint="strings are known while the kernel is traced, values of it are numbers")
     if not (is_number(a) or isinstance(a, Expr)) or not (is_number(b) or isinstance(b, Expr)):
         return NotImplemented
     a, b = _scalar(a), _scalar(b)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tilelang_mlir.dialect.tl import buffer_type
+from tilelang_mlir.dialect.tl import GLOBAL, buffer_type
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileNameError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, where
 from tilelang_mlir.frontend.builder import Builder, Frame, require
 from tilelang_mlir.frontend.expr import Expr, Lanes, as_expr, describe, value_of
+from tilelang_mlir.frontend.indices import index_of
 from tilelang_mlir.mlir import ir
 
 Size = Any  # int | Expr
@@ -235,30 +236,10 @@ def subscript(buffer: Buffer, index: Any) -> Any:
 
         return places_of(buffer, parts)
     if not any(isinstance(part, slice) for part in parts):
-        return Element(buffer, [_index(buffer, dim, part) for dim, part in enumerate(parts)])
+        return Element(buffer, [index_of(buffer, dim, part) for dim, part in enumerate(parts)])
     parts = (*parts, *[slice(None)] * (buffer.ndim - len(parts)))
     bounds = [_bounds(buffer, dim, part) for dim, part in enumerate(parts)]
     return Region(buffer, [offset for offset, _ in bounds], [extent for _, extent in bounds])
-
-
-def _index(buffer: Buffer, dim: int, index: Any) -> Size:
-    size = buffer.shape[dim]
-    if isinstance(index, Expr):
-        index = index.read()
-        if not index.dtype.is_integer:
-            raise TileTypeError(f"index {dim} of buffer {buffer.name!r} must be an integer, got {describe(index)}")
-        return index.const if index.const is not None else index
-    if hasattr(index, "item") and not isinstance(index, int):
-        index = index.item()
-    if not isinstance(index, int):
-        raise TileTypeError(f"index {dim} of buffer {buffer.name!r} must be an integer, got {describe(index)}")
-    if index < 0:
-        index = arith.add(size, index)
-    if isinstance(size, int) and not 0 <= index < size:
-        raise TileValueError(
-            f"index {index} is out of range for dimension {dim} of buffer {buffer.name!r} of size {size}"
-        )
-    return index
 
 
 def _stepped(buffer: Buffer, dim: int, part: Any) -> Any:
@@ -276,7 +257,7 @@ def _stepped(buffer: Buffer, dim: int, part: Any) -> Any:
 
 def _bounds(buffer: Buffer, dim: int, part: Any) -> tuple[Size, Size]:
     if not isinstance(part, slice):
-        return _index(buffer, dim, part), 1
+        return index_of(buffer, dim, part), 1
     size = buffer.shape[dim]
     start = 0 if part.start is None else _plain(part.start)
     stop = size if part.stop is None else _plain(part.stop)
@@ -458,6 +439,8 @@ def slice_of(builder: Builder, buffer: Buffer, offsets: Sequence[Size], extents:
     memory = memory_of(buffer)
     if all(isinstance(o, int) and o == 0 for o in offsets) and _same_sizes(extents, buffer.shape):
         return memory
+    place = narrow_place(builder, Element(buffer, offsets))
+    buffer, offsets, memory = place.buffer, place.indices, memory_of(place.buffer)
     sizes = [size if isinstance(size, int) else -1 for size in extents]
     dynamic = ir.ShapedType.get_dynamic_size()
     strides = [s if isinstance(s, int) else ir.ShapedType.get_dynamic_stride_or_offset() for s in buffer.strides]
@@ -467,6 +450,15 @@ def slice_of(builder: Builder, buffer: Buffer, offsets: Sequence[Size], extents:
     operands = [memory, *(int32_value(builder, offset) for offset in offsets)]
     operands += [int32_value(builder, extent) for extent in extents if not isinstance(extent, int)]
     return builder.emit("tl.slice", operands, [kind], {"sizes": ir.DenseI64ArrayAttr.get(sizes)}).results[0]
+
+
+def narrow_place(builder: Builder, element: Element) -> Element:
+    """The same element under indices of 32 bits, for operations that take no others."""
+    if not builder.wide or element.buffer.memory != GLOBAL:
+        return element
+    from tilelang_mlir.frontend.wide import window
+
+    return Element(*window(builder, element.buffer, element.indices))
 
 
 def int32_value(builder: Builder, value: Size) -> ir.Value:

@@ -79,6 +79,8 @@ class Builder:
         self.symbols: dict[Any, Parameter] = {}
         self.kernels = 0
         self.forcing = 0  # > 0 while host expressions are being emitted
+        self.wide = False  # a dimension has more elements than 32-bit indices count (`wide.py`)
+        self.last_values: dict[Any, int] = {}  # of loop variables and block indices, by the keys of their expressions
         self.effects = 0  # ops so far that may write memory, or begin or end a region
         self.calls: list[int] = [1]  # depth of the frame stack at the entry of each running macro
         self.side: dict[str, Any] = {}  # facts for the PrimFunc that are no IR: layouts, flags

@@ -16,8 +16,9 @@ from tilelang_mlir.frontend import arith, nested
 from tilelang_mlir.frontend.buffer import Buffer, Variable, int32_value, store
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.conversions import common_dtype, in_int, literal_for
-from tilelang_mlir.frontend.expr import BOOL, INT32, Expr, Lanes, as_expr, value_of
+from tilelang_mlir.frontend.expr import BOOL, INT32, INT64, Expr, Lanes, as_expr, value_of
 from tilelang_mlir.frontend.vector import Vector, spread
+from tilelang_mlir.frontend.wide import MAX_SIZE, index_variable
 from tilelang_mlir.mlir import ir
 
 Attributes = dict[str, Callable[[], ir.Attribute]]
@@ -173,7 +174,7 @@ def _for(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps | None
     block = op.regions[0].blocks.append(kind, arg_locs=[_named(builder, names, 0)])
     frame = builder.push("for", block)
     nonneg = bounds[0].nonneg if isinstance(bounds[0], Expr) else bounds[0] >= 0
-    iv: Any = Expr(dtype, value=block.arguments[0], frame=frame, nonneg=nonneg)
+    iv: Any = index_variable(builder, Expr(dtype, value=block.arguments[0], frame=frame, nonneg=nonneg), bounds[1])
     if bounds[0] is not loop.start:
         iv = arith.add(loop.start, arith.mul(iv, step))
     if jumps is not None:
@@ -194,6 +195,8 @@ def _bound_dtype(loop: Loop) -> DType:
             dtype = common_dtype(dtype, bound.dtype)
         elif not isinstance(bound, int):
             raise TileTypeError(f"loop bounds must be integers, got {bound!r}")
+        elif abs(bound) > MAX_SIZE:
+            dtype = INT64
     if isinstance(loop.step, int) and loop.step == 0:
         raise TileValueError("the step of a loop is zero")
     return DType(f"int{dtype.bits}") if dtype.kind == "uint" else dtype
@@ -217,7 +220,7 @@ def _breakable(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps)
     ):
         iv = counter.read()
         iv.nonneg = nonneg
-        yield iv
+        yield index_variable(builder, iv)
 
 
 def while_(
@@ -262,7 +265,8 @@ def _parallel(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps |
     locations = [_named(builder, names, index) for index in range(len(extents))]
     block = op.regions[0].blocks.append(*[builder.type(INT32)] * len(extents), arg_locs=locations)
     frame = builder.push("parallel", block)
-    ivs = [Expr(INT32, value=argument, frame=frame, nonneg=True) for argument in block.arguments]
+    ivs = [index_variable(builder, Expr(INT32, value=argument, frame=frame, nonneg=True), extent)
+           for argument, extent in zip(block.arguments, extents, strict=True)]  # fmt: skip
     if jumps is not None:
         jumps.enter(builder)
     yield ivs[0] if len(ivs) == 1 else tuple(ivs)

@@ -38,6 +38,8 @@ def promote(a: Any, b: Any) -> tuple[Expr, Expr]:
     elif not isinstance(b, Expr):
         b = as_expr(b, literal_for(b, a.dtype))
     dtype = common_dtype(a.dtype, b.dtype)
+    if dtype.is_integer and 1 < dtype.bits < 8:
+        dtype = INT32  # nothing computes with parts of bytes
     return cast(a, dtype), cast(b, dtype)
 
 
@@ -59,13 +61,16 @@ def in_int(value: Any) -> Any:
 
 def literal_for(value: object, dtype: DType) -> DType | None:
     """The dtype a literal takes beside an operand of `dtype`: a float is at least a float32, so that the other operand
-    of fewer bits is widened."""
+    of fewer bits is widened; an integer that one of 8 or 16 bits has no room for is an int32, as in C."""
+    signed = not dtype.is_unsigned
     if isinstance(value, float) and not (dtype.is_float and dtype.bits >= 32):
         return FLOAT32
     if isinstance(value, int) and not isinstance(value, bool) and dtype == BOOL:
         return INT32
     if isinstance(value, int) and dtype.is_integer and not -(1 << 63) <= value < (1 << 64):
         raise TileValueError(f"the literal {value} does not fit any integer dtype")
+    if isinstance(value, int) and dtype.is_integer and dtype.bits in (8, 16) and value >> dtype.bits - signed > 0:
+        return INT32
     return dtype if isinstance(value, int | float) else None
 
 

@@ -8,6 +8,7 @@ Python number 64.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
@@ -25,6 +26,7 @@ BOOL = DType("bool")
 INT32 = DType("int32")
 INT64 = DType("int64")
 FLOAT32 = DType("float32")
+WIDE_SIZES: ContextVar[bool] = ContextVar("tilelang_wide_sizes", default=False)  # see wide.py
 
 
 class Linear:
@@ -258,12 +260,21 @@ def _arith() -> Any:
 class Var(Expr):
     """A symbolic size, `T.dynamic("m")`: an argument of every function that uses it, not negative. Identity unifies."""
 
-    __slots__ = ("name",)
+    __slots__ = ("declared", "name")
 
     def __init__(self, name: str, dtype: DType = INT32) -> None:
         dtype = DType(dtype)
         super().__init__(dtype, nonneg=dtype.is_integer)
         self.name = name
+
+    @property
+    def dtype(self) -> DType:
+        """What it was declared with; int32 sizes have 64 bits where kernels are traced for wide dimensions."""
+        return INT64 if self.declared == INT32 and WIDE_SIZES.get() else self.declared
+
+    @dtype.setter
+    def dtype(self, dtype: DType) -> None:
+        self.declared = dtype
 
     def __repr__(self) -> str:
         return self.name
@@ -334,7 +345,10 @@ def value_of(builder: Builder, expr: Expr) -> ir.Value:
         raise TileTypeError(f"{expr!r} has no value here")
 
     def build() -> ir.Value:
-        operands = [value_of(builder, arg) for arg in expr.args]
+        arguments = expr.args
+        if expr.dtype == INT32 and WIDE_SIZES.get():  # computed from symbols before they had 64 bits
+            arguments = [_arith().cast(arg, INT32) if arg.dtype == INT64 else arg for arg in arguments]
+        operands = [value_of(builder, arg) for arg in arguments]
         attributes = expr.attributes() if expr.attributes else None
         return builder.emit(expr.op, operands, [builder.type(expr.dtype)], attributes).results[0]
 

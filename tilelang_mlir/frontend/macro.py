@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any
@@ -52,6 +53,11 @@ class Macro:
         builder.calls.append(len(builder.frames))
         try:
             return self._rewritten(*passed, **keywords)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            parameters = [p.replace(annotation=p.empty) for p in inspect.signature(self.func).parameters.values()]
+            raise TileTypeError(str(error), hint=f"its parameters are {inspect.Signature(parameters)}") from None
         finally:
             builder.calls.pop()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tilelang_mlir.frontend.spec import Param
@@ -26,6 +26,7 @@ class PrimFunc:
         self.context = context
         self.params = tuple(params)
         self.layouts: dict[str, Any] = side.get("layouts", {})
+        self.again: Callable[[], PrimFunc] | None = None  # traces the function anew
         self.attrs: dict[str, Any] = {"global_symbol": name}
         for key in ("tilelang_out_idx", "tilelang_pass_configs", "tilelang_compile_flags"):
             if key in side:

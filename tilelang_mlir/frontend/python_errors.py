@@ -8,12 +8,14 @@ import re
 from types import FrameType
 from typing import Any
 
-from tilelang_mlir.errors import Location, TileAttributeError, TileError, TileNameError, TileTypeError
+from tilelang_mlir.errors import Location, TileAttributeError, TileError, TileNameError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import where
 
-PythonError = NameError | TypeError | AttributeError
+PYTHON_ERRORS = (NameError, TypeError, AttributeError, IndexError, ValueError)
 # The language's look-up of names, and what `marks.takes_name` wraps operations in: what they raise is the line's fault.
 _FORWARDING = ("__getattr__", "named")
+
+_UNPACKED = "a kernel has as many block indices as grid dimensions, a T.Parallel loop as many variables as extents"
 
 # What kernels of CUDA and Triton call it, and what does it here.
 _ELSEWHERE = {
@@ -34,7 +36,7 @@ _ELSEWHERE = {
 }
 
 
-def retold(error: PythonError) -> TileError | None:
+def retold(error: Exception) -> TileError | None:
     """The error with its place; None when it was raised elsewhere than in a traced line."""
     frame = _user_frame(error)
     if frame is None:
@@ -46,6 +48,10 @@ def retold(error: PythonError) -> TileError | None:
         return TileNameError(f"{error.name or 'a name'!r} is not defined", place, hint=hint)
     if isinstance(error, AttributeError):
         return TileAttributeError(_without_path(str(error)), place, hint=_attribute_hint(error))
+    if isinstance(error, IndexError):
+        return TileValueError(f"{place.expression()}: {error}", place, hint="a buffer has as many sizes as dimensions")
+    if isinstance(error, ValueError):
+        return TileTypeError(str(error), place, hint=_UNPACKED) if "to unpack" in str(error) else None
     return TileTypeError(_without_path(str(error)), place, hint=_type_hint(str(error), place, frame))
 
 
@@ -79,6 +85,8 @@ def _attribute_hint(error: AttributeError) -> str:
 def _type_hint(message: str, place: Location, frame: FrameType) -> str:
     if message.startswith("loop of ufunc"):
         return "NumPy computes while the kernel is traced; the language has functions of its own, such as T.exp"
+    if "must be Tensor, not" in message:
+        return "torch computes while the kernel is traced; the language has functions of its own, such as T.exp"
     if re.search(r"\(\) .*argument", message):
         return _signature_hint(place, frame)
     missing = re.search(r"doesn't define __(\w+)__ method", message)

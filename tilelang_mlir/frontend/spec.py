@@ -11,9 +11,11 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.buffer import Buffer, row_major
 from tilelang_mlir.frontend.builder import Builder, current, require
-from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.conversions import cast
+from tilelang_mlir.frontend.expr import INT64, Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import dtype, to_dtype
+from tilelang_mlir.frontend.wide import note_sizes
 from tilelang_mlir.mlir import ir
 
 
@@ -103,12 +105,17 @@ def declare_tensor(
     view: bool = False,
 ) -> Buffer:
     """`tl.tensor`: a buffer over a pointer, in the current block. A view gives an argument a second shape."""
+    note_sizes(builder, name, shape)
     steps = tuple(strides) if strides is not None else row_major(shape)
     buffer = Buffer(name, shape, kind, GLOBAL, steps)
-    operands, numbers = [pointer], []
+    entries: list[Expr] = []
+    numbers: list[list[int]] = []
     for group in (shape, steps):
         numbers.append([entry if isinstance(entry, int) else -1 for entry in group])
-        operands += [value_of(builder, as_expr(entry, None)) for entry in group if not isinstance(entry, int)]
+        entries += [as_expr(entry, None) for entry in group if not isinstance(entry, int)]
+    if len({entry.dtype.bits for entry in entries}) > 1:  # they have one type
+        entries = [cast(entry, INT64) for entry in entries]
+    operands = [pointer, *(value_of(builder, entry) for entry in entries)]
     attributes: dict[str, ir.Attribute] = {
         key: ir.DenseI64ArrayAttr.get(values) for key, values in zip(("shape", "strides"), numbers, strict=True)
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tilelang_mlir.dialect.effects import effects, root
 from tilelang_mlir.dialect.location import python_location
+from tilelang_mlir.frontend.overlaps import overlaps
 from tilelang_mlir.frontend.suspicion import Suspicion, issue
 from tilelang_mlir.mlir import ir
 
@@ -122,7 +123,7 @@ def races(module: ir.Module) -> list[Suspicion]:
     found: list[Suspicion] = []
     for op, _ in _walk(module.operation, False):
         if op.name == "tl.parallel":
-            found += _races_of(op)
+            found += _races_of(op) or overlaps(op, lambda value: name_of(root(value)))
     return found
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -21,7 +22,7 @@ from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.frontend.hints import add_hint
 from tilelang_mlir.frontend.primfunc import PrimFunc
-from tilelang_mlir.frontend.python_errors import retold
+from tilelang_mlir.frontend.python_errors import PYTHON_ERRORS, retold
 from tilelang_mlir.frontend.rewrite import rewritten
 from tilelang_mlir.frontend.spec import Param
 from tilelang_mlir.mlir import ir
@@ -49,7 +50,7 @@ def located(fallback: Location) -> Generator[None, None, None]:
                 error.notes = _definitions(error.__traceback__, found[0])
         add_hint(error)
         raise
-    except (NameError, TypeError, AttributeError) as error:
+    except PYTHON_ERRORS as error:
         told = retold(error)
         if told is None:
             raise
@@ -130,8 +131,11 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
     Raises:
         TileError: anything wrong in the kernel, with its position.
     """
+    return _trace_annotated(func, parameter_annotations(func, local_names))
+
+
+def _trace_annotated(func: Callback, specs: dict[str, Any]) -> PrimFunc:
     code = rewritten(func)
-    specs = parameter_annotations(func, local_names)
     builder = Builder(func.__name__, definition(func))
     signature = inspect.signature(func)
 
@@ -159,7 +163,9 @@ def trace_function(func: Callback, local_names: dict[str, Any] | None = None) ->
         finish_outputs(builder, result)
         return [declared[name] for name in signature.parameters] + builder.side.get("outputs", [])
 
-    return trace_body(builder, body, definition(func))
+    result = trace_body(builder, body, definition(func))
+    result.again = partial(_trace_annotated, func, specs)
+    return result
 
 
 def trace_body(builder: Builder, body: Callable[[], list[Param]], place: Location) -> PrimFunc:

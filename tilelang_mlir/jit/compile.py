@@ -21,6 +21,7 @@ from tilelang_mlir.compiler.pass_configs import normalize
 from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas, interleaving_ptxas
 from tilelang_mlir.compiler.toolchain.search import files
 from tilelang_mlir.errors import CacheError, TileTypeError, TileValueError, ToolchainError
+from tilelang_mlir.frontend.wide import wide_sizes
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.program_key import Unknown, program_key
 from tilelang_mlir.jit.target import resolve_target
@@ -58,7 +59,21 @@ def _compile_prim_func(
     machine = prepare(prim_func, target)
     if execution_backend not in (None, *_BACKENDS):
         raise TileValueError(f"unknown execution backend {execution_backend!r}", hint=f"known: {', '.join(_BACKENDS)}")
-    options = compile_options(prim_func, out_idx, pass_configs, compile_flags)
+    return _compile_with(prim_func, machine, compile_options(prim_func, out_idx, pass_configs, compile_flags), verbose)
+
+
+def widened(prim_func: Any, machine: Target, options: CompileOptions) -> JITKernel | None:
+    """The kernel with indices of 64 bits along dimensions of run-time size; None where it cannot be traced again."""
+    if prim_func is None or prim_func.again is None:
+        return None
+    with wide_sizes():
+        func = prim_func.again()
+        return _compile_with(func, machine, options, verbose=False)[0]
+
+
+def _compile_with(
+    prim_func: Any, machine: Target, options: CompileOptions, verbose: bool
+) -> tuple[JITKernel, str]:
     if not cache.is_cache_enabled():
         return JITKernel(_compile(prim_func, machine, options, verbose), prim_func, options), ""
     key = cache_key_of(prim_func, machine, options)
@@ -206,6 +221,10 @@ def compile_options(
     flags = compile_flags if compile_flags is not None else attributes.get("tilelang_compile_flags")
     if wants_fast_math(flags):
         configs.setdefault("tl.enable_fast_math", True)
+    positions = [out_idx] if isinstance(out_idx, int) else out_idx or []
+    if isinstance(positions, str) or not all(hasattr(p, "__index__") and not isinstance(p, bool) for p in positions):
+        raise TileTypeError(f"out_idx must be an integer or a list of integers, got {out_idx!r}",
+                            hint="positions of the outputs among the parameters: [-1] is the last")
     outputs = (out_idx,) if isinstance(out_idx, int) else None if out_idx is None else tuple(out_idx)
     if outputs is not None and attributes.get("tilelang_out_idx"):
         raise TileValueError("out_idx is given, but the function already returns the tensors it makes with T.empty",

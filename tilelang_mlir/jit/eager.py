@@ -201,7 +201,9 @@ class EagerFunction:
             finish_outputs(builder, result)
             return [declared[name] for name in self.runtime] + builder.side.get("outputs", [])
 
-        return trace_body(builder, body, definition(self.func))
+        result = trace_body(builder, body, definition(self.func))
+        result.again = functools.partial(self.trace, constants, sizes, binder)
+        return result
 
 
 def _read(source: Source, value: Any) -> int:

@@ -92,15 +92,25 @@ class JITKernel:
         if self.target.simulated:
             from tilelang_mlir.jit.simulated import SimulatedKernel
 
-            return SimulatedKernel(self.plan, self.artifact.lowered)
+            return SimulatedKernel(self.plan, self.artifact.lowered, self._widened)
         if self.target.vendor == "cuda":
             from tilelang_mlir.runtime.cuda.kernel import CudaKernel
 
             code = self.artifact.binary or self.artifact.assembly.encode()
-            return CudaKernel(self.plan, code, arch=self.target.arch)
+            return CudaKernel(self.plan, code, arch=self.target.arch, widened=self._widened)
         from tilelang_mlir.runtime.hip.kernel import HipKernel
 
-        return HipKernel(self.plan, self.artifact.binary)
+        return HipKernel(self.plan, self.artifact.binary, widened=self._widened)
+
+    @functools.cached_property
+    def _wide(self) -> JITKernel | None:
+        from tilelang_mlir.jit.compile import widened
+
+        return widened(self.prim_func, self.target, self._options)
+
+    def _widened(self) -> Callable[..., Any] | None:
+        """What takes calls with dimensions of more than 2**31 - 1 elements, if there can be such a kernel."""
+        return None if self._wide is None or not self._wide.plan.wide else self._wide.run
 
     @property
     def prim_func(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from tilelang_mlir import knobs
 from tilelang_mlir.errors import ArgumentError
 from tilelang_mlir.jit.addresses import memory_behind
 from tilelang_mlir.launch_plan import LaunchPlan, TensorMapSpec
-from tilelang_mlir.runtime.binding import Binder, Bound, evaluate
+from tilelang_mlir.runtime.binding import Binder, Bound, WideSizeError, evaluate
 from tilelang_mlir.runtime.storage import storage_dtype, storage_shape, storage_strides
 from tilelang_mlir.runtime.views import TensorView
 
@@ -23,12 +23,13 @@ _RAW = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 class SimulatedKernel:
     """Calls a launch plan's kernels in the simulator. `reports` holds what the last call's kernels reported."""
 
-    def __init__(self, plan: LaunchPlan, lowered: bytes) -> None:
+    def __init__(self, plan: LaunchPlan, lowered: bytes, widened: Callable[[], Any] = lambda: None) -> None:
         self.plan = plan
         self.reports: list[Any] = []
         self._lowered = lowered
         self._program: Any = None
         self._binder = Binder(plan, "cpu")
+        self._widened = widened
 
     def __call__(self, *args: Any, stream: Any = None) -> Any:
         """Run and return the outputs the plan allocates (one array, a list, or None); `stream` means nothing here.
@@ -37,8 +38,13 @@ class SimulatedKernel:
             ArgumentError: an argument does not match its parameter.
             SimulationError: the program does something a GPU gives no meaning to.
         """
-        with _real_devices():
-            bound = self._binder.bind(args)
+        try:
+            with _real_devices():
+                bound = self._binder.bind(args)
+        except WideSizeError:
+            if (wide := self._widened()) is None:
+                raise
+            return wide(*args)
         outputs = self._allocate(bound, _as_torch(args))
         made = iter(outputs)
         values = [

@@ -211,7 +211,7 @@ def _tile_atomic(what: str, kind: str, dst: Any, value: Any, order: str | None) 
         raise TileValueError(f"{what}: the tiles differ in shape: {list(target.extents)} and {list(source.extents)}")
     loop = control.Loop("parallel", extents=sizes or [1])
     for ivs in control.run(loop, (), None):
-        ivs = ivs if isinstance(ivs, tuple) else (ivs,)
+        ivs = (ivs if isinstance(ivs, tuple) else (ivs,)) if sizes else ()  # a tile of one element: by one thread
         place = moved(target, wide, ivs)
         item = Element(source.buffer, moved(source, theirs, ivs)) if source is not None else value
         inside = _inside(target, place)

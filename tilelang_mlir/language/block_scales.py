@@ -40,7 +40,7 @@ def gemm_blockscaled(
 
     Args:
         A, B: float8 or float4_e2m1fn tiles in shared memory (these as [M, K] and [N, K] with transpose_B); one of each
-            on every target that has these products.
+            on every target that has these products. On gfx950 also float6_e2m3fn and float6_e3m2fn, stored likewise.
         C: float32, a fragment or in tensor memory.
         SFA, SFB: uint32. For a fragment in shared memory, [M, words] and [N, words]: a word has four factors of a row,
             as bytes. Factors are float8_e8m0 (powers of two); those of 16 elements float8_e4m3.

@@ -9,6 +9,7 @@ from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import Buffer, int32_value, memory_of
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.frontend.wide import require_narrow
 from tilelang_mlir.language.copy import EVICTION
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
@@ -52,6 +53,7 @@ def im2col(
     builder = require("T.im2col")
     builder.require_launch("T.im2col")
     _check(img, col, kernel, stride, dilation, pad, eviction_policy)
+    require_narrow("T.im2col", img)
     _, height, width, channels = img.shape
     reach = dilation * (kernel - 1) + 1
     out_height, out_width = (

@@ -282,16 +282,40 @@ def clear(buffer: Any) -> None:
 
 @takes_name
 def transpose(src: Any, dst: Any, annotations: dict[str, Any] | None = None) -> None:
-    """Write the transpose of a two-dimensional tile."""
+    """Write a tile with its last two dimensions exchanged; elements are converted when the dtypes differ.
+
+    Tiles with different numbers of dimensions are two-dimensional beside dimensions of one element.
+
+    Raises:
+        TileValueError: the shapes do not fit.
+    """
     del annotations
     builder = require("T.transpose")
     builder.require_launch("T.transpose")
     left, right = (extents_of(side) for side in (src, dst))
     if left is None or right is None:
         raise TileTypeError("T.transpose needs buffers or slices")
-    if [s for s in left if s != 1] != [s for s in right if s != 1][::-1]:
-        raise TileValueError(f"T.transpose of shape {describe_shape(left)} does not fit {describe_shape(right)}")
+    swapped = len(left) == len(right) > 1 and all(
+        _agree([a], [b]) for a, b in zip([*left[:-2], left[-1], left[-2]], right, strict=True)
+    )
+    flat = len(_wide(left)) == 2 and not (_is_one(left[-1]) or _is_one(left[-2]))
+    if not swapped and (len(_wide(left)) > 2 or _wide(left) != _wide(right)[::-1]):
+        raise TileValueError(
+            f"T.transpose of shape {describe_shape(left)} does not fit {describe_shape(right)}",
+            hint="it exchanges the last two dimensions" if max(len(left), len(right)) > 2 else "",
+        )
+    if swapped and (not flat or buffer_of(src, "a tile").dtype != buffer_of(dst, "a tile").dtype):
+        _transpose_loop(_region(src, left), _region(dst, right))
+        return
     builder.emit("tl.transpose", [tile_of(src, "the source of T.transpose"), tile_of(dst, "the target of T.transpose")])
+
+
+def _transpose_loop(source: Region, target: Region) -> None:
+    """Element by element: of tiles with further dimensions, which stay where they are."""
+    dims = range(len(target.extents))
+    theirs = [*dims[:-2], dims[-1], dims[-2]]
+    for ivs in control.run(control.Loop("parallel", extents=list(target.extents)), (), None):
+        store(Element(target.buffer, moved(target, dims, ivs)), Element(source.buffer, moved(source, theirs, ivs)))
 
 
 def ptx_commit_group() -> None:

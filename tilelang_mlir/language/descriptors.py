@@ -8,9 +8,10 @@ from typing import Any
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.frontend import arith
-from tilelang_mlir.frontend.buffer import Buffer, Element, int32_value, memory_of, same_size, store
+from tilelang_mlir.frontend.buffer import Buffer, Element, int32_value, memory_of, narrow_place, same_size, store
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import INT32, Expr, describe, typed_constant
+from tilelang_mlir.frontend.wide import require_narrow
 from tilelang_mlir.isa.nvidia.reductions import RUNS, run_element
 from tilelang_mlir.language.alloc import alloc_local
 from tilelang_mlir.language.copy import EVICTION
@@ -64,6 +65,7 @@ def create_tma_descriptor(*args: Any) -> TmaDescriptor:
     buffer = place_of(what, tensor).buffer
     if buffer.memory != "global" or buffer.ndim != rank:
         raise TileTypeError(f"{what} needs a tensor of rank {rank}, got {buffer!r}")
+    require_narrow(what, buffer)
     if str(buffer.dtype) not in _TYPES.get(_number(kind), ()):
         raise TileTypeError(f"{what}: data type {describe(kind)} is not {buffer.dtype}")
     shape, strides, box, steps = (tuple(args[3 + i * rank : 3 + (i + 1) * rank])[::-1] for i in range(4))
@@ -240,7 +242,7 @@ def _of_memory(what: str, value: Any, memory: str, side: str) -> Element:
     place = place_of(what, value)
     if place.buffer.memory != memory:
         raise TileTypeError(f"{what}: {side} is in {place.buffer.memory} memory, expected {memory} memory")
-    return place
+    return narrow_place(in_kernel(what), place) if memory == "global" else place
 
 
 def _bytes(what: str, count: Any) -> int:

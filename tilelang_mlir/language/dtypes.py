@@ -67,9 +67,11 @@ def _torch() -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """TileLang's tables, which some programs look into: names of all dtypes, from torch's dtypes and to them."""
+    """A dtype, or a table of TileLang's: names of all dtypes, from torch's dtypes and to them."""
     if name == "_all_dtypes":
         return [*SCALARS, *(f"{base}x{lanes}" for base in SCALARS if base not in _SCALAR_ONLY for lanes in _LANES)]
+    if (kind := find(name)) is not None:
+        return kind
     if name not in ("_TORCH_DTYPE_TO_STR", "_STR_TO_TORCH_DTYPE"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     torch = _torch()

@@ -8,7 +8,7 @@ from typing import Any
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
-from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, memory_of
+from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, memory_of, narrow_place
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, value_of
 from tilelang_mlir.frontend.sources import add_source
@@ -153,6 +153,7 @@ def _address(builder: Builder, element: Element, access: str) -> ir.Value:
             f"T.call_extern takes no address in {element.buffer.memory} memory, got {element.buffer!r}",
             hint="copy the values to T.alloc_local or shared memory first",
         )
+    element = narrow_place(builder, element)
     operands = [memory_of(element.buffer), *(int32_value(builder, i) for i in element.indices)]
     kind = builder.type(_UINT64)
     return builder.emit("tl.address", operands, [kind], {"access": ir.StringAttr.get(access)}).results[0]

@@ -10,6 +10,7 @@ from tilelang_mlir.frontend.buffer import Buffer, buffer_of, extents_of, int32_v
 from tilelang_mlir.frontend.builder import Builder
 from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.frontend.wide import require_narrow
 from tilelang_mlir.language.copy import EVICTION
 from tilelang_mlir.language.sync import barrier_operands, in_kernel
 from tilelang_mlir.mlir import ir
@@ -88,6 +89,7 @@ def _sides(
 ) -> tuple[ir.Value, ir.Value, dict[str, ir.Attribute]]:
     if not isinstance(tensor, Buffer) or tensor.memory != "global" or tensor.ndim != 2:
         raise TileTypeError(f"{what} needs a whole tensor of two dimensions in device memory, got {describe(tensor)}")
+    require_narrow(what, tensor)
     shared = buffer_of(tile, f"the tile of {what}")
     if shared.memory != "shared" or shared.dtype != tensor.dtype:
         raise TileTypeError(f"{what} needs a shared tile of {tensor.dtype}, got {shared!r}")

@@ -13,6 +13,7 @@ from tilelang_mlir.frontend.builder import Builder, Frame, require
 from tilelang_mlir.frontend.expr import INT32, Expr, as_expr, describe
 from tilelang_mlir.frontend.sources import add_source
 from tilelang_mlir.frontend.template import stop_at_kernel
+from tilelang_mlir.frontend.wide import index_variable
 from tilelang_mlir.mlir import ir
 
 MAX_THREADS = 1024
@@ -91,7 +92,9 @@ class Kernel:
         self.frame = builder.push("launch", block)
         builder.side["kernel"] = self
         maker = BlockVar if len(grid) == 1 else Expr
-        self.indices = tuple(maker(INT32, value=arg, frame=self.frame, nonneg=True) for arg in block.arguments)
+        indices = [index_variable(builder, maker(INT32, value=argument, frame=self.frame, nonneg=True), size)
+                   for argument, size in zip(block.arguments, self.blocks, strict=True)]  # fmt: skip
+        self.indices = tuple(maker(i.dtype, value=i.value, frame=self.frame, nonneg=True, key=i.key) for i in indices)
         return self.indices[0] if len(grid) == 1 else self.indices
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -251,6 +254,9 @@ def _count(what: str, name: str, value: Any, default: int) -> Any:
 
 def get_lane_idx(warp_size: Any = None) -> Any:
     """Index of the thread in its warp, or in groups of `warp_size` threads.
+
+    Left out, warps have 32 threads, whatever the target, here and in the other indices of warps: a program is traced
+    without one. Kernels for waves of 64 threads say `T.get_lane_idx(64)`.
 
     Raises:
         TileValueError: a size below one, or no integer; so of the other indices of warps.

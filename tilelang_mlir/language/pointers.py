@@ -9,7 +9,7 @@ from typing import Any
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
-from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, memory_of
+from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, memory_of, narrow_place
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.spec import Pointer as Argument
@@ -141,6 +141,7 @@ def ptx_cp_async(dst_ptr: Any, src_ptr: Any, num_elems: int, predicate: Any = No
     size = num_elems * source.buffer.dtype.bits // 8
     if size not in (4, 8, 16) or source.buffer.dtype != target.buffer.dtype:
         raise TileValueError(f"T.ptx_cp_async copies 4, 8 or 16 bytes of one dtype, got {size} bytes")
+    source = narrow_place(builder, source)
     places = [int32_value(builder, i) for element in (source, target) for i in element.indices]
     buffers = [memory_of(source.buffer), memory_of(target.buffer)]
     attributes: dict[str, ir.Attribute] = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size)}
@@ -171,6 +172,7 @@ def ptx_cp_async_bulk(dst_ptr: Any, src_ptr: Any, num_bytes: Any, barrier: Any) 
     if isinstance(num_bytes, bool) or not isinstance(num_bytes, int) or num_bytes <= 0 or num_bytes % 16:
         raise TileValueError(f"{what} copies a positive multiple of 16 bytes, got {describe(num_bytes)}")
     _, place = barrier_operands(what, barrier)
+    source = narrow_place(builder, source)
     places = [int32_value(builder, i) for element in (source, target) for i in element.indices]
     attributes: dict[str, ir.Attribute] = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), num_bytes)}
     builder.emit(
@@ -192,6 +194,7 @@ def _load(what: str, words: int, memory: str, src: Any, pred: Any) -> Any:
     builder, place = _kernel(what), place_of(what, src)
     _require(what, place, memory)
     _check_length(what, src, words)
+    place = narrow_place(builder, place)
     operands = [memory_of(place.buffer), _predicate(builder, pred), *(int32_value(builder, i) for i in place.indices)]
     op = builder.emit("tl.load_words", operands, [builder.type(UINT32)] * words)
     lanes = [Expr(UINT32, value=result, frame=builder.frame) for result in op.results]
@@ -202,6 +205,7 @@ def _store(what: str, words: int, memory: str, dst: Any, value: Any, pred: Any) 
     builder, place = _kernel(what), place_of(what, dst)
     _require(what, place, memory)
     _check_length(what, dst, words)
+    place = narrow_place(builder, place)
     places = [int32_value(builder, i) for i in place.indices]
     data = [value_of(builder, word) for word in to_words(what, value, words)]
     builder.emit("tl.store_words", [memory_of(place.buffer), _predicate(builder, pred), *places, *data])

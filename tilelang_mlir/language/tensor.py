@@ -269,7 +269,7 @@ def mma_gemm_blockscaled(
 
     Args:
         A, B: float8 or float4_e2m1fn tiles in shared memory (these as [M, K] and [N, K] with transpose_B); one of each
-            where the target multiplies them (gfx950, sm_120a).
+            where the target multiplies them (gfx950, sm_120a). On gfx950 also float6_e2m3fn and float6_e3m2fn.
         C: float32 fragment.
         SFA, SFB: uint32 in shared memory, [M, words] and [N, words]: a word has four factors of a row, as bytes.
             Factors are float8_e8m0; those of 16 elements float8_e4m3.

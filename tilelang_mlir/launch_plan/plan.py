@@ -91,7 +91,10 @@ class KernelSpec:
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """One host function. `asserts` are (condition, message) pairs checked at every call."""
+    """One host function. `asserts` are (condition, message) pairs checked at every call.
+
+    `wide`: the kernels have indices of 64 bits, so that one dimension may have more than 2**31 - 1 elements.
+    """
 
     name: str
     params: tuple[ParamSpec, ...]
@@ -100,6 +103,7 @@ class LaunchPlan:
     solve: tuple[SolveStep, ...] = ()
     asserts: tuple[tuple[Expr, str], ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    wide: bool = False
 
     @property
     def user_params(self) -> tuple[ParamSpec, ...]:
@@ -128,6 +132,7 @@ class LaunchPlan:
             solve=tuple(SolveStep(**_tuples(s)) for s in data["solve"]),
             asserts=tuple((_tuple(condition), message) for condition, message in data["asserts"]),
             metadata=data["metadata"],
+            wide=data["wide"],
         )
 
     def describe(self) -> str:
@@ -160,9 +165,11 @@ def mark_outputs(params: Sequence[ParamSpec], out_idx: Sequence[int]) -> tuple[P
     chosen: set[str] = set()
     for index in out_idx:
         if not -len(users) <= index < len(users):
-            raise TileValueError(f"out_idx {index} is out of range for {len(users)} parameters")
+            raise TileValueError(f"out_idx {index} is out of range for {len(users)} parameters",
+                                 hint="positions count from 0, negative ones from the end")
         if users[index].kind != "tensor":
-            raise TileValueError(f"out_idx {index} is {users[index].name}, a {users[index].kind}; outputs are tensors")
+            raise TileValueError(f"out_idx {index} is {users[index].name}, a {users[index].kind}; outputs are tensors",
+                                 hint=f"tensors are {', '.join(p.name for p in users if p.kind == 'tensor')}")
         chosen.add(users[index].name)
     return tuple(replace(p, output=p.kind != "symbol" and p.name in chosen) for p in params)
 

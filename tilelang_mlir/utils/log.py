@@ -6,6 +6,7 @@ import logging
 
 from tilelang_mlir.errors import TileValueError
 
+logger = logging.getLogger("tilelang_mlir")
 _LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 
 

@@ -99,8 +99,15 @@ def test_saving_is_atomic_and_damage_is_noticed(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
+@pytest.mark.parametrize("kind", ["threads", "processes", "dask"])
 def test_any_executor_compiles(kind: str) -> None:
+    if kind == "dask":
+        distributed = pytest.importorskip("distributed")
+        with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+            with distributed.Client(cluster) as client:
+                found = tuner({"block": [32, 64]}).run(warmup=0, rep=1, executor=client.get_executor())
+        assert len(found.tried) == 2 and all(isinstance(outcome, float) for _, outcome in found.tried)
+        return
     made = ThreadPoolExecutor(2) if kind == "threads" else ProcessPoolExecutor(1, mp_context=get_context("spawn"))
     with made as executor:
         found = tuner({"block": [32, 64]}).run(warmup=0, rep=1, executor=executor)
@@ -124,6 +131,9 @@ def test_lazy_decorator() -> None:
     torch.testing.assert_close(plain(torch.ones(100)), torch.full((100,), 2.0))
     assert factory.out_idx == [-1]  # other names are the jit function's
     assert list(factory.signature.parameters) == ["n", "block", "threads"]
+    called = tilelang.autotune(configs=lambda n: [{"block": 32}, {"block": 64, "pass_configs": {}}], warmup=0, rep=1)
+    told = called(factory.jit_impl)
+    assert told(100, block=16, threads=32) is plain and told(100, 16, 32) is plain and not told.results
     again = tilelang.autotune(configs={"block": [32, 64], "threads": [32]}, warmup=0, rep=1,
                               do_not_specialize=["block", "threads"])(factory.jit_impl)  # fmt: skip
     assert again(100, block=16, threads=8).config["threads"] == 32  # where such names are searched, calls do not decide

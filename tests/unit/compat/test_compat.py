@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 import tilelang_mlir.language as T
+from tilelang_mlir import utils
 from tilelang_mlir.compat import __main__ as command
 from tilelang_mlir.compat import imports
 from tilelang_mlir.compat.modules import arch, carver, intrinsics, mfma, nvcc, tools_cuda, tvm
 from tilelang_mlir.compat.modules.math import cdiv, next_power_of_2
 from tilelang_mlir.compat.simulate import moved
-from tilelang_mlir.errors import TileError, UnsupportedError
+from tilelang_mlir.errors import TileError, TileTypeError, UnsupportedError
 from tilelang_mlir.jit.target import resolve_target
 
 torch = pytest.importorskip("torch")
@@ -69,6 +70,7 @@ def test_dtypes_as_torch_stores_them() -> None:
     assert dtypes.resolve_torch_storage_dtype(torch.bfloat16) == "bfloat16"
     assert dtypes._TORCH_DTYPE_TO_STR[torch.float16] == "float16"
     assert {"float32", "uint8x16"} <= set(dtypes._all_dtypes)
+    assert dtypes.float16 == T.float16 and dtypes.float32x4 == "float32x4" and not hasattr(dtypes, "float17")
     if hasattr(torch, "float4_e2m1fn_x2"):
         assert T.float4_e2m1fn.as_torch() is torch.float4_e2m1fn_x2
 
@@ -153,6 +155,10 @@ def test_install_and_uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
 
         assert tilelang.__name__ == "tilelang_mlir" and annot.__name__ == "tilelang_mlir.language.v2.annot"
         assert tilelang.math.cdiv(7, 2) == 4 and tilelang.env.TILELANG_DISABLE_CACHE in (False, True)
+        with pytest.raises(ModuleNotFoundError, match="jit.adapter.*TileLang's own compiler"):
+            import tilelang.jit.adapter.cutedsl  # type: ignore[import-not-found]
+        with pytest.raises(UnsupportedError, match="hooks on generated CUDA C"):
+            tilelang.register_cuda_postproc(lambda code, target: code)
         assert tilelang.cdiv(7, 2) == 4 and driver.get_num_sms() == 108
         assert torch.cuda.is_available() and torch.cuda.get_device_capability() == (8, 0)
         there = torch.ones(3, device="cuda", requires_grad=True)
@@ -165,6 +171,11 @@ def test_install_and_uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
         assert event.elapsed_time(torch.cuda.Stream().record_event()) > 0
         assert torch.Generator(device="cuda").device.type == "cpu"
         assert nvcc.get_target_compute_version() == "8.0" and nvcc.have_bf16("8.0") and not nvcc.have_fp8("8.0")
+        with pytest.raises(UnsupportedError, match="tilelang.jit.adapter has no counterpart") as raised:
+            importlib.import_module("tilelang.jit.adapter.wrapper")
+        assert isinstance(raised.value, ModuleNotFoundError) and raised.value.name == "tilelang.jit.adapter"
+        with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+            exec("from tilelang.language import nothing")
         assert str(tilelang.jit.resolve_target("cuda")) == "sim:sm_80"
         assert str(tilelang.jit.resolve_target("cuda:sm_90a")) == "sim:sm_90a"
     finally:
@@ -173,6 +184,33 @@ def test_install_and_uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tilelang", SimpleNamespace(__name__="tilelang"))  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="already imported"):
         imports.install()
+
+
+def test_questions_about_tiles_and_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    @T.prim_func
+    def main(A: T.Tensor((8, 4), "float16")):
+        with T.Kernel(1, threads=32):
+            s, f = T.alloc_shared((8, 4), "float16"), T.alloc_fragment((8, 4), "float16")
+            T.copy(A, s)
+            T.copy(s, f)
+            seen["memories"] = [utils.is_shared(s), utils.is_fragment(f[0:2, :]), utils.is_global(A), utils.is_local(s)]
+            seen["whole"] = [utils.is_full_region(s), utils.is_full_region(s[0:8, :]), utils.is_full_region(s[0:4, :])]
+            seen["shapes"] = utils.retrieve_shape(s[0:4, :]), utils.retrieve_stride(A)
+            part = utils.get_buffer_region_from_load(A[2, 0], (4, 4))
+            seen["part"] = list(part.offsets), list(part.extents)
+
+    assert seen == {"memories": [True, True, True, False], "whole": [True, True, False],
+                    "shapes": ([4, 4], [4, 1]), "part": ([2, 0], [4, 4])}  # fmt: skip
+    assert utils.get_prim_func_name(main) == "main" and utils.retrieve_func_from_module(main) is main
+    with pytest.raises(TileTypeError, match="expected a prim_func, got int"):
+        utils.retrieve_func_from_module(3)
+    for arch_, kind in (("sm_90a", torch.float8_e4m3fn), ("gfx942", torch.float8_e4m3fnuz)):
+        monkeypatch.setenv("TILELANG_DEFAULT_TARGET", f"sim:{arch_}")
+        assert utils.determine_torch_fp8_type() == kind
+    with pytest.warns(DeprecationWarning, match="old is deprecated and goes in 1.0: use new"):
+        assert utils.deprecated("old", "new", "1.0")(lambda: 3)() == 3
 
 
 def test_devices_are_moved() -> None:

@@ -7,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import cache, knobs
-from tilelang_mlir.errors import ArgumentError, LayoutError, TileTypeError, UnsupportedError
+from tilelang_mlir.errors import LayoutError, TileTypeError
 from tilelang_mlir.jit.batch import Batch
 
 
@@ -68,33 +67,3 @@ def test_results_are_cached_and_executors_stay_open() -> None:
     with Batch(1) as batch:
         assert batch.submit(filling(3.0), target="sim:sm_80").result() is first
     assert tilelang.compile(filling(3.0), target="sim:sm_80") is first
-
-
-def test_dimensions_are_32_bits_wide() -> None:
-    with pytest.raises(UnsupportedError, match="dimension 0 of 'A' has 2147483648 elements"):
-
-        @T.prim_func
-        def long(A: T.Tensor((2**31,), "int8")):
-            with T.Kernel(1, threads=32) as _:
-                A[0] = 1
-
-    n = T.dynamic("n")
-
-    @T.prim_func
-    def first(A: T.Tensor((n,), "int8")):
-        with T.Kernel(1, threads=32) as _:
-            A[0] = T.cast(n, "int8")
-
-    huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), (2**31,), (1,))
-    with pytest.raises(ArgumentError, match=r"A: shape\[0\] is 2147483648, and n is 32 bits wide"):
-        tilelang.compile(first, target="sim:sm_80")(huge)
-
-    wide = T.dynamic("wide", "int64")
-
-    @T.prim_func
-    def second(A: T.Tensor((wide,), "int8")):
-        with T.Kernel(1, threads=32) as _:
-            A[0] = 1
-
-    with pytest.raises(ArgumentError, match=r"A: shape \[2147483648\]: an index of one dimension is 32 bits wide"):
-        tilelang.compile(second, target="sim:sm_80")(huge)

@@ -22,8 +22,9 @@ from tilelang_mlir.ops.attention_backward import gradients
 from tilelang_mlir.target import Target
 
 TARGET = "sim:sm_90a"
-DEFECTS = 18  # in each kernel
-SCHEDULES = range(20)
+DEFECTS = 9  # in each kernel, and twice as many in the first one: some of every sort
+SCHEDULES = 20
+FEWER = 4  # of kernels whose roles and rings are those of the others
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ KERNELS = {
 BLOCKS = "fp8 gemm scaled by blocks"
 # What is put in and changes no order that matters: these are to be accepted, and compute the right thing.
 HARMLESS = {
-    (BLOCKS, "too early: mbarrier.arrive 0"): "scales are loaded behind their tile, whose version is given back later",
+    ("grouped gemm", "late: barrier 2"): "the buffers of the only store are written once",
+    ("packed gemm", "late: barrier 2"): "the buffers of the only store are written once",
     (BLOCKS, "next barrier: mbarrier.try_wait 2"): "of two versions, the load before has waited for this one",
 }
 
@@ -192,7 +194,8 @@ def fault(seeded: Seeded, error: errors.SimulationError | None) -> str:
 
 
 def _chosen(name: str) -> list[Seeded]:
-    return choose(pool(case(name).kernel.artifact.lowered, case(name).stage_bytes), DEFECTS, 1)
+    count = DEFECTS * (2 if name == "persistent gemm" else 1)
+    return choose(pool(case(name).kernel.artifact.lowered, case(name).stage_bytes), count, 1)
 
 
 def test_defects_are_reported_with_kind_and_line() -> None:
@@ -221,7 +224,7 @@ def test_defects_are_of_every_kind() -> None:
 def test_the_kernels_themselves_are_accepted_in_any_order(name: str) -> None:
     kernel, args, want = case(name).kernel, case(name).args, case(name).want
     inputs, out = args[:-1], np.zeros_like(args[-1])
-    for seed in SCHEDULES:
+    for seed in range(FEWER if name in ("fp8 gemm", "packed gemm", "attention backward", "decoding") else SCHEDULES):
         out[:] = 0 if name == "grouped gemm" else np.nan  # skipped tiles are not written
         with knobs.overrides({"TILELANG_SIM_SEED": seed}):
             kernel(*inputs, out)

@@ -28,6 +28,17 @@ def target_is_hopper(target: Any) -> bool:
     return resolve_target(target).supports(Feature.WGMMA)
 
 
+is_cuda_target, is_hip_target = target_is_cuda, target_is_hip
+
+
+def target_is_cdna(target: Any) -> bool:
+    return resolve_target(target).supports(Feature.MFMA)
+
+
+def target_is_gfx950(target: Any) -> bool:
+    return resolve_target(target).supports(Feature.MFMA_SCALED)
+
+
 def check_cuda_availability() -> bool:
     """Whether there is a CUDA device, or one is simulated."""
     try:

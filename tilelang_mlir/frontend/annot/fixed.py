@@ -8,7 +8,7 @@ from typing import Any
 
 from tilelang_mlir.dialect.tl import GLOBAL
 from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import TileTypeError, UnsupportedError
+from tilelang_mlir.errors import TileTypeError
 from tilelang_mlir.frontend.annot.base import Annot, ArgVarTable, KeyParser
 from tilelang_mlir.frontend.annot.values import scalar_parameter
 from tilelang_mlir.frontend.buffer import Buffer
@@ -16,9 +16,8 @@ from tilelang_mlir.frontend.builder import current
 from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.spec import Pointer, declare_tensor
 from tilelang_mlir.frontend.typename import dtype, to_dtype
+from tilelang_mlir.frontend.wide import wide_size
 from tilelang_mlir.mlir import ir
-
-_MAX_SIZE = 2**31 - 1
 
 
 @dataclass(eq=False)
@@ -67,10 +66,7 @@ def tensor_parameter(
     if memory != GLOBAL:
         raise TileTypeError(f"parameter {name!r} is a {memory} buffer; kernels take tensors in global memory",
                             hint="T.FragmentBuffer, T.SharedBuffer and T.LocalBuffer describe parameters of macros")
-    for dim, size in enumerate(shape):
-        if isinstance(size, int) and size > _MAX_SIZE:
-            raise UnsupportedError(f"dimension {dim} of {name!r} has {size} elements, and an index is 32 bits wide",
-                                   hint="give the tensor more dimensions: offsets of elements are 64 bits wide")
+    shape, strides = [wide_size(size) for size in shape], strides and [wide_size(step) for step in strides]
     parameter = builder.add_parameter(name, "tensor", kind, ir.Type.parse("!llvm.ptr<1>"))
     with builder.at_host():
         buffer = declare_tensor(builder, name, parameter.value, shape, kind, strides)

@@ -77,3 +77,31 @@ func.func @selected(%a: !llvm.ptr<1>, %n: i32) {
   }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
   return
 }
+
+// Rows that other threads hold are written in a shared tile, which goes back to the registers after the loop.
+// CHECK-LABEL: func.func @lower_rows(
+// CHECK: %[[F:[0-9]+]] = "tl.alloc"() {{.*}} : () -> memref<8x8xf32, #tl.scope<"fragment">>
+// CHECK: %[[S:[0-9]+]] = "tl.alloc"() {{.*}} : () -> memref<8x8xf32, #tl.scope<"shared">>
+// CHECK-NEXT: "tl.copy"(%[[F]], %[[S]])
+// CHECK-NEXT: "tl.parallel"
+// CHECK: memref.load %[[S]]
+// CHECK: memref.store %{{.*}}, %[[S]]
+// CHECK: "tl.copy"(%[[S]], %[[F]])
+func.func @lower_rows(%a: !llvm.ptr<1>) {
+  %one = arith.constant 1 : i32
+  %half = arith.constant 4 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %f = "tl.alloc"() {layout = #rows} : () -> !f
+    "tl.parallel"() ({
+    ^bb0(%i: i32, %j: i32):
+      %k = arith.addi %i, %half : i32
+      %kk = arith.index_cast %k : i32 to index
+      %jj = arith.index_cast %j : i32 to index
+      %x = memref.load %f[%kk, %jj] : !f
+      %z = arith.addf %x, %x : f32
+      memref.store %z, %f[%kk, %jj] : !f
+    }) {extents = array<i64: 4, 8>, layout = #tl.fragment<array<i64: 4, 8>, array<i64: 8, 0, 1, 4, 1, 2>, array<i64: 2, 1, 1>>} : () -> ()
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}

@@ -136,3 +136,26 @@ func.func @arrive() {
   }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
   return
 }
+
+// A reduction of a part of a fragment takes a fragment of its own, and gives back what it wrote to a part.
+// CHECK-LABEL: func.func @sums_of_a_part(
+// CHECK: %[[T:[0-9]+]] = "tl.alloc"() : () -> memref<4x8xf32, #tl.scope<"fragment">>
+// CHECK-NEXT: "tl.parallel"
+// CHECK: memref.store %{{.*}}, %[[T]]
+// CHECK: %[[R:[0-9]+]] = "tl.alloc"() : () -> memref<4xf32, #tl.scope<"fragment">>
+// CHECK-NEXT: "tl.reduce"(%[[T]], %[[R]])
+// CHECK-NEXT: "tl.parallel"
+// CHECK: memref.load %[[R]]
+func.func @sums_of_a_part(%p: !llvm.ptr<1>) {
+  %one = arith.constant 1 : i32
+  %zero = arith.constant 0 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %f = "tl.alloc"() : () -> memref<8x8xf32, #tl.scope<"fragment">>
+    %r = "tl.alloc"() : () -> memref<8xf32, #tl.scope<"fragment">>
+    %lower = "tl.slice"(%f, %zero, %zero) {sizes = array<i64: 4, 8>} : (memref<8x8xf32, #tl.scope<"fragment">>, i32, i32) -> memref<4x8xf32, strided<[8, 1], offset: ?>, #tl.scope<"fragment">>
+    %half = "tl.slice"(%r, %zero) {sizes = array<i64: 4>} : (memref<8xf32, #tl.scope<"fragment">>, i32) -> memref<4xf32, strided<[1], offset: ?>, #tl.scope<"fragment">>
+    "tl.reduce"(%lower, %half) {clear = true, dim = 1 : i32, kind = "sum"} : (memref<4x8xf32, strided<[8, 1], offset: ?>, #tl.scope<"fragment">>, memref<4xf32, strided<[1], offset: ?>, #tl.scope<"fragment">>) -> ()
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}

@@ -17,7 +17,9 @@ func.func @pack(%n: i32, %p: !llvm.ptr<1>, %k: i32) {
     %c = "tl.alloc"() : () -> !c
     // CHECK: %[[HALF:.*]] = arith.divsi %{{.*}}, %c2_i32
     // CHECK: "tl.slice"(%{{.*}}, %{{.*}}, %[[HALF]]) {sizes = array<i64: 128, 32>}
-    %t = "tl.slice"(%g, %x, %k) {sizes = array<i64: 128, 64>} : (!g, i32, i32) -> memref<128x64xf4E2M1FN, strided<[128, 1], offset: ?>, #tl.scope<"global">>
+    %c64 = arith.constant 64 : i32
+    %even = arith.muli %k, %c64 : i32
+    %t = "tl.slice"(%g, %x, %even) {sizes = array<i64: 128, 64>} : (!g, i32, i32) -> memref<128x64xf4E2M1FN, strided<[128, 1], offset: ?>, #tl.scope<"global">>
     "tl.copy"(%t, %s) : (memref<128x64xf4E2M1FN, strided<[128, 1], offset: ?>, #tl.scope<"global">>, !s) -> ()
     // CHECK: "tl.tcgen05_scaled_mma"({{.*}}) {a_packed = "e2m1", b_packed = "e2m1", scale_blocks
     "tl.tcgen05_scaled_mma"(%s, %s, %c, %no, %w, %w) {scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (!s, !s, !c, i1, !w, !w) -> ()

@@ -37,3 +37,30 @@ func.func @pairs(%n: i32) {
   }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
   return
 }
+
+// A tensor of unknown length has an even one; a copy that may begin in the middle of a byte is a loop; uint4 has no sign.
+// CHECK-LABEL: func.func @places(
+// CHECK-SAME: %[[N:[a-z0-9]+]]: i32, %[[P:.*]]: !llvm.ptr<1>, %[[K:.*]]: i32
+// CHECK: %[[HALF:.*]] = arith.divui %[[N]], %{{.*}} : i32
+// CHECK: "tl.tensor"(%[[P]], %[[HALF]]) {shape = array<i64: -1>, strides = array<i64: 1>}
+// CHECK-NOT: "tl.copy"
+// CHECK: "tl.parallel"() ({
+// CHECK: ^bb0(%[[I:.*]]: i32):
+// CHECK: arith.addi %[[K]]
+// CHECK: memref.store %{{.*}} : memref<16xi8
+// CHECK: {extents = array<i64: 16>}
+// CHECK: "tl.parallel"() ({
+// CHECK-NOT: arith.xori
+// CHECK: "tl.cast"(%{{.*}}) {from = "uint8", to = "float32"}
+func.func @places(%n: i32, %p: !llvm.ptr<1>, %k: i32) {
+  %g = "tl.tensor"(%p, %n) {shape = array<i64: -1>, strides = array<i64: 1>} : (!llvm.ptr<1>, i32) -> memref<?xi4, #tl.scope<"global">>
+  "tl.launch"(%n) ({
+  ^bb0(%x: i32):
+    %s = "tl.alloc"() : () -> memref<32xi4, #tl.scope<"shared">>
+    %f = "tl.alloc"() : () -> memref<32xf32, #tl.scope<"fragment">>
+    %t = "tl.slice"(%g, %k) {sizes = array<i64: 32>} : (memref<?xi4, #tl.scope<"global">>, i32) -> memref<32xi4, strided<[1], offset: ?>, #tl.scope<"global">>
+    "tl.copy"(%t, %s) : (memref<32xi4, strided<[1], offset: ?>, #tl.scope<"global">>, memref<32xi4, #tl.scope<"shared">>) -> ()
+    "tl.copy"(%s, %f) {unsigned} : (memref<32xi4, #tl.scope<"shared">>, memref<32xf32, #tl.scope<"fragment">>) -> ()
+  }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
+  return
+}
