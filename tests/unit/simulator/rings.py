@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.unit.simulator.mutants import Mutant, walk
+from tests.unit.simulator.mutants import Mutant, by_key, mutants, walk
+from tilelang_mlir.dialect import context
 from tilelang_mlir.isa import key_of
 from tilelang_mlir.mlir import ir
 
@@ -30,6 +31,16 @@ def ring_of(op: ir.Operation) -> int | None:
     while (base := _base(pointer)) is not None and _base(base) is not None:
         pointer = base
     return hash(pointer)
+
+
+def spared(lowered: bytes, stage_bytes: int) -> list[Mutant]:
+    """The defects of a kernel that are `covered`."""
+    ctx = context()
+    ctx.allow_unregistered_dialects = True
+    with ctx:
+        module = ir.Module.parse(lowered)
+        ops = by_key(module)
+        return [x for x in mutants(lowered, stage_bytes) if covered(x, ops[x.op][x.index])]
 
 
 def covered(mutant: Mutant, op: ir.Operation) -> bool:

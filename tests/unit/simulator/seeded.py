@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.unit.simulator.mutants import Mutant, mutants, walk
+from tests.unit.simulator.mutants import Mutant, by_key, mutants, walk
 from tests.unit.simulator.rings import covered, ring_of
 from tilelang_mlir import errors
 from tilelang_mlir.dialect import context
@@ -81,9 +81,7 @@ def pool(lowered: bytes, stage_bytes: int) -> list[Seeded]:
     found: list[Seeded] = []
     with ctx:
         module = ir.Module.parse(lowered)
-        ops: dict[str, list[ir.Operation]] = {}
-        for op in walk(module.operation):
-            ops.setdefault(key_of(op), []).append(op)
+        ops = by_key(module)
         barrier_lines = frozenset(
             _line(op) for key, group in ops.items() if key.startswith("nvvm.mbarrier") for op in group
         )
