@@ -138,9 +138,11 @@ class _SpreadSixes(Fetch):
         place[operand.k_dim] = ix.scale(ix.divide(place[operand.k_dim], 4), 3)
         offsets = list(operand.tile.offsets)
         place = [*offsets[:-2], *(ix.add(o, i) for o, i in zip(offsets[-2:], place, strict=True))]
+        buffer = operand.tile.buffer
+        assert not isinstance(buffer, FragmentBuffer)
         with ctx.lanes(3):
             *outer, inner = [i.spread(3) for i in place]
-            value = load_lanes(ctx, operand.tile.buffer, [*outer, ix.add(inner, Index.lanes(range(3)))])
+            value = load_lanes(ctx, buffer, [*outer, ix.add(inner, Index.lanes(range(3)))])
         return self._as_word(value)
 
     def _as_word(self, value: ir.Value) -> ir.Value:

@@ -107,9 +107,8 @@ class MissingModuleError(UnsupportedError, ModuleNotFoundError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name} has no counterpart here",
-            hint="TileLang's internals have none: kernels need tilelang.language, and the modules listed in "
-            "docs/coming_from_tilelang.md",
+            f"No module named {name!r}: it is part of TileLang's own compiler and has no counterpart here",
+            hint="docs/coming_from_tilelang.md has what there is instead",
         )
         self.name = name
 

@@ -18,7 +18,5 @@ def initialise() -> None:
     # 32-bit addresses for shared, constant and private memory.
     llvm.set_option("tilelang", "--nvptx-short-ptr")
     llvm.set_option("tilelang", f"--opt-disable={_DISABLED}")
-    # Strength reduction makes a register per copy of an unrolled body, where lowering has one address and constants.
-    llvm.set_option("tilelang", "--disable-lsr")
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()

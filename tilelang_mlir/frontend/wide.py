@@ -111,7 +111,7 @@ def window(builder: Builder, buffer: Buffer, offsets: Sequence[Any]) -> tuple[Bu
             sizes.append(size)
             inside.append(offset)
             continue
-        start = arith.shift_left(arith.shift_right(arith.maximum(offset, 0), _STEP), _STEP)
+        start = arith.mul(arith.shift_right(arith.maximum(offset, 0), _STEP), 1 << _STEP)
         first = arith.add(first, arith.mul(arith.shift_right(start, 3), stride))
         sizes.append(_narrow(arith.minimum(arith.maximum(arith.sub(size, start), 0), _MAX_WINDOW)))
         inside.append(_narrow(arith.maximum(arith.sub(offset, start), -_FAR)))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Map = Any  # a `TensorMap`, or the addresses of some in device memory
+Boxes = tuple[np.ndarray, np.ndarray, np.ndarray, int]  # as `TensorMap.places` gives them
 
 
 class BulkCopies(Operands):
@@ -102,7 +103,7 @@ class BulkCopies(Operands):
             return
         ctas, columns = self.issuers()
         picked = [self._pick(c, ctas, columns) for c in places]
-        boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
+        boxes: Boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
         self._load(ctas, columns, *boxes, self.barrier(barrier), tensor_map.nbytes * len(picked[1:]))
 
     def tensor_scatter(self, tensor_map: Map, shared: Any, places: list[Any]) -> None:
@@ -111,7 +112,7 @@ class BulkCopies(Operands):
             return
         ctas, columns = self.issuers()
         picked = [self._pick(c, ctas, columns) for c in places]
-        boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
+        boxes: Boxes = tensor_map.rows(self._rows_at(shared, tensor_map, ctas, columns), picked[0], picked[1:])
         self._store(ctas, columns, *boxes)
 
     def _rows_at(self, shared: Any, tensor_map: Map, ctas: np.ndarray, columns: np.ndarray) -> np.ndarray:
