@@ -66,6 +66,14 @@ def walk(op: ir.Operation) -> Iterator[ir.Operation]:
                 yield from walk(view.operation)
 
 
+def by_key(module: ir.Module) -> dict[str, list[ir.Operation]]:
+    """All ops of a module in program order, by the name that mutants have for them."""
+    found: dict[str, list[ir.Operation]] = {}
+    for op in walk(module.operation):
+        found.setdefault(key_of(op), []).append(op)
+    return found
+
+
 def mutants(lowered: bytes, stage_bytes: int) -> list[Mutant]:
     """All defects of a kernel; `stage_bytes` lie between the versions of a pipelined buffer."""
     ctx = context()

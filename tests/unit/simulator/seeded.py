@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.unit.simulator.mutants import Mutant, mutants, walk
+from tests.unit.simulator.mutants import Mutant, by_key, mutants, walk
+from tests.unit.simulator.rings import covered, ring_of
 from tilelang_mlir import errors
 from tilelang_mlir.dialect import context
 from tilelang_mlir.isa import key_of
@@ -58,6 +59,8 @@ _EXPECTED: dict[tuple[str, str], Kinds] = {
 # A wait for another phase or barrier than the right one ends too early, or never.
 _WRONG_WAIT: Kinds = (*_TOO_EARLY, errors.DeadlockError)
 _WAITS = ("scf.while", "nvvm.mbarrier.try_wait")  # dropped, for a wrong parity or on the next barrier
+# A role that hangs for want of what another should have done stands at its own line of the same ring.
+_ON_BARRIERS = ("nvvm.mbarrier", "nvvm.cp.async.bulk.tensor.shared")
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,19 @@ def pool(lowered: bytes, stage_bytes: int) -> list[Seeded]:
     found: list[Seeded] = []
     with ctx:
         module = ir.Module.parse(lowered)
-        ops: dict[str, list[ir.Operation]] = {}
-        for op in walk(module.operation):
-            ops.setdefault(key_of(op), []).append(op)
+        ops = by_key(module)
         barrier_lines = frozenset(
             _line(op) for key, group in ops.items() if key.startswith("nvvm.mbarrier") for op in group
         )
         for mutant in mutants(lowered, stage_bytes):
             op = ops[mutant.op][mutant.index]
             kinds = _expected(mutant, op)
-            if not kinds or _changes_nothing(mutant, op):
+            if not kinds or _changes_nothing(mutant, op) or covered(mutant, op):
                 continue
+            users = [x for key, group in ops.items() if key.startswith(_ON_BARRIERS) for x in group]
             lines = barrier_lines if mutant.op == "nvvm.mbarrier.init" else frozenset(_surroundings(op))
+            ring = ring_of(op)
+            lines |= {_line(x) for x in users if ring is not None and ring_of(x) == ring}
             found.append(Seeded(mutant, kinds, lines, _in_loop(op)))
     return found
 

@@ -14,6 +14,8 @@ import pytest
 
 import tilelang_mlir as tilelang
 from tests.unit.simulator import programs
+from tests.unit.simulator.mutants import Mutant
+from tests.unit.simulator.rings import spared
 from tests.unit.simulator.seeded import Seeded, choose, pool
 from tests.unit.simulator.texts import relative_error
 from tilelang_mlir import errors, knobs, ops
@@ -162,11 +164,11 @@ def case(name: str) -> Case:
         return KERNELS[name]()
 
 
-def report(name: str, seeded: Seeded) -> errors.SimulationError | None:
+def report(name: str, mutant: Mutant) -> errors.SimulationError | None:
     """The report of a defect, or None."""
     kernel, args = case(name).kernel, case(name).args
     try:
-        SimulatedKernel(kernel.plan, seeded.mutant.apply(kernel.artifact.lowered))(*args)
+        SimulatedKernel(kernel.plan, mutant.apply(kernel.artifact.lowered))(*args)
     except errors.SimulationError as error:
         return error
     return None
@@ -200,13 +202,25 @@ def _chosen(name: str) -> list[Seeded]:
 
 def test_defects_are_reported_with_kind_and_line() -> None:
     chosen = {(name, s.mutant.name): s for name in KERNELS for s in _chosen(name)}
-    faults = {key: fault(seeded, report(key[0], seeded)) for key, seeded in chosen.items() if key not in HARMLESS}
+    faults = {key: fault(x, report(key[0], x.mutant)) for key, x in chosen.items() if key not in HARMLESS}
     wrong = {defect: text for defect, text in faults.items() if text}
     assert len(faults) >= 60
     assert len(wrong) <= 0.05 * len(faults), wrong
     for key in HARMLESS:
-        assert report(key[0], chosen[key]) is None
+        assert report(key[0], chosen[key].mutant) is None
         assert relative_error(case(key[0]).args[-1], case(key[0]).want) < 2e-3
+
+
+def test_of_releases_in_a_row_only_the_last_must_be_waited_for() -> None:
+    """Backward attention releases three stages before that of the queries, which its producer waits for first."""
+    name = "attention backward"
+    by_name = {x.name: x for x in spared(case(name).kernel.artifact.lowered, case(name).stage_bytes)}
+    waits = {x for x in by_name if x.startswith("drop: scf.while")}
+    assert waits == {"drop: scf.while 6", "drop: scf.while 7", "drop: scf.while 8"}
+    for mutant in (*waits, "drop: fence.proxy 4", "too early: mbarrier.arrive 0"):
+        case(name).args[-1][:] = np.nan
+        assert report(name, by_name[mutant]) is None, mutant
+        assert relative_error(case(name).args[-1], case(name).want) < 2e-3, mutant
 
 
 def test_defects_are_of_every_kind() -> None:
