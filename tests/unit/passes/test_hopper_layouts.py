@@ -142,6 +142,11 @@ def test_warpgroups_side_by_side_take_whole_panels_of_b() -> None:
     assert product(b="192x64xf16, @S", c="64x192xf32, @F", tb=True, threads=256)
 
 
+def test_sums_of_half_precision() -> None:
+    assert product(c="64x64xf16, @F")
+    assert not product(c="64x64xf16, @F", target="sm_90")
+
+
 def test_left_operand_in_registers() -> None:
     assert product("64x64xf16, @F")
     assert not product("64x64xf16, @F", ta=True)
@@ -154,7 +159,6 @@ def test_left_operand_in_registers() -> None:
         {"target": "sm_80"},
         {"target": "sm_90"},
         {"target": "sm_100a"},
-        {"c": "64x64xf16, @F"},
         {"a": "64x64xf32, @S", "b": "64x64xf32, @S"},
         {"a": "64x64xi8, @S", "b": "64x64xi8, @S", "c": "64x64xi32, @F"},
         {"a": "32x64xf16, @S", "c": "32x64xf32, @F"},
