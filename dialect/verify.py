@@ -216,3 +216,14 @@ def dynamic_strides(kind: ir.MemRefType) -> list[int]:
     strides, _ = kind.get_strides_and_offset()
     dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
     return [-1 if stride == dynamic else stride for stride in strides]
+
+
+def sized(op: ir.OpView, shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """The first result's type has these sizes and strides (-1: known at run time)."""
+    kind = ir.MemRefType(op.operation.results[0].type)
+    if shape_of(kind) != list(shape):
+        return fail(op, f"sizes {shape} do not match the result's shape {shape_of(kind)}")
+    typed = dynamic_strides(kind)
+    if any(have not in (-1, want) for have, want in zip(typed, strides, strict=True)):
+        return fail(op, f"strides {strides} do not match the result's strides {typed}")
+    return True

@@ -35,18 +35,8 @@ def contiguous(run: Run, sizes: Sequence[int], N: int, K: int, tiling: Tiling) -
     on_device = run.on_device(experts)
     got = kernel(a, b, on_device)
     starts = np.cumsum([0, *tiles[:-1]]) * height
-    found, want = [], []
-    for group, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-        if size:
-            rows = [int(start) + row for row in run.rows(size)]
-            want.append(float64(a[rows]) @ float64(b[group]).T)
-            found.append(float64(got[rows]))
-    run.check(f"grouped_gemm {sum(sizes)} rows, {len(sizes)} groups", np.concatenate(found), np.concatenate(want))
-
-    def peer() -> Any:
-        return [a[s : s + size] @ b[g].T for g, (s, size) in enumerate(zip(starts, sizes, strict=True))]
-
-    run.time(lambda: kernel(a, b, on_device), peer, flops=2 * sum(sizes) * N * K)
+    _compare(run, "grouped_gemm", (a, b, got), starts, sizes)
+    run.time(lambda: kernel(a, b, on_device), lambda: _one_by_one(a, b, starts, sizes), flops=2 * sum(sizes) * N * K)
 
 
 def masked(run: Run, counts: Sequence[int], M: int, N: int, K: int, tiling: Tiling) -> None:
@@ -80,18 +70,25 @@ def packed(run: Run, sizes: Sequence[int], N: int, K: int, tiling: Tiling) -> No
     a, b = run.random((M, K), run.dtype), run.random((len(sizes), N, K), run.dtype, K**-0.5)
     on_device = run.on_device(offsets)
     got = kernel(a, b, on_device)
+    _compare(run, "packed_gemm", (a, b, got), offsets[:-1], sizes)
+    run.time(lambda: kernel(a, b, on_device), lambda: _one_by_one(a, b, offsets[:-1], sizes), flops=2 * M * N * K)
+
+
+def _compare(run: Run, name: str, tensors: tuple[Any, Any, Any], starts: np.ndarray, sizes: Sequence[int]) -> None:
+    """Some rows of each group of A, B and C; group g has `sizes[g]` rows from `starts[g]` on."""
+    a, b, got = tensors
     found, want = [], []
-    for group, (start, size) in enumerate(zip(offsets[:-1], sizes, strict=True)):
+    for group, (start, size) in enumerate(zip(starts, sizes, strict=True)):
         if size:
             rows = [int(start) + row for row in run.rows(size)]
             want.append(float64(a[rows]) @ float64(b[group]).T)
             found.append(float64(got[rows]))
-    run.check(f"packed_gemm {M} rows, {len(sizes)} groups", np.concatenate(found), np.concatenate(want))
+    run.check(f"{name} {sum(sizes)} rows, {len(sizes)} groups", np.concatenate(found), np.concatenate(want))
 
-    def peer() -> Any:
-        return [a[s : s + size] @ b[g].T for g, (s, size) in enumerate(zip(offsets[:-1], sizes, strict=True))]
 
-    run.time(lambda: kernel(a, b, on_device), peer, flops=2 * M * N * K)
+def _one_by_one(a: Any, b: Any, starts: np.ndarray, sizes: Sequence[int]) -> list[Any]:
+    """The products of the groups, each by the vendor's library."""
+    return [a[s : s + size] @ b[g].T for g, (s, size) in enumerate(zip(starts, sizes, strict=True))]
 
 
 def main(argv: Sequence[str] | None = None) -> Run:

@@ -15,6 +15,7 @@ from ..verify import (
     integers,
     same_element,
     shape_of,
+    sized,
     structure,
 )
 
@@ -50,13 +51,7 @@ class TensorOp(TL.Operation, name="tensor", traits=[ext.Pure]):
             return fail(self, f"operand #0 must be a pointer, got {op.operands[0].type}")
         if not (int_operands(self, list(op.operands)[1:]) and buffers(self, op.results, (GLOBAL,), "result")):
             return False
-        kind = ir.MemRefType(op.results[0].type)
-        if shape_of(kind) != shape:
-            return fail(self, f"sizes {shape} do not match the result's shape {shape_of(kind)}")
-        typed = dynamic_strides(kind)
-        if any(have not in (-1, want) for have, want in zip(typed, strides, strict=True)):
-            return fail(self, f"strides {strides} do not match the result's strides {typed}")
-        return True
+        return sized(self, shape, strides)
 
 
 class AllocOp(TL.Operation, name="alloc"):

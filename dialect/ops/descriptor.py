@@ -6,7 +6,7 @@ from typing import Any
 from tilelang_mlir.mlir import dialect, ir
 
 from ..tl import GLOBAL, SHARED, TL
-from ..verify import buffers, dynamic_strides, fail, int_operands, same_element, shape_of, structure
+from ..verify import buffers, fail, int_operands, same_element, sized, structure
 
 ext = dialect("ext")
 
@@ -44,13 +44,7 @@ class ViewOp(TL.Operation, name="view", traits=[ext.Pure]):
             return fail(self, f"has {len(rest)} indices, sizes and strides, expected {wanted}")
         if not (int_operands(self, rest) and same_element(self, tensor, op.results[0], "the tensor and its view")):
             return False
-        kind = ir.MemRefType(op.results[0].type)
-        if shape_of(kind) != shape:
-            return fail(self, f"sizes {shape} do not match the result's shape {shape_of(kind)}")
-        typed = dynamic_strides(kind)
-        if any(have not in (-1, want) for have, want in zip(typed, strides, strict=True)):
-            return fail(self, f"strides {strides} do not match the result's strides {typed}")
-        return True
+        return sized(self, shape, strides)
 
 
 class MakeDescriptorOp(TL.Operation, name="make_descriptor"):

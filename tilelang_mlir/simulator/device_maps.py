@@ -16,13 +16,13 @@ import numpy as np
 
 from tilelang_mlir.errors import Location, ProxyFenceError, RaceError, SimulationError, UninitializedReadError
 from tilelang_mlir.isa.instruction import GLOBAL, SHARED
+from tilelang_mlir.isa.nvidia.tensormap import BYTES
 from tilelang_mlir.simulator.tensor_map import TensorMap
 
 if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.pending import Pending
 
-BYTES = 128
 # What is modelled of a descriptor: field, bytes of an element, how many.
 _FIELDS = (
     ("global_address", 8, 1), ("global_stride", 8, 4), ("global_dim", 4, 5), ("box_dim", 4, 5),

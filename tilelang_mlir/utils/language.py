@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tilelang_mlir.errors import TileTypeError
-from tilelang_mlir.frontend.buffer import Buffer, Region, buffer_of, subscript
+from tilelang_mlir.frontend.buffer import Buffer, Element, Region, buffer_of, subscript
 from tilelang_mlir.frontend.primfunc import PrimFunc
 
 
@@ -103,8 +103,6 @@ def to_buffer_region(tile: Any, extents: Any = None) -> Region:
     Raises:
         TileTypeError: it is no part of a buffer.
     """
-    from tilelang_mlir.frontend.buffer import Element
-
     if isinstance(tile, Region):
         return tile
     buffer = buffer_of(tile, "a tile")
