@@ -40,6 +40,8 @@ class TensorSide:
             if op.name in TENSOR_PRODUCTS:
                 _check_halves(op)
                 self._learn(root(op.operands[2]), accumulator_layout(op.operands[2], pair="pair" in op.attributes), op)
+                if scope_of(op.operands[0]) == TMEM:
+                    self._learn(root(op.operands[0]), default_layout(op.operands[0]), op)
         for op in allocs:
             if op.results[0] not in self._layouts:
                 self._layouts[op.results[0]] = default_layout(op.results[0]), op

@@ -36,6 +36,19 @@ def test_places_follow_the_figures(shape: str, repeat: int) -> None:
     assert len(cells) == 32 * piece.registers and max(c for _, c in cells) == piece.columns - 1
 
 
+@pytest.mark.parametrize("shape", ["32x32b", "16x128b", "16x256b"])
+def test_packed_places(shape: str) -> None:
+    """.pack::16b: a register is the 16-bit elements of columns 2 c and 2 c + 1, the first one low (9.7.16.8.2)."""
+    lanes, columns = tcgen05.packed_places(shape, 2)
+    cells = set()
+    for thread, register, half in itertools.product(range(32), range(lanes.shape[1] // 2), range(2)):
+        lane, column = _figure(shape, thread, register)
+        assert (lanes[thread, 2 * register + half], columns[thread, 2 * register + half]) == (lane, 2 * column + half)
+        cells.add((lane, 2 * column + half))
+    piece = tcgen05.Piece(shape, 2, 0, packed=True)
+    assert len(cells) == 64 * piece.registers and max(c for _, c in cells) == piece.columns - 1
+
+
 # Table 42 and 43: the bits of each field, by hand.
 DESCRIPTORS = [
     (tcgen05_descriptors.Shape(128, 256, "f16", "bf16", "bf16", "f32", False, True), {},
@@ -43,6 +56,8 @@ DESCRIPTORS = [
     (tcgen05_descriptors.Shape(64, 16, "tf32", "tf32", "tf32"), {}, "00 0 00100 0 000010 0 0 0 0 010 010 0 01 0 0 00"),
     (tcgen05_descriptors.Shape(128, 64, "f8f6f4", "e5m2", "e4m3", "f32", True, False), {},
      "00 0 01000 0 001000 0 1 0 0 000 001 0 01 0 0 00"),
+    (tcgen05_descriptors.Shape(128, 64, "f16", "f16", "f16", "f16", False, True), {},
+     "00 0 01000 0 001000 1 0 0 0 000 000 0 00 0 0 00"),
     (tcgen05_descriptors.Shape(128, 64, "i8", "s8", "u8", "s32"), {},
      "00 0 01000 0 001000 0 0 0 0 000 001 0 10 0 0 00"),
     (tcgen05_descriptors.Shape(128, 128, "mxf8f6f4", "e4m3", "e5m2"), {"a_id": 2, "b_id": 3},

@@ -1,10 +1,11 @@
 """tcgen05.mma: products that one thread starts, with the accumulator in tensor memory. PTX ISA 8.7, section 9.7.16.10.
 
 D = A B (+ D): A from shared memory (a descriptor) or tensor memory (an address), B from shared memory. Rows of D by
-lane (9.7.16.10.5): 128 rows are the lanes; of 64, row r is lane 32 (r / 16) + r % 16. A in tensor memory holds row r
-in lane r, and the elements along k in 32-bit columns, low bits first (9.7.16.10.4). With block scales (9.7.16.10.7)
-every 32 (16) elements along k are multiplied by a factor: that of row r lies in lane r % 32 of each quarter, column
-r / 32, in the byte that the instruction descriptor names.
+lane (9.7.16.10.5): 128 rows are the lanes; of 64, row r is lane 32 (r / 16) + r % 16. An element of D takes a column,
+of which float16 is the lower half (9.7.16.10.4.1). A in tensor memory holds row r in lane r, and the elements along k
+in 32-bit columns, low bits first (9.7.16.10.4). With block scales (9.7.16.10.7) every 32 (16) elements along k are
+multiplied by a factor: that of row r lies in lane r % 32 of each quarter, column r / 32, in the byte that the
+instruction descriptor names.
 
 A pair of CTAs (.cta_group::2) computes twice as many rows: with M = 256 each CTA has 128 rows of A and D in its own
 shared and tensor memory, and half of the columns of B in its shared memory (9.7.16.10.5, layout A). With M = 128 it has
@@ -37,7 +38,7 @@ from tilelang_mlir.isa.instruction import (
 )
 from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.isa.nvidia import tcgen05_sparse
-from tilelang_mlir.isa.nvidia.tcgen05 import GROUP, LANES, is_pair, pointer
+from tilelang_mlir.isa.nvidia.tcgen05 import GROUP, LANES, UPPER, is_pair, pointer
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
@@ -167,8 +168,6 @@ def parse(word: int, kind: str) -> tuple[descriptors.Shape, str, int, int]:
         raise UnsupportedError("the simulator has no negated tcgen05.mma, and no sparsity selector but zero")
     m = _field(word, 27, 2) * 128 if scaled else _field(word, 24, 5) * 16
     d = "f32" if scaled else _named(descriptors.RESULTS, _field(word, 4, 2), "D")
-    if d == "f16":
-        raise UnsupportedError("the simulator has no tcgen05.mma with a float16 accumulator")
     scale = _named(descriptors.SCALES, _field(word, 23, 1), "scale factors") if scaled else ""
     transposes = bool(_field(word, 15, 1)), bool(_field(word, 16, 1))
     shape = descriptors.Shape(m, _field(word, 17, 6) * 8, kind, a, b, d, *transposes, bool(_field(word, 2, 1)))
@@ -208,6 +207,20 @@ def _scale_values(words: np.ndarray, byte: int, count: int, kind: str) -> np.nda
     raw = np.ascontiguousarray(words.transpose(0, 2, 1)).reshape(len(words), -1)
     units = raw[..., None].view(np.uint8).reshape(len(words), -1, 4)[..., byte : byte + count]
     return numeric.fp8_to_float("e4m3").take(units) if kind == "ue4m3" else np.exp2(units.astype(np.float32) - 127)
+
+
+def _sums(words: np.ndarray, kind: str) -> np.ndarray:
+    """The elements of D in 32-bit words; 9.7.16.10.4.1: those of 16 bits in the lower half."""
+    if kind == "f16":
+        return numeric.HALF_TO_FLOAT.take(words & 0xFFFF)
+    return words.view(np.int32 if kind == "s32" else np.float32)
+
+
+def _words(total: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "f16":
+        return total.astype(np.float16).view(np.uint16).astype(np.uint32) | UPPER
+    total = total.astype(np.int64).astype(np.int32) if kind == "s32" else total.astype(np.float32)
+    return np.ascontiguousarray(total).view(np.uint32)
 
 
 class _Product:
@@ -255,12 +268,8 @@ class _Product:
                 b_values = b_values * np.repeat(factors[1](), self.block, axis=2)
             product = np.matmul(a_values, b_values.swapaxes(1, 2))
             issue.require_accumulator()
-            before = old()
-            integer = shape.d == "s32"
-            start = before.view(np.int32) if integer else before.view(np.float32)
-            total = np.where(keep[:, None, None], start, 0) + product
-            total = total.astype(np.int64).astype(np.int32) if integer else total.astype(np.float32)
-            write(np.ascontiguousarray(total).view(np.uint32))
+            start = _sums(old(), shape.d)
+            write(_words(np.where(keep[:, None, None], start, 0) + product, shape.d))
 
         issue.start(finish)
 
