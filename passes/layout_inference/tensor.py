@@ -60,7 +60,7 @@ class TensorSide:
         self._layouts[buffer] = layout, op
 
     def shared_operands(self, op: ir.Operation) -> list[tuple[ir.Value, SharedLayout]]:
-        """The swizzled layouts of a product's shared operands."""
+        """The swizzled layouts of what a product, or a copy of rows to tensor memory, reads."""
         found = [v for v in list(op.operands)[:2] if scope_of(v) == SHARED]
         return [(root(v), shared_operand(root(v), ir.MemRefType(v.type).element_type.width)) for v in found]
 

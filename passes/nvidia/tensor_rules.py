@@ -16,7 +16,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
 from ...dialect.layout.tensor import LANES, TensorLayout, accumulator, dense
-from ...dialect.products import elements_of, extents, packed_operands, padded_operands, transposes
+from ...dialect.products import TENSOR_PRODUCTS, elements_of, extents, packed_operands, padded_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
 
 _FLOATS = {
@@ -189,6 +189,24 @@ def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
     if not along_k and (span != 128 or bits > 16):
         return f"{name} with rows along M or N of {tile[1]} elements of {bits} bits: not whole 128 bytes of 8 or 16"
     return ""
+
+
+def rows_obstacle(op: ir.Operation) -> str:
+    """Why no instruction copies a shared tile to tensor memory by rows, or an empty string (9.7.16.9.2, .128x256b)."""
+    source, target, *condition = op.operands
+    kinds = [ir.MemRefType(v.type) for v in (source, target)]
+    if condition or kinds[0].element_type != kinds[1].element_type or kinds[0].element_type.width < 8:
+        return "other elements, or a condition"
+    if list(kinds[0].shape)[-2:] != list(kinds[1].shape)[-2:] or kinds[0].shape[-2] != LANES:
+        return f"tiles that are not {LANES} rows of the same columns"
+    if any(is_float16_sum(use.owner.operation, root(target)) for use in root(target).uses):
+        return "elements that have a column each"
+    return _operand_obstacle(source, True, "the source")
+
+
+def is_float16_sum(op: ir.Operation, buffer: ir.Value) -> bool:
+    """Whether a product's accumulator is a buffer of 16-bit elements."""
+    return op.name in ("tl.gemm", *TENSOR_PRODUCTS) and op.operands[2] == buffer and _element(buffer).width == 16
 
 
 # -- layouts -----------------------------------------------------------------------------------------------------------

@@ -129,6 +129,30 @@ def test_float16_sum_is_no_operand() -> None:
     assert "elements a column each" in str(caught.value)
 
 
+@pytest.mark.parametrize(("dtype", "K"), [("float16", 80), ("float16", 64), ("float8_e4m3", 32)])
+def test_shared_tile_to_tensor_memory(dtype: str, K: int) -> None:
+    """A copy of 128 rows takes no registers: tcgen05.cp, 32 bytes of each row at a time."""
+
+    @T.prim_func
+    def main(A: T.Tensor((2, 128, K), dtype), B: T.Tensor((64, K), dtype), C: T.Tensor((2, 128, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((128, K), dtype), T.alloc_shared((64, K), dtype)
+            A_tmem, C_tmem = T.alloc_tmem((128, K), dtype), T.alloc_tmem((128, 64), "float32")
+            T.copy(B, B_shared)
+            for i in range(2):
+                T.copy(A[i, 0, 0], A_shared)
+                T.copy(A_shared, A_tmem)
+                T.gemm(A_tmem, B_shared, C_tmem, transpose_B=True, clear_accum=True)
+                T.copy(C_tmem, C[i, 0, 0])
+
+    kernel = compiled(main)
+    a, b, c = random((2, 128, K), dtype), random((64, K), dtype, 1), poisoned((2, 128, 64), "float32")
+    kernel(a, b, c)
+    check(c, f64(a) @ f64(b).T, "float32")
+    assert "shape_128x256b" in kernel.ir("lowered") and "tcgen05.st" not in kernel.ir("lowered")
+    assert instructions(main)["UTCCP"] == K * (1 if dtype == "float8_e4m3" else 2) // 32
+
+
 def test_float32_stays_on_mma() -> None:
     """tcgen05 cuts float32 to tf32; mma.sync is given rounded values."""
     a, b, c = random((64, 64), "float32"), random((64, 64), "float32", 1), poisoned((64, 64), "float32")

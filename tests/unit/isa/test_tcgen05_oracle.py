@@ -99,7 +99,7 @@ def test_addresses_along_k(span: int) -> None:
     word = np.array([start])
     for step in range(2):
         move = step * 32 // span * rows * span + step * 32 % span
-        place = tcgen05_mma.addresses(word + move, np.array([16]), np.array([8 * span]), span, rows, 16, False)
+        place = tcgen05_descriptors.addresses(word + move, np.array([16]), np.array([8 * span]), span, rows, 16, False)
         for row, unit in itertools.product(range(rows), range(2)):
             assert place[0, row, unit] == start + _byte_of(row, step * 32 + unit * 16, rows, span)
 
@@ -108,7 +108,7 @@ def test_addresses_along_mn() -> None:
     """128 elements of 16 bits wide, 128-byte swizzle: k rows of 128 bytes, the second 64 elements a panel further."""
     k, span, start = 64, 128, 8192
     first, leading, stride = np.array([start + 16 * span]), np.array([k * span]), np.array([8 * span])
-    place = tcgen05_mma.addresses(first, leading, stride, span, 128, 16, True)
+    place = tcgen05_descriptors.addresses(first, leading, stride, span, 128, 16, True)
     for row, unit in itertools.product(range(16), range(16)):
         panel, inside = divmod(unit, 8)
         depth = 16 + row

@@ -41,6 +41,7 @@ ROW = 1 << 16  # one lane further, in an address
 
 UPPER = np.uint32(0xFFFF0000)  # what the upper half of a column with 16 bits holds is not said
 _REGISTERS = {"32x32b": 1, "16x128b": 2, "16x256b": 4}
+_CP_SHAPES = {"32x128b": (32, 1), "128x256b": (128, 2)}  # rows, units of 16 bytes
 _LANES = {"32x32b": 32, "16x128b": 16, "16x256b": 16}
 _COLUMNS = {"32x32b": 1, "16x128b": 4, "16x256b": 8}
 
@@ -113,6 +114,16 @@ def copy_scales(address: ir.Value, descriptor: ir.Value, *, pair: bool = False) 
         shape="#nvvm.tcgen05_cp_shape<shape_32x128b>",
         multicast="#nvvm.tcgen05_cp_multicast<warpx4>",
         group=_GROUPS[pair],
+    )
+
+
+def copy_rows(address: ir.Value, descriptor: ir.Value) -> None:
+    """`tcgen05.cp.128x256b`: 32 bytes of 128 rows of a K-major tile into eight columns, row r to lane r."""
+    create(
+        "nvvm.tcgen05.cp",
+        [pointer(address), descriptor],
+        shape="#nvvm.tcgen05_cp_shape<shape_128x256b>",
+        group=_GROUPS[0],
     )
 
 
@@ -296,24 +307,24 @@ def _fence(op: ir.Operation) -> Run:
 
 
 def _copy(op: ir.Operation) -> Run:
-    """32 rows of 16 bytes; 8 rows are contiguous 128 bytes, the next 8 the stride offset further (no swizzle)."""
-    span, pair = descriptors.SWIZZLES, is_pair(op)
+    """Rows by lane; of scale factors 32 rows, the same in each quarter of the lanes (.warpx4)."""
+    shape, pair = flags(op, "shape").partition("shape_")[2].rstrip(">"), is_pair(op)
+    rows, units = _CP_SHAPES[shape]
 
     def run(machine: Machine, address: Any, descriptor: Any) -> None:
         tensor = machine.engine.tensor
         issue = tensor.issue("a tcgen05.cp", pair)
-        start, _, stride, mode = issue.descriptor(descriptor)
-        if mode != span[16]:
-            issue.refuse("tcgen05.cp reads scale factors that are swizzled in shared memory")
-        row = np.arange(32)
-        place = start[:, None] + row // 8 * stride[:, None] + row % 8 * 16
-        lane = np.arange(LANES)[:, None] + np.zeros((1, 4), np.int64)
-        column = issue.column(address)[:, None, None] + np.zeros((LANES, 1), np.int64) + np.arange(4)
+        start, leading, stride, mode = issue.descriptor(descriptor)
+        span = next(span for span, code in descriptors.SWIZZLES.items() if code == mode)
+        place = descriptors.addresses(start, leading, stride, span, rows, 0, False, 16 * units)
+        words = 4 * units
+        lane = np.arange(LANES)[:, None] + np.zeros((1, words), np.int64)
+        column = issue.column(address)[:, None, None] + np.zeros((LANES, 1), np.int64) + np.arange(words)
         source, target = issue.shared(place), issue.target(lane, column)
 
         def finish() -> None:
-            words = source().view(np.uint32).reshape(len(start), 32, 4)
-            target(np.tile(words, (1, 4, 1)))
+            found = np.ascontiguousarray(source()).view(np.uint32).reshape(len(start), rows, words)
+            target(np.tile(found, (1, LANES // rows, 1)))
 
         issue.start(finish)
 
@@ -372,7 +383,7 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "nvvm.tcgen05.cp",
-        "tcgen05.cp.cta_group::N.32x128b.warpx4 [t], s",
+        "tcgen05.cp.cta_group::N.{32x128b.warpx4,128x256b} [t], s",
         _CP,
         _copy,
         emit=copy_scales,

@@ -43,7 +43,6 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 _GROUPS = ("#nvvm.cta_group<cta_1>", "#nvvm.cta_group<cta_2>")
-_STEP_BYTES = 32  # of one instruction along k
 
 
 def emit(
@@ -180,28 +179,6 @@ def lanes_of(m: int) -> np.ndarray:
     return row if m == 128 else row // 16 * 32 + row % 16
 
 
-def addresses(
-    start: np.ndarray, leading: np.ndarray, stride: np.ndarray, span: int, rows: int, steps: int, transposed: bool,
-    step_bytes: int = _STEP_BYTES,
-) -> np.ndarray:  # fmt: skip
-    """Shared addresses of the 16-byte units of an operand (n, outer, inner).
-
-    9.7.16.5, canonical layouts. K-major: `rows` by the units of one k step; eight rows of `span` bytes are an atom.
-    MN-major: `steps` rows along k by the units along MN; an atom is eight of them, `span` bytes wide. `step_bytes` are
-    those of `steps` elements.
-    """
-    start, leading, stride = (x[:, None, None] for x in (start, leading, stride))
-    if not transposed:
-        row, unit = np.arange(rows)[:, None], np.arange(step_bytes // 16)[None, :]
-        along = unit * (leading if span == 16 else 16)
-        place = start + row // 8 * stride + row % 8 * span + along
-    else:
-        k, unit = np.arange(steps)[:, None], np.arange(rows // (16 * steps // step_bytes))[None, :]
-        per = span // 16
-        place = start + unit // per * leading + k // 8 * stride + k % 8 * span + unit % per * 16
-    return place ^ ((place >> 7 & {16: 0, 32: 1, 64: 3, 128: 7}[span]) << 4)
-
-
 def _scale_values(words: np.ndarray, byte: int, count: int, kind: str) -> np.ndarray:
     """Factors (n, rows, count) from columns (n, 32, rows / 32): `count` bytes from `byte` on."""
     raw = np.ascontiguousarray(words.transpose(0, 2, 1)).reshape(len(words), -1)
@@ -296,8 +273,8 @@ class _Product:
         span = next(span for span, code in descriptors.SWIZZLES.items() if code == mode)
         if transposed and kind in ("e2m1", "tf32"):
             issue.refuse(f"tcgen05.mma with an MN-major operand of {kind}")
-        place = addresses(
-            start, leading, stride, span, rows, times * self.k, transposed, times * _STEP_BYTES
+        place = descriptors.addresses(
+            start, leading, stride, span, rows, times * self.k, transposed, times * descriptors.STEP_BYTES
         )
         if self.kind.endswith("f8f6f4") and kind in _PADDED:
             return self._padded(issue, place, kind, transposed)
