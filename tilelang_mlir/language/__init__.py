@@ -17,6 +17,7 @@ from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.typename import dtype
+from tilelang_mlir.frontend.typename import dtype as DataType
 from tilelang_mlir.language import low_level, script_names, ws_schedule
 from tilelang_mlir.language.alloc import (
     alloc_barrier,
@@ -397,7 +398,7 @@ from tilelang_mlir.language.ws_schedule import *  # noqa: F403 - the names of it
 
 __all__ = [
     "Add", "And", "BaseTensor", "Buffer",
-    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
+    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "DataType", "Div", "EQ", "FloorDiv",
     "FloorMod", "Fragment", "FragmentBuffer", "GE", "GT", "GemmWarpPolicy", "JITNoBuilderError", "Kernel",
     "KernelLaunchFrame", "LE", "LT", "Layout", "LocalBuffer", "Macro", "Max", "Min", "Mod", "Mul", "NE", "Not",
     "Or", "Parallel", "Persistent", "Pipelined", "PrimExpr", "PrimFunc", "Ptr", "Ref", "Select", "Serial",
