@@ -18,6 +18,9 @@ CHOSEN   A fragment that only products touch in a loop (and that is cleared befo
 SCALED   `tl.mma_scaled`, whose sums are in fragments, is CHOSEN where that fits. Elsewhere its accumulator goes to
          tensor memory and back around it, as there is no other instruction for it on these targets.
 
+COPIED   A `tl.copy` of 128 rows from a shared tile that products could read is `tl.tcgen05_cp`, with its completion and
+         a wait; others pass through fragments (`expand-tensor-copies`).
+
 SPARSE   The metadata of a `tl.tcgen05_sparse_mma` go to tensor memory (`nvidia/tensor_metadata.py`).
 """
 
@@ -40,7 +43,7 @@ from . import build
 from .base import Pass
 from .nvidia import tensor_pairs
 from .nvidia.tensor_metadata import bring_metadata
-from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment, product_obstacle
+from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment, product_obstacle, rows_obstacle
 from .nvidia.tensor_scales import start_scaled, with_gaps
 from .walk import launches, nested, num_threads
 
@@ -72,10 +75,22 @@ class UseTensorMemory(Pass):
                         _move(launch, alloc.results[0], target)
                 for op in [op for op in nested(launch) if op.name == "tl.gemm" and scope_of(op.operands[2]) == TMEM]:
                     _make_asynchronous(launch, op, target)
+                if self.automatic and not paired:
+                    for op in [op for op in nested(launch) if _copies_rows(op)]:
+                        _complete(launch, op, functools.partial(_start_copy, op))
                 for op in list(nested(launch)):
                     bring_metadata(launch, op, target)
                 for op in [op for op in nested(launch) if _is_narrow(op)]:
                     _narrow_alone(launch, op, target, paired)
+
+
+def _copies_rows(op: ir.Operation) -> bool:
+    scopes = [scope_of(v) for v in list(op.operands)[:2]] if op.name == "tl.copy" else []
+    return scopes == [SHARED, TMEM] and not rows_obstacle(op)
+
+
+def _start_copy(op: ir.Operation) -> None:
+    ir.Operation.create("tl.tcgen05_cp", [], list(op.operands), {"by_rows": build.unit()})
 
 
 def _is_narrow(op: ir.Operation) -> bool:

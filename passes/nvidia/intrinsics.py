@@ -17,7 +17,7 @@ from ..lowering.buffers import FragmentBuffer
 from ..lowering.carried import is_undefined
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
-from .register_shares import check_register_shares
+from .register_shares import check_register_shares, check_whole_warpgroups
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ def _integer(op: ir.Operation, name: str) -> int:
 
 def _set_registers(ctx: Context, op: ir.Operation) -> None:
     increase = bool(_integer(op, "increase"))
+    check_whole_warpgroups(op)
     if increase:
         check_register_shares(ctx, op)
     tma.set_registers(_integer(op, "count"), increase=increase)
