@@ -11,7 +11,15 @@ from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, s
 from ...dialect.location import python_location
 from ...dialect.products import extents, factors, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
-from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition, require_whole_steps, sparse_shape
+from ..nvidia.mma_layout import (
+    accumulator,
+    mma_shape,
+    operand_a,
+    operand_b,
+    partition,
+    require_whole_steps,
+    sparse_shape,
+)
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
