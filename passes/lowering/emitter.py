@@ -226,7 +226,8 @@ class Emitter:
         if not isinstance(kind, ir.VectorType):
             return vector
         attrs = {"static_position": ir.DenseI64ArrayAttr.get([index])}
-        return self._remember(("extract", vector, index), self.pure("vector.extract", kind.element_type, [vector], attrs))
+        made = self.pure("vector.extract", kind.element_type, [vector], attrs)
+        return self._remember(("extract", vector, index), made)
 
     def pack(self, elements: Sequence[ir.Value]) -> ir.Value:
         """A vector of scalars; one scalar stays a scalar."""
