@@ -50,7 +50,8 @@ INERT: dict[PassConfigKey, str] = {
     K.TL_DISABLE_LOOP_UNSWITCHING: "loops are not unswitched",
     K.TL_LOOP_UNSWITCHING_ALLOW_NON_TRIVIAL_ELSE: "loops are not unswitched",
     K.TL_IF_STMT_BINDING_INLINE_REPLAYABLE_BINDS: _TVM,
-    K.TL_DISABLE_THREAD_STORAGE_SYNC: "barriers are part of the meaning of tile operations",
+    K.TL_DISABLE_THREAD_STORAGE_SYNC: "T.sync_threads in a branch on the thread index meets all threads of the block; "
+    "barriers that tile operations need are placed all the same",
     K.TL_FORCE_LET_INLINE: _TVM,
     K.TL_AST_PRINT_ENABLE: "kernel.ir('tl') shows the program",
     K.TL_LAYOUT_VISUALIZATION_ENABLE: "kernel.ir('laid_out') and tilelang.tools.plot_layout show layouts",

@@ -46,6 +46,11 @@ class dtype(DType):
             raise TileTypeError(f"{self} has {self.lanes} lanes, got {len(whole)} values")
         return Vector(whole, self.scalar)
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element, all lanes."""
+        return self.bytes
+
     def as_torch(self) -> Any:
         """The torch dtype of the same name.
 

@@ -305,6 +305,8 @@ def test_dtypes_are_names_and_functions() -> None:
     assert T.float32x4.lanes == 4 and T.float32x4.scalar == T.float32 and T.bfloat16x2 == "bfloat16x2"
     assert T.int32(7) == 7 and isinstance(T.int32(7), int)
     assert T.dtype(np.float16) == T.float16 and T.float64.bits == 64
+    assert T.DataType("bfloat16").bits == 16 and isinstance(T.int8, T.DataType)
+    assert T.DataType("float32x4").itemsize == 16
     assert repr(T.float16(1)) == "float16(1.0)"
     with pytest.raises(TileTypeError, match="unknown dtype"):
         T.dtype("float17")
