@@ -207,3 +207,94 @@ def test_sizes_from_equations_together() -> None:
     assert (a == 700 + 40 + 7 + 2).all()
     with pytest.raises(tilelang.errors.ArgumentError, match=r"A: shape\[0\] is 10, but no .* makes m \+ n that value"):
         kernel(a[:10], b, c)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 2e-14), ("float32", 1e-6)])
+def test_functions_at_their_edges(dtype: str, tolerance: float) -> None:
+    """The origin, infinities, signed zeros and quotients with many bits, as the C library has them."""
+    inf = np.inf
+    y = np.array([0, -0.0, 0.0, -0.0, 1, -1, inf, -inf, inf, 3, np.nan, 1e-5, 7.25, 6e4, 1e30, -0.3], dtype)
+    x = np.array([0, 0.0, -0.0, -1, 0, -0.0, inf, inf, -inf, -inf, 1, 1, -2.5, 0.3, 3.7e20, 0.1], dtype)
+
+    @T.prim_func
+    def main(Y: T.Tensor((16,), dtype), X: T.Tensor((16,), dtype), C: T.Tensor((5, 16), dtype)):
+        with T.Kernel(1, threads=32) as _:
+            for i in T.Parallel(16):
+                C[0, i] = T.atan2(Y[i], X[i])
+                C[1, i] = T.fmod(Y[i], X[i])
+                C[2, i] = T.nextafter(Y[i], X[i])
+                C[3, i] = T.ldexp(Y[i], -7)
+                C[4, i] = T.hypot(Y[i], X[i])
+
+    got = np.full((5, 16), 7, dtype)
+    tilelang.compile(main, target="sim:sm_80")(y, x, got)
+    with np.errstate(all="ignore"):
+        wants = np.arctan2(y, x), np.fmod(y, x), np.nextafter(y, x), np.ldexp(y, -7), np.hypot(y, x)
+        for values, want in zip(got, wants, strict=True):
+            near = np.abs(values - want) <= tolerance * np.abs(want)
+            assert (near | (values == want) | (np.isnan(values) & np.isnan(want))).all()
+            assert ((np.signbit(values) == np.signbit(want)) | np.isnan(want)).all()
+
+
+def test_functions_of_float64() -> None:
+    a = np.random.default_rng(3).uniform(0.001, 0.999, 96)
+
+    @T.prim_func
+    def main(A: T.Tensor((96,), "float64"), C: T.Tensor((10, 96), "float64")):
+        with T.Kernel(1, threads=96) as _:
+            for i in T.Parallel(96):
+                x = A[i]
+                C[0, i], C[1, i], C[2, i], C[3, i] = T.asin(x), T.acos(-x), T.atan(9 * x), T.atanh(x)
+                C[4, i], C[5, i], C[6, i] = T.asinh(30 * x), T.acosh(1 + x), T.sinh(9 * x)
+                C[7, i], C[8, i], C[9, i] = T.log1p(x / 1000), T.erf(4 * x), T.__dict__["__exp"](x)
+
+    got = np.full((10, 96), np.nan)
+    tilelang.compile(main, target="sim:sm_80")(a, got)
+    from math import erf
+
+    wants = (np.arcsin(a), np.arccos(-a), np.arctan(9 * a), np.arctanh(a), np.arcsinh(30 * a), np.arccosh(1 + a),
+             np.sinh(9 * a), np.log1p(a / 1000), [erf(4 * x) for x in a], np.exp(a))  # fmt: skip
+    for values, want in zip(got, wants, strict=True):
+        assert np.allclose(values, want, rtol=5e-15, atol=0)
+
+
+def test_loops_and_frames_of_scripts() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((2, 12), "int32")):
+        with T.Kernel(2, threads=(3, 2, 2)) as _:
+            frame = T.KernelLaunchFrame.Current()
+            tx, ty, tz = frame.threads
+            n = T.alloc_var("int32", tx + 3)
+            with T.While(n < 100):
+                n = n * 2
+            A[frame.blocks[0], (tz * 2 + ty) * 3 + tx] = T.Div(-n, 7) * frame.num_threads + frame.get_thread_extent(1)
+
+    got = np.zeros((2, 12), np.int32)
+    tilelang.compile(main, target="sim:sm_80")(got)
+    last = {0: 192, 1: 128, 2: 160}
+    assert np.array_equal(got, [[-(last[t % 3] // 7) * 12 + 2 for t in range(12)]] * 2)
+    with pytest.raises(tilelang.errors.TileSyntaxError, match="T.While outside of a with statement of its own"):
+        T.While(True)
+
+
+def test_who_prints(capfd: pytest.CaptureFixture[str]) -> None:
+    @T.prim_func
+    def main(A: T.Tensor((256,), "int32")):
+        with T.Kernel(1, threads=256) as _:
+            tile = T.alloc_shared((3,), "int32")
+            T.fill(tile, 4)
+            tx = T.get_thread_binding()
+            if tx >= 128:
+                T.print(tile, "second", warp_group_id=1, warp_id=1)
+            T.print(tile, "first")
+            A[tx] = tx
+
+    tilelang.compile(main, target="sim:sm_80")(np.zeros(256, np.int32))
+    text = capfd.readouterr().out
+    assert text.count("second[2] = 4") == 1 and text.count("first[2] = 4") == 1
+    with pytest.raises(TileValueError, match="warp 3 of warpgroup 2 starts at thread 352 of 256"):
+
+        @T.prim_func
+        def wrong(A: T.Tensor((256,), "int32")):
+            with T.Kernel(1, threads=256) as _:
+                T.print(A, warp_group_id=2, warp_id=3)

@@ -54,7 +54,7 @@ from tilelang_mlir.language.atomic import (
 )
 from tilelang_mlir.language.bits import ffs as _ffs
 from tilelang_mlir.language.bits import fns as _fns
-from tilelang_mlir.language.branches import Else, If, Then
+from tilelang_mlir.language.branches import Else, If, Then, While
 from tilelang_mlir.language.cluster import (
     block_rank_in_cluster,
     cluster_arrive,
@@ -460,7 +460,7 @@ __all__ += [
 ]  # fmt: skip
 __all__ += [
     "tvm_access_ptr", "type_annotation",
-    "CommReducer", "Else", "If", "Then", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding",
+    "CommReducer", "Else", "If", "Then", "While", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding",
     "tvm_storage_sync", "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
 ]  # fmt: skip
 

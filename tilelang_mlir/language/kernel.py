@@ -146,11 +146,58 @@ def _threads(threads: Any, what: str = "threads") -> tuple[int, int, int]:
 
 
 class KernelLaunchFrame:
-    """The kernel being traced, as TileLang names it."""
+    """The kernel being traced, as TileLang names it: `T.KernelLaunchFrame.Current().get_num_threads()`."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
 
     @staticmethod
-    def Current() -> Kernel | None:
-        return require("KernelLaunchFrame").side.get("kernel")
+    def Current() -> KernelLaunchFrame | None:
+        """The open kernel; None outside of one."""
+        kernel = require("KernelLaunchFrame").side.get("kernel")
+        return None if kernel is None else KernelLaunchFrame(kernel)
+
+    @property
+    def blocks(self) -> list[Expr]:
+        """Indices of the block, one per dimension of the grid."""
+        return list(self._kernel.indices)
+
+    @property
+    def threads(self) -> list[Expr]:
+        """Indices of the thread along the three dimensions of the block."""
+        return get_thread_bindings()
+
+    def get_num_threads(self) -> int:
+        """Threads of a block, along all dimensions."""
+        x, y, z = self._kernel.threads
+        return x * y * z
+
+    num_threads = property(get_num_threads)
+
+    def get_thread_binding(self, dim: int = 0) -> Expr:
+        """`T.get_thread_binding(dim)`; so are the others the functions of their names."""
+        return get_thread_binding(dim)
+
+    def get_thread_bindings(self) -> list[Expr]:
+        return get_thread_bindings()
+
+    def get_block_binding(self, dim: int = 0) -> Expr:
+        return get_block_binding(dim)
+
+    def get_block_bindings(self) -> list[Expr]:
+        return get_block_bindings()
+
+    def get_thread_extent(self, dim: int = 0) -> int:
+        return get_thread_extent(dim)
+
+    def get_thread_extents(self) -> list[int]:
+        return get_thread_extents()
+
+    def get_block_extent(self, dim: int = 0) -> Any:
+        return get_block_extent(dim)
+
+    def get_block_extents(self) -> list[Any]:
+        return get_block_extents()
 
 
 def ClusterKernel(*blocks: Any, cluster_dims: Any, threads: Any = None, prelude: str | None = None) -> Kernel:
