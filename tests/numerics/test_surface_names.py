@@ -298,3 +298,95 @@ def test_who_prints(capfd: pytest.CaptureFixture[str]) -> None:
         def wrong(A: T.Tensor((256,), "int32")):
             with T.Kernel(1, threads=256) as _:
                 T.print(A, warp_group_id=2, warp_id=3)
+
+
+@pytest.mark.parametrize(("n", "part", "threads"), [(96, (0, 96), 256), (128, (32, 96), 128)])
+def test_products_of_parts_of_a_panel(n: int, part: tuple[int, int], threads: int) -> None:
+    """Warpgroups with 48 columns each, and columns 32 to 96: both cut panels of the widest swizzle."""
+    width = part[1] - part[0]
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 32), "float16"), B: T.Tensor((32, n), "float16"), C: T.Tensor((64, width), "float32")):
+        with T.Kernel(1, threads=threads) as _:
+            a, b = T.alloc_shared((64, 32), "float16"), T.alloc_shared((32, n), "float16")
+            c = T.alloc_fragment((64, width), "float32")
+            T.copy(A, a)
+            T.copy(B, b)
+            T.wgmma_gemm(a, b[:, part[0] : part[1]], c, clear_accum=True)
+            T.wait_wgmma(0)
+            T.copy(c, C)
+
+    a, b, c = random((64, 32), "float16"), random((32, n), "float16"), poisoned((64, width), "float32")
+    kernel = tilelang.compile(main, target="sim:sm_90a")
+    kernel(a, b, c)
+    want = f64(a) @ f64(b)[:, part[0] : part[1]]
+    assert np.linalg.norm(f64(c) - want) <= 1e-6 * np.linalg.norm(want)
+
+
+def test_parts_of_a_panel_that_no_swizzle_has() -> None:
+    @T.prim_func
+    def main(C: T.Tensor((64, 40), "float32")):
+        with T.Kernel(1, threads=128) as _:
+            a, b = T.alloc_shared((64, 32), "float16"), T.alloc_shared((32, 64), "float16")
+            T.clear(a)
+            T.clear(b)
+            c = T.alloc_fragment((64, 40), "float32")
+            T.wgmma_gemm(a, b[:, 8:48], c, clear_accum=True)
+            T.wait_wgmma(0)
+            T.copy(c, C)
+
+    with pytest.raises(UnsupportedError, match="parts of B along N, by warpgroup or as sliced, are no multiples of 16"):
+        tilelang.compile(main, target="sim:sm_90a")
+
+
+@pytest.mark.parametrize(("dtype", "count", "each"), [("float16", 8, 1), ("int8", 4, 1), ("int8", 8, 2)])
+def test_narrow_copies_of_a_vectorised_loop(dtype: str, count: int, each: int) -> None:
+    size = np.dtype(dtype).itemsize
+
+    @T.prim_func
+    def main(A: T.Tensor((32, count), dtype), B: T.Tensor((32, count), dtype)):
+        with T.Kernel(1, threads=32) as _:
+            tile, tx = T.alloc_shared((32, count), dtype), T.get_thread_binding()
+            for v in T.vectorized(count // each):
+                T.ptx_cp_async(T.access_ptr(tile[tx, v * each], "w"), T.access_ptr(A[tx, v * each], "r"), each)
+            T.ptx_commit_group()
+            T.ptx_wait_group(0)
+            T.sync_threads()
+            T.copy(tile, B)
+
+    a = np.random.default_rng(0).integers(0, 99, (32, count)).astype(dtype)
+    b = np.zeros_like(a)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    assert np.array_equal(a, b)
+    ptx = tilelang.compile(main, target="sm_80").get_kernel_source()
+    assert ptx.count("cp.async.c") == 1 and f", {count * size}" in ptx
+
+
+def test_narrow_copies_elsewhere() -> None:
+    with pytest.raises(TileValueError, match="copies 4, 8 or 16 bytes of one dtype, got 2 bytes"):
+
+        @T.prim_func
+        def main(A: T.Tensor((32, 16), "float16")):
+            with T.Kernel(1, threads=32) as _:
+                tile = T.alloc_shared((32, 16), "float16")
+                for v in T.vectorized(8):
+                    T.ptx_cp_async(T.access_ptr(tile[0, v * 2], "w"), T.access_ptr(A[0, v], "r"), 1)
+
+
+def test_a_copy_that_the_program_lays_out() -> None:
+    """The fragment lies where the copy's loop has its elements: a row in the registers of two threads."""
+    layout = T.Fragment((32, 32), forward_fn=lambda i, j: (i * 2 + j // 16, j % 16))
+
+    @T.prim_func
+    def main(A: T.Tensor((32, 32), "float32"), B: T.Tensor((64, 16), "float32")):
+        with T.Kernel(1, threads=64) as _:
+            tile, x = T.alloc_shared((32, 32), "float32"), T.alloc_fragment((32, 32), "float32")
+            T.copy(A, tile)
+            T.copy(tile, x, loop_layout=layout)
+            for i, j in T.Parallel(32, 32):
+                B[i * 2 + j // 16, j % 16] = x[i, j]
+
+    a, b = random((32, 32), "float32"), poisoned((64, 16), "float32")
+    kernel = tilelang.compile(main, target="sim:sm_80")
+    kernel(a, b)
+    assert np.array_equal(b, a.reshape(64, 16)) and "registers (16@1*1)" in kernel.ir("laid_out")

@@ -15,7 +15,6 @@ _OUT_OF_SCOPE = (
     "anylist_setitem_call_packed anylist_setitem_call_cpacked vscale get_active_lane_mask ignore_loop_partition "
     "lookup_param isnullptr call_kernel call_llvm_pure_intrin llvm_lookup_intrinsic_id start_profile_intrinsic "
     "end_profile_intrinsic ProducerLoad CallEffectKind SizeVar StringImm IterVar buffer_decl "
-    "allocate "
     "create_barriers ptx_init_barrier_thread_count ptx_arrive_barrier ptx_arrive_barrier_expect_tx ptx_wait_barrier "
     "ptx_cp_async_barrier allocate_const arg axis block block_attr buffer buffer_var func_name func_ret "
     "index_map init iter_var prefetch q_multiply_shift_per_axis reads realize ret sblock_attr target "
