@@ -23,7 +23,7 @@ from tilelang_mlir.target import Target
 
 from ..dialect.effects import root
 from ..dialect.layout import Fragment
-from ..dialect.layout.attrs import from_attr, tensor_from_attr, to_attr
+from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.layout.tensor import TensorLayout
 from ..dialect.location import python_location
 from ..dialect.tl import FRAGMENT, TMEM, buffer_type, scope_of
@@ -31,6 +31,7 @@ from . import build
 from .base import Pass
 from .nvidia.tensor_memory import access_plan
 from .nvidia.tensor_rules import meeting_fragment
+from .nvidia.tensor_views import layout_of
 from .walk import launches, nested, threads_of
 
 PART_REGISTERS = 64  # of a thread, for a part of a tile that passes through
@@ -129,7 +130,7 @@ def _part(columns: int, rows: int, threads: int) -> int:
 
 
 def _layout(tensor: ir.Value) -> TensorLayout:
-    return tensor_from_attr(root(tensor).owner.operation.attributes["layout"])
+    return layout_of(tensor)
 
 
 def _is_direct(op: ir.Operation, tensor: ir.Value, other: ir.Value) -> bool:

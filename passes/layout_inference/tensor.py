@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.errors import LayoutError, UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import root
@@ -12,6 +12,7 @@ from ...dialect.location import name_of, python_location
 from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, TMEM, scope_of
 from ..nvidia.tensor_rules import accumulator_layout, default_layout, meeting_fragment
+from ..nvidia.tensor_views import base_of, is_view, layout_of
 from ..walk import threads_of
 from .accesses import laid_out
 from .gemm import shared_operand
@@ -40,6 +41,9 @@ class TensorSide:
         for op in ops:
             if op.name in TENSOR_PRODUCTS:
                 _check_halves(op)
+                if is_view(base_of(op.operands[2])):
+                    raise UnsupportedError("a product whose sums are a view of tensor memory",
+                                           python_location(op.location), hint="take the buffer itself")
                 self._learn(root(op.operands[2]), accumulator_layout(op.operands[2], pair="pair" in op.attributes), op)
                 if scope_of(op.operands[0]) == TMEM:
                     self._learn(root(op.operands[0]), default_layout(root(op.operands[0])), op)
@@ -72,7 +76,8 @@ class TensorSide:
             if scope_of(tensor) != TMEM or scope_of(other) != FRAGMENT or laid_out(other) != root(other):
                 continue
             shape = list(ir.MemRefType(root(other).type).shape)
-            layout = meeting_fragment(self._layouts[root(tensor)][0], shape[-1], threads_of(op))
+            held = layout_of(tensor, lambda alloc: self._layouts[alloc][0])
+            layout = meeting_fragment(held, shape[-1], threads_of(op))
             if layout is None or list(layout.shape) != shape[-2:]:
                 return None
             tile = layout.with_dims((*[1] * (len(shape) - 2), *shape[-2:]), [len(shape) - 2, len(shape) - 1])

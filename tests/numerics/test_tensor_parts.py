@@ -142,3 +142,55 @@ def test_the_first_of_a_pair_issues() -> None:
     a, b, c = random((256, 64)), random((64, 64), seed=1), poisoned((256, 64), "float32")
     compiled(main)(a, b, c)
     check(c, f64(a) @ f64(b).T, "float32")
+
+
+@pytest.mark.parametrize("upper", [True, False])
+def test_views(upper: bool) -> None:
+    """P takes the place of half of S, of which it is made, and is the left operand of the next product."""
+    part = slice(64, 128) if upper else slice(0, 64)
+
+    @T.prim_func
+    def main(A: T.Tensor((128, 32), "float16"), B: T.Tensor((64, 32), "float16"), V: T.Tensor((64, 48), "float16"),
+             S: T.Tensor((128, 64), "float32"), O: T.Tensor((128, 48), "float32")):  # fmt: skip
+        with T.Kernel(1, threads=128) as _:
+            a, b = T.alloc_shared((128, 32), "float16"), T.alloc_shared((64, 32), "float16")
+            v, held = T.alloc_shared((64, 48), "float16"), T.alloc_fragment((128, 64), "float32")
+            s, o = T.alloc_tmem((128, 64), "float32"), T.alloc_tmem((128, 48), "float32")
+            p, half = T.view(s, (128, 128), "float16"), T.alloc_fragment((128, 64), "float16")
+            T.copy(A, a)
+            T.copy(B, b)
+            T.copy(V, v)
+            T.gemm(a, b, s, transpose_B=True, clear_accum=True)
+            T.copy(s, held)
+            T.copy(held, S)
+            for i, j in T.Parallel(128, 64):
+                half[i, j] = held[i, j]
+            T.copy(half, p[:, part])
+            T.gemm(p[:, part], v, o, clear_accum=True)
+            T.copy(o, O)
+
+    a, b, v = random((128, 32)), random((64, 32), seed=1), random((64, 48), seed=2)
+    s, o = poisoned((128, 64), "float32"), poisoned((128, 48), "float32")
+    compiled(main)(a, b, v, s, o)
+    check(s, f64(a) @ f64(b).T, "float32")
+    check(o, f64(s.astype(np.float16)) @ f64(v), "float32")
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [((128, 64), "a product whose sums are a view of tensor memory"), ((64, 128), r"a view \[64, 128\] of f32 of ten")],
+)
+def test_views_that_are_none(shape: tuple[int, int], told: str) -> None:
+    @T.prim_func
+    def main(A: T.Tensor((128, 32), "float16"), B: T.Tensor((64, 32), "float16"), C: T.Tensor(shape, "float32")):
+        with T.Kernel(1, threads=128) as _:
+            a, b = T.alloc_shared((128, 32), "float16"), T.alloc_shared((64, 32), "float16")
+            s = T.view(T.alloc_tmem((128, 128), "float16"), shape, "float32")
+            T.copy(A, a)
+            T.copy(B, b)
+            if shape[0] == 128:
+                T.gemm(a, b, s, transpose_B=True, clear_accum=True)
+            T.copy(s, C)
+
+    with pytest.raises(errors.TileError, match=told):
+        compiled(main)
