@@ -22,6 +22,7 @@ from .context import Context, rule
 from .index import Index
 from .lanes import lanes_meet
 from .lanewise import is_lanewise
+from .rolled import is_rolled, rolled
 
 
 @rule("tl.parallel")
@@ -49,17 +50,26 @@ def _lower_chunks(ctx: Context, op: ir.Operation, layout: Fragment, guard: ir.Va
     width = _vector_width(ctx, body, layout)
     thread_part = thread_coordinates(ctx, layout)
     extents = _extents(ctx, op)
+    if is_rolled(ctx, op, layout.num_values // width):
+        with ctx.lanes(width), rolled(ctx, layout, thread_part, width) as indices:
+            _lower_chunk(ctx, body, indices, _inside(ctx, layout, indices, extents), guard)
+        return
     for start in range(0, layout.num_values, width):
         ctx.chunk_start = start
         with ctx.lanes(width):
             indices = _iteration(ctx, layout, thread_part, start, width)
-            inside = _inside(ctx, layout, indices, extents)
-            if inside is False:
-                continue
-            ctx.values.update(zip(body.arguments, indices, strict=True))
-            _clear(ctx, body)
-            with ctx.guarded(inside if inside is not True else None, guard):
-                ctx.lower_block(body)
+            _lower_chunk(ctx, body, indices, _inside(ctx, layout, indices, extents), guard)
+
+
+def _lower_chunk(
+    ctx: Context, body: ir.Block, indices: list[Index], inside: ir.Value | bool, guard: ir.Value | None
+) -> None:
+    if inside is False:
+        return
+    ctx.values.update(zip(body.arguments, indices, strict=True))
+    _clear(ctx, body)
+    with ctx.guarded(inside if inside is not True else None, guard):
+        ctx.lower_block(body)
 
 
 def _enter(ctx: Context, body: ir.Block, layout: Fragment) -> None:

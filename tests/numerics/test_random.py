@@ -156,3 +156,31 @@ def test_functions_of_float64() -> None:
                     1 / (1 + np.exp(-a)), np.abs(a) ** 1.5]  # fmt: skip
     for row, want in zip(b, expected, strict=True):
         np.testing.assert_allclose(row, want, rtol=2e-14)
+
+
+def test_long_iterations_are_a_loop_of_the_thread() -> None:
+    """97 iterations in each of 8 threads, the last ones outside: copies of the body would compile for minutes."""
+    size, threads = 97 * 8 - 5, 8
+
+    @T.prim_func
+    def main(A: T.Tensor((size,), "float32"), B: T.Tensor((size,), "float32")):
+        with T.Kernel(1, threads=threads) as _:
+            last = T.alloc_var("float32", 0.5)
+            for i, j in T.Parallel(threads, 97):
+                if i * 97 + j < size:
+                    for _ in T.unroll(12):
+                        last = T.sin(last) * 0.5 + A[i * 97 + j]
+                    B[i * 97 + j] = last
+
+    a, b = np.random.default_rng(1).standard_normal(size).astype(np.float32), np.full(size, np.nan, np.float32)
+    kernel = tilelang.compile(main, target="sim:sm_90a")
+    kernel(a, b)
+    expected = np.empty(size)
+    for start in range(0, size, 97):
+        state = 0.5
+        for place in range(start, min(start + 97, size)):
+            for _ in range(12):
+                state = np.sin(state) * 0.5 + float(a[place])
+            expected[place] = state
+    assert np.linalg.norm(b - expected) <= 1e-5 * np.linalg.norm(expected)
+    assert kernel.ir("lowered").count("math.sin") < 20
