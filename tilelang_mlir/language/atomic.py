@@ -135,7 +135,12 @@ def _packed(what: str, dst: Any, value: Any, count: int, return_prev: bool) -> V
             raise TileTypeError(f"{what} adds {count} elements, got {describe(value)}")
         sources: list[Any] = list(value)
     else:
-        sources = [shifted(first_element(what, value), step) for step in range(count)]
+        source = first_element(what, value)
+        if not return_prev and target.buffer.memory == "global" and target.buffer.dtype.is_float:
+            for (step,) in control.nest([count], "vectorize"):  # which lowering turns into one instruction
+                _emit("add", shifted(target, step), shifted(source, step), None, False)
+            return None
+        sources = [shifted(source, step) for step in range(count)]
     before = [_emit("add", shifted(target, step), source, None, return_prev) for step, source in enumerate(sources)]
     return Vector(before) if return_prev else None
 
@@ -151,7 +156,7 @@ def first_element(what: str, value: Any) -> Element:
     raise TileTypeError(f"{what} needs elements of buffers, got {describe(value)}")
 
 
-def shifted(element: Element, step: int) -> Element:
+def shifted(element: Element, step: Any) -> Element:
     return Element(element.buffer, [*element.indices[:-1], arith.add(element.indices[-1], step)])
 
 
