@@ -348,6 +348,9 @@ def test_warp_policy_from_partition() -> None:
 
 
 WRONG: list[tuple[str, type[Exception], str]] = [
+    ("x = T.alloc_var('float32', init=1e300)", TileValueError, r"1e\+300 is beyond float32, whose largest value is 3"),
+    ("x = T.float16(-65536.0)", TileValueError, "-65536.0 is beyond float16, whose largest value is 65504"),
+    ("x = T.uint8(256)", TileValueError, "256 does not fit the 8 bits of uint8"),
     ("T.tma_copy(A[0], A[1])", TileTypeError, "copies between device and shared memory, got global to global"),
     (TILES + "T.tma_copy(B[0, 0], s)", TileTypeError, "a load with T.tma_copy needs barrier="),
     (TILES + "b = T.alloc_barrier(1)\nT.tma_copy(B[0, 0], s, barrier=b, eviction_policy='never')", TileValueError,
