@@ -167,7 +167,7 @@ def _filled_in(alloc: ir.Operation, users: list[ir.Operation], order: dict[ir.Op
     """The innermost loop around all uses of a tile that starts each iteration by filling it; else where it is made."""
     found = home = alloc.parent.operation
     users = [user for user in users if user.name not in ("tl.slice", "tl.reshape")]
-    if any(effect.asynchronous for user in users for effect in effects(user)):
+    if any(_outlasts(user) for user in users):
         return found
     while users:
         inside = {_ancestor_in(home, user) for user in users}
@@ -177,6 +177,12 @@ def _filled_in(alloc: ir.Operation, users: list[ir.Operation], order: dict[ir.Op
         if home.name == "scf.for" and _fills(first, alloc.results[0]):
             found = home
     return found
+
+
+def _outlasts(op: ir.Operation) -> bool:
+    """Whether an access may go on behind the operation: copies and products that a later one waits for."""
+    attributes = op.attributes
+    return "asynchronous" in attributes or "pending" in attributes or any(e.asynchronous for e in effects(op))
 
 
 def _ancestor_in(home: ir.Operation, op: ir.Operation) -> ir.Operation:
