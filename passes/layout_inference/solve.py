@@ -28,7 +28,7 @@ from .accesses import (
 from .gemm import gemm_layouts, sparse_layouts
 from .plan import VECTOR, extend_fragment, plan_fragment
 from .product_forms import Form, product_forms
-from .sums import check_sum, sums
+from .sums import check_sum, sums, updates
 from .tensor import TensorSide
 from .vectors import touches, vector_bits
 
@@ -363,7 +363,7 @@ class Solver:
         for value, known in self.known.items():
             value.owner.operation.attributes["layout"] = to_attr(known.layout)
         for loop, layout in self.loops.items():
-            for access in self.sums.get(loop, ()):
+            for access in updates(self.accesses.get(loop, ())):
                 check_sum(access, layout)
             loop.attributes["layout"] = to_attr(layout)
 
