@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, swizzled
+from ...dialect.layout.attrs import to_attr
 from ...dialect.location import python_location
 from ...dialect.products import extents, factors, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
-from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition, require_whole_steps
+from ..nvidia.mma_layout import (
+    accumulator,
+    mma_shape,
+    operand_a,
+    operand_b,
+    partition,
+    require_whole_steps,
+    sparse_shape,
+)
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
@@ -63,6 +74,26 @@ def _groups(op: ir.Operation, threads: int, target: Target, form: Form) -> Group
     return groups
 
 
+def narrow_panels(op: ir.Operation, threads: int, target: Target) -> None:
+    """Where the program asks for a warpgroup product that the widest swizzles do not allow, since warpgroups or slices
+    share a panel of columns: give its tiles the widest ones that do, as if the program had."""
+    if "wgmma" not in op.attributes or members_of(op).start % WARPGROUP or uses_wgmma(op, threads, target) is not None:
+        return
+    a, b, _ = factors(op)
+    tiles = [root(v).owner.operation for v in (a, b) if scope_of(v) == SHARED]
+    tiles = [tile for tile in tiles if "layout" not in tile.attributes]
+    for spans in itertools.product((128, 64, 32), repeat=len(tiles)):
+        for tile, span in zip(tiles, spans, strict=True):
+            kind = ir.MemRefType(tile.results[0].type)
+            if swizzle_span(kind.shape[-2:], kind.element_type.width) >= span:
+                tile.attributes["layout"] = to_attr(swizzled(kind.shape, kind.element_type.width, span))
+        if uses_wgmma(op, threads, target) is not None:
+            return
+    for tile in tiles:
+        if "layout" in tile.attributes:
+            del tile.attributes["layout"]
+
+
 def _no_wgmma(op: ir.Operation, threads: int, target: Target) -> UnsupportedError:
     plain = op.name.replace("tl.", "T.")
     return UnsupportedError(
@@ -85,7 +116,7 @@ def sparse_layouts(
     a, e, b, c = list(op.operands)[:4]
     m, n, deep = extents(op)
     k = deep // 2  # of A
-    transpose_a, _ = transposes(op)
+    transpose_a, transpose_b = transposes(op)
     bits = ir.MemRefType(a.type).element_type.width
     metadata = root(e), row_major(list(ir.MemRefType(root(e).type).shape)[-2:])
     groups = _groups(op, threads, target, form)
@@ -93,15 +124,13 @@ def sparse_layouts(
         return [metadata, *_wgmma_layouts(op, groups, k, bits)]
     shape = mma_shape(bits)
     grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
-    out: list[tuple[ir.Value, Fragment | SharedLayout]] = [
-        (root(c), accumulator(grid, shape)),
-        (root(b), shared_operand(root(b), bits)),
-        metadata,
-    ]
-    if scope_of(a) == FRAGMENT:
-        out.append((root(a), _stored_a(operand_a(grid, shape, k, bits), transpose_a)))
-    else:
-        out.append((root(a), shared_operand(root(a), bits)))
+    require_whole_steps(op, deep, sparse_shape(shape))
+    out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), accumulator(grid, shape)), metadata]
+    for value, layout in (
+        (a, lambda: _stored_a(operand_a(grid, shape, k, bits), transpose_a)),
+        (b, lambda: operand_b(grid, shape, deep, bits, transposed=transpose_b)),
+    ):
+        out.append((root(value), layout() if scope_of(value) == FRAGMENT else shared_operand(root(value), bits)))
     return out
 
 

@@ -41,13 +41,12 @@ def product_forms(ops: Sequence[ir.Operation], target: Target) -> dict[ir.Operat
 
 
 def _agreed(together: list[ir.Operation], target: Target) -> dict[ir.Operation, Form]:
-    named = {op for op in together if "wgmma" in op.attributes}
-    likes = {op: _runs(op, target, narrow=op in named) for op in together}
-    if all(likes.values()) or not any(likes.values()):
-        return {op: Form(wgmma=True, narrow=op in named) for op in together}
+    likes = [_runs(op, target, narrow=False) for op in together]
+    if all(likes) or not any(likes):
+        return {op: Form() for op in together}
     if all(_runs(op, target, narrow=True) for op in together):
         return {op: Form(narrow=True) for op in together}
-    return {op: Form(wgmma=op in named, narrow=op in named) for op in together}
+    return {op: Form(wgmma="wgmma" in op.attributes) for op in together}
 
 
 def _runs(op: ir.Operation, target: Target, *, narrow: bool) -> bool:

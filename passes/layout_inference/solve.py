@@ -25,7 +25,7 @@ from .accesses import (
     loop_layout_beside,
     loop_layout_from,
 )
-from .gemm import gemm_layouts, sparse_layouts
+from .gemm import gemm_layouts, narrow_panels, sparse_layouts
 from .plan import VECTOR, extend_fragment, plan_fragment
 from .product_forms import Form, product_forms
 from .sums import check_sum, sums, updates
@@ -129,6 +129,9 @@ class Solver:
                 self.learn(value, row_major(ir.MemRefType(value.type).shape), value.owner.operation)
 
     def _strict(self) -> None:
+        for op in self.ops:
+            if op.name in ("tl.gemm", "tl.gemm_sp"):
+                narrow_panels(op, threads_of(op), self.target)
         for value in self.fragments + self.shared:
             op = value.owner.operation
             if "layout" in op.attributes:
@@ -141,6 +144,8 @@ class Solver:
         forms = product_forms(self.ops, self.target) if self.wgmma else {}
         for op in self.ops:
             form = forms.get(op, Form(wgmma=False))
+            if "loop_layout" in op.attributes:
+                self._follow_loop(op)
             if op.name in ("tl.gemm", "tl.mma_scaled"):
                 for value, layout in gemm_layouts(op, threads_of(op), self.target, form):
                     shared = isinstance(layout, SharedLayout)
@@ -148,9 +153,17 @@ class Solver:
             elif op.name == "tl.gemm_sp":
                 for value, layout in sparse_layouts(op, threads_of(op), self.target, form):
                     self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
-            elif op.name in TENSOR_PRODUCTS:
+            elif op.name in TENSOR_PRODUCTS or "by_rows" in op.attributes:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
+
+    def _follow_loop(self, op: ir.Operation) -> None:
+        """A copy whose loop the program lays out: whole fragments lie where their elements are copied."""
+        layout = from_attr(op.attributes["loop_layout"])
+        for value in op.operands:
+            is_fragment = isinstance(value.type, ir.MemRefType) and scope_of(value) == FRAGMENT
+            if is_fragment and tuple(_whole(laid_out(value))) == layout.shape:
+                self.learn(laid_out(value), layout, op)
 
     def _spread(self) -> None:
         changed = True
