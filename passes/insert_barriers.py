@@ -262,6 +262,7 @@ class _Inserter:
             pending.arrived = True
         if op.name == "tl.wait_group":  # WORDS
             pending.writes |= pending.landing
+            pending.unfenced |= pending.landing
             pending.landing = pending.landing if ir.IntegerAttr(op.attributes["pending"]).value else set()
         if op.name in _ARRIVALS and self._tells_engine(op, pending):  # GROUPS
             self._fence(op, pending)
