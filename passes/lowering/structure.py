@@ -16,7 +16,7 @@ from ...dialect.effects import region_effects, root
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
-from ...dialect.tl import scope_of
+from ...dialect.tl import TMEM, scope_of
 from .buffers import (
     FragmentBuffer,
     GlobalBuffer,
@@ -394,6 +394,8 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.reshape")
 def lower_reshape(ctx: Context, op: ir.Operation) -> None:
+    if scope_of(op.results[0]) == TMEM:
+        return  # its accesses look through it
     ctx.buffers[op.results[0]] = reshape_buffer(ctx, op)
 
 
