@@ -17,7 +17,7 @@ from tilelang_mlir.mlir import PassManager, extension, ir
 
 # Nothing is cleaned up here: LLVM does it, and makes the same code of what is left (48 kernels for three targets).
 _CONVERT = (
-    "gpu.module({first}convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,{last}reconcile-unrealized-casts)"
+    "gpu.module(convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,{last}reconcile-unrealized-casts)"
 )
 # Directives only: with full debug info ptxas stops optimising.
 _LINE_INFO = ",ensure-debug-info-scope-on-llvm-func{emission-kind=DebugDirectivesOnly}"
@@ -83,7 +83,7 @@ def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, la
         lower_math(device, conversion.math)
         _keep_loop_hints(device, "scf.for", "tl.unroll")
         lap("prepare")
-        passes = PassManager.parse(_pipeline(device, conversion, line_info))
+        passes = PassManager.parse(_pipeline(conversion, line_info))
         passes.enable_verifier(False)  # once, below: seven times would take longer than the passes
         passes.run(module.operation)
         device = device_module(module)
@@ -95,22 +95,9 @@ def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, la
         return text
 
 
-def _pipeline(device: ir.Operation, conversion: Conversion, line_info: bool) -> str:
-    first = f"{conversion.printf}," if conversion.printf and _uses(device, "gpu.printf") else ""
+def _pipeline(conversion: Conversion, line_info: bool) -> str:
     last = f"{conversion.passes}," if conversion.passes else ""
-    return f"builtin.module({_CONVERT.format(first=first, last=last)}{_LINE_INFO if line_info else ''})"
-
-
-def _uses(root: ir.Operation, name: str) -> bool:
-    found = False
-
-    def look(op: ir.Operation) -> ir.WalkResult:
-        nonlocal found
-        found = found or op.name == name
-        return ir.WalkResult.INTERRUPT if found else ir.WalkResult.ADVANCE
-
-    root.walk(look)
-    return found
+    return f"builtin.module({_CONVERT.format(last=last)}{_LINE_INFO if line_info else ''})"
 
 
 def _keep_loop_hints(device: ir.Operation, loop: str, hint: str) -> None:
