@@ -11,7 +11,7 @@ from tilelang_mlir.mlir import ir
 
 
 def print_by_vprintf(device: ir.Operation) -> None:
-    """CUDA: `vprintf(format, arguments)` with the arguments in a structure (PTX interoperability guide, system calls)."""
+    """CUDA: `vprintf(format, arguments)`, the arguments in a structure (PTX interoperability guide, system calls)."""
     for number, op in enumerate(_prints(device)):
         with op.location, ir.InsertionPoint(op):
             arguments = _promoted(op)
