@@ -93,6 +93,8 @@ class Pending:
     def clear(self) -> None:
         self.reads.clear()
         self.writes.clear()
+        total = self.everywhere()  # a barrier is no fence
+        self.unfenced, self.unfenced_loads = total.unfenced, total.unfenced_loads
         self.groups.clear()
         for ranges in self.flying.values():  # a barrier does not end a product
             self.reads |= ranges
@@ -101,7 +103,7 @@ class Pending:
         """With what the regions of warpgroups left: all threads are meant."""
         total = Pending(set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
         for left in self.groups.values():
-            total.merge(left)
+            total.merge(left.everywhere())
         return total
 
     def state(self) -> tuple[object, ...]:
@@ -128,7 +130,10 @@ class Pending:
         reads = _ranges([e for e in found if _is_behind(e)])[0]
         _, written, late = _ranges([e for e in found if e.op.name in _BULK_LOADS])
         copies = written | late
-        return _meet(reads | copies, self.unfenced) or _meet(copies, self.unfenced_loads)
+        if not reads and not copies:
+            return False
+        total = self.everywhere() if self.groups else self
+        return _meet(reads | copies, total.unfenced) or _meet(copies, total.unfenced_loads)
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
         if not reads and not writes:

@@ -22,7 +22,7 @@ EFFECTIVE: dict[PassConfigKey, str] = {
     K.TL_ENABLE_CLUSTER_MULTICAST: "pairs of blocks load what both need once, in loops over tiles",
     K.TL_DISABLE_LAGGING_MAXIMUM: "online softmax rescales in every iteration",
     K.TL_DISABLE_PING_PONG: "consumer warp groups do not take turns at the tensor cores",
-    K.TL_ALLOW_REGISTER_SPILLS: "fragments may take more than four times a thread's registers, which is an error else",
+    K.TL_ALLOW_REGISTER_SPILLS: "fragments may take more than five times a thread's registers, which is an error else",
     K.TL_DISABLE_SHARED_MEMORY_REUSE: "every shared buffer has an address of its own",
     K.TL_DISABLE_VECTORIZE_256: "accesses to device memory stay at 16 bytes where a target has wider ones, which need "
     "tensors at multiples of 32 bytes",

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tilelang_mlir.compiler.find import Census
 from tilelang_mlir.mlir import ir
 
 
-def print_by_vprintf(device: ir.Operation) -> None:
+def print_by_vprintf(device: ir.Operation, census: Census) -> None:
     """CUDA: `vprintf(format, arguments)`, the arguments in a structure (PTX interoperability guide, system calls)."""
-    for number, op in enumerate(_prints(device)):
+    for number, op in enumerate(census.take("gpu.printf")):
         with op.location, ir.InsertionPoint(op):
             arguments = _promoted(op)
             pointer = ir.Type.parse("!llvm.ptr")
@@ -27,28 +28,16 @@ def print_by_vprintf(device: ir.Operation) -> None:
         op.erase()
 
 
-def print_by_printf(device: ir.Operation) -> None:
+def print_by_printf(device: ir.Operation, census: Census) -> None:
     """AMD: `printf(format, ...)`, which LLVM turns into stores to the runtime's buffer; formats are constants."""
     kind = "!llvm.func<i32 (ptr<4>, ...)>"
-    for number, op in enumerate(_prints(device)):
+    for number, op in enumerate(census.take("gpu.printf")):
         with op.location, ir.InsertionPoint(op):
             arguments = _promoted(op)
             if number == 0:
                 _declare(device, "printf", kind)
             _call("printf", [_text(device, op, number, "!llvm.ptr<4>", 4), *arguments], kind)
         op.erase()
-
-
-def _prints(device: ir.Operation) -> list[ir.Operation]:
-    found: list[ir.Operation] = []
-
-    def look(op: ir.Operation) -> ir.WalkResult:
-        if op.name == "gpu.printf":
-            found.append(op)
-        return ir.WalkResult.ADVANCE
-
-    device.walk(look)
-    return found
 
 
 def _promoted(op: ir.Operation) -> list[ir.Value]:

@@ -17,7 +17,8 @@ from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.typename import dtype
-from tilelang_mlir.language import low_level, script_names, ws_schedule
+from tilelang_mlir.frontend.typename import dtype as DataType
+from tilelang_mlir.language import earlier, low_level, script_names, ws_schedule
 from tilelang_mlir.language.alloc import (
     alloc_barrier,
     alloc_cluster_barrier,
@@ -76,6 +77,7 @@ from tilelang_mlir.language.copy import (
 )
 from tilelang_mlir.language.debug import device_assert, print
 from tilelang_mlir.language.dtypes import ALIASES, SCALARS, find, get_tvm_dtype, is_float4
+from tilelang_mlir.language.earlier import *  # noqa: F403 - the names of its __all__
 from tilelang_mlir.language.explicit import (
     cp_async_barrier_noinc,
     dec_max_nreg,
@@ -397,7 +399,7 @@ from tilelang_mlir.language.ws_schedule import *  # noqa: F403 - the names of it
 
 __all__ = [
     "Add", "And", "BaseTensor", "Buffer",
-    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
+    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "DataType", "Div", "EQ", "FloorDiv",
     "FloorMod", "Fragment", "FragmentBuffer", "GE", "GT", "GemmWarpPolicy", "JITNoBuilderError", "Kernel",
     "KernelLaunchFrame", "LE", "LT", "Layout", "LocalBuffer", "Macro", "Max", "Min", "Mod", "Mul", "NE", "Not",
     "Or", "Parallel", "Persistent", "Pipelined", "PrimExpr", "PrimFunc", "Ptr", "Ref", "Select", "Serial",
@@ -465,6 +467,7 @@ __all__ += [
 
 __all__ += low_level.__all__
 __all__ += script_names.__all__
+__all__ += earlier.__all__
 __all__ += ws_schedule.__all__
 
 if TYPE_CHECKING:

@@ -70,7 +70,7 @@ def test_interleaved_kernels_get_a_ptxas_that_does_it(only: Path, tmp_path: Path
 
 def test_error_lists_every_place(only: Path) -> None:
     old = fake_tool(only / "bin" / "ptxas", "12.4")
-    with pytest.raises(ToolchainError, match=r"no ptxas for PTX 8\.6 \(sm_90a\)") as caught:
+    with pytest.raises(ToolchainError, match=r"no ptxas of release 12\.7 or newer for PTX 8\.6 \(sm_90a\)") as caught:
         find_ptxas("sm_90a")
     text = str(caught.value)
     assert f"CUDA_HOME: {old} is of release 12.4, too old" in text
@@ -112,7 +112,8 @@ def test_occupancy_of_compute_units(arch: str, registers: int, threads: int, sha
 
 
 def test_flags_in_all_spellings() -> None:
-    options = codegen_options(["-Xptxas=-maxrregcount=64,-dlcm=cg", "--use_fast_math", "-I/x", "-lineinfo", "-include", "a.h"],
+    options = codegen_options(["-Xptxas=-maxrregcount=64,-dlcm=cg", "--use_fast_math", "-I/x", "-lineinfo", "-include",
+                               "a.h"],
                               {"tl.ptxas_register_usage_level": 7, "tl.device_compile_flags": "-O2 --ptxas-options=-v"})
     assert options.ptxas_flags == ("--register-usage-level=7", "-O2", "-maxrregcount=64", "-dlcm=cg")
     assert options.line_info
