@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import PassError, UnsupportedError
-from tilelang_mlir.isa.nvidia import barrier, bits, cluster, memory, tma, warp, wgmma
+from tilelang_mlir.isa.nvidia import barrier, bits, cluster, mbarrier, memory, tma, warp, wgmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
@@ -52,6 +52,7 @@ ENTRIES: dict[str, Entry] = {
     "set_registers": Entry(_set_registers, Feature.SETMAXNREG),
     "wgmma_fence": Entry(lambda ctx, op: wgmma.fence(), Feature.WGMMA),
     "wgmma_commit": Entry(lambda ctx, op: wgmma.commit(), Feature.WGMMA),
+    "barrier_init_fence": Entry(lambda ctx, op: mbarrier.fence_init(), Feature.MBARRIER),
     "bulk_commit": Entry(lambda ctx, op: tma.commit(), Feature.TMA),
     "named_arrive": Entry(_named_arrive),
     "find_nth_set": Entry(lambda ctx, op: bits.find_nth_set(*(ctx.ssa(v) for v in op.operands))),

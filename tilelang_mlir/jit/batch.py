@@ -60,7 +60,7 @@ class Batch:
         """The kernel of a traced function, from the cache where it is there; it raises what compiling raises."""
         result: Future[JITKernel] = Future()
         try:
-            machine = prepare(prim_func, target)
+            prim_func, machine = prepare(prim_func, target)
             options = compile_options(prim_func, out_idx, pass_configs, compile_flags)
         except TileError as error:
             result.set_exception(error)
