@@ -375,20 +375,60 @@ def test_narrow_copies_elsewhere() -> None:
 
 def test_a_copy_that_the_program_lays_out() -> None:
     """The fragment lies where the copy's loop has its elements: a row in the registers of two threads."""
-    layout = T.Fragment((32, 32), forward_fn=lambda i, j: (i * 2 + j // 16, j % 16))
+    rows = T.Fragment((32, 32), forward_fn=lambda i, j: (i * 2 + j // 16, j % 16))
 
     @T.prim_func
     def main(A: T.Tensor((32, 32), "float32"), B: T.Tensor((64, 16), "float32")):
         with T.Kernel(1, threads=64) as _:
             tile, x = T.alloc_shared((32, 32), "float32"), T.alloc_fragment((32, 32), "float32")
             T.copy(A, tile)
-            T.copy(tile, x, loop_layout=layout)
+            T.copy(tile, x, loop_layout=rows)
             for i, j in T.Parallel(32, 32):
                 B[i * 2 + j // 16, j % 16] = x[i, j]
 
     a, b = random((32, 32), "float32"), poisoned((64, 16), "float32")
     kernel = tilelang.compile(main, target="sim:sm_80")
     kernel(a, b)
-    assert np.array_equal(b, a.reshape(64, 16)) and (
-        "#tl.fragment<array<i64: 32, 32>, array<i64: 2, 1, 16, 32, 0, 1>, array<i64: 16, 1, 1>>" in kernel.ir("laid_out")
-    )
+    layout = "#tl.fragment<array<i64: 32, 32>, array<i64: 2, 1, 16, 32, 0, 1>, array<i64: 16, 1, 1>>"
+    assert np.array_equal(b, a.reshape(64, 16)) and layout in kernel.ir("laid_out")
+
+
+@pytest.mark.parametrize(("source", "view", "shape"), [("float16", "uint32", (1, 32)), ("uint32", "uint8", (13, 24)),
+                                                       ("int16", "uint64", (8, 8))])
+def test_views_of_fragments_with_other_elements(source: str, view: str, shape: tuple[int, int]) -> None:
+    """The same registers: what is written through the view is in the fragment."""
+    columns = shape[1] * np.dtype(source).itemsize // np.dtype(view).itemsize
+
+    @T.prim_func
+    def main(A: T.Tensor(shape, source), B: T.Tensor((shape[0], columns), view), C: T.Tensor(shape, source)):
+        with T.Kernel(1, threads=32) as _:
+            x = T.alloc_fragment(shape, source)
+            T.copy(A, x)
+            y = T.view(x, (shape[0], columns), view)
+            for i, j in T.Parallel(shape[0], columns):
+                y[i, j] = y[i, j] + T.cast(i + 1, view)
+            T.copy(y, B)
+            T.copy(x, C)
+
+    a = np.random.default_rng(0).integers(1, 100, shape).astype(source)
+    b, c = np.zeros((shape[0], columns), view), np.zeros(shape, source)
+    tilelang.compile(main, target="sim:sm_80")(a, b, c)
+    want = a.view(view) + np.arange(1, shape[0] + 1).astype(view)[:, None]
+    assert np.array_equal(b, want) and np.array_equal(c.view(view), want)
+    assert ".local" not in tilelang.compile(main, target="sm_80").get_kernel_source()
+
+
+def test_a_view_of_a_fragment_that_is_no_one() -> None:
+    """Columns of a product's sums are in two threads, so that pairs of rows are no wider elements."""
+
+    @T.prim_func
+    def main(C: T.Tensor((64, 16), "float64")):
+        with T.Kernel(1, threads=128) as _:
+            a, c = T.alloc_shared((64, 64), "float16"), T.alloc_fragment((64, 64), "float16")
+            T.clear(a)
+            T.clear(c)
+            T.gemm(a, a, c)
+            T.copy(T.view(c, (64, 16), "float64"), C)
+
+    with pytest.raises(tilelang.errors.LayoutError, match="a view of a fragment lies in other threads or registers"):
+        tilelang.compile(main, target="sim:sm_80")
