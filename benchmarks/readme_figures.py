@@ -13,14 +13,34 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 NONE_YET = "No measurement is checked in yet: `python benchmarks/run_all.py` writes them to `benchmarks/results`."
 _BLOCK = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
 Result = dict[str, Any]
-Line = tuple[str, str]
+
+
+class Ratios(NamedTuple):
+    """The time of a peer over ours in several cases; the best rate of ours in TFLOP/s."""
+
+    what: str
+    peer: str
+    cases: int
+    mean: float
+    lowest: float
+    best: float | None
+
+
+class Figure(NamedTuple):
+    """A figure that is no ratio to a peer."""
+
+    what: str
+    figure: str
+
+
+Line = Ratios | Figure
 
 
 def newest(folder: Path) -> list[Result]:
@@ -51,9 +71,7 @@ def _against(what: str, peer: str) -> Callable[[Result], list[Line]]:
         ratios, rates = _column(result, "ratio"), _column(result, "tflops")
         if not ratios:
             return []
-        figure = f"geometric mean {_mean(ratios):.2f}, lowest {min(ratios):.2f}"
-        figure += f"; up to {max(rates):.0f} TFLOP/s" if rates else ""
-        return [(f"{what}: time of {peer} over ours, {len(ratios)} cases", figure)]
+        return [Ratios(what, peer, len(ratios), _mean(ratios), min(ratios), max(rates, default=None))]
 
     return lines
 
@@ -70,17 +88,16 @@ def _gemm(result: Result) -> list[Line]:
 
 def _bandwidth(result: Result) -> list[Line]:
     shares = [f"{row['kernel'].split()[0]} {row['of_copy']:.2f}" for row in result["rows"]]
-    return [("bandwidth-bound kernels: share of the rate of a device copy", ", ".join(shares))]
+    return [Figure("bandwidth-bound kernels: share of the rate of a device copy", ", ".join(shares))]
 
 
 def _launch(result: Result) -> list[Line]:
-    calls = [f"{row['call']}: {row['microseconds']:.1f} µs" for row in result["rows"]]
-    return [("host time of a call", "; ".join(calls))]
+    return [Figure(f"a call: {row['call']}", f"{row['microseconds']:.1f} µs") for row in result["rows"]]
 
 
 def _compile(result: Result) -> list[Line]:
     times = [(row["what"], row["ms"]) for row in result["rows"] if "ms" in row]
-    return [("on the host", "; ".join(f"{what}: {ms:.{0 if ms >= 10 else 2}f} ms" for what, ms in times))]
+    return [Figure(what, f"{ms:.{0 if ms >= 10 else 2}f} ms") for what, ms in times]
 
 
 def _quantised(result: Result) -> list[Line]:
@@ -98,11 +115,10 @@ def _quantised(result: Result) -> list[Line]:
 
 
 def _sparse(result: Result) -> list[Line]:
-    """Beside the dense product, and case by case beside cuSPARSELt, which torch calls without a search."""
-    rows = [row for row in result["rows"] if math.isfinite(row["sparse_ratio"])]
-    theirs = ", ".join(f"{row['case'].split()[0]} {row['sparse_ratio']:.2f}" for row in rows)
-    dense = _against("2:4 sparse products", "cuBLAS' dense product")(result)
-    return [*dense, ("2:4 sparse products, fp16: time of cuSPARSELt as torch calls it over ours", theirs)]
+    """Beside the dense product, and beside cuSPARSELt, which torch calls without a search."""
+    rows = [{"ratio": row["sparse_ratio"]} for row in result["rows"] if "sparse_ratio" in row]
+    theirs = _against("2:4 sparse products, fp16", "cuSPARSELt as torch calls it")({**result, "rows": rows})
+    return [*_against("2:4 sparse products", "cuBLAS' dense product")(result), *theirs]
 
 
 def _attention(result: Result) -> list[Line]:
@@ -127,16 +143,19 @@ def _tilelang(result: Result) -> list[Line]:
     for kind in ("gemm", "attention"):
         rows = [row for row in result["rows"] if row.get("case", "").startswith(kind)]
         lines += _against(f"{kind} from one source", "TileLang")({**result, "rows": rows})
-    seconds = [f"{row['what']}: {row['seconds']:.2f} s" for row in result["rows"] if "seconds" in row]
-    calls = [f"{row['what']}: {row['microseconds']:.1f} µs" for row in result["rows"] if "microseconds" in row]
-    return [*lines, ("beside TileLang, on the host", "; ".join(seconds + calls))]
+    for row in result["rows"]:
+        if "seconds" in row:
+            lines.append(Figure(row["what"], f"{row['seconds']:.2f} s"))
+        elif "microseconds" in row:
+            lines.append(Figure(row["what"], f"{row['microseconds']:.1f} µs"))
+    return lines
 
 
 _LINES: dict[str, Callable[[Result], list[Line]]] = {
     "gemm": _gemm,
     "attention": _attention,
     "bandwidth": _bandwidth,
-    "by_hand": _against("plain products beside those with roles and barriers by hand", "the latter"),
+    "by_hand": _against("plain products", "ours with roles and barriers by hand"),
     "launch": _launch,
     "grouped": _against("products of groups", "torch"),
     "quantised": _quantised,
@@ -146,14 +165,30 @@ _LINES: dict[str, Callable[[Result], list[Line]]] = {
 }
 
 
+def _tables(lines: Sequence[Line]) -> list[str]:
+    """The ratios as one table and the other figures as another."""
+    text: list[str] = []
+    ratios = [line for line in lines if isinstance(line, Ratios)]
+    if ratios:
+        text += ["| peer's time over ours | peer | cases | geometric mean | lowest | ours up to |", f"|{'---|' * 6}"]
+    for what, peer, cases, mean, lowest, best in ratios:
+        rate = "" if best is None else f"{best:.0f} TFLOP/s"
+        text.append(f"| {what} | {peer} | {cases} | {mean:.2f} | {lowest:.2f} | {rate} |")
+    others = [line for line in lines if isinstance(line, Figure)]
+    if others:
+        text += [*([""] if ratios else []), "| what else | figure |", "|---|---|"]
+    return text + [f"| {what} | {figure} |" for what, figure in others]
+
+
 def figures(folder: Path = RESULTS) -> str:
-    """The text between the markers: a table, or a line that says there is none."""
-    rows = [
-        f"| {what} | {figure} | {result['device']} | {result['date'][:10]} |"
-        for result in newest(folder)
-        for what, figure in _LINES.get(result["benchmark"], _against(result["benchmark"], "the peer"))(result)
-    ]
-    return "\n".join(["| what | figure | device | date |", "|---|---|---|---|", *rows] if rows else [NONE_YET]) + "\n"
+    """The text between the markers: the tables of each device and day, or a line that says there are none."""
+    groups: dict[str, list[Line]] = {}
+    for result in newest(folder):
+        lines = _LINES.get(result["benchmark"], _against(result["benchmark"], "the peer"))(result)
+        if lines:
+            groups.setdefault(f"{result['device']}, {result['date'][:10]}", []).extend(lines)
+    text = [line for where, lines in groups.items() for line in (f"Measured on one {where}:", "", *_tables(lines), "")]
+    return "\n".join(text[:-1] or [NONE_YET]) + "\n"
 
 
 def filled(page: str, folder: Path = RESULTS) -> str:

@@ -83,13 +83,14 @@ class TensorLayoutAttr(TL.Attribute, name="tmem"):
     """In which lane and column of tensor memory an element lies: serialisation of `layout.TensorLayout`.
 
     `lanes` is a flat list of (size, stride, lane) steps of the row, `bits` the width of an element, `parts` how many
-    parts of the columns lie under one another.
+    parts of the columns lie under one another, `spread` whether each element has a column of its own.
     """
 
     shape: Any
     lanes: Any
     bits: ir.IntegerAttr
     parts: ir.IntegerAttr
+    spread: ir.IntegerAttr
 
 
 class BarrierType(TL.Type, name="barrier"):

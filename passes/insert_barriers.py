@@ -11,7 +11,8 @@ ASYNC    An asynchronous copy is ordered against what came before it; after it t
 WORDS    Copies that the program waits for itself (`T.async_copy`, `T.ptx_cp_async`) belong to the thread that waits for
          their group: from its wait on they are stores of that thread, which others see behind a barrier.
 DIVERGE  A branch whose condition may differ between threads gets its barriers in front of it, never inside; so does a
-         loop with such bounds or condition: the accesses of its iterations are the program's to order.
+         loop with such bounds or condition: the accesses of its iterations are the program's to order. Fences may stand
+         inside: each thread fences what it accessed itself.
 PROXY    Ordinary accesses come before asynchronous ones only with a fence between the proxies: what stores wrote and an
          asynchronous reader reads or a bulk copy overwrites, and what loads read and a bulk copy overwrites, is fenced
          by those threads before the barrier. What copies of single words bring (cp.async) is fenced by those who have
@@ -54,6 +55,7 @@ Range = tuple[int, int]
 # What writes shared memory through the asynchronous proxy.
 _BULK_LOADS = ("tl.tma_load", "tl.box_load", "tl.tma_gather4", "tl.cluster_copy", "tl.bulk_words")
 _ARRIVALS = ("tl.mbarrier_arrive", "tl.mbarrier_state")
+_CONTROL = ("scf.if", "scf.for", "scf.while")
 
 
 @dataclass
@@ -91,6 +93,8 @@ class Pending:
     def clear(self) -> None:
         self.reads.clear()
         self.writes.clear()
+        total = self.everywhere()  # a barrier is no fence
+        self.unfenced, self.unfenced_loads = total.unfenced, total.unfenced_loads
         self.groups.clear()
         for ranges in self.flying.values():  # a barrier does not end a product
             self.reads |= ranges
@@ -99,7 +103,7 @@ class Pending:
         """With what the regions of warpgroups left: all threads are meant."""
         total = Pending(set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
         for left in self.groups.values():
-            total.merge(left)
+            total.merge(left.everywhere())
         return total
 
     def state(self) -> tuple[object, ...]:
@@ -126,7 +130,10 @@ class Pending:
         reads = _ranges([e for e in found if _is_behind(e)])[0]
         _, written, late = _ranges([e for e in found if e.op.name in _BULK_LOADS])
         copies = written | late
-        return _meet(reads | copies, self.unfenced) or _meet(copies, self.unfenced_loads)
+        if not reads and not copies:
+            return False
+        total = self.everywhere() if self.groups else self
+        return _meet(reads | copies, total.unfenced) or _meet(copies, total.unfenced_loads)
 
     def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
         if not reads and not writes:
@@ -285,6 +292,8 @@ class _Inserter:
         fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and self._tells_engine(op, pending))
         if fence or pending.conflicts(reads, writes | late):
             self.order(op, pending, fence=fence)
+        if op.name in _CONTROL:
+            self._fence_inside(op, Pending(arrived=pending.arrived))
         pending.reads |= _lasting(found)
         if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
             pending.flying[op.operands[2]] = reads
@@ -295,6 +304,35 @@ class _Inserter:
         pending.landing |= _ranges(by_hand)[2]
         if op.name not in _BULK_LOADS:
             pending.unfenced |= writes
+        pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
+
+    def _fence_inside(self, op: ir.Operation, pending: Pending) -> None:
+        """DIVERGE, PROXY, GROUPS: the fences that threads need for what they do in a branch or loop of their own."""
+        entry = pending.copy()
+        for _ in range(1 if op.name == "scf.if" else 2):
+            for region in op.regions:
+                arm = entry.copy() if op.name == "scf.if" else pending
+                for block in region:
+                    for inner in list(block.operations):
+                        self._fence_before(inner.operation, arm)
+                if arm is not pending:
+                    pending.merge(arm)
+
+    def _fence_before(self, op: ir.Operation, pending: Pending) -> None:
+        if op.name in _CONTROL:
+            self._fence_inside(op, pending)
+            return
+        if op.name == "tl.fence_proxy":
+            pending.fenced()
+            return
+        if op.name in ("tl.mbarrier_wait", "tl.mbarrier_test"):
+            pending.arrived = True
+        found = self.effects(op)
+        brought = pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought)
+        if brought or pending.needs_fence(found) or (op.name in _ARRIVALS and self._tells_engine(op, pending)):
+            self._fence(op, pending)
+        if op.name not in _BULK_LOADS:
+            pending.unfenced |= _ranges(found)[1]
         pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
 
     def _order_replicas(self, loop: ir.Operation) -> None:

@@ -22,36 +22,64 @@ _BELOW = {2: 0, 6: 0, 3: 1, 7: 1}  # slt, ult, sle, ule
 _ABOVE = {5: 0, 9: 0, 4: 1, 8: 1}  # sge, uge, sgt, ugt
 
 
-def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
+def split_branch(branch: ir.Operation, launch: ir.Operation, *, block_syncs: bool = False) -> None:
     """Give the tile operations of a branch on the thread index to its warps; other branches stay.
 
-    A chain of `else if` becomes regions side by side.
+    A chain of `else if` becomes regions side by side, a branch among other operations of a region nested ones. So does
+    a branch of whole warps with a barrier in it, which they alone meet at, unless `block_syncs` says that all threads
+    of the block do.
 
     Raises:
         UnsupportedError: the threads that take a branch with tile operations are no whole warps.
     """
     taken = _threads(branch.operands[0], num_threads(launch))
     y, z = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))[1:]
-    if taken is None or (y, z) != (1, 1) or not any(is_collective(op) for op in nested(branch)):
+    tiles = any(is_collective(op) for op in nested(branch))
+    meets = not block_syncs and any(op.name == "tl.sync_threads" and "id" not in op.attributes for op in nested(branch))
+    if taken is None or (y, z) != (1, 1) or not (tiles or meets):
         return
-    around = branch.parent.operation
-    inside = around.name == "tl.warpgroups"
-    total = num_threads(launch)
-    arms = _arms(taken, members_of(branch) if inside else range(total)) if total % WARP == 0 else None
-    alone = not inside or all(o == branch or o.operation.name.startswith(_PURE) for o in branch.block.operations)
-    if arms is None or not alone:
+    members = members_of(branch)
+    mine = members or range(num_threads(launch))
+    arms = _arms(taken, mine) if num_threads(launch) % WARP == 0 else None
+    if arms is None:
+        if not tiles:
+            return
+        here = range(max(taken.start, mine.start), min(taken.stop, mine.stop))
         raise UnsupportedError(
-            f"tile operations in a branch that threads {taken.start} to {taken.stop - 1} take",
+            f"tile operations in a branch that threads {here.start} to {here.stop - 1} take"
+            if len(here)
+            else "tile operations in a branch that no thread takes",
             python_location(branch.location),
             hint="branch on whole warps of 32 threads that follow each other, or work on single elements there",
         )
-    point = around if inside else branch
-    if inside:
-        for op in list(branch.block.operations):
-            if op.operation != branch:
-                op.operation.move_before(around)
-    number = around.attributes[BRANCH] if inside and BRANCH in around.attributes else _next_number(launch)
-    with ir.InsertionPoint(point), branch.location:
+    for op in [op for op in nested(branch) if op.name == "tl.thread_id" and members_of(op) == members]:
+        op.move_before(branch)  # in a region it would count from the region's first thread
+    around = branch.parent.operation
+    if not _fills(around, branch):
+        _build_arms(branch, arms, branch, _next_number(launch))
+        branch.erase()
+        return
+    for op in list(branch.block.operations):
+        if op.operation != branch:
+            op.operation.move_before(around)
+    number = around.attributes[BRANCH] if BRANCH in around.attributes else _next_number(launch)
+    _build_arms(branch, arms, around, number)
+    branch.erase()
+    around.erase()
+
+
+def _fills(around: ir.Operation, branch: ir.Operation) -> bool:
+    """Whether a region holds nothing but the branch, as with `else if`: its arms take the region's place then.
+
+    Beside other operations the arms are nested, for all threads of the region run those.
+    """
+    alone = (o == branch or o.operation.name.startswith("arith.") for o in branch.block.operations)
+    return around.name == "tl.warpgroups" and all(alone)
+
+
+def _build_arms(branch: ir.Operation, arms: tuple[range, range], place: ir.Operation, number: ir.Attribute) -> None:
+    """Move the branch's regions into those of their threads, in front of `place`."""
+    with ir.InsertionPoint(place), branch.location:
         for region, mine in zip(branch.regions, arms, strict=True):
             if not len(region.blocks) or not len(mine):
                 continue
@@ -60,17 +88,11 @@ def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
             for op in list(region.blocks[0].operations):
                 if op.operation.name != "scf.yield":
                     block.append(op)
-    branch.erase()
-    if inside:
-        around.erase()
 
 
 def _next_number(launch: ir.Operation) -> ir.Attribute:
     numbers = [ir.IntegerAttr(op.attributes[BRANCH]).value for op in nested(launch) if BRANCH in op.attributes]
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(32), max(numbers, default=-1) + 1)
-
-
-_PURE = ("arith.", "tl.thread_id")
 
 
 def _arms(taken: range, all_threads: range) -> tuple[range, range] | None:
@@ -99,6 +121,7 @@ def _threads(condition: ir.Value, total: int) -> range | None:
     if ir.IntegerAttr(thread.attributes["dim"]).value:
         return None
     predicate, number = (ir.IntegerAttr(o.attributes[n]).value for o, n in ((op, "predicate"), (constant, "value")))
+    number += members_of(thread).start
     if predicate in _BELOW:
         return range(0, min(total, number + _BELOW[predicate]))
     return range(number + _ABOVE[predicate], total) if predicate in _ABOVE else None

@@ -17,7 +17,7 @@ from .views import TensorView, is_tensor, tensor_view
 
 
 class WideSizeError(ArgumentError):
-    """A dimension has more elements than the indices of the kernel count; one with indices of 64 bits would take it."""
+    """A dimension has more elements, or a tensor more bytes, than the kernel counts; one of 64 bits would take it."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,8 @@ class Binder:
                     raise WideSizeError(f"{param.name}: shape {list(shape)}: an index of one dimension is 32 bits wide",
                                         hint='sizes of 64 bits have another dtype: T.dynamic("n", "int64")')
                 _check_layout(param, view, dims)
+            if param.max_bytes and param.used:
+                _check_bytes(param, dims)
 
 
 def evaluate(exprs: Sequence[Expr], dims: dict[str, int]) -> tuple[int, ...]:
@@ -179,6 +181,15 @@ def _check_type(param: ParamSpec, view: TensorView) -> None:
     if len(view.shape) != len(param.shape):
         raise ArgumentError(f"{param.name}: expected {len(param.shape)} dimensions [{_shape(param.shape)}], "
                             f"got {len(view.shape)} with shape {list(view.shape)}")
+
+
+def _check_bytes(param: ParamSpec, dims: dict[str, int]) -> None:
+    shape, strides = evaluate(param.shape, dims), evaluate(param.strides, dims)
+    elements = 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
+    size = elements * DType(param.dtype).stored_bits // 8
+    if size > param.max_bytes:
+        raise WideSizeError(f"{param.name}: shape {list(shape)} is {size} bytes, an offset is 32 bits wide",
+                            hint='sizes of 64 bits have another dtype: T.dynamic("n", "int64")')
 
 
 def _check_layout(param: ParamSpec, view: TensorView, dims: dict[str, int]) -> None:

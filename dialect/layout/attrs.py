@@ -43,8 +43,9 @@ def _read(attr: ir.Attribute) -> Fragment | SharedLayout:
 
 def tensor_to_attr(layout: TensorLayout) -> ir.Attribute:
     """Serialise a tensor memory layout."""
-    bits, parts = (ir.IntegerAttr.get(ir.IntegerType.get_signless(64), n) for n in (layout.bits, layout.parts))
-    return TensorLayoutAttr.get(_ints(layout.shape), _flat(layout.lanes), bits, parts)
+    i64 = ir.IntegerType.get_signless(64)
+    numbers = (ir.IntegerAttr.get(i64, n) for n in (layout.bits, layout.parts, int(layout.spread)))
+    return TensorLayoutAttr.get(_ints(layout.shape), _flat(layout.lanes), *numbers)
 
 
 def tensor_from_attr(attr: ir.Attribute) -> TensorLayout:
@@ -54,8 +55,8 @@ def tensor_from_attr(attr: ir.Attribute) -> TensorLayout:
         raise TypeError(f"{attr} is no tensor memory layout")
     shape, lanes = _list(attr.shape), _list(attr.lanes)
     steps = tuple(LaneStep(*lanes[i : i + 3]) for i in range(0, len(lanes), 3))
-    bits, parts = (x.maybe_downcast().value for x in (attr.bits, attr.parts))
-    return TensorLayout(tuple(shape), steps, bits, parts)
+    bits, parts, spread = (x.maybe_downcast().value for x in (attr.bits, attr.parts, attr.spread))
+    return TensorLayout(tuple(shape), steps, bits, parts, bool(spread))
 
 
 def _digits(flat: list[int]) -> tuple[Digit, ...]:

@@ -1,7 +1,8 @@
 """Tensor memory layouts: which lane holds a row of a tile, and at which column its elements start.
 
 A buffer's last two dimensions are rows and columns; what comes before are versions, one after another along the
-columns. Elements of a row follow one another in 32-bit columns, low bits first (PTX ISA 8.7, section 9.7.16.10.4).
+columns. Elements of a row follow one another in 32-bit columns, low bits first (PTX ISA 8.7, section 9.7.16.10.4);
+those of an accumulator are not packed: each is in the low bits of a column of its own (section 9.7.16.10.4.1).
 """
 
 from __future__ import annotations
@@ -31,26 +32,33 @@ class TensorLayout:
     """The layout of a buffer of `shape` with elements of `bits` bits.
 
     Of `parts` equal parts of the columns each lies 128 / `parts` lanes below the one before, at the same columns.
+    `spread` elements have a column of 32 bits each.
     """
 
     shape: tuple[int, ...]
     lanes: tuple[LaneStep, ...]
     bits: int
     parts: int = 1
+    spread: bool = False
 
     def __post_init__(self) -> None:
         if len(self.shape) < 2:
             raise TileValueError(f"a tensor memory layout needs rows and columns, got shape {list(self.shape)}")
         top = sum((step.size - 1) * step.lane for step in self.lanes)
-        if self.parts > 1 and self.shape[-1] * self.bits % (COLUMN_BITS * self.parts):
+        if self.parts > 1 and self.shape[-1] * self.pitch % (COLUMN_BITS * self.parts):
             raise TileValueError(f"{self.shape[-1]} columns are no {self.parts} parts of whole columns of 32 bits")
         if top >= LANES // self.parts or math.prod(step.size for step in self.lanes) < self.shape[-2]:
             raise TileValueError(f"{self.shape[-2]} rows do not fit the {LANES} lanes of tensor memory")
 
     @property
+    def pitch(self) -> int:
+        """Bits from one element of a row to the next."""
+        return COLUMN_BITS if self.spread else self.bits
+
+    @property
     def version_columns(self) -> int:
         """32-bit columns of one version."""
-        return -(-self.shape[-1] * self.bits // (COLUMN_BITS * self.parts))
+        return -(-self.shape[-1] * self.pitch // (COLUMN_BITS * self.parts))
 
     @property
     def columns(self) -> int:
@@ -74,13 +82,14 @@ class TensorLayout:
     def place(self, row: int, column: int) -> tuple[int, int, int]:
         """Lane, 32-bit column and first bit of an element of the first version."""
         part, inside = divmod(column, self.part_columns)
-        bit = inside * self.bits
+        bit = inside * self.pitch
         return self.lane(row) + part * (LANES // self.parts), bit // COLUMN_BITS, bit % COLUMN_BITS
 
     def __str__(self) -> str:
         steps = ", ".join(f"{s.size}/{s.stride}*{s.lane}" for s in self.lanes)
         parts = f" in {self.parts} parts" if self.parts > 1 else ""
-        return f"tensor {list(self.shape)} lanes ({steps}) of {self.bits}-bit elements{parts}"
+        spread = " a column each" if self.spread and self.bits < COLUMN_BITS else ""
+        return f"tensor {list(self.shape)} lanes ({steps}) of {self.bits}-bit elements{spread}{parts}"
 
 
 def dense(shape: Sequence[int], bits: int) -> TensorLayout:
@@ -88,14 +97,18 @@ def dense(shape: Sequence[int], bits: int) -> TensorLayout:
     return TensorLayout(tuple(shape), (LaneStep(shape[-2], 1, 1),), bits)
 
 
-def sparse(shape: Sequence[int], bits: int) -> TensorLayout:
-    """64 rows, 16 in each quarter of the lanes (section 9.7.16.10.5, M = 64)."""
-    return TensorLayout(tuple(shape), (LaneStep(16, 1, 1), LaneStep(4, 16, 32)), bits)
+def accumulator(shape: Sequence[int], bits: int, *, pair: bool = False) -> TensorLayout:
+    """What a product, of a pair of CTAs or of one, writes (section 9.7.16.10.5): 128 rows are the lanes.
 
-
-def halved(shape: Sequence[int], bits: int) -> TensorLayout:
-    """64 rows, the right half of their columns below the left one (section 9.7.16.10.5, M = 128 of a pair of CTAs)."""
-    return TensorLayout(tuple(shape), (LaneStep(64, 1, 1),), bits, 2)
+    Of 64 rows (M = 64) 16 are in each quarter of the lanes; of 64 rows of each CTA of a pair (M = 128) the right half
+    of the columns is below the left one.
+    """
+    spread = bits < COLUMN_BITS
+    if shape[-2] != 64:
+        return TensorLayout(tuple(shape), (LaneStep(shape[-2], 1, 1),), bits, 1, spread)
+    if pair:
+        return TensorLayout(tuple(shape), (LaneStep(64, 1, 1),), bits, 2, spread)
+    return TensorLayout(tuple(shape), (LaneStep(16, 1, 1), LaneStep(4, 16, 32)), bits, 1, spread)
 
 
 def arena_columns(columns: int) -> int:

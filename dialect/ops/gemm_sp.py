@@ -41,7 +41,7 @@ class GemmSpOp(TL.Operation, name="gemm_sp"):
     def verify_invariants(self) -> bool:
         op = self.operation
         a, e, b, c = list(op.operands)[:4]
-        if not (buffers(self, [a], (SHARED, FRAGMENT)) and buffers(self, [e, b], (SHARED,), first=1)):
+        if not (buffers(self, [a, b], (SHARED, FRAGMENT)) and buffers(self, [e], (SHARED,), first=1)):
             return False
         if not buffers(self, [c], (FRAGMENT,), first=3):
             return False

@@ -8,7 +8,6 @@ from ..role_checks import obstacle
 from ..role_schedule import from_attributes
 from ..tl import TL
 from ..verify import enum_attr, fail, structure, typed
-from .launch import enclosing
 
 ext = dialect("ext")
 
@@ -63,8 +62,9 @@ class WarpGroupsOp(TL.Operation, name="warpgroups", traits=[ir.NoTerminatorTrait
     """Code of some warpgroups only: `"tl.warpgroups"() ({ ... }) {groups = array<i32: 0>}`.
 
     `groups` are consecutive warpgroups of 128 threads, counted from the first of the CTA; with `warps`, warps of 32
-    threads. Inside, the CTA has their threads only: barriers and layouts count those. Regions of different groups run
-    at the same time; what one writes and another reads is ordered by the program, with mbarriers.
+    threads. Inside, the CTA has their threads only: barriers, layouts and thread numbers count those. A region in
+    another one, also counted from the first thread of the CTA, is for some of its threads. Regions of different groups
+    run at the same time; what one writes and another reads is ordered by the program, with mbarriers.
     """
 
     groups: Any
@@ -75,9 +75,20 @@ class WarpGroupsOp(TL.Operation, name="warpgroups", traits=[ir.NoTerminatorTrait
         groups = list(self.operation.attributes["groups"])
         if not groups or groups[0] < 0 or groups != list(range(groups[0], groups[0] + len(groups))):
             return fail(self, f"attribute 'groups' is {groups}, expected consecutive warpgroups")
-        if enclosing(self.operation, "tl.warpgroups"):
-            return fail(self, "is nested in another tl.warpgroups")
+        around = self.operation.parent
+        while around is not None and around.operation.name != "tl.warpgroups":
+            around = around.operation.parent
+        inner, outer = _span(self.operation), None if around is None else _span(around.operation)
+        if outer is not None and not (outer.start <= inner.start and inner.stop <= outer.stop):
+            threads = [f"{r.start} to {r.stop - 1}" for r in (inner, outer)]
+            return fail(self, f"is for threads {threads[0]}, the tl.warpgroups around it for {threads[1]}")
         return True
+
+
+def _span(op: ir.Operation) -> range:
+    """The threads of a `tl.warpgroups`."""
+    groups, size = list(ir.DenseI32ArrayAttr(op.attributes["groups"])), 32 if "warps" in op.attributes else 128
+    return range(groups[0] * size, (groups[-1] + 1) * size)
 
 
 class WsScheduleOp(TL.Operation, name="ws_schedule"):

@@ -172,19 +172,26 @@ class Tcgen05FenceOp(TL.Operation, name="tcgen05_fence"):
 
 
 class Tcgen05CpOp(TL.Operation, name="tcgen05_cp"):
-    """Starts a copy of scale factors from a shared tile to tensor memory: `(source, target)`.
+    """Starts a copy from a shared tile to tensor memory: `(source, target)`. Completes as `tl.tcgen05_mma` does.
 
-    Every 512 bytes, 32 rows of 16, become four columns, the same in each quarter of the lanes. Completes as
-    `tl.tcgen05_mma` does. With `pair` in both CTAs of a pair, each from its own shared tile.
+    Of scale factors every 512 bytes, 32 rows of 16, become four columns, the same in each quarter of the lanes. With
+    `by_rows` row r of 128 goes to lane r. With `pair` in both CTAs of a pair, each from its own shared tile.
     """
 
     source: ext.Operand[Any]
     target: ext.Operand[Any]
 
-    @structure(2, attributes={"?pair": "a unit attribute"})
+    @structure(2, attributes={"?pair": "a unit attribute", "?by_rows": "a unit attribute"})
     def verify_invariants(self) -> bool:
         source, target = self.operation.operands
-        return buffers(self, [source], (SHARED,)) and buffers(self, [target], (TMEM,), first=1)
+        if not buffers(self, [source], (SHARED,)) or not buffers(self, [target], (TMEM,), first=1):
+            return False
+        kinds = [ir.MemRefType(v.type) for v in (source, target)]
+        shapes, elements = [list(k.shape)[-2:] for k in kinds], [k.element_type for k in kinds]
+        if "by_rows" in self.operation.attributes and (shapes[0] != shapes[1] or elements[0] != elements[1]):
+            tiles = [f"{'x'.join(map(str, s))} of {e}" for s, e in zip(shapes, elements, strict=True)]
+            return fail(self, f"rows of {tiles[0]} are copied to {tiles[1]}, expected the same shape and dtype")
+        return True
 
 
 class DeallocTmemOp(TL.Operation, name="dealloc_tmem"):

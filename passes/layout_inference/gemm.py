@@ -14,7 +14,15 @@ from ...dialect.layout.attrs import to_attr
 from ...dialect.location import python_location
 from ...dialect.products import extents, factors, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
-from ..nvidia.mma_layout import accumulator, mma_shape, operand_a, operand_b, partition, require_whole_steps
+from ..nvidia.mma_layout import (
+    accumulator,
+    mma_shape,
+    operand_a,
+    operand_b,
+    partition,
+    require_whole_steps,
+    sparse_shape,
+)
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
@@ -107,7 +115,7 @@ def sparse_layouts(
     a, e, b, c = list(op.operands)[:4]
     m, n, deep = extents(op)
     k = deep // 2  # of A
-    transpose_a, _ = transposes(op)
+    transpose_a, transpose_b = transposes(op)
     bits = ir.MemRefType(a.type).element_type.width
     metadata = root(e), row_major(list(ir.MemRefType(root(e).type).shape)[-2:])
     groups = _groups(op, threads, target, wgmma=wgmma)
@@ -115,15 +123,13 @@ def sparse_layouts(
         return [metadata, *_wgmma_layouts(op, groups, k, bits)]
     shape = mma_shape(bits)
     grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
-    out: list[tuple[ir.Value, Fragment | SharedLayout]] = [
-        (root(c), accumulator(grid, shape)),
-        (root(b), shared_operand(root(b), bits)),
-        metadata,
-    ]
-    if scope_of(a) == FRAGMENT:
-        out.append((root(a), _stored_a(operand_a(grid, shape, k, bits), transpose_a)))
-    else:
-        out.append((root(a), shared_operand(root(a), bits)))
+    require_whole_steps(op, deep, sparse_shape(shape))
+    out: list[tuple[ir.Value, Fragment | SharedLayout]] = [(root(c), accumulator(grid, shape)), metadata]
+    for value, layout in (
+        (a, lambda: _stored_a(operand_a(grid, shape, k, bits), transpose_a)),
+        (b, lambda: operand_b(grid, shape, deep, bits, transposed=transpose_b)),
+    ):
+        out.append((root(value), layout() if scope_of(value) == FRAGMENT else shared_operand(root(value), bits)))
     return out
 
 

@@ -151,7 +151,7 @@ class Solver:
             elif op.name == "tl.gemm_sp":
                 for value, layout in sparse_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
                     self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
-            elif op.name in TENSOR_PRODUCTS:
+            elif op.name in TENSOR_PRODUCTS or "by_rows" in op.attributes:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
 

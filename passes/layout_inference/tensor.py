@@ -40,6 +40,8 @@ class TensorSide:
             if op.name in TENSOR_PRODUCTS:
                 _check_halves(op)
                 self._learn(root(op.operands[2]), accumulator_layout(op.operands[2], pair="pair" in op.attributes), op)
+                if scope_of(op.operands[0]) == TMEM:
+                    self._learn(root(op.operands[0]), default_layout(op.operands[0]), op)
         for op in allocs:
             if op.results[0] not in self._layouts:
                 self._layouts[op.results[0]] = default_layout(op.results[0]), op
@@ -58,7 +60,7 @@ class TensorSide:
         self._layouts[buffer] = layout, op
 
     def shared_operands(self, op: ir.Operation) -> list[tuple[ir.Value, SharedLayout]]:
-        """The swizzled layouts of a product's shared operands."""
+        """The swizzled layouts of what a product, or a copy of rows to tensor memory, reads."""
         found = [v for v in list(op.operands)[:2] if scope_of(v) == SHARED]
         return [(root(v), shared_operand(root(v), ir.MemRefType(v.type).element_type.width)) for v in found]
 

@@ -263,8 +263,7 @@ def evaluate(ctx: Context, value: ir.Value, grid: dict[ir.Value, IntArray], op: 
             return np.asarray(ir.IntegerAttr(inner.attributes["value"]).value, np.int64)
         if inner.name == "tl.thread_id":
             mine = thread_coordinate(ctx, ir.IntegerAttr(inner.attributes["dim"]).value)[:, None]
-            members = members_of(op)
-            return mine if members == members_of(inner) else mine + members.start  # taken outside, it counts all
+            return mine + members_of(op).start - members_of(inner).start  # it counts from the region it is taken in
         if (function := ARITHMETIC.get(inner.name)) is not None:
             return function(*(evaluate(ctx, v, grid, op) for v in inner.operands))
     name = name_of(value.location) if hasattr(value, "location") else ""

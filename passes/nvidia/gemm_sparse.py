@@ -17,7 +17,7 @@ from ..lowering.views import tile_of
 from .gemm_mma import SUMS, initial_sums, operand_kind
 from .hardware import lower_on_warpgroups
 from .intrinsics import require_feature
-from .mma_layout import mma_shape, operand_fragments, partition
+from .mma_layout import mma_shape, operand_fragments, partition, require_whole_steps, sparse_shape
 from .mma_operands import Fetch, Operand
 from .sparse_metadata import Metadata
 
@@ -34,11 +34,7 @@ def lower_gemm_sp(ctx: Context, op: ir.Operation) -> None:
     kinds = [operand_kind(ctx, op, v, side) for v, side in ((a, "a"), (b, "b"))]
     bits = ir.MemRefType(a.type).element_type.width
     shape = mma_shape(bits)
-    if bits > 32 or k % (2 * shape.k):
-        raise UnsupportedError(
-            f"a sparse product of K = {k}, no multiple of {2 * shape.k}",
-            python_location(op.location), hint="use a larger block_K",
-        )  # fmt: skip
+    require_whole_steps(op, k, sparse_shape(shape))
     grid = partition(m, n, ctx.num_threads // 32, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     stored, _ = operand_fragments(grid, shape, k // 2, bits, (flags["a"], flags["b"]))
     _, whole = operand_fragments(grid, shape, k, bits, (flags["a"], flags["b"]))

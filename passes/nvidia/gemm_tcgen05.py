@@ -82,6 +82,9 @@ def first_of_pair(ctx: Context) -> ir.Value:
 
 @rule("tl.tcgen05_cp")
 def lower_tcgen05_cp(ctx: Context, op: ir.Operation) -> None:
+    if "by_rows" in op.attributes:
+        _copy_rows(ctx, op)
+        return
     source = tile_of(ctx, op.operands[0])
     assert isinstance(source.buffer, SharedBuffer)
     size = 1
@@ -96,6 +99,17 @@ def lower_tcgen05_cp(ctx: Context, op: ir.Operation) -> None:
         for block in range(blocks):
             there = ctx.e.value(ctx.e.add(place, 4 * block))
             tcgen05.copy_scales(there, _ahead(ctx, first, 512 * block), pair="pair" in op.attributes)
+
+
+def _copy_rows(ctx: Context, op: ir.Operation) -> None:
+    """32 bytes of every row at a time: the shared tile lies as the operand of a product along K does."""
+    source, target = op.operands
+    kind = ir.MemRefType(source.type)
+    with one_thread(ctx, op):
+        words = _along_k(ctx, source, kind.shape[-1] * kind.element_type.width // 8 // descriptors.STEP_BYTES)
+        place = tensor_address(ctx, target, op)
+        for step, word in enumerate(words):
+            tcgen05.copy_rows(ctx.e.value(ctx.e.add(place, descriptors.STEP_BYTES // 4 * step)), word)
 
 
 class _Scales:
@@ -132,20 +146,30 @@ def _operand(
     if scope_of(value) == TMEM:
         start = tensor_address(ctx, value, op)
         return [ctx.e.value(ctx.e.add(start, 8 * step)) for step in range(product.steps)]
+    if along_k:
+        return _along_k(ctx, value, product.steps, times)
+    address, span, panel = _panels(ctx, value)
+    word = _word(ctx, address, panel, 8 * span, span)
+    moves = [step * times * descriptors.depth(product.shape.kind) * span for step in range(product.steps)]
+    return [_ahead(ctx, word, move) for move in moves]
+
+
+def _along_k(ctx: Context, value: ir.Value, steps: int, times: int = 1) -> list[ir.Value]:
+    """Descriptors of a shared tile, `times` 32 bytes of every row apart."""
+    address, span, panel = _panels(ctx, value)
+    word = _word(ctx, address, 16, 8 * span, span)
+    starts = [step * descriptors.STEP_BYTES * times for step in range(steps)]
+    return [_ahead(ctx, word, start // span * panel + start % span) for start in starts]
+
+
+def _panels(ctx: Context, value: ir.Value) -> tuple[ir.Value, int, int]:
+    """The address of a swizzled tile, the bytes of its swizzled rows and those from one panel of them to the next."""
     tile = tile_of(ctx, value)
     buffer = tile.buffer
     assert isinstance(buffer, SharedBuffer)
     span = buffer.layout.swizzle.span_bytes
-    panel = buffer.layout.shape[-2] * span
     address = ctx.e.pure("llvm.ptrtoint", ctx.e.i32, [shared_pointer(ctx, buffer, tile.offsets)])
-    if along_k:
-        word = _word(ctx, address, 16, 8 * span, span)
-        starts = [step * 32 * times for step in range(product.steps)]
-        moves = [start // span * panel + start % span for start in starts]
-    else:
-        word = _word(ctx, address, panel, 8 * span, span)
-        moves = [step * times * descriptors.depth(product.shape.kind) * span for step in range(product.steps)]
-    return [_ahead(ctx, word, move) for move in moves]
+    return address, span, buffer.layout.shape[-2] * span
 
 
 def _word(ctx: Context, address: ir.Value, leading: int, stride: int, span: int) -> ir.Value:

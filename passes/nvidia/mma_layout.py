@@ -29,6 +29,11 @@ def mma_shape(bits: int) -> MmaShape:
     return MmaShape(8, 8, 4) if bits == 64 else MmaShape(16, 8, 256 // bits)
 
 
+def sparse_shape(shape: MmaShape) -> MmaShape:
+    """The instruction with a sparse A: twice as deep, for the same registers of A."""
+    return MmaShape(shape.m, shape.n, 2 * shape.k)
+
+
 def require_whole_steps(op: ir.Operation, k: int, shape: MmaShape) -> None:
     """An error at the op's Python line where the instruction does not divide K."""
     if k % shape.k:

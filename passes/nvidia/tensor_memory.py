@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -120,7 +120,7 @@ def tensor_address(ctx: Context, value: ir.Value, where: ir.Operation) -> ir.Val
     for size, index in zip(reversed(layout.shape[:-2]), reversed(lead), strict=True):
         total = ctx.e.add(total, ctx.e.mul(ctx.ix.scalar(index), reach))
         reach *= size
-    pack = 32 // layout.bits
+    pack = 32 // layout.pitch
     part = ctx.ix.try_divide(column, pack) if pack > 1 else column
     if part is None:
         raise LayoutError(f"a tile of tensor memory starts inside a column: {pack} elements share one",
@@ -207,8 +207,11 @@ def _words(ctx: Context, fragment: FragmentBuffer, first: int, count: int) -> li
 
 # -- which instructions ------------------------------------------------------------------------------------------------
 def access_plan(fragment: Fragment, layout: TensorLayout, threads: int) -> _Plan | None:
-    """The instructions that move a fragment to or from a tile; None when there are none."""
-    pack = 32 // layout.bits
+    """The instructions that move a fragment to or from a tile; None when there are none.
+
+    Elements that have a column each are packed by the load and unpacked by the store: its columns are two of the tile.
+    """
+    pack = 32 // layout.bits  # elements of a register
     whole = layout.parts == 1 or fragment.shape[-1] == layout.shape[-1]
     if threads % WARPGROUP or fragment.num_values % pack or fragment.replication > 1 or not whole:
         return None
@@ -221,10 +224,11 @@ def access_plan(fragment: Fragment, layout: TensorLayout, threads: int) -> _Plan
     groups = threads // WARPGROUP
     each = int(column[WARPGROUP, 0] - column[0, 0]) if groups > 1 else 0
     column = column - (warp // 4 * each)[:, None]
+    packs = layout.spread and pack > 1
     for shape in _REPEATS:
-        pieces = _pieces(shape, lane, column)
+        pieces = _pieces(shape, lane, column, packs)
         if pieces is not None:
-            return _Plan(tuple(pieces), each)
+            return _Plan(tuple(pieces), each * (pack if packs else 1))
     return None
 
 
@@ -238,7 +242,7 @@ def _cells(fragment: Fragment, layout: TensorLayout, threads: int) -> tuple[IntA
     return np.broadcast_to(lanes[row] + part * (LANES // layout.parts), shape), np.broadcast_to(inside, shape)
 
 
-def _pieces(shape: str, lane: IntArray, column: IntArray) -> list[tcgen05.Piece] | None:
+def _pieces(shape: str, lane: IntArray, column: IntArray, packs: bool) -> list[tcgen05.Piece] | None:
     """The registers of all threads as pieces of one shape, relative to the warp's address."""
     there, along = tcgen05.places(shape, 1)
     unit = there.shape[1]
@@ -252,13 +256,14 @@ def _pieces(shape: str, lane: IntArray, column: IntArray) -> list[tcgen05.Piece]
     same = (lanes == first[0][None, None, :, None]).all() and (columns == first[1][None, None, :, None]).all()
     if not same or not set(first[0].tolist()) <= {0, 16}:
         return None
-    return _merge(shape, [(int(a), int(b)) for a, b in zip(*first, strict=True)])
+    times = 2 if packs else 1
+    return _merge(tcgen05.Piece(shape, 1, 0, packs), [(int(a), int(b) * times) for a, b in zip(*first, strict=True)])
 
 
-def _merge(shape: str, units: list[tuple[int, int]]) -> list[tcgen05.Piece]:
+def _merge(one: tcgen05.Piece, units: list[tuple[int, int]]) -> list[tcgen05.Piece]:
     """Neighbouring units as repeats, powers of two."""
-    width = tcgen05.Piece(shape, 1, 0).columns
-    most = min(_REPEATS[shape], MAX_REGISTERS // tcgen05.Piece(shape, 1, 0).registers)
+    shape, width = one.shape, one.columns
+    most = min(_REPEATS[shape], MAX_REGISTERS // one.registers)
     out: list[tcgen05.Piece] = []
     position = 0
     while position < len(units):
@@ -267,6 +272,6 @@ def _merge(shape: str, units: list[tuple[int, int]]) -> list[tcgen05.Piece]:
         while position + run < len(units) and run < most and units[position + run] == (lane, column + run * width):
             run += 1
         run = 1 << (run.bit_length() - 1)
-        out.append(tcgen05.Piece(shape, run, lane * tcgen05.ROW + column))
+        out.append(replace(one, repeat=run, offset=lane * tcgen05.ROW + column))
         position += run
     return out

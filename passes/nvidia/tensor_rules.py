@@ -15,8 +15,8 @@ from tilelang_mlir.target import Feature, Target, targets_with
 from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
 from ...dialect.layout.attrs import from_attr
-from ...dialect.layout.tensor import LANES, TensorLayout, dense, halved, sparse
-from ...dialect.products import elements_of, extents, packed_operands, padded_operands, transposes
+from ...dialect.layout.tensor import LANES, TensorLayout, accumulator, dense
+from ...dialect.products import TENSOR_PRODUCTS, elements_of, extents, packed_operands, padded_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
 
 _FLOATS = {
@@ -26,6 +26,7 @@ _FLOATS = {
     "f8E4M3FN": ("f8f6f4", "e4m3"),
     "f8E5M2": ("f8f6f4", "e5m2"),
 }
+_SUMS = ("f32", "f16")  # accumulators of float products (table of 9.7.16.2.1), float16 ones without block scales
 _SCALED = ("tl.tcgen05_scaled_mma", "tl.mma_scaled")
 SPARSE = "tl.tcgen05_sparse_mma"
 WARPGROUP = 128
@@ -152,11 +153,11 @@ def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
     """Kind and operand types of the instruction."""
     a, b, c = (str(_element(v)) for v in list(op.operands)[:3])
     packed, padded = packed_operands(op), padded_operands(op)
-    if (any(padded) or any(becomes_padded(op))) and c == "f32":
+    if (any(padded) or any(becomes_padded(op))) and c in _SUMS[: 1 if op.name in _SCALED else 2]:
         formats = [kind or gaps for kind, gaps in zip(packed, padded, strict=True)]
         sides = zip((a, b), formats, strict=True)
         (kind, first), (other, second) = (("f8f6f4", f) if f else _FLOATS.get(e, ("", "")) for e, f in sides)
-        return ("f8f6f4", first, second, "f32") if kind == other == "f8f6f4" else None
+        return ("f8f6f4", first, second, c) if kind == other == "f8f6f4" else None
     if any(packed):
         if op.name not in _SCALED or a != b or c != "f32":
             return None
@@ -165,10 +166,10 @@ def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
     if a == b == "i8" and c == "i32":
         signs = ["u8" if f"{x}_unsigned" in op.attributes else "s8" for x in "ab"]
         return "i8", signs[0], signs[1], "s32"
-    if a not in _FLOATS or b not in _FLOATS or c != "f32":
+    if a not in _FLOATS or b not in _FLOATS or c not in _SUMS or (c == "f16" and {a, b} & {"bf16", "f32"}):
         return None
     (kind, first), (other, second) = _FLOATS[a], _FLOATS[b]
-    return (kind, first, second, "f32") if kind == other and (kind == "f8f6f4" or a == b) else None
+    return (kind, first, second, c) if kind == other and (kind == "f8f6f4" or a == b) else None
 
 
 def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
@@ -190,14 +191,29 @@ def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
     return ""
 
 
+def rows_obstacle(op: ir.Operation) -> str:
+    """Why no instruction copies a shared tile to tensor memory by rows, or an empty string (9.7.16.9.2, .128x256b)."""
+    source, target, *condition = op.operands
+    kinds = [ir.MemRefType(v.type) for v in (source, target)]
+    if condition or kinds[0].element_type != kinds[1].element_type or kinds[0].element_type.width < 8:
+        return "other elements, or a condition"
+    if list(kinds[0].shape)[-2:] != list(kinds[1].shape)[-2:] or kinds[0].shape[-2] != LANES:
+        return f"tiles that are not {LANES} rows of the same columns"
+    if any(is_float16_sum(use.owner.operation, root(target)) for use in root(target).uses):
+        return "elements that have a column each"
+    return _operand_obstacle(source, True, "the source")
+
+
+def is_float16_sum(op: ir.Operation, buffer: ir.Value) -> bool:
+    """Whether a product's accumulator is a buffer of 16-bit elements."""
+    return op.name in ("tl.gemm", *TENSOR_PRODUCTS) and op.operands[2] == buffer and _element(buffer).width == 16
+
+
 # -- layouts -----------------------------------------------------------------------------------------------------------
 def accumulator_layout(c: ir.Value, *, pair: bool = False) -> TensorLayout:
     """The layout that a product, of a pair of CTAs or of one, dictates for the buffer of its accumulator."""
     kind = ir.MemRefType(root(c).type)
-    shape = list(kind.shape)
-    if shape[-2] != 64:
-        return dense(shape, 32)
-    return halved(shape, 32) if pair else sparse(shape, 32)
+    return accumulator(list(kind.shape), kind.element_type.width, pair=pair)
 
 
 def default_layout(buffer: ir.Value) -> TensorLayout:
@@ -210,8 +226,8 @@ def meeting_fragment(layout: TensorLayout, columns: int, threads: int) -> Fragme
     """How warpgroups hold `columns` of all rows when they load or store them; None when they cannot.
 
     A warp reaches the lanes of its quarter. All 128 lanes: a thread has a row (.32x32b). 64 rows, 16 in each quarter:
-    the fragment of an mma (.16x256b); or two threads half a row each (.32x32b), whole rows only. Warpgroups share the
-    columns.
+    the fragment of an mma (.16x256b, of 16-bit elements .16x128b); or two threads half a row each (.32x32b), whole rows
+    only. Warpgroups share the columns.
     """
     groups, rows = threads // WARPGROUP, layout.shape[-2]
     if threads % WARPGROUP or not groups or columns % groups:
@@ -223,7 +239,7 @@ def meeting_fragment(layout: TensorLayout, columns: int, threads: int) -> Fragme
         thread = (Digit(4, 1, 2), Digit(8, 0, 1), Digit(4, 0, 16), Digit(groups, 1, each))
         return Fragment((rows, columns), thread, (Digit(2, 1, 1), Digit(2, 0, 8), Digit(each // 8, 1, 8)))
     if layout.parts == 2:
-        if rows != LANES // 2 or columns != layout.shape[-1] or each % 2:
+        if rows != LANES // 2 or columns != layout.shape[-1] or each // 2 * layout.bits % 32:
             return None
         thread = (Digit(64, 0, 1), Digit(2, 1, columns // 2), Digit(groups, 1, each // 2))
         return Fragment((rows, columns), thread, (Digit(each // 2, 1, 1),))

@@ -8,7 +8,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.location import python_location
 from ..lowering.carried import flatten, forget_inner, unflatten, written_fragments
 from ..lowering.context import Context, rule
-from ..walk import WARPGROUP, launch_of, members_of, nested, span_of
+from ..walk import WARPGROUP, launch_of, members_of, nested, num_threads, span_of
 
 BARRIERS = 16  # named barriers of a CTA; 0 is for all of its threads
 
@@ -21,14 +21,14 @@ def lower_warpgroups(ctx: Context, op: ir.Operation) -> None:
     regions = next((chain for chain in _chains(op) if chain[0] == op), [])  # else it was lowered with one before it
     for region in regions:
         members = members_of(region)
-        if ctx.threads[1:] != (1, 1) or members.stop > ctx.threads[0]:
+        if ctx.threads[1:] != (1, 1) or members.stop > num_threads(launch_of(op)):
             raise PassError(
                 f"{span_of(members)} do not exist in a CTA of {'x'.join(str(t) for t in ctx.threads)} threads",
                 python_location(region.location),
                 hint="T.ws(i) needs a one-dimensional block of at least (i + 1) * 128 threads",
             )
     if regions:
-        _lower_arms(ctx, regions, set(range(ctx.threads[0])))
+        _lower_arms(ctx, regions, set(members_of(op.parent.operation) or range(ctx.threads[0])))
 
 
 def _chains(op: ir.Operation) -> list[list[ir.Operation]]:
@@ -56,8 +56,8 @@ def _lower_arms(ctx: Context, regions: list[ir.Operation], left: set[int]) -> No
         return
     carried = list(dict.fromkeys(f for region in regions for f in written_fragments(ctx, region)))
     before = {f: list(ctx.registers[f]) for f in carried}
-    index = ctx.e.value(ctx.ix.scalar(ctx.thread))
-    mine = ctx.e.compare("ult", ctx.e.binary("subi", index, members.start) if members.start else index, len(members))
+    index, first = ctx.e.value(ctx.ix.scalar(ctx.thread)), members.start - members_of(op.parent.operation).start
+    mine = ctx.e.compare("ult", ctx.e.binary("subi", index, first) if first else index, len(members))
     branch = ctx.e.op("scf.if", [v.type for v in flatten(ctx, carried)], [mine], regions=2)
     with ctx.e.scope(branch.regions[0].blocks.append()):
         _lower_region(ctx, op)
@@ -74,7 +74,7 @@ def _lower_arms(ctx: Context, regions: list[ir.Operation], left: set[int]) -> No
 def _lower_region(ctx: Context, op: ir.Operation) -> None:
     """Lower with the region's threads as the whole CTA."""
     members = members_of(op)
-    first, count = members.start, len(members)
+    first, count = members.start - members_of(op.parent.operation).start, len(members)
     before, outer = (ctx.threads, ctx.thread, ctx.barrier_id), set(ctx.registers)
     index = ctx.e.value(ctx.ix.scalar(ctx.thread))
     mine = ctx.e.value(ctx.e.binary("subi", index, first) if first else index)

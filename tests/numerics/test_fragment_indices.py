@@ -453,3 +453,29 @@ def test_parts_of_fragments_as_operands(target: str) -> None:
     want[16:32] += exact[:16]
     _close(b[1], want)
     _close(b[2], np.repeat(1 + want[:, :16].sum(1)[:, None], 64, axis=1))
+
+
+def test_a_variable_of_one_value_adds_no_digit() -> None:
+    """`f[i * 1 + r, j]` with a single r is `f[i, j]`: the loop runs where the accumulator lies, nothing is exchanged."""
+
+    @tilelang.jit(out_idx=[-1], target="sim:sm_80")
+    def make(R: int):
+        @T.prim_func
+        def kernel(A: T.Tensor((32, 32), "float16"), S: T.Tensor((32 // R, R, 32), "float32")):
+            with T.Kernel(1, threads=64):
+                a = T.alloc_shared((32, 32), "float16")
+                acc = T.alloc_fragment((32, 32), "float32")
+                s = T.alloc_fragment((32 // R, R, 32), "float32")
+                T.copy(A, a)
+                T.gemm(a, a, acc, clear_accum=True)
+                for i, r, j in T.Parallel(32 // R, R, 32):
+                    s[i, r, j] = acc[i * R + r, j] * 2
+                T.copy(s, S)
+
+        return kernel
+
+    a = RNG.standard_normal((32, 32)).astype(np.float16)
+    for R in (1, 2, 32):
+        kernel = make(R)
+        _close(kernel(a), 2 * (a.astype(np.float64) @ a).reshape(32 // R, R, 32), 2e-3)
+        assert kernel.ir("laid_out").count('#tl.scope<"shared">>\n') == 1

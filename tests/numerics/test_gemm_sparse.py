@@ -14,7 +14,7 @@ import tilelang_mlir.language as T
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import ArgumentError, TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.reference import evaluate
-from tilelang_mlir.utils.sparse import compress, get_e_factor
+from tilelang_mlir.utils.sparse import compress, compress_sm90, get_e_factor
 
 M, N, K = 64, 40, 256
 
@@ -25,7 +25,7 @@ def settings() -> Iterator[None]:
         yield
 
 
-def program(dtype: str, sums: str, meta: str, ta: bool, tb: bool, *, fragment: bool = False, block_K: int = 128) -> Any:
+def program(dtype: str, sums: str, meta: str, ta: bool, tb: bool, *, own: str = "", block_K: int = 128) -> Any:
     f = get_e_factor(dtype, meta)
     pick: Callable[[int, int, bool], tuple[int, int]] = lambda a, b, turned: (b, a) if turned else (a, b)
 
@@ -41,7 +41,8 @@ def program(dtype: str, sums: str, meta: str, ta: bool, tb: bool, *, fragment: b
             e = T.alloc_shared(pick(M, block_K // f, ta), meta)
             b = T.alloc_shared(pick(block_K, N, tb), dtype)
             c = T.alloc_fragment((M, N), sums)
-            own = T.alloc_fragment(pick(M, block_K // 2, ta), dtype)
+            own_a = T.alloc_fragment(pick(M, block_K // 2, ta), dtype)
+            own_b = T.alloc_fragment(pick(block_K, N, tb), dtype)
             T.clear(c)
             for k in T.Pipelined(K // block_K, num_stages=2):
                 if ta:
@@ -54,9 +55,12 @@ def program(dtype: str, sums: str, meta: str, ta: bool, tb: bool, *, fragment: b
                     T.copy(B[0, k * block_K], b)
                 else:
                     T.copy(B[k * block_K, 0], b)
-                if fragment:
-                    T.copy(a, own)
-                    T.gemm_sp(own, e, b, c, ta, ta, tb)
+                if "a" in own:
+                    T.copy(a, own_a)
+                if "b" in own:
+                    T.copy(b, own_b)
+                if own:
+                    T.gemm_sp(own_a if "a" in own else a, e, own_b if "b" in own else b, c, ta, ta, tb)
                 else:
                     T.gemm_sp(a, e, b, c, ta, ta, tb, policy=T.GemmWarpPolicy.FullRow)
             T.copy(c, C)
@@ -166,12 +170,18 @@ def test_warpgroups(sizes: Any, tile: Any, threads: int, kinds: tuple[str, str, 
     assert ("tl.specialize" in kernel.ir("scheduled")) == (form == "roles")
 
 
-def test_a_in_registers() -> None:
-    main, dense = program("float16", "float32", "int16", False, True, fragment=True), sparse("float16")
-    b, c = np.random.default_rng(5).standard_normal((N, K)).astype(np.float16), poisoned((M, N), "float32")
-    a, e = compress(dense)
-    tilelang.compile(main, target="sim:sm_80")(a, e, b, c)
-    expected = f64(dense) @ f64(b).T
+@pytest.mark.parametrize(
+    ("own", "meta", "turned", "target"),
+    [("a", "int16", False, "sm_80"), ("ab", "int16", True, "sm_80"), ("b", "int32", False, "sm_90a")],
+)
+def test_operands_in_registers(own: str, meta: str, turned: bool, target: str) -> None:
+    main, dense = program("float16", "float32", meta, turned, not turned, own=own), sparse("float16")
+    b, c = np.random.default_rng(5).standard_normal((K, N)).astype(np.float16), poisoned((M, N), "float32")
+    a, e = compress(dense.T.copy() if turned else dense, transposed=turned, meta_dtype=meta)
+    bytes_of_e = compress_sm90(dense, block_k=64)[1]
+    assert bytes_of_e.dtype == np.uint8 and bytes_of_e.tobytes() == (e.T.copy() if turned else e).tobytes()
+    tilelang.compile(main, target=f"sim:{target}")(a, e, b if turned else b.T.copy(), c)
+    expected = f64(dense) @ f64(b)
     assert np.linalg.norm(f64(c) - expected) <= 1e-6 * np.linalg.norm(expected)
 
 
@@ -257,5 +267,5 @@ def test_targets_and_sizes() -> None:
     with pytest.raises(UnsupportedError, match="T.wgmma_gemm_sp cannot run on .* here: sim:sm_80 has no wgmma"):
         hand = warpgroup_program(64, 64, 64, (64, 64, 64), 128, "float16", "float32", "int16", tb=True, hand=True)
         tilelang.compile(hand, target="sim:sm_80")
-    with pytest.raises(UnsupportedError, match="K = 32, no multiple of 64"):
+    with pytest.raises(UnsupportedError, match="K = 32 is no multiple of 64"):
         tilelang.compile(program("int8", "int32", "int8", False, True, block_K=32), target="sim:sm_80")

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from hopper_programs import Gemm, check, f64, poisoned, random
-from tensor_programs import TensorGemm, check_gemm, compiled, form
+from tensor_programs import TensorGemm, check_gemm, compiled, form, instructions
 
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
+from tilelang_mlir.errors import LayoutError
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,7 @@ SIZE = (136, 72, 136)
         (("float8_e4m3", "float32", "float16"), True),
         (("float8_e5m2", "float32", "float32"), True),
         (("int8", "int32", "int32"), True),
+        (("float16", "float16", "float16"), True),
     ],
     ids=str,
 )
@@ -75,6 +77,105 @@ def test_any_order_of_landing(seed: int) -> None:
     with knobs.overrides({"TILELANG_SIM_SEED": seed}):
         check_gemm(Gemm(SIZE, TILES, stages=3, transpose_B=True))
         check_gemm(TensorGemm(SIZE, TILES, stages=2))
+
+
+@pytest.mark.parametrize(
+    ("tiles", "threads", "dtype"), [((64, 80, 16), 128, "float16"), ((128, 64, 32), 256, "float8_e5m2")], ids=str
+)
+def test_float16_sums(tiles: tuple[int, int, int], threads: int, dtype: str) -> None:
+    """An element has a column of its own; loads and stores pack two into a register."""
+    m, n, _ = tiles
+
+    @T.prim_func
+    def main(A: T.Tensor((m, 64), dtype), B: T.Tensor((n, 64), dtype), C: T.Tensor((m, n), "float16")):
+        with T.Kernel(1, threads=threads):
+            A_shared, B_shared = T.alloc_shared((m, 64), dtype), T.alloc_shared((n, 64), dtype)
+            start, C_tmem = T.alloc_fragment((m, n), "float16"), T.alloc_tmem((m, n), "float16")
+            T.copy(A, A_shared)
+            T.copy(B, B_shared)
+            T.fill(C_tmem, 0.5)
+            T.copy(C_tmem, start)
+            for i, j in T.Parallel(m, n):
+                start[i, j] += i - j
+            T.copy(start, C_tmem)
+            T.gemm(A_shared, B_shared, C_tmem, transpose_B=True)
+            T.copy(C_tmem, C)
+
+    kernel = compiled(main)
+    a, b, c = random((m, 64), dtype), random((n, 64), dtype, 1), poisoned((m, n), "float16")
+    kernel(a, b, c)
+    i, j = np.ogrid[:m, :n]
+    check(c, f64(a) @ f64(b).T + 0.5 + i - j, "float16")
+    assert ".pack::16b" in kernel.ir("lowered") and ".unpack::16b" in kernel.ir("lowered")
+    found = instructions(main)
+    assert found["LDTM"] and found["STTM"] and found["UTCQMMA"] + found["UTCHMMA"]
+
+
+def test_depth_of_run_time() -> None:
+    """A loop that may not run: its sum is in tensor memory, with roles, and zero where it did not run."""
+    n, k = T.dynamic("n"), T.dynamic("k")
+
+    @T.prim_func
+    def main(A: T.Tensor((137, k), "float16"), B: T.Tensor((n, k), "float16"), C: T.Tensor((137, n), "float32")):
+        with T.Kernel(T.ceildiv(n, 64), 2, threads=128) as (bx, by):
+            T.assume(k % 8 == 0)
+            A_shared, B_shared = T.alloc_shared((128, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            acc = T.alloc_fragment((128, 64), "float32")
+            T.clear(acc)
+            for i in T.Pipelined(T.ceildiv(k, 64), num_stages=2):
+                T.copy(A[by * 128, i * 64], A_shared)
+                T.copy(B[bx * 64, i * 64], B_shared)
+                T.gemm(A_shared, B_shared, acc, transpose_B=True)
+            T.copy(acc, C[by * 128, bx * 64])
+
+    kernel = compiled(main)
+    assert "tl.tensor_roles" in kernel.ir("scheduled") and "bulk load" in form(kernel)
+    for K in (136, 0, 264):
+        a, b, c = random((137, K)), random((72, K), seed=1), poisoned((137, 72), "float32")
+        kernel(a, b, c)
+        assert np.abs(c - f64(a) @ f64(b).T).max() < 1e-4 * max(K, 1)
+
+
+def test_float16_sum_is_no_operand() -> None:
+    """The first operand lies two to a column, so that a sum of float16 has to be copied."""
+
+    @T.prim_func
+    def main(A: T.Tensor((128, 64), "float16"), C: T.Tensor((128, 64), "float16")):
+        with T.Kernel(1, threads=128):
+            A_shared = T.alloc_shared((128, 64), "float16")
+            S_tmem, C_tmem = T.alloc_tmem((128, 128), "float16"), T.alloc_tmem((128, 64), "float16")
+            T.copy(A, A_shared)
+            T.gemm(A_shared, A_shared, S_tmem, transpose_B=True, clear_accum=True)
+            T.gemm(S_tmem, A_shared, C_tmem, clear_accum=True)
+            T.copy(C_tmem, C)
+
+    with pytest.raises(LayoutError, match="S_tmem needs two different layouts") as caught:
+        compiled(main)
+    assert "elements a column each" in str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "K"), [("float16", 80), ("float16", 64), ("float8_e4m3", 32)])
+def test_shared_tile_to_tensor_memory(dtype: str, K: int) -> None:
+    """A copy of 128 rows takes no registers: tcgen05.cp, 32 bytes of each row at a time."""
+
+    @T.prim_func
+    def main(A: T.Tensor((2, 128, K), dtype), B: T.Tensor((64, K), dtype), C: T.Tensor((2, 128, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            A_shared, B_shared = T.alloc_shared((128, K), dtype), T.alloc_shared((64, K), dtype)
+            A_tmem, C_tmem = T.alloc_tmem((128, K), dtype), T.alloc_tmem((128, 64), "float32")
+            T.copy(B, B_shared)
+            for i in range(2):
+                T.copy(A[i, 0, 0], A_shared)
+                T.copy(A_shared, A_tmem)
+                T.gemm(A_tmem, B_shared, C_tmem, transpose_B=True, clear_accum=True)
+                T.copy(C_tmem, C[i, 0, 0])
+
+    kernel = compiled(main)
+    a, b, c = random((2, 128, K), dtype), random((64, K), dtype, 1), poisoned((2, 128, 64), "float32")
+    kernel(a, b, c)
+    check(c, f64(a) @ f64(b).T, "float32")
+    assert "shape_128x256b" in kernel.ir("lowered") and "tcgen05.st" not in kernel.ir("lowered")
+    assert instructions(main)["UTCCP"] == K * (1 if dtype == "float8_e4m3" else 2) // 32
 
 
 def test_float32_stays_on_mma() -> None:

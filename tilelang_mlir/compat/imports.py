@@ -106,8 +106,10 @@ class MissingModuleError(UnsupportedError, ModuleNotFoundError):
     """A module of TileLang without a counterpart; programs that try one import after another catch it as usual."""
 
     def __init__(self, name: str) -> None:
+        several = name.startswith("tilelang.distributed")
+        origin = "an extension for several GPUs at once" if several else "part of TileLang's own compiler"
         super().__init__(
-            f"No module named {name!r}: it is part of TileLang's own compiler and has no counterpart here",
+            f"No module named {name!r}: it is {origin} and has no counterpart here",
             hint="docs/coming_from_tilelang.md has what there is instead",
         )
         self.name = name

@@ -85,6 +85,7 @@ class Builder:
         self.last_values: dict[Any, int] = {}  # of loop variables and block indices, by the keys of their expressions
         self.effects = 0  # ops so far that may write memory, or begin or end a region
         self.calls: list[int] = [1]  # depth of the frame stack at the entry of each running macro
+        self.numbered_barriers: dict[Frame, Any] = {}  # by kernel (`T.create_list_of_mbarrier`)
         self.side: dict[str, Any] = {}  # facts for the PrimFunc that are no IR: layouts, flags
         self.entry: FrameType | None = None
         self.probe_loads: list[ir.Operation] = []

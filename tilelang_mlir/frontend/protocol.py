@@ -80,7 +80,7 @@ class Stale(Unset):
 
     def _fail(self, *_: object) -> Any:
         raise TileNameError(
-            f"{self.__dict__['name']!r} is a Python value that was changed in a run-time branch or loop",
+            f"{self.__dict__['name']!r} has no one value here: it was changed in a run-time branch or loop",
             notes=(("the branch or loop is here", self.__dict__["place"]),),
             hint="tracing runs both branches and a loop body once; make the name a T.alloc_var to change it at "
                 "run time",
@@ -88,7 +88,8 @@ class Stale(Unset):
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = __mod__ = _fail
     __lt__ = __le__ = __gt__ = __ge__ = __call__ = __getitem__ = __setitem__ = __iter__ = __bool__ = __len__ = _fail
-    __index__ = __int__ = __float__ = _fail
+    __index__ = __int__ = __float__ = __eq__ = __ne__ = _fail
+    __hash__ = object.__hash__
 
 
 class Scope:
@@ -97,26 +98,31 @@ class Scope:
     def __init__(self, before: tuple[Any, ...], updated: Sequence[str], carried: Sequence[str]) -> None:
         self.before, self.updated, self.carried = before, updated, carried
         self.runtime = True
+        self.other: tuple[Any, ...] | None = None  # of a branch: the values on the other path
 
     def restore(self, names: Sequence[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
         """At the start of an else branch: what the other branch did has not happened here."""
         del names
-        return self.before if self.runtime else values
+        if not self.runtime:
+            return values
+        self.other = values
+        return self.before
 
     def close(self, names: Sequence[str], values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """After the statement: Python numbers and strings that changed are known no more.
+        """After the statement: names whose value depends on the path taken are known no more.
 
         A loop body that reads such a name before it changes it, or a scalar, is warned of: there is one trace of it.
         """
         builder = current()
         if not self.runtime or (builder is not None and builder.launch() is None):
             return values
+        if self.other is not None:
+            return tuple(_joined(*sides) for sides in zip(names, self.other, values, strict=True))
         result = []
         for name, old, new in zip(names, self.before, values, strict=True):
             if new is not old and (name in self.carried or isinstance(old, Expr) and name in self.updated):
                 _warn_of_carried(name, old, new)
-            changed = isinstance(new, int | float | str) and not isinstance(new, DType)
-            if changed and not (type(old) is type(new) and old == new):
+            if _is_known(new) and not (type(old) is type(new) and old == new):
                 if name in self.updated and isinstance(old, int | float):
                     raise TileSyntaxError(
                         f"{name!r} is a Python number that every iteration of a run-time loop updates",
@@ -125,6 +131,24 @@ class Scope:
                 new = Stale(name, where.here())
             result.append(new)
         return tuple(result)
+
+
+def _joined(name: str, other: Any, value: Any) -> Any:
+    """What a name is after a branch of which both paths lead here: a path that leaves it unset does not read it."""
+    if value is other or isinstance(other, Stale):
+        return other
+    if type(value) is type(other) and isinstance(value, int | float | str) and value == other:
+        return value
+    if isinstance(value, Unset) and not isinstance(value, Stale):
+        return other if not _is_known(other) else Stale(name, where.here())
+    if isinstance(other, Unset) and not _is_known(value):
+        return value
+    return Stale(name, where.here())
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a value is one of Python's that hold everywhere, whether or not the code that assigns it runs."""
+    return isinstance(value, int | float | str) and not isinstance(value, DType)
 
 
 def _warn_of_carried(name: str, old: Any, new: Any) -> None:
@@ -186,6 +210,8 @@ def branches(test: Any, has_else: bool, scope: Scope | None = None) -> Iterator[
             scope.runtime = False
         yield bool(test)
         return
+    if scope is not None:
+        scope.other = scope.before
     stop_at_kernel()  # a template ends where the program depends on a size it does not know
     yield from control.branch(require("a branch"), test, has_else=has_else)
 
@@ -248,6 +274,14 @@ def chain(operators: Sequence[str], *values: Any) -> Any:
         else:
             result = result and test
     return result
+
+
+def identical(left: Any, right: Any, wanted: bool) -> bool:
+    """`left is right`, or `left is not right` where that is not `wanted`; of names that have one value."""
+    for value in (left, right):
+        if isinstance(value, Stale):
+            value._fail()  # pyright: ignore[reportPrivateUsage]
+    return (left is right) is wanted
 
 
 def assert_(test: Any, message: Callable[[], Any] | None, text: str) -> None:

@@ -351,6 +351,9 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
+        if isinstance(node.ops[0], ast.Is | ast.IsNot) and len(node.ops) == 1:
+            wanted = ast.Constant(isinstance(node.ops[0], ast.Is))
+            return self._call(node, "identical", node.left, node.comparators[0], wanted)
         if len(node.ops) == 1:
             return node
         operators = _names([type(op).__name__ for op in node.ops], node)

@@ -291,7 +291,7 @@ def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: b
     from tilelang_mlir.jit import crowded
 
     suspicions.warn(prim_func.module, options.pass_configs)
-    crowded.check(prim_func.module, target, allowed=bool(options.pass_configs.get("tl.allow_register_spills")))
+    crowded.check(prim_func.module, target, options.pass_configs)
     if not target.simulated:
         prestart()  # a worker gets ready while the passes run
     started = time.perf_counter()

@@ -18,7 +18,8 @@ from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.typename import dtype
-from tilelang_mlir.language import low_level, script_names, ws_schedule
+from tilelang_mlir.frontend.typename import dtype as DataType
+from tilelang_mlir.language import earlier, low_level, script_names, ws_schedule
 from tilelang_mlir.language.alloc import (
     alloc_barrier,
     alloc_cluster_barrier,
@@ -66,17 +67,10 @@ from tilelang_mlir.language.cluster import (
     pdl_trigger,
 )
 from tilelang_mlir.language.convolution import c2d_im2col, im2col
-from tilelang_mlir.language.copy import (
-    async_copy,
-    clear,
-    copy,
-    fill,
-    ptx_commit_group,
-    ptx_wait_group,
-    transpose,
-)
+from tilelang_mlir.language.copy import async_copy, clear, copy, fill, ptx_commit_group, ptx_wait_group, transpose
 from tilelang_mlir.language.debug import device_assert, print
 from tilelang_mlir.language.dtypes import ALIASES, SCALARS, AnyDType, find, get_tvm_dtype, is_float4
+from tilelang_mlir.language.earlier import *  # noqa: F403 - the names of its __all__
 from tilelang_mlir.language.explicit import (
     cp_async_barrier_noinc,
     dec_max_nreg,
@@ -398,8 +392,8 @@ from tilelang_mlir.language.ws_schedule import *  # noqa: F403 - the names of it
 
 __all__ = [
     "Add", "And", "AnyDType", "BaseTensor", "Buffer",
-    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
-    "FloorMod", "Fragment", "FragmentBuffer", "GE", "GT", "GemmWarpPolicy", "JITFunc", "JITNoBuilderError", "Kernel",
+    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "DataType", "Div", "EQ", "FloorDiv", "FloorMod",
+    "Fragment", "FragmentBuffer", "GE", "GT", "GemmWarpPolicy", "JITFunc", "JITNoBuilderError", "Kernel",
     "KernelLaunchFrame", "LE", "LT", "Layout", "LocalBuffer", "Macro", "Max", "Min", "Mod", "Mul", "NE", "Not",
     "Or", "Parallel", "Persistent", "Pipelined", "PrimExpr", "PrimFunc", "Ptr", "Ref", "Select", "Serial",
     "SharedBuffer", "StridedTensor", "Sub", "Tensor", "Unroll", "Var", "Vectorized", "abs", "acos", "acosh",
@@ -466,6 +460,7 @@ __all__ += [
 
 __all__ += low_level.__all__
 __all__ += script_names.__all__
+__all__ += earlier.__all__
 __all__ += ws_schedule.__all__
 
 if TYPE_CHECKING:

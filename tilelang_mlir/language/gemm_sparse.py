@@ -38,7 +38,7 @@ def gemm_sp(
 
     A_sparse [M, K / 2] holds what is kept, E [M, K / f] which places they had: four bits a group, the first place in
     the lower two, groups in order from the lowest bits on; f = bits of E's dtype (`tilelang.utils.sparse.compress`
-    makes both). B is [K, N], C a fragment [M, N]. E and B are tiles in shared memory, A too or a fragment. Where wgmma
+    makes both). B is [K, N], C a fragment [M, N]. E is a tile in shared memory, A and B too or fragments. Where wgmma
     can run it, it does: then rows of E of 16 bytes and more let the loads be bulk copies (fp16: `block_K` of 128).
 
         T.gemm_sp(A_shared, E_shared, B_shared, C_local)  # (128, 32), (128, 4) int16, (64, 128), (128, 128)
@@ -138,7 +138,7 @@ def _emit(
     asynchronous: bool = False,
 ) -> None:
     builder = in_kernel(what)
-    memories = {"A": ("shared", "fragment"), "E": ("shared",), "B": ("shared",), "C": ("fragment",)}
+    memories = {"A": ("shared", "fragment"), "E": ("shared",), "B": ("shared", "fragment"), "C": ("fragment",)}
     a, b = _check_operands(what, tiles, turned, memories)
     operands = [tile_of(value, f"operand {name} of {what}") for name, value in zip("AEBC", tiles, strict=True)]
     clear = add_condition(builder, operands, clear_accum)

@@ -211,6 +211,9 @@ def barrier_operands(what: str, barrier: Any) -> tuple[Builder, list[ir.Value]]:
         TileTypeError: it is none of `T.alloc_barrier`, or an array of several.
     """
     builder = in_kernel(what)
+    numbered = builder.numbered_barriers.get(builder.require_launch(what))
+    if numbered is not None and isinstance(barrier, int | Expr):
+        barrier = numbered[barrier]
     if isinstance(barrier, Barriers):
         if len(barrier) != 1:
             raise TileTypeError(f"{what} needs one barrier, got an array of {len(barrier)}", hint="index it: bars[i]")

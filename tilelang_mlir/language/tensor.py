@@ -48,7 +48,8 @@ def tcgen05_gemm(
     Args:
         A: [M, K] (or [K, M]) in shared memory, or [M, K] in tensor memory (M = 128).
         B: [K, N] (or [N, K]) in shared memory.
-        C: [M, N] in tensor memory, float32 or int32; M is 64 or 128, N a multiple of 16 (of 8 when M = 64) up to 256.
+        C: [M, N] in tensor memory, float32, int32, or float16 for operands of float16 and 8 bits or fewer; M is 64 or
+            128, N a multiple of 16 (of 8 when M = 64) up to 256.
         clear_accum: set C instead of adding to it.
         mbar: the barrier that gets an arrival when the product is complete; with `use_2cta`, that of both blocks.
         use_2cta: a pair of blocks of a cluster computes [2 M, N]: each has its M = 64 or 128 rows of A and C, and N / 2

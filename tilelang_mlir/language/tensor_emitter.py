@@ -8,15 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from tilelang_mlir.dialect.layout import TensorLayout
-from tilelang_mlir.dialect.layout.tensor import dense, sparse
+from tilelang_mlir.dialect.layout.tensor import accumulator
 from tilelang_mlir.errors import TileTypeError
 from tilelang_mlir.frontend.buffer import buffer_of
 from tilelang_mlir.frontend.expr import describe
 from tilelang_mlir.language.emitted_product import EmittedProduct
 from tilelang_mlir.language.matrix_descriptors import TCGEN05DescriptorParams
 from tilelang_mlir.language.tensor import tcgen05_gemm, tcgen05_mma_arrive
-
-_SPARSE = 64  # rows of a product that takes 16 of every 32 lanes
 
 
 class TCGEN05TensorCoreIntrinEmitter(EmittedProduct):
@@ -77,7 +75,7 @@ class TCGEN05TensorCoreIntrinEmitter(EmittedProduct):
     def make_mma_store_layout(self, tmem_buf: Any) -> TensorLayout:
         """The rows of C in the lanes of tensor memory."""
         buffer = buffer_of(tmem_buf, "make_mma_store_layout")
-        return (sparse if buffer.shape[-2] == _SPARSE else dense)(buffer.shape, buffer.dtype.bits)
+        return accumulator(buffer.shape, buffer.dtype.bits)
 
     def compute_tcgen05_a_desc_params(self, A_shared: Any) -> TCGEN05DescriptorParams:
         """What a product takes for a tile: of A, B or C."""

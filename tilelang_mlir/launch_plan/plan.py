@@ -21,7 +21,7 @@ class ParamSpec:
 
     `shape` and `strides` (in elements) of a tensor are expressions. `output`: the callee allocates it. `used`: some
     kernel reads or writes it; an unused tensor may be passed as None. The data of a tensor starts at a multiple of
-    `alignment` bytes.
+    `alignment` bytes, and takes at most `max_bytes` from its first to its last element, where that is not 0.
     """
 
     name: str
@@ -32,6 +32,7 @@ class ParamSpec:
     output: bool = False
     used: bool = True
     alignment: int = 16
+    max_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,19 @@ def plan_solving(params: Sequence[ParamSpec]) -> tuple[SolveStep, ...]:
     """One step per symbolic dimension, in an order in which each needs only what earlier ones gave.
 
     A dimension that is a size by itself is preferred over one that is a stride, that over a linear expression of one
-    unknown, and that over what several expressions together say, by elimination. Scalars
-    are known from the start; outputs give nothing, for they do not exist yet.
+    unknown, and that over what several expressions together say, by elimination. Parameters that no kernel uses come
+    after all of that, for a call may pass None for them. Scalars are known from the start; outputs give nothing, for
+    they do not exist yet.
 
     Raises:
         TileValueError: a symbol occurs in no argument's shape or strides in a solvable form.
     """
     known = {p.name for p in params if p.kind == "scalar"}
     wanted = [p.name for p in params if p.kind == "symbol"]
-    sources = list(_sources(params))
+    used, rest = list(_sources(params, used=True)), list(_sources(params, used=False))
     steps: list[SolveStep] = []
     while len(steps) < len(wanted):
-        step = _next_step(sources, known, set(wanted)) or _eliminate(sources, known, set(wanted))
+        step = _next(used, known, set(wanted)) or _next(used + rest, known, set(wanted))
         if step is None:
             missing = ", ".join(name for name in wanted if name not in known)
             raise TileValueError(
@@ -42,19 +43,17 @@ def plan_solving(params: Sequence[ParamSpec]) -> tuple[SolveStep, ...]:
     return tuple(steps)
 
 
-def _sources(params: Sequence[ParamSpec]) -> Iterator[_Source]:
-    """(parameter, field, axis, expression): shapes first, then strides."""
+def _sources(params: Sequence[ParamSpec], used: bool) -> Iterator[_Source]:
+    """(parameter, field, axis, expression) of the inputs that kernels use, or do not: shapes first, then strides."""
     for field in ("shape", "strides"):
         for index, param in enumerate(params):
-            # An argument that may be None is the last thing to rely on: used ones come first.
-            if param.kind == "tensor" and not param.output and param.used:
+            if param.kind == "tensor" and not param.output and param.used == used:
                 for axis, expr in enumerate(getattr(param, field)):
                     yield index, field, axis, expr
-    for field in ("shape", "strides"):
-        for index, param in enumerate(params):
-            if param.kind == "tensor" and not param.output and not param.used:
-                for axis, expr in enumerate(getattr(param, field)):
-                    yield index, field, axis, expr
+
+
+def _next(sources: list[_Source], known: set[str], wanted: set[str]) -> SolveStep | None:
+    return _next_step(sources, known, wanted) or _eliminate(sources, known, wanted)
 
 
 def _next_step(sources: list[_Source], known: set[str], wanted: set[str]) -> SolveStep | None:

@@ -121,8 +121,18 @@ def make_volta_swizzled_layout(buffer: Any, is_a: bool = True, k_inner: bool = T
 def make_cutlass_metadata_layout(
     buffer: Any, mma_dtype: str = "float16", arch: str = "8.0", block_k: int = 0
 ) -> Layout:
-    """Not available: metadata of 2:4 sparse products."""
-    raise UnsupportedError("make_cutlass_metadata_layout", hint="sparse matrix products are not available")
+    """The layout of metadata in shared memory: row-major, for those of `utils.sparse.compress_sm90` (`arch="9.0"`).
+
+    Raises:
+        UnsupportedError: another `arch`, whose metadata torch has in an order of its own.
+    """
+    del mma_dtype, block_k
+    if not str(arch).startswith("9"):
+        raise UnsupportedError(
+            f"make_cutlass_metadata_layout of arch {arch!r}: metadata in the order of torch's semi-structured tensors",
+            hint="leave the layout out and take the metadata of utils.sparse.compress, which are row-major",
+        )
+    return make_linear_layout(buffer)
 
 
 # -- makers: fragments ------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from tilelang_mlir.layout.recover import (
     evaluate,
     fragment_of,
     index_arrays,
+    ranks,
     replica_offsets,
     row_major_index,
     shared_layout_of,
@@ -164,8 +165,8 @@ class Fragment(_Map):
     """A map of the elements of a tile to (thread, register).
 
     Either `forward_fn(*indices)` gives both, or `forward_thread_fn` and `forward_index_fn` give one each; without the
-    latter every element is in register 0. With `replicate` above one, the function of the thread takes the replica's
-    number as one more argument. `layout` is the compiler's form.
+    latter the elements of a thread take its registers in row-major order. With `replicate` above one, the function of
+    the thread takes the replica's number as one more argument. `layout` is the compiler's form.
 
     Raises:
         TileTypeError: neither or both kinds of functions are given.
@@ -188,7 +189,10 @@ class Fragment(_Map):
         else:
             assert forward_thread_fn is not None
             (thread,) = components(forward_thread_fn(*grid), full)
-            index = components(forward_index_fn(*grid[: len(shape)]) if forward_index_fn else 0, full)
+            if forward_index_fn is None:
+                index = [ranks(thread.reshape(*shape, replicate)[..., 0])[..., None]]
+            else:
+                index = components(forward_index_fn(*grid[: len(shape)]), full)
         self._fill(shape, np.moveaxis(thread, -1, 0), row_major_index([t[..., 0] for t in index]))
 
     def _fill(self, shape: Sequence[int], thread: IntArray, index: IntArray) -> None:

@@ -45,6 +45,16 @@ def row_major_index(tables: Sequence[IntArray]) -> IntArray:
     return total
 
 
+def ranks(thread: IntArray) -> IntArray:
+    """For each element the number of those before it, in row-major order, that the same thread holds."""
+    flat = thread.reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    _, starts, counts = np.unique(flat[order], return_index=True, return_counts=True)
+    rank = np.empty(flat.size, np.int64)
+    rank[order] = np.arange(flat.size) - np.repeat(starts, counts)
+    return rank.reshape(thread.shape)
+
+
 def shared_layout_of(table: IntArray) -> values.SharedLayout:
     """Recover steps and swizzle: undo each possible XOR (which is its own inverse) and look for a mixed-radix map."""
     if len(np.unique(table)) != table.size:

@@ -55,11 +55,14 @@ def _factors(tile: Tile, rows: int, k: int, first: int, block: int) -> Array:
 
 
 def _copy_scales(op: Instruction, frame: Frame) -> None:
-    """512 bytes, 32 rows of 16, become four columns of every 32 lanes."""
+    """512 bytes, 32 rows of 16, become four columns of every 32 lanes; or the rows of a tile as they are."""
     if not frame.active().any():
         return
     _alone(op)
     source, target = (whole(frame.env[slot]) for slot in op.operands[:2])
+    if "by_rows" in op.attributes:
+        target.write(source.read().reshape(target.sizes))
+        return
     words = np.ascontiguousarray(source.read()).reshape(-1).view(np.uint32).reshape(-1, 32, 4)
     quarter = np.concatenate(list(words), axis=1)
     rows = target.sizes[-2]

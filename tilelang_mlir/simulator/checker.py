@@ -88,6 +88,8 @@ class Checker:
         self._write_lane = np.full(cells, -1, np.int16)
         self._write_epoch = np.full(cells, -1, np.int32)
         self._write_site = np.zeros(cells, np.int32)
+        self._together = np.zeros(cells, np.uint64)  # lanes of the warp that wrote the same value in one instruction
+        self._any_together = False
         self._read_clock = np.zeros((cells, slots), np.int32)
         self._read_lane = np.full(cells, -1, np.int16)
         self._read_warp = np.zeros(cells, np.int16)
@@ -206,6 +208,8 @@ class Checker:
         if at.target is not None:
             same &= at.target == at.row
         same &= self._write_lane.take(at.cell) != at.thread
+        if self._any_together:
+            same &= (self._together.take(at.cell) & self._lane_bit(at)) == 0  # what it wrote itself it may read
         self._same_warp(lanes, at, same, "read", self._write_site, self._write_lane, "write")
         missing = ~self._written.take(at.cell)
         if missing.any():
@@ -217,7 +221,15 @@ class Checker:
         at = self._access(lanes, address, size, columns, lanes.mask)
         self._no_conflict(lanes, at, "write")
         self._record_write(lanes, at)
-        return columns is None and bool((self._write_lane.take(at.cell) != at.thread).any())
+        contested = columns is None and bool((self._write_lane.take(at.cell) != at.thread).any())
+        if contested:
+            self._any_together = True
+            own = self._write_warp.take(at.cell) == at.warp
+            np.bitwise_or.at(self._together, at.cell[own], self._lane_bit(at)[own])
+        return contested
+
+    def _lane_bit(self, at: Access) -> np.ndarray:
+        return np.uint64(1) << (at.thread % self._batch.warp_size).astype(np.uint64)
 
     def _no_conflict(self, lanes: Lanes, at: Access, what: str, with_atomics: bool = True) -> None:
         who = self._write_warp.take(at.cell)
@@ -243,6 +255,8 @@ class Checker:
         self._write_epoch[at.cell] = self._epoch[at.row, at.warp]
         self._write_site[at.cell] = lanes.site
         self._written[at.cell] = True
+        if self._any_together:
+            self._together[at.cell] = 0
         self._atomic[at.cell] = False
         self._generic[at.cell] = True
 

@@ -40,7 +40,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.bits",),
     ("language.logic", "frontend.arith"),
     ("language.atomic",),
-    ("language.sync",),
+    ("language.sync", "language.earlier"),
     ("language.annotate", "layout.maps"),
     ("language.debug",),
     ("language.extern", "language.named_calls"),

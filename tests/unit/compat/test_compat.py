@@ -122,6 +122,10 @@ def test_counterparts() -> None:
     assert imports.counterpart("tilelang.jit.kernel") == "tilelang_mlir.jit.kernel"
     assert imports.counterpart("tilelang.nonsense") is None and imports.counterpart("tilelangx") is None
     assert imports.counterpart("tilelang.profiler.bench.more") is None
+    profiler = importlib.import_module("tilelang_mlir.profiler")
+    assert profiler.TensorSupplyType.__module__ == "tilelang_mlir.jit.profiler" and not hasattr(profiler, "nonsense")
+    with pytest.raises(ImportError, match="'tilelang.distributed': it is an extension for several GPUs at once"):
+        raise imports.MissingModuleError("tilelang.distributed")
     for name, real in imports.ALIASES.items():
         __import__(real)
         assert sys.modules[real], name

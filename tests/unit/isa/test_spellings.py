@@ -209,6 +209,9 @@ def _tcgen05(arguments: list[ir.Value]) -> None:
     for kind, block in (("mxf8f6f4", 32), ("mxf4", 32), ("mxf4nvf4", 16)):
         tcgen05_mma.emit_scaled(address, long, long, word, accumulate, (address, address), kind, block)
     tcgen05.copy_scales(address, long)
+    tcgen05.copy_rows(address, long)
+    halves = tcgen05.load(address, [tcgen05.Piece("32x32b", 2, 0, packed=True)], ir.Type.parse("i32"))
+    tcgen05.store(address, [tcgen05.Piece("16x128b", 1, 0, packed=True)], halves)
     tcgen05.commit(offset(smem(), 4))
     tcgen05.fence("before")
     tcgen05.fence("after")
@@ -343,6 +346,9 @@ CASES = [
             "tcgen05.mma.cta_group::1.kind::mxf4.block_scale",
             "tcgen05.mma.cta_group::1.kind::mxf4nvf4.block_scale",
             "tcgen05.cp.cta_group::1.32x128b.warpx4",
+            "tcgen05.cp.cta_group::1.128x256b",
+            "tcgen05.ld.sync.aligned.32x32b.x2.pack::16b.b32",
+            "tcgen05.st.sync.aligned.16x128b.x1.unpack::16b.b32",
             "tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.b64",
             "tcgen05.fence::before_thread_sync",
             "tcgen05.fence::after_thread_sync",

@@ -36,6 +36,19 @@ def test_places_follow_the_figures(shape: str, repeat: int) -> None:
     assert len(cells) == 32 * piece.registers and max(c for _, c in cells) == piece.columns - 1
 
 
+@pytest.mark.parametrize("shape", ["32x32b", "16x128b", "16x256b"])
+def test_packed_places(shape: str) -> None:
+    """.pack::16b: a register is the 16-bit elements of columns 2 c and 2 c + 1, the first one low (9.7.16.8.2)."""
+    lanes, columns = tcgen05.packed_places(shape, 2)
+    cells = set()
+    for thread, register, half in itertools.product(range(32), range(lanes.shape[1] // 2), range(2)):
+        lane, column = _figure(shape, thread, register)
+        assert (lanes[thread, 2 * register + half], columns[thread, 2 * register + half]) == (lane, 2 * column + half)
+        cells.add((lane, 2 * column + half))
+    piece = tcgen05.Piece(shape, 2, 0, packed=True)
+    assert len(cells) == 64 * piece.registers and max(c for _, c in cells) == piece.columns - 1
+
+
 # Table 42 and 43: the bits of each field, by hand.
 DESCRIPTORS = [
     (tcgen05_descriptors.Shape(128, 256, "f16", "bf16", "bf16", "f32", False, True), {},
@@ -43,6 +56,8 @@ DESCRIPTORS = [
     (tcgen05_descriptors.Shape(64, 16, "tf32", "tf32", "tf32"), {}, "00 0 00100 0 000010 0 0 0 0 010 010 0 01 0 0 00"),
     (tcgen05_descriptors.Shape(128, 64, "f8f6f4", "e5m2", "e4m3", "f32", True, False), {},
      "00 0 01000 0 001000 0 1 0 0 000 001 0 01 0 0 00"),
+    (tcgen05_descriptors.Shape(128, 64, "f16", "f16", "f16", "f16", False, True), {},
+     "00 0 01000 0 001000 1 0 0 0 000 000 0 00 0 0 00"),
     (tcgen05_descriptors.Shape(128, 64, "i8", "s8", "u8", "s32"), {},
      "00 0 01000 0 001000 0 0 0 0 000 001 0 10 0 0 00"),
     (tcgen05_descriptors.Shape(128, 128, "mxf8f6f4", "e4m3", "e5m2"), {"a_id": 2, "b_id": 3},
@@ -84,7 +99,7 @@ def test_addresses_along_k(span: int) -> None:
     word = np.array([start])
     for step in range(2):
         move = step * 32 // span * rows * span + step * 32 % span
-        place = tcgen05_mma.addresses(word + move, np.array([16]), np.array([8 * span]), span, rows, 16, False)
+        place = tcgen05_descriptors.addresses(word + move, np.array([16]), np.array([8 * span]), span, rows, 16, False)
         for row, unit in itertools.product(range(rows), range(2)):
             assert place[0, row, unit] == start + _byte_of(row, step * 32 + unit * 16, rows, span)
 
@@ -93,7 +108,7 @@ def test_addresses_along_mn() -> None:
     """128 elements of 16 bits wide, 128-byte swizzle: k rows of 128 bytes, the second 64 elements a panel further."""
     k, span, start = 64, 128, 8192
     first, leading, stride = np.array([start + 16 * span]), np.array([k * span]), np.array([8 * span])
-    place = tcgen05_mma.addresses(first, leading, stride, span, 128, 16, True)
+    place = tcgen05_descriptors.addresses(first, leading, stride, span, 128, 16, True)
     for row, unit in itertools.product(range(16), range(16)):
         panel, inside = divmod(unit, 8)
         depth = 16 + row

@@ -102,6 +102,7 @@ def test_unsupported_makers_say_so() -> None:
     for maker in (L.make_volta_swizzled_layout, L.make_cutlass_metadata_layout):
         with pytest.raises(UnsupportedError, match=maker.__name__):
             maker(Tile((8, 8), "float16"))
+    assert L.make_cutlass_metadata_layout(Tile((8, 8), "uint8"), arch="9.0").layout == values.row_major((8, 8))
 
 
 # -- Fragment ---------------------------------------------------------------------------------------------------------
@@ -138,9 +139,12 @@ def test_both_ways_to_give_the_functions() -> None:
     spread = L.Fragment((8, 4), forward_thread_fn=lambda i, j: i * 4 + j)
     assert spread.layout == values.Fragment((8, 4), ((4, 1, 1), (8, 0, 1)), ())  # type: ignore[arg-type]
     assert not spread.is_equal(L.Fragment((8, 4), forward_thread_fn=lambda i, j: i + 8 * j))
-    shared = L.Fragment((8, 4), forward_thread_fn=lambda i, j: i)  # it can be compared, and no tile can have it
-    with pytest.raises(TileValueError):
-        _ = shared.layout
+    rows = L.Fragment((8, 4), forward_thread_fn=lambda i, j: i)  # the elements of a thread: its registers in order
+    assert rows.is_equal(L.Fragment((8, 4), lambda i, j: (i, j)))
+    quads = L.Fragment((8, 4), forward_thread_fn=lambda i, j: i % 4 + 4 * (j // 2))
+    assert quads.is_equal(L.Fragment((8, 4), lambda i, j: (i % 4 + 4 * (j // 2), i // 4 * 2 + j % 2)))
+    twice = L.Fragment((8, 4), forward_thread_fn=lambda i, j, rep: i + 8 * rep, replicate=2)
+    assert twice.index_table()[5].tolist() == [0, 1, 2, 3] and twice.replicas == 2
 
 
 def test_replicas_take_one_more_argument() -> None:

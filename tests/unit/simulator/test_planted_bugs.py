@@ -54,6 +54,24 @@ def test_missing_synchronisation(other: int, message: str) -> None:
     assert other_access is not None and other_access.line == t.line_of("write")
 
 
+@pytest.mark.parametrize("reader", [3, 6])
+def test_lanes_that_store_the_same_may_read_it_at_once(reader: int) -> None:
+    """Lanes of a quad write one value to one place: each has written what it then reads, and other quads have not."""
+    t = Text("%y: !llvm.ptr<1>", 32, 256)
+    tid, smem = t.sreg("tid.x"), t.smem()
+    quad = t.op("shrui", tid, 2)
+    t.store(quad, t.at(smem, quad, "i32", "s"), "i32", "s", mark="write")
+    place = quad if reader == 3 else t.op("shrui", t.op("xori", tid, reader), 2)
+    t.store(t.load(t.at(smem, place, "i32", "s"), "i32", "s", mark="read"), t.at("%y", tid, "i32"), "i32")
+    y = poisoned(32, np.int32)
+    if reader == 3:
+        t.run(1, y)
+        assert y.tolist() == [i // 4 for i in range(32)]
+        return
+    with pytest.raises(errors.RaceError, match="race inside warp 0: read .* not ordered after the write by thread 7"):
+        t.run(1, y)
+
+
 def test_write_after_unordered_read() -> None:
     t = Text("%y: !llvm.ptr<1>", 64, 256)
     tid, smem = t.sreg("tid.x"), t.smem()

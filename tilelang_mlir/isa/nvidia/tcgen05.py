@@ -39,18 +39,24 @@ MIN_COLUMNS = 32
 GROUP = "tcgen05"
 ROW = 1 << 16  # one lane further, in an address
 
+UPPER = np.uint32(0xFFFF0000)  # what the upper half of a column with 16 bits holds is not said
 _REGISTERS = {"32x32b": 1, "16x128b": 2, "16x256b": 4}
+_CP_SHAPES = {"32x128b": (32, 1), "128x256b": (128, 2)}  # rows, units of 16 bytes
 _LANES = {"32x32b": 32, "16x128b": 16, "16x256b": 16}
 _COLUMNS = {"32x32b": 1, "16x128b": 4, "16x256b": 8}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One load or store: `repeat` times the columns of its shape, `offset` past the base address."""
+    """One load or store: `repeat` times the columns of its shape, `offset` past the base address.
+
+    `packed` makes two neighbouring columns, the low half of each, one register (.pack::16b, .unpack::16b).
+    """
 
     shape: str
     repeat: int
     offset: int
+    packed: bool = False
 
     @property
     def registers(self) -> int:
@@ -58,7 +64,7 @@ class Piece:
 
     @property
     def columns(self) -> int:
-        return _COLUMNS[self.shape] * self.repeat
+        return _COLUMNS[self.shape] * self.repeat * (2 if self.packed else 1)
 
 
 _GROUPS = ("#nvvm.cta_group<cta_1>", "#nvvm.cta_group<cta_2>")
@@ -111,6 +117,16 @@ def copy_scales(address: ir.Value, descriptor: ir.Value, *, pair: bool = False) 
     )
 
 
+def copy_rows(address: ir.Value, descriptor: ir.Value) -> None:
+    """`tcgen05.cp.128x256b`: 32 bytes of 128 rows of a K-major tile into eight columns, row r to lane r."""
+    create(
+        "nvvm.tcgen05.cp",
+        [pointer(address), descriptor],
+        shape="#nvvm.tcgen05_cp_shape<shape_128x256b>",
+        group=_GROUPS[0],
+    )
+
+
 def fence(kind: str) -> None:
     """`tcgen05.fence::{before,after}_thread_sync`: orders tcgen05 operations around a synchronisation of threads."""
     create("nvvm.tcgen05.fence", kind=f"#nvvm.tcgen05_fence<{kind}>")
@@ -125,7 +141,8 @@ def load(address: ir.Value, pieces: Sequence[Piece], kind: ir.Type) -> list[ir.V
     lines, first = [], 0
     for piece in pieces:
         text = _list(range(first, first + piece.registers))
-        lines.append(f"tcgen05.ld.sync.aligned.{piece.shape}.x{piece.repeat}.b32 {text}, [${count} + {piece.offset}];")
+        form = f"{piece.shape}.x{piece.repeat}{'.pack::16b' if piece.packed else ''}"
+        lines.append(f"tcgen05.ld.sync.aligned.{form}.b32 {text}, [${count} + {piece.offset}];")
         first += piece.registers
     lines.append("tcgen05.wait::ld.sync.aligned;")
     letter = "f" if str(kind) == "f32" else "r"
@@ -140,7 +157,8 @@ def store(address: ir.Value, pieces: Sequence[Piece], values: Sequence[ir.Value]
     lines, first = [], 1
     for piece in pieces:
         text = _list(range(first, first + piece.registers))
-        lines.append(f"tcgen05.st.sync.aligned.{piece.shape}.x{piece.repeat}.b32 [$0 + {piece.offset}], {text};")
+        form = f"{piece.shape}.x{piece.repeat}{'.unpack::16b' if piece.packed else ''}"
+        lines.append(f"tcgen05.st.sync.aligned.{form}.b32 [$0 + {piece.offset}], {text};")
         first += piece.registers
     lines.append("tcgen05.wait::st.sync.aligned;")
     letters = ["f" if str(v.type) == "f32" else "r" for v in values]
@@ -169,7 +187,7 @@ def _assembly(
             "has_side_effects": ir.UnitAttr.get(),
             "asm_dialect": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0),
             "tl.instr": ir.StringAttr.get(name),
-            "tl.pieces": ir.StringAttr.get(json.dumps([[p.shape, p.repeat, p.offset] for p in pieces])),
+            "tl.pieces": ir.StringAttr.get(json.dumps([[p.shape, p.repeat, p.offset, p.packed] for p in pieces])),
         },
     )
 
@@ -190,37 +208,54 @@ def places(shape: str, repeat: int) -> tuple[np.ndarray, np.ndarray]:
     return t // 4 + 8 * (r // 2 % 2), 8 * (r // 4) + 2 * (t % 4) + r % 2
 
 
-def _pieces(op: ir.Operation) -> tuple[np.ndarray, np.ndarray]:
-    """Lane and column offsets of all registers (32, R)."""
+def packed_places(shape: str, repeat: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same with .pack::16b: the two columns of a register follow one another, (32, 2 registers).
+
+    9.7.16.8.2, 9.7.16.8.3: the 16-bit elements of adjacent columns are one 32-bit element of the access, the first in
+    its low half; the elements lie in the low halves of the columns (9.7.16.10.4.1).
+    """
+    lane, column = places(shape, repeat)
+    return np.repeat(lane, 2, axis=1), (2 * column[..., None] + np.arange(2)).reshape(len(column), -1)
+
+
+def _pieces(op: ir.Operation) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Lane and column offsets of all registers (32, R), or (32, 2 R) where registers are packed."""
     lanes: list[np.ndarray] = []
     columns: list[np.ndarray] = []
-    for shape, repeat, offset in json.loads(ir.StringAttr(op.attributes["tl.pieces"]).value):
-        lane, column = places(shape, repeat)
+    packs = False
+    for shape, repeat, offset, packed in json.loads(ir.StringAttr(op.attributes["tl.pieces"]).value):
+        lane, column = packed_places(shape, repeat) if packed else places(shape, repeat)
         lanes.append(lane + (offset >> 16))
         columns.append(column + (offset & 0xFFFF))
-    return np.concatenate(lanes, axis=1), np.concatenate(columns, axis=1)
+        packs = packed
+    return np.concatenate(lanes, axis=1), np.concatenate(columns, axis=1), packs
 
 
 def _load(op: ir.Operation) -> Run:
-    lane, column = _pieces(op)
+    lane, column, packs = _pieces(op)
     is_float = "f32" in str(op.results[0].type)
     single = not str(op.results[0].type).startswith("!llvm.struct")
 
     def run(machine: Machine, address: Any) -> Any:
         machine.require_whole_warps("tcgen05.ld")
-        words = machine.engine.tensor.load(address, lane, column).view(np.float32 if is_float else np.int32)
-        values = tuple(machine.unwarp(words[..., r]) for r in range(lane.shape[1]))
+        words = machine.engine.tensor.load(address, lane, column)
+        if packs:
+            words = words[..., ::2] & 0xFFFF | words[..., 1::2] << 16
+        words = words.view(np.float32 if is_float else np.int32)
+        values = tuple(machine.unwarp(words[..., r]) for r in range(words.shape[-1]))
         return values[0] if single else values
 
     return run
 
 
 def _store(op: ir.Operation) -> Run:
-    lane, column = _pieces(op)
+    lane, column, packs = _pieces(op)
 
     def run(machine: Machine, address: Any, *values: Any) -> None:
         machine.require_whole_warps("tcgen05.st")
         words = [np.ascontiguousarray(machine.warps(v)).view(np.uint32) for v in values]
+        if packs:
+            words = [half | UPPER for word in words for half in (word & 0xFFFF, word >> 16)]
         machine.engine.tensor.store(address, lane, column, words)
 
     return run
@@ -272,24 +307,24 @@ def _fence(op: ir.Operation) -> Run:
 
 
 def _copy(op: ir.Operation) -> Run:
-    """32 rows of 16 bytes; 8 rows are contiguous 128 bytes, the next 8 the stride offset further (no swizzle)."""
-    span, pair = descriptors.SWIZZLES, is_pair(op)
+    """Rows by lane; of scale factors 32 rows, the same in each quarter of the lanes (.warpx4)."""
+    shape, pair = flags(op, "shape").partition("shape_")[2].rstrip(">"), is_pair(op)
+    rows, units = _CP_SHAPES[shape]
 
     def run(machine: Machine, address: Any, descriptor: Any) -> None:
         tensor = machine.engine.tensor
         issue = tensor.issue("a tcgen05.cp", pair)
-        start, _, stride, mode = issue.descriptor(descriptor)
-        if mode != span[16]:
-            issue.refuse("tcgen05.cp reads scale factors that are swizzled in shared memory")
-        row = np.arange(32)
-        place = start[:, None] + row // 8 * stride[:, None] + row % 8 * 16
-        lane = np.arange(LANES)[:, None] + np.zeros((1, 4), np.int64)
-        column = issue.column(address)[:, None, None] + np.zeros((LANES, 1), np.int64) + np.arange(4)
+        start, leading, stride, mode = issue.descriptor(descriptor)
+        span = next(span for span, code in descriptors.SWIZZLES.items() if code == mode)
+        place = descriptors.addresses(start, leading, stride, span, rows, 0, False, 16 * units)
+        words = 4 * units
+        lane = np.arange(LANES)[:, None] + np.zeros((1, words), np.int64)
+        column = issue.column(address)[:, None, None] + np.zeros((LANES, 1), np.int64) + np.arange(words)
         source, target = issue.shared(place), issue.target(lane, column)
 
         def finish() -> None:
-            words = source().view(np.uint32).reshape(len(start), 32, 4)
-            target(np.tile(words, (1, 4, 1)))
+            found = np.ascontiguousarray(source()).view(np.uint32).reshape(len(start), rows, words)
+            target(np.tile(found, (1, LANES // rows, 1)))
 
         issue.start(finish)
 
@@ -348,7 +383,7 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "nvvm.tcgen05.cp",
-        "tcgen05.cp.cta_group::N.32x128b.warpx4 [t], s",
+        "tcgen05.cp.cta_group::N.{32x128b.warpx4,128x256b} [t], s",
         _CP,
         _copy,
         emit=copy_scales,

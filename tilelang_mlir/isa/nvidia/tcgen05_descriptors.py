@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+STEP_BYTES = 32  # of an operand that one product takes along k
+
 TYPES = {
     "f16": {"f16": 0, "bf16": 1},
     "tf32": {"tf32": 2},
@@ -66,3 +70,27 @@ def low_word(leading: int) -> int:
 def depth(kind: str) -> int:
     """k of one dense instruction: 32 bytes of elements, sub-byte ones padded to a byte except for the fp4 kinds."""
     return {"f16": 16, "tf32": 8, "f8f6f4": 32, "i8": 32, "mxf8f6f4": 32, "mxf4": 64, "mxf4nvf4": 64}[kind]
+
+
+def addresses(
+    start: np.ndarray, leading: np.ndarray, stride: np.ndarray, span: int, rows: int, steps: int, transposed: bool,
+    step_bytes: int = STEP_BYTES,
+) -> np.ndarray:  # fmt: skip
+    """Shared addresses of the 16-byte units of an operand (n, outer, inner).
+
+    9.7.16.5, canonical layouts. K-major: `rows` by the units of one k step; eight rows of `span` bytes are an atom.
+    MN-major: `steps` rows along k by the units along MN; an atom is eight of them, `span` bytes wide. `step_bytes` are
+    those of `steps` elements.
+    """
+    start, leading, stride = (x[:, None, None] for x in (start, leading, stride))
+    if not transposed:
+        row, unit = np.arange(rows)[:, None], np.arange(step_bytes // 16)[None, :]
+        along = unit * (leading if span == 16 else 16)
+        place = start + row // 8 * stride + row % 8 * span + along
+    else:
+        k, unit = np.arange(steps)[:, None], np.arange(rows // (16 * steps // step_bytes))[None, :]
+        per = span // 16
+        if per == 1:  # no swizzle: the leading offset is the one along k (9.7.16.4.1)
+            leading, stride = stride, leading
+        place = start + unit // per * leading + k // 8 * stride + k % 8 * span + unit % per * 16
+    return place ^ ((place >> 7 & {16: 0, 32: 1, 64: 3, 128: 7}[span]) << 4)

@@ -1,10 +1,11 @@
 """tcgen05.mma: products that one thread starts, with the accumulator in tensor memory. PTX ISA 8.7, section 9.7.16.10.
 
 D = A B (+ D): A from shared memory (a descriptor) or tensor memory (an address), B from shared memory. Rows of D by
-lane (9.7.16.10.5): 128 rows are the lanes; of 64, row r is lane 32 (r / 16) + r % 16. A in tensor memory holds row r
-in lane r, and the elements along k in 32-bit columns, low bits first (9.7.16.10.4). With block scales (9.7.16.10.7)
-every 32 (16) elements along k are multiplied by a factor: that of row r lies in lane r % 32 of each quarter, column
-r / 32, in the byte that the instruction descriptor names.
+lane (9.7.16.10.5): 128 rows are the lanes; of 64, row r is lane 32 (r / 16) + r % 16. An element of D takes a column,
+of which float16 is the lower half (9.7.16.10.4.1). A in tensor memory holds row r in lane r, and the elements along k
+in 32-bit columns, low bits first (9.7.16.10.4). With block scales (9.7.16.10.7) every 32 (16) elements along k are
+multiplied by a factor: that of row r lies in lane r % 32 of each quarter, column r / 32, in the byte that the
+instruction descriptor names.
 
 A pair of CTAs (.cta_group::2) computes twice as many rows: with M = 256 each CTA has 128 rows of A and D in its own
 shared and tensor memory, and half of the columns of B in its shared memory (9.7.16.10.5, layout A). With M = 128 it has
@@ -37,12 +38,11 @@ from tilelang_mlir.isa.instruction import (
 )
 from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.isa.nvidia import tcgen05_sparse
-from tilelang_mlir.isa.nvidia.tcgen05 import GROUP, LANES, is_pair, pointer
+from tilelang_mlir.isa.nvidia.tcgen05 import GROUP, LANES, UPPER, is_pair, pointer
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 _GROUPS = ("#nvvm.cta_group<cta_1>", "#nvvm.cta_group<cta_2>")
-_STEP_BYTES = 32  # of one instruction along k
 
 
 def emit(
@@ -167,8 +167,6 @@ def parse(word: int, kind: str) -> tuple[descriptors.Shape, str, int, int]:
         raise UnsupportedError("the simulator has no negated tcgen05.mma, and no sparsity selector but zero")
     m = _field(word, 27, 2) * 128 if scaled else _field(word, 24, 5) * 16
     d = "f32" if scaled else _named(descriptors.RESULTS, _field(word, 4, 2), "D")
-    if d == "f16":
-        raise UnsupportedError("the simulator has no tcgen05.mma with a float16 accumulator")
     scale = _named(descriptors.SCALES, _field(word, 23, 1), "scale factors") if scaled else ""
     transposes = bool(_field(word, 15, 1)), bool(_field(word, 16, 1))
     shape = descriptors.Shape(m, _field(word, 17, 6) * 8, kind, a, b, d, *transposes, bool(_field(word, 2, 1)))
@@ -181,35 +179,25 @@ def lanes_of(m: int) -> np.ndarray:
     return row if m == 128 else row // 16 * 32 + row % 16
 
 
-def addresses(
-    start: np.ndarray, leading: np.ndarray, stride: np.ndarray, span: int, rows: int, steps: int, transposed: bool,
-    step_bytes: int = _STEP_BYTES,
-) -> np.ndarray:  # fmt: skip
-    """Shared addresses of the 16-byte units of an operand (n, outer, inner).
-
-    9.7.16.5, canonical layouts. K-major: `rows` by the units of one k step; eight rows of `span` bytes are an atom.
-    MN-major: `steps` rows along k by the units along MN; an atom is eight of them, `span` bytes wide. `step_bytes` are
-    those of `steps` elements.
-    """
-    start, leading, stride = (x[:, None, None] for x in (start, leading, stride))
-    if not transposed:
-        row, unit = np.arange(rows)[:, None], np.arange(step_bytes // 16)[None, :]
-        along = unit * (leading if span == 16 else 16)
-        place = start + row // 8 * stride + row % 8 * span + along
-    else:
-        k, unit = np.arange(steps)[:, None], np.arange(rows // (16 * steps // step_bytes))[None, :]
-        per = span // 16
-        if per == 1:  # no swizzle: the leading offset is the one along k (9.7.16.4.1)
-            leading, stride = stride, leading
-        place = start + unit // per * leading + k // 8 * stride + k % 8 * span + unit % per * 16
-    return place ^ ((place >> 7 & {16: 0, 32: 1, 64: 3, 128: 7}[span]) << 4)
-
-
 def _scale_values(words: np.ndarray, byte: int, count: int, kind: str) -> np.ndarray:
     """Factors (n, rows, count) from columns (n, 32, rows / 32): `count` bytes from `byte` on."""
     raw = np.ascontiguousarray(words.transpose(0, 2, 1)).reshape(len(words), -1)
     units = raw[..., None].view(np.uint8).reshape(len(words), -1, 4)[..., byte : byte + count]
     return numeric.fp8_to_float("e4m3").take(units) if kind == "ue4m3" else np.exp2(units.astype(np.float32) - 127)
+
+
+def _sums(words: np.ndarray, kind: str) -> np.ndarray:
+    """The elements of D in 32-bit words; 9.7.16.10.4.1: those of 16 bits in the lower half."""
+    if kind == "f16":
+        return numeric.HALF_TO_FLOAT.take(words & 0xFFFF)
+    return words.view(np.int32 if kind == "s32" else np.float32)
+
+
+def _words(total: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "f16":
+        return total.astype(np.float16).view(np.uint16).astype(np.uint32) | UPPER
+    total = total.astype(np.int64).astype(np.int32) if kind == "s32" else total.astype(np.float32)
+    return np.ascontiguousarray(total).view(np.uint32)
 
 
 class _Product:
@@ -257,12 +245,8 @@ class _Product:
                 b_values = b_values * np.repeat(factors[1](), self.block, axis=2)
             product = np.matmul(a_values, b_values.swapaxes(1, 2))
             issue.require_accumulator()
-            before = old()
-            integer = shape.d == "s32"
-            start = before.view(np.int32) if integer else before.view(np.float32)
-            total = np.where(keep[:, None, None], start, 0) + product
-            total = total.astype(np.int64).astype(np.int32) if integer else total.astype(np.float32)
-            write(np.ascontiguousarray(total).view(np.uint32))
+            start = _sums(old(), shape.d)
+            write(_words(np.where(keep[:, None, None], start, 0) + product, shape.d))
 
         issue.start(finish)
 
@@ -289,8 +273,8 @@ class _Product:
         span = next(span for span, code in descriptors.SWIZZLES.items() if code == mode)
         if transposed and kind in ("e2m1", "tf32"):
             issue.refuse(f"tcgen05.mma with an MN-major operand of {kind}")
-        place = addresses(
-            start, leading, stride, span, rows, times * self.k, transposed, times * _STEP_BYTES
+        place = descriptors.addresses(
+            start, leading, stride, span, rows, times * self.k, transposed, times * descriptors.STEP_BYTES
         )
         if self.kind.endswith("f8f6f4") and kind in _PADDED:
             return self._padded(issue, place, kind, transposed)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tilelang_mlir.errors import SimulationError
 from tilelang_mlir.isa.instruction import (
     GLOBAL,
@@ -289,6 +291,15 @@ def _set_registers(op: ir.Operation) -> Run:
         if count % 8 or not 24 <= count <= 256:
             raise SimulationError(f"setmaxnreg {count}: the count is a multiple of 8 from 24 to 256")
         machine.require_whole_warps("setmaxnreg")
+        warps = machine.warps(machine.threads[None, :])[0, :, 0] // 32
+        reached = machine.active().any(2)
+        for group in np.unique(warps // 4):
+            together = reached[:, warps // 4 == group].sum(1)
+            if ((together != 0) & (together != 4)).any():
+                raise SimulationError(
+                    f"setmaxnreg is reached by a part of warpgroup {int(group)}",
+                    hint="all 128 threads must execute it together",
+                )
 
     return run
 

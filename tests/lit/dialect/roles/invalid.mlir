@@ -99,10 +99,10 @@ func.func @f() {
 
 func.func @f() {
   "tl.warpgroups"() ({
-    // expected-error@+1 {{is nested in another tl.warpgroups}}
+    // expected-error@+1 {{is for threads 96 to 159, the tl.warpgroups around it for 0 to 127}}
     "tl.warpgroups"() ({
       "tl.fence_proxy"() : () -> ()
-    }) {groups = array<i32: 0>} : () -> ()
+    }) {groups = array<i32: 3, 4>, warps} : () -> ()
   }) {groups = array<i32: 0>} : () -> ()
   return
 }

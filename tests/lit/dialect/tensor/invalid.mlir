@@ -109,3 +109,13 @@ func.func @f(%a: !a, %b: !b, %c: !c, %k: i1, %e: !e) {
   "tl.tcgen05_sparse_mma"(%a, %b, %c, %k, %e) {transpose_a = false, transpose_b = true} : (!a, !b, !c, i1, !e) -> ()
   return
 }
+
+// -----
+
+!s = memref<128x64xf16, #tl.scope<"shared">>
+!t = memref<128x32xf16, #tl.scope<"tmem">>
+func.func @f(%s: !s, %t: !t) {
+  // expected-error@+1 {{rows of 128x64 of f16 are copied to 128x32 of f16, expected the same shape and dtype}}
+  "tl.tcgen05_cp"(%s, %t) {by_rows} : (!s, !t) -> ()
+  return
+}

@@ -116,3 +116,45 @@ func.func @told(%one: i32, %z: f32, %g: memref<128xf32, #tl.scope<"global">>) {
   }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
   return
 }
+
+// The same in a branch and a loop of some threads, where no barrier can stand; the store of the second arm has its own.
+// CHECK-LABEL: func.func @told_in_a_branch(
+// CHECK: "tl.warpgroups"
+// CHECK-NOT: "tl.fence_proxy"()
+// CHECK: tag = "write"
+// CHECK: "tl.fence_proxy"()
+// CHECK-NEXT: "tl.mbarrier_arrive"
+// CHECK-NOT: "tl.fence_proxy"()
+// CHECK: tag = "own"
+// CHECK-NEXT: "tl.fence_proxy"()
+// CHECK-NEXT: "tl.tma_store"
+// CHECK-NOT: "tl.fence_proxy"()
+func.func @told_in_a_branch(%one: i32, %z: f32, %g: memref<128xf32, #tl.scope<"global">>) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() {layout = #plain, tl.offset = 0 : i64} : () -> !s
+    %other = "tl.alloc"() {layout = #plain, tl.offset = 512 : i64} : () -> !s
+    %b = "tl.alloc_barrier"() {counts = array<i64: 128>, tl.offset = 1024 : i64} : () -> !tl.barrier<1 : i64>
+    %t = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %zero = arith.constant 0 : i32
+    %four = arith.constant 4 : i32
+    %place = arith.index_cast %t : i32 to index
+    "tl.warpgroups"() ({
+      %some = arith.cmpi slt, %t, %four : i32
+      scf.if %some {
+        scf.for %i = %zero to %t step %one : i32 {
+          memref.store %z, %a[%place] {tag = "write"} : !s
+        }
+        "tl.mbarrier_arrive"(%b, %zero) : (!tl.barrier<1 : i64>, i32) -> ()
+      } else {
+        memref.store %z, %other[%place] {tag = "own"} : !s
+        "tl.tma_store"(%other, %g) {explicit} : (!s, memref<128xf32, #tl.scope<"global">>) -> ()
+      }
+    }) {groups = array<i32: 0>} : () -> ()
+    "tl.warpgroups"() ({
+      "tl.mbarrier_wait"(%b, %zero, %zero) : (!tl.barrier<1 : i64>, i32, i32) -> ()
+      "tl.tma_store"(%a, %g) {explicit} : (!s, memref<128xf32, #tl.scope<"global">>) -> ()
+    }) {groups = array<i32: 1>} : () -> ()
+  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
+  return
+}

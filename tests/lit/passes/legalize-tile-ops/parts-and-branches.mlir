@@ -76,6 +76,54 @@ func.func @branch_of_a_warp() {
   return
 }
 
+// A branch beside other operations of a role is nested in it: all threads of the role run those. A thread number taken
+// in the branch still counts from the first thread of the block.
+// CHECK-LABEL: func.func @branch_in_a_role(
+// CHECK: "tl.thread_id"
+// CHECK: "tl.thread_id"
+// CHECK: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.fill"
+// CHECK-NEXT: }) {groups = array<i32: 0>, tl.branch = 0 : i32}
+// CHECK-NEXT: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.intrinsic"() {count = 24 : i64, increase = 0 : i64, name = "set_registers"}
+// CHECK-NEXT: arith.cmpi
+// CHECK-NEXT: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.fill"
+// CHECK-NEXT: }) {groups = array<i32: 4>, tl.branch = 1 : i32, warps}
+// CHECK-NEXT: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.fill"
+// CHECK-NEXT: }) {groups = array<i32: 5, 6, 7>, tl.branch = 1 : i32, warps}
+// CHECK-NEXT: "tl.sync_threads"
+// CHECK-NEXT: }) {groups = array<i32: 1>, tl.branch = 0 : i32}
+func.func @branch_in_a_role() {
+  %one = arith.constant 1 : i32
+  %half = arith.constant 128 : i32
+  %few = arith.constant 160 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %t = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %r = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %early = arith.cmpi slt, %tid, %half : i32
+    scf.if %early {
+      "tl.fill"(%s, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+    } else {
+      "tl.intrinsic"() {count = 24 : i64, increase = 0 : i64, name = "set_registers"} : () -> ()
+      %again = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+      %first = arith.cmpi slt, %again, %few : i32
+      scf.if %first {
+        "tl.fill"(%t, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+      } else {
+        "tl.fill"(%r, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+      }
+      "tl.sync_threads"() : () -> ()
+    }
+  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
+  return
+}
+
 // A guard on a loop variable that is the whole body shortens the loop.
 // CHECK-LABEL: func.func @guarded(
 // CHECK-NOT: scf.if

@@ -30,3 +30,20 @@ func.func @in_turn(%one: i32) {
   }) {threads = array<i32: 384, 1, 1>} : (i32) -> ()
   return
 }
+
+// -----
+
+// A warp of a role beside the role's own share.
+func.func @one_warp(%one: i32) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    "tl.warpgroups"() ({
+      "tl.intrinsic"() {name = "set_registers", count = 40 : i32, increase = 0 : i32} : () -> ()
+      "tl.warpgroups"() ({
+        // expected-error@+1 {{warps [4] change their registers, which whole warpgroups do}}
+        "tl.intrinsic"() {name = "set_registers", count = 24 : i32, increase = 0 : i32} : () -> ()
+      }) {groups = array<i32: 4>, warps} : () -> ()
+    }) {groups = array<i32: 1>} : () -> ()
+  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
+  return
+}
