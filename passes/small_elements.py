@@ -2,8 +2,8 @@
 
 A read of a 4-bit element j is one of byte j // 2, shifted; one of 6 bits reads the two bytes that it lies in. A loop
 over a multiple of the group, in the order of the last dimension, runs over groups and writes whole bytes. Elsewhere one
-of 4 bits is written into its byte, by atomic operations where threads share the memory. Conversions of floats stay casts, of values that take a byte
-(`tl.bitcast`).
+of 4 bits is written into its byte, by atomic operations where threads share the memory. Conversions of floats stay
+casts, of values that take a byte (`tl.bitcast`).
 
     parallel (i, j) in 8x32 { Q[i, j] = cast x[i, j] }
     =>
