@@ -456,7 +456,7 @@ def test_parts_of_fragments_as_operands(target: str) -> None:
 
 
 def test_a_variable_of_one_value_adds_no_digit() -> None:
-    """`f[i * 1 + r, j]` with a single r is `f[i, j]`: the loop runs where the accumulator lies, nothing is exchanged."""
+    """`f[i * 1 + r, j]` with a single r is `f[i, j]`: the loop runs where the accumulator lies, without exchange."""
 
     @tilelang.jit(out_idx=[-1], target="sim:sm_80")
     def make(R: int):
