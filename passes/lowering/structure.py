@@ -47,7 +47,10 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
     constant = all(b.is_constant for b in bounds)
     body = op.regions[0].blocks[0]
     trips = range(*(b.constants[0] for b in bounds)) if constant else None
-    wants_unroll = "tl.unroll" in op.attributes or "tl.vectorize" in op.attributes
+    unroll = op.attributes["tl.unroll"] if "tl.unroll" in op.attributes else None
+    wants_unroll = unroll is not None or "tl.vectorize" in op.attributes
+    if isinstance(unroll, ir.IntegerAttr) and trips is not None:  # by a factor: LLVM does it
+        wants_unroll = unroll.value >= len(trips)
     if trips is not None and "tl.vectorize" in op.attributes and _vectorizes(ctx, op, len(trips)):
         with ctx.lanes(len(trips)):
             ctx.values[body.arguments[0]] = Index.lanes(trips)
@@ -189,6 +192,8 @@ def lower_serial(ctx: Context, op: ir.Operation, bounds: Sequence[Index]) -> Non
     initial = flatten(ctx, carried)
     operands = [ctx.e.value(ctx.ix.scalar(b), op.operands[0].type) for b in bounds]
     loop = ctx.e.op("scf.for", [v.type for v in initial], [*operands, *initial], regions=1)
+    if "tl.unroll" in op.attributes and isinstance(op.attributes["tl.unroll"], ir.IntegerAttr):
+        loop.attributes["tl.unroll"] = op.attributes["tl.unroll"]
     body = op.regions[0].blocks[0]
     names = [body.arguments[0].location, *[op.location] * len(initial)]
     block = loop.regions[0].blocks.append(operands[0].type, *(v.type for v in initial), arg_locs=names)

@@ -52,6 +52,16 @@ def copy(
     as the longer one, with a warning. Out of bounds, the source reads as its safe
     value and the target is not written. Two addresses copy one element.
 
+    Args:
+        coalesced_width: the most elements of one access.
+        disable_tma: no bulk copy.
+        eviction_policy: "evict_normal", "evict_first" or "evict_last": how long what a bulk copy brings stays in L2.
+        prefer_instruction: "cp_async" copies from device to shared memory by cp.async, also outside of pipelined loops,
+            where it waits at once; "sync" through registers, also inside of them. "tma" leaves the choice: bulk copies
+            are those of pipelined loops and stores, and of `T.tma_copy`.
+        annotations: the same by name; they win.
+        loop_layout: which thread copies what (a `T.Fragment`).
+
     Raises:
         TileValueError: the shapes differ.
     """
@@ -236,6 +246,8 @@ def _attributes(what: str, src: Any, dst: Any, options: dict[str, Any]) -> dict[
             if value not in allowed:
                 raise TileValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
             attributes[name] = ir.StringAttr.get(value)
+    if options.get("prefer_instruction") in ("cp_async", "sync"):
+        attributes["disable_tma"] = ir.UnitAttr.get()
     if options.get("loop_layout") is not None:
         layout = as_layout(options["loop_layout"], f"the layout of {what}")
         if layout is not None:
