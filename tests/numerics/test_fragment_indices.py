@@ -453,3 +453,25 @@ def test_parts_of_fragments_as_operands(target: str) -> None:
     want[16:32] += exact[:16]
     _close(b[1], want)
     _close(b[2], np.repeat(1 + want[:, :16].sum(1)[:, None], 64, axis=1))
+
+
+@pytest.mark.parametrize("clear", [True, False])
+def test_results_of_reductions_that_other_threads_need(clear: bool):
+    """Sums over two dimensions of one tile, added element by element: one of them moves to the other's threads."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8, 4, 4), "float32"), B: T.Tensor((8, 4), "float32")):
+        with T.Kernel(1, threads=128):
+            tile = T.alloc_shared((8, 4, 4), "float32")
+            last, middle = T.alloc_fragment((8, 4), "float32"), T.alloc_fragment((8, 4), "float32")
+            T.copy(A, tile)
+            T.fill(middle, 0.5)
+            T.reduce_sum(tile, last, dim=-1)
+            T.reduce_sum(tile, middle, dim=-2, clear=clear)
+            for i, j in T.Parallel(8, 4):
+                last[i, j] += middle[i, j]
+            T.copy(last, B)
+
+    a, b = RNG.standard_normal((8, 4, 4)).astype(np.float32), np.full((8, 4), np.nan, np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    _close(b, a.sum(-1, dtype=np.float64) + a.sum(-2, dtype=np.float64) + (0 if clear else 0.5))
