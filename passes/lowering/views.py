@@ -82,7 +82,12 @@ def _fragment_view(source: Buffer, op: ir.Operation) -> FragmentBuffer:
     layout = from_attr(op.attributes["layout"])
     assert isinstance(layout, Fragment) and isinstance(source, FragmentBuffer)
     if source.element != ir.MemRefType(op.results[0].type).element_type:
-        raise LayoutError("a fragment view that changes the element type", python_location(op.location))
+        raise LayoutError(
+            f"a view of a fragment of {source.element} as {ir.MemRefType(op.results[0].type).element_type}: registers "
+            "have one element type",
+            python_location(op.location),
+            hint="view a tile in T.alloc_shared, or convert elements with T.reinterpret",
+        )
     if not reshaped(source.layout, layout.shape).same_map(layout):
         raise LayoutError(
             f"a view of a fragment lies in other threads or registers than the fragment: {layout} of {source.layout}",
