@@ -26,7 +26,7 @@ from .fragment_parts import expand_part, stage_parts
 from .legalize_scans import legalize_scan
 from .shrink_loops import shrink_loop
 from .thread_branches import split_branch
-from .walk import launches, nested, threads_of
+from .walk import launches, nested, num_threads, threads_of
 
 _HANDLED = (
     "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.mbarrier_arrive", "tl.copy", "tl.fill",
@@ -38,9 +38,14 @@ _OF_WHOLE_TILES = ("tl.gemm", "tl.gemm_sp", "tl.reduce")
 
 @dataclass(frozen=True)
 class LegalizeTileOps(Pass):
-    """Bring reductions and scans into the forms that later passes handle."""
+    """Bring reductions and scans into the forms that later passes handle.
+
+    With `block_syncs` barriers that the program places in a branch on the thread index meet all threads of the block,
+    as `__syncthreads` does; else the threads that take the branch.
+    """
 
     name: ClassVar[str] = "legalize-tile-ops"
+    block_syncs: bool = False
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
@@ -65,13 +70,24 @@ class LegalizeTileOps(Pass):
                         if loop is not None:
                             _legalize_parallel(loop, threads_of(loop))
                     elif op.name == "scf.if" and target.warp_size == 32:
-                        split_branch(op, launch)
+                        split_branch(op, launch, block_syncs=self.block_syncs)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
                     elif op.name == "tl.mbarrier_arrive" and "copies" in op.attributes and not _copies_by_hand(launch):
                         del op.attributes["copies"]
                     elif op.name == "tl.vote" and _is_of_block(op) and not target.supports(Feature.BLOCK_VOTES):
                         expand_block_vote(op, launch, target.warp_size)
+                if self.block_syncs:
+                    _meet_whole_block(launch)
+
+
+def _meet_whole_block(launch: ir.Operation) -> None:
+    """Barriers in the regions of some warps count all threads; the barriers of the compiler there come later."""
+    i32 = ir.IntegerType.get_signless(32)
+    for region in [op for op in nested(launch) if op.name == "tl.warpgroups"]:
+        for op in [op for op in nested(region) if op.name == "tl.sync_threads" and "id" not in op.attributes]:
+            op.attributes["id"] = ir.IntegerAttr.get(i32, 0)
+            op.attributes["count"] = ir.IntegerAttr.get(i32, num_threads(launch))
 
 
 def _copies_by_hand(launch: ir.Operation) -> bool:

@@ -15,6 +15,8 @@ CHOSEN   A fragment that only products touch in a loop (and that is cleared befo
              =>
              for k: tl.gemm A, B, T (clear where k is the first); copy T -> C; use C
 
+         Where the loop may not run at all, the copy is in a branch, whose other side clears C.
+
 SCALED   `tl.mma_scaled`, whose sums are in fragments, is CHOSEN where that fits. Elsewhere its accumulator goes to
          tensor memory and back around it, as there is no other instruction for it on these targets.
 
@@ -47,7 +49,7 @@ from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment
 from .nvidia.tensor_scales import start_scaled, with_gaps
 from .walk import launches, nested, num_threads
 
-_EQ, _NE = 0, 1  # arith.cmpi
+_EQ, _NE, _SLT = 0, 1, 2  # arith.cmpi
 SYNCHRONOUS = "tl.synchronous"
 """Marks the operations that make a product synchronous, for passes that order it otherwise."""
 _SUMMING = ("tl.gemm", "tl.mma_scaled")
@@ -229,7 +231,7 @@ def _move(launch: ir.Operation, fragment: ir.Value, target: Target) -> None:
         with ir.InsertionPoint(fragment.owner.operation):
             tensor = ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), kind.element_type, TMEM)]).result
         with ir.InsertionPoint.after(loop):
-            ir.Operation.create("tl.copy", [], [tensor, fragment])
+            _give_back(loop, tensor, fragment)
     for position, op in enumerate(products):
         if op.name == "tl.mma_scaled":
             with op.location, ir.InsertionPoint(op):
@@ -245,6 +247,24 @@ def _move(launch: ir.Operation, fragment: ir.Value, target: Target) -> None:
             ir.Operation.create("tl.gemm", [], operands, attributes)
         op.erase()
     clear.erase()
+
+
+def _give_back(loop: ir.Operation, tensor: ir.Value, fragment: ir.Value) -> None:
+    """The sum as a fragment; zero where the loop may not have run, as nothing has written the tensor then."""
+    if _runs(loop):
+        ir.Operation.create("tl.copy", [], [tensor, fragment])
+        return
+    ran = build.compare(_SLT, *list(loop.operands)[:2])
+    branch = ir.Operation.create("scf.if", [], [ran], regions=2)
+    with ir.InsertionPoint(branch.regions[0].blocks.append()):
+        ir.Operation.create("tl.copy", [], [tensor, fragment])
+        ir.Operation.create("scf.yield")
+    with ir.InsertionPoint(branch.regions[1].blocks.append()):
+        kind = ir.MemRefType(fragment.type).element_type
+        zero = ir.IntegerAttr.get(kind, 0) if isinstance(kind, ir.IntegerType) else ir.FloatAttr.get(kind, 0.0)
+        nothing = ir.Operation.create("arith.constant", [kind], attributes={"value": zero}).result
+        ir.Operation.create("tl.fill", [], [fragment, nothing])
+        ir.Operation.create("scf.yield")
 
 
 def _first(loop: ir.Operation) -> ir.Value:
@@ -269,7 +289,7 @@ def _accumulation(
     threads = num_threads(launch)
     layout = accumulator_layout(fragment)
     columns = ir.MemRefType(fragment.type).shape[-1]
-    if threads % WARPGROUP or meeting_fragment(layout, columns, threads) is None or not _runs(loop):
+    if threads % WARPGROUP or meeting_fragment(layout, columns, threads) is None:
         return None
     inside = set(nested(loop))
     if any(op in inside and op not in products for op in uses):
@@ -291,7 +311,7 @@ def _fits(op: ir.Operation, loop: ir.Operation, target: Target) -> bool:
 
 
 def _runs(loop: ir.Operation) -> bool:
-    """Whether the loop is known to run at least once: otherwise nothing would clear the sum."""
+    """Whether the loop is known to run at least once."""
     bounds = [v.owner for v in list(loop.operands)[:2]]
     if any(isinstance(owner, ir.Block) or owner.operation.name != "arith.constant" for owner in bounds):
         return False

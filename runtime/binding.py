@@ -17,7 +17,7 @@ from .views import TensorView, is_tensor, tensor_view
 
 
 class WideSizeError(ArgumentError):
-    """A dimension has more elements than the indices of the kernel count; one with indices of 64 bits would take it."""
+    """A dimension has more elements, or a tensor more bytes, than the kernel counts; one of 64 bits would take it."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,7 @@ class Binder:
             if not isinstance(view, TensorView):
                 dims[step.symbol] = self._size_without(step, values)
                 continue
-            shape, strides = logical_layout(param, view)
-            seen = (shape if step.field == "shape" else strides)[step.axis]
+            seen = self._seen(step, values)
             product = seen - evaluate((step.rest,), dims)[0]
             dims[step.symbol], remainder = divmod(product, step.coefficient)
             if dims[step.symbol] > 2**31 - 1 and self._narrow(step.symbol):
@@ -108,9 +107,29 @@ class Binder:
                                     f"and {step.symbol} is 32 bits wide",
                                     hint=f'T.dynamic("{step.symbol}", "int64") makes it 64 bits wide')
             if remainder or dims[step.symbol] < 0:
-                exprs: tuple[Expr, ...] = getattr(param, step.field)
-                raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, but no {step.symbol} makes "
-                                    f"{format_expr(exprs[step.axis])} that value")
+                raise ArgumentError(self._no_solution(step, values))
+
+    def _seen(self, step: SolveStep, values: Sequence[object]) -> int:
+        """What the arguments say of a dimension: sizes and strides times their weights."""
+        total = 0
+        for weight, index, field, axis in step.sources:
+            view = values[index]
+            if not isinstance(view, TensorView):
+                raise ArgumentError(f"{self.plan.params[index].name}: None leaves the dimension {step.symbol} unknown")
+            shape, strides = logical_layout(self.plan.params[index], view)
+            total += weight * (shape if field == "shape" else strides)[axis]
+        return total
+
+    def _no_solution(self, step: SolveStep, values: Sequence[object]) -> str:
+        said: list[str] = []
+        for _, index, field, axis in step.sources:
+            param, view = self.plan.params[index], values[index]
+            assert isinstance(view, TensorView)
+            seen = logical_layout(param, view)[field != "shape"][axis]
+            exprs: tuple[Expr, ...] = getattr(param, field)
+            said.append(f"{param.name}: {field}[{axis}] is {seen}, but no {step.symbol} makes "
+                        f"{format_expr(exprs[axis])}")
+        return " that value; ".join(said) + " that value"
 
     def _size_without(self, step: SolveStep, values: Sequence[object]) -> int:
         """A dimension that only parameters that no kernel uses have, and the first of them is None: what another one
@@ -134,6 +153,8 @@ class Binder:
                     raise WideSizeError(f"{param.name}: shape {list(shape)}: an index of one dimension is 32 bits wide",
                                         hint='sizes of 64 bits have another dtype: T.dynamic("n", "int64")')
                 _check_layout(param, view, dims)
+            if param.max_bytes and param.used:
+                _check_bytes(param, dims)
 
 
 def evaluate(exprs: Sequence[Expr], dims: dict[str, int]) -> tuple[int, ...]:
@@ -160,6 +181,15 @@ def _check_type(param: ParamSpec, view: TensorView) -> None:
     if len(view.shape) != len(param.shape):
         raise ArgumentError(f"{param.name}: expected {len(param.shape)} dimensions [{_shape(param.shape)}], "
                             f"got {len(view.shape)} with shape {list(view.shape)}")
+
+
+def _check_bytes(param: ParamSpec, dims: dict[str, int]) -> None:
+    shape, strides = evaluate(param.shape, dims), evaluate(param.strides, dims)
+    elements = 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
+    size = elements * DType(param.dtype).stored_bits // 8
+    if size > param.max_bytes:
+        raise WideSizeError(f"{param.name}: shape {list(shape)} is {size} bytes, an offset is 32 bits wide",
+                            hint='sizes of 64 bits have another dtype: T.dynamic("n", "int64")')
 
 
 def _check_layout(param: ParamSpec, view: TensorView, dims: dict[str, int]) -> None:

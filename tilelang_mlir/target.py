@@ -47,6 +47,7 @@ class Feature(enum.Enum):
     TCGEN05_INT8 = "tcgen05 int8"
     CVT_RS = "stochastic rounding"
     VECTOR_256 = "256-bit global accesses"
+    BUFFERS = "device memory by buffers with offsets of 32 bits"
     MFMA = "mfma"
     MFMA_I8 = "mfma i8 32x32x16 and 16x16x32"
     MFMA_I8_NARROW = "mfma i8 32x32x8 and 16x16x16"
@@ -107,7 +108,7 @@ _RDNA4 = {_F.WMMA, _F.WMMA_FP8, _F.FP8_CONVERT, _F.ROW_XMASK, _F.PACKED_ATOMICS,
 def _amd(features: set[Feature], wave: int, shared_kib: int, units: int) -> _Facts:
     """Vector registers are counted per compute unit: four times 512 (of 64 lanes) or 1536 (of 32 lanes)."""
     registers = 4 * (512 * 64 if wave == 64 else 1536 * 32)
-    return _Facts(frozenset(features), wave, shared_kib * 1024, 1024, registers, units, 8 * wave)
+    return _Facts(frozenset(features | {_F.BUFFERS}), wave, shared_kib * 1024, 1024, registers, units, 8 * wave)
 
 
 _ARCHS: dict[str, tuple[str, _Facts]] = {

@@ -46,10 +46,11 @@ class Guarded:
         size = element_bits(buffer.element) // 8
         dynamic, constant = access.place
         count = _bytes(buffer, size)
-        fits = count is not None and isinstance(constant, int) and abs(constant * size) < _REACH
-        if count is None or not fits or not isinstance(buffer.pointer.owner, ir.Block):
-            return None
         e = ctx.e
+        if not isinstance(constant, int):  # a multiple of a stride that is known at run time
+            dynamic, constant = e.add(dynamic, constant), 0
+        if count is None or abs(constant * size) >= _REACH or not isinstance(buffer.pointer.owner, ir.Block):
+            return None
         inside = e.value(e.mul(dynamic, size))
         chosen = e.pure("arith.select", e.i32, [predicate, inside, e.constant(e.i32, isa.OUTSIDE)])
         return self._resource(ctx, buffer.pointer, count), e.value(e.add(chosen, e.mul(constant, size)))
@@ -63,13 +64,11 @@ class Guarded:
 
 
 def _bytes(buffer: GlobalBuffer, size: int) -> int | None:
-    """Bytes from a tensor's start to its end, where they are known and few enough."""
-    reach = 1
-    for extent, stride in zip(buffer.shape, buffer.strides, strict=True):
-        if not (isinstance(extent, int) and isinstance(stride, int)) or stride < 0:
-            return None
-        reach += (extent - 1) * stride
-    return reach * size if reach * size <= isa.MOST_BYTES else None
+    """Bytes from a tensor's start to its end, or more, where they are known to be few enough."""
+    if buffer.reach is None:
+        return isa.MOST_BYTES if buffer.small else None
+    negative = any(isinstance(stride, int) and stride < 0 for stride in buffer.strides)
+    return None if negative or buffer.reach * size > isa.MOST_BYTES else buffer.reach * size
 
 
 def _words(ctx: Context, kind: ir.Type) -> ir.Type | None:

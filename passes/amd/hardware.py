@@ -38,13 +38,14 @@ class Amd:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.exchanges_globally = False
-        self._guarded: Guarded | None = Guarded()
+        self._guarded = Guarded()
+        self._loads_branch = False
 
     def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
         total = threads[0] * threads[1] * threads[2]
         self.exchanges_globally = _exchanges_globally(launch)
         if not self.target.supports(Feature.MFMA) and any(op.name in PRODUCTS for op in nested(launch)):
-            self._guarded = None  # LLVM starts such loads early, and no registers are left beside WMMA's operands
+            self._loads_branch = True  # LLVM starts loads early, and no registers are left beside WMMA's operands
         i32 = ir.IntegerType.get_signless(32)
         attributes: dict[str, ir.Attribute] = {
             "rocdl.kernel": ir.UnitAttr.get(),
@@ -154,10 +155,10 @@ class Amd:
             lds_dma.wait(0)
 
     def guarded_load(self, ctx: Context, access: GuardedAccess, kind: ir.Type) -> ir.Value | None:
-        return None if self._guarded is None else self._guarded.load(ctx, access, kind)
+        return None if self._loads_branch else self._guarded.load(ctx, access, kind)
 
     def guarded_store(self, ctx: Context, access: GuardedAccess, value: ir.Value) -> bool:
-        return self._guarded is not None and self._guarded.store(ctx, access, value)
+        return self._guarded.store(ctx, access, value)
 
     def converts(self, ctx: Context, source: str, result: str) -> bool:
         return converts(ctx, source, result)

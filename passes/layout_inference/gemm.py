@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, swizzled
+from ...dialect.layout.attrs import to_attr
 from ...dialect.location import python_location
 from ...dialect.products import extents, factors, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
@@ -68,6 +71,26 @@ def _groups(op: ir.Operation, threads: int, target: Target, *, wgmma: bool) -> G
     if groups is None and "wgmma" in op.attributes:
         raise _no_wgmma(op, threads, target)
     return groups
+
+
+def narrow_panels(op: ir.Operation, threads: int, target: Target) -> None:
+    """Where the program asks for a warpgroup product that the widest swizzles do not allow, since warpgroups or slices
+    share a panel of columns: give its tiles the widest ones that do, as if the program had."""
+    if "wgmma" not in op.attributes or members_of(op).start % WARPGROUP or uses_wgmma(op, threads, target) is not None:
+        return
+    a, b, _ = factors(op)
+    tiles = [root(v).owner.operation for v in (a, b) if scope_of(v) == SHARED]
+    tiles = [tile for tile in tiles if "layout" not in tile.attributes]
+    for spans in itertools.product((128, 64, 32), repeat=len(tiles)):
+        for tile, span in zip(tiles, spans, strict=True):
+            kind = ir.MemRefType(tile.results[0].type)
+            if swizzle_span(kind.shape[-2:], kind.element_type.width) >= span:
+                tile.attributes["layout"] = to_attr(swizzled(kind.shape, kind.element_type.width, span))
+        if uses_wgmma(op, threads, target) is not None:
+            return
+    for tile in tiles:
+        if "layout" in tile.attributes:
+            del tile.attributes["layout"]
 
 
 def _no_wgmma(op: ir.Operation, threads: int, target: Target) -> UnsupportedError:

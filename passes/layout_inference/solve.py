@@ -25,7 +25,7 @@ from .accesses import (
     loop_layout_beside,
     loop_layout_from,
 )
-from .gemm import gemm_layouts, sparse_layouts
+from .gemm import gemm_layouts, narrow_panels, sparse_layouts
 from .plan import VECTOR, extend_fragment, plan_fragment
 from .sums import check_sum, sums
 from .tensor import TensorSide
@@ -128,6 +128,9 @@ class Solver:
                 self.learn(value, row_major(ir.MemRefType(value.type).shape), value.owner.operation)
 
     def _strict(self) -> None:
+        for op in self.ops:
+            if op.name in ("tl.gemm", "tl.gemm_sp"):
+                narrow_panels(op, threads_of(op), self.target)
         for value in self.fragments + self.shared:
             op = value.owner.operation
             if "layout" in op.attributes:
@@ -138,6 +141,8 @@ class Solver:
                 assert isinstance(layout, Fragment)
                 self.loops[loop] = layout
         for op in self.ops:
+            if "loop_layout" in op.attributes:
+                self._follow_loop(op)
             if op.name in ("tl.gemm", "tl.mma_scaled"):
                 wgmma = self.wgmma and op.name == "tl.gemm"
                 for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=wgmma):
@@ -149,6 +154,14 @@ class Solver:
             elif op.name in TENSOR_PRODUCTS or "by_rows" in op.attributes:
                 for value, layout in self.tensor.shared_operands(op):
                     self.learn(value, layout, op)
+
+    def _follow_loop(self, op: ir.Operation) -> None:
+        """A copy whose loop the program lays out: whole fragments lie where their elements are copied."""
+        layout = from_attr(op.attributes["loop_layout"])
+        for value in op.operands:
+            is_fragment = isinstance(value.type, ir.MemRefType) and scope_of(value) == FRAGMENT
+            if is_fragment and tuple(_whole(laid_out(value))) == layout.shape:
+                self.learn(laid_out(value), layout, op)
 
     def _spread(self) -> None:
         changed = True

@@ -128,6 +128,8 @@ def subscript(index: ir.Value, variables: dict[ir.Value, int], extents: list[int
 def _ordered(found: _Sum) -> Subscript | None:
     """The terms by rising coefficient; None where two of them overlap."""
     terms = sorted(found.terms, key=lambda t: t.coefficient)
+    if len(terms) > 1:  # variables that take one value add nothing
+        terms = [t for t in terms if t.extent != 1] or terms[:1]
     reach = 1
     for term in terms:
         if term.coefficient < reach or term.coefficient % reach or term.extent <= 0:

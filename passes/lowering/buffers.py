@@ -13,7 +13,10 @@ from .index import Index
 
 @dataclass(eq=False)
 class GlobalBuffer:
-    """A tensor in device memory. Sizes and strides in elements, constants where known."""
+    """A tensor in device memory. Sizes and strides in elements, constants where known.
+
+    `small` ones of run-time size have less than 2 GiB: the launch checks it.
+    """
 
     pointer: ir.Value
     element: ir.Type
@@ -22,6 +25,7 @@ class GlobalBuffer:
     safe_value: float | int = 0
     row_divisor: int = 1
     stride_divisors: tuple[int, ...] = ()
+    small: bool = False
 
     def __post_init__(self) -> None:
         """Where nothing more is known, a size or stride divides itself if it is a constant."""
@@ -33,12 +37,18 @@ class GlobalBuffer:
     @property
     def needs_wide_offsets(self) -> bool:
         """Whether an element offset may exceed 31 bits."""
-        reach = 0
+        reach = self.reach
+        return not self.small if reach is None else reach > 2**31
+
+    @property
+    def reach(self) -> int | None:
+        """Elements from the first one to the end, None where the size is known at run time only."""
+        reach = 1
         for size, stride in zip(self.shape, self.strides, strict=True):
             if not (isinstance(size, int) and isinstance(stride, int)):
-                return True
+                return None
             reach += (size - 1) * stride
-        return reach >= 2**31
+        return reach
 
 
 @dataclass(eq=False)

@@ -88,6 +88,8 @@ class Context:
         self.wide_accesses = True  # of 32 bytes to device memory, where the target has them
         self.wide_arguments: set[int] = set()  # the numbers of the arguments that are accessed so
         self.fast_math = False  # one hardware approximation instead of an accurate expansion
+        self.small_tensors = False  # those of run-time size have less than 2 GiB, which launches check
+        self.small_arguments: set[int] = set()  # the numbers of the arguments that it is asked of
         self.wide_indices = False  # a dimension has more than 2**31 - 1 elements: indices of 64 bits keep them
         self.guards = True  # accesses of tensors are clipped at their edges
         self.thread = hardware.thread_index(self)

@@ -16,6 +16,7 @@ from tilelang_mlir.mlir import ir
 from .context import Context
 from .expand_double import DOUBLE
 from .real import Real
+from .whole_range import angle_of, length, next_after, remainder, times_power_of_two
 
 LOG2E = math.log2(math.e)
 LOG2E_HIGH, LOG2E_LOW = 1.4426950216293335, 1.9259629911783772e-08  # float32 head and tail of log2(e)
@@ -41,8 +42,11 @@ def expand_math(ctx: Context, name: str, operands: Sequence[ir.Value], result: i
     if name == "math.isinf":
         return Real(e, operands[0]).abs().compare("oeq", math.inf)
     short = name.removeprefix("math.")
-    if str(element) == "f64" and short in DOUBLE:
-        return DOUBLE[short](*(Real(e, v) for v in operands)).value
+    if short == "nextafter":  # of the type itself, whatever its width
+        return next_after(*(Real(e, v) for v in operands)).value
+    plain = short.removeprefix("fast_") if short != "fast_rcp" else short  # the fast forms are of float32
+    if str(element) == "f64" and plain in DOUBLE:
+        return DOUBLE[plain](*(Real(e, v) for v in operands)).value
     function = (_FUNCTIONS.get(f"fast_{short}") if ctx.fast_math else None) or _FUNCTIONS.get(short)
     if function is None:
         return ctx.hardware.math(ctx, short, operands)
@@ -140,12 +144,6 @@ def _atan(x: Real) -> Real:
     return (math.pi / 2 - value).where(big, value).call("copysign", x)
 
 
-def _atan2(y: Real, x: Real) -> Real:
-    base = _atan(y / x)
-    turned = base + Real(x.e, x.e.splat(x.value.type, math.pi)).call("copysign", y)
-    return turned.where(x.compare("olt", 0.0), base)
-
-
 def _asin(x: Real) -> Real:
     a = x.abs()
     root = (1.0 - a).call("sqrt")
@@ -174,10 +172,6 @@ def _round(x: Real) -> Real:
     return (x.abs() + 0.49999997).call("floor").call("copysign", x)
 
 
-def _fmod(x: Real, y: Real) -> Real:
-    return (x / y).call("trunc").fma(-y, x)
-
-
 def _sigmoid(x: Real) -> Real:
     return 1.0 / (_exp(-x) + 1.0)
 
@@ -203,15 +197,16 @@ _FUNCTIONS: dict[str, Function] = {
     "asin": _asin,
     "acos": lambda x: math.pi / 2 - _asin(x),
     "atan": _atan,
-    "atan2": _atan2,
+    "atan2": lambda y, x: angle_of(_atan, y, x),
     "powf": _power,
     "erf": _erf,
     "rsqrt": lambda x: x.call("rsqrt", fast=True),
     "round": _round,
     "nearbyint": lambda x: x.call("roundeven"),
     "sigmoid": _sigmoid,
-    "hypot": lambda x, y: x.fma(x, y * y).call("sqrt"),
-    "fmod": _fmod,
+    "hypot": length,
+    "fmod": remainder,
+    "ldexp": lambda x, e: times_power_of_two(x, e, 127, 23),
     "fast_exp": lambda x: _exp2(x * LOG2E),
     "fast_exp10": lambda x: _exp2(x * math.log2(10.0)),
     "fast_log": lambda x: _log2(x) * LN2,

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
-from tilelang_mlir.target import Target
+from tilelang_mlir.target import Feature, Target
 
 from ...dialect.layout import SharedLayout
 from ...dialect.layout.attrs import from_attr
@@ -171,6 +171,7 @@ def _lower_kernel(
         ctx = Context(emitter, target, hardware, threads)
         ctx.fast_math, ctx.guards, ctx.wide_accesses = options.fast_math, options.guards, options.wide_accesses
         ctx.wide_indices = "tl.wide_indices" in function.attributes
+        ctx.small_tensors = target.supports(Feature.BUFFERS) and not ctx.wide_indices
         _bind_arguments(ctx, host, entry, workspaces)
         ctx.tensor_maps = dict(zip(maps, list(entry.arguments)[len(kinds) - len(maps) :], strict=True))
         ctx.made_maps = made
@@ -180,6 +181,8 @@ def _lower_kernel(
         ctx.lower_block(launch.regions[0].blocks[0])
         if wide := sorted(n for n in ctx.wide_arguments if n < len(host.arguments)):
             kernel.attributes["tl.wide_arguments"] = ir.DenseI64ArrayAttr.get(wide)
+        if ctx.small_arguments:
+            kernel.attributes["tl.small_arguments"] = ir.DenseI64ArrayAttr.get(sorted(ctx.small_arguments))
         ir.Operation.create("llvm.return")
     return shared
 
@@ -245,7 +248,11 @@ def lower_tensor(ctx: Context, op: ir.Operation) -> None:
     row = _divisor(shape[-1]) if shape else 1
     sizes, steps = (tuple(n if isinstance(n, int) else ctx.ssa(n) for n in ns) for ns in (shape, strides))
     divisors = tuple(_divisor(s) for s in strides)
-    ctx.buffers[result] = GlobalBuffer(ctx.ssa(op.operands[0]), element, sizes, steps, safe, row, divisors)
+    pointer = ctx.ssa(op.operands[0])
+    buffer = GlobalBuffer(pointer, element, sizes, steps, safe, row, divisors, ctx.small_tensors)
+    ctx.buffers[result] = buffer
+    if ctx.small_tensors and buffer.reach is None and isinstance(pointer.owner, ir.Block):
+        ctx.small_arguments.add(ir.BlockArgument(pointer).arg_number)
 
 
 def _divisor(number: int | ir.Value) -> int:

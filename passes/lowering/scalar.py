@@ -275,12 +275,23 @@ def lower_cast(ctx: Context, op: ir.Operation) -> None:
             rounded = from_float32(ctx, wide, result, rounding or "rn", saturate and result.bits < 16, bits)
         ctx.values[op.results[0]] = rounded
         return
+    if source.is_integer and result.is_integer and "sat" in op.attributes and saturate:
+        value = _clamped(ctx, value, source, result)
     small = small_integers_to_half(ctx, value, source, result)
     converted = cast(ctx, value, source, result) if small is None else small
     if (source.mlir, result.mlir) == ("i64", "i32") and not isinstance(converted.type, ir.VectorType):
         ctx.values[op.results[0]] = ctx.ix.uniform(converted, divisor=raster.divisor(op.results[0]))
         return
     ctx.values[op.results[0]] = converted
+
+
+def _clamped(ctx: Context, value: ir.Value, source: DType, result: DType) -> ir.Value:
+    """An integer brought between the ends of a signed dtype of fewer bits."""
+    top = ctx.e.splat(value.type, 2 ** (result.bits - 1) - 1)
+    if source.is_unsigned:
+        return ctx.e.pure("arith.minui", value.type, [value, top])
+    bottom = ctx.e.splat(value.type, -(2 ** (result.bits - 1)))
+    return ctx.e.pure("arith.maxsi", value.type, [ctx.e.pure("arith.minsi", value.type, [value, top]), bottom])
 
 
 def _widened(ctx: Context, index: Index) -> Index:

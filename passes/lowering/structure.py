@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 
 from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
@@ -252,7 +251,7 @@ def _known_bound(ctx: Context, op: ir.Operation | None) -> Generator[None]:
         return
     top = right.constants[0] - 1 - left.constants[0]
     bound = top if left.hi is None else min(top, left.hi)
-    ctx.values[compare.operands[0]] = replace(left, hi=bound)
+    ctx.values[compare.operands[0]] = left._replace(hi=bound)
     try:
         yield
     finally:

@@ -51,6 +51,7 @@ def _global_view(ctx: Context, source: GlobalBuffer, op: ir.Operation) -> Global
         source.pointer, kind.element_type, sizes, tuple(reversed(strides)),
         row_divisor=known[-1] if known else 1,
         stride_divisors=tuple(math.prod(known[dim + 1 :]) for dim in range(len(known))),
+        small=source.small,
     )  # fmt: skip
 
 

@@ -129,6 +129,9 @@ def why_no_wgmma(op: ir.Operation, threads: int, target: Target) -> str:
     shape = tile_shape_2d(c)
     if shape is None or partition(*shape, threads) is None:
         return f"C of {list(shape or ())} does not split over {threads} threads into rows of 64 and columns of 8"
+    bits = ir.MemRefType(a.type).element_type.width
+    if not transposes(op)[1] and swizzle_span(list(ir.MemRefType(root(b).type).shape)[-2:], bits):
+        return "parts of B along N, by warpgroup or as sliced, are no multiples of 16 columns"
     return f"an operand in shared memory has no hardware swizzle, or K is no multiple of {step_depth(op)}"
 
 

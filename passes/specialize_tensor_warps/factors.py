@@ -67,12 +67,10 @@ def _chain(body: Sequence[ir.Operation], scale: ir.Value) -> Factors | None:
     if len(read) != 1 or len(loads) != 1:
         return None
     source, target = loads[0].operands
-    shape = ir.MemRefType(root(source).type).shape
     whole = scope_of(source) == GLOBAL and scope_of(target) == SHARED and root(target) == target
     known = [loads[0], *nested(orders[0])]
     users = [use.owner.operation for use in target.uses]
-    dynamic = ir.ShapedType.get_dynamic_size()
-    if not whole or any(op not in known for op in users) or dynamic in list(shape):
+    if not whole or any(op not in known for op in users) or root(source).owner.operation.name != "tl.tensor":
         return None
     return Factors(loads[0], orders[0], moves[0])
 
@@ -81,11 +79,18 @@ def _writes(op: ir.Operation, buffer: ir.Value) -> bool:
     return any(e.kind == "write" and e.value == buffer for e in region_effects(op))
 
 
+def _sizes(tensor: ir.Value) -> list[ir.Value]:
+    """The sizes of a `tl.tensor`."""
+    op = tensor.owner.operation
+    dynamic = iter(list(op.operands)[1:])
+    return [next(dynamic) if n == -1 else build.constant(n) for n in ir.DenseI64ArrayAttr(op.attributes["shape"])]
+
+
 def start_copies(factors: Factors, source: ir.Value, ordered: ir.Value, slot: ir.Value, lane: ir.Value) -> None:
     """A lane's copies of one stage: rows `lane`, `lane + 32` and so on, to version `slot`; what is outside is zero."""
     rows, words = tile_shape(factors.load.operands[1])
     read = region_of(source)
-    shape = list(ir.MemRefType(read.buffer.type).shape)
+    shape = _sizes(read.buffer)
     lead = [build.constant(0)] * (len(shape) - 2)
     place = build.binary("muli", lane, build.constant(4))
     for start in range(0, -(-rows // _ROWS) * _ROWS, WARP):
@@ -95,7 +100,7 @@ def start_copies(factors: Factors, source: ir.Value, ordered: ir.Value, slot: ir
             indices = read.within([*lead, row, build.constant(word)])
             inside = build.compare(_SLT, row, build.constant(rows))
             for index, size in zip(indices, shape, strict=True):
-                inside = build.binary("andi", inside, build.compare(_SLT, index, build.constant(size)))
+                inside = build.binary("andi", inside, build.compare(_SLT, index, size))
             target = [slot, build.constant(word), there]
             ir.Operation.create(
                 "tl.copy_words", [], [read.buffer, ordered, inside, *indices, *target],

@@ -455,23 +455,27 @@ def test_parts_of_fragments_as_operands(target: str) -> None:
     _close(b[2], np.repeat(1 + want[:, :16].sum(1)[:, None], 64, axis=1))
 
 
-@pytest.mark.parametrize("clear", [True, False])
-def test_results_of_reductions_that_other_threads_need(clear: bool):
-    """Sums over two dimensions of one tile, added element by element: one of them moves to the other's threads."""
+def test_a_variable_of_one_value_adds_no_digit() -> None:
+    """`f[i * 1 + r, j]` with a single r is `f[i, j]`: the loop runs where the accumulator lies, without exchange."""
 
-    @T.prim_func
-    def main(A: T.Tensor((8, 4, 4), "float32"), B: T.Tensor((8, 4), "float32")):
-        with T.Kernel(1, threads=128):
-            tile = T.alloc_shared((8, 4, 4), "float32")
-            last, middle = T.alloc_fragment((8, 4), "float32"), T.alloc_fragment((8, 4), "float32")
-            T.copy(A, tile)
-            T.fill(middle, 0.5)
-            T.reduce_sum(tile, last, dim=-1)
-            T.reduce_sum(tile, middle, dim=-2, clear=clear)
-            for i, j in T.Parallel(8, 4):
-                last[i, j] += middle[i, j]
-            T.copy(last, B)
+    @tilelang.jit(out_idx=[-1], target="sim:sm_80")
+    def make(R: int):
+        @T.prim_func
+        def kernel(A: T.Tensor((32, 32), "float16"), S: T.Tensor((32 // R, R, 32), "float32")):
+            with T.Kernel(1, threads=64):
+                a = T.alloc_shared((32, 32), "float16")
+                acc = T.alloc_fragment((32, 32), "float32")
+                s = T.alloc_fragment((32 // R, R, 32), "float32")
+                T.copy(A, a)
+                T.gemm(a, a, acc, clear_accum=True)
+                for i, r, j in T.Parallel(32 // R, R, 32):
+                    s[i, r, j] = acc[i * R + r, j] * 2
+                T.copy(s, S)
 
-    a, b = RNG.standard_normal((8, 4, 4)).astype(np.float32), np.full((8, 4), np.nan, np.float32)
-    tilelang.compile(main, target="sim:sm_80")(a, b)
-    _close(b, a.sum(-1, dtype=np.float64) + a.sum(-2, dtype=np.float64) + (0 if clear else 0.5))
+        return kernel
+
+    a = RNG.standard_normal((32, 32)).astype(np.float16)
+    for R in (1, 2, 32):
+        kernel = make(R)
+        _close(kernel(a), 2 * (a.astype(np.float64) @ a).reshape(32 // R, R, 32), 2e-3)
+        assert kernel.ir("laid_out").count('#tl.scope<"shared">>\n') == 1

@@ -133,9 +133,9 @@ def test_machine_code(dtype: str, block: int, text: str) -> None:
     assert kernel.artifact.binary[:4] == b"\x7fELF" and kernel.n_spills == 0
 
 
-def portable(N: int, K: int, dtype: str, block: int, bk: int, used: bool) -> Any:
+def portable(N: int, K: int, dtype: str, block: int, bk: int, used: bool, M: Any = 130) -> Any:
     """C is used between the products with `used`: it then stays in registers. `dtype` may be two, of A and of B."""
-    M, bm, words = 130, 128, bk // block // 4
+    bm, words = 128, bk // block // 4
     dtype, b_dtype = dtype.split()[0], dtype.split()[-1]
 
     @T.prim_func
@@ -186,13 +186,15 @@ def test_on_every_target(N: int, dtype: str, block: int, used: bool, target: str
 
 @pytest.mark.parametrize(("N", "dtype", "block", "seed"), [(48, FP8, 32, 0), (160, FP4, 16, 1), (160, FP8, 64, 2)])
 def test_roles_around_tensor_memory(N: int, dtype: str, block: int, seed: int) -> None:
-    """A warp copies factors, into fewer stages than there are steps; rows that fill up 128 are zero."""
+    """A warp copies factors, into fewer stages than there are steps; rows that fill up 128 are zero. One of the three
+    has a size of run time."""
     M, K, bk = 130, 1024, 256
     (a, left), (b, right) = (_operand((rows, K), dtype, rows) for rows in (M, N))
     (sa, scale_a), (sb, scale_b) = (factors(rows, K // block, block, seed) for seed, rows in ((2, M), (3, N)))
     c = poisoned((M, N), "float32")
     with knobs.overrides({"TILELANG_SIM_SEED": seed}):
-        kernel = compiled(portable(N, K, dtype, block, bk, False), "sim:sm_100a")
+        rows = T.dynamic("M") if seed == 1 else M
+        kernel = compiled(portable(N, K, dtype, block, bk, False, rows), "sim:sm_100a")
         kernel(a, b, sa.T.copy(), sb.T.copy(), c)
     assert "tl.tensor_roles" in kernel.ir("scheduled")
     check(c, (left * scale_a) @ (right * scale_b).T, "float32")

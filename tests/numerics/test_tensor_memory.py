@@ -111,6 +111,31 @@ def test_float16_sums(tiles: tuple[int, int, int], threads: int, dtype: str) -> 
     assert found["LDTM"] and found["STTM"] and found["UTCQMMA"] + found["UTCHMMA"]
 
 
+def test_depth_of_run_time() -> None:
+    """A loop that may not run: its sum is in tensor memory, with roles, and zero where it did not run."""
+    n, k = T.dynamic("n"), T.dynamic("k")
+
+    @T.prim_func
+    def main(A: T.Tensor((137, k), "float16"), B: T.Tensor((n, k), "float16"), C: T.Tensor((137, n), "float32")):
+        with T.Kernel(T.ceildiv(n, 64), 2, threads=128) as (bx, by):
+            T.assume(k % 8 == 0)
+            A_shared, B_shared = T.alloc_shared((128, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            acc = T.alloc_fragment((128, 64), "float32")
+            T.clear(acc)
+            for i in T.Pipelined(T.ceildiv(k, 64), num_stages=2):
+                T.copy(A[by * 128, i * 64], A_shared)
+                T.copy(B[bx * 64, i * 64], B_shared)
+                T.gemm(A_shared, B_shared, acc, transpose_B=True)
+            T.copy(acc, C[by * 128, bx * 64])
+
+    kernel = compiled(main)
+    assert "tl.tensor_roles" in kernel.ir("scheduled") and "bulk load" in form(kernel)
+    for K in (136, 0, 264):
+        a, b, c = random((137, K)), random((72, K), seed=1), poisoned((137, 72), "float32")
+        kernel(a, b, c)
+        assert np.abs(c - f64(a) @ f64(b).T).max() < 1e-4 * max(K, 1)
+
+
 def test_float16_sum_is_no_operand() -> None:
     """The first operand lies two to a column, so that a sum of float16 has to be copied."""
 

@@ -50,7 +50,7 @@ def run(kernel: Any, grid: int, *args: Any) -> None:
         array.reshape(-1).view(np.uint8)[:] = memory.read(place, array.nbytes)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [*TARGETS, "sim:gfx942"])
 @pytest.mark.parametrize("kind", ["static", "int32", "int64"])
 def test_elements_and_tiles(target: str, kind: str) -> None:
     n: Any = N if kind == "static" else T.dynamic("n", kind)

@@ -99,10 +99,13 @@ def _map_memory(kernels: Sequence[KernelSpec], lowered: Sequence[ir.Operation]) 
 
 
 def _aligned(params: tuple[ParamSpec, ...], kernels: Sequence[ir.Operation]) -> tuple[ParamSpec, ...]:
-    """The parameters, where some are accessed 32 bytes at a time."""
-    name = "tl.wide_arguments"
-    wide = {n for op in kernels if name in op.attributes for n in ir.DenseI64ArrayAttr(op.attributes[name])}
-    return tuple(replace(p, alignment=32) if n in wide else p for n, p in enumerate(params))
+    """The parameters, where some are accessed 32 bytes at a time, or with offsets of 32 bits."""
+    wide, small = (
+        {n for op in kernels if name in op.attributes for n in ir.DenseI64ArrayAttr(op.attributes[name])}
+        for name in ("tl.wide_arguments", "tl.small_arguments")
+    )
+    made = (replace(p, alignment=32) if n in wide else p for n, p in enumerate(params))
+    return tuple(replace(p, max_bytes=2**31 - 1) if n in small else p for n, p in enumerate(made))
 
 
 def _functions(lowered: ir.Module) -> Iterator[ir.Operation]:

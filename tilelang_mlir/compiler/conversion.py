@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tilelang_mlir.compiler.find import Census
 from tilelang_mlir.mlir import ir
 
-Prepare = Callable[[ir.Operation], None]
+Prepare = Callable[[ir.Operation, Census], None]
 
 
 @dataclass(frozen=True)

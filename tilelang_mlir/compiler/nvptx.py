@@ -109,7 +109,7 @@ def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock, libraries: Seq
     lap("llvm opt")
     ptx = str(machine.emit_assembly(module))
     lap("llvm emit")
-    unselected = sorted(set(_UNSELECTED.findall(ptx)))
+    unselected = sorted(set(_UNSELECTED.findall(ptx))) if "llvm." in ptx else []
     if unselected:
         raise CompileError(f"this LLVM cannot select {', '.join(unselected)}")
     return spell_packs(keep_negations(ptx))

@@ -22,7 +22,7 @@ EFFECTIVE: dict[PassConfigKey, str] = {
     K.TL_ENABLE_CLUSTER_MULTICAST: "pairs of blocks load what both need once, in loops over tiles",
     K.TL_DISABLE_LAGGING_MAXIMUM: "online softmax rescales in every iteration",
     K.TL_DISABLE_PING_PONG: "consumer warp groups do not take turns at the tensor cores",
-    K.TL_ALLOW_REGISTER_SPILLS: "fragments may take more than four times a thread's registers, which is an error else",
+    K.TL_ALLOW_REGISTER_SPILLS: "fragments may take more than five times a thread's registers, which is an error else",
     K.TL_DISABLE_SHARED_MEMORY_REUSE: "every shared buffer has an address of its own",
     K.TL_DISABLE_VECTORIZE_256: "accesses to device memory stay at 16 bytes where a target has wider ones, which need "
     "tensors at multiples of 32 bytes",
@@ -50,7 +50,8 @@ INERT: dict[PassConfigKey, str] = {
     K.TL_DISABLE_LOOP_UNSWITCHING: "loops are not unswitched",
     K.TL_LOOP_UNSWITCHING_ALLOW_NON_TRIVIAL_ELSE: "loops are not unswitched",
     K.TL_IF_STMT_BINDING_INLINE_REPLAYABLE_BINDS: _TVM,
-    K.TL_DISABLE_THREAD_STORAGE_SYNC: "barriers are part of the meaning of tile operations",
+    K.TL_DISABLE_THREAD_STORAGE_SYNC: "T.sync_threads in a branch on the thread index meets all threads of the block; "
+    "barriers that tile operations need are placed all the same",
     K.TL_FORCE_LET_INLINE: _TVM,
     K.TL_AST_PRINT_ENABLE: "kernel.ir('tl') shows the program",
     K.TL_LAYOUT_VISUALIZATION_ENABLE: "kernel.ir('laid_out') and tilelang.tools.plot_layout show layouts",

@@ -302,7 +302,7 @@ def index_value(builder: Builder, index: Size) -> ir.Value:
     """An index as a value of type `index`."""
     if isinstance(index, int):
         return builder.index_constant(index)
-    value = value_of(builder, index)
+    value = value_of(builder, index if builder.wide else _in_32_bits(index))
     kind = ir.IndexType.get()
     return builder.shared(("index", value), lambda: builder.emit("arith.index_cast", [value], [kind]).results[0])
 
@@ -466,8 +466,15 @@ def narrow_place(builder: Builder, element: Element) -> Element:
 
 
 def int32_value(builder: Builder, value: Size) -> ir.Value:
-    """An integer as an i32 value."""
-    return value_of(builder, arith.cast(as_expr(value, None), DType("int32")))
+    """An integer as an i32 value; what 32 bits cannot hold is outside of every dimension, and stays so."""
+    return value_of(builder, arith.cast(_in_32_bits(as_expr(value, None)), DType("int32")))
+
+
+def _in_32_bits(value: Expr) -> Expr:
+    """An integer of 64 bits saturated to 32, so that a comparison with a size decides as it would in 64 bits."""
+    if value.const is None and value.dtype.is_integer and value.dtype.bits == 64:
+        return arith.cast(value, DType("int32"), {"sat": True})
+    return value
 
 
 def _same_sizes(a: Sequence[Size], b: Sequence[Size]) -> bool:

@@ -16,6 +16,7 @@ from tilelang_mlir.frontend.expr import (
     BOOL,
     FLOAT32,
     INT32,
+    INT64,
     Expr,
     Lanes,
     as_expr,
@@ -61,7 +62,8 @@ def in_int(value: Any) -> Any:
 
 def literal_for(value: object, dtype: DType) -> DType | None:
     """The dtype a literal takes beside an operand of `dtype`: a float is at least a float32, so that the other operand
-    of fewer bits is widened; an integer that one of 8 or 16 bits has no room for is an int32, as in C."""
+    of fewer bits is widened; an integer that one of 8 or 16 bits has no room for is an int32, and what 32 bits have no
+    room for an int64, as in C."""
     signed = not dtype.is_unsigned
     if isinstance(value, float) and not (dtype.is_float and dtype.bits >= 32):
         return FLOAT32
@@ -69,8 +71,11 @@ def literal_for(value: object, dtype: DType) -> DType | None:
         return INT32
     if isinstance(value, int) and dtype.is_integer and not -(1 << 63) <= value < (1 << 64):
         raise TileValueError(f"the literal {value} does not fit any integer dtype")
-    if isinstance(value, int) and dtype.is_integer and dtype.bits in (8, 16) and value >> dtype.bits - signed > 0:
-        return INT32
+    if isinstance(value, int) and dtype.is_integer:
+        if not -(1 << 31) <= value < (1 << 32) and dtype.bits <= 32:
+            return INT64
+        if dtype.bits in (8, 16) and not -(1 << dtype.bits - 1) <= value < (1 << dtype.bits - signed):
+            return INT32
     return dtype if isinstance(value, int | float) else None
 
 

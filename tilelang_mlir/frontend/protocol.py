@@ -60,6 +60,8 @@ class Unset:
         )
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = __mod__ = _fail
+    __rtruediv__ = __rfloordiv__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __pos__ = __abs__ = __invert__ = _fail
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rlshift__ = __rshift__ = _fail
     __lt__ = __le__ = __gt__ = __ge__ = __call__ = __getitem__ = __setitem__ = __iter__ = __bool__ = __len__ = _fail
 
     def __getattr__(self, name: str) -> Any:
@@ -87,6 +89,8 @@ class Stale(Unset):
         )
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = __mod__ = _fail
+    __rtruediv__ = __rfloordiv__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __pos__ = __abs__ = __invert__ = _fail
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rlshift__ = __rshift__ = _fail
     __lt__ = __le__ = __gt__ = __ge__ = __call__ = __getitem__ = __setitem__ = __iter__ = __bool__ = __len__ = _fail
     __index__ = __int__ = __float__ = __eq__ = __ne__ = _fail
     __hash__ = object.__hash__

@@ -235,7 +235,10 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Continue(self, node: ast.Continue) -> ast.stmt:
         return self._expression(self._method(node, self.loops[-1], "continue_"), node)
 
-    def visit_With(self, node: ast.With) -> ast.stmt:
+    def visit_With(self, node: ast.With) -> ast.stmt | list[ast.stmt]:
+        test = _condition_of_while(node)
+        if test is not None:
+            return self.visit_While(_at(ast.While(test, node.body, []), node))
         for item in node.items:
             item.context_expr = self.visit(item.context_expr)
             if item.optional_vars is not None:
@@ -414,6 +417,15 @@ def _calls_to_jumps(body: list[ast.stmt], in_loop: bool = False) -> None:
             body[index] = _at(_JUMPS[name](), node)
         for block in blocks(node):
             _calls_to_jumps(block, in_loop or isinstance(node, ast.For | ast.While))
+
+
+def _condition_of_while(node: ast.With) -> ast.expr | None:
+    """The condition of `with T.While(condition):`, the statement `while` as scripts write it."""
+    call = node.items[0].context_expr if len(node.items) == 1 else None
+    if not isinstance(call, ast.Call) or len(call.args) != 1 or call.keywords:
+        return None
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return call.args[0] if name == "While" else None
 
 
 def _at(node: _Node, place: Any) -> _Node:

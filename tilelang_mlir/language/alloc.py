@@ -14,7 +14,7 @@ from tilelang_mlir.frontend.annot import TIRAnnot, declare
 from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, int32_value, memory_of
 from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.control import allocate_variable
-from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.expr import Expr, as_expr, describe, require_room, value_of
 from tilelang_mlir.frontend.spec import Param, check_shape, check_tensor_shape, global_type, make_tensor
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import to_dtype
@@ -155,6 +155,8 @@ def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None
     kind = to_dtype(kind)
     if init is None:
         init = False if kind == "bool" else 0
+    elif isinstance(init, int | float):
+        require_room(init, kind.scalar)
     if kind.lanes > 1:
         vector = VectorVariable(private_array(builder, "var", kind.lanes, kind.scalar), kind)
         vector.assign(init)

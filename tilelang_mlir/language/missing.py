@@ -18,7 +18,7 @@ _OUT_OF_SCOPE = (
     "create_barriers ptx_init_barrier_thread_count ptx_arrive_barrier ptx_arrive_barrier_expect_tx ptx_wait_barrier "
     "ptx_cp_async_barrier allocate_const arg axis block block_attr buffer buffer_var func_name func_ret "
     "index_map init iter_var prefetch q_multiply_shift_per_axis reads realize ret sblock_attr target "
-    "undef var void writes Assert Call Let LetStmt Range Reduce While "
+    "undef var void writes Assert Call Let LetStmt Range Reduce "
     "sblock_alloc_buffer sblock block_name_suffix_context match_buffer decl_buffer env_thread launch_thread"
 )
 # Instructions that kernels of this language reach by tile operations only, by what does the same.

@@ -21,7 +21,7 @@ class ParamSpec:
 
     `shape` and `strides` (in elements) of a tensor are expressions. `output`: the callee allocates it. `used`: some
     kernel reads or writes it; an unused tensor may be passed as None. The data of a tensor starts at a multiple of
-    `alignment` bytes.
+    `alignment` bytes, and takes at most `max_bytes` from its first to its last element, where that is not 0.
     """
 
     name: str
@@ -32,13 +32,15 @@ class ParamSpec:
     output: bool = False
     used: bool = True
     alignment: int = 16
+    max_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class SolveStep:
     """How to read one symbolic dimension.
 
-    `coefficient * symbol + rest` is element `axis` of the shape or strides of tensor `param`.
+    `coefficient * symbol + rest` is `weight` times element `axis` of the shape or strides of tensor `param`, plus those
+    of `others` times theirs: (weight, parameter, shape or strides, axis).
     """
 
     symbol: str
@@ -47,6 +49,13 @@ class SolveStep:
     axis: int
     coefficient: int = 1
     rest: Expr = 0
+    weight: int = 1
+    others: tuple[tuple[int, int, str, int], ...] = ()
+
+    @property
+    def sources(self) -> tuple[tuple[int, int, str, int], ...]:
+        """All that is read."""
+        return (self.weight, self.param, self.field, self.axis), *self.others
 
 
 @dataclass(frozen=True)
@@ -198,7 +207,10 @@ def _describe_param(param: ParamSpec) -> str:
 
 
 def _describe_step(step: SolveStep, params: tuple[ParamSpec, ...]) -> str:
-    source = f"{params[step.param].name}.{step.field}[{step.axis}]"
+    terms = [(weight, f"{params[param].name}.{field}[{axis}]") for weight, param, field, axis in step.sources]
+    source = " + ".join(name if weight == 1 else f"{weight} * {name}" for weight, name in terms)
+    if step.others:
+        source = f"({source})"
     if step.rest != 0:
         source = f"({source} - {format_expr(step.rest)})"
     return f"{step.symbol} = {source}" + (f" / {step.coefficient}" if step.coefficient != 1 else "")

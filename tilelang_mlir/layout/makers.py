@@ -24,6 +24,20 @@ class SwizzleMode(enum.IntEnum):
     def span_bytes(self) -> int:
         return 0 if self is SwizzleMode.NONE else 16 << self.value
 
+    def is_none(self) -> bool:
+        return self is SwizzleMode.NONE
+
+    def swizzle_byte_size(self) -> int:
+        return self.span_bytes
+
+    def wgmma_layout_type(self) -> int:
+        """The field of a descriptor for `wgmma`: 1 for 128 bytes, 2 for 64, 3 for 32 (PTX ISA 8.7, 9.7.15.5.1.2)."""
+        return (0, 3, 2, 1)[self]
+
+    def tcgen05_layout_type(self) -> int:
+        """The field of a descriptor for `tcgen05.mma`: 2 for 128 bytes, 4 for 64, 6 for 32 (PTX ISA 8.7, 9.7.16.5)."""
+        return (0, 6, 4, 2)[self]
+
 
 # -- makers: shared tiles ---------------------------------------------------------------------------------------------
 def _tile(buffer: Any) -> tuple[list[int], int]:

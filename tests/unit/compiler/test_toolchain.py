@@ -70,7 +70,7 @@ def test_interleaved_kernels_get_a_ptxas_that_does_it(only: Path, tmp_path: Path
 
 def test_error_lists_every_place(only: Path) -> None:
     old = fake_tool(only / "bin" / "ptxas", "12.4")
-    with pytest.raises(ToolchainError, match=r"no ptxas for PTX 8\.6 \(sm_90a\)") as caught:
+    with pytest.raises(ToolchainError, match=r"no ptxas of release 12\.7 or newer for PTX 8\.6 \(sm_90a\)") as caught:
         find_ptxas("sm_90a")
     text = str(caught.value)
     assert f"CUDA_HOME: {old} is of release 12.4, too old" in text

@@ -60,8 +60,12 @@ def find(name: str, *, reads: str, accept: tuple[int, int] = (0, 0)) -> Tool:
             rejected.append(f"{place}: {path} is of release {release[0]}.{release[1]}, too old for {reads}")
         else:
             return Tool(str(path), release)
-    raise ToolchainError(f"no {name} for {reads}", hint="pip install nvidia-cuda-nvcc, or set TILELANG_PTXAS_PATH",
-                         notes=tuple((reason, None) for reason in rejected))
+    least = f" of release {accept[0]}.{accept[1]} or newer" if any(accept) else ""
+    raise ToolchainError(
+        f"no {name}{least} for {reads}",
+        hint="pip install nvidia-cuda-nvcc, or set TILELANG_PTXAS_PATH",
+        notes=tuple((reason, None) for reason in rejected),
+    )
 
 
 def files(name: str) -> list[tuple[str, int]]:
