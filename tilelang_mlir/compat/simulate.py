@@ -222,6 +222,7 @@ def _device_functions(target: Any) -> dict[str, Any]:
     return {
         "is_available": always(True),
         "is_initialized": always(True),
+        "is_current_stream_capturing": always(False),
         "device_count": always(1),
         "current_device": always(0),
         "set_device": always(None),
