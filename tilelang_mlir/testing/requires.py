@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tilelang_mlir.compat.modules.nvcc import get_target_compute_version, parse_compute_version
+from tilelang_mlir.errors import TargetError
+from tilelang_mlir.target import Feature, parse_target
 
 Mark = Callable[..., Any]
 
@@ -39,13 +41,17 @@ def _rocm() -> bool:
     return bool(torch.cuda.is_available()) and torch.version.hip is not None
 
 
-def _gfx(*families: str) -> bool:
-    """Whether there is an AMD device of one of the families, as its architecture's name begins."""
+def _amd(feature: Feature) -> bool:
+    """Whether there is an AMD device of a known architecture that has a feature."""
     if not _rocm():
         return False
     import torch
 
-    return str(getattr(torch.cuda.get_device_properties(0), "gcnArchName", "")).startswith(families)
+    name = str(getattr(torch.cuda.get_device_properties(0), "gcnArchName", "")).partition(":")[0]
+    try:
+        return parse_target(f"hip:{name}").supports(feature)
+    except TargetError:
+        return False
 
 
 def _capability() -> tuple[int, int]:
@@ -53,11 +59,11 @@ def _capability() -> tuple[int, int]:
 
 
 requires_cuda = _mark(_cuda, "needs a CUDA device")
-requires_cuda_or_cdna = _mark(lambda: _cuda() or _gfx("gfx9"), "needs a CUDA or CDNA device")
+requires_cuda_or_cdna = _mark(lambda: _cuda() or _amd(Feature.MFMA), "needs a CUDA or CDNA device")
 requires_rocm = _mark(_rocm, "needs a ROCm device")
-requires_cdna = _mark(lambda: _gfx("gfx9"), "needs a CDNA device")
-requires_rdna = _mark(lambda: _gfx("gfx1"), "needs an RDNA device")
-requires_gfx950 = _mark(lambda: _gfx("gfx950"), "needs a CDNA 4 device")
+requires_cdna = _mark(lambda: _amd(Feature.MFMA), "needs a CDNA device")
+requires_rdna = _mark(lambda: _amd(Feature.WMMA), "needs an RDNA device")
+requires_gfx950 = _mark(lambda: _amd(Feature.MFMA_SCALED), "needs a CDNA 4 device")
 requires_metal = _mark(lambda: False, "there is no Metal target")
 requires_llvm = _mark(lambda: False, "there is no CPU target")
 
