@@ -77,6 +77,11 @@ _ASYNCHRONOUS = frozenset((
     "tl.copy_words", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_sparse_mma", "tl.tcgen05_cp",
     "tl.staged_store", "tl.clc_try_cancel",
 ))  # fmt: skip
+# Operations whose attributes or operands narrow the table's entry.
+_NARROWED = frozenset((
+    "tl.address", "tl.warpgroup_mma", "tl.intrinsic", "tl.gemm", "tl.tcgen05_mma", "tl.tcgen05_scaled_mma",
+    "tl.tcgen05_sparse_mma", "tl.reduce", "tl.atomic",
+))  # fmt: skip
 _WITH_ACCESSES = frozenset((*_ACCESSES, "tl.intrinsic", "tl.address"))
 _VIEWS = frozenset(("tl.slice", "tl.reshape", "memref.subview", "memref.cast", "memref.reinterpret_cast"))
 
@@ -128,20 +133,23 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
 
 def _accesses(op: ir.Operation) -> tuple[str, ...]:
     """The table's entry, narrowed by the attributes that turn an update into a plain write or read."""
-    accesses = _ACCESSES.get(op.name, ())
-    if op.name == "tl.address":
+    name = op.name
+    accesses = _ACCESSES.get(name, ())
+    if name not in _NARROWED:
+        return accesses
+    if name == "tl.address":
         return (ir.StringAttr(op.attributes["access"]).value,)
-    if op.name == "tl.warpgroup_mma" and starts_from_zero(op):
+    if name == "tl.warpgroup_mma" and starts_from_zero(op):
         return ("w",)
-    if op.name == "tl.intrinsic":
+    if name == "tl.intrinsic":
         return INTRINSICS[ir.StringAttr(op.attributes["name"]).value].accesses
-    if op.name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
+    if name == "tl.gemm" and len(op.operands) == 3 and _flag(op, "clear"):
         return ("r", "r", "w")
-    if op.name in ("tl.tcgen05_mma", "tl.tcgen05_scaled_mma", "tl.tcgen05_sparse_mma") and _is_false(op.operands[3]):
+    if name.startswith("tl.tcgen05_") and _is_false(op.operands[3]):
         return ("r", "r", "w", *accesses[3:])
-    if op.name == "tl.reduce" and _flag(op, "clear"):
+    if name == "tl.reduce" and _flag(op, "clear"):
         return ("r", "w")
-    if op.name == "tl.atomic":
+    if name == "tl.atomic":
         kind = ir.StringAttr(op.attributes["kind"]).value
         return {"load": ("r",), "store": ("w",)}.get(kind, accesses)
     return accesses

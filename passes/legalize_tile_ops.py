@@ -3,9 +3,10 @@
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
 fragments, per-thread arrays through serial loops), scans of fragments in place (`legalize_scans.py`), copies of parts
 of fragments as parallel loops, products and reductions of parts through fragments of their own (`fragment_parts.py`),
-parallel loops with constant extents, branches of whole warpgroups as their regions, votes of a block as those of its
-waves where barriers do not count; a load that the program schedules arrives at its barrier where nothing else does;
-sums that the first iteration of a loop clears are cleared in front of it.
+products that no instruction has as loops of the threads (`scalar_products.py`), parallel loops with constant extents,
+branches of whole warpgroups as their regions, votes of a block as those of its waves where barriers do not count; a
+load that the program schedules arrives at its barrier where nothing else does; sums that the first iteration of a
+loop clears are cleared in front of it.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from .base import Pass
 from .block_votes import expand_block_vote
 from .fragment_parts import expand_part, stage_parts
 from .legalize_scans import legalize_scan
+from .scalar_products import expand_product, is_scalar
 from .shrink_loops import shrink_loop
 from .thread_branches import split_branch
-from .walk import launches, nested, threads_of
+from .walk import launches, nested, num_threads, threads_of
 
 _HANDLED = (
     "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.mbarrier_arrive", "tl.copy", "tl.fill",
@@ -38,9 +40,14 @@ _OF_WHOLE_TILES = ("tl.gemm", "tl.gemm_sp", "tl.reduce")
 
 @dataclass(frozen=True)
 class LegalizeTileOps(Pass):
-    """Bring reductions and scans into the forms that later passes handle."""
+    """Bring reductions and scans into the forms that later passes handle.
+
+    With `block_syncs` barriers that the program places in a branch on the thread index meet all threads of the block,
+    as `__syncthreads` does; else the threads that take the branch.
+    """
 
     name: ClassVar[str] = "legalize-tile-ops"
+    block_syncs: bool = False
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
@@ -55,6 +62,8 @@ class LegalizeTileOps(Pass):
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":
                         legalize_scan(op)
+                    elif op.name == "tl.gemm" and is_scalar(op, target):
+                        expand_product(op)
                     elif op.name in ("tl.gemm", "tl.gemm_sp"):
                         if not _clear_in_front(op):
                             _fold_clear(op)
@@ -65,13 +74,24 @@ class LegalizeTileOps(Pass):
                         if loop is not None:
                             _legalize_parallel(loop, threads_of(loop))
                     elif op.name == "scf.if" and target.warp_size == 32:
-                        split_branch(op, launch)
+                        split_branch(op, launch, block_syncs=self.block_syncs)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
                     elif op.name == "tl.mbarrier_arrive" and "copies" in op.attributes and not _copies_by_hand(launch):
                         del op.attributes["copies"]
                     elif op.name == "tl.vote" and _is_of_block(op) and not target.supports(Feature.BLOCK_VOTES):
                         expand_block_vote(op, launch, target.warp_size)
+                if self.block_syncs:
+                    _meet_whole_block(launch)
+
+
+def _meet_whole_block(launch: ir.Operation) -> None:
+    """Barriers in the regions of some warps count all threads; the barriers of the compiler there come later."""
+    i32 = ir.IntegerType.get_signless(32)
+    for region in [op for op in nested(launch) if op.name == "tl.warpgroups"]:
+        for op in [op for op in nested(region) if op.name == "tl.sync_threads" and "id" not in op.attributes]:
+            op.attributes["id"] = ir.IntegerAttr.get(i32, 0)
+            op.attributes["count"] = ir.IntegerAttr.get(i32, num_threads(launch))
 
 
 def _copies_by_hand(launch: ir.Operation) -> bool:

@@ -80,6 +80,7 @@ class LoweringOptions:
     bulk: bool = True
     multicast: bool = False
     wide_accesses: bool = True
+    block_syncs: bool = False
 
     @staticmethod
     def of(module: ir.Module) -> LoweringOptions:
@@ -105,6 +106,7 @@ class LoweringOptions:
             lagging_maximum=not flag("tl.disable_lagging_maximum", False),
             turns=not flag("tl.disable_ping_pong", False),
             wide_accesses=not flag("tl.disable_vectorize_256", False),
+            block_syncs=flag("tl.disable_thread_storage_sync", False),
         )
 
 
@@ -117,6 +119,7 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
             "guards": chosen.guards,
             "wide_accesses": chosen.wide_accesses,
         },  # fmt: skip
+        "legalize-tile-ops": {"block_syncs": chosen.block_syncs},
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
         "layout-inference": {"wgmma": chosen.wgmma, "wide_accesses": chosen.wide_accesses},
         "lagging-maximum": {"enabled": chosen.lagging_maximum},

@@ -22,22 +22,28 @@ _BELOW = {2: 0, 6: 0, 3: 1, 7: 1}  # slt, ult, sle, ule
 _ABOVE = {5: 0, 9: 0, 4: 1, 8: 1}  # sge, uge, sgt, ugt
 
 
-def split_branch(branch: ir.Operation, launch: ir.Operation) -> None:
+def split_branch(branch: ir.Operation, launch: ir.Operation, *, block_syncs: bool = False) -> None:
     """Give the tile operations of a branch on the thread index to its warps; other branches stay.
 
-    A chain of `else if` becomes regions side by side, a branch among other operations of a region nested ones.
+    A chain of `else if` becomes regions side by side, a branch among other operations of a region nested ones. So does
+    a branch of whole warps with a barrier in it, which they alone meet at, unless `block_syncs` says that all threads
+    of the block do.
 
     Raises:
         UnsupportedError: the threads that take a branch with tile operations are no whole warps.
     """
     taken = _threads(branch.operands[0], num_threads(launch))
     y, z = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))[1:]
-    if taken is None or (y, z) != (1, 1) or not any(is_collective(op) for op in nested(branch)):
+    tiles = any(is_collective(op) for op in nested(branch))
+    meets = not block_syncs and any(op.name == "tl.sync_threads" and "id" not in op.attributes for op in nested(branch))
+    if taken is None or (y, z) != (1, 1) or not (tiles or meets):
         return
     members = members_of(branch)
     mine = members or range(num_threads(launch))
     arms = _arms(taken, mine) if num_threads(launch) % WARP == 0 else None
     if arms is None:
+        if not tiles:
+            return
         here = range(max(taken.start, mine.start), min(taken.stop, mine.stop))
         raise UnsupportedError(
             f"tile operations in a branch that threads {here.start} to {here.stop - 1} take"

@@ -99,8 +99,7 @@ class Binder:
             if not isinstance(view, TensorView):
                 dims[step.symbol] = self._size_without(step, values)
                 continue
-            shape, strides = logical_layout(param, view)
-            seen = (shape if step.field == "shape" else strides)[step.axis]
+            seen = self._seen(step, values)
             product = seen - evaluate((step.rest,), dims)[0]
             dims[step.symbol], remainder = divmod(product, step.coefficient)
             if dims[step.symbol] > 2**31 - 1 and self._narrow(step.symbol):
@@ -108,9 +107,29 @@ class Binder:
                                     f"and {step.symbol} is 32 bits wide",
                                     hint=f'T.dynamic("{step.symbol}", "int64") makes it 64 bits wide')
             if remainder or dims[step.symbol] < 0:
-                exprs: tuple[Expr, ...] = getattr(param, step.field)
-                raise ArgumentError(f"{param.name}: {step.field}[{step.axis}] is {seen}, but no {step.symbol} makes "
-                                    f"{format_expr(exprs[step.axis])} that value")
+                raise ArgumentError(self._no_solution(step, values))
+
+    def _seen(self, step: SolveStep, values: Sequence[object]) -> int:
+        """What the arguments say of a dimension: sizes and strides times their weights."""
+        total = 0
+        for weight, index, field, axis in step.sources:
+            view = values[index]
+            if not isinstance(view, TensorView):
+                raise ArgumentError(f"{self.plan.params[index].name}: None leaves the dimension {step.symbol} unknown")
+            shape, strides = logical_layout(self.plan.params[index], view)
+            total += weight * (shape if field == "shape" else strides)[axis]
+        return total
+
+    def _no_solution(self, step: SolveStep, values: Sequence[object]) -> str:
+        said: list[str] = []
+        for _, index, field, axis in step.sources:
+            param, view = self.plan.params[index], values[index]
+            assert isinstance(view, TensorView)
+            seen = logical_layout(param, view)[field != "shape"][axis]
+            exprs: tuple[Expr, ...] = getattr(param, field)
+            said.append(f"{param.name}: {field}[{axis}] is {seen}, but no {step.symbol} makes "
+                        f"{format_expr(exprs[axis])}")
+        return " that value; ".join(said) + " that value"
 
     def _size_without(self, step: SolveStep, values: Sequence[object]) -> int:
         """A dimension that only parameters that no kernel uses have, and the first of them is None: what another one

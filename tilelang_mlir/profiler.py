@@ -13,6 +13,17 @@ _ESTIMATE_RUNS = 5
 _MODES = ("mean", "min", "max", "median")
 
 
+_OF_KERNELS = ("Profiler", "TensorSupplyType")  # in `jit.profiler`, which needs kernels
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_KERNELS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tilelang_mlir.jit import profiler
+
+    return getattr(profiler, name)
+
+
 def do_bench(
     fn: Callable[[], Any],
     warmup: float = 25,

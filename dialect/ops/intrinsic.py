@@ -30,6 +30,7 @@ INTRINSICS: dict[str, Signature] = {
     "set_registers": Signature(attributes=("count", "increase"), meaning="registers per thread of the warpgroup"),
     "wgmma_fence": Signature(meaning="registers and shared memory before later warpgroup products"),
     "wgmma_commit": Signature(meaning="close the group of warpgroup products"),
+    "barrier_init_fence": Signature(meaning="barriers that were initialised are visible to the cluster and to copies"),
     "bulk_commit": Signature(meaning="close the group of bulk stores of this thread"),
     "named_arrive": Signature(attributes=("id", "count"), meaning="arrive at a named barrier without waiting"),
     "find_nth_set": Signature(operands=(3, 3), results=1, meaning="place of the n-th bit that is set from a place on"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
 from ...dialect.effects import root
 from ...dialect.layout import Fragment, SharedLayout, row_major, swizzle_span, swizzled
+from ...dialect.layout.attrs import to_attr
 from ...dialect.location import python_location
 from ...dialect.products import extents, factors, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
@@ -25,10 +28,11 @@ from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
 from ..scaled_products import require_scaled_products
 from ..walk import WARPGROUP, members_of
+from .product_forms import Form
 
 
 def gemm_layouts(
-    op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
+    op: ir.Operation, threads: int, target: Target, form: Form
 ) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, B and C."""
     require_scaled_products(op, target)
@@ -42,7 +46,7 @@ def gemm_layouts(
     m, n, k = extents(op)
     transpose_a, transpose_b = transposes(op)
     bits = ir.MemRefType(a.type).element_type.width
-    groups = _groups(op, threads, target, wgmma=wgmma)
+    groups = _groups(op, threads, target, form)
     if groups is not None:
         return _wgmma_layouts(op, groups, k, bits)
     shape = mma_shape(bits)
@@ -61,13 +65,33 @@ def gemm_layouts(
     return out
 
 
-def _groups(op: ir.Operation, threads: int, target: Target, *, wgmma: bool) -> GroupGrid | None:
+def _groups(op: ir.Operation, threads: int, target: Target, form: Form) -> GroupGrid | None:
     """How warpgroups share a product; None where it runs on other instructions."""
     aligned = members_of(op).start % WARPGROUP == 0
-    groups = uses_wgmma(op, threads, target) if wgmma and aligned else None
+    groups = uses_wgmma(op, threads, target, narrow=form.narrow) if form.wgmma and aligned else None
     if groups is None and "wgmma" in op.attributes:
         raise _no_wgmma(op, threads, target)
     return groups
+
+
+def narrow_panels(op: ir.Operation, threads: int, target: Target) -> None:
+    """Where the program asks for a warpgroup product that the widest swizzles do not allow, since warpgroups or slices
+    share a panel of columns: give its tiles the widest ones that do, as if the program had."""
+    if "wgmma" not in op.attributes or members_of(op).start % WARPGROUP or uses_wgmma(op, threads, target) is not None:
+        return
+    a, b, _ = factors(op)
+    tiles = [root(v).owner.operation for v in (a, b) if scope_of(v) == SHARED]
+    tiles = [tile for tile in tiles if "layout" not in tile.attributes]
+    for spans in itertools.product((128, 64, 32), repeat=len(tiles)):
+        for tile, span in zip(tiles, spans, strict=True):
+            kind = ir.MemRefType(tile.results[0].type)
+            if swizzle_span(kind.shape[-2:], kind.element_type.width) >= span:
+                tile.attributes["layout"] = to_attr(swizzled(kind.shape, kind.element_type.width, span))
+        if uses_wgmma(op, threads, target) is not None:
+            return
+    for tile in tiles:
+        if "layout" in tile.attributes:
+            del tile.attributes["layout"]
 
 
 def _no_wgmma(op: ir.Operation, threads: int, target: Target) -> UnsupportedError:
@@ -80,7 +104,7 @@ def _no_wgmma(op: ir.Operation, threads: int, target: Target) -> UnsupportedErro
 
 
 def sparse_layouts(
-    op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
+    op: ir.Operation, threads: int, target: Target, form: Form
 ) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, E, B and C of a sparse product; metadata lie row by row."""
     if not target.supports(Feature.MMA_WIDE):
@@ -95,7 +119,7 @@ def sparse_layouts(
     transpose_a, transpose_b = transposes(op)
     bits = ir.MemRefType(a.type).element_type.width
     metadata = root(e), row_major(list(ir.MemRefType(root(e).type).shape)[-2:])
-    groups = _groups(op, threads, target, wgmma=wgmma)
+    groups = _groups(op, threads, target, form)
     if groups is not None:
         return [metadata, *_wgmma_layouts(op, groups, k, bits)]
     shape = mma_shape(bits)

@@ -25,7 +25,7 @@ def lower_print(ctx: Context, op: ir.Operation) -> None:
     message = ir.StringAttr(op.attributes["message"]).value if "message" in op.attributes else ""
     if any(isinstance(v.type, ir.MemRefType) for v in op.operands):
         for value in op.operands:
-            print_buffer(ctx, ctx.buffers[value], message)
+            print_buffer(ctx, ctx.buffers[value], message, _printer(ctx, op))
         return
     values = [ctx.get(v) for v in op.operands]
     operands = [ctx.materialize(v, k.type) for v, k in zip(values, op.operands, strict=True)]
@@ -46,7 +46,15 @@ def lower_print(ctx: Context, op: ir.Operation) -> None:
         ctx.e.end_region()
 
 
-def print_buffer(ctx: Context, buffer: Buffer, message: str) -> None:
+def _printer(ctx: Context, op: ir.Operation) -> ir.Value:
+    """Whether this is the thread that prints a buffer: the first of the region, or the one that the program names."""
+    if "thread" in op.attributes:
+        number = ir.IntegerAttr(op.attributes["thread"]).value
+        return ctx.e.compare("eq", ctx.ix.scalar(ctx.hardware.thread_index(ctx)), number)
+    return ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
+
+
+def print_buffer(ctx: Context, buffer: Buffer, message: str, printer: ir.Value | None = None) -> None:
     """Every element of a buffer with its indices."""
     if isinstance(buffer, FragmentBuffer):
         _print_fragment(ctx, buffer, message)
@@ -54,7 +62,7 @@ def print_buffer(ctx: Context, buffer: Buffer, message: str) -> None:
     shape = [s for s in buffer.shape if isinstance(s, int)]
     if len(shape) != len(buffer.shape):
         raise UnsupportedError("print of a tensor with run-time sizes")
-    guard = None if isinstance(buffer, PrivateBuffer) else ctx.e.compare("eq", ctx.ix.scalar(ctx.thread), 0)
+    guard = None if isinstance(buffer, PrivateBuffer) else printer
     with contextlib.ExitStack() as stack:
         if guard is not None:
             branch = ctx.e.op("scf.if", [], [guard], regions=2)

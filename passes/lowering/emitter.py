@@ -65,7 +65,11 @@ class Emitter:
         key = (name, result, *operands, *attributes.items()) if attributes else (name, result, *operands)
         if (known := self._known.get(key)) is not None:
             return known
-        value = self._known[key] = self.op(name, [result], operands, attributes).result
+        return self._remember(key, self.op(name, [result], operands, attributes).result)
+
+    def _remember(self, key: tuple[object, ...], value: ir.Value) -> ir.Value:
+        """Keep a value until the innermost scope ends."""
+        self._known[key] = value
         self._added[-1].append(key)
         return value
 
@@ -106,8 +110,11 @@ class Emitter:
     # -- integer arithmetic with folding -------------------------------------------------------------------------------
     def binary(self, name: str, a: int | ir.Value, b: int | ir.Value) -> ir.Value:
         """`arith.NAME` without folding; numbers take the type of the other side."""
+        if (known := self._known.get((name, a, b))) is not None:
+            return known
         kind = a.type if not isinstance(a, int) else b.type if not isinstance(b, int) else self.i32
-        return self.pure(f"arith.{name}", kind, [self.value(a, kind), self.value(b, kind)])
+        made = self.pure(f"arith.{name}", kind, [self.value(a, kind), self.value(b, kind)])
+        return self._remember((name, a, b), made)
 
     def add(self, a: int | ir.Value, b: int | ir.Value) -> int | ir.Value:
         if isinstance(a, int) and isinstance(b, int):
@@ -184,7 +191,10 @@ class Emitter:
             if -(2**31) < offset < 2**31:
                 return self.pure("llvm.getelementptr", pointer.type, [pointer], self._steps(offset, element))
             offset = self.constant(self.i64, offset)
-        return self.pure("llvm.getelementptr", pointer.type, [pointer, offset], self._steps(-(2**31), element))
+        if (known := self._known.get(("gep", pointer, offset, element))) is not None:
+            return known
+        made = self.pure("llvm.getelementptr", pointer.type, [pointer, offset], self._steps(-(2**31), element))
+        return self._remember(("gep", pointer, offset, element), made)
 
     def _steps(self, offset: int, element: ir.Type) -> dict[str, ir.Attribute]:
         """The attributes of an address `offset` elements further on; the least number stands for an operand."""
@@ -208,12 +218,16 @@ class Emitter:
 
     def extract(self, vector: ir.Value, index: int) -> ir.Value:
         """One element of a vector; a scalar is its own only element."""
-        if not isinstance(vector.type, ir.VectorType):
-            return vector
         if (elements := self._elements.get(vector)) is not None:
             return elements[index]
+        if (known := self._known.get(("extract", vector, index))) is not None:
+            return known
+        kind = vector.type
+        if not isinstance(kind, ir.VectorType):
+            return vector
         attrs = {"static_position": ir.DenseI64ArrayAttr.get([index])}
-        return self.pure("vector.extract", vector.type.element_type, [vector], attrs)
+        made = self.pure("vector.extract", kind.element_type, [vector], attrs)
+        return self._remember(("extract", vector, index), made)
 
     def pack(self, elements: Sequence[ir.Value]) -> ir.Value:
         """A vector of scalars; one scalar stays a scalar."""

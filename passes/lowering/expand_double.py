@@ -12,6 +12,7 @@ from collections.abc import Callable
 from tilelang_mlir.mlir import ir
 
 from .real import Real
+from .whole_range import angle_of, length, remainder, times_power_of_two
 
 _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # the head has 32 bits
 _HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)  # heads of 33 bits, and the rest
@@ -19,6 +20,16 @@ _EXP = tuple(1 / math.factorial(k) for k in range(13, -1, -1))
 _LOG = tuple(2 / (2 * k + 1) for k in range(11, -1, -1))
 _SIN = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(9, -1, -1))
 _COS = tuple((-1) ** k / math.factorial(2 * k) for k in range(10, -1, -1))
+_SINH = tuple(1 / math.factorial(2 * k + 1) for k in range(7, -1, -1))
+_ATAN = tuple((-1) ** k / (2 * k + 1) for k in range(11, -1, -1))
+_ERF = tuple(2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(13, -1, -1))
+_ERFC = (
+    -5.0883059325597505e-12, 3.1537987652520654e-11, -2.0690882993619336e-11, -3.797441422111769e-10,
+    1.4197061797508577e-09, 6.001851377424777e-10, -2.0678778485072206e-08, 5.001271886898585e-08,
+    1.7111933074586483e-07, -1.1889970275861113e-06, -3.2185520928743267e-07, 2.1870832841774524e-05,
+    -2.037585198916849e-05, -0.0004734980625986157, 0.00024014747972729932, 0.01554992428739747, 0.08507093444093487,
+    0.26102950962299604, 0.2753701798364631,
+)  # fmt: skip
 _BIAS, _FRACTION = 1023, 52
 
 
@@ -149,6 +160,62 @@ def _power(x: Real, y: Real) -> Real:
     return negative.where(x.compare("olt", 0.0), size).where(y.compare("one", 0.0), 1.0)
 
 
+def _log1p(x: Real) -> Real:
+    u = x + 1.0
+    value = _log(u) + (x - (u - 1.0)) / u
+    return value.where(u.compare("olt", math.inf), _log(u))
+
+
+def _sinh(x: Real) -> Real:
+    square = x * x
+    small = x * square.polynomial(_SINH)
+    grown = _exp(x * 0.5)  # in two factors: the result may exist where exp(x) does not
+    large = grown * 0.5 * grown - _exp(-x) * 0.5
+    return small.where(x.abs().compare("olt", 0.5), large)
+
+
+def _atan(x: Real) -> Real:
+    """Up to one by the reciprocal, up to tan(pi / 16) by half of the angle twice, then the series."""
+    a = x.abs()
+    big = a.compare("ogt", 1.0)
+    t = (1.0 / a).where(big, a)
+    for _ in range(2):
+        t = t / (t.fma(t, 1.0).call("sqrt") + 1.0)
+    angle = t * (t * t).polynomial(_ATAN) * 4.0
+    value = (math.pi / 2 - angle).where(big, angle)
+    return value.where(x.compare("ord", x), x).call("copysign", x)
+
+
+def _erf(x: Real) -> Real:
+    """The series up to a half, then 1 - exp(-x**2) p(t), t = 1 / (1 + x / 2): p is a Chebyshev fit, 1e-17 off."""
+    a = x.abs()
+    square = x * x
+    bounded = _limited(a, 6.5)
+    t = 1.0 / bounded.fma(0.5, 1.0)
+    tail = ((t - 0.5227831348080922) * (1 / 0.29022499527320855)).polynomial(_ERFC)
+    large = 1.0 - _exp(-(bounded * bounded)) * tail
+    value = (a * square.polynomial(_ERF)).where(a.compare("olt", 0.5), large)
+    return value.where(x.compare("ord", x), x).call("copysign", x)
+
+
+def _asinh(x: Real) -> Real:
+    a = x.abs()
+    near = _log1p(a + a * a / (a.fma(a, 1.0).call("sqrt") + 1.0))
+    far = _log(a) + math.log(2.0)
+    return near.where(a.compare("olt", 1e150), far).call("copysign", x)
+
+
+def _acosh(x: Real) -> Real:
+    t = x - 1.0
+    near = _log1p(t + (t * (t + 2.0)).call("sqrt"))
+    return near.where(x.compare("olt", 1e150), _log(x) + math.log(2.0))
+
+
+def _atanh(x: Real) -> Real:
+    a = x.abs()
+    return (_log1p(a * 2.0 / (1.0 - a)) * 0.5).call("copysign", x)
+
+
 DOUBLE: dict[str, Callable[..., Real]] = {
     "exp": _exp,
     "exp2": _exp2,
@@ -164,4 +231,20 @@ DOUBLE: dict[str, Callable[..., Real]] = {
     "sigmoid": lambda x: 1.0 / (_exp(-x) + 1.0),
     "rsqrt": lambda x: 1.0 / x.call("sqrt"),
     "powf": _power,
+    "log1p": _log1p,
+    "sinh": _sinh,
+    "atan": _atan,
+    "atan2": lambda y, x: angle_of(_atan, y, x),
+    "fmod": remainder,
+    "ldexp": lambda x, e: times_power_of_two(x, e, _BIAS, _FRACTION),
+    "asin": lambda x: _atan(x / ((1.0 - x) * (x + 1.0)).call("sqrt")),
+    "acos": lambda x: _atan(((1.0 - x) / (x + 1.0)).call("sqrt")) * 2.0,
+    "asinh": _asinh,
+    "acosh": _acosh,
+    "atanh": _atanh,
+    "erf": _erf,
+    "hypot": length,
+    "round": lambda x: (x.abs() + 0.49999999999999994).call("floor").call("copysign", x),
+    "nearbyint": lambda x: x.call("roundeven"),
+    "fast_rcp": lambda x: 1.0 / x,
 }

@@ -1,8 +1,9 @@
-"""Elementary functions in terms of what every target has: exp2, log2, sin and cos of reduced arguments, rsqrt, fma.
+"""Elementary functions in terms of what every target has: exp2, log2, rsqrt, fma.
 
 The expansions here compute in float32; 16-bit floats go through it (float64: `expand_double`). Errors are a few units
 in the last place of float32 over the whole range unless a comment says otherwise; the `fast_` forms trade that for one
-hardware approximation. Coefficients: Abramowitz and Stegun (erf 7.1.26), minimax fits for atan and asin in float32.
+hardware approximation. Coefficients: Abramowitz and Stegun (erf 7.1.26), minimax fits for atan, asin, sin and cos in
+float32.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from tilelang_mlir.mlir import ir
 from .context import Context
 from .expand_double import DOUBLE
 from .real import Real
+from .whole_range import angle_of, length, next_after, remainder, times_power_of_two
 
 LOG2E = math.log2(math.e)
 LOG2E_HIGH, LOG2E_LOW = 1.4426950216293335, 1.9259629911783772e-08  # float32 head and tail of log2(e)
 LN2 = math.log(2.0)
-_TWO_PI = (6.28125, 0.0019350051879882812, 3.0199159819e-07)  # Cody-Waite parts of 2*pi
+_HALF_PI = (1.5703125, 4.837512969970703125e-4, 7.549789948768648e-8)  # Cody-Waite parts of pi / 2
+_SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+_COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2, -0.5, 1.0)
 
 # Operations every target's thread program has as they are.
 _DIRECT = frozenset(
@@ -41,8 +45,11 @@ def expand_math(ctx: Context, name: str, operands: Sequence[ir.Value], result: i
     if name == "math.isinf":
         return Real(e, operands[0]).abs().compare("oeq", math.inf)
     short = name.removeprefix("math.")
-    if str(element) == "f64" and short in DOUBLE:
-        return DOUBLE[short](*(Real(e, v) for v in operands)).value
+    if short == "nextafter":  # of the type itself, whatever its width
+        return next_after(*(Real(e, v) for v in operands)).value
+    plain = short.removeprefix("fast_") if short != "fast_rcp" else short  # the fast forms are of float32
+    if str(element) == "f64" and plain in DOUBLE:
+        return DOUBLE[plain](*(Real(e, v) for v in operands)).value
     function = (_FUNCTIONS.get(f"fast_{short}") if ctx.fast_math else None) or _FUNCTIONS.get(short)
     if function is None:
         return ctx.hardware.math(ctx, short, operands)
@@ -82,19 +89,29 @@ def _log1p(x: Real) -> Real:
     return _log2(u) * LN2 + (x - (u - 1.0)) / u
 
 
-def _reduce_angle(x: Real) -> Real:
-    turns = (x * (1 / (2 * math.pi))).call("roundeven")
-    for part in _TWO_PI:
-        x = turns.fma(-part, x)
-    return x
+def _turned(x: Real, quarters: int) -> Real:
+    """sin of x plus so many right angles (0 or 1), of an angle of at most an eighth of a turn. No approximation of the
+    hardware: their errors are absolute, large where the result is small."""
+    turns = (x * (2 / math.pi)).call("roundeven")
+    rest = x
+    for part in _HALF_PI:
+        rest = turns.fma(-part, rest)
+    square = rest * rest
+    sine = (square * square.polynomial(_SIN)).fma(rest, rest)
+    quadrant = turns + float(quarters)
+    half = quadrant * 0.5
+    whole = half.call("floor")
+    odd, upper = half.compare("one", whole), (whole * 0.5).compare("one", (whole * 0.5).call("floor"))
+    value = square.polynomial(_COS).where(odd, sine)
+    return (-value).where(upper, value)
 
 
 def _sin(x: Real) -> Real:
-    return _reduce_angle(x).call("sin", fast=True)
+    return _turned(x, 0)
 
 
 def _cos(x: Real) -> Real:
-    return _reduce_angle(x).call("cos", fast=True)
+    return _turned(x, 1)
 
 
 def _tanh(x: Real) -> Real:
@@ -140,12 +157,6 @@ def _atan(x: Real) -> Real:
     return (math.pi / 2 - value).where(big, value).call("copysign", x)
 
 
-def _atan2(y: Real, x: Real) -> Real:
-    base = _atan(y / x)
-    turned = base + Real(x.e, x.e.splat(x.value.type, math.pi)).call("copysign", y)
-    return turned.where(x.compare("olt", 0.0), base)
-
-
 def _asin(x: Real) -> Real:
     a = x.abs()
     root = (1.0 - a).call("sqrt")
@@ -174,10 +185,6 @@ def _round(x: Real) -> Real:
     return (x.abs() + 0.49999997).call("floor").call("copysign", x)
 
 
-def _fmod(x: Real, y: Real) -> Real:
-    return (x / y).call("trunc").fma(-y, x)
-
-
 def _sigmoid(x: Real) -> Real:
     return 1.0 / (_exp(-x) + 1.0)
 
@@ -203,15 +210,16 @@ _FUNCTIONS: dict[str, Function] = {
     "asin": _asin,
     "acos": lambda x: math.pi / 2 - _asin(x),
     "atan": _atan,
-    "atan2": _atan2,
+    "atan2": lambda y, x: angle_of(_atan, y, x),
     "powf": _power,
     "erf": _erf,
     "rsqrt": lambda x: x.call("rsqrt", fast=True),
     "round": _round,
     "nearbyint": lambda x: x.call("roundeven"),
     "sigmoid": _sigmoid,
-    "hypot": lambda x, y: x.fma(x, y * y).call("sqrt"),
-    "fmod": _fmod,
+    "hypot": length,
+    "fmod": remainder,
+    "ldexp": lambda x, e: times_power_of_two(x, e, 127, 23),
     "fast_exp": lambda x: _exp2(x * LOG2E),
     "fast_exp10": lambda x: _exp2(x * math.log2(10.0)),
     "fast_log": lambda x: _log2(x) * LN2,

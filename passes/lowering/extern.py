@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import zlib
+
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
@@ -41,7 +44,7 @@ def lower_call_extern(ctx: Context, op: ir.Operation) -> None:
     _declare(ctx, op, name, ir.Type.parse(text), [*types, result])
     segments = ir.DenseI32ArrayAttr.get([len(arguments), 0])
     attributes: dict[str, ir.Attribute] = {
-        "callee": ir.FlatSymbolRefAttr.get(name),
+        "callee": ir.FlatSymbolRefAttr.get(symbol_of(name)),
         "operandSegmentSizes": segments,
         "op_bundle_sizes": ir.DenseI32ArrayAttr.get([]),
     }
@@ -53,12 +56,20 @@ def lower_call_extern(ctx: Context, op: ir.Operation) -> None:
         ctx.e.op("llvm.call", [], arguments, attributes)
 
 
+def symbol_of(name: str) -> str:
+    """The symbol of a function in the IR and in PTX, which know no names of C++ (`f<3>`, `space::f`)."""
+    if "<" not in name and "::" not in name:
+        return name
+    return f"{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_')}_{zlib.crc32(name.encode()):08x}"
+
+
 def _declare(ctx: Context, op: ir.Operation, name: str, kind: ir.Type, types: list[str]) -> None:
     """The function in the module of the kernels; `tl.extern` keeps the dtypes for code that is compiled from C++."""
     module = ctx.e.entry.owner.operation.parent.operation
     body = module.regions[0].blocks[0]
+    symbol = symbol_of(name)
     for other in body.operations:
-        if "sym_name" in other.attributes and ir.StringAttr(other.attributes["sym_name"]).value == name:
+        if "sym_name" in other.attributes and ir.StringAttr(other.attributes["sym_name"]).value == symbol:
             if other.attributes["function_type"].value != kind:
                 raise PassError(f"{name} is called with different types", python_location(op.location))
             return
@@ -68,7 +79,8 @@ def _declare(ctx: Context, op: ir.Operation, name: str, kind: ir.Type, types: li
             "llvm.func",
             attributes={
                 **({} if name.startswith("llvm.") else own),  # LLVM knows its intrinsics
-                "sym_name": ir.StringAttr.get(name),
+                **({"tl.extern_name": ir.StringAttr.get(name)} if symbol != name else {}),
+                "sym_name": ir.StringAttr.get(symbol),
                 "function_type": ir.TypeAttr.get(kind),
                 "linkage": ir.Attribute.parse("#llvm.linkage<external>"),
                 "CConv": ir.Attribute.parse("#llvm.cconv<ccc>"),

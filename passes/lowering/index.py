@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tilelang_mlir.mlir import ir
 
@@ -22,10 +22,12 @@ Parts = tuple[int | ir.Value, int]
 """A number as the part known at run time and the constant that is added to it."""
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(NamedTuple):
     """`base + constants[lane]`; `base` None is zero. Facts speak of the base: `divisor` divides it, lo <= base <= hi,
-    and only bits of `bits` are set in it (None: unknown)."""
+    and only bits of `bits` are set in it (None: unknown).
+
+    A kernel takes thousands, and a frozen dataclass costs six times as much to make.
+    """
 
     base: ir.Value | None
     constants: tuple[int, ...]
@@ -58,7 +60,7 @@ class Index:
         return len(self.constants)
 
     def with_constants(self, constants: tuple[int, ...]) -> Index:
-        """The same base with other constants (`dataclasses.replace` would cost five times as much)."""
+        """The same base with other constants."""
         return Index(self.base, constants, self.divisor, self.lo, self.hi, self.bits)
 
     def lane(self, lane: int) -> Index:
@@ -103,9 +105,12 @@ class IndexMath:
         return 0 if index.base is None else index.base, index.constants[0]
 
     def add(self, a: Index, b: Index, sign: int = 1) -> Index:
-        width = max(a.width, b.width)
-        a, b = a.spread(width), b.spread(width)
-        constants = tuple(x + sign * y for x, y in zip(a.constants, b.constants, strict=True))
+        if len(a.constants) == len(b.constants) == 1:
+            constants = (a.constants[0] + sign * b.constants[0],)
+        else:
+            width = max(a.width, b.width)
+            a, b = a.spread(width), b.spread(width)
+            constants = tuple(x + sign * y for x, y in zip(a.constants, b.constants, strict=True))
         if b.base is None:
             return a.with_constants(constants)
         if a.base is None and sign == 1:

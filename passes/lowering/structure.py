@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 
 from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ir
@@ -17,7 +16,7 @@ from ...dialect.effects import region_effects, root
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
-from ...dialect.tl import scope_of
+from ...dialect.tl import TMEM, scope_of
 from .buffers import (
     FragmentBuffer,
     GlobalBuffer,
@@ -48,7 +47,10 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
     constant = all(b.is_constant for b in bounds)
     body = op.regions[0].blocks[0]
     trips = range(*(b.constants[0] for b in bounds)) if constant else None
-    wants_unroll = "tl.unroll" in op.attributes or "tl.vectorize" in op.attributes
+    unroll = op.attributes["tl.unroll"] if "tl.unroll" in op.attributes else None
+    wants_unroll = unroll is not None or "tl.vectorize" in op.attributes
+    if isinstance(unroll, ir.IntegerAttr) and trips is not None:  # by a factor: LLVM does it
+        wants_unroll = unroll.value >= len(trips)
     if trips is not None and "tl.vectorize" in op.attributes and _vectorizes(ctx, op, len(trips)):
         with ctx.lanes(len(trips)):
             ctx.values[body.arguments[0]] = Index.lanes(trips)
@@ -190,6 +192,8 @@ def lower_serial(ctx: Context, op: ir.Operation, bounds: Sequence[Index]) -> Non
     initial = flatten(ctx, carried)
     operands = [ctx.e.value(ctx.ix.scalar(b), op.operands[0].type) for b in bounds]
     loop = ctx.e.op("scf.for", [v.type for v in initial], [*operands, *initial], regions=1)
+    if "tl.unroll" in op.attributes and isinstance(op.attributes["tl.unroll"], ir.IntegerAttr):
+        loop.attributes["tl.unroll"] = op.attributes["tl.unroll"]
     body = op.regions[0].blocks[0]
     names = [body.arguments[0].location, *[op.location] * len(initial)]
     block = loop.regions[0].blocks.append(operands[0].type, *(v.type for v in initial), arg_locs=names)
@@ -276,7 +280,7 @@ def _known_bound(ctx: Context, op: ir.Operation | None) -> Generator[None]:
         return
     top = right.constants[0] - 1 - left.constants[0]
     bound = top if left.hi is None else min(top, left.hi)
-    ctx.values[compare.operands[0]] = replace(left, hi=bound)
+    ctx.values[compare.operands[0]] = left._replace(hi=bound)
     try:
         yield
     finally:
@@ -395,6 +399,8 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.reshape")
 def lower_reshape(ctx: Context, op: ir.Operation) -> None:
+    if scope_of(op.results[0]) == TMEM:
+        return  # its accesses look through it
     ctx.buffers[op.results[0]] = reshape_buffer(ctx, op)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import PassError, UnsupportedError
-from tilelang_mlir.isa.nvidia import barrier, bits, cluster, memory, tma, warp, wgmma
+from tilelang_mlir.isa.nvidia import barrier, bits, cluster, mbarrier, memory, tma, warp, wgmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
@@ -45,13 +45,24 @@ def _named_arrive(ctx: Context, op: ir.Operation) -> None:
 
 
 def _cluster_arrive(ctx: Context, op: ir.Operation) -> None:
-    cluster.arrive(relaxed=bool(_integer(op, "relaxed")))
+    cluster.arrive(relaxed=bool(_integer(op, "relaxed")), aligned=_unconditional(op))
+
+
+def _unconditional(op: ir.Operation) -> bool:
+    """Whether no branch or loop of run-time length parts the threads of a warp before they reach an operation."""
+    parent = op.parent
+    while parent is not None and parent.name != "tl.launch":
+        if parent.name in ("scf.if", "scf.while"):
+            return False
+        parent = parent.operation.parent
+    return True
 
 
 ENTRIES: dict[str, Entry] = {
     "set_registers": Entry(_set_registers, Feature.SETMAXNREG),
     "wgmma_fence": Entry(lambda ctx, op: wgmma.fence(), Feature.WGMMA),
     "wgmma_commit": Entry(lambda ctx, op: wgmma.commit(), Feature.WGMMA),
+    "barrier_init_fence": Entry(lambda ctx, op: mbarrier.fence_init(), Feature.MBARRIER),
     "bulk_commit": Entry(lambda ctx, op: tma.commit(), Feature.TMA),
     "named_arrive": Entry(_named_arrive),
     "find_nth_set": Entry(lambda ctx, op: bits.find_nth_set(*(ctx.ssa(v) for v in op.operands))),
@@ -60,7 +71,7 @@ ENTRIES: dict[str, Entry] = {
     "wait_dependencies": Entry(lambda ctx, op: memory.grid_dependency("wait"), Feature.PDL),
     "nanosleep": Entry(lambda ctx, op: memory.sleep(ctx.ssa(op.operands[0]))),
     "cluster_arrive": Entry(_cluster_arrive, Feature.CLUSTER),
-    "cluster_wait": Entry(lambda ctx, op: cluster.wait(), Feature.CLUSTER),
+    "cluster_wait": Entry(lambda ctx, op: cluster.wait(aligned=_unconditional(op)), Feature.CLUSTER),
     "cluster_rank": Entry(lambda ctx, op: cluster.rank(), Feature.CLUSTER),
 }
 
@@ -110,8 +121,10 @@ def wait_all(ctx: Context, op: ir.Operation) -> None:
     own, ctx.own_products = ctx.own_products, {}
     if any(block != op.block for block, _ in own.values()) or (own and pending):
         raise not_in_this_block(op)
+    if not ctx.in_flight and not own:
+        return  # products of `T.gemm`, whatever its `wg_wait`, are complete where it ends
     if not targets and not own:
-        raise PassError("a wait for products where none was started", hint="T.wgmma_gemm starts one")
+        return  # the products of T.gemm have ended where they stand, whatever their `wg_wait`
     files = [
         [ctx.e.extract(ctx.registers[t][r // t.chunk], r % t.chunk) for r in range(t.layout.num_values)]
         for t in targets

@@ -14,7 +14,7 @@ import tilelang_mlir.language as T
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import ArgumentError, TileTypeError, TileValueError, UnsupportedError
 from tilelang_mlir.reference import evaluate
-from tilelang_mlir.utils.sparse import compress, get_e_factor
+from tilelang_mlir.utils.sparse import compress, compress_sm90, get_e_factor
 
 M, N, K = 64, 40, 256
 
@@ -178,6 +178,8 @@ def test_operands_in_registers(own: str, meta: str, turned: bool, target: str) -
     main, dense = program("float16", "float32", meta, turned, not turned, own=own), sparse("float16")
     b, c = np.random.default_rng(5).standard_normal((K, N)).astype(np.float16), poisoned((M, N), "float32")
     a, e = compress(dense.T.copy() if turned else dense, transposed=turned, meta_dtype=meta)
+    bytes_of_e = compress_sm90(dense, block_k=64)[1]
+    assert bytes_of_e.dtype == np.uint8 and bytes_of_e.tobytes() == (e.T.copy() if turned else e).tobytes()
     tilelang.compile(main, target=f"sim:{target}")(a, e, b if turned else b.T.copy(), c)
     expected = f64(dense) @ f64(b)
     assert np.linalg.norm(f64(c) - expected) <= 1e-6 * np.linalg.norm(expected)

@@ -305,3 +305,23 @@ def test_warpgroups_that_wait_for_their_own_products() -> None:
     a, c = random((64, 64)), poisoned((2, 64, 64), "float32")
     compiled(main)(a, c)
     check(c, f64(a) @ f64(a).T * np.array([1, 2])[:, None, None], "float32")
+
+
+def test_a_wait_behind_products_that_have_ended() -> None:
+    """`T.gemm` ends by itself, also with `wg_wait=-1`: the program's wait for it finds nothing under way."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 64), "float16"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            a = T.alloc_shared((64, 64), "float16")
+            acc = T.alloc_fragment((64, 64), "float32")
+            T.copy(A, a)
+            T.clear(acc)
+            for _ in T.serial(2):
+                T.gemm(a, a, acc, wg_wait=-1)
+                T.wait_wgmma(0)
+            T.copy(acc, C)
+
+    a, c = random((64, 64), "float16"), poisoned((64, 64), "float32")
+    compiled(main)(a, c)
+    check(c, 2 * f64(a) @ f64(a), "float32")

@@ -8,6 +8,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tilelang_mlir.errors import RaceError
 
 RNG = np.random.default_rng(7)
 
@@ -119,3 +120,39 @@ def test_a_branch_that_parts_a_warpgroup_is_for_its_warps():
     b, c = make()(a)
     _close(b, a.astype(np.float64).sum(1))
     _close(c, a.astype(np.float64) + a.max(0)[::-1])
+
+
+def _published(configs, tile, meet):
+    """The first 128 threads write what the others read behind a barrier that both branches have."""
+
+    @T.prim_func
+    def main(A: T.Tensor((256,), "int32"), B: T.Tensor((256,), "int32")):
+        with T.Kernel(1, threads=256):
+            tx = T.get_thread_binding()
+            shared, row = T.alloc_shared((256,), "int32"), T.alloc_fragment((128,), "int32")
+            if tx < 128:
+                shared[tx] = A[tx]
+                T.sync_threads()
+                if tile:
+                    T.copy(A[128:256], row)
+                    T.copy(row, B[128:256])
+                B[tx] = shared[tx ^ 64]
+            else:
+                if meet:
+                    T.sync_threads()
+                    shared[tx] = shared[tx - 128]
+
+    a, b = RNG.integers(0, 99, 256).astype(np.int32), np.zeros(256, np.int32)
+    tilelang.compile(main, target="sim:sm_90a", pass_configs=configs)(a, b)
+    assert np.array_equal(b[:128], a[np.arange(128) ^ 64])
+    assert np.array_equal(b[128:], a[128:] if tile else np.zeros(128))
+
+
+def test_a_barrier_in_a_branch_is_for_the_threads_that_take_it():
+    """With tile operations beside it and without; where thread synchronisation is off it is for the whole block."""
+    whole = {"tl.disable_thread_storage_sync": True}
+    for tile in (False, True):
+        _published({}, tile, meet=False)
+        _published(whole, tile, meet=True)
+    with pytest.raises(RaceError, match="read of shared byte 0 .* not ordered after the write by warp 0"):
+        _published({}, True, meet=True)

@@ -403,3 +403,47 @@ def test_shared_tiles_of_as_many_rows_as_an_argument_says(target: str) -> None:
             with T.Kernel(1, threads=64):
                 rows, total = T.alloc_shared((m, 8), "float16"), T.alloc_fragment((8,), "float16")
                 T.reduce_sum(rows, total, dim=0)
+
+
+@pytest.mark.parametrize("target", [*TARGETS, "sim:gfx942"])
+def test_indices_of_64_bits_that_32_bits_cannot_hold_are_outside(target: str) -> None:
+    """Of elements and of tiles, read and written: 2**32 is no second 0."""
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((9, 40), "float32"), S: T.Tensor((8,), "int64"), U: T.Tensor((8,), "uint64"),
+        B: T.Tensor((2, 8, 40), "float32"), C: T.Tensor((9, 40), "float32"),
+    ):  # fmt: skip
+        with T.Kernel(8, threads=32) as b:
+            tile = T.alloc_shared((1, 40), "float32")
+            for j in T.Parallel(40):
+                B[0, b, j] = A[S[b], j]
+                C[U[b], j] = 1
+            T.copy(A[S[b], 0], tile)
+            T.copy(tile, B[1, b, 0])
+
+    a, b, c = random(9, 40), np.full((2, 8, 40), np.nan, np.float32), np.zeros((9, 40), np.float32)
+    signed = np.array([8, 2**32, 2**32 + 5, 7 - 2**32, -1, 2**31, -(2**31), 2**62])
+    unsigned = np.array([8, 2**32, 2**32 + 5, 2**63 + 4, 2**64 - 2**32 + 3, 2**31, 2**31 - 1, 7], np.uint64)
+    tilelang.compile(main, target=target)(a, signed, unsigned, b, c)
+    assert np.array_equal(b, np.broadcast_to(np.where(signed[:, None] == 8, a[8], 0), (2, 8, 40)))
+    assert c.all(1).nonzero()[0].tolist() == [7, 8] and c.sum() == 80
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_slices_of_lengths_of_run_time_fill_the_tile(size: int) -> None:
+    """A tile of one element too; zeros past the end of a slice."""
+    n = T.dynamic("n")
+
+    @T.prim_func
+    def main(A: T.Tensor((n,), "int32"), B: T.Tensor((size,), "int32")):
+        with T.Kernel(1, threads=32):
+            starts, ends = T.alloc_fragment((size,), "int32"), T.alloc_fragment((size,), "int32")
+            T.copy(A[: n - 1], starts)
+            T.copy(A[1:], ends)
+            for i in T.Parallel(size):
+                B[i] = ends[i] - starts[i]
+
+    a, b = np.array([3, 5, 11, 40], np.int32), np.zeros(size, np.int32)
+    tilelang.compile(main, target="sim:sm_90a")(a, b)
+    assert b.tolist() == [2, 6, 29, 0, 0, 0][:size]

@@ -20,6 +20,8 @@ from tilelang_mlir.jit.decorator import JITImpl, decorated
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.profiler import TensorSupplyType
 
+_WHOLE_CALL = ("args", "kwargs")  # parameters of functions that take a call as a tuple and a dictionary
+
 
 class AutoTuneImpl:
     """A jit function that chooses some of its arguments itself.
@@ -111,6 +113,8 @@ class AutoTuneImpl:
     def _called(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Config]:
         """What a function of the call gives, which need not take what it chooses."""
         taken = inspect.signature(self.configs).parameters.values()
+        if [(p.name, p.kind) for p in taken] == [(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in _WHOLE_CALL]:
+            return expand(self.configs, (args, kwargs))
         if not any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in taken):
             positions = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
             args = args[: len(positions)]

@@ -106,8 +106,10 @@ class MissingModuleError(UnsupportedError, ModuleNotFoundError):
     """A module of TileLang without a counterpart; programs that try one import after another catch it as usual."""
 
     def __init__(self, name: str) -> None:
+        several = name.startswith("tilelang.distributed")
+        origin = "an extension for several GPUs at once" if several else "part of TileLang's own compiler"
         super().__init__(
-            f"No module named {name!r}: it is part of TileLang's own compiler and has no counterpart here",
+            f"No module named {name!r}: it is {origin} and has no counterpart here",
             hint="docs/coming_from_tilelang.md has what there is instead",
         )
         self.name = name
@@ -222,6 +224,8 @@ def _extend_package() -> None:
     for kind in ("cuda", "hip", "c"):
         name = f"register_{kind}_postproc"
         vars(package)[name] = getattr(importlib.import_module(ALIASES["tilelang.engine"]), name)
+    for name in ("cache", "profiler"):  # where programs of some versions look for it
+        vars(importlib.import_module(f"{_HERE}.{name}"))["cached"] = importlib.import_module(f"{_SHIMS}.cached").cached
     if "DataType" not in vars(package):
         vars(package)["DataType"] = importlib.import_module(ALIASES["tilelang.tvm"]).DataType
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.compiler.find import named
+from tilelang_mlir.compiler.find import Census
 from tilelang_mlir.mlir import ir
 
 ABI_VERSION = 5
@@ -13,14 +13,14 @@ _ARENA = "smem"
 _LOG2_E = 1.4426950408889634
 
 
-def set_abi_version(device: ir.Operation) -> None:
+def set_abi_version(device: ir.Operation, census: Census) -> None:
     """Ask for objects of the ABI version that older ROCm releases load, too."""
     flag = f'#llvm.mlir.module_flag<error, "amdhsa_code_object_version", {100 * ABI_VERSION} : i32>'
     with ir.InsertionPoint.at_block_begin(device.regions[0].blocks[0]), device.location:
         ir.Operation.create("llvm.module_flags", attributes={"flags": ir.Attribute.parse(f"[{flag}]")})
 
 
-def place_shared_memory(device: ir.Operation) -> None:
+def place_shared_memory(device: ir.Operation, census: Census) -> None:
     """Give every kernel its arena as an array of its own size: the code object's metadata then says what it takes.
 
     Level 4 has one external array without a size, as the launch decides how much there is on other machines.
@@ -32,7 +32,7 @@ def place_shared_memory(device: ir.Operation) -> None:
         return
     kernels = [op.operation for op in block.operations if op.operation.name == "llvm.func"]
     for kernel in kernels:
-        uses = named(kernel, "llvm.mlir.addressof")
+        uses = [op for op in census.named("llvm.mlir.addressof") if _is_inside(op, kernel)]
         if not uses:
             continue
         size = ir.IntegerAttr(kernel.attributes["tl.shared_bytes"]).value
@@ -51,9 +51,16 @@ def place_shared_memory(device: ir.Operation) -> None:
     arena.erase()
 
 
-def place_private_arrays(device: ir.Operation) -> None:
+def _is_inside(op: ir.Operation, kernel: ir.Operation) -> bool:
+    parent = op.parent
+    while parent is not None and parent.operation != kernel:
+        parent = parent.operation.parent
+    return parent is not None
+
+
+def place_private_arrays(device: ir.Operation, census: Census) -> None:
     """Arrays of a thread are in the private address space, 5; the program has generic pointers to them."""
-    for op in named(device, "llvm.alloca"):
+    for op in census.take("llvm.alloca"):
         attributes = {name: op.attributes[name] for name in ("elem_type", "alignment")}
         with op.location, ir.InsertionPoint(op):
             private = ir.Type.parse("!llvm.ptr<5>")
@@ -63,39 +70,24 @@ def place_private_arrays(device: ir.Operation) -> None:
         op.erase()
 
 
-def keep_product_loops(device: ir.Operation) -> None:
+def keep_product_loops(device: ir.Operation, census: Census) -> None:
     """Loops around matrix products stay as they are: LLVM would repeat their bodies for the last iteration, in which
     no tiles are left to load."""
     annotation = ir.Attribute.parse("#llvm.loop_annotation<unroll = <disable = true>>")
-
-    def look(op: ir.Operation) -> ir.WalkResult:
-        if op.name.startswith(_PRODUCTS):
-            parent = op.parent
-            while parent is not None and parent.operation.name != "llvm.func":
-                hints = ("tl.unroll", _LOOP)
-                if parent.operation.name == "scf.for" and not any(h in parent.operation.attributes for h in hints):
-                    parent.operation.attributes[_LOOP] = annotation
-                parent = parent.operation.parent
-        return ir.WalkResult.ADVANCE
-
-    device.walk(look)
+    for parent in {op.parent.operation for op in census.starting(*_PRODUCTS)}:
+        around = parent
+        while around.name not in ("llvm.func", "gpu.module"):
+            if around.name == "scf.for" and not any(hint in around.attributes for hint in ("tl.unroll", _LOOP)):
+                around.attributes[_LOOP] = annotation
+            around = around.parent.operation
 
 
-def separate_loads_into_shared_memory(device: ir.Operation) -> None:
+def separate_loads_into_shared_memory(device: ir.Operation, census: Census) -> None:
     """Loads from LDS do not wait for loads into LDS: the program itself waits for these. Alias scopes tell LLVM so."""
-    direct: list[ir.Operation] = []
-    reads: list[ir.Operation] = []
-
-    def look(op: ir.Operation) -> ir.WalkResult:
-        if op.name == "rocdl.raw.ptr.buffer.load.lds":
-            direct.append(op)
-        elif op.name == "llvm.load" and str(op.operands[0].type) == "!llvm.ptr<3>":
-            reads.append(op)
-        return ir.WalkResult.ADVANCE
-
-    device.walk(look)
+    direct = census.named("rocdl.raw.ptr.buffer.load.lds")
     if not direct:
         return
+    reads = [op for op in census.named("llvm.load") if str(op.operands[0].type) == "!llvm.ptr<3>"]
     domain = "#llvm.alias_scope_domain<id = distinct[0]<>>"
     scopes = [ir.Attribute.parse(f"[#llvm.alias_scope<id = distinct[{i}]<>, domain = {domain}>]") for i in (1, 2)]
     for ops, own, other in ((direct, *scopes), (reads, *scopes[::-1])):
@@ -103,15 +95,15 @@ def separate_loads_into_shared_memory(device: ir.Operation) -> None:
             op.attributes["alias_scopes"], op.attributes["noalias_scopes"] = own, other
 
 
-def expand_tanh(device: ir.Operation) -> None:
+def expand_tanh(device: ir.Operation, census: Census) -> None:
     """tanh x = 1 - 2 / (exp2(2 x log2 e) + 1): there is no instruction for it. Both ends saturate as they should."""
-    for op in named(device, "math.tanh"):
+    for op in census.take("math.tanh"):
         with op.location, ir.InsertionPoint(op):
-            op.results[0].replace_all_uses_with(_tanh(op.operands[0]))
+            op.results[0].replace_all_uses_with(_tanh(op.operands[0], census))
         op.erase()
 
 
-def _tanh(x: ir.Value) -> ir.Value:
+def _tanh(x: ir.Value, census: Census) -> ir.Value:
     fast = {"fastmath": ir.Attribute.parse("#arith.fastmath<afn,arcp>")}
     kind = x.type
 
@@ -125,5 +117,6 @@ def _tanh(x: ir.Value) -> ir.Value:
         return ir.Operation.create(name, results=[kind], operands=list(operands), attributes=fast).result
 
     grown = apply("math.exp2", apply("arith.mulf", x, splat(2 * _LOG2_E)))
+    census.add(grown.owner.operation)
     one = splat(1.0)
     return apply("arith.subf", one, apply("arith.divf", splat(2.0), apply("arith.addf", grown, one)))

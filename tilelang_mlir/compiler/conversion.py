@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tilelang_mlir.compiler.find import Census
 from tilelang_mlir.mlir import ir
 
-Prepare = Callable[[ir.Operation], None]
+Prepare = Callable[[ir.Operation, Census], None]
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class MathCalls:
 class Conversion:
     """One vendor's part of the conversion.
 
-    `passes` run after the upstream conversions to the llvm dialect, `printf` before them where the module prints,
-    `dialects` are the prefixes of ops that translation understands, `prepare` changes the gpu.module before all passes.
+    `passes` run after the upstream conversions to the llvm dialect, `dialects` are the prefixes of ops that translation
+    understands, `prepare` changes the gpu.module before all passes.
     """
 
     triple: str
@@ -31,5 +32,4 @@ class Conversion:
     dialects: tuple[str, ...]
     math: MathCalls
     passes: str = ""
-    printf: str = ""
     prepare: tuple[Prepare, ...] = ()

@@ -38,12 +38,22 @@ PREFIX = "tl_extern_"
 
 @dataclass(frozen=True)
 class Extern:
-    """A function that kernels call: its name, and the dtypes of its arguments (`*` after those of addresses) and of its
-    result (empty without one)."""
+    """A function that kernels call: its name, the dtypes of its arguments (`*` after those of addresses) and of its
+    result (empty without one), and its symbol in the kernels' code where the name is one of C++ (`scaled<3>`)."""
 
     name: str
     arguments: tuple[str, ...]
     result: str
+    cpp_symbol: str = ""
+
+    @property
+    def symbol(self) -> str:
+        return self.cpp_symbol or self.name
+
+    def is_in(self, text: str) -> bool:
+        """Whether a source mentions the function: what a template or a name with a namespace ends in."""
+        base = self.name.partition("<")[0].rpartition("::")[2]
+        return re.search(rf"\b{re.escape(base)}\b", text) is not None
 
 
 @dataclass(frozen=True)
@@ -78,10 +88,11 @@ def device_code(module: ir.Module) -> DeviceCode:
         if entry not in (known := _kernels_in(texts)):
             raise CompileError(f"no source has the kernel {entry}. Available entries: {', '.join(known) or 'none'}")
     for extern in externs:
-        if not any(re.search(rf"\b{re.escape(extern.name)}\b", text) for text in texts):
+        only_cpp = bool(extern.cpp_symbol)
+        if not any(extern.is_in(text) for text in (cpp if only_cpp else texts)):
             raise CompileError(
-                f"no source defines {extern.name}, which the kernel calls",
-                hint="T.import_source(text) adds PTX, LLVM IR or CUDA C++",
+                f"no source{' of C++' * only_cpp} defines {extern.name}, which the kernel calls",
+                hint="T.import_source(text) adds " + ("CUDA C++" if only_cpp else "PTX, LLVM IR or CUDA C++"),
             )
     return DeviceCode(tuple(llvm), tuple(ptx), tuple(cpp), tuple(externs), tuple(entries))
 
@@ -113,8 +124,10 @@ def _externs(module: ir.Module) -> list[Extern]:
             if "tl.extern" in inner.operation.attributes:
                 types = ir.ArrayAttr(inner.operation.attributes["tl.extern"])
                 *arguments, result = (ir.StringAttr(t).value for t in types)
-                name = ir.StringAttr(inner.operation.attributes["sym_name"]).value
-                found.append(Extern(name, tuple(arguments), result))
+                name = symbol = ir.StringAttr(inner.operation.attributes["sym_name"]).value
+                if "tl.extern_name" in inner.operation.attributes:
+                    name = ir.StringAttr(inner.operation.attributes["tl.extern_name"]).value
+                found.append(Extern(name, tuple(arguments), result, symbol if symbol != name else ""))
     return found
 
 
@@ -135,7 +148,7 @@ def wrappers(externs: Sequence[Extern]) -> str:
         call = f"{extern.name}({values});"
         if extern.result:
             call = f"return tl_result<{types[-1]}>(({extern.name}({values}), tl_none()));"
-        lines.append(f'extern "C" __device__ {types[-1] or "void"} {PREFIX}{extern.name}({parameters}) {{ {call} }}')
+        lines.append(f'extern "C" __device__ {types[-1] or "void"} {PREFIX}{extern.symbol}({parameters}) {{ {call} }}')
     return "\n".join(lines) + "\n"
 
 
@@ -177,10 +190,10 @@ def cpp_to_ptx(code: DeviceCode, arch: str) -> tuple[str, dict[str, str]]:
         CompileError: NVRTC is not installed or rejects the code.
     """
     others = (*code.llvm, *code.ptx)
-    mine = [e for e in code.externs if not any(re.search(rf"\b{re.escape(e.name)}\b", text) for text in others)]
+    mine = [e for e in code.externs if e.cpp_symbol or not any(e.is_in(text) for text in others)]
     includes = "".join(f"#include <{name}>\n" for name in headers(mine))
     text = nvrtc.compile_ptx(includes + _PREAMBLE + "\n".join(code.cpp) + "\n" + wrappers(mine), arch)
-    return text, {e.name: PREFIX + e.name for e in mine}
+    return text, {e.symbol: PREFIX + e.symbol for e in mine}
 
 
 def add_to_ptx(ptx: str, code: DeviceCode, arch: str) -> str:
@@ -198,5 +211,5 @@ def add_to_ptx(ptx: str, code: DeviceCode, arch: str) -> str:
     for symbol, entry in code.entries:
         ptx = re.sub(rf"\.visible \.entry {re.escape(symbol)}\(.*?\n\}}\n", "", ptx, flags=re.DOTALL)
         sources = [re.sub(rf"\b{re.escape(entry)}\b", symbol, text) for text in sources]
-    names = [renamed.get(e.name, e.name) for e in code.externs]
+    names = [renamed.get(e.symbol, e.symbol) for e in code.externs]
     return splice(ptx, sources, names) if sources else ptx

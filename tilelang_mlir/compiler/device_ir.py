@@ -11,13 +11,14 @@ from collections.abc import Callable
 from tilelang_mlir import mlir
 from tilelang_mlir.compiler.conversion import Conversion
 from tilelang_mlir.compiler.failures import find_location
+from tilelang_mlir.compiler.find import Census
 from tilelang_mlir.compiler.math_calls import lower_math
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import PassManager, extension, ir
 
 # Nothing is cleaned up here: LLVM does it, and makes the same code of what is left (48 kernels for three targets).
 _CONVERT = (
-    "gpu.module({first}convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,{last}reconcile-unrealized-casts)"
+    "gpu.module(convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,{last}reconcile-unrealized-casts)"
 )
 # Directives only: with full debug info ptxas stops optimising.
 _LINE_INFO = ",ensure-debug-info-scope-on-llvm-func{emission-kind=DebugDirectivesOnly}"
@@ -78,12 +79,13 @@ def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, la
         device = device_module(module)
         device.attributes["llvm.data_layout"] = ir.StringAttr.get(conversion.data_layout)
         device.attributes["llvm.target_triple"] = ir.StringAttr.get(conversion.triple)
+        census = Census(device)
         for prepare in conversion.prepare:
-            prepare(device)
-        lower_math(device, conversion.math)
-        _keep_loop_hints(device, "scf.for", "tl.unroll")
+            prepare(device, census)
+        lower_math(census, conversion.math)
+        _keep_loop_hints(census, "scf.for", "tl.unroll")
         lap("prepare")
-        passes = PassManager.parse(_pipeline(device, conversion, line_info))
+        passes = PassManager.parse(_pipeline(conversion, line_info))
         passes.enable_verifier(False)  # once, below: seven times would take longer than the passes
         passes.run(module.operation)
         device = device_module(module)
@@ -95,35 +97,18 @@ def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, la
         return text
 
 
-def _pipeline(device: ir.Operation, conversion: Conversion, line_info: bool) -> str:
-    first = f"{conversion.printf}," if conversion.printf and _uses(device, "gpu.printf") else ""
+def _pipeline(conversion: Conversion, line_info: bool) -> str:
     last = f"{conversion.passes}," if conversion.passes else ""
-    return f"builtin.module({_CONVERT.format(first=first, last=last)}{_LINE_INFO if line_info else ''})"
+    return f"builtin.module({_CONVERT.format(last=last)}{_LINE_INFO if line_info else ''})"
 
 
-def _uses(root: ir.Operation, name: str) -> bool:
-    found = False
-
-    def look(op: ir.Operation) -> ir.WalkResult:
-        nonlocal found
-        found = found or op.name == name
-        return ir.WalkResult.INTERRUPT if found else ir.WalkResult.ADVANCE
-
-    root.walk(look)
-    return found
-
-
-def _keep_loop_hints(device: ir.Operation, loop: str, hint: str) -> None:
+def _keep_loop_hints(census: Census, loop: str, hint: str) -> None:
     """`tl.unroll` on a loop (unit: fully, integer: by a factor) becomes the annotation LLVM's unroller reads."""
-
-    def visit(op: ir.Operation) -> ir.WalkResult:
-        if op.name == loop and hint in op.attributes and _LOOP not in op.attributes:
+    for op in census.named(loop):
+        if hint in op.attributes and _LOOP not in op.attributes:
             value = op.attributes[hint]
             how = f"count = {value}" if isinstance(value, ir.IntegerAttr) else "full = true"
             op.attributes[_LOOP] = ir.Attribute.parse(f"#llvm.loop_annotation<unroll = <disable = false, {how}>>")
-        return ir.WalkResult.ADVANCE
-
-    device.walk(visit)
 
 
 def _check_converted(device: ir.Operation, dialects: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 
 _TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*"'  # strings hold no literals
@@ -18,20 +19,40 @@ _TOKEN = re.compile(
     r"|(?P<decimal>(?<![\w.%@$!#])[+-]?\d+\.\d*(?:[eE][+-]?\d+)?)"
 )
 _OTHER = ("!", ";", "source_filename", "target ", "attributes ")  # lines without values
-_LITERAL = re.compile(r"f0x|[+-](?:inf|qnan|nan|snan)|\d\.\d")
+_WORDS = ("f0x", "+inf", "-inf", "+nan", "-nan", "+qnan", "-qnan", "+snan", "-snan")
+_FRACTION = re.compile(r"\.\d")
+_ZERO = " 0.000000e+00"
 
 
 def rewrite_float_literals(text: str) -> str:
     """LLVM IR text with portable float literals. Metadata lines are left alone."""
-    lines = text.split("\n")
-    for index, line in enumerate(lines):
-        # Most lines hold no literal, and a look for these letters costs a tenth of a search.
-        if "." not in line and "f0x" not in line and "inf" not in line and "nan" not in line:
-            continue
+    pieces: list[str] = []
+    done = 0
+    for start in sorted({text.rfind("\n", 0, place) + 1 for place in _places(text)}):
+        end = text.find("\n", start)
+        line = text[start:] if end < 0 else text[start:end]
+        if not line.startswith(_OTHER):
+            pieces += [text[done:start], _rewrite_line(line)]
+            done = start + len(line)
+    return "".join(pieces) + text[done:]
+
+
+def _places(text: str) -> Iterator[int]:
+    """Where literals may be: found by their letters and points, since few of thousands of lines hold one."""
+    for word in _WORDS:
+        place = text.find(word)
+        while place >= 0:
+            yield place
+            place = text.find(word, place + 1)
+    for point in _FRACTION.finditer(text):
+        place = point.start()
+        first = place
+        while text[first - 1].isdigit():
+            first -= 1
+        in_name = text[first - 1].isalnum() or text[first - 1] in "_.%@$!#"
         # Zero is exact, and written alike by all: cleared accumulators have many.
-        if _LITERAL.search(line.replace(" 0.000000e+00", "")) and not line.startswith(_OTHER):
-            lines[index] = _rewrite_line(line)
-    return "\n".join(lines)
+        if first < place and not in_name and not text.startswith(_ZERO, first - 1):
+            yield place
 
 
 def _rewrite_line(line: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tilelang_mlir.compiler.conversion import MathCalls
 from tilelang_mlir.compiler.failures import find_location
+from tilelang_mlir.compiler.find import Census
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ir
 
@@ -20,21 +21,13 @@ _UPSTREAM = frozenset(
 _AFN = "afn"
 
 
-def lower_math(device: ir.Operation, calls: MathCalls) -> None:
-    """Replace the math ops of a gpu.module that upstream conversions leave to library calls.
+def lower_math(census: Census, calls: MathCalls) -> None:
+    """Replace the math ops that upstream conversions leave to library calls.
 
     Raises:
         CompileError: a math op that has no instruction; a pass should have expanded it.
     """
-    found: list[ir.Operation] = []
-
-    def collect(op: ir.Operation) -> ir.WalkResult:
-        if op.name.startswith("math."):
-            found.append(op)
-        return ir.WalkResult.ADVANCE
-
-    device.walk(collect)
-    for op in found:
+    for op in census.starting("math."):
         intrinsic = _intrinsic(op, calls)
         if intrinsic:
             _replace(op, intrinsic)

@@ -6,16 +6,16 @@ fences around a relaxed operation (PTX ISA, "Memory Consistency Model", release 
 
 from __future__ import annotations
 
-from tilelang_mlir.compiler.find import named
+from tilelang_mlir.compiler.find import Census
 from tilelang_mlir.mlir import ir
 
 # LLVM::AtomicOrdering.
 _RELAXED, _ACQUIRE, _RELEASE, _BOTH, _SEQUENTIAL = 2, 4, 5, 6, 7
 
 
-def order_atomics(device: ir.Operation) -> None:
+def order_atomics(device: ir.Operation, census: Census) -> None:
     """Fences around atomic updates that acquire or release; the updates themselves are relaxed then."""
-    for op in named(device, "llvm.atomicrmw"):
+    for op in census.named("llvm.atomicrmw"):
         order = ir.IntegerAttr(op.attributes["ordering"]).value
         if order < _ACQUIRE:
             continue

@@ -230,6 +230,10 @@ def subscript(buffer: Buffer, index: Any) -> Any:
         )
     if buffer.lanes and len(parts) == buffer.ndim - 1:
         parts = (*parts, slice(None))
+    steps = [part for part in parts if isinstance(part, slice) and part.step not in (None, 1)]
+    if steps and sum(isinstance(part, slice) for part in parts) > len(steps):
+        raise TileTypeError(f"a tile of buffer {buffer.name!r} with a step of {steps[0].step}: tiles have none",
+                            hint="read single elements in a loop: for i, j in T.Parallel(..): x[i, j] = A[i, j * 2]")
     parts = tuple(_stepped(buffer, dim, part) for dim, part in enumerate(parts))
     if any(isinstance(part, Lanes) for part in parts):
         from tilelang_mlir.frontend.vector import places_of
@@ -298,7 +302,7 @@ def index_value(builder: Builder, index: Size) -> ir.Value:
     """An index as a value of type `index`."""
     if isinstance(index, int):
         return builder.index_constant(index)
-    value = value_of(builder, index)
+    value = value_of(builder, index if builder.wide else _in_32_bits(index))
     kind = ir.IndexType.get()
     return builder.shared(("index", value), lambda: builder.emit("arith.index_cast", [value], [kind]).results[0])
 
@@ -462,8 +466,15 @@ def narrow_place(builder: Builder, element: Element) -> Element:
 
 
 def int32_value(builder: Builder, value: Size) -> ir.Value:
-    """An integer as an i32 value."""
-    return value_of(builder, arith.cast(as_expr(value, None), DType("int32")))
+    """An integer as an i32 value; what 32 bits cannot hold is outside of every dimension, and stays so."""
+    return value_of(builder, arith.cast(_in_32_bits(as_expr(value, None)), DType("int32")))
+
+
+def _in_32_bits(value: Expr) -> Expr:
+    """An integer of 64 bits saturated to 32, so that a comparison with a size decides as it would in 64 bits."""
+    if value.const is None and value.dtype.is_integer and value.dtype.bits == 64:
+        return arith.cast(value, DType("int32"), {"sat": True})
+    return value
 
 
 def _same_sizes(a: Sequence[Size], b: Sequence[Size]) -> bool:

@@ -42,15 +42,17 @@ def require(what: str) -> Builder:
 
 
 class Frame:
-    """An open block. `cache` holds constants and index casts that later ops of the block and of inner blocks share."""
+    """An open block. `cache` holds constants and index casts that later ops of the block and of inner blocks share;
+    `lanes` are the variable and the number of iterations of a vectorised loop over a known range from zero up."""
 
-    __slots__ = ("block", "cache", "ip", "kind", "open", "opened_at", "recorded")
+    __slots__ = ("block", "cache", "ip", "kind", "lanes", "open", "opened_at", "recorded")
 
     def __init__(self, kind: str, block: ir.Block, opened_at: Location | None = None) -> None:
         self.kind, self.block, self.opened_at = kind, block, opened_at
         self.ip = ir.InsertionPoint(block)
         self.cache: dict[Any, ir.Value] = {}
         self.open = True
+        self.lanes: tuple[Any, int] | None = None
         self.recorded: list[ir.Operation] | None = None
 
 
@@ -83,6 +85,7 @@ class Builder:
         self.last_values: dict[Any, int] = {}  # of loop variables and block indices, by the keys of their expressions
         self.effects = 0  # ops so far that may write memory, or begin or end a region
         self.calls: list[int] = [1]  # depth of the frame stack at the entry of each running macro
+        self.numbered_barriers: dict[Frame, Any] = {}  # by kernel (`T.create_list_of_mbarrier`)
         self.side: dict[str, Any] = {}  # facts for the PrimFunc that are no IR: layouts, flags
         self.entry: FrameType | None = None
         self.probe_loads: list[ir.Operation] = []

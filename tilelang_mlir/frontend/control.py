@@ -175,6 +175,8 @@ def _for(builder: Builder, loop: Loop, names: Sequence[str], jumps: Jumps | None
     frame = builder.push("for", block)
     nonneg = bounds[0].nonneg if isinstance(bounds[0], Expr) else bounds[0] >= 0
     iv: Any = index_variable(builder, Expr(dtype, value=block.arguments[0], frame=frame, nonneg=nonneg), bounds[1])
+    if loop.kind == "vectorize" and isinstance(bounds[0], int) and not bounds[0] and isinstance(bounds[1], int):
+        frame.lanes = iv, bounds[1]
     if bounds[0] is not loop.start:
         iv = arith.add(loop.start, arith.mul(iv, step))
     if jumps is not None:

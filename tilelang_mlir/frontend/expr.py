@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextvars import ContextVar
 from itertools import count
+from math import inf
 from typing import Any
 
-from tilelang_mlir.dtypes import DType
-from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError
+from tilelang_mlir.dtypes import LARGEST, DType
+from tilelang_mlir.errors import Location, TileError, TileNameError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import where
 from tilelang_mlir.frontend.builder import Builder, Frame, current
 from tilelang_mlir.mlir import ir
@@ -287,6 +288,23 @@ def typed_constant(value: Number, dtype: DType) -> Expr:
     if dtype.is_integer and dtype != BOOL:
         result.linear = Linear({}, int(value))
     return result
+
+
+def require_room(value: Number, dtype: DType) -> None:
+    """A number that a dtype is named for must have a value there; bits of integers may be written with or without sign.
+
+    Raises:
+        TileValueError: a finite number beyond the largest of float16, bfloat16 or float32, or an integer of more bits.
+    """
+    if dtype.is_float and dtype.bits in (16, 32):
+        top = LARGEST[str(dtype)]
+        if top < abs(value) < inf:
+            raise TileValueError(f"{value!r} is beyond {dtype}, whose largest value is {top:.5g}",
+                                 hint=f'T.infinity("{dtype}"), T.max_value("{dtype}"), or a wider dtype')
+    elif dtype.is_integer and dtype != BOOL and abs(value) < inf:
+        least, most = -(1 << (dtype.bits - 1)), (1 << dtype.bits) - 1
+        if not least <= int(value) <= most:
+            raise TileValueError(f"{value!r} does not fit the {dtype.bits} bits of {dtype}", hint="use a wider dtype")
 
 
 def make(

@@ -26,6 +26,7 @@ class PrimFunc:
         self.context = context
         self.params = tuple(params)
         self.layouts: dict[str, Any] = side.get("layouts", {})
+        self.asks_warp_size: bool = side.get("asks_warp_size", False)  # it is another one where warps are wider
         self.again: Callable[[], PrimFunc] | None = None  # traces the function anew
         self.attrs: dict[str, Any] = {"global_symbol": name}
         for key in ("tilelang_out_idx", "tilelang_pass_configs", "tilelang_compile_flags"):

@@ -32,6 +32,7 @@ from .syntax import (
     assigned_names,
     blocks,
     carried_names,
+    changed_in,
     check,
     jumps,
     target_names,
@@ -158,7 +159,7 @@ class _Rewriter(ast.NodeTransformer):
         body = self._block(node.body, loop_body=loop_body)
         orelse = self._block(node.orelse)
         test = self._call(node.test, "branches", self.visit(node.test), ast.Constant(bool(node.orelse)))
-        if not names:
+        if not names and not self._changed(node):
             inner = ast.If(self._name(taken, node), body, orelse)
             return [_for(taken, test, [_at(inner, node)], node)]
         scope = self._temp()
@@ -174,10 +175,18 @@ class _Rewriter(ast.NodeTransformer):
         """Local names that a compound statement may rebind."""
         return [name for name in assigned_in([node]) if name in self.locals]
 
+    def _changed(self, node: ast.stmt) -> list[str]:
+        """Local names of objects that a compound statement may change, such as lists."""
+        return [name for name in changed_in([node]) if name in self.locals]
+
     def _open_scope(self, scope: str, names: list[str], node: ast.stmt) -> ast.stmt:
         place = _head(node)
         carried = [_names(group, place) for group in carried_names(node)]
-        return self._assign_name(scope, self._call(place, "Scope", self._tuple(names, place), *carried), place)
+        changed = self._changed(node)
+        watched = [_names(changed, place), self._tuple(changed, place)] if changed else []
+        return self._assign_name(
+            scope, self._call(place, "Scope", self._tuple(names, place), *carried, *watched), place
+        )
 
     def _scope(self, scope: str, method: str, names: list[str], node: ast.stmt) -> ast.stmt:
         """`(a, b) = scope.method(("a", "b"), (a, b))`"""
@@ -224,7 +233,7 @@ class _Rewriter(ast.NodeTransformer):
     def _scoped(self, loop: ast.stmt, node: ast.For | ast.While) -> list[ast.stmt]:
         """Python values that the body changes are marked after the loop."""
         names = self._rebound(node)
-        if not names:
+        if not names and not self._changed(node):
             return [loop]
         scope = self._temp()
         return [self._open_scope(scope, names, node), loop, self._scope(scope, "close", names, node)]
@@ -235,7 +244,10 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Continue(self, node: ast.Continue) -> ast.stmt:
         return self._expression(self._method(node, self.loops[-1], "continue_"), node)
 
-    def visit_With(self, node: ast.With) -> ast.stmt:
+    def visit_With(self, node: ast.With) -> ast.stmt | list[ast.stmt]:
+        test = _condition_of_while(node)
+        if test is not None:
+            return self.visit_While(_at(ast.While(test, node.body, []), node))
         for item in node.items:
             item.context_expr = self.visit(item.context_expr)
             if item.optional_vars is not None:
@@ -348,6 +360,9 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
+        if isinstance(node.ops[0], ast.Is | ast.IsNot) and len(node.ops) == 1:
+            wanted = ast.Constant(isinstance(node.ops[0], ast.Is))
+            return self._call(node, "identical", node.left, node.comparators[0], wanted)
         if len(node.ops) == 1:
             return node
         operators = _names([type(op).__name__ for op in node.ops], node)
@@ -411,6 +426,15 @@ def _calls_to_jumps(body: list[ast.stmt], in_loop: bool = False) -> None:
             body[index] = _at(_JUMPS[name](), node)
         for block in blocks(node):
             _calls_to_jumps(block, in_loop or isinstance(node, ast.For | ast.While))
+
+
+def _condition_of_while(node: ast.With) -> ast.expr | None:
+    """The condition of `with T.While(condition):`, the statement `while` as scripts write it."""
+    call = node.items[0].context_expr if len(node.items) == 1 else None
+    if not isinstance(call, ast.Call) or len(call.args) != 1 or call.keywords:
+        return None
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return call.args[0] if name == "While" else None
 
 
 def _at(node: _Node, place: Any) -> _Node:

@@ -7,7 +7,8 @@ from typing import Any, cast
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, ToolchainError
 from tilelang_mlir.frontend import arith
-from tilelang_mlir.frontend.expr import BOOL, INT32, Var, typed_constant
+from tilelang_mlir.frontend.conversions import wrapped
+from tilelang_mlir.frontend.expr import BOOL, INT32, Var, require_room, typed_constant
 
 # Where torch has another name; its 4-bit floats come in pairs.
 _TORCH_NAMES = {
@@ -26,12 +27,14 @@ class dtype(DType):
             raise TileTypeError(f"{self} has one lane, got {1 + len(lanes)} values")
         if value is None:
             return Var("v", self)
+        if isinstance(value, bool | int | float):
+            require_room(value, self)
         if isinstance(value, bool | int | float) and self == INT32 and isinstance(value, int):
             return int(value)
         if isinstance(value, bool | int | float):
             if self.is_float:
                 return typed_constant(float(value), self)
-            return typed_constant(bool(value) if self == BOOL else int(value), self)
+            return typed_constant(bool(value) if self == BOOL else wrapped(int(value), self), self)
         return arith.cast(value, self)
 
     def _pack(self, values: list[Any]) -> Any:
@@ -43,6 +46,11 @@ class dtype(DType):
         if len(whole) != self.lanes:
             raise TileTypeError(f"{self} has {self.lanes} lanes, got {len(whole)} values")
         return Vector(whole, self.scalar)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element, all lanes."""
+        return self.bytes
 
     def as_torch(self) -> Any:
         """The torch dtype of the same name.

@@ -111,6 +111,32 @@ def float_to_fp8(value: Any, kind: str) -> np.ndarray:
     return np.where(np.isnan(x), np.uint8(0x7F), byte)
 
 
+def fma64(a: Any, b: Any, c: Any) -> Any:
+    """Fused multiply-add of float64: the errors of product and sum are found exactly and added at the end (Dekker).
+
+    Right but for sums whose two errors together straddle half a unit of the last place. Factors so large that they
+    cannot be split, and products below the normal range, are rounded twice.
+    """
+    a, b, c = (np.asarray(x, np.float64) for x in (a, b, c))
+    with np.errstate(all="ignore"):
+        product = a * b
+        (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+        missed = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+        total = product + c
+        virtual = total - product
+        error = (product - (total - virtual)) + (c - virtual)
+        fused = total + (error + missed)
+        exact = (np.abs(a) < 1e290) & (np.abs(b) < 1e290) & (np.abs(product) > 1e-290) & np.isfinite(total)
+    return np.where(exact, fused, total)
+
+
+def _halves(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A float64 as a sum of two of 26 bits."""
+    shifted = x * 134217729.0
+    high = shifted - (shifted - x)
+    return high, x - high
+
+
 def fma32(a: Any, b: Any, c: Any) -> Any:
     """Fused multiply-add of float32 with one rounding.
 

@@ -10,8 +10,11 @@ from typing import Any
 from tilelang_mlir import cache
 from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.errors import CacheError, ResourceError, TileError
+from tilelang_mlir.frontend import suspicions
+from tilelang_mlir.jit import crowded
 from tilelang_mlir.jit.compile import cache_key_of, compile_options, prepare
 from tilelang_mlir.jit.kernel import JITKernel
+from tilelang_mlir.mlir import ir
 from tilelang_mlir.passes.fragment_demand import fragment_demand
 from tilelang_mlir.target import Target
 
@@ -57,7 +60,7 @@ class Batch:
         """The kernel of a traced function, from the cache where it is there; it raises what compiling raises."""
         result: Future[JITKernel] = Future()
         try:
-            machine = prepare(prim_func, target)
+            prim_func, machine = prepare(prim_func, target)
             options = compile_options(prim_func, out_idx, pass_configs, compile_flags)
         except TileError as error:
             result.set_exception(error)
@@ -72,6 +75,11 @@ class Batch:
             return self._running[key]
         from tilelang_mlir.compiler import whole
 
+        try:
+            self._judge(prim_func.module, machine, options.pass_configs)
+        except TileError as error:
+            result.set_exception(error)
+            return result
         request = whole.whole_request(prim_func.module, machine, options)
 
         def start() -> None:
@@ -85,6 +93,13 @@ class Batch:
         else:
             start()
         return result
+
+    def _judge(self, module: ir.Module, target: Target, configs: Mapping[str, object]) -> None:
+        """Warnings and errors of a traced program as where one is compiled; a tuner's candidates get no warnings."""
+        tuning = self._hold_back is not None
+        if not tuning:
+            suspicions.warn(module, configs)
+        crowded.check(module, target, configs, quietly=tuning)
 
     def release(self) -> None:
         """Compile what was held back."""

@@ -21,6 +21,7 @@ from tilelang_mlir.compiler.pass_configs import normalize
 from tilelang_mlir.compiler.toolchain.ptxas import find_ptxas, interleaving_ptxas
 from tilelang_mlir.compiler.toolchain.search import files
 from tilelang_mlir.errors import CacheError, TileTypeError, TileValueError, ToolchainError
+from tilelang_mlir.frontend.warps import traced_for, warps_of
 from tilelang_mlir.frontend.wide import wide_sizes
 from tilelang_mlir.jit.kernel import JITKernel
 from tilelang_mlir.jit.program_key import Unknown, program_key
@@ -56,7 +57,7 @@ def _compile_prim_func(
     compile_flags: str | Sequence[str] | None, verbose: bool, execution_backend: str | None,
 ) -> tuple[JITKernel, str]:  # fmt: skip
     """The kernel, and its address in the cache where that is in use."""
-    machine = prepare(prim_func, target)
+    prim_func, machine = prepare(prim_func, target)
     if execution_backend not in (None, *_BACKENDS):
         raise TileValueError(f"unknown execution backend {execution_backend!r}", hint=f"known: {', '.join(_BACKENDS)}")
     return _compile_with(prim_func, machine, compile_options(prim_func, out_idx, pass_configs, compile_flags), verbose)
@@ -66,7 +67,7 @@ def widened(prim_func: Any, machine: Target, options: CompileOptions) -> JITKern
     """The kernel with indices of 64 bits along dimensions of run-time size; None where it cannot be traced again."""
     if prim_func is None or prim_func.again is None:
         return None
-    with wide_sizes():
+    with wide_sizes(), warps_of(machine.warp_size):
         func = prim_func.again()
         return _compile_with(func, machine, options, verbose=False)[0]
 
@@ -232,8 +233,8 @@ def compile_options(
     return CompileOptions(outputs, configs, codegen_options(flags, configs))
 
 
-def prepare(prim_func: Any, target: str | Target | dict[str, object] | None) -> Target:
-    """Check that something can be compiled, and find out for which machine.
+def prepare(prim_func: Any, target: str | Target | dict[str, object] | None) -> tuple[Any, Target]:
+    """Check that something can be compiled, and find out for which machine: the function as it is there, and that.
 
     Raises:
         TileTypeError: it is no traced function. TargetError: the target is not known.
@@ -241,7 +242,8 @@ def prepare(prim_func: Any, target: str | Target | dict[str, object] | None) -> 
     if not hasattr(prim_func, "module"):
         raise TileTypeError(f"expected a prim_func, got {type(prim_func).__name__}",
                             hint="pass a function decorated with T.prim_func, or the result of a factory")
-    return resolve_target(target)
+    machine = resolve_target(target)
+    return traced_for(prim_func, machine.warp_size), machine
 
 
 def cache_key_of(prim_func: Any, target: Target, options: CompileOptions) -> str:
@@ -289,7 +291,7 @@ def _compile(prim_func: Any, target: Target, options: CompileOptions, verbose: b
     from tilelang_mlir.jit import crowded
 
     suspicions.warn(prim_func.module, options.pass_configs)
-    crowded.check(prim_func.module, target, allowed=bool(options.pass_configs.get("tl.allow_register_spills")))
+    crowded.check(prim_func.module, target, options.pass_configs)
     if not target.simulated:
         prestart()  # a worker gets ready while the passes run
     started = time.perf_counter()

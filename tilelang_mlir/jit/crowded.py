@@ -6,6 +6,8 @@ compiles for minutes; hardly anybody means it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.dialect.products import PRODUCTS, factors
 from tilelang_mlir.dialect.tl import FRAGMENT, scope_of
@@ -19,15 +21,16 @@ from tilelang_mlir.target import Feature, Target
 
 _NAMED = 3  # the largest fragments, by name
 _CROWDED = 1.5  # times the registers of a thread: less is held at the price of a few spills
-_HOPELESS = 4  # times: an error from there on
+_HOPELESS = 5  # times: an error from there on
 
 
-def check(module: ir.Module, target: Target, *, allowed: bool = False) -> None:
-    """A `TileWarning` for every kernel whose fragments are too many.
+def check(module: ir.Module, target: Target, configs: Mapping[str, object], *, quietly: bool = False) -> None:
+    """A `TileWarning` for every kernel whose fragments are too many, unless `quietly`.
 
     Raises:
-        ResourceError: they take more than four times a thread's registers, and that is not `allowed`.
+        ResourceError: they take more than five times a thread's registers, and the pass configs do not allow it.
     """
+    allowed = bool(configs.get("tl.allow_register_spills"))
     with module.context:
         for suspicion, times in crowded(module, target):
             if times > _HOPELESS and not allowed:
@@ -36,7 +39,8 @@ def check(module: ir.Module, target: Target, *, allowed: bool = False) -> None:
                     hint="more threads or smaller tiles; pass_configs={'tl.allow_register_spills': True} compiles it "
                     "all the same",
                 )  # fmt: skip
-            issue(suspicion)
+            if not quietly:
+                issue(suspicion)
 
 
 def crowded(module: ir.Module, target: Target) -> list[tuple[Suspicion, float]]:

@@ -73,7 +73,7 @@ def lower(
     from tilelang_mlir.compiler.pipeline import lower_program
 
     del enable_host_codegen
-    machine = prepare(func, target)
+    func, machine = prepare(func, target)
     options = compile_options(func, pass_configs=pass_configs)
     plan, lowered = lower_program(func.module, machine, options)
     source = str(emit(lowered, machine.device(), backend_for(machine.arch).text, options.codegen))

@@ -6,6 +6,7 @@ resolved by the module's `__getattr__`.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from tilelang_mlir.frontend.expr import Var
 from tilelang_mlir.frontend.macro import Macro, Ref, macro, meta_class
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.frontend.typename import dtype
-from tilelang_mlir.language import low_level, script_names, ws_schedule
+from tilelang_mlir.frontend.typename import dtype as DataType
+from tilelang_mlir.language import earlier, low_level, script_names, ws_schedule
 from tilelang_mlir.language.alloc import (
     alloc_barrier,
     alloc_cluster_barrier,
@@ -53,7 +55,7 @@ from tilelang_mlir.language.atomic import (
 )
 from tilelang_mlir.language.bits import ffs as _ffs
 from tilelang_mlir.language.bits import fns as _fns
-from tilelang_mlir.language.branches import Else, If, Then
+from tilelang_mlir.language.branches import Else, If, Then, While
 from tilelang_mlir.language.cluster import (
     block_rank_in_cluster,
     cluster_arrive,
@@ -65,17 +67,10 @@ from tilelang_mlir.language.cluster import (
     pdl_trigger,
 )
 from tilelang_mlir.language.convolution import c2d_im2col, im2col
-from tilelang_mlir.language.copy import (
-    async_copy,
-    clear,
-    copy,
-    fill,
-    ptx_commit_group,
-    ptx_wait_group,
-    transpose,
-)
+from tilelang_mlir.language.copy import async_copy, clear, copy, fill, ptx_commit_group, ptx_wait_group, transpose
 from tilelang_mlir.language.debug import device_assert, print
-from tilelang_mlir.language.dtypes import ALIASES, SCALARS, find, get_tvm_dtype, is_float4
+from tilelang_mlir.language.dtypes import ALIASES, SCALARS, AnyDType, find, get_tvm_dtype, is_float4
+from tilelang_mlir.language.earlier import *  # noqa: F403 - the names of its __all__
 from tilelang_mlir.language.explicit import (
     cp_async_barrier_noinc,
     dec_max_nreg,
@@ -396,9 +391,9 @@ from tilelang_mlir.language.warps import (
 from tilelang_mlir.language.ws_schedule import *  # noqa: F403 - the names of its __all__
 
 __all__ = [
-    "Add", "And", "BaseTensor", "Buffer",
-    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "Div", "EQ", "FloorDiv",
-    "FloorMod", "Fragment", "FragmentBuffer", "GE", "GT", "GemmWarpPolicy", "JITNoBuilderError", "Kernel",
+    "Add", "And", "AnyDType", "BaseTensor", "Buffer",
+    "BufferLoad", "BufferRegion", "Cast", "ClusterKernel", "DataType", "Div", "EQ", "FloorDiv", "FloorMod",
+    "Fragment", "FragmentBuffer", "GE", "GT", "GemmWarpPolicy", "JITFunc", "JITNoBuilderError", "Kernel",
     "KernelLaunchFrame", "LE", "LT", "Layout", "LocalBuffer", "Macro", "Max", "Min", "Mod", "Mul", "NE", "Not",
     "Or", "Parallel", "Persistent", "Pipelined", "PrimExpr", "PrimFunc", "Ptr", "Ref", "Select", "Serial",
     "SharedBuffer", "StridedTensor", "Sub", "Tensor", "Unroll", "Var", "Vectorized", "abs", "acos", "acosh",
@@ -414,11 +409,14 @@ __all__ = [
     "dyn", "dynamic",
     "empty", "erf", "evaluate", "exp", "exp10", "exp2", "fabs", "fast_rcp", "fill", "finalize_reducer",
     "floor", "floordiv", "floormod", "fmod", "gemm", "get_block_binding", "get_block_bindings", "get_block_extent",
-    "get_block_extents", "get_lane_idx", "get_thread_binding", "get_thread_bindings", "get_thread_extent",
+    "get_block_extents", "get_lane_idx", "get_swizzle_layout",
+    "get_thread_binding", "get_thread_bindings", "get_thread_extent",
     "get_thread_extents", "get_tvm_dtype", "get_warp_group_idx", "get_warp_idx", "get_warp_idx_sync", "grid",
     "handle", "hypot", "ieee_add", "ieee_fdiv", "ieee_fmaf", "ieee_frcp", "ieee_frsqrt", "ieee_fsqrt", "ieee_mul",
     "ieee_sub", "if_then_else", "im2col", "index_to_coordinates", "infinity", "inline", "is_float4", "isfinite",
-    "isinf", "isnan", "ldexp", "likely", "log", "log10", "log1p", "log2", "loop_break", "macro", "make_tensor",
+    "isinf", "isnan", "ldexp", "likely", "log", "log10", "log1p", "log2", "loop_break", "macro",
+    "make_mma_swizzle_layout",
+    "make_tensor",
     "make_tensor_descriptor", "make_tensor_from_addr", "match_all_sync", "match_any_sync", "max", "max_value",
     "mbarrier_arrive", "mbarrier_arrive_expect_tx", "mbarrier_arrive_state", "mbarrier_expect_tx", "mbarrier_test_wait",
     "mbarrier_wait_parity", "meta_class", "min", "min_value",
@@ -459,15 +457,19 @@ __all__ += [
 ]  # fmt: skip
 __all__ += [
     "tvm_access_ptr", "type_annotation",
-    "CommReducer", "Else", "If", "Then", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding",
+    "CommReducer", "Else", "If", "Then", "While", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding",
     "tvm_storage_sync", "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",
 ]  # fmt: skip
 
 __all__ += low_level.__all__
 __all__ += script_names.__all__
+__all__ += earlier.__all__
 __all__ += ws_schedule.__all__
 
 if TYPE_CHECKING:
+    from tilelang_mlir.jit.eager import EagerFunction as JITFunc
+    from tilelang_mlir.language.swizzles import get_swizzle_layout as get_swizzle_layout
+    from tilelang_mlir.language.swizzles import make_mma_swizzle_layout as make_mma_swizzle_layout
     from tilelang_mlir.layout import Fragment as Fragment
     from tilelang_mlir.layout import Layout as Layout
 
@@ -480,11 +482,18 @@ globals()["__ldg"] = _ldg
 globals()["__ffs"], globals()["__fns"] = _ffs, _fns
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("Fragment", "Layout"):
-        from tilelang_mlir import layout
+# Names of modules that most programs do without.
+_LATER = {
+    "Fragment": "tilelang_mlir.layout", "JITFunc": "tilelang_mlir.jit.eager", "Layout": "tilelang_mlir.layout",
+    "get_swizzle_layout": "tilelang_mlir.language.swizzles",
+    "make_mma_swizzle_layout": "tilelang_mlir.language.swizzles",
+}  # fmt: skip
+_RENAMED = {"JITFunc": "EagerFunction"}
 
-        return layout.Fragment if name == "Fragment" else layout.Layout
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), _RENAMED.get(name, name))
     found = find(name)
     if found is not None:
         return found

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tilelang_mlir.dialect.layout.tensor import LANES
 from tilelang_mlir.dialect.tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TMEM, buffer_type
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import ResourceError, TileError, TileTypeError, TileValueError
@@ -14,7 +15,7 @@ from tilelang_mlir.frontend.annot import TIRAnnot, declare
 from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, int32_value, memory_of
 from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.control import allocate_variable
-from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.expr import Expr, as_expr, describe, require_room, value_of
 from tilelang_mlir.frontend.spec import Param, check_shape, check_tensor_shape, global_type, make_tensor
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.frontend.typename import to_dtype
@@ -155,6 +156,8 @@ def alloc_var(dtype: Any, *args: Any, scope: str = "local.var", init: Any = None
     kind = to_dtype(kind)
     if init is None:
         init = False if kind == "bool" else 0
+    elif isinstance(init, int | float):
+        require_room(init, kind.scalar)
     if kind.lanes > 1:
         vector = VectorVariable(private_array(builder, "var", kind.lanes, kind.scalar), kind)
         vector.assign(init)
@@ -262,10 +265,15 @@ def _barriers(arrive_count: Any, what: str, *, cluster: bool) -> Barriers:
 
 
 def alloc_tmem(shape: Any, dtype: Any) -> Buffer:
-    """A tile in tensor memory; at least two dimensions."""
+    """A tile in tensor memory; at least two dimensions, of which the last but one counts up to 128 rows."""
     sizes = check_shape(shape)
     if len(sizes) < 2:
         raise TileValueError(f"T.alloc_tmem needs at least two dimensions, got shape {list(sizes)}")
+    if isinstance(sizes[-2], int) and sizes[-2] > LANES:
+        raise TileValueError(
+            f"T.alloc_tmem: {sizes[-2]} rows do not fit the {LANES} lanes of tensor memory",
+            hint="blocks of rows lie beside one another as tiles in front: T.alloc_tmem((2, 128, N), dtype)",
+        )
     return _allocate(sizes, dtype, TMEM, "T.alloc_tmem")
 
 

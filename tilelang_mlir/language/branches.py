@@ -43,6 +43,16 @@ class If:
             raise TileSyntaxError("T.If without T.Then", hint="with T.If(condition), T.Then():")
 
 
+def While(condition: Any) -> None:
+    """A loop that runs while a condition holds, like the statement `while`: `with T.While(n > 1):`.
+
+    Raises:
+        TileSyntaxError: it stands elsewhere than in a with statement of its own.
+    """
+    del condition
+    raise TileSyntaxError("T.While outside of a with statement of its own", hint="with T.While(condition):")
+
+
 class _Side:
     """One side of the innermost `T.If` that is open."""
 

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import Buffer, Region, tile_of
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import Expr, as_expr, value_of
+from tilelang_mlir.language.kernel import get_thread_extents
 from tilelang_mlir.mlir import ir
 
 
 def print(obj: Any = None, msg: str = "", warp_group_id: int = 0, warp_id: int = 0) -> None:
-    """Print a scalar from every thread, a buffer element by element from one thread, or a message alone."""
-    del warp_group_id, warp_id
+    """Print a scalar or a message from every thread, or a buffer element by element.
+
+    Of a tensor and of a tile in shared memory the first thread of the region prints all elements, or the first one of
+    warp `warp_id` of warpgroup `warp_group_id`; those of fragments are printed by the threads that hold them.
+
+    Raises:
+        TileValueError: no warp of the block.
+    """
     builder = require("T.print")
     builder.require_launch("T.print")
     if isinstance(obj, str):
         obj, msg = None, f"{msg}{obj}"
+    attributes: dict[str, ir.Attribute] = {"message": ir.StringAttr.get(str(msg))}
+    printer = _first_thread(warp_group_id, warp_id)
+    if printer and isinstance(obj, Buffer | Region):
+        attributes["thread"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), printer)
     operands: list[ir.Value] = []
     if isinstance(obj, Buffer | Region):
         operands.append(tile_of(obj, "T.print"))
     elif obj is not None:
         operands.append(value_of(builder, as_expr(obj)))
-    builder.emit("tl.print", operands, [], {"message": ir.StringAttr.get(str(msg))})
+    builder.emit("tl.print", operands, [], attributes)
+
+
+def _first_thread(group: Any, warp: Any) -> int:
+    if not all(isinstance(number, int) and number >= 0 for number in (group, warp)):
+        raise TileValueError(f"T.print: warp_group_id and warp_id are integers of 0 or more, got {group!r}, {warp!r}")
+    thread, threads = 128 * group + 32 * warp, math.prod(get_thread_extents())
+    if thread >= threads:
+        raise TileValueError(f"T.print: warp {warp} of warpgroup {group} starts at thread {thread} of {threads}",
+                             hint="warps have 32 threads, warpgroups four warps")
+    return thread
 
 
 def device_assert(condition: Any, msg: str = "") -> None:

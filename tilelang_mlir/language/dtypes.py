@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, TypeAlias
 
 from tilelang_mlir.errors import TileTypeError, ToolchainError
 from tilelang_mlir.frontend.typename import dtype, to_dtype
@@ -20,6 +20,8 @@ ALIASES = {
 }  # fmt: skip
 _LANES = ("2", "4", "8", "16", "32", "64")
 _SCALAR_ONLY = ("bool", "int4", "float4_e2m1_unpacked")
+
+AnyDType: TypeAlias = dtype | str | type  # for annotations; dtypes of torch and numpy are taken too
 
 
 def find(name: str) -> dtype | None:

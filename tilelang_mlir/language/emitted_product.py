@@ -29,6 +29,13 @@ class EmittedProduct:
 
 @dataclass(frozen=True)
 class DescriptorParams:
-    """The tile that a descriptor is of."""
+    """The tile that a descriptor is of, and the fields of the descriptor where the program asks for them."""
 
     buffer: Any
+    swizzle_mode: Any = None
+    leading_byte_offset: int = 0
+    stride_byte_offset: int = 0
+    swizzle_atom_elems: int = 0
+    k_atom_size: int = 0
+    is_k_major: bool = True
+    slice_byte_offset: Any = 0

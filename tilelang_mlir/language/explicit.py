@@ -148,6 +148,17 @@ def fence_proxy_async(*args: Any) -> None:
     in_kernel("T.fence_proxy_async").emit("tl.fence_proxy", [], [], {"device": ir.UnitAttr.get()})
 
 
+def ptx_fence_barrier_init() -> None:
+    """Make the barriers that this thread has initialised visible to the cluster and to asynchronous copies.
+
+    `T.alloc_barrier` and `T.alloc_cluster_barrier` do so by themselves: calling it is harmless.
+
+    Raises:
+        UnsupportedError: when compiled, for a target without barriers in shared memory.
+    """
+    intrinsic("T.ptx_fence_barrier_init", "barrier_init_fence")
+
+
 def tma_store_arrive(*args: Any) -> None:
     """Close the group of the bulk stores this thread has started."""
     intrinsic("T.tma_store_arrive", "bulk_commit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from tilelang_mlir.mlir import ir
 
 _ACCESS = {1: "r", 2: "w", 3: "rw"}
 _UINT64 = DType("uint64")
+# A name of C, or one of C++ with namespaces and the arguments of a template.
+_NAME = re.compile(r"(?:[A-Za-z_]\w*::)*[A-Za-z_]\w*(?:<[\w\s,:<>*&+-]*>)?")
 _NOTHING = ("handle", "void", "")
 
 
@@ -82,7 +85,8 @@ def call_extern(*args: Any, dtype: Any = None) -> Any:
 
         T.call_extern("handle", "decode", T.access_ptr(packed[0], "r"), T.access_ptr(values[0], "w"), 8)
 
-    The dtype comes first, then the function's name, then its arguments; or the dtype is a keyword.
+    The dtype comes first, then the function's name, then its arguments; or the dtype is a keyword. Of C++ the name may
+    have a namespace and the arguments of a template: `T.call_extern("float32", "tools::scaled<3>", x)`.
 
     Args:
         dtype: of the result; "handle" or "void" for none. A C++ function that returns nothing gives zero of it.
@@ -100,7 +104,7 @@ def call_extern(*args: Any, dtype: Any = None) -> Any:
     if dtype is None and given:
         dtype = given.pop(0)
     name = given.pop(0) if given else None
-    if not isinstance(name, str) or not name.isidentifier():
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise TileValueError(f"T.call_extern needs the name of a function, got {name!r}", hint="the dtype comes first")
     builder = in_kernel("T.call_extern")
     if name in LIBRARY and not _defines(builder, name):

@@ -13,6 +13,7 @@ from tilelang_mlir.frontend.builder import Builder, Frame, require
 from tilelang_mlir.frontend.expr import INT32, Expr, as_expr, describe
 from tilelang_mlir.frontend.sources import add_source
 from tilelang_mlir.frontend.template import stop_at_kernel
+from tilelang_mlir.frontend.warps import warp_size as warp_size_of
 from tilelang_mlir.frontend.wide import index_variable
 from tilelang_mlir.mlir import ir
 
@@ -145,11 +146,58 @@ def _threads(threads: Any, what: str = "threads") -> tuple[int, int, int]:
 
 
 class KernelLaunchFrame:
-    """The kernel being traced, as TileLang names it."""
+    """The kernel being traced, as TileLang names it: `T.KernelLaunchFrame.Current().get_num_threads()`."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
 
     @staticmethod
-    def Current() -> Kernel | None:
-        return require("KernelLaunchFrame").side.get("kernel")
+    def Current() -> KernelLaunchFrame | None:
+        """The open kernel; None outside of one."""
+        kernel = require("KernelLaunchFrame").side.get("kernel")
+        return None if kernel is None else KernelLaunchFrame(kernel)
+
+    @property
+    def blocks(self) -> list[Expr]:
+        """Indices of the block, one per dimension of the grid."""
+        return list(self._kernel.indices)
+
+    @property
+    def threads(self) -> list[Expr]:
+        """Indices of the thread along the three dimensions of the block."""
+        return get_thread_bindings()
+
+    def get_num_threads(self) -> int:
+        """Threads of a block, along all dimensions."""
+        x, y, z = self._kernel.threads
+        return x * y * z
+
+    num_threads = property(get_num_threads)
+
+    def get_thread_binding(self, dim: int = 0) -> Expr:
+        """`T.get_thread_binding(dim)`; so are the others the functions of their names."""
+        return get_thread_binding(dim)
+
+    def get_thread_bindings(self) -> list[Expr]:
+        return get_thread_bindings()
+
+    def get_block_binding(self, dim: int = 0) -> Expr:
+        return get_block_binding(dim)
+
+    def get_block_bindings(self) -> list[Expr]:
+        return get_block_bindings()
+
+    def get_thread_extent(self, dim: int = 0) -> int:
+        return get_thread_extent(dim)
+
+    def get_thread_extents(self) -> list[int]:
+        return get_thread_extents()
+
+    def get_block_extent(self, dim: int = 0) -> Any:
+        return get_block_extent(dim)
+
+    def get_block_extents(self) -> list[Any]:
+        return get_block_extents()
 
 
 def ClusterKernel(*blocks: Any, cluster_dims: Any, threads: Any = None, prelude: str | None = None) -> Kernel:
@@ -248,34 +296,38 @@ def _count(what: str, name: str, value: Any, default: int) -> Any:
     number = as_expr(value)
     if isinstance(value, bool) or not number.dtype.is_integer or (isinstance(value, int) and value < 1):
         raise TileValueError(f"{what}: {name} must be an integer of one or more, got {describe(value)}",
-                             hint="left out, warps have 32 threads and groups four warps")
+                             hint="left out, warps have as many threads as the target's and groups four warps")
     return value
+
+
+def _warp(what: str, size: Any) -> Any:
+    return _count(what, "warp_size", size, warp_size_of(require(what)))
 
 
 def get_lane_idx(warp_size: Any = None) -> Any:
     """Index of the thread in its warp, or in groups of `warp_size` threads.
 
-    Left out, warps have 32 threads, whatever the target, here and in the other indices of warps: a program is traced
-    without one. Kernels for waves of 64 threads say `T.get_lane_idx(64)`.
+    Left out, warps have the target's number of threads, here and in the other indices of warps: 32, or 64 where waves
+    have 64 (a function that asks is traced once more for such a target).
 
     Raises:
         TileValueError: a size below one, or no integer; so of the other indices of warps.
     """
-    return arith.floormod(linear_thread(), _count("T.get_lane_idx", "warp_size", warp_size, 32))
+    return arith.floormod(linear_thread(), _warp("T.get_lane_idx", warp_size))
 
 
 def get_warp_idx(warp_size: Any = None) -> Any:
     """Index of the warp in its block."""
-    return arith.floordiv(linear_thread(), _count("T.get_warp_idx", "warp_size", warp_size, 32))
+    return arith.floordiv(linear_thread(), _warp("T.get_warp_idx", warp_size))
 
 
 def get_warp_idx_sync(warp_size: Any = None) -> Any:
     """Index of the warp in its block, where the warp's threads are together."""
-    return arith.floordiv(linear_thread(), _count("T.get_warp_idx_sync", "warp_size", warp_size, 32))
+    return arith.floordiv(linear_thread(), _warp("T.get_warp_idx_sync", warp_size))
 
 
 def get_warp_group_idx(warp_size: Any = None, warps_per_group: Any = None) -> Any:
     """Index of the group of warps (four by default) in its block."""
     what = "T.get_warp_group_idx"
-    lanes, warps = _count(what, "warp_size", warp_size, 32), _count(what, "warps_per_group", warps_per_group, 4)
+    lanes, warps = _warp(what, warp_size), _count(what, "warps_per_group", warps_per_group, 4)
     return arith.floordiv(linear_thread(), arith.mul(lanes, warps))

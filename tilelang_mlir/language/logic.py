@@ -34,11 +34,20 @@ from tilelang_mlir.frontend.expr import Expr, Var, as_expr, describe, value_of
 from tilelang_mlir.frontend.template import current_template
 from tilelang_mlir.mlir import ir
 
-Add, Sub, Mul, Div, FloorDiv, FloorMod, Mod = add, sub, mul, div, floordiv, floormod, truncmod
+Add, Sub, Mul, FloorDiv, FloorMod, Mod = add, sub, mul, floordiv, floormod, truncmod
 And, Or, Not = logical_and, logical_or, logical_not
 Select = select
 cdiv = ceildiv
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not = bit_and, bit_or, bit_xor, bit_not
+
+
+def Div(a: Any, b: Any) -> Any:
+    """A quotient; of integers it is rounded towards zero, as in C."""
+    return (truncdiv if _whole(a) and _whole(b) else div)(a, b)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, Expr) and value.dtype.is_integer)
 
 
 def EQ(a: Any, b: Any) -> Any:

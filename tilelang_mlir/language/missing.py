@@ -18,7 +18,7 @@ _OUT_OF_SCOPE = (
     "create_barriers ptx_init_barrier_thread_count ptx_arrive_barrier ptx_arrive_barrier_expect_tx ptx_wait_barrier "
     "ptx_cp_async_barrier allocate_const arg axis block block_attr buffer buffer_var func_name func_ret "
     "index_map init iter_var prefetch q_multiply_shift_per_axis reads realize ret sblock_attr target "
-    "undef var void writes Assert Call Let LetStmt Range Reduce While "
+    "undef var void writes Assert Call Let LetStmt Range Reduce "
     "sblock_alloc_buffer sblock block_name_suffix_context match_buffer decl_buffer env_thread launch_thread"
 )
 # Instructions that kernels of this language reach by tile operations only, by what does the same.
@@ -31,6 +31,18 @@ _BY_TILES = {
         "ds_read_tr16_b64 ds_read_tr8_b64 MatrixCoreIntrinEmitter MatrixCorePreshuffleIntrinEmitter WMMAIntrinEmitter"
     ),
 }
+# Names of compilers that extend TileLang for other machines, by what they are for.
+_ELSEWHERE = {
+    "several GPUs at once (NVSHMEM)": (
+        "get_pe get_pe_num get_rank get_num_ranks signal_op signal_wait_until putmem_block putmem_nbi_block "
+        "putmem_signal_block putmem_signal_nbi_block getmem_block getmem_nbi_block put_warp put_block get_warp "
+        "get_block barrier_blocks sync_blocks wait_eq wait_ne wait_ge wait_gt wait_le wait_lt quiet fence fence_sys "
+        "ld st atom_add warp_any warp_all Amo CmpType"
+    ),
+    "GPUs with the MUSA instruction set": "make_robust_desc lma_wait mul_half_float_to_bfloat16_x4",
+}
+_MACHINE = {name: machine for machine, names in _ELSEWHERE.items() for name in names.split()}
+_REPLACED = {"annotate_padding": "T.annotate_safe_value({tensor: value}) says what lies outside of a tensor"}
 _INSTEAD = {name: own for own, names in _BY_TILES.items() for name in names.split()}
 
 
@@ -44,11 +56,23 @@ def lookup(name: str) -> None:
         raise UnsupportedError(f"T.{name} is internal to TVM", hint="it is out of scope: kernels do not need it")
     if name in _INSTEAD:
         raise UnsupportedError(f"T.{name} is not part of the language", hint=f"{_INSTEAD[name]} uses the instruction")
+    if name in _REPLACED:
+        raise UnsupportedError(f"T.{name} is not part of the language", hint=_REPLACED[name])
+    if name in _MACHINE:
+        raise UnsupportedError(
+            f"T.{name} belongs to extensions of the language for {_MACHINE[name]}",
+            hint="programs here run on one NVIDIA or AMD GPU: docs/targets.md lists them",
+        )
 
 
 def out_of_scope() -> list[str]:
     """The names that TileLang inherits from TVM and that stay out."""
     return sorted(_OUT_OF_SCOPE.split())
+
+
+def elsewhere() -> dict[str, list[str]]:
+    """Names of extensions of TileLang, by the machines they are for."""
+    return {machine: sorted(names.split()) for machine, names in _ELSEWHERE.items()}
 
 
 def by_tiles() -> dict[str, list[str]]:

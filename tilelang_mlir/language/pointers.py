@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend import arith, control
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region, int32_value, memory_of, narrow_place
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import BOOL, Expr, as_expr, describe, value_of
@@ -128,8 +128,11 @@ def place_of(what: str, value: Any) -> Element:
 def ptx_cp_async(dst_ptr: Any, src_ptr: Any, num_elems: int, predicate: Any = None) -> None:
     """Start copying `num_elems` elements from global to shared memory with cp.async; each thread copies its own.
 
-    4, 8 or 16 bytes. Where the predicate does not hold the target becomes zero. Close the group with
-    `T.ptx_commit_group` and wait with `T.ptx_wait_group`.
+    Earlier releases counted bytes: such a count is known by the extents of both pointers.
+
+    4, 8 or 16 bytes: of one call, or of all iterations of a `T.vectorized` loop around calls for narrower neighbours.
+    Where the predicate does not hold the target becomes zero. Close the group with `T.ptx_commit_group` and wait with
+    `T.ptx_wait_group`.
 
     Raises:
         TileValueError: the number of bytes is not 4, 8 or 16. TileTypeError: the memories are not global and shared.
@@ -139,13 +142,53 @@ def ptx_cp_async(dst_ptr: Any, src_ptr: Any, num_elems: int, predicate: Any = No
     if (source.buffer.memory, target.buffer.memory) != ("global", "shared"):
         raise TileTypeError(f"T.ptx_cp_async copies from global to shared memory, got {source!r} to {target!r}")
     size = num_elems * source.buffer.dtype.bits // 8
+    if size > 16 and all(_is_bytes(pointer, num_elems) for pointer in (dst_ptr, src_ptr)):
+        size = num_elems
+    run = _vectorized_run(builder, (source, target), num_elems) if 0 < size < 4 else None
+    size *= run[1] if run is not None else 1
     if size not in (4, 8, 16) or source.buffer.dtype != target.buffer.dtype:
-        raise TileValueError(f"T.ptx_cp_async copies 4, 8 or 16 bytes of one dtype, got {size} bytes")
+        raise TileValueError(
+            f"T.ptx_cp_async copies 4, 8 or 16 bytes of one dtype, got {size} bytes",
+            hint="copy more elements at once, or neighbours in a T.vectorized loop over the last index",
+        )
+    if run is None:
+        _copy_words(builder, source, target, size, predicate)
+        return
+    for _ in control.branch(builder, arith.compare("Eq", run[0], 0), has_else=False):
+        _copy_words(builder, source, target, size, predicate)
+
+
+def _vectorized_run(builder: Builder, places: Sequence[Element], count: int) -> tuple[Expr, int] | None:
+    """The variable and extent of the vectorised loop around, along which `count` elements after another are meant."""
+    if builder.frame.lanes is None:
+        return None
+    variable, extent = builder.frame.lanes
+    steps = [_step(index, variable) for place in places for index in place.indices]
+    wanted = [count if dim == place.buffer.ndim - 1 else 0 for place in places for dim in range(place.buffer.ndim)]
+    return (variable, extent) if steps == wanted else None
+
+
+def _step(index: Any, variable: Expr) -> int | None:
+    """What an index grows by from one iteration to the next; None where that is not known."""
+    if isinstance(index, int):
+        return 0
+    linear = index.as_linear()
+    return None if linear is None else linear.terms.get(variable.key, (0, True))[0]
+
+
+def _copy_words(builder: Builder, source: Element, target: Element, size: int, predicate: Any) -> None:
     source = narrow_place(builder, source)
     places = [int32_value(builder, i) for element in (source, target) for i in element.indices]
     buffers = [memory_of(source.buffer), memory_of(target.buffer)]
     attributes: dict[str, ir.Attribute] = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size)}
     builder.emit("tl.copy_words", [*buffers, _predicate(builder, predicate), *places], [], attributes)
+
+
+def _is_bytes(pointer: Any, count: int) -> bool:
+    """Whether a count is that of the bytes a pointer means: 16 for 8 halves of `T.access_ptr(A[0], "r", 8)`."""
+    if not isinstance(pointer, Pointer) or not isinstance(pointer.extent, int):
+        return False
+    return pointer.extent * pointer.element.buffer.dtype.bits == count * 8
 
 
 def ptx_cp_async_bulk(dst_ptr: Any, src_ptr: Any, num_bytes: Any, barrier: Any) -> None:

@@ -12,12 +12,9 @@ from tilelang_mlir.dialect.layout.tensor import accumulator
 from tilelang_mlir.errors import TileTypeError
 from tilelang_mlir.frontend.buffer import buffer_of
 from tilelang_mlir.frontend.expr import describe
-from tilelang_mlir.language.emitted_product import DescriptorParams, EmittedProduct
+from tilelang_mlir.language.emitted_product import EmittedProduct
+from tilelang_mlir.language.matrix_descriptors import TCGEN05DescriptorParams
 from tilelang_mlir.language.tensor import tcgen05_gemm, tcgen05_mma_arrive
-
-
-class TCGEN05DescriptorParams(DescriptorParams):
-    """The tile that a descriptor is of."""
 
 
 class TCGEN05TensorCoreIntrinEmitter(EmittedProduct):

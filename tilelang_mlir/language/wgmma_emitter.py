@@ -12,7 +12,7 @@ from typing import Any
 from tilelang_mlir.dialect.layout import Fragment
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.expr import describe
-from tilelang_mlir.language.emitted_product import DescriptorParams, EmittedProduct
+from tilelang_mlir.language.emitted_product import EmittedProduct
 from tilelang_mlir.language.explicit import (
     wait_wgmma,
     warpgroup_arrive,
@@ -21,12 +21,9 @@ from tilelang_mlir.language.explicit import (
     wgmma_gemm,
 )
 from tilelang_mlir.language.gemm import GemmWarpPolicy
+from tilelang_mlir.language.matrix_descriptors import WGMMADescriptorParams
 
 _GROUP, _ROWS, _MOST = 4, 64, 256  # warps of a warpgroup; rows and most columns of an instruction
-
-
-class WGMMADescriptorParams(DescriptorParams):
-    """The tile that a descriptor is of."""
 
 
 class WGMMATensorCoreIntrinEmitter(EmittedProduct):

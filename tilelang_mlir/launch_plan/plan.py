@@ -39,7 +39,8 @@ class ParamSpec:
 class SolveStep:
     """How to read one symbolic dimension.
 
-    `coefficient * symbol + rest` is element `axis` of the shape or strides of tensor `param`.
+    `coefficient * symbol + rest` is `weight` times element `axis` of the shape or strides of tensor `param`, plus those
+    of `others` times theirs: (weight, parameter, shape or strides, axis).
     """
 
     symbol: str
@@ -48,6 +49,13 @@ class SolveStep:
     axis: int
     coefficient: int = 1
     rest: Expr = 0
+    weight: int = 1
+    others: tuple[tuple[int, int, str, int], ...] = ()
+
+    @property
+    def sources(self) -> tuple[tuple[int, int, str, int], ...]:
+        """All that is read."""
+        return (self.weight, self.param, self.field, self.axis), *self.others
 
 
 @dataclass(frozen=True)
@@ -199,7 +207,10 @@ def _describe_param(param: ParamSpec) -> str:
 
 
 def _describe_step(step: SolveStep, params: tuple[ParamSpec, ...]) -> str:
-    source = f"{params[step.param].name}.{step.field}[{step.axis}]"
+    terms = [(weight, f"{params[param].name}.{field}[{axis}]") for weight, param, field, axis in step.sources]
+    source = " + ".join(name if weight == 1 else f"{weight} * {name}" for weight, name in terms)
+    if step.others:
+        source = f"({source})"
     if step.rest != 0:
         source = f"({source} - {format_expr(step.rest)})"
     return f"{step.symbol} = {source}" + (f" / {step.coefficient}" if step.coefficient != 1 else "")

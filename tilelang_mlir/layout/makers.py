@@ -24,6 +24,20 @@ class SwizzleMode(enum.IntEnum):
     def span_bytes(self) -> int:
         return 0 if self is SwizzleMode.NONE else 16 << self.value
 
+    def is_none(self) -> bool:
+        return self is SwizzleMode.NONE
+
+    def swizzle_byte_size(self) -> int:
+        return self.span_bytes
+
+    def wgmma_layout_type(self) -> int:
+        """The field of a descriptor for `wgmma`: 1 for 128 bytes, 2 for 64, 3 for 32 (PTX ISA 8.7, 9.7.15.5.1.2)."""
+        return (0, 3, 2, 1)[self]
+
+    def tcgen05_layout_type(self) -> int:
+        """The field of a descriptor for `tcgen05.mma`: 2 for 128 bytes, 4 for 64, 6 for 32 (PTX ISA 8.7, 9.7.16.5)."""
+        return (0, 6, 4, 2)[self]
+
 
 # -- makers: shared tiles ---------------------------------------------------------------------------------------------
 def _tile(buffer: Any) -> tuple[list[int], int]:
@@ -107,8 +121,18 @@ def make_volta_swizzled_layout(buffer: Any, is_a: bool = True, k_inner: bool = T
 def make_cutlass_metadata_layout(
     buffer: Any, mma_dtype: str = "float16", arch: str = "8.0", block_k: int = 0
 ) -> Layout:
-    """Not available: metadata of 2:4 sparse products."""
-    raise UnsupportedError("make_cutlass_metadata_layout", hint="sparse matrix products are not available")
+    """The layout of metadata in shared memory: row-major, for those of `utils.sparse.compress_sm90` (`arch="9.0"`).
+
+    Raises:
+        UnsupportedError: another `arch`, whose metadata torch has in an order of its own.
+    """
+    del mma_dtype, block_k
+    if not str(arch).startswith("9"):
+        raise UnsupportedError(
+            f"make_cutlass_metadata_layout of arch {arch!r}: metadata in the order of torch's semi-structured tensors",
+            hint="leave the layout out and take the metadata of utils.sparse.compress, which are row-major",
+        )
+    return make_linear_layout(buffer)
 
 
 # -- makers: fragments ------------------------------------------------------------------------------------------------

@@ -121,6 +121,10 @@ def _cast(op: Instruction, frame: Frame) -> None:
     source, target = DType(op.attributes["from"]), DType(op.attributes["to"])
     rounding, saturate = str(op.attributes.get("round", "")), bool(op.attributes.get("sat", True))
     random = frame.env[op.operands[1]] if len(op.operands) == 2 else None
+    if "sat" in op.attributes and saturate and source.is_integer and target.is_integer:
+        ends = np.iinfo(op.dtypes[0])
+        value = unsigned(value) if source.is_unsigned else value
+        value = np.clip(value, None if source.is_unsigned else ends.min, ends.max)
     frame.env[op.results[0]] = cast(value, source, target, op.dtypes[0], rounding, saturate, random)[()]
 
 

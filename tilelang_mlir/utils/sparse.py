@@ -57,6 +57,17 @@ def compress(A: Any, transposed: bool = False, meta_dtype: Any = None, arch: str
     return kept, metadata
 
 
+def compress_sm90(A: Any, block_k: int = 64, transposed: bool = False) -> tuple[Any, Any]:
+    """`compress` with metadata of uint8, a byte for 8 elements; the order does not depend on `block_k`."""
+    del block_k
+    kept, metadata = compress(A, transposed, "int8")
+    if isinstance(metadata, np.ndarray):
+        return kept, metadata.view(np.uint8)
+    import torch
+
+    return kept, metadata.view(torch.uint8)
+
+
 def _units(k: int, size: int, meta_dtype: Any) -> tuple[np.dtype[Any], int, int]:
     """The dtype of the metadata, elements of a group, and how many elements one of the metadata describes."""
     meta = _META[size] if meta_dtype is None else np.dtype(str(meta_dtype).rpartition(".")[2])

@@ -134,6 +134,12 @@ def test_lazy_decorator() -> None:
     called = tilelang.autotune(configs=lambda n: [{"block": 32}, {"block": 64, "pass_configs": {}}], warmup=0, rep=1)
     told = called(factory.jit_impl)
     assert told(100, block=16, threads=32) is plain and told(100, 16, 32) is plain and not told.results
+
+    def whole_call(args, kwargs):
+        return [{"block": args[0] // 2, "threads": kwargs.get("threads", 32)}]
+
+    whole = tilelang.autotune(configs=whole_call, warmup=0, rep=1)(factory.jit_impl)
+    assert whole(128).config == {"block": 64, "threads": 32}
     again = tilelang.autotune(configs={"block": [32, 64], "threads": [32]}, warmup=0, rep=1,
                               do_not_specialize=["block", "threads"])(factory.jit_impl)  # fmt: skip
     assert again(100, block=16, threads=8).config["threads"] == 32  # where such names are searched, calls do not decide

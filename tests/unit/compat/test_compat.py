@@ -45,8 +45,9 @@ def test_factory_profiler_and_other_imports() -> None:
 
 
 def test_test_files() -> None:
-    done = run("--simulate", "marks.py", "-q")
-    assert done.returncode == 0 and "1 passed, 3 skipped" in done.stdout, done.stdout + done.stderr
+    for option in ("--simulate", "--simulate=gfx942"):
+        done = run(option, "marks.py", "-q")
+        assert done.returncode == 0 and "1 passed, 4 skipped" in done.stdout, done.stdout + done.stderr
 
 
 def test_mistakes_are_shown_where_they_are() -> None:
@@ -122,6 +123,10 @@ def test_counterparts() -> None:
     assert imports.counterpart("tilelang.jit.kernel") == "tilelang_mlir.jit.kernel"
     assert imports.counterpart("tilelang.nonsense") is None and imports.counterpart("tilelangx") is None
     assert imports.counterpart("tilelang.profiler.bench.more") is None
+    profiler = importlib.import_module("tilelang_mlir.profiler")
+    assert profiler.TensorSupplyType.__module__ == "tilelang_mlir.jit.profiler" and not hasattr(profiler, "nonsense")
+    with pytest.raises(ImportError, match="'tilelang.distributed': it is an extension for several GPUs at once"):
+        raise imports.MissingModuleError("tilelang.distributed")
     for name, real in imports.ALIASES.items():
         __import__(real)
         assert sys.modules[real], name
@@ -162,6 +167,7 @@ def test_install_and_uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
             tilelang.register_cuda_postproc(lambda code, target: code)
         assert tilelang.cdiv(7, 2) == 4 and driver.get_num_sms() == 108
         assert torch.cuda.is_available() and torch.cuda.get_device_capability() == (8, 0)
+        assert not torch.cuda.is_current_stream_capturing()
         there = torch.ones(3, device="cuda", requires_grad=True)
         assert there.is_cuda and there.device == torch.device("cuda:0") and there.detach().numpy().sum() == 3
         _CalledBack.apply(there.to(there.device)).sum().backward()

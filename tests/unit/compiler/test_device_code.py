@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,32 @@ def test_wrong_use() -> None:
         def name(Z: T.Tensor((64,), "int32")):
             with T.Kernel(1, threads=32) as _:
                 T.call_extern("handle", "a b", Z)
+
+
+def test_templates_and_namespaces() -> None:
+    """Every instance is a function of its own, which only C++ has."""
+    (line,) = wrappers([Extern("n::f<3>", ("int32",), "", "n_f_3_1")]).splitlines()
+    assert line == 'extern "C" __device__ void tl_extern_n_f_3_1(int a0) { n::f<3>(a0); }'
+    head = ".version 8.6\n.target sm_90a\n.address_size 64\n"
+
+    def using(source: str) -> Any:
+        @T.prim_func
+        def main(X: T.Tensor((64,), "float32")):
+            with T.Kernel(1, threads=64) as _:
+                T.import_source(source)
+                tx = T.get_thread_binding()
+                X[tx] = T.call_extern("float32", "tools::scaled<3>", X[tx])
+                X[tx] += T.call_extern("float32", "tools::scaled<int, -4>", X[tx])
+
+        return main
+
+    cpp = "namespace tools { template <int N> __device__ float scaled(float x) { return N * x; }\n" \
+          "template <class T, T N> __device__ float scaled(float x) { return N * x; } }"
+    with pytest.raises(CompileError, match=r"no source of C\+\+ defines tools::scaled<"):
+        tilelang.compile(using(head + ".visible .func scaled() { ret; }"), target="sm_80")
+    if nvrtc.library() is not None:
+        ptx = tilelang.compile(using(cpp), target="sm_80").get_kernel_source()
+        assert len(set(re.findall(r"\b(tl_extern_tools_scaled_\w+_[0-9a-f]{8})\b", ptx))) == 2
 
 
 def test_cpp_comes_in_the_version_of_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

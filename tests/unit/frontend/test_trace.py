@@ -233,7 +233,8 @@ def test_dtype_promotion() -> None:
     func = trace_kernel(
         "F[0] = H[0] + F[1]\nF[2] = I[0] * H[0]\nI[1] = I[0] + 1\nF[3] = I[0] * 0.5\nF[4] = (H[0] > 1) + 1\n"
         "I[2] = U[0] + I[0]\nU[1] = U[0] >> 1\nI[3] = I[0] >> 1\nF[5] = U[0] < 3\n"
-        'F[6] = T.cast((U[0] >> 2) & 15, "float32")\nF[7] = T.cast((I[0] + I[1]) & 15, "float32")',
+        'F[6] = T.cast((U[0] >> 2) & 15, "float32")\nF[7] = T.cast((I[0] + I[1]) & 15, "float32")\n'
+        "if I[0] + 2**40 > I[1] - 300:\n    U[2] = 1",
         params,
     )
     text = str(func)
@@ -243,6 +244,8 @@ def test_dtype_promotion() -> None:
     assert 'from = "bool", to = "int32"' in text
     assert "arith.shrui" in text and "arith.shrsi" in text and "arith.cmpi ult" in text
     assert 'from = "uint8", to = "int8"' in text
+    assert 'from = "int8", to = "int64"' in text  # literals without room make wider integers
+    assert "300 : i32" in text
     assert 'from = "uint8", to = "float32"' in text and 'from = "uint8", to = "int32"' not in text  # masks stay narrow
     assert 'from = "int8", to = "int32"' in text  # sums do not
 

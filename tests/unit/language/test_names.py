@@ -305,6 +305,8 @@ def test_dtypes_are_names_and_functions() -> None:
     assert T.float32x4.lanes == 4 and T.float32x4.scalar == T.float32 and T.bfloat16x2 == "bfloat16x2"
     assert T.int32(7) == 7 and isinstance(T.int32(7), int)
     assert T.dtype(np.float16) == T.float16 and T.float64.bits == 64
+    assert T.DataType("bfloat16").bits == 16 and isinstance(T.int8, T.DataType)
+    assert T.DataType("float32x4").itemsize == 16
     assert repr(T.float16(1)) == "float16(1.0)"
     with pytest.raises(TileTypeError, match="unknown dtype"):
         T.dtype("float17")
@@ -346,6 +348,9 @@ def test_warp_policy_from_partition() -> None:
 
 
 WRONG: list[tuple[str, type[Exception], str]] = [
+    ("x = T.alloc_var('float32', init=1e300)", TileValueError, r"1e\+300 is beyond float32, whose largest value is 3"),
+    ("x = T.float16(-65536.0)", TileValueError, "-65536.0 is beyond float16, whose largest value is 65504"),
+    ("x = T.uint8(256)", TileValueError, "256 does not fit the 8 bits of uint8"),
     ("T.tma_copy(A[0], A[1])", TileTypeError, "copies between device and shared memory, got global to global"),
     (TILES + "T.tma_copy(B[0, 0], s)", TileTypeError, "a load with T.tma_copy needs barrier="),
     (TILES + "b = T.alloc_barrier(1)\nT.tma_copy(B[0, 0], s, barrier=b, eviction_policy='never')", TileValueError,

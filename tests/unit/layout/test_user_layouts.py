@@ -102,6 +102,7 @@ def test_unsupported_makers_say_so() -> None:
     for maker in (L.make_volta_swizzled_layout, L.make_cutlass_metadata_layout):
         with pytest.raises(UnsupportedError, match=maker.__name__):
             maker(Tile((8, 8), "float16"))
+    assert L.make_cutlass_metadata_layout(Tile((8, 8), "uint8"), arch="9.0").layout == values.row_major((8, 8))
 
 
 # -- Fragment ---------------------------------------------------------------------------------------------------------

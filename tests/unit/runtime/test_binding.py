@@ -66,6 +66,10 @@ def test_sizes_of_what_is_left_out() -> None:
     needed = LaunchPlan("f", params, (KernelSpec("k", ("n", 1, 1), (32, 1, 1)),), solve=plan.solve)
     with pytest.raises(ArgumentError, match="X: None leaves the dimension n unknown"):
         bind(None, None, plan=needed)
+    starts = ParamSpec("S", "tensor", "int32", (("add", "n", 1),), (1,))  # used: the better source, though n + 1
+    params = (*left_out, starts, ParamSpec("n", "symbol", "int32"))
+    plan = LaunchPlan("f", params, needed.kernels, solve=plan_solving(params))
+    assert bind(None, None, np.zeros(4, np.int32), plan=plan)["n"] == 3
 
 
 def test_wrong_device() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tilelang_mlir.language import swizzles as panels
 from tilelang_mlir.language.emitter import (
     TensorCoreIntrinEmitter,
     TensorCoreIntrinEmitterWithLadderTransform,
@@ -16,9 +17,9 @@ from tilelang_mlir.language.emitter import (
     get_mma_micro_size,
 )
 from tilelang_mlir.language.matrix import mma_store_index_map
+from tilelang_mlir.language.swizzles import make_mma_swizzle_layout
 from tilelang_mlir.language.tensor_emitter import TCGEN05TensorCoreIntrinEmitter
 from tilelang_mlir.language.wgmma_emitter import WGMMATensorCoreIntrinEmitter
-from tilelang_mlir.layout import make_swizzled_layout
 
 Map = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -29,30 +30,19 @@ __all__ = [
 ]  # fmt: skip
 
 
-def make_mma_swizzle_layout(shared_buf: Any, is_smooth: bool = False) -> Any:
-    """A layout of a shared tile that matrix loads read without bank conflicts."""
-    del is_smooth
-    return make_swizzled_layout(shared_buf)
-
-
 def get_swizzle_layout(
-    row_idx: int, col_idx: int, row_size: int, dtype: Any = "float16", swizzle_bytes: int | None = None
+    row_idx: Any, col_idx: Any, row_size: int, dtype: Any = "float16", swizzle_bytes: int | None = None
 ) -> tuple[Any, Any]:
-    """Row and column at which element (row, column) of a tile with rows of `row_size` elements lies.
-
-    Chunks of 16 bytes change places within a span of `swizzle_bytes` (128, 64 or 32; the widest that fits the row).
-    """
+    """Row and column of `T.get_swizzle_layout`, whose panel stays where it is in the row: what this module returned
+    before there were panels."""
     from tilelang_mlir.dtypes import DType
 
     bits = DType(dtype).bits
-    chunk = 128 // bits
-    span = min(swizzle_bytes or 128, row_size * bits // 8) // 16
-    if span < 2:
+    if row_size * bits % 256:
         return row_idx, col_idx
-    phase = row_idx % 8 // (8 // span)
-    within = col_idx // chunk % span
-    swapped = sum(((within // (1 << bit) + phase // (1 << bit)) % 2) << bit for bit in range(span.bit_length() - 1))
-    return row_idx, (col_idx // (chunk * span) * span + swapped) * chunk + col_idx % chunk
+    width = min(128, row_size * bits // 8) if swizzle_bytes is None else swizzle_bytes
+    panel, row, column = panels.get_swizzle_layout(row_idx, col_idx, row_size, dtype, width)
+    return row, panel * (width * 8 // bits) + column
 
 
 def _operand_maps(per: int, side: str) -> tuple[Map, Map]:

@@ -62,9 +62,10 @@ def find(name: str, *, reads: str, accept: tuple[int, int] = (0, 0)) -> Tool:
             return Tool(str(path), release)
     least = f" of release {accept[0]}.{accept[1]} or newer" if any(accept) else ""
     raise ToolchainError(
-        f"no {name}{least} for {reads}", hint="pip install nvidia-cuda-nvcc, or set TILELANG_PTXAS_PATH",
+        f"no {name}{least} for {reads}",
+        hint="pip install nvidia-cuda-nvcc, or set TILELANG_PTXAS_PATH",
         notes=tuple((reason, None) for reason in rejected),
-    )  # fmt: skip
+    )
 
 
 def files(name: str) -> list[tuple[str, int]]:

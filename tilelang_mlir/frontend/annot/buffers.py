@@ -56,6 +56,11 @@ class BufferAnnot(Annot):
     name: str | None = None
     memory = GLOBAL
 
+    def __post_init__(self) -> None:
+        """Numbers, dtypes and symbolic sizes may stand for the values they mean."""
+        self.shape = None if self.shape is None else values_of(self.shape, "shape")
+        self.strides = None if self.strides is None else values_of(self.strides, "stride list")
+
     def is_kernel_arg(self) -> bool:
         return True
 
@@ -157,7 +162,7 @@ class BufferAnnot(Annot):
             return tuple(_unfrozen(size) for size in target_shape)
         return tuple(
             value.create_prim_func_arg(value.name or "", _unfrozen(size), vt, create_arg=False)
-            for value, size in zip(shape, target_shape, strict=True)
+            for value, size in zip(values_of(shape, "shape"), target_shape, strict=True)
         )
 
     def create_prim_func_arg(self, name: str, value: Any, vt: ArgVarTable) -> Buffer:

@@ -90,5 +90,7 @@ def addresses(
     else:
         k, unit = np.arange(steps)[:, None], np.arange(rows // (16 * steps // step_bytes))[None, :]
         per = span // 16
+        if per == 1:  # no swizzle: the leading offset is the one along k (9.7.16.4.1)
+            leading, stride = stride, leading
         place = start + unit // per * leading + k // 8 * stride + k % 8 * span + unit % per * 16
     return place ^ ((place >> 7 & {16: 0, 32: 1, 64: 3, 128: 7}[span]) << 4)

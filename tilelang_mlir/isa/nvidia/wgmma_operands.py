@@ -151,6 +151,8 @@ def addresses(
     if transposed:
         k, chunk = np.arange(deep // element)[:, None], np.arange(rows * element // 16)[None, :]
         per = span // 16  # chunks of 16 bytes along MN in one atom
+        if per == 1:  # no swizzle: the leading offset is the one along k (9.7.15.5.1.1)
+            leading, stride = stride, leading
         address = start + chunk // per * leading + k // 8 * stride + k % 8 * span + chunk % per * 16
     else:
         if span != 16 and deep > span:

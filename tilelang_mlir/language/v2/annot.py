@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_origin
 
 from tilelang_mlir.frontend.annot import (
     Annot,
@@ -47,4 +47,6 @@ class Buffer:
         return family(None, None if strides is None else values_of(strides, "stride list"), to_dtype(dtype))
 
     def __class_getitem__(cls, params: Any) -> Any:
+        if isinstance(params, tuple) and len(params) == 2 and get_origin(params[0]) is tuple:
+            return cls(params[1])  # `Buffer[tuple[int, int], dtype]`, for type checkers: the rank is the argument's
         return Tensor[params]

@@ -42,7 +42,7 @@ def _erf(x: Any) -> Any:
 
 
 def _fma(a: Any, b: Any, c: Any) -> Any:
-    """One rounding for f32 and f16; f64 rounds twice (numpy has no fused form)."""
+    """One rounding; numpy has no fused form."""
     kind = np.result_type(a, b, c)
     if kind == np.float32:
         return numeric.fma32(a, b, c)[()]
@@ -50,7 +50,7 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
         return (np.asarray(a, np.float64) * np.asarray(b, np.float64) + np.asarray(c, np.float64)).astype(np.float16)[
             ()
         ]
-    return a * b + c
+    return numeric.fma64(a, b, c)[()]
 
 
 def _round_half_away(x: Any) -> Any:
