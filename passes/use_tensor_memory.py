@@ -17,6 +17,9 @@ CHOSEN   A fragment that only products touch in a loop (and that is cleared befo
 
          Where the loop may not run at all, the copy is in a branch, whose other side clears C.
 
+EMULATED A product of 8-bit floats that starts from zero, and whose sum others then use, is computed in tensor memory
+         and copied to its fragment.
+
 SCALED   `tl.mma_scaled`, whose sums are in fragments, is CHOSEN where that fits. Elsewhere its accumulator goes to
          tensor memory and back around it, as there is no other instruction for it on these targets.
 
@@ -82,7 +85,8 @@ class UseTensorMemory(Pass):
                         _complete(launch, op, functools.partial(_start_copy, op))
                 for op in list(nested(launch)):
                     bring_metadata(launch, op, target)
-                for op in [op for op in nested(launch) if _is_narrow(op)]:
+                here = self.automatic and not paired
+                for op in [op for op in nested(launch) if _is_narrow(op) or here and _is_emulated(launch, op, target)]:
                     _narrow_alone(launch, op, target, paired)
 
 
@@ -98,6 +102,22 @@ def _start_copy(op: ir.Operation) -> None:
 def _is_narrow(op: ir.Operation) -> bool:
     """A product into fragments for which there is no other instruction."""
     return op.name == "tl.mma_scaled" or op.name == "tl.gemm" and any(packed_operands(op))
+
+
+def _is_emulated(launch: ir.Operation, op: ir.Operation, target: Target) -> bool:
+    """A product of 8-bit floats that starts from zero: mma.sync multiplies these as float16 here, after conversions."""
+    if op.name != "tl.gemm" or len(op.operands) != 3 or "wgmma" in op.attributes or product_obstacle(op, target):
+        return False
+    a, b, c = op.operands
+    clears = "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
+    scopes = [scope_of(v) for v in (a, b, c)]
+    if not clears or scopes != [SHARED, SHARED, FRAGMENT] or root(c) != c:
+        return False
+    kind, threads = ir.MemRefType(c.type), num_threads(launch)
+    users = [use.owner.operation for use in c.uses]
+    others = any(u != op and u.name in (*_SUMMING, "tl.gemm_sp") for u in users)
+    narrow = ir.MemRefType(a.type).element_type.width == 8 and not isinstance(kind.element_type, ir.IntegerType)
+    return narrow and not others and meeting_fragment(accumulator_layout(c), kind.shape[-1], threads) is not None
 
 
 def _refuse(launch: ir.Operation, target: Target) -> None:

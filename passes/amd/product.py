@@ -20,6 +20,7 @@ from tilelang_mlir.isa.amd import formats, mfma, wmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
+from ...dialect.effects import root
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.location import python_location
 from ...dialect.products import elements_of, extents, factors, packed_operands, transposes
@@ -149,8 +150,11 @@ def element_kind(element: ir.Type, unsigned: bool, target: Target, op: ir.Operat
     return kind
 
 
-def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
+def plan_product(op: ir.Operation, threads: int, target: Target, *, together: bool = True) -> Product:
     """The plan of a `tl.gemm`; a function of its operands' types and scopes, so inference and lowering agree.
+
+    Products into one accumulator take instructions of one size and interleave alike: as the least of them allows.
+    `together=False` gives the plan that a product would have without the others.
 
     Raises:
         UnsupportedError: the target has no instruction for the element types or the extent of K.
@@ -175,6 +179,9 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
         hint = "use a larger block_K"
         raise UnsupportedError(f"K = {k} is no multiple of {depth}", python_location(op.location), hint=hint)
     core = fits[0]
+    siblings = _siblings(op) if together else []
+    if siblings:
+        core = max(fits, key=lambda x: (x.size <= _smallest(siblings, threads, target), x.size, x.depth))
     left = Operand(0, 0 if flags[0] else 1, not flags[0], 1)
     right = Operand(1, 1 if flags[1] else 0, flags[1], 1)
     registers = [scope_of(v) == FRAGMENT for v in (a, b)]
@@ -184,7 +191,28 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
         o if register else _interleave(product, o, elements[0].width, target)
         for o, register in zip((left, right), registers, strict=True)
     )
-    return replace(product, a=left, b=right)
+    plans = [plan_product(other, threads, target, together=False) for other in siblings]
+    sides = [replace(o, interleave=min(o.interleave, *(getattr(p, x).interleave for p in plans))) if plans else o
+             for x, o in (("a", left), ("b", right))]  # fmt: skip
+    return replace(product, a=sides[0], b=sides[1])
+
+
+def _siblings(op: ir.Operation) -> list[ir.Operation]:
+    """The other products into the same registers, which must lie the same way for all of them."""
+    sums = root(op.operands[2])
+    if scope_of(sums) != FRAGMENT:
+        return []
+    users = [use.owner.operation for use in sums.uses]
+    return [u for u in users if u.name == "tl.gemm" and u != op and root(u.operands[2]) == sums and not _is_packed(u)]
+
+
+def _is_packed(op: ir.Operation) -> bool:
+    return any(packed_operands(op))
+
+
+def _smallest(products: list[ir.Operation], threads: int, target: Target) -> int:
+    """The size of the smallest instruction that one of these takes by itself."""
+    return min(plan_product(op, threads, target, together=False).core.size for op in products)
 
 
 def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:

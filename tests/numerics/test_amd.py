@@ -291,6 +291,39 @@ def test_a_mask_of_64_lanes_is_not_cut_off() -> None:
     assert 'dtype="uint64"' in caught.value.hint and caught.value.location is not None
 
 
+@pytest.mark.parametrize("arch", ["gfx942", "gfx1100", "gfx1201"])
+def test_products_into_one_accumulator(arch: str) -> None:
+    """Operands along and across K, of memory and of registers, one of which is only as deep as small instructions."""
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((64, 16), "float16"), B: T.Tensor((64, 16), "float16"), C: T.Tensor((64, 32), "float16"),
+        D: T.Tensor((32, 64), "float16"), E: T.Tensor((32, 64), "float16"), O: T.Tensor((64, 64), "float32"),
+    ):  # fmt: skip
+        with T.Kernel(1, threads=128):
+            a, b = T.alloc_shared((64, 16), "float16"), T.alloc_shared((64, 16), "float16")
+            d, e = T.alloc_shared((32, 64), "float16"), T.alloc_shared((32, 64), "float16")
+            c, acc = T.alloc_fragment((64, 32), "float16"), T.alloc_fragment((64, 64), "float32")
+            T.copy(A, a)
+            T.copy(B, b)
+            T.copy(C, c)
+            T.copy(D, d)
+            T.copy(E, e)
+            T.gemm(a, b, acc, transpose_B=True, clear_accum=True)
+            T.gemm(c, d, acc)
+            T.gemm(e, d, acc, transpose_A=True)
+            T.copy(acc, O)
+
+    rng = np.random.default_rng(0)
+    shapes = (64, 16), (64, 16), (64, 32), (32, 64), (32, 64)
+    a, b, c, d, e = (rng.standard_normal(shape).astype(np.float16) for shape in shapes)
+    out = np.full((64, 64), np.nan, np.float32)
+    compile_prim_func(main, target=f"sim:{arch}")(a, b, c, d, e, out)
+    wide = [x.astype(np.float64) for x in (a, b, c, d, e)]
+    want = wide[0] @ wide[1].T + wide[2] @ wide[3] + wide[4].T @ wide[3]
+    assert np.linalg.norm(out - want) < 1e-5 * np.linalg.norm(want)
+
+
 # -- atomics -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("dtype", "arch", "instruction"), [
     ("float16", "gfx90a", "global_atomic_pk_add_f16"), ("float16", "gfx1201", "global_atomic_pk_add_f16"),

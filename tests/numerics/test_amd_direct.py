@@ -91,7 +91,8 @@ def test_loops_wait_once() -> None:
     """No product waits for the next tiles: the loop's only wait is the one in front of its barrier."""
     for name in ("gemm_bias_relu", "gemm_dynamic_m"):
         text = target_matrix.build(name, "gfx950").assembly
-        loop = text[text.index(".LBB0_1:") : text.index("global_store", text.index(".LBB0_1:"))]
+        begin = text.index(".LBB0_1:")
+        loop = text[begin : begin + text[begin:].index("_store_dword")]
         inside = loop[: loop.rindex("branch")]
         assert "buffer_load_dwordx4" in inside and "offen lds" in inside and "v_mfma" in inside
         assert len(re.findall(r"s_waitcnt.*vmcnt", inside)) == 1 and "ds_write" not in inside

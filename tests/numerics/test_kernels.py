@@ -190,11 +190,11 @@ def test_int4_weights_by_two_warpgroups(
 
 
 @pytest.mark.parametrize(
-    ("tiling", "M", "products"),
-    [(Tiling(128, 96, 128, 2, 256), 130, 0), (Tiling(192, 64, 128, 3, 384), 200, 1),
-     (Tiling(128, 96, 128, 2, 256), 132, 2)],
+    ("tiling", "M", "products", "arch"),
+    [(Tiling(128, 96, 128, 2, 256), 130, 0, "sm_90a"), (Tiling(192, 64, 128, 3, 384), 200, 1, "sm_90a"),
+     (Tiling(128, 96, 128, 2, 256), 132, 2, "sm_90a"), (Tiling(128, 96, 128, 2, 256), 130, 0, "sm_100a")],
 )
-def test_fp8_scaled_by_blocks(tiling: Tiling, M: int, products: int) -> None:
+def test_fp8_scaled_by_blocks(tiling: Tiling, M: int, products: int, arch: str) -> None:
     """Tiles of 96 columns: the second one has columns of two blocks, the third one ends within the tensor's last.
 
     With `products` per step, two CTAs walk over the tiles and store each under the first products of the next one.
@@ -204,7 +204,9 @@ def test_fp8_scaled_by_blocks(tiling: Tiling, M: int, products: int) -> None:
     a, b = (rng.standard_normal((rows, K)).astype(ml_dtypes.float8_e4m3fn) for rows in (M, N))
     scales_a, scales_b = rng.random((4, M), np.float32) + 0.5, rng.random((2, 4), np.float32) + 0.5
     factory, *more = (gemm_fp8_blocks_persistent, products, 2) if products else (gemm_fp8_blocks,)
-    kernel = compiled(factory, "sim:sm_90a", M, N, K, "float8_e4m3", "float16", tiling, *more)
+    kernel = compiled(factory, f"sim:{arch}", M, N, K, "float8_e4m3", "float16", tiling, *more)
+    if arch == "sm_100a":
+        assert "nvvm.tcgen05.mma" in kernel.ir("lowered") and "nvvm.mma.sync" not in kernel.ir("lowered")
     if products:
         text = kernel.ir("scheduled")
         first, last = text.index('"tl.staged_store"'), text.index("pending = 0 : i32")

@@ -19,7 +19,7 @@ from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, logarithms, merge_parts, softmax_step, start_rows
 from tilelang_mlir.ops.operands import HALF, has_dtype, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
-from tilelang_mlir.target import Target
+from tilelang_mlir.target import Feature, Target
 
 _HEADS = 64  # of a block: what a warpgroup product takes
 
@@ -86,9 +86,23 @@ def mla_decoding(
     return mla
 
 
-def mla_parts(batch: int, heads: int, longest: int, page: int, target: str | Target = "auto") -> int:
+def mla_tiles(width: int, page: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
+    """Heads and keys of a block, versions of its keys, and threads, for `width` numbers of a query and a key.
+
+    As many heads as fit shared memory beside the keys: they stay there for all keys.
+    """
+    machine = resolve_target(target)
+    versions = 1 if machine.supports(Feature.MFMA) and not machine.supports(Feature.LDS_DMA) else 2
+    room = machine.max_shared_bytes // 2 - versions * page * width
+    heads = next((h for h in (_HEADS, _HEADS // 2) if h * (width + page) <= room), _HEADS // 4)
+    return heads, page, 2, 256 if width > 192 and heads == _HEADS else 128
+
+
+def mla_parts(
+    batch: int, heads: int, longest: int, page: int, target: str | Target = "auto", block_H: int = _HEADS
+) -> int:
     """Into how many parts the keys of a sequence are split: one CTA for each multiprocessor, two pages for a part."""
-    wanted = resolve_target(target).multiprocessors // (batch * -(-heads // _HEADS))
+    wanted = resolve_target(target).multiprocessors // (batch * -(-heads // block_H))
     return max(1, min(wanted, 64, -(-longest // (2 * page))))
 
 
@@ -108,7 +122,7 @@ def mla_decode(
     Args:
         q: (batch, heads, D), q_rope: (batch, heads, D_rope): queries, those of content in the space of the latents.
         kv: (pages, page, D), k_rope: (pages, page, D_rope): the cache, 64 keys to a page (32 where shared memory is
-            below 220 KiB). All four contiguous, all float16 or all bfloat16.
+            below 220 KiB, 16 below 110 KiB but on CDNA). All four contiguous, all float16 or all bfloat16.
         pages: (batch, most pages of a sequence) int32: the page of every block of keys. Those behind a sequence's
             length are not read.
         lengths: keys in use of every sequence, (batch,) int32, positive.
@@ -135,7 +149,7 @@ def mla_decode(
     for name, tensor in (("pages", pages), ("lengths", lengths)):
         has_dtype(name, tensor, "int32")
     longest = table * page
-    parts = mla_parts(batch, heads, longest, page, target)
-    tiles = _HEADS, page, 2, 256 if D > 128 else 128
+    tiles = mla_tiles(D + D_rope, page, target)
+    parts = mla_parts(batch, heads, longest, page, target, tiles[0])
     kernel = ready(mla_decoding, target, batch, count, longest, heads, D, D_rope, parts, dtype, *tiles, scale)
     return kernel(q, q_rope, kv, k_rope, pages, lengths)

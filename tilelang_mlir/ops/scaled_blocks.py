@@ -48,7 +48,7 @@ from typing import Any
 import tilelang_mlir.language as T
 from tilelang_mlir.jit.decorator import jit
 from tilelang_mlir.jit.target import resolve_target
-from tilelang_mlir.ops.tiling import Tiling, has_wide_products
+from tilelang_mlir.ops.tiling import Tiling
 from tilelang_mlir.target import Feature, Target
 
 E4M3 = "float8_e4m3"
@@ -210,7 +210,7 @@ def blocks_form(M: int, N: int, target: str | Target = "auto") -> tuple[Any, ...
     """
     machine = resolve_target(target)
     if not machine.supports(Feature.WGMMA):
-        return gemm_fp8_blocks, BLOCKS if has_wide_products(machine) else _BLOCKS_OF_WARPS
+        return gemm_fp8_blocks, _BLOCKS_OF_WARPS
 
     def cost(form: tuple[Tiling, int, float]) -> float:
         tiling, _, speed = form
