@@ -29,7 +29,7 @@ from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.target import Target
 
 _LOG = logging.getLogger("tilelang_mlir")
-_BACKENDS = ("auto", "tvm_ffi", "cython", "nvrtc", "cutedsl", "ctypes", "native", "sim", "torch")
+_BACKENDS = ("auto", "tvm_ffi", "cython", "nvrtc", "cutedsl", "ctypes", "dlpack", "native", "sim", "torch")
 
 
 def compile_prim_func(

@@ -478,8 +478,7 @@ __tilelang_dialect__ = "cuda"
 # Dtypes, and the fast functions whose names start with two underscores.
 globals().update({name: find(name) for name in (*SCALARS, *ALIASES)})
 globals().update(_FAST)
-globals()["__ldg"] = _ldg
-globals()["__ffs"], globals()["__fns"] = _ffs, _fns
+globals().update({"__ldg": _ldg, "__ffs": _ffs, "__fns": _fns})
 
 
 # Names of modules that most programs do without.
