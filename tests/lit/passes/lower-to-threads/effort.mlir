@@ -1,5 +1,25 @@
 // Kernels whose loops only start products are marked: the assembler need not optimise them as much as others.
 // RUN: tl-opt %s --target=sm_90a --stage=lowered | filecheck %s
+// RUN: tl-opt %s --target=sm_80 --stage=lowered | filecheck %s --check-prefix=SYNC
+
+// Products of mma.sync, with the loads of the next step between those of this one.
+// SYNC-LABEL: llvm.func @products_kernel(
+// SYNC-SAME: tl.effort = 1 : i64, tl.effort_unspilled
+// SYNC: scf.for
+// SYNC-NOT: nvvm.ldmatrix
+// SYNC: nvvm.mma.sync
+// SYNC-NOT: nvvm.mma.sync
+// SYNC: nvvm.ldmatrix
+// SYNC-NOT: nvvm.ldmatrix
+// SYNC: nvvm.mma.sync
+// SYNC: nvvm.cp.async.wait.group
+// SYNC-NOT: nvvm.ldmatrix
+// SYNC: nvvm.mma.sync
+// SYNC-NOT: nvvm.ldmatrix
+// SYNC: nvvm.mma.sync
+// SYNC-NOT: nvvm.mma.sync
+// SYNC: nvvm.ldmatrix
+// SYNC: scf.yield
 
 !A = memref<512x512xf16, #tl.scope<"global">>
 !at = memref<64x64xf16, strided<[512, 1], offset: ?>, #tl.scope<"global">>
