@@ -141,8 +141,13 @@ class Nvidia:
         lower_async_copy(ctx, op)
 
     def arrange_loop(self, loop: ir.Operation, block: ir.Block) -> None:
-        if OPERAND_STEPS in loop.attributes:
-            spread_loads(block)
+        if OPERAND_STEPS in loop.attributes and not spread_loads(block):
+            kernel = block.owner.operation
+            while kernel.name != "llvm.func":
+                kernel = kernel.parent.operation
+            for name in ("tl.effort", "tl.effort_unspilled"):
+                if name in kernel.attributes:
+                    del kernel.attributes[name]
 
     def tensor_copy(self, ctx: Context, op: ir.Operation) -> None:
         lower_tensor_copy(ctx, op)

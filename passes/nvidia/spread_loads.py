@@ -22,6 +22,7 @@ from tilelang_mlir.mlir import ir
 OPERAND_STEPS = "tl.operand_steps"
 """On a loop that `operand_prefetch` has made: its k steps."""
 _MOVED = ("nvvm.ldmatrix", "nvvm.cp.async.shared.global")
+_COPY = _MOVED[1]
 _PRODUCT = "nvvm.mma.sync"
 _PURE = (
     "arith.", "vector.", "llvm.getelementptr", "llvm.extractvalue", "llvm.insertvalue", "llvm.bitcast", "llvm.mlir.",
@@ -30,8 +31,15 @@ _PURE = (
 _Group = list[ir.Operation]
 
 
-def spread_loads(block: ir.Block) -> None:
-    """Move the loads of a lowered block between the products behind them, in their order and at even distances."""
+def spread_loads(block: ir.Block) -> bool:
+    """Move the loads of a lowered block between the products behind them, in their order and at even distances.
+
+    Not where copies check bounds of their own: the checks between products would take registers that are not there.
+    Returns whether the block has that order.
+    """
+    copies = [list(op.operation.operands)[2:] for op in block.operations if op.operation.name == _COPY]
+    if any(sizes != copies[0] for sizes in copies):
+        return False
     for groups, tail, run in list(_segments([op.operation for op in block.operations])):
         used = _used([op for group in (*groups, tail) for op in group], run)
         if not groups or any(group[-1] in used for group in groups):
@@ -47,6 +55,7 @@ def spread_loads(block: ir.Block) -> None:
                 if op not in used:
                     op.move_after(anchor)
                     anchor = op
+    return True
 
 
 def _segments(ops: Sequence[ir.Operation]) -> Iterator[tuple[list[_Group], _Group, list[ir.Operation]]]:
