@@ -32,7 +32,7 @@ from .nvidia.mma_layout import MmaShape, mma_shape, operand_fragments, partition
 from .nvidia.spread_loads import OPERAND_STEPS
 from .specialize_warps.rings import Rounds
 from .versions import Versions
-from .walk import threads_of
+from .walk import WARPGROUP, threads_of
 from .warp_grid import WarpGrid
 
 _REGISTERS = 200  # 32-bit registers for sums and two steps of operands: the rest of a thread's 255 holds addresses
@@ -105,9 +105,16 @@ def expand(versions: Versions, product: Product) -> None:
         _body(versions, product, steps, *slots)
     with ir.InsertionPoint.after(loop), loop.location:
         ir.Operation.create("tl.wait_group", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
-    loop.attributes[OPERAND_STEPS] = ir.IntegerAttr.get(build.i32(), product.steps)
+    if _gains_by_order(product):
+        loop.attributes[OPERAND_STEPS] = ir.IntegerAttr.get(build.i32(), product.steps)
     product.op.erase()
     versions.finish(versions.lower)  # no use of a tile is left
+
+
+def _gains_by_order(product: Product) -> bool:
+    """Whether loads spread among the products are the better order, as `spread_loads` has measured."""
+    halves = ir.MemRefType(product.op.operands[0].type).element_type.width == 16
+    return halves and (product.steps == 2 or product.steps == 4 and threads_of(product.op) <= WARPGROUP)
 
 
 def _body(versions: Versions, product: Product, steps: _Steps, read: _Slot, write: _Slot) -> None:

@@ -44,9 +44,8 @@ def only_multiplies(launch: ir.Operation) -> bool:
     if len(loops) != 1 or OPERAND_STEPS not in loops[0].attributes:
         return False
     products = [op for op in nested(launch) if op.name == "tl.gemm"]
-    halves = all(ir.MemRefType(op.operands[0].type).element_type.width == 16 for op in products)
     steps = ir.IntegerAttr(loops[0].attributes[OPERAND_STEPS]).value
-    return halves and steps >= _STEPS and all(op.parent.operation == loops[0] for op in products)
+    return steps == _STEPS and all(op.parent.operation == loops[0] for op in products)
 
 
 def _effort_of_roles(launch: ir.Operation) -> int | None:
