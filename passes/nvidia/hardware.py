@@ -146,13 +146,16 @@ class Nvidia:
         lower_async_copy(ctx, op)
 
     def arrange_loop(self, loop: ir.Operation, block: ir.Block) -> None:
-        if OPERAND_STEPS in loop.attributes and not spread_loads(block):
-            kernel = block.owner.operation
-            while kernel.name != "llvm.func":
-                kernel = kernel.parent.operation
-            for name in ("tl.effort", "tl.effort_unspilled"):
-                if name in kernel.attributes:
-                    del kernel.attributes[name]
+        if OPERAND_STEPS not in loop.attributes:
+            return
+        kernel = block.owner.operation
+        while kernel.name != "llvm.func":
+            kernel = kernel.parent.operation
+        light = "tl.effort_unspilled" in kernel.attributes
+        if ir.IntegerAttr(loop.attributes[OPERAND_STEPS]).value > 2 and not light:
+            return  # `-O3` orders loops of more steps better
+        if not spread_loads(block) and light:
+            del kernel.attributes["tl.effort"], kernel.attributes["tl.effort_unspilled"]
 
     def tensor_copy(self, ctx: Context, op: ir.Operation) -> None:
         lower_tensor_copy(ctx, op)
