@@ -29,8 +29,10 @@ from ..dialect.products import extents, packed_operands, transposes
 from ..dialect.tl import FRAGMENT, buffer_type
 from . import build, facts
 from .nvidia.mma_layout import MmaShape, mma_shape, operand_fragments, partition
+from .nvidia.spread_loads import OPERAND_STEPS
+from .specialize_warps.rings import Rounds
 from .versions import Versions
-from .walk import threads_of
+from .walk import WARPGROUP, threads_of
 from .warp_grid import WarpGrid
 
 _REGISTERS = 200  # 32-bit registers for sums and two steps of operands: the rest of a thread's 255 holds addresses
@@ -95,31 +97,39 @@ def expand(versions: Versions, product: Product) -> None:
                 _copy(versions, part, variable, build.constant(ahead), when)
             ir.Operation.create("tl.commit_group")
         steps = _Steps(versions, product)
+        slots = [_Slot(product, first, stages) for first in (0, stages - 1)]
         _wait(stages)
         with product.op.location:
             steps.load(0, build.constant(0))
     with ir.InsertionPoint(list(versions.body.operations)[-1].operation), product.op.location:
-        _body(versions, product, steps)
+        _body(versions, product, steps, *slots)
     with ir.InsertionPoint.after(loop), loop.location:
         ir.Operation.create("tl.wait_group", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
+    if _gains_by_order(product):
+        loop.attributes[OPERAND_STEPS] = ir.IntegerAttr.get(build.i32(), product.steps)
     product.op.erase()
     versions.finish(versions.lower)  # no use of a tile is left
 
 
-def _body(versions: Versions, product: Product, steps: _Steps) -> None:
+def _gains_by_order(product: Product) -> bool:
+    """Whether loads spread among the products are the better order, as `spread_loads` has measured."""
+    halves = ir.MemRefType(product.op.operands[0].type).element_type.width == 16
+    return halves and (product.steps == 2 or product.steps == 4 and threads_of(product.op) <= WARPGROUP)
+
+
+def _body(versions: Versions, product: Product, steps: _Steps, read: _Slot, write: _Slot) -> None:
     stages, variable = versions.stages, versions.body.arguments[0]
-    trip = versions.trip(variable, [versions.lower, versions.upper, versions.step])
     ahead = build.binary("addi", variable, build.binary("muli", versions.step, build.constant(stages - 1)))
-    target = versions.slot(build.binary("addi", trip, build.constant(stages - 1)))
+    target = write.walk()[0]
     when = build.compare(2, ahead, versions.upper)
     parts = _parts(versions, product.steps - 1, threads_of(product.op))
     cloned: dict[ir.Value, ir.Value] = {variable: _capped(versions, ahead)}
-    slot = versions.slot(trip)
+    slot, following = read.walk()
     for step in range(product.steps):
         if step == product.steps - 1:
             ir.Operation.create("tl.commit_group")
             _wait(stages)
-            slot = versions.slot(build.binary("addi", trip, build.constant(1)))
+            slot = following
         steps.load((step + 1) % product.steps, slot)
         for part in parts[step] if step < len(parts) else []:
             _copy(versions, part, ahead, target, when, cloned)
@@ -140,6 +150,27 @@ def _capped(versions: Versions, ahead: ir.Value) -> ir.Value:
 def _wait(stages: int) -> None:
     ir.Operation.create("tl.wait_group", attributes={"pending": ir.IntegerAttr.get(build.i32(), stages - 2)})
     build.sync_threads()
+
+
+class _Slot:
+    """The version that an iteration reads or fills, in a register: next to the remainder of a division it saves the
+    loop a tenth of what it computes besides products, and a strength reduction of it that takes 20 registers."""
+
+    def __init__(self, product: Product, first: int, stages: int) -> None:
+        self.rounds = Rounds(threads_of(product.op), build.constant(first))
+        self.stages = stages
+
+    def walk(self) -> tuple[ir.Value, ir.Value]:
+        """This iteration's version and the next one's, which the register holds from here on."""
+        known = facts.Facts(lo=0, hi=self.stages - 1)
+        slot, zero, one = self.rounds.before(), build.constant(0), build.constant(1)
+        facts.state(slot, known)
+        last = build.compare(0, slot, build.constant(self.stages - 1))
+        one_on = build.binary("addi", slot, one)
+        following = ir.Operation.create("arith.select", [slot.type], [last, zero, one_on]).result
+        facts.state(following, known)
+        self.rounds.set(following)
+        return slot, following
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,9 @@ class Amd:
             )
         lower_async_copy(ctx, op)
 
+    def arrange_loop(self, loop: ir.Operation, block: ir.Block) -> None:
+        """LLVM schedules."""
+
     def tensor_copy(self, ctx: Context, op: ir.Operation) -> None:
         raise UnsupportedError(f"tensor memory, which {self.target} lacks")
 

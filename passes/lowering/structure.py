@@ -202,6 +202,7 @@ def lower_serial(ctx: Context, op: ir.Operation, bounds: Sequence[Index]) -> Non
         ctx.values[body.arguments[0]] = _induction(ctx, block.arguments[0], lower, upper, step)
         ctx.lower_block(body)
         ctx.e.end_region(flatten(ctx, carried))
+    ctx.hardware.arrange_loop(op, block)
     forget_inner(ctx, outer)
     unflatten(ctx, carried, list(loop.results))
 

@@ -5,6 +5,9 @@ H200 products of matrices run as fast from `-O1` as from `-O3` (11 of 11 sizes a
 0.3 %), and ptxas does a fifth less. Where threads compute in a loop (attention, dequantisation) the levels differ by up
 to 2 %.
 
+Loops of `mma.sync` whose loads are spread among the products run as fast from `-O1` as from `-O3` without that order
+(`spread_loads.py`), and ptxas takes a third of the time.
+
 Another question is which assembler. Where threads add up scaled products while the tensor cores work on the next ones,
 a run of additions keeps the other warps from starting theirs, unless every other one gives way: that is what ptxas
 makes of it from release 12.9 on.
@@ -17,8 +20,10 @@ from tilelang_mlir.mlir import ir
 from ...dialect.tl import FRAGMENT, scope_of
 from ..delay_waits import is_worked_on
 from ..walk import nested
+from .spread_loads import OPERAND_STEPS
 
 _LIGHT = 1
+_STEPS = 4  # along K, in loops of `mma.sync`: those of two steps gain 3 to 9 % by `-O3`
 _PRODUCER = ("tl.mbarrier_wait", "tl.mbarrier_arrive", "tl.slice", "tl.tma_load", "tl.im2col_load", "tl.alloc")
 _LOOP = ("tl.mbarrier_wait", "tl.mbarrier_arrive", "tl.slice", "tl.gemm")
 _CONSUMER = (
@@ -30,6 +35,20 @@ _SCALAR = ("arith.", "scf.", "memref.")
 
 def effort(launch: ir.Operation) -> int | None:
     """The optimisation level that is enough for a kernel; None: all there is."""
+    return _LIGHT if only_multiplies(launch) else _effort_of_roles(launch)
+
+
+def only_multiplies(launch: ir.Operation) -> bool:
+    """Whether the only loop is one of products of `mma.sync` in an order that leaves ptxas nothing to find."""
+    loops = [op for op in nested(launch) if op.name in ("scf.for", "scf.while")]
+    if len(loops) != 1 or OPERAND_STEPS not in loops[0].attributes:
+        return False
+    products = [op for op in nested(launch) if op.name == "tl.gemm"]
+    steps = ir.IntegerAttr(loops[0].attributes[OPERAND_STEPS]).value
+    return steps == _STEPS and all(op.parent.operation == loops[0] for op in products)
+
+
+def _effort_of_roles(launch: ir.Operation) -> int | None:
     roles = [op for op in nested(launch) if op.name == "tl.specialize"]
     if len(roles) != 1:
         return None

@@ -17,13 +17,14 @@ from ..lowering.hardware import GuardedAccess
 from ..lowering.index import Index
 from ..walk import nested
 from .async_copy import lower_async_copy
-from .effort import effort, interleaves
+from .effort import effort, interleaves, only_multiplies
 from .gemm_mma import lower_gemm
 from .gemm_scaled import lower_scaled
 from .gemm_wgmma import lower_gemm_wgmma
 from .intrinsics import publish_product
 from .narrow import converts, narrow_float_cast, rounds_by_chance, stochastic_cast
 from .rounding import rounded_math
+from .spread_loads import OPERAND_STEPS, spread_loads
 from .tensor_memory import lower_tensor_copy
 
 _AXES = "xyz"
@@ -54,6 +55,8 @@ class Nvidia:
             attributes["tl.programmatic"] = ir.UnitAttr.get()
         if (level := effort(launch)) is not None:
             attributes["tl.effort"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), level)
+        if only_multiplies(launch):
+            attributes["tl.effort_unspilled"] = ir.UnitAttr.get()
         if interleaves(launch):
             attributes["tl.interleaved"] = ir.UnitAttr.get()
         return attributes
@@ -141,6 +144,18 @@ class Nvidia:
     def async_copy(self, ctx: Context, op: ir.Operation) -> None:
         self.require(Feature.CP_ASYNC, "an asynchronous copy")
         lower_async_copy(ctx, op)
+
+    def arrange_loop(self, loop: ir.Operation, block: ir.Block) -> None:
+        if OPERAND_STEPS not in loop.attributes:
+            return
+        kernel = block.owner.operation
+        while kernel.name != "llvm.func":
+            kernel = kernel.parent.operation
+        light = "tl.effort_unspilled" in kernel.attributes
+        if ir.IntegerAttr(loop.attributes[OPERAND_STEPS]).value > 2 and not light:
+            return  # `-O3` orders loops of more steps better
+        if not spread_loads(block) and light:
+            del kernel.attributes["tl.effort"], kernel.attributes["tl.effort_unspilled"]
 
     def tensor_copy(self, ctx: Context, op: ir.Operation) -> None:
         lower_tensor_copy(ctx, op)

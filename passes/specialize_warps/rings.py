@@ -94,7 +94,10 @@ class Rounds:
         return build.load(self.count, [build.constant(0)])
 
     def advance(self, before: ir.Value, trips: ir.Value) -> None:
-        build.store(build.binary("addi", before, trips), self.count, [build.constant(0)])
+        self.set(build.binary("addi", before, trips))
+
+    def set(self, value: ir.Value) -> None:
+        build.store(value, self.count, [build.constant(0)])
 
 
 def trip_count(lower: ir.Value, upper: ir.Value, step: ir.Value) -> ir.Value:

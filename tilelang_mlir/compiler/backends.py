@@ -51,8 +51,9 @@ def _ptx_start(request: Request) -> AbstractContextManager[Any]:
     if "cubin" not in request.emit or not request.tool:
         return nullcontext()
     options = request.options
-    flags = (*options.ptxas_flags, *(("-lineinfo",) if options.line_info else ()))
-    return ptxas.Assembler(request.arch, request.tool, flags)
+    lines = ("-lineinfo",) if options.line_info else ()
+    otherwise = None if request.spilled_flags is None else (*request.spilled_flags, *lines)
+    return ptxas.Assembler(request.arch, request.tool, (*options.ptxas_flags, *lines), otherwise)
 
 
 def _ptx_run(llvm_ir: str, request: Request, reply: Reply, lap: Clock, tool: ptxas.Assembler | None) -> None:

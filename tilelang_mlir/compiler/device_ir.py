@@ -60,6 +60,12 @@ def effort(module: ir.Module) -> int | None:
     return max(levels) if levels and len(levels) == len(kernels) else None
 
 
+def spills_matter(module: ir.Module) -> bool:
+    """Whether the level of `effort` is enough only for machine code that keeps its values in registers."""
+    functions = [op.operation for op in device_module(module).regions[0].blocks[0].operations]
+    return any("tl.effort_unspilled" in op.attributes for op in functions)
+
+
 def is_interleaved(module: ir.Module) -> bool:
     """Whether kernels of a level-4 module want an assembler that lets the warps take turns within runs of additions."""
     functions = [op.operation for op in device_module(module).regions[0].blocks[0].operations]

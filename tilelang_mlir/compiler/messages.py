@@ -23,7 +23,8 @@ class Request:
 
     `module` is level-4 MLIR (bytecode or text), `emit` lists what to return: llvm, and the vendor's text and binary.
     `tool` is the path of what makes machine code (ptxas, lld); without it there is none. `code` is what the module
-    brings along, known when it has been read.
+    brings along, `spilled_flags` are the flags of ptxas to use instead where it spills registers (None: the same);
+    both are known when the module has been read.
     """
 
     module: bytes
@@ -32,6 +33,7 @@ class Request:
     emit: tuple[str, ...] = ("ptx", "cubin")
     tool: str = ""
     code: DeviceCode = DeviceCode()
+    spilled_flags: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

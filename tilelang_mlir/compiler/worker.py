@@ -50,6 +50,8 @@ def generate(request: Request, context: ir.Context) -> Reply:
         reply.stage = "reading the lowered module"
         module = device_ir.parse(request.module, context)
         request = replace(request, options=options.with_effort(device_ir.effort(module)))
+        if device_ir.spills_matter(module) and request.options != options:
+            request = replace(request, spilled_flags=options.ptxas_flags)
         code = device_code(module)
         lap("parse")
         reply.stage = "conversion to LLVM"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -178,6 +179,29 @@ def test_an_assembler_that_waits_makes_the_same_code(tmp_path: Path) -> None:
         assert waiting.assemble(text)[0] == assemble(text, "sm_90a", tool)[0]
     with Assembler("sm_90a", str(tmp_path / "none")) as waiting, pytest.raises(CompileError, match="cannot run"):
         waiting.assemble(text)
+
+
+def test_code_that_spills_is_made_again_with_other_flags() -> None:
+    loads = "".join(f"ld.volatile.global.b32 %r{i}, [%rd1+{4 * i}];\n" for i in range(64))
+    stores = "".join(f"st.volatile.global.b32 [%rd1+{4 * i}], %r{63 - i};\n" for i in range(64))
+    text = (
+        ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 p) {\n.reg .b32 %r<64>;\n"
+        f".reg .b64 %rd<2>;\nld.param.u64 %rd1, [p];\n{loads}{stores}ret;\n}}\n"
+    )
+    tool, few = find_ptxas("sm_80").path, ("-maxrregcount=32",)
+    assert " 0 bytes spill stores" not in assemble(text, "sm_80", tool, few)[1]
+    for flags, otherwise, used in ((few, None, few), (few, (), ()), ((), few, ())):
+        with Assembler("sm_80", tool, flags, otherwise) as waiting:
+            assert waiting.assemble(text)[0] == assemble(text, "sm_80", tool, used)[0]
+
+
+def test_spills_matter_to_kernels_that_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(ptxas, "Assembler", lambda *about: asked.append(about) or contextlib.nullcontext())
+    for mark in ("", ", tl.effort = 1 : i64", ", tl.effort = 1 : i64, tl.effort_unspilled"):
+        text = f"module {{ gpu.module @m {{ llvm.func @k() attributes {{gpu.kernel{mark}}} {{ llvm.return }} }} }}"
+        worker.generate(Request(text.encode(), "sm_90a", tool="/a/ptxas"), device_ir.new_context())
+    assert [about[2:] for about in asked] == [((), None), (("-O1",), None), (("-O1",), ())]
 
 
 def test_line_info_reaches_the_ptx() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ def _releases() -> list[tuple[int, int]]:
 # has them for who asks, a tenth of its time is saved.
 _TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=33554432"
 _STDIN = "/dev/stdin"
+_SPILLS = re.compile(r"\b[1-9]\d* bytes spill stores")
 
 
 def assemble(
@@ -75,10 +77,14 @@ class Assembler:
     """A ptxas that has started and waits for its PTX: what it sets up first takes as long as a tenth of a product.
 
     Used as a context; leaving it ends a ptxas that got no PTX. One that dies with its parent sees its input end.
+    With `spilled_flags`, code that spills registers is made again with these.
     """
 
-    def __init__(self, arch: str, ptxas: str, flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self, arch: str, ptxas: str, flags: Sequence[str] = (), spilled_flags: Sequence[str] | None = None
+    ) -> None:
         self._arch, self._ptxas, self._flags = arch, ptxas, tuple(flags)
+        self._spilled_flags = spilled_flags
 
     def __enter__(self) -> Assembler:
         self._folder = _temporary_folder()
@@ -98,6 +104,12 @@ class Assembler:
 
     def assemble(self, ptx: str, timeout: float | None = None) -> tuple[bytes, str]:
         """As the function `assemble`, once."""
+        code, log = self._assemble(ptx, timeout)
+        if self._spilled_flags is not None and _SPILLS.search(log):
+            return assemble(ptx, self._arch, self._ptxas, self._spilled_flags, timeout)
+        return code, log
+
+    def _assemble(self, ptx: str, timeout: float | None) -> tuple[bytes, str]:
         if self._process is not None:
             log = _wait(self._process, ptx.encode(), timeout)
             if not self._process.returncode and self._target.exists():

@@ -15,6 +15,7 @@
 // CHECK: "tl.load_operand"(%{{.*}}, %[[B0:.*]]) {k_dim = 1 : i32, side = "b", warps = array<i32: 2, 2>}
 // CHECK: scf.for
 // CHECK-NOT: scf.if
+// CHECK-NOT: arith.remui
 // CHECK: %[[AHEAD:.*]] = arith.addi %{{.*}}, %c2
 // CHECK: %[[MORE:.*]] = arith.cmpi slt, %[[AHEAD]]
 // CHECK: %[[CAPPED:.*]] = arith.minsi %[[AHEAD]], %{{.*}} {tl.facts = {hi = 7 : i64, lo = 0 : i64}}
@@ -28,7 +29,7 @@
 // CHECK: "tl.load_operand"(%{{.*}}, %[[A0]])
 // CHECK: "tl.load_operand"(%{{.*}}, %[[B0]])
 // CHECK: "tl.gemm"(%[[A1]], %[[B1]], %[[C]])
-// CHECK-NEXT: }
+// CHECK-NEXT: } {tl.operand_steps = 2 : i32}
 // CHECK-NEXT: "tl.wait_group"() {pending = 0 : i32}
 
 // PLAIN-LABEL: func.func @product
