@@ -210,6 +210,7 @@ class _Inserter:
         # nesting would double the walks.
         self.loops: dict[tuple[object, ...], Pending] = {}
         self.inserted = 0
+        self.uniform: set[ir.Value] = set()  # what is known to be the same in all threads
 
     def effects(self, op: ir.Operation) -> list[Effect]:
         """The accesses of an operation and of what is nested in it."""
@@ -276,10 +277,10 @@ class _Inserter:
         if op.name == "tl.tensor_roles":
             self.walk(op.regions[3].blocks[0], pending)
             return
-        if op.name in ("scf.for", "scf.while") and is_uniform_loop(op):
+        if op.name in ("scf.for", "scf.while") and is_uniform_loop(op, self.uniform):
             self._visit_loop(op, pending)
             return
-        if op.name == "scf.if" and is_uniform(op.operands[0]):
+        if op.name == "scf.if" and is_uniform(op.operands[0], self.uniform):
             self._visit_branch(op, pending)
             return
         if op.name == "tl.parallel":

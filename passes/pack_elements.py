@@ -69,6 +69,8 @@ def _check_uses(value: ir.Value) -> None:
             continue
         if op.name in ("memref.load", "memref.store", "tl.fill"):
             continue
+        if op.name == "tl.atomic" and op.operands[1].type == byte():
+            continue  # half of a byte that is written by itself
         copied = op.name in _COPIES and _element(op.operands[0]) == _element(op.operands[1])
         multiplied = op.name in _PRODUCTS and scope_of(value) != FRAGMENT
         if not copied and not multiplied:

@@ -66,7 +66,9 @@ class PipelineLoops(Pass):
                     else:
                         needs_fence = any(_reads_asynchronously(o) for o in nested(loop))
                         _expand(Versions(loop, copies, stages), needs_fence)
-
+            if target.supports(Feature.CP_ASYNC) and self.async_copy:
+                for copy in [op for op in nested(launch) if op.name == "tl.copy" and _prefers(op, "cp_async")]:
+                    _copy_at_once(copy)
 
     def _load_in_bulk(self, loop: ir.Operation, launch: ir.Operation, stages: int, target: Target) -> bool:
         """Rewrite a loop around warpgroup products whose loads all are bulk copies; whether it was."""
@@ -104,7 +106,7 @@ def producers(loop: ir.Operation, names: tuple[str, ...] = ("tl.copy",)) -> list
     found: list[ir.Operation] = []
     for op in loop.regions[0].blocks[0].operations:
         op = op.operation
-        if op.name not in names or "async" in op.attributes:
+        if op.name not in names or "async" in op.attributes or _prefers(op, "sync"):
             continue
         source, target, *numbers = op.operands
         buffer = root(target)
@@ -122,6 +124,24 @@ def producers(loop: ir.Operation, names: tuple[str, ...] = ("tl.copy",)) -> list
         ):
             found.append(op)
     return found
+
+
+def _prefers(op: ir.Operation, instruction: str) -> bool:
+    return "prefer" in op.attributes and ir.StringAttr(op.attributes["prefer"]).value == instruction
+
+
+def _copy_at_once(copy: ir.Operation) -> None:
+    """A copy outside of pipelines that the program wants as asynchronous words: they are waited for at once."""
+    source, target = list(copy.operands)[:2]
+    alike = ir.MemRefType(source.type).element_type == ir.MemRefType(target.type).element_type
+    tiles = scope_of(source) == GLOBAL and scope_of(target) == SHARED
+    if "async" in copy.attributes or not (alike and tiles and _aligned_rows(source)):
+        return
+    with copy.context, copy.location, ir.InsertionPoint.after(copy):
+        copy.attributes["async"] = build.unit()
+        ir.Operation.create("tl.commit_group")
+        ir.Operation.create("tl.wait_group", attributes={"pending": ir.IntegerAttr.get(build.i32(), 0)})
+        build.sync_threads()
 
 
 def _aligned_rows(source: ir.Value) -> bool:

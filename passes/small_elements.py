@@ -1,9 +1,9 @@
 """Single elements of tiles of fewer than eight bits, which share bytes (`packing.py`).
 
-A read of a 4-bit element j is one of byte j // 2, shifted; one of 6 bits reads the two bytes that it lies in. A write
-must have its neighbours of the group in the same thread: a loop over a multiple of the group, in the order of the last
-dimension, runs over groups and writes whole bytes. Conversions of floats stay casts, of values that take a byte
-(`tl.bitcast`).
+A read of a 4-bit element j is one of byte j // 2, shifted; one of 6 bits reads the two bytes that it lies in. A loop
+over a multiple of the group, in the order of the last dimension, runs over groups and writes whole bytes. Elsewhere one
+of 4 bits is written into its byte, by atomic operations where threads share the memory. Conversions of floats stay
+casts, of values that take a byte (`tl.bitcast`).
 
     parallel (i, j) in 8x32 { Q[i, j] = cast x[i, j] }
     =>
@@ -19,7 +19,7 @@ from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ..dialect.location import python_location
-from ..dialect.tl import buffer_type, scope_of
+from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, buffer_type, scope_of
 from . import build, raster
 from .clone import clone_ops
 from .elementwise import uncast
@@ -33,7 +33,7 @@ def expand_elements(module: ir.Operation) -> None:
     """Rewrite single elements, conversions and integer products; what is left moves whole tiles.
 
     Raises:
-        UnsupportedError: a write whose neighbour in the byte is not written with it.
+        UnsupportedError: a write to a fragment, or of 6 bits, whose neighbours in the byte are not written with it.
     """
     for op in [op for op in nested(module) if op.name in ("tl.copy", "tl.gemm")]:
         if op.name == "tl.copy":
@@ -54,12 +54,19 @@ def expand_elements(module: ir.Operation) -> None:
 def _expand_stores(module: ir.Operation) -> None:
     stores = [op for op in nested(module) if op.name == "memref.store" and is_small(op.operands[1].type)]
     loops: dict[ir.Operation, list[ir.Operation]] = {}
+    begun: set[ir.Value] = set()
     for op in stores:
-        if packing_of(op.operands[1]).count > 1:
-            loops.setdefault(_loop_of(op), []).append(op)
+        packing = packing_of(op.operands[1])
+        loop = _loop_of(op) if packing.count > 1 else None
+        if loop is not None:
+            loops.setdefault(loop, []).append(op)
             continue
         with ir.InsertionPoint(op), op.location:
-            ir.Operation.create("memref.store", [], [code(op.operands[0], op), *list(op.operands)[1:]])
+            if packing.count == 1:
+                ir.Operation.create("memref.store", [], [code(op.operands[0], op), *list(op.operands)[1:]])
+            else:
+                _begin(op.operands[1], begun)
+                _store_alone(op, packing)
         op.erase()
     for loop, grouped in loops.items():
         with ir.InsertionPoint(loop), loop.location:
@@ -203,8 +210,12 @@ def _cast(value: ir.Value, source: str, to: str, kind: ir.Type) -> ir.Value:
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------
-def _loop_of(store: ir.Operation) -> ir.Operation:
-    """The loop whose last variable walks the elements of a store, a multiple of their group."""
+def _loop_of(store: ir.Operation) -> ir.Operation | None:
+    """The loop whose last variable walks the elements of a store, a multiple of their group; None without one.
+
+    Raises:
+        UnsupportedError: there is none, and the element cannot be written by itself.
+    """
     loop = store.parent.operation
     extents = _extents(loop)
     packing = packing_of(store.operands[1])
@@ -217,6 +228,8 @@ def _loop_of(store: ir.Operation) -> ir.Operation:
             walks = first.whole and first.coefficient == 1 and first.variable == len(extents) - 1
             if walks and all(term.coefficient % count == 0 for term in others):
                 return loop
+    if packing.bits == 4 and scope_of(store.operands[1]) != FRAGMENT:
+        return None
     sharing, many = "four elements share three bytes", f"a multiple of {count}"
     if count == 2:
         sharing, many = "two elements share a byte", "an even number"
@@ -225,6 +238,38 @@ def _loop_of(store: ir.Operation) -> ir.Operation:
         python_location(store.location),
         hint=f"{sharing}: write {many} of them in one loop, x[.., j] with j its last variable",
     )
+
+
+def _begin(buffer: ir.Value, begun: set[ir.Value]) -> None:
+    """Memory of the kernel starts as zeros where halves of bytes are written: the other half has a value."""
+    owner = buffer.owner
+    if buffer in begun or isinstance(owner, ir.Block) or owner.operation.name != "tl.alloc":
+        return
+    if scope_of(buffer) != GLOBAL:
+        begun.add(buffer)
+        with ir.InsertionPoint.after(owner.operation), owner.operation.location:
+            ir.Operation.create("tl.fill", [], [buffer, number(0)])
+
+
+def _store_alone(store: ir.Operation, packing: Packing) -> None:
+    """One half of a byte. In memory that threads share another thread may write the other half: both steps are atomic,
+    so that neither loses what the other writes; the place is zero in between."""
+    value, buffer, *indices = store.operands
+    last = uncast(indices[-1])
+    shift = build.binary("muli", build.binary("remui", last, number(2, last.type)), number(4, last.type))
+    shift = ir.Operation.create("arith.trunci", [byte()], [shift]).result
+    bits = build.binary("shli", code(value, store), shift)
+    others = build.binary("xori", build.binary("shli", number(15), shift), number(-1))
+    place = build.to_index(build.binary("divui", last, number(packing.count, last.type)))
+    places = [*indices[:-1], place]
+    if scope_of(buffer) in (GLOBAL, SHARED):
+        for kind, operand in (("and", others), ("or", bits)):
+            attributes = {"kind": ir.StringAttr.get(kind), "order": ir.StringAttr.get("relaxed")}
+            ir.Operation.create("tl.atomic", [], [buffer, operand, *places], attributes)
+        return
+    old = ir.Operation.create("memref.load", [byte()], [buffer, *places]).result
+    new = build.binary("ori", build.binary("andi", old, others), bits)
+    ir.Operation.create("memref.store", [], [new, buffer, *places])
 
 
 def _extents(loop: ir.Operation) -> list[int] | None:

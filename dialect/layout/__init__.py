@@ -1,6 +1,6 @@
 """Layouts as plain values: fragments over threads and registers, shared-memory tiles. No MLIR inside but in `attrs`."""
 
-from .fragment import REPLICATE, Digit, Fragment, from_table, replicated, reshaped
+from .fragment import REPLICATE, Digit, Fragment, from_table, recast, replicated, reshaped
 from .shared import SharedLayout, Step, Swizzle, row_major, swizzle_span, swizzled, viewed
 from .tensor import LaneStep, TensorLayout
 
@@ -14,6 +14,7 @@ __all__ = [
     "Swizzle",
     "TensorLayout",
     "from_table",
+    "recast",
     "replicated",
     "reshaped",
     "row_major",

@@ -209,6 +209,32 @@ def reshaped(fragment: Fragment, shape: Sequence[int]) -> Fragment:
     return Fragment(shape, split(fragment.thread), split(fragment.value))
 
 
+def recast(fragment: Fragment, shape: Sequence[int], bits: int, view_bits: int) -> Fragment:
+    """The same registers as elements of `view_bits` instead of `bits`, in row-major order of another shape.
+
+    Raises:
+        TileValueError: elements of the view are not neighbouring registers of one thread, or as `reshaped`.
+    """
+    if bits == view_bits:
+        return reshaped(fragment, shape)
+    flat = reshaped(fragment, (_product(fragment.shape),)).canonical()
+    value = list(flat.value)
+    if view_bits < bits:
+        ratio = bits // view_bits
+        scaled = lambda d: Digit(d.size, d.dim, d.stride * ratio)
+        value = [Digit(ratio, 0, 1), *map(scaled, value)]
+    else:
+        ratio = view_bits // bits
+        scaled = lambda d: Digit(d.size, d.dim, d.stride if d.dim == REPLICATE else d.stride // ratio)
+        first = value[0] if value else Digit(1, 0, 1)
+        if first.stride != 1 or first.size % ratio:
+            raise TileValueError(f"elements of {view_bits} bits are no neighbouring registers of {fragment}")
+        value = [Digit(first.size // ratio, 0, 1), *map(scaled, value[1:])]
+    thread = tuple(d if d.dim == REPLICATE else scaled(d) for d in flat.thread)
+    elements = _product(fragment.shape) * bits // view_bits
+    return reshaped(Fragment((elements,), thread, tuple(value)), shape)
+
+
 def _resplit(digit: Digit, old: tuple[int, ...], new: tuple[int, ...]) -> list[Digit]:
     """A digit of one shape as digits of another, fastest first."""
     if digit.dim == REPLICATE:

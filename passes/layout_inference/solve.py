@@ -10,7 +10,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ...dialect.effects import root
-from ...dialect.layout import Fragment, SharedLayout, replicated, reshaped, row_major
+from ...dialect.layout import Fragment, SharedLayout, recast, replicated, row_major
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.location import name_of, python_location
 from ...dialect.products import TENSOR_PRODUCTS
@@ -217,7 +217,8 @@ class Solver:
             if layout is None or b in self.known:
                 continue
             try:
-                return self.learn(b, reshaped(layout, ir.MemRefType(b.type).shape), op)
+                bits = [_bits(ir.MemRefType(v.type).element_type) for v in (a, b)]
+                return self.learn(b, recast(layout, ir.MemRefType(b.type).shape, *bits), op)
             except TileValueError:
                 continue
         return False
@@ -295,6 +296,7 @@ class Solver:
         return max(unknown, key=rank, default=None)
 
     def _free(self, value: ir.Value) -> None:
+        value = self._widest_view(value)
         kind = ir.MemRefType(value.type)
         op = value.owner.operation
         if (loop := self._loop_with_gaps(value)) is not None:
@@ -308,6 +310,13 @@ class Solver:
             widest=vector_bits([op for op in self.ops if touches(op, value)]) if self.wide else VECTOR,
         )  # fmt: skip
         self.learn(value, layout, op)
+
+    def _widest_view(self, value: ir.Value) -> ir.Value:
+        """The view of a fragment that has wider elements, if there is one: its layout always gives the fragment's."""
+        views = [use.owner.operation.results[0] for use in value.uses if use.owner.name == "tl.reshape"]
+        views += [value.owner.operation.operands[0]] if value.owner.name == "tl.reshape" else []
+        bits = lambda v: _bits(ir.MemRefType(v.type).element_type)
+        return max([value, *(v for v in views if v not in self.known)], key=bits)
 
     def _any_place(self, value: ir.Value) -> bool:
         """A reducer that a loop updates at an index without digits: every thread has all elements, for its own sums."""

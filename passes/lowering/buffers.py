@@ -9,6 +9,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.layout import Fragment, SharedLayout, TensorLayout
 from .emitter import Emitter
 from .index import Index
+from .recast import RecastRegisters
 
 
 @dataclass(eq=False)
@@ -104,13 +105,27 @@ class TensorBuffer:
 
 
 class RegisterFile(dict[FragmentBuffer, list[ir.Value]]):
-    """The SSA values of every fragment; a view finds those of the fragment that it views."""
+    """The SSA values of every fragment; a view finds those of the fragment that it views, as its own elements."""
+
+    def __init__(self, e: Emitter) -> None:
+        super().__init__()
+        self.e = e
 
     def __getitem__(self, buffer: FragmentBuffer) -> list[ir.Value]:
-        return super().__getitem__(buffer.storage)
+        found = super().__getitem__(buffer.storage)
+        return found if buffer.element == buffer.storage.element else self._recast(buffer, found)
 
     def __setitem__(self, buffer: FragmentBuffer, values: list[ir.Value]) -> None:
-        super().__setitem__(buffer.storage, values)
+        if buffer.element == buffer.storage.element:
+            super().__setitem__(buffer.storage, values)
+            return
+        recast = self[buffer]
+        for slot, value in enumerate(values):
+            recast[slot] = value
+
+    def _recast(self, view: FragmentBuffer, values: list[ir.Value]) -> RecastRegisters:
+        source = view.storage
+        return RecastRegisters(self.e, values, (view.element, view.chunk), (source.element, source.chunk))
 
 
 Memory = GlobalBuffer | SharedBuffer | PrivateBuffer  # whose elements have addresses

@@ -58,7 +58,7 @@ class Context:
         self.threads = threads
         self.values: dict[ir.Value, Value] = {}
         self.buffers: dict[ir.Value, Buffer] = {}
-        self.registers = RegisterFile()
+        self.registers = RegisterFile(emitter)
         self.width = 1
         self.inside: ir.Value | None = None  # the iteration exists: guards all accesses to memory
         self.owner: ir.Value | None = None  # this replica of the iteration acts: guards effects on memory

@@ -1,8 +1,9 @@
-"""Elementary functions in terms of what every target has: exp2, log2, sin and cos of reduced arguments, rsqrt, fma.
+"""Elementary functions in terms of what every target has: exp2, log2, rsqrt, fma.
 
 The expansions here compute in float32; 16-bit floats go through it (float64: `expand_double`). Errors are a few units
 in the last place of float32 over the whole range unless a comment says otherwise; the `fast_` forms trade that for one
-hardware approximation. Coefficients: Abramowitz and Stegun (erf 7.1.26), minimax fits for atan and asin in float32.
+hardware approximation. Coefficients: Abramowitz and Stegun (erf 7.1.26), minimax fits for atan, asin, sin and cos in
+float32.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from .whole_range import angle_of, length, next_after, remainder, times_power_of
 LOG2E = math.log2(math.e)
 LOG2E_HIGH, LOG2E_LOW = 1.4426950216293335, 1.9259629911783772e-08  # float32 head and tail of log2(e)
 LN2 = math.log(2.0)
-_TWO_PI = (6.28125, 0.0019350051879882812, 3.0199159819e-07)  # Cody-Waite parts of 2*pi
+_HALF_PI = (1.5703125, 4.837512969970703125e-4, 7.549789948768648e-8)  # Cody-Waite parts of pi / 2
+_SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+_COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2, -0.5, 1.0)
 
 # Operations every target's thread program has as they are.
 _DIRECT = frozenset(
@@ -86,19 +89,29 @@ def _log1p(x: Real) -> Real:
     return _log2(u) * LN2 + (x - (u - 1.0)) / u
 
 
-def _reduce_angle(x: Real) -> Real:
-    turns = (x * (1 / (2 * math.pi))).call("roundeven")
-    for part in _TWO_PI:
-        x = turns.fma(-part, x)
-    return x
+def _turned(x: Real, quarters: int) -> Real:
+    """sin of x plus so many right angles (0 or 1), of an angle of at most an eighth of a turn. No approximation of the
+    hardware: their errors are absolute, large where the result is small."""
+    turns = (x * (2 / math.pi)).call("roundeven")
+    rest = x
+    for part in _HALF_PI:
+        rest = turns.fma(-part, rest)
+    square = rest * rest
+    sine = (square * square.polynomial(_SIN)).fma(rest, rest)
+    quadrant = turns + float(quarters)
+    half = quadrant * 0.5
+    whole = half.call("floor")
+    odd, upper = half.compare("one", whole), (whole * 0.5).compare("one", (whole * 0.5).call("floor"))
+    value = square.polynomial(_COS).where(odd, sine)
+    return (-value).where(upper, value)
 
 
 def _sin(x: Real) -> Real:
-    return _reduce_angle(x).call("sin", fast=True)
+    return _turned(x, 0)
 
 
 def _cos(x: Real) -> Real:
-    return _reduce_angle(x).call("cos", fast=True)
+    return _turned(x, 1)
 
 
 def _tanh(x: Real) -> Real:

@@ -17,6 +17,7 @@ from .narrow_codes import narrow_code
 from .small_integers import less_small_integer, small_integers_to_half
 from .soft_floats import FORMATS, fits_float16, from_float32, to_float16, to_float32
 
+_DIVISIONS = ("arith.divsi", "arith.divui", "arith.remsi", "arith.remui")
 _ELEMENTWISE = (
     "addi subi muli divsi divui remsi remui andi ori xori shli shrsi shrui minsi maxsi minui maxui addf subf mulf "
     "divf remf negf maxnumf minnumf maximumf minimumf cmpi cmpf extsi extui trunci extf truncf sitofp uitofp fptosi "
@@ -116,6 +117,7 @@ def _floor_divide(ctx: Context, op: ir.Operation) -> Value:
     """a // b rounding down, for any signs: truncated quotient less one when the remainder has the other sign."""
     varying = _varies(ctx, op)
     a, b = (ctx.ssa(v, varying=varying) for v in op.operands)
+    b = _divisor(ctx, op, b)
     kind = a.type
     quotient = ctx.e.pure("arith.divsi", kind, [a, b])
     rest = ctx.e.pure("arith.remsi", kind, [a, b])
@@ -127,6 +129,16 @@ def _floor_divide(ctx: Context, op: ir.Operation) -> Value:
     adjust = ctx.e.pure("arith.andi", flag, [unequal, negative])
     lower = ctx.e.pure("arith.subi", kind, [quotient, ctx.e.splat(kind, 1)])
     return ctx.e.pure("arith.select", kind, [adjust, lower, quotient])
+
+
+def _divisor(ctx: Context, op: ir.Operation, b: ir.Value) -> ir.Value:
+    """What an integer is divided by, one instead of zero. Iterations that do not exist and places outside of a tensor
+    read as zero, and LLVM takes a division by zero for code that is never reached: it would drop the guards of the
+    stores that follow."""
+    owner = op.operands[1].owner
+    if isinstance(owner, ir.Block) or owner.name == "arith.constant":
+        return b
+    return ctx.e.pure("arith.maxui", b.type, [b, ctx.e.splat(b.type, 1)])
 
 
 @rule(*(f"arith.{n}" for n in _ELEMENTWISE if n not in ("addi", "subi", "muli", "divui", "remui")))
@@ -144,6 +156,8 @@ def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
         ctx.values[op.results[0]] = ctx.e.pure("math.fma", operands[0].type, operands)
         return
     operands = [ctx.ssa(v, varying=varying) for v in op.operands]
+    if op.name in _DIVISIONS:
+        operands[1] = _divisor(ctx, op, operands[1])
     if op.name == "arith.subf" and (less := less_small_integer(ctx, *operands)) is not None:
         ctx.values[op.results[0]] = less
         return
@@ -225,6 +239,7 @@ def _known_choice(ctx: Context, op: ir.Operation) -> Value | None:
 def lower_ceildiv(ctx: Context, op: ir.Operation) -> None:
     """ceil(a / b) of operands that are not negative: (a + b - 1) / b."""
     a, b = (ctx.ssa(v) for v in op.operands)
+    b = _divisor(ctx, op, b)
     bumped = ctx.e.add(ctx.e.add(a, b), -1)
     ctx.values[op.results[0]] = ctx.e.binary("divui", bumped, b)
 

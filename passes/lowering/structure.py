@@ -16,7 +16,7 @@ from ...dialect.effects import region_effects, root
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
-from ...dialect.tl import scope_of
+from ...dialect.tl import TMEM, scope_of
 from .buffers import (
     FragmentBuffer,
     GlobalBuffer,
@@ -33,6 +33,7 @@ from .fragments import MOST_CANDIDATES, in_parallel, load_fragment, store_fragme
 from .index import Index
 from .lanewise import is_lanewise
 from .memory import load_lanes, store_lanes
+from .neighbours import adds_elements
 from .views import reshape_buffer
 
 UNROLL_LIMIT = 1024
@@ -46,11 +47,17 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
     constant = all(b.is_constant for b in bounds)
     body = op.regions[0].blocks[0]
     trips = range(*(b.constants[0] for b in bounds)) if constant else None
-    wants_unroll = "tl.unroll" in op.attributes or "tl.vectorize" in op.attributes
+    unroll = op.attributes["tl.unroll"] if "tl.unroll" in op.attributes else None
+    wants_unroll = unroll is not None or "tl.vectorize" in op.attributes
+    if isinstance(unroll, ir.IntegerAttr) and trips is not None:  # by a factor: LLVM does it
+        wants_unroll = unroll.value >= len(trips)
     if trips is not None and "tl.vectorize" in op.attributes and _vectorizes(ctx, op, len(trips)):
         with ctx.lanes(len(trips)):
             ctx.values[body.arguments[0]] = Index.lanes(trips)
             ctx.lower_block(body)
+        return
+    if trips is not None and "tl.vectorize" in op.attributes and adds_elements(ctx, body, len(trips)):
+        _add_together(ctx, body, trips)
         return
     if trips is not None and (
         wants_unroll and len(trips) <= UNROLL_LIMIT or _indexes_fragment(ctx, body, small=_is_small(body, len(trips)))
@@ -100,6 +107,26 @@ def _unroll(ctx: Context, body: ir.Block, trips: range) -> None:
         ctx.values[body.arguments[0]] = Index.of(trip, 1)
         _forget(ctx, body)
         ctx.lower_block(body)
+
+
+def _add_together(ctx: Context, body: ir.Block, trips: range) -> None:
+    """Additions to neighbours in device memory as one: what is added trip by trip, which may be registers, then all."""
+    *before, last, _ = (view.operation for view in body.operations)
+    values: list[ir.Value] = []
+    for trip in trips:
+        ctx.values[body.arguments[0]] = Index.of(trip, 1)
+        _forget(ctx, body)
+        for op in before:
+            ctx.lower(op)
+        values.append(ctx.ssa(last.operands[1]))
+    _forget(ctx, body)
+    with ctx.lanes(len(trips)):
+        ctx.values[body.arguments[0]] = Index.lanes(trips)
+        for op in before:
+            if op.name.startswith("arith.") and isinstance(op.results[0].type, ir.IndexType | ir.IntegerType):
+                ctx.lower(op)
+        ctx.values[last.operands[1]] = ctx.e.pack(values)
+        ctx.lower(last)
 
 
 def _forget(ctx: Context, body: ir.Block) -> None:
@@ -165,6 +192,8 @@ def lower_serial(ctx: Context, op: ir.Operation, bounds: Sequence[Index]) -> Non
     initial = flatten(ctx, carried)
     operands = [ctx.e.value(ctx.ix.scalar(b), op.operands[0].type) for b in bounds]
     loop = ctx.e.op("scf.for", [v.type for v in initial], [*operands, *initial], regions=1)
+    if "tl.unroll" in op.attributes and isinstance(op.attributes["tl.unroll"], ir.IntegerAttr):
+        loop.attributes["tl.unroll"] = op.attributes["tl.unroll"]
     body = op.regions[0].blocks[0]
     names = [body.arguments[0].location, *[op.location] * len(initial)]
     block = loop.regions[0].blocks.append(operands[0].type, *(v.type for v in initial), arg_locs=names)
@@ -370,6 +399,8 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.reshape")
 def lower_reshape(ctx: Context, op: ir.Operation) -> None:
+    if scope_of(op.results[0]) == TMEM:
+        return  # its accesses look through it
     ctx.buffers[op.results[0]] = reshape_buffer(ctx, op)
 
 

@@ -7,7 +7,7 @@ import math
 from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import ir
 
-from ...dialect.layout import Fragment, SharedLayout, reshaped, row_major, viewed
+from ...dialect.layout import Fragment, SharedLayout, recast, row_major, viewed
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from .. import raster
@@ -82,15 +82,24 @@ def _fragment_view(source: Buffer, op: ir.Operation) -> FragmentBuffer:
     """The same registers in the same order: the layout is the source's under the other shape."""
     layout = from_attr(op.attributes["layout"])
     assert isinstance(layout, Fragment) and isinstance(source, FragmentBuffer)
-    if source.element != ir.MemRefType(op.results[0].type).element_type:
-        raise LayoutError("a fragment view that changes the element type", python_location(op.location))
-    if not reshaped(source.layout, layout.shape).same_map(layout):
+    element = ir.MemRefType(op.results[0].type).element_type
+    bits, own_bits = source.element.width, element.width
+    if min(bits, own_bits) < 8 and bits != own_bits:
+        raise LayoutError(
+            f"a view of a fragment of {source.element} as {element}", python_location(op.location),
+            hint="elements of less than a byte are viewed in shared memory",
+        )
+    try:
+        same = recast(source.layout, layout.shape, bits, own_bits).same_map(layout)
+    except TileValueError:
+        same = False
+    if not same:
         raise LayoutError(
             f"a view of a fragment lies in other threads or registers than the fragment: {layout} of {source.layout}",
             python_location(op.location),
             hint="copy the fragment to one of the other shape",
         )
-    return FragmentBuffer(source.element, layout, source.chunk, source)
+    return FragmentBuffer(element, layout, max(1, source.chunk * bits // own_bits), source)
 
 
 def tile_of(ctx: Context, value: ir.Value) -> Tile:

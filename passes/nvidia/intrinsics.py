@@ -45,7 +45,17 @@ def _named_arrive(ctx: Context, op: ir.Operation) -> None:
 
 
 def _cluster_arrive(ctx: Context, op: ir.Operation) -> None:
-    cluster.arrive(relaxed=bool(_integer(op, "relaxed")))
+    cluster.arrive(relaxed=bool(_integer(op, "relaxed")), aligned=_unconditional(op))
+
+
+def _unconditional(op: ir.Operation) -> bool:
+    """Whether no branch or loop of run-time length parts the threads of a warp before they reach an operation."""
+    parent = op.parent
+    while parent is not None and parent.name != "tl.launch":
+        if parent.name in ("scf.if", "scf.while"):
+            return False
+        parent = parent.operation.parent
+    return True
 
 
 ENTRIES: dict[str, Entry] = {
@@ -61,7 +71,7 @@ ENTRIES: dict[str, Entry] = {
     "wait_dependencies": Entry(lambda ctx, op: memory.grid_dependency("wait"), Feature.PDL),
     "nanosleep": Entry(lambda ctx, op: memory.sleep(ctx.ssa(op.operands[0]))),
     "cluster_arrive": Entry(_cluster_arrive, Feature.CLUSTER),
-    "cluster_wait": Entry(lambda ctx, op: cluster.wait(), Feature.CLUSTER),
+    "cluster_wait": Entry(lambda ctx, op: cluster.wait(aligned=_unconditional(op)), Feature.CLUSTER),
     "cluster_rank": Entry(lambda ctx, op: cluster.rank(), Feature.CLUSTER),
 }
 

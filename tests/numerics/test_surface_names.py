@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -375,20 +376,148 @@ def test_narrow_copies_elsewhere() -> None:
 
 def test_a_copy_that_the_program_lays_out() -> None:
     """The fragment lies where the copy's loop has its elements: a row in the registers of two threads."""
-    layout = T.Fragment((32, 32), forward_fn=lambda i, j: (i * 2 + j // 16, j % 16))
+    rows = T.Fragment((32, 32), forward_fn=lambda i, j: (i * 2 + j // 16, j % 16))
 
     @T.prim_func
     def main(A: T.Tensor((32, 32), "float32"), B: T.Tensor((64, 16), "float32")):
         with T.Kernel(1, threads=64) as _:
             tile, x = T.alloc_shared((32, 32), "float32"), T.alloc_fragment((32, 32), "float32")
             T.copy(A, tile)
-            T.copy(tile, x, loop_layout=layout)
+            T.copy(tile, x, loop_layout=rows)
             for i, j in T.Parallel(32, 32):
                 B[i * 2 + j // 16, j % 16] = x[i, j]
 
     a, b = random((32, 32), "float32"), poisoned((64, 16), "float32")
     kernel = tilelang.compile(main, target="sim:sm_80")
     kernel(a, b)
-    assert np.array_equal(b, a.reshape(64, 16))
     layout = "#tl.fragment<array<i64: 32, 32>, array<i64: 2, 1, 16, 32, 0, 1>, array<i64: 16, 1, 1>>"
-    assert layout in kernel.ir("laid_out")
+    assert np.array_equal(b, a.reshape(64, 16)) and layout in kernel.ir("laid_out")
+
+
+@pytest.mark.parametrize(("source", "view", "shape"), [("float16", "uint32", (1, 32)), ("uint32", "uint8", (13, 24)),
+                                                       ("int16", "uint64", (8, 8))])
+def test_views_of_fragments_with_other_elements(source: str, view: str, shape: tuple[int, int]) -> None:
+    """The same registers: what is written through the view is in the fragment."""
+    columns = shape[1] * np.dtype(source).itemsize // np.dtype(view).itemsize
+
+    @T.prim_func
+    def main(A: T.Tensor(shape, source), B: T.Tensor((shape[0], columns), view), C: T.Tensor(shape, source)):
+        with T.Kernel(1, threads=32) as _:
+            x = T.alloc_fragment(shape, source)
+            T.copy(A, x)
+            y = T.view(x, (shape[0], columns), view)
+            for i, j in T.Parallel(shape[0], columns):
+                y[i, j] = y[i, j] + T.cast(i + 1, view)
+            T.copy(y, B)
+            T.copy(x, C)
+
+    a = np.random.default_rng(0).integers(1, 100, shape).astype(source)
+    b, c = np.zeros((shape[0], columns), view), np.zeros(shape, source)
+    tilelang.compile(main, target="sim:sm_80")(a, b, c)
+    want = a.view(view) + np.arange(1, shape[0] + 1).astype(view)[:, None]
+    assert np.array_equal(b, want) and np.array_equal(c.view(view), want)
+    assert ".local" not in tilelang.compile(main, target="sm_80").get_kernel_source()
+
+
+def test_a_view_of_a_fragment_that_is_no_one() -> None:
+    """Columns of a product's sums are in two threads, so that pairs of rows are no wider elements."""
+
+    @T.prim_func
+    def main(C: T.Tensor((64, 16), "float64")):
+        with T.Kernel(1, threads=128) as _:
+            a, c = T.alloc_shared((64, 64), "float16"), T.alloc_fragment((64, 64), "float16")
+            T.clear(a)
+            T.clear(c)
+            T.gemm(a, a, c)
+            T.copy(T.view(c, (64, 16), "float64"), C)
+
+    with pytest.raises(tilelang.errors.LayoutError, match="a view of a fragment lies in other threads or registers"):
+        tilelang.compile(main, target="sim:sm_80")
+
+
+def test_what_a_copy_prefers() -> None:
+    def ptx(instruction: Any) -> str:
+        @T.prim_func
+        def main(A: T.Tensor((64, 64), "float16"), B: T.Tensor((64, 64), "float16")):
+            with T.Kernel(1, threads=128) as _:
+                tile = T.alloc_shared((64, 64), "float16")
+                T.copy(A, tile, prefer_instruction=instruction)
+                for i, j in T.Parallel(64, 64):
+                    B[i, j] = tile[j, i]
+
+        a, b = random((64, 64), "float16"), poisoned((64, 64), "float16")
+        tilelang.compile(main, target="sim:sm_80")(a, b)
+        assert np.array_equal(b, a.T)
+        return tilelang.compile(main, target="sm_80").get_kernel_source()
+
+    assert "cp.async.wait_group" in ptx("cp_async") and "cp.async" not in ptx("sync")
+
+
+def test_a_loop_unrolled_by_a_factor() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((640,), "float32")):
+        with T.Kernel(1, threads=32) as _:
+            for i in T.unroll(20, unroll_factor=2):
+                A[i * 32 + T.get_thread_binding()] += 1
+
+    ptx = tilelang.compile(main, target="sm_80").get_kernel_source()
+    assert ptx.count("st.global") == 2
+    a = np.zeros(640, np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a)
+    assert (a == 1).all()
+
+
+def test_sine_and_cosine_in_the_last_places() -> None:
+    """Small results are as exact as large ones, which the hardware's approximations are not."""
+    a = np.concatenate([np.arange(-40, 40) * np.pi / 2, np.random.default_rng(0).uniform(-90, 90, 176)]).astype("f4")
+
+    @T.prim_func
+    def main(A: T.Tensor((256,), "float32"), C: T.Tensor((3, 256), "float32")):
+        with T.Kernel(1, threads=256) as _:
+            tx = T.get_thread_binding()
+            C[0, tx], C[1, tx], C[2, tx] = T.sin(A[tx]), T.cos(A[tx]), T.tan(A[tx])
+
+    got = poisoned((3, 256), "float32")
+    tilelang.compile(main, target="sim:sm_80")(a, got)
+    for values, function in zip(got, (np.sin, np.cos, np.tan), strict=True):
+        want = function(f64(a))
+        assert (np.abs(values - want) <= 8 * np.spacing(np.abs(want).astype("f4"))).all()
+    assert ".approx" not in tilelang.compile(main, target="sm_80").get_kernel_source()
+
+
+def test_cluster_barriers_in_branches() -> None:
+    """Threads of a warp that part before the barrier do not execute it together."""
+
+    @T.prim_func
+    def main(A: T.Tensor((4,), "int32")):
+        with T.ClusterKernel(4, cluster_dims=2, threads=32) as bx:
+            T.cluster_sync()
+            if T.get_thread_binding() == 0:
+                T.cluster_sync()
+                A[bx] = T.block_rank_in_cluster()
+            else:
+                T.cluster_sync()
+
+    ptx = tilelang.compile(main, target="sm_90a").get_kernel_source()
+    assert ptx.count("barrier.cluster.arrive.aligned;") == 1 and ptx.count("barrier.cluster.arrive;") == 2
+    got = np.full(4, -1, np.int32)
+    tilelang.compile(main, target="sim:sm_90a")(got)
+    assert np.array_equal(got, [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90a"])
+def test_guards_stay_around_quotients(target: str) -> None:
+    """Threads 61 to 63 read zeros; a quotient by them must not tell LLVM that these threads are not there."""
+
+    @T.prim_func
+    def main(A: T.Tensor((61,), "int32"), B: T.Tensor((61,), "int32"), C: T.Tensor((2, 61), "int32")):
+        with T.Kernel(1, threads=64) as _:
+            for i in T.Parallel(61):
+                C[0, i] = A[i] // B[i]
+                C[1, i] = T.truncmod(A[i], B[i])
+
+    ptx = tilelang.compile(main, target=target).get_kernel_source()
+    branch = ptx.index("bra")
+    assert re.search(r"setp\.\w+\.u32\s+%p\d+, %r\d+, 60;\s+@%p\d+ bra", ptx)
+    end = ptx[branch:].split()[1].rstrip(";")
+    assert re.search(re.escape(end) + r":\s+ret;", ptx) and branch < ptx.index("st.global")

@@ -52,6 +52,16 @@ def copy(
     as the longer one, with a warning. Out of bounds, the source reads as its safe
     value and the target is not written. Two addresses copy one element.
 
+    Args:
+        coalesced_width: the most elements of one access.
+        disable_tma: no bulk copy.
+        eviction_policy: "evict_normal", "evict_first" or "evict_last": how long what a bulk copy brings stays in L2.
+        prefer_instruction: "cp_async" copies from device to shared memory by cp.async, also outside of pipelined loops,
+            where it waits at once; "sync" through registers, also inside of them. "tma" leaves the choice: bulk copies
+            are those of pipelined loops and stores, and of `T.tma_copy`.
+        annotations: the same by name; they win.
+        loop_layout: which thread copies what (a `T.Fragment`).
+
     Raises:
         TileValueError: the shapes differ.
     """
@@ -168,14 +178,18 @@ def _as_long_as(what: str, part: Any, tile: Any) -> Region | None:
     """A slice of a tensor with the lengths of a whole tile on the chip, where it has as many dimensions."""
     if not isinstance(part, Region) or not isinstance(tile, Buffer) or part.buffer.memory != "global":
         return None
-    sizes = _wide(list(part.extents))
-    lengths = _wide(list(tile.shape))
-    if tile.memory not in ("shared", "fragment") or len(sizes) != len(lengths) or sizes == lengths[::-1]:
+    sizes, lengths = _wide(list(part.extents)), _wide(list(tile.shape))
+    if tile.memory not in ("shared", "fragment") or sizes == lengths[::-1]:
         return None
+    taken = list(tile.shape)
+    if len(sizes) == len(lengths):
+        rest = iter(lengths)
+        taken = [1 if _is_one(size) else next(rest) for size in part.extents]
+    elif len(part.extents) != len(taken) or all(isinstance(size, int) for size in sizes):
+        return None  # else a length of run time meets a tile of one element
     message = f"the slice of {what} has shape {describe_shape(part.extents)}, the tile {describe_shape(tile.shape)}"
     issue(Suspicion(message, where.here(), "as many elements as the tile has are copied, zeros outside of the tensor"))
-    rest = iter(lengths)
-    return Region(part.buffer, part.offsets, [1 if _is_one(size) else next(rest) for size in part.extents])
+    return Region(part.buffer, part.offsets, taken)
 
 
 def _is_one(size: Any) -> bool:
@@ -232,6 +246,8 @@ def _attributes(what: str, src: Any, dst: Any, options: dict[str, Any]) -> dict[
             if value not in allowed:
                 raise TileValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
             attributes[name] = ir.StringAttr.get(value)
+    if options.get("prefer_instruction") in ("cp_async", "sync"):
+        attributes["disable_tma"] = ir.UnitAttr.get()
     if options.get("loop_layout") is not None:
         layout = as_layout(options["loop_layout"], f"the layout of {what}")
         if layout is not None:

@@ -32,7 +32,7 @@ def unroll(
     unroll_factor: int | None = None,
     annotations: dict[str, Any] | None = None,
 ) -> Loop:
-    """A loop to unroll, fully or by a factor."""
+    """A loop to unroll: fully, or by `unroll_factor` iterations."""
     if explicit and unroll_factor is not None:
         raise TileValueError("T.unroll takes explicit or unroll_factor, not both")
     start, stop = (0, start) if stop is None else (start, stop)

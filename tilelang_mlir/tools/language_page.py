@@ -5,15 +5,18 @@ from __future__ import annotations
 import enum
 import inspect
 import sys
+import types
 from collections.abc import Iterable
 from typing import Any
 
+import tilelang_mlir.jit.eager  # noqa: F401 - as its name in T does
 import tilelang_mlir.language as T
+import tilelang_mlir.language.swizzles  # noqa: F401
 from tilelang_mlir.language import dtypes, missing
 
 # The modules of each family; the docstring of the first is the title.
 _FAMILIES: tuple[tuple[str, ...], ...] = (
-    ("language.function", "frontend.primfunc", "frontend.macro"),
+    ("language.function", "frontend.primfunc", "frontend.macro", "jit.eager"),
     ("language.proxy", "frontend.spec", "frontend.annot.values"),
     ("language.kernel",),
     ("language.loops",),
@@ -22,7 +25,8 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("language.copy",),
     ("language.convolution",),
     ("language.gemm", "language.gemm_sparse"),
-    ("language.matrix", "language.emitter", "language.wgmma", "language.wgmma_emitter", "language.tensor_emitter"),
+    ("language.matrix", "language.emitter", "language.wgmma", "language.wgmma_emitter", "language.tensor_emitter",
+     "language.matrix_descriptors", "language.swizzles"),
     ("language.tensor", "language.block_scales"),
     ("language.launch_control",),
     ("language.explicit",),
@@ -82,8 +86,9 @@ def _names_in(modules: Iterable[str]) -> list[list[str]]:
     places = list(modules)
     for name in T.__all__:
         value = getattr(T, name)
-        is_text = isinstance(value, str) and any(name in vars(sys.modules[place]) for place in places)
-        if is_text or getattr(value, "__module__", None) in places:
+        nameless = isinstance(value, str | types.UnionType)  # objects that know no module
+        defined = nameless and any(name in vars(sys.modules[place]) for place in places)
+        if defined or getattr(value, "__module__", None) in places:
             found.setdefault(id(value), []).append(name)
     return sorted(found.values(), key=lambda aliases: aliases[0].lower())
 
@@ -92,6 +97,8 @@ def _entry(aliases: list[str]) -> str:
     first, *others = sorted(aliases, key=lambda name: (name[0].isupper(), name))
     value = getattr(T, first)
     also = f" (also {', '.join(f'`T.{name}`' for name in others)})" if others else ""
+    if isinstance(value, types.UnionType):
+        return f"* `T.{first}`{also}: what is taken for a dtype, for annotations."
     if isinstance(value, str):
         return f"* `T.{first}`{also}: the text `{value}`."
     text = " ".join((inspect.getdoc(value) or "").partition("Raises:")[0].split())

@@ -13,14 +13,17 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 
-def arrive(*, relaxed: bool = False) -> None:
-    """`barrier.cluster.arrive{.relaxed}.aligned`: every thread of the cluster arrives once per phase."""
-    create(_ARRIVES[relaxed], aligned=ir.UnitAttr.get())
+def arrive(*, relaxed: bool = False, aligned: bool = True) -> None:
+    """`barrier.cluster.arrive{.relaxed}{.aligned}`: every thread of the cluster arrives once per phase.
+
+    `aligned` promises that all threads of the warp execute this one.
+    """
+    create(_ARRIVES[relaxed], **({"aligned": ir.UnitAttr.get()} if aligned else {}))
 
 
-def wait() -> None:
-    """`barrier.cluster.wait.aligned`: until all threads of the cluster have arrived."""
-    create("nvvm.cluster.wait", aligned=ir.UnitAttr.get())
+def wait(*, aligned: bool = True) -> None:
+    """`barrier.cluster.wait{.aligned}`: until all threads of the cluster have arrived."""
+    create("nvvm.cluster.wait", **({"aligned": ir.UnitAttr.get()} if aligned else {}))
 
 
 def rank() -> ir.Value:
@@ -143,7 +146,7 @@ INSTRUCTIONS = (
     *(
         Instruction(
             name,
-            f"barrier.cluster.arrive{'.relaxed' if relaxed else ''}.aligned",
+            f"barrier.cluster.arrive{'.relaxed' if relaxed else ''}{{.aligned}}",
             _BARRIER,
             lambda op, relaxed=bool(relaxed): _arrive(relaxed),
             emit=arrive,
@@ -154,7 +157,7 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "nvvm.cluster.wait",
-        "barrier.cluster.wait.aligned",
+        "barrier.cluster.wait{.aligned}",
         _BARRIER,
         lambda op: _wait,
         emit=wait,

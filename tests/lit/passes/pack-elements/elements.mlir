@@ -64,3 +64,23 @@ func.func @places(%n: i32, %p: !llvm.ptr<1>, %k: i32) {
   }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
   return
 }
+
+// One half of a byte that threads share: the other half is another thread's.
+// CHECK-LABEL: func.func @alone(
+// CHECK: %[[TILE:.*]] = "tl.alloc"() : () -> memref<8xi8
+// CHECK-NEXT: arith.constant 0 : i8
+// CHECK-NEXT: "tl.fill"(%[[TILE]]
+// CHECK: %[[KEPT:.*]] = arith.xori %{{.*}} : i8
+// CHECK: "tl.atomic"(%[[TILE]], %[[KEPT]], %{{.*}}) {kind = "and", order = "relaxed"}
+// CHECK: "tl.atomic"(%[[TILE]], %{{.*}}) {kind = "or", order = "relaxed"}
+// CHECK-NOT: memref.store
+func.func @alone(%n: i32) {
+  "tl.launch"(%n) ({
+  ^bb0(%x: i32):
+    %s = "tl.alloc"() : () -> memref<16xi4, #tl.scope<"shared">>
+    %j = arith.index_cast %x : i32 to index
+    %v = arith.constant 3 : i4
+    memref.store %v, %s[%j] : memref<16xi4, #tl.scope<"shared">>
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}

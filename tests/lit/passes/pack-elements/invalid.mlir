@@ -1,5 +1,5 @@
 // RUN: tl-opt %s --target=sm_100a --split-input-file --verify-diagnostics --pack-elements
-!s = memref<128x64xf4E2M1FN, #tl.scope<"shared">>
+!s = memref<128x64xf4E2M1FN, #tl.scope<"fragment">>
 
 func.func @alone(%n: i32) {
   "tl.launch"(%n) ({
