@@ -9,7 +9,7 @@ in kernels, and for views no map can describe, nothing is added: copies are then
     %s = tl.alloc : memref<8x128xi8, shared>;  %D = tl.view(%C, %i, %j, %rows);  tl.make_descriptor(%D, %s)
 
 Every warp makes maps of its own: no barrier is needed, and roles stay apart. A program of one warpgroup may run on two
-(`take-turns`), hence eight warps at least.
+(`take-turns`), hence eight warps at least; one with a pipelined loop may get a warpgroup that loads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..dialect.ops.descriptor import LINE
 from ..dialect.tl import SHARED, buffer_type
 from .base import Pass
 from .uniformity import is_uniform
-from .walk import launch_of, nested, num_threads
+from .walk import WARPGROUP, launch_of, nested, num_threads
 
 _LEAST_WARPS = 8
 _COPIES = ("tl.copy", "tl.tma_load", "tl.tma_store", "tl.prefetch")
@@ -83,6 +83,8 @@ def _is_copied(view: ir.Value) -> bool:
 def _place(op: ir.Operation) -> None:
     launch = launch_of(op)
     warps = max(_LEAST_WARPS, -(-num_threads(launch) // 32))
+    if any("tl.pipeline" in other.attributes for other in nested(launch)):
+        warps += WARPGROUP // 32
     kind = buffer_type([warps, LINE], ir.IntegerType.get_signless(8), SHARED)
     block = launch.regions[0].blocks[0]
     with ir.InsertionPoint.at_block_begin(block):

@@ -85,6 +85,7 @@ def tile_bytes(op: ir.Operation) -> int:
 def _lives(launch: ir.Operation, by_iteration: bool) -> list[Life]:
     order = {op: i for i, op in enumerate(nested(launch))}
     spans = {op: _span(op, order) for op in order if len(op.regions)}
+    roles = any(op.name == "tl.specialize" for op in order)
     lives: list[Life] = []
     for op in order:
         if op.name != "tl.alloc" or scope_of(op.results[0]) != SHARED:
@@ -93,8 +94,9 @@ def _lives(launch: ir.Operation, by_iteration: bool) -> list[Life]:
         users += [wait for user in users if (wait := _wait_behind(user)) is not None]
         home = _filled_in(op, users, order) if by_iteration else op.parent.operation
         points = [_widened(user, home, spans, order) for user in users] or [(order[op], order[op])]
-        if any(members_of(user) or _is_explicit(user) for user in users):
-            points.append((0, len(order)))
+        described = any(user.name == "tl.make_descriptor" for user in users)
+        if described and roles or any(members_of(user) or _is_explicit(user) for user in users):
+            points.append((0, len(order)))  # no barrier of all threads parts these accesses from others
         layout = from_attr(op.attributes["layout"])
         swizzled = isinstance(layout, SharedLayout) and layout.swizzle.bits
         first, last = min(p[0] for p in points), max(p[1] for p in points)

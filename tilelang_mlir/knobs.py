@@ -57,6 +57,9 @@ VERBOSE = Knob("TILELANG_VERBOSE", False, "log compilation stages and their time
 VERIFY_SPECS = Knob("TILELANG_VERIFY_SPECS", False, "check the executable spec of each IR level between passes")
 SIM_CHECKED = Knob("TILELANG_SIM_CHECKED", True, "simulate with race, bounds and initialisation checks")
 SIM_UNINITIALIZED = Knob("TILELANG_SIM_UNINITIALIZED", "", "reads of unwritten memory in it: error (default) or warn")
+SIM_LOCKSTEP = Knob(
+    "TILELANG_SIM_LOCKSTEP", "", "accesses of a warp's lanes to device memory in it, unordered: error (default) or warn"
+)
 SIM_SEED = Knob("TILELANG_SIM_SEED", 0, "seed of the simulator's schedule and landing order")
 DISABLE_NATIVE = Knob("TILELANG_DISABLE_NATIVE", False, "launch through Python even where the extension is built")
 AUTOTUNE_DISABLE_CACHE = Knob("TILELANG_AUTO_TUNING_DISABLE_CACHE", False, "search anew every time")

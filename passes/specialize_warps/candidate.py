@@ -54,7 +54,10 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     if not all(is_setup_value(v, (*path, loop), written) for v in inputs):
         return None
     used = [e.value for op in nested(loop) if op not in copies for e in effects(op)]
-    if any(copy.operands[1] not in used or root(copy.operands[0]) in written for copy in copies):
+    changed = {_tensor(v) for v in written}
+    if any(copy.operands[1] not in used or _tensor(copy.operands[0]) in changed for copy in copies):
+        return None
+    if not all(_stays_described(copy.operands[0], launch, written) for copy in copies):
         return None
     products = [op for op in nested(loop) if op.name in PRODUCTS]
     if not products or not all("instr" in op.attributes for op in products):
@@ -64,6 +67,40 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     if widest(launch, threads) > max_columns(threads + 128) or None in ends:
         return None  # products that go on under the next iteration read tiles that would be given back
     return Candidate(loop, path, copies, stages)
+
+
+def described(launch: ir.Operation) -> list[ir.Operation]:
+    """What makes views that both roles can compute, and their tensor maps, in order: all warps do, before they part."""
+    operations = [op.operation for op in launch.regions[0].blocks[0].operations]
+    written = [e.value for e in region_effects(launch) if e.kind == "write"]
+    makers = [op for op in operations if op.name == "tl.make_descriptor"]
+    makers = [op for op in makers if _stays_described(op.operands[0], launch, written)]
+    needed: set[ir.Operation] = set()
+    waiting = [*makers, *(maker.operands[0].owner.operation for maker in makers)]
+    while waiting:
+        op = waiting.pop()
+        if op not in needed:
+            needed.add(op)
+            waiting += [v.owner.operation for v in op.operands if not isinstance(v.owner, ir.Block)]
+    return [op for op in operations if op in needed]
+
+
+def _stays_described(device: ir.Value, launch: ir.Operation, written: Sequence[ir.Value]) -> bool:
+    """Whether the view that a tile is taken from, if it is one, is made once, from what both roles can compute."""
+    view = root(device).owner
+    if isinstance(view, ir.Block) or view.operation.name != "tl.view":
+        return True
+    return view.operation.parent.operation == launch and all(
+        is_setup_value(v, (), written) for v in list(view.operation.operands)[1:]
+    )
+
+
+def _tensor(value: ir.Value) -> ir.Value:
+    """The tensor behind a tile, through views that the kernel makes of it."""
+    value = root(value)
+    while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tl.view":
+        value = root(value.owner.operation.operands[0])
+    return value
 
 
 def _is_threaded(op: ir.Operation, launch: ir.Operation) -> bool:
@@ -104,7 +141,7 @@ def is_setup_value(value: ir.Value, around: Sequence[ir.Operation], written: Seq
     read = op.name == "memref.load" and scope_of(op.operands[0]) == GLOBAL and root(op.operands[0]) not in written
     if op.name == "tl.alloc" and scope_of(value) == GLOBAL:
         return True  # a workspace, which kernels before this one have filled
-    return (read or is_shared_setup(op) or op.name in ("tl.tensor", "tl.slice")) and all(
+    return (read or is_shared_setup(op) or op.name in ("tl.tensor", "tl.slice", "tl.view")) and all(
         is_setup_value(v, around, written) for v in op.operands
     )
 

@@ -12,7 +12,7 @@ from ..nvidia.tma_rules import box_bytes
 from ..nvidia.wgmma_layout import WARPGROUP, max_columns
 from ..versions import Versions
 from ..walk import num_threads
-from .candidate import WAIT_DEPENDENCIES, Candidate, is_intrinsic, is_shared_setup, widest
+from .candidate import WAIT_DEPENDENCIES, Candidate, described, is_intrinsic, is_shared_setup, widest
 from .producer import Producer
 from .rings import Ring, Rounds, Use, by_use, trip_count
 from .singles import Singles
@@ -123,11 +123,12 @@ class Split:
         """Everything but what both roles share goes to the consumers: also a wait for the kernels ahead that the
         program puts behind the loop, and so behind all that the producer does."""
         moved: set[ir.Value] = set()
+        before = described(self.launch)
         outermost, over = (*self.found.path, self.found.loop)[0], False
         for op in list(self.block.operations):
             op = op.operation
             stays = is_shared_setup(op) and not any(v in moved for v in op.operands)
-            stays = stays or (is_intrinsic(op, WAIT_DEPENDENCIES) and not over)
+            stays = stays or (is_intrinsic(op, WAIT_DEPENDENCIES) and not over) or op in before
             over = over or op == outermost
             if op != split and op.name != "tl.alloc_barrier" and not stays:
                 moved.update(op.results)

@@ -138,3 +138,22 @@ def test_stores_are_fenced_before_a_bulk_copy_reads_them() -> None:
         compiled(staged(fence=False))(x, y)
     with pytest.raises(RaceError, match="read of byte .* by thread 0 of CTA 0 is not ordered after the write"):
         compiled(staged(fence=True, sync=False))(x, y)
+
+
+def test_lanes_of_a_warp_may_be_taken_to_follow_each_other(caplog: pytest.LogCaptureFixture) -> None:
+    """One lane writes what another reads next: an error by the letter, a warning where the program counts on it."""
+
+    @T.prim_func
+    def main(X: T.Tensor((32,), "float32"), Y: T.Tensor((32,), "float32")):
+        with T.Kernel(1, threads=32) as _:
+            i = T.get_thread_binding()
+            X[i] = X[i] + 1.0
+            Y[i] = X[31 - i]
+
+    x, y = random((32,), "float32"), poisoned((32,), "float32")
+    want = x[::-1] + np.float32(1)
+    with pytest.raises(RaceError, match=r"read of byte .* of CTA 0 is not ordered after the write by thread"):
+        compiled(main)(x.copy(), y)
+    with knobs.overrides({"TILELANG_SIM_LOCKSTEP": "warn"}):
+        compiled(main)(x, y)
+    assert np.array_equal(y, want) and "is not ordered after the write by thread" in caplog.text

@@ -33,8 +33,10 @@ def start(arch: str = DEFAULT_ARCH) -> None:
     stop()
     target = parse_target(f"sim:{arch}")
     _SAVED.append(knobs.assign(knobs.SIMULATE, target.arch))
-    if not knobs.SIM_UNINITIALIZED.get():  # programs that run on a GPU read padding, and use nothing of it
-        _SAVED.append(knobs.assign(knobs.SIM_UNINITIALIZED, "warn"))
+    # Programs that run on a GPU read padding, and use nothing of it; and the lanes of a warp follow each other there.
+    for knob in (knobs.SIM_UNINITIALIZED, knobs.SIM_LOCKSTEP):
+        if not knob.get():
+            _SAVED.append(knobs.assign(knob, "warn"))
     try:
         import torch
     except ImportError:

@@ -25,7 +25,8 @@ def make_tensor_descriptor(base: Any, shape: Any, strides: Any = None) -> Buffer
     each warp that gets here makes a tensor map of it (`tensormap.replace`, then released and acquired), and tiles are
     copied by the tensor memory accelerator as those of an argument are; elsewhere, by the threads. In a loop the view
     is made again in each iteration, once the stores of the last one are complete. Loops of `T.Pipelined` that load from
-    a view are not split into roles.
+    a view are split into roles where it is made once, in front of them, from arguments and from tensors that the kernel
+    does not write.
 
     Args:
         base: an element of a tensor, the first of the view, or a tensor. It lies at a multiple of 16 bytes, and so does

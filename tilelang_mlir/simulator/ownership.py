@@ -10,11 +10,13 @@ accesses come before them only with a fence.proxy.async of device memory between
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tilelang_mlir import knobs
 from tilelang_mlir.errors import Location, ProxyFenceError, RaceError
 from tilelang_mlir.isa.instruction import MemoryOrder
 from tilelang_mlir.simulator.access_sets import AccessSets
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from tilelang_mlir.simulator.device_checks import DeviceChecker
 
+_LOG = logging.getLogger("tilelang_mlir")
 _ATOMIC, _MANY = -1, -2
 _UNDER_WAY = 2**31 - 1  # the time of a write by a bulk copy that nobody has waited for
 _COLUMNS = ("owner", "site", "reader", "read_site")  # by unit
@@ -91,6 +94,7 @@ class Ownership:
         fine = total if self._detailed else 0
         self._fine = {name: np.zeros(fine, np.int32) for name in _FINE}
         self._sets = AccessSets()
+        self._told: set[int] = set()  # places in the program that a warning was about
 
     def snapshot(self) -> Callable[[], None]:
         """Returns what forgets all that comes from now on; to be called once."""
@@ -360,10 +364,12 @@ class Ownership:
             late = mine & (clock > checker.known(at.row, at.warp, warp))
             other = self._fine[f"{kind}thread"].take(at.cell) != at.thread
             same = self._fine[f"{kind}epoch"].take(at.cell) == checker.epoch(at.row, at.warp)
-            late |= mine & other & same & (warp == at.warp) & (clock > 0) & (not at.collective)
+            beside = mine & other & same & (warp == at.warp) & (clock > 0) & (not at.collective)
             earlier = "read" if kind else "write"
             if late.any():
-                self._unordered(lanes, at, int(late.argmax()), what, kind, checker)
+                raise self._unordered(lanes, at, int(late.argmax()), what, kind, checker)
+            if beside.any():
+                self._beside(lanes, self._unordered(lanes, at, int(beside.argmax()), what, kind, checker))
             if generic:
                 continue
             plain = self._fine["generic"].take(at.cell) > 0 if not kind else np.True_
@@ -414,10 +420,20 @@ class Ownership:
             hint=hint,
         )
 
-    def _unordered(self, lanes: Lanes, at: Units, index: int, what: str, kind: str, checker: DeviceChecker) -> None:
+    def _beside(self, lanes: Lanes, error: RaceError) -> None:
+        """Lanes of a warp: no order by the letter of the ISA, and what machines do whose lanes run together."""
+        if knobs.SIM_LOCKSTEP.get() != "warn":
+            raise error
+        if lanes.site not in self._told:
+            self._told.add(lanes.site)
+            _LOG.warning("%s", error)
+
+    def _unordered(
+        self, lanes: Lanes, at: Units, index: int, what: str, kind: str, checker: DeviceChecker
+    ) -> RaceError:
         earlier, cell = "read" if kind else "write", int(at.cell[index])
         thread = int(self._fine[f"{kind}thread"][cell])
-        raise RaceError(
+        return RaceError(
             f"race: {what} of {self._place(cell)} by thread {int(at.thread[index])} of CTA {int(at.owner[index]) - 1} "
             f"is not ordered after the {earlier} by thread {thread}",
             checker.locate(lanes.site),
