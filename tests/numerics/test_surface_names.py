@@ -467,6 +467,27 @@ def test_a_loop_unrolled_by_a_factor() -> None:
     assert (a == 1).all()
 
 
+def test_logarithms_in_the_last_places() -> None:
+    """Also next to one, where they are small, of subnormal numbers, and of what is no positive number."""
+    rng = np.random.default_rng(1)
+    a = np.exp(np.concatenate([rng.uniform(-0.01, 0.01, 120), rng.uniform(-87, 88, 128)])).astype("f4")
+    a = np.concatenate([a, np.array([np.inf, np.nan, 0, -1, 1, 1e-42, 1e-45, 3], "f4")])
+
+    @T.prim_func
+    def main(A: T.Tensor((256,), "float32"), C: T.Tensor((4, 256), "float32")):
+        with T.Kernel(1, threads=256) as _:
+            tx = T.get_thread_binding()
+            C[0, tx], C[1, tx], C[2, tx], C[3, tx] = T.log(A[tx]), T.log2(A[tx]), T.log10(A[tx]), T.log1p(A[tx])
+
+    got = poisoned((4, 256), "float32")
+    tilelang.compile(main, target="sim:sm_80")(a, got)
+    with np.errstate(all="ignore"):
+        for values, function in zip(got, (np.log, np.log2, np.log10, np.log1p), strict=True):
+            want = function(f64(a))
+            near = np.abs(values - want) <= 3 * np.spacing(np.abs(want).astype("f4"))
+            assert (near | (values == want) | (np.isnan(values) & np.isnan(want))).all()
+
+
 def test_sine_and_cosine_in_the_last_places() -> None:
     """Small results are as exact as large ones, which the hardware's approximations are not."""
     a = np.concatenate([np.arange(-40, 40) * np.pi / 2, np.random.default_rng(0).uniform(-90, 90, 176)]).astype("f4")
