@@ -1,7 +1,9 @@
 """Processor time of a compilation, by target: python benchmarks/bench_compile_targets.py [--quick]
 
 A GEMM and attention, from the Python function to the final binary: tracing, passes, LLVM, and ptxas or lld, all in this
-process and its children, so that other work on the machine does not count. Goal: 300 ms on one core. Needs no GPU.
+process and its children, so that other work on the machine does not count. What shares a core or its caches still does:
+the least of several compilations is the time, the median says how far the machine was from idle, and `tool_ms` is what
+ptxas or lld takes of it. Goal: 300 ms on one core. Needs no GPU.
 """
 
 from __future__ import annotations
@@ -35,21 +37,23 @@ def programs(target: Target) -> dict[str, Callable[[int], Any]]:
     }
 
 
-def processor_ms() -> float:
-    """Time that this process and its children have run."""
-    spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return 1e3 * sum(s.ru_utime + s.ru_stime for s in spent)
+def processor_ms(who: int) -> float:
+    """Time that this process (`RUSAGE_SELF`), or its children that have ended (`RUSAGE_CHILDREN`), have run."""
+    spent = resource.getrusage(who)
+    return 1e3 * (spent.ru_utime + spent.ru_stime)
 
 
-def measure(program: Callable[[int], Any], target: Target, repeats: int) -> float:
-    """The median in milliseconds, after one compilation that is not counted."""
-    times: list[float] = []
+def measure(program: Callable[[int], Any], target: Target, repeats: int) -> dict[str, float]:
+    """Milliseconds of the quickest compilation, of the median one, and of the tool; a first one does not count."""
+    runs: list[tuple[float, float]] = []
     for salt in range(repeats + 1):
-        started = processor_ms()
+        mine, tool = (processor_ms(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         artifact = compile_here(whole_request(program(salt).module, target, CompileOptions()), generate)
-        times.append(processor_ms() - started)
+        mine, tool = processor_ms(resource.RUSAGE_SELF) - mine, processor_ms(resource.RUSAGE_CHILDREN) - tool
         assert artifact.binary, f"no machine code for {target}: is there a tool?"
-    return statistics.median(times[1:])
+        runs.append((mine + tool, tool))
+    totals = [total for total, _ in runs[1:]]
+    return {"cpu_ms": min(totals), "median_ms": statistics.median(totals), "tool_ms": min(tool for _, tool in runs[1:])}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for arch in dict.fromkeys(name for feature in _OLDEST for name in targets_with(feature)):
         target = parse_target(arch)
         for name, program in programs(target).items():
-            report.add(what=name, target=arch, cpu_ms=measure(program, target, 1 if options.quick else 5), goal_ms=GOAL)
+            report.add(what=name, target=arch, **measure(program, target, 1 if options.quick else 7), goal_ms=GOAL)
+    within = sum(row["cpu_ms"] <= GOAL for row in report.rows)
+    print(f"{within} of {len(report.rows)} within {GOAL:.0f} ms")
     report.save()
     return 0
 

@@ -11,6 +11,9 @@ The parts keep the registers of a thread few: an epilogue in sub-tiles.
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +23,7 @@ from tilelang_mlir.target import Target
 
 from ..dialect.effects import root
 from ..dialect.layout import Fragment
-from ..dialect.layout.attrs import from_attr, tensor_from_attr, to_attr
+from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.layout.tensor import TensorLayout
 from ..dialect.location import python_location
 from ..dialect.tl import FRAGMENT, TMEM, buffer_type, scope_of
@@ -28,6 +31,7 @@ from . import build
 from .base import Pass
 from .nvidia.tensor_memory import access_plan
 from .nvidia.tensor_rules import meeting_fragment
+from .nvidia.tensor_views import layout_of
 from .walk import launches, nested, threads_of
 
 PART_REGISTERS = 64  # of a thread, for a part of a tile that passes through
@@ -43,12 +47,45 @@ class ExpandTensorCopies(Pass):
         for launch in launches(module):
             with module.context:
                 for op in [op for op in nested(launch) if op.name in ("tl.copy", "tl.fill")]:
+                    if TMEM in map(scope_of, _tiles(op)) and _has_versions(op):
+                        _expand_versions(op)
+                for op in [op for op in nested(launch) if op.name in ("tl.copy", "tl.fill")]:
                     if op.name == "tl.copy" and TMEM in (scope_of(v) for v in list(op.operands)[:2]):
                         with ir.InsertionPoint(op), op.location:
                             _expand(op)
                     elif op.name == "tl.fill" and scope_of(op.operands[0]) == TMEM:
                         with ir.InsertionPoint(op), op.location:
                             _expand_fill(op)
+
+
+def _tiles(op: ir.Operation) -> list[ir.Value]:
+    return list(op.operands)[: 2 if op.name == "tl.copy" else 1]
+
+
+def _has_versions(op: ir.Operation) -> bool:
+    return any(math.prod(ir.MemRefType(v.type).shape[:-2]) > 1 for v in _tiles(op) if scope_of(v) == TMEM)
+
+
+def _expand_versions(op: ir.Operation) -> None:
+    """Tiles in front of a tile are copied one by one: they lie beside one another in the columns."""
+    tiles = _tiles(op)
+    lead = [size for size in ir.MemRefType(next(v for v in tiles if scope_of(v) == TMEM).type).shape[:-2] if size != 1]
+    with ir.InsertionPoint(op), op.location:
+        for place in itertools.product(*map(range, lead)):
+            parts = [_version(tile, place) for tile in tiles]
+            rest = list(op.operands)[len(tiles) :]
+            ir.Operation.create(op.name, [], [*parts, *rest], build.attributes_of(op))
+    op.erase()
+
+
+def _version(tile: ir.Value, place: Sequence[int]) -> ir.Value:
+    """The part of a tile at a place of its first dimensions, units not counted."""
+    sizes = list(ir.MemRefType(tile.type).shape)
+    long = [dim for dim, size in enumerate(sizes) if size != 1]
+    starts = [0] * len(sizes)
+    for dim, start in zip(long, place, strict=False):
+        starts[dim], sizes[dim] = start, 1
+    return build.slice_of(tile, [build.constant(start) for start in starts], sizes)
 
 
 def _expand(op: ir.Operation) -> None:
@@ -93,7 +130,7 @@ def _part(columns: int, rows: int, threads: int) -> int:
 
 
 def _layout(tensor: ir.Value) -> TensorLayout:
-    return tensor_from_attr(root(tensor).owner.operation.attributes["layout"])
+    return layout_of(tensor)
 
 
 def _is_direct(op: ir.Operation, tensor: ir.Value, other: ir.Value) -> bool:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from tilelang_mlir import dtypes
-from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..dialect.layout import Fragment, row_major
+from ..dialect.layout import Fragment, from_table, row_major
 from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.location import python_location
 from ..dialect.tl import FRAGMENT, LOCAL, SHARED, TMEM, VAR, buffer_type, scope_of
@@ -84,6 +86,11 @@ class _Region:
         return out
 
 
+def _sum(a: ir.Value, b: ir.Value) -> ir.Value:
+    known = [build.known_constant(value) for value in (a, b)]
+    return build.binary("addi", a, b) if None in known else build.constant(sum(filter(None, known)))
+
+
 def region_of(value: ir.Value) -> _Region:
     """Look through slices to the buffer."""
     owner = value.owner
@@ -93,7 +100,7 @@ def region_of(value: ir.Value) -> _Region:
         rank = len(inner.sizes)
         offsets: list[ir.Value | None] = []
         for outer, here in zip(inner.offsets, list(op.operands)[1 : 1 + rank], strict=True):
-            offsets.append(here if outer is None else build.binary("addi", outer, here))
+            offsets.append(here if outer is None else _sum(outer, here))
         return _Region(inner.buffer, tuple(offsets), tuple(ir.DenseI64ArrayAttr(op.attributes["sizes"])))
     shape = tuple(ir.MemRefType(value.type).shape)
     return _Region(value, (None,) * len(shape), shape)
@@ -230,14 +237,38 @@ def _fragment_loop(op: ir.Operation, region: _Region, shape: list[int]) -> Fragm
     assert isinstance(layout, Fragment)
     full = tuple(ir.MemRefType(region.buffer.type).shape)
     if region.sizes != full:
-        raise LayoutError(
-            f"a copy of a part {list(region.sizes)} of a fragment of {list(full)}",
-            python_location(op.location),
-            hint="copy whole fragments, or go through shared memory",
-        )
+        part = _part_layout(layout, region)
+        if part is None:
+            raise LayoutError(
+                f"a copy of a part {list(region.sizes)} of a fragment of {list(full)}",
+                python_location(op.location),
+                hint="copy whole fragments, or go through shared memory",
+            )
+        return part
     if not region.dims:
         return layout.project([0]) if len(full) > 1 else layout
     return layout.project(region.dims)
+
+
+def _part_layout(layout: Fragment, region: _Region) -> Fragment | None:
+    """How the threads hold a part of a fragment, registers counted without the rest; None where not all have as many.
+
+    Which threads have the part must not depend on numbers of run time: where it starts along a dimension that lies in
+    registers alone does not matter.
+    """
+    starts = [0 if offset is None else build.known_constant(offset) for offset in region.offsets]
+    spread = {digit.dim for digit in layout.thread}
+    if layout.replication > 1 or layout.is_padded or any(starts[dim] is None for dim in spread):
+        return None
+    starts = [start or 0 for start in starts]
+    grid = [axis + start for axis, start in zip(np.indices(region.sizes), starts, strict=True)]
+    shape = region.shape or [1]
+    thread = layout.thread_of(grid).reshape(shape)
+    _, registers = np.unique(layout.value_of(grid), return_inverse=True)
+    try:
+        return from_table(shape, thread, registers.reshape(shape), threads=layout.num_threads)
+    except TileValueError:
+        return None
 
 
 def _bits(buffer: ir.Value) -> int:

@@ -210,6 +210,7 @@ class _Inserter:
         # nesting would double the walks.
         self.loops: dict[tuple[object, ...], Pending] = {}
         self.inserted = 0
+        self.uniform: set[ir.Value] = set()  # what is known to be the same in all threads
 
     def effects(self, op: ir.Operation) -> list[Effect]:
         """The accesses of an operation and of what is nested in it."""
@@ -262,6 +263,7 @@ class _Inserter:
             pending.arrived = True
         if op.name == "tl.wait_group":  # WORDS
             pending.writes |= pending.landing
+            pending.unfenced |= pending.landing
             pending.landing = pending.landing if ir.IntegerAttr(op.attributes["pending"]).value else set()
         if op.name in _ARRIVALS and self._tells_engine(op, pending):  # GROUPS
             self._fence(op, pending)
@@ -275,10 +277,10 @@ class _Inserter:
         if op.name == "tl.tensor_roles":
             self.walk(op.regions[3].blocks[0], pending)
             return
-        if op.name in ("scf.for", "scf.while") and is_uniform_loop(op):
+        if op.name in ("scf.for", "scf.while") and is_uniform_loop(op, self.uniform):
             self._visit_loop(op, pending)
             return
-        if op.name == "scf.if" and is_uniform(op.operands[0]):
+        if op.name == "scf.if" and is_uniform(op.operands[0], self.uniform):
             self._visit_branch(op, pending)
             return
         if op.name == "tl.parallel":

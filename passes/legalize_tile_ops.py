@@ -3,9 +3,10 @@
 Input: the tile program as traced. Output: reductions from fragment to fragment only (shared operands go through
 fragments, per-thread arrays through serial loops), scans of fragments in place (`legalize_scans.py`), copies of parts
 of fragments as parallel loops, products and reductions of parts through fragments of their own (`fragment_parts.py`),
-parallel loops with constant extents, branches of whole warpgroups as their regions, votes of a block as those of its
-waves where barriers do not count; a load that the program schedules arrives at its barrier where nothing else does;
-sums that the first iteration of a loop clears are cleared in front of it.
+products that no instruction has as loops of the threads (`scalar_products.py`), parallel loops with constant extents,
+branches of whole warpgroups as their regions, votes of a block as those of its waves where barriers do not count; a
+load that the program schedules arrives at its barrier where nothing else does; sums that the first iteration of a
+loop clears are cleared in front of it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .base import Pass
 from .block_votes import expand_block_vote
 from .fragment_parts import expand_part, stage_parts
 from .legalize_scans import legalize_scan
+from .scalar_products import expand_product, is_scalar
 from .shrink_loops import shrink_loop
 from .thread_branches import split_branch
 from .walk import launches, nested, num_threads, threads_of
@@ -60,6 +62,8 @@ class LegalizeTileOps(Pass):
                         _legalize_reduce(op)
                     elif op.name == "tl.scan":
                         legalize_scan(op)
+                    elif op.name == "tl.gemm" and is_scalar(op, target):
+                        expand_product(op)
                     elif op.name in ("tl.gemm", "tl.gemm_sp"):
                         if not _clear_in_front(op):
                             _fold_clear(op)

@@ -76,7 +76,7 @@ def only_product(loop: ir.Operation, copies: Sequence[ir.Operation], target: Tar
     threads = threads_of(op)
     grid = partition(m, n, threads // target.warp_size, ir.StringAttr(op.attributes["policy"]).value, shape, op)
     operands = 2 * shape.k * (grid.rows + grid.columns) * bits // 32 // target.warp_size
-    sums = m * n // threads * max(ir.MemRefType(c.type).element_type.width, 32) // 32
+    sums = grid.rows * grid.columns // target.warp_size * max(ir.MemRefType(c.type).element_type.width, 32) // 32
     limit = min(_REGISTERS, _REGISTERS * 256 // threads)
     if k % (2 * shape.k) or sums + operands > limit:
         return None

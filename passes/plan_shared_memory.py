@@ -2,10 +2,12 @@
 
 Input: laid-out, scheduled program. Output: `tl.offset` on each shared allocation, `tl.scratch` on each reduction that
 exchanges through shared memory, `tl.shared_bytes` on the launch. Tiles whose lives do not meet share memory: lives are
-intervals of program order, widened to the outermost loop that contains a use but not the allocation; the buffers of
-staged stores live to the end of the kernel. What the program's own asynchronous copies or warpgroup regions touch lives
-through the whole kernel: when those end is up to the program, unless it waits right behind a store. Placement is first
-fit, largest first. Barriers are inserted after this pass, so that they see what shares memory.
+intervals of program order, widened to the outermost loop that contains a use but not the allocation. Where that does
+not fit, a tile that every iteration of a loop fills anew, and that nothing else uses, lives from there to its last use
+in the iteration. The buffers of staged stores live to the end of the kernel. What the program's own asynchronous copies
+or warpgroup regions touch lives through the whole kernel: when those end is up to the program, unless it waits right
+behind a store. Placement is first fit, largest first. Barriers are inserted after this pass, so that they see what
+shares memory.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from tilelang_mlir.errors import ResourceError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
+from ..dialect.effects import effects
 from ..dialect.layout import REPLICATE, Fragment, SharedLayout
 from ..dialect.layout.attrs import from_attr
 from ..dialect.location import name_of, python_location
@@ -58,11 +61,14 @@ class PlanSharedMemory(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                lives = _lives(launch)
-                total = _place(lives, self.reuse)
-                total = _barriers(launch, total)
-                scratch = _scratch(launch, total, target)
-                _record(launch, lives, scratch, total)
+                for by_iteration in (False, True):
+                    lives = _lives(launch, by_iteration)
+                    total = _place(lives, self.reuse)
+                    total = _barriers(launch, total)
+                    scratch = _scratch(launch, total, target)
+                    _record(launch, lives, scratch, total)
+                    if ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value <= target.max_shared_bytes:
+                        break
                 _check(launch, lives, scratch, target)
 
 
@@ -76,7 +82,7 @@ def tile_bytes(op: ir.Operation) -> int:
     return -(-versions * layout.size * bits // 8)
 
 
-def _lives(launch: ir.Operation) -> list[Life]:
+def _lives(launch: ir.Operation, by_iteration: bool) -> list[Life]:
     order = {op: i for i, op in enumerate(nested(launch))}
     spans = {op: _span(op, order) for op in order if len(op.regions)}
     lives: list[Life] = []
@@ -85,7 +91,8 @@ def _lives(launch: ir.Operation) -> list[Life]:
             continue
         users = [user for user in _users(op.results[0]) if user in order]
         users += [wait for user in users if (wait := _wait_behind(user)) is not None]
-        points = [_widened(user, op, spans, order) for user in users] or [(order[op], order[op])]
+        home = _filled_in(op, users, order) if by_iteration else op.parent.operation
+        points = [_widened(user, home, spans, order) for user in users] or [(order[op], order[op])]
         if any(members_of(user) or _is_explicit(user) for user in users):
             points.append((0, len(order)))
         layout = from_attr(op.attributes["layout"])
@@ -143,17 +150,75 @@ def _span(op: ir.Operation, order: dict[ir.Operation, int]) -> tuple[int, int]:
 
 
 def _widened(
-    user: ir.Operation, alloc: ir.Operation, spans: dict[ir.Operation, tuple[int, int]], order: dict[ir.Operation, int]
+    user: ir.Operation, home: ir.Operation, spans: dict[ir.Operation, tuple[int, int]], order: dict[ir.Operation, int]
 ) -> tuple[int, int]:
-    """A use inside a loop that the allocation is outside of lives through the whole loop: other iterations, and in a
+    """A use inside a loop that the tile's home is outside of lives through the whole loop: other iterations, and in a
     parallel loop other threads, between roles other tiles, are anywhere in it."""
     span = (order[user], order[user])
-    parent, home = user.parent.operation, alloc.parent.operation
+    parent = user.parent.operation
     while parent != home and parent in spans:
         if parent.name in ("scf.for", "scf.while", "tl.parallel") or "repeated" in parent.attributes:
             span = spans[parent]
         parent = parent.parent.operation
     return span
+
+
+def _filled_in(alloc: ir.Operation, users: list[ir.Operation], order: dict[ir.Operation, int]) -> ir.Operation:
+    """The innermost loop around all uses of a tile that starts each iteration by filling it; else where it is made."""
+    found = home = alloc.parent.operation
+    users = [user for user in users if user.name not in ("tl.slice", "tl.reshape")]
+    if any(_outlasts(user) for user in users):
+        return found
+    while users:
+        inside = {_ancestor_in(home, user) for user in users}
+        if len(inside) != 1 or (home := inside.pop()).name not in ("scf.for", "scf.if"):
+            break
+        first = min((_ancestor_in(home, user) for user in users), key=lambda o: order[o])
+        if home.name == "scf.for" and _fills(first, alloc.results[0]):
+            found = home
+    return found
+
+
+def _outlasts(op: ir.Operation) -> bool:
+    """Whether an access may go on behind the operation: copies and products that a later one waits for."""
+    attributes = op.attributes
+    return "asynchronous" in attributes or "pending" in attributes or any(e.asynchronous for e in effects(op))
+
+
+def _ancestor_in(home: ir.Operation, op: ir.Operation) -> ir.Operation:
+    """The operation directly in a region of `home` that an operation in there stands in."""
+    while op.parent.operation != home:
+        op = op.parent.operation
+    return op
+
+
+def _fills(op: ir.Operation, tile: ir.Value) -> bool:
+    """Whether an operation, or all iterations of a parallel loop, write every element of a tile and read none."""
+    if op.name in ("tl.copy", "tl.fill"):
+        mine = [effect for effect in effects(op) if effect.value == tile]
+        return all(effect.kind == "write" and effect.tile == tile for effect in mine)
+    if op.name != "tl.parallel":
+        return False
+    body = op.regions[0].blocks[0]
+    extents = dict(zip(body.arguments, ir.DenseI64ArrayAttr(op.attributes["extents"]), strict=True))
+    if any(effect.value == tile and effect.kind == "read" for inner in nested(op) for effect in effects(inner)):
+        return False
+    for inner in (o.operation for o in body.operations):
+        if inner.name == "memref.store" and inner.operands[1] == tile:
+            variables = [_variable(index) for index in list(inner.operands)[2:]]
+            reach = [extents.get(v, 0) if v is not None else 0 for v in variables]
+            if len(set(variables)) == len(variables) and reach == list(ir.MemRefType(tile.type).shape):
+                return True
+    return False
+
+
+def _variable(index: ir.Value) -> ir.Value | None:
+    """The variable of a loop that an index is."""
+    while isinstance(index, ir.OpResult):
+        if index.owner.name != "arith.index_cast":
+            return None
+        index = index.owner.operands[0]
+    return index
 
 
 def _place(lives: list[Life], reuse: bool) -> int:

@@ -112,7 +112,7 @@ def _refuse(launch: ir.Operation, target: Target) -> None:
             )
 
 
-_WHOLE = ("tl.copy", "tl.fill", "tl.gemm", "tl.slice", *_TENSOR_OPS)
+_WHOLE = ("tl.copy", "tl.fill", "tl.gemm", "tl.slice", "tl.reshape", *_TENSOR_OPS)
 
 
 def _require_whole_tiles(launch: ir.Operation) -> None:

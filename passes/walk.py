@@ -17,6 +17,8 @@ def nested(op: ir.Operation) -> Iterator[ir.Operation]:
     not be looked at again.
     """
     found: list[ir.Operation] = []
+    if not len(op.regions):
+        return iter(found)
 
     def note(inner: ir.Operation) -> ir.WalkResult:
         found.append(inner)

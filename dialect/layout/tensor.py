@@ -97,6 +97,14 @@ def dense(shape: Sequence[int], bits: int) -> TensorLayout:
     return TensorLayout(tuple(shape), (LaneStep(shape[-2], 1, 1),), bits)
 
 
+def viewed(layout: TensorLayout, shape: Sequence[int], bits: int) -> TensorLayout | None:
+    """The layout of a view of the same rows with elements of another size; None where their places are none of it."""
+    same_rows = tuple(shape[:-1]) == layout.shape[:-1] and shape[-1] * bits == layout.shape[-1] * layout.bits
+    if not same_rows or layout.parts > 1 or layout.pitch != layout.bits:
+        return None
+    return TensorLayout(tuple(shape), layout.lanes, bits)
+
+
 def accumulator(shape: Sequence[int], bits: int, *, pair: bool = False) -> TensorLayout:
     """What a product, of a pair of CTAs or of one, writes (section 9.7.16.10.5): 128 rows are the lanes.
 

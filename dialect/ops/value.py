@@ -26,8 +26,8 @@ class CastOp(TL.Operation, name="cast", traits=[ext.Pure]):
     """Converts a scalar to the result type.
 
     `from` and `to` are dtype names, which carry the signedness the types lack; `round` (optional) is rn, rz, rp, rm or
-    rs; narrow floats saturate unless `sat` is false, integers where it is true. A second operand
-    (i32) has the random bits of rs, the lowest of which are added to the bits that are discarded.
+    rs; narrow floats saturate unless `sat` is false, integers where it is true. A second operand (i32) has the random
+    bits of rs, the lowest of which are added to the bits that are discarded.
     """
 
     value: ext.Operand[Any]

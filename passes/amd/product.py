@@ -154,7 +154,7 @@ def plan_product(op: ir.Operation, threads: int, target: Target) -> Product:
 
     Raises:
         UnsupportedError: the target has no instruction for the element types or the extent of K.
-        LayoutError: C cannot be split over the waves.
+        LayoutError: C is no multiple of what an instruction computes, or the threads are no whole waves.
     """
     if any(packed_operands(op)):
         return plan_scaled(op, threads, target)
@@ -193,7 +193,7 @@ def plan_scaled(op: ir.Operation, threads: int, target: Target) -> Product:
 
     Raises:
         UnsupportedError: the target has no such instruction, or none for these operands.
-        LayoutError: C cannot be split over the waves.
+        LayoutError: C is no multiple of what an instruction computes, or the threads are no whole waves.
     """
     where = python_location(op.location)
     a, b, _ = factors(op)
@@ -288,7 +288,7 @@ def accumulator(p: Product) -> Fragment:
     count, stride = p.core.row_lanes
     thread = (
         Digit(p.core.size, columns, step[columns]), Digit(count, rows, stride * step[rows]),
-        Digit(p.grid.m, 0, p.grid.rows), Digit(p.grid.n, 1, p.grid.columns),
+        Digit(p.grid.m, 0, p.grid.rows), Digit(p.grid.n, 1, p.grid.columns), Digit(p.grid.replicas, REPLICATE, 1),
     )  # fmt: skip
     value = [Digit(size, rows, s * step[rows]) for size, s in p.core.row_values]
     value += _tile_digits(1, p.core, p.grid.columns, p.b.interleave)
@@ -304,6 +304,7 @@ def operand(product: Product, which: Operand) -> Fragment:
     waves = [Digit(p.grid.m, REPLICATE, 1), Digit(p.grid.n, REPLICATE, 1)]
     waves[which.side] = Digit(p.grid.n if which.side else p.grid.m, sd, extent)
     lanes = Digit(core.repeats, REPLICATE, 1) if core.repeats > 1 else Digit(core.groups, kd, p.run)
+    waves.append(Digit(p.grid.replicas, REPLICATE, 1))
     thread = (Digit(core.size, sd, which.interleave), lanes, *waves)
     value = [Digit(p.run, kd, 1)]
     if p.run < core.per:

@@ -153,7 +153,7 @@ def fragment_from_loop(access: Access, loop: Fragment, shape: tuple[int, ...]) -
             if term.reach < size and term.variable in loop.padded_dims():
                 return None
             place.setdefault(term.variable, []).append((dim, term))
-    thread, value = ([part for d in digits for part in _by_dimension(place.get(d.dim, []), d)]
+    thread, value = ([part for d in digits for part in by_dimension(place.get(d.dim, []), d)]
                      for digits in (loop.thread, loop.value))
     if any(part is None for part in thread + value):
         return None
@@ -164,7 +164,7 @@ def fragment_from_loop(access: Access, loop: Fragment, shape: tuple[int, ...]) -
         return None  # two indices walk one digit, or the loop's digits end elsewhere than the index's
 
 
-def _by_dimension(terms: list[tuple[int, Term]], digit: Digit) -> list[Digit | None]:
+def by_dimension(terms: list[tuple[int, Term]], digit: Digit) -> list[Digit | None]:
     """A digit of the loop as digits of the fragment, fastest first: replication where no index uses it; None where it
     straddles the edge of a term."""
     parts: list[Digit | None] = []

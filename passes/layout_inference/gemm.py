@@ -28,10 +28,11 @@ from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
 from ..scaled_products import require_scaled_products
 from ..walk import WARPGROUP, members_of
+from .product_forms import Form
 
 
 def gemm_layouts(
-    op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
+    op: ir.Operation, threads: int, target: Target, form: Form
 ) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, B and C."""
     require_scaled_products(op, target)
@@ -45,7 +46,7 @@ def gemm_layouts(
     m, n, k = extents(op)
     transpose_a, transpose_b = transposes(op)
     bits = ir.MemRefType(a.type).element_type.width
-    groups = _groups(op, threads, target, wgmma=wgmma)
+    groups = _groups(op, threads, target, form)
     if groups is not None:
         return _wgmma_layouts(op, groups, k, bits)
     shape = mma_shape(bits)
@@ -64,10 +65,10 @@ def gemm_layouts(
     return out
 
 
-def _groups(op: ir.Operation, threads: int, target: Target, *, wgmma: bool) -> GroupGrid | None:
+def _groups(op: ir.Operation, threads: int, target: Target, form: Form) -> GroupGrid | None:
     """How warpgroups share a product; None where it runs on other instructions."""
     aligned = members_of(op).start % WARPGROUP == 0
-    groups = uses_wgmma(op, threads, target) if wgmma and aligned else None
+    groups = uses_wgmma(op, threads, target, narrow=form.narrow) if form.wgmma and aligned else None
     if groups is None and "wgmma" in op.attributes:
         raise _no_wgmma(op, threads, target)
     return groups
@@ -103,7 +104,7 @@ def _no_wgmma(op: ir.Operation, threads: int, target: Target) -> UnsupportedErro
 
 
 def sparse_layouts(
-    op: ir.Operation, threads: int, target: Target, *, wgmma: bool = True
+    op: ir.Operation, threads: int, target: Target, form: Form
 ) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts of the buffers behind A, E, B and C of a sparse product; metadata lie row by row."""
     if not target.supports(Feature.MMA_WIDE):
@@ -118,7 +119,7 @@ def sparse_layouts(
     transpose_a, transpose_b = transposes(op)
     bits = ir.MemRefType(a.type).element_type.width
     metadata = root(e), row_major(list(ir.MemRefType(root(e).type).shape)[-2:])
-    groups = _groups(op, threads, target, wgmma=wgmma)
+    groups = _groups(op, threads, target, form)
     if groups is not None:
         return [metadata, *_wgmma_layouts(op, groups, k, bits)]
     shape = mma_shape(bits)

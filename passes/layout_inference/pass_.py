@@ -9,7 +9,8 @@ SPREAD   to a fixpoint: copies between fragments, reductions (source to result),
          loop variable indexes fixes the loop; the loop fixes the others).
 FREE     the largest fragment without a layout gets a coalesced one; then SPREAD again.
 
-A fragment that two operations want in different layouts is an error that shows both.
+A fragment that two operations want in different layouts is an error that shows both. The result of a reduction that has
+to lie in other threads than its source is reduced into a fragment beside the source and copied (`reductions.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tilelang_mlir.target import Feature, Target
 
 from ..base import Pass
 from ..walk import launches, nested
+from .reductions import stage_result
 from .solve import Solver
 
 
@@ -41,5 +43,7 @@ class LayoutInference(Pass):
                 solver = Solver(launch, target, list(nested(launch)), wgmma=self.wgmma, wide=wide)
                 solver.solve()
                 solver.assign()
+                for op in [op for op in nested(launch) if op.name == "tl.reduce"]:
+                    stage_result(op)
 
 

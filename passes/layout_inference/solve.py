@@ -27,7 +27,8 @@ from .accesses import (
 )
 from .gemm import gemm_layouts, narrow_panels, sparse_layouts
 from .plan import VECTOR, extend_fragment, plan_fragment
-from .sums import check_sum, sums
+from .product_forms import Form, product_forms
+from .sums import check_sum, sums, updates
 from .tensor import TensorSide
 from .vectors import touches, vector_bits
 
@@ -140,16 +141,17 @@ class Solver:
                 layout = from_attr(loop.attributes["layout"])
                 assert isinstance(layout, Fragment)
                 self.loops[loop] = layout
+        forms = product_forms(self.ops, self.target) if self.wgmma else {}
         for op in self.ops:
+            form = forms.get(op, Form(wgmma=False))
             if "loop_layout" in op.attributes:
                 self._follow_loop(op)
             if op.name in ("tl.gemm", "tl.mma_scaled"):
-                wgmma = self.wgmma and op.name == "tl.gemm"
-                for value, layout in gemm_layouts(op, threads_of(op), self.target, wgmma=wgmma):
+                for value, layout in gemm_layouts(op, threads_of(op), self.target, form):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
             elif op.name == "tl.gemm_sp":
-                for value, layout in sparse_layouts(op, threads_of(op), self.target, wgmma=self.wgmma):
+                for value, layout in sparse_layouts(op, threads_of(op), self.target, form):
                     self.learn(value, layout, op, strict=not isinstance(layout, SharedLayout))
             elif op.name in TENSOR_PRODUCTS or "by_rows" in op.attributes:
                 for value, layout in self.tensor.shared_operands(op):
@@ -383,7 +385,7 @@ class Solver:
         for value, known in self.known.items():
             value.owner.operation.attributes["layout"] = to_attr(known.layout)
         for loop, layout in self.loops.items():
-            for access in self.sums.get(loop, ()):
+            for access in updates(self.accesses.get(loop, ())):
                 check_sum(access, layout)
             loop.attributes["layout"] = to_attr(layout)
 

@@ -48,6 +48,13 @@ class Term:
         digit = values // self.divisor
         return (digit if self.top else digit % self.extent) * self.coefficient
 
+    def overlaps(self, other: Term) -> bool:
+        """Whether the two have digits of a variable in common."""
+        if self.variable != other.variable:
+            return False
+        low, high = sorted((self, other), key=lambda t: t.divisor)
+        return low.top or low.divisor * low.extent > high.divisor
+
     def splits_at(self, divisor: int) -> bool:
         """Whether a number that the term reaches past lies between two of its digits, or below all."""
         if self.coefficient % divisor == 0:
@@ -161,7 +168,7 @@ def _affine(value: ir.Value, variables: dict[ir.Value, int], extents: list[int])
         return _Sum((), abs(constant), constant if constant >= 0 else None)
     if op.name == "arith.addi":
         a, b = (_affine(v, variables, extents) for v in op.operands)
-        if a is None or b is None or {t.variable for t in a.terms} & {t.variable for t in b.terms}:
+        if a is None or b is None or any(s.overlaps(t) for s in a.terms for t in b.terms):
             return None
         bound = None if a.bound is None or b.bound is None else a.bound + b.bound
         return _Sum(a.terms + b.terms, math.gcd(a.rest, b.rest), bound)

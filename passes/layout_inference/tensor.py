@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.errors import LayoutError
+from tilelang_mlir.errors import LayoutError, UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import root
-from ...dialect.layout import Fragment, SharedLayout, TensorLayout
+from ...dialect.layout import Digit, Fragment, SharedLayout, TensorLayout
 from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr
 from ...dialect.location import name_of, python_location
 from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, TMEM, scope_of
 from ..nvidia.tensor_rules import accumulator_layout, default_layout, meeting_fragment
+from ..nvidia.tensor_views import base_of, is_view, layout_of
 from ..walk import threads_of
+from .accesses import laid_out
 from .gemm import shared_operand
 
 
@@ -39,9 +41,12 @@ class TensorSide:
         for op in ops:
             if op.name in TENSOR_PRODUCTS:
                 _check_halves(op)
+                if is_view(base_of(op.operands[2])):
+                    raise UnsupportedError("a product whose sums are a view of tensor memory",
+                                           python_location(op.location), hint="take the buffer itself")
                 self._learn(root(op.operands[2]), accumulator_layout(op.operands[2], pair="pair" in op.attributes), op)
                 if scope_of(op.operands[0]) == TMEM:
-                    self._learn(root(op.operands[0]), default_layout(op.operands[0]), op)
+                    self._learn(root(op.operands[0]), default_layout(root(op.operands[0])), op)
         for op in allocs:
             if op.results[0] not in self._layouts:
                 self._layouts[op.results[0]] = default_layout(op.results[0]), op
@@ -65,15 +70,19 @@ class TensorSide:
         return [(root(v), shared_operand(root(v), ir.MemRefType(v.type).element_type.width)) for v in found]
 
     def meeting(self, op: ir.Operation) -> tuple[ir.Value, Fragment] | None:
-        """A whole fragment that a copy moves to or from tensor memory, in the layout that loads and stores have."""
+        """A fragment that a copy moves to or from tensor memory, in the layout that loads and stores have; tiles in
+        front of a tile are further registers of each thread."""
         for tensor, other in (tuple(op.operands), tuple(op.operands)[::-1]):
-            if scope_of(tensor) != TMEM or scope_of(other) != FRAGMENT or root(other) != other:
+            if scope_of(tensor) != TMEM or scope_of(other) != FRAGMENT or laid_out(other) != root(other):
                 continue
-            shape = list(ir.MemRefType(other.type).shape)
-            layout = meeting_fragment(self._layouts[root(tensor)][0], shape[-1], threads_of(op))
-            if layout is None or list(layout.shape) != [s for s in shape if s != 1]:
+            shape = list(ir.MemRefType(root(other).type).shape)
+            held = layout_of(tensor, lambda alloc: self._layouts[alloc][0])
+            layout = meeting_fragment(held, shape[-1], threads_of(op))
+            if layout is None or list(layout.shape) != shape[-2:]:
                 return None
-            return other, layout.with_dims(tuple(shape), [len(shape) - 2, len(shape) - 1])
+            tile = layout.with_dims((*[1] * (len(shape) - 2), *shape[-2:]), [len(shape) - 2, len(shape) - 1])
+            ahead = [Digit(size, dim, 1) for dim, size in reversed(list(enumerate(shape[:-2]))) if size != 1]
+            return root(other), Fragment(tuple(shape), tile.thread, (*tile.value, *ahead))
         return None
 
     def assign(self) -> None:

@@ -8,10 +8,11 @@ from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
 from ...dialect.location import python_location
-from .buffers import Buffer, FragmentBuffer, GlobalBuffer, Memory, PrivateBuffer, value_type
+from .buffers import FragmentBuffer, Memory, PrivateBuffer, value_type
 from .context import Context, rule
 from .index import Index
 from .memory import plan_pieces
+from .neighbours import added_together
 from .structure import scattered_indices
 
 # llvm.atomicrmw kinds (LLVM::AtomicBinOp) by operation, for integers and floats.
@@ -44,7 +45,7 @@ def _at(ctx: Context, op: ir.Operation, buffer: Memory, indices: list[Index], va
     order = _ORDER[ir.StringAttr(op.attributes["order"]).value]
     element = value_type(ctx.e, buffer.element)
     results: list[ir.Value] = []
-    if kind == "add" and (most := _added_together(ctx, op, buffer, element)) > 1:
+    if kind == "add" and (most := added_together(ctx, op, buffer, element)) > 1:
         _add_floats(ctx, buffer, indices, value, most, element)
         return []
     for piece in plan_pieces(ctx, buffer, indices, limit=1):
@@ -63,13 +64,6 @@ def _at(ctx: Context, op: ir.Operation, buffer: Memory, indices: list[Index], va
                 ctx.e.end_region([ctx.e.splat(element, 0.0 if "f" in str(element) else 0)])
             results.append(branch.results[0])
     return results
-
-
-def _added_together(ctx: Context, op: ir.Operation, buffer: Buffer, element: ir.Type) -> int:
-    """How many neighbours in device memory may be added at once, where nobody asks for the old values."""
-    relaxed = ir.StringAttr(op.attributes["order"]).value == "relaxed"
-    free = relaxed and not len(op.results) and isinstance(buffer, GlobalBuffer)
-    return ctx.hardware.adds_together(element) if free else 1
 
 
 def _add_floats(

@@ -17,6 +17,7 @@ from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import Digit, Fragment
 from ...dialect.location import python_location
+from ..layout_inference.reductions import result_registers
 from .buffers import FragmentBuffer, value_type
 from .context import Context, rule
 from .fragments import write_registers
@@ -147,21 +148,13 @@ def reduce_registers(
 
 def _target_registers(ctx: Context, op: ir.Operation, source: Fragment, target: Fragment, dim: int) -> list[int]:
     """The result register that each source register belongs to."""
-    threads = np.arange(ctx.num_threads, dtype=np.int64)[:, None]
-    coordinates = list(source.coordinates(threads % source.num_threads, np.arange(source.num_values)[None, :]))
-    if len(target.shape) == len(source.shape):
-        coordinates[dim] = np.zeros_like(coordinates[dim])
-    elif len(source.shape) > 1:
-        del coordinates[dim]
-    else:
-        coordinates = [np.zeros_like(coordinates[0])]
-    registers = target.value_of(coordinates)
-    if not target.holds(threads % target.num_threads, coordinates).all() or (registers != registers[:1]).any():
+    registers = result_registers(source, target, dim, ctx.num_threads)
+    if registers is None:
         raise LayoutError(
             f"the result of a reduction lies in other threads than its source: {target} from {source}",
             python_location(op.location),
         )
-    return [int(r) for r in registers[0]]
+    return registers
 
 
 def summand(ctx: Context, source: FragmentBuffer, slot: int, value: ir.Value, kind: str) -> ir.Value:

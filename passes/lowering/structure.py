@@ -16,7 +16,7 @@ from ...dialect.effects import region_effects, root
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
-from ...dialect.tl import scope_of
+from ...dialect.tl import TMEM, scope_of
 from .buffers import (
     FragmentBuffer,
     GlobalBuffer,
@@ -33,6 +33,7 @@ from .fragments import MOST_CANDIDATES, in_parallel, load_fragment, store_fragme
 from .index import Index
 from .lanewise import is_lanewise
 from .memory import load_lanes, store_lanes
+from .neighbours import adds_elements
 from .views import reshape_buffer
 
 UNROLL_LIMIT = 1024
@@ -54,6 +55,9 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
         with ctx.lanes(len(trips)):
             ctx.values[body.arguments[0]] = Index.lanes(trips)
             ctx.lower_block(body)
+        return
+    if trips is not None and "tl.vectorize" in op.attributes and adds_elements(ctx, body, len(trips)):
+        _add_together(ctx, body, trips)
         return
     if trips is not None and (
         wants_unroll and len(trips) <= UNROLL_LIMIT or _indexes_fragment(ctx, body, small=_is_small(body, len(trips)))
@@ -103,6 +107,26 @@ def _unroll(ctx: Context, body: ir.Block, trips: range) -> None:
         ctx.values[body.arguments[0]] = Index.of(trip, 1)
         _forget(ctx, body)
         ctx.lower_block(body)
+
+
+def _add_together(ctx: Context, body: ir.Block, trips: range) -> None:
+    """Additions to neighbours in device memory as one: what is added trip by trip, which may be registers, then all."""
+    *before, last, _ = (view.operation for view in body.operations)
+    values: list[ir.Value] = []
+    for trip in trips:
+        ctx.values[body.arguments[0]] = Index.of(trip, 1)
+        _forget(ctx, body)
+        for op in before:
+            ctx.lower(op)
+        values.append(ctx.ssa(last.operands[1]))
+    _forget(ctx, body)
+    with ctx.lanes(len(trips)):
+        ctx.values[body.arguments[0]] = Index.lanes(trips)
+        for op in before:
+            if op.name.startswith("arith.") and isinstance(op.results[0].type, ir.IndexType | ir.IntegerType):
+                ctx.lower(op)
+        ctx.values[last.operands[1]] = ctx.e.pack(values)
+        ctx.lower(last)
 
 
 def _forget(ctx: Context, body: ir.Block) -> None:
@@ -375,6 +399,8 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
 
 @rule("tl.reshape")
 def lower_reshape(ctx: Context, op: ir.Operation) -> None:
+    if scope_of(op.results[0]) == TMEM:
+        return  # its accesses look through it
     ctx.buffers[op.results[0]] = reshape_buffer(ctx, op)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
+from ...dialect.location import python_location
 from .context import Context, rule
 from .index import Index
 
@@ -80,6 +82,12 @@ def lower_warp_reduce(ctx: Context, op: ir.Operation) -> None:
     from .reduce import combine, exchange
 
     kind = ir.StringAttr(op.attributes["kind"]).value
+    if ctx.num_threads % ctx.target.warp_size and op.parent.operation.name != "scf.if":
+        raise UnsupportedError(
+            f"a reduction of whole warps by {ctx.num_threads} threads: lanes that do not exist would take part",
+            python_location(op.location),
+            hint=f"use a multiple of {ctx.target.warp_size} threads, or T.reduce_sum of a fragment",
+        )
     value = ctx.ssa(op.operands[0])
     ctx.values[op.results[0]] = exchange(
         ctx, kind, value, [1 << i for i in range(ctx.target.warp_size.bit_length() - 1)], combine

@@ -65,8 +65,12 @@ class Emitter:
         for buffer, name in self.kernel.protected.items():
             self.versions[buffer] = _versioned(buffer, self.rings[name].pipeline.depth)
         with ir.InsertionPoint(self.kernel.block), self.kernel.op.location:
-            for group in range(self.schedule.warps // WARPS_PER_GROUP):
-                self._group(group)
+            groups = range(self.schedule.warps // WARPS_PER_GROUP)
+            for group in groups:
+                self._share(group)
+            for role in sorted(self.schedule.roles, key=lambda role: role.first):
+                with ir.InsertionPoint(build.thread_region(range(WARP * role.first, WARP * role.last))):
+                    self._body(role, ROOT, self._copier(role))
         self.kernel.launch.attributes["threads"] = ir.DenseI32ArrayAttr.get([WARP * self.schedule.warps, 1, 1])
         self._remove(before)
 
@@ -84,21 +88,14 @@ class Emitter:
                 buffer.owner.erase()
 
     # -- warps ---------------------------------------------------------------------------------------------------------
-    def _group(self, group: int) -> None:
-        """The roles that start in a warpgroup, and its warps without a role."""
-        first = WARPS_PER_GROUP * group
+    def _share(self, group: int) -> None:
+        """The registers of a warpgroup, whose threads change them together."""
         roles = sorted((role for role in self.schedule.roles if group in role.groups), key=lambda role: role.first)
-        for role in [role for role in roles if role.groups[0] == group]:
-            with ir.InsertionPoint(build.thread_region(range(WARP * role.first, WARP * role.last))):
-                if role.registers:
-                    _set_registers(role.registers)
-                self._body(role, ROOT, self._copier(role))
-        registers = roles[0].registers if roles else self._spare_registers()
-        busy = {warp for role in roles for warp in range(role.first, role.last)}
-        for start, stop in _runs([warp for warp in range(first, first + WARPS_PER_GROUP) if warp not in busy]):
-            if registers:
-                with ir.InsertionPoint(build.thread_region(range(WARP * start, WARP * stop))):
-                    _set_registers(registers)
+        registers = next((role.registers for role in roles if role.registers), 0 if roles else self._spare_registers())
+        if registers:
+            first = WARP * WARPS_PER_GROUP * group
+            with ir.InsertionPoint(build.thread_region(range(first, first + WARP * WARPS_PER_GROUP))):
+                _set_registers(registers)
 
     def _copier(self, role: Role) -> Copier:
         slots = {b: self.rings[self.kernel.protected[b]].slot for b in self.versions}
@@ -292,12 +289,6 @@ def _versioned(buffer: ir.Value, depth: int) -> ir.Value:
     result = buffer_type([depth, *kind.shape], kind.element_type, scope_of(buffer))
     with ir.InsertionPoint(old), old.location:
         return ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old)).result
-
-
-def _runs(numbers: list[int]) -> list[tuple[int, int]]:
-    """Numbers that follow each other, as ranges."""
-    starts = [n for n in numbers if n - 1 not in numbers]
-    return [(n, next(m for m in range(n, n + len(numbers) + 1) if m not in numbers)) for n in starts]
 
 
 def _like(value: ir.Value, number: int) -> ir.Value:

@@ -171,8 +171,8 @@ class _Factors:
     def _lane_row(self, grid: WarpGrid, side: int) -> Index:
         """The row whose factors a lane gives, in the warp's first instruction tile."""
         ix, thread = self.ctx.ix, self.ctx.thread
-        warp, group, odd = ix.divide(thread, 32), ix.remainder(thread, 32), ix.remainder(thread, 2)
-        part = ix.divide(warp, grid.m) if side else ix.remainder(warp, grid.m)
+        group, odd = ix.remainder(thread, 32), ix.remainder(thread, 2)
+        part = ix.digit(thread, 32 * grid.m, grid.n) if side else ix.digit(thread, 32, grid.m)
         lane = ix.divide(group, 4)
         row = ix.add(ix.scale(part, grid.columns if side else grid.rows), lane)
         return row if side else ix.add(row, ix.scale(odd, 8))

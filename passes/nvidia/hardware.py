@@ -113,11 +113,16 @@ class Nvidia:
         return _vote(ctx, kind, args, result)
 
     def adds_together(self, element: ir.Type) -> int:
-        return 4 if str(element) == "f32" and self.target.supports(Feature.MBARRIER) else 1  # sm_90
+        if str(element) == "f32":
+            return 4 if self.target.supports(Feature.MBARRIER) else 1  # sm_90
+        return 2 if str(element) == "f16" or str(element) == "bf16" and self.target.supports(Feature.BF16_MATH) else 1
 
     def add_together(self, ctx: Context, pointer: ir.Value, values: Sequence[ir.Value]) -> None:
-        """Add two or four neighbours in device memory."""
-        atomic.add_floats(pointer, list(values))
+        """Add two or four neighbours in device memory, two of 16 bits."""
+        if str(values[0].type) == "f32":
+            atomic.add_floats(pointer, list(values))
+        else:
+            atomic.add_pair(pointer, ctx.e.pack(values))
 
     def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
         return {"syncscope": ir.StringAttr.get("device")}

@@ -48,7 +48,8 @@ def partition(m: int, n: int, warps: int, policy: str, shape: MmaShape, op: ir.O
 
 def accumulator(grid: WarpGrid, shape: MmaShape) -> Fragment:
     """C: a lane holds two neighbours in a row, and the same eight rows further down."""
-    thread = (Digit(4, 1, 2), Digit(8, 0, 1), Digit(grid.m, 0, grid.rows), Digit(grid.n, 1, grid.columns))
+    warps = (Digit(grid.m, 0, grid.rows), Digit(grid.n, 1, grid.columns), Digit(grid.replicas, REPLICATE, 1))
+    thread = (Digit(4, 1, 2), Digit(8, 0, 1), *warps)
     value = [Digit(2, 1, 1)]
     if shape.m == 16:
         value.append(Digit(2, 0, 8))
@@ -59,7 +60,8 @@ def accumulator(grid: WarpGrid, shape: MmaShape) -> Fragment:
 def operand_a(grid: WarpGrid, shape: MmaShape, k: int, bits: int) -> Fragment:
     """A [M, K] in registers, for every warp along N."""
     pack = max(1, 32 // bits)
-    thread = (Digit(4, 1, pack), Digit(8, 0, 1), Digit(grid.m, 0, grid.rows), Digit(grid.n, REPLICATE, 1))
+    warps = (Digit(grid.m, 0, grid.rows), Digit(grid.n * grid.replicas, REPLICATE, 1))
+    thread = (Digit(4, 1, pack), Digit(8, 0, 1), *warps)
     value = [Digit(pack, 1, 1)]
     if shape.m == 16:
         value.append(Digit(2, 0, 8))
@@ -85,7 +87,8 @@ def operand_b(grid: WarpGrid, shape: MmaShape, k: int, bits: int, *, transposed:
     """B in registers, [K, N] or, transposed, [N, K], for every warp along M."""
     pack = max(1, 32 // bits)
     kd, nd = (1, 0) if transposed else (0, 1)
-    thread = (Digit(4, kd, pack), Digit(8, nd, 1), Digit(grid.m, REPLICATE, 1), Digit(grid.n, nd, grid.columns))
+    warps = (Digit(grid.m, REPLICATE, 1), Digit(grid.n, nd, grid.columns), Digit(grid.replicas, REPLICATE, 1))
+    thread = (Digit(4, kd, pack), Digit(8, nd, 1), *warps)
     value = (
         Digit(pack, kd, 1),
         Digit(shape.k // (4 * pack), kd, 4 * pack),

@@ -98,11 +98,10 @@ class Fetch:
         return ix.digit(thread, 1, 8), ix.digit(thread, 8, 2), ix.digit(thread, 16, 2)
 
     def _warp_offset(self, grid: WarpGrid) -> Index:
-        ix = self.ctx.ix
-        warp = ix.divide(self.ctx.thread, 32)
+        ix, thread = self.ctx.ix, self.ctx.thread
         if self.operand.is_b:
-            return ix.scale(ix.divide(warp, grid.m), grid.columns)
-        return ix.scale(ix.remainder(warp, grid.m), grid.rows)
+            return ix.scale(ix.digit(thread, 32 * grid.m, grid.n), grid.columns)
+        return ix.scale(ix.digit(thread, 32, grid.m), grid.rows)
 
     def registers(self, step: int, count: int) -> list[list[ir.Value]]:
         """32-bit registers (64-bit for float64) per instruction tile."""

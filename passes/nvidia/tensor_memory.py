@@ -25,6 +25,7 @@ from ..walk import launch_of, nested
 from .reach import one_warp
 from .tensor_pairs import is_paired
 from .tensor_rules import WARPGROUP
+from .tensor_views import base_of, is_view, layout_of
 
 IntArray = npt.NDArray[np.int64]
 MAX_REGISTERS = 64  # of one piece of assembly: more are loaded in turns
@@ -94,13 +95,17 @@ class _Plan:
 
 
 def tensor_buffer(ctx: Context, value: ir.Value) -> TensorBuffer:
-    """The buffer behind a tile of tensor memory."""
-    return ctx.tensors[root(value)]
+    """The buffer, or the view of one, behind a tile of tensor memory."""
+    base = base_of(value)
+    if not is_view(base):
+        return ctx.tensors[base]
+    kind = ir.MemRefType(base.type)
+    return TensorBuffer(ctx.tensors[root(base)].address, kind.element_type, tuple(kind.shape), layout_of(base))
 
 
 def _offsets(ctx: Context, value: ir.Value) -> list[Index]:
     """The first element of a tile, per dimension of its buffer."""
-    if root(value) == value:
+    if base_of(value) == value:
         return [Index.of(0) for _ in ir.MemRefType(value.type).shape]
     op = value.owner.operation
     inner = _offsets(ctx, op.operands[0])

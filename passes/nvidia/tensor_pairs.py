@@ -56,7 +56,38 @@ def arrange(launch: ir.Operation) -> bool:
     for op in [op for op in nested(launch) if paired and op.name == "tl.tma_load"]:
         if "cluster" in op.operands[2].owner.operation.attributes:
             op.attributes["pair"] = build.unit()
+    for op in [op for op in nested(launch) if paired and op.name in _GROUPED and not _is_of_one(op, launch)]:
+        _leave_to_first(op)
     return paired
+
+
+def _is_of_one(op: ir.Operation, launch: ir.Operation) -> bool:
+    """Whether the program lets blocks reach an operation by their number or rank: which one issues it is its choice."""
+    parent = op.parent.operation
+    while parent != launch:
+        if parent.name == "scf.if" and _tells_blocks_apart(parent.operands[0], launch):
+            return True
+        parent = parent.parent.operation
+    return False
+
+
+def _tells_blocks_apart(value: ir.Value, launch: ir.Operation) -> bool:
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return owner.owner.operation == launch
+    op = owner.operation
+    if op.name == "tl.intrinsic":
+        return ir.StringAttr(op.attributes["name"]).value == "cluster_rank"
+    return any(_tells_blocks_apart(operand, launch) for operand in op.operands)
+
+
+def _leave_to_first(op: ir.Operation) -> None:
+    """One CTA issues what a pair computes: the one of even rank."""
+    with ir.InsertionPoint(op), op.location:
+        name = {"name": ir.StringAttr.get("cluster_rank")}
+        rank = ir.Operation.create("tl.intrinsic", [build.i32()], [], name).result
+        even = build.compare(0, build.binary("andi", rank, build.constant(1)), build.constant(0))
+        op.move_before(build.terminator(build.branch(even)))
 
 
 def _has_pairs(launch: ir.Operation) -> bool:

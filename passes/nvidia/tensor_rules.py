@@ -18,6 +18,7 @@ from ...dialect.layout.attrs import from_attr
 from ...dialect.layout.tensor import LANES, TensorLayout, accumulator, dense
 from ...dialect.products import TENSOR_PRODUCTS, elements_of, extents, packed_operands, padded_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
+from .tma_rules import descriptor_reaches
 
 _FLOATS = {
     "f16": ("f16", "f16"),
@@ -173,12 +174,10 @@ def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
 
 
 def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
-    """A descriptor names a whole tile in the widest swizzle; rows along M or N need the 128-byte one."""
+    """A descriptor names a tile in the widest swizzle, or a part of one; bytes along M or N need that of 128 bytes."""
     buffer = root(value)
     tile = list(ir.MemRefType(buffer.type).shape)[-2:]
     bits = _element(value).width
-    if list(ir.MemRefType(value.type).shape)[-2:] != tile:
-        return f"a part of a shared tile as {name}"
     span = swizzle_span(tile, bits)
     owner = buffer.owner
     given = owner.operation.attributes if not isinstance(owner, ir.Block) else {}
@@ -186,8 +185,10 @@ def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
         return f"{name} in a layout that is not the {span}-byte swizzle"
     if not span:
         return f"{name} of {tile[0]}x{tile[1]}, whose rows are no whole 32 bytes or whose rows are not in groups of 8"
-    if not along_k and (span != 128 or bits > 16):
-        return f"{name} with rows along M or N of {tile[1]} elements of {bits} bits: not whole 128 bytes of 8 or 16"
+    if not along_k and (bits > 16 or (bits == 8 and span != 128)):
+        return f"{name} with rows along M or N of {tile[1]} elements of {bits} bits, not of 16 nor 128 bytes of 8"
+    if not descriptor_reaches(value, along_k, span):
+        return f"{name}, a part of a shared tile that starts or ends inside of a swizzled piece: 8 rows of {span} bytes"
     return ""
 
 

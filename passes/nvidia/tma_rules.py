@@ -237,6 +237,29 @@ def starts_a_pattern(value: ir.Value, columns: int) -> bool:
     return starts_a_pattern(op.operands[0], columns)
 
 
+def descriptor_reaches(value: ir.Value, along_k: bool, span: int) -> bool:
+    """Whether the descriptor of a matrix operand can start where a part of a tile does.
+
+    Swizzled rows of `span` bytes repeat every 8 rows, so a part starts at a multiple of them. Along K it may start
+    inside of a span, at a step of 32 bytes, if it does not go beyond the span's end: addresses of steps are sums.
+    """
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "tl.slice":
+        return True
+    op = owner.operation
+    whole, part = (list(ir.MemRefType(v.type).shape)[-2:] for v in (op.operands[0], value))
+    rows, columns = list(op.operands)[-2:]
+    bits = ir.MemRefType(value.type).element_type.width
+    if part[0] != whole[0] and (raster.divisor(rows) % 8 or part[0] % 8):
+        return False
+    if part[1] != whole[1]:
+        start, size = raster.divisor(columns) * bits // 8, part[1] * bits // 8
+        inside = along_k and size % 32 == 0 and span % size == 0 and start % size == 0
+        if not inside and (start % span or (size % span and not along_k)):
+            return False
+    return descriptor_reaches(op.operands[0], along_k, span)
+
+
 def box_bytes(shared: ir.Value) -> int:
     """Bytes that the copies of one tile complete on a barrier; what is out of bounds counts too."""
     return math.prod(_part(shared, shared_layout(shared)) or [0]) * ir.MemRefType(shared.type).element_type.width // 8

@@ -78,13 +78,14 @@ def has_half_sums(op: ir.Operation) -> bool:
     return c == "f16" and a in ("f16", *_FP8) and op.name == "tl.gemm" and "wgmma" not in op.attributes
 
 
-def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | None:
+def uses_wgmma(op: ir.Operation, threads: int, target: Target, *, narrow: bool = False) -> GroupGrid | None:
     """The split when a product can run on wgmma, else None.
 
     B, and A unless it is in registers, must be shared tiles in a hardware swizzle: whole 16-byte-swizzled rows along K,
     or (16-bit elements only) whole 128-byte rows along M or N, of which each warpgroup takes whole ones; tiles of more
     than 64 elements that are no multiple of them may be in narrower pieces (tiles of fewer are cheap otherwise), and
-    any that the user lays out so. With a sparse A a step along K takes 64 bytes of B, which are one piece of a row.
+    any that the user lays out so, or with `narrow`. With a sparse A a step along K takes 64 bytes of B, which are one
+    piece of a row.
     """
     sparse = op.name == "tl.gemm_sp"
     if not target.supports(Feature.WGMMA):
@@ -107,7 +108,7 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target) -> GroupGrid | No
     sides = [(b, flags[1])] + ([(a, not flags[0])] if scope_of(a) == SHARED else [])
     if sparse and flags[1] and swizzle_span(list(ir.MemRefType(root(b).type).shape)[-2:], bits) < 64:
         return None
-    return grid if all(_describable(v, along_k, bits) for v, along_k in sides) else None
+    return grid if all(_describable(v, along_k, bits, narrow) for v, along_k in sides) else None
 
 
 def step_depth(op: ir.Operation) -> int:
@@ -135,13 +136,15 @@ def why_no_wgmma(op: ir.Operation, threads: int, target: Target) -> str:
     return f"an operand in shared memory has no hardware swizzle, or K is no multiple of {step_depth(op)}"
 
 
-def _describable(value: ir.Value, along_k: bool, bits: int) -> bool:
+def _describable(value: ir.Value, along_k: bool, bits: int, narrow: bool) -> bool:
     """Whether a descriptor can name the tile: it has a hardware swizzle, by inference or as the user asks."""
     tile = list(ir.MemRefType(root(value).type).shape)[-2:]
     span = _span(value, bits)
     if not starts_a_pattern(value, span * 8 // bits):
         return False
-    return span > 0 if along_k else bits == 16 and (span == 128 or (span > 0 and (tile[-1] > 64 or _given(value))))
+    if along_k:
+        return span > 0
+    return bits == 16 and (span == 128 or (span > 0 and (narrow or tile[-1] > 64 or _given(value))))
 
 
 def _span(value: ir.Value, bits: int) -> int:

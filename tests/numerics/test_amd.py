@@ -311,3 +311,30 @@ def test_atomic_additions_are_no_loops(dtype: str, arch: str, instruction: str) 
     np.testing.assert_array_equal(b.astype(np.float64), 4 * a.astype(np.float64))
     assembly = compile_prim_func(gather, target=f"hip:{arch}").ir("amdgcn")
     assert instruction in assembly and "cmpswap" not in assembly
+
+
+@pytest.mark.parametrize(("dtype", "target", "instruction"), [
+    ("float16", "hip:gfx90a", "global_atomic_pk_add_f16"), ("bfloat16", "hip:gfx1201", "global_atomic_pk_add_bf16"),
+    ("float16", "cuda:sm_80", "red.global.add.noftz.f16x2"), ("bfloat16", "cuda:sm_90a", "red.global.add.noftz.bf16x2"),
+])  # fmt: skip
+def test_additions_of_pairs(dtype: str, target: str, instruction: str) -> None:
+    """`T.atomic_addx2` and `addx4` of registers and of memory are one instruction for two elements."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32, 64), dtype), B: T.Tensor((32, 64), dtype), C: T.Tensor((31, 64), dtype)):
+        with T.Kernel(2, threads=64):
+            tile = T.alloc_fragment((32, 64), dtype)
+            T.copy(A, tile)
+            for i, j in T.Parallel(32, 32):
+                T.atomic_addx2(B[i, j * 2], tile[i, j * 2])
+            for i, j in T.Parallel(32, 16):
+                T.atomic_addx4(C[i, j * 4], A[i, j * 4])
+
+    a = np.random.default_rng(0).integers(-4, 5, (32, 64)).astype(NUMPY[dtype])
+    b, c = np.zeros((32, 64), NUMPY[dtype]), np.zeros((31, 64), NUMPY[dtype])
+    compile_prim_func(main, target=target.replace("cuda", "sim").replace("hip", "sim"))(a, b, c)
+    np.testing.assert_array_equal(b.astype(np.float64), 2 * a.astype(np.float64))
+    np.testing.assert_array_equal(c.astype(np.float64), 2 * a[:31].astype(np.float64))
+    assembly = compile_prim_func(main, target=target).ir("amdgcn" if "hip" in target else "ptx")
+    found = set(re.findall(r"global_atomic_\w+|(?:red|atom)\.global\S+", assembly))
+    assert found == {instruction}

@@ -287,21 +287,39 @@ def test_sums_in_a_parallel_loop_stay_in_their_thread(m: int, n: int, threads: i
     assert np.array_equal(got[1], a.astype(np.float32).max(1))
 
 
-def test_threads_that_share_a_sum_are_an_error() -> None:
-    @T.prim_func
-    def main(A: T.Tensor((64, 64), "float16"), B: T.Tensor((64,), "float32")):
-        with T.Kernel(1, threads=128):
-            tile, product = T.alloc_shared((64, 64), "float16"), T.alloc_fragment((64, 64), "float32")
-            acc = T.alloc_fragment((64,), "float32")
-            T.copy(A, tile)
-            T.gemm(tile, tile, product, clear_accum=True)
-            T.clear(acc)
-            for i, j in T.Parallel(64, 64):
-                acc[i] += product[i, j]
-            T.copy(acc, B)
+@pytest.mark.parametrize(("shape", "threads"), [((64, 1), 4), ((64, 16), 2), ((128, 2), 1)])
+def test_threads_that_share_a_sum_are_an_error(shape: tuple[int, int], threads: int) -> None:
+    """Whatever the index leaves out: a variable, a digit of it; not where it names just what threads hold."""
+    where = {
+        1: lambda i, j: (i % 64 // 16 * 32 + i % 8 * 4 + j % 8 // 2, j % 2),  # thread, neighbour
+        2: lambda i, j: (i, j // 4),
+        4: lambda i, j: (i, 0),
+    }[threads]
 
-    with pytest.raises(LayoutError, match="threads share the iterations that add up to one element of acc"):
-        tilelang.compile(main, target="sim:sm_90a")
+    @tilelang.jit(out_idx=[-1], target="sim:sm_90a")
+    def make():
+        @T.prim_func
+        def main(A: T.Tensor((64, 64), "float16"), B: T.Tensor(shape, "float32")):
+            with T.Kernel(1, threads=128):
+                tile, product = T.alloc_shared((64, 64), "float16"), T.alloc_fragment((64, 64), "float32")
+                acc = T.alloc_fragment(shape, "float32")
+                T.copy(A, tile)
+                T.gemm(tile, tile, product, transpose_B=True, clear_accum=True)
+                T.clear(acc)
+                for i, j in T.Parallel(64, 64):
+                    acc[where(i, j)] += product[i, j]
+                T.copy(acc, B)
+
+        return main
+
+    if threads > 1:
+        with pytest.raises(LayoutError, match=f"{threads} threads share the iterations that add up to one element of"):
+            make()
+        return
+    a = np.random.default_rng(7).standard_normal((64, 64)).astype(np.float16)
+    want = np.zeros(shape)
+    np.add.at(want, where(*np.indices((64, 64))), a.astype(np.float64) @ a.T.astype(np.float64))
+    _close(make()(a), want)
 
 
 def test_iterations_that_meet_run_in_order() -> None:

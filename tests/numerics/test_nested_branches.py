@@ -24,21 +24,21 @@ def test_a_warp_of_a_role_produces_and_all_of_the_role_give_up_registers() -> No
 
     @T.macro
     def consume(a: Any, b: Any, full: Any, free: Any, C: Any, role: int) -> None:
-        acc = T.alloc_fragment((64, 16), "float32")
+        acc = T.alloc_fragment((64, 32), "float32")
         T.clear(acc)
         for i in T.serial(2):
             T.mbarrier_wait_parity(full[i], 0)
-            T.wgmma_gemm(a[i, :, :], b[i, :, :], acc)
+            T.wgmma_gemm(a[i, :, :], b[i, :, :], acc, transpose_B=True)
             T.wait_wgmma(0)
         T.mbarrier_arrive(free)
-        for r, k in T.Parallel(64, 16):
+        for r, k in T.Parallel(64, 32):
             acc[r, k] *= role + 1
         T.copy(acc, C[role, :, :])
 
     @T.prim_func
-    def main(A: T.Tensor((128, 64), "float16"), B: T.Tensor((128, 16), "float16"), C: T.Tensor((3, 64, 16), "float32")):
+    def main(A: T.Tensor((128, 64), "float16"), B: T.Tensor((64, 64), "float16"), C: T.Tensor((3, 64, 32), "float32")):
         with T.Kernel(1, threads=512) as _:
-            a, b = T.alloc_shared((2, 64, 64), "float16"), T.alloc_shared((2, 64, 16), "float16")
+            a, b = T.alloc_shared((2, 64, 64), "float16"), T.alloc_shared((2, 32, 64), "float16")
             full, free = T.alloc_barrier([64, 64]), T.alloc_barrier([384])
             tx = T.get_thread_binding()
             if tx < 128:
@@ -58,16 +58,16 @@ def test_a_warp_of_a_role_produces_and_all_of_the_role_give_up_registers() -> No
                         T.mbarrier_arrive(full[i])
                 elif T.get_thread_binding() < 384 + 64:
                     for i in T.serial(2):
-                        for r, k in T.Parallel(64, 16):
-                            b[i, r, k] = B[i * 64 + r, k] + B[i * 64 + r, k]
+                        for r, k in T.Parallel(32, 64):
+                            b[i, r, k] = B[i * 32 + r, k] * 2
                         T.fence_proxy_async()
                         T.mbarrier_arrive(full[i])
                 T.mbarrier_wait_parity(free, 0)
 
     kernel = compiled(main)
-    a, b, c = random((128, 64)), random((128, 16)), poisoned((3, 64, 16), "float32")
+    a, b, c = random((128, 64)), random((64, 64)), poisoned((3, 64, 32), "float32")
     kernel(a, b, c)
-    product = sum(f64(a)[i : i + 64] @ (2 * f64(b)[i : i + 64]) for i in (0, 64))
+    product = sum(f64(a)[i * 64 : i * 64 + 64] @ (2 * f64(b)[i * 32 : i * 32 + 32].T) for i in (0, 1))
     check(c, np.arange(1, 4)[:, None, None] * product, "float32")
 
 

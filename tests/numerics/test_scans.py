@@ -80,3 +80,26 @@ def test_sums_of_halves_are_kept_in_single_precision() -> None:
     x, y = np.ones((1, 4096), np.float16), np.zeros((1, 4096), np.float16)
     tilelang.compile(scan_program(x.shape, 1, 128, "sum", "float16", False, False), target="sim:sm_90a")(x, y)
     assert y[0, -1] == 4096
+
+
+@pytest.mark.parametrize("clear", [True, False])
+def test_results_of_reductions_that_other_threads_need(clear: bool):
+    """Sums over two dimensions of one tile, added element by element: one of them moves to the other's threads."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8, 4, 4), "float32"), B: T.Tensor((8, 4), "float32")):
+        with T.Kernel(1, threads=128):
+            tile = T.alloc_shared((8, 4, 4), "float32")
+            last, middle = T.alloc_fragment((8, 4), "float32"), T.alloc_fragment((8, 4), "float32")
+            T.copy(A, tile)
+            T.fill(middle, 0.5)
+            T.reduce_sum(tile, last, dim=-1)
+            T.reduce_sum(tile, middle, dim=-2, clear=clear)
+            for i, j in T.Parallel(8, 4):
+                last[i, j] += middle[i, j]
+            T.copy(last, B)
+
+    a, b = np.random.default_rng(3).standard_normal((8, 4, 4)).astype(np.float32), np.full((8, 4), np.nan, np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    expected = a.sum(-1, dtype=np.float64) + a.sum(-2, dtype=np.float64) + (0 if clear else 0.5)
+    assert np.linalg.norm(b - expected) <= 1e-6 * np.linalg.norm(expected)

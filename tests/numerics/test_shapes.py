@@ -428,3 +428,22 @@ def test_indices_of_64_bits_that_32_bits_cannot_hold_are_outside(target: str) ->
     tilelang.compile(main, target=target)(a, signed, unsigned, b, c)
     assert np.array_equal(b, np.broadcast_to(np.where(signed[:, None] == 8, a[8], 0), (2, 8, 40)))
     assert c.all(1).nonzero()[0].tolist() == [7, 8] and c.sum() == 80
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_slices_of_lengths_of_run_time_fill_the_tile(size: int) -> None:
+    """A tile of one element too; zeros past the end of a slice."""
+    n = T.dynamic("n")
+
+    @T.prim_func
+    def main(A: T.Tensor((n,), "int32"), B: T.Tensor((size,), "int32")):
+        with T.Kernel(1, threads=32):
+            starts, ends = T.alloc_fragment((size,), "int32"), T.alloc_fragment((size,), "int32")
+            T.copy(A[: n - 1], starts)
+            T.copy(A[1:], ends)
+            for i in T.Parallel(size):
+                B[i] = ends[i] - starts[i]
+
+    a, b = np.array([3, 5, 11, 40], np.int32), np.zeros(size, np.int32)
+    tilelang.compile(main, target="sim:sm_90a")(a, b)
+    assert b.tolist() == [2, 6, 29, 0, 0, 0][:size]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hopper_programs import f64, poisoned, random
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
@@ -65,3 +66,19 @@ def test_products(sizes: tuple[int, int, int], transposed: tuple[bool, bool], dt
     product(sizes, transposed, dtype, sums)(a, b, got)
     limit = 0.0 if sums == "int32" else 2e-3
     assert np.linalg.norm(got.astype(np.float64) - want) <= limit * np.linalg.norm(want)
+
+
+@pytest.mark.parametrize(("dtype", "sums", "transposed"), [
+    ("float32", "float32", (True, False)), ("float64", "float64", (False, True)),
+    ("bfloat16", "float32", (False, False)),
+])  # fmt: skip
+def test_products_of_threads(dtype: str, sums: str, transposed: tuple[bool, bool]) -> None:
+    """Dtypes for which sm_75 has no instruction."""
+    M, N, K = 65, 33, 40
+    shapes = ((K, M) if transposed[0] else (M, K), (N, K) if transposed[1] else (K, N))
+    a, b = (random(shape, dtype, seed=axis) for axis, shape in enumerate(shapes))
+    want = (f64(a).T if transposed[0] else f64(a)) @ (f64(b).T if transposed[1] else f64(b))
+    got = poisoned((M, N), sums)
+    kernel = product((M, N, K), transposed, dtype, sums)
+    kernel(a, b, got)
+    assert np.linalg.norm(got - want) <= 1e-6 * np.linalg.norm(want) and "mma.sync" not in kernel.ir("lowered")

@@ -16,6 +16,14 @@ def test_old():
 
 @tilelang.testing.requires_rocm
 def test_rocm():
+    import torch
+
+    assert torch.version.hip and torch.cuda.get_device_name() == "simulated gfx942"
+
+
+@tilelang.testing.requires_gfx950
+@tilelang.testing.requires_cdna
+def test_newest():
     raise AssertionError("not reached")
 
 

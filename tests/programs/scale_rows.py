@@ -6,7 +6,7 @@ import tilelang
 import tilelang.language as T
 import tilelang.testing
 import torch
-from tilelang.profiler import do_bench
+from tilelang.profiler import cached, do_bench
 
 
 @tilelang.jit
@@ -35,6 +35,16 @@ def halves(X: T.Tensor((n,), "float32"), Y: T.Tensor((n,), "float32")):
             Y[bx * 64 + i] = X[bx * 64 + i] / 2
 
 
+def thirds(size):
+    @T.prim_func
+    def kernel(X: T.Tensor((size,), "float32"), Y: T.Tensor((size,), "float32")):
+        with T.Kernel(1, threads=64):
+            for i in T.Parallel(size):
+                Y[i] = X[i] / 3
+
+    return kernel
+
+
 def main(m: int, n: int) -> None:
     tilelang.testing.set_random_seed(0)
     x = torch.randn(m, n, device="cuda")
@@ -44,6 +54,8 @@ def main(m: int, n: int) -> None:
     tilelang.testing.torch_assert_close(y, x * s[:, None], rtol=1e-5, atol=1e-5)
     assert isinstance(halves, tilelang.JITKernel)  # the decorator above a prim_func compiles at once
     tilelang.testing.torch_assert_close(halves(s), s / 2, rtol=0, atol=0)
+    assert cached(thirds, [1], m) is cached(thirds, [1], m) is not cached(thirds, [1], n)
+    tilelang.testing.torch_assert_close(cached(thirds, [1], m)(s), s / 3, rtol=1e-6, atol=1e-6)
     latency = do_bench(lambda: scale_rows(x, s), _n_warmup=1, _n_repeat=1)
     print(f"ok {m}x{n} on {torch.cuda.get_device_name()} in {latency > 0}")
 

@@ -224,6 +224,8 @@ def _extend_package() -> None:
     for kind in ("cuda", "hip", "c"):
         name = f"register_{kind}_postproc"
         vars(package)[name] = getattr(importlib.import_module(ALIASES["tilelang.engine"]), name)
+    for name in ("cache", "profiler"):  # where programs of some versions look for it
+        vars(importlib.import_module(f"{_HERE}.{name}"))["cached"] = importlib.import_module(f"{_SHIMS}.cached").cached
     if "DataType" not in vars(package):
         vars(package)["DataType"] = importlib.import_module(ALIASES["tilelang.tvm"]).DataType
 

@@ -20,6 +20,7 @@ from tilelang_mlir.target import DEFAULT_SIMULATED, parse_target
 
 DEFAULT_ARCH = DEFAULT_SIMULATED
 _BACKWARD = "_engine_run_backward"  # what runs the backward halves of operations
+_ROCM = "6.4.0"  # the release that torch names where an AMD GPU is simulated
 _SAVED: list[Callable[[], None]] = []
 
 
@@ -43,6 +44,8 @@ def start(arch: str = DEFAULT_ARCH) -> None:
     _SAVED.append(lambda: mode.__exit__(None, None, None))
     for name, value in _device_functions(target).items():
         _replace(torch.cuda, name, value)
+    if target.vendor == "hip":
+        _replace(torch.version, "hip", _ROCM)
     _replace(torch, "Generator", _generator(torch.Generator))
     _replace(torch, "set_default_device", _on_cpu(torch.set_default_device))
     _replace(torch, "compile", _uncompiled)
@@ -219,6 +222,7 @@ def _device_functions(target: Any) -> dict[str, Any]:
     return {
         "is_available": always(True),
         "is_initialized": always(True),
+        "is_current_stream_capturing": always(False),
         "device_count": always(1),
         "current_device": always(0),
         "set_device": always(None),

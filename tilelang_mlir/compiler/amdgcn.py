@@ -27,6 +27,7 @@ from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
 from tilelang_mlir.compiler.llvm_passes import mark_arguments, run_handful
 from tilelang_mlir.compiler.llvm_setup import initialise
+from tilelang_mlir.compiler.prints import print_by_printf
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.isa.amd import grid
 
@@ -107,10 +108,9 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
     layout = str(target_machine(arch, 3 if opt_level else 0).target_data)
     return Conversion(
         TRIPLE, layout, ("llvm.", "rocdl."), _MATH, passes=f"convert-amdgpu-to-rocdl{{chipset={arch}}}",
-        printf=f"convert-gpu-to-rocdl{{chipset={arch} runtime=OpenCL}}", 
         prepare=(
             place_shared_memory, place_private_arrays, separate_loads_into_shared_memory, expand_tanh,
-            keep_product_loops, set_abi_version,
+            keep_product_loops, set_abi_version, print_by_printf,
         ),  # fmt: skip
     )  # fmt: skip
 

@@ -23,8 +23,8 @@ class MathCalls:
 class Conversion:
     """One vendor's part of the conversion.
 
-    `passes` run after the upstream conversions to the llvm dialect, `printf` before them where the module prints,
-    `dialects` are the prefixes of ops that translation understands, `prepare` changes the gpu.module before all passes.
+    `passes` run after the upstream conversions to the llvm dialect, `dialects` are the prefixes of ops that translation
+    understands, `prepare` changes the gpu.module before all passes.
     """
 
     triple: str
@@ -32,5 +32,4 @@ class Conversion:
     dialects: tuple[str, ...]
     math: MathCalls
     passes: str = ""
-    printf: str = ""
     prepare: tuple[Prepare, ...] = ()

@@ -18,7 +18,7 @@ from tilelang_mlir.mlir import PassManager, extension, ir
 
 # Nothing is cleaned up here: LLVM does it, and makes the same code of what is left (48 kernels for three targets).
 _CONVERT = (
-    "gpu.module({first}convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,{last}reconcile-unrealized-casts)"
+    "gpu.module(convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,{last}reconcile-unrealized-casts)"
 )
 # Directives only: with full debug info ptxas stops optimising.
 _LINE_INFO = ",ensure-debug-info-scope-on-llvm-func{emission-kind=DebugDirectivesOnly}"
@@ -85,7 +85,7 @@ def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, la
         lower_math(census, conversion.math)
         _keep_loop_hints(census, "scf.for", "tl.unroll")
         lap("prepare")
-        passes = PassManager.parse(_pipeline(census, conversion, line_info))
+        passes = PassManager.parse(_pipeline(conversion, line_info))
         passes.enable_verifier(False)  # once, below: seven times would take longer than the passes
         passes.run(module.operation)
         device = device_module(module)
@@ -97,10 +97,9 @@ def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, la
         return text
 
 
-def _pipeline(census: Census, conversion: Conversion, line_info: bool) -> str:
-    first = f"{conversion.printf}," if conversion.printf and census.named("gpu.printf") else ""
+def _pipeline(conversion: Conversion, line_info: bool) -> str:
     last = f"{conversion.passes}," if conversion.passes else ""
-    return f"builtin.module({_CONVERT.format(first=first, last=last)}{_LINE_INFO if line_info else ''})"
+    return f"builtin.module({_CONVERT.format(last=last)}{_LINE_INFO if line_info else ''})"
 
 
 def _keep_loop_hints(census: Census, loop: str, hint: str) -> None:

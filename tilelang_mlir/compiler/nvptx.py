@@ -20,6 +20,7 @@ from tilelang_mlir.compiler.llvm_setup import initialise
 from tilelang_mlir.compiler.negated_extrema import keep_negations
 from tilelang_mlir.compiler.nvptx_prepare import order_atomics
 from tilelang_mlir.compiler.packed_conversions import spell_packs
+from tilelang_mlir.compiler.prints import print_by_vprintf
 from tilelang_mlir.compiler.toolchain.arch import ptx_version
 from tilelang_mlir.errors import CompileError
 
@@ -59,8 +60,8 @@ def target_machine(arch: str, opt_level: int) -> Any:
 def conversion(arch: str, opt_level: int = 3) -> Conversion:
     """How level 4 becomes LLVM IR for NVPTX."""
     layout = str(target_machine(arch, opt_level).target_data)
-    passes, printf = "convert-nvvm-to-llvm", "convert-gpu-to-nvvm"
-    return Conversion(TRIPLE, layout, ("llvm.", "nvvm."), _MATH, passes, printf, (order_atomics,))
+    prepare = (order_atomics, print_by_vprintf)
+    return Conversion(TRIPLE, layout, ("llvm.", "nvvm."), _MATH, "convert-nvvm-to-llvm", prepare)
 
 
 def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> None:

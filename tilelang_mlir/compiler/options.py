@@ -19,6 +19,11 @@ _CXX_FLAGS = (
     "-diag-", "--extended-lambda", "-extended-lambda", "-include", "--keep", "-keep", "--threads", "-t=", "-fPIC",
     "--source-in-ptx", "-src-in-ptx", "--relaxed-constexpr", "--extra-device-vectorization", "--resource-usage",
 )  # fmt: skip
+# Of these the ones whose value may be the next word.
+_WITH_VALUE = frozenset((
+    "-I", "-D", "-U", "-include", "--include-path", "--define-macro", "-Xcompiler", "-Xcudafe", "-diag-suppress",
+    "--diag-suppress", "--threads",
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,9 @@ def _split(source: Any) -> list[str]:
         return []
     words = source.split() if isinstance(source, str) else [str(word) for word in source]
     flags: list[str] = []
-    for word in words:
+    for before, word in zip(("", *words), words, strict=False):
+        if before in _WITH_VALUE or word in _WITH_VALUE:
+            continue
         for prefix in ("-Xptxas=", "--ptxas-options=", "-Xptxas"):
             if word.startswith(prefix):
                 word = word[len(prefix) :]

@@ -7,10 +7,24 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.errors import TileAttributeError, TileTypeError, TileValueError
 
 
-class PassConfigKey(str, enum.Enum):
+class _Keys(enum.EnumMeta):
+    """Says which key an unknown name may mean."""
+
+    def __getattr__(cls, name: str) -> Any:
+        members: dict[str, Any] = cls.__dict__.get("_member_map_", {})
+        if name in members or name.startswith("_"):
+            return members[name] if name in members else super().__getattribute__(name)
+        close = difflib.get_close_matches(name, members, n=1)
+        hint = f"did you mean PassConfigKey.{close[0]}?" if close else ""
+        if "MUSA" in name:
+            hint = "it belongs to extensions of TileLang for GPUs with the MUSA instruction set"
+        raise TileAttributeError(f"PassConfigKey has no {name}", hint=hint)
+
+
+class PassConfigKey(str, enum.Enum, metaclass=_Keys):
     """Keys of `pass_configs`; the string values work as well.
 
     Keys of passes that do not exist here (TVM's own, generators of other languages) are accepted and have no effect.
@@ -59,6 +73,9 @@ class PassConfigKey(str, enum.Enum):
     TL_DISABLE_OUT_OF_BOUND_WARNING = "tl.disable_out_of_bound_warning"
     TL_ENABLE_DUMP_IR = "tl.enable_dump_ir"
     TL_DUMP_IR_DIR = "tl.dump_ir_path"
+    TL_ENABLE_PTXAS_VERBOSE_OUTPUT = "tl.enable_ptxas_verbose_output"
+    TL_DISABLE_DYNAMIC_TAIL_SPLIT = "tl.disable_dynamic_tail_split"
+    TL_DYNAMIC_ALIGNMENT = "tl.dynamic_alignment"
     TL_PASS_PROFILE = "tl.pass_profile"
     TL_PASS_PROFILE_THRESHOLD_MS = "tl.pass_profile_threshold_ms"
     CUDA_KERNELS_OUTPUT_DIR = "cuda.kernels_output_dir"

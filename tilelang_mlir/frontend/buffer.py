@@ -230,6 +230,10 @@ def subscript(buffer: Buffer, index: Any) -> Any:
         )
     if buffer.lanes and len(parts) == buffer.ndim - 1:
         parts = (*parts, slice(None))
+    steps = [part for part in parts if isinstance(part, slice) and part.step not in (None, 1)]
+    if steps and sum(isinstance(part, slice) for part in parts) > len(steps):
+        raise TileTypeError(f"a tile of buffer {buffer.name!r} with a step of {steps[0].step}: tiles have none",
+                            hint="read single elements in a loop: for i, j in T.Parallel(..): x[i, j] = A[i, j * 2]")
     parts = tuple(_stepped(buffer, dim, part) for dim, part in enumerate(parts))
     if any(isinstance(part, Lanes) for part in parts):
         from tilelang_mlir.frontend.vector import places_of

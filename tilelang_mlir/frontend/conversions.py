@@ -25,6 +25,9 @@ from tilelang_mlir.frontend.expr import (
 )
 from tilelang_mlir.mlir import ir
 
+# Binary digits of the fraction and the exponent of the smallest normal number, both as `math.frexp` counts.
+_PRECISIONS = {"float32": (24, -125), "float16": (11, -13), "bfloat16": (8, -125)}
+
 
 def promote(a: Any, b: Any) -> tuple[Expr, Expr]:
     """Both operands in their common dtype."""
@@ -108,17 +111,14 @@ def cast(
     """`tl.cast` to a dtype; nothing when it has it already. Constants are retyped, vectors converted by lanes."""
     if isinstance(value, Lanes) or dtype.lanes != 1:
         return _cast_lanes(value, dtype, attributes, random)
+    typed = isinstance(value, Expr)
     value = as_expr(value, None)
     if value.dtype == dtype and not attributes:
         return value
     if value.const is not None and not attributes:
-        number = value.const
-        if dtype == BOOL:
-            return typed_constant(bool(number), dtype)
-        if dtype.is_integer and math.isfinite(number):
-            return typed_constant(int(number), dtype)
-        if dtype.is_float:
-            return typed_constant(_saturated(float(number), dtype), dtype)
+        constant = _cast_constant(value.const, value.dtype if typed else None, dtype)
+        if constant is not None:
+            return constant
     if value.op and value.dtype.is_integer and value.dtype.bits < 32:
         from tilelang_mlir.frontend.narrow import widened
 
@@ -138,6 +138,39 @@ def cast(
     nonneg = value.nonneg and (dtype.is_float or wide)
     tag = (str(source), str(dtype), repr(attributes))
     return make("tl.cast", [value, *random], dtype, build, nonneg=nonneg, tag=tag)
+
+
+def _cast_constant(value: int | float, source: DType | None, dtype: DType) -> Expr | None:
+    """A number, of a dtype or a literal, as a constant of another; None where the conversion is left to the machine."""
+    number = rounded(value, source) if source is not None and source.is_float else value
+    if number is None:
+        return None
+    if dtype == BOOL:
+        return typed_constant(bool(number), dtype)
+    if dtype.is_float:
+        return typed_constant(_saturated(float(number), dtype), dtype)
+    if not math.isfinite(number):
+        return None
+    whole = wrapped(int(number), dtype)
+    return None if isinstance(number, float) and whole != int(number) else typed_constant(whole, dtype)
+
+
+def wrapped(value: int, dtype: DType) -> int:
+    """An integer modulo the width of an integer dtype."""
+    whole = value & ((1 << dtype.bits) - 1)
+    return whole if dtype.is_unsigned or not whole >> (dtype.bits - 1) else whole - (1 << dtype.bits)
+
+
+def rounded(value: float, dtype: DType) -> float | None:
+    """A number as a float dtype of 16 bits or more holds it, ties to even; None for narrower ones."""
+    if dtype.bits == 64 or not math.isfinite(value):
+        return value
+    if str(dtype) not in _PRECISIONS:
+        return None
+    digits, least = _PRECISIONS[str(dtype)]
+    quantum = math.ldexp(1.0, max(math.frexp(float(value))[1], least) - digits)
+    result = round(float(value) / quantum) * quantum
+    return result if abs(result) <= LARGEST[str(dtype)] else math.copysign(math.inf, result)
 
 
 def _cast_lanes(value: Any, dtype: DType, attributes: dict[str, Any] | None, random: Sequence[Expr]) -> Any:

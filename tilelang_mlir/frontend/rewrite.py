@@ -32,6 +32,7 @@ from .syntax import (
     assigned_names,
     blocks,
     carried_names,
+    changed_in,
     check,
     jumps,
     target_names,
@@ -158,7 +159,7 @@ class _Rewriter(ast.NodeTransformer):
         body = self._block(node.body, loop_body=loop_body)
         orelse = self._block(node.orelse)
         test = self._call(node.test, "branches", self.visit(node.test), ast.Constant(bool(node.orelse)))
-        if not names:
+        if not names and not self._changed(node):
             inner = ast.If(self._name(taken, node), body, orelse)
             return [_for(taken, test, [_at(inner, node)], node)]
         scope = self._temp()
@@ -174,10 +175,18 @@ class _Rewriter(ast.NodeTransformer):
         """Local names that a compound statement may rebind."""
         return [name for name in assigned_in([node]) if name in self.locals]
 
+    def _changed(self, node: ast.stmt) -> list[str]:
+        """Local names of objects that a compound statement may change, such as lists."""
+        return [name for name in changed_in([node]) if name in self.locals]
+
     def _open_scope(self, scope: str, names: list[str], node: ast.stmt) -> ast.stmt:
         place = _head(node)
         carried = [_names(group, place) for group in carried_names(node)]
-        return self._assign_name(scope, self._call(place, "Scope", self._tuple(names, place), *carried), place)
+        changed = self._changed(node)
+        watched = [_names(changed, place), self._tuple(changed, place)] if changed else []
+        return self._assign_name(
+            scope, self._call(place, "Scope", self._tuple(names, place), *carried, *watched), place
+        )
 
     def _scope(self, scope: str, method: str, names: list[str], node: ast.stmt) -> ast.stmt:
         """`(a, b) = scope.method(("a", "b"), (a, b))`"""
@@ -224,7 +233,7 @@ class _Rewriter(ast.NodeTransformer):
     def _scoped(self, loop: ast.stmt, node: ast.For | ast.While) -> list[ast.stmt]:
         """Python values that the body changes are marked after the loop."""
         names = self._rebound(node)
-        if not names:
+        if not names and not self._changed(node):
             return [loop]
         scope = self._temp()
         return [self._open_scope(scope, names, node), loop, self._scope(scope, "close", names, node)]

@@ -13,6 +13,7 @@ from tilelang_mlir.dialect.effects import effects, root
 from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.frontend.overlaps import overlaps
 from tilelang_mlir.frontend.suspicion import Suspicion, issue
+from tilelang_mlir.frontend.uneven import uneven_tiles
 from tilelang_mlir.mlir import ir
 
 _VIEWS = ("tl.slice", "tl.reshape")
@@ -28,6 +29,7 @@ def warn(module: ir.Module, pass_configs: Mapping[str, object] | None) -> None:
         found = [] if configs.get(INIT_KEY, False) else uninitialized_reads(module)
         if not configs.get(RACE_KEY, False):
             found += races(module)
+        found += uneven_tiles(_walk(module.operation, False))
     for suspicion in found:
         issue(suspicion)
 

@@ -23,6 +23,9 @@ _REJECTED: dict[type[ast.AST], tuple[str, str]] = {
 }
 if sys.version_info >= (3, 11):
     _REJECTED[ast.TryStar] = _REJECTED[ast.Try]
+_CHANGING = frozenset(
+    "add append clear discard extend insert pop popitem remove reverse setdefault sort update".split()
+)
 
 
 def location(node: ast.AST, file: str) -> Location:
@@ -109,6 +112,20 @@ def assigned_in(body: Iterable[ast.stmt]) -> list[str]:
             targets = [node.target]
         for target in targets:
             names.update((part.id, None) for part in _parts(target) if _is_bound_name(part))
+    return list(names)
+
+
+def changed_in(body: Iterable[ast.stmt]) -> list[str]:
+    """Names of objects that a block may change: an item is assigned (`a[i] = x`), or a method of containers called."""
+    names: dict[str, None] = {}
+    for node in own_nodes(body):
+        target = None
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            target = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
+            target = node.func.value
+        if isinstance(target, ast.Name):
+            names[target.id] = None
     return list(names)
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, ToolchainError
 from tilelang_mlir.frontend import arith
+from tilelang_mlir.frontend.conversions import wrapped
 from tilelang_mlir.frontend.expr import BOOL, INT32, Var, require_room, typed_constant
 
 # Where torch has another name; its 4-bit floats come in pairs.
@@ -33,7 +34,7 @@ class dtype(DType):
         if isinstance(value, bool | int | float):
             if self.is_float:
                 return typed_constant(float(value), self)
-            return typed_constant(bool(value) if self == BOOL else int(value), self)
+            return typed_constant(bool(value) if self == BOOL else wrapped(int(value), self), self)
         return arith.cast(value, self)
 
     def _pack(self, values: list[Any]) -> Any:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tilelang_mlir.dialect.layout.tensor import LANES
 from tilelang_mlir.dialect.tl import FRAGMENT, GLOBAL, LOCAL, SHARED, TMEM, buffer_type
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import ResourceError, TileError, TileTypeError, TileValueError
@@ -264,10 +265,15 @@ def _barriers(arrive_count: Any, what: str, *, cluster: bool) -> Barriers:
 
 
 def alloc_tmem(shape: Any, dtype: Any) -> Buffer:
-    """A tile in tensor memory; at least two dimensions."""
+    """A tile in tensor memory; at least two dimensions, of which the last but one counts up to 128 rows."""
     sizes = check_shape(shape)
     if len(sizes) < 2:
         raise TileValueError(f"T.alloc_tmem needs at least two dimensions, got shape {list(sizes)}")
+    if isinstance(sizes[-2], int) and sizes[-2] > LANES:
+        raise TileValueError(
+            f"T.alloc_tmem: {sizes[-2]} rows do not fit the {LANES} lanes of tensor memory",
+            hint="blocks of rows lie beside one another as tiles in front: T.alloc_tmem((2, 128, N), dtype)",
+        )
     return _allocate(sizes, dtype, TMEM, "T.alloc_tmem")
 
 

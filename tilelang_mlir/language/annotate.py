@@ -41,7 +41,7 @@ def annotate_min_blocks_per_sm(n: Any) -> None:
 
 def annotate_layout(layout_map: dict[Any, Any]) -> None:
     """Pin the layout of buffers: `{buffer: layout}`, with a `T.Layout` or function of the indices for a shared tile and
-    a `T.Fragment` for a fragment.
+    a `T.Fragment` for a fragment; for tensor memory a `T.Layout` of the form `(lane, column)`, columns in elements.
 
     Maps of digits of the indices, and exchanges of bits behind them, are placed so. Of others a warning says that they
     have no effect: no value of the program depends on where elements lie.
@@ -56,6 +56,16 @@ def annotate_layout(layout_map: dict[Any, Any]) -> None:
     layouts = builder.side.setdefault("layouts", {})
     for key, given in layout_map.items():
         buffer = buffer_of(key, "a key of T.annotate_layout")
+        if inspect.isfunction(given):
+            from tilelang_mlir.layout import Layout  # brings numpy, which few programs need so early
+
+            given = Layout(tuple(buffer.shape), given)
+        if buffer.memory == "tmem" and hasattr(given, "tables"):
+            from tilelang_mlir.language.tensor_layouts import tensor_layout_of
+
+            given = tensor_layout_of(given, buffer)
+            if given is None:
+                continue
         if isinstance(given, TensorLayout) != (buffer.memory == "tmem"):
             expected = "tensor memory" if buffer.memory == "tmem" else "shared memory or registers"
             raise TileTypeError(f"{buffer!r} needs a layout of {expected}, got {type(given).__name__}")
@@ -64,10 +74,6 @@ def annotate_layout(layout_map: dict[Any, Any]) -> None:
                 raise TileValueError(f"the layout of {buffer!r} is for shape {list(given.shape)}")
             memory_of(buffer).owner.attributes["layout"] = tensor_to_attr(given)
             continue
-        if inspect.isfunction(given):
-            from tilelang_mlir.layout import Layout  # brings numpy, which few programs need so early
-
-            given = Layout(tuple(buffer.shape), given)
         layouts[buffer.name] = given
         if buffer.memory in ("global", "local", "var"):
             continue  # tensors lie as their strides say, in every kernel; each thread has its own of the others

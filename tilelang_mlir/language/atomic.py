@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend import arith, control
+from tilelang_mlir.frontend import arith, control, where
 from tilelang_mlir.frontend.buffer import (
     Buffer,
     Element,
@@ -20,6 +20,8 @@ from tilelang_mlir.frontend.buffer import (
 )
 from tilelang_mlir.frontend.builder import Builder, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
+from tilelang_mlir.frontend.suspicion import Suspicion, issue
+from tilelang_mlir.frontend.uneven import varies
 from tilelang_mlir.frontend.vector import Vector
 from tilelang_mlir.language.copy import matching_extents
 from tilelang_mlir.language.marks import takes_name
@@ -135,7 +137,12 @@ def _packed(what: str, dst: Any, value: Any, count: int, return_prev: bool) -> V
             raise TileTypeError(f"{what} adds {count} elements, got {describe(value)}")
         sources: list[Any] = list(value)
     else:
-        sources = [shifted(first_element(what, value), step) for step in range(count)]
+        source = first_element(what, value)
+        if not return_prev and target.buffer.memory == "global" and target.buffer.dtype.is_float:
+            for (step,) in control.nest([count], "vectorize"):  # which lowering turns into one instruction
+                _emit("add", shifted(target, step), shifted(source, step), None, False)
+            return None
+        sources = [shifted(source, step) for step in range(count)]
     before = [_emit("add", shifted(target, step), source, None, return_prev) for step, source in enumerate(sources)]
     return Vector(before) if return_prev else None
 
@@ -151,19 +158,27 @@ def first_element(what: str, value: Any) -> Element:
     raise TileTypeError(f"{what} needs elements of buffers, got {describe(value)}")
 
 
-def shifted(element: Element, step: int) -> Element:
+def shifted(element: Element, step: Any) -> Element:
     return Element(element.buffer, [*element.indices[:-1], arith.add(element.indices[-1], step)])
 
 
 def _atomic(kind: str, dst: Any, value: Any, order: str | None, return_prev: bool) -> Any:
     what = f"T.atomic_{kind}"
     tile = isinstance(dst, Buffer | Region) or isinstance(value, Buffer | Region)
-    if not tile:
+    if not tile or _of_each_thread(dst, value):
         return _emit(kind, _element(what, dst), value, order, return_prev)
     if return_prev:
         raise TileTypeError(f"{what} on a tile cannot return previous values")
     _tile_atomic(what, kind, dst, value, order)
     return None
+
+
+def _of_each_thread(dst: Any, value: Any) -> bool:
+    """`T.atomic_add(total, A[thread])`: every thread adds a value of its own to a buffer of one element."""
+    if not isinstance(dst, Buffer) or any(size != 1 for size in dst.shape) or not isinstance(value, Expr):
+        return False
+    builder = require("an atomic operation")
+    return builder.launch() is not None and varies(value_of(builder, value))
 
 
 def _element(what: str, value: Any) -> Element:
@@ -202,6 +217,9 @@ def _tile_atomic(what: str, kind: str, dst: Any, value: Any, order: str | None) 
     extents = tuple(whole.shape)
     target = _region(what, dst, extents)
     source = _region(what, value, tuple(target.extents)) if isinstance(value, Buffer | Region | Element) else None
+    if any(isinstance(o, Expr) and varies(value_of(builder, o)) for o in target.offsets) and _by_all_threads(builder):
+        issue(Suspicion(f"all threads run {what} together, but where {target.buffer.name} begins differs between them",
+                        where.here(), "add to single elements: each thread does so for itself"))
     wide = [dim for dim, size in enumerate(target.extents) if is_wide(size)]
     theirs: list[int] = []
     if source is not None:
@@ -220,6 +238,11 @@ def _tile_atomic(what: str, kind: str, dst: Any, value: Any, order: str | None) 
             continue
         for _ in control.branch(builder, inside, has_else=False):
             _emit(kind, Element(target.buffer, place), item, order, False)
+
+
+def _by_all_threads(builder: Builder) -> bool:
+    """Whether no branch around decides which threads come here."""
+    return all(frame.kind in ("host", "launch", "for") for frame in builder.frames)
 
 
 def _inside(target: Region, place: list[Any]) -> Any:

@@ -178,14 +178,18 @@ def _as_long_as(what: str, part: Any, tile: Any) -> Region | None:
     """A slice of a tensor with the lengths of a whole tile on the chip, where it has as many dimensions."""
     if not isinstance(part, Region) or not isinstance(tile, Buffer) or part.buffer.memory != "global":
         return None
-    sizes = _wide(list(part.extents))
-    lengths = _wide(list(tile.shape))
-    if tile.memory not in ("shared", "fragment") or len(sizes) != len(lengths) or sizes == lengths[::-1]:
+    sizes, lengths = _wide(list(part.extents)), _wide(list(tile.shape))
+    if tile.memory not in ("shared", "fragment") or sizes == lengths[::-1]:
         return None
+    taken = list(tile.shape)
+    if len(sizes) == len(lengths):
+        rest = iter(lengths)
+        taken = [1 if _is_one(size) else next(rest) for size in part.extents]
+    elif len(part.extents) != len(taken) or all(isinstance(size, int) for size in sizes):
+        return None  # else a length of run time meets a tile of one element
     message = f"the slice of {what} has shape {describe_shape(part.extents)}, the tile {describe_shape(tile.shape)}"
     issue(Suspicion(message, where.here(), "as many elements as the tile has are copied, zeros outside of the tensor"))
-    rest = iter(lengths)
-    return Region(part.buffer, part.offsets, [1 if _is_one(size) else next(rest) for size in part.extents])
+    return Region(part.buffer, part.offsets, taken)
 
 
 def _is_one(size: Any) -> bool:

@@ -128,6 +128,8 @@ def place_of(what: str, value: Any) -> Element:
 def ptx_cp_async(dst_ptr: Any, src_ptr: Any, num_elems: int, predicate: Any = None) -> None:
     """Start copying `num_elems` elements from global to shared memory with cp.async; each thread copies its own.
 
+    Earlier releases counted bytes: such a count is known by the extents of both pointers.
+
     4, 8 or 16 bytes: of one call, or of all iterations of a `T.vectorized` loop around calls for narrower neighbours.
     Where the predicate does not hold the target becomes zero. Close the group with `T.ptx_commit_group` and wait with
     `T.ptx_wait_group`.
@@ -140,6 +142,8 @@ def ptx_cp_async(dst_ptr: Any, src_ptr: Any, num_elems: int, predicate: Any = No
     if (source.buffer.memory, target.buffer.memory) != ("global", "shared"):
         raise TileTypeError(f"T.ptx_cp_async copies from global to shared memory, got {source!r} to {target!r}")
     size = num_elems * source.buffer.dtype.bits // 8
+    if size > 16 and all(_is_bytes(pointer, num_elems) for pointer in (dst_ptr, src_ptr)):
+        size = num_elems
     run = _vectorized_run(builder, (source, target), num_elems) if 0 < size < 4 else None
     size *= run[1] if run is not None else 1
     if size not in (4, 8, 16) or source.buffer.dtype != target.buffer.dtype:
@@ -178,6 +182,13 @@ def _copy_words(builder: Builder, source: Element, target: Element, size: int, p
     buffers = [memory_of(source.buffer), memory_of(target.buffer)]
     attributes: dict[str, ir.Attribute] = {"bytes": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), size)}
     builder.emit("tl.copy_words", [*buffers, _predicate(builder, predicate), *places], [], attributes)
+
+
+def _is_bytes(pointer: Any, count: int) -> bool:
+    """Whether a count is that of the bytes a pointer means: 16 for 8 halves of `T.access_ptr(A[0], "r", 8)`."""
+    if not isinstance(pointer, Pointer) or not isinstance(pointer.extent, int):
+        return False
+    return pointer.extent * pointer.element.buffer.dtype.bits == count * 8
 
 
 def ptx_cp_async_bulk(dst_ptr: Any, src_ptr: Any, num_bytes: Any, barrier: Any) -> None:

@@ -78,6 +78,8 @@ class PersistentTileScheduler(BaseTileScheduler):
         stateful: bool = True,
         name: str | None = None,
     ) -> None:
+        if isinstance(num_m_tiles, str):  # earlier releases: the name in front of the sizes
+            name, num_m_tiles, num_n_tiles, num_workers = num_m_tiles, num_n_tiles, num_workers, None
         for what, value in (("swizzle_size", swizzle_size), ("cluster_size", cluster_size)):
             if not isinstance(value, int) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TileValueError(f"{what} of T.PersistentTileScheduler must be positive, got {describe(value)}")

@@ -32,6 +32,10 @@ def in_kernel(what: str) -> Builder:
 def sync_threads(barrier_id: Any = None, arrive_count: Any = None) -> None:
     """Barrier of the block's threads, or a named barrier of `arrive_count` of them.
 
+    In a branch on the thread index that whole warps take (`if tx < 128:`) and in `T.ws` it is the barrier of those
+    threads; with the pass configuration `tl.disable_thread_storage_sync` that of the block there too, which every
+    branch then has to come by.
+
     Raises:
         TileValueError: the barrier is none of 0 to 15, or the threads are no whole warps.
     """

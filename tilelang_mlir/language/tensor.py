@@ -53,8 +53,9 @@ def tcgen05_gemm(
         clear_accum: set C instead of adding to it.
         mbar: the barrier that gets an arrival when the product is complete; with `use_2cta`, that of both blocks.
         use_2cta: a pair of blocks of a cluster computes [2 M, N]: each has its M = 64 or 128 rows of A and C, and N / 2
-            columns of B; those of even rank come first. One of the two issues it. In such a kernel every product has
-            `use_2cta`, and `T.tma_copy` to a barrier of `T.alloc_cluster_barrier` completes at the even block's.
+            columns of B; those of even rank come first, and issue it unless the program branches on the rank. In such a
+            kernel every product has `use_2cta`, and `T.tma_copy` to a barrier of `T.alloc_cluster_barrier` completes at
+            the even block's.
 
     Raises:
         TileTypeError: C is not in tensor memory, or the dtypes have no product. TileValueError: the shapes disagree.

@@ -39,16 +39,25 @@ def _rocm() -> bool:
     return bool(torch.cuda.is_available()) and torch.version.hip is not None
 
 
+def _gfx(*families: str) -> bool:
+    """Whether there is an AMD device of one of the families, as its architecture's name begins."""
+    if not _rocm():
+        return False
+    import torch
+
+    return str(getattr(torch.cuda.get_device_properties(0), "gcnArchName", "")).startswith(families)
+
+
 def _capability() -> tuple[int, int]:
     return parse_compute_version(get_target_compute_version()) if _cuda() else (0, 0)
 
 
 requires_cuda = _mark(_cuda, "needs a CUDA device")
-requires_cuda_or_cdna = _mark(_cuda, "needs a CUDA or CDNA device")
+requires_cuda_or_cdna = _mark(lambda: _cuda() or _gfx("gfx9"), "needs a CUDA or CDNA device")
 requires_rocm = _mark(_rocm, "needs a ROCm device")
-requires_cdna = _mark(_rocm, "needs a CDNA device")
-requires_rdna = _mark(_rocm, "needs an RDNA device")
-requires_gfx950 = _mark(_rocm, "needs a CDNA 4 device")
+requires_cdna = _mark(lambda: _gfx("gfx9"), "needs a CDNA device")
+requires_rdna = _mark(lambda: _gfx("gfx1"), "needs an RDNA device")
+requires_gfx950 = _mark(lambda: _gfx("gfx950"), "needs a CDNA 4 device")
 requires_metal = _mark(lambda: False, "there is no Metal target")
 requires_llvm = _mark(lambda: False, "there is no CPU target")
 

@@ -192,6 +192,8 @@ def test_printf_calls_the_device_runtime() -> None:
     text = ptx('gpu.printf "x = %f\\n", %x : f32')
     assert "vprintf" in text
     assert codegen.generate(function('gpu.printf "x = %f\\n", %x : f32'), "sm_90a").binary
+    # Beside a print, math operations are no library calls, which nothing would define.
+    assert "__nv" not in ptx('%y = math.floor %x : f32\ngpu.printf "%f %f\\n", %x, %y : f32, f32')
 
 
 def test_unroll_hints_reach_llvm() -> None:

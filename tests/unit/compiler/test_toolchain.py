@@ -112,7 +112,8 @@ def test_occupancy_of_compute_units(arch: str, registers: int, threads: int, sha
 
 
 def test_flags_in_all_spellings() -> None:
-    options = codegen_options(["-Xptxas=-maxrregcount=64,-dlcm=cg", "--use_fast_math", "-I/x", "-lineinfo"],
+    options = codegen_options(["-Xptxas=-maxrregcount=64,-dlcm=cg", "--use_fast_math", "-I/x", "-lineinfo", "-include",
+                               "a.h"],
                               {"tl.ptxas_register_usage_level": 7, "tl.device_compile_flags": "-O2 --ptxas-options=-v"})
     assert options.ptxas_flags == ("--register-usage-level=7", "-O2", "-maxrregcount=64", "-dlcm=cg")
     assert options.line_info

@@ -7,7 +7,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
-from tilelang_mlir.errors import TileTypeError, UnsupportedError
+from tilelang_mlir.errors import TileAttributeError, TileTypeError, UnsupportedError
 from tilelang_mlir.language import missing
 
 
@@ -62,11 +62,41 @@ def test_wrong_use_of_numbered_barriers() -> None:
                 T.create_list_of_mbarrier(1, 2)
 
 
+def test_counts_of_bytes_and_totals_of_threads() -> None:
+    """`T.ptx_cp_async` by bytes, schedulers with their name in front, and `T.atomic_add(total, A[thread])`."""
+
+    @T.prim_func
+    def main(A: T.Tensor((4, 64), "float16"), B: T.Tensor((4, 64), "float16"), total: T.Tensor((1,), "float16")):
+        with T.Kernel(2, threads=8) as block:
+            t = T.get_thread_binding()
+            tile = T.alloc_shared((64,), "float16")
+            tiles = T.PersistentTileScheduler("rows", 4, 1)
+            tiles.init(block)
+            while tiles.valid():
+                T.ptx_cp_async(T.access_ptr(tile[t * 8], "w", 8), T.access_ptr(A[tiles.m_idx, t * 8], "r", 8), 16)
+                T.ptx_commit_group()
+                T.ptx_wait_group(0)
+                T.sync_threads()
+                T.copy(tile, B[tiles.m_idx, 0])
+                T.sync_threads()
+                tiles.next_tile()
+            T.atomic_max(total, A[block, t])
+
+    a = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float16)
+    b, total = np.full_like(a, np.nan), np.full(1, -9, np.float16)
+    tilelang.compile(main, target="sim:sm_80")(a, b, total)
+    assert (a == b).all() and total[0] == a[:2, :8].max()
+
+
 def test_names_of_extensions_say_what_they_are_for() -> None:
     for machine, names in missing.elsewhere().items():
         for name in names:
             with pytest.raises(UnsupportedError) as info:
                 getattr(T, name)
             assert str(info.value).startswith(f"T.{name} belongs to extensions of the language for {machine}\n")
+    with pytest.raises(TileAttributeError, match="PassConfigKey has no TL_ENABLE_MUSA_BURST\nhint: .* MUSA"):
+        _ = tilelang.PassConfigKey.TL_ENABLE_MUSA_BURST
+    with pytest.raises(TileAttributeError, match="did you mean PassConfigKey.TL_DISABLE_WGMMA"):
+        _ = tilelang.PassConfigKey.TL_DISABLE_WGMMAS
     with pytest.raises(UnsupportedError, match="hint: T.annotate_safe_value"):
         _ = T.annotate_padding

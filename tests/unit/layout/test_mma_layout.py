@@ -143,10 +143,13 @@ def test_warps_share_the_product(m: int, n: int, warps: int, policy: str, expect
 
 
 @pytest.mark.usefixtures("ctx")
-def test_no_split_is_an_error() -> None:
+def test_warps_that_c_is_too_small_for_are_replicas() -> None:
     op: Any = SimpleNamespace(location=ir.Location.unknown())
-    with pytest.raises(LayoutError, match="C of 16x8 cannot be split over 2 warps"):
-        partition(16, 8, 2, "square", mma_shape(16), op)
+    assert partition(16, 16, 6, "full_row", mma_shape(16), op) == WarpGrid(1, 2, 16, 8, replicas=3)
+    layout = accumulator(WarpGrid(1, 2, 16, 8, replicas=3), mma_shape(16))
+    assert (layout.num_threads, layout.replication) == (192, 3)
+    with pytest.raises(LayoutError, match="C of 24x8 is no multiple of 16x8, which one instruction computes"):
+        partition(24, 8, 2, "square", mma_shape(16), op)
 
 
 def test_every_element_of_c_has_one_holder() -> None:

@@ -237,6 +237,20 @@ def test_fp8_casts_saturate() -> None:
     np.testing.assert_array_equal(y, np.clip(x, -448, 448).astype(ml_dtypes.float8_e4m3fn))
 
 
+def test_indices_of_64_bits_saturate() -> None:
+    @T.prim_func
+    def main(X: T.Tensor((4,), "float32"), S: T.Tensor((4,), "int64"), U: T.Tensor((4,), "uint64"),
+             Y: T.Tensor((2, 4), "float32")):  # fmt: skip
+        with T.Kernel(1, threads=32) as _:
+            for i in T.Parallel(4):
+                Y[0, i] = X[S[i]]
+                Y[1, i] = X[U[i]]
+
+    x, y = np.arange(1, 5, dtype=np.float32), np.full((2, 4), np.nan, np.float32)
+    run(main, x, np.array([3, 2**32, -(2**33), 0]), np.array([3, 2**32 + 1, 2**64 - 2**32, 1], np.uint64), y)
+    assert y.tolist() == [[4, 0, 0, 1], [4, 0, 0, 2]]
+
+
 def test_uninitialised_accumulator_names_the_python_line() -> None:
     @T.prim_func
     def main(A: T.Tensor((16, 16), "float16"), C: T.Tensor((16, 16), "float32")):

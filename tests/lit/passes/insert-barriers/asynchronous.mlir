@@ -206,6 +206,25 @@ func.func @copies(%one: i32, %g: !g, %i: index) {
   return
 }
 
+// What copies by hand bring is fenced by the threads that have waited for it: a product reads it behind their backs.
+// CHECK-LABEL: func.func @copies_by_hand_before_a_product(
+// CHECK: "tl.wait_group"
+// CHECK-NEXT: "tl.fence_proxy"()
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: "tl.gemm"
+func.func @copies_by_hand_before_a_product(%one: i32, %g: !g) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() {layout = #swizzled, tl.offset = 0 : i64} : () -> !s
+    %f = "tl.alloc"() {layout = #loop} : () -> !f
+    "tl.copy"(%g, %a) {async, explicit} : (!g, !s) -> ()
+    "tl.commit_group"() : () -> ()
+    "tl.wait_group"() {pending = 0 : i64} : () -> ()
+    "tl.gemm"(%a, %a, %f) {clear = true, instr = "wgmma", policy = "square", transpose_a = false, transpose_b = true} : (!s, !s, !f) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
 // A bulk copy goes another way than the threads: what they have read there is fenced before it is overwritten, in front
 // of the barrier or of the arrival that gives it back.
 // CHECK-LABEL: func.func @bulk_copy_over_reads(

@@ -27,16 +27,16 @@ func.func @conflict() {
 
 // -----
 
-// CHECK: error: C of 16x16 cannot be split over 4 warps: each needs a multiple of 16x8
-// CHECK: hint: choose other block sizes or fewer threads
+// CHECK: error: C of 24x24 is no multiple of 16x8, which one instruction computes
+// CHECK: hint: choose other block sizes
 func.func @warps() {
   %one = arith.constant 1 : i32
   "tl.launch"(%one) ({
   ^bb0(%bx: i32):
-    %a = "tl.alloc"() : () -> memref<16x16xf16, #tl.scope<"shared">>
-    %c = "tl.alloc"() : () -> memref<16x16xf32, #tl.scope<"fragment">>
-    // expected-error@+1 {{C of 16x16 cannot be split over 4 warps}}
-    "tl.gemm"(%a, %a, %c) {clear = true, policy = "square", transpose_a = false, transpose_b = false} : (memref<16x16xf16, #tl.scope<"shared">>, memref<16x16xf16, #tl.scope<"shared">>, memref<16x16xf32, #tl.scope<"fragment">>) -> ()
+    %a = "tl.alloc"() : () -> memref<24x24xf16, #tl.scope<"shared">>
+    %c = "tl.alloc"() : () -> memref<24x24xf32, #tl.scope<"fragment">>
+    // expected-error@+1 {{C of 24x24 is no multiple of 16x8}}
+    "tl.gemm"(%a, %a, %c) {clear = true, policy = "square", transpose_a = false, transpose_b = false} : (memref<24x24xf16, #tl.scope<"shared">>, memref<24x24xf16, #tl.scope<"shared">>, memref<24x24xf32, #tl.scope<"fragment">>) -> ()
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }

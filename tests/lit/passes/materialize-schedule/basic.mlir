@@ -7,18 +7,18 @@
 // CHECK-NEXT: [[FULL:v[0-9]+]] = alloc barrier [32, 32]
 // CHECK-NEXT: [[EMPTY:v[0-9]+]] = alloc barrier [128, 128]
 // CHECK-NEXT: [[R:v[0-9]+]] = alloc var [1xi32] {init=0}
-// CHECK-NEXT: warps 0:
+// CHECK-NEXT: warpgroups 0:
 // CHECK-NEXT: set_registers() {count=40, increase=0
+// CHECK-NEXT: warpgroups 1:
+// CHECK-NEXT: set_registers() {count=224, increase=1
+// CHECK-NEXT: warps 0:
 // CHECK-NEXT: for {{.*}} in 0..4:
 // CHECK-NEXT: wait [[EMPTY]]{{\[}}[[R]] % 2] parity [[R]] // 2 & 1 ^ 1
 // CHECK-NEXT: if {{.*}} < 3:
 // CHECK-NEXT: load v2{{.*}} -> [[S]]{{\[}}[[R]] % 2, 0, 0 : 1x64x64] arriving at [[FULL]]{{\[}}[[R]] % 2] {explicit}
 // CHECK-NEXT: arrive [[FULL]]{{\[}}[[R]] % 2]
 // CHECK-NEXT: [[R]] = [[R]] + 1
-// CHECK-NEXT: warps 1, 2, 3:
-// CHECK-NEXT: set_registers() {count=40, increase=0
 // CHECK-NEXT: warpgroups 1:
-// CHECK-NEXT: set_registers() {count=224, increase=1
 // CHECK-NEXT: for {{.*}} in 0..4:
 // CHECK-NEXT: wait [[FULL]]{{\[}}[[R]] % 2] parity [[R]] // 2 & 1
 // CHECK-NEXT: copy [[S]]{{\[}}[[R]] % 2, 0, 0 : 1x64x64] -> [[F]]

@@ -1,0 +1,56 @@
+"""Results of reductions that other operations want elsewhere: they are computed where the source lies and copied."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tilelang_mlir.mlir import ir
+
+from ...dialect.layout import Fragment
+from ...dialect.layout.attrs import from_attr, to_attr
+from ...dialect.tl import FRAGMENT, buffer_type, scope_of
+from ..walk import threads_of
+from .accesses import laid_out
+
+
+def result_registers(source: Fragment, target: Fragment, dim: int, num_threads: int) -> list[int] | None:
+    """The result register that each source register belongs to; None where another thread has the element."""
+    threads = np.arange(num_threads, dtype=np.int64)[:, None]
+    coordinates = list(source.coordinates(threads % source.num_threads, np.arange(source.num_values)[None, :]))
+    if len(target.shape) == len(source.shape):
+        coordinates[dim] = np.zeros_like(coordinates[dim])
+    elif len(source.shape) > 1:
+        del coordinates[dim]
+    else:
+        coordinates = [np.zeros_like(coordinates[0])]
+    registers = target.value_of(coordinates)
+    if not target.holds(threads % target.num_threads, coordinates).all() or (registers != registers[:1]).any():
+        return None
+    return [int(r) for r in registers[0]]
+
+
+def stage_result(op: ir.Operation) -> None:
+    """Let a `tl.reduce` whose result has to lie in other threads write to a fragment beside its source first."""
+    source, target = op.operands
+    if scope_of(source) != FRAGMENT or scope_of(target) != FRAGMENT:
+        return
+    layouts = [from_attr(laid_out(v).owner.operation.attributes["layout"]) for v in (source, target)]
+    if not all(isinstance(layout, Fragment) for layout in layouts):
+        return
+    dim = ir.IntegerAttr(op.attributes["dim"]).value
+    if result_registers(*layouts, dim, threads_of(op)) is not None:  # type: ignore[arg-type]
+        return
+    kind = ir.MemRefType(target.type)
+    beside = layouts[0].reduce(dim, keep=kind.rank == ir.MemRefType(source.type).rank)
+    with op.location, ir.InsertionPoint(op):
+        staged = ir.Operation.create(
+            "tl.alloc", [buffer_type(kind.shape, kind.element_type, FRAGMENT)], attributes={"layout": to_attr(beside)}
+        ).result
+        if not ir.BoolAttr(op.attributes["clear"]).value:
+            ir.Operation.create("tl.copy", [], [target, staged])
+    siblings = list(op.block.operations)
+    after = siblings.index(op) + 1
+    place = ir.InsertionPoint(siblings[after]) if after < len(siblings) else ir.InsertionPoint(op.block)
+    with op.location, place:
+        ir.Operation.create("tl.copy", [], [staged, target])
+    op.operands[1] = staged
