@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tilelang_mlir.mlir import ir
 
 from .real import Real
-from .whole_range import angle_of, length, remainder, times_power_of_two
+from .whole_range import angle_of, edges_of_logarithm, length, remainder, times_power_of_two
 
 _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # the head has 32 bits
 _HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)  # heads of 33 bits, and the rest
@@ -99,22 +99,14 @@ def _parts(x: Real) -> tuple[Real, Real]:
     return (count - 54.0).where(tiny, count), s * (s * s).polynomial(_LOG)
 
 
-def _edges(x: Real, value: Real) -> Real:
-    """A logarithm of what is no positive number: of zero, of infinity, of negative numbers."""
-    value = value.where(x.compare("olt", math.inf), x)
-    return Real(x.e, x.e.splat(x.value.type, -math.inf)).where(
-        x.compare("oeq", 0.0), Real(x.e, x.e.splat(x.value.type, math.nan)).where(x.compare("olt", 0.0), value)
-    )
-
-
 def _log(x: Real) -> Real:
     count, rest = _parts(x)
-    return _edges(x, count.fma(_LN2_HIGH, count.fma(_LN2_LOW, rest)))
+    return edges_of_logarithm(x, count.fma(_LN2_HIGH, count.fma(_LN2_LOW, rest)))
 
 
 def _log2(x: Real) -> Real:
     count, rest = _parts(x)
-    return _edges(x, rest.fma(1 / math.log(2.0), count))
+    return edges_of_logarithm(x, rest.fma(1 / math.log(2.0), count))
 
 
 def _turned(x: Real, quarters: int) -> Real:
@@ -162,8 +154,8 @@ def _power(x: Real, y: Real) -> Real:
 
 def _log1p(x: Real) -> Real:
     u = x + 1.0
-    value = _log(u) + (x - (u - 1.0)) / u
-    return value.where(u.compare("olt", math.inf), _log(u))
+    missed = ((x - (u - 1.0)) / u).where(u.compare("ogt", 0.0), 0.0)
+    return _log(u) + missed.where(u.compare("olt", math.inf), 0.0)
 
 
 def _sinh(x: Real) -> Real:

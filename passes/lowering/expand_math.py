@@ -1,9 +1,9 @@
-"""Elementary functions in terms of what every target has: exp2, log2, rsqrt, fma.
+"""Elementary functions in terms of what every target has: exp2, rsqrt, fma.
 
 The expansions here compute in float32; 16-bit floats go through it (float64: `expand_double`). Errors are a few units
 in the last place of float32 over the whole range unless a comment says otherwise; the `fast_` forms trade that for one
-hardware approximation. Coefficients: Abramowitz and Stegun (erf 7.1.26), minimax fits for atan, asin, sin and cos in
-float32.
+hardware approximation. Coefficients: Abramowitz and Stegun (erf 7.1.26), minimax fits for atan, asin, sin, cos
+and log in float32.
 """
 
 from __future__ import annotations
@@ -17,12 +17,25 @@ from tilelang_mlir.mlir import ir
 from .context import Context
 from .expand_double import DOUBLE
 from .real import Real
-from .whole_range import angle_of, length, next_after, remainder, times_power_of_two
+from .whole_range import (
+    angle_of,
+    edges_of_logarithm,
+    exponent_and_rest,
+    length,
+    next_after,
+    remainder,
+    times_power_of_two,
+)
 
 LOG2E = math.log2(math.e)
 LOG2E_HIGH, LOG2E_LOW = 1.4426950216293335, 1.9259629911783772e-08  # float32 head and tail of log2(e)
 LN2 = math.log(2.0)
 _HALF_PI = (1.5703125, 4.837512969970703125e-4, 7.549789948768648e-8)  # Cody-Waite parts of pi / 2
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
+_LOG = (
+    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+)  # fmt: skip
 _SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 _COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2, -0.5, 1.0)
 
@@ -67,8 +80,29 @@ def _exp2(x: Real) -> Real:
     return x.call("exp2", fast=True)
 
 
-def _log2(x: Real) -> Real:
+def _fast_log2(x: Real) -> Real:
     return x.call("log2", fast=True)
+
+
+def _log(x: Real) -> Real:
+    """The exponent's share in two parts, and a fit of what is left. The hardware's logarithm has an absolute error,
+    large where the result is small."""
+    exponent, rest, square, tail = _log_parts(x)
+    tail = square.fma(-0.5, exponent.fma(_LN2_LOW, tail))
+    return edges_of_logarithm(x, exponent.fma(_LN2_HIGH, rest + tail))
+
+
+def _log2(x: Real) -> Real:
+    exponent, rest, square, tail = _log_parts(x)
+    return edges_of_logarithm(x, (rest + square.fma(-0.5, tail)).fma(LOG2E, exponent))
+
+
+def _log_parts(x: Real) -> tuple[Real, Real, Real, Real]:
+    """e, f, f**2 and the log of 1 + f less f - f**2 / 2, of x = (1 + f) 2**e, from the root of 1/2 to that of 2."""
+    tiny = x.compare("olt", 1.1754943508222875e-38)
+    exponent, rest = exponent_and_rest((x * 2.0**23).where(tiny, x), 23)
+    square = rest * rest
+    return (exponent - 23.0).where(tiny, exponent), rest, square, rest * square * rest.polynomial(_LOG)
 
 
 def _exp(x: Real) -> Real:
@@ -86,7 +120,8 @@ def _expm1(x: Real) -> Real:
 
 def _log1p(x: Real) -> Real:
     u = x + 1.0
-    return _log2(u) * LN2 + (x - (u - 1.0)) / u
+    missed = ((x - (u - 1.0)) / u).where(u.compare("ogt", 0.0), 0.0)
+    return _log(u) + missed.where(u.compare("olt", math.inf), 0.0)
 
 
 def _turned(x: Real, quarters: int) -> Real:
@@ -195,8 +230,8 @@ _FUNCTIONS: dict[str, Function] = {
     "exp": _exp,
     "exp10": lambda x: _exp(x * math.log(10.0)),
     "expm1": _expm1,
-    "log": lambda x: _log2(x) * LN2,
-    "log10": lambda x: _log2(x) * math.log10(2.0),
+    "log": _log,
+    "log10": lambda x: _log(x) * math.log10(math.e),
     "log1p": _log1p,
     "sin": _sin,
     "cos": _cos,
@@ -204,9 +239,9 @@ _FUNCTIONS: dict[str, Function] = {
     "tanh": _tanh,
     "sinh": _sinh,
     "cosh": _cosh,
-    "asinh": lambda x: (_log2(x.abs() + x.fma(x, 1.0).call("sqrt")) * LN2).call("copysign", x),
-    "acosh": lambda x: _log2(x + x.fma(x, -1.0).call("sqrt")) * LN2,
-    "atanh": lambda x: _log2((x + 1.0) / (1.0 - x)) * (LN2 / 2),
+    "asinh": lambda x: _log(x.abs() + x.fma(x, 1.0).call("sqrt")).call("copysign", x),
+    "acosh": lambda x: _log(x + x.fma(x, -1.0).call("sqrt")),
+    "atanh": lambda x: _log((x + 1.0) / (1.0 - x)) * 0.5,
     "asin": _asin,
     "acos": lambda x: math.pi / 2 - _asin(x),
     "atan": _atan,
@@ -222,9 +257,9 @@ _FUNCTIONS: dict[str, Function] = {
     "ldexp": lambda x, e: times_power_of_two(x, e, 127, 23),
     "fast_exp": lambda x: _exp2(x * LOG2E),
     "fast_exp10": lambda x: _exp2(x * math.log2(10.0)),
-    "fast_log": lambda x: _log2(x) * LN2,
-    "fast_log2": _log2,
-    "fast_log10": lambda x: _log2(x) * math.log10(2.0),
+    "fast_log": lambda x: _fast_log2(x) * LN2,
+    "fast_log2": _fast_log2,
+    "fast_log10": lambda x: _fast_log2(x) * math.log10(2.0),
     "fast_sin": lambda x: x.call("sin", fast=True),
     "fast_cos": lambda x: x.call("cos", fast=True),
     "fast_tan": lambda x: x.call("sin", fast=True) / x.call("cos", fast=True),

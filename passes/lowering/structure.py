@@ -49,7 +49,7 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
     trips = range(*(b.constants[0] for b in bounds)) if constant else None
     unroll = op.attributes["tl.unroll"] if "tl.unroll" in op.attributes else None
     wants_unroll = unroll is not None or "tl.vectorize" in op.attributes
-    if isinstance(unroll, ir.IntegerAttr) and trips is not None:  # by a factor: LLVM does it
+    if unroll is not None and isinstance(unroll, ir.IntegerAttr) and trips is not None:  # by a factor: LLVM does it
         wants_unroll = unroll.value >= len(trips)
     if trips is not None and "tl.vectorize" in op.attributes and _vectorizes(ctx, op, len(trips)):
         with ctx.lanes(len(trips)):

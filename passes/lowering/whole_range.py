@@ -59,6 +59,25 @@ def _integer_type(x: Real) -> ir.Type:
     return x.e.vector_type(kind.shape[0], integer) if isinstance(kind, ir.VectorType) else integer
 
 
+def exponent_and_rest(x: Real, fraction: int) -> tuple[Real, Real]:
+    """e and f of x = (1 + f) 2**e, 1 + f from the root of 1/2 to that of 2; of normal numbers with `fraction` bits."""
+    integer = _integer_type(x)
+    operate = lambda name, a, b: x.e.pure(f"arith.{name}", integer, [a, b])
+    cast = lambda kind, value: x.e.pure("arith.bitcast", kind, [value])
+    bits = cast(integer, x.value)
+    half = cast(integer, x.e.splat(x.value.type, math.sqrt(0.5)))
+    exponent = operate("shrsi", operate("subi", bits, half), x.e.splat(integer, fraction))
+    whole = cast(x.value.type, operate("subi", bits, operate("shli", exponent, x.e.splat(integer, fraction))))
+    return Real(x.e, x.e.pure("arith.sitofp", x.value.type, [exponent])), Real(x.e, whole) - 1.0
+
+
+def edges_of_logarithm(x: Real, value: Real) -> Real:
+    """A logarithm of what is no positive number: of zero, of infinity, of negative numbers."""
+    constant = lambda number: Real(x.e, x.e.splat(x.value.type, number))
+    value = value.where(x.compare("olt", math.inf), x)
+    return constant(-math.inf).where(x.compare("oeq", 0.0), constant(math.nan).where(x.compare("olt", 0.0), value))
+
+
 def next_after(x: Real, y: Real) -> Real:
     """The neighbour of x towards y: the next number in the order of the bits, which is that of sizes."""
     integer = _integer_type(x)

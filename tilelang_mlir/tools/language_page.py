@@ -9,10 +9,9 @@ import types
 from collections.abc import Iterable
 from typing import Any
 
-import tilelang_mlir.jit.eager  # noqa: F401 - as its name in T does
 import tilelang_mlir.language as T
-import tilelang_mlir.language.swizzles  # noqa: F401
-from tilelang_mlir.language import dtypes, missing
+from tilelang_mlir.jit import eager
+from tilelang_mlir.language import dtypes, missing, swizzles
 
 # The modules of each family; the docstring of the first is the title.
 _FAMILIES: tuple[tuple[str, ...], ...] = (
@@ -51,6 +50,7 @@ _FAMILIES: tuple[tuple[str, ...], ...] = (
     ("frontend.expr", "frontend.buffer", "frontend.typename", "language.dtypes"),
 )
 _FULL_MASK = 2**32 - 1
+_LATE = (eager, swizzles)  # modules that the language itself loads when their names are asked for
 
 
 def language_page(note: str) -> str:
