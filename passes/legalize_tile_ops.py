@@ -4,6 +4,7 @@ Input: the tile program as traced. Output: reductions from fragment to fragment 
 fragments, per-thread arrays through serial loops), scans of fragments in place (`legalize_scans.py`), copies of parts
 of fragments as parallel loops, products and reductions of parts through fragments of their own (`fragment_parts.py`),
 products that no instruction has as loops of the threads (`scalar_products.py`), parallel loops with constant extents,
+those over arrays of the threads alone as loops of every thread (`private_loops.py`),
 branches of whole warpgroups as their regions, votes of a block as those of its waves where barriers do not count; a
 load that the program schedules arrives at its barrier where nothing else does; sums that the first iteration of a
 loop clears are cleared in front of it.
@@ -25,6 +26,7 @@ from .base import Pass
 from .block_votes import expand_block_vote
 from .fragment_parts import expand_part, stage_parts
 from .legalize_scans import legalize_scan
+from .private_loops import run_by_each_thread
 from .scalar_products import expand_product, is_scalar
 from .shrink_loops import shrink_loop
 from .thread_branches import split_branch
@@ -54,7 +56,8 @@ class LegalizeTileOps(Pass):
             with module.context:
                 # First of all, for it erases branches, which the loop below would still look at.
                 for op in [op for op in nested(launch) if op.name == "tl.parallel"]:
-                    shrink_loop(op)
+                    if not run_by_each_thread(op):
+                        shrink_loop(op)
                 for op in [op for op in nested(launch) if op.name in _OF_WHOLE_TILES]:
                     stage_parts(op)
                 for op in [op for op in nested(launch) if op.name in _HANDLED]:  # what these contain may go with them

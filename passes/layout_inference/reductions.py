@@ -34,14 +34,13 @@ def stage_result(op: ir.Operation) -> None:
     source, target = op.operands
     if scope_of(source) != FRAGMENT or scope_of(target) != FRAGMENT:
         return
-    layouts = [from_attr(laid_out(v).owner.operation.attributes["layout"]) for v in (source, target)]
-    if not all(isinstance(layout, Fragment) for layout in layouts):
-        return
+    given, wanted = (from_attr(laid_out(v).owner.operation.attributes["layout"]) for v in (source, target))
+    assert isinstance(given, Fragment) and isinstance(wanted, Fragment)
     dim = ir.IntegerAttr(op.attributes["dim"]).value
-    if result_registers(*layouts, dim, threads_of(op)) is not None:  # type: ignore[arg-type]
+    if result_registers(given, wanted, dim, threads_of(op)) is not None:
         return
     kind = ir.MemRefType(target.type)
-    beside = layouts[0].reduce(dim, keep=kind.rank == ir.MemRefType(source.type).rank)
+    beside = given.reduce(dim, keep=kind.rank == ir.MemRefType(source.type).rank)
     with op.location, ir.InsertionPoint(op):
         staged = ir.Operation.create(
             "tl.alloc", [buffer_type(kind.shape, kind.element_type, FRAGMENT)], attributes={"layout": to_attr(beside)}

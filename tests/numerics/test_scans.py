@@ -103,3 +103,24 @@ def test_results_of_reductions_that_other_threads_need(clear: bool):
     tilelang.compile(main, target="sim:sm_80")(a, b)
     expected = a.sum(-1, dtype=np.float64) + a.sum(-2, dtype=np.float64) + (0 if clear else 0.5)
     assert np.linalg.norm(b - expected) <= 1e-6 * np.linalg.norm(expected)
+
+
+def test_parallel_loops_over_arrays_of_the_threads() -> None:
+    """Every thread has an array of its own: no iteration of it is another thread's."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32, 6), "float32"), B: T.Tensor((32, 6), "float32")):
+        with T.Kernel(1, threads=32):
+            t = T.get_thread_binding()
+            own, factor = T.alloc_local((2, 3), "float32"), T.alloc_var("float32", init=t)
+            for i in T.serial(6):
+                own[i // 3, i % 3] = A[t, i]
+            for i, j in T.Parallel(2, 3):
+                own[i, j] = own[i, j] * factor + i * 3 + j
+            for i in T.serial(6):
+                B[t, i] = own[i // 3, i % 3]
+
+    a, b = np.random.default_rng(4).standard_normal((32, 6)).astype(np.float32), np.full((32, 6), np.nan, np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    expected = a.astype(np.float64) * np.arange(32)[:, None] + np.arange(6)
+    assert np.linalg.norm(b - expected) <= 1e-6 * np.linalg.norm(expected)

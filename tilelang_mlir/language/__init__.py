@@ -447,14 +447,10 @@ __all__ += [
 __all__ += [
     "BaseTileScheduler", "PersistentTileScheduler", "block_rank_in_cluster", "cluster_arrive", "cluster_arrive_relaxed",
     "cluster_sync", "cluster_wait", "copy_cluster", "pdl_sync", "pdl_trigger",
-]  # fmt: skip
-__all__ += [
     "Broadcast", "Ramp", "Shuffle", "abs2", "access_ptr", "add2", "address_of", "broadcast", "extract_lane",
     "fma2", "ldg128", "ldg256", "ldg32", "ldg64", "lds128", "lds32", "lds64", "max2", "min2", "mul2",
     "ptx_cp_async", "ptx_cp_async_bulk", "ramp", "rng_init", "rng_rand", "rng_rand_float", "stg128", "stg256", "stg32",
     "stg64", "sts128", "sts32", "sts64", "sub2", "vectorcombine", "vectorhigh", "vectorlow",
-]  # fmt: skip
-__all__ += [
     "tvm_access_ptr", "type_annotation",
     "CommReducer", "Else", "If", "Then", "While", "alloc_buffer", "attr", "comm_reducer", "let", "thread_binding",
     "tvm_storage_sync", "tvm_thread_allreduce", "tvm_warp_shuffle", "tvm_warp_shuffle_down", "tvm_warp_shuffle_up",

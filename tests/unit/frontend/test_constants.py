@@ -1,6 +1,11 @@
 """Constants are converted while tracing as the machine converts values while it runs."""
 
+# Annotations of a kernel are calls in the language of `T`.
+# pyright: reportInvalidTypeForm=false
+
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +36,7 @@ def test_conversions_of_constants_and_of_values_agree() -> None:
     assert b[0].tolist()[:2] == [44, 300] and b[1, 0] == 249 and b[3].tolist() == [0, -25535, 0, 39936]
 
 
-def through(value, index: int):
+def through(value: Any, index: int) -> Any:
     return T.cast(T.cast(value, THROUGH[index]), "int32")
 
 

@@ -1,5 +1,8 @@
 """Names of earlier releases, and of extensions for other machines."""
 
+# Annotations of a kernel are calls in the language of `T`.
+# pyright: reportInvalidTypeForm=false
+
 from __future__ import annotations
 
 import numpy as np
