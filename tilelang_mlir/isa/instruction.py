@@ -74,6 +74,7 @@ class Machine(Protocol):
     site: int  # of the instruction, for reports
     shape: tuple[int, int]
     laneid: np.ndarray
+    threads: np.ndarray  # the numbers of a CTA's threads
     engine: Any  # mbarriers, bulk copies and warpgroup products: `simulator.engine.Engine`
 
     def special(self, name: str) -> np.ndarray: ...
