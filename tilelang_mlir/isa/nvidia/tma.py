@@ -292,7 +292,7 @@ def _set_registers(op: ir.Operation) -> Run:
             raise SimulationError(f"setmaxnreg {count}: the count is a multiple of 8 from 24 to 256")
         machine.require_whole_warps("setmaxnreg")
         warps = machine.warps(machine.threads[None, :])[0, :, 0] // 32
-        reached: np.ndarray = machine.active().any(axis=2)
+        reached = np.asarray(machine.active().any(axis=2))
         for group in np.unique(warps // 4):
             together = reached[:, warps // 4 == group].sum(1)
             if ((together != 0) & (together != 4)).any():
