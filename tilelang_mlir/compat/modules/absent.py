@@ -7,6 +7,10 @@ from typing import Any, NoReturn
 from tilelang_mlir.errors import UnsupportedError
 
 
+class AbsentAttributeError(UnsupportedError, AttributeError):
+    """An attribute of what has no counterpart: searches over all modules, as pickle makes them, skip it."""
+
+
 class Absent:
     """Stands for a name that has no counterpart here.
 
@@ -22,8 +26,8 @@ class Absent:
         self._message = message
         self._hint = hint
 
-    def _refuse(self) -> NoReturn:
-        raise UnsupportedError(self._message, hint=self._hint)
+    def _refuse(self, error: type[UnsupportedError] = UnsupportedError) -> NoReturn:
+        raise error(self._message, hint=self._hint)
 
     def __instancecheck__(self, instance: object) -> bool:
         return False
@@ -35,7 +39,7 @@ class Absent:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        self._refuse()
+        self._refuse(AbsentAttributeError)
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
         del bases
