@@ -12,6 +12,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from tilelang_mlir.compiler.convergence import mark_convergent
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
@@ -97,7 +98,7 @@ def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock, libraries: Seq
     """
     machine = target_machine(arch, opt_level)
     try:
-        module = llvm.parse_assembly(rewrite_float_literals(llvm_ir))
+        module = llvm.parse_assembly(mark_convergent(rewrite_float_literals(llvm_ir)))
         module.triple, module.data_layout = TRIPLE, str(machine.target_data)
         for text in libraries:
             _link(module, text)
