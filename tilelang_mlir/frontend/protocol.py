@@ -218,7 +218,7 @@ def assign(old: Any, value: Any, name: str, fresh: bool) -> Any:
             _store_to(old, value)
             return old
     if isinstance(value, Unset):
-        value._fail()  # pyright: ignore[reportPrivateUsage]
+        value.refuse()
     if not fresh:
         value = _read(value)
     value = settle(value)
@@ -310,7 +310,7 @@ def set_attribute(holder: Any, name: str, value: Any, fresh: bool) -> None:
 def augment(old: Any, op: str, value: Any, name: str) -> Any:
     """`name op= value`"""
     if isinstance(old, Unset):
-        old._fail()  # pyright: ignore[reportPrivateUsage]
+        old.refuse()
     if isinstance(old, Variable | VectorVariable):
         _store_to(old, _apply(op, _read(old), value))
         return old

@@ -19,20 +19,24 @@ class Unset:
     def __init__(self, name: str) -> None:
         self.__dict__["name"] = name
 
-    def _fail(self, *_: object) -> Any:
+    def refuse(self) -> Any:
+        """Raise the error of a use."""
         raise TileNameError(
             f"{self.__dict__['name']!r} is read before it is assigned", hint="assign it on every path that leads here"
         )
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = __mod__ = _fail
-    __rtruediv__ = __rfloordiv__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __pos__ = __abs__ = __invert__ = _fail
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rlshift__ = __rshift__ = _fail
-    __lt__ = __le__ = __gt__ = __ge__ = __call__ = __getitem__ = __setitem__ = __iter__ = __bool__ = __len__ = _fail
+    def _used(self, *_: object) -> Any:
+        return self.refuse()
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = __mod__ = _used
+    __rtruediv__ = __rfloordiv__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __pos__ = __abs__ = __invert__ = _used
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rlshift__ = __rshift__ = _used
+    __lt__ = __le__ = __gt__ = __ge__ = __call__ = __getitem__ = __setitem__ = __iter__ = __bool__ = __len__ = _used
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self._fail()
+        return self.refuse()
 
 
 class Stale(Unset):
@@ -42,19 +46,16 @@ class Stale(Unset):
         super().__init__(name)
         self.__dict__["place"] = place
 
-    def _fail(self, *_: object) -> Any:
+    def refuse(self) -> Any:
+        """Raise the error of a use."""
         raise TileNameError(
             f"{self.__dict__['name']!r} has no one value here: it was changed in a run-time branch or loop",
             notes=(("the branch or loop is here", self.__dict__["place"]),),
             hint="tracing runs both branches and a loop body once; make the name a T.alloc_var to change it at "
-                "run time",
+            "run time",
         )
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = __mod__ = _fail
-    __rtruediv__ = __rfloordiv__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __pos__ = __abs__ = __invert__ = _fail
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rlshift__ = __rshift__ = _fail
-    __lt__ = __le__ = __gt__ = __ge__ = __call__ = __getitem__ = __setitem__ = __iter__ = __bool__ = __len__ = _fail
-    __index__ = __int__ = __float__ = __eq__ = __ne__ = _fail
+    __index__ = __int__ = __float__ = __eq__ = __ne__ = Unset._used
     __hash__ = object.__hash__
 
 
@@ -164,5 +165,5 @@ def identical(left: Any, right: Any, wanted: bool) -> bool:
     """`left is right`, or `left is not right` where that is not `wanted`; of names that have one value."""
     for value in (left, right):
         if isinstance(value, Stale):
-            value._fail()  # pyright: ignore[reportPrivateUsage]
+            value.refuse()
     return (left is right) is wanted
