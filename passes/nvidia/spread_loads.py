@@ -68,8 +68,8 @@ def _segments(ops: Sequence[ir.Operation]) -> Iterator[tuple[list[_Group], _Grou
     for index, op in enumerate(ops):
         if op.name == _PRODUCT:
             if first < 0:
-                first, tail, computed = index, computed, []
-            last = index
+                first, tail = index, computed
+            last, computed = index, []  # what lies between products is theirs
         elif op.name.startswith(_PURE):
             computed.append(op)
         else:

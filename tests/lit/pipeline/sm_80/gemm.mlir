@@ -15,20 +15,23 @@
 // CHECK-NOT: bar.sync
 // CHECK: ldmatrix.sync.aligned.m8n8.x4.shared.b16
 // CHECK: ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16
-// The loop is one block: copies without branches, the products of one step while the operands of the next come.
+// The loop is one block: copies without branches, and the operands of the next step and the copies between the products of one.
 // CHECK: $L__BB0_1:
+// CHECK-NOT: $L__BB0_2:
+// CHECK: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
 // CHECK: ldmatrix
-// CHECK-NOT: $L__BB0_2:
+// CHECK-COUNT-4: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
 // CHECK: cp.async.cg.shared.global [{{.*}}], [{{.*}}], 16, %r
-// CHECK-NOT: $L__BB0_2:
-// CHECK-COUNT-8: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
+// CHECK-COUNT-3: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
 // CHECK: cp.async.commit_group
 // CHECK: cp.async.wait_group 1
 // CHECK: bar.sync 0
 // CHECK-NOT: bar.sync
+// CHECK: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
 // CHECK: ldmatrix
-// CHECK-COUNT-8: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
+// CHECK-COUNT-6: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
 // CHECK-NOT: mma.sync
+// CHECK-NOT: $L__BB0_2:
 // CHECK: bra $L__BB0_1;
 // CHECK: st.global.v2.b32
 // CHECK-NOT: .local
