@@ -99,6 +99,15 @@ class Pending:
         for ranges in self.flying.values():  # a barrier does not end a product
             self.reads |= ranges
 
+    def waited(self, op: ir.Operation) -> None:
+        """What a thread knows behind a wait: that others arrived, that copies of its own landed (WORDS)."""
+        if op.name in ("tl.mbarrier_wait", "tl.mbarrier_test"):
+            self.arrived = True
+        if op.name == "tl.wait_group":
+            self.writes |= self.landing
+            self.unfenced |= self.landing
+            self.landing = self.landing if ir.IntegerAttr(op.attributes["pending"]).value else set()
+
     def everywhere(self) -> Pending:
         """With what the regions of warpgroups left: all threads are meant."""
         total = Pending(set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
@@ -259,12 +268,7 @@ class _Inserter:
         if op.name == "tl.fence_proxy":
             pending.fenced()
             return
-        if op.name in ("tl.mbarrier_wait", "tl.mbarrier_test"):
-            pending.arrived = True
-        if op.name == "tl.wait_group":  # WORDS
-            pending.writes |= pending.landing
-            pending.unfenced |= pending.landing
-            pending.landing = pending.landing if ir.IntegerAttr(op.attributes["pending"]).value else set()
+        pending.waited(op)
         if op.name in _ARRIVALS and self._tells_engine(op, pending):  # GROUPS
             self._fence(op, pending)
             return
@@ -327,8 +331,7 @@ class _Inserter:
         if op.name == "tl.fence_proxy":
             pending.fenced()
             return
-        if op.name in ("tl.mbarrier_wait", "tl.mbarrier_test"):
-            pending.arrived = True
+        pending.waited(op)
         found = self.effects(op)
         brought = pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought)
         if brought or pending.needs_fence(found) or (op.name in _ARRIVALS and self._tells_engine(op, pending)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.errors import TileTypeError
@@ -17,7 +16,7 @@ gemm_v1 = gemm_v2 = gemm
 gemm_sp_v2 = gemm_sp
 
 
-def create_list_of_mbarrier(*args: int | Sequence[int]) -> Barriers:
+def create_list_of_mbarrier(*args: Any) -> Barriers:
     """The barriers of a kernel, given by their arrivals: `T.create_list_of_mbarrier(128, 128)`, or one list of them.
 
     Other functions take their numbers in the place of barriers: `T.mbarrier_arrive(1)`.
@@ -30,7 +29,7 @@ def create_list_of_mbarrier(*args: int | Sequence[int]) -> Barriers:
     if frame in builder.numbered_barriers:
         raise TileTypeError("a kernel has one list of barriers", hint="T.alloc_barrier makes others")
     counts = args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
-    barriers = builder.numbered_barriers[frame] = alloc_barrier(counts)  # type: ignore[arg-type]
+    barriers = builder.numbered_barriers[frame] = alloc_barrier(counts)
     return barriers
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tilelang_mlir.frontend.primfunc import PrimFunc
 from tilelang_mlir.jit.compile import compile as compile_kernel
 from tilelang_mlir.jit.kernel import JITKernel
-
-_MADE: dict[Any, JITKernel] = {}
 
 
 def cached(
@@ -23,14 +22,15 @@ def cached(
     outputs = tuple(out_idx) if isinstance(out_idx, Sequence) else out_idx
     key = (func, outputs, args, tuple(sorted(options.items(), key=lambda item: item[0])))
     try:
-        known = _MADE.get(key)
+        hash(key)
     except TypeError:  # arguments that cannot be compared: the disk cache finds the kernel
-        return _made(func, out_idx, args, options)
-    if known is None:
-        known = _MADE[key] = _made(func, out_idx, args, options)
-    return known
+        return _compiled(*key)
+    return _made(*key)
 
 
-def _made(func: Any, out_idx: Any, args: tuple[Any, ...], options: dict[str, Any]) -> JITKernel:
+def _compiled(func: Any, outputs: Any, args: tuple[Any, ...], options: tuple[tuple[str, Any], ...]) -> JITKernel:
     program = func if isinstance(func, PrimFunc) else func(*args)
-    return compile_kernel(program, out_idx, **options)
+    return compile_kernel(program, list(outputs) if isinstance(outputs, tuple) else outputs, **dict(options))
+
+
+_made = functools.cache(_compiled)
