@@ -124,17 +124,23 @@ def _log1p(x: Real) -> Real:
     return _log(u) + missed.where(u.compare("olt", math.inf), 0.0)
 
 
-def _turned(x: Real, quarters: int) -> Real:
-    """sin of x plus so many right angles (0 or 1), of an angle of at most an eighth of a turn. No approximation of the
-    hardware: their errors are absolute, large where the result is small."""
+def _less_right_angles(x: Real) -> tuple[Real, Real]:
+    """What is left of an angle, and the number of right angles taken, modulo 4."""
     turns = (x * (2 / math.pi)).call("roundeven")
     rest = x
     for part in _HALF_PI:
         rest = turns.fma(-part, rest)
+    return rest, (turns * 0.25).call("floor").fma(-4.0, turns)
+
+
+def _turned(x: Real, quarters: int) -> Real:
+    """sin of x plus so many right angles (0 or 1), of angles up to 1e9 (within 5e-6 there). No approximation of the
+    hardware: their errors are absolute, large where the result is small."""
+    rest, counted = _less_right_angles(x)
+    rest, more = _less_right_angles(rest)  # the first count is off by a few where it has more than 24 bits
     square = rest * rest
     sine = (square * square.polynomial(_SIN)).fma(rest, rest)
-    quadrant = turns + float(quarters)
-    half = quadrant * 0.5
+    half = (counted + more + float(quarters)) * 0.5
     whole = half.call("floor")
     odd, upper = half.compare("one", whole), (whole * 0.5).compare("one", (whole * 0.5).call("floor"))
     value = square.polynomial(_COS).where(odd, sine)

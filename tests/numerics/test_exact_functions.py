@@ -100,8 +100,13 @@ def test_sine_and_cosine_in_the_last_places() -> None:
             tx = T.get_thread_binding()
             C[0, tx], C[1, tx], C[2, tx] = T.sin(A[tx]), T.cos(A[tx]), T.tan(A[tx])
 
-    got = poisoned((3, 256), "float32")
-    tilelang.compile(main, target="sim:sm_80")(a, got)
+    got, kernel = poisoned((3, 256), "float32"), tilelang.compile(main, target="sim:sm_80")
+    large = np.random.default_rng(1).uniform(-1e8, 1e8, 256).astype("f4")
+    kernel(large, got)
+    for values, want in zip(got, (np.sin(f64(large)), np.cos(f64(large))), strict=False):
+        assert np.abs(values - want).max() < 1e-6
+    got[:] = np.nan
+    kernel(a, got)
     for values, function in zip(got, (np.sin, np.cos, np.tan), strict=True):
         want = function(f64(a))
         assert (np.abs(values - want) <= 8 * np.spacing(np.abs(want).astype("f4"))).all()
