@@ -33,7 +33,8 @@ REPLICAS Threads that run the same iteration, for the fragments that it writes, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, NamedTuple
 
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -56,6 +57,19 @@ Range = tuple[int, int]
 _BULK_LOADS = ("tl.tma_load", "tl.box_load", "tl.tma_gather4", "tl.cluster_copy", "tl.bulk_words")
 _ARRIVALS = ("tl.mbarrier_arrive", "tl.mbarrier_state")
 _CONTROL = ("scf.if", "scf.for", "scf.while")
+
+
+class Spans(NamedTuple):
+    """The byte ranges that accesses touch, by what the rules ask."""
+
+    reads: set[Range]
+    writes: set[Range]
+    late: set[Range]  # written asynchronously
+    behind: set[Range]  # read behind the threads' backs (PROXY)
+    ordinary: set[Range]  # read by the threads themselves
+    bulk: set[Range]  # written by bulk copies
+    lasting: set[Range]  # TENSOR: read until the operation ends, or a barrier
+    landing: set[Range]  # WORDS: where copies go that the program waits for itself
 
 
 @dataclass
@@ -134,21 +148,19 @@ class Pending:
         self.unfenced_loads.clear()
         self.arrived = False
 
-    def needs_fence(self, found: list[Effect]) -> bool:
+    def needs_fence(self, spans: Spans) -> bool:
         """PROXY: whether asynchronous ones among these accesses meet ordinary ones that no fence has followed."""
-        reads = _ranges([e for e in found if _is_behind(e)])[0]
-        _, written, late = _ranges([e for e in found if e.op.name in _BULK_LOADS])
-        copies = written | late
-        if not reads and not copies:
+        if not spans.behind and not spans.bulk:
             return False
         total = self.everywhere() if self.groups else self
-        return _meet(reads | copies, total.unfenced) or _meet(copies, total.unfenced_loads)
+        return _meet(spans.behind | spans.bulk, total.unfenced) or _meet(spans.bulk, total.unfenced_loads)
 
-    def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
-        if not reads and not writes:
+    def conflicts(self, spans: Spans) -> bool:
+        writes = spans.writes | spans.late
+        if not spans.reads and not writes:
             return False
         total = self.everywhere() if self.groups else self
-        return _meet(reads, total.writes) or _meet(writes, total.writes) or _meet(writes, total.reads)
+        return _meet(spans.reads, total.writes) or _meet(writes, total.writes) or _meet(writes, total.reads)
 
 
 def _meet(a: set[Range], b: set[Range]) -> bool:
@@ -164,29 +176,37 @@ class InsertBarriers(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                _Inserter(_brought(launch)).walk(launch.regions[0].blocks[0], Pending())
+                _Inserter(launch).walk(launch.regions[0].blocks[0], Pending())
 
 
-def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
-    """Byte ranges read, written, and written asynchronously."""
-    reads: set[Range] = set()
-    writes: set[Range] = set()
-    late: set[Range] = set()
+def _spans(found: list[Effect], places: dict[ir.Value, Range | None]) -> Spans:
+    """The byte ranges of some accesses; `places` keeps those of the buffers that were looked at."""
+    spans = Spans(*(set[Range]() for _ in Spans._fields))
     for effect in found:
-        if not isinstance(effect.value.type, ir.MemRefType) or scope_of(effect.value) not in (SHARED, TMEM):
-            continue
-        if effect.asynchronous and "ordered" in effect.op.attributes:
+        if effect.value not in places:
+            places[effect.value] = _place(effect.value) if _lies_in(effect, SHARED, TMEM) else None
+        place, op = places[effect.value], effect.op
+        if place is None or (effect.asynchronous and "ordered" in op.attributes):
             continue  # ASYNC
-        span = _span(effect.value)
-        (reads if effect.kind == "read" else late if effect.asynchronous else writes).add(span)
-    return reads, writes, late
+        if effect.kind == "read":
+            spans.reads.add(place)
+            (spans.behind if _is_behind(effect) else spans.ordinary).add(place)
+            if op.name != "tl.tcgen05_cp" and op.name not in TENSOR_PRODUCTS:
+                spans.lasting.add(place)
+            continue
+        (spans.late if effect.asynchronous else spans.writes).add(place)
+        if op.name in _BULK_LOADS:
+            spans.bulk.add(place)
+        if effect.asynchronous and (op.name == "tl.copy_words" or "explicit" in op.attributes):
+            spans.landing.add(place)
+    return spans
 
 
 def _lies_in(effect: Effect, *scopes: str) -> bool:
     return isinstance(effect.value.type, ir.MemRefType) and scope_of(effect.value) in scopes
 
 
-def _span(buffer: ir.Value) -> Range:
+def _place(buffer: ir.Value) -> Range:
     """Where a buffer lies: bytes of shared memory, or columns of tensor memory below zero."""
     op = buffer.owner.operation
     if scope_of(buffer) == SHARED:
@@ -197,24 +217,15 @@ def _span(buffer: ir.Value) -> Range:
     return start, start + tensor_from_attr(op.attributes["layout"]).columns
 
 
-def _brought(launch: ir.Operation) -> set[Range]:
-    """Where copies of single words go."""
-    copies = [op for op in nested(launch) if op.name == "tl.copy_words"]
-    return {span for op in copies for spans in _ranges(effects(op))[1:] for span in spans}
-
-
-def _lasting(found: list[Effect]) -> set[Range]:
-    """TENSOR: ranges whose reads end with the operation, or at a barrier: not those of products in tensor memory, for
-    which the program waits at an mbarrier."""
-    return _ranges([e for e in found if e.op.name != "tl.tcgen05_cp" and e.op.name not in TENSOR_PRODUCTS])[0]
-
-
 class _Inserter:
     """The walk of one kernel. Barriers have no effects, so those of an operation stay what they are."""
 
-    def __init__(self, brought: set[Range]) -> None:
-        self.brought = brought  # by copies of single words, anywhere in the kernel
+    def __init__(self, launch: ir.Operation) -> None:
+        self.launch = launch
         self.known: dict[ir.Operation, list[Effect]] = {}
+        self.known_spans: dict[ir.Operation, Spans] = {}
+        self.places: dict[ir.Value, Range | None] = {}  # where buffers lie
+        self.arriving: set[ir.Operation] = set()  # with an arrival at an mbarrier inside
         # What a loop leaves, by what was pending before it, as long as no barrier comes in. Without it every level of
         # nesting would double the walks.
         self.loops: dict[tuple[object, ...], Pending] = {}
@@ -230,8 +241,23 @@ class _Inserter:
                 for block in region:
                     for inner in block.operations:
                         found += self.effects(inner.operation)
+                        if inner.operation.name in _ARRIVALS or inner.operation in self.arriving:
+                            self.arriving.add(op)
             self.known[op] = found
         return found
+
+    def spans(self, op: ir.Operation) -> Spans:
+        """Where those accesses go."""
+        found = self.known_spans.get(op)
+        if found is None:
+            found = self.known_spans[op] = _spans(self.effects(op), self.places)
+        return found
+
+    @cached_property
+    def brought(self) -> set[Range]:
+        """Where copies of single words go, anywhere in the kernel."""
+        copies = [self.spans(op) for op in nested(self.launch) if op.name == "tl.copy_words"]
+        return {place for spans in copies for place in spans.writes | spans.late}
 
     def order(self, op: ir.Operation, pending: Pending, *, fence: bool) -> None:
         """Put a barrier in front of an operation, behind a fence where the operation works asynchronously."""
@@ -292,25 +318,24 @@ class _Inserter:
         found = self.effects(op)  # DIVERGE, PRIVATE
         if not found and not len(op.regions):
             return
-        reads, writes, late = _ranges(found)
-        if pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought):  # PROXY
+        spans = self.spans(op)
+        if pending.arrived and _meet(spans.behind, self.brought):  # PROXY
             self._fence(op, pending)
-        fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and self._tells_engine(op, pending))
-        if fence or pending.conflicts(reads, writes | late):
+        fence = pending.needs_fence(spans) or (op in self.arriving and self._tells_engine(op, pending))
+        if fence or pending.conflicts(spans):
             self.order(op, pending, fence=fence)
         if op.name in _CONTROL:
             self._fence_inside(op, Pending(arrived=pending.arrived))
-        pending.reads |= _lasting(found)
+        pending.reads |= spans.lasting
         if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
-            pending.flying[op.operands[2]] = reads
+            pending.flying[op.operands[2]] = spans.reads
         elif op.name == "tl.wait_products" and len(op.operands):
             pending.flying.pop(op.operands[0], None)
-        pending.writes |= writes  # ASYNC: `late` is left to the program
-        by_hand = [e for e in found if e.op.name == "tl.copy_words" or "explicit" in e.op.attributes]  # WORDS
-        pending.landing |= _ranges(by_hand)[2]
+        pending.writes |= spans.writes  # ASYNC: `late` is left to the program
+        pending.landing |= spans.landing
         if op.name not in _BULK_LOADS:
-            pending.unfenced |= writes
-        pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
+            pending.unfenced |= spans.writes
+        pending.unfenced_loads |= spans.ordinary
 
     def _fence_inside(self, op: ir.Operation, pending: Pending) -> None:
         """DIVERGE, PROXY, GROUPS: the fences that threads need for what they do in a branch or loop of their own."""
@@ -332,13 +357,13 @@ class _Inserter:
             pending.fenced()
             return
         pending.waited(op)
-        found = self.effects(op)
-        brought = pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought)
-        if brought or pending.needs_fence(found) or (op.name in _ARRIVALS and self._tells_engine(op, pending)):
+        spans = self.spans(op)
+        brought = pending.arrived and _meet(spans.behind, self.brought)
+        if brought or pending.needs_fence(spans) or (op.name in _ARRIVALS and self._tells_engine(op, pending)):
             self._fence(op, pending)
         if op.name not in _BULK_LOADS:
-            pending.unfenced |= _ranges(found)[1]
-        pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
+            pending.unfenced |= spans.writes
+        pending.unfenced_loads |= spans.ordinary
 
     def _order_replicas(self, loop: ir.Operation) -> None:
         """REPLICAS. Where the loop writes no fragment, one of them runs it alone."""
@@ -366,10 +391,9 @@ class _Inserter:
             self._enter_branch(op, pending)
         others = {k: left for k, left in pending.groups.items() if k != key}
         before = Pending(pending.reads, pending.writes, pending.unfenced, pending.unfenced_loads)
-        inside = self.effects(op)
-        reads, writes, late = _ranges(inside)
+        inside = self.spans(op)
         fence = before.needs_fence(inside)
-        if fence or before.conflicts(reads, writes | late):
+        if fence or before.conflicts(inside):
             first = _first_beside(op)
             self.order(first, pending, fence=fence)
             others = {} if first == op else others
@@ -387,10 +411,9 @@ class _Inserter:
             for key, left in pending.groups.items():
                 if key != members_of(arm):
                     earlier.merge(left)
-            found = self.effects(arm)
-            reads, writes, late = _ranges(found)
-            fence = earlier.needs_fence(found)
-            if fence or earlier.conflicts(reads, writes | late):
+            spans = self.spans(arm)
+            fence = earlier.needs_fence(spans)
+            if fence or earlier.conflicts(spans):
                 self.order(op, pending, fence=fence)
                 return
             arm = _beside(arm, 1)
@@ -399,17 +422,16 @@ class _Inserter:
         """GROUPS, ROLES: whether an asynchronous operation of the kernel uses what has been accessed and not fenced."""
         if not pending.unfenced and not pending.unfenced_loads:
             return False
-        while op.name not in ("tl.launch", "func.func"):
+        while op != self.launch:
             if op.name == "tl.specialize":
                 return False
             op = op.parent.operation
-        return pending.needs_fence([e for inner in nested(op) if not len(inner.regions) for e in self.effects(inner)])
+        return pending.needs_fence(self.spans(self.launch))
 
     def _visit_loop(self, op: ir.Operation, pending: Pending) -> None:
-        inside = self.effects(op)
-        reads, writes, late = _ranges(inside)
+        inside = self.spans(op)
         fence = pending.needs_fence(inside)
-        if fence or pending.conflicts(reads, writes | late):  # once before the loop rather than in every iteration
+        if fence or pending.conflicts(inside):  # once before the loop rather than in every iteration
             self.order(op, pending, fence=fence)
         before = (op, pending.state())
         if before in self.loops:
@@ -461,11 +483,6 @@ def _first_beside(op: ir.Operation) -> ir.Operation:
         elif not other.name.startswith("arith."):
             break
     return first
-
-
-def _arrives(op: ir.Operation) -> bool:
-    """Whether a branch tells an mbarrier of what all threads did before it."""
-    return any(inner.name in _ARRIVALS for inner in nested(op))
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:
