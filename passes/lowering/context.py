@@ -135,7 +135,7 @@ class Context:
         return value
 
     def _from_index(self, index: Index, kind: ir.Type) -> ir.Value:
-        kind = self.e.i32 if str(kind) == "index" else kind
+        kind = self.e.i32 if isinstance(kind, ir.IndexType) else kind
         if index.is_uniform:
             return self.e.value(self.ix.scalar(index), kind)
         element = kind.element_type if isinstance(kind, ir.VectorType) else kind

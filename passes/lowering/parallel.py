@@ -102,6 +102,10 @@ def _clear(ctx: Context, block: ir.Block) -> None:
 
 def thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
     """The share of each coordinate that depends on the thread."""
+    return list(ctx.e.once(("thread coordinates", layout), lambda: _thread_coordinates(ctx, layout)))
+
+
+def _thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
     parts = [Index.of(0) for _ in layout.shape]
     for digit, value in thread_digits(ctx, layout):
         if digit.dim != REPLICATE:
@@ -111,6 +115,10 @@ def thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
 
 def thread_digits(ctx: Context, layout: Fragment) -> list[tuple[Digit, Index]]:
     """The digits of the thread index with their run-time values."""
+    return ctx.e.once(("thread digits", layout), lambda: _thread_digits(ctx, layout))
+
+
+def _thread_digits(ctx: Context, layout: Fragment) -> list[tuple[Digit, Index]]:
     out: list[tuple[Digit, Index]] = []
     weight = 1
     for digit in layout.thread:
