@@ -123,14 +123,19 @@ def _check_converted(device: ir.Operation, dialects: tuple[str, ...]) -> None:
     Loop annotations move on the way: conversion keeps the discardable attribute, translation reads the branch's own.
     """
     left: list[tuple[str, str]] = []
+    known: set[str] = set()  # names of converted ops that need nothing else: nearly all
 
     def visit(op: ir.Operation) -> ir.WalkResult:
         name = op.name
+        if name in known:
+            return ADVANCE
         if name in _BRANCHES and _LOOP in op.attributes:
             op.attributes["loop_annotation"] = op.attributes[_LOOP]
             del op.attributes[_LOOP]
         if not name.startswith(dialects) and name != "gpu.module":
             left.append((name, str(op.location)))
+        elif name not in _BRANCHES:
+            known.add(name)
         return ADVANCE
 
     device.walk(visit)
