@@ -36,12 +36,14 @@ STAGES: dict[str, tuple[str, ...]] = {
         "pack-elements", "place-descriptors", "use-tensor-memory", "legalize-tile-ops", "layout-inference",
         "exchange-fragments",
     ),  # fmt: skip
-    # What is recognised in whole loops comes before loops are taken apart. Then which tiles a CTA works on, and roles:
+    # What is recognised in whole loops comes before loops are taken apart, and so before products whose sums pass
+    # through tensor memory are. Then which tiles a CTA works on, and roles:
     # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
     # versions exist; barriers see which tiles share memory.
     "scheduled": (
         "guard-masks",
         "lagging-maximum",
+        "stage-tensor-products",
         "persist-tiles",
         "specialize-warps",
         "specialize-tensor-warps",
