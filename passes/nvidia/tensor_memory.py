@@ -88,10 +88,12 @@ def lower_fence(ctx: Context, op: ir.Operation) -> None:
 # -- tiles -------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class _Plan:
-    """How warps access a tile: the first column of a warpgroup (times `each`), and the pieces of a thread."""
+    """How warps access a tile: the pieces of a thread, and how far each warpgroup's start from those of the one before:
+    in columns (`each`), or in lanes."""
 
     pieces: tuple[tcgen05.Piece, ...]
     each: int
+    lanes: int
 
 
 def tensor_buffer(ctx: Context, value: ir.Value) -> TensorBuffer:
@@ -148,7 +150,7 @@ def lower_tensor_copy(ctx: Context, op: ir.Operation) -> None:
             f"no tensor memory access has the layout {fragment.layout} for {layout}",
             python_location(op.location),
         )
-    address = _warp_address(ctx, tensor_address(ctx, tile, op), plan.each)
+    address = _warp_address(ctx, tensor_address(ctx, tile, op), plan.each + plan.lanes * tcgen05.ROW)
     first = 0
     for pieces in _turns(plan.pieces):
         count = sum(piece.registers for piece in pieces)
@@ -170,7 +172,7 @@ def _turns(pieces: tuple[tcgen05.Piece, ...]) -> list[list[tcgen05.Piece]]:
 
 
 def _warp_address(ctx: Context, base: ir.Value, each: int) -> ir.Value:
-    """The warp's quarter of the lanes, and its warpgroup's columns."""
+    """The warp's quarter of the lanes, and its warpgroup's part: `each` is from one to the next."""
     warp = ctx.ix.divide(ctx.thread, ctx.target.warp_size)
     quarter, group = ctx.ix.remainder(warp, 4), ctx.ix.divide(warp, 4)
     lane = ctx.ix.scalar(ctx.ix.scale(quarter, 32 * tcgen05.ROW))
@@ -229,11 +231,15 @@ def access_plan(fragment: Fragment, layout: TensorLayout, threads: int) -> _Plan
     groups = threads // WARPGROUP
     each = int(column[WARPGROUP, 0] - column[0, 0]) if groups > 1 else 0
     column = column - (warp // 4 * each)[:, None]
+    lanes = int(lane[WARPGROUP, 0] - lane[0, 0]) if groups > 1 else 0
+    if lanes not in (0, 16) or groups > 2 and lanes:
+        return None
+    lane = lane - (warp // 4 * lanes)[:, None]
     packs = layout.spread and pack > 1
     for shape in _REPEATS:
         pieces = _pieces(shape, lane, column, packs)
         if pieces is not None:
-            return _Plan(tuple(pieces), each * (pack if packs else 1))
+            return _Plan(tuple(pieces), each * (pack if packs else 1), lanes)
     return None
 
 
