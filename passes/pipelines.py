@@ -125,6 +125,7 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
         "layout-inference": {"wgmma": chosen.wgmma, "wide_accesses": chosen.wide_accesses},
         "lagging-maximum": {"enabled": chosen.lagging_maximum},
+        "stage-tensor-products": {"async_copy": chosen.async_copy},
         "persist-tiles": {"enabled": chosen.specialize and chosen.persist, "multicast": chosen.multicast},
         "specialize-warps": {"enabled": chosen.specialize},
         "specialize-tensor-warps": {"enabled": chosen.specialize},

@@ -21,7 +21,7 @@ from ...dialect.effects import root
 from ...dialect.layout import Digit, Fragment
 from ...dialect.layout.tensor import COLUMNS, LANES, accumulator
 from ...dialect.products import extents, packed_operands, transposes
-from ...dialect.tl import FRAGMENT, SHARED, TMEM, scope_of
+from ...dialect.tl import FRAGMENT, TMEM, scope_of
 from ..walk import members_of, threads_of
 from .tensor_rules import WARPGROUP, meeting_fragment, operand_obstacle, product_obstacle
 

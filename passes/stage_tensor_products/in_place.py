@@ -57,14 +57,13 @@ def _is_place(access: ir.Operation, c: ir.Value, column: ir.Value) -> bool:
     return first is not None and access.operands[first] == c and uncast(access.operands[first + 2]) == column
 
 
-def move(loop: ir.Operation, c: ir.Value, tensor: ir.Value, products: list[ir.Operation]) -> None:
+def move(loop: ir.Operation, c: ir.Value, tensor: ir.Value) -> None:
     """Keep `c` in tensor memory while the loop runs."""
     with loop.location:
         with ir.InsertionPoint(loop):
             ir.Operation.create("tl.copy", [], [c, tensor])
         with ir.InsertionPoint.after(loop):
             ir.Operation.create("tl.copy", [], [tensor, c])
-    del products
     for op in [op for op in nested(loop) if op.name == "tl.parallel" and rescaling(op, c) is not None]:
         with op.location, ir.InsertionPoint(op):
             _rescale(op, c, tensor)

@@ -40,6 +40,7 @@ from ..nvidia.tensor_products import INSTRUCTION, through_tensor
 from ..use_tensor_memory import barriers, variable
 from ..walk import launches, nested
 from . import in_place
+from .waits import Started, place_waits
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ class StageTensorProducts(Pass):
 
     name: ClassVar[str] = "stage-tensor-products"
 
+    async_copy: bool = True
+
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             products = [op for op in nested(launch) if op.name == "tl.gemm" and _is_marked(op)]
             if products:
                 with module.context, launch.location:
-                    _Kernel(launch, products).run()
+                    place_waits(_Kernel(launch, products).run(), async_copy=self.async_copy)
 
 
 def _is_marked(op: ir.Operation) -> bool:
@@ -69,7 +72,7 @@ class _Kernel:
         self.sums: dict[ir.Value, ir.Value] = {}
         self.operands: dict[ir.Value, ir.Value] = {}
 
-    def run(self) -> None:
+    def run(self) -> list[Started]:
         for op in self.products:
             _clear_at_once(op)
         resting: set[ir.Value] = set()
@@ -78,12 +81,14 @@ class _Kernel:
             self.sums[c] = self._tensor(c, accumulator(list(ir.MemRefType(c.type).shape), 32))
             loop = in_place.home(together)
             if loop is not None:
-                in_place.move(loop, c, self.sums[c], together)
+                in_place.move(loop, c, self.sums[c])
                 resting.add(c)
+        started: list[Started] = []
         for op in self.products:
             with op.location, ir.InsertionPoint(op):
-                self._start(op, rests=op.operands[2] in resting)
+                started.append(self._start(op, rests=op.operands[2] in resting))
             op.erase()
+        return started
 
     def _tensor(self, like: ir.Value, layout: object) -> ir.Value:
         kind = ir.MemRefType(like.type)
@@ -92,24 +97,24 @@ class _Kernel:
             result = buffer_type(list(kind.shape), kind.element_type, TMEM)
             return ir.Operation.create("tl.alloc", [result], attributes=attributes).result
 
-    def _start(self, op: ir.Operation, *, rests: bool) -> None:
-        """The product, its completion, the wait for it, and what its sum is needed for."""
-        a, b, c = op.operands
+    def _start(self, op: ir.Operation, *, rests: bool) -> Started:
+        """The product and its completion, and what brings its sum to the threads. Nobody waits yet."""
+        c = op.operands[2]
         clears = "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value
         with ir.InsertionPoint.at_block_begin(self.block):
-            barrier, phase = barriers([1]), variable(1)
-        left, right = self._operand(op, 0), self._operand(op, 1)
-        keep = _truth(rests and not clears)
+            barrier, phase = barriers([1]), variable(1)  # the phase before the first one
+        sides = [self._operand(op, side) for side in (0, 1)]
+        keep, zero = _truth(rests and not clears), build.constant(0)
         names = ("transpose_a", "transpose_b", "a_unsigned", "b_unsigned")
         attributes = {name: op.attributes[name] for name in names if name in op.attributes}
-        zero = build.constant(0)
-        ir.Operation.create("tl.tcgen05_mma", [], [left, right, self.sums[c], keep], attributes)
+        product = ir.Operation.create("tl.tcgen05_mma", [], [*sides, self.sums[c], keep], attributes)
         ir.Operation.create("tl.tcgen05_commit", [], [barrier, zero])
-        parity = build.binary("xori", build.load(phase, [zero]), build.constant(1))
-        build.store(parity, phase, [zero])
-        ir.Operation.create("tl.mbarrier_wait", [], [barrier, zero, parity])
+        build.store(build.binary("xori", build.load(phase, [zero]), build.constant(1)), phase, [zero])
+        start = _between(product, op)
         if not rests:
             in_place.bring(self.sums[c], c, adds=not clears)
+        bring = _between(start[-1], op)[1:]
+        return Started(start, bring, c, barrier, phase)
 
     def _operand(self, op: ir.Operation, side: int) -> ir.Value:
         """An operand where a product reads it."""
@@ -139,6 +144,12 @@ def _clear_at_once(op: ir.Operation) -> None:
                 op.attributes["clear"] = ir.BoolAttr.get(True)
                 earlier.erase()
             return
+
+
+def _between(first: ir.Operation, end: ir.Operation) -> tuple[ir.Operation, ...]:
+    """The operations of a block from one to in front of another."""
+    body = [view.operation for view in end.block.operations]
+    return tuple(body[body.index(first) : body.index(end)])
 
 
 def _truth(value: bool) -> ir.Value:
