@@ -12,16 +12,16 @@ from tilelang_mlir.isa.nvidia import cluster, tcgen05
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import root
-from ...dialect.layout.attrs import tensor_from_attr
+from ...dialect.layout.attrs import from_attr, tensor_from_attr
 from ...dialect.layout.fragment import Fragment
 from ...dialect.layout.tensor import LANES, TensorLayout
 from ...dialect.location import python_location
-from ...dialect.tl import TMEM, scope_of
+from ...dialect.tl import FRAGMENT, TMEM, scope_of
 from ..lowering.buffers import FragmentBuffer, TensorBuffer, value_type
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
-from ..walk import launch_of, nested
+from ..walk import launch_of, members_of, nested, threads_of
 from .reach import one_warp
 from .tensor_pairs import is_paired
 from .tensor_rules import WARPGROUP
@@ -210,6 +210,21 @@ def _words(ctx: Context, fragment: FragmentBuffer, first: int, count: int) -> li
             value = ctx.e.extract(ctx.e.pure("vector.bitcast", ctx.e.vector_type(1, ctx.e.i32), [value]), 0)
         out.append(value)
     return out
+
+
+def keep_to_lanes(launch: ir.Operation) -> bool:
+    """Whether every lane of a kernel's tiles is loaded and stored by one warp: there is one warpgroup, or two that
+    share the rows."""
+    copies = [op for op in nested(launch) if op.name == "tl.copy" and TMEM in map(scope_of, list(op.operands)[:2])]
+    return not any(len(members_of(op)) for op in copies) and all(_is_alone(op) for op in copies)
+
+
+def _is_alone(op: ir.Operation) -> bool:
+    fragments = [root(v) for v in op.operands if scope_of(v) == FRAGMENT]
+    if threads_of(op) == WARPGROUP or not fragments:
+        return threads_of(op) == WARPGROUP
+    layout = from_attr(fragments[0].owner.operation.attributes["layout"])
+    return isinstance(layout, Fragment) and layout.thread[-1][:2] == (2, 0)
 
 
 # -- which instructions ------------------------------------------------------------------------------------------------
