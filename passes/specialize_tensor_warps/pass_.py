@@ -27,11 +27,11 @@ from tilelang_mlir.errors import ResourceError
 from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
-from ...dialect.effects import region_effects, root
+from ...dialect.effects import root
 from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr
 from ...dialect.layout.tensor import COLUMNS, arena_columns
 from ...dialect.location import python_location
-from ...dialect.tl import GLOBAL, SHARED, TMEM, buffer_type, scope_of
+from ...dialect.tl import SHARED, TMEM, buffer_type, scope_of
 from .. import build
 from ..base import Pass
 from ..nvidia import tensor_stores
