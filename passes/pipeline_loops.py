@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects, root
@@ -149,7 +149,7 @@ def _aligned_rows(source: ir.Value) -> bool:
     tensor = root(source).owner
     if isinstance(tensor, ir.Block) or tensor.operation.name != "tl.tensor":
         return True
-    innermost = list(ir.DenseI64ArrayAttr(tensor.operation.attributes["strides"]))[-1]
+    innermost = int_array(tensor.operation.attributes["strides"])[-1]
     size = max(ir.MemRefType(source.type).element_type.width // 8, 1)
     return innermost == 1 and all(s * size % 4 == 0 for s in raster.stride_divisors(tensor.operation)[:-1])
 

@@ -156,8 +156,9 @@ def lower(
         if record is not None:
             record(stage, module.__str__)
 
-    # Verifying takes as long as a pass. Each pass is verified where specs are checked, in tests and for debugging.
-    chosen = options or RunOptions(verify_each=knobs.VERIFY_SPECS.get(), verify_stages=True)
+    # Verifying takes as long as a pass. Each pass is verified where specs are checked, in tests and for debugging; else
+    # the last program of tiles is, and that of a thread.
+    chosen = options or RunOptions(verify_each=knobs.VERIFY_SPECS.get(), verify_stages=("scheduled", "lowered"))
     with module.context, ir.Location.unknown():
         wanted = stages(LoweringOptions.of(module))
         names = list(wanted)[: list(wanted).index(until) + 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.tl import SHARED, buffer_type
 from . import build
@@ -107,7 +107,7 @@ def redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
                 _replace(op, operands)
             elif op.name == "tl.slice":
                 operands = list(op.operands)
-                sizes = [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])]
+                sizes = [1, *int_array(op.attributes["sizes"])]
                 op.results[0].replace_all_uses_with(build.slice_of(new, [slot, *operands[1:]], sizes))
                 op.erase()
             else:

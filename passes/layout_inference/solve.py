@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import LayoutError, TileValueError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Target
 
 from ...dialect.effects import root
@@ -250,7 +250,7 @@ class Solver:
 
         What other threads hold can be read through a copy, but not written."""
         rank = len(loop.regions[0].blocks[0].arguments)
-        extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+        extents = int_array(loop.attributes["extents"])
         candidates: list[tuple[bool, int, Fragment]] = []
         for access in self.accesses[loop]:
             fragment = self.layout(access.fragment)
@@ -284,7 +284,7 @@ class Solver:
                 variables = [v for v in access.variables if v is not None]
                 if fragment is None or len(variables) != len(access.variables) or len(set(variables)) != len(variables):
                     continue
-                extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+                extents = int_array(loop.attributes["extents"])
                 if [extents[v] for v in variables] == list(fragment.shape):
                     bits, share = self._element_bits(loop), loop not in self.sums
                     self.loops[loop] = extend_fragment(fragment, variables, extents, bits, share=share)
@@ -363,7 +363,7 @@ class Solver:
         return not users & _SPREAD
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
-        extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+        extents = int_array(loop.attributes["extents"])
         limit = ir.IntegerAttr(loop.attributes["coalesced_width"]).value if "coalesced_width" in loop.attributes else 0
         if -1 in extents:
             # A dynamic extent is run through by all threads; the loop around the chunks is at run time.

@@ -24,17 +24,17 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from tilelang_mlir.errors import ResourceError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
-from ...dialect.effects import region_effects, root
+from ...dialect.effects import root
 from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr
 from ...dialect.layout.tensor import COLUMNS, arena_columns
 from ...dialect.location import python_location
-from ...dialect.tl import GLOBAL, SHARED, TMEM, buffer_type, scope_of
+from ...dialect.tl import SHARED, TMEM, buffer_type, scope_of
 from .. import build
 from ..base import Pass
-from ..nvidia.tensor_stores import store_by_tma
+from ..nvidia import tensor_stores
 from ..nvidia.tma_rules import box_bytes
 from ..use_tensor_memory import SYNCHRONOUS, barriers, variable
 from ..walk import WARP, launches, nested, num_threads
@@ -135,6 +135,8 @@ class _Split:
         found = self.found
         unordered = [factor.load.operands[1] for factor in found.factors]
         self._erase_waits()
+        repeated = any(op.name == "scf.for" for op in found.nest)
+        tensor_stores.shorten(self.launch, self.threads, repeated)
         self.versions = self._accumulator_versions()
         for copy in found.copies:
             self.tiles[copy.operands[1]] = self._multiply(copy.operands[1], found.stages)
@@ -148,7 +150,7 @@ class _Split:
             self.done = barriers([1] * self.versions)
             self.free = barriers([self.threads // WARP] * self.versions)
         attributes: dict[str, ir.Attribute] = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
-        if any(op.name == "scf.for" for op in found.nest):
+        if repeated:
             attributes["repeated"] = build.unit()
         with ir.InsertionPoint(self.block):
             split = ir.Operation.create("tl.tensor_roles", attributes=attributes, regions=4)
@@ -307,7 +309,7 @@ class _Split:
             return _version(new, version)
         op = value.owner.operation
         offsets = [role.clone(v) for v in list(op.operands)[1:]]
-        return build.slice_of(new, [version, *offsets], [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])])
+        return build.slice_of(new, [version, *offsets], [1, *int_array(op.attributes["sizes"])])
 
     def _move(self, rest: ir.Block, split: ir.Operation) -> None:
         """Everything but what the roles share goes to the rest."""
@@ -351,18 +353,19 @@ class _Split:
     def _redirect(self, op: ir.Operation, position: int, new: ir.Value, version: ir.Value) -> None:
         with ir.InsertionPoint(op), op.location:
             if op.name == "tl.slice":
-                sizes = [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])]
+                sizes = [1, *int_array(op.attributes["sizes"])]
                 op.results[0].replace_all_uses_with(build.slice_of(new, [version, *list(op.operands)[1:]], sizes))
                 op.erase()
             else:
                 op.operands[position] = _version(new, version)
 
     def _stores(self, split: ir.Operation) -> None:
-        """Bulk stores are ordered with nothing that the threads read or write themselves."""
-        direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
-        for op in [op for op in nested(split) if op.name == "tl.copy"]:
-            if scope_of(op.operands[1]) == GLOBAL and root(op.operands[1]) not in direct:
-                store_by_tma(op, split)
+        """Results leave by bulk stores; a kernel that walks over output tiles waits for the last ones at its end."""
+        stores = [op for op, _ in tensor_stores.stores_of(self.launch)]
+        staged = [tensor_stores.store_by_tma(op, split) for op in stores]
+        if any(staged) and "repeated" in split.attributes:
+            with ir.InsertionPoint(split.regions[3].blocks[0]):
+                tensor_stores.wait(0)
 
 
 def _is_state(value: ir.Value) -> bool:
