@@ -12,6 +12,7 @@ change its layout.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tilelang_mlir.mlir import ir
@@ -24,6 +25,7 @@ from ...dialect.products import extents, packed_operands, transposes
 from ...dialect.tl import FRAGMENT, TMEM, scope_of
 from ..walk import members_of, threads_of
 from .tensor_rules import WARPGROUP, meeting_fragment, operand_obstacle, product_obstacle
+from .tensor_sums import home
 
 INSTRUCTION = "tcgen05"
 """The `instr` of a `tl.gemm` that `stage-tensor-products` takes apart."""
@@ -75,17 +77,24 @@ def through_tensor(op: ir.Operation) -> bool:
 
 
 def columns_of_products(ops: Sequence[ir.Operation], products: Sequence[ir.Operation]) -> int:
-    """32-bit columns of tensor memory that the sums and first operands take, beside what the program has there."""
+    """32-bit columns of tensor memory that a kernel takes at least: what the program has there, sums that stay, first
+    operands, and room for the largest sum that passes through."""
     taken = 0
     for op in ops:
         if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM:
             kind = ir.MemRefType(op.results[0].type)
-            rows = kind.shape[-2]
-            taken += -(-_size(kind) // rows * kind.element_type.width // 32)
-    sums = {op.operands[2]: extents(op)[1] for op in products}
+            taken += -(-math.prod(kind.shape) // kind.shape[-2] * kind.element_type.width // 32)
     operands = {op.operands[0]: extents(op)[2] * _element(op.operands[0]).width // 32
                 for op in products if scope_of(op.operands[0]) == FRAGMENT and through_tensor(op)}  # fmt: skip
-    return taken + sum(sums.values()) + sum(operands.values())
+    passing = 0
+    for c in dict.fromkeys(op.operands[2] for op in products):
+        together = [op for op in products if op.operands[2] == c]
+        columns = extents(together[0])[1]
+        if home(together) is None:
+            passing = max(passing, columns)
+        else:
+            taken += columns
+    return taken + passing + sum(operands.values())
 
 
 def product_fragments(op: ir.Operation) -> list[tuple[ir.Value, Fragment]]:
@@ -120,10 +129,3 @@ def _is_repeated(op: ir.Operation) -> bool:
 
 def _element(value: ir.Value) -> ir.Type:
     return ir.MemRefType(value.type).element_type
-
-
-def _size(kind: ir.MemRefType) -> int:
-    size = 1
-    for extent in kind.shape:
-        size *= extent
-    return size
