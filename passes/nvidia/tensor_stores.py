@@ -11,7 +11,6 @@ Tiles and fragments that only carry a result from tensor memory to its store are
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
