@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ADVANCE, PRE_ORDER, ir
 
 from .ops.intrinsic import INTRINSICS
 from .ops.matrix import starts_from_zero
@@ -177,9 +177,9 @@ def region_effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     def gather(inner: ir.Operation) -> ir.WalkResult:
         if inner.name in _WITH_ACCESSES:
             found.extend(effects(inner))
-        return ir.WalkResult.ADVANCE
+        return ADVANCE
 
-    operation.walk(gather, ir.WalkOrder.PRE_ORDER)
+    operation.walk(gather, PRE_ORDER)
     return found
 
 

@@ -22,6 +22,7 @@ GROUPS   Regions of different warpgroups run at the same time: the program order
          asynchronous operations of the kernel use are fenced before an mbarrier is told of them. Regions that were the
          arms of a branch come after all that stands before the branch, in whatever threads that was.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
+         Where no two warps share lanes of a kernel's tiles, loads and stores need order with products only.
 PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
          the accesses to the rings.
@@ -46,6 +47,7 @@ from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
+from .nvidia.tensor_memory import keep_to_lanes
 from .plan_shared_memory import tile_bytes
 from .thread_branches import BRANCH
 from .uniformity import is_uniform, is_uniform_loop
@@ -164,7 +166,7 @@ class InsertBarriers(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                _Inserter(_brought(launch)).walk(launch.regions[0].blocks[0], Pending())
+                _Inserter(_brought(launch), keep_to_lanes(launch)).walk(launch.regions[0].blocks[0], Pending())
 
 
 def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
@@ -212,8 +214,9 @@ def _lasting(found: list[Effect]) -> set[Range]:
 class _Inserter:
     """The walk of one kernel. Barriers have no effects, so those of an operation stay what they are."""
 
-    def __init__(self, brought: set[Range]) -> None:
+    def __init__(self, brought: set[Range], lanes_apart: bool) -> None:
         self.brought = brought  # by copies of single words, anywhere in the kernel
+        self.lanes_apart = lanes_apart  # TENSOR
         self.known: dict[ir.Operation, list[Effect]] = {}
         # What a loop leaves, by what was pending before it, as long as no barrier comes in. Without it every level of
         # nesting would double the walks.
@@ -296,7 +299,7 @@ class _Inserter:
         if pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought):  # PROXY
             self._fence(op, pending)
         fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and self._tells_engine(op, pending))
-        if fence or pending.conflicts(reads, writes | late):
+        if fence or pending.conflicts(*self._to_order(op, found)):
             self.order(op, pending, fence=fence)
         if op.name in _CONTROL:
             self._fence_inside(op, Pending(arrived=pending.arrived))
@@ -311,6 +314,13 @@ class _Inserter:
         if op.name not in _BULK_LOADS:
             pending.unfenced |= writes
         pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
+
+    def _to_order(self, op: ir.Operation, found: list[Effect]) -> tuple[set[Range], set[Range]]:
+        """Byte ranges read and written that are to be ordered with those of other threads."""
+        if self.lanes_apart:
+            found = [e for e in found if e.op.name != "tl.copy" or not _lies_in(e, TMEM)]
+        reads, writes, late = _ranges(found)
+        return reads, writes | late
 
     def _fence_inside(self, op: ir.Operation, pending: Pending) -> None:
         """DIVERGE, PROXY, GROUPS: the fences that threads need for what they do in a branch or loop of their own."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import effects, region_effects, root
@@ -287,7 +287,7 @@ def _legalize_parallel(op: ir.Operation, threads: int) -> None:
 
     parallel i < n { body }   =>   for base = 0 to n step T { parallel t < T { i = base + t; if i < n { body } } }
     """
-    extents = list(ir.DenseI64ArrayAttr(op.attributes["extents"]))
+    extents = int_array(op.attributes["extents"])
     if -1 not in extents:
         return
     body = op.regions[0].blocks[0]

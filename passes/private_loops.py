@@ -7,7 +7,7 @@ Shared among the threads, each would leave most of its array as it was.
 
 from __future__ import annotations
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.effects import root
 from ..dialect.tl import LOCAL, VAR, scope_of
@@ -19,7 +19,7 @@ _PURE = ("tl.cast", "tl.thread_id")
 
 def run_by_each_thread(loop: ir.Operation) -> bool:
     """Replace such a loop by loops of the thread; returns whether it is one."""
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     if "layout" in loop.attributes or min(extents, default=-1) < 1 or not _is_private(loop):
         return False
     body = loop.regions[0].blocks[0]

@@ -8,7 +8,7 @@ Where the branch parts a warpgroup the regions are of single warps.
 from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.location import python_location
 from ..dialect.tl import LOCAL, VAR, scope_of
@@ -33,7 +33,7 @@ def split_branch(branch: ir.Operation, launch: ir.Operation, *, block_syncs: boo
         UnsupportedError: the threads that take a branch with tile operations are no whole warps.
     """
     taken = _threads(branch.operands[0], num_threads(launch))
-    y, z = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))[1:]
+    y, z = int_array(launch.attributes["threads"])[1:]
     tiles = any(is_collective(op) for op in nested(branch))
     meets = not block_syncs and any(op.name == "tl.sync_threads" and "id" not in op.attributes for op in nested(branch))
     if taken is None or (y, z) != (1, 1) or not (tiles or meets):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from tilelang_mlir.errors import PassError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.effects import root
 from ...dialect.layout import REPLICATE, Digit, Fragment
@@ -141,7 +141,7 @@ def _iteration(ctx: Context, layout: Fragment, thread_part: list[Index], start: 
 
 def _extents(ctx: Context, op: ir.Operation) -> list[int | ir.Value]:
     dynamic = iter(op.operands)
-    extents = list(ir.DenseI64ArrayAttr(op.attributes["extents"]))
+    extents = int_array(op.attributes["extents"])
     return [ctx.ssa(next(dynamic)) if e == -1 else e for e in extents]
 
 
@@ -177,7 +177,7 @@ def _vector_width(ctx: Context, body: ir.Block, layout: Fragment) -> int:
 
 
 def _static_extents(body: ir.Block) -> list[int]:
-    return list(ir.DenseI64ArrayAttr(body.owner.operation.attributes["extents"]))
+    return int_array(body.owner.operation.attributes["extents"])
 
 
 def _within_edges(layout: Fragment, width: int, extents: list[int]) -> int:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature
 
 from ...dialect.location import python_location
@@ -46,7 +46,7 @@ def box_key(op: ir.Operation) -> MapKey | None:
     tensor = op.operands[0 if op.name == "tl.box_load" else 1]
     if "bytes" in op.attributes or tensor_obstacle(tensor):
         return None
-    box, swizzle = ir.DenseI64ArrayAttr(op.attributes["box"]), ir.StringAttr(op.attributes["swizzle"])
+    box, swizzle = int_array(op.attributes["box"]), ir.StringAttr(op.attributes["swizzle"])
     return key_of(tensor, tuple(box), swizzle.value)
 
 

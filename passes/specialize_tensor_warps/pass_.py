@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from tilelang_mlir.errors import ResourceError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
 from ...dialect.effects import root
@@ -310,7 +310,7 @@ class _Split:
             return _version(new, version)
         op = value.owner.operation
         offsets = [role.clone(v) for v in list(op.operands)[1:]]
-        return build.slice_of(new, [version, *offsets], [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])])
+        return build.slice_of(new, [version, *offsets], [1, *int_array(op.attributes["sizes"])])
 
     def _move(self, rest: ir.Block, split: ir.Operation) -> None:
         """Everything but what the roles share goes to the rest."""
@@ -354,7 +354,7 @@ class _Split:
     def _redirect(self, op: ir.Operation, position: int, new: ir.Value, version: ir.Value) -> None:
         with ir.InsertionPoint(op), op.location:
             if op.name == "tl.slice":
-                sizes = [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])]
+                sizes = [1, *int_array(op.attributes["sizes"])]
                 op.results[0].replace_all_uses_with(build.slice_of(new, [version, *list(op.operands)[1:]], sizes))
                 op.erase()
             else:

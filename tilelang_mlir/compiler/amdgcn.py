@@ -22,6 +22,7 @@ from tilelang_mlir.compiler.amdgcn_prepare import (
     set_abi_version,
 )
 from tilelang_mlir.compiler.amdgcn_unused import marked
+from tilelang_mlir.compiler.convergence import mark_convergent
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
@@ -153,7 +154,7 @@ def _emit(bitcode: bytes, machine: Any, *, text: bool, code: bool) -> tuple[str,
 def _optimised(llvm_ir: str, machine: Any, opt_level: int, lap: Clock, *, few: bool) -> bytes:
     """LLVM IR text as optimised bitcode: by the whole pipeline, or by a few passes."""
     try:
-        module = _parse(rewrite_float_literals(_scope_transposed_reads(llvm_ir)), machine)
+        module = _parse(mark_convergent(rewrite_float_literals(_scope_transposed_reads(llvm_ir))), machine)
         if f"@{grid.NAME}(" in llvm_ir:
             module.link_in(_parse(grid.DEFINITION, machine))
         module.verify()
