@@ -184,6 +184,11 @@ def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
     return reads, writes, late
 
 
+def _by_hand(found: list[Effect]) -> set[Range]:
+    """WORDS: where copies go that the program waits for itself."""
+    return _ranges([e for e in found if e.op.name == "tl.copy_words" or "explicit" in e.op.attributes])[2]
+
+
 def _lies_in(effect: Effect, *scopes: str) -> bool:
     return isinstance(effect.value.type, ir.MemRefType) and scope_of(effect.value) in scopes
 
@@ -302,15 +307,19 @@ class _Inserter:
         if fence or pending.conflicts(*self._to_order(op, found)):
             self.order(op, pending, fence=fence)
         if op.name in _CONTROL:
-            self._fence_inside(op, Pending(arrived=pending.arrived))
+            inside = Pending(arrived=pending.arrived, landing=set(pending.landing))
+            self._fence_inside(op, inside)
+            pending.writes |= inside.writes  # WORDS: what some threads have waited for
+            pending.unfenced |= inside.unfenced
+            pending.landing |= inside.landing
         pending.reads |= _lasting(found)
         if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
             pending.flying[op.operands[2]] = reads
         elif op.name == "tl.wait_products" and len(op.operands):
             pending.flying.pop(op.operands[0], None)
         pending.writes |= writes  # ASYNC: `late` is left to the program
-        by_hand = [e for e in found if e.op.name == "tl.copy_words" or "explicit" in e.op.attributes]  # WORDS
-        pending.landing |= _ranges(by_hand)[2]
+        if op.name not in _CONTROL:
+            pending.landing |= _by_hand(found)
         if op.name not in _BULK_LOADS:
             pending.unfenced |= writes
         pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
@@ -346,6 +355,7 @@ class _Inserter:
         brought = pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought)
         if brought or pending.needs_fence(found) or (op.name in _ARRIVALS and self._tells_engine(op, pending)):
             self._fence(op, pending)
+        pending.landing |= _by_hand(found)
         if op.name not in _BULK_LOADS:
             pending.unfenced |= _ranges(found)[1]
         pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
@@ -386,6 +396,7 @@ class _Inserter:
         arm = pending.groups.get(key, Pending()).copy()
         arm.unfenced |= pending.unfenced
         arm.unfenced_loads |= pending.unfenced_loads
+        arm.landing |= pending.landing
         self.walk(op.regions[0].blocks[0], arm)
         pending.groups = {**others, key: arm}
 
