@@ -399,7 +399,8 @@ def select(condition: Any, a: Any, b: Any) -> Any:
     """`a` where the condition holds, else `b`; both are evaluated."""
     condition = to_bool(condition)
     if isinstance(condition, bool):
-        return a if condition else b
+        chosen = a if condition else b
+        return chosen.read() if isinstance(chosen, Expr) else chosen  # a value, no other name for a variable
     if not (isinstance(a, Expr) or is_number(a)) or not (isinstance(b, Expr) or is_number(b)):
         raise not_a_scalar(a if not (isinstance(a, Expr) or is_number(a)) else b)
     a, b = promote_in_int(a, b)
