@@ -27,8 +27,9 @@ from tilelang_mlir.mlir import ir
 
 # Binary digits of the fraction and the exponent of the smallest normal number, both as `math.frexp` counts.
 _PRECISIONS = {
-    "float32": (24, -125), "float16": (11, -13), "bfloat16": (8, -125), "float8_e4m3fn": (4, -5), "float8_e4m3": (4, -5),
-    "float8_e5m2": (3, -13), "float6_e2m3fn": (4, 1), "float6_e3m2fn": (3, -1), "float4_e2m1fn": (2, 1),
+    "float32": (24, -125), "float16": (11, -13), "bfloat16": (8, -125),
+    "float8_e4m3fn": (4, -5), "float8_e4m3": (4, -5), "float8_e5m2": (3, -13), "float6_e2m3fn": (4, 1),
+    "float6_e3m2fn": (3, -1), "float4_e2m1fn": (2, 1),
 }  # fmt: skip
 
 
