@@ -9,7 +9,7 @@ shared memory becomes regions too, for barriers in an ordinary branch would be m
 from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.mlir import int_array, ir
+from tilelang_mlir.mlir import ir
 
 from ..dialect.effects import effects
 from ..dialect.location import python_location
