@@ -32,14 +32,33 @@ INSTRUCTION = "tcgen05"
 _SUMMING = ("tl.gemm", "tl.gemm_sp", "tl.mma_scaled")
 
 
+OBSTACLE = "tl.obstacle"
+"""Why the products of a kernel are not tcgen05's, at the product that is the reason."""
+
+
 def tensor_products(ops: Sequence[ir.Operation], target: Target) -> list[ir.Operation]:
     """The products of a kernel whose sums are fragments, if tcgen05 computes all of them."""
-    if not target.supports(Feature.TCGEN05):
-        return []
-    products = [op for op in ops if op.name in _SUMMING]
-    if not any(_is_repeated(op) for op in products) or any(fragment_obstacle(op, target) for op in products):
-        return []
-    return products if columns_of_products(ops, products) <= COLUMNS else []
+    found = [op for op in ops if op.name in _SUMMING] if target.supports(Feature.TCGEN05) else []
+    return found if any(map(_is_repeated, found)) and not kernel_obstacle(ops, found, target) else []
+
+
+def kernel_obstacle(
+    ops: Sequence[ir.Operation], products: Sequence[ir.Operation], target: Target
+) -> tuple[ir.Operation, str] | None:
+    """The product because of which a kernel's products of fragments do not go through tensor memory, and why."""
+    for op in products:
+        if text := fragment_obstacle(op, target):
+            return op, text
+    columns = columns_of_products(ops, products)
+    return (products[-1], f"{columns} columns of tensor memory, of {COLUMNS}") if columns > COLUMNS else None
+
+
+def note_obstacle(ops: Sequence[ir.Operation], target: Target) -> None:
+    """Mark the product that keeps those of a loop from tensor memory, for `remarks`."""
+    products = [op for op in ops if op.name in _SUMMING] if target.supports(Feature.TCGEN05) else []
+    found = kernel_obstacle(ops, products, target) if any(map(_is_repeated, products)) else None
+    if found is not None:
+        found[0].attributes[OBSTACLE] = ir.StringAttr.get(found[1])
 
 
 def fragment_obstacle(op: ir.Operation, target: Target) -> str:
