@@ -207,3 +207,31 @@ func.func @sums_of_a_part(%p: !llvm.ptr<1>) {
   }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
   return
 }
+
+// A warp by arithmetic; and a branch that all threads take, which no longer depends on them.
+// CHECK-LABEL: func.func @warps_by_arithmetic(
+// CHECK: "tl.warpgroups"() ({
+// CHECK-NEXT: "tl.fill"
+// CHECK: groups = array<i32: 1>{{.*}}warps
+// CHECK: scf.if %true
+// CHECK-NEXT: "tl.fill"
+func.func @warps_by_arithmetic(%one: i32) {
+  %32 = arith.constant 32 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<64xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %warp = arith.divui %tid, %32 : i32
+    %c1 = arith.constant 1 : i32
+    %second = arith.cmpi eq, %warp, %c1 : i32
+    %all = arith.cmpi sle, %warp, %c1 : i32
+    scf.if %second {
+      "tl.fill"(%s, %x) : (memref<64xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+    scf.if %all {
+      "tl.fill"(%s, %x) : (memref<64xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 64, 1, 1>} : (i32) -> ()
+  return
+}
