@@ -67,8 +67,6 @@ class Context:
         self.iteration_valid: npt.NDArray[np.bool_] | None = None
         self.register_tables: dict[ir.Operation, list[int | tuple[int, ...]]] = {}
         self.iteration_layout: Fragment | None = None
-        # By the layouts of loop and fragment and which variables index it: many accesses of a kernel are alike.
-        self.known_registers: dict[tuple[object, ...], list[int | tuple[int, ...]]] = {}
         self.chunk_start = 0
         self.arena: ir.Value | None = None
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tilelang_mlir.errors import LayoutError
 from tilelang_mlir.mlir import ir
 
+from ...dialect.layout.lookup import found_registers
 from ...dialect.location import name_of, python_location
 from ..walk import members_of
 from .buffers import FragmentBuffer
@@ -171,22 +172,26 @@ def lane_places(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices:
 
 
 def _known_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[Place]:
-    """The register table, computed once for accesses that are alike: indexed with the loop's own variables."""
-    if ctx.iteration_layout is None:
-        return register_table(ctx, buffer, op, indices)
+    """The register table; that of accesses which are indexed with the loop's own variables depends on layouts only."""
+    dims = _loop_dimensions(ctx, indices)
+    if ctx.iteration_layout is not None and dims is not None:
+        found = found_registers(ctx.iteration_layout, buffer.layout, ctx.num_threads, dims)
+        if found is not None:
+            return list(found)
+    return register_table(ctx, buffer, op, indices)
+
+
+def _loop_dimensions(ctx: Context, indices: Sequence[ir.Value]) -> tuple[int, ...] | None:
+    """The numbers of the parallel loop's variables that are the indices, None where one is not a variable."""
+    dims: list[int] = []
     variables = list(ctx.iteration_tables)
-    places: list[int] = []
     for index in indices:
         while not isinstance(index.owner, ir.Block) and index.owner.operation.name == "arith.index_cast":
             index = index.owner.operation.operands[0]
         if index not in ctx.iteration_tables:
-            return register_table(ctx, buffer, op, indices)
-        places.append(variables.index(index))
-    key = (ctx.iteration_layout, buffer.layout, ctx.num_threads, *places)
-    table = ctx.known_registers.get(key)
-    if table is None:
-        table = ctx.known_registers[key] = register_table(ctx, buffer, op, indices)
-    return table
+            return None
+        dims.append(variables.index(index))
+    return tuple(dims)
 
 
 def register_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[Place]:

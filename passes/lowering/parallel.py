@@ -7,14 +7,17 @@ iterations run one iteration at a time.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from tilelang_mlir.errors import PassError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.effects import root
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.layout.attrs import from_attr
+from ...dialect.layout.lookup import element_tables, register_shares, valid_elements
 from ...dialect.location import python_location
 from .buffers import FragmentBuffer, element_bits, register_chunk
 from .carried import written_fragments
@@ -76,14 +79,10 @@ def _enter(ctx: Context, body: ir.Block, layout: Fragment) -> None:
     """Tables of the iteration variables over threads and registers, for the fragments' accesses."""
     if ctx.iteration_tables:
         raise PassError("nested parallel loops reached lowering")
-    threads = np.arange(ctx.num_threads, dtype=np.int64)[:, None] % layout.num_threads
-    tables = layout.coordinates(threads, np.arange(layout.num_values, dtype=np.int64)[None, :])
-    ctx.iteration_tables = dict(zip(body.arguments, tables, strict=True))
+    ctx.iteration_tables = dict(zip(body.arguments, element_tables(layout, ctx.num_threads), strict=True))
     ctx.register_tables = {}
     ctx.iteration_layout = layout
-    ctx.iteration_valid = None
-    if layout.is_padded:
-        ctx.iteration_valid = np.logical_and.reduce([t < size for t, size in zip(tables, layout.shape, strict=True)])
+    ctx.iteration_valid = valid_elements(layout, ctx.num_threads) if layout.is_padded else None
 
 
 def _leave(ctx: Context) -> None:
@@ -132,16 +131,15 @@ def replica_guard(ctx: Context, layout: Fragment) -> ir.Value | None:
 
 
 def _iteration(ctx: Context, layout: Fragment, thread_part: list[Index], start: int, width: int) -> list[Index]:
-    constants = layout.value_part(np.arange(start, start + width, dtype=np.int64))
     return [
-        ctx.ix.add(part, Index.lanes(lanes))
-        for part, lanes in zip(thread_part, constants, strict=True)
+        ctx.ix.add(part, Index(None, share[start : start + width], 0, 0, 0, 0))
+        for part, share in zip(thread_part, register_shares(layout), strict=True)
     ]
 
 
 def _extents(ctx: Context, op: ir.Operation) -> list[int | ir.Value]:
     dynamic = iter(op.operands)
-    extents = list(ir.DenseI64ArrayAttr(op.attributes["extents"]))
+    extents = int_array(op.attributes["extents"])
     return [ctx.ssa(next(dynamic)) if e == -1 else e for e in extents]
 
 
@@ -172,18 +170,18 @@ def _vector_width(ctx: Context, body: ir.Block, layout: Fragment) -> int:
     )
     width = register_chunk(layout, bits)
     if layout.is_padded or -1 in _static_extents(body):
-        width = _within_edges(layout, width, _static_extents(body))
+        width = _within_edges(layout, width, tuple(_static_extents(body)))
     return 1 if width > 1 and lanes_meet(ctx, body, width) else width
 
 
 def _static_extents(body: ir.Block) -> list[int]:
-    return list(ir.DenseI64ArrayAttr(body.owner.operation.attributes["extents"]))
+    return int_array(body.owner.operation.attributes["extents"])
 
 
-def _within_edges(layout: Fragment, width: int, extents: list[int]) -> int:
+@functools.lru_cache(256)
+def _within_edges(layout: Fragment, width: int, extents: tuple[int, ...]) -> int:
     """Shrink the width until no chunk straddles the edge of a padded or dynamic dimension in any thread."""
-    threads = np.arange(layout.num_threads, dtype=np.int64)[:, None]
-    tables = layout.coordinates(threads, np.arange(layout.num_values, dtype=np.int64))
+    tables = element_tables(layout, layout.num_threads)
     # A dynamic edge may lie anywhere: there the lanes of a chunk must have equal coordinates.
     sides = [tables[d] if extents[d] == -1 else tables[d] < extents[d] for d in range(len(extents))]
     while width > 1:

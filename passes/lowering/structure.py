@@ -10,7 +10,7 @@ import math
 from collections.abc import Generator, Sequence
 
 from tilelang_mlir.errors import PassError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ADVANCE, ir
 
 from ...dialect.effects import region_effects, root
 from ...dialect.layout import Fragment
@@ -147,7 +147,7 @@ def _is_small(body: ir.Block, trips: int) -> bool:
     def visit(op: ir.Operation) -> ir.WalkResult:
         nonlocal count
         count += 32 if op.operation.name in ("tl.gemm", "tl.gemm_sp", "tl.copy") else 1
-        return ir.WalkResult.ADVANCE
+        return ADVANCE
 
     body.owner.operation.walk(visit)
     return count * trips <= UNROLLED_OPS

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tilelang_mlir.isa.nvidia import ldmatrix
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.layout import Fragment
 from ...dialect.products import tile_shape
@@ -180,7 +180,7 @@ def lower_load_operand(ctx: Context, op: ir.Operation) -> None:
     assert isinstance(buffer, FragmentBuffer)
     is_b = ir.StringAttr(op.attributes["side"]).value == "b"
     k_dim = ir.IntegerAttr(op.attributes["k_dim"]).value
-    m, n = ir.DenseI32ArrayAttr(op.attributes["warps"])
+    m, n = int_array(op.attributes["warps"])
     extent = tile_shape(target)[1 - k_dim]
     grid = WarpGrid(m, n, 0 if is_b else extent // m, extent // n if is_b else 0)
     bits = element_bits(buffer.element)

@@ -14,7 +14,7 @@ from tilelang_mlir.compiler.failures import find_location
 from tilelang_mlir.compiler.find import Census
 from tilelang_mlir.compiler.math_calls import lower_math
 from tilelang_mlir.errors import CompileError
-from tilelang_mlir.mlir import PassManager, extension, ir
+from tilelang_mlir.mlir import ADVANCE, PassManager, extension, ir
 
 # Nothing is cleaned up here: LLVM does it, and makes the same code of what is left (48 kernels for three targets).
 _CONVERT = (
@@ -131,7 +131,7 @@ def _check_converted(device: ir.Operation, dialects: tuple[str, ...]) -> None:
             del op.attributes[_LOOP]
         if not name.startswith(dialects) and name != "gpu.module":
             left.append((name, str(op.location)))
-        return ir.WalkResult.ADVANCE
+        return ADVANCE
 
     device.walk(visit)
     if left:

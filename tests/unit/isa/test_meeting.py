@@ -145,7 +145,8 @@ def test_wrong_member_masks_are_reported(mask: int, lanes: int) -> None:
 
 
 # PTX ISA 8.7: `.aligned` (9.7.13.1, 9.7.13.5, 9.7.15.7, 9.7.16.7) means that all threads of a warp execute the
-# instruction, and a member mask names threads that do (9.7.9.6, 9.7.13.14). With each, whether a last warp may be short of threads.
+# instruction, and a member mask names threads that do (9.7.9.6, 9.7.13.14). With each, whether a last warp may be short
+# of threads.
 TOGETHER = {
     "barrier 1": (lambda: barrier.emit(1, 32), False),
     "wgmma.fence": (wgmma.fence, False),
