@@ -29,12 +29,12 @@ from .legalize_scans import legalize_scan
 from .private_loops import run_by_each_thread
 from .scalar_products import expand_product, is_scalar
 from .shrink_loops import shrink_loop
-from .thread_branches import settle_branches, split_branch
+from .thread_branches import check_loop, settle_branches, split_branch
 from .walk import WARP, launches, nested, num_threads, threads_of
 
 _HANDLED = (
     "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.mbarrier_arrive", "tl.copy", "tl.fill",
-    "scf.if", "tl.parallel", "tl.vote",
+    "scf.if", "scf.for", "tl.parallel", "tl.vote",
 )  # fmt: skip
 
 _OF_WHOLE_TILES = ("tl.gemm", "tl.gemm_sp", "tl.reduce")
@@ -79,6 +79,8 @@ class LegalizeTileOps(Pass):
                             _legalize_parallel(loop, threads_of(loop))
                     elif op.name == "scf.if":
                         split_branch(op, launch, warps=target.warp_size == WARP, block_syncs=self.block_syncs)
+                    elif op.name == "scf.for":
+                        check_loop(op, launch)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
                     elif op.name == "tl.mbarrier_arrive" and "copies" in op.attributes and not _copies_by_hand(launch):
