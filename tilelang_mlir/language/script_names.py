@@ -82,8 +82,8 @@ def buffer_store(buffer: Any, value: Any, indices: Sequence[Any]) -> None:
 
 
 def q_multiply_shift(x: Any, y: Any, q: int, s: Any) -> Any:
-    """`round(x * y * 2**(s - q))` of int32 numbers, of which `y` has `q` fractional bits (31 of a quantised product), ties
-    upwards: a positive `s` shifts to the left, as in TVM.
+    """`round(x * y * 2**(s - q))` of int32 numbers, of which `y` has `q` fractional bits (31 of a quantised product),
+    ties upwards: a positive `s` shifts to the left, as in TVM.
 
     Raises:
         TileTypeError: operands of another dtype.
