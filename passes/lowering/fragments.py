@@ -56,12 +56,22 @@ def load_fragment(ctx: Context, buffer: FragmentBuffer, op: ir.Operation) -> ir.
     indices = list(op.operands)[1:]
     places = lane_places(ctx, buffer, op, indices)
     file = ctx.registers[buffer]
+    if (slot := _whole_register(buffer, places)) is not None:
+        return file[slot]
     if any(isinstance(place, tuple) for place in places):
         return ctx.e.pack([_pick(ctx, buffer, place, indices, lane) for lane, place in enumerate(places)])
     sources = [(file[r // buffer.chunk], r % buffer.chunk) for r in places if isinstance(r, int)]
     if all(s == sources[0] for s in sources):
         sources = sources[:1]
     return ctx.e.gather(sources)
+
+
+def _whole_register(buffer: FragmentBuffer, places: Sequence[Place]) -> int | None:
+    """The number of the register whose elements these are, in their order, if they are those of one vector."""
+    first, chunk = places[0], buffer.chunk
+    if chunk == 1 or len(places) != chunk or isinstance(first, tuple) or first % chunk:
+        return None
+    return first // chunk if all(place == first + lane for lane, place in enumerate(places)) else None
 
 
 def store_fragment(ctx: Context, buffer: FragmentBuffer, op: ir.Operation) -> None:
@@ -149,6 +159,9 @@ def register_number(ctx: Context, buffer: FragmentBuffer, indices: Sequence[ir.V
 def write_registers(ctx: Context, buffer: FragmentBuffer, registers: Sequence[int], value: ir.Value) -> None:
     """Put lane i of `value` into element register `registers[i]`."""
     file, chunk = ctx.registers[buffer], buffer.chunk
+    if (whole := _whole_register(buffer, registers)) is not None and isinstance(value.type, ir.VectorType):
+        file[whole] = value
+        return
     for slot in dict.fromkeys(r // chunk for r in registers):
         lanes = {r % chunk: i for i, r in enumerate(registers) if r // chunk == slot}
         if chunk == 1:

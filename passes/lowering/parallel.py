@@ -49,8 +49,8 @@ def lower_parallel(ctx: Context, op: ir.Operation) -> None:
 
 def _lower_chunks(ctx: Context, op: ir.Operation, layout: Fragment, guard: ir.Value | None) -> None:
     """The thread's iterations, `width` at a time."""
-    body = op.regions[0].blocks[0]
-    width = _vector_width(ctx, body, layout)
+    body = _Body(op.regions[0].blocks[0])
+    width = _vector_width(ctx, body.block, layout)
     thread_part = thread_coordinates(ctx, layout)
     extents = _extents(ctx, op)
     if is_rolled(ctx, op, layout.num_values // width):
@@ -64,15 +64,31 @@ def _lower_chunks(ctx: Context, op: ir.Operation, layout: Fragment, guard: ir.Va
             _lower_chunk(ctx, body, indices, _inside(ctx, layout, indices, extents), guard)
 
 
+class _Body:
+    """The body of a loop, looked at once for all chunks: its variables, and what it computes."""
+
+    def __init__(self, block: ir.Block) -> None:
+        self.block = block
+        self.variables = list(block.arguments)
+        self.results = _results(block)
+
+
+def _results(block: ir.Block) -> list[ir.Value]:
+    inside = [op.operation for op in block.operations]
+    found: list[ir.Value] = [result for op in inside for result in op.results]
+    return found + [value for op in inside for region in op.regions for inner in region for value in _results(inner)]
+
+
 def _lower_chunk(
-    ctx: Context, body: ir.Block, indices: list[Index], inside: ir.Value | bool, guard: ir.Value | None
+    ctx: Context, body: _Body, indices: list[Index], inside: ir.Value | bool, guard: ir.Value | None
 ) -> None:
     if inside is False:
         return
-    ctx.values.update(zip(body.arguments, indices, strict=True))
-    _clear(ctx, body)
+    ctx.values.update(zip(body.variables, indices, strict=True))
+    for result in body.results:  # of the previous chunk
+        ctx.values.pop(result, None)
     with ctx.guarded(inside if inside is not True else None, guard):
-        ctx.lower_block(body)
+        ctx.lower_block(body.block)
 
 
 def _enter(ctx: Context, body: ir.Block, layout: Fragment) -> None:
@@ -90,18 +106,12 @@ def _leave(ctx: Context) -> None:
     ctx.iteration_layout = None
 
 
-def _clear(ctx: Context, block: ir.Block) -> None:
-    """Forget the values of the previous chunk."""
-    for op in block.operations:
-        for result in op.operation.results:
-            ctx.values.pop(result, None)
-        for region in op.operation.regions:
-            for inner in region.blocks:
-                _clear(ctx, inner)
-
-
 def thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
     """The share of each coordinate that depends on the thread."""
+    return list(ctx.e.once(("thread coordinates", layout, ctx.thread), lambda: _thread_coordinates(ctx, layout)))
+
+
+def _thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
     parts = [Index.of(0) for _ in layout.shape]
     for digit, value in thread_digits(ctx, layout):
         if digit.dim != REPLICATE:
@@ -111,6 +121,10 @@ def thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
 
 def thread_digits(ctx: Context, layout: Fragment) -> list[tuple[Digit, Index]]:
     """The digits of the thread index with their run-time values."""
+    return ctx.e.once(("thread digits", layout, ctx.thread), lambda: _thread_digits(ctx, layout))
+
+
+def _thread_digits(ctx: Context, layout: Fragment) -> list[tuple[Digit, Index]]:
     out: list[tuple[Digit, Index]] = []
     weight = 1
     for digit in layout.thread:

@@ -167,7 +167,7 @@ def summand(ctx: Context, source: FragmentBuffer, slot: int, value: ir.Value, ki
     if kind.startswith("abs"):
         name = "math.absi" if isinstance(element, ir.IntegerType) else "math.absf"
         value = e.pure(name, value.type, [value])
-    if "sum" in kind and str(element) in ("f16", "bf16"):
+    if "sum" in kind and isinstance(element, ir.F16Type | ir.BF16Type):
         element = e.f32
         value = e.pure("arith.extf", shaped(e.f32), [value])
     if source.layout.is_padded:

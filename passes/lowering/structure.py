@@ -364,7 +364,7 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
     assert isinstance(layout, Fragment)
     # Registers of products under way may not be moved, so they are never gathered in vectors.
     apart = "scalars" in op.attributes or any("wgmma" in use.owner.operation.attributes for use in result.uses)
-    alone = 2 if str(element) == "f16" else 1  # float16 sums are two in a register
+    alone = 2 if isinstance(element, ir.F16Type) else 1  # float16 sums are two in a register
     buffer = FragmentBuffer(element, layout, alone if apart else register_chunk(layout, element_bits(element)))
     kind = value_type(ctx.e, element)
     if buffer.chunk > 1:
