@@ -22,6 +22,7 @@ GROUPS   Regions of different warpgroups run at the same time: the program order
          asynchronous operations of the kernel use are fenced before an mbarrier is told of them. Regions that were the
          arms of a branch come after all that stands before the branch, in whatever threads that was.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
+         Where no two warps share lanes of a kernel's tiles, loads and stores need order with products only.
 PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
          the accesses to the rings.
@@ -32,9 +33,9 @@ REPLICAS Threads that run the same iteration, for the fragments that it writes, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -47,124 +48,17 @@ from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
+from .nvidia.tensor_memory import keep_to_lanes
+from .pending_accesses import Pending, Range, Spans, meet
 from .plan_shared_memory import tile_bytes
 from .thread_branches import BRANCH
 from .uniformity import is_uniform, is_uniform_loop
 from .walk import launches, members_of, nested, threads_of
 
-Range = tuple[int, int]
 # What writes shared memory through the asynchronous proxy.
 _BULK_LOADS = ("tl.tma_load", "tl.box_load", "tl.tma_gather4", "tl.cluster_copy", "tl.bulk_words")
 _ARRIVALS = ("tl.mbarrier_arrive", "tl.mbarrier_state")
 _CONTROL = ("scf.if", "scf.for", "scf.while")
-
-
-class Spans(NamedTuple):
-    """The byte ranges that accesses touch, by what the rules ask."""
-
-    reads: set[Range]
-    writes: set[Range]
-    late: set[Range]  # written asynchronously
-    behind: set[Range]  # read behind the threads' backs (PROXY)
-    ordinary: set[Range]  # read by the threads themselves
-    bulk: set[Range]  # written by bulk copies
-    lasting: set[Range]  # TENSOR: read until the operation ends, or a barrier
-    landing: set[Range]  # WORDS: where copies go that the program waits for itself
-
-
-@dataclass
-class Pending:
-    """Byte ranges accessed since the last barrier, those written and those read since the last fence between the
-    proxies, and those that products under way read, by accumulator."""
-
-    reads: set[Range] = field(default_factory=set)
-    writes: set[Range] = field(default_factory=set)
-    unfenced: set[Range] = field(default_factory=set)
-    unfenced_loads: set[Range] = field(default_factory=set)
-    flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
-    groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
-    arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of copies of words
-    landing: set[Range] = field(default_factory=set)  # where the program's own copies go that were not waited for
-
-    def copy(self) -> Pending:
-        flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
-        groups = {key: left.copy() for key, left in self.groups.items()}
-        sets = (set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
-        return Pending(*sets, flying, groups, self.arrived, set(self.landing))
-
-    def merge(self, other: Pending) -> None:
-        self.reads |= other.reads
-        self.writes |= other.writes
-        self.unfenced |= other.unfenced
-        self.unfenced_loads |= other.unfenced_loads
-        self.arrived = self.arrived or other.arrived
-        self.landing |= other.landing
-        for accumulator, ranges in other.flying.items():
-            self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
-        for key, left in other.groups.items():
-            self.groups.setdefault(key, Pending()).merge(left)
-
-    def clear(self) -> None:
-        self.reads.clear()
-        self.writes.clear()
-        total = self.everywhere()  # a barrier is no fence
-        self.unfenced, self.unfenced_loads = total.unfenced, total.unfenced_loads
-        self.groups.clear()
-        for ranges in self.flying.values():  # a barrier does not end a product
-            self.reads |= ranges
-
-    def waited(self, op: ir.Operation) -> None:
-        """What a thread knows behind a wait: that others arrived, that copies of its own landed (WORDS)."""
-        if op.name in ("tl.mbarrier_wait", "tl.mbarrier_test"):
-            self.arrived = True
-        if op.name == "tl.wait_group":
-            self.writes |= self.landing
-            self.unfenced |= self.landing
-            self.landing = self.landing if ir.IntegerAttr(op.attributes["pending"]).value else set()
-
-    def everywhere(self) -> Pending:
-        """With what the regions of warpgroups left: all threads are meant."""
-        total = Pending(set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
-        for left in self.groups.values():
-            total.merge(left.everywhere())
-        return total
-
-    def state(self) -> tuple[object, ...]:
-        """What is pending, to be compared."""
-        sets = (self.reads, self.writes, self.unfenced, self.unfenced_loads, self.landing)
-        flying = frozenset((accumulator, frozenset(ranges)) for accumulator, ranges in self.flying.items())
-        groups = frozenset((key, left.state()) for key, left in self.groups.items())
-        return *(frozenset(ranges) for ranges in sets), flying, groups, self.arrived
-
-    def become(self, other: Pending) -> None:
-        """Take over a copy of what is pending elsewhere."""
-        new = other.copy()
-        self.reads, self.writes, self.unfenced = new.reads, new.writes, new.unfenced
-        self.unfenced_loads, self.flying, self.groups = new.unfenced_loads, new.flying, new.groups
-        self.arrived, self.landing = new.arrived, new.landing
-
-    def fenced(self) -> None:
-        self.unfenced.clear()
-        self.unfenced_loads.clear()
-        self.arrived = False
-
-    def needs_fence(self, spans: Spans) -> bool:
-        """PROXY: whether asynchronous ones among these accesses meet ordinary ones that no fence has followed."""
-        if not spans.behind and not spans.bulk:
-            return False
-        total = self.everywhere() if self.groups else self
-        return _meet(spans.behind | spans.bulk, total.unfenced) or _meet(spans.bulk, total.unfenced_loads)
-
-    def conflicts(self, spans: Spans) -> bool:
-        writes = spans.writes | spans.late
-        if not spans.reads and not writes:
-            return False
-        total = self.everywhere() if self.groups else self
-        return _meet(spans.reads, total.writes) or _meet(writes, total.writes) or _meet(writes, total.reads)
-
-
-def _meet(a: set[Range], b: set[Range]) -> bool:
-    return any(x[0] < y[1] and y[0] < x[1] for x in a for y in b)
 
 
 @dataclass(frozen=True)
@@ -222,6 +116,7 @@ class _Inserter:
 
     def __init__(self, launch: ir.Operation) -> None:
         self.launch = launch
+        self.lanes_apart = keep_to_lanes(launch)  # TENSOR
         self.known: dict[ir.Operation, list[Effect]] = {}
         self.known_spans: dict[ir.Operation, Spans] = {}
         self.places: dict[ir.Value, Range | None] = {}  # where buffers lie
@@ -319,23 +214,34 @@ class _Inserter:
         if not found and not len(op.regions):
             return
         spans = self.spans(op)
-        if pending.arrived and _meet(spans.behind, self.brought):  # PROXY
+        if pending.arrived and meet(spans.behind, self.brought):  # PROXY
             self._fence(op, pending)
         fence = pending.needs_fence(spans) or (op in self.arriving and self._tells_engine(op, pending))
-        if fence or pending.conflicts(spans):
+        if fence or pending.conflicts(self._to_order(op)):
             self.order(op, pending, fence=fence)
         if op.name in _CONTROL:
-            self._fence_inside(op, Pending(arrived=pending.arrived))
+            inside = Pending(arrived=pending.arrived, landing=set(pending.landing))
+            self._fence_inside(op, inside)
+            pending.writes |= inside.writes  # WORDS: what some threads have waited for
+            pending.unfenced |= inside.unfenced
+            pending.landing |= inside.landing
         pending.reads |= spans.lasting
         if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
             pending.flying[op.operands[2]] = spans.reads
         elif op.name == "tl.wait_products" and len(op.operands):
             pending.flying.pop(op.operands[0], None)
         pending.writes |= spans.writes  # ASYNC: `late` is left to the program
-        pending.landing |= spans.landing
+        if op.name not in _CONTROL:
+            pending.landing |= spans.landing
         if op.name not in _BULK_LOADS:
             pending.unfenced |= spans.writes
         pending.unfenced_loads |= spans.ordinary
+
+    def _to_order(self, op: ir.Operation) -> Spans:
+        """What of it is to be ordered with the accesses of other threads."""
+        if not self.lanes_apart:
+            return self.spans(op)
+        return _spans([e for e in self.effects(op) if e.op.name != "tl.copy" or not _lies_in(e, TMEM)], self.places)
 
     def _fence_inside(self, op: ir.Operation, pending: Pending) -> None:
         """DIVERGE, PROXY, GROUPS: the fences that threads need for what they do in a branch or loop of their own."""
@@ -358,9 +264,10 @@ class _Inserter:
             return
         pending.waited(op)
         spans = self.spans(op)
-        brought = pending.arrived and _meet(spans.behind, self.brought)
+        brought = pending.arrived and meet(spans.behind, self.brought)
         if brought or pending.needs_fence(spans) or (op.name in _ARRIVALS and self._tells_engine(op, pending)):
             self._fence(op, pending)
+        pending.landing |= spans.landing
         if op.name not in _BULK_LOADS:
             pending.unfenced |= spans.writes
         pending.unfenced_loads |= spans.ordinary
@@ -400,6 +307,7 @@ class _Inserter:
         arm = pending.groups.get(key, Pending()).copy()
         arm.unfenced |= pending.unfenced
         arm.unfenced_loads |= pending.unfenced_loads
+        arm.landing |= pending.landing
         self.walk(op.regions[0].blocks[0], arm)
         pending.groups = {**others, key: arm}
 

@@ -18,6 +18,10 @@ def inside(op: ir.Operation, loop: ir.Operation) -> bool:
     return False
 
 
+RELEASED = "tl.released"
+"""Marks waits for products that an earlier iteration started: their tiles may be overwritten from there on."""
+
+
 class Versions:
     """The multi-versioned tiles of a loop and the arithmetic of its rounds."""
 
@@ -61,6 +65,11 @@ class Versions:
         for old, new in zip(op.results, copy.results, strict=True):
             cloned[old] = new
         return cloned[value]
+
+    def released(self) -> ir.Operation | None:
+        """The operation behind which the version of the iteration before is free, if that is not all of them."""
+        waits = [view.operation for view in self.body.operations if RELEASED in view.operation.attributes]
+        return waits[-1] if waits else None
 
     def finish(self, slot: ir.Value) -> None:
         """Drop the copies and make every use of a tile use the iteration's version."""

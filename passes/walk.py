@@ -83,3 +83,11 @@ def members_of(op: ir.Operation) -> range:
             return range(groups[0] * size, (groups[-1] + 1) * size)
         op = op.parent.operation
     return range(0)
+
+
+def depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:
+    """Whether a value is computed from the indices of a kernel's blocks."""
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return owner.owner.operation == launch
+    return any(depends_on_block(v, launch) for v in owner.operation.operands)

@@ -16,6 +16,7 @@ from ...dialect.location import name_of, python_location
 from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
+from ..nvidia.tensor_products import note_obstacle, tensor_products
 from ..walk import members_of, num_threads, span_of, threads_of
 from .accesses import (
     Access,
@@ -25,7 +26,7 @@ from .accesses import (
     loop_layout_beside,
     loop_layout_from,
 )
-from .gemm import gemm_layouts, narrow_panels, sparse_layouts
+from .gemm import gemm_layouts, narrow_panels, sparse_layouts, tensor_layouts
 from .plan import VECTOR, extend_fragment, plan_fragment
 from .product_forms import Form, product_forms
 from .sums import check_sum, sums, updates
@@ -142,11 +143,16 @@ class Solver:
                 assert isinstance(layout, Fragment)
                 self.loops[loop] = layout
         forms = product_forms(self.ops, self.target) if self.wgmma else {}
+        through_tensor = tensor_products(self.ops, self.target)
+        note_obstacle(self.ops, self.target)
         for op in self.ops:
             form = forms.get(op, Form(wgmma=False))
             if "loop_layout" in op.attributes:
                 self._follow_loop(op)
-            if op.name in ("tl.gemm", "tl.mma_scaled"):
+            if op in through_tensor:
+                for value, layout in tensor_layouts(op):
+                    self.learn(value, layout, op, strict=isinstance(layout, Fragment))
+            elif op.name in ("tl.gemm", "tl.mma_scaled"):
                 for value, layout in gemm_layouts(op, threads_of(op), self.target, form):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
