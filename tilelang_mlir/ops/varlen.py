@@ -82,7 +82,10 @@ def attention_varlen_forward(
 
 def varlen_tiles(D: int, longest: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
     """Queries and keys of a block, versions of a block of keys, and threads, for heads of the width D."""
-    if not resolve_target(target).supports(Feature.WGMMA):
+    machine = resolve_target(target)
+    if machine.supports(Feature.TCGEN05) and longest > 64:
+        return 128, 64, 2, 256
+    if not machine.supports(Feature.WGMMA):
         return 64, 64 if D <= 128 else 32, 2, 128
     if D <= 128 and longest > 128:
         return 192, 128 if D <= 64 else 80, 2, 384
