@@ -49,7 +49,7 @@ def heads_together(heads: int) -> int:
 def attention_tiling(S: int, heads: int, D: int, causal: bool, target: str | Target = "auto") -> AttentionTiling:
     """Tiles for `heads` heads of width D (the larger of keys and values) over S queries, by the room of registers."""
     machine = resolve_target(target)
-    if machine.supports(Feature.TCGEN05) and S > 64:  # whole tiles of tensor memory; two blocks take turns up to D = 128
+    if machine.supports(Feature.TCGEN05) and S > 64:  # whole tiles of tensor memory; two blocks up to D = 128
         return AttentionTiling(128, 64, 2, 256)
     if not machine.supports(Feature.WGMMA):
         return AttentionTiling(64, 64 if D <= 128 else 32, 2, 128)
