@@ -47,6 +47,8 @@ class Nvidia:
         inside, most = list(nested(launch)), self.target.thread_registers
         if threads[0] * threads[1] * threads[2] > _LARGE_BLOCK or most_at_once(inside, most) > most:
             blocks = max(blocks, 1)  # else ptxas aims at two large blocks, or at 32 registers and spills the rest
+        if any(op.name == "tl.tmem_arena" for op in inside):
+            blocks = max(blocks, 1)  # else it spills to fit more blocks than tensor memory has room for
         if blocks:
             attributes["nvvm.minctasm"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), blocks)
         if "cluster" in launch.attributes:
