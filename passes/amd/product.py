@@ -90,13 +90,15 @@ def cores(target: Target, kinds: tuple[str, str]) -> list[Core]:
 @dataclass(frozen=True)
 class Operand:
     """A or B of a product: `along_k` says that neighbours in memory are neighbours along K, `packed` the kind of
-    elements of fewer than eight bits, whose bytes are stored."""
+    elements of fewer than eight bits, whose bytes are stored. A `free` one is read along K from memory, whatever rows
+    or columns its tiles have."""
 
     side: int  # the dimension of C that it shares: 0 for A, 1 for B
     k_dim: int
     along_k: bool
     interleave: int
     packed: str = ""
+    free: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ def element_kind(element: ir.Type, unsigned: bool, target: Target, op: ir.Operat
 def plan_product(op: ir.Operation, threads: int, target: Target, *, together: bool = True) -> Product:
     """The plan of a `tl.gemm`; a function of its operands' types and scopes, so inference and lowering agree.
 
-    Products into one accumulator take instructions of one size and interleave alike: as the least of them allows.
+    Products into one accumulator take instructions of one size and interleave alike, as the least of them allows that
+    is bound to its tiles.
     `together=False` gives the plan that a product would have without the others.
 
     Raises:
@@ -183,19 +186,24 @@ def plan_product(op: ir.Operation, threads: int, target: Target, *, together: bo
     siblings = _siblings(op) if together else []
     if siblings:
         core = max(fits, key=lambda x: (x.size <= _smallest(siblings, threads, target), x.size, x.depth))
-    left = Operand(0, 0 if flags[0] else 1, not flags[0], 1)
-    right = Operand(1, 1 if flags[1] else 0, flags[1], 1)
     registers = [scope_of(v) == FRAGMENT for v in (a, b)]
+    left = Operand(0, 0 if flags[0] else 1, not flags[0], 1, free=not flags[0] and not registers[0])
+    right = Operand(1, 1 if flags[1] else 0, flags[1], 1, free=flags[1] and not registers[1])
     run = _run(core, k, elements[0].width, any(registers), left.along_k and right.along_k)
     product = Product(core, grid, k, run, left, right)
     left, right = (
         o if register else _interleave(product, o, elements[0].width, target)
         for o, register in zip((left, right), registers, strict=True)
     )
-    plans = [plan_product(other, threads, target, together=False) for other in siblings]
-    sides = [replace(o, interleave=min(o.interleave, *(getattr(p, x).interleave for p in plans))) if plans else o
-             for x, o in (("a", left), ("b", right))]  # fmt: skip
-    return replace(product, a=sides[0], b=sides[1])
+    product = replace(product, a=left, b=right)
+    plans = [product, *(plan_product(other, threads, target, together=False) for other in siblings)]
+    return replace(product, a=_alike([p.a for p in plans]), b=_alike([p.b for p in plans]))
+
+
+def _alike(operands: list[Operand]) -> Operand:
+    """The first of these with an interleave that serves all of them."""
+    bound = [o.interleave for o in operands if not o.free]
+    return replace(operands[0], interleave=min(bound, default=1))
 
 
 def _siblings(op: ir.Operation) -> list[ir.Operation]:

@@ -16,7 +16,7 @@ from ...dialect.location import name_of, python_location
 from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
-from ..nvidia.tensor_products import tensor_products
+from ..nvidia.tensor_products import note_obstacle, tensor_products
 from ..walk import members_of, num_threads, span_of, threads_of
 from .accesses import (
     Access,
@@ -144,6 +144,7 @@ class Solver:
                 self.loops[loop] = layout
         forms = product_forms(self.ops, self.target) if self.wgmma else {}
         through_tensor = tensor_products(self.ops, self.target)
+        note_obstacle(self.ops, self.target)
         for op in self.ops:
             form = forms.get(op, Form(wgmma=False))
             if "loop_layout" in op.attributes:

@@ -497,3 +497,31 @@ def test_a_variable_of_one_value_adds_no_digit() -> None:
         kernel = make(R)
         _close(kernel(a), 2 * (a.astype(np.float64) @ a).reshape(32 // R, R, 32), 2e-3)
         assert kernel.ir("laid_out").count('#tl.scope<"shared">>\n') == 1
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_reducer_that_a_variant_leaves_out_and_a_variable_chosen_by_a_constant(used):
+    """What T.Select gives is the value of then, no other name for the variable; a filled reducer may go unused."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32,), "float32"), B: T.Tensor((32,), "float32")):
+        with T.Kernel(1, threads=32):
+            t = T.get_thread_binding()
+            count = T.alloc_reducer(1, "int32", replication="all")
+            T.fill(count, 0)
+            top, total = T.alloc_var("float32"), T.alloc_var("float32", init=-1.0)
+            top = A[t]
+            if t < 20:
+                total = T.Select(used, top, top + 1)
+            top = 7.0
+            if used:
+                for _ in T.Parallel(32):
+                    count[0] += 1
+                T.finalize_reducer(count)
+                total += count[0]
+            B[t] = total
+
+    a, b = RNG.standard_normal(32).astype(np.float32), np.full(32, np.nan, np.float32)
+    tilelang.compile(main, target="sim")(a, b)
+    want = np.where(np.arange(32) < 20, a if used else a + 1, -1) + 32 * used
+    assert np.abs(b - want).max() < 1e-5

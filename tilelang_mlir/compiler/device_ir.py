@@ -24,6 +24,10 @@ _CONVERT = (
 _LINE_INFO = ",ensure-debug-info-scope-on-llvm-func{emission-kind=DebugDirectivesOnly}"
 _BRANCHES = ("llvm.br", "llvm.cond_br")
 _LOOP = "llvm.loop_annotation"
+COUNTED = "tl.counted"
+"""On a `scf.for` whose variable takes the value of the bound: the loop ends when they are equal. Conversion moves it to
+the branch back if it is of the llvm dialect."""
+_NOT_EQUAL = 1  # of `llvm.icmp`
 
 Clock = Callable[[str], None]
 
@@ -121,14 +125,14 @@ def _check_converted(device: ir.Operation, dialects: tuple[str, ...]) -> None:
     """Name the ops that translation does not know, for it would crash the process on them.
 
     Loop annotations move on the way: conversion keeps the discardable attribute, translation reads the branch's own.
+    Loops that are marked as `COUNTED` test for equality.
     """
     left: list[tuple[str, str]] = []
 
     def visit(op: ir.Operation) -> ir.WalkResult:
         name = op.name
-        if name in _BRANCHES and _LOOP in op.attributes:
-            op.attributes["loop_annotation"] = op.attributes[_LOOP]
-            del op.attributes[_LOOP]
+        if name in _BRANCHES:
+            _hint(op)
         if not name.startswith(dialects) and name != "gpu.module":
             left.append((name, str(op.location)))
         return ADVANCE
@@ -137,6 +141,19 @@ def _check_converted(device: ir.Operation, dialects: tuple[str, ...]) -> None:
     if left:
         names = ", ".join(sorted({name for name, _ in left}))
         raise CompileError(f"no lowering to LLVM for {names}", find_location(left[0][1]))
+
+
+def _hint(branch: ir.Operation) -> None:
+    """Take the hints of loops off a branch."""
+    attributes = branch.attributes
+    if _LOOP in attributes:
+        attributes["loop_annotation"] = attributes[_LOOP]
+        del attributes[_LOOP]
+    if COUNTED in attributes:
+        del attributes[COUNTED]
+        *_, ends = branch.successors[0].operations
+        test = ends.operation.operands[0].owner
+        test.attributes["predicate"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), _NOT_EQUAL)
 
 
 def lap_timer(timings: dict[str, float]) -> Clock:
