@@ -12,6 +12,7 @@ change its layout.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tilelang_mlir.mlir import ir
@@ -24,20 +25,40 @@ from ...dialect.products import extents, packed_operands, transposes
 from ...dialect.tl import FRAGMENT, TMEM, scope_of
 from ..walk import members_of, threads_of
 from .tensor_rules import WARPGROUP, meeting_fragment, operand_obstacle, product_obstacle
+from .tensor_sums import home
 
 INSTRUCTION = "tcgen05"
 """The `instr` of a `tl.gemm` that `stage-tensor-products` takes apart."""
 _SUMMING = ("tl.gemm", "tl.gemm_sp", "tl.mma_scaled")
 
 
+OBSTACLE = "tl.obstacle"
+"""Why the products of a kernel are not tcgen05's, at the product that is the reason."""
+
+
 def tensor_products(ops: Sequence[ir.Operation], target: Target) -> list[ir.Operation]:
     """The products of a kernel whose sums are fragments, if tcgen05 computes all of them."""
-    if not target.supports(Feature.TCGEN05):
-        return []
-    products = [op for op in ops if op.name in _SUMMING]
-    if not any(_is_repeated(op) for op in products) or any(fragment_obstacle(op, target) for op in products):
-        return []
-    return products if columns_of_products(ops, products) <= COLUMNS else []
+    found = [op for op in ops if op.name in _SUMMING] if target.supports(Feature.TCGEN05) else []
+    return found if any(map(_is_repeated, found)) and not kernel_obstacle(ops, found, target) else []
+
+
+def kernel_obstacle(
+    ops: Sequence[ir.Operation], products: Sequence[ir.Operation], target: Target
+) -> tuple[ir.Operation, str] | None:
+    """The product because of which a kernel's products of fragments do not go through tensor memory, and why."""
+    for op in products:
+        if text := fragment_obstacle(op, target):
+            return op, text
+    columns = columns_of_products(ops, products)
+    return (products[-1], f"{columns} columns of tensor memory, of {COLUMNS}") if columns > COLUMNS else None
+
+
+def note_obstacle(ops: Sequence[ir.Operation], target: Target) -> None:
+    """Mark the product that keeps those of a loop from tensor memory, for `remarks`."""
+    products = [op for op in ops if op.name in _SUMMING] if target.supports(Feature.TCGEN05) else []
+    found = kernel_obstacle(ops, products, target) if any(map(_is_repeated, products)) else None
+    if found is not None:
+        found[0].attributes[OBSTACLE] = ir.StringAttr.get(found[1])
 
 
 def fragment_obstacle(op: ir.Operation, target: Target) -> str:
@@ -75,17 +96,24 @@ def through_tensor(op: ir.Operation) -> bool:
 
 
 def columns_of_products(ops: Sequence[ir.Operation], products: Sequence[ir.Operation]) -> int:
-    """32-bit columns of tensor memory that the sums and first operands take, beside what the program has there."""
+    """32-bit columns of tensor memory that a kernel takes at least: what the program has there, sums that stay, first
+    operands, and room for the largest sum that passes through."""
     taken = 0
     for op in ops:
         if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM:
             kind = ir.MemRefType(op.results[0].type)
-            rows = kind.shape[-2]
-            taken += -(-_size(kind) // rows * kind.element_type.width // 32)
-    sums = {op.operands[2]: extents(op)[1] for op in products}
+            taken += -(-math.prod(kind.shape) // kind.shape[-2] * kind.element_type.width // 32)
     operands = {op.operands[0]: extents(op)[2] * _element(op.operands[0]).width // 32
                 for op in products if scope_of(op.operands[0]) == FRAGMENT and through_tensor(op)}  # fmt: skip
-    return taken + sum(sums.values()) + sum(operands.values())
+    passing = 0
+    for c in dict.fromkeys(op.operands[2] for op in products):
+        together = [op for op in products if op.operands[2] == c]
+        columns = extents(together[0])[1]
+        if home(together) is None:
+            passing = max(passing, columns)
+        else:
+            taken += columns
+    return taken + passing + sum(operands.values())
 
 
 def product_fragments(op: ir.Operation) -> list[tuple[ir.Value, Fragment]]:
@@ -120,10 +148,3 @@ def _is_repeated(op: ir.Operation) -> bool:
 
 def _element(value: ir.Value) -> ir.Type:
     return ir.MemRefType(value.type).element_type
-
-
-def _size(kind: ir.MemRefType) -> int:
-    size = 1
-    for extent in kind.shape:
-        size *= extent
-    return size

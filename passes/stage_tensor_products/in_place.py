@@ -5,56 +5,14 @@ from __future__ import annotations
 from tilelang_mlir.mlir import ir
 
 from ...dialect.layout.attrs import to_attr
+from ...dialect.layout.tensor import LANES
 from ...dialect.tl import FRAGMENT, buffer_type
 from .. import build
-from ..elementwise import ElementLoop, element_loop, uncast
 from ..nvidia.tensor_products import sum_fragment
-from ..walk import nested, threads_of
+from ..nvidia.tensor_sums import rescaling
+from ..walk import WARPGROUP, nested, threads_of
 
 PIECE = 32  # columns of a sum that a thread works on at once
-
-
-def home(products: list[ir.Operation]) -> ir.Operation | None:
-    """The outermost loop around the products of one sum in which nothing else touches it, but to rescale it."""
-    c = products[0].operands[2]
-    found: ir.Operation | None = None
-    op = products[0].parent.operation
-    while op.name in ("scf.for", "scf.while", "scf.if"):
-        inside = set(nested(op))
-        if all(_is_at_rest(use.owner.operation, op, products) for use in c.uses if use.owner.operation in inside):
-            if op.name != "scf.if" and all(product in inside for product in products):
-                found = op
-        op = op.parent.operation
-    return found
-
-
-def _is_at_rest(user: ir.Operation, loop: ir.Operation, products: list[ir.Operation]) -> bool:
-    if user in products:
-        return user.operands[2] not in list(user.operands)[:2]
-    while user.name != "tl.parallel" and user != loop:
-        user = user.parent.operation
-    return user != loop and rescaling(user, products[0].operands[2]) is not None
-
-
-def rescaling(op: ir.Operation, c: ir.Value) -> ElementLoop | None:
-    """`c[i, j] = f(c[i, j], rows' facts)`: a loop whose columns matter for nothing but the place in `c`."""
-    loop = element_loop(op)
-    if loop is None or loop.target != c or not loop.covers_target or loop.dims != (0, 1):
-        return None
-    column = op.regions[0].blocks[0].arguments[1]
-    for use in column.uses:
-        index = use.owner.operation
-        if index.name != "arith.index_cast":
-            return None
-        if any(not _is_place(inner.owner.operation, c, column) for inner in index.results[0].uses):
-            return None
-    return loop
-
-
-def _is_place(access: ir.Operation, c: ir.Value, column: ir.Value) -> bool:
-    """Whether an access is to `c` at [.., column]."""
-    first = {"memref.load": 0, "memref.store": 1}.get(access.name)
-    return first is not None and access.operands[first] == c and uncast(access.operands[first + 2]) == column
 
 
 def move(loop: ir.Operation, c: ir.Value, tensor: ir.Value) -> None:
@@ -93,8 +51,9 @@ def bring(tensor: ir.Value, c: ir.Value, *, adds: bool) -> None:
         ir.Operation.create("tl.copy", [], [tensor, c])
         return
     rows, columns = list(ir.MemRefType(c.type).shape)[-2:]
-    width = _width(columns)
     where = ir.InsertionPoint.current.block.owner.operation
+    shares_columns = rows < LANES and threads_of(where) > WARPGROUP  # of which each warpgroup has its own
+    width = columns if shares_columns else _width(columns)
     for start in range(0, columns, width):
         part = _piece(where, c, width)
         ir.Operation.create("tl.copy", [], [build.columns_of(tensor, start, width), part])

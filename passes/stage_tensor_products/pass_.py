@@ -29,14 +29,16 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ...dialect.effects import region_effects
-from ...dialect.layout.attrs import tensor_to_attr, to_attr
-from ...dialect.layout.tensor import accumulator, dense
+from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr, to_attr
+from ...dialect.layout.tensor import COLUMNS, accumulator, dense
 from ...dialect.tl import FRAGMENT, SHARED, TMEM, buffer_type, scope_of
 from .. import build
 from ..base import Pass
 from ..elementwise import float_constant
 from ..layout_inference.gemm import shared_operand
 from ..nvidia.tensor_products import INSTRUCTION, through_tensor
+from ..nvidia.tensor_sums import home
+from ..plan_tensor_memory import PASSING
 from ..use_tensor_memory import barriers, variable
 from ..walk import launches, nested
 from . import in_place
@@ -56,11 +58,18 @@ class StageTensorProducts(Pass):
             products = [op for op in nested(launch) if op.name == "tl.gemm" and _is_marked(op)]
             if products:
                 with module.context, launch.location:
-                    place_waits(_Kernel(launch, products).run(), async_copy=self.async_copy)
+                    started = _Kernel(launch, products).run()
+                    place_waits(started, async_copy=self.async_copy, at_once=_columns(launch) > COLUMNS)
 
 
 def _is_marked(op: ir.Operation) -> bool:
     return "instr" in op.attributes and ir.StringAttr(op.attributes["instr"]).value == INSTRUCTION
+
+
+def _columns(launch: ir.Operation) -> int:
+    """Columns of tensor memory of a kernel whose sums are all in use at once."""
+    allocs = [op for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
+    return sum(tensor_from_attr(op.attributes["layout"]).columns for op in allocs)
 
 
 class _Kernel:
@@ -79,10 +88,12 @@ class _Kernel:
         for c in dict.fromkeys(op.operands[2] for op in self.products):
             together = [op for op in self.products if op.operands[2] == c]
             self.sums[c] = self._tensor(c, accumulator(list(ir.MemRefType(c.type).shape), 32))
-            loop = in_place.home(together)
+            loop = home(together)
             if loop is not None:
                 in_place.move(loop, c, self.sums[c])
                 resting.add(c)
+            else:
+                self.sums[c].owner.operation.attributes[PASSING] = build.unit()
         started: list[Started] = []
         for op in self.products:
             with op.location, ir.InsertionPoint(op):

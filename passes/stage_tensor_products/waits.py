@@ -44,17 +44,21 @@ class Started:
         return ir.Operation.create("tl.mbarrier_wait", [], operands)
 
 
-def place_waits(products: list[Started], *, async_copy: bool) -> None:
-    """Wait for a kernel's products; `async_copy`: pipelined loops will load their tiles ahead."""
+def place_waits(products: list[Started], *, async_copy: bool, at_once: bool) -> None:
+    """Wait for a kernel's products.
+
+    `async_copy`: pipelined loops will load their tiles ahead. `at_once`: sums that pass through are brought before
+    anything else happens, so that they find room one after the other.
+    """
     for one in products:
         block = one.product.block
         beside = [other for other in products if other.product.block == block]
         with one.product.location:
-            if not _wait_here(one):
+            if not _wait_here(one, at_once=at_once):
                 _wait_later(one, beside, async_copy)
 
 
-def _wait_here(one: Started) -> bool:
+def _wait_here(one: Started, *, at_once: bool) -> bool:
     """Wait, and bring the sum, in this iteration or block; whether it has to be there."""
     last = one.bring[-1] if one.bring else one.start[-1]
     rest = _behind(last)
@@ -62,6 +66,7 @@ def _wait_here(one: Started) -> bool:
     loop = one.product.parent.operation
     if needs is None and not one.bring and loop.name == "scf.for":
         return False
+    needs = None if one.bring and at_once else needs
     at = needs or rest[0]
     with ir.InsertionPoint(at if needs or not one.bring else one.bring[0]):
         one.wait()

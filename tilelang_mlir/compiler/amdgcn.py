@@ -92,6 +92,8 @@ _TRANSPOSED = re.compile(r"= call [^\n]*@llvm\.amdgcn\.ds\.read\.tr[^\n!]*\)(?= 
 # In the kernel's metadata: YAML in assembly, MessagePack in objects, where the number zero is a byte of its own.
 SPILLS = re.compile(r"\.vgpr_spill_count: +[1-9]")
 SPILLS_IN_CODE = re.compile(rb"\.vgpr_spill_count[^\0]")
+# On gfx11: two 16-bit operands are put together by one `v_perm_b32`, and not by two moves of halves of registers.
+_WHOLE_REGISTERS = "-real-true16"
 _WMMA = "@llvm.amdgcn.wmma."
 _PRODUCTS = ("@llvm.amdgcn.mfma.", _WMMA)
 # A loop whose bound is known when it runs, and loads of packed integers, whose alignment LLVM finds out.
@@ -100,11 +102,11 @@ _PACKED = re.compile(r"load <\d+ x i\d+>, ptr addrspace\(3\)")
 
 
 @functools.lru_cache(maxsize=16)
-def target_machine(arch: str, level: int) -> Any:
+def target_machine(arch: str, level: int, features: str = "") -> Any:
     """The llvmlite target machine of an architecture such as `gfx942` that makes code at a level of 0 to 3."""
     initialise()
     return llvm.Target.from_triple(TRIPLE).create_target_machine(
-        cpu=arch, features="", opt=level, codemodel="default"
+        cpu=arch, features=features, opt=level, codemodel="default"
     )
 
 
@@ -135,18 +137,25 @@ def _parse(llvm_ir: str, machine: Any) -> Any:
     return module
 
 
+# For kernels around matrix products:
+# * Loops keep their accesses of memory: the search for what could stay in registers compares all with all, takes half
+#   the time of LLVM's passes, and finds nothing.
+# * Instructions stay in their block. LLVM moves products past a branch, to the block that uses the sums, and leaves the
+#   reads of their operands behind: all of them are then in registers at once.
+_FOR_PRODUCTS = ("disable-licm-promotion", "disable-machine-sink")
+
+
 @contextlib.contextmanager
 def _for_products(active: bool) -> Generator[None]:
-    """Loops keep their accesses of memory: the search for what could stay in registers compares all with all, takes
-    half the time of LLVM's passes in loops around matrix products, and finds nothing there."""
-    option = "--disable-licm-promotion={}"
-    if active:
-        llvm.set_option("tilelang", option.format("true"))
+    """LLVM's options for kernels around matrix products, until the end of the block."""
+    options = _FOR_PRODUCTS if active else ()
+    for name in options:
+        llvm.set_option("tilelang", f"--{name}=true")
     try:
         yield
     finally:
-        if active:
-            llvm.set_option("tilelang", option.format("false"))
+        for name in options:
+            llvm.set_option("tilelang", f"--{name}=false")
 
 
 def _emit(module: Any, machine: Any, *, text: bool, code: bool) -> tuple[str, bytes]:
@@ -190,7 +199,8 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
         CompileError: the IR does not verify, or names an intrinsic this LLVM cannot select.
     """
     products = any(name in llvm_ir for name in _PRODUCTS)
-    machine = target_machine(arch, 3 if opt_level else 0)
+    features = _WHOLE_REGISTERS if products else ""
+    machine = target_machine(arch, 3 if opt_level else 0, features)
     if " @printf(" in llvm_ir:
         llvm_ir += _PRINTF_ALLOC
     brief = marked(llvm_ir) if opt_level and products and is_plain(llvm_ir) else None
@@ -199,8 +209,9 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
         # Level 3 numbers values twice more and repeats the ends of blocks. Loops around products gain nothing by it; it
         # finds a way without spills now and then, where registers are short.
         quick = products and opt_level
+        first = target_machine(arch, 2, features) if quick else machine
         copy = module.as_bitcode() if quick and brief is None else b""
-        assembly, object_code = _emit(module, target_machine(arch, 2) if quick else machine, text=text, code=code)
+        assembly, object_code = _emit(module, first, text=text, code=code)
         if quick and (SPILLS.search(assembly) or SPILLS_IN_CODE.search(object_code)):
             module = llvm.parse_bitcode(copy) if copy else _optimised(llvm_ir, machine, opt_level, lap, few=False)
             assembly, object_code = _emit(module, machine, text=text, code=code)

@@ -141,13 +141,18 @@ def _unconverted(device: ir.Operation, dialects: tuple[str, ...]) -> list[tuple[
     Loops that are marked as `COUNTED` test for equality.
     """
     left: list[tuple[str, str]] = []
+    known: set[str] = set()  # names of converted ops that need nothing else: nearly all
 
     def visit(op: ir.Operation) -> ir.WalkResult:
         name = op.name
+        if name in known:
+            return ADVANCE
         if name in _BRANCHES:
             _hint(op)
         if not name.startswith(dialects) and name != "gpu.module":
             left.append((name, str(op.location)))
+        elif name not in _BRANCHES:
+            known.add(name)
         return ADVANCE
 
     device.walk(visit)
