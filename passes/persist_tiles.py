@@ -21,6 +21,9 @@ once (`cluster_tiles.py`).
 Where all tiles of a product run at once, the grid stays, and CTAs that start one after the other are made to work on
 tiles of the same columns (`swizzle`): they read the wider operand at the same time, and it comes from memory once.
 
+Kernels with their sums in tensor memory, which `specialize-tensor-warps` splits, walk where at most two of their blocks
+fit on a multiprocessor (`specialize_tensor_warps/persistence.py`).
+
 A kernel keeps its grid when all of its tiles run at once (and no pairs are asked for), when tiles take different
 numbers of steps (the hardware then hands out blocks better than a fixed stride does; but not when each block walks over
 several tiles, a short one and a long one for example), when the program asks for a

@@ -206,7 +206,7 @@ def _argument_attributes(kinds: list[ir.Type], *, shared_by_ctas: bool) -> ir.At
 
 def _bind_arguments(ctx: Context, host: ir.Block, entry: ir.Block, workspaces: list[ir.Operation]) -> None:
     for source, argument in zip(host.arguments, list(entry.arguments), strict=False):
-        if str(argument.type) == "i32":
+        if argument.type == ctx.e.i32:
             facts = facts_of(source)
             ctx.values[source] = ctx.ix.uniform(argument, lo=facts.lo, hi=facts.hi, divisor=facts.divisor)
         else:

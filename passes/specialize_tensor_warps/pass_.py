@@ -15,7 +15,8 @@ they fit and there are several output tiles):
 
 The factors of block-scaled products are copied by a warp of their own, word by word (`factors.py`), and moved to tensor
 memory in front of their product. Rounds are counted across output tiles, so the loads of the next tile run while this
-one is finished. Copies of accumulators to device memory go through small swizzled tiles and bulk stores, in parts.
+one is finished. Results go to device memory through small swizzled tiles and bulk stores, in parts; bulk copies also
+make the gaps between packed elements (`loads.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ from ...dialect.tl import SHARED, TMEM, buffer_type, scope_of
 from .. import build
 from ..base import Pass
 from ..nvidia import tensor_stores
-from ..nvidia.tma_rules import box_bytes
 from ..use_tensor_memory import SYNCHRONOUS, barriers, variable
 from ..walk import WARP, launches, nested, num_threads
 from .candidate import Candidate, find_candidate
@@ -133,13 +133,14 @@ class _Split:
 
     def run(self) -> None:
         found = self.found
-        unordered = [factor.load.operands[1] for factor in found.factors]
+        left_out = [factor.load.operands[1] for factor in found.factors]
+        left_out += [load.left_out for load in found.loads if load.left_out is not None]
         self._erase_waits()
         repeated = any(op.name == "scf.for" for op in found.nest)
         tensor_stores.shorten(self.launch, self.threads, repeated)
         self.versions = self._accumulator_versions()
-        for copy in found.copies:
-            self.tiles[copy.operands[1]] = self._multiply(copy.operands[1], found.stages)
+        for load in found.loads:
+            self.tiles[load.tile] = self._multiply(load.tile, found.stages)
         for factor in found.factors:
             self.tiles[factor.ordered] = self._multiply(factor.ordered, found.stages)
         for buffer in dict.fromkeys(root(op.operands[2]) for op in found.products):
@@ -162,7 +163,7 @@ class _Split:
         rest = rest.blocks.append()
         self._move(rest, split)
         self._rest(rest)
-        for old in [*self.tiles, *self.sums, *unordered]:
+        for old in [*self.tiles, *self.sums, *left_out]:
             old.owner.operation.erase()
         self._stores(split)
         warps = 3 if found.factors else 2
@@ -227,14 +228,14 @@ class _Split:
         with ir.InsertionPoint(blocks[-1]):
             slot, parity = ring.place()
             _wait(self.empty, slot, build.binary("xori", parity, build.constant(1)))
-            size = sum(box_bytes(copy.operands[1]) for copy in self.found.copies)
+            size = sum(load.bytes for load in self.found.loads)
             expect = {"expect": ir.IntegerAttr.get(build.i32(), size)}
             ir.Operation.create("tl.mbarrier_arrive", [], [self.full, slot], expect)
-            for copy in self.found.copies:
-                with copy.location:
-                    source = role.clone(copy.operands[0])
-                    target = _version(self.tiles[copy.operands[1]], slot)
-                    ir.Operation.create("tl.tma_load", [], [source, target, self.full, slot])
+            for load in self.found.loads:
+                with load.location:
+                    source, target = role.clone(load.source), _version(self.tiles[load.tile], slot)
+                    attributes = {"gaps": ir.StringAttr.get(load.gaps)} if load.gaps else {}
+                    ir.Operation.create("tl.tma_load", [], [source, target, self.full, slot], attributes)
             ring.advance()
         _close(blocks)
 

@@ -16,7 +16,6 @@ from ...dialect.layout.attrs import tensor_from_attr
 from ...dialect.layout.tensor import COLUMNS, arena_columns
 from ...dialect.tl import TMEM, scope_of
 from ..nvidia.tensor_stores import staging_bytes, stores_of
-from ..nvidia.tma_rules import box_bytes
 from ..specialize_warps.stores import reserved, shared_bytes
 from ..use_tensor_memory import SYNCHRONOUS
 from ..walk import depends_on_block, nested, num_threads
@@ -39,7 +38,7 @@ def stages_of_walk(launch: ir.Operation, target: Target) -> int:
     found = find_candidate(launch)
     if found is None or found.nest or not _is_repeatable(launch, found):
         return 0
-    ring = sum(box_bytes(copy.operands[1]) for copy in found.copies)
+    ring = sum(_bytes(load.tile) for load in found.loads)
     ring += sum(_bytes(factor.ordered) for factor in found.factors)
     beside = _beside(launch, found)
     threads = num_threads(launch)
@@ -79,7 +78,7 @@ def _columns(launch: ir.Operation) -> int:
 
 def _beside(launch: ir.Operation, found: Candidate) -> int:
     """Bytes of shared tiles that are neither in the ring nor left out."""
-    out = [copy.operands[1] for copy in found.copies]
+    out = [v for load in found.loads for v in (load.tile, load.left_out) if v is not None]
     out += [v for factor in found.factors for v in (factor.ordered, factor.load.operands[1])]
     out += [op.operands[0] for op, carrier in stores_of(launch) if carrier is not None]
     return shared_bytes(launch, out)

@@ -143,7 +143,8 @@ def _tensor_map(entry: ir.DictAttr) -> TensorMapSpec:
     box = tuple(int(size) for size in int_array(entry["box"]))
     param = ir.IntegerAttr(entry["param"]).value
     walk = tuple(int(x) for x in int_array(entry["walk"])) if "walk" in entry else ()
-    return TensorMapSpec(param, box, text("swizzle", "none"), text("l2_promotion", "256B"), "nan_fill" in entry, walk)
+    modes = text("swizzle", "none"), text("l2_promotion", "256B"), "nan_fill" in entry
+    return TensorMapSpec(param, box, *modes, walk, text("gaps", ""))
 
 
 def _three(sizes: list[int]) -> tuple[int, int, int]:

@@ -75,7 +75,7 @@ def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> N
     if thorough:
         builder.getModulePassManager().run(module, builder)
         return
-    run_handful(module, builder)
+    run_handful(module, builder, numbering=True)
 
 
 def _link(module: Any, text: str) -> None:
