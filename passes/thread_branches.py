@@ -151,9 +151,9 @@ def _taken(branch: ir.Operation, launch: ir.Operation, mine: range) -> list[int]
 
 
 def _exchanges(branch: ir.Operation) -> bool:
-    """Whether an arm stores elements of a shared tile that it loads at other places: threads of it then wait for each
-    other. Where all indices are the same each thread has elements of its own; whatever else touches the tile (copies in
-    bulk, addresses of it) is ordered by the program."""
+    """Whether an arm stores elements of a shared tile that it loads or stores at other places: threads of it then wait
+    for each other. Where all indices are the same each thread has elements of its own; whatever else touches the tile
+    (copies in bulk, addresses of it) is ordered by the program."""
     if _in_loop_of_threads(branch):
         return False
     for region in branch.regions:
@@ -170,7 +170,7 @@ def _exchanges(branch: ir.Operation) -> bool:
                     (loads if op.name == "memref.load" else stores).setdefault(effect.value, set()).add(indices)
                 else:
                     others.add(effect.value)
-        if any(b in stores and b not in others and len(places | stores[b]) > 1 for b, places in loads.items()):
+        if any(b not in others and len(places | loads.get(b, set())) > 1 for b, places in stores.items()):
             return True
     return False
 

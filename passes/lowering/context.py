@@ -18,6 +18,7 @@ from tilelang_mlir.errors import PassError, TileError, UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
+from ...dialect.effects import Effect
 from ...dialect.layout import Fragment
 from ...dialect.location import python_location
 from ..facts import ATTRIBUTE, Facts, facts_of
@@ -71,6 +72,7 @@ class Context:
         self.threads = threads
         self.values: dict[ir.Value, Value] = {}
         self.buffers: dict[ir.Value, Buffer] = {}
+        self.accesses: dict[ir.Operation, list[Effect]] = {}  # of operations with regions
         self._steps: dict[ir.Block, list[_Step]] = {}
         self.registers = RegisterFile(emitter)
         self.width = 1

@@ -24,6 +24,7 @@ class Emitter:
         self._known: dict[Hashable, Any] = {}
         self._added: list[list[Hashable]] = [[]]  # by open scope: what is known since it was opened
         self._elements: dict[ir.Value, Sequence[ir.Value]] = {}
+        self._positions: dict[int, dict[str, ir.Attribute]] = {}  # attributes of extractions
         self._strides: dict[tuple[int, ir.Type], dict[str, ir.Attribute]] = {}
         self.i1 = ir.IntegerType.get_signless(1)
         self.i8 = ir.IntegerType.get_signless(8)
@@ -56,7 +57,7 @@ class Emitter:
         attributes: dict[str, ir.Attribute] | None = None,
         regions: int = 0,
     ) -> ir.Operation:
-        return ir.Operation.create(name, list(results), list(operands), attributes or {}, regions=regions)
+        return ir.Operation.create(name, results, operands, attributes, regions=regions)
 
     def pure(
         self,
@@ -235,8 +236,9 @@ class Emitter:
         kind = vector.type
         if not isinstance(kind, ir.VectorType):
             return vector
-        attrs = {"static_position": ir.DenseI64ArrayAttr.get([index])}
-        made = self.pure("vector.extract", kind.element_type, [vector], attrs)
+        if (position := self._positions.get(index)) is None:
+            position = self._positions[index] = {"static_position": ir.DenseI64ArrayAttr.get([index])}
+        made = self.op("vector.extract", [kind.element_type], [vector], position).result
         return self._remember(("extract", vector, index), made)
 
     def pack(self, elements: Sequence[ir.Value]) -> ir.Value:

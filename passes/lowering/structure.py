@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from tilelang_mlir.errors import PassError
 from tilelang_mlir.mlir import ADVANCE, ir
 
-from ...dialect.effects import region_effects, root
+from ...dialect.effects import root
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
@@ -27,7 +27,7 @@ from .buffers import (
     storage_type,
     value_type,
 )
-from .carried import flatten, forget_inner, unflatten, written_fragments
+from .carried import accesses, flatten, forget_inner, unflatten, written_fragments
 from .context import Context, rule
 from .fragments import MOST_CANDIDATES, in_parallel, load_fragment, store_fragment
 from .index import Index
@@ -72,7 +72,7 @@ def _vectorizes(ctx: Context, op: ir.Operation, trips: range) -> bool:
     if ctx.width != 1 or not 1 < len(trips) <= 16:
         return False
     body = op.regions[0].blocks[0]
-    touches = [ctx.buffers.get(root(e.tile)) for e in region_effects(op)]
+    touches = [ctx.buffers.get(root(e.tile)) for e in accesses(ctx, op)]
     lanewise = all(is_lanewise(inner.operation) for inner in body.operations if inner.operation.name != "scf.yield")
     return lanewise and not any(isinstance(b, FragmentBuffer) for b in touches) and independent(body, trips)
 
@@ -133,7 +133,7 @@ def _indexes_fragment(ctx: Context, body: ir.Block, *, small: bool) -> bool:
 
     In a long loop that counts only where the register could not be selected at run time."""
     induction = body.arguments[0]
-    for effect in region_effects(body.owner.operation):
+    for effect in accesses(ctx, body.owner.operation):
         buffer = ctx.buffers.get(root(effect.tile))
         if effect.op.name not in ("memref.load", "memref.store") or not isinstance(buffer, FragmentBuffer):
             continue

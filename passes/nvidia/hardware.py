@@ -88,9 +88,11 @@ class Nvidia:
     def block_id(self, ctx: Context, dim: int) -> ir.Value:
         return thread.ctaid(_AXES[dim])
 
-    def barrier(self, ctx: Context, number: int = 0, count: int | None = None) -> None:
+    def barrier(self, ctx: Context, number: int | ir.Value = 0, count: int | None = None) -> None:
         own = ctx.barrier_id if isinstance(ctx.barrier_id, ir.Value) or ctx.barrier_id else None
-        if number == 0 and count is None and own is None:
+        if isinstance(number, ir.Value):
+            barrier.emit(number, count)
+        elif number == 0 and count is None and own is None:
             barrier.emit()
         elif number == 0 and count is None:
             barrier.emit(own, ctx.num_threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -228,6 +229,7 @@ def _is_alone(op: ir.Operation) -> bool:
 
 
 # -- which instructions ------------------------------------------------------------------------------------------------
+@functools.cache
 def access_plan(fragment: Fragment, layout: TensorLayout, threads: int) -> _Plan | None:
     """The instructions that move a fragment to or from a tile; None when there are none.
 

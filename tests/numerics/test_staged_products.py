@@ -87,6 +87,7 @@ CASES = [
     Chain(block=80, dtype="bfloat16", threads=256, keys=161),
     Chain(bias=True, stages=1),
     Chain(bias=True, threads=256, width=80, stages=3),
+    Chain(rows=64, bias=True, threads=256, width=48, stages=1),
     Chain(dtype="float8_e4m3", width=128),
     Chain(dtype="float8_e4m3", threads=256, width=128, keys=128),
 ]
