@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.effects import root
 from ..dialect.location import python_location
@@ -115,7 +115,7 @@ def _bounds(value: ir.Value) -> dict[int, ir.Value]:
     if isinstance(value.owner, ir.Block) or value.owner.operation.name != "tl.slice":
         return {}
     op = value.owner.operation
-    sizes = list(ir.DenseI64ArrayAttr(op.attributes["sizes"]))
+    sizes = int_array(op.attributes["sizes"])
     values = iter(list(op.operands)[1 + len(sizes) :])
     bounds = {dim: next(values) for dim, size in enumerate(sizes) if size == -1}
     long = [dim for dim, size in enumerate(sizes) if size != 1]

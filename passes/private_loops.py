@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.effects import root
 from ..dialect.tl import LOCAL, VAR, scope_of
@@ -22,7 +22,7 @@ _PURE = ("tl.cast", "tl.thread_id")
 
 def run_by_each_thread(loop: ir.Operation) -> bool:
     """Replace such a loop by loops of the thread; returns whether it is one."""
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     if "layout" in loop.attributes or min(extents, default=-1) < 1 or not _is_private(loop):
         return False
     run_whole(loop)
@@ -31,7 +31,7 @@ def run_by_each_thread(loop: ir.Operation) -> bool:
 
 def run_whole(loop: ir.Operation) -> None:
     """Replace a parallel loop by loops that every thread which gets there runs, all iterations in order."""
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     unrolled = math.prod(extents) <= _UNROLLED or _is_private(loop)
     body = loop.regions[0].blocks[0]
     place, variables = ir.InsertionPoint(loop), list[ir.Value]()

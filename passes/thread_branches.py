@@ -17,11 +17,12 @@ from ..dialect.tl import FRAGMENT, LOCAL, SHARED, VAR, scope_of
 from . import build
 from .fragment_parts import expand
 from .private_loops import run_whole
-from .thread_values import by_thread
+from .thread_values import Sizes, by_thread, varies
 from .walk import WARP, members_of, nested, num_threads
 
 # The arms of one branch have one number: they run side by side, and what follows them comes after all of them.
 BRANCH = "tl.branch"
+_HINT = "branch on whole warps of 32 threads that follow each other, or work on single elements there"
 
 
 def split_branch(branch: ir.Operation, launch: ir.Operation, *, warps: bool = True, block_syncs: bool = False) -> None:
@@ -30,22 +31,24 @@ def split_branch(branch: ir.Operation, launch: ir.Operation, *, warps: bool = Tr
     A chain of `else if` becomes regions side by side, a branch among other operations of a region nested ones. So does
     a branch of whole warps whose threads meet at a barrier in it, unless `block_syncs` says that all threads of the
     block do, or exchange elements of shared memory, which takes barriers. Without `warps` there are no barriers of some
-    of them: branches stay.
+    of them: branches without tile operations stay.
 
     Raises:
         UnsupportedError: the threads that take a branch with tile operations are no whole warps.
     """
     members = members_of(branch)
     mine = members or range(num_threads(launch))
+    tiles = any(_is_shared(op) for op in nested(branch))
     taken = _taken(branch, launch, mine)
     if taken is None:
+        _check(branch, launch, branch.operands[0], "a branch that some threads take and others do not")
         return
-    tiles = any(is_collective(op) for op in nested(branch))
     meets = not block_syncs and any(op.name == "tl.sync_threads" and "id" not in op.attributes for op in nested(branch))
-    if not warps or not (tiles or meets or _exchanges(branch)):
+    if not (tiles or warps and (meets or _exchanges(branch))):
         return
     here = _span(taken, mine)
-    arms = _arms(here, mine, branch) if here is not None and num_threads(launch) % WARP == 0 else None
+    whole = warps and num_threads(launch) % WARP == 0
+    arms = _arms(here, mine, branch) if here is not None and whole else None
     if arms is None:
         if not tiles:
             return
@@ -54,7 +57,7 @@ def split_branch(branch: ir.Operation, launch: ir.Operation, *, warps: bool = Tr
         raise UnsupportedError(
             f"tile operations in a branch that {who if here is not None else 'some threads of a warp take'}",
             python_location(branch.location),
-            hint="branch on whole warps of 32 threads that follow each other, or work on single elements there",
+            hint=_HINT,
         )
     for op in [op for op in nested(branch) if op.name == "tl.thread_id" and members_of(op) == members]:
         op.move_before(branch)  # in a region it would count from the region's first thread
@@ -70,6 +73,38 @@ def split_branch(branch: ir.Operation, launch: ir.Operation, *, warps: bool = Tr
     _build_arms(branch, arms, around, number)
     branch.erase()
     around.erase()
+
+
+def check_loop(loop: ir.Operation, launch: ir.Operation) -> None:
+    """Look whether all threads run a loop with tile operations equally often.
+
+    Raises:
+        UnsupportedError: its bounds follow from the thread index.
+    """
+    for bound in list(loop.operands)[:3]:
+        _check(loop, launch, bound, "a loop that some threads run more often than others")
+
+
+def _check(op: ir.Operation, launch: ir.Operation, value: ir.Value, what: str) -> None:
+    """Raises UnsupportedError for tile operations where a value decides that differs between threads."""
+    members = members_of(op)
+    threads, sizes = (members, None) if members else (range(num_threads(launch)), _sizes(launch))
+    if any(_is_shared(inner) for inner in nested(op)) and varies(value, threads, sizes):
+        raise UnsupportedError(f"tile operations in {what}", python_location(op.location), hint=_HINT)
+
+
+def _is_shared(op: ir.Operation) -> bool:
+    """Whether the threads of a CTA share the operation's work, which is more than the first thread's."""
+    if op.name == "tl.parallel":
+        return any(extent != 1 for extent in ir.DenseI64ArrayAttr(op.attributes["extents"]))
+    tiles = [ir.MemRefType(v.type) for v in op.operands if isinstance(v.type, ir.MemRefType)]
+    alone = op.name in ("tl.copy", "tl.fill") and all(t.has_static_shape and set(t.shape) <= {1} for t in tiles)
+    return is_collective(op) and not alone
+
+
+def _sizes(launch: ir.Operation) -> Sizes:
+    x, y, z = ir.DenseI32ArrayAttr(launch.attributes["threads"])
+    return x, y, z
 
 
 def settle_branches(launch: ir.Operation) -> None:
@@ -111,14 +146,14 @@ def _holds_fragments(op: ir.Operation) -> bool:
 
 def _taken(branch: ir.Operation, launch: ir.Operation, mine: range) -> list[int] | None:
     """Whether each of some threads takes a branch; None where more than the thread index decides."""
-    is_flat = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))[1:] == [1, 1]
+    is_flat = _sizes(launch)[1:] == (1, 1)
     return by_thread(branch.operands[0], mine) if is_flat else None
 
 
 def _exchanges(branch: ir.Operation) -> bool:
-    """Whether an arm stores elements of a shared tile that it loads at other places: threads of it then wait for each
-    other. Where all indices are the same each thread has elements of its own; whatever else touches the tile (copies in
-    bulk, addresses of it) is ordered by the program."""
+    """Whether an arm stores elements of a shared tile that it loads or stores at other places: threads of it then wait
+    for each other. Where all indices are the same each thread has elements of its own; whatever else touches the tile
+    (copies in bulk, addresses of it) is ordered by the program."""
     if _in_loop_of_threads(branch):
         return False
     for region in branch.regions:
@@ -135,7 +170,7 @@ def _exchanges(branch: ir.Operation) -> bool:
                     (loads if op.name == "memref.load" else stores).setdefault(effect.value, set()).add(indices)
                 else:
                     others.add(effect.value)
-        if any(b in stores and b not in others and len(places | stores[b]) > 1 for b, places in loads.items()):
+        if any(b not in others and len(places | loads.get(b, set())) > 1 for b, places in stores.items()):
             return True
     return False
 
@@ -184,7 +219,8 @@ def _next_number(launch: ir.Operation) -> ir.Attribute:
 
 def _span(taken: list[int], mine: range) -> range | None:
     """The threads that take a branch, where they follow each other."""
-    first, count = taken.index(1), sum(map(bool, taken))
+    count = sum(map(bool, taken))
+    first = taken.index(1) if count else 0
     return mine[first : first + count] if all(taken[first : first + count]) else None
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.amd import lds, mfma, schedule, wmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 from ...dialect.layout import REPLICATE
+from ...dialect.layout.lookup import register_shares
 from ...dialect.location import python_location
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile, element_bits
 from ..lowering.context import Context
@@ -25,6 +24,7 @@ from .product import Operand, Product, operand, plan_product, uses_transposed_re
 # Threads with which two waves share a SIMD: the one that multiplies goes first, so that the other one's accesses to
 # memory fall into its products and the two keep changing places.
 _ALTERNATING = 512
+_COLUMNS = 2  # of instruction tiles read together where nothing asks for more
 _SUMS = {"f32": ("f32", "f16", "bf16"), "i32": ("i32",), "f64": ("f64",)}
 
 
@@ -41,32 +41,65 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
 
 Place = tuple[int, int, int]
 """Step along K, instruction tile along M, and along N."""
+Multiply = Callable[[ir.Value, ir.Value, ir.Value, Place], ir.Value]
+"""An instruction on tiles of A, B and C at a place."""
+Loaded = list[list[tuple[ir.Value, int]]]
+"""By tile, elements along K as (vector, position)."""
 
 
-def run_steps(ctx: Context, product: Product, left: Fetch, right: Fetch, sums: Sums,
-              multiply: Callable[[ir.Value, ir.Value, ir.Value, Place], ir.Value]) -> None:  # fmt: skip
+def run_steps(ctx: Context, product: Product, left: Fetch, right: Fetch, sums: Sums, multiply: Multiply) -> None:
     """All instructions of a product, step by step along K."""
-    mfmas = isinstance(product.core.form, mfma.Form)
-    alternates = mfmas and ctx.num_threads >= _ALTERNATING
+    if isinstance(product.core.form, wmma.Form):
+        _run_by_columns(product, left, right, sums, multiply)
+        return
+    alternates = ctx.num_threads >= _ALTERNATING
     if alternates:
         schedule.set_priority(1)
-    columns = product.tiles(1)
     loaded = left.load(0), right.load(0)
     for step in range(product.steps):
-        if step and not mfmas:
-            loaded = left.load(step), right.load(step)
         a_step, b_step = left.packed(loaded[0]), right.packed(loaded[1])
-        if mfmas and step + 1 < product.steps:  # there are registers for two steps: LDS answers while these multiply
+        if step + 1 < product.steps:  # there are registers for two steps: LDS answers while these multiply
             loaded = left.load(step + 1), right.load(step + 1)
             schedule.fence()
         for part in range(len(a_step[0])):
             for row, a_tile in enumerate(a_step):
                 for column, b_tile in enumerate(b_step):
-                    tile = row * columns + column
-                    place = (step, row, column)
-                    sums.values[tile] = multiply(a_tile[part], b_tile[part], sums.values[tile], place)
+                    sums.add(multiply, a_tile[part], b_tile[part], (step, row, column))
     if alternates:
         schedule.set_priority(0)
+
+
+def _run_by_columns(product: Product, left: Fetch, right: Fetch, sums: Sums, multiply: Multiply) -> None:
+    """Some columns of a step at a time, as many as one read serves, so that few registers hold B at once.
+
+    Fences keep LLVM from reading B for all columns in front of the first product. Where lanes do not hold operands
+    twice, there are registers to read the next columns while these multiply.
+    """
+    columns = range(product.tiles(1))
+    together = len(columns) if right.held else _COLUMNS if product.b.free else product.b.interleave
+    places = [(step, columns[at : at + together])
+              for step in range(product.steps) for at in range(0, len(columns), together)]  # fmt: skip
+
+    def read(step: int, tiles: Sequence[int]) -> tuple[Loaded, Loaded]:
+        return left.load(step) if tiles[0] == 0 else [], right.load(step, tiles)
+
+    ahead = product.core.repeats == 1
+    loaded = read(*places[0])
+    a_step: list[list[ir.Value]] = []
+    for number, (step, tiles) in enumerate(places, 1):
+        a_step = left.packed(loaded[0]) or a_step
+        b_step = right.packed(loaded[1])
+        more = number < len(places)
+        if more and ahead:
+            loaded = read(*places[number])
+            schedule.fence()
+        for column, b_tile in zip(tiles, b_step, strict=True):
+            for part, b in enumerate(b_tile):
+                for row, a_tile in enumerate(a_step):
+                    sums.add(multiply, a_tile[part], b, (step, row, column))
+        if more and not ahead:
+            schedule.fence()
+            loaded = read(*places[number])
 
 
 class Sums:
@@ -84,7 +117,13 @@ class Sums:
             hint = f"accumulate in {wide}"
             raise UnsupportedError(f"no accumulation in {target.element}", python_location(op.location), hint=hint)
         self.element = ir.Type.parse(wide)
-        self.values = self._initial(op, product.tiles(0) * product.tiles(1), clear)
+        self.columns = product.tiles(1)
+        self.values = self._initial(op, product.tiles(0) * self.columns, clear)
+
+    def add(self, multiply: Multiply, a: ir.Value, b: ir.Value, place: Place) -> None:
+        """Add the product of two instruction tiles."""
+        tile = place[1] * self.columns + place[2]
+        self.values[tile] = multiply(a, b, self.values[tile], place)
 
     def _initial(self, op: ir.Operation, tiles: int, clear: ir.Value | None) -> list[ir.Value]:
         """Zero, or what C holds; `clear` decides at run time."""
@@ -150,12 +189,13 @@ class Fetch:
         self.layout = operand(product, which)
         self.count = product.tiles(which.side)
         self.element = tile.buffer.element
+        self.held = isinstance(tile.buffer, FragmentBuffer)  # in registers
         form = product.core.form
         repeated = product.core.repeats > 1
         wave = isinstance(form, wmma.Form)
         self.kind = wmma.operand_type(form, repeated) if wave else mfma.operand_type(form, which.side)
 
-    def packed(self, loaded: list[list[tuple[ir.Value, int]]]) -> list[list[ir.Value]]:
+    def packed(self, loaded: Loaded) -> list[list[ir.Value]]:
         """By instruction tile, the operands of the instructions of one step."""
         width, per = self.product.width, self.product.core.per
         return [[self._packed(elements[s : s + per]) for s in range(0, width, per)] for elements in loaded]
@@ -164,10 +204,10 @@ class Fetch:
         """The number of the first element of a tile and step in the operand's fragment."""
         return (tile * self.product.steps + step) * self.product.width
 
-    def load(self, step: int) -> list[list[tuple[ir.Value, int]]]:
-        """By tile, the elements along K as (vector, position)."""
+    def load(self, step: int, tiles: Sequence[int] = ()) -> Loaded:
+        """Elements of some tiles, or of all."""
         buffer = self.tile.buffer
-        starts = [self._register(tile, step) for tile in range(self.count)]
+        starts = [self._register(tile, step) for tile in tiles or range(self.count)]
         width = self.product.width
         if isinstance(buffer, FragmentBuffer):
             file = self.ctx.registers[buffer]
@@ -188,10 +228,10 @@ class Fetch:
             out += [(value, i) for i in range(run)]
         return out
 
-    def _across(self, starts: Sequence[int]) -> list[list[tuple[ir.Value, int]]]:
+    def _across(self, starts: Sequence[int]) -> Loaded:
         """Neighbours across K together: one read per element along K serves `interleave` tiles."""
         group, width = self.which.interleave, self.product.width
-        out: list[list[tuple[ir.Value, int]]] = []
+        out: Loaded = []
         for first in range(0, len(starts), group):
             tiles = starts[first : first + group]
             rows = [self._load([start + i for start in tiles]) for i in range(width)]
@@ -209,7 +249,8 @@ class Fetch:
         base = self._group_start()
         out: list[tuple[ir.Value, int]] = []
         for first in range(start, start + self.product.width, 4):
-            parts = [ix.add(p, Index.of(int(c))) for p, c in zip(base, self.layout.value_part(first), strict=True)]
+            shares = [share[first] for share in register_shares(self.layout)]
+            parts = [ix.add(p, Index.of(c)) for p, c in zip(base, shares, strict=True)]
             parts[kd] = ix.add(parts[kd], row)
             parts[1 - kd] = ix.add(parts[1 - kd], ix.scale(column, 4))
             value = lds.read_transposed(shared_pointer(ctx, buffer, self._place(parts)), str(buffer.element))
@@ -234,11 +275,10 @@ class Fetch:
     def _load(self, registers: Sequence[int]) -> ir.Value:
         """Elements of the operand's fragment from memory, as one value."""
         ctx, width = self.ctx, len(registers)
-        constants = self.layout.value_part(np.asarray(registers, np.int64))
         with ctx.lanes(width):
             parts = [
-                ctx.ix.add(p.spread(width), Index.lanes(cs))
-                for p, cs in zip(thread_coordinates(ctx, self.layout), constants, strict=True)
+                ctx.ix.add(p.spread(width), Index.lanes(share[r] for r in registers))
+                for p, share in zip(thread_coordinates(ctx, self.layout), register_shares(self.layout), strict=True)
             ]
             offsets = [o.spread(width) for o in self.tile.offsets]
             place = [*offsets[:-2], *(ctx.ix.add(o, p) for o, p in zip(offsets[-2:], parts, strict=True))]

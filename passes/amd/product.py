@@ -25,6 +25,7 @@ from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.location import python_location
 from ...dialect.products import elements_of, extents, factors, packed_operands, transposes
 from ...dialect.tl import FRAGMENT, scope_of
+from ..small_float_products import targets_hint
 from ..warp_grid import WarpGrid, split_tile
 
 _READ = 16  # bytes of the widest read of shared memory
@@ -89,13 +90,15 @@ def cores(target: Target, kinds: tuple[str, str]) -> list[Core]:
 @dataclass(frozen=True)
 class Operand:
     """A or B of a product: `along_k` says that neighbours in memory are neighbours along K, `packed` the kind of
-    elements of fewer than eight bits, whose bytes are stored."""
+    elements of fewer than eight bits, whose bytes are stored. A `free` one is read along K from memory, whatever rows
+    or columns its tiles have."""
 
     side: int  # the dimension of C that it shares: 0 for A, 1 for B
     k_dim: int
     along_k: bool
     interleave: int
     packed: str = ""
+    free: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def element_kind(element: ir.Type, unsigned: bool, target: Target, op: ir.Operat
     kind = {**plain, **floats}.get(text)
     if kind is None or (unsigned and kind == "i8" and target.supports(Feature.MFMA)):
         name = "unsigned i8" if kind else text
-        hint = f"its 8-bit floats are {', '.join(floats)}" if text.startswith("f8") else ""
+        hint = f"its 8-bit floats are {', '.join(floats)}; {targets_hint(text)}" if text.startswith("f8") else ""
         raise UnsupportedError(f"no matrix product of {name} on {target}", python_location(op.location), hint=hint)
     return kind
 
@@ -153,7 +156,8 @@ def element_kind(element: ir.Type, unsigned: bool, target: Target, op: ir.Operat
 def plan_product(op: ir.Operation, threads: int, target: Target, *, together: bool = True) -> Product:
     """The plan of a `tl.gemm`; a function of its operands' types and scopes, so inference and lowering agree.
 
-    Products into one accumulator take instructions of one size and interleave alike: as the least of them allows.
+    Products into one accumulator take instructions of one size and interleave alike, as the least of them allows that
+    is bound to its tiles.
     `together=False` gives the plan that a product would have without the others.
 
     Raises:
@@ -182,19 +186,24 @@ def plan_product(op: ir.Operation, threads: int, target: Target, *, together: bo
     siblings = _siblings(op) if together else []
     if siblings:
         core = max(fits, key=lambda x: (x.size <= _smallest(siblings, threads, target), x.size, x.depth))
-    left = Operand(0, 0 if flags[0] else 1, not flags[0], 1)
-    right = Operand(1, 1 if flags[1] else 0, flags[1], 1)
     registers = [scope_of(v) == FRAGMENT for v in (a, b)]
+    left = Operand(0, 0 if flags[0] else 1, not flags[0], 1, free=not flags[0] and not registers[0])
+    right = Operand(1, 1 if flags[1] else 0, flags[1], 1, free=flags[1] and not registers[1])
     run = _run(core, k, elements[0].width, any(registers), left.along_k and right.along_k)
     product = Product(core, grid, k, run, left, right)
     left, right = (
         o if register else _interleave(product, o, elements[0].width, target)
         for o, register in zip((left, right), registers, strict=True)
     )
-    plans = [plan_product(other, threads, target, together=False) for other in siblings]
-    sides = [replace(o, interleave=min(o.interleave, *(getattr(p, x).interleave for p in plans))) if plans else o
-             for x, o in (("a", left), ("b", right))]  # fmt: skip
-    return replace(product, a=sides[0], b=sides[1])
+    product = replace(product, a=left, b=right)
+    plans = [product, *(plan_product(other, threads, target, together=False) for other in siblings)]
+    return replace(product, a=_alike([p.a for p in plans]), b=_alike([p.b for p in plans]))
+
+
+def _alike(operands: list[Operand]) -> Operand:
+    """The first of these with an interleave that serves all of them."""
+    bound = [o.interleave for o in operands if not o.free]
+    return replace(operands[0], interleave=min(bound, default=1))
 
 
 def _siblings(op: ir.Operation) -> list[ir.Operation]:
@@ -268,6 +277,7 @@ def _lacks(kinds: list[str], elements: list[ir.Type], target: Target, op: ir.Ope
     what = " and ".join(dict.fromkeys(str(e) for e in elements))
     needs = ", or ".join(sorted(f.value for f in having)) or "an instruction that no target here has"
     hint = f"targets that have it: {', '.join(sorted(names))}" if names else ""
+    hint = targets_hint(str(elements[0])) if names and len(set(map(str, elements))) == 1 and "f8" in what else hint
     return UnsupportedError(
         f"a matrix product of {what} needs {needs}, which {target} lacks", python_location(op.location), hint=hint
     )

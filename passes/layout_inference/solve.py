@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import LayoutError, TileValueError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Target
 
 from ...dialect.effects import root
@@ -16,6 +16,7 @@ from ...dialect.location import name_of, python_location
 from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
+from ..nvidia.tensor_products import note_obstacle, tensor_products
 from ..walk import members_of, num_threads, span_of, threads_of
 from .accesses import (
     Access,
@@ -25,7 +26,7 @@ from .accesses import (
     loop_layout_beside,
     loop_layout_from,
 )
-from .gemm import gemm_layouts, narrow_panels, sparse_layouts
+from .gemm import gemm_layouts, narrow_panels, sparse_layouts, tensor_layouts
 from .plan import VECTOR, extend_fragment, plan_fragment
 from .product_forms import Form, product_forms
 from .sums import check_sum, sums, updates
@@ -144,11 +145,16 @@ class Solver:
                 assert isinstance(layout, Fragment)
                 self.loops[loop] = layout
         forms = product_forms(self.ops, self.target) if self.wgmma else {}
+        through_tensor = tensor_products(self.ops, self.target)
+        note_obstacle(self.ops, self.target)
         for op in self.ops:
             form = forms.get(op, Form(wgmma=False))
             if "loop_layout" in op.attributes:
                 self._follow_loop(op)
-            if op.name in ("tl.gemm", "tl.mma_scaled"):
+            if op in through_tensor:
+                for value, layout in tensor_layouts(op):
+                    self.learn(value, layout, op, strict=isinstance(layout, Fragment))
+            elif op.name in ("tl.gemm", "tl.mma_scaled"):
                 for value, layout in gemm_layouts(op, threads_of(op), self.target, form):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
@@ -247,7 +253,7 @@ class Solver:
 
         What other threads hold can be read through a copy, but not written."""
         rank = len(loop.regions[0].blocks[0].arguments)
-        extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+        extents = int_array(loop.attributes["extents"])
         candidates: list[tuple[bool, int, Fragment]] = []
         for access in self.accesses[loop]:
             fragment = self.layout(access.fragment)
@@ -281,7 +287,7 @@ class Solver:
                 variables = [v for v in access.variables if v is not None]
                 if fragment is None or len(variables) != len(access.variables) or len(set(variables)) != len(variables):
                     continue
-                extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+                extents = int_array(loop.attributes["extents"])
                 if [extents[v] for v in variables] == list(fragment.shape):
                     bits, share = self._element_bits(loop), loop not in self.sums
                     self.loops[loop] = extend_fragment(fragment, variables, extents, bits, share=share)
@@ -362,7 +368,7 @@ class Solver:
         return not users & _SPREAD
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
-        extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+        extents = int_array(loop.attributes["extents"])
         limit = ir.IntegerAttr(loop.attributes["coalesced_width"]).value if "coalesced_width" in loop.attributes else 0
         if -1 in extents:
             # A dynamic extent is run through by all threads; the loop around the chunks is at run time.

@@ -10,9 +10,9 @@ import math
 from collections.abc import Generator, Sequence
 
 from tilelang_mlir.errors import PassError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ADVANCE, ir
 
-from ...dialect.effects import region_effects, root
+from ...dialect.effects import root
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
@@ -27,7 +27,7 @@ from .buffers import (
     storage_type,
     value_type,
 )
-from .carried import flatten, forget_inner, unflatten, written_fragments
+from .carried import accesses, flatten, forget_inner, unflatten, written_fragments
 from .context import Context, rule
 from .fragments import MOST_CANDIDATES, in_parallel, load_fragment, store_fragment
 from .index import Index
@@ -72,7 +72,7 @@ def _vectorizes(ctx: Context, op: ir.Operation, trips: range) -> bool:
     if ctx.width != 1 or not 1 < len(trips) <= 16:
         return False
     body = op.regions[0].blocks[0]
-    touches = [ctx.buffers.get(root(e.tile)) for e in region_effects(op)]
+    touches = [ctx.buffers.get(root(e.tile)) for e in accesses(ctx, op)]
     lanewise = all(is_lanewise(inner.operation) for inner in body.operations if inner.operation.name != "scf.yield")
     return lanewise and not any(isinstance(b, FragmentBuffer) for b in touches) and independent(body, trips)
 
@@ -122,7 +122,7 @@ def _is_small(body: ir.Block, trips: int) -> bool:
     def visit(op: ir.Operation) -> ir.WalkResult:
         nonlocal count
         count += 32 if op.operation.name in ("tl.gemm", "tl.gemm_sp", "tl.copy") else 1
-        return ir.WalkResult.ADVANCE
+        return ADVANCE
 
     body.owner.operation.walk(visit)
     return count * trips <= UNROLLED_OPS
@@ -133,7 +133,7 @@ def _indexes_fragment(ctx: Context, body: ir.Block, *, small: bool) -> bool:
 
     In a long loop that counts only where the register could not be selected at run time."""
     induction = body.arguments[0]
-    for effect in region_effects(body.owner.operation):
+    for effect in accesses(ctx, body.owner.operation):
         buffer = ctx.buffers.get(root(effect.tile))
         if effect.op.name not in ("memref.load", "memref.store") or not isinstance(buffer, FragmentBuffer):
             continue
@@ -364,7 +364,7 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
     assert isinstance(layout, Fragment)
     # Registers of products under way may not be moved, so they are never gathered in vectors.
     apart = "scalars" in op.attributes or any("wgmma" in use.owner.operation.attributes for use in result.uses)
-    alone = 2 if str(element) == "f16" else 1  # float16 sums are two in a register
+    alone = 2 if isinstance(element, ir.F16Type) else 1  # float16 sums are two in a register
     buffer = FragmentBuffer(element, layout, alone if apart else register_chunk(layout, element_bits(element)))
     kind = value_type(ctx.e, element)
     if buffer.chunk > 1:

@@ -45,11 +45,22 @@ def heads_together(heads: int) -> int:
     return max(g for g in (1, 2, 4, 8, 16) if heads % g == 0)
 
 
+def tiles_of_warps(D: int, machine: Target) -> tuple[int, int, int, int]:
+    """Queries and keys of a block, versions of a block of keys, and threads, where warps have products of their own."""
+    if D <= 128:
+        return 64, 64, 2, 128
+    # Where threads hold operands twice, two warps share the columns of a row's sums.
+    return (32, 64, 2, 128) if machine.supports(Feature.WMMA_REPEATED) else (64, 32, 2, 128)
+
+
 @functools.cache
 def attention_tiling(S: int, heads: int, D: int, causal: bool, target: str | Target = "auto") -> AttentionTiling:
     """Tiles for `heads` heads of width D (the larger of keys and values) over S queries, by the room of registers."""
-    if not resolve_target(target).supports(Feature.WGMMA):
-        return AttentionTiling(64, 64 if D <= 128 else 32, 2, 128)
+    machine = resolve_target(target)
+    if machine.supports(Feature.TCGEN05) and S > 64:  # whole tiles of tensor memory; two blocks up to D = 128
+        return AttentionTiling(128, 64, 2, 256)
+    if not machine.supports(Feature.WGMMA):
+        return AttentionTiling(*tiles_of_warps(D, machine))
     group = heads_together(heads) if causal else 1
     if S <= 64:
         return AttentionTiling(64, 64, 2, 128)

@@ -16,6 +16,7 @@ import tilelang_mlir.language as T
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.jit.decorator import jit
 from tilelang_mlir.jit.target import resolve_target
+from tilelang_mlir.ops.attention import tiles_of_warps
 from tilelang_mlir.ops.online_softmax import LOG2_E, divide_rows, softmax_step, start_rows
 from tilelang_mlir.ops.operands import HALF, has_dtype, has_rank, has_shape, one_dtype
 from tilelang_mlir.ops.ready import ready
@@ -82,8 +83,11 @@ def attention_varlen_forward(
 
 def varlen_tiles(D: int, longest: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
     """Queries and keys of a block, versions of a block of keys, and threads, for heads of the width D."""
-    if not resolve_target(target).supports(Feature.WGMMA):
-        return 64, 64 if D <= 128 else 32, 2, 128
+    machine = resolve_target(target)
+    if machine.supports(Feature.TCGEN05) and longest > 64:
+        return 128, 64, 2, 256
+    if not machine.supports(Feature.WGMMA):
+        return tiles_of_warps(D, machine)
     if D <= 128 and longest > 128:
         return 192, 128 if D <= 64 else 80, 2, 384
     return 128, 64, 2, 256
