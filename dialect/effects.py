@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ADVANCE, PRE_ORDER, ir
 
 from .ops.intrinsic import INTRINSICS
 from .ops.matrix import starts_from_zero
@@ -113,11 +113,22 @@ def root(value: ir.Value) -> ir.Value:
 def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     """The accesses of one op, without those in its regions; reads come before writes."""
     operation = op.operation
-    accesses = _accesses(operation)
+    name = operation.name
+    return _effects(operation, name) if name in _WITH_ACCESSES else []
+
+
+def _effects(operation: ir.Operation, name: str) -> list[Effect]:
+    if name == "memref.load":  # half of all
+        tile = operation.operands[0]
+        return [Effect("read", root(tile), tile, operation)]
+    if name == "memref.store":
+        tile = operation.operands[1]
+        return [Effect("write", root(tile), tile, operation)]
+    accesses = _accesses(operation, name)
     if not accesses:
         return []
     attributes = operation.attributes
-    asynchronous = "async" in attributes or "wgmma" in attributes or operation.name in _ASYNCHRONOUS
+    asynchronous = "async" in attributes or "wgmma" in attributes or name in _ASYNCHRONOUS
     reads: list[Effect] = []
     writes: list[Effect] = []
     for index, tile in enumerate(operation.operands):
@@ -131,9 +142,8 @@ def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     return reads + writes
 
 
-def _accesses(op: ir.Operation) -> tuple[str, ...]:
+def _accesses(op: ir.Operation, name: str) -> tuple[str, ...]:
     """The table's entry, narrowed by the attributes that turn an update into a plain write or read."""
-    name = op.name
     accesses = _ACCESSES.get(name, ())
     if name not in _NARROWED:
         return accesses
@@ -175,11 +185,12 @@ def region_effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     found: list[Effect] = []
 
     def gather(inner: ir.Operation) -> ir.WalkResult:
-        if inner.name in _WITH_ACCESSES:
-            found.extend(effects(inner))
-        return ir.WalkResult.ADVANCE
+        name = inner.name
+        if name in _WITH_ACCESSES:
+            found.extend(_effects(inner, name))
+        return ADVANCE
 
-    operation.walk(gather, ir.WalkOrder.PRE_ORDER)
+    operation.walk(gather, PRE_ORDER)
     return found
 
 

@@ -27,6 +27,8 @@ def transposes(op: ir.Operation) -> tuple[bool, bool]:
 
 
 _ELEMENTS = {"e2m1": (2, 1), "e2m3": (4, 3), "e3m2": (4, 3)}  # so many in so many bytes
+PACKED = tuple(_ELEMENTS)
+"""The formats of elements of fewer than eight bits in products."""
 
 
 def packed_operands(op: ir.Operation) -> tuple[str, str]:
@@ -45,6 +47,12 @@ def elements_of(size: int, kind: str) -> int:
     """Elements along K of an operand of so many bytes, or elements where it is not packed."""
     count, per = _ELEMENTS.get(kind, (1, 1))
     return size * count // per
+
+
+def bytes_of(elements: int, kind: str) -> int:
+    """Bytes of so many elements along K of a packed operand."""
+    count, per = _ELEMENTS.get(kind, (1, 1))
+    return elements * per // count
 
 
 def extents(op: ir.Operation) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.tl import SHARED, buffer_type
 from . import build
@@ -61,7 +61,7 @@ def _votes(predicate: ir.Value) -> ir.Value:
 
 def _linear_thread(launch: ir.Operation) -> ir.Value:
     """The thread's number in its block."""
-    extents = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))
+    extents = int_array(launch.attributes["threads"])
     total, weight = build.constant(0), 1
     for dim, extent in enumerate(extents):
         if extent > 1:

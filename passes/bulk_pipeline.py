@@ -7,7 +7,8 @@
            if k + s - 1 < ub: load A[k + s - 1] -> S[(k - lb + s - 1) % s]
            wait for full[(k - lb) % s] (parity of this round); use S[(k - lb) % s]
 
-The barrier says that the version which is loaded next has been read. One thread announces the bytes of all tiles at
+The barrier says that the version which is loaded next has been read. Where products of the iteration before may still
+read it, barrier and load stand behind the wait for them (`RELEASED`). One thread announces the bytes of all tiles at
 the version's mbarrier and issues the copies. A loop that runs several times counts on (`Rounds`): versions and parities
 go on where it left them.
 """
@@ -32,7 +33,8 @@ def applies(loop: ir.Operation, copies: list[ir.Operation], target: Target) -> b
 
     The loop lies in loops and branches of the kernel only, not in regions of some threads.
     """
-    if not all(target.supports(f) for f in (Feature.TMA, Feature.WGMMA)) or any(load_obstacle(c) for c in copies):
+    behind = target.supports(Feature.WGMMA) or target.supports(Feature.TCGEN05)
+    if not target.supports(Feature.TMA) or not behind or any(load_obstacle(c) for c in copies):
         return False
     launch = loop.parent.operation
     while launch.name in ("scf.for", "scf.if"):
@@ -64,18 +66,35 @@ def expand(versions: Versions, launch: ir.Operation) -> None:
     if rounds:
         with ir.InsertionPoint.after(loop):
             rounds.advance(before, trip_count(*bounds))
+    released = versions.released()
     with ir.InsertionPoint(next(iter(versions.body.operations))):
-        if accessed:  # ordinary reads, which the copies that follow overwrite another way
-            ir.Operation.create("tl.fence_proxy")
-        build.sync_threads()
+        if released is None:
+            _release(accessed)
         variable = versions.body.arguments[0]
         trip = build.binary("addi", before, versions.trip(variable, bounds))
-        later = build.binary("addi", variable, build.binary("muli", versions.step, build.constant(stages - 1)))
-        number = build.binary("addi", trip, build.constant(stages - 1))
-        _load(versions, later, number, full, {"ordered": build.unit()})
+        if released is None:
+            _load_ahead(versions, trip, full)
         slot = versions.slot(trip)
         ir.Operation.create("tl.mbarrier_wait", [], [full, slot, versions.phase(trip)])
+    if released is not None:
+        with ir.InsertionPoint.after(released):
+            _release(accessed)
+            _load_ahead(versions, trip, full)
     versions.finish(slot)
+
+
+def _release(accessed: bool) -> None:
+    """All threads have read the version that is loaded next."""
+    if accessed:  # ordinary reads, which the copies that follow overwrite another way
+        ir.Operation.create("tl.fence_proxy")
+    build.sync_threads()
+
+
+def _load_ahead(versions: Versions, trip: ir.Value, full: ir.Value) -> None:
+    ahead = build.constant(versions.stages - 1)
+    later = build.binary("addi", versions.body.arguments[0], build.binary("muli", versions.step, ahead))
+    number = build.binary("addi", trip, build.constant(versions.stages - 1))
+    _load(versions, later, number, full, {"ordered": build.unit()})
 
 
 def _load(

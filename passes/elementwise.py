@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ElementLoop:
     @property
     def covers_target(self) -> bool:
         """Whether every element of the target is stored, each exactly once."""
-        extents = list(ir.DenseI64ArrayAttr(self.op.attributes["extents"]))
+        extents = int_array(self.op.attributes["extents"])
         whole = [extents[d] for d in self.dims] == list(ir.MemRefType(self.target.type).shape)
         return whole and sorted(self.dims) == list(range(len(extents)))
 

@@ -24,6 +24,7 @@ from tilelang_mlir.target import Target
 from ..dialect.effects import region_effects, root
 from ..dialect.layout import Fragment, row_major
 from ..dialect.layout.attrs import from_attr, to_attr
+from ..dialect.layout.lookup import element_tables, found_registers, valid_elements
 from ..dialect.tl import FRAGMENT, SHARED, buffer_type, scope_of
 from .base import Pass
 from .layout_inference.accesses import Access, fragment_from_loop, laid_out, loop_accesses
@@ -89,9 +90,11 @@ def _write_back(loop: ir.Operation, accesses: list[Access]) -> list[Access]:
 def _reaches(access: Access, op: ir.Operation, held: Fragment) -> bool:
     """Whether each thread holds what its iterations read, whatever the parts are that no loop variable decides."""
     loop, threads = _layout_of(op), threads_of(op)
-    lanes = np.arange(threads, dtype=np.int64)[:, None]
-    tables = loop.coordinates(lanes % loop.num_threads, np.arange(loop.num_values, dtype=np.int64)[None, :])
-    valid = np.logical_and.reduce([t < size for t, size in zip(tables, loop.shape, strict=True)])
+    dims = tuple(variable for variable in access.variables if variable is not None)
+    if len(dims) == len(access.variables) and found_registers(loop, held, threads, dims) is not None:
+        return True
+    lanes, tables = np.arange(threads, dtype=np.int64)[:, None], element_tables(loop, threads)
+    valid = valid_elements(loop, threads)
     places: list[np.ndarray] = []
     variables = dict(zip(op.regions[0].blocks[0].arguments, tables, strict=True))
     indices = list(access.op.operands)[2 if access.is_store else 1 :]

@@ -16,7 +16,7 @@ import numpy as np
 
 from tilelang_mlir import dtypes
 from tilelang_mlir.errors import LayoutError, TileValueError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Target
 
 from ..dialect.layout import Fragment, from_table, row_major
@@ -101,7 +101,7 @@ def region_of(value: ir.Value) -> _Region:
         offsets: list[ir.Value | None] = []
         for outer, here in zip(inner.offsets, list(op.operands)[1 : 1 + rank], strict=True):
             offsets.append(here if outer is None else _sum(outer, here))
-        return _Region(inner.buffer, tuple(offsets), tuple(ir.DenseI64ArrayAttr(op.attributes["sizes"])))
+        return _Region(inner.buffer, tuple(offsets), tuple(int_array(op.attributes["sizes"])))
     shape = tuple(ir.MemRefType(value.type).shape)
     return _Region(value, (None,) * len(shape), shape)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.effects import root
 from ..dialect.location import python_location
@@ -34,10 +34,15 @@ def expand_part(op: ir.Operation) -> ir.Operation | None:
     tiles = [v for v in op.operands if isinstance(v.type, ir.MemRefType)]
     if any(scope_of(v) not in (FRAGMENT, GLOBAL, SHARED) for v in tiles):
         return None
+    part = any(is_part(v) for v in tiles) and "async" not in op.attributes
+    return expand(op) if part or any(_bounds(v) for v in tiles) else None
+
+
+def expand(op: ir.Operation) -> ir.Operation | None:
+    """A copy or a fill as a parallel loop over the elements of its target; none where there are no elements."""
+    tiles = [v for v in op.operands if isinstance(v.type, ir.MemRefType)]
     if any(_bounds(v) for v in tiles):
         return _expand_bounded(op, tiles)
-    if not any(is_part(v) for v in tiles) or "async" in op.attributes:
-        return None
     with ir.InsertionPoint(op), op.location:
         loop = build.parallel(region_of(tiles[-1]).shape or [1])
         with ir.InsertionPoint(loop.regions[0].blocks[0]):
@@ -110,7 +115,7 @@ def _bounds(value: ir.Value) -> dict[int, ir.Value]:
     if isinstance(value.owner, ir.Block) or value.owner.operation.name != "tl.slice":
         return {}
     op = value.owner.operation
-    sizes = list(ir.DenseI64ArrayAttr(op.attributes["sizes"]))
+    sizes = int_array(op.attributes["sizes"])
     values = iter(list(op.operands)[1 + len(sizes) :])
     bounds = {dim: next(values) for dim, size in enumerate(sizes) if size == -1}
     long = [dim for dim, size in enumerate(sizes) if size != 1]

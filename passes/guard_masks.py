@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Target
 
 from ..dialect.effects import region_effects
@@ -182,7 +182,7 @@ def _branch(loop: ElementLoop, terms: list[_Comparison]) -> None:
 
 def _corner(loop: ElementLoop, value: ir.Value, largest: bool) -> ir.Value:
     """The value where it is largest or smallest over the tile."""
-    extents = list(ir.DenseI64ArrayAttr(loop.op.attributes["extents"]))
+    extents = int_array(loop.op.attributes["extents"])
     variables = list(loop.op.regions[0].blocks[0].arguments)
     replaced: dict[ir.Value, ir.Value] = {}
     for variable, extent in zip(variables, extents, strict=True):

@@ -22,6 +22,7 @@ GROUPS   Regions of different warpgroups run at the same time: the program order
          asynchronous operations of the kernel use are fenced before an mbarrier is told of them. Regions that were the
          arms of a branch come after all that stands before the branch, in whatever threads that was.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
+         Where no two warps share lanes of a kernel's tiles, loads and stores need order with products only.
 PRODUCT  A product under way reads its tiles until it has been waited for: barriers before the wait do not count.
 ROLES    The producer's loads are ordered by mbarriers; only the consumers' part is walked. Who splits the roles fences
          the accesses to the rings.
@@ -32,7 +33,8 @@ REPLICAS Threads that run the same iteration, for the fragments that it writes, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from tilelang_mlir.mlir import ir
@@ -46,113 +48,17 @@ from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
+from .nvidia.tensor_memory import keep_to_lanes
+from .pending_accesses import Pending, Range, Spans, meet
 from .plan_shared_memory import tile_bytes
 from .thread_branches import BRANCH
 from .uniformity import is_uniform, is_uniform_loop
 from .walk import launches, members_of, nested, threads_of
 
-Range = tuple[int, int]
 # What writes shared memory through the asynchronous proxy.
 _BULK_LOADS = ("tl.tma_load", "tl.box_load", "tl.tma_gather4", "tl.cluster_copy", "tl.bulk_words")
 _ARRIVALS = ("tl.mbarrier_arrive", "tl.mbarrier_state")
 _CONTROL = ("scf.if", "scf.for", "scf.while")
-
-
-@dataclass
-class Pending:
-    """Byte ranges accessed since the last barrier, those written and those read since the last fence between the
-    proxies, and those that products under way read, by accumulator."""
-
-    reads: set[Range] = field(default_factory=set)
-    writes: set[Range] = field(default_factory=set)
-    unfenced: set[Range] = field(default_factory=set)
-    unfenced_loads: set[Range] = field(default_factory=set)
-    flying: dict[ir.Value, set[Range]] = field(default_factory=dict)
-    groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
-    arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of copies of words
-    landing: set[Range] = field(default_factory=set)  # where the program's own copies go that were not waited for
-
-    def copy(self) -> Pending:
-        flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
-        groups = {key: left.copy() for key, left in self.groups.items()}
-        sets = (set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
-        return Pending(*sets, flying, groups, self.arrived, set(self.landing))
-
-    def merge(self, other: Pending) -> None:
-        self.reads |= other.reads
-        self.writes |= other.writes
-        self.unfenced |= other.unfenced
-        self.unfenced_loads |= other.unfenced_loads
-        self.arrived = self.arrived or other.arrived
-        self.landing |= other.landing
-        for accumulator, ranges in other.flying.items():
-            self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
-        for key, left in other.groups.items():
-            self.groups.setdefault(key, Pending()).merge(left)
-
-    def clear(self) -> None:
-        self.reads.clear()
-        self.writes.clear()
-        total = self.everywhere()  # a barrier is no fence
-        self.unfenced, self.unfenced_loads = total.unfenced, total.unfenced_loads
-        self.groups.clear()
-        for ranges in self.flying.values():  # a barrier does not end a product
-            self.reads |= ranges
-
-    def waited(self, op: ir.Operation) -> None:
-        """What a thread knows behind a wait: that others arrived, that copies of its own landed (WORDS)."""
-        if op.name in ("tl.mbarrier_wait", "tl.mbarrier_test"):
-            self.arrived = True
-        if op.name == "tl.wait_group":
-            self.writes |= self.landing
-            self.unfenced |= self.landing
-            self.landing = self.landing if ir.IntegerAttr(op.attributes["pending"]).value else set()
-
-    def everywhere(self) -> Pending:
-        """With what the regions of warpgroups left: all threads are meant."""
-        total = Pending(set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
-        for left in self.groups.values():
-            total.merge(left.everywhere())
-        return total
-
-    def state(self) -> tuple[object, ...]:
-        """What is pending, to be compared."""
-        sets = (self.reads, self.writes, self.unfenced, self.unfenced_loads, self.landing)
-        flying = frozenset((accumulator, frozenset(ranges)) for accumulator, ranges in self.flying.items())
-        groups = frozenset((key, left.state()) for key, left in self.groups.items())
-        return *(frozenset(ranges) for ranges in sets), flying, groups, self.arrived
-
-    def become(self, other: Pending) -> None:
-        """Take over a copy of what is pending elsewhere."""
-        new = other.copy()
-        self.reads, self.writes, self.unfenced = new.reads, new.writes, new.unfenced
-        self.unfenced_loads, self.flying, self.groups = new.unfenced_loads, new.flying, new.groups
-        self.arrived, self.landing = new.arrived, new.landing
-
-    def fenced(self) -> None:
-        self.unfenced.clear()
-        self.unfenced_loads.clear()
-        self.arrived = False
-
-    def needs_fence(self, found: list[Effect]) -> bool:
-        """PROXY: whether asynchronous ones among these accesses meet ordinary ones that no fence has followed."""
-        reads = _ranges([e for e in found if _is_behind(e)])[0]
-        _, written, late = _ranges([e for e in found if e.op.name in _BULK_LOADS])
-        copies = written | late
-        if not reads and not copies:
-            return False
-        total = self.everywhere() if self.groups else self
-        return _meet(reads | copies, total.unfenced) or _meet(copies, total.unfenced_loads)
-
-    def conflicts(self, reads: set[Range], writes: set[Range]) -> bool:
-        if not reads and not writes:
-            return False
-        total = self.everywhere() if self.groups else self
-        return _meet(reads, total.writes) or _meet(writes, total.writes) or _meet(writes, total.reads)
-
-
-def _meet(a: set[Range], b: set[Range]) -> bool:
-    return any(x[0] < y[1] and y[0] < x[1] for x in a for y in b)
 
 
 @dataclass(frozen=True)
@@ -164,29 +70,37 @@ class InsertBarriers(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                _Inserter(_brought(launch)).walk(launch.regions[0].blocks[0], Pending())
+                _Inserter(launch).walk(launch.regions[0].blocks[0], Pending())
 
 
-def _ranges(found: list[Effect]) -> tuple[set[Range], set[Range], set[Range]]:
-    """Byte ranges read, written, and written asynchronously."""
-    reads: set[Range] = set()
-    writes: set[Range] = set()
-    late: set[Range] = set()
+def _spans(found: list[Effect], places: dict[ir.Value, Range | None]) -> Spans:
+    """The byte ranges of some accesses; `places` keeps those of the buffers that were looked at."""
+    spans = Spans(*(set[Range]() for _ in Spans._fields))
     for effect in found:
-        if not isinstance(effect.value.type, ir.MemRefType) or scope_of(effect.value) not in (SHARED, TMEM):
-            continue
-        if effect.asynchronous and "ordered" in effect.op.attributes:
+        if effect.value not in places:
+            places[effect.value] = _place(effect.value) if _lies_in(effect, SHARED, TMEM) else None
+        place, op = places[effect.value], effect.op
+        if place is None or (effect.asynchronous and "ordered" in op.attributes):
             continue  # ASYNC
-        span = _span(effect.value)
-        (reads if effect.kind == "read" else late if effect.asynchronous else writes).add(span)
-    return reads, writes, late
+        if effect.kind == "read":
+            spans.reads.add(place)
+            (spans.behind if _is_behind(effect) else spans.ordinary).add(place)
+            if op.name != "tl.tcgen05_cp" and op.name not in TENSOR_PRODUCTS:
+                spans.lasting.add(place)
+            continue
+        (spans.late if effect.asynchronous else spans.writes).add(place)
+        if op.name in _BULK_LOADS:
+            spans.bulk.add(place)
+        if effect.asynchronous and (op.name == "tl.copy_words" or "explicit" in op.attributes):
+            spans.landing.add(place)
+    return spans
 
 
 def _lies_in(effect: Effect, *scopes: str) -> bool:
     return isinstance(effect.value.type, ir.MemRefType) and scope_of(effect.value) in scopes
 
 
-def _span(buffer: ir.Value) -> Range:
+def _place(buffer: ir.Value) -> Range:
     """Where a buffer lies: bytes of shared memory, or columns of tensor memory below zero."""
     op = buffer.owner.operation
     if scope_of(buffer) == SHARED:
@@ -197,24 +111,16 @@ def _span(buffer: ir.Value) -> Range:
     return start, start + tensor_from_attr(op.attributes["layout"]).columns
 
 
-def _brought(launch: ir.Operation) -> set[Range]:
-    """Where copies of single words go."""
-    copies = [op for op in nested(launch) if op.name == "tl.copy_words"]
-    return {span for op in copies for spans in _ranges(effects(op))[1:] for span in spans}
-
-
-def _lasting(found: list[Effect]) -> set[Range]:
-    """TENSOR: ranges whose reads end with the operation, or at a barrier: not those of products in tensor memory, for
-    which the program waits at an mbarrier."""
-    return _ranges([e for e in found if e.op.name != "tl.tcgen05_cp" and e.op.name not in TENSOR_PRODUCTS])[0]
-
-
 class _Inserter:
     """The walk of one kernel. Barriers have no effects, so those of an operation stay what they are."""
 
-    def __init__(self, brought: set[Range]) -> None:
-        self.brought = brought  # by copies of single words, anywhere in the kernel
+    def __init__(self, launch: ir.Operation) -> None:
+        self.launch = launch
+        self.lanes_apart = keep_to_lanes(launch)  # TENSOR
         self.known: dict[ir.Operation, list[Effect]] = {}
+        self.known_spans: dict[ir.Operation, Spans] = {}
+        self.places: dict[ir.Value, Range | None] = {}  # where buffers lie
+        self.arriving: set[ir.Operation] = set()  # with an arrival at an mbarrier inside
         # What a loop leaves, by what was pending before it, as long as no barrier comes in. Without it every level of
         # nesting would double the walks.
         self.loops: dict[tuple[object, ...], Pending] = {}
@@ -230,8 +136,23 @@ class _Inserter:
                 for block in region:
                     for inner in block.operations:
                         found += self.effects(inner.operation)
+                        if inner.operation.name in _ARRIVALS or inner.operation in self.arriving:
+                            self.arriving.add(op)
             self.known[op] = found
         return found
+
+    def spans(self, op: ir.Operation) -> Spans:
+        """Where those accesses go."""
+        found = self.known_spans.get(op)
+        if found is None:
+            found = self.known_spans[op] = _spans(self.effects(op), self.places)
+        return found
+
+    @cached_property
+    def brought(self) -> set[Range]:
+        """Where copies of single words go, anywhere in the kernel."""
+        copies = [self.spans(op) for op in nested(self.launch) if op.name == "tl.copy_words"]
+        return {place for spans in copies for place in spans.writes | spans.late}
 
     def order(self, op: ir.Operation, pending: Pending, *, fence: bool) -> None:
         """Put a barrier in front of an operation, behind a fence where the operation works asynchronously."""
@@ -292,25 +213,35 @@ class _Inserter:
         found = self.effects(op)  # DIVERGE, PRIVATE
         if not found and not len(op.regions):
             return
-        reads, writes, late = _ranges(found)
-        if pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought):  # PROXY
+        spans = self.spans(op)
+        if pending.arrived and meet(spans.behind, self.brought):  # PROXY
             self._fence(op, pending)
-        fence = pending.needs_fence(found) or (len(op.regions) > 0 and _arrives(op) and self._tells_engine(op, pending))
-        if fence or pending.conflicts(reads, writes | late):
+        fence = pending.needs_fence(spans) or (op in self.arriving and self._tells_engine(op, pending))
+        if fence or pending.conflicts(self._to_order(op)):
             self.order(op, pending, fence=fence)
         if op.name in _CONTROL:
-            self._fence_inside(op, Pending(arrived=pending.arrived))
-        pending.reads |= _lasting(found)
+            inside = Pending(arrived=pending.arrived, landing=set(pending.landing))
+            self._fence_inside(op, inside)
+            pending.writes |= inside.writes  # WORDS: what some threads have waited for
+            pending.unfenced |= inside.unfenced
+            pending.landing |= inside.landing
+        pending.reads |= spans.lasting
         if op.name == "tl.gemm" and "asynchronous" in op.attributes:  # PRODUCT
-            pending.flying[op.operands[2]] = reads
+            pending.flying[op.operands[2]] = spans.reads
         elif op.name == "tl.wait_products" and len(op.operands):
             pending.flying.pop(op.operands[0], None)
-        pending.writes |= writes  # ASYNC: `late` is left to the program
-        by_hand = [e for e in found if e.op.name == "tl.copy_words" or "explicit" in e.op.attributes]  # WORDS
-        pending.landing |= _ranges(by_hand)[2]
+        pending.writes |= spans.writes  # ASYNC: `late` is left to the program
+        if op.name not in _CONTROL:
+            pending.landing |= spans.landing
         if op.name not in _BULK_LOADS:
-            pending.unfenced |= writes
-        pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
+            pending.unfenced |= spans.writes
+        pending.unfenced_loads |= spans.ordinary
+
+    def _to_order(self, op: ir.Operation) -> Spans:
+        """What of it is to be ordered with the accesses of other threads."""
+        if not self.lanes_apart:
+            return self.spans(op)
+        return _spans([e for e in self.effects(op) if e.op.name != "tl.copy" or not _lies_in(e, TMEM)], self.places)
 
     def _fence_inside(self, op: ir.Operation, pending: Pending) -> None:
         """DIVERGE, PROXY, GROUPS: the fences that threads need for what they do in a branch or loop of their own."""
@@ -332,13 +263,14 @@ class _Inserter:
             pending.fenced()
             return
         pending.waited(op)
-        found = self.effects(op)
-        brought = pending.arrived and _meet(_ranges([e for e in found if _is_behind(e)])[0], self.brought)
-        if brought or pending.needs_fence(found) or (op.name in _ARRIVALS and self._tells_engine(op, pending)):
+        spans = self.spans(op)
+        brought = pending.arrived and meet(spans.behind, self.brought)
+        if brought or pending.needs_fence(spans) or (op.name in _ARRIVALS and self._tells_engine(op, pending)):
             self._fence(op, pending)
+        pending.landing |= spans.landing
         if op.name not in _BULK_LOADS:
-            pending.unfenced |= _ranges(found)[1]
-        pending.unfenced_loads |= _ranges([e for e in found if not _is_behind(e)])[0]
+            pending.unfenced |= spans.writes
+        pending.unfenced_loads |= spans.ordinary
 
     def _order_replicas(self, loop: ir.Operation) -> None:
         """REPLICAS. Where the loop writes no fragment, one of them runs it alone."""
@@ -366,16 +298,16 @@ class _Inserter:
             self._enter_branch(op, pending)
         others = {k: left for k, left in pending.groups.items() if k != key}
         before = Pending(pending.reads, pending.writes, pending.unfenced, pending.unfenced_loads)
-        inside = self.effects(op)
-        reads, writes, late = _ranges(inside)
+        inside = self.spans(op)
         fence = before.needs_fence(inside)
-        if fence or before.conflicts(reads, writes | late):
+        if fence or before.conflicts(inside):
             first = _first_beside(op)
             self.order(first, pending, fence=fence)
             others = {} if first == op else others
         arm = pending.groups.get(key, Pending()).copy()
         arm.unfenced |= pending.unfenced
         arm.unfenced_loads |= pending.unfenced_loads
+        arm.landing |= pending.landing
         self.walk(op.regions[0].blocks[0], arm)
         pending.groups = {**others, key: arm}
 
@@ -387,10 +319,9 @@ class _Inserter:
             for key, left in pending.groups.items():
                 if key != members_of(arm):
                     earlier.merge(left)
-            found = self.effects(arm)
-            reads, writes, late = _ranges(found)
-            fence = earlier.needs_fence(found)
-            if fence or earlier.conflicts(reads, writes | late):
+            spans = self.spans(arm)
+            fence = earlier.needs_fence(spans)
+            if fence or earlier.conflicts(spans):
                 self.order(op, pending, fence=fence)
                 return
             arm = _beside(arm, 1)
@@ -399,17 +330,16 @@ class _Inserter:
         """GROUPS, ROLES: whether an asynchronous operation of the kernel uses what has been accessed and not fenced."""
         if not pending.unfenced and not pending.unfenced_loads:
             return False
-        while op.name not in ("tl.launch", "func.func"):
+        while op != self.launch:
             if op.name == "tl.specialize":
                 return False
             op = op.parent.operation
-        return pending.needs_fence([e for inner in nested(op) if not len(inner.regions) for e in self.effects(inner)])
+        return pending.needs_fence(self.spans(self.launch))
 
     def _visit_loop(self, op: ir.Operation, pending: Pending) -> None:
-        inside = self.effects(op)
-        reads, writes, late = _ranges(inside)
+        inside = self.spans(op)
         fence = pending.needs_fence(inside)
-        if fence or pending.conflicts(reads, writes | late):  # once before the loop rather than in every iteration
+        if fence or pending.conflicts(inside):  # once before the loop rather than in every iteration
             self.order(op, pending, fence=fence)
         before = (op, pending.state())
         if before in self.loops:
@@ -461,11 +391,6 @@ def _first_beside(op: ir.Operation) -> ir.Operation:
         elif not other.name.startswith("arith."):
             break
     return first
-
-
-def _arrives(op: ir.Operation) -> bool:
-    """Whether a branch tells an mbarrier of what all threads did before it."""
-    return any(inner.name in _ARRIVALS for inner in nested(op))
 
 
 def _reads_asynchronously(op: ir.Operation) -> bool:

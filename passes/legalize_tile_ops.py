@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import effects, region_effects, root
@@ -29,12 +29,12 @@ from .legalize_scans import legalize_scan
 from .private_loops import run_by_each_thread
 from .scalar_products import expand_product, is_scalar
 from .shrink_loops import shrink_loop
-from .thread_branches import split_branch
-from .walk import launches, nested, num_threads, threads_of
+from .thread_branches import check_loop, settle_branches, split_branch
+from .walk import WARP, launches, nested, num_threads, threads_of
 
 _HANDLED = (
     "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.mbarrier_arrive", "tl.copy", "tl.fill",
-    "scf.if", "tl.parallel", "tl.vote",
+    "scf.if", "scf.for", "tl.parallel", "tl.vote",
 )  # fmt: skip
 
 _OF_WHOLE_TILES = ("tl.gemm", "tl.gemm_sp", "tl.reduce")
@@ -54,7 +54,8 @@ class LegalizeTileOps(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                # First of all, for it erases branches, which the loop below would still look at.
+                # First of all, for they erase branches, which the loop below would still look at.
+                settle_branches(launch)
                 for op in [op for op in nested(launch) if op.name == "tl.parallel"]:
                     if not run_by_each_thread(op):
                         shrink_loop(op)
@@ -76,8 +77,10 @@ class LegalizeTileOps(Pass):
                         loop = expand_part(op)
                         if loop is not None:
                             _legalize_parallel(loop, threads_of(loop))
-                    elif op.name == "scf.if" and target.warp_size == 32:
-                        split_branch(op, launch, block_syncs=self.block_syncs)
+                    elif op.name == "scf.if":
+                        split_branch(op, launch, warps=target.warp_size == WARP, block_syncs=self.block_syncs)
+                    elif op.name == "scf.for":
+                        check_loop(op, launch)
                     elif op.name == "tl.parallel":
                         _legalize_parallel(op, threads_of(op))
                     elif op.name == "tl.mbarrier_arrive" and "copies" in op.attributes and not _copies_by_hand(launch):
@@ -287,7 +290,7 @@ def _legalize_parallel(op: ir.Operation, threads: int) -> None:
 
     parallel i < n { body }   =>   for base = 0 to n step T { parallel t < T { i = base + t; if i < n { body } } }
     """
-    extents = list(ir.DenseI64ArrayAttr(op.attributes["extents"]))
+    extents = int_array(op.attributes["extents"])
     if -1 not in extents:
         return
     body = op.regions[0].blocks[0]

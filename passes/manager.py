@@ -54,7 +54,7 @@ class RunOptions:
     """What to do around each pass.
 
     `verify_each` verifies after every pass of ours and, unless `verify_upstream` is off, of upstream's; without it
-    `verify_stages` verifies what each stage leaves: what goes in, tracing or parsing has verified. `print_*` write
+    what the stages of `verify_stages` leave is verified: what goes in, tracing or parsing has. `print_*` write
     IR to `stream` (standard error by default); `dump_dir` gets one file per pass. `debug` checks level specs even when
     the knob is off. `debug_info` prints locations. `reproducer` is where a failing pass leaves its input ("" : a file
     in the temporary folder, None: nowhere). `show` turns a module into the text that is printed.
@@ -64,7 +64,7 @@ class RunOptions:
     print_after_all: bool = False
     print_after_change: bool = False
     verify_each: bool = True
-    verify_stages: bool = False
+    verify_stages: tuple[str, ...] = ()
     verify_upstream: bool = True
     debug: bool = False
     debug_info: bool = False
@@ -103,7 +103,7 @@ def run_stages(
     run = _Run(module, whole, target, options or RunOptions())
     first = 0
     for stage, elements in stages.items():
-        run.run(range(first, first + len(elements)))
+        run.run(range(first, first + len(elements)), stage in run.options.verify_stages)
         first += len(elements)
         if after is not None:
             after(stage)
@@ -134,16 +134,15 @@ class _Run:
         # replay.
         self.snapshot = _bytecode(module) if options.reproducer is not None else b""
 
-    def run(self, positions: range | None = None) -> None:
-        """Run the elements at these positions of the pipeline, all by default."""
+    def run(self, positions: range | None = None, verify_last: bool = False) -> None:
+        """Run the elements at these positions of the pipeline, all by default, and verify what the last one leaves."""
         chosen = range(len(self.pipeline)) if positions is None else positions
-        verifies = self.options.verify_each or self.options.verify_stages
         if self.options.verify_each and chosen.start == 0:
             with _failures("the input of the pipeline"):
                 self.module.operation.verify()
         for position in chosen:
             self._run_one(position, self.pipeline[position])
-        if verifies and not self.options.verify_each and chosen:
+        if verify_last and not self.options.verify_each and chosen:
             with _failures(f"what the passes up to {print_element(self.pipeline[chosen.stop - 1])} left"):
                 self.module.operation.verify()
 

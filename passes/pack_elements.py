@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Target
 
 from ..dialect.location import python_location
@@ -100,8 +100,8 @@ def _pack(op: ir.Operation) -> None:
 
 def _pack_tensor(op: ir.Operation, packing: Packing, shape: list[int]) -> ir.Value:
     """A tensor in bytes: the dimensions ahead of the last one keep their size, strides count bytes."""
-    strides = list(ir.DenseI64ArrayAttr(op.attributes["strides"]))
-    sizes = list(ir.DenseI64ArrayAttr(op.attributes["shape"]))
+    strides = int_array(op.attributes["strides"])
+    sizes = int_array(op.attributes["shape"])
     operands = list(op.operands)
     place = 1 + sizes.count(-1)
     if sizes[-1] == -1:
@@ -152,7 +152,7 @@ def _replace(old: ir.Value, new: ir.Value, packing: Packing) -> None:
 
 
 def _slice(op: ir.Operation, source: ir.Value, packing: Packing) -> ir.Value:
-    sizes = list(ir.DenseI64ArrayAttr(op.attributes["sizes"]))
+    sizes = int_array(op.attributes["sizes"])
     if -1 in sizes:
         raise UnsupportedError(
             f"a {packing.bits}-bit tile of a size known at run time only", python_location(op.location)

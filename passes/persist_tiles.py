@@ -21,6 +21,9 @@ once (`cluster_tiles.py`).
 Where all tiles of a product run at once, the grid stays, and CTAs that start one after the other are made to work on
 tiles of the same columns (`swizzle`): they read the wider operand at the same time, and it comes from memory once.
 
+Kernels with their sums in tensor memory, which `specialize-tensor-warps` splits, walk where at most two of their blocks
+fit on a multiprocessor (`specialize_tensor_warps/persistence.py`).
+
 A kernel keeps its grid when all of its tiles run at once (and no pairs are asked for), when tiles take different
 numbers of steps (the hardware then hands out blocks better than a fixed stride does; but not when each block walks over
 several tiles, a short one and a long one for example), when the program asks for a
@@ -37,7 +40,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.products import PRODUCTS, factors
-from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, scope_of
+from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, scope_of
 from ..dialect.verify import shape_of
 from . import build, raster
 from .base import Pass
@@ -46,10 +49,11 @@ from .facts import Facts, state
 from .nvidia.store_plan import BUFFER_BYTES
 from .nvidia.tma_rules import box_bytes
 from .nvidia.wgmma_layout import WARPGROUP, partition
+from .specialize_tensor_warps.persistence import stages_of_walk
 from .specialize_warps.candidate import Candidate, candidate
 from .specialize_warps.carriers import carrier_of
 from .specialize_warps.stores import BUFFERS, reserved
-from .walk import launches, nested, num_threads
+from .walk import depends_on_block, launches, nested, num_threads
 
 GROUP = 16  # rows of tiles
 PANEL = 8  # the same, of grids that run at once
@@ -74,6 +78,8 @@ class PersistTiles(Pass):
     multicast: bool = False
 
     def run(self, module: ir.Module, target: Target) -> None:
+        if self.enabled and target.supports(Feature.TCGEN05):
+            _walk_around_tensor_memory(module, target)
         if not self.enabled or not all(target.supports(f) for f in (Feature.TMA, Feature.WGMMA, Feature.SETMAXNREG)):
             return
         for launch in launches(module):
@@ -90,10 +96,22 @@ class PersistTiles(Pass):
                     if pairs is not None or _is_large(launch, target):
                         _persist(launch, target, pairs)
 
-
     def _is_wanted(self, launch: ir.Operation, target: Target) -> bool:
         """Whether there are tiles to walk over, or pairs that may share loads."""
         return _is_large(launch, target) or (self.multicast and num_threads(launch) > WARPGROUP)
+
+
+def _walk_around_tensor_memory(module: ir.Module, target: Target) -> None:
+    """The same of kernels with their sums in tensor memory, which `specialize-tensor-warps` splits."""
+    for launch in [launch for launch in launches(module) if _is_large(launch, target)]:
+        with module.context, launch.location:
+            stages = stages_of_walk(launch, target)
+            if stages:
+                loop = next(op for op in nested(launch) if "tl.pipeline" in op.attributes)
+                pipeline = _entries(loop.attributes["tl.pipeline"])
+                pipeline["num_stages"] = ir.IntegerAttr.get(build.i32(), stages)
+                loop.attributes["tl.pipeline"] = ir.DictAttr.get(pipeline)
+                _persist(launch, target, None)
 
 
 def _is_large(launch: ir.Operation, target: Target) -> bool:
@@ -116,7 +134,7 @@ def _pays(launch: ir.Operation, found: Candidate, target: Target) -> bool:
     if "cluster" in launch.attributes or "min_blocks" in launch.attributes:
         return False
     products = [op for op in nested(launch) if op.name in PRODUCTS]
-    depends = any(_depends_on_block(v, launch) for v in list(found.loop.operands)[:3])
+    depends = any(depends_on_block(v, launch) for v in list(found.loop.operands)[:3])
     if len(products) > 2 or (found.path or depends) and not _evens_out(found.path):
         return False
     alone = num_threads(launch) == WARPGROUP
@@ -174,13 +192,6 @@ def _products(launch: ir.Operation) -> int:
     return sum(op.name in PRODUCTS for op in nested(launch))
 
 
-def _depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:
-    owner = value.owner
-    if isinstance(owner, ir.Block):
-        return owner.owner.operation == launch
-    return any(_depends_on_block(v, launch) for v in owner.operation.operands)
-
-
 def _alternate(launch: ir.Operation, found: Candidate, target: Target) -> None:
     """Two groups of consumers, and a deeper ring for them."""
     pipeline = _entries(found.loop.attributes["tl.pipeline"])
@@ -227,8 +238,8 @@ def _persist(launch: ir.Operation, target: Target, pairs: Pairs | None) -> None:
         for argument, place, extent in zip(old.arguments, places, extents, strict=True):
             argument.replace_all_uses_with(_bounded(raster.value(place), extent))
     for op in [o.operation for o in old.operations]:
-        shared = op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED
-        if shared or (op.name.startswith("arith.") and not _is_computed_in(op, loop)):
+        kept = op.name == "tl.alloc" and scope_of(op.results[0]) in (SHARED, TMEM)
+        if kept or (op.name.startswith("arith.") and not _is_computed_in(op, loop)):
             op.move_before(loop)
         else:
             inside.append(op)

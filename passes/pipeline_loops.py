@@ -14,8 +14,8 @@ One barrier per iteration does both: copies of all threads are visible, and the 
 read. A copy qualifies when its target is used in this loop only, is written by nothing else, and what it depends on can
 be computed ahead. Loops in which none qualifies, and targets without asynchronous copies, keep their plain form. Loops
 around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`). Where all loads of a loop
-around products of warpgroups can be bulk copies, one thread issues those instead (`bulk_pipeline.py`). Targets that
-load into LDS have two versions: these loads are counted, not grouped.
+around products of warpgroups, or into tensor memory, can be bulk copies, one thread issues those instead
+(`bulk_pipeline.py`). Targets that load into LDS have two versions: these loads are counted, not grouped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.effects import region_effects, root
@@ -71,9 +71,9 @@ class PipelineLoops(Pass):
                     _copy_at_once(copy)
 
     def _load_in_bulk(self, loop: ir.Operation, launch: ir.Operation, stages: int, target: Target) -> bool:
-        """Rewrite a loop around warpgroup products whose loads all are bulk copies; whether it was."""
+        """Rewrite a loop around asynchronous products whose loads all are bulk copies; whether it was."""
         copies = producers(loop, LOADS)
-        products = any(op.name in PRODUCTS and "instr" in op.attributes for op in nested(loop))
+        products = any(_reads_asynchronously(op) for op in nested(loop))
         if not copies or not products or not bulk_pipeline.applies(loop, copies, target):
             return False
         with launch.context, loop.location:
@@ -149,7 +149,7 @@ def _aligned_rows(source: ir.Value) -> bool:
     tensor = root(source).owner
     if isinstance(tensor, ir.Block) or tensor.operation.name != "tl.tensor":
         return True
-    innermost = list(ir.DenseI64ArrayAttr(tensor.operation.attributes["strides"]))[-1]
+    innermost = int_array(tensor.operation.attributes["strides"])[-1]
     size = max(ir.MemRefType(source.type).element_type.width // 8, 1)
     return innermost == 1 and all(s * size % 4 == 0 for s in raster.stride_divisors(tensor.operation)[:-1])
 
@@ -178,20 +178,28 @@ def _expand(versions: Versions, needs_fence: bool) -> None:
         for ahead in range(stages - 1):
             offset = build.binary("muli", versions.step, build.constant(ahead))
             _issue(versions, build.binary("addi", versions.lower, offset), build.constant(ahead))
-    first = next(iter(versions.body.operations))
-    with ir.InsertionPoint(first):
+    released = versions.released()
+    with ir.InsertionPoint(next(iter(versions.body.operations))):
         pending = ir.IntegerAttr.get(build.i32(), stages - 2)
         ir.Operation.create("tl.wait_group", attributes={"pending": pending})
         if needs_fence:
             ir.Operation.create("tl.fence_proxy")
         build.sync_threads()
         trip = versions.trip(versions.body.arguments[0], bounds)
-        ahead = build.binary(
-            "addi", versions.body.arguments[0], build.binary("muli", versions.step, build.constant(stages - 1))
-        )
-        _issue(versions, ahead, versions.slot(build.binary("addi", trip, build.constant(stages - 1))))
+        if released is None:
+            _issue_ahead(versions, trip)
         slot = versions.slot(trip)
+    if released is not None:
+        with ir.InsertionPoint.after(released):
+            _issue_ahead(versions, trip)
     versions.finish(slot)
+
+
+def _issue_ahead(versions: Versions, trip: ir.Value) -> None:
+    """The copies of the iteration that is one version less than all versions away."""
+    ahead = build.constant(versions.stages - 1)
+    variable = build.binary("addi", versions.body.arguments[0], build.binary("muli", versions.step, ahead))
+    _issue(versions, variable, versions.slot(build.binary("addi", trip, build.constant(versions.stages - 1))))
 
 
 def _issue(versions: Versions, variable: ir.Value, slot: ir.Value) -> None:

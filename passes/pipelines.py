@@ -36,12 +36,14 @@ STAGES: dict[str, tuple[str, ...]] = {
         "pack-elements", "place-descriptors", "use-tensor-memory", "legalize-tile-ops", "layout-inference",
         "exchange-fragments",
     ),  # fmt: skip
-    # What is recognised in whole loops comes before loops are taken apart. Then which tiles a CTA works on, and roles:
+    # What is recognised in whole loops comes before loops are taken apart, and so before products whose sums pass
+    # through tensor memory are. Then which tiles a CTA works on, and roles:
     # what they do not take is pipelined within the warps. Both need copies as copies; memory is planned when all
     # versions exist; barriers see which tiles share memory.
     "scheduled": (
         "guard-masks",
         "lagging-maximum",
+        "stage-tensor-products",
         "persist-tiles",
         "specialize-warps",
         "specialize-tensor-warps",
@@ -123,6 +125,7 @@ def stages(options: LoweringOptions | None = None) -> dict[str, list[Element]]:
         "plan-shared-memory": {"reuse": chosen.reuse_shared},
         "layout-inference": {"wgmma": chosen.wgmma, "wide_accesses": chosen.wide_accesses},
         "lagging-maximum": {"enabled": chosen.lagging_maximum},
+        "stage-tensor-products": {"async_copy": chosen.async_copy},
         "persist-tiles": {"enabled": chosen.specialize and chosen.persist, "multicast": chosen.multicast},
         "specialize-warps": {"enabled": chosen.specialize},
         "specialize-tensor-warps": {"enabled": chosen.specialize},
@@ -153,8 +156,9 @@ def lower(
         if record is not None:
             record(stage, module.__str__)
 
-    # Verifying takes as long as a pass. Each pass is verified where specs are checked, in tests and for debugging.
-    chosen = options or RunOptions(verify_each=knobs.VERIFY_SPECS.get(), verify_stages=True)
+    # Verifying takes as long as a pass. Each pass is verified where specs are checked, in tests and for debugging; else
+    # the last program of tiles is, and that of a thread.
+    chosen = options or RunOptions(verify_each=knobs.VERIFY_SPECS.get(), verify_stages=("scheduled", "lowered"))
     with module.context, ir.Location.unknown():
         wanted = stages(LoweringOptions.of(module))
         names = list(wanted)[: list(wanted).index(until) + 1]

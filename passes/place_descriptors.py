@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
 from ..dialect.location import python_location
@@ -54,7 +54,7 @@ class PlaceDescriptors(Pass):
 def map_obstacle(op: ir.Operation) -> str:
     """Why no tensor map can describe a view, or an empty string. Strides known at run time are as promised."""
     element = ir.MemRefType(op.results[0].type).element_type
-    strides = list(ir.DenseI64ArrayAttr(op.attributes["strides"]))
+    strides = int_array(op.attributes["strides"])
     if str(element) == "i1" or element.width % 8:
         return f"elements of {element}"
     if not 1 <= len(strides) <= 5:

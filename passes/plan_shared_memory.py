@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tilelang_mlir.errors import ResourceError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Target
 
 from ..dialect.effects import effects
@@ -202,7 +202,7 @@ def _fills(op: ir.Operation, tile: ir.Value) -> bool:
     if op.name != "tl.parallel":
         return False
     body = op.regions[0].blocks[0]
-    extents = dict(zip(body.arguments, ir.DenseI64ArrayAttr(op.attributes["extents"]), strict=True))
+    extents = dict(zip(body.arguments, int_array(op.attributes["extents"]), strict=True))
     if any(effect.value == tile and effect.kind == "read" for inner in nested(op) for effect in effects(inner)):
         return False
     for inner in (o.operation for o in body.operations):
@@ -247,7 +247,7 @@ def _barriers(launch: ir.Operation, end: int) -> int:
         if op.name == "tl.alloc_barrier":
             end = -(-end // 8) * 8
             op.attributes["tl.offset"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), end)
-            end += 8 * len(list(ir.DenseI64ArrayAttr(op.attributes["counts"])))
+            end += 8 * len(int_array(op.attributes["counts"]))
     return end
 
 

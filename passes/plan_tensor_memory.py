@@ -2,7 +2,8 @@
 
 Input: laid-out, scheduled program. Output: `tl.arena` and `tl.column` on each allocation in scope `tmem`; a
 `tl.tmem_arena` at the start of the kernel and a `tl.tmem_free` at its end. All buffers share one arena of a power of
-two columns, but for those that the program frees itself: these have arenas of their own.
+two columns, but for those that the program frees itself: these have arenas of their own. Sums that only pass through
+(`PASSING`) share columns with others that do at other times: first fit, in the order of the program.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from ..dialect.tl import TMEM, scope_of
 from . import build
 from .base import Pass
 from .walk import launches, nested
+
+PASSING = "tl.passing"
+"""Marks buffers that keep nothing from one iteration of a loop to the next."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,59 @@ def _i32(value: int) -> ir.Attribute:
 
 
 def _place(number: int, arena: list[ir.Operation]) -> int:
-    """One buffer after another; returns the columns of the arena."""
+    """One buffer after another, then those that pass through; returns the columns of the arena."""
     column = 0
+    passing: list[tuple[_Life, ir.Operation]] = []
     for op in arena:
-        op.attributes["tl.arena"], op.attributes["tl.column"] = _i32(number), _i32(column)
-        column += tensor_from_attr(op.attributes["layout"]).columns
-    return arena_columns(column)
+        life = _life(op.results[0]) if PASSING in op.attributes else None
+        if life is not None:
+            passing.append((life, op))
+            continue
+        _put(op, number, column)
+        column += _columns(op)
+    placed: list[tuple[_Life, range]] = []
+    for life, op in sorted(passing, key=lambda one: one[0].steps.start):
+        start = column
+        for there in sorted((there for other, there in placed if other.meets(life)), key=lambda there: there.start):
+            if start + _columns(op) > there.start:
+                start = max(start, there.stop)
+        _put(op, number, start)
+        placed.append((life, range(start, start + _columns(op))))
+    return arena_columns(max([column, *(there.stop for _, there in placed)]))
+
+
+@dataclass(frozen=True)
+class _Life:
+    """The operations of a block in which a buffer has something to keep."""
+
+    block: ir.Block
+    steps: range
+
+    def meets(self, other: _Life) -> bool:
+        apart = self.steps.stop <= other.steps.start or other.steps.stop <= self.steps.start
+        return self.block != other.block or not apart
+
+
+def _life(buffer: ir.Value) -> _Life | None:
+    """From the first to the last use, which are in one block."""
+    users: list[ir.Operation] = []
+    for use in buffer.uses:
+        user = use.owner.operation
+        users += [u.owner.operation for u in user.results[0].uses] if user.name == "tl.slice" else [user]
+    blocks = [op.block for op in users]
+    if not users or any(block != blocks[0] for block in blocks):
+        return None
+    body = [view.operation for view in blocks[0].operations]
+    places = [body.index(op) for op in users]
+    return _Life(blocks[0], range(min(places), max(places) + 1))
+
+
+def _put(op: ir.Operation, number: int, column: int) -> None:
+    op.attributes["tl.arena"], op.attributes["tl.column"] = _i32(number), _i32(column)
+
+
+def _columns(op: ir.Operation) -> int:
+    return tensor_from_attr(op.attributes["layout"]).columns
 
 
 def _check(allocs: list[ir.Operation], sizes: list[int]) -> None:

@@ -7,28 +7,40 @@ Shared among the threads, each would leave most of its array as it was.
 
 from __future__ import annotations
 
-from tilelang_mlir.mlir import ir
+import math
+
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.effects import root
 from ..dialect.tl import LOCAL, VAR, scope_of
 from . import build
 from .walk import nested
 
+_UNROLLED = 16  # iterations
 _PURE = ("tl.cast", "tl.thread_id")
 
 
 def run_by_each_thread(loop: ir.Operation) -> bool:
     """Replace such a loop by loops of the thread; returns whether it is one."""
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     if "layout" in loop.attributes or min(extents, default=-1) < 1 or not _is_private(loop):
         return False
+    run_whole(loop)
+    return True
+
+
+def run_whole(loop: ir.Operation) -> None:
+    """Replace a parallel loop by loops that every thread which gets there runs, all iterations in order."""
+    extents = int_array(loop.attributes["extents"])
+    unrolled = math.prod(extents) <= _UNROLLED or _is_private(loop)
     body = loop.regions[0].blocks[0]
     place, variables = ir.InsertionPoint(loop), list[ir.Value]()
     ends: list[ir.Operation] = []
     for extent in extents:
         with place, loop.location:
             walk = build.for_range(extent)
-            walk.attributes["tl.unroll"] = build.unit()
+            if unrolled:
+                walk.attributes["tl.unroll"] = build.unit()
         block = walk.regions[0].blocks[0]
         with ir.InsertionPoint(block), loop.location:
             ends.append(ir.Operation.create("scf.yield"))
@@ -39,7 +51,6 @@ def run_by_each_thread(loop: ir.Operation) -> bool:
     for op in list(body.operations):
         op.operation.move_before(ends[-1])
     loop.erase()
-    return True
 
 
 def _is_private(loop: ir.Operation) -> bool:

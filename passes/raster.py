@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from . import build
 from .facts import facts_of
@@ -63,7 +63,7 @@ _CONVERSIONS = ("arith.index_cast", "arith.index_castui", "arith.extsi", "arith.
 
 def stride_divisors(tensor: ir.Operation) -> list[int]:
     """What is known to divide each stride of a `tl.tensor`: itself, or what divides one of run time."""
-    sizes, strides = (list(ir.DenseI64ArrayAttr(tensor.attributes[name])) for name in ("shape", "strides"))
+    sizes, strides = (int_array(tensor.attributes[name]) for name in ("shape", "strides"))
     dynamic = iter(list(tensor.operands)[1 + sizes.count(-1) :])
     return [divisor(next(dynamic)) if stride == -1 else stride for stride in strides]
 

@@ -37,6 +37,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("specialize-warps", "tilelang_mlir.passes.specialize_warps.pass_:SpecializeWarps"),
     ("plan-shared-memory", "tilelang_mlir.passes.plan_shared_memory:PlanSharedMemory"),
     ("plan-tensor-memory", "tilelang_mlir.passes.plan_tensor_memory:PlanTensorMemory"),
+    ("stage-tensor-products", "tilelang_mlir.passes.stage_tensor_products.pass_:StageTensorProducts"),
     ("use-assumptions", "tilelang_mlir.passes.use_assumptions:UseAssumptions"),
     ("use-tensor-memory", "tilelang_mlir.passes.use_tensor_memory:UseTensorMemory"),
     ("take-turns", "tilelang_mlir.passes.take_turns:TakeTurns"),

@@ -7,7 +7,7 @@ Layouts then follow from the elements that are touched, and not from those that 
 
 from __future__ import annotations
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 
 def shrink_loop(loop: ir.Operation) -> None:
@@ -23,7 +23,7 @@ def shrink_loop(loop: ir.Operation) -> None:
     if len(guard.regions[1].blocks):
         return
     bound = _bound(guard.operands[0], list(block.arguments))
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     if bound is None or not 0 < bound[1] < extents[bound[0]]:
         return
     extents[bound[0]] = bound[1]

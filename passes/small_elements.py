@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from tilelang_mlir.dtypes import from_mlir
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.location import python_location
 from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, buffer_type, scope_of
@@ -120,7 +120,7 @@ def _on_bytes(tile: ir.Value) -> bool:
     count = packing_of(tile).count
     while isinstance(tile, ir.OpResult) and tile.owner.operation.name == "tl.slice":
         op = tile.owner.operation
-        sizes = list(ir.DenseI64ArrayAttr(op.attributes["sizes"]))
+        sizes = int_array(op.attributes["sizes"])
         if sizes[-1] % count or raster.divisor(op.operands[len(sizes)]) % count:
             return False
         tile = op.operands[0]
@@ -274,7 +274,7 @@ def _store_alone(store: ir.Operation, packing: Packing) -> None:
 
 def _extents(loop: ir.Operation) -> list[int] | None:
     if loop.name == "tl.parallel":
-        return list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+        return int_array(loop.attributes["extents"])
     if loop.name != "scf.for":
         return None
     bounds = [build.known_constant(v) for v in list(loop.operands)[:3]]

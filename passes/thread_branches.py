@@ -2,7 +2,8 @@
 
     if tx < 128 { parallel .. } else { copy .. }   =>   warpgroups [0] { parallel .. } warpgroups [1] { copy .. }
 
-Where the branch parts a warpgroup the regions are of single warps.
+Where the branch parts a warpgroup the regions are of single warps. A branch in whose arms threads exchange elements of
+shared memory becomes regions too, for barriers in an ordinary branch would be met by some threads only.
 """
 
 from __future__ import annotations
@@ -10,47 +11,53 @@ from __future__ import annotations
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 
+from ..dialect.effects import effects
 from ..dialect.location import python_location
-from ..dialect.tl import LOCAL, VAR, scope_of
+from ..dialect.tl import FRAGMENT, LOCAL, SHARED, VAR, scope_of
 from . import build
+from .fragment_parts import expand
+from .private_loops import run_whole
+from .thread_values import Sizes, by_thread, varies
 from .walk import WARP, members_of, nested, num_threads
 
 # The arms of one branch have one number: they run side by side, and what follows them comes after all of them.
 BRANCH = "tl.branch"
-# Predicates of arith.cmpi on (thread, constant), as the bound below which they hold, or above which.
-_BELOW = {2: 0, 6: 0, 3: 1, 7: 1}  # slt, ult, sle, ule
-_ABOVE = {5: 0, 9: 0, 4: 1, 8: 1}  # sge, uge, sgt, ugt
+_HINT = "branch on whole warps of 32 threads that follow each other, or work on single elements there"
 
 
-def split_branch(branch: ir.Operation, launch: ir.Operation, *, block_syncs: bool = False) -> None:
+def split_branch(branch: ir.Operation, launch: ir.Operation, *, warps: bool = True, block_syncs: bool = False) -> None:
     """Give the tile operations of a branch on the thread index to its warps; other branches stay.
 
     A chain of `else if` becomes regions side by side, a branch among other operations of a region nested ones. So does
-    a branch of whole warps with a barrier in it, which they alone meet at, unless `block_syncs` says that all threads
-    of the block do.
+    a branch of whole warps whose threads meet at a barrier in it, unless `block_syncs` says that all threads of the
+    block do, or exchange elements of shared memory, which takes barriers. Without `warps` there are no barriers of some
+    of them: branches without tile operations stay.
 
     Raises:
         UnsupportedError: the threads that take a branch with tile operations are no whole warps.
     """
-    taken = _threads(branch.operands[0], num_threads(launch))
-    y, z = list(ir.DenseI32ArrayAttr(launch.attributes["threads"]))[1:]
-    tiles = any(is_collective(op) for op in nested(branch))
-    meets = not block_syncs and any(op.name == "tl.sync_threads" and "id" not in op.attributes for op in nested(branch))
-    if taken is None or (y, z) != (1, 1) or not (tiles or meets):
-        return
     members = members_of(branch)
     mine = members or range(num_threads(launch))
-    arms = _arms(taken, mine) if num_threads(launch) % WARP == 0 else None
+    tiles = any(_is_shared(op) for op in nested(branch))
+    taken = _taken(branch, launch, mine)
+    if taken is None:
+        _check(branch, launch, branch.operands[0], "a branch that some threads take and others do not")
+        return
+    meets = not block_syncs and any(op.name == "tl.sync_threads" and "id" not in op.attributes for op in nested(branch))
+    if not (tiles or warps and (meets or _exchanges(branch))):
+        return
+    here = _span(taken, mine)
+    whole = warps and num_threads(launch) % WARP == 0
+    arms = _arms(here, mine, branch) if here is not None and whole else None
     if arms is None:
         if not tiles:
             return
-        here = range(max(taken.start, mine.start), min(taken.stop, mine.stop))
+        chosen = [thread for thread, takes in zip(mine, taken, strict=True) if takes]
+        who = f"threads {chosen[0]} to {chosen[-1]} take" if len(chosen) > 1 else f"thread {chosen[0]} takes"
         raise UnsupportedError(
-            f"tile operations in a branch that threads {here.start} to {here.stop - 1} take"
-            if len(here)
-            else "tile operations in a branch that no thread takes",
+            f"tile operations in a branch that {who if here is not None else 'some threads of a warp take'}",
             python_location(branch.location),
-            hint="branch on whole warps of 32 threads that follow each other, or work on single elements there",
+            hint=_HINT,
         )
     for op in [op for op in nested(branch) if op.name == "tl.thread_id" and members_of(op) == members]:
         op.move_before(branch)  # in a region it would count from the region's first thread
@@ -66,6 +73,121 @@ def split_branch(branch: ir.Operation, launch: ir.Operation, *, block_syncs: boo
     _build_arms(branch, arms, around, number)
     branch.erase()
     around.erase()
+
+
+def check_loop(loop: ir.Operation, launch: ir.Operation) -> None:
+    """Look whether all threads run a loop with tile operations equally often.
+
+    Raises:
+        UnsupportedError: its bounds follow from the thread index.
+    """
+    for bound in list(loop.operands)[:3]:
+        _check(loop, launch, bound, "a loop that some threads run more often than others")
+
+
+def _check(op: ir.Operation, launch: ir.Operation, value: ir.Value, what: str) -> None:
+    """Raises UnsupportedError for tile operations where a value decides that differs between threads."""
+    members = members_of(op)
+    threads, sizes = (members, None) if members else (range(num_threads(launch)), _sizes(launch))
+    if any(_is_shared(inner) for inner in nested(op)) and varies(value, threads, sizes):
+        raise UnsupportedError(f"tile operations in {what}", python_location(op.location), hint=_HINT)
+
+
+def _is_shared(op: ir.Operation) -> bool:
+    """Whether the threads of a CTA share the operation's work, which is more than the first thread's."""
+    if op.name == "tl.parallel":
+        return any(extent != 1 for extent in ir.DenseI64ArrayAttr(op.attributes["extents"]))
+    tiles = [ir.MemRefType(v.type) for v in op.operands if isinstance(v.type, ir.MemRefType)]
+    alone = op.name in ("tl.copy", "tl.fill") and all(t.has_static_shape and set(t.shape) <= {1} for t in tiles)
+    return is_collective(op) and not alone
+
+
+def _sizes(launch: ir.Operation) -> Sizes:
+    x, y, z = ir.DenseI32ArrayAttr(launch.attributes["threads"])
+    return x, y, z
+
+
+def settle_branches(launch: ir.Operation) -> None:
+    """Replace branches on the thread index that all threads take, or none, by the arm that they take. In one that a
+    single thread takes that thread runs the loops, copies and fills of memory alone, element by element."""
+    branches = [op for op in nested(launch) if op.name == "scf.if" and not op.results]
+    for branch in reversed(branches):  # inner ones first, for an arm goes with what it contains
+        taken = _taken(branch, launch, members_of(branch) or range(num_threads(launch)))
+        if taken is None:
+            continue
+        if sum(taken) == 1 < len(taken):
+            _run_alone(branch.regions[0].blocks[0])
+        if any(taken) and not all(taken):
+            continue
+        for block in branch.regions[0 if taken[0] else 1]:
+            for op in [o.operation for o in block.operations]:
+                if op.name != "scf.yield":
+                    op.move_before(branch)
+        branch.erase()
+
+
+def _run_alone(block: ir.Block) -> None:
+    for op in [o.operation for o in block.operations]:
+        if op.name in ("scf.for", "scf.if", "scf.while"):
+            for region in op.regions:
+                for inner in region.blocks:
+                    _run_alone(inner)
+        if op.name not in ("tl.copy", "tl.fill", "tl.parallel") or not is_collective(op) or _holds_fragments(op):
+            continue
+        loop = op if op.name == "tl.parallel" else expand(op)
+        if loop is not None and min(ir.DenseI64ArrayAttr(loop.attributes["extents"]), default=1) > 0:
+            run_whole(loop)
+
+
+def _holds_fragments(op: ir.Operation) -> bool:
+    inside = (e for o in (op, *nested(op)) for e in effects(o))
+    return any(isinstance(e.value.type, ir.MemRefType) and scope_of(e.value) == FRAGMENT for e in inside)
+
+
+def _taken(branch: ir.Operation, launch: ir.Operation, mine: range) -> list[int] | None:
+    """Whether each of some threads takes a branch; None where more than the thread index decides."""
+    is_flat = _sizes(launch)[1:] == (1, 1)
+    return by_thread(branch.operands[0], mine) if is_flat else None
+
+
+def _exchanges(branch: ir.Operation) -> bool:
+    """Whether an arm stores elements of a shared tile that it loads or stores at other places: threads of it then wait
+    for each other. Where all indices are the same each thread has elements of its own; whatever else touches the tile
+    (copies in bulk, addresses of it) is ordered by the program."""
+    if _in_loop_of_threads(branch):
+        return False
+    for region in branch.regions:
+        loads: dict[ir.Value, set[object]] = {}
+        stores: dict[ir.Value, set[object]] = {}
+        others: set[ir.Value] = set()
+        inner = [op for block in region for o in block.operations for op in (o.operation, *nested(o.operation))]
+        for op in inner:
+            for effect in effects(op):
+                if not isinstance(effect.value.type, ir.MemRefType) or scope_of(effect.value) != SHARED:
+                    continue
+                if op.name in ("memref.load", "memref.store"):
+                    indices = tuple(_key(v) for v in list(op.operands)[1 if op.name == "memref.load" else 2 :])
+                    (loads if op.name == "memref.load" else stores).setdefault(effect.value, set()).add(indices)
+                else:
+                    others.add(effect.value)
+        if any(b not in others and len(places | loads.get(b, set())) > 1 for b, places in stores.items()):
+            return True
+    return False
+
+
+def _key(value: ir.Value) -> object:
+    """The same for values that the same arithmetic makes of the same values."""
+    if isinstance(value.owner, ir.Block) or not value.owner.operation.name.startswith(("arith.", "tl.thread_id")):
+        return value
+    op = value.owner.operation
+    attributes = tuple((name, str(value)) for name, value in build.attributes_of(op).items())
+    return op.name, attributes, tuple(_key(v) for v in op.operands)
+
+
+def _in_loop_of_threads(op: ir.Operation) -> bool:
+    while op.name not in ("tl.launch", "tl.parallel"):
+        op = op.parent.operation
+    return op.name == "tl.parallel"
 
 
 def _fills(around: ir.Operation, branch: ir.Operation) -> bool:
@@ -95,36 +217,22 @@ def _next_number(launch: ir.Operation) -> ir.Attribute:
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(32), max(numbers, default=-1) + 1)
 
 
-def _arms(taken: range, all_threads: range) -> tuple[range, range] | None:
+def _span(taken: list[int], mine: range) -> range | None:
+    """The threads that take a branch, where they follow each other."""
+    count = sum(map(bool, taken))
+    first = taken.index(1) if count else 0
+    return mine[first : first + count] if all(taken[first : first + count]) else None
+
+
+def _arms(then: range, all_threads: range, branch: ir.Operation) -> tuple[range, range] | None:
     """The threads of both arms, where each is whole warps that follow each other."""
-    then = range(max(taken.start, all_threads.start), min(taken.stop, all_threads.stop))
-    if not len(then) or then.start % WARP or then.stop % WARP:
+    if then.start % WARP or then.stop % WARP:
         return None
     if then.start == all_threads.start:
         return then, range(then.stop, all_threads.stop)
-    return (then, range(all_threads.start, then.start)) if then.stop == all_threads.stop else None
-
-
-def _threads(condition: ir.Value, total: int) -> range | None:
-    """The threads for which a condition holds; None where it is no range that comparisons with constants give."""
-    if isinstance(condition.owner, ir.Block):
-        return None
-    op = condition.owner.operation
-    if op.name == "arith.andi":
-        a, b = (_threads(v, total) for v in op.operands)
-        return None if a is None or b is None else range(max(a.start, b.start), min(a.stop, b.stop))
-    if op.name != "arith.cmpi":
-        return None
-    thread, constant = (v.owner.operation if not isinstance(v.owner, ir.Block) else None for v in op.operands)
-    if thread is None or constant is None or thread.name != "tl.thread_id" or constant.name != "arith.constant":
-        return None
-    if ir.IntegerAttr(thread.attributes["dim"]).value:
-        return None
-    predicate, number = (ir.IntegerAttr(o.attributes[n]).value for o, n in ((op, "predicate"), (constant, "value")))
-    number += members_of(thread).start
-    if predicate in _BELOW:
-        return range(0, min(total, number + _BELOW[predicate]))
-    return range(number + _ABOVE[predicate], total) if predicate in _ABOVE else None
+    if then.stop == all_threads.stop:
+        return then, range(all_threads.start, then.start)
+    return None if len(branch.regions[1].blocks) else (then, range(0))
 
 
 def is_collective(op: ir.Operation) -> bool:

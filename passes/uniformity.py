@@ -11,7 +11,7 @@ _READERS = ("memref.load", "memref.store")
 # Operations that give every thread, lane or warp a value of its own.
 _VARYING = (
     "tl.thread_id", "tl.shuffle", "tl.atomic", "tl.warp_reduce", "tl.intrinsic", "tl.call_extern", "tl.address",
-    "tl.mbarrier_state", "tl.mbarrier_test",
+    "tl.mbarrier_state", "tl.mbarrier_test", "tl.outgrows",
 )  # fmt: skip
 _OF_THE_CTA = ("count", "and", "or")
 _OF_THREADS = ("local", "var", "fragment")

@@ -18,7 +18,7 @@ CHOSEN   A fragment that only products touch in a loop (and that is cleared befo
          Where the loop may not run at all, the copy is in a branch, whose other side clears C.
 
 EMULATED A product of 8-bit floats that starts from zero, and whose sum others then use, is computed in tensor memory
-         and copied to its fragment.
+         and copied to its fragment. Where all products of fragments can go there, `stage-tensor-products` takes them.
 
 SCALED   `tl.mma_scaled`, whose sums are in fragments, is CHOSEN where that fits. Elsewhere its accumulator goes to
          tensor memory and back around it, as there is no other instruction for it on these targets.
@@ -48,6 +48,7 @@ from . import build
 from .base import Pass
 from .nvidia import tensor_pairs
 from .nvidia.tensor_metadata import bring_metadata
+from .nvidia.tensor_products import tensor_products
 from .nvidia.tensor_rules import WARPGROUP, accumulator_layout, meeting_fragment, product_obstacle, rows_obstacle
 from .nvidia.tensor_scales import start_scaled, with_gaps
 from .walk import launches, nested, num_threads
@@ -85,8 +86,9 @@ class UseTensorMemory(Pass):
                         _complete(launch, op, functools.partial(_start_copy, op))
                 for op in list(nested(launch)):
                     bring_metadata(launch, op, target)
-                here = self.automatic and not paired
-                for op in [op for op in nested(launch) if _is_narrow(op) or here and _is_emulated(launch, op, target)]:
+                ops = list(nested(launch))
+                here = self.automatic and not paired and not tensor_products(ops, target)
+                for op in [op for op in ops if _is_narrow(op) or here and _is_emulated(launch, op, target)]:
                     _narrow_alone(launch, op, target, paired)
 
 

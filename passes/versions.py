@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.tl import SHARED, buffer_type
 from . import build
@@ -16,6 +16,10 @@ def inside(op: ir.Operation, loop: ir.Operation) -> bool:
             return True
         parent = parent.operation.parent
     return False
+
+
+RELEASED = "tl.released"
+"""Marks waits for products that an earlier iteration started: their tiles may be overwritten from there on."""
 
 
 class Versions:
@@ -62,6 +66,11 @@ class Versions:
             cloned[old] = new
         return cloned[value]
 
+    def released(self) -> ir.Operation | None:
+        """The operation behind which the version of the iteration before is free, if that is not all of them."""
+        waits = [view.operation for view in self.body.operations if RELEASED in view.operation.attributes]
+        return waits[-1] if waits else None
+
     def finish(self, slot: ir.Value) -> None:
         """Drop the copies and make every use of a tile use the iteration's version."""
         for copy in self.copies:
@@ -98,7 +107,7 @@ def redirect(old: ir.Value, new: ir.Value, slot: ir.Value) -> None:
                 _replace(op, operands)
             elif op.name == "tl.slice":
                 operands = list(op.operands)
-                sizes = [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])]
+                sizes = [1, *int_array(op.attributes["sizes"])]
                 op.results[0].replace_all_uses_with(build.slice_of(new, [slot, *operands[1:]], sizes))
                 op.erase()
             else:

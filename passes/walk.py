@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ADVANCE, PRE_ORDER, SKIP, int_array, ir
 
 WARP, WARPGROUP = 32, 128  # threads
 
@@ -22,9 +22,9 @@ def nested(op: ir.Operation) -> Iterator[ir.Operation]:
 
     def note(inner: ir.Operation) -> ir.WalkResult:
         found.append(inner)
-        return ir.WalkResult.ADVANCE
+        return ADVANCE
 
-    op.walk(note, ir.WalkOrder.PRE_ORDER)  # half the time of going through regions and blocks in Python
+    op.walk(note, PRE_ORDER)  # half the time of going through regions and blocks in Python
     return itertools.islice(found, 1, None)
 
 
@@ -34,17 +34,17 @@ def launches(module: ir.Module) -> list[ir.Operation]:
 
     def note(op: ir.Operation) -> ir.WalkResult:
         if op.name != "tl.launch":
-            return ir.WalkResult.ADVANCE
+            return ADVANCE
         found.append(op)
-        return ir.WalkResult.SKIP
+        return SKIP
 
-    module.operation.walk(note, ir.WalkOrder.PRE_ORDER)
+    module.operation.walk(note, PRE_ORDER)
     return found
 
 
 def num_threads(launch: ir.Operation) -> int:
     """Threads of a CTA."""
-    x, y, z = ir.DenseI32ArrayAttr(launch.attributes["threads"])
+    x, y, z = int_array(launch.attributes["threads"])
     return x * y * z
 
 
@@ -79,7 +79,15 @@ def members_of(op: ir.Operation) -> range:
     while op.name not in ("tl.launch", "func.func", "builtin.module"):
         if op.name == "tl.warpgroups":
             size = WARP if "warps" in op.attributes else WARPGROUP
-            groups = list(ir.DenseI32ArrayAttr(op.attributes["groups"]))
+            groups = int_array(op.attributes["groups"])
             return range(groups[0] * size, (groups[-1] + 1) * size)
         op = op.parent.operation
     return range(0)
+
+
+def depends_on_block(value: ir.Value, launch: ir.Operation) -> bool:
+    """Whether a value is computed from the indices of a kernel's blocks."""
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return owner.owner.operation == launch
+    return any(depends_on_block(v, launch) for v in owner.operation.operands)

@@ -37,6 +37,9 @@ else:
     PassManager = importlib.import_module(f"{ROOT}.passmanager").PassManager
 
 
+# What the functions of walks answer, of which there are thousands: to look it up takes as long as a step of the walk.
+ADVANCE, SKIP, PRE_ORDER = ir.WalkResult.ADVANCE, ir.WalkResult.SKIP, ir.WalkOrder.PRE_ORDER
+
 # What programs are written in at all levels; parsing loads others where a text names them.
 _DIALECTS = ["amdgpu", "arith", "cf", "func", "gpu", "irdl", "llvm", "math", "memref", "nvvm", "rocdl", "scf", "vector"]
 
@@ -68,6 +71,12 @@ def new_context() -> ir.Context:
         ctx.get_dialect_descriptor(name)  # loads the dialect, but not its Python module, of which most kernels need few
     ctx.enable_multithreading(False)  # one kernel is too small for the parallel passes
     return ctx
+
+
+def int_array(array: ir.Attribute) -> list[int]:
+    """The numbers of `array<i32>` or `array<i64>`; the end of its iterator is an exception of C++, which takes 8 us."""
+    numbers: Any = array
+    return [numbers[i] for i in range(len(numbers))]
 
 
 class ContextTable:

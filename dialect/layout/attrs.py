@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tilelang_mlir.mlir import ContextTable, ir
+from tilelang_mlir.mlir import ContextTable, int_array, ir
 
 from ..tl import FragmentLayoutAttr, SharedLayoutAttr, TensorLayoutAttr
 from .fragment import Digit, Fragment
@@ -72,4 +72,4 @@ def _ints(values: Iterable[int]) -> ir.Attribute:
 
 
 def _list(attr: ir.Attribute) -> list[int]:
-    return list(ir.DenseI64ArrayAttr(attr))
+    return int_array(ir.DenseI64ArrayAttr(attr))

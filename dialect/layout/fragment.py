@@ -52,6 +52,13 @@ class Fragment:
         if any(d.dim == REPLICATE for d in self.value):
             raise TileValueError(f"registers cannot replicate: {self}")
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.shape, self.thread, self.value))
+
+    def __hash__(self) -> int:  # layouts are keys of tables
+        return self._hash
+
     def _check_dimension(self, dim: int, size: int) -> None:
         reach = 1
         for digit in sorted((d for d in self.thread + self.value if d.dim == dim), key=lambda d: d.stride):

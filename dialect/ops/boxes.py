@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tilelang_mlir.isa.nvidia.reductions import RUNS, run_element
-from tilelang_mlir.mlir import dialect, ir
+from tilelang_mlir.mlir import dialect, int_array, ir
 
 from ..tl import GLOBAL, SHARED, TL
 from ..verify import barrier, buffers, element_of, enum_attr, fail, structure, typed
@@ -94,7 +94,7 @@ def _form(op: ir.OpView, tensor: ir.Value, shared: ir.Value, places: list[ir.Val
     swizzle = ir.StringAttr(attributes["swizzle"]).value if "swizzle" in attributes else ""
     if swizzle not in SWIZZLES:
         return fail(op, f"attribute 'swizzle' is {swizzle!r}, expected one of {', '.join(SWIZZLES)}")
-    box = list(ir.DenseI64ArrayAttr(attributes["box"]))
+    box = int_array(attributes["box"])
     if len(box) != ranks[1] or min(box) < 1 or max(box) > 256:
         return fail(op, f"copies a box of {box} of a tensor of rank {ranks[1]}, expected sides from 1 to 256")
     row = box[-1] * element_of(tensor).width // 8

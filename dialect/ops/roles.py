@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tilelang_mlir.mlir import dialect, ir
+from tilelang_mlir.mlir import dialect, int_array, ir
 
 from ..role_checks import obstacle
 from ..role_schedule import from_attributes
@@ -87,7 +87,7 @@ class WarpGroupsOp(TL.Operation, name="warpgroups", traits=[ir.NoTerminatorTrait
 
 def _span(op: ir.Operation) -> range:
     """The threads of a `tl.warpgroups`."""
-    groups, size = list(ir.DenseI32ArrayAttr(op.attributes["groups"])), 32 if "warps" in op.attributes else 128
+    groups, size = int_array(op.attributes["groups"]), 32 if "warps" in op.attributes else 128
     return range(groups[0] * size, (groups[-1] + 1) * size)
 
 

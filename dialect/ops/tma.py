@@ -5,6 +5,7 @@ from typing import Any
 
 from tilelang_mlir.mlir import dialect, ir
 
+from ..products import PACKED, elements_of
 from ..tl import FRAGMENT, GLOBAL, SHARED, TL
 from ..verify import (
     barrier,
@@ -37,7 +38,8 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
     every CTA announces its bytes, the one of the lowest of these ranks copies its tile into all of them, those of other
     ranks copy their own), `elected` (all threads reach it: one of them issues the copy, after an arrival that announces
     `expect` bytes where it has that; `ordered`: barriers in front of it say that the tile is free), `leaders` (with
-    `explicit`: of every so many threads one announces and issues a copy of its own).
+    `explicit`: of every so many threads one announces and issues a copy of its own), `gaps` (e2m1, e2m3, e3m2:
+    the bytes of packed elements, of which 16 come to the start of 16 bytes of the target).
     """
 
     source: ext.Operand[Any]
@@ -56,8 +58,9 @@ class TmaLoadOp(TL.Operation, name="tma_load"):
             return False
         if not _leads_warps(self):
             return False
+        fits = _fits_with_gaps(self, source, target) if "gaps" in self.attributes else same_tile(self, source, target)
         return (
-            same_tile(self, source, target)
+            fits
             and same_element(self, source, target, "source and target")
             and int_operands(self, [index])
             and enum_attr(self, "eviction", EVICTIONS, optional=True)
@@ -85,6 +88,16 @@ class TmaStoreOp(TL.Operation, name="tma_store"):
             and enum_attr(self, "reduce", REDUCTIONS, optional=True)
             and enum_attr(self, "eviction", EVICTIONS, optional=True)
         )
+
+
+def _fits_with_gaps(op: ir.OpView, source: ir.Value, target: ir.Value) -> bool:
+    """The target has a byte for every element of the packed source."""
+    if not enum_attr(op, "gaps", PACKED):
+        return False
+    kind = ir.StringAttr(op.attributes["gaps"]).value
+    packed, padded = tile_shape(source), tile_shape(target)
+    fits = packed[:-1] == padded[:-1] and elements_of(packed[-1], kind) == padded[-1]
+    return fits or fail(op, f"tiles of {packed} bytes and {padded} elements of {kind}")
 
 
 def _leads_warps(op: ir.OpView) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.amd import lds, mfma, schedule, wmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature
 
 from ...dialect.layout import REPLICATE
+from ...dialect.layout.lookup import register_shares
 from ...dialect.location import python_location
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile, element_bits
 from ..lowering.context import Context
@@ -250,7 +249,8 @@ class Fetch:
         base = self._group_start()
         out: list[tuple[ir.Value, int]] = []
         for first in range(start, start + self.product.width, 4):
-            parts = [ix.add(p, Index.of(int(c))) for p, c in zip(base, self.layout.value_part(first), strict=True)]
+            shares = [share[first] for share in register_shares(self.layout)]
+            parts = [ix.add(p, Index.of(c)) for p, c in zip(base, shares, strict=True)]
             parts[kd] = ix.add(parts[kd], row)
             parts[1 - kd] = ix.add(parts[1 - kd], ix.scale(column, 4))
             value = lds.read_transposed(shared_pointer(ctx, buffer, self._place(parts)), str(buffer.element))
@@ -275,11 +275,10 @@ class Fetch:
     def _load(self, registers: Sequence[int]) -> ir.Value:
         """Elements of the operand's fragment from memory, as one value."""
         ctx, width = self.ctx, len(registers)
-        constants = self.layout.value_part(np.asarray(registers, np.int64))
         with ctx.lanes(width):
             parts = [
-                ctx.ix.add(p.spread(width), Index.lanes(cs))
-                for p, cs in zip(thread_coordinates(ctx, self.layout), constants, strict=True)
+                ctx.ix.add(p.spread(width), Index.lanes(share[r] for r in registers))
+                for p, share in zip(thread_coordinates(ctx, self.layout), register_shares(self.layout), strict=True)
             ]
             offsets = [o.spread(width) for o in self.tile.offsets]
             place = [*offsets[:-2], *(ctx.ix.add(o, p) for o, p in zip(offsets[-2:], parts, strict=True))]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import TileValueError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.tl import FRAGMENT, scope_of
@@ -48,7 +48,7 @@ class Access:
 def loop_accesses(loop: ir.Operation) -> list[Access]:
     """All fragment accesses of a parallel loop, stores first."""
     variables = {v: i for i, v in enumerate(loop.regions[0].blocks[0].arguments)}
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     found: list[Access] = []
     for op in nested(loop):
         if op.name not in ("memref.load", "memref.store", "tl.reducer_update"):

@@ -23,6 +23,7 @@ from ..nvidia.mma_layout import (
     require_whole_steps,
     sparse_shape,
 )
+from ..nvidia.tensor_products import product_fragments
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
@@ -132,6 +133,13 @@ def sparse_layouts(
     ):
         out.append((root(value), layout() if scope_of(value) == FRAGMENT else shared_operand(root(value), bits)))
     return out
+
+
+def tensor_layouts(op: ir.Operation) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
+    """Layouts for a product that goes through tensor memory (`nvidia/tensor_products.py`), which is marked."""
+    shared = [v for v in list(op.operands)[:2] if scope_of(v) == SHARED]
+    swizzled_tiles = [(root(v), shared_operand(root(v), ir.MemRefType(v.type).element_type.width)) for v in shared]
+    return [*product_fragments(op), *swizzled_tiles]
 
 
 def _wgmma_layouts(

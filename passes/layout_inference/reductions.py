@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr, to_attr
+from ...dialect.layout.lookup import element_tables
 from ...dialect.tl import FRAGMENT, buffer_type, scope_of
 from ..walk import threads_of
 from .accesses import laid_out
 
 
-def result_registers(source: Fragment, target: Fragment, dim: int, num_threads: int) -> list[int] | None:
+@lru_cache(256)
+def result_registers(source: Fragment, target: Fragment, dim: int, num_threads: int) -> tuple[int, ...] | None:
     """The result register that each source register belongs to; None where another thread has the element."""
     threads = np.arange(num_threads, dtype=np.int64)[:, None]
-    coordinates = list(source.coordinates(threads % source.num_threads, np.arange(source.num_values)[None, :]))
+    coordinates = list(element_tables(source, num_threads))
     if len(target.shape) == len(source.shape):
         coordinates[dim] = np.zeros_like(coordinates[dim])
     elif len(source.shape) > 1:
@@ -26,7 +30,7 @@ def result_registers(source: Fragment, target: Fragment, dim: int, num_threads: 
     registers = target.value_of(coordinates)
     if not target.holds(threads % target.num_threads, coordinates).all() or (registers != registers[:1]).any():
         return None
-    return [int(r) for r in registers[0]]
+    return tuple(int(r) for r in registers[0])
 
 
 def stage_result(op: ir.Operation) -> None:

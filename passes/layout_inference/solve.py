@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tilelang_mlir.errors import LayoutError, TileValueError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Target
 
 from ...dialect.effects import root
@@ -16,6 +16,7 @@ from ...dialect.location import name_of, python_location
 from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
 from ...dialect.verify import tile_shape
+from ..nvidia.tensor_products import note_obstacle, tensor_products
 from ..walk import members_of, num_threads, span_of, threads_of
 from .accesses import (
     Access,
@@ -25,7 +26,7 @@ from .accesses import (
     loop_layout_beside,
     loop_layout_from,
 )
-from .gemm import gemm_layouts, narrow_panels, sparse_layouts
+from .gemm import gemm_layouts, narrow_panels, sparse_layouts, tensor_layouts
 from .plan import VECTOR, extend_fragment, plan_fragment
 from .product_forms import Form, product_forms
 from .sums import check_sum, sums, updates
@@ -136,17 +137,24 @@ class Solver:
             op = value.owner.operation
             if "layout" in op.attributes:
                 self.learn(value, from_attr(op.attributes["layout"]), op)
+            elif self._any_place(value):  # whatever its result is read by
+                self.learn(value, replicated(ir.MemRefType(value.type).shape, self._users_threads(value)), op)
         for loop in self.accesses:
             if "layout" in loop.attributes:
                 layout = from_attr(loop.attributes["layout"])
                 assert isinstance(layout, Fragment)
                 self.loops[loop] = layout
         forms = product_forms(self.ops, self.target) if self.wgmma else {}
+        through_tensor = tensor_products(self.ops, self.target)
+        note_obstacle(self.ops, self.target)
         for op in self.ops:
             form = forms.get(op, Form(wgmma=False))
             if "loop_layout" in op.attributes:
                 self._follow_loop(op)
-            if op.name in ("tl.gemm", "tl.mma_scaled"):
+            if op in through_tensor:
+                for value, layout in tensor_layouts(op):
+                    self.learn(value, layout, op, strict=isinstance(layout, Fragment))
+            elif op.name in ("tl.gemm", "tl.mma_scaled"):
                 for value, layout in gemm_layouts(op, threads_of(op), self.target, form):
                     shared = isinstance(layout, SharedLayout)
                     self.learn(value, layout, op, strict=not shared)
@@ -245,7 +253,7 @@ class Solver:
 
         What other threads hold can be read through a copy, but not written."""
         rank = len(loop.regions[0].blocks[0].arguments)
-        extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+        extents = int_array(loop.attributes["extents"])
         candidates: list[tuple[bool, int, Fragment]] = []
         for access in self.accesses[loop]:
             fragment = self.layout(access.fragment)
@@ -279,7 +287,7 @@ class Solver:
                 variables = [v for v in access.variables if v is not None]
                 if fragment is None or len(variables) != len(access.variables) or len(set(variables)) != len(variables):
                     continue
-                extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+                extents = int_array(loop.attributes["extents"])
                 if [extents[v] for v in variables] == list(fragment.shape):
                     bits, share = self._element_bits(loop), loop not in self.sums
                     self.loops[loop] = extend_fragment(fragment, variables, extents, bits, share=share)
@@ -302,7 +310,7 @@ class Solver:
         if (loop := self._loop_with_gaps(value)) is not None:
             self.loops[loop] = self._plan_loop(loop)
             return
-        if self._floats(value) or self._any_place(value) or (value in self.scalars and math.prod(kind.shape) <= _WHOLE):
+        if self._floats(value) or (value in self.scalars and math.prod(kind.shape) <= _WHOLE):
             self.learn(value, replicated(kind.shape, self._users_threads(value)), op)
             return
         layout = plan_fragment(
@@ -320,8 +328,10 @@ class Solver:
 
     def _any_place(self, value: ir.Value) -> bool:
         """A reducer that a loop updates at an index without digits: every thread has all elements, for its own sums."""
+        if value.owner.name != "tl.alloc_reducer":
+            return False
         updates = (a for accesses in self.accesses.values() for a in accesses if a.fragment == value)
-        return value.owner.name == "tl.alloc_reducer" and any(None in a.subscripts for a in updates)
+        return any(None in a.subscripts for a in updates)
 
     def _loop_with_gaps(self, value: ir.Value) -> ir.Operation | None:
         """A loop over the fragment that needs parts of what it reads in registers: its own variables are spread."""
@@ -358,7 +368,7 @@ class Solver:
         return not users & _SPREAD
 
     def _plan_loop(self, loop: ir.Operation) -> Fragment:
-        extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+        extents = int_array(loop.attributes["extents"])
         limit = ir.IntegerAttr(loop.attributes["coalesced_width"]).value if "coalesced_width" in loop.attributes else 0
         if -1 in extents:
             # A dynamic extent is run through by all threads; the loop around the chunks is at run time.

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from tilelang_mlir.errors import LayoutError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.layout import REPLICATE, Fragment
 from ...dialect.location import name_of, python_location
@@ -27,7 +27,7 @@ def sums(loop: ir.Operation, accesses: Sequence[Access]) -> list[Access]:
 
     An element that all threads index alike (`acc[0]`) is no sum of the block: each thread has its own.
     """
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     found = updates(accesses)
     return [a for a in found if (named := _named(a)) and any(e > 1 for d, e in enumerate(extents) if d not in named)]
 

@@ -6,16 +6,30 @@ from collections.abc import Collection, Sequence
 
 from tilelang_mlir.mlir import ir
 
-from ...dialect.effects import region_effects
+from ...dialect.effects import Effect, effects
 from ..walk import nested
 from .buffers import FragmentBuffer
 from .context import Context
 
 
+def accesses(ctx: Context, op: ir.Operation) -> list[Effect]:
+    """The accesses of an operation and of everything nested in it; loops and branches around ask for the same again."""
+    found = ctx.accesses.get(op)
+    if found is None:
+        found = effects(op)
+        for region in op.regions:
+            for block in region:
+                for inner in block.operations:
+                    nested_op = inner.operation
+                    found += accesses(ctx, nested_op) if len(nested_op.regions) else effects(nested_op)
+        ctx.accesses[op] = found
+    return found
+
+
 def written_fragments(ctx: Context, op: ir.Operation) -> list[FragmentBuffer]:
     """Fragments of outside that something in the op's regions writes, in the order of their first write."""
     found: dict[FragmentBuffer, None] = {}
-    for effect in region_effects(op):
+    for effect in accesses(ctx, op):
         if effect.kind == "write":
             buffer = ctx.buffers.get(effect.value)
             if not isinstance(buffer, FragmentBuffer) or buffer not in ctx.registers:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from tilelang_mlir.errors import PassError, TileError, UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
+from ...dialect.effects import Effect
 from ...dialect.layout import Fragment
 from ...dialect.location import python_location
 from ..facts import ATTRIBUTE, Facts, facts_of
@@ -47,6 +48,19 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
+class _Step(NamedTuple):
+    """An operation of a block that may be lowered many times: its rule and place, whether something is stated of it."""
+
+    op: ir.Operation
+    rule: Rule | None
+    location: ir.Location
+    refined: bool
+
+    @staticmethod
+    def of(op: ir.Operation) -> _Step:
+        return _Step(op, RULES.get(op.name), op.location, ATTRIBUTE in op.attributes)
+
+
 class Context:
     """Where the emission of one kernel stands."""
 
@@ -58,6 +72,8 @@ class Context:
         self.threads = threads
         self.values: dict[ir.Value, Value] = {}
         self.buffers: dict[ir.Value, Buffer] = {}
+        self.accesses: dict[ir.Operation, list[Effect]] = {}  # of operations with regions
+        self._steps: dict[ir.Block, list[_Step]] = {}
         self.registers = RegisterFile(emitter)
         self.width = 1
         self.inside: ir.Value | None = None  # the iteration exists: guards all accesses to memory
@@ -67,8 +83,6 @@ class Context:
         self.iteration_valid: npt.NDArray[np.bool_] | None = None
         self.register_tables: dict[ir.Operation, list[int | tuple[int, ...]]] = {}
         self.iteration_layout: Fragment | None = None
-        # By the layouts of loop and fragment and which variables index it: many accesses of a kernel are alike.
-        self.known_registers: dict[tuple[object, ...], list[int | tuple[int, ...]]] = {}
         self.chunk_start = 0
         self.arena: ir.Value | None = None
         self.pending_products: dict[FragmentBuffer, list[ir.Value]] = {}  # accumulators without a value yet
@@ -137,7 +151,7 @@ class Context:
         return value
 
     def _from_index(self, index: Index, kind: ir.Type) -> ir.Value:
-        kind = self.e.i32 if str(kind) == "index" else kind
+        kind = self.e.i32 if isinstance(kind, ir.IndexType) else kind
         if index.is_uniform:
             return self.e.value(self.ix.scalar(index), kind)
         element = kind.element_type if isinstance(kind, ir.VectorType) else kind
@@ -157,16 +171,19 @@ class Context:
     # -- control -------------------------------------------------------------------------------------------------------
     def lower(self, op: ir.Operation) -> None:
         """Lower one operation through its rule, at its own location."""
-        found = RULES.get(op.name)
-        if found is None:
+        self._take(_Step.of(op))
+
+    def _take(self, step: _Step) -> None:
+        op = step.op
+        if step.rule is None:
             raise UnsupportedError(f"no lowering for {op.name} on {self.target}", python_location(op.location))
-        with op.location:
+        with step.location:
             try:
-                found(self, op)
+                step.rule(self, op)
             except TileError as error:
                 error.location = error.location or python_location(op.location)
                 raise
-            if ATTRIBUTE in op.attributes:
+            if step.refined:
                 self._refine(op.results[0])
 
     def _refine(self, value: ir.Value) -> None:
@@ -185,9 +202,12 @@ class Context:
 
     def lower_block(self, block: ir.Block) -> None:
         outer = set(self.registers)
-        for op in block.operations:
-            if op.operation.name not in ("scf.yield", "func.return"):
-                self.lower(op.operation)
+        steps = self._steps.get(block)
+        if steps is None:
+            inside = [op.operation for op in block.operations]
+            steps = self._steps[block] = [_Step.of(op) for op in inside if op.name not in ("scf.yield", "func.return")]
+        for step in steps:
+            self._take(step)
         for made_inside in [b for b in self.in_flight if b not in outer]:
             del self.in_flight[made_inside]  # no wait outside of the block sees it
 

@@ -7,9 +7,12 @@ remembered per region: asking again for the same one inside it returns the first
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
+from typing import Any, TypeVar
 
 from tilelang_mlir.mlir import ir
+
+_T = TypeVar("_T")
 
 
 class Emitter:
@@ -18,9 +21,10 @@ class Emitter:
     def __init__(self, entry: ir.Block) -> None:
         self.entry = entry
         self._constants: dict[tuple[ir.Type, object], ir.Value] = {}
-        self._known: dict[tuple[object, ...], ir.Value] = {}
-        self._added: list[list[tuple[object, ...]]] = [[]]  # by open scope: what is known since it was opened
+        self._known: dict[Hashable, Any] = {}
+        self._added: list[list[Hashable]] = [[]]  # by open scope: what is known since it was opened
         self._elements: dict[ir.Value, Sequence[ir.Value]] = {}
+        self._positions: dict[int, dict[str, ir.Attribute]] = {}  # attributes of extractions
         self._strides: dict[tuple[int, ir.Type], dict[str, ir.Attribute]] = {}
         self.i1 = ir.IntegerType.get_signless(1)
         self.i8 = ir.IntegerType.get_signless(8)
@@ -31,6 +35,7 @@ class Emitter:
         self.shared_ptr = ir.Type.parse("!llvm.ptr<3>")
         self.global_ptr = ir.Type.parse("!llvm.ptr<1>")
         self.private_ptr = ir.Type.parse("!llvm.ptr")
+        self.contract = ir.Attribute.parse("#arith.fastmath<contract>")
 
     # -- basic building ---------------------------------------------------------------------------------------------
     @contextlib.contextmanager
@@ -52,7 +57,7 @@ class Emitter:
         attributes: dict[str, ir.Attribute] | None = None,
         regions: int = 0,
     ) -> ir.Operation:
-        return ir.Operation.create(name, list(results), list(operands), attributes or {}, regions=regions)
+        return ir.Operation.create(name, results, operands, attributes, regions=regions)
 
     def pure(
         self,
@@ -67,7 +72,13 @@ class Emitter:
             return known
         return self._remember(key, self.op(name, [result], operands, attributes).result)
 
-    def _remember(self, key: tuple[object, ...], value: ir.Value) -> ir.Value:
+    def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What `make` gives, asked for once per enclosing region: for what is made of pure operations alone."""
+        if (known := self._known.get(key)) is not None:
+            return known
+        return self._remember(key, make())
+
+    def _remember(self, key: Hashable, value: _T) -> _T:
         """Keep a value until the innermost scope ends."""
         self._known[key] = value
         self._added[-1].append(key)
@@ -225,8 +236,9 @@ class Emitter:
         kind = vector.type
         if not isinstance(kind, ir.VectorType):
             return vector
-        attrs = {"static_position": ir.DenseI64ArrayAttr.get([index])}
-        made = self.pure("vector.extract", kind.element_type, [vector], attrs)
+        if (position := self._positions.get(index)) is None:
+            position = self._positions[index] = {"static_position": ir.DenseI64ArrayAttr.get([index])}
+        made = self.op("vector.extract", [kind.element_type], [vector], position).result
         return self._remember(("extract", vector, index), made)
 
     def pack(self, elements: Sequence[ir.Value]) -> ir.Value:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tilelang_mlir.errors import LayoutError
 from tilelang_mlir.mlir import ir
 
+from ...dialect.layout.lookup import found_registers
 from ...dialect.location import name_of, python_location
 from ..walk import members_of
 from .buffers import FragmentBuffer
@@ -55,12 +56,22 @@ def load_fragment(ctx: Context, buffer: FragmentBuffer, op: ir.Operation) -> ir.
     indices = list(op.operands)[1:]
     places = lane_places(ctx, buffer, op, indices)
     file = ctx.registers[buffer]
+    if (slot := _whole_register(buffer, places)) is not None:
+        return file[slot]
     if any(isinstance(place, tuple) for place in places):
         return ctx.e.pack([_pick(ctx, buffer, place, indices, lane) for lane, place in enumerate(places)])
     sources = [(file[r // buffer.chunk], r % buffer.chunk) for r in places if isinstance(r, int)]
     if all(s == sources[0] for s in sources):
         sources = sources[:1]
     return ctx.e.gather(sources)
+
+
+def _whole_register(buffer: FragmentBuffer, places: Sequence[Place]) -> int | None:
+    """The number of the register whose elements these are, in their order, if they are those of one vector."""
+    first, chunk = places[0], buffer.chunk
+    if chunk == 1 or len(places) != chunk or isinstance(first, tuple) or first % chunk:
+        return None
+    return first // chunk if all(place == first + lane for lane, place in enumerate(places)) else None
 
 
 def store_fragment(ctx: Context, buffer: FragmentBuffer, op: ir.Operation) -> None:
@@ -148,6 +159,9 @@ def register_number(ctx: Context, buffer: FragmentBuffer, indices: Sequence[ir.V
 def write_registers(ctx: Context, buffer: FragmentBuffer, registers: Sequence[int], value: ir.Value) -> None:
     """Put lane i of `value` into element register `registers[i]`."""
     file, chunk = ctx.registers[buffer], buffer.chunk
+    if (whole := _whole_register(buffer, registers)) is not None and isinstance(value.type, ir.VectorType):
+        file[whole] = value
+        return
     for slot in dict.fromkeys(r // chunk for r in registers):
         lanes = {r % chunk: i for i, r in enumerate(registers) if r // chunk == slot}
         if chunk == 1:
@@ -171,22 +185,26 @@ def lane_places(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices:
 
 
 def _known_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[Place]:
-    """The register table, computed once for accesses that are alike: indexed with the loop's own variables."""
-    if ctx.iteration_layout is None:
-        return register_table(ctx, buffer, op, indices)
+    """The register table; that of accesses which are indexed with the loop's own variables depends on layouts only."""
+    dims = _loop_dimensions(ctx, indices)
+    if ctx.iteration_layout is not None and dims is not None:
+        found = found_registers(ctx.iteration_layout, buffer.layout, ctx.num_threads, dims)
+        if found is not None:
+            return list(found)
+    return register_table(ctx, buffer, op, indices)
+
+
+def _loop_dimensions(ctx: Context, indices: Sequence[ir.Value]) -> tuple[int, ...] | None:
+    """The numbers of the parallel loop's variables that are the indices, None where one is not a variable."""
+    dims: list[int] = []
     variables = list(ctx.iteration_tables)
-    places: list[int] = []
     for index in indices:
         while not isinstance(index.owner, ir.Block) and index.owner.operation.name == "arith.index_cast":
             index = index.owner.operation.operands[0]
         if index not in ctx.iteration_tables:
-            return register_table(ctx, buffer, op, indices)
-        places.append(variables.index(index))
-    key = (ctx.iteration_layout, buffer.layout, ctx.num_threads, *places)
-    table = ctx.known_registers.get(key)
-    if table is None:
-        table = ctx.known_registers[key] = register_table(ctx, buffer, op, indices)
-    return table
+            return None
+        dims.append(variables.index(index))
+    return tuple(dims)
 
 
 def register_table(ctx: Context, buffer: FragmentBuffer, op: ir.Operation, indices: Sequence[ir.Value]) -> list[Place]:

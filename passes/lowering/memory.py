@@ -94,20 +94,20 @@ def _load_piece(ctx: Context, buffer: Memory, piece: Piece, kind: ir.Type) -> ir
     with ctx.e.scope(branch.regions[0].blocks[0]):
         ctx.e.end_region([ctx.e.load(piece.pointer, stored, piece.align)])
     safe = buffer.safe_value if isinstance(buffer, GlobalBuffer) else 0
-    scalar = str(storage_type(ctx.e, buffer.element))
+    is_float = isinstance(storage_type(ctx.e, buffer.element), ir.FloatType)
     with ctx.e.scope(branch.regions[1].blocks[0]):
-        ctx.e.end_region([ctx.e.splat(stored, float(safe) if "f" in scalar else int(safe))])
+        ctx.e.end_region([ctx.e.splat(stored, float(safe) if is_float else int(safe))])
     return _from_storage(ctx, buffer.element, branch.results[0], shape(kind))
 
 
 def _from_storage(ctx: Context, element: ir.Type, value: ir.Value, kind: ir.Type) -> ir.Value:
-    if str(element) != "i1":
+    if element != ctx.e.i1:
         return value
     return ctx.e.pure("arith.trunci", kind, [value])
 
 
 def _to_storage(ctx: Context, element: ir.Type, value: ir.Value) -> ir.Value:
-    if str(element) != "i1":
+    if element != ctx.e.i1:
         return value
     wide = ctx.e.i8
     if isinstance(value.type, ir.VectorType):

@@ -7,14 +7,17 @@ iterations run one iteration at a time.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from tilelang_mlir.errors import PassError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.effects import root
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.layout.attrs import from_attr
+from ...dialect.layout.lookup import element_tables, register_shares, valid_elements
 from ...dialect.location import python_location
 from .buffers import FragmentBuffer, element_bits, register_chunk
 from .carried import written_fragments
@@ -46,8 +49,8 @@ def lower_parallel(ctx: Context, op: ir.Operation) -> None:
 
 def _lower_chunks(ctx: Context, op: ir.Operation, layout: Fragment, guard: ir.Value | None) -> None:
     """The thread's iterations, `width` at a time."""
-    body = op.regions[0].blocks[0]
-    width = _vector_width(ctx, body, layout)
+    body = _Body(op.regions[0].blocks[0])
+    width = _vector_width(ctx, body.block, layout)
     thread_part = thread_coordinates(ctx, layout)
     extents = _extents(ctx, op)
     if is_rolled(ctx, op, layout.num_values // width):
@@ -61,29 +64,41 @@ def _lower_chunks(ctx: Context, op: ir.Operation, layout: Fragment, guard: ir.Va
             _lower_chunk(ctx, body, indices, _inside(ctx, layout, indices, extents), guard)
 
 
+class _Body:
+    """The body of a loop, looked at once for all chunks: its variables, and what it computes."""
+
+    def __init__(self, block: ir.Block) -> None:
+        self.block = block
+        self.variables = list(block.arguments)
+        self.results = _results(block)
+
+
+def _results(block: ir.Block) -> list[ir.Value]:
+    inside = [op.operation for op in block.operations]
+    found: list[ir.Value] = [result for op in inside for result in op.results]
+    return found + [value for op in inside for region in op.regions for inner in region for value in _results(inner)]
+
+
 def _lower_chunk(
-    ctx: Context, body: ir.Block, indices: list[Index], inside: ir.Value | bool, guard: ir.Value | None
+    ctx: Context, body: _Body, indices: list[Index], inside: ir.Value | bool, guard: ir.Value | None
 ) -> None:
     if inside is False:
         return
-    ctx.values.update(zip(body.arguments, indices, strict=True))
-    _clear(ctx, body)
+    ctx.values.update(zip(body.variables, indices, strict=True))
+    for result in body.results:  # of the previous chunk
+        ctx.values.pop(result, None)
     with ctx.guarded(inside if inside is not True else None, guard):
-        ctx.lower_block(body)
+        ctx.lower_block(body.block)
 
 
 def _enter(ctx: Context, body: ir.Block, layout: Fragment) -> None:
     """Tables of the iteration variables over threads and registers, for the fragments' accesses."""
     if ctx.iteration_tables:
         raise PassError("nested parallel loops reached lowering")
-    threads = np.arange(ctx.num_threads, dtype=np.int64)[:, None] % layout.num_threads
-    tables = layout.coordinates(threads, np.arange(layout.num_values, dtype=np.int64)[None, :])
-    ctx.iteration_tables = dict(zip(body.arguments, tables, strict=True))
+    ctx.iteration_tables = dict(zip(body.arguments, element_tables(layout, ctx.num_threads), strict=True))
     ctx.register_tables = {}
     ctx.iteration_layout = layout
-    ctx.iteration_valid = None
-    if layout.is_padded:
-        ctx.iteration_valid = np.logical_and.reduce([t < size for t, size in zip(tables, layout.shape, strict=True)])
+    ctx.iteration_valid = valid_elements(layout, ctx.num_threads) if layout.is_padded else None
 
 
 def _leave(ctx: Context) -> None:
@@ -91,18 +106,12 @@ def _leave(ctx: Context) -> None:
     ctx.iteration_layout = None
 
 
-def _clear(ctx: Context, block: ir.Block) -> None:
-    """Forget the values of the previous chunk."""
-    for op in block.operations:
-        for result in op.operation.results:
-            ctx.values.pop(result, None)
-        for region in op.operation.regions:
-            for inner in region.blocks:
-                _clear(ctx, inner)
-
-
 def thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
     """The share of each coordinate that depends on the thread."""
+    return list(ctx.e.once(("thread coordinates", layout, ctx.thread), lambda: _thread_coordinates(ctx, layout)))
+
+
+def _thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
     parts = [Index.of(0) for _ in layout.shape]
     for digit, value in thread_digits(ctx, layout):
         if digit.dim != REPLICATE:
@@ -112,6 +121,10 @@ def thread_coordinates(ctx: Context, layout: Fragment) -> list[Index]:
 
 def thread_digits(ctx: Context, layout: Fragment) -> list[tuple[Digit, Index]]:
     """The digits of the thread index with their run-time values."""
+    return ctx.e.once(("thread digits", layout, ctx.thread), lambda: _thread_digits(ctx, layout))
+
+
+def _thread_digits(ctx: Context, layout: Fragment) -> list[tuple[Digit, Index]]:
     out: list[tuple[Digit, Index]] = []
     weight = 1
     for digit in layout.thread:
@@ -132,16 +145,15 @@ def replica_guard(ctx: Context, layout: Fragment) -> ir.Value | None:
 
 
 def _iteration(ctx: Context, layout: Fragment, thread_part: list[Index], start: int, width: int) -> list[Index]:
-    constants = layout.value_part(np.arange(start, start + width, dtype=np.int64))
     return [
-        ctx.ix.add(part, Index.lanes(lanes))
-        for part, lanes in zip(thread_part, constants, strict=True)
+        ctx.ix.add(part, Index(None, share[start : start + width], 0, 0, 0, 0))
+        for part, share in zip(thread_part, register_shares(layout), strict=True)
     ]
 
 
 def _extents(ctx: Context, op: ir.Operation) -> list[int | ir.Value]:
     dynamic = iter(op.operands)
-    extents = list(ir.DenseI64ArrayAttr(op.attributes["extents"]))
+    extents = int_array(op.attributes["extents"])
     return [ctx.ssa(next(dynamic)) if e == -1 else e for e in extents]
 
 
@@ -172,18 +184,18 @@ def _vector_width(ctx: Context, body: ir.Block, layout: Fragment) -> int:
     )
     width = register_chunk(layout, bits)
     if layout.is_padded or -1 in _static_extents(body):
-        width = _within_edges(layout, width, _static_extents(body))
+        width = _within_edges(layout, width, tuple(_static_extents(body)))
     return 1 if width > 1 and lanes_meet(ctx, body, width) else width
 
 
 def _static_extents(body: ir.Block) -> list[int]:
-    return list(ir.DenseI64ArrayAttr(body.owner.operation.attributes["extents"]))
+    return int_array(body.owner.operation.attributes["extents"])
 
 
-def _within_edges(layout: Fragment, width: int, extents: list[int]) -> int:
+@functools.lru_cache(256)
+def _within_edges(layout: Fragment, width: int, extents: tuple[int, ...]) -> int:
     """Shrink the width until no chunk straddles the edge of a padded or dynamic dimension in any thread."""
-    threads = np.arange(layout.num_threads, dtype=np.int64)[:, None]
-    tables = layout.coordinates(threads, np.arange(layout.num_values, dtype=np.int64))
+    tables = element_tables(layout, layout.num_threads)
     # A dynamic edge may lie anywhere: there the lanes of a chunk must have equal coordinates.
     sides = [tables[d] if extents[d] == -1 else tables[d] < extents[d] for d in range(len(extents))]
     while width > 1:

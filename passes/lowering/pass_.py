@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tilelang_mlir.errors import PassError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
 from ...dialect.layout import SharedLayout
@@ -138,7 +138,7 @@ def _lower_kernel(
     generic = ir.Type.parse("!llvm.ptr")
     kinds = [a.type for a in host.arguments] + [pointer] * (len(workspaces) + own_memory) + [generic] * len(maps)
     signature = ir.Type.parse(f"!llvm.func<void ({', '.join(str(k) for k in kinds)})>")
-    threads = tuple(ir.DenseI32ArrayAttr(launch.attributes["threads"]))
+    threads = tuple(int_array(launch.attributes["threads"]))
     hardware = hardware_for(target)
     shared = ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in launch.attributes else 0
     i64 = ir.IntegerType.get_signless(64)
@@ -206,7 +206,7 @@ def _argument_attributes(kinds: list[ir.Type], *, shared_by_ctas: bool) -> ir.At
 
 def _bind_arguments(ctx: Context, host: ir.Block, entry: ir.Block, workspaces: list[ir.Operation]) -> None:
     for source, argument in zip(host.arguments, list(entry.arguments), strict=False):
-        if str(argument.type) == "i32":
+        if argument.type == ctx.e.i32:
             facts = facts_of(source)
             ctx.values[source] = ctx.ix.uniform(argument, lo=facts.lo, hi=facts.hi, divisor=facts.divisor)
         else:
@@ -240,7 +240,7 @@ def lower_tensor(ctx: Context, op: ir.Operation) -> None:
         return
     dynamic = iter(list(op.operands)[1:])
     shape, strides = (
-        [next(dynamic) if n == -1 else n for n in ir.DenseI64ArrayAttr(op.attributes[name])]
+        [next(dynamic) if n == -1 else n for n in int_array(op.attributes[name])]
         for name in ("shape", "strides")
     )
     element = ir.MemRefType(result.type).element_type

@@ -134,7 +134,7 @@ def reduce_registers(
     table = _target_registers(ctx, op, source.layout, target.layout, dim)
     groups: dict[tuple[int, ...], ir.Value] = {}
     for slot, value in enumerate(ctx.registers[source]):
-        pattern = tuple(table[slot * source.chunk : (slot + 1) * source.chunk])
+        pattern = table[slot * source.chunk : (slot + 1) * source.chunk]
         value = summand(ctx, source, slot, value, kind)
         groups[pattern] = combine(ctx, kind, groups[pattern], value, propagate) if pattern in groups else value
     results: list[ir.Value | None] = [None] * target.layout.num_values
@@ -146,7 +146,7 @@ def reduce_registers(
     return [r for r in results if r is not None]
 
 
-def _target_registers(ctx: Context, op: ir.Operation, source: Fragment, target: Fragment, dim: int) -> list[int]:
+def _target_registers(ctx: Context, op: ir.Operation, source: Fragment, target: Fragment, dim: int) -> tuple[int, ...]:
     """The result register that each source register belongs to."""
     registers = result_registers(source, target, dim, ctx.num_threads)
     if registers is None:
@@ -167,7 +167,7 @@ def summand(ctx: Context, source: FragmentBuffer, slot: int, value: ir.Value, ki
     if kind.startswith("abs"):
         name = "math.absi" if isinstance(element, ir.IntegerType) else "math.absf"
         value = e.pure(name, value.type, [value])
-    if "sum" in kind and str(element) in ("f16", "bf16"):
+    if "sum" in kind and isinstance(element, ir.F16Type | ir.BF16Type):
         element = e.f32
         value = e.pure("arith.extf", shaped(e.f32), [value])
     if source.layout.is_padded:

@@ -13,11 +13,11 @@ import numpy as np
 
 from tilelang_mlir.mlir import ir
 
-from ...dialect.effects import region_effects, root
+from ...dialect.effects import root
 from ...dialect.layout import REPLICATE, Fragment
 from .. import build
 from .buffers import FragmentBuffer
-from .carried import forget_inner
+from .carried import accesses, forget_inner
 from .context import Context
 from .index import Index
 
@@ -28,7 +28,7 @@ def is_rolled(ctx: Context, op: ir.Operation, chunks: int) -> bool:
     """Whether the iterations of a thread, taken in `chunks`, become a loop."""
     if chunks * _operations(op) <= COPIED_OPS:
         return False
-    tiles = [root(effect.tile) for effect in region_effects(op)]
+    tiles = [root(effect.tile) for effect in accesses(ctx, op)]
     return not any(isinstance(ctx.buffers.get(tile), FragmentBuffer) for tile in tiles)
 
 

@@ -36,9 +36,10 @@ _CONTRACTED = ("arith.mulf", "arith.addf", "arith.subf")
 @rule("arith.constant")
 def lower_constant(ctx: Context, op: ir.Operation) -> None:
     attr, kind = op.attributes["value"], op.results[0].type
-    if isinstance(attr, ir.IntegerAttr) and (str(kind) == "index" or kind.width > 1):
+    is_index = isinstance(kind, ir.IndexType)
+    if isinstance(attr, ir.IntegerAttr) and (is_index or kind.width > 1):
         value = attr.value
-        if str(kind) in ("index", "i32") or (ctx.wide_indices and kind == ctx.e.i64):
+        if is_index or kind == ctx.e.i32 or (ctx.wide_indices and kind == ctx.e.i64):
             ctx.values[op.results[0]] = Index.of(value, 1)
             return
         ctx.values[op.results[0]] = ctx.e.constant(kind, value)
@@ -73,8 +74,8 @@ def lower_index_cast(ctx: Context, op: ir.Operation) -> None:
 @rule("arith.addi", "arith.subi", "arith.muli", "arith.divui", "arith.remui", "arith.floordivsi")
 def lower_integer(ctx: Context, op: ir.Operation) -> None:
     """Integer arithmetic keeps the form base + constants where it can."""
-    kind = str(op.results[0].type)
-    if kind in ("i32", "index") or (kind == "i64" and ctx.wide_indices):
+    kind = op.results[0].type
+    if kind == ctx.e.i32 or isinstance(kind, ir.IndexType) or (kind == ctx.e.i64 and ctx.wide_indices):
         a, b = (_as_index(ctx, v) for v in op.operands)
         if a is not None and b is not None and (folded := _fold(ctx, op.name, a, b)) is not None:
             ctx.values[op.results[0]] = folded
@@ -166,7 +167,7 @@ def lower_elementwise(ctx: Context, op: ir.Operation) -> None:
         kind = ctx.e.vector_type(ctx.width, kind)
     attributes = {n: op.attributes[n] for n in op.attributes if not n.startswith("tl.")}
     if op.name in _CONTRACTED and _may_contract(op):
-        attributes["fastmath"] = ir.Attribute.parse("#arith.fastmath<contract>")
+        attributes["fastmath"] = ctx.e.contract
     ctx.values[op.results[0]] = ctx.e.pure(op.name, kind, operands, attributes)
 
 
@@ -175,7 +176,7 @@ def _only_product(ctx: Context, op: ir.Operation, varying: bool) -> list[ir.Valu
 
     They are fused here because LLVM does not: its value numbering drops the flags of sums that a loop carries.
     """
-    if str(op.results[0].type) != "f32" or not _may_contract(op):
+    if op.results[0].type != ctx.e.f32 or not _may_contract(op):
         return None
     for value, other in (tuple(op.operands), tuple(op.operands)[::-1]):
         owner = value.owner
@@ -194,7 +195,7 @@ def _may_contract(op: ir.Operation) -> bool:
 
 def is_narrow(kind: ir.Type) -> bool:
     """Whether elements are floats below 16 bits, with which no target computes."""
-    return str(kind).startswith(("f8E", "f6E", "f4E"))
+    return isinstance(kind, ir.FloatType) and kind.width <= 8
 
 
 def _through_f32(ctx: Context, op: ir.Operation, varying: bool) -> ir.Value:

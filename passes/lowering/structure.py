@@ -10,9 +10,9 @@ import math
 from collections.abc import Generator, Sequence
 
 from tilelang_mlir.errors import PassError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ADVANCE, ir
 
-from ...dialect.effects import region_effects, root
+from ...dialect.effects import root
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
@@ -27,11 +27,11 @@ from .buffers import (
     storage_type,
     value_type,
 )
-from .carried import flatten, forget_inner, unflatten, written_fragments
+from .carried import accesses, flatten, forget_inner, unflatten, written_fragments
 from .context import Context, rule
 from .fragments import MOST_CANDIDATES, in_parallel, load_fragment, store_fragment
 from .index import Index
-from .lanewise import is_lanewise
+from .lanewise import independent, is_lanewise
 from .memory import load_lanes, store_lanes
 from .neighbours import adds_elements
 from .views import reshape_buffer
@@ -51,7 +51,7 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
     wants_unroll = unroll is not None or "tl.vectorize" in op.attributes
     if unroll is not None and isinstance(unroll, ir.IntegerAttr) and trips is not None:  # by a factor: LLVM does it
         wants_unroll = unroll.value >= len(trips)
-    if trips is not None and "tl.vectorize" in op.attributes and _vectorizes(ctx, op, len(trips)):
+    if trips is not None and "tl.vectorize" in op.attributes and _vectorizes(ctx, op, trips):
         with ctx.lanes(len(trips)):
             ctx.values[body.arguments[0]] = Index.lanes(trips)
             ctx.lower_block(body)
@@ -67,39 +67,14 @@ def lower_for(ctx: Context, op: ir.Operation) -> None:
     lower_serial(ctx, op, bounds)
 
 
-def _vectorizes(ctx: Context, op: ir.Operation, width: int) -> bool:
+def _vectorizes(ctx: Context, op: ir.Operation, trips: range) -> bool:
     """Whether the loop's iterations can be the lanes of vectors: plain element work on memory, up to 16 bytes each."""
-    if ctx.width != 1 or not 1 < width <= 16:
+    if ctx.width != 1 or not 1 < len(trips) <= 16:
         return False
     body = op.regions[0].blocks[0]
-    touches = [ctx.buffers.get(root(e.tile)) for e in region_effects(op)]
+    touches = [ctx.buffers.get(root(e.tile)) for e in accesses(ctx, op)]
     lanewise = all(is_lanewise(inner.operation) for inner in body.operations if inner.operation.name != "scf.yield")
-    return lanewise and not any(isinstance(b, FragmentBuffer) for b in touches) and _independent(body)
-
-
-def _independent(body: ir.Block) -> bool:
-    """Whether no iteration sees what another one writes: stores walk with the loop, and what is stored is read in the
-    same place only."""
-    accesses: dict[ir.Value, list[tuple[ir.Value, ...]]] = {}
-    stored: set[ir.Value] = set()
-    for op in body.operations:
-        inner = op.operation
-        if inner.name not in ("memref.load", "memref.store"):
-            continue
-        first = 1 if inner.name == "memref.load" else 2
-        buffer, indices = root(inner.operands[first - 1]), tuple(_uncast(v) for v in list(inner.operands)[first:])
-        accesses.setdefault(buffer, []).append(indices)
-        if inner.name == "memref.store":
-            stored.add(buffer)
-            if not any(_reaches(v, body.arguments[0]) for v in indices):
-                return False
-    return all(len(set(accesses[buffer])) == 1 for buffer in stored)
-
-
-def _uncast(value: ir.Value) -> ir.Value:
-    while not isinstance(value.owner, ir.Block) and value.owner.operation.name.startswith("arith.index_cast"):
-        value = value.owner.operation.operands[0]
-    return value
+    return lanewise and not any(isinstance(b, FragmentBuffer) for b in touches) and independent(body, trips)
 
 
 def _unroll(ctx: Context, body: ir.Block, trips: range) -> None:
@@ -147,7 +122,7 @@ def _is_small(body: ir.Block, trips: int) -> bool:
     def visit(op: ir.Operation) -> ir.WalkResult:
         nonlocal count
         count += 32 if op.operation.name in ("tl.gemm", "tl.gemm_sp", "tl.copy") else 1
-        return ir.WalkResult.ADVANCE
+        return ADVANCE
 
     body.owner.operation.walk(visit)
     return count * trips <= UNROLLED_OPS
@@ -158,7 +133,7 @@ def _indexes_fragment(ctx: Context, body: ir.Block, *, small: bool) -> bool:
 
     In a long loop that counts only where the register could not be selected at run time."""
     induction = body.arguments[0]
-    for effect in region_effects(body.owner.operation):
+    for effect in accesses(ctx, body.owner.operation):
         buffer = ctx.buffers.get(root(effect.tile))
         if effect.op.name not in ("memref.load", "memref.store") or not isinstance(buffer, FragmentBuffer):
             continue
@@ -389,7 +364,7 @@ def allocate_fragment(ctx: Context, op: ir.Operation) -> None:
     assert isinstance(layout, Fragment)
     # Registers of products under way may not be moved, so they are never gathered in vectors.
     apart = "scalars" in op.attributes or any("wgmma" in use.owner.operation.attributes for use in result.uses)
-    alone = 2 if str(element) == "f16" else 1  # float16 sums are two in a register
+    alone = 2 if isinstance(element, ir.F16Type) else 1  # float16 sums are two in a register
     buffer = FragmentBuffer(element, layout, alone if apart else register_chunk(layout, element_bits(element)))
     kind = value_type(ctx.e, element)
     if buffer.chunk > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tilelang_mlir.errors import LayoutError, TileValueError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.layout import Fragment, SharedLayout, recast, row_major, viewed
 from ...dialect.layout.attrs import from_attr
@@ -110,7 +110,7 @@ def tile_of(ctx: Context, value: ir.Value) -> Tile:
         base = tile_of(ctx, op.operands[0])
         offsets = [ctx.index(v).lane(0) for v in list(op.operands)[1 : 1 + len(base.offsets)]]
         moved = tuple(ctx.ix.add(a, b) for a, b in zip(base.offsets, offsets, strict=True))
-        return Tile(base.buffer, moved, tuple(ir.DenseI64ArrayAttr(op.attributes["sizes"])))
+        return Tile(base.buffer, moved, tuple(int_array(op.attributes["sizes"])))
     shape = tuple(ir.MemRefType(value.type).shape)
     if value not in ctx.buffers:
         ctx.lower(value.owner.operation)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.nvidia import cluster, mbarrier, tma
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature
 
 from ...dialect.location import python_location
@@ -31,6 +31,7 @@ from .maps import MapKey, key_of
 from .reach import branch, issuing, one_thread, reaching_threads
 from .roles import barrier_pointer, in_warpgroup
 from .store_plan import Piece, StorePlan, staged_plan
+from .tile_gaps import gaps_boxes, gaps_key
 from .tma_rules import MAX_BOX, box_bytes, box_plan, tensor_obstacle, tma_obstacle
 
 
@@ -45,7 +46,7 @@ def box_key(op: ir.Operation) -> MapKey | None:
     tensor = op.operands[0 if op.name == "tl.box_load" else 1]
     if "bytes" in op.attributes or tensor_obstacle(tensor):
         return None
-    box, swizzle = ir.DenseI64ArrayAttr(op.attributes["box"]), ir.StringAttr(op.attributes["swizzle"])
+    box, swizzle = int_array(op.attributes["box"]), ir.StringAttr(op.attributes["swizzle"])
     return key_of(tensor, tuple(box), swizzle.value)
 
 
@@ -58,7 +59,7 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
             if tma_obstacle(*pair, explicit=True):
                 continue  # refused by its rule
         if op.name == "tl.tma_load":
-            found[map_key(op.operands[0], op.operands[1])] = None
+            found[_load_key(op)] = None
         elif op.name == "tl.im2col_load":
             found[im2col_key(op)] = None
         elif op.name == "tl.tma_store":
@@ -77,6 +78,17 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
     return list(found)
 
 
+def _load_key(op: ir.Operation) -> MapKey:
+    source, target = list(op.operands)[:2]
+    kind = gaps_of(op)
+    return gaps_key(source, kind) if kind else map_key(source, target)
+
+
+def gaps_of(op: ir.Operation) -> str:
+    """The format of packed elements that a `tl.tma_load` brings to a tile with gaps."""
+    return ir.StringAttr(op.attributes["gaps"]).value if "gaps" in op.attributes else ""
+
+
 def staged_key(target: ir.Value, plan: StorePlan, piece: Piece) -> MapKey:
     """The tensor map through which a piece of a staged store goes."""
     return key_of(target, plan.box(target, piece), piece.swizzle)
@@ -90,6 +102,7 @@ def map_attribute(keys: list[MapKey]) -> ir.Attribute:
             "param": ir.IntegerAttr.get(i64, key.param),
             "box": ir.DenseI64ArrayAttr.get(list(key.box)),
             "swizzle": ir.StringAttr.get(key.swizzle),
+            **({"gaps": ir.StringAttr.get(key.gaps)} if key.gaps else {}),
             **({"walk": ir.DenseI64ArrayAttr.get(list(key.walk))} if key.walk else {}),
         })
         for key in keys
@@ -113,8 +126,10 @@ def lower_tma_load(ctx: Context, op: ir.Operation) -> None:
 
 def _load(ctx: Context, op: ir.Operation, pointer: ir.Value, ranks: ir.Value | None = None) -> None:
     source, target = list(op.operands)[:2]
-    for address, coordinates in _boxes(ctx, source, target):
-        descriptor = ctx.tensor_maps[map_key(source, target)]
+    kind = gaps_of(op)
+    boxes = gaps_boxes(ctx, source, target, kind) if kind else _boxes(ctx, source, target)
+    descriptor = ctx.tensor_maps[_load_key(op)]
+    for address, coordinates in boxes:
         if "pair" in op.attributes:
             tma.load_pair(address, descriptor, pointer, first_of_pair(ctx), coordinates, hint=eviction_hint(op))
         else:

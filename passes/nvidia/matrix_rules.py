@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tilelang_mlir.errors import PassError, UnsupportedError
 from tilelang_mlir.isa.nvidia import ldmatrix, mma, mma_quad, mma_sparse, wgmma, wgmma_single
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature
 
 from ...dialect.location import python_location
@@ -47,13 +47,13 @@ def lower_store_matrix(ctx: Context, op: ir.Operation) -> None:
 @rule("tl.warp_mma")
 def lower_warp_mma(ctx: Context, op: ir.Operation) -> None:
     a_kind, b_kind, c_kind = (ir.StringAttr(op.attributes[name]).value for name in "abc")
-    m, n, k = ir.DenseI32ArrayAttr(op.attributes["shape"])
+    m, n, k = int_array(op.attributes["shape"])
     shape = m, n, k
     for kind in (a_kind, b_kind):
         require_feature(ctx, op, mma.feature_of(kind), f"mma.sync of {kind}")
     if not {"layouts", "selector"} & set(op.attributes) and shape[2] >= _WIDE.get(mma.bits_of(a_kind), shape[2] + 1):
         require_feature(ctx, op, Feature.MMA_WIDE, f"mma.sync m{shape[0]}n{shape[1]}k{shape[2]}")
-    a, b, _ = ir.DenseI32ArrayAttr(op.attributes["segments"])
+    a, b, _ = int_array(op.attributes["segments"])
     values = [ctx.ssa(v) for v in op.operands]
     if "selector" in op.attributes:
         require_feature(ctx, op, Feature.MMA_WIDE, "a sparse product")

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from tilelang_mlir.isa.nvidia import ldmatrix
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.layout import Fragment
+from ...dialect.layout.lookup import register_shares
 from ...dialect.products import tile_shape
 from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile, element_bits, value_type
 from ..lowering.context import Context, rule
@@ -152,12 +151,12 @@ class Fetch:
                 return ctx.e.extract(raw, word % per_register)
             value = ctx.e.gather([(file[e // buffer.chunk], e % buffer.chunk) for e in elements])
         else:
-            constants = operand.layout.value_part(np.asarray(elements, np.int64))
+            shares = register_shares(operand.layout)
             parts = thread_coordinates(ctx, operand.layout)
             with ctx.lanes(self.pack):
                 inner = [
-                    ctx.ix.add(p.spread(self.pack), Index.lanes(cs))
-                    for p, cs in zip(parts, constants, strict=True)
+                    ctx.ix.add(p.spread(self.pack), Index.lanes(share[elements.start : elements.stop]))
+                    for p, share in zip(parts, shares, strict=True)
                 ]
                 offsets = [o.spread(self.pack) for o in operand.tile.offsets]
                 place = [*offsets[:-2], *(ctx.ix.add(o, i) for o, i in zip(offsets[-2:], inner, strict=True))]
@@ -180,7 +179,7 @@ def lower_load_operand(ctx: Context, op: ir.Operation) -> None:
     assert isinstance(buffer, FragmentBuffer)
     is_b = ir.StringAttr(op.attributes["side"]).value == "b"
     k_dim = ir.IntegerAttr(op.attributes["k_dim"]).value
-    m, n = ir.DenseI32ArrayAttr(op.attributes["warps"])
+    m, n = int_array(op.attributes["warps"])
     extent = tile_shape(target)[1 - k_dim]
     grid = WarpGrid(m, n, 0 if is_b else extent // m, extent // n if is_b else 0)
     bits = element_bits(buffer.element)

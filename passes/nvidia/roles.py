@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tilelang_mlir.isa.nvidia import barrier, cluster, mbarrier, tma
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature
 
 from ..lowering.context import Context, rule
@@ -153,7 +153,7 @@ def lower_specialize(ctx: Context, op: ir.Operation) -> None:
     consumers = ir.IntegerAttr(op.attributes["consumers"]).value
     groups = ir.IntegerAttr(op.attributes["groups"]).value if "groups" in op.attributes else 1
     total = consumers * groups
-    registers = list(ir.DenseI32ArrayAttr(op.attributes["registers"])) if "registers" in op.attributes else []
+    registers = int_array(op.attributes["registers"]) if "registers" in op.attributes else []
     producer, consumer = (region.blocks[0] for region in op.regions)
     branch = ctx.e.op("scf.if", [], [ctx.e.compare("ult", ctx.ix.scalar(ctx.thread), total)], regions=2)
     if groups > 1 or any(inner.name in ("tl.staged_store", "tl.turn") for inner in nested(op)):

@@ -38,10 +38,12 @@ def spread_loads(block: ir.Block) -> bool:
     Not where copies check bounds of their own: the checks between products would take registers that are not there.
     Returns whether the block has that order.
     """
-    copies = [list(op.operation.operands)[2:] for op in block.operations if op.operation.name == _COPY]
+    ops = [op.operation for op in block.operations]
+    names = [op.name for op in ops]
+    copies = [list(op.operands)[2:] for op, name in zip(ops, names, strict=True) if name == _COPY]
     if any(sizes != copies[0] for sizes in copies):
         return False
-    for groups, tail, run in list(_segments([op.operation for op in block.operations])):
+    for groups, tail, run in list(_segments(ops, names)):
         used = _used([op for group in (*groups, tail) for op in group], run)
         if not groups or any(group[-1] in used for group in groups):
             continue
@@ -59,24 +61,26 @@ def spread_loads(block: ir.Block) -> bool:
     return True
 
 
-def _segments(ops: Sequence[ir.Operation]) -> Iterator[tuple[list[_Group], _Group, list[ir.Operation]]]:
+def _segments(
+    ops: Sequence[ir.Operation], names: Sequence[str]
+) -> Iterator[tuple[list[_Group], _Group, list[ir.Operation]]]:
     """Loads, each behind what is computed for it; what is computed behind them; the run of products that follows."""
     groups: list[_Group] = []
     computed: _Group = []
     tail: _Group = []
     first = last = -1
-    for index, op in enumerate(ops):
-        if op.name == _PRODUCT:
+    for index, (op, name) in enumerate(zip(ops, names, strict=True)):
+        if name == _PRODUCT:
             if first < 0:
                 first, tail = index, computed
             last, computed = index, []  # what lies between products is theirs
-        elif op.name.startswith(_PURE):
+        elif name.startswith(_PURE):
             computed.append(op)
         else:
             if first >= 0:
                 yield groups, tail, list(ops[first : last + 1])
                 groups, first = [], -1
-            if op.name in _MOVED:
+            if name in _MOVED:
                 groups.append([*computed, op])
             else:
                 groups = []  # it may be ordered with the loads: a barrier, a wait
@@ -87,13 +91,9 @@ def _segments(ops: Sequence[ir.Operation]) -> Iterator[tuple[list[_Group], _Grou
 
 def _used(candidates: Sequence[ir.Operation], run: Sequence[ir.Operation]) -> set[ir.Operation]:
     """The candidates that a run of products uses, or what it uses does: they stay in front of it."""
-    among, used, pending = set(candidates), set[ir.Operation](), list(run)
-    while pending:
-        for value in pending.pop().operands:
-            if isinstance(value.owner, ir.Block):
-                continue
-            owner = value.owner.operation
-            if owner in among and owner not in used:
-                used.add(owner)
-                pending.append(owner)
+    users, used = set(run), set[ir.Operation]()
+    for op in reversed(candidates):  # whatever uses one lies behind it
+        if any(use.owner.operation in users for result in op.results for use in result.uses):
+            used.add(op)
+            users.add(op)
     return used

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,16 +13,16 @@ from tilelang_mlir.isa.nvidia import cluster, tcgen05
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import root
-from ...dialect.layout.attrs import tensor_from_attr
+from ...dialect.layout.attrs import from_attr, tensor_from_attr
 from ...dialect.layout.fragment import Fragment
 from ...dialect.layout.tensor import LANES, TensorLayout
 from ...dialect.location import python_location
-from ...dialect.tl import TMEM, scope_of
+from ...dialect.tl import FRAGMENT, TMEM, scope_of
 from ..lowering.buffers import FragmentBuffer, TensorBuffer, value_type
 from ..lowering.context import Context, rule
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
-from ..walk import launch_of, nested
+from ..walk import launch_of, members_of, nested, threads_of
 from .reach import one_warp
 from .tensor_pairs import is_paired
 from .tensor_rules import WARPGROUP
@@ -88,10 +89,12 @@ def lower_fence(ctx: Context, op: ir.Operation) -> None:
 # -- tiles -------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class _Plan:
-    """How warps access a tile: the first column of a warpgroup (times `each`), and the pieces of a thread."""
+    """How warps access a tile: the pieces of a thread, and how far each warpgroup's start from those of the one before:
+    in columns (`each`), or in lanes."""
 
     pieces: tuple[tcgen05.Piece, ...]
     each: int
+    lanes: int
 
 
 def tensor_buffer(ctx: Context, value: ir.Value) -> TensorBuffer:
@@ -148,7 +151,7 @@ def lower_tensor_copy(ctx: Context, op: ir.Operation) -> None:
             f"no tensor memory access has the layout {fragment.layout} for {layout}",
             python_location(op.location),
         )
-    address = _warp_address(ctx, tensor_address(ctx, tile, op), plan.each)
+    address = _warp_address(ctx, tensor_address(ctx, tile, op), plan.each + plan.lanes * tcgen05.ROW)
     first = 0
     for pieces in _turns(plan.pieces):
         count = sum(piece.registers for piece in pieces)
@@ -170,7 +173,7 @@ def _turns(pieces: tuple[tcgen05.Piece, ...]) -> list[list[tcgen05.Piece]]:
 
 
 def _warp_address(ctx: Context, base: ir.Value, each: int) -> ir.Value:
-    """The warp's quarter of the lanes, and its warpgroup's columns."""
+    """The warp's quarter of the lanes, and its warpgroup's part: `each` is from one to the next."""
     warp = ctx.ix.divide(ctx.thread, ctx.target.warp_size)
     quarter, group = ctx.ix.remainder(warp, 4), ctx.ix.divide(warp, 4)
     lane = ctx.ix.scalar(ctx.ix.scale(quarter, 32 * tcgen05.ROW))
@@ -210,7 +213,23 @@ def _words(ctx: Context, fragment: FragmentBuffer, first: int, count: int) -> li
     return out
 
 
+def keep_to_lanes(launch: ir.Operation) -> bool:
+    """Whether every lane of a kernel's tiles is loaded and stored by one warp: there is one warpgroup, or two that
+    share the rows."""
+    copies = [op for op in nested(launch) if op.name == "tl.copy" and TMEM in map(scope_of, list(op.operands)[:2])]
+    return not any(len(members_of(op)) for op in copies) and all(_is_alone(op) for op in copies)
+
+
+def _is_alone(op: ir.Operation) -> bool:
+    fragments = [root(v) for v in op.operands if scope_of(v) == FRAGMENT]
+    if threads_of(op) == WARPGROUP or not fragments:
+        return threads_of(op) == WARPGROUP
+    layout = from_attr(fragments[0].owner.operation.attributes["layout"])
+    return isinstance(layout, Fragment) and layout.thread[-1][:2] == (2, 0)
+
+
 # -- which instructions ------------------------------------------------------------------------------------------------
+@functools.cache
 def access_plan(fragment: Fragment, layout: TensorLayout, threads: int) -> _Plan | None:
     """The instructions that move a fragment to or from a tile; None when there are none.
 
@@ -229,11 +248,15 @@ def access_plan(fragment: Fragment, layout: TensorLayout, threads: int) -> _Plan
     groups = threads // WARPGROUP
     each = int(column[WARPGROUP, 0] - column[0, 0]) if groups > 1 else 0
     column = column - (warp // 4 * each)[:, None]
+    lanes = int(lane[WARPGROUP, 0] - lane[0, 0]) if groups > 1 else 0
+    if lanes not in (0, 16) or groups > 2 and lanes:
+        return None
+    lane = lane - (warp // 4 * lanes)[:, None]
     packs = layout.spread and pack > 1
     for shape in _REPEATS:
         pieces = _pieces(shape, lane, column, packs)
         if pieces is not None:
-            return _Plan(tuple(pieces), each * (pack if packs else 1))
+            return _Plan(tuple(pieces), each * (pack if packs else 1), lanes)
     return None
 
 

@@ -75,11 +75,11 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         tiles = [(size, x) for size, x, kind in zip((m, n), "AB", packed, strict=True) if kind]
         odd = [f"{x} of {size}x{k}" for size, x in tiles if not swizzle_span([size, k], 8)]
         text = f"{odd[0]}, whose rows are no groups of 8" if odd else ""
-        return text or next((text for side in sides if (text := _operand_obstacle(*side))), "")
+        return text or next((text for side in sides if (text := operand_obstacle(*side))), "")
     if scope_of(a) == TMEM and flags[0]:
         return "a transposed A in tensor memory"
     sides = [(b, flags[1], "B")] + ([(a, not flags[0], "A")] if scope_of(a) == SHARED else [])
-    return next((text for side in sides if (text := _operand_obstacle(*side))), "")
+    return next((text for side in sides if (text := operand_obstacle(*side))), "")
 
 
 def _sparse_obstacle(op: ir.Operation) -> str:
@@ -173,7 +173,7 @@ def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
     return (kind, first, second, c) if kind == other and (kind == "f8f6f4" or a == b) else None
 
 
-def _operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
+def operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
     """A descriptor names a tile in the widest swizzle, or a part of one; bytes along M or N need that of 128 bytes."""
     buffer = root(value)
     tile = list(ir.MemRefType(buffer.type).shape)[-2:]
@@ -202,7 +202,7 @@ def rows_obstacle(op: ir.Operation) -> str:
         return f"tiles that are not {LANES} rows of the same columns"
     if any(is_float16_sum(use.owner.operation, root(target)) for use in root(target).uses):
         return "elements that have a column each"
-    return _operand_obstacle(source, True, "the source")
+    return operand_obstacle(source, True, "the source")
 
 
 def is_float16_sum(op: ir.Operation, buffer: ir.Value) -> bool:

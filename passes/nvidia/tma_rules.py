@@ -12,7 +12,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.effects import root
 from ...dialect.layout import SharedLayout, row_major
@@ -65,7 +65,7 @@ def tensor_obstacle(device: ir.Value) -> str:
     if str(element) == "i1" or element.width % 8:
         return f"elements of {element}"
     size = element.width // 8
-    strides = list(ir.DenseI64ArrayAttr(op.attributes["strides"]))
+    strides = int_array(op.attributes["strides"])
     if len(strides) > 5:
         return f"{len(strides)} dimensions, at most 5"
     if strides[-1] != 1 or any(s * size % 16 for s in raster.stride_divisors(op)[:-1]):

@@ -9,11 +9,11 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import region_effects, root
 from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import SHARED, TMEM, scope_of
-from ..nvidia.tma_rules import tma_obstacle
 from ..pipeline_loops import producers
 from ..use_tensor_memory import SYNCHRONOUS
 from ..walk import nested, num_threads
 from .factors import Factors, find_factors
+from .loads import Load, loads_with_gaps, plain_load
 
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
@@ -30,7 +30,7 @@ class Candidate:
 
     loop: ir.Operation
     nest: tuple[ir.Operation, ...]
-    copies: tuple[ir.Operation, ...]
+    loads: tuple[Load, ...]
     products: tuple[ir.Operation, ...]
     stages: int
     factors: tuple[Factors, ...] = ()
@@ -50,31 +50,31 @@ def find_candidate(launch: ir.Operation) -> Candidate | None:
     factors = find_factors(body, products)
     if factors is None:
         return None
-    loaded = [factor.load for factor in factors]
-    copies = [op for op in producers(loop) if op not in loaded]
-    if stages < 1 or nest is None or not copies:
-        return None
     brought = [op for factor in factors for op in (factor.load, factor.order, factor.move)]
-    if not products or not all(_is_simple(op, [*copies, *brought]) for op in body):
+    gaps = loads_with_gaps(body, products)
+    others = [*brought, *(op for load in gaps for op in load.replaced)]
+    plain = [plain_load(op) for op in producers(loop) if op not in others]
+    loads = [*gaps, *(load for load in plain if load is not None)]
+    if stages < 1 or nest is None or not loads or None in plain:
         return None
-    if any(tma_obstacle(*copy.operands) or "disable_tma" in copy.attributes for copy in copies):
+    known = [*brought, *(op for load in loads for op in load.replaced)]
+    if not products or not all(_is_simple(op, known) for op in body):
         return None
-    needed = [v for op in (*nest, loop) for v in op.operands]
-    needed += [copy.operands[0] for copy in (*copies, *loaded)]
+    sources = [load.source for load in loads] + [factor.load.operands[0] for factor in factors]
+    needed = [v for op in (*nest, loop) for v in op.operands] + sources
     needed += [v for op in products for v in list(op.operands)[2:4]]
     if not all(_is_setup(v) for v in needed):
         return None
     written = [e.value for e in region_effects(launch) if e.kind == "write"]
-    tiles = [copy.operands[1] for copy in copies]
-    if any(root(copy.operands[0]) in written for copy in (*copies, *loaded)):
+    if any(root(source) in written for source in sources):
         return None
-    if any(not _feeds(tile, copies, products) for tile in tiles):
+    if any(not _feeds(load, products) for load in loads):
         return None
     accumulators = {root(op.operands[2]) for op in products}
     others = {root(op.operands[2]) for op in nested(launch) if op.name in TENSOR_PRODUCTS and op not in products}
     if accumulators & others or any(scope_of(op.operands[0]) == TMEM for op in products):
         return None
-    return Candidate(loop, nest, tuple(copies), tuple(products), stages, tuple(factors))
+    return Candidate(loop, nest, tuple(loads), tuple(products), stages, tuple(factors))
 
 
 def _is_setup(value: ir.Value) -> bool:
@@ -100,10 +100,10 @@ def _nest(launch: ir.Operation, loop: ir.Operation) -> tuple[ir.Operation, ...] 
     return tuple(found)
 
 
-def _is_simple(op: ir.Operation, copies: list[ir.Operation]) -> bool:
+def _is_simple(op: ir.Operation, known: list[ir.Operation]) -> bool:
     """Loads, products, what makes these synchronous, and arithmetic that both roles can do."""
     return (
-        op in copies
+        op in known
         or op.name in _PRODUCTS
         or SYNCHRONOUS in op.attributes
         or op.name.startswith("arith.")
@@ -111,7 +111,8 @@ def _is_simple(op: ir.Operation, copies: list[ir.Operation]) -> bool:
     )
 
 
-def _feeds(tile: ir.Value, copies: list[ir.Operation], products: list[ir.Operation]) -> bool:
+def _feeds(load: Load, products: list[ir.Operation]) -> bool:
     """Whether a loaded tile goes to products as it is."""
-    users = [use.owner.operation for use in tile.uses]
-    return any(op in products for op in users) and all(op in copies or op in products for op in users)
+    known = [op for outer in load.replaced for op in (outer, *nested(outer))]
+    users = [use.owner.operation for use in load.tile.uses]
+    return any(op in products for op in users) and all(op in known or op in products for op in users)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.effects import region_effects, root
 from ...dialect.products import tile_shape
@@ -83,7 +83,7 @@ def _sizes(tensor: ir.Value) -> list[ir.Value]:
     """The sizes of a `tl.tensor`."""
     op = tensor.owner.operation
     dynamic = iter(list(op.operands)[1:])
-    return [next(dynamic) if n == -1 else build.constant(n) for n in ir.DenseI64ArrayAttr(op.attributes["shape"])]
+    return [next(dynamic) if n == -1 else build.constant(n) for n in int_array(op.attributes["shape"])]
 
 
 def start_copies(factors: Factors, source: ir.Value, ordered: ir.Value, slot: ir.Value, lane: ir.Value) -> None:

@@ -15,7 +15,8 @@ they fit and there are several output tiles):
 
 The factors of block-scaled products are copied by a warp of their own, word by word (`factors.py`), and moved to tensor
 memory in front of their product. Rounds are counted across output tiles, so the loads of the next tile run while this
-one is finished. Copies of accumulators to device memory go through small swizzled tiles and bulk stores, in parts.
+one is finished. Results go to device memory through small swizzled tiles and bulk stores, in parts; bulk copies also
+make the gaps between packed elements (`loads.py`).
 """
 
 from __future__ import annotations
@@ -24,18 +25,17 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from tilelang_mlir.errors import ResourceError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Feature, Target
 
-from ...dialect.effects import region_effects, root
+from ...dialect.effects import root
 from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr
 from ...dialect.layout.tensor import COLUMNS, arena_columns
 from ...dialect.location import python_location
-from ...dialect.tl import GLOBAL, SHARED, TMEM, buffer_type, scope_of
+from ...dialect.tl import SHARED, TMEM, buffer_type, scope_of
 from .. import build
 from ..base import Pass
-from ..nvidia.tensor_stores import store_by_tma
-from ..nvidia.tma_rules import box_bytes
+from ..nvidia import tensor_stores
 from ..use_tensor_memory import SYNCHRONOUS, barriers, variable
 from ..walk import WARP, launches, nested, num_threads
 from .candidate import Candidate, find_candidate
@@ -133,11 +133,14 @@ class _Split:
 
     def run(self) -> None:
         found = self.found
-        unordered = [factor.load.operands[1] for factor in found.factors]
+        left_out = [factor.load.operands[1] for factor in found.factors]
+        left_out += [load.left_out for load in found.loads if load.left_out is not None]
         self._erase_waits()
+        repeated = any(op.name == "scf.for" for op in found.nest)
+        tensor_stores.shorten(self.launch, self.threads, repeated)
         self.versions = self._accumulator_versions()
-        for copy in found.copies:
-            self.tiles[copy.operands[1]] = self._multiply(copy.operands[1], found.stages)
+        for load in found.loads:
+            self.tiles[load.tile] = self._multiply(load.tile, found.stages)
         for factor in found.factors:
             self.tiles[factor.ordered] = self._multiply(factor.ordered, found.stages)
         for buffer in dict.fromkeys(root(op.operands[2]) for op in found.products):
@@ -148,7 +151,7 @@ class _Split:
             self.done = barriers([1] * self.versions)
             self.free = barriers([self.threads // WARP] * self.versions)
         attributes: dict[str, ir.Attribute] = {"consumers": ir.IntegerAttr.get(build.i32(), self.threads)}
-        if any(op.name == "scf.for" for op in found.nest):
+        if repeated:
             attributes["repeated"] = build.unit()
         with ir.InsertionPoint(self.block):
             split = ir.Operation.create("tl.tensor_roles", attributes=attributes, regions=4)
@@ -160,7 +163,7 @@ class _Split:
         rest = rest.blocks.append()
         self._move(rest, split)
         self._rest(rest)
-        for old in [*self.tiles, *self.sums, *unordered]:
+        for old in [*self.tiles, *self.sums, *left_out]:
             old.owner.operation.erase()
         self._stores(split)
         warps = 3 if found.factors else 2
@@ -225,14 +228,14 @@ class _Split:
         with ir.InsertionPoint(blocks[-1]):
             slot, parity = ring.place()
             _wait(self.empty, slot, build.binary("xori", parity, build.constant(1)))
-            size = sum(box_bytes(copy.operands[1]) for copy in self.found.copies)
+            size = sum(load.bytes for load in self.found.loads)
             expect = {"expect": ir.IntegerAttr.get(build.i32(), size)}
             ir.Operation.create("tl.mbarrier_arrive", [], [self.full, slot], expect)
-            for copy in self.found.copies:
-                with copy.location:
-                    source = role.clone(copy.operands[0])
-                    target = _version(self.tiles[copy.operands[1]], slot)
-                    ir.Operation.create("tl.tma_load", [], [source, target, self.full, slot])
+            for load in self.found.loads:
+                with load.location:
+                    source, target = role.clone(load.source), _version(self.tiles[load.tile], slot)
+                    attributes = {"gaps": ir.StringAttr.get(load.gaps)} if load.gaps else {}
+                    ir.Operation.create("tl.tma_load", [], [source, target, self.full, slot], attributes)
             ring.advance()
         _close(blocks)
 
@@ -307,7 +310,7 @@ class _Split:
             return _version(new, version)
         op = value.owner.operation
         offsets = [role.clone(v) for v in list(op.operands)[1:]]
-        return build.slice_of(new, [version, *offsets], [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])])
+        return build.slice_of(new, [version, *offsets], [1, *int_array(op.attributes["sizes"])])
 
     def _move(self, rest: ir.Block, split: ir.Operation) -> None:
         """Everything but what the roles share goes to the rest."""
@@ -351,18 +354,19 @@ class _Split:
     def _redirect(self, op: ir.Operation, position: int, new: ir.Value, version: ir.Value) -> None:
         with ir.InsertionPoint(op), op.location:
             if op.name == "tl.slice":
-                sizes = [1, *ir.DenseI64ArrayAttr(op.attributes["sizes"])]
+                sizes = [1, *int_array(op.attributes["sizes"])]
                 op.results[0].replace_all_uses_with(build.slice_of(new, [version, *list(op.operands)[1:]], sizes))
                 op.erase()
             else:
                 op.operands[position] = _version(new, version)
 
     def _stores(self, split: ir.Operation) -> None:
-        """Bulk stores are ordered with nothing that the threads read or write themselves."""
-        direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
-        for op in [op for op in nested(split) if op.name == "tl.copy"]:
-            if scope_of(op.operands[1]) == GLOBAL and root(op.operands[1]) not in direct:
-                store_by_tma(op, split)
+        """Results leave by bulk stores; a kernel that walks over output tiles waits for the last ones at its end."""
+        stores = [op for op, _ in tensor_stores.stores_of(self.launch)]
+        staged = [tensor_stores.store_by_tma(op, split) for op in stores]
+        if any(staged) and "repeated" in split.attributes:
+            with ir.InsertionPoint(split.regions[3].blocks[0]):
+                tensor_stores.wait(0)
 
 
 def _is_state(value: ir.Value) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.effects import root
 from ...dialect.tl import FRAGMENT, GLOBAL, scope_of
@@ -45,7 +45,7 @@ def addition(loop: ir.Operation) -> Addition | None:
     tensor, value, *places = atomic.operands
     fragment, *indices = load.operands
     variables = list(loop.regions[0].blocks[0].arguments)
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     plain = kind == "add" and order == "relaxed" and not len(atomic.results) and value == load.results[0]
     if not plain or scope_of(tensor) != GLOBAL or root(tensor) != tensor or scope_of(fragment) != FRAGMENT:
         return None

@@ -14,7 +14,7 @@ from ..nvidia.loads import LOADS, load_obstacle, loads, sources
 from ..nvidia.wgmma_layout import max_columns, partition
 from ..pipeline_loops import producers
 from ..walk import nested, num_threads
-from .rings import end_of_use
+from .rings import ends_of_use
 
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
@@ -63,8 +63,7 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     if not products or not all("instr" in op.attributes for op in products):
         return None
     body = [op.operation for op in loop.regions[0].blocks[0].operations]
-    ends = [end_of_use(body, i) for i in range(len(body))]
-    if widest(launch, threads) > max_columns(threads + 128) or None in ends:
+    if widest(launch, threads) > max_columns(threads + 128) or None in ends_of_use(body):
         return None  # products that go on under the next iteration read tiles that would be given back
     return Candidate(loop, path, copies, stages)
 

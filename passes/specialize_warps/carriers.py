@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tilelang_mlir import dtypes
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ...dialect.effects import region_effects, root
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
@@ -62,7 +62,7 @@ def _transposed(inside: ir.Operation, tile: ir.Value) -> Carrier | None:
     fragment, *places = loads[0].operands
     value, target, *indices = inside.operands
     variables = list(loop.regions[0].blocks[0].arguments)
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     whole = target == tile and extents == list(ir.MemRefType(tile.type).shape) and len(extents) == 2
     flipped = [uncast(v) for v in places] == variables[::-1] and [uncast(v) for v in indices] == variables
     if not whole or not flipped or scope_of(fragment) != FRAGMENT or root(fragment) != fragment:

@@ -37,31 +37,38 @@ class Ring(Use):
 def by_use(copies: list[ir.Operation], loop: ir.Operation) -> list[Use]:
     """Copies grouped by the span of the body in which their tiles are used, in the order of first use."""
     body = [op.operation for op in loop.regions[0].blocks[0].operations]
+    effects, ends = [region_effects(op) for op in body], ends_of_use(body)
     spans: dict[tuple[int, int], list[ir.Operation]] = {}
     accessed: set[tuple[int, int]] = set()
     for copy in copies:
         tile = copy.operands[1]
-        uses = [i for i, op in enumerate(body) if op != copy and any(e.value == tile for e in region_effects(op))]
-        ends = [end_of_use(body, i) or 0 for i in uses]  # `candidate` has seen that each one ends
-        span = (uses[0], max(ends)) if uses else (len(body) - 1, len(body) - 1)
+        others = [
+            (i, e) for i, op in enumerate(body) if op != copy for e in effects[i] if e.value == tile
+        ]
+        uses = [i for i, _ in others]
+        last = max((ends[i] or 0 for i in uses), default=0)  # `candidate` has seen that each one ends
+        span = (uses[0], last) if uses else (len(body) - 1, len(body) - 1)
         spans.setdefault(span, []).append(copy)
-        others = [e for op in body if op != copy for e in region_effects(op) if e.value == tile]
-        if any(is_access(e) for e in others):
+        if any(is_access(e) for _, e in others):
             accessed.add(span)
     return [Use(spans[span], body[span[0]], body[span[1]], span in accessed) for span in sorted(spans)]
 
 
-def end_of_use(body: list[ir.Operation], index: int) -> int | None:
-    """Position of the operation behind which no product that `body[index]` starts is under way; None: it is later.
+def ends_of_use(body: list[ir.Operation]) -> list[int | None]:
+    """By operation, the position of the one behind which no product that it starts is under way; None: it is later.
 
     The program waits for the products that it makes asynchronous; at a wait, as many as it says may be unfinished.
     """
-    run = [(place, op) for place in range(index, len(body)) for op in (body[place], *nested(body[place]))]
-    started = [i for i, (place, op) in enumerate(run) if place == index and _is_started(op)]
-    if not started:
-        return index
+    run = [(place, op) for place, outer in enumerate(body) for op in (outer, *nested(outer))]
+    marks = [(place, op) for place, op in run if _is_started(op) or op.name == "tl.wait_products"]
+    last = {place: i for i, (place, op) in enumerate(marks) if _is_started(op)}
+    return [_end_of_use(marks[last[place] + 1 :]) if place in last else place for place in range(len(body))]
+
+
+def _end_of_use(marks: list[tuple[int, ir.Operation]]) -> int | None:
+    """Where what was started before these starts and waits is complete."""
     later = 0
-    for place, op in run[started[-1] + 1 :]:
+    for place, op in marks:
         later += _is_started(op)
         if op.name == "tl.wait_products" and ir.IntegerAttr(op.attributes["pending"]).value <= later:
             return place

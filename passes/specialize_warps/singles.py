@@ -24,7 +24,7 @@ from .. import build
 from ..nvidia.tma_rules import box_bytes, tma_obstacle
 from ..versions import add_versions, redirect, version_of
 from .candidate import Candidate, is_setup_value
-from .rings import Rounds, end_of_use, is_access
+from .rings import Rounds, ends_of_use, is_access
 
 VERSIONS = 2
 
@@ -114,7 +114,8 @@ class Singles:
     def _last_use(self) -> ir.Operation:
         tiles = [copy.operands[1] for copy in self.copies]
         users = [op.operation for op in self.found.loop.block.operations]
-        ends = [end_of_use(users, i) for i, op in enumerate(users) if any(e.value in tiles for e in region_effects(op))]
+        uses = [any(e.value in tiles for e in region_effects(op)) for op in users]
+        ends = [end for used, end in zip(uses, ends_of_use(users), strict=True) if used]
         return users[max(len(users) - 2 if end is None else end for end in ends)]
 
 

@@ -16,6 +16,7 @@ _DATA_TYPES = {
     "uint8": 0, "int8": 0, "bool": 0, "uint16": 1, "int16": 1, "uint32": 2, "int32": 3, "uint64": 4, "int64": 5,
     "float16": 6, "float32": 7, "float64": 8, "bfloat16": 9, "tfloat32": 11,
 }  # fmt: skip
+_WITH_GAPS = {4: 14, 6: 15}  # by bits of an element: 16U4_ALIGN16B, 16U6_ALIGN16B
 _SWIZZLES = {"none": 0, "32B": 1, "64B": 2, "128B": 3}
 _L2_PROMOTIONS = {"none": 0, "64B": 1, "128B": 2, "256B": 3}
 _ALIGNMENT = 64
@@ -31,8 +32,11 @@ def encode(
         DriverError: the driver rejects the shape, strides, box or swizzle.
     """
     kind = DType(dtype)
+    elements = shape[-1]
     shape, strides = storage_shape(dtype, shape), storage_strides(dtype, strides)  # boxes are in stored elements, too
     code = 0 if kind.bits * kind.lanes <= 8 else _DATA_TYPES.get(kind)
+    if spec.gaps:
+        shape, code = (*shape[:-1], elements), _WITH_GAPS[kind.bits]  # boxes are in elements here
     if code is None:
         raise UnsupportedError(f"tensor maps of dtype {dtype}")
     rank = len(shape)

@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from fp4_values import factors, halves
+from fp4_values import factors, halves, packed, sixes
 from hopper_programs import check, poisoned
 from tensor_programs import compiled
 
@@ -17,18 +17,6 @@ import tilelang_mlir.language as T
 from tilelang_mlir.errors import UnsupportedError
 
 E2M3, E3M2, FP4, FP8 = "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn", "float8_e4m3fn"
-
-
-def packed(codes: np.ndarray) -> np.ndarray:
-    """Codes of 6 bits, the first one in the lowest bits."""
-    bits = np.unpackbits(codes.astype(np.uint8)[..., None], axis=-1, bitorder="little")[..., :6]
-    return np.packbits(bits.reshape(*codes.shape[:-1], -1), axis=-1, bitorder="little")
-
-
-def sixes(shape: tuple[int, ...], kind: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A tensor as it is stored, and its values."""
-    codes = np.random.default_rng(seed).integers(0, 64, shape).astype(np.uint8)
-    return packed(codes), codes.view(getattr(ml_dtypes, kind)).astype(np.float64)
 
 
 @pytest.mark.parametrize(("target", "kind"), [("sim:sm_90a", E2M3), ("sim:gfx942", E3M2), ("sim:gfx1100", E2M3)])

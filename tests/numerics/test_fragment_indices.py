@@ -374,27 +374,6 @@ def test_parts_of_a_fragment_that_lie_in_registers() -> None:
     assert np.array_equal(make()(a, b), np.concatenate([a + 1, b * 2], 1))
 
 
-def test_reducer_at_a_place_that_differs_between_threads():
-    """Places without digits, `min(2, j // 4)`: every thread has the whole reducer, and picks the register."""
-
-    @T.prim_func
-    def kernel(A: T.Tensor((40, 24), "float32"), B: T.Tensor((3,), "float32")):
-        with T.Kernel(1, threads=64):
-            x = T.alloc_fragment((40, 24), "float32")
-            sums = T.alloc_reducer(3, "float32", replication="all")
-            T.clear(sums)
-            T.copy(A, x)
-            for i, j in T.Parallel(40, 24):
-                sums[T.min(2, j // 4)] += x[i, j]
-            T.finalize_reducer(sums)
-            T.copy(sums, B)
-
-    a, b = RNG.standard_normal((40, 24)).astype(np.float32), np.full(3, np.nan, np.float32)
-    tilelang.compile(kernel, target="sim")(a, b)
-    wide = a.astype(np.float64).sum(0)
-    _close(b, np.array([wide[:4].sum(), wide[4:8].sum(), wide[8:].sum()]))
-
-
 @pytest.mark.parametrize("target", ["sm_80", "gfx942"])
 def test_loops_shorter_than_what_they_write_leave_the_rest(target: str) -> None:
     """Threads run iterations past a loop's end in step with the others: those change no register and no variable."""

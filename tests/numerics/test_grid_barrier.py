@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,8 +83,57 @@ def test_a_part_of_the_ctas_never_meets() -> None:
             A[block] = 1.0
 
     kernel = tilelang.compile(half, target="sim:sm_80")
-    with pytest.raises(errors.SimulationError, match="grid barrier is reached by a part|part ways"):
+    with pytest.raises(errors.DeadlockError, match="barrier of the grid: 1 of 2 CTAs have come, not CTA 1") as caught:
         kernel(np.zeros(64, np.float32))
+    where = caught.value.location
+    assert where is not None and linecache.getline(where.file, where.line).strip() == "T.sync_grid()"
+
+
+def _parting(blocks: int, tiles: int, meet: bool = True) -> Any:
+    """CTAs take turns at the tiles, so that some have one more; the first one meets the others elsewhere."""
+
+    @T.prim_func
+    def kernel(
+        A: T.Tensor((tiles, 64), "float32"), S: T.Tensor((tiles,), "float32"), C: T.Tensor((blocks,), "float32"),
+    ):
+        with T.Kernel(blocks, threads=64) as block:
+            part = T.alloc_shared((64,), "float32")
+            row, total = T.alloc_fragment((64,), "float32"), T.alloc_fragment((1,), "float32")
+            sums = T.alloc_fragment((tiles,), "float32")
+            for tile in T.serial(T.ceildiv(tiles - block, blocks)):
+                T.copy(A[tile * blocks + block, 0], part)
+                T.sync_threads()
+                for i in T.Parallel(64):
+                    row[i] = part[63 - i]
+                T.reduce_sum(row, total, dim=0)
+                T.copy(total, S[tile * blocks + block])
+                T.sync_threads()
+            if block == 0:
+                T.sync_grid()
+                T.copy(S, sums)
+                T.reduce_sum(sums, total, dim=0)
+                C[0] = total[0]
+                if meet:
+                    T.sync_grid()
+            else:
+                T.sync_grid()
+                if meet:
+                    T.sync_grid()
+                C[block] = C[0] * (block + 1)
+
+    return kernel
+
+
+@pytest.mark.parametrize(("blocks", "tiles", "arch"), [(3, 7, "sm_80"), (5, 3, "sm_90a"), (2, 5, "gfx942")])
+def test_ctas_that_part_ways_meet(blocks: int, tiles: int, arch: str) -> None:
+    a = np.random.default_rng(tiles).standard_normal((tiles, 64)).astype(np.float32)
+    sums, got = np.full(tiles, np.nan, np.float32), np.full(blocks, np.nan, np.float32)
+    tilelang.compile(_parting(blocks, tiles), target=f"sim:{arch}")(a, sums, got)
+    want = a.astype(np.float64).sum() * (np.arange(blocks) + 1)
+    assert np.linalg.norm(got - want) <= 1e-5 * np.linalg.norm(want)
+    if arch == "sm_80":
+        with pytest.raises(errors.RaceError, match="race between CTAs: CTA 0 writes byte 0 of argument 2, which CTA 2"):
+            tilelang.compile(_parting(blocks, tiles, meet=False), target=f"sim:{arch}")(a, sums, got)
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_90a"])

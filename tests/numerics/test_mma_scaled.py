@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fp4_values import factors, halves
+from fp4_values import factors, halves, sixes
 from hopper_programs import check, f64, poisoned, random
 from tensor_programs import compiled
 
@@ -200,9 +200,48 @@ def test_roles_around_tensor_memory(N: int, dtype: str, block: int, seed: int) -
     check(c, (left * scale_a) @ (right * scale_b).T, "float32")
 
 
+E2M3 = "float6_e2m3fn"
+
+
+@pytest.mark.parametrize(("left", "right", "known"), [(FP8, FP4, True), (FP4, E2M3, False)])
+def test_roles_load_tiles_with_gaps(left: str, right: str, known: bool) -> None:
+    """Bulk copies spread elements of 4 and 6 bits; the depth of one product is a number of run time."""
+    M, N, K, bk = 130, 48, 384, 128
+    (a, x), (b, y) = (_operand((rows, K), kind, rows) for rows, kind in ((M, left), (N, right)))
+    (sa, scale_a), (sb, scale_b) = (factors(rows, K // 32, 32, seed) for seed, rows in ((2, M), (3, N)))
+    c = poisoned((M, N), "float32")
+    depth, words = (K, K // bk) if known else (T.dynamic("K"), T.dynamic("W"))
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((M, depth), left), B: T.Tensor((N, depth), right), SFA: T.Tensor((M, words), "uint32"),
+        SFB: T.Tensor((N, words), "uint32"), C: T.Tensor((M, N), "float32"),
+    ):  # fmt: skip
+        T.assume(depth % 128 == 0)
+        with T.Kernel(T.ceildiv(M, 128), threads=128) as by:
+            at, bt = T.alloc_shared((128, bk), left), T.alloc_shared((N, bk), right)
+            sat, sbt = T.alloc_shared((128, 1), "uint32"), T.alloc_shared((N, 1), "uint32")
+            total = T.alloc_fragment((128, N), "float32")
+            T.clear(total)
+            for k in T.Pipelined(T.ceildiv(depth, bk), num_stages=2):
+                T.copy(A[by * 128, k * bk], at)
+                T.copy(B[0, k * bk], bt)
+                T.copy(SFA[by * 128, k], sat)
+                T.copy(SFB[0, k], sbt)
+                T.gemm_blockscaled(at, bt, total, sat, sbt, transpose_B=True)
+            T.copy(total, C[by * 128, 0])
+
+    kernel = compiled(main, "sim:sm_100a")
+    kernel(a, b, sa.T.copy(), sb.T.copy(), c)
+    assert kernel.ir("scheduled").count("gaps = ") == sum(kind != FP8 for kind in (left, right))
+    check(c, (x * scale_a) @ (y * scale_b).T, "float32")
+
+
 def _operand(shape: tuple[int, int], dtype: str, seed: int) -> tuple[Any, Any]:
     if dtype == FP4:
         return halves(shape, seed)
+    if dtype == E2M3:
+        return sixes(shape, "float6_e2m3fn", seed)
     value = random(shape, dtype, seed)
     return value, f64(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
@@ -64,3 +65,32 @@ def test_awaited_copies_are_seen_by_other_threads() -> None:
 
     a = np.random.default_rng(10).standard_normal((4, 4)).astype(np.float32)
     assert np.array_equal(make()(a), np.tile(a * 2, (1, 16)))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_awaited_copies_of_a_branch(inside: bool) -> None:
+    """One warp copies words and waits for them; a bulk store reads them there, or behind the branch."""
+
+    @tilelang.jit(out_idx=[1], target="sim:sm_90a")
+    def make():
+        @T.prim_func
+        def main(A: T.Tensor((4, 64), "float16"), B: T.Tensor((4, 64), "float16")):
+            with T.Kernel(1, threads=128):
+                tile, tx = T.alloc_shared((4, 64), "float16"), T.get_thread_binding()
+                if tx < 32:
+                    row, column = tx // 8, tx % 8 * 8
+                    T.ptx_cp_async(T.access_ptr(tile[row, column], "w", 8), T.access_ptr(A[row, column], "r", 8), 8)
+                    T.ptx_commit_group()
+                    T.ptx_wait_group(0)
+                    T.sync_warp()
+                    if inside:
+                        T.tma_copy(tile, B)
+                if not inside:
+                    T.tma_copy(tile, B)
+                T.tma_store_arrive()
+                T.tma_store_wait(0, read=False)
+
+        return main
+
+    a = np.random.default_rng(11).standard_normal((4, 64)).astype(np.float16)
+    assert np.array_equal(make()(a), a)

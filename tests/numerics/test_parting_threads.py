@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -156,3 +158,59 @@ def test_a_barrier_in_a_branch_is_for_the_threads_that_take_it():
         _published(whole, tile, meet=True)
     with pytest.raises(RaceError, match="read of shared byte 0 .* not ordered after the write by warp 0"):
         _published({}, True, meet=True)
+
+
+def test_what_some_threads_do_with_a_tile_is_theirs():
+    """A warp by its number, one thread, and all of them: tiles copied, changed and read again in their branches."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8, 5), "float32"), B: T.Tensor((3, 8, 5), "float32"), C: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=96):
+            tx = T.get_thread_binding()
+            a, b, c = (T.alloc_shared((8, 5), "float32") for _ in range(3))
+            s = T.alloc_shared((2, 64), "float32")
+            top = T.alloc_var("float32", init=0.0)
+            if tx // 32 == 1:
+                T.copy(A, a)
+            if tx == 95:
+                T.copy(A[4, 0], b)
+                for i, j in T.Parallel(8, 5):
+                    b[i, j] = b[i, j] * 2 + i
+            if tx < 96:
+                T.fill(c, 3)
+            if tx // 32 < 2:
+                s[tx % 2, tx] = tx
+                for i in T.serial(tx % 32, 64, 32):
+                    top = T.max(top, s[i % 2, i])
+                s[0, tx] = top * 2
+                C[tx] = s[0, tx ^ 1]
+            T.copy(a, B[0, :, :])
+            T.copy(b, B[1, :, :])
+            T.copy(c, B[2, :, :])
+
+    a, b = RNG.standard_normal((8, 5)).astype(np.float32), np.full((3, 8, 5), np.nan, np.float32)
+    c = np.full(64, np.nan, np.float32)
+    tilelang.compile(main, target="sim")(a, b, c)
+    want = np.stack([a, np.concatenate([a[4:] * 2, np.zeros((4, 5))]) + np.arange(8)[:, None], np.full((8, 5), 3)])
+    _close(b, want)
+    _close(c, 2 * (np.arange(64) % 32 + 32)[np.arange(64) ^ 1])
+
+
+def test_barriers_numbered_at_run_time():
+    """Two groups of 64 threads, each with a barrier of its own."""
+
+    @T.prim_func
+    def main(A: T.Tensor((128,), "float32"), B: T.Tensor((128,), "float32")):
+        with T.Kernel(1, threads=128):
+            t = T.get_thread_binding()
+            s = T.alloc_shared((128,), "float32")
+            s[t] = A[t]
+            T.sync_threads(t // 64 + 1, 64)
+            T.device_assert(t < 128, no_stack_info=True)
+            B[t] = s[t ^ 63]
+
+    a, b = RNG.standard_normal(128).astype(np.float32), np.full(128, np.nan, np.float32)
+    kernel = tilelang.compile(main, target="sim", pass_configs={"tl.disable_thread_storage_sync": True})
+    kernel(a, b)
+    assert (b == a[np.arange(128) ^ 63]).all()
+    assert re.search(r"bar.sync\s+%r\d+, 64", tilelang.compile(main, target="cuda:sm_90a").get_kernel_source())

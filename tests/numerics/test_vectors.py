@@ -152,3 +152,35 @@ def test_bits_of_vectors() -> None:
     assert np.array_equal(a.view(np.uint16), b.view(np.uint16)) and np.array_equal(c, a.view(np.uint64))
     expected = np.exp2(a.astype(np.float64))
     assert np.linalg.norm(d.double().numpy() - expected) < 5e-3 * np.linalg.norm(expected)
+
+
+def test_vectorized_loops_whose_iterations_share_a_place_run_in_order():
+    """`s[j % 2] += x[j]` and `h[j // 4] = x[j]` carry or overwrite; `u[(j + t) % 8]` and `v[j ^ t]` do not."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8, 8), "float32"), B: T.Tensor((4, 8, 8), "float32")):
+        with T.Kernel(1, threads=8):
+            t = T.get_thread_binding()
+            s, h, x, u = (T.alloc_local((n,), "float32") for n in (2, 2, 8, 8))
+            v = T.alloc_shared((8, 8), "float32")
+            T.clear(s)
+            for j in T.vectorized(8):
+                x[j] = A[t, j]
+            for j in T.vectorized(8):
+                s[j % 2] += x[j]
+                h[j // 4] = x[j]
+            for j in T.vectorized(8):
+                u[(j + t) % 8] = x[j]
+                v[t, j ^ t] = x[j]
+            for j in T.vectorized(8):
+                B[0, t, j] = s[j % 2]
+                B[1, t, j] = h[j // 4]
+                B[2, t, j] = u[j]
+                B[3, t, j] = v[t, j]
+
+    a, b = np.random.default_rng(4).standard_normal((8, 8)).astype(np.float32), np.zeros((4, 8, 8), np.float32)
+    tilelang.compile(main, target="sim")(a, b)
+    j, t = np.arange(8), np.arange(8)[:, None]
+    sums = np.stack([a[:, ::2].sum(1), a[:, 1::2].sum(1)], 1)
+    want = np.stack([sums[:, j % 2], a[:, [3, 7]][:, j // 4], a[t, (j - t) % 8], a[t, j ^ t]])
+    assert np.abs(b - want).max() < 1e-5

@@ -1,4 +1,4 @@
-"""Random 4-bit floats and scale factors, as tensors hold them and as numbers."""
+"""Random 4-bit and 6-bit floats and scale factors, as tensors hold them and as numbers."""
 
 from __future__ import annotations
 
@@ -24,3 +24,15 @@ def factors(rows: int, count: int, block: int, seed: int) -> tuple[np.ndarray, n
         raw = rng.integers(122, 132, (rows, count)).astype(np.uint8)
         values = np.exp2(raw.astype(np.float64) - 127)
     return np.ascontiguousarray(raw).view(np.uint32).T.copy(), np.repeat(values, block, axis=1)
+
+
+def packed(codes: np.ndarray) -> np.ndarray:
+    """Codes of 6 bits, the first one in the lowest bits."""
+    bits = np.unpackbits(codes.astype(np.uint8)[..., None], axis=-1, bitorder="little")[..., :6]
+    return np.packbits(bits.reshape(*codes.shape[:-1], -1), axis=-1, bitorder="little")
+
+
+def sixes(shape: tuple[int, ...], kind: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A tensor as it is stored, and its values."""
+    codes = np.random.default_rng(seed).integers(0, 64, shape).astype(np.uint8)
+    return packed(codes), codes.view(getattr(ml_dtypes, kind)).astype(np.float64)

@@ -28,8 +28,10 @@ from tilelang_mlir.compiler.backends import backend_for
 from tilelang_mlir.compiler.options import CompileOptions
 from tilelang_mlir.compiler.pipeline import lower_program
 from tilelang_mlir.compiler.resources import Resources
+from tilelang_mlir.dialect.layout.tensor import COLUMNS
 from tilelang_mlir.jit.compile import compile_prim_func
 from tilelang_mlir.launch_plan import ParamSpec
+from tilelang_mlir.mlir import ir
 from tilelang_mlir.ops.attention_backward import gradient_tiles, gradients
 from tilelang_mlir.ops.chunk_scan import scan_form
 from tilelang_mlir.ops.decode import decoding_stages, flash_decoding
@@ -37,6 +39,7 @@ from tilelang_mlir.ops.grouped import grouped_gemm, grouped_tiling
 from tilelang_mlir.ops.mla import mla_decoding, mla_page, mla_tiles
 from tilelang_mlir.ops.scaled import gemm_fp8, tensor_tiling
 from tilelang_mlir.ops.varlen import attention_varlen_forward, varlen_tiles
+from tilelang_mlir.passes.walk import nested
 from tilelang_mlir.reference import evaluate
 from tilelang_mlir.runtime.binding import evaluate as evaluate_shape
 from tilelang_mlir.target import Feature, Target, parse_target
@@ -97,6 +100,14 @@ def _chunk_scan(target: Target, *sizes: int) -> Any:
     return factory.get_tir(*sizes, "float16", *form)
 
 
+def _attention(target: Target) -> dict[str, int]:
+    """Queries, keys, stages and threads of attention: two warpgroups on a whole tile of tensor memory."""
+    if target.supports(Feature.TCGEN05):
+        return {"block_M": 128, "block_N": 64, "num_stages": 2, "threads": 256}
+    _, size = _tile(target)
+    return {"block_M": size // 2, "block_N": size // 2, "num_stages": size // 64, "threads": size}
+
+
 # The program by target, at sizes of large models.
 PROGRAMS: dict[str, Callable[[Target], Any]] = {
     "vector_add": lambda t: example("vector_add").vector_add.get_tir(n=1 << 26),
@@ -112,9 +123,8 @@ PROGRAMS: dict[str, Callable[[Target], Any]] = {
     "gemm_split_k": lambda t: example("gemm_split_k").gemm_split_k.get_tir(64, 8192, 28672),
     "gemv": lambda t: example("gemv").gemv.get_tir(N=14336, K=4096),
     "flash_attention": lambda t: example("flash_attention").attention.get_tir(
-        4, 4096, 32, 8, 128, True, block_M=_tile(t)[1] // 2, block_N=_tile(t)[1] // 2,
-        num_stages=_tile(t)[1] // 64, threads=_tile(t)[1],
-    ),  # fmt: skip
+        4, 4096, 32, 8, 128, True, **_attention(t)
+    ),
     "cumsum": lambda t: example("cumsum").cumsum.get_tir(M=4096, N=8192),
     "gemm_int4": lambda t: example("gemm_int4").gemm_int4.get_tir(4096, 4096, 4096, block_M=_tile(t)[0]),
     "flash_decoding": lambda t: flash_decoding.get_tir(
@@ -166,11 +176,11 @@ _OFFSETS = [0, 24, 37]  # of sequences, in tokens
 # Programs of roles and barriers say more than the evaluator knows: what they compute, from the inputs in float64.
 COMPUTED: dict[str, Callable[..., np.ndarray]] = {
     **dict.fromkeys(("gemm_by_hand", "gemm_persistent", "gemm_launch_control", "gemm_pairs"), lambda a, b: a @ b.T),
-    "attention_roles": lambda q, k, v: _attention(q, k, v),
+    "attention_roles": lambda q, k, v: _weighted_values(q, k, v),
 }
 
 
-def _attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _weighted_values(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Attention over [heads, S, D]."""
     scores = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[2])
     weights = np.exp(scores - scores.max(axis=2, keepdims=True))
@@ -195,8 +205,7 @@ SMALL: dict[str, Callable[[Target], Any]] = {
     "gemm_split_k": lambda t: example("gemm_split_k").gemm_split_k.get_tir(40, 72, 520),
     "gemv": lambda t: example("gemv").gemv.get_tir(N=13, K=1100),
     "flash_attention": lambda t: example("flash_attention").attention.get_tir(
-        1, 70, 2, 1, 64, True, block_M=_tile(t)[1] // 2, block_N=_tile(t)[1] // 2, num_stages=_tile(t)[1] // 64,
-        threads=_tile(t)[1],
+        1, 70, 2, 1, 64, True, **_attention(t)
     ),
     "cumsum": lambda t: example("cumsum").cumsum.get_tir(M=2, N=150, block_N=64),
     "gemm_int4": lambda t: example("gemm_int4").gemm_int4.get_tir(37, 72, 256, block_M=_tile(t)[0]),
@@ -235,9 +244,20 @@ def build(kernel: str, arch: str) -> Built:
     threads, shared = launched.block[0] * launched.block[1] * launched.block[2], launched.shared_bytes
     own = resources if resources.shared else replace(resources, shared=shared)
     blocks = resources.occupancy(target, threads, 0 if resources.shared else shared)
+    if columns := _tensor_columns(lowered):
+        blocks = min(blocks, COLUMNS // columns)
     found = (amd or nvidia for amd, nvidia in _PRODUCT.findall(code.assembly))
     products = Counter(name.removeprefix("mma.sync.aligned.") for name in found)
     return Built(code.binary, code.assembly, own, products, blocks)
+
+
+def _tensor_columns(lowered: ir.Module) -> int:
+    """Columns of tensor memory that a block of a lowered program's first kernel with any allocates."""
+    for kernel in (op for op in nested(lowered.operation) if op.name == "llvm.func"):
+        allocs = [op.operands[1].owner for op in nested(kernel) if op.name == "nvvm.tcgen05.alloc"]
+        if allocs:
+            return sum(ir.IntegerAttr(op.attributes["value"]).value for op in allocs)
+    return 0
 
 
 def simulate(kernel: str, arch: str) -> float:

@@ -26,7 +26,6 @@ from tilelang_mlir import knobs
 from tilelang_mlir.autotuner.inputs import get_autotune_inputs
 from tilelang_mlir.autotuner.result import AutotuneResult
 from tilelang_mlir.autotuner.settings import ProfileArgs
-from tilelang_mlir.dialect import one_context
 from tilelang_mlir.errors import TileError, TileValueError
 from tilelang_mlir.jit.batch import Batch
 from tilelang_mlir.jit.kernel import JITKernel
@@ -62,8 +61,7 @@ def search(configs: Sequence[Config], submit: Submit, profile: ProfileArgs, inpu
         raise TileValueError("autotuning needs at least one configuration")
     started = time.perf_counter()
     with Batch(workers(len(configs)), profile.executor, profile.timeout, _HOPELESS) as batch:
-        with one_context():
-            tried = [_Candidate(config, submit(batch, config)) for config in configs]
+        tried = [_Candidate(config, submit(batch, config)) for config in configs]
         LOG.info("traced %d candidates in %.2f s", len(tried), time.perf_counter() - started)
         runner = _Runner(profile, inputs)
         held = [candidate for candidate in tried if candidate.job in batch.held]

@@ -20,8 +20,10 @@ from tilelang_mlir.compiler.amdgcn_prepare import (
     place_shared_memory,
     separate_loads_into_shared_memory,
     set_abi_version,
+    test_for_equality,
 )
 from tilelang_mlir.compiler.amdgcn_unused import marked
+from tilelang_mlir.compiler.convergence import mark_convergent
 from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
@@ -91,9 +93,12 @@ _TRANSPOSED = re.compile(r"= call [^\n]*@llvm\.amdgcn\.ds\.read\.tr[^\n!]*\)(?= 
 SPILLS = re.compile(r"\.vgpr_spill_count: +[1-9]")
 SPILLS_IN_CODE = re.compile(rb"\.vgpr_spill_count[^\0]")
 # On gfx11: two 16-bit operands are put together by one `v_perm_b32`, and not by two moves of halves of registers.
-_PACKED = "-real-true16"
-_MFMA = "@llvm.amdgcn.mfma."
-_PRODUCTS = (_MFMA, "@llvm.amdgcn.wmma.")
+_WHOLE_REGISTERS = "-real-true16"
+_WMMA = "@llvm.amdgcn.wmma."
+_PRODUCTS = ("@llvm.amdgcn.mfma.", _WMMA)
+# A loop whose bound is known when it runs, and loads of packed integers, whose alignment LLVM finds out.
+_COMPARED = re.compile(r"icmp slt i\d+ %\d+, [^\n]*\n  br i1 ")
+_PACKED = re.compile(r"load <\d+ x i\d+>, ptr addrspace\(3\)")
 
 
 @functools.lru_cache(maxsize=16)
@@ -112,7 +117,7 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
         TRIPLE, layout, ("llvm.", "rocdl."), _MATH, passes=f"convert-amdgpu-to-rocdl{{chipset={arch}}}",
         prepare=(
             place_shared_memory, place_private_arrays, separate_loads_into_shared_memory, expand_tanh,
-            keep_product_loops, set_abi_version, print_by_printf,
+            keep_product_loops, test_for_equality, set_abi_version, print_by_printf,
         ),  # fmt: skip
     )  # fmt: skip
 
@@ -153,16 +158,17 @@ def _for_products(active: bool) -> Generator[None]:
             llvm.set_option("tilelang", f"--{name}=false")
 
 
-def _emit(bitcode: bytes, machine: Any, *, text: bool, code: bool) -> tuple[str, bytes]:
+def _emit(module: Any, machine: Any, *, text: bool, code: bool) -> tuple[str, bytes]:
     """Assembly and object of a module, where asked for. Emission changes the module, so each needs its own."""
-    object_code = bytes(machine.emit_object(llvm.parse_bitcode(bitcode))) if code else b""
-    return str(machine.emit_assembly(llvm.parse_bitcode(bitcode))) if text else "", object_code
+    other = llvm.parse_bitcode(module.as_bitcode()) if text and code else module
+    object_code = bytes(machine.emit_object(module)) if code else b""
+    return str(machine.emit_assembly(other)) if text else "", object_code
 
 
-def _optimised(llvm_ir: str, machine: Any, opt_level: int, lap: Clock, *, few: bool) -> bytes:
-    """LLVM IR text as optimised bitcode: by the whole pipeline, or by a few passes."""
+def _optimised(llvm_ir: str, machine: Any, opt_level: int, lap: Clock, *, few: bool) -> Any:
+    """LLVM IR text as an optimised module: by the whole pipeline, or by a few passes."""
     try:
-        module = _parse(rewrite_float_literals(_scope_transposed_reads(llvm_ir)), machine)
+        module = _parse(mark_convergent(rewrite_float_literals(_scope_transposed_reads(llvm_ir))), machine)
         if f"@{grid.NAME}(" in llvm_ir:
             module.link_in(_parse(grid.DEFINITION, machine))
         module.verify()
@@ -172,13 +178,18 @@ def _optimised(llvm_ir: str, machine: Any, opt_level: int, lap: Clock, *, few: b
     if opt_level:
         builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(opt_level))
         if few:
-            run_handful(module, builder)
+            run_handful(module, builder, numbering=False)
             mark_arguments(module, builder)
         else:
             builder.getModulePassManager().run(module, builder)
-    bitcode = module.as_bitcode()
     lap("llvm opt")
-    return bitcode
+    return module
+
+
+def is_plain(llvm_ir: str) -> bool:
+    """Whether a handful of passes makes the loops around products that the whole pipeline does: with WMMA they need
+    3 % more instructions where they end at a variable, 5 % more where they take integers apart."""
+    return _WMMA not in llvm_ir or not (_COMPARED.search(llvm_ir) or _PACKED.search(llvm_ir))
 
 
 def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool, code: bool) -> tuple[str, bytes]:
@@ -188,23 +199,22 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
         CompileError: the IR does not verify, or names an intrinsic this LLVM cannot select.
     """
     products = any(name in llvm_ir for name in _PRODUCTS)
-    features = _PACKED if products else ""
+    features = _WHOLE_REGISTERS if products else ""
     machine = target_machine(arch, 3 if opt_level else 0, features)
     if " @printf(" in llvm_ir:
         llvm_ir += _PRINTF_ALLOC
-    # Not around WMMA, where a handful of passes saves as much, and costs a spill or a wait here and there.
-    brief = marked(llvm_ir) if opt_level and _MFMA in llvm_ir else None
+    brief = marked(llvm_ir) if opt_level and products and is_plain(llvm_ir) else None
     with _for_products(products):
-        bitcode = _optimised(brief or llvm_ir, machine, opt_level, lap, few=brief is not None)
+        module = _optimised(brief or llvm_ir, machine, opt_level, lap, few=brief is not None)
         # Level 3 numbers values twice more and repeats the ends of blocks. Loops around products gain nothing by it; it
         # finds a way without spills now and then, where registers are short.
         quick = products and opt_level
         first = target_machine(arch, 2, features) if quick else machine
-        assembly, object_code = _emit(bitcode, first, text=text, code=code)
+        copy = module.as_bitcode() if quick and brief is None else b""
+        assembly, object_code = _emit(module, first, text=text, code=code)
         if quick and (SPILLS.search(assembly) or SPILLS_IN_CODE.search(object_code)):
-            if brief is not None:
-                bitcode = _optimised(llvm_ir, machine, opt_level, lap, few=False)
-            assembly, object_code = _emit(bitcode, machine, text=text, code=code)
+            module = llvm.parse_bitcode(copy) if copy else _optimised(llvm_ir, machine, opt_level, lap, few=False)
+            assembly, object_code = _emit(module, machine, text=text, code=code)
         lap("llvm emit")
     unselected = sorted(set(_UNSELECTED.findall(assembly)))
     if unselected:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tilelang_mlir.compiler.device_ir import COUNTED
 from tilelang_mlir.compiler.find import Census
 from tilelang_mlir.mlir import ir
 
 ABI_VERSION = 5
 """Of the object code; ROCm has read it since 5.7."""
-_PRODUCTS = ("rocdl.mfma.", "rocdl.wmma.")
+_WMMA = "rocdl.wmma."
+_PRODUCTS = ("rocdl.mfma.", _WMMA)
 _LOOP = "llvm.loop_annotation"
 _ARENA = "smem"
 _LOG2_E = 1.4426950408889634
@@ -80,6 +82,29 @@ def keep_product_loops(device: ir.Operation, census: Census) -> None:
             if around.name == "scf.for" and not any(hint in around.attributes for hint in ("tl.unroll", _LOOP)):
                 around.attributes[_LOOP] = annotation
             around = around.parent.operation
+
+
+def test_for_equality(device: ir.Operation, census: Census) -> None:
+    """Loops around WMMA between constants end when the variable equals the bound, if it ever does.
+
+    Compared with "less than", LLVM tests the value before the step, which then stays in a register beside the one after
+    it; its pass that sees to it is not among those that these kernels get.
+    """
+    if not census.starting(_WMMA):
+        return
+    mark = ir.Attribute.parse("#llvm.zero")
+    for loop in census.named("scf.for"):
+        first, bound, step = (_constant(value) for value in list(loop.operands)[:3])
+        if first is None or bound is None or not step:
+            continue
+        if first < bound and (bound - first) % step == 0:
+            loop.attributes[COUNTED] = mark
+
+
+def _constant(value: ir.Value) -> int | None:
+    if isinstance(value.owner, ir.Block) or value.owner.name not in ("arith.constant", "llvm.mlir.constant"):
+        return None
+    return ir.IntegerAttr(value.owner.attributes["value"]).value
 
 
 def separate_loads_into_shared_memory(device: ir.Operation, census: Census) -> None:

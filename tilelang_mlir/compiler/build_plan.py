@@ -26,7 +26,7 @@ from tilelang_mlir.launch_plan import (
     plan_solving,
 )
 from tilelang_mlir.launch_plan.expr import simplify
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ADVANCE, int_array, ir
 
 _OPERATORS = {
     "arith.addi": "add", "arith.subi": "sub", "arith.muli": "mul", "arith.floordivsi": "floordiv",
@@ -101,7 +101,7 @@ def _map_memory(kernels: Sequence[KernelSpec], lowered: Sequence[ir.Operation]) 
 def _aligned(params: tuple[ParamSpec, ...], kernels: Sequence[ir.Operation]) -> tuple[ParamSpec, ...]:
     """The parameters, where some are accessed 32 bytes at a time, or with offsets of 32 bits."""
     wide, small = (
-        {n for op in kernels if name in op.attributes for n in ir.DenseI64ArrayAttr(op.attributes[name])}
+        {n for op in kernels if name in op.attributes for n in int_array(op.attributes[name])}
         for name in ("tl.wide_arguments", "tl.small_arguments")
     )
     made = (replace(p, alignment=32) if n in wide else p for n, p in enumerate(params))
@@ -118,7 +118,7 @@ def _complete(kernel: KernelSpec, function: ir.Operation) -> KernelSpec:
     attributes = function.attributes
     block, cluster = block_size(function) or kernel.block, kernel.cluster
     if "nvvm.cluster_dim" in attributes:
-        cluster = _three(list(ir.DenseI32ArrayAttr(attributes["nvvm.cluster_dim"])))
+        cluster = _three(int_array(attributes["nvvm.cluster_dim"]))
     shared = ir.IntegerAttr(attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in attributes else 0
     maps = ir.ArrayAttr(attributes["tl.tensor_maps"]) if "tl.tensor_maps" in attributes else ()
     grid = kernel.grid
@@ -140,10 +140,11 @@ def _tensor_map(entry: ir.DictAttr) -> TensorMapSpec:
     def text(name: str, default: str) -> str:
         return str(ir.StringAttr(entry[name]).value) if name in entry else default
 
-    box = tuple(int(size) for size in ir.DenseI64ArrayAttr(entry["box"]))
+    box = tuple(int(size) for size in int_array(entry["box"]))
     param = ir.IntegerAttr(entry["param"]).value
-    walk = tuple(int(x) for x in ir.DenseI64ArrayAttr(entry["walk"])) if "walk" in entry else ()
-    return TensorMapSpec(param, box, text("swizzle", "none"), text("l2_promotion", "256B"), "nan_fill" in entry, walk)
+    walk = tuple(int(x) for x in int_array(entry["walk"])) if "walk" in entry else ()
+    modes = text("swizzle", "none"), text("l2_promotion", "256B"), "nan_fill" in entry
+    return TensorMapSpec(param, box, *modes, walk, text("gaps", ""))
 
 
 def _three(sizes: list[int]) -> tuple[int, int, int]:
@@ -187,7 +188,7 @@ class _HostReader:
             if kind in ("scalar", "symbol"):
                 self._values[argument] = name
         if "tl.out_idx" in host.attributes:
-            declared = [int(index) for index in ir.DenseI64ArrayAttr(host.attributes["tl.out_idx"])]
+            declared = [int(index) for index in int_array(host.attributes["tl.out_idx"])]
             params = list(mark_outputs(params, declared))
         return params
 
@@ -210,7 +211,7 @@ class _HostReader:
         dynamic = iter([self._expr(value) for value in list(op.operands)[1:]])
         fields: list[tuple[Expr, ...]] = []
         for key in ("shape", "strides"):
-            sizes = [int(size) for size in ir.DenseI64ArrayAttr(op.attributes[key])]
+            sizes = [int(size) for size in int_array(op.attributes[key])]
             fields.append(tuple(next(dynamic) if size == -1 else size for size in sizes))
         if "view" in op.attributes:
             return  # the argument has the shape of another tl.tensor
@@ -221,7 +222,7 @@ class _HostReader:
         def visit(op: ir.Operation) -> ir.WalkResult:
             if op.name == "tl.alloc" and _is_global(op.results[0].type):
                 self.workspaces.append(self._workspace(op))
-            return ir.WalkResult.ADVANCE
+            return ADVANCE
 
         host.walk(visit)
 
@@ -236,7 +237,7 @@ class _HostReader:
     def kernel(self, op: ir.Operation, name: str) -> KernelSpec:
         grid: list[Expr] = [self._expr(value) for value in op.operands]
         grid += [1] * (3 - len(grid))
-        threads = _three(list(ir.DenseI32ArrayAttr(op.attributes["threads"])))
+        threads = _three(int_array(op.attributes["threads"]))
         cluster = None
         if "cluster" in op.attributes:
             cluster = _three([int(size) for size in _integers(op.attributes["cluster"])])
@@ -300,7 +301,7 @@ def _synchronises(op: ir.Operation) -> bool:
     def visit(inner: ir.Operation) -> ir.WalkResult:
         nonlocal found
         found = found or inner.name == "tl.sync_grid"
-        return ir.WalkResult.ADVANCE
+        return ADVANCE
 
     op.walk(visit)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ADVANCE, ir
 
 
 class Census:
@@ -14,7 +14,7 @@ class Census:
 
         def look(op: ir.Operation) -> ir.WalkResult:
             self.add(op)
-            return ir.WalkResult.ADVANCE
+            return ADVANCE
 
         root.walk(look)
 

@@ -18,13 +18,18 @@ def needs_everything(llvm_ir: str) -> bool:
     return any(word in llvm_ir for word in _THOROUGH) or _UNROLLED.search(llvm_ir) is not None
 
 
-def run_handful(module: Any, builder: Any) -> None:
-    """Clean up the functions of a module: a sixth of the time of the whole pipeline."""
+def run_handful(module: Any, builder: Any, *, numbering: bool) -> None:
+    """Clean up the functions of a module: a sixth of the time of the whole pipeline.
+
+    `numbering` of values finds what is computed twice across blocks: a third of that, and nothing where kernels are
+    one loop around matrix products.
+    """
     passes = llvm.create_new_function_pass_manager()
     passes.add_sroa_pass()
     passes.add_simplify_cfg_pass()
     passes.add_loop_rotate_pass()  # tested at their end, loops are one block
-    passes.add_new_gvn_pass()
+    if numbering:
+        passes.add_new_gvn_pass()
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
     for function in module.functions:

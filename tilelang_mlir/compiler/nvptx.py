@@ -75,12 +75,12 @@ def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> N
     if thorough:
         builder.getModulePassManager().run(module, builder)
         return
-    run_handful(module, builder)
+    run_handful(module, builder, numbering=True)
 
 
 def _link(module: Any, text: str) -> None:
     """Add a library's functions, to be inlined where they are called."""
-    library = llvm.parse_assembly(text)
+    library = llvm.parse_assembly(mark_convergent(text))
     library.triple, library.data_layout = module.triple, module.data_layout
     defined = [function.name for function in library.functions if not function.is_declaration]
     module.link_in(library)
@@ -88,6 +88,7 @@ def _link(module: Any, text: str) -> None:
         function = module.get_function(name)
         function.linkage = "internal"
         function.add_function_attribute("alwaysinline")
+        function.add_function_attribute("convergent")
 
 
 def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock, libraries: Sequence[str] = ()) -> str:

@@ -12,7 +12,7 @@ from tilelang_mlir.compiler import codegen
 from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.build_plan import build_plan, complete_plan
 from tilelang_mlir.compiler.options import CompileOptions
-from tilelang_mlir.dialect import prepare_context
+from tilelang_mlir.dialect import belongs_elsewhere, prepare_context, shared_context
 from tilelang_mlir.launch_plan import LaunchPlan
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
@@ -25,7 +25,10 @@ Record = Callable[[str, Callable[[], str]], None]
 
 
 def copy_module(module: ir.Module) -> ir.Module:
-    """A copy that can be lowered in place, in the same context."""
+    """A copy that can be lowered in place: in the same context, unless that is another thread's."""
+    if belongs_elsewhere(module.context):
+        with shared_context():
+            return ir.Module.parse(codegen.bytecode(module))
     with module.context, module.operation.location:
         copy = ir.Module.create()
         for op in module.body.operations:
@@ -80,8 +83,8 @@ def remarks_on(module: ir.Module, target: Target, options: CompileOptions) -> li
     """What the compiler leaves undone for a level-1 module; the module is left as it is."""
     from tilelang_mlir.passes.remarks import remarks
 
-    with module.context, ir.Location.unknown():
-        copy = copy_module(module)
+    copy = copy_module(module)
+    with copy.context, ir.Location.unknown():
         lower_module(copy, target, options, None, until="laid_out")
         return remarks(copy, target)
 
@@ -106,9 +109,9 @@ def lower_program(
         _dump(plan.name, stage, text)
         last = time.perf_counter()
 
-    with module.context, collection.postponed():
-        plan = build_plan(module, out_idx=options.out_idx)
-        copy = copy_module(module)
+    copy = copy_module(module)
+    with copy.context, collection.postponed():
+        plan = build_plan(copy, out_idx=options.out_idx)
         lower_module(copy, target, options, record)
         return complete_plan(plan, copy), copy
 

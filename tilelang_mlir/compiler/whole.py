@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tilelang_mlir.compiler import codegen, device_ir
+from tilelang_mlir.compiler import codegen
 from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.backends import backend_for
 from tilelang_mlir.compiler.failures import compile_error
@@ -16,7 +16,7 @@ from tilelang_mlir.compiler.messages import Reply, Request, WholeRequest
 from tilelang_mlir.compiler.options import CompileOptions
 from tilelang_mlir.compiler.pipeline import lower_program
 from tilelang_mlir.compiler.pool import WorkerDied, pool
-from tilelang_mlir.dialect import context as level1_context
+from tilelang_mlir.dialect import shared_context
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target, parse_target
@@ -43,7 +43,7 @@ def compile_request(request: WholeRequest, timeout: float | None = None) -> byte
     return reply.artifact
 
 
-def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context], Reply]) -> Artifact:
+def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Module], Reply]) -> Artifact:
     """Compile in this process. `generate` makes device code; it runs LLVM here, which may take the process along.
 
     Raises:
@@ -51,8 +51,7 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
         ToolchainError: nothing makes machine code for the target, and its text alone is of no use.
     """
     target, options = parse_target(request.target), request.options
-    with level1_context() as ctx:
-        module = ir.Module.parse(request.module, ctx)
+    module = ir.Module.parse(request.module, shared_context())
     timings: dict[str, float] = {}
     plan, lowered = lower_program(module, target, options, timings)
     with lowered.context:
@@ -63,9 +62,9 @@ def compile_here(request: WholeRequest, generate: Callable[[Request, ir.Context]
     backend = backend_for(target.arch)
     tool = codegen.machine_tool(backend, target.arch, backend.default)
     job = Request(artifact.lowered, target.arch, options.codegen, backend.default, tool)
-    reply = generate(job, device_ir.new_context())
+    reply = generate(job, lowered)
     if reply.error:
-        text = lowered.operation.get_asm(enable_debug_info=True)
+        text = ir.Module.parse(artifact.lowered, shared_context()).operation.get_asm(enable_debug_info=True)
         raise compile_error(reply.stage, reply.error, text, target.arch, plan.name, backend.text)
     artifact.assembly, artifact.binary, artifact.log = reply.assembly, reply.binary, reply.log
     artifact.resources = backend.resources(reply)

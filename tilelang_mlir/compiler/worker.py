@@ -21,6 +21,7 @@ from tilelang_mlir.errors import TileError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import DEFAULT_SIMULATED
 
+_REQUESTS = 64  # per context, which keeps all types, attributes and locations of theirs
 _WARM_UP_KERNEL = b"""
 module {
   gpu.module @warm_up {
@@ -41,14 +42,17 @@ module {
 """
 
 
-def generate(request: Request, context: ir.Context) -> Reply:
-    """Run one request in this process, in a new context. Failures that LLVM reports politely come back in the reply."""
+def generate(request: Request, source: ir.Context | ir.Module) -> Reply:
+    """Run one request in this process, in a context of `device_ir` or on the module itself, which it changes.
+
+    Failures that LLVM reports politely come back in the reply.
+    """
     reply = Reply()
     options = request.options
     lap = device_ir.lap_timer(reply.timings)
     try:
         reply.stage = "reading the lowered module"
-        module = device_ir.parse(request.module, context)
+        module = source if isinstance(source, ir.Module) else device_ir.parse(request.module, source)
         request = replace(request, options=options.with_effort(device_ir.effort(module)))
         if device_ir.spills_matter(module) and request.options != options:
             request = replace(request, spilled_flags=options.ptxas_flags)
@@ -95,15 +99,16 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
     gc.disable()
     while True:
         context = device_ir.new_context()  # between requests: making one and freeing the last takes as long as parsing
-        try:
-            request = receive(source)
-        except EOFError:
-            return
-        if isinstance(request, Request):
-            send(sink, generate(request, context))
-        elif isinstance(request, WholeRequest):
-            send(sink, compile_whole(request))
-        gc.collect()
+        for _ in range(_REQUESTS):
+            try:
+                request = receive(source)
+            except EOFError:
+                return
+            if isinstance(request, Request):
+                send(sink, generate(request, context))
+            elif isinstance(request, WholeRequest):
+                send(sink, compile_whole(request))
+            gc.collect()
 
 
 def main() -> int:

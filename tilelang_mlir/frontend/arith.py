@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -105,6 +106,9 @@ def _linear_op(
         return fold(a, b)
     a, b = promote(a, b)
     if a.dtype.is_float:
+        folded = _folded(fold, a, b)
+        if folded is not None:
+            return folded
         return make(f"arith.{float_op}", [a, b], a.dtype, nonneg=int_op != "subi" and a.nonneg and b.nonneg)
     if a.dtype == BOOL:
         a, b = cast(a, INT32), cast(b, INT32)
@@ -132,7 +136,19 @@ def div(a: Any, b: Any) -> Any:
             f"the quotient of two {a.dtype} values is ambiguous",
             hint="use //, T.truncdiv, or convert one side to a float",
         )
-    return make("arith.divf", [a, b], a.dtype, nonneg=a.nonneg and b.nonneg)
+    folded = _folded(lambda x, y: x / y, a, b) if b.const else None
+    return folded if folded is not None else make("arith.divf", [a, b], a.dtype, nonneg=a.nonneg and b.nonneg)
+
+
+def _folded(fold: Callable[[Any, Any], Any], a: Expr, b: Expr) -> Expr | None:
+    """The result of two float32 or float64 constants, rounded once; none where it is beyond the dtype."""
+    form = {"float32": "<f", "float64": "<d"}.get(str(a.dtype))
+    if form is None or a.const is None or b.const is None:
+        return None
+    try:
+        return typed_constant(struct.unpack(form, struct.pack(form, fold(float(a.const), float(b.const))))[0], a.dtype)
+    except OverflowError:
+        return None
 
 
 def _integers(what: str, a: Any, b: Any) -> tuple[Expr, Expr]:
@@ -399,7 +415,8 @@ def select(condition: Any, a: Any, b: Any) -> Any:
     """`a` where the condition holds, else `b`; both are evaluated."""
     condition = to_bool(condition)
     if isinstance(condition, bool):
-        return a if condition else b
+        chosen = a if condition else b
+        return chosen.read() if isinstance(chosen, Expr) else chosen  # a value, no other name for a variable
     if not (isinstance(a, Expr) or is_number(a)) or not (isinstance(b, Expr) or is_number(b)):
         raise not_a_scalar(a if not (isinstance(a, Expr) or is_number(a)) else b)
     a, b = promote_in_int(a, b)

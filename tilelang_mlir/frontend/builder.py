@@ -7,21 +7,18 @@ emitted where they are needed: kernels then depend on nothing but the function's
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
-from tilelang_mlir.dialect import context as new_context
+from tilelang_mlir.dialect import shared_context
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import Location, TileError, TileTypeError
 from tilelang_mlir.frontend import where
 from tilelang_mlir.mlir import ir
 
-# The bindings load Python-defined dialects through state of the process.
-_LOADING = threading.Lock()
 _WITHOUT_EFFECT = ("arith.", "math.", "memref.load", "tl.cast", "tl.bitcast", "tl.slice", "tl.reshape")
 _CURRENT: ContextVar[Builder | None] = ContextVar("tilelang_builder", default=None)
 
@@ -72,8 +69,7 @@ class Builder:
 
     def __init__(self, name: str, place: Location) -> None:
         self.name = name
-        with _LOADING:
-            self.context = new_context()
+        self.context = shared_context()
         self.types: dict[str, ir.Type] = {}
         self.locations: dict[tuple[where.Span, ...], ir.Location] = {}
         self.parameters: list[Parameter] = []

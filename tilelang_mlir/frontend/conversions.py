@@ -26,7 +26,11 @@ from tilelang_mlir.frontend.expr import (
 from tilelang_mlir.mlir import ir
 
 # Binary digits of the fraction and the exponent of the smallest normal number, both as `math.frexp` counts.
-_PRECISIONS = {"float32": (24, -125), "float16": (11, -13), "bfloat16": (8, -125)}
+_PRECISIONS = {
+    "float32": (24, -125), "float16": (11, -13), "bfloat16": (8, -125),
+    "float8_e4m3fn": (4, -5), "float8_e4m3": (4, -5), "float8_e5m2": (3, -13), "float6_e2m3fn": (4, 1),
+    "float6_e3m2fn": (3, -1), "float4_e2m1fn": (2, 1),
+}  # fmt: skip
 
 
 def promote(a: Any, b: Any) -> tuple[Expr, Expr]:
@@ -162,7 +166,7 @@ def wrapped(value: int, dtype: DType) -> int:
 
 
 def rounded(value: float, dtype: DType) -> float | None:
-    """A number as a float dtype of 16 bits or more holds it, ties to even; None for narrower ones."""
+    """A number as a float dtype holds it, ties to even; None beyond the range of one of 8 bits or less."""
     if dtype.bits == 64 or not math.isfinite(value):
         return value
     if str(dtype) not in _PRECISIONS:
@@ -170,7 +174,9 @@ def rounded(value: float, dtype: DType) -> float | None:
     digits, least = _PRECISIONS[str(dtype)]
     quantum = math.ldexp(1.0, max(math.frexp(float(value))[1], least) - digits)
     result = round(float(value) / quantum) * quantum
-    return result if abs(result) <= LARGEST[str(dtype)] else math.copysign(math.inf, result)
+    if abs(result) <= LARGEST[str(dtype)]:
+        return result
+    return math.copysign(math.inf, result) if dtype.bits > 8 else None
 
 
 def _cast_lanes(value: Any, dtype: DType, attributes: dict[str, Any] | None, random: Sequence[Expr]) -> Any:

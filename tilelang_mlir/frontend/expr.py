@@ -243,6 +243,11 @@ class Expr(Operators):
             return self.const
         raise TileTypeError("expected a Python integer, got a value of the running kernel")
 
+    def __float__(self) -> float:
+        if self.const is not None:
+            return float(self.const)
+        raise TileTypeError("expected a Python float, got a value of the running kernel")
+
     def __iter__(self) -> Iterator[Any]:
         raise TileTypeError(f"a scalar of dtype {self.dtype} cannot be unpacked or iterated over")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, scope_of
 from tilelang_mlir.errors import TileValueError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ADVANCE, int_array, ir
 
 # What all threads do together, with the names that programs give it.
 _TOGETHER = {
@@ -51,7 +51,7 @@ def _merge(outer: ir.Operation, block: ir.Block, inner: ir.Operation) -> None:
     body = inner.regions[0].blocks[0]
     for argument in list(body.arguments):
         argument.replace_all_uses_with(block.add_argument(argument.type, argument.location))
-    extents = [*ir.DenseI64ArrayAttr(outer.attributes["extents"]), *ir.DenseI64ArrayAttr(inner.attributes["extents"])]
+    extents = [*int_array(outer.attributes["extents"]), *int_array(inner.attributes["extents"])]
     outer.attributes["extents"] = ir.DenseI64ArrayAttr.get(extents)
     for op in list(body.operations):
         op.operation.move_before(inner)
@@ -64,7 +64,7 @@ def _all_inside(outer: ir.Operation) -> list[ir.Operation]:
     def visit(op: ir.Operation) -> ir.WalkResult:
         if (op.operation.name == "tl.parallel" and op.operation != outer) or op.operation.name in _TOGETHER:
             found.append(op.operation)
-        return ir.WalkResult.ADVANCE
+        return ADVANCE
 
     outer.walk(visit)
     return found
@@ -78,7 +78,7 @@ def _serialise(op: ir.Operation) -> None:
     with op.location:
         variables: list[ir.Value] = []
         point = ir.InsertionPoint(op)
-        for extent in ir.DenseI64ArrayAttr(op.attributes["extents"]):
+        for extent in int_array(op.attributes["extents"]):
             with point:
                 zero, one, end = (next(dynamic) if n == -1 else _number(n) for n in (0, 1, extent))
                 loop = ir.Operation.create("scf.for", [], [zero, end, one], regions=1)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.frontend.suspicion import Suspicion
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 _MOST = 1 << 16  # iterations
 _SAME = ("arith.index_cast", "arith.extsi", "arith.extui", "arith.trunci", "tl.cast")
@@ -57,7 +57,7 @@ def overlaps(loop: ir.Operation, name_of: Any) -> list[Suspicion]:
     folded = [store for store in stores if any(_folds(index) for index in list(store.operands)[2:])]
     if not pairs and not folded:
         return []
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     if -1 in extents or np.prod(extents) > _MOST:
         return []
     grid = np.indices(extents).reshape(len(extents), -1).astype(np.int64)

@@ -43,6 +43,13 @@ class PrimFunc:
         return {param: param for param in self.params if param.kind == "tensor"}
 
     @property
+    def body(self) -> PrimFunc:
+        """The statements, for the functions of `tvm.tir.stmt_functor`, which are given the whole."""
+        return self
+
+    ret_type = None
+
+    @property
     def out_idx(self) -> list[int] | None:
         return self.attrs.get("tilelang_out_idx")
 

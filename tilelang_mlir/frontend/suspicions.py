@@ -14,7 +14,7 @@ from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.frontend.overlaps import overlaps
 from tilelang_mlir.frontend.suspicion import Suspicion, issue
 from tilelang_mlir.frontend.uneven import uneven_tiles
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 _VIEWS = ("tl.slice", "tl.reshape")
 _CONDITIONS = ("scf.if", "scf.while", "tl.specialize")
@@ -130,7 +130,7 @@ def races(module: ir.Module) -> list[Suspicion]:
 
 
 def _races_of(loop: ir.Operation) -> list[Suspicion]:
-    extents = list(ir.DenseI64ArrayAttr(loop.attributes["extents"]))
+    extents = int_array(loop.attributes["extents"])
     block = loop.regions[0].blocks[0]
     dependences = _Dependences({argument: index for index, argument in enumerate(block.arguments)})
     found: list[Suspicion] = []

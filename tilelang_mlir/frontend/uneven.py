@@ -12,7 +12,7 @@ from tilelang_mlir.dialect.effects import root
 from tilelang_mlir.dialect.location import python_location
 from tilelang_mlir.dialect.tl import LOCAL, VAR, scope_of
 from tilelang_mlir.frontend.suspicion import Suspicion
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 _TILE_OPERATIONS = ("tl.copy", "tl.fill", "tl.transpose", "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp")
 _OPAQUE = ("tl.shuffle", "tl.warp_reduce", "tl.intrinsic", "tl.call_extern", "tl.atomic", "tl.vote")
@@ -65,7 +65,7 @@ def _begins_unevenly(tile: ir.Value) -> bool:
 
 
 def _is_one_thread(launch: ir.Operation) -> bool:
-    return all(size == 1 for size in ir.DenseI32ArrayAttr(launch.attributes["threads"]))
+    return all(size == 1 for size in int_array(launch.attributes["threads"]))
 
 
 def _name(value: ir.Value) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tilelang_mlir import knobs
+from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import ArgumentError
 from tilelang_mlir.jit.addresses import memory_behind
 from tilelang_mlir.launch_plan import LaunchPlan, TensorMapSpec
@@ -92,8 +93,11 @@ class SimulatedKernel:
         strides = storage_strides(param.dtype, evaluate(param.strides, bound.dims))
         swizzle = 0 if spec.swizzle == "none" else int(spec.swizzle.removesuffix("B"))
         steps = tuple(step * size for step in reversed(strides[:-1]))
+        bits = 0
+        if spec.gaps:
+            bits, shape = DType(param.dtype).bits, (*shape[:-1], evaluate(param.shape, bound.dims)[-1])
         return TensorMap(values[spec.param], size, tuple(reversed(shape)), steps, tuple(reversed(spec.box)), swizzle,
-                         walk=spec.walk)  # fmt: skip
+                         walk=spec.walk, bits=bits)  # fmt: skip
 
     def _loaded(self) -> Any:
         if self._program is None:

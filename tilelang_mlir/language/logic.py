@@ -87,7 +87,7 @@ where = if_then_else
 
 def likely(condition: Any) -> Any:
     """The condition itself; the hint is not used."""
-    return condition
+    return condition.read() if isinstance(condition, Expr) else condition
 
 
 def assume(condition: Any) -> None:

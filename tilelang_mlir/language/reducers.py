@@ -63,6 +63,8 @@ class Round:
 
     def __init__(self, frames: Sequence[Frame], place: Location | None) -> None:
         self.frames, self.place = tuple(frames), place
+        self.begin: ir.Operation | None = None
+        self.updated = False
         self.end: tuple[Frame, ...] = ()
         self.end_place: Location | None = None
 
@@ -104,7 +106,8 @@ class Reducer(Buffer):
                 operands.append(memory_of(value))
             else:
                 operands.append(value_of(builder, arith.cast(as_expr(value, None), self.dtype)))
-        builder.emit("tl.reducer_init", operands)
+        begin = builder.emit("tl.reducer_init", operands)
+        self.round.begin = begin if by_fill else None
 
     def _is_neutral(self, value: Any) -> bool:
         number = value.const if isinstance(value, Expr) else value
@@ -129,6 +132,7 @@ class Reducer(Buffer):
         data = value_of(builder, arith.cast(as_expr(value, None), self.dtype))
         indices = [index_value(builder, i) for i in element.indices]
         builder.emit("tl.reducer_update", [memory_of(self), data, *indices])
+        self.round.updated = True
 
     def finish(self, target: Any) -> None:
         """Combine the partial values, in place where there is no target."""
@@ -146,8 +150,12 @@ class Reducer(Buffer):
         done.end, done.end_place, self.final = tuple(frames), where.here(), target is None
 
     def check_end(self) -> None:
-        """At the end of the kernel."""
-        if self.round is not None and not self.round.end:
+        """At the end of the kernel. One that was only filled is one that this variant of a program does not use."""
+        if self.round is None or self.round.end:
+            return
+        if self.round.begin is not None and not self.round.updated:
+            self.round.begin.erase()
+        else:
             raise TileError(f"reducer {self.name!r} is never finalized", self.round.place, hint=_START)
 
     def unreadable(self) -> TileError:

@@ -82,7 +82,8 @@ def buffer_store(buffer: Any, value: Any, indices: Sequence[Any]) -> None:
 
 
 def q_multiply_shift(x: Any, y: Any, q: int, s: Any) -> Any:
-    """`round(x * y * 2**-s)` of int32 numbers with `q` fractional bits (31 of a quantised product), ties upwards.
+    """`round(x * y * 2**(s - q))` of int32 numbers, of which `y` has `q` fractional bits (31 of a quantised product),
+    ties upwards: a positive `s` shifts to the left, as in TVM.
 
     Raises:
         TileTypeError: operands of another dtype.
@@ -90,9 +91,11 @@ def q_multiply_shift(x: Any, y: Any, q: int, s: Any) -> Any:
     left, right = as_expr(x), as_expr(y)
     if str(left.dtype) != "int32" or str(right.dtype) != "int32":
         raise TileTypeError(f"T.q_multiply_shift multiplies int32 numbers, got {left.dtype} and {right.dtype}")
-    shift = arith.add(cast(as_expr(s), "int64"), q)
+    given = cast(as_expr(s), "int64")
+    shift = arith.add(arith.select(arith.compare("Gt", given, 0), 0, arith.sub(0, given)), q)
     half = arith.shift_left(typed_constant(1, DType("int64")), arith.sub(shift, 1))
-    product = arith.mul(cast(left, "int64"), cast(right, "int64"))
+    scaled = arith.shift_left(cast(left, "int64"), arith.select(arith.compare("Gt", given, 0), given, 0))
+    product = arith.mul(scaled, cast(right, "int64"))
     return cast(arith.shift_right(arith.add(product, half), shift), "int32")
 
 

@@ -73,7 +73,8 @@ class TensorMapSpec:
 
     Describes parameter `param` with its plan's shape and strides; `box` in the tensor's dimension order. With `walk`
     one of im2col mode (cuTensorMapEncodeIm2col): lower corner, upper corner and step of the pixels, the same in all
-    directions; `box` is then pixels and channels.
+    directions; `box` is then pixels and channels. `gaps` (e2m1, e2m3, e3m2): elements of fewer than 8 bits, of which 16
+    come to the start of 16 bytes in shared memory.
     """
 
     param: int
@@ -82,6 +83,7 @@ class TensorMapSpec:
     l2_promotion: str = "256B"
     nan_fill: bool = False
     walk: tuple[int, ...] = ()
+    gaps: str = ""
 
 
 @dataclass(frozen=True)

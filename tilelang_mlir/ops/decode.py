@@ -137,8 +137,14 @@ def decoding_parts(batch: int, S: int, heads_kv: int, block_N: int = _BLOCK) -> 
 
 
 def decoding_stages(D: int, target: str | Target = "auto", block_N: int = _BLOCK) -> int:
-    """Versions of the blocks of keys and values in shared memory: three where they fit beside the queries, else two."""
-    room = resolve_target(target).max_shared_bytes - 2 * ROWS * D
+    """Versions of the blocks of keys and values in shared memory: three where they fit beside the queries, else two.
+
+    Weights that pass through shared memory, to a product in tensor memory, leave room for two blocks that take turns.
+    """
+    machine = resolve_target(target)
+    room = machine.max_shared_bytes - 2 * ROWS * D
+    if machine.supports(Feature.TCGEN05):
+        room = machine.max_shared_bytes // 2 - 2 * ROWS * (D + block_N)
     return 3 if 3 * 2 * 2 * block_N * D <= room else 2
 
 

@@ -14,7 +14,7 @@ from tilelang_mlir.simulator.device_maps import DeviceMaps
 from tilelang_mlir.simulator.mbarrier import MBarrier
 from tilelang_mlir.simulator.memory import GlobalMemory, SharedMemory
 from tilelang_mlir.simulator.pending import Pending
-from tilelang_mlir.simulator.schedule import WaitBarrier
+from tilelang_mlir.simulator.schedule import GridBarrier, WaitBarrier
 from tilelang_mlir.simulator.tensor_memory import TensorMemory
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Batch:
         self.printed: list[str] = []
         self.roles: dict[int, str] = {}  # of warps that run in agents of their own
         self.profile: Profile | None = None
+        self.grid_barrier = GridBarrier(len(ids))
         self.take_over: Callable[[], int | None] = lambda: None  # the first CTA of a cluster that now does not start
 
     @cached_property

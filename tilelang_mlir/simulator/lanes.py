@@ -16,7 +16,7 @@ from tilelang_mlir.simulator.batch import Batch, Dim3
 from tilelang_mlir.simulator.engine import Engine
 from tilelang_mlir.simulator.memory import BadLane
 from tilelang_mlir.simulator.private import Alloca, PrivateMemory
-from tilelang_mlir.simulator.schedule import Agent, Diverged, Fork, WaitBarrier
+from tilelang_mlir.simulator.schedule import Agent, Diverged, Fork, WaitBarrier, WaitGrid
 
 ALL_THREADS = "all threads"  # the name of the agent that has not parted
 
@@ -293,12 +293,25 @@ class Lanes:
         return self.warps(np.ones((1, 1), np.bool_) if self.mask is None else self.mask)
 
     def require_whole_warps(self, what: str) -> None:
-        """Raises SimulationError when a lane of a warp is missing at an instruction that all must execute."""
-        if self.mask is None and self.whole:
-            return
+        """Raises SimulationError when a lane of a warp is missing at an instruction that all 32 must execute."""
+        if self.mask is not None or not self.whole:
+            self._require(what, np.ones((1, 1), np.bool_))
+
+    def require_warps(self, what: str) -> None:
+        """Raises SimulationError when one of the threads of a warp is missing at an instruction that all must execute:
+        the last warp may have fewer threads than the others."""
+        if self.mask is not None or not self.whole:
+            self._require(what, self.existing())
+
+    def existing(self) -> np.ndarray:
+        """Which lanes of this agent's warps are threads of the CTA, as (warps, lanes) bool."""
+        return self.warp_ids[:, None] * self.warp_size + np.arange(self.warp_size) < self.batch.threads
+
+    def _require(self, what: str, lanes: np.ndarray) -> None:
         active = self.active()
-        if (active.any(2) != active.all(2)).any():
-            row, warp = (int(i) for i in np.argwhere(active.any(2) != active.all(2))[0])
+        partial = active.any(2) & (active != lanes).any(2)
+        if partial.any():
+            row, warp = (int(i) for i in np.argwhere(partial)[0])
             raise SimulationError(
                 f"{what} is reached by {int(active[row, warp].sum())} of {self.warp_size} lanes of warp "
                 f"{int(self.warp_ids[warp])}",
@@ -325,23 +338,43 @@ class Lanes:
     def wait_async(self, pending: int) -> None:
         self.copies.wait(pending)
 
-    def barrier(self, number: int = 0, threads: int | None = None, wait: bool = True) -> WaitBarrier | None:
-        """Arrive at a barrier of `threads` threads (None: all of the CTA). Returns what to wait for, or None."""
+    def barrier(self, number: Any = 0, threads: int | None = None, wait: bool = True) -> WaitBarrier | None:
+        """Arrive at a barrier of `threads` threads (None: all of the CTA). Returns what to wait for, or None.
+
+        Raises:
+            SimulationError: threads that move together name different barriers, and do not all meet at them here.
+        """
+        numbers = np.unique(number)
+        if len(numbers) > 1:
+            self._meet_apart(np.broadcast_to(number, self.shape), numbers, threads, wait)
+            return None
+        number = int(numbers[0])
         pending = self._arrive(number, threads, wait, None)
         return pending if wait and not pending.done else None
 
-    def grid_barrier(self) -> None:
-        """All threads of all CTAs meet. The CTAs run in step, so they are here once the whole grid is in the batch."""
-        batch = self.batch
-        if self.count != batch.threads or (self.mask is not None and not np.broadcast_to(self.mask, self.shape).all()):
+    def _meet_apart(self, named: np.ndarray, numbers: np.ndarray, threads: int | None, wait: bool) -> None:
+        """Meet at several barriers at once: all their threads are here. The checker takes them for one."""
+        whole = self.mask is None or bool(np.broadcast_to(self.mask, self.shape).all())
+        if not wait or not whole or any(((named == n).sum(1) != threads).any() for n in numbers):
+            raise SimulationError("the number of a barrier differs between threads, which do not all meet here")
+        if self.batch.checker is not None:
+            self.batch.checker.join([self], [])
+
+    def grid_barrier(self) -> WaitGrid | None:
+        """All threads of all CTAs meet. Returns what to wait for, or None.
+
+        Raises:
+            Diverged: some CTAs of the batch are elsewhere.
+        """
+        here = np.broadcast_to(np.bool_(True) if self.mask is None else self.mask, self.shape)
+        if self.count != self.batch.threads or (here.any(1) != here.all(1)).any():
             raise SimulationError(
-                "the grid barrier is reached by a part of the threads",
+                "the grid barrier is reached by a part of the threads of a CTA",
                 hint="every thread of every CTA must come to it equally often",
             )
-        if batch.ctas != batch.grid[0] * batch.grid[1] * batch.grid[2]:
-            raise SimulationError("CTAs part ways before a grid barrier: the simulator runs them in step up to it")
-        if batch.checker is not None:
-            batch.checker.meet_grid(self)
+        if not here.all():
+            raise Diverged(here.any(1))
+        return self.batch.grid_barrier.arrive(self)
 
     def barrier_reduce(self, number: int, threads: int | None, kind: str, predicate: Any) -> WaitBarrier:
         """Wait at a barrier and combine a predicate of its threads: "popc", "and" or "or". Has the result when done."""

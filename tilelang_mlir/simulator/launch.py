@@ -27,7 +27,7 @@ from tilelang_mlir.simulator.memory import GlobalMemory
 from tilelang_mlir.simulator.ownership import Ownership
 from tilelang_mlir.simulator.profile import Profile
 from tilelang_mlir.simulator.report import SimulationReport
-from tilelang_mlir.simulator.schedule import Diverged, Start, run
+from tilelang_mlir.simulator.schedule import Diverged, GridBarrier, Start, run
 from tilelang_mlir.simulator.values import size_of
 
 _LANES = 32768  # lanes per batch: beyond this the arrays leave the cache
@@ -164,7 +164,8 @@ class _Launch:
             size = min(size, (self.total // cluster + 1) // 2 * cluster)
         size = max(size // cluster, 1) * cluster
         work = self.work = [(order[first : first + size], 0) for first in range(0, self.total, size)][::-1]
-        start = self._snapshot() if self.code.spinning and not self.code.takes_over else None
+        waiting = self.code.spinning or self.code.cooperative  # for other CTAs
+        start = self._snapshot() if waiting and not self.code.takes_over else None
         with np.errstate(all="ignore"):
             while work:
                 ids, depth = work.pop()
@@ -174,18 +175,22 @@ class _Launch:
                 except Diverged as split:
                     if start is not None:  # they may wait for one another: side by side, each on its own
                         start()
-                        self._run_batches(values, [order[i : i + cluster] for i in range(0, self.total, cluster)])
+                        self._run_apart(values, order)
                         break
                     if restore is None:
-                        raise SimulationError(
-                            "the CTAs of a cluster go different ways where they wait",
-                            hint="the simulator moves the CTAs of a cluster together: let all of them wait",
-                        ) from None
+                        raise _parted_cluster() from None
                     restore()
                     keys = split.groups if depth < _MAX_SPLITS else None
                     work.extend((group, depth + 1) for group in _groups(ids, keys, cluster))
         if self.profile is not None:
             self.profile.fill(self.report, self.code)
+
+    def _run_apart(self, values: list[Any], order: np.ndarray) -> None:
+        """Run every CTA, or cluster, as a batch of its own, side by side."""
+        try:
+            self._run_batches(values, [order[i : i + self.cluster] for i in range(0, self.total, self.cluster)])
+        except Diverged:
+            raise _parted_cluster() from None
 
     def _take_over(self) -> int | None:
         """Remove the cluster that would start next; its first CTA."""
@@ -250,6 +255,9 @@ class _Launch:
     def _run_batches(self, values: list[Any], groups: list[np.ndarray]) -> None:
         """Run groups of CTAs side by side, each in lock step."""
         starts = [self._start(values, ids) for ids in groups]
+        meeting = GridBarrier(self.total)
+        for start in starts:
+            start.batch.grid_barrier = meeting
         try:
             run(starts, self.code.locate_agent)
         except Diverged:
@@ -278,6 +286,13 @@ class _Launch:
         parts = [part for part in (role, iteration_text(iterations)) if part]
         if parts:
             error.notes = (*error.notes, (", ".join(parts), None))
+
+
+def _parted_cluster() -> SimulationError:
+    return SimulationError(
+        "the CTAs of a cluster go different ways where they wait",
+        hint="the simulator moves the CTAs of a cluster together: let all of them wait",
+    )
 
 
 def _groups(ids: np.ndarray, keys: np.ndarray | None, cluster: int) -> list[np.ndarray]:

@@ -123,6 +123,53 @@ class WaitBarrier(Wait):
 
 
 @dataclass
+class GridBarrier:
+    """The barrier of all `ctas` CTAs of a launch, whose batches run side by side."""
+
+    ctas: int
+    here: set[int] = field(default_factory=set)
+    waits: list[WaitGrid] = field(default_factory=list)
+
+    def arrive(self, lanes: Lanes) -> WaitGrid | None:
+        """The CTAs of a batch arrive. Returns what to wait for; None where they are the last."""
+        wait = WaitGrid(self, lanes)
+        self.here.update(lanes.batch.ids.tolist())
+        self.waits.append(wait)
+        if len(self.here) < self.ctas:
+            return wait
+        for each in self.waits:
+            each.done = True
+            if each.lanes.batch.checker is not None:
+                each.lanes.batch.checker.meet_grid(each.lanes)
+        self.here, self.waits = set(), []
+        return None
+
+
+@dataclass
+class WaitGrid(Wait):
+    """Wait until all CTAs have come to the barrier of the grid."""
+
+    barrier: GridBarrier
+    lanes: Lanes
+    done: bool = False
+
+    def ready(self) -> bool:
+        return self.done
+
+    def resume(self, lanes: Lanes) -> None:
+        """Clocks were joined when the last CTA arrived."""
+
+    def describe(self) -> str:
+        missing = sorted(set(range(self.barrier.ctas)) - self.barrier.here)
+        names = ", ".join(map(str, missing[:4])) + (", ..." if len(missing) > 4 else "")
+        come = f"{len(self.barrier.here)} of {self.barrier.ctas} CTAs have come"
+        return f"the barrier of the grid: {come}, not CTA {names}"
+
+    def trouble(self) -> str:
+        return "barrier"
+
+
+@dataclass
 class _Entry:
     agent: Agent
     lanes: Lanes
@@ -262,8 +309,8 @@ def _report(live: list[_Entry], locate: Locate) -> None:
     kind = next((kind for kind in _KINDS if kind in troubles), "")
     error, what = _KINDS[kind]
     where = notes[troubles.index(kind) if kind in troubles else 0][1] if notes else None
-    summary = "; ".join(text for text, _ in notes)
-    raise error(f"{what}: {summary}", where, notes=(*notes, *_graph(stuck)))
+    summary = "; ".join(dict.fromkeys(text for text, _ in notes))
+    raise error(f"{what}: {summary}", where, notes=(*dict.fromkeys(notes), *dict.fromkeys(_graph(stuck))))
 
 
 def _graph(stuck: list[tuple[_Entry, Wait]]) -> list[tuple[str, Location | None]]:

@@ -3,7 +3,7 @@
 PTX ISA 8.7, section 9.7.16.6 (tcgen05 memory consistency): products and copies are asynchronous and complete at an
 mbarrier; a wait for it, or another synchronisation of threads, orders tcgen05 operations only together with
 tcgen05.fence::before_thread_sync in front of it (loads and stores of the thread itself) and
-tcgen05.fence::after_thread_sync behind it. The granularity is a column of a quarter of the lanes.
+tcgen05.fence::after_thread_sync behind it. The granularity is a column of 16 lanes, the fewest that an access reaches.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tilelang_mlir.simulator.lanes import Lanes
     from tilelang_mlir.simulator.mbarrier import MBarrier
 
-_COLUMNS, _QUARTER, _QUARTERS = 512, 32, 4
+_COLUMNS, _GROUP, _GROUPS = 512, 16, 8  # lanes that an access of 16 rows reaches
 _UNFENCED = np.int32(2**31 - 1)  # later than everything
 
 
@@ -35,7 +35,7 @@ class Region:
     @staticmethod
     def of(index: np.ndarray, warp: np.ndarray, row: np.ndarray) -> Region:
         """From flat indices of tensor memory (n, k), one warp and CTA per row of them."""
-        cell = (index // (_COLUMNS * _QUARTER) * _COLUMNS + index % _COLUMNS).reshape(-1)
+        cell = (index // (_COLUMNS * _GROUP) * _COLUMNS + index % _COLUMNS).reshape(-1)
         repeat = index.shape[1]
         return Region(cell, np.repeat(warp, repeat), np.repeat(row, repeat))
 
@@ -47,7 +47,7 @@ class TensorChecks:
         assert batch.checker is not None
         self._batch, self._checker = batch, batch.checker
         self._warps = (batch.threads + 31) // 32
-        cells = batch.ctas * _QUARTERS * _COLUMNS
+        cells = batch.ctas * _GROUPS * _COLUMNS
         self._write_slot = np.zeros(cells, np.int32)
         self._write_clock = np.zeros(cells, np.int32)
         self._write_site = np.zeros(cells, np.int32)
@@ -113,8 +113,8 @@ class TensorChecks:
         """tcgen05.dealloc: nothing may be under way in the columns, and all other accesses come before."""
         warp = int(lanes.warp_ids[np.asarray(lanes.active().any(2))[0].argmax()])
         columns = np.arange(start, start + count)
-        cell = (np.arange(self._batch.ctas * _QUARTERS)[:, None] * _COLUMNS + columns).reshape(-1)
-        row = cell // (_QUARTERS * _COLUMNS)
+        cell = (np.arange(self._batch.ctas * _GROUPS)[:, None] * _COLUMNS + columns).reshape(-1)
+        row = cell // (_GROUPS * _COLUMNS)
         at = Region(cell, np.full(len(cell), warp), row)
         self._under_way(lanes, at, self._reading.take(cell) > 0, "deallocation")
         self._after_write(lanes, at, "deallocation")
@@ -136,7 +136,7 @@ class TensorChecks:
             return
         for warp in lanes.warp_ids:
             for cell in self._unfenced.pop(int(warp), []):
-                now = clocks[cell // (_QUARTERS * _COLUMNS), warp, warp]
+                now = clocks[cell // (_GROUPS * _COLUMNS), warp, warp]
                 mine = (self._write_slot[cell] == warp) & (self._write_clock[cell] == _UNFENCED)
                 self._write_clock[cell[mine]] = now[mine]
                 self._read_clock[cell, warp] = np.minimum(self._read_clock[cell, warp], now)
@@ -183,10 +183,10 @@ class TensorChecks:
         self, lanes: Lanes, at: Region, index: int, problem: str, what: str, sites: np.ndarray, hint: str
     ) -> None:
         cell = int(at.cell[index])
-        quarter, column = cell // _COLUMNS % _QUARTERS, cell % _COLUMNS
+        group, column = cell // _COLUMNS % _GROUPS, cell % _COLUMNS
         raise RaceError(
-            f"race: {what} of tensor memory column {column}, lanes {quarter * _QUARTER} to "
-            f"{quarter * _QUARTER + _QUARTER - 1}, of CTA {self._batch.ids[int(at.row[index])]} by warp "
+            f"race: {what} of tensor memory column {column}, lanes {group * _GROUP} to "
+            f"{group * _GROUP + _GROUP - 1}, of CTA {self._batch.ids[int(at.row[index])]} by warp "
             f"{int(at.warp[index])} {problem}",
             self._checker.locate(lanes.site),
             notes=(("the earlier access", self._checker.locate(int(sites[cell]))),),

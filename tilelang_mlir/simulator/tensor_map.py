@@ -28,6 +28,8 @@ class TensorMap:
         walk: of im2col mode (cuTensorMapEncodeIm2col), for images [N, H, W, C]: lower and upper corner of the box that
             the first pixels of windows walk through, relative to the edges of the image, and the step, in both
             directions. `box` is then channels and pixels.
+        bits: 4 or 6 of 16U4_ALIGN16B or 16U6_ALIGN16B, whose shape and box count elements: 16 of them come to the start
+            of 16 bytes in shared memory; what is behind them is left alone. 0 of other types.
     """
 
     tensor: Any
@@ -38,6 +40,7 @@ class TensorMap:
     swizzle: int = 0
     address: int = field(default=0)
     walk: tuple[int, ...] = ()
+    bits: int = 0
 
     def __post_init__(self) -> None:
         if len(self.box) != (2 if self.walk else len(self.shape)) or len(self.strides) != len(self.shape) - 1:
@@ -49,10 +52,16 @@ class TensorMap:
         if any(stride % 16 for stride in self.strides) or self.box[0] * self.itemsize % 16:
             raise SimulationError("strides and the inner bytes of the box of a tensor map are multiples of 16")
 
+        if self.bits and (self.box[0] != 128 or self.shape[0] % 128 or any(stride % 32 for stride in self.strides)):
+            raise SimulationError(
+                "a tensor map of elements with gaps has rows of multiples of 128 elements, strides of multiples of 32 "
+                f"bytes and a box of 128 elements, got {self.shape}, {self.strides} and {self.box}"
+            )
+
     @property
     def nbytes(self) -> int:
-        """Bytes a box takes in shared memory; also what it reports to its mbarrier, filled parts included."""
-        return int(np.prod(self.box)) * self.itemsize
+        """Bytes that a box reports to its mbarrier, filled parts included: all that it takes there but gaps."""
+        return int(np.prod(self.box)) * (self.bits or 8 * self.itemsize) // 8
 
     def places(
         self, shared: np.ndarray, coordinates: list[np.ndarray]
@@ -69,6 +78,8 @@ class TensorMap:
         directions = len(self.shape) - 2 if self.walk else 0
         if len(coordinates) != len(self.shape) + directions:
             raise SimulationError(f"a copy with {len(coordinates)} coordinates and offsets, not those of its map")
+        if self.bits:
+            return self._with_gaps(shared, coordinates)
         self._require_aligned(coordinates[0])
         unit = 16 if self.shape[0] * self.itemsize % 16 == 0 else self.itemsize
         inner = self.box[0] * self.itemsize // unit
@@ -84,6 +95,28 @@ class TensorMap:
             coordinates[axis][:, None] + index[axis] for axis in range(1, len(self.shape))
         ]  # fmt: skip
         for axis, position in enumerate(positions, 1):
+            inside &= (position >= 0) & (position < self.shape[axis])
+            source = source + position * self.strides[axis - 1]
+        return place, source, inside, unit
+
+    def _with_gaps(
+        self, shared: np.ndarray, coordinates: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Boxes of packed elements: of every 16 bytes in shared memory the first 2 * `bits` are copied."""
+        if (coordinates[0] % 128).any():
+            raise SimulationError("a tensor copy of elements with gaps starts at no multiple of 128 elements")
+        used = 2 * self.bits
+        unit = used & -used  # 8 bytes of 16 elements of 4 bits, 4 of 6 bits
+        extents = (*reversed(self.box[1:]), self.box[0] // 16, used // unit)
+        part, group, *others = np.indices(extents).reshape(len(extents), -1)[::-1]
+        row = np.ravel_multi_index(others[::-1], extents[:-2]) if others else np.zeros_like(group)
+        place = shared[:, None] + row * self.box[0] + group * 16 + part * unit
+        place = place ^ ((place >> 7 & _SWIZZLE_BITS[self.swizzle]) << 4)
+        first = coordinates[0][:, None] + group * 16
+        inside = (first >= 0) & (first < self.shape[0])
+        source = self.address + first * self.bits // 8 + part * unit
+        for axis, index in enumerate(others, 1):
+            position = coordinates[axis][:, None] + index
             inside &= (position >= 0) & (position < self.shape[axis])
             source = source + position * self.strides[axis - 1]
         return place, source, inside, unit

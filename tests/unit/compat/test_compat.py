@@ -11,8 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import utils
 from tilelang_mlir.compat import __main__ as command
@@ -85,14 +87,43 @@ def test_names_of_tvm_that_programs_carry() -> None:
         getattr(T, "__exp")(tvm.Var("x", "int8"))
     imports.install()
     try:
-        visit = importlib.import_module("tvm.tir.stmt_functor").post_order_visit  # a name alone does no harm
-        with pytest.raises(UnsupportedError, match="post_order_visit is part of TVM"):
-            visit(None, print)
+        absent = importlib.import_module("tvm.tir.stmt_functor").substitute  # a name alone does no harm
+        with pytest.raises(UnsupportedError, match="substitute is part of TVM"):
+            absent(None, print)
         assert importlib.import_module("tvm.error").InternalError is TileError
         assert importlib.import_module("tilelang.language.tir.ir").cast is T.cast
         assert callable(importlib.import_module("tilelang.engine.lower").lower)  # the module hides no function
     finally:
         imports.uninstall()
+
+
+def test_marks_in_the_body_of_a_function_are_taken_out() -> None:
+    """Calls of a function that does not exist, found by name and replaced by zero, as tools of programs do."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32,), "int32")):
+        with T.Kernel(1, threads=32):
+            t = T.get_thread_binding()
+            T.evaluate(T.call_extern("handle", "mark", 5, t))
+            A[t] = A[t] + 1
+
+    seen: list[Any] = []
+
+    def drop(node: Any) -> Any:
+        call = node.value if isinstance(node, tvm.Evaluate) else None
+        is_mark = isinstance(call, tvm.Call) and call.args[0].value == "mark"
+        return tvm.Evaluate(tvm.IntImm("int32", 0)) if is_mark else node
+
+    tvm.post_order_visit(main.body, lambda node: seen.append(node.value.args[1:]))
+    body = tvm.ir_transform(main.body, None, drop)
+    cleaned = tvm.PrimFunc(params=list(main.params), body=body, ret_type=main.ret_type, attrs=main.attrs)
+    assert seen == [[5, None]] and isinstance(cleaned, tvm.PrimFunc)
+    assert '"mark"' in main.script() and '"mark"' not in cleaned.script()
+    a = np.arange(32, dtype=np.int32)
+    tilelang.compile(cleaned, target="sim:sm_80")(a)
+    assert (a == np.arange(32) + 1).all()
+    with pytest.raises(UnsupportedError, match="cannot become str"):
+        tvm.ir_transform(main.body, None, lambda node: "text")
 
 
 def test_maps_of_mfma_operands() -> None:
@@ -331,3 +362,37 @@ def test_swizzle_is_the_hardware_pattern(row_size: int, span: int) -> None:
             assert place == (row, chunk * 8 + col % 8)
             seen.add(place)
     assert len(seen) == 8 * row_size
+
+
+def test_graphs_are_captured_and_replayed() -> None:
+    """A capture changes nothing, a replay computes with what is in the tensors by then."""
+    from tilelang_mlir.compat import simulate
+
+    @T.prim_func
+    def add_one(A: T.Tensor((64,), "float32"), B: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=64):
+            for i in T.Parallel(64):
+                B[i] = A[i] + 1
+
+    simulate.start("sm_80")
+    try:
+        kernel = tilelang.compile(add_one, out_idx=[1], target="sim:sm_80")
+        x, total = torch.zeros(64, device="cuda"), torch.zeros(64, device="cuda")
+        graph = torch.cuda.CUDAGraph()
+        assert not torch.cuda.is_current_stream_capturing()
+        with torch.cuda.graph(graph):
+            assert torch.cuda.is_current_stream_capturing()
+            y = kernel(x) * 2
+            total += y
+        assert (total == 0).all() and not torch.cuda.is_current_stream_capturing()
+        for value in (3, 4):
+            x.fill_(value)
+            graph.replay()
+            assert (y == 2 * value + 2).all()
+        assert (total == 8 + 10).all()
+        with pytest.raises(UnsupportedError, match="while another one is"), torch.cuda.graph(graph):
+            torch.cuda.CUDAGraph().capture_begin()
+        with pytest.raises(UnsupportedError, match="make_graphed_callables has no counterpart"):
+            torch.cuda.make_graphed_callables(kernel, (x,))
+    finally:
+        simulate.stop()

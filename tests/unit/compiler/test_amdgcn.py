@@ -10,7 +10,7 @@ import pytest
 
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
-from tilelang_mlir.compiler import amdgcn
+from tilelang_mlir.compiler import amdgcn, device_ir
 from tilelang_mlir.compiler.amdgcn_unused import marked
 from tilelang_mlir.compiler.resources import read_code_object
 from tilelang_mlir.compiler.toolchain import lld, search
@@ -187,3 +187,38 @@ def test_kernels_around_products_say_what_they_do_not_use() -> None:
 ])  # fmt: skip
 def test_kernels_of_which_it_cannot_be_told(extra: str) -> None:
     assert marked(_PRODUCT.format(extra=extra)) is None
+
+
+def _wmma_loop(bound: str, step: int) -> tuple[str, str]:
+    """LLVM IR and assembly of a sum of products on gfx1100."""
+    module = device_ir.parse(f"""module {{ gpu.module @m {{
+      llvm.func @kernel(%p: !llvm.ptr<1> {{llvm.noalias}}, %n: i32) attributes {{
+          gpu.kernel, rocdl.kernel, rocdl.flat_work_group_size = "32,32"}} {{
+        %first = arith.constant 0 : i32
+        %bound = {bound}
+        %step = arith.constant {step} : i32
+        %zero = arith.constant dense<0.0> : vector<8xf32>
+        %sum = scf.for %i = %first to %bound step %step iter_args(%s = %zero) -> vector<8xf32> : i32 {{
+          %q = llvm.getelementptr %p[%i] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, vector<16xf16>
+          %a = llvm.load %q : !llvm.ptr<1> -> vector<16xf16>
+          %t = rocdl.wmma.f32.16x16x16.f16 %a, %a, %s : (vector<16xf16>, vector<16xf16>, vector<8xf32>) -> vector<8xf32>
+          scf.yield %t : vector<8xf32>
+        }}
+        llvm.store %sum, %p : vector<8xf32>, !llvm.ptr<1>
+        llvm.return
+      }} }} }}""".encode())
+    text = device_ir.to_llvm_ir(module, amdgcn.conversion("gfx1100"), line_info=False, lap=lambda stage: None)
+    assembly, _ = amdgcn.emit_code(text, "gfx1100", 1, lambda stage: None, text=True, code=False)
+    return text, assembly
+
+
+@pytest.mark.parametrize("bound, step, equality", [
+    ("arith.constant 12 : i32", 3, True),  # the value before the step takes no register: it is not tested
+    ("arith.constant 12 : i32", 5, False), ("arith.constant 0 : i32", 1, False),
+    ("arith.addi %n, %n : i32", 1, False),
+])  # fmt: skip
+def test_loops_that_reach_their_bound_end_there(bound: str, step: int, equality: bool) -> None:
+    text, assembly = _wmma_loop(bound, step)
+    assert ("icmp ne i32" in text, "icmp slt i32" in text) == (equality, not equality)
+    assert amdgcn.is_plain(text) == equality
+    assert ("v_wmma_f32_16x16x16_f16" in assembly) == (bound != "arith.constant 0 : i32")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tilelang_mlir.compiler import nvptx
+from tilelang_mlir.compiler import device_ir, nvptx
 
 ARRAY = """
 define ptx_kernel void @sums(ptr addrspace(1) %out, i32 %x) {
@@ -84,3 +84,16 @@ def test_products_are_not_rewritten_as_steps() -> None:
     """The pass that would make a sum of the second product compares all pairs of a block."""
     ptx = nvptx.emit_ptx(STEPS, "sm_90a", 1, lambda stage: None)
     assert len(re.findall(r"\bm(?:ul|ad)\.lo\.s32", ptx)) == 2
+
+
+def test_vectors_of_two_dimensions_are_converted_by_a_pass_of_their_own() -> None:
+    module = device_ir.parse(b"""module { gpu.module @m { llvm.func @kernel(%p: !llvm.ptr<1>, %a: vector<2xf32>) {
+      %zero = arith.constant dense<0.0> : vector<2x2xf32>
+      %rows = vector.insert %a, %zero[1] : vector<2xf32> into vector<2x2xf32>
+      %columns = vector.transpose %rows, [1, 0] : vector<2x2xf32> to vector<2x2xf32>
+      %first = vector.extract %columns[0] : vector<2xf32> from vector<2x2xf32>
+      llvm.store %first, %p : vector<2xf32>, !llvm.ptr<1>
+      llvm.return } } }""")
+    text = device_ir.to_llvm_ir(module, nvptx.conversion("sm_80"), line_info=False, lap=lambda stage: None)
+    ptx = nvptx.emit_ptx(text, "sm_80", 1, lambda stage: None)
+    assert re.search(r"st\.global\.v2\.b32\s+\[%rd1\], \{0f00000000, %r1\}", ptx)

@@ -47,5 +47,14 @@ def test_rounding(dtype: str, kind: type) -> None:
     values = np.concatenate([spread, [0, 1 + 2**-24, 65519, 65520]])
     with np.errstate(over="ignore"):
         assert [rounded(float(v), T.dtype(dtype)) for v in values] == [float(kind(v)) for v in values]
-    assert rounded(1 + 2**-8, T.dtype("bfloat16")) == 1.0 and rounded(0.1, T.dtype("float8_e4m3")) is None
+    assert rounded(1 + 2**-8, T.dtype("bfloat16")) == 1.0 and rounded(1e9, T.dtype("float8_e4m3")) is None
+    assert [rounded(v, T.dtype("float4_e2m1fn")) for v in (6.0, 2.5, 0.26, -0.2)] == [6.0, 2.0, 0.5, 0.0]
     assert wrapped(-1, T.dtype("uint32")) == 2**32 - 1 and wrapped(200, T.dtype("int8")) == -56
+
+
+def test_constants_are_numbers_of_python() -> None:
+    """Outside of kernels too: programs compute bounds of quantization from the limits of dtypes."""
+    assert float(T.max_value("float8_e4m3fn")) * 2**-9 == 0.875 and int(T.max_value("int8")) == 127
+    assert float(T.max_value("float4_e2m1fn") * 2**-126) == 6 * 2**-126
+    third = T.float32(1) / 3
+    assert float(third) == np.float32(1) / np.float32(3) and (third - third).const == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from tests.unit.isa.kernel_builder import POINTER, build, lane, load, offset, smem, store
 from tilelang_mlir import errors
 from tilelang_mlir.isa.instruction import constant, create
-from tilelang_mlir.isa.nvidia import barrier, cp_async, mbarrier, memory, thread, warp
+from tilelang_mlir.isa.nvidia import barrier, cluster, cp_async, mbarrier, memory, tcgen05, thread, tma, warp, wgmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator import simulate
 
@@ -141,6 +142,50 @@ def test_wrong_member_masks_are_reported(mask: int, lanes: int) -> None:
 
     with pytest.raises(errors.SimulationError, match="the member mask of lane . names lanes that do not execute it"):
         simulate(build(body, []), "k", (1, 1, 1), [])
+
+
+# PTX ISA 8.7: `.aligned` (9.7.13.1, 9.7.13.5, 9.7.15.7, 9.7.16.7) means that all threads of a warp execute the
+# instruction, and a member mask names threads that do (9.7.9.6, 9.7.13.14). With each, whether a last warp may be short
+# of threads.
+TOGETHER = {
+    "barrier 1": (lambda: barrier.emit(1, 32), False),
+    "wgmma.fence": (wgmma.fence, False),
+    "wgmma.commit_group": (wgmma.commit, False),
+    "wgmma.wait_group": (lambda: create("nvvm.wgmma.wait.group.sync.aligned", group="0 : i64"), False),
+    "setmaxnreg": (lambda: tma.set_registers(64, increase=True), False),
+    "barrier.cluster.arrive.aligned": (cluster.arrive, True),
+    "tcgen05.relinquish_alloc_permit": (tcgen05.relinquish, False),
+    "shfl.sync": (lambda: warp.shuffle("bfly", thread.tid(), 1), True),
+    "elect.sync": (warp.elect, True),
+}
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["masked", "of their own"])
+@pytest.mark.parametrize("name", TOGETHER)
+def test_a_part_of_a_warp_at_what_all_of_it_executes(name: str, waits: bool) -> None:
+    """Nine lanes in a branch, which run under a mask, or on their own where the branch also waits."""
+    emit, short = TOGETHER[name]
+
+    def body(lanes: int, first: int) -> Callable[[Sequence[ir.Value]], None]:
+        def reached() -> None:
+            emit()
+            if waits:
+                mbarrier.test_wait(offset(smem(), 4), constant(1))
+
+        def whole(a: Sequence[ir.Value]) -> None:
+            _first_thread(lambda: mbarrier.init(offset(smem(), 4), 1))
+            barrier.emit()
+            inside = _compare(5 if first else 6, thread.tid(), constant(first or lanes))
+            _if(inside, reached)
+
+        return whole
+
+    with pytest.raises(errors.SimulationError, match=f"{re.escape(name)}.* is reached by 9 of|{name}: the member mask"):
+        simulate(build(body(9, 0), [], threads=64, shared=64), "k", (1, 1, 1), [])
+    if name != "setmaxnreg":  # of a warpgroup
+        simulate(build(body(32, 0), [], threads=64, shared=64), "k", (1, 1, 1), [])
+    if short:
+        simulate(build(body(0, 32), [], threads=48, shared=64), "k", (1, 1, 1), [])
 
 
 @both_modes

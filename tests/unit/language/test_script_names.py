@@ -23,21 +23,23 @@ def test_names_of_scripts() -> None:
     """Constants, products in fixed point and stores as TVM's script writes them."""
 
     @T.prim_func
-    def main(A: T.Tensor((64,), "int32"), B: T.Tensor((3, 64), "int32")):
+    def main(A: T.Tensor((64,), "int32"), B: T.Tensor((4, 64), "int32")):
         T.func_attr({"tir.noalias": True})
         with T.Kernel(1, threads=64) as _:
             t = T.get_thread_binding()
             factor = T.meta_var(T.IntImm("int32", 1518500250))
-            T.buffer_store(B, T.q_multiply_shift(A[t], factor, 31, 2), [0, t])
+            T.buffer_store(B, T.q_multiply_shift(A[t], factor, 31, T.int32(-2)), [0, t])
+            B[3, t] = T.q_multiply_shift(A[t] >> 4, factor, 31, 2)
             n = T.int32()
             assert not T.has_let_value(n) and T.get_let_value(n) is None
             T.let(n, A[t] * 2)
             B[1, t] = T.get_let_value(n)
             B[2, t] = T.cast(T.FloatImm("float32", 2.75) * 2, "int32")
 
-    a, b = np.random.default_rng(0).integers(-(2**30), 2**30, 64).astype(np.int32), np.zeros((3, 64), np.int32)
+    a, b = np.random.default_rng(0).integers(-(2**30), 2**30, 64).astype(np.int32), np.zeros((4, 64), np.int32)
     tilelang.compile(main, target="sim:sm_80")(a, b)
     exact = [(int(x) * 1518500250 + (1 << 32)) >> 33 for x in a]
+    assert b[3].tolist() == [((int(x) >> 4 << 2) * 1518500250 + (1 << 30)) >> 31 for x in a]
     assert b[0].tolist() == exact and (b[1] == a * 2).all() and (b[2] == 5).all()
     with pytest.raises(TileTypeError, match="T.IntImm needs an integer dtype, got float32"):
         T.IntImm("float32", 1)

@@ -193,6 +193,20 @@ def test_tensor_map_per_address(cuda: Any, tensor: Make, fake_torch: SimpleNames
     ]
 
 
+def test_tensor_map_with_gaps(cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str) -> None:
+    """Elements of 4 and of 6 bits: sizes and box in elements, strides in bytes."""
+    for dtype, row, code in (("float4_e2m1fn", 64, 14), ("float6_e3m2fn", 96, 15)):
+        matrix = ParamSpec("A", "tensor", dtype, ("m", 256), (256, 1))
+        maps = (TensorMapSpec(0, (64, 128), "128B", gaps="e2m1" if code == 14 else "e3m2"),)
+        spec = KernelSpec("k", (1, 1, 1), (128, 1, 1), tensor_maps=maps)
+        kernel = CudaKernel(plan_of((matrix, ParamSpec("m", "symbol", "int32")), spec), CUBIN, cuda.path)
+        kernel(tensor((300, 2 * row), "uint8", 0x1000))
+        encodes = [line for line in cuda.log() if line.startswith("encode")]
+        assert encodes[-1] == (
+            f"encode {code} rank 2 at 0x1000 sizes 256 300 strides {2 * row} box 128 64 swizzle 3 l2 3 fill 0"
+        )
+
+
 def test_tensor_map_of_im2col(cuda: Any, tensor: Make, fake_torch: SimpleNamespace, launcher: str) -> None:
     """A kernel of 3 x 3 with padding 1 and steps of 2: corners and steps of columns and rows, 32 channels at a time."""
     image = ParamSpec("X", "tensor", "float16", ("n", 9, 7, 64), (9 * 7 * 64, 7 * 64, 64, 1))

@@ -54,7 +54,7 @@ def test_the_kernel_itself() -> None:
     ("options", "kind", "texts"),
     [
         ({"wait": False}, errors.RaceError, [
-            r"race: read of tensor memory column 0, lanes 0 to 31, of CTA 0 by warp 0 comes while an asynchronous "
+            r"race: read of tensor memory column 0, lanes 0 to 15, of CTA 0 by warp 0 comes while an asynchronous "
             r"operation there is not complete", r"T\.copy\(c, C\)", "hint: tcgen05.commit to an mbarrier and wait",
         ]),
         ({"clear": False}, errors.UninitializedReadError, [

@@ -9,20 +9,32 @@ from types import ModuleType
 from typing import Any
 
 from tilelang_mlir.compat.modules.absent import Absent
+from tilelang_mlir.compat.modules.functors import (
+    Evaluate,
+    ExternCall,
+    StringImm,
+    ir_transform,
+    post_order_visit,
+    prim_func,
+)
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileError
 from tilelang_mlir.frontend.buffer import Buffer, Element, Region
 from tilelang_mlir.frontend.expr import Expr, Var, typed_constant
-from tilelang_mlir.frontend.primfunc import PrimFunc
+from tilelang_mlir.frontend.primfunc import PrimFunc as _PrimFunc
 from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.jit.target import resolve_target
 from tilelang_mlir.target import Target as _Target
 
-PrimExpr = Call = Expr
+PrimExpr = Expr
+Call = ExternCall
 TVMError = InternalError = TileError
 BufferLoad, BufferRegion = Element, Region
 
-__all__ = ["Buffer", "BufferLoad", "BufferRegion", "DataType", "PrimExpr", "PrimFunc", "Target", "Var", "const"]
+__all__ = [
+    "Buffer", "BufferLoad", "BufferRegion", "Call", "DataType", "Evaluate", "PrimExpr", "PrimFunc", "StringImm",
+    "Target", "Var", "const", "ir_transform", "post_order_visit",
+]  # fmt: skip
 
 
 class _AnyDType(type):
@@ -62,6 +74,20 @@ class IntImm(metaclass=_Constants):
 
 class FloatImm(metaclass=_Constants):
     """`FloatImm(dtype, value)`: a floating-point constant."""
+
+
+class _Functions(type):
+    """The type of `PrimFunc`: its instances are the traced functions."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _PrimFunc)
+
+    def __call__(cls, params: Any, body: Any, *rest: Any, **options: Any) -> Any:
+        return prim_func(params, body, *rest, **options)
+
+
+class PrimFunc(metaclass=_Functions):
+    """`PrimFunc(params, body)`: a traced function with the body that `stmt_functor.ir_transform` gave."""
 
 
 class IndexMap:

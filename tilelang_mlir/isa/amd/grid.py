@@ -94,5 +94,6 @@ INSTRUCTIONS = (
         grid_barrier,
         emit=emit,
         effects=(Effect(Access.BARRIER),),
+        blocking=True,
     ),
 )

@@ -117,12 +117,26 @@ def store(place: ir.Value, value: ir.Value, rank: ir.Value) -> None:
 _ARRIVES = ("nvvm.cluster.arrive", "nvvm.cluster.arrive.relaxed")
 
 
-def _arrive(relaxed: bool) -> Run:
-    return lambda machine: machine.engine.cluster_arrive(relaxed)
+def _arrive(op: ir.Operation, relaxed: bool) -> Run:
+    aligned = "aligned" in op.attributes
+
+    def run(machine: Any) -> None:
+        if aligned:
+            machine.require_warps("barrier.cluster.arrive.aligned")
+        machine.engine.cluster_arrive(relaxed)
+
+    return run
 
 
-def _wait(machine: Any) -> object:
-    return machine.engine.cluster_wait()
+def _wait(op: ir.Operation) -> Run:
+    aligned = "aligned" in op.attributes
+
+    def run(machine: Any) -> object:
+        if aligned:
+            machine.require_warps("barrier.cluster.wait.aligned")
+        return machine.engine.cluster_wait()
+
+    return run
 
 
 def _arrive_remote(machine: Any, address: Any, rank: Any, size: Any = 0) -> None:
@@ -148,7 +162,7 @@ INSTRUCTIONS = (
             name,
             f"barrier.cluster.arrive{'.relaxed' if relaxed else ''}{{.aligned}}",
             _BARRIER,
-            lambda op, relaxed=bool(relaxed): _arrive(relaxed),
+            lambda op, relaxed=bool(relaxed): _arrive(op, relaxed),
             emit=arrive,
             feature=Feature.CLUSTER,
             effects=(Effect(Access.BARRIER),),
@@ -159,7 +173,7 @@ INSTRUCTIONS = (
         "nvvm.cluster.wait",
         "barrier.cluster.wait{.aligned}",
         _BARRIER,
-        lambda op: _wait,
+        _wait,
         emit=wait,
         feature=Feature.CLUSTER,
         effects=(Effect(Access.BARRIER),),

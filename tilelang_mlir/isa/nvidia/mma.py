@@ -20,7 +20,7 @@ import numpy as np
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa import numeric
 from tilelang_mlir.isa.instruction import WARP, Grid, Instruction, Machine, Run, bitcast, flags, type_of, unpack
-from tilelang_mlir.mlir import ContextTable, ir
+from tilelang_mlir.mlir import ContextTable, int_array, ir
 from tilelang_mlir.target import Feature
 
 _SPELLINGS = ContextTable()
@@ -117,7 +117,7 @@ class _Form:
     def of(cls, op: ir.Operation) -> _Form:
         sizes = flags(op, "shape").replace(",", " ").replace(">", " ").split("<")[1].split()
         m, n, k = (int(sizes[i]) for i in (2, 5, 8))
-        a_words, b_words, sums = ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"])
+        a_words, b_words, sums = int_array(op.attributes["operandSegmentSizes"])
         counts = a_words, b_words, sums
         kinds = []
         for name, index in (("multiplicandAPtxType", 0), ("multiplicandBPtxType", counts[0])):
@@ -244,7 +244,7 @@ def _require_warps(machine: Machine) -> None:
 
 
 def _split(op: ir.Operation) -> tuple[tuple[ir.Value, ...], tuple[ir.Value, ...], tuple[ir.Value, ...]]:
-    na, nb, _ = ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"])
+    na, nb, _ = int_array(op.attributes["operandSegmentSizes"])
     values = tuple(op.operands)
     return values[:na], values[na : na + nb], values[na + nb :]
 

@@ -278,7 +278,12 @@ def _alloc(op: ir.Operation) -> Run:
 
 def _relinquish(op: ir.Operation) -> Run:
     pair = is_pair(op)
-    return lambda machine: machine.engine.tensor.relinquish(pair)
+
+    def run(machine: Machine) -> None:
+        machine.require_warps("tcgen05.relinquish_alloc_permit")
+        machine.engine.tensor.relinquish(pair)
+
+    return run
 
 
 def _dealloc(op: ir.Operation) -> Run:

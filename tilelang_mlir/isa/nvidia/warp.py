@@ -114,7 +114,7 @@ def _members(machine: Machine, members: Any, what: str) -> tuple[np.ndarray, np.
     bits = machine.warps(members if isinstance(members, np.ndarray) else np.full((1, 1), members, np.int32))
     named = (bits.view(np.uint32)[..., None] >> _LANE.astype(np.uint32) & 1).astype(bool)
     if not machine.whole:
-        named = named & machine.warps(np.ones((1, 1), bool))[:, :, None, :]
+        named = named & machine.existing()[:, None, :]
     if ((named == active[:, :, None, :]) | ~active[..., None]).all():
         return active, None
     agree = active[:, :, None, :] & (bits[..., :, None] == bits[..., None, :])
@@ -254,8 +254,8 @@ def _match(op: ir.Operation) -> Run:
 
 
 def _elect(op: ir.Operation) -> Run:
-    def run(machine: Machine, *members: Any) -> np.ndarray:
-        active, named = _members(machine, members[0], "elect.sync") if members else (machine.active(), None)
+    def run(machine: Machine, members: Any = _ALL) -> np.ndarray:
+        active, named = _members(machine, members, "elect.sync")
         first = _among(active, named).argmax(3)  # the lowest lane of each group
         return machine.unwarp(active & (first == _LANE))
 

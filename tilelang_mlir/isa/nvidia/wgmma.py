@@ -201,16 +201,32 @@ def require_warpgroups(machine: Any) -> None:
         )
 
 
+def _fence(machine: Any) -> None:
+    machine.require_warps("wgmma.fence")
+
+
+def _commit(machine: Any) -> None:
+    machine.require_warps("wgmma.commit_group")
+    machine.engine.commit_products()
+
+
+def _wait(pending: int) -> Run:
+    def run(machine: Any) -> None:
+        machine.require_warps("wgmma.wait_group")
+        machine.engine.wait_products(pending)
+
+    return run
+
+
 def _wait_op(op: ir.Operation) -> Run:
-    pending = integer(op, "group")
-    return lambda machine: machine.engine.wait_products(pending)
+    return _wait(integer(op, "group"))
 
 
 def _wait_tied(op: ir.Operation) -> Run:
-    pending = integer(op, "tl.pending")
+    wait_for_groups = _wait(integer(op, "tl.pending"))
 
     def run(machine: Any, *values: Any) -> tuple[Any, ...]:
-        machine.engine.wait_products(pending)
+        wait_for_groups(machine)
         return tuple(v.get() if isinstance(v, Register) and v.is_complete else v for v in values)
 
     return run
@@ -222,7 +238,7 @@ INSTRUCTIONS = (
         "nvvm.wgmma.fence.aligned",
         "wgmma.fence.sync.aligned",
         _SECTION,
-        lambda op: lambda machine: None,
+        lambda op: _fence,
         emit=fence,
         feature=Feature.WGMMA,
         together=WARPGROUP,
@@ -242,7 +258,7 @@ INSTRUCTIONS = (
         "nvvm.wgmma.commit.group.sync.aligned",
         "wgmma.commit_group.sync.aligned",
         _SECTION,
-        lambda op: lambda machine: machine.engine.commit_products(),
+        lambda op: _commit,
         emit=commit,
         feature=Feature.WGMMA,
         together=WARPGROUP,

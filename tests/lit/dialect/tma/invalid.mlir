@@ -61,6 +61,16 @@ func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {
 
 // -----
 
+!g = memref<64x96xi8, #tl.scope<"global">>
+!s = memref<64x128xi8, #tl.scope<"shared">>
+func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {
+  // expected-error@+1 {{tiles of [64, 96] bytes and [64, 128] elements of e2m1}}
+  "tl.tma_load"(%g, %s, %b, %i) {gaps = "e2m1"} : (!g, !s, !tl.barrier<1 : i64>, i32) -> ()
+  return
+}
+
+// -----
+
 !g = memref<64x64xf32, #tl.scope<"global">>
 !s = memref<64x64xf16, #tl.scope<"shared">>
 func.func @f(%g: !g, %s: !s, %b: !tl.barrier<1 : i64>, %i: i32) {

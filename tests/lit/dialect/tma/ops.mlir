@@ -25,6 +25,13 @@ func.func @copies(%g: !g, %s: !s, %v: memref<1x64x64xf16, #tl.scope<"shared">>, 
   return
 }
 
+// CHECK-LABEL: func.func @with_gaps(
+// CHECK: "tl.tma_load"(%{{.*}}) {gaps = "e2m3"}
+func.func @with_gaps(%g: memref<64x96xi8, #tl.scope<"global">>, %s: memref<64x128xi8, #tl.scope<"shared">>, %b: !tl.barrier<2 : i64>, %i: i32) {
+  "tl.tma_load"(%g, %s, %b, %i) {gaps = "e2m3"} : (memref<64x96xi8, #tl.scope<"global">>, memref<64x128xi8, #tl.scope<"shared">>, !tl.barrier<2 : i64>, i32) -> ()
+  return
+}
+
 // CHECK-LABEL: func.func @led(
 // CHECK: "tl.tma_load"(%{{.*}}) {explicit, leaders = 32 : i32}
 // CHECK: "tl.tma_store"(%{{.*}}) {explicit, leaders = 128 : i32}

@@ -253,3 +253,42 @@ func.func @bulk_copy_over_reads(%g: !g, %out: memref<64x64xf16, #tl.scope<"globa
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
+
+// Words that some threads copy and wait for in a branch of theirs: they fence them before a bulk store in the branch, and
+// all threads do before one behind it, which needs a barrier too. A wait for copies from before the branch counts as well.
+// CHECK-LABEL: func.func @words_of_a_branch(
+// CHECK: scf.if
+// CHECK: "tl.wait_group"
+// CHECK-NEXT: "tl.fence_proxy"()
+// CHECK-NEXT: "tl.tma_store"{{.*}}tag = "inside"
+// CHECK: scf.if
+// CHECK: "tl.wait_group"
+// CHECK-NEXT: }
+// CHECK-NEXT: "tl.fence_proxy"()
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: "tl.tma_store"
+func.func @words_of_a_branch(%one: i32, %a: !g, %b: !g) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %true = arith.constant true
+    %nine = arith.constant 9 : i32
+    %zero = arith.constant 0 : i32
+    %t = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %first = "tl.alloc"() {layout = #swizzled, tl.offset = 0 : i64} : () -> !s
+    %second = "tl.alloc"() {layout = #swizzled, tl.offset = 8192 : i64} : () -> !s
+    %few = arith.cmpi slt, %t, %nine : i32
+    scf.if %few {
+      "tl.copy_words"(%a, %first, %true, %t, %zero, %t, %zero) {bytes = 16 : i32} : (!g, !s, i1, i32, i32, i32, i32) -> ()
+      "tl.commit_group"() : () -> ()
+      "tl.wait_group"() {pending = 0 : i32} : () -> ()
+      "tl.tma_store"(%first, %b) {explicit, tag = "inside"} : (!s, !g) -> ()
+    }
+    "tl.copy_words"(%a, %second, %true, %t, %zero, %t, %zero) {bytes = 16 : i32} : (!g, !s, i1, i32, i32, i32, i32) -> ()
+    "tl.commit_group"() : () -> ()
+    scf.if %few {
+      "tl.wait_group"() {pending = 0 : i32} : () -> ()
+    }
+    "tl.tma_store"(%second, %b) {explicit} : (!s, !g) -> ()
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}

@@ -61,3 +61,85 @@ func.func @half_a_warp_of_a_role() {
   }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
   return
 }
+
+// -----
+
+func.func @every_other_thread() {
+  %one = arith.constant 1 : i32
+  %zero = arith.constant 0 : i32
+  %two = arith.constant 2 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %rest = arith.remui %tid, %two : i32
+    %even = arith.cmpi eq, %rest, %zero : i32
+    // expected-error@+1 {{tile operations in a branch that some threads of a warp take}}
+    scf.if %even {
+      "tl.fill"(%s, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// -----
+
+// What a variable holds counts, too.
+func.func @as_the_run_tells(%n: i32) {
+  %one = arith.constant 1 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %zero = arith.constant 0 : index
+    %s = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %v = "tl.alloc"() : () -> memref<1xi32, #tl.scope<"var">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    memref.store %tid, %v[%zero] : memref<1xi32, #tl.scope<"var">>
+    %mine = memref.load %v[%zero] : memref<1xi32, #tl.scope<"var">>
+    %few = arith.cmpi slt, %mine, %n : i32
+    // expected-error@+1 {{tile operations in a branch that some threads take and others do not}}
+    scf.if %few {
+      "tl.fill"(%s, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// -----
+
+func.func @a_loop_of_each_thread() {
+  %one = arith.constant 1 : i32
+  %end = arith.constant 256 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    // expected-error@+1 {{tile operations in a loop that some threads run more often than others}}
+    scf.for %k = %tid to %end step %one : i32 {
+      "tl.fill"(%s, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// -----
+
+// Rows of a block of two dimensions.
+func.func @one_row_of_threads() {
+  %one = arith.constant 1 : i32
+  %zero = arith.constant 0 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %y = "tl.thread_id"() {dim = 1 : i32} : () -> i32
+    %row = arith.cmpi eq, %y, %zero : i32
+    // expected-error@+1 {{tile operations in a branch that some threads take and others do not}}
+    scf.if %row {
+      "tl.fill"(%s, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 32, 4, 1>} : (i32) -> ()
+  return
+}

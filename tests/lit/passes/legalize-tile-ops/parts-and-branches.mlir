@@ -207,3 +207,57 @@ func.func @sums_of_a_part(%p: !llvm.ptr<1>) {
   }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
   return
 }
+
+// A branch that all threads take is none; one thread copies by itself; where threads of a branch read or write
+// what others of them wrote they get a region with barriers of its own, not where each has elements of its own.
+// CHECK-LABEL: func.func @threads_of_a_branch(
+// CHECK-NOT: scf.if
+// CHECK: "tl.fill"
+// CHECK: scf.if
+// CHECK: scf.for
+// CHECK: "tl.warpgroups"() ({
+// CHECK: memref.load
+// CHECK: }) {groups = array<i32: 1>, tl.branch = 0 : i32, warps}
+// CHECK: scf.if
+// CHECK: "tl.warpgroups"() ({
+// CHECK-NEXT: memref.store
+// CHECK-NEXT: memref.store
+func.func @threads_of_a_branch() {
+  %one = arith.constant 1 : i32
+  %zero = arith.constant 0 : i32
+  %warp = arith.constant 32 : i32
+  %all = arith.constant 96 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<96xf32, #tl.scope<"shared">>
+    %t = "tl.alloc"() : () -> memref<96xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %within = arith.cmpi ult, %tid, %all : i32
+    scf.if %within {
+      "tl.fill"(%s, %x) : (memref<96xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+    %first = arith.cmpi eq, %tid, %zero : i32
+    scf.if %first {
+      "tl.copy"(%s, %t) : (memref<96xf32, #tl.scope<"shared">>, memref<96xf32, #tl.scope<"shared">>) -> ()
+    }
+    %number = arith.divui %tid, %warp : i32
+    %second = arith.cmpi eq, %number, %one : i32
+    %other = arith.xori %tid, %one : i32
+    %mine = arith.index_cast %tid : i32 to index
+    %theirs = arith.index_cast %other : i32 to index
+    scf.if %second {
+      %v = memref.load %s[%theirs] : memref<96xf32, #tl.scope<"shared">>
+      memref.store %v, %s[%mine] : memref<96xf32, #tl.scope<"shared">>
+    }
+    scf.if %second {
+      %v = memref.load %s[%mine] : memref<96xf32, #tl.scope<"shared">>
+      memref.store %v, %s[%mine] : memref<96xf32, #tl.scope<"shared">>
+    }
+    scf.if %second {
+      memref.store %x, %s[%mine] : memref<96xf32, #tl.scope<"shared">>
+      memref.store %x, %s[%theirs] : memref<96xf32, #tl.scope<"shared">>
+    }
+  }) {threads = array<i32: 96, 1, 1>} : (i32) -> ()
+  return
+}

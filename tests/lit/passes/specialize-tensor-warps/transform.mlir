@@ -22,9 +22,9 @@
 // CHECK: }, {
 // CHECK-NOT: scf.for
 // CHECK: "tl.mbarrier_wait"(%[[DONE]]
-// CHECK: "tl.copy"
+// CHECK-NOT: #tl.scope<"fragment">
+// CHECK-COUNT-2: "tl.tma_store"
 // CHECK: "tl.mbarrier_arrive"(%[[FREE]], %{{.*}}) {per_warp}
-// CHECK: "tl.tma_store"
 // CHECK: {consumers = 128 : i32}
 // CHECK: threads = array<i32: 192, 1, 1>
 
