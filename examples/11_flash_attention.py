@@ -118,7 +118,7 @@ def reference(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool, queries
 def tiles(run: Run, S: int, heads: int, D: int, D_v: int, causal: bool) -> tuple[Any, ...]:
     """block_M, block_N, stages, threads, heads per group and pairing, by what three or two warpgroups have room for."""
     if not run.target.supports(Feature.WGMMA):
-        return (128, 64, 2, 256) if D <= 128 else (64, 32, 2, 128)
+        return (128, 64, 2, 256) if D <= 128 or run.target.supports(Feature.TCGEN05) else (64, 32, 2, 128)
     group = max(g for g in (1, 2, 4, 8, 16) if heads % g == 0) if causal else 1
     if D > 192:
         return 128, 64, 2, 256, group, False

@@ -19,12 +19,19 @@ VOTES = {
 
 
 class SyncThreadsOp(TL.Operation, name="sync_threads"):
-    """CTA-wide barrier, or a named one: optional attributes `id` and `count` (threads that take part)."""
+    """CTA-wide barrier, or a named one: optional attributes `id` and `count` (threads that take part). An operand gives
+    the number at run time, and `id` is -1 then."""
 
-    @structure(0, attributes={"?id": "an integer", "?count": "an integer"})
+    number: Sequence[ext.Operand[Any]]
+
+    @structure((0, 1), attributes={"?id": "an integer", "?count": "an integer"})
     def verify_invariants(self) -> bool:
-        attributes = self.operation.attributes
-        return "count" not in attributes or "id" in attributes or fail(self, "attribute 'count' needs attribute 'id'")
+        op = self.operation
+        if "count" in op.attributes and "id" not in op.attributes:
+            return fail(self, "attribute 'count' needs attribute 'id'")
+        if len(op.operands) and ("count" not in op.attributes or ir.IntegerAttr(op.attributes["id"]).value != -1):
+            return fail(self, "a barrier numbered by an operand needs attribute 'id' = -1 and attribute 'count'")
+        return int_operands(self, op.operands)
 
 
 class SyncWarpOp(TL.Operation, name="sync_warp"):

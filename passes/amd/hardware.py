@@ -76,8 +76,8 @@ class Amd:
     def block_id(self, ctx: Context, dim: int) -> ir.Value:
         return thread.workgroup(_AXES[dim])
 
-    def barrier(self, ctx: Context, number: int = 0, count: int | None = None) -> None:
-        if number or count is not None:
+    def barrier(self, ctx: Context, number: int | ir.Value = 0, count: int | None = None) -> None:
+        if number != 0 or count is not None:
             raise UnsupportedError(
                 f"a barrier of some of the threads, which {self.target} lacks",
                 hint="use T.sync_threads() for the block; NVIDIA targets have them",

@@ -25,6 +25,7 @@ from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.location import python_location
 from ...dialect.products import elements_of, extents, factors, packed_operands, transposes
 from ...dialect.tl import FRAGMENT, scope_of
+from ..small_float_products import targets_hint
 from ..warp_grid import WarpGrid, split_tile
 
 _READ = 16  # bytes of the widest read of shared memory
@@ -147,7 +148,7 @@ def element_kind(element: ir.Type, unsigned: bool, target: Target, op: ir.Operat
     kind = {**plain, **floats}.get(text)
     if kind is None or (unsigned and kind == "i8" and target.supports(Feature.MFMA)):
         name = "unsigned i8" if kind else text
-        hint = f"its 8-bit floats are {', '.join(floats)}" if text.startswith("f8") else ""
+        hint = f"its 8-bit floats are {', '.join(floats)}; {targets_hint(text)}" if text.startswith("f8") else ""
         raise UnsupportedError(f"no matrix product of {name} on {target}", python_location(op.location), hint=hint)
     return kind
 
@@ -276,6 +277,7 @@ def _lacks(kinds: list[str], elements: list[ir.Type], target: Target, op: ir.Ope
     what = " and ".join(dict.fromkeys(str(e) for e in elements))
     needs = ", or ".join(sorted(f.value for f in having)) or "an instruction that no target here has"
     hint = f"targets that have it: {', '.join(sorted(names))}" if names else ""
+    hint = targets_hint(str(elements[0])) if names and len(set(map(str, elements))) == 1 and "f8" in what else hint
     return UnsupportedError(
         f"a matrix product of {what} needs {needs}, which {target} lacks", python_location(op.location), hint=hint
     )

@@ -137,6 +137,8 @@ class Solver:
             op = value.owner.operation
             if "layout" in op.attributes:
                 self.learn(value, from_attr(op.attributes["layout"]), op)
+            elif self._any_place(value):  # whatever its result is read by
+                self.learn(value, replicated(ir.MemRefType(value.type).shape, self._users_threads(value)), op)
         for loop in self.accesses:
             if "layout" in loop.attributes:
                 layout = from_attr(loop.attributes["layout"])
@@ -308,7 +310,7 @@ class Solver:
         if (loop := self._loop_with_gaps(value)) is not None:
             self.loops[loop] = self._plan_loop(loop)
             return
-        if self._floats(value) or self._any_place(value) or (value in self.scalars and math.prod(kind.shape) <= _WHOLE):
+        if self._floats(value) or (value in self.scalars and math.prod(kind.shape) <= _WHOLE):
             self.learn(value, replicated(kind.shape, self._users_threads(value)), op)
             return
         layout = plan_fragment(
@@ -326,8 +328,10 @@ class Solver:
 
     def _any_place(self, value: ir.Value) -> bool:
         """A reducer that a loop updates at an index without digits: every thread has all elements, for its own sums."""
+        if value.owner.name != "tl.alloc_reducer":
+            return False
         updates = (a for accesses in self.accesses.values() for a in accesses if a.fragment == value)
-        return value.owner.name == "tl.alloc_reducer" and any(None in a.subscripts for a in updates)
+        return any(None in a.subscripts for a in updates)
 
     def _loop_with_gaps(self, value: ir.Value) -> ir.Operation | None:
         """A loop over the fragment that needs parts of what it reads in registers: its own variables are spread."""

@@ -26,7 +26,7 @@ def lower_thread_id(ctx: Context, op: ir.Operation) -> None:
 def lower_sync_threads(ctx: Context, op: ir.Operation) -> None:
     number = ir.IntegerAttr(op.attributes["id"]).value if "id" in op.attributes else 0
     count = ir.IntegerAttr(op.attributes["count"]).value if "count" in op.attributes else None
-    ctx.hardware.barrier(ctx, number, count)
+    ctx.hardware.barrier(ctx, ctx.ssa(op.operands[0]) if len(op.operands) else number, count)
 
 
 @rule("tl.sync_grid")

@@ -19,6 +19,7 @@ from ..lowering.buffers import FragmentBuffer
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.views import tile_of
+from ..small_float_products import targets_hint
 from ..warp_grid import WarpGrid
 from .mma_layout import MmaShape, mma_shape, operand_fragments, partition, require_whole_steps
 from .mma_operands import Fetch, Operand
@@ -53,7 +54,9 @@ def operand_kind(ctx: Context, op: ir.Operation, value: ir.Value, side: str) -> 
     element = str(ir.MemRefType(value.type).element_type)
     kind = _KINDS.get(element)
     if kind is None:
-        raise UnsupportedError(f"no matrix product of {element}", python_location(op.location))
+        raise UnsupportedError(
+            f"no matrix product of {element} on {ctx.target}", python_location(op.location), hint=targets_hint(element)
+        )
     if kind == "s8" and f"{side}_unsigned" in op.attributes:
         kind = "u8"
     if not ctx.target.supports(_FEATURES[kind]):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tilelang_mlir.errors import UnsupportedError
+from tilelang_mlir.errors import Location, UnsupportedError
 from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, grid, thread, warp
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
+from ...dialect.location import python_location
 from ...dialect.ops.intrinsic import intrinsic_name
 from ...dialect.products import packed_operands
 from ..fragment_demand import most_at_once
@@ -46,10 +47,12 @@ class Nvidia:
         inside, most = list(nested(launch)), self.target.thread_registers
         if threads[0] * threads[1] * threads[2] > _LARGE_BLOCK or most_at_once(inside, most) > most:
             blocks = max(blocks, 1)  # else ptxas aims at two large blocks, or at 32 registers and spills the rest
+        if any(op.name == "tl.tmem_arena" for op in inside):
+            blocks = max(blocks, 1)  # else it spills to fit more blocks than tensor memory has room for
         if blocks:
             attributes["nvvm.minctasm"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), blocks)
         if "cluster" in launch.attributes:
-            self.require(Feature.CLUSTER, "a kernel of clusters")
+            self.require(Feature.CLUSTER, "a kernel of clusters", python_location(launch.location))
             attributes["nvvm.cluster_dim"] = launch.attributes["cluster"]
         if any(op.name == "tl.intrinsic" and intrinsic_name(op) == "wait_dependencies" for op in inside):
             attributes["tl.programmatic"] = ir.UnitAttr.get()
@@ -61,10 +64,10 @@ class Nvidia:
             attributes["tl.interleaved"] = ir.UnitAttr.get()
         return attributes
 
-    def require(self, feature: Feature, what: str) -> None:
+    def require(self, feature: Feature, what: str, location: Location | None = None) -> None:
         if not self.target.supports(feature):
             raise UnsupportedError(
-                f"{what} needs {feature.value}, which {self.target} lacks",
+                f"{what} needs {feature.value}, which {self.target} lacks", location,
                 hint=f"targets that have it: {', '.join(targets_with(feature))}",
             )
 
@@ -85,9 +88,11 @@ class Nvidia:
     def block_id(self, ctx: Context, dim: int) -> ir.Value:
         return thread.ctaid(_AXES[dim])
 
-    def barrier(self, ctx: Context, number: int = 0, count: int | None = None) -> None:
+    def barrier(self, ctx: Context, number: int | ir.Value = 0, count: int | None = None) -> None:
         own = ctx.barrier_id if isinstance(ctx.barrier_id, ir.Value) or ctx.barrier_id else None
-        if number == 0 and count is None and own is None:
+        if isinstance(number, ir.Value):
+            barrier.emit(number, count)
+        elif number == 0 and count is None and own is None:
             barrier.emit()
         elif number == 0 and count is None:
             barrier.emit(own, ctx.num_threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -224,10 +225,11 @@ def _is_alone(op: ir.Operation) -> bool:
     if threads_of(op) == WARPGROUP or not fragments:
         return threads_of(op) == WARPGROUP
     layout = from_attr(fragments[0].owner.operation.attributes["layout"])
-    return isinstance(layout, Fragment) and layout.thread[-1][:2] == (2, 0)
+    return isinstance(layout, Fragment) and layout.thread[-1][:2] == (2, 0) and layout.thread[-1].stride < LANES
 
 
 # -- which instructions ------------------------------------------------------------------------------------------------
+@functools.cache
 def access_plan(fragment: Fragment, layout: TensorLayout, threads: int) -> _Plan | None:
     """The instructions that move a fragment to or from a tile; None when there are none.
 
@@ -265,6 +267,7 @@ def _cells(fragment: Fragment, layout: TensorLayout, threads: int) -> tuple[IntA
     lanes = np.array([layout.lane(r) for r in range(layout.shape[-2])])
     shape = (threads, fragment.num_values)
     part, inside = column // layout.part_columns, column % layout.part_columns
+    inside = inside + row // LANES * layout.shape[-1]
     return np.broadcast_to(lanes[row] + part * (LANES // layout.parts), shape), np.broadcast_to(inside, shape)
 
 

@@ -17,7 +17,10 @@ BARRIERS = 16  # named barriers of a CTA; 0 is for all of its threads
 def lower_warpgroups(ctx: Context, op: ir.Operation) -> None:
     """Regions of different warpgroups that follow each other become the arms of one branch: none waits for another."""
     if ctx.target.warp_size * 4 != WARPGROUP:
-        raise UnsupportedError(f"T.ws counts warpgroups of 128 threads, which {ctx.target} does not have")
+        raise UnsupportedError(
+            f"T.ws counts warpgroups of 128 threads, which {ctx.target} does not have",
+            python_location(op.location), hint="targets whose warps have 32 threads do: sm_*, gfx1100, gfx1201",
+        )  # fmt: skip
     regions = next((chain for chain in _chains(op) if chain[0] == op), [])  # else it was lowered with one before it
     for region in regions:
         members = members_of(region)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from tilelang_mlir.mlir import ir
 
 from ...dialect.layout.attrs import to_attr
+from ...dialect.layout.tensor import LANES
 from ...dialect.tl import FRAGMENT, buffer_type
 from .. import build
 from ..nvidia.tensor_products import sum_fragment
 from ..nvidia.tensor_sums import rescaling
-from ..walk import nested, threads_of
+from ..walk import WARPGROUP, nested, threads_of
 
 PIECE = 32  # columns of a sum that a thread works on at once
 
@@ -50,8 +51,9 @@ def bring(tensor: ir.Value, c: ir.Value, *, adds: bool) -> None:
         ir.Operation.create("tl.copy", [], [tensor, c])
         return
     rows, columns = list(ir.MemRefType(c.type).shape)[-2:]
-    width = _width(columns)
     where = ir.InsertionPoint.current.block.owner.operation
+    shares_columns = rows < LANES and threads_of(where) > WARPGROUP  # of which each warpgroup has its own
+    width = columns if shares_columns else _width(columns)
     for start in range(0, columns, width):
         part = _piece(where, c, width)
         ir.Operation.create("tl.copy", [], [build.columns_of(tensor, start, width), part])

@@ -62,6 +62,8 @@ def case_of(seed: int, target: str) -> Case:
     bits = {"float32": 32, "float16": 16, "bfloat16": 16}.get(dtype, 8)
     bm, bn = rng.choice((64, 128, 128, 128, 192, 256)), rng.choice((16, 32, 48, 64, 64, 96, 128, 128, 192, 256))
     bk = rng.choice((256, 512, 512, 1024)) // bits
+    while (bm + bn) * bk * bits // 8 > 24 << 10 or bm * bn > 16384 and target.startswith("gfx"):
+        bm, bn, bk = max(bm // 2, 64), max(bn // 2, 16), max(bk // 2, 256 // bits)
     tiles_m, tiles_n = rng.choice((1, 2, 3)), rng.choice((1, 2))
     step = rng.choice((1, 16 * 8 // bits))
     M, N = tiles_m * bm - rng.choice((0, 1, 17, bm // 2)), tiles_n * bn - rng.choice((0, 0, 8, 3))

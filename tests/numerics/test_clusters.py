@@ -90,8 +90,10 @@ def test_targets_without_clusters_say_so() -> None:
         with T.ClusterKernel(4, cluster_dims=2, threads=32) as bx:
             Y[bx] = 1.0
 
-    with pytest.raises(UnsupportedError, match="a kernel of clusters needs thread block clusters, which .*sm_80 lacks"):
+    text = "a kernel of clusters needs thread block clusters, which .*sm_80 lacks"
+    with pytest.raises(UnsupportedError, match=text) as caught:
         tilelang.compile(main, target="sim:sm_80")
+    assert caught.value.location is not None
 
 
 def test_ptx_of_clusters_and_dependent_launches() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -192,3 +194,23 @@ def test_what_some_threads_do_with_a_tile_is_theirs():
     want = np.stack([a, np.concatenate([a[4:] * 2, np.zeros((4, 5))]) + np.arange(8)[:, None], np.full((8, 5), 3)])
     _close(b, want)
     _close(c, 2 * (np.arange(64) % 32 + 32)[np.arange(64) ^ 1])
+
+
+def test_barriers_numbered_at_run_time():
+    """Two groups of 64 threads, each with a barrier of its own."""
+
+    @T.prim_func
+    def main(A: T.Tensor((128,), "float32"), B: T.Tensor((128,), "float32")):
+        with T.Kernel(1, threads=128):
+            t = T.get_thread_binding()
+            s = T.alloc_shared((128,), "float32")
+            s[t] = A[t]
+            T.sync_threads(t // 64 + 1, 64)
+            T.device_assert(t < 128, no_stack_info=True)
+            B[t] = s[t ^ 63]
+
+    a, b = RNG.standard_normal(128).astype(np.float32), np.full(128, np.nan, np.float32)
+    kernel = tilelang.compile(main, target="sim", pass_configs={"tl.disable_thread_storage_sync": True})
+    kernel(a, b)
+    assert (b == a[np.arange(128) ^ 63]).all()
+    assert re.search(r"bar.sync\s+%r\d+, 64", tilelang.compile(main, target="cuda:sm_90a").get_kernel_source())

@@ -15,7 +15,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from tilelang_mlir import knobs
+from tilelang_mlir.compat.graphs import Graph, capture, make_graphed_callables, recorded
 from tilelang_mlir.jit.addresses import remember
+from tilelang_mlir.jit.simulated import SimulatedKernel
 from tilelang_mlir.target import DEFAULT_SIMULATED, parse_target
 
 DEFAULT_ARCH = DEFAULT_SIMULATED
@@ -46,6 +48,7 @@ def start(arch: str = DEFAULT_ARCH) -> None:
     _SAVED.append(lambda: mode.__exit__(None, None, None))
     for name, value in _device_functions(target).items():
         _replace(torch.cuda, name, value)
+    _replace(SimulatedKernel, "__call__", recorded(SimulatedKernel.__call__))
     if target.vendor == "hip":
         _replace(torch.version, "hip", _ROCM)
     _replace(torch, "Generator", _generator(torch.Generator))
@@ -107,7 +110,9 @@ def _mode(torch: Any) -> Any:
             if func in asked:
                 return asked[func](args[0])
             keywords = {key: moved(value) for key, value in (kwargs or {}).items() if key != "pin_memory"}
-            return func(*[moved(value) for value in args], **keywords)
+            arguments = tuple(moved(value) for value in args)
+            graph = Graph.capturing
+            return func(*arguments, **keywords) if graph is None else graph.run(func, arguments, keywords)
 
     return OnTheCPU()
 
@@ -224,7 +229,11 @@ def _device_functions(target: Any) -> dict[str, Any]:
     return {
         "is_available": always(True),
         "is_initialized": always(True),
-        "is_current_stream_capturing": always(False),
+        "is_current_stream_capturing": lambda: Graph.capturing is not None,
+        "CUDAGraph": Graph,
+        "graph": capture,
+        "make_graphed_callables": make_graphed_callables,
+        "graph_pool_handle": always((0, 0)),
         "device_count": always(1),
         "current_device": always(0),
         "set_device": always(None),

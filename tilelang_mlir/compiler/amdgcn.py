@@ -97,7 +97,7 @@ _WHOLE_REGISTERS = "-real-true16"
 _WMMA = "@llvm.amdgcn.wmma."
 _PRODUCTS = ("@llvm.amdgcn.mfma.", _WMMA)
 # A loop whose bound is known when it runs, and loads of packed integers, whose alignment LLVM finds out.
-_COMPARED = re.compile(r"icmp slt i\d+ %\d+, [^\n]*\n  br i1 ")
+_COMPARED = re.compile(r"phi [^\n]*\n  %\d+ = icmp slt i\d+ %\d+, [^\n]*\n  br i1 ")
 _PACKED = re.compile(r"load <\d+ x i\d+>, ptr addrspace\(3\)")
 
 
@@ -158,14 +158,15 @@ def _for_products(active: bool) -> Generator[None]:
             llvm.set_option("tilelang", f"--{name}=false")
 
 
-def _emit(bitcode: bytes, machine: Any, *, text: bool, code: bool) -> tuple[str, bytes]:
+def _emit(module: Any, machine: Any, *, text: bool, code: bool) -> tuple[str, bytes]:
     """Assembly and object of a module, where asked for. Emission changes the module, so each needs its own."""
-    object_code = bytes(machine.emit_object(llvm.parse_bitcode(bitcode))) if code else b""
-    return str(machine.emit_assembly(llvm.parse_bitcode(bitcode))) if text else "", object_code
+    other = llvm.parse_bitcode(module.as_bitcode()) if text and code else module
+    object_code = bytes(machine.emit_object(module)) if code else b""
+    return str(machine.emit_assembly(other)) if text else "", object_code
 
 
-def _optimised(llvm_ir: str, machine: Any, opt_level: int, lap: Clock, *, few: bool) -> bytes:
-    """LLVM IR text as optimised bitcode: by the whole pipeline, or by a few passes."""
+def _optimised(llvm_ir: str, machine: Any, opt_level: int, lap: Clock, *, few: bool) -> Any:
+    """LLVM IR text as an optimised module: by the whole pipeline, or by a few passes."""
     try:
         module = _parse(mark_convergent(rewrite_float_literals(_scope_transposed_reads(llvm_ir))), machine)
         if f"@{grid.NAME}(" in llvm_ir:
@@ -181,9 +182,8 @@ def _optimised(llvm_ir: str, machine: Any, opt_level: int, lap: Clock, *, few: b
             mark_arguments(module, builder)
         else:
             builder.getModulePassManager().run(module, builder)
-    bitcode = module.as_bitcode()
     lap("llvm opt")
-    return bitcode
+    return module
 
 
 def is_plain(llvm_ir: str) -> bool:
@@ -205,16 +205,16 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
         llvm_ir += _PRINTF_ALLOC
     brief = marked(llvm_ir) if opt_level and products and is_plain(llvm_ir) else None
     with _for_products(products):
-        bitcode = _optimised(brief or llvm_ir, machine, opt_level, lap, few=brief is not None)
+        module = _optimised(brief or llvm_ir, machine, opt_level, lap, few=brief is not None)
         # Level 3 numbers values twice more and repeats the ends of blocks. Loops around products gain nothing by it; it
         # finds a way without spills now and then, where registers are short.
         quick = products and opt_level
         first = target_machine(arch, 2, features) if quick else machine
-        assembly, object_code = _emit(bitcode, first, text=text, code=code)
+        copy = module.as_bitcode() if quick and brief is None else b""
+        assembly, object_code = _emit(module, first, text=text, code=code)
         if quick and (SPILLS.search(assembly) or SPILLS_IN_CODE.search(object_code)):
-            if brief is not None:
-                bitcode = _optimised(llvm_ir, machine, opt_level, lap, few=False)
-            assembly, object_code = _emit(bitcode, machine, text=text, code=code)
+            module = llvm.parse_bitcode(copy) if copy else _optimised(llvm_ir, machine, opt_level, lap, few=False)
+            assembly, object_code = _emit(module, machine, text=text, code=code)
         lap("llvm emit")
     unselected = sorted(set(_UNSELECTED.findall(assembly)))
     if unselected:

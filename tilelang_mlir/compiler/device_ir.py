@@ -17,11 +17,11 @@ from tilelang_mlir.errors import CompileError
 from tilelang_mlir.mlir import ADVANCE, PassManager, extension, ir
 
 # Nothing is cleaned up here: LLVM does it, and makes the same code of what is left (48 kernels for three targets).
-_CONVERT = (
-    "gpu.module(convert-scf-to-cf,convert-vector-to-llvm,convert-to-llvm,{last}reconcile-unrealized-casts)"
-)
+_CONVERT = "gpu.module({first}convert-to-llvm,{last}reconcile-unrealized-casts)"
+# Vectors of one dimension, all that lowering makes, need no pass of their own, which takes as long as the others.
+_FIRST, _VECTORS = "convert-scf-to-cf,", "convert-vector-to-llvm,"
 # Directives only: with full debug info ptxas stops optimising.
-_LINE_INFO = ",ensure-debug-info-scope-on-llvm-func{emission-kind=DebugDirectivesOnly}"
+_LINE_INFO = "ensure-debug-info-scope-on-llvm-func{emission-kind=DebugDirectivesOnly}"
 _BRANCHES = ("llvm.br", "llvm.cond_br")
 _LOOP = "llvm.loop_annotation"
 COUNTED = "tl.counted"
@@ -95,21 +95,34 @@ def to_llvm_ir(module: ir.Module, conversion: Conversion, *, line_info: bool, la
         lower_math(census, conversion.math)
         _keep_loop_hints(census, "scf.for", "tl.unroll")
         lap("prepare")
-        passes = PassManager.parse(_pipeline(conversion, line_info))
-        passes.enable_verifier(False)  # once, below: seven times would take longer than the passes
-        passes.run(module.operation)
-        device = device_module(module)
-        _check_converted(device, conversion.dialects)
-        device.verify()
+        device = _converted(module, conversion)
+        if line_info:
+            _run(module, _LINE_INFO)
+            device = device_module(module)
+            device.verify()  # LLVM verifies what is made of it; where that crashes, the worker runs again with lines
         lap("mlir")
         text = extension("_mlirDialectsLLVM").translate_module_to_llvmir(device)
         lap("translate")
         return text
 
 
-def _pipeline(conversion: Conversion, line_info: bool) -> str:
+def _converted(module: ir.Module, conversion: Conversion) -> ir.Operation:
+    """Convert a module to the llvm dialect and that of the vendor's instructions; returns its `gpu.module`."""
     last = f"{conversion.passes}," if conversion.passes else ""
-    return f"builtin.module({_CONVERT.format(last=last)}{_LINE_INFO if line_info else ''})"
+    for first in (_FIRST, _VECTORS):
+        _run(module, _CONVERT.format(first=first, last=last))
+        device = device_module(module)
+        left = _unconverted(device, conversion.dialects)
+        if not left:
+            return device
+    names = ", ".join(sorted({name for name, _ in left}))
+    raise CompileError(f"no lowering to LLVM for {names}", find_location(left[0][1]))
+
+
+def _run(module: ir.Module, pipeline: str) -> None:
+    passes = PassManager.parse(f"builtin.module({pipeline})")
+    passes.enable_verifier(False)  # after each pass it would take longer than the passes
+    passes.run(module.operation)
 
 
 def _keep_loop_hints(census: Census, loop: str, hint: str) -> None:
@@ -121,8 +134,8 @@ def _keep_loop_hints(census: Census, loop: str, hint: str) -> None:
             op.attributes[_LOOP] = ir.Attribute.parse(f"#llvm.loop_annotation<unroll = <disable = false, {how}>>")
 
 
-def _check_converted(device: ir.Operation, dialects: tuple[str, ...]) -> None:
-    """Name the ops that translation does not know, for it would crash the process on them.
+def _unconverted(device: ir.Operation, dialects: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Names and places of ops that translation does not know: it would crash the process on them.
 
     Loop annotations move on the way: conversion keeps the discardable attribute, translation reads the branch's own.
     Loops that are marked as `COUNTED` test for equality.
@@ -143,9 +156,7 @@ def _check_converted(device: ir.Operation, dialects: tuple[str, ...]) -> None:
         return ADVANCE
 
     device.walk(visit)
-    if left:
-        names = ", ".join(sorted({name for name, _ in left}))
-        raise CompileError(f"no lowering to LLVM for {names}", find_location(left[0][1]))
+    return left
 
 
 def _hint(branch: ir.Operation) -> None:

@@ -49,8 +49,9 @@ def _first_thread(group: Any, warp: Any) -> int:
     return thread
 
 
-def device_assert(condition: Any, msg: str = "") -> None:
-    """Stop the kernel with a message in a thread whose condition is false."""
+def device_assert(condition: Any, msg: str = "", no_stack_info: bool = False) -> None:
+    """Stop the kernel with a message in a thread whose condition is false; `no_stack_info` has no effect."""
+    del no_stack_info
     builder = require("T.device_assert")
     builder.require_launch("T.device_assert")
     test = arith.to_bool(condition)

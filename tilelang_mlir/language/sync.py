@@ -34,7 +34,7 @@ def sync_threads(barrier_id: Any = None, arrive_count: Any = None) -> None:
 
     In a branch on the thread index that whole warps take (`if tx < 128:`) and in `T.ws` it is the barrier of those
     threads; with the pass configuration `tl.disable_thread_storage_sync` that of the block there too, which every
-    branch then has to come by.
+    branch then has to come by. The number may be a value of the running kernel, the same in all threads of a warp.
 
     Raises:
         TileValueError: the barrier is none of 0 to 15, or the threads are no whole warps.
@@ -45,7 +45,11 @@ def sync_threads(barrier_id: Any = None, arrive_count: Any = None) -> None:
         raise TileValueError(
             f"T.sync_threads: arrive_count is a positive multiple of 32, got {arrive_count}", hint="whole warps arrive"
         )
-    attributes = {}
+    attributes, operands = {}, []
+    builder = in_kernel("T.sync_threads")
+    if isinstance(barrier_id, Expr) and barrier_id.const is None and isinstance(arrive_count, int):
+        operands, barrier_id = [int32_value(builder, barrier_id)], None
+        attributes["id"] = _i32(-1)
     for name, value in (("id", barrier_id), ("count", arrive_count)):
         if value is not None:
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -53,7 +57,7 @@ def sync_threads(barrier_id: Any = None, arrive_count: Any = None) -> None:
                     f"T.sync_threads: {name} must be a Python integer of 0 or more, got {describe(value)}"
                 )
             attributes[name] = _i32(value)
-    in_kernel("T.sync_threads").emit("tl.sync_threads", [], [], attributes)
+    builder.emit("tl.sync_threads", operands, [], attributes)
 
 
 def sync_warp(mask: Any = None) -> None:

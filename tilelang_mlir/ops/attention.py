@@ -57,6 +57,8 @@ def tiles_of_warps(D: int, machine: Target) -> tuple[int, int, int, int]:
 def attention_tiling(S: int, heads: int, D: int, causal: bool, target: str | Target = "auto") -> AttentionTiling:
     """Tiles for `heads` heads of width D (the larger of keys and values) over S queries, by the room of registers."""
     machine = resolve_target(target)
+    if machine.supports(Feature.TCGEN05) and S > 64:  # whole tiles of tensor memory; two blocks up to D = 128
+        return AttentionTiling(128, 64, 2, 256)
     if not machine.supports(Feature.WGMMA):
         return AttentionTiling(*tiles_of_warps(D, machine))
     group = heads_together(heads) if causal else 1

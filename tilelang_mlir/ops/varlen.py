@@ -84,6 +84,8 @@ def attention_varlen_forward(
 def varlen_tiles(D: int, longest: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
     """Queries and keys of a block, versions of a block of keys, and threads, for heads of the width D."""
     machine = resolve_target(target)
+    if machine.supports(Feature.TCGEN05) and longest > 64:
+        return 128, 64, 2, 256
     if not machine.supports(Feature.WGMMA):
         return tiles_of_warps(D, machine)
     if D <= 128 and longest > 128:

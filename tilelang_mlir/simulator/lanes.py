@@ -338,10 +338,27 @@ class Lanes:
     def wait_async(self, pending: int) -> None:
         self.copies.wait(pending)
 
-    def barrier(self, number: int = 0, threads: int | None = None, wait: bool = True) -> WaitBarrier | None:
-        """Arrive at a barrier of `threads` threads (None: all of the CTA). Returns what to wait for, or None."""
+    def barrier(self, number: Any = 0, threads: int | None = None, wait: bool = True) -> WaitBarrier | None:
+        """Arrive at a barrier of `threads` threads (None: all of the CTA). Returns what to wait for, or None.
+
+        Raises:
+            SimulationError: threads that move together name different barriers, and do not all meet at them here.
+        """
+        numbers = np.unique(number)
+        if len(numbers) > 1:
+            self._meet_apart(np.broadcast_to(number, self.shape), numbers, threads, wait)
+            return None
+        number = int(numbers[0])
         pending = self._arrive(number, threads, wait, None)
         return pending if wait and not pending.done else None
+
+    def _meet_apart(self, named: np.ndarray, numbers: np.ndarray, threads: int | None, wait: bool) -> None:
+        """Meet at several barriers at once: all their threads are here. The checker takes them for one."""
+        whole = self.mask is None or bool(np.broadcast_to(self.mask, self.shape).all())
+        if not wait or not whole or any(((named == n).sum(1) != threads).any() for n in numbers):
+            raise SimulationError("the number of a barrier differs between threads, which do not all meet here")
+        if self.batch.checker is not None:
+            self.batch.checker.join([self], [])
 
     def grid_barrier(self) -> WaitGrid | None:
         """All threads of all CTAs meet. Returns what to wait for, or None.

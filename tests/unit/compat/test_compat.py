@@ -362,3 +362,37 @@ def test_swizzle_is_the_hardware_pattern(row_size: int, span: int) -> None:
             assert place == (row, chunk * 8 + col % 8)
             seen.add(place)
     assert len(seen) == 8 * row_size
+
+
+def test_graphs_are_captured_and_replayed() -> None:
+    """A capture changes nothing, a replay computes with what is in the tensors by then."""
+    from tilelang_mlir.compat import simulate
+
+    @T.prim_func
+    def add_one(A: T.Tensor((64,), "float32"), B: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=64):
+            for i in T.Parallel(64):
+                B[i] = A[i] + 1
+
+    simulate.start("sm_80")
+    try:
+        kernel = tilelang.compile(add_one, out_idx=[1], target="sim:sm_80")
+        x, total = torch.zeros(64, device="cuda"), torch.zeros(64, device="cuda")
+        graph = torch.cuda.CUDAGraph()
+        assert not torch.cuda.is_current_stream_capturing()
+        with torch.cuda.graph(graph):
+            assert torch.cuda.is_current_stream_capturing()
+            y = kernel(x) * 2
+            total += y
+        assert (total == 0).all() and not torch.cuda.is_current_stream_capturing()
+        for value in (3, 4):
+            x.fill_(value)
+            graph.replay()
+            assert (y == 2 * value + 2).all()
+        assert (total == 8 + 10).all()
+        with pytest.raises(UnsupportedError, match="while another one is"), torch.cuda.graph(graph):
+            torch.cuda.CUDAGraph().capture_begin()
+        with pytest.raises(UnsupportedError, match="make_graphed_callables has no counterpart"):
+            torch.cuda.make_graphed_callables(kernel, (x,))
+    finally:
+        simulate.stop()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tilelang_mlir.compiler import nvptx
+from tilelang_mlir.compiler import device_ir, nvptx
 
 ARRAY = """
 define ptx_kernel void @sums(ptr addrspace(1) %out, i32 %x) {
@@ -37,10 +37,13 @@ end:
 """
 PLAIN = """
 define ptx_kernel void @plain(ptr addrspace(1) %out, i32 %x) {
+  %variable = alloca i32, align 4
   %unused = mul i32 %x, 77
   %a = add i32 %x, 0
   %one = mul i32 %a, 3
-  %two = mul i32 %x, 3
+  store i32 %x, ptr %variable, align 4
+  %y = load i32, ptr %variable, align 4
+  %two = mul i32 %y, 3
   %both = add i32 %one, %two
   store i32 %both, ptr addrspace(1) %out, align 4
   ret void
@@ -61,7 +64,7 @@ def test_common_subexpressions_go_without_the_whole_pipeline(monkeypatch: pytest
 
     monkeypatch.setattr(nvptx.llvm.PassBuilder, "getModulePassManager", refuse)
     ptx = nvptx.emit_ptx(PLAIN, "sm_80", 3, lambda stage: None)
-    assert ptx.count("mul") == 1
+    assert ptx.count("mul") == 1 and ".local" not in ptx, "a variable is no array"
     with pytest.raises(AssertionError, match="whole pipeline"):
         nvptx.emit_ptx(ARRAY, "sm_80", 3, lambda stage: None)
     nvptx.emit_ptx(ARRAY, "sm_80", 0, lambda stage: None)
@@ -84,3 +87,16 @@ def test_products_are_not_rewritten_as_steps() -> None:
     """The pass that would make a sum of the second product compares all pairs of a block."""
     ptx = nvptx.emit_ptx(STEPS, "sm_90a", 1, lambda stage: None)
     assert len(re.findall(r"\bm(?:ul|ad)\.lo\.s32", ptx)) == 2
+
+
+def test_vectors_of_two_dimensions_are_converted_by_a_pass_of_their_own() -> None:
+    module = device_ir.parse(b"""module { gpu.module @m { llvm.func @kernel(%p: !llvm.ptr<1>, %a: vector<2xf32>) {
+      %zero = arith.constant dense<0.0> : vector<2x2xf32>
+      %rows = vector.insert %a, %zero[1] : vector<2xf32> into vector<2x2xf32>
+      %columns = vector.transpose %rows, [1, 0] : vector<2x2xf32> to vector<2x2xf32>
+      %first = vector.extract %columns[0] : vector<2xf32> from vector<2x2xf32>
+      llvm.store %first, %p : vector<2xf32>, !llvm.ptr<1>
+      llvm.return } } }""")
+    text = device_ir.to_llvm_ir(module, nvptx.conversion("sm_80"), line_info=False, lap=lambda stage: None)
+    ptx = nvptx.emit_ptx(text, "sm_80", 1, lambda stage: None)
+    assert re.search(r"st\.global\.v2\.b32\s+\[%rd1\], \{0f00000000, %r1\}", ptx)

@@ -84,7 +84,7 @@ def _sync(op: ir.Operation) -> Run:
     segments = list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))
 
     def run(machine: Machine, *operands: Any) -> object:
-        number = _one(operands[0], "the number") if segments[0] else 0
+        number = operands[0] if segments[0] else 0  # warps may name different ones
         threads = _one(operands[segments[0]], "the thread count") if segments[1] else None
         return machine.barrier(number, threads, True)
 

@@ -2,7 +2,7 @@
 // RUN: tl-opt %s --split-input-file --verify-diagnostics
 
 func.func @f(%i: i32) {
-  // expected-error@+1 {{expects 0 operands, got 1}}
+  // expected-error@+1 {{a barrier numbered by an operand needs attribute 'id' = -1 and attribute 'count'}}
   "tl.sync_threads"(%i) : (i32) -> ()
   return
 }

@@ -208,8 +208,8 @@ func.func @sums_of_a_part(%p: !llvm.ptr<1>) {
   return
 }
 
-// A branch that all threads take is none; one thread copies by itself; where threads of a branch read what others of
-// them wrote they get a region with barriers of its own, not where each has elements of its own.
+// A branch that all threads take is none; one thread copies by itself; where threads of a branch read or write
+// what others of them wrote they get a region with barriers of its own, not where each has elements of its own.
 // CHECK-LABEL: func.func @threads_of_a_branch(
 // CHECK-NOT: scf.if
 // CHECK: "tl.fill"
@@ -219,6 +219,9 @@ func.func @sums_of_a_part(%p: !llvm.ptr<1>) {
 // CHECK: memref.load
 // CHECK: }) {groups = array<i32: 1>, tl.branch = 0 : i32, warps}
 // CHECK: scf.if
+// CHECK: "tl.warpgroups"() ({
+// CHECK-NEXT: memref.store
+// CHECK-NEXT: memref.store
 func.func @threads_of_a_branch() {
   %one = arith.constant 1 : i32
   %zero = arith.constant 0 : i32
@@ -250,6 +253,10 @@ func.func @threads_of_a_branch() {
     scf.if %second {
       %v = memref.load %s[%mine] : memref<96xf32, #tl.scope<"shared">>
       memref.store %v, %s[%mine] : memref<96xf32, #tl.scope<"shared">>
+    }
+    scf.if %second {
+      memref.store %x, %s[%mine] : memref<96xf32, #tl.scope<"shared">>
+      memref.store %x, %s[%theirs] : memref<96xf32, #tl.scope<"shared">>
     }
   }) {threads = array<i32: 96, 1, 1>} : (i32) -> ()
   return
