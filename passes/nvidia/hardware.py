@@ -9,7 +9,6 @@ from tilelang_mlir.isa.nvidia import atomic, barrier, cp_async, grid, thread, wa
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
-from ...dialect.layout.tensor import COLUMNS
 from ...dialect.location import python_location
 from ...dialect.ops.intrinsic import intrinsic_name
 from ...dialect.products import packed_operands
@@ -27,7 +26,7 @@ from .intrinsics import publish_product
 from .narrow import converts, narrow_float_cast, rounds_by_chance, stochastic_cast
 from .rounding import rounded_math
 from .spread_loads import OPERAND_STEPS, spread_loads
-from .tensor_memory import arena_columns_of, lower_tensor_copy
+from .tensor_memory import lower_tensor_copy
 
 _AXES = "xyz"
 _LARGE_BLOCK = 512  # threads
@@ -46,8 +45,7 @@ class Nvidia:
         }
         blocks = ir.IntegerAttr(launch.attributes["min_blocks"]).value if "min_blocks" in launch.attributes else 0
         inside, most = list(nested(launch)), self.target.thread_registers
-        alone = 2 * arena_columns_of(inside) > COLUMNS  # in tensor memory there is room for one block
-        if alone or threads[0] * threads[1] * threads[2] > _LARGE_BLOCK or most_at_once(inside, most) > most:
+        if threads[0] * threads[1] * threads[2] > _LARGE_BLOCK or most_at_once(inside, most) > most:
             blocks = max(blocks, 1)  # else ptxas aims at two large blocks, or at 32 registers and spills the rest
         if any(op.name == "tl.tmem_arena" for op in inside):
             blocks = max(blocks, 1)  # else it spills to fit more blocks than tensor memory has room for

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,11 +54,6 @@ def lower_arena(ctx: Context, op: ir.Operation) -> None:
         address = ctx.e.value(ctx.e.add(start, _number(alloc, "tl.column")))
         layout = tensor_from_attr(alloc.attributes["layout"])
         ctx.tensors[alloc.results[0]] = TensorBuffer(address, kind.element_type, tuple(kind.shape), layout)
-
-
-def arena_columns_of(ops: Sequence[ir.Operation]) -> int:
-    """Columns of tensor memory that a kernel allocates."""
-    return sum(ir.IntegerAttr(op.attributes["columns"]).value for op in ops if op.name == "tl.tmem_arena")
 
 
 def _number(op: ir.Operation, name: str) -> int:
