@@ -479,7 +479,7 @@ def test_a_variable_of_one_value_adds_no_digit() -> None:
 
 
 def test_quotients_of_sums_with_a_part_that_is_negative() -> None:
-    """(n + 8) % 7 is n + 8 less a multiple of 7: with six more it is no negative number, without the eight it is one."""
+    """(n + 8) % 7 is n + 8 less a multiple of 7: no negative number, but without the eight it is one."""
 
     @T.prim_func
     def main(B: T.Tensor((4,), "int32"), n: T.int32):
