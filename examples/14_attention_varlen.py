@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from support import Run, float64
 
-from tilelang_mlir.ops import attention_varlen_forward
+from tilelang_mlir.ops import attention_varlen_forward, varlen_tiles
+from tilelang_mlir.target import Feature
 
 
 def reference(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool) -> np.ndarray:
@@ -52,8 +53,10 @@ def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
     small = [((70, 1, 129, 64), 2, 1, 64, True), ((33, 65, 40), 2, 2, 64, False)]
     real = [((300, 1717, 4096, 511, 2048, 64, 1025, 6623), 32, 8, 128, True)]
+    wide = run.target.supports(Feature.WGMMA)
     for case in run.pick(small, real):
-        attend(run, *case, run.pick((64, 64, 2, 128), (128, 64, 2, 256)))
+        tiles = (128, 64, 2, 256) if wide else varlen_tiles(case[3], max(case[0]), run.target)
+        attend(run, *case, run.pick((64, 64, 2, 128), tiles))
     return run
 
 

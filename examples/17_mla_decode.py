@@ -18,6 +18,7 @@ import numpy as np
 from support import Run, float64
 
 from tilelang_mlir.ops import mla_decoding
+from tilelang_mlir.ops.mla import mla_page, mla_tiles
 
 
 def reference(q: np.ndarray, q_rope: np.ndarray, kv: np.ndarray, k_rope: np.ndarray) -> np.ndarray:
@@ -57,9 +58,8 @@ def main(argv: Sequence[str] | None = None) -> Run:
     run = Run(__doc__, argv)
     small = [((70, 33), 16, 64, 64, 2)]
     real = [((4096,) * 32, 128, 512, 64, 2)]
-    room = run.target.max_shared_bytes >= 220 * 1024
     for case in run.pick(small, real):
-        attend(run, *case, run.pick((64, 32, 2, 128), (64, 64 if room else 32, 2, 256)))
+        attend(run, *case, run.pick((64, 32, 2, 128), mla_tiles(case[2] + case[3], mla_page(run.target), run.target)))
     return run
 
 

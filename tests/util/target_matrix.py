@@ -33,8 +33,12 @@ from tilelang_mlir.jit.compile import compile_prim_func
 from tilelang_mlir.launch_plan import ParamSpec
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.ops.attention_backward import gradient_tiles, gradients
+from tilelang_mlir.ops.chunk_scan import scan_form
 from tilelang_mlir.ops.decode import decoding_stages, flash_decoding
 from tilelang_mlir.ops.grouped import grouped_gemm, grouped_tiling
+from tilelang_mlir.ops.mla import mla_decoding, mla_page, mla_tiles
+from tilelang_mlir.ops.scaled import gemm_fp8, tensor_tiling
+from tilelang_mlir.ops.varlen import attention_varlen_forward, varlen_tiles
 from tilelang_mlir.passes.walk import nested
 from tilelang_mlir.reference import evaluate
 from tilelang_mlir.runtime.binding import evaluate as evaluate_shape
@@ -48,7 +52,7 @@ _PRODUCT = re.compile(
     r"^\s+(v_(?:s?mfma|wmma)_\w+)|\b(tcgen05\.mma|wgmma\.mma_async|mma\.sync\.aligned\.m\d+n\d+k\d+)", re.MULTILINE
 )
 _MARKS = ("<!-- the table: python -m tests.util.target_matrix -->\n", "<!-- end of the table -->\n")
-_TOLERANCE = {"float16": 2e-3, "bfloat16": 1e-2, "float32": 1e-5, "float8_e4m3": 1e-5}
+_TOLERANCE = {"float16": 2e-3, "bfloat16": 1e-2, "float32": 1e-5, "float8_e4m3": 1e-5, "float8_e4m3fnuz": 1e-5}
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,10 @@ class Built:
 def example(name: str) -> ModuleType:
     """An example as a module."""
     folder = ROOT / "examples"
-    (path,) = [*folder.glob(f"[0-9]*_{name}.py"), *folder.glob(f"blackwell/{name}.py")]
+    (path,) = [*folder.glob(f"[0-9][0-9]_{name}.py"), *folder.glob(f"{name}.py")]
     sys.path.insert(0, str(folder))
     try:
-        spec = importlib.util.spec_from_file_location(f"matrix_{name}", path)
+        spec = importlib.util.spec_from_file_location(f"matrix_{path.stem}", path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -83,6 +87,17 @@ def _tile(target: Target) -> tuple[int, int]:
     """Rows and columns of a product: fewer where a thread has half the registers, or holds operands twice."""
     rows = 128 if target.supports(Feature.MFMA) else 64
     return rows, 64 if target.supports(Feature.WMMA_REPEATED) else 128
+
+
+def _gemm_fp8(target: Target, *sizes: int) -> Any:
+    """A product of the target's 8-bit floats."""
+    kind = "float8_e4m3fnuz" if target.supports(Feature.FP8_FNUZ) else "float8_e4m3"
+    return gemm_fp8.get_tir(*sizes, kind, "bfloat16", tensor_tiling(*sizes, target))
+
+
+def _chunk_scan(target: Target, *sizes: int) -> Any:
+    factory, *form = scan_form(sizes, target)
+    return factory.get_tir(*sizes, "float16", *form)
 
 
 def _attention(target: Target) -> dict[str, int]:
@@ -119,17 +134,57 @@ PROGRAMS: dict[str, Callable[[Target], Any]] = {
         4, 4096, 32, 64, True, 0.125, "float16", *gradient_tiles(64, t)
     ),
     "grouped_gemm": lambda t: grouped_gemm.get_tir(8192, 4096, 4096, 8, "bfloat16", grouped_tiling(t)),
-    "gemm_blockscaled": lambda t: example("gemm_blockscaled").gemm_blockscaled(4096, 4096, 4096),
+    "attention_varlen": lambda t: attention_varlen_forward.get_tir(
+        8, 6623, 32, 8, 128, True, "float16", *varlen_tiles(128, 6623, t)
+    ),
+    "mla_decode": lambda t: mla_decoding.get_tir(
+        32, 32 * 4096 // mla_page(t), 4096, 128, 512, 64, 2, "float16", *mla_tiles(576, mla_page(t), t)
+    ),
+    "cross_entropy": lambda t: example("cross_entropy").cross_entropy.get_tir(4096, 128256),
+    "gemm_fp8": lambda t: _gemm_fp8(t, 8192, 8192, 8192),
+    "mamba2_chunk_scan": lambda t: _chunk_scan(t, 8, 4096, 256, 80, 1, 64, 128),
+    "gemm_by_hand": lambda t: example("gemm_by_hand").gemm_by_hand.get_tir(4096, 4096, 4096),
+    "gemm_blockscaled": lambda t: example("blackwell/gemm_blockscaled").gemm_blockscaled(4096, 4096, 4096),
+    "gemm_persistent": lambda t: example("blackwell/gemm_persistent").gemm_persistent(4096, 4096, 4096),
+    "gemm_launch_control": lambda t: example("blackwell/gemm_launch_control").gemm_launch_control(4096, 4096, 4096),
+    "gemm_pairs": lambda t: example("blackwell/gemm_pairs").gemm_pairs(4096, 4096, 4096),
+    "attention_roles": lambda t: example("blackwell/attention").attention_roles(4096, 16),
 }
-NUMPY = {"bfloat16": ml_dtypes.bfloat16, "float8_e4m3": ml_dtypes.float8_e4m3fn}
+NUMPY = {
+    "bfloat16": ml_dtypes.bfloat16, "float8_e4m3": ml_dtypes.float8_e4m3fn,
+    "float8_e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
+}  # fmt: skip
 PRODUCTS = (
     "gemm_bias_relu", "gemm_dynamic_m", "gemm_split_k", "flash_attention", "gemm_int4", "flash_decoding",
-    "attention_backward", "grouped_gemm", "gemm_blockscaled",
+    "attention_backward", "grouped_gemm", "gemm_blockscaled", "attention_varlen", "mla_decode", "gemm_fp8",
+    "mamba2_chunk_scan",
 )  # fmt: skip
 # Where a program makes sense, if that is not everywhere.
-_TARGETS = {"gemm_blockscaled": ("sm_100a", "sm_103a", "sm_120a", "gfx950")}
-# Integers that small programs are given, from the first one up to the second: expert numbers, lengths.
-_INTEGERS = {"grouped_gemm": (0, 3), "flash_decoding": (1, 91)}
+_BLACKWELL = ("sm_100a", "sm_103a")
+_TARGETS = {
+    "gemm_fp8": ("sm_90a", *_BLACKWELL, "sm_120a", "gfx942", "gfx950", "gfx1201"),
+    "gemm_by_hand": ("sm_90a",),
+    "gemm_blockscaled": (*_BLACKWELL, "sm_120a", "gfx950"),
+    "gemm_persistent": _BLACKWELL,
+    "gemm_launch_control": _BLACKWELL,
+    "gemm_pairs": _BLACKWELL,
+    "attention_roles": _BLACKWELL,
+}
+# Integers that small programs are given, from the first one up to the second: expert numbers, lengths, labels.
+_INTEGERS = {"grouped_gemm": (0, 3), "flash_decoding": (1, 91), "cross_entropy": (0, 3001), "mla_decode": (1, 5)}
+_OFFSETS = [0, 24, 37]  # of sequences, in tokens
+# Programs of roles and barriers say more than the evaluator knows: what they compute, from the inputs in float64.
+COMPUTED: dict[str, Callable[..., np.ndarray]] = {
+    **dict.fromkeys(("gemm_by_hand", "gemm_persistent", "gemm_launch_control", "gemm_pairs"), lambda a, b: a @ b.T),
+    "attention_roles": lambda q, k, v: _weighted_values(q, k, v),
+}
+
+
+def _weighted_values(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Attention over [heads, S, D]."""
+    scores = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[2])
+    weights = np.exp(scores - scores.max(axis=2, keepdims=True))
+    return weights / weights.sum(axis=2, keepdims=True) @ v
 
 
 def targets_of(kernel: str) -> tuple[str, ...]:
@@ -157,7 +212,21 @@ SMALL: dict[str, Callable[[Target], Any]] = {
     "flash_decoding": lambda t: flash_decoding.get_tir(1, 90, 6, 2, 64, 2),
     "attention_backward": lambda t: gradients.get_tir(1, 70, 1, 64, True, 0.125, "float16", *gradient_tiles(64, t)),
     "grouped_gemm": lambda t: grouped_gemm.get_tir(256, 72, 104, 3, "bfloat16", grouped_tiling(t)),
-    "gemm_blockscaled": lambda t: example("gemm_blockscaled").gemm_blockscaled(70, 72, 256),
+    "attention_varlen": lambda t: attention_varlen_forward.get_tir(
+        2, 37, 2, 1, 64, True, "float16", *varlen_tiles(64, 37, t)
+    ),
+    "mla_decode": lambda t: mla_decoding.get_tir(2, 5, 90, 16, 64, 64, 2, "float16", *mla_tiles(128, 32, t)),
+    "cross_entropy": lambda t: example("cross_entropy").cross_entropy.get_tir(5, 3001, "bfloat16", 128, 16),
+    "gemm_fp8": lambda t: _gemm_fp8(t, 37, 72, 208),
+    "mamba2_chunk_scan": lambda t: _chunk_scan(t, 1, 144, 72, 1, 1, 64, 64),
+    "gemm_by_hand": lambda t: example("gemm_by_hand").gemm_by_hand.get_tir(
+        136, 200, 136, "float16", 128, 128, 64, 2, 2, 2
+    ),
+    "gemm_blockscaled": lambda t: example("blackwell/gemm_blockscaled").gemm_blockscaled(70, 72, 256),
+    "gemm_persistent": lambda t: example("blackwell/gemm_persistent").gemm_persistent(264, 136, 200, blocks=2),
+    "gemm_launch_control": lambda t: example("blackwell/gemm_launch_control").gemm_launch_control(264, 136, 136),
+    "gemm_pairs": lambda t: example("blackwell/gemm_pairs").gemm_pairs(256, 136, 136),
+    "attention_roles": lambda t: example("blackwell/attention").attention_roles(200, 1),
 }
 
 
@@ -203,7 +272,11 @@ def simulate(kernel: str, arch: str) -> float:
         expected = [v.copy() if isinstance(v, np.ndarray) else v for v in values]
         given = [(p, v) for p, v in zip(params, values, strict=True) if p.kind != "symbol"]
         made = compiled(*(v for p, v in given if not p.output))
-        evaluate(program.module, compiled.plan.name, expected)
+        if kernel in COMPUTED:
+            *inputs, _ = values
+            expected[-1] = COMPUTED[kernel](*(v.astype(np.float64) for v in inputs))
+        else:
+            evaluate(program.module, compiled.plan.name, expected)
     outputs = iter(made if isinstance(made, list) else [made])
     worst = 0.0
     for param, value, want in zip(params, values, expected, strict=True):
@@ -225,6 +298,8 @@ def _value(param: ParamSpec, dims: dict[str, int], seed: int, integers: tuple[in
         return np.full(shape, np.nan, kind)
     if kind == np.uint32:  # four factors 2^-7 to 2^6
         return rng.integers(120, 134, (*shape, 4)).astype(np.uint8).view(kind)[..., 0]
+    if param.name == "Offsets":
+        return np.array(_OFFSETS, kind)
     if kind.kind in "ui":
         return rng.integers(*integers, shape).astype(kind)
     return rng.standard_normal(shape).astype(kind)

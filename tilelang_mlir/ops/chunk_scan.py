@@ -210,6 +210,8 @@ def scan_form(sizes: tuple[int, ...], target: str | Target = "auto") -> tuple[An
     fits = 2 * (2 * (L * P + P * N) + 8 * L) <= room and P <= 64
     if machine.supports(Feature.WGMMA) and L in (ROWS, 2 * ROWS) and P % 16 == 0 and N % 64 == 0 and fits:
         return chunk_scan_heads, together
+    if machine.supports(Feature.WMMA_REPEATED):  # threads that hold operands twice have no registers for 64 columns
+        return chunk_scan_rows, 64, 32
     return (chunk_scan_rows,)
 
 

@@ -29,25 +29,25 @@ _CTAS = 2 * 132  # that keep a machine of Hopper's size reading
 @T.macro
 def attend_part(
     Q: Any, K: Any, V: Any, Parts: Any, L: Any, place: Any, length: Any, part: Any, head_kv: Any, b: Any, factor: float,
-    block_N: int, stages: int,
+    block_N: int, stages: int, rows: int,
 ) -> None:  # fmt: skip
     """One part of the keys of a sequence, with the query heads that share a key head; `place` says where a block of
     keys lies, in the first two dimensions of the cache."""
     D, heads, parts, dtype = Q.shape[2], Q.shape[1], L.shape[2], Q.dtype
     shared_by = heads // K.shape[2]
-    Q_shared = T.alloc_shared((ROWS, D), dtype)
+    Q_shared = T.alloc_shared((rows, D), dtype)
     K_shared = T.alloc_shared((block_N, D), dtype)
     V_shared = T.alloc_shared((block_N, D), dtype)
-    scores = T.alloc_fragment((ROWS, block_N), "float32")
-    weights = T.alloc_fragment((ROWS, block_N), dtype)
-    out = T.alloc_fragment((ROWS, D), "float32")
-    largest = T.alloc_fragment((ROWS,), "float32")
-    total = T.alloc_fragment((ROWS,), "float32")
+    scores = T.alloc_fragment((rows, block_N), "float32")
+    weights = T.alloc_fragment((rows, block_N), dtype)
+    out = T.alloc_fragment((rows, D), "float32")
+    largest = T.alloc_fragment((rows,), "float32")
+    total = T.alloc_fragment((rows,), "float32")
     steps = T.ceildiv(T.ceildiv(length, block_N), parts)
     first = part * steps
     count = T.max(T.min(steps, T.ceildiv(length, block_N) - first), 0)
     # Rows behind the heads of this group are computed too, and not stored.
-    T.copy(Q[b, head_kv * shared_by : head_kv * shared_by + ROWS, :], Q_shared)
+    T.copy(Q[b, head_kv * shared_by : head_kv * shared_by + rows, :], Q_shared)
     start_rows(out, largest, total)
     for k in T.Pipelined(count, num_stages=stages):
         key = (first + k) * block_N
@@ -55,17 +55,17 @@ def attend_part(
         T.copy(K[outer, row : row + block_N, head_kv, :], K_shared)
         T.clear(scores)
         T.gemm(Q_shared, K_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
-        for i, j in T.Parallel(ROWS, block_N):
+        for i, j in T.Parallel(rows, block_N):
             scores[i, j] = T.if_then_else(key + j < length, scores[i, j], -T.infinity("float32"))
         softmax_step(scores, weights, out, largest, total, factor)
         T.copy(V[outer, row : row + block_N, head_kv, :], V_shared)
         T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
     divide_rows(out, total)
     logarithms(largest, total, factor)
-    for i, j in T.Parallel(ROWS, D):
+    for i, j in T.Parallel(rows, D):
         if i < shared_by:
             Parts[b, head_kv * shared_by + i, part, j] = out[i, j]
-    for i in T.Parallel(ROWS):
+    for i in T.Parallel(rows):
         if i < shared_by:
             L[b, head_kv * shared_by + i, part] = largest[i]
 
@@ -73,11 +73,11 @@ def attend_part(
 @jit(out_idx=[-1])
 def flash_decoding(
     batch: int, S: int, heads: int, heads_kv: int, D: int, parts: int, dtype: str = "float16",
-    scale: float | None = None, block_N: int = _BLOCK, num_stages: int = 3,
+    scale: float | None = None, block_N: int = _BLOCK, num_stages: int = 3, rows: int = ROWS,
 ) -> Any:  # fmt: skip
     """O [batch, heads, D]; the scale of the scores is D ** -0.5 when left out."""
     factor = (D**-0.5 if scale is None else scale) * LOG2_E
-    assert heads // heads_kv <= ROWS, "query heads that share a key head fit one tile"
+    assert heads // heads_kv <= rows, "query heads that share a key head fit one tile"
 
     @T.prim_func
     def decode(
@@ -92,7 +92,7 @@ def flash_decoding(
         with T.Kernel(parts, heads_kv, batch, threads=128) as (part, head_kv, b):
             length = Lengths[b]
             place = lambda block: (b, block * block_N)
-            attend_part(Q, K, V, Parts, L, place, length, part, head_kv, b, factor, block_N, num_stages)
+            attend_part(Q, K, V, Parts, L, place, length, part, head_kv, b, factor, block_N, num_stages, rows)
         with T.Kernel(heads, batch, threads=128) as (head, b):
             merge_parts(Parts, L, O, b, head)
 
@@ -102,12 +102,12 @@ def flash_decoding(
 @jit(out_idx=[-1])
 def paged_decoding(
     batch: int, pages: int, page: int, most: int, heads: int, heads_kv: int, D: int, parts: int, dtype: str = "float16",
-    scale: float | None = None, block_N: int = _BLOCK, num_stages: int = 3,
+    scale: float | None = None, block_N: int = _BLOCK, num_stages: int = 3, rows: int = ROWS,
 ) -> Any:  # fmt: skip
     """`flash_decoding` over `pages` of `page` keys, of which a sequence has at most `most`."""
     factor = (D**-0.5 if scale is None else scale) * LOG2_E
     blocks = page // block_N  # of a page
-    assert heads // heads_kv <= ROWS, "query heads that share a key head fit one tile"
+    assert heads // heads_kv <= rows, "query heads that share a key head fit one tile"
 
     @T.prim_func
     def decode_paged(
@@ -123,7 +123,7 @@ def paged_decoding(
         with T.Kernel(parts, heads_kv, batch, threads=128) as (part, head_kv, b):
             length = Lengths[b]
             place = lambda block: (Pages[b, block // blocks], block % blocks * block_N)
-            attend_part(Q, K, V, Parts, L, place, length, part, head_kv, b, factor, block_N, num_stages)
+            attend_part(Q, K, V, Parts, L, place, length, part, head_kv, b, factor, block_N, num_stages, rows)
         with T.Kernel(heads, batch, threads=128) as (head, b):
             merge_parts(Parts, L, O, b, head)
 
@@ -146,6 +146,14 @@ def decoding_stages(D: int, target: str | Target = "auto", block_N: int = _BLOCK
     if machine.supports(Feature.TCGEN05):
         room = machine.max_shared_bytes // 2 - 2 * ROWS * (D + block_N)
     return 3 if 3 * 2 * 2 * block_N * D <= room else 2
+
+
+def decoding_rows(shared_by: int, D: int, target: str | Target = "auto") -> int:
+    """Rows of a tile of queries for `shared_by` heads of the width D to a key head. Where threads hold operands twice,
+    wide heads take few rows, so that warps share the columns of the sums."""
+    if D <= 128 or not resolve_target(target).supports(Feature.WMMA_REPEATED):
+        return ROWS
+    return next(rows for rows in (ROWS // 4, ROWS // 2, ROWS) if shared_by <= rows)
 
 
 def decode(
@@ -187,13 +195,13 @@ def decode(
         raise TileValueError(
             f"{heads} query heads over {heads_kv} key heads, expected a multiple, at most {ROWS} times as many"
         )
-    stages = decoding_stages(D, target)
+    stages, rows = decoding_stages(D, target), decoding_rows(heads // heads_kv, D, target)
     if pages is not None:
         most, block = _pages(pages, batch, S)
         sizes = (batch, outer, S, most, heads, heads_kv, D, decoding_parts(batch, most * S, heads_kv, block))
-        return ready(paged_decoding, target, *sizes, dtype, scale, block, stages)(q, k, v, pages, lengths)
+        return ready(paged_decoding, target, *sizes, dtype, scale, block, stages, rows)(q, k, v, pages, lengths)
     sizes = (batch, S, heads, heads_kv, D, decoding_parts(batch, S, heads_kv))
-    return ready(flash_decoding, target, *sizes, dtype, scale, _BLOCK, stages)(q, k, v, lengths)
+    return ready(flash_decoding, target, *sizes, dtype, scale, _BLOCK, stages, rows)(q, k, v, lengths)
 
 
 def _pages(pages: Any, batch: int, page: int) -> tuple[int, int]:

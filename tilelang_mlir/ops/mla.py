@@ -86,6 +86,13 @@ def mla_decoding(
     return mla
 
 
+def mla_page(target: str | Target = "auto") -> int:
+    """Keys of a page of latents of 576 numbers: as many as fit shared memory beside the queries, in all versions."""
+    machine = resolve_target(target)
+    room = machine.max_shared_bytes // 1024
+    return 64 if room >= 220 else 32 if room >= 110 or machine.supports(Feature.MFMA) else 16
+
+
 def mla_tiles(width: int, page: int, target: str | Target = "auto") -> tuple[int, int, int, int]:
     """Heads and keys of a block, versions of its keys, and threads, for `width` numbers of a query and a key.
 
@@ -121,8 +128,8 @@ def mla_decode(
 
     Args:
         q: (batch, heads, D), q_rope: (batch, heads, D_rope): queries, those of content in the space of the latents.
-        kv: (pages, page, D), k_rope: (pages, page, D_rope): the cache, 64 keys to a page (32 where shared memory is
-            below 220 KiB, 16 below 110 KiB but on CDNA). All four contiguous, all float16 or all bfloat16.
+        kv: (pages, page, D), k_rope: (pages, page, D_rope): the cache, 64 keys to a page, or what
+            `mla_page` says where shared memory is small. All four contiguous, all float16 or all bfloat16.
         pages: (batch, most pages of a sequence) int32: the page of every block of keys. Those behind a sequence's
             length are not read.
         lengths: keys in use of every sequence, (batch,) int32, positive.

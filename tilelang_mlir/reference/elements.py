@@ -41,7 +41,14 @@ def _tensor(op: Instruction, frame: Frame) -> None:
     memory: Any = (ctypes.c_char * (span * dtype.itemsize)).from_address(pointer.address)
     steps = tuple(stride * dtype.itemsize for stride in strides)
     # Not `as_strided`, which loses dtypes that numpy itself does not know.
-    frame.env[op.results[0]] = Buffer(np.ndarray(shape, dtype, memory, 0, steps), "global", name)
+    frame.env[op.results[0]] = _safe(op, Buffer(np.ndarray(shape, dtype, memory, 0, steps), "global", name))
+
+
+def _safe(op: Instruction, buffer: Buffer) -> Buffer:
+    """A new buffer, with the value that the program says lies outside of it."""
+    if "safe_value" in op.attributes:
+        buffer.safe = np.asarray(op.attributes["safe_value"]).astype(op.dtypes[0])[()]
+    return buffer
 
 
 def _view(op: Instruction, frame: Frame) -> None:
@@ -78,9 +85,7 @@ def _alloc(op: Instruction, frame: Frame) -> None:
     lead: tuple[int, ...] = ()
     if scope in PRIVATE:
         lead = frame.lanes if frame.parallel else (1,)
-    buffer = allocate(_fill_dynamic(shape_of(kind), dynamic), op.dtypes[0], scope, op.label(), lead)
-    if "safe_value" in op.attributes:
-        buffer.safe = np.asarray(op.attributes["safe_value"]).astype(op.dtypes[0])[()]
+    buffer = _safe(op, allocate(_fill_dynamic(shape_of(kind), dynamic), op.dtypes[0], scope, op.label(), lead))
     if "init" in op.attributes:
         buffer.data[...] = np.asarray(op.attributes["init"]).astype(op.dtypes[0])
         buffer.mark((...,))
@@ -180,6 +185,8 @@ def store(buffer: Buffer, index: Sequence[Value], value: Value, frame: Frame) ->
     if buffer.scope == "global":
         frame.machine.events += 1
     if mask is None:
+        if np.ndim(value) > max((np.ndim(part) for part in where), default=0):  # lanes that share an element
+            where = tuple(np.broadcast_to(part, np.shape(value)) for part in where)
         target.data[where] = value
         target.mark(where)
         return
