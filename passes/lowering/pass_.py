@@ -138,7 +138,8 @@ def _lower_kernel(
     generic = ir.Type.parse("!llvm.ptr")
     kinds = [a.type for a in host.arguments] + [pointer] * (len(workspaces) + own_memory) + [generic] * len(maps)
     signature = ir.Type.parse(f"!llvm.func<void ({', '.join(str(k) for k in kinds)})>")
-    threads = tuple(int_array(launch.attributes["threads"]))
+    x, y, z = int_array(launch.attributes["threads"])
+    threads = x, y, z
     hardware = hardware_for(target)
     shared = ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in launch.attributes else 0
     i64 = ir.IntegerType.get_signless(64)

@@ -7,6 +7,7 @@ import pytest
 from tests.fuzz import threads
 from tests.fuzz.check import Outcome, check, trace
 from tests.fuzz.generate import generate
+from tests.fuzz.products import case_of, run
 from tests.fuzz.program import KernelText, Node, Program, Tensor
 from tests.fuzz.shrink import shrink
 
@@ -25,6 +26,11 @@ def test_programs_agree_with_the_reference(block: int) -> None:
     )
     assert not failed, text
     assert sum(outcome.kind == "rejected" for outcome in found.values()) <= MAX_REJECTED, found
+
+
+@pytest.mark.parametrize(("target", "seed"), [("sm_100a", 100), ("sm_100a", 108), ("gfx950", 105)])
+def test_products_of_large_tiles(target: str, seed: int) -> None:
+    assert run(case_of(seed, target)) == "ok"
 
 
 def test_a_seed_always_gives_the_same_program() -> None:
