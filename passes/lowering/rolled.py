@@ -21,9 +21,9 @@ from .carried import accesses, forget_inner
 from .context import Context
 from .index import Index
 
-# Operations of all copies of a body. It decides what is assembled, not what is computed: up to it a thread's code has no
-# loop, and LLVM can combine accesses; beyond it compilation takes longer than such a kernel gains. Bodies of tiles stay
-# far below, those with random numbers (hundreds of operations) far above. No measured figure is behind it.
+# Operations of all copies of a body. It decides what is assembled, not what is computed: up to it a thread's code has
+# no loop, and LLVM can combine accesses; beyond it compilation takes longer than such a kernel gains. Bodies of tiles
+# stay far below, those with random numbers (hundreds of operations) far above. No measured figure is behind it.
 COPIED_OPS = 3072
 
 
