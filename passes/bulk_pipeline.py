@@ -8,9 +8,9 @@
            wait for full[(k - lb) % s] (parity of this round); use S[(k - lb) % s]
 
 The barrier says that the version which is loaded next has been read. Where products of the iteration before may still
-read it, barrier and load stand behind the wait for them (`RELEASED`). One thread announces the bytes of all tiles at
-the version's mbarrier and issues the copies. A loop that runs several times counts on (`Rounds`): versions and parities
-go on where it left them.
+read it, barrier and load stand behind the wait for them (`RELEASED`), and threads that read none of the tiles need no
+barrier. One thread announces the bytes of all tiles at the version's mbarrier and issues the copies. A loop that runs
+several times counts on (`Rounds`): versions and parities go on where it left them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def expand(versions: Versions, launch: ir.Operation) -> None:
         ir.Operation.create("tl.mbarrier_wait", [], [full, slot, versions.phase(trip)])
     if released is not None:
         with ir.InsertionPoint.after(released):
-            _release(accessed)
+            if accessed:  # else the products alone have read the version, and the thread that loads has waited for them
+                _release(accessed)
             _load_ahead(versions, trip, full)
     versions.finish(slot)
 

@@ -18,7 +18,8 @@ PROXY    Ordinary accesses come before asynchronous ones only with a fence betwe
          by those threads before the barrier. What copies of single words bring (cp.async) is fenced by those who have
          waited for it at an mbarrier: its arrival there is no thread's.
 GROUPS   Regions of different warpgroups run at the same time: the program orders them, with mbarriers. Barriers inside
-         such a region are for its own threads; one for all threads is in front of the first of them. Accesses to what
+         such a region are for its own threads, and order nothing for others; one for all threads is in front of the
+         first of them. Accesses to what
          asynchronous operations of the kernel use are fenced before an mbarrier is told of them. Regions that were the
          arms of a branch come after all that stands before the branch, in whatever threads that was.
 TENSOR   Loads and stores of tensor memory are accesses too; a product's are asynchronous, and ordered by its mbarrier.
@@ -308,6 +309,7 @@ class _Inserter:
         arm.unfenced |= pending.unfenced
         arm.unfenced_loads |= pending.unfenced_loads
         arm.landing |= pending.landing
+        arm.region = True
         self.walk(op.regions[0].blocks[0], arm)
         pending.groups = {**others, key: arm}
 
@@ -318,7 +320,7 @@ class _Inserter:
             earlier = Pending()
             for key, left in pending.groups.items():
                 if key != members_of(arm):
-                    earlier.merge(left)
+                    earlier.merge(left.for_others())
             spans = self.spans(arm)
             fence = earlier.needs_fence(spans)
             if fence or earlier.conflicts(spans):

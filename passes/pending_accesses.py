@@ -39,12 +39,17 @@ class Pending:
     groups: dict[range, Pending] = field(default_factory=dict)  # what regions of some warpgroups left
     arrived: bool = False  # an mbarrier was waited for since the last fence: it may have told of copies of words
     landing: set[Range] = field(default_factory=set)  # where the program's own copies go that were not waited for
+    # GROUPS: what the threads of a region read and wrote before a barrier of theirs, at which others do not meet.
+    region: bool = False
+    met_reads: set[Range] = field(default_factory=set)
+    met_writes: set[Range] = field(default_factory=set)
 
     def copy(self) -> Pending:
         flying = {accumulator: set(ranges) for accumulator, ranges in self.flying.items()}
         groups = {key: left.copy() for key, left in self.groups.items()}
         sets = (set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
-        return Pending(*sets, flying, groups, self.arrived, set(self.landing))
+        met = (self.region, set(self.met_reads), set(self.met_writes))
+        return Pending(*sets, flying, groups, self.arrived, set(self.landing), *met)
 
     def merge(self, other: Pending) -> None:
         self.reads |= other.reads
@@ -53,15 +58,21 @@ class Pending:
         self.unfenced_loads |= other.unfenced_loads
         self.arrived = self.arrived or other.arrived
         self.landing |= other.landing
+        self.met_reads |= other.met_reads
+        self.met_writes |= other.met_writes
         for accumulator, ranges in other.flying.items():
             self.flying[accumulator] = self.flying.get(accumulator, set()) | ranges
         for key, left in other.groups.items():
             self.groups.setdefault(key, Pending()).merge(left)
 
     def clear(self) -> None:
+        total = self.everywhere()
+        if self.region:
+            self.met_reads |= total.reads
+            self.met_writes |= total.writes
         self.reads.clear()
         self.writes.clear()
-        total = self.everywhere()  # a barrier is no fence
+        # A barrier is no fence.
         self.unfenced, self.unfenced_loads = total.unfenced, total.unfenced_loads
         self.groups.clear()
         for ranges in self.flying.values():  # a barrier does not end a product
@@ -80,12 +91,20 @@ class Pending:
         """With what the regions of warpgroups left: all threads are meant."""
         total = Pending(set(self.reads), set(self.writes), set(self.unfenced), set(self.unfenced_loads))
         for left in self.groups.values():
-            total.merge(left.everywhere())
+            total.merge(left.for_others())
+        return total
+
+    def for_others(self) -> Pending:
+        """Of a region, what other threads have to be ordered after: a barrier of its own threads is none for them."""
+        total = self.everywhere()
+        total.reads |= self.met_reads
+        total.writes |= self.met_writes
         return total
 
     def state(self) -> tuple[object, ...]:
         """What is pending, to be compared."""
         sets = (self.reads, self.writes, self.unfenced, self.unfenced_loads, self.landing)
+        sets += (self.met_reads, self.met_writes)
         flying = frozenset((accumulator, frozenset(ranges)) for accumulator, ranges in self.flying.items())
         groups = frozenset((key, left.state()) for key, left in self.groups.items())
         return *(frozenset(ranges) for ranges in sets), flying, groups, self.arrived
@@ -96,6 +115,7 @@ class Pending:
         self.reads, self.writes, self.unfenced = new.reads, new.writes, new.unfenced
         self.unfenced_loads, self.flying, self.groups = new.unfenced_loads, new.flying, new.groups
         self.arrived, self.landing = new.arrived, new.landing
+        self.region, self.met_reads, self.met_writes = new.region, new.met_reads, new.met_writes
 
     def fenced(self) -> None:
         self.unfenced.clear()

@@ -31,34 +31,32 @@ def split_branch(branch: ir.Operation, launch: ir.Operation, *, warps: bool = Tr
     A chain of `else if` becomes regions side by side, a branch among other operations of a region nested ones. So does
     a branch of whole warps whose threads meet at a barrier in it, unless `block_syncs` says that all threads of the
     block do, or exchange elements of shared memory, which takes barriers. Without `warps` there are no barriers of some
-    of them: branches without tile operations stay.
+    of them: branches without tile operations and barriers stay.
 
     Raises:
-        UnsupportedError: the threads that take a branch with tile operations are no whole warps.
+        UnsupportedError: the threads that take a branch with tile operations or a barrier are no whole warps.
     """
     members = members_of(branch)
     mine = members or range(num_threads(launch))
-    tiles = any(_is_shared(op) for op in nested(branch))
     taken = _taken(branch, launch, mine)
     if taken is None:
         _check(branch, launch, branch.operands[0], "a branch that some threads take and others do not")
         return
+    tiles = any(is_collective(op) and not (taken[0] and _is_single(op)) for op in nested(branch))
     meets = not block_syncs and any(op.name == "tl.sync_threads" and "id" not in op.attributes for op in nested(branch))
-    if not (tiles or warps and (meets or _exchanges(branch))):
+    if not (tiles or meets or warps and _exchanges(branch)):
         return
     here = _span(taken, mine)
     whole = warps and num_threads(launch) % WARP == 0
     arms = _arms(here, mine, branch) if here is not None and whole else None
     if arms is None:
-        if not tiles:
+        if not tiles and not meets:
             return
         chosen = [thread for thread, takes in zip(mine, taken, strict=True) if takes]
         who = f"threads {chosen[0]} to {chosen[-1]} take" if len(chosen) > 1 else f"thread {chosen[0]} takes"
-        raise UnsupportedError(
-            f"tile operations in a branch that {who if here is not None else 'some threads of a warp take'}",
-            python_location(branch.location),
-            hint=_HINT,
-        )
+        who = who if here is not None else "some threads of a warp take"
+        what = "tile operations" if tiles else "a barrier"
+        raise UnsupportedError(f"{what} in a branch that {who}", python_location(branch.location), hint=_HINT)
     for op in [op for op in nested(branch) if op.name == "tl.thread_id" and members_of(op) == members]:
         op.move_before(branch)  # in a region it would count from the region's first thread
     around = branch.parent.operation
@@ -89,17 +87,16 @@ def _check(op: ir.Operation, launch: ir.Operation, value: ir.Value, what: str) -
     """Raises UnsupportedError for tile operations where a value decides that differs between threads."""
     members = members_of(op)
     threads, sizes = (members, None) if members else (range(num_threads(launch)), _sizes(launch))
-    if any(_is_shared(inner) for inner in nested(op)) and varies(value, threads, sizes):
+    if any(is_collective(inner) for inner in nested(op)) and varies(value, threads, sizes):
         raise UnsupportedError(f"tile operations in {what}", python_location(op.location), hint=_HINT)
 
 
-def _is_shared(op: ir.Operation) -> bool:
-    """Whether the threads of a CTA share the operation's work, which is more than the first thread's."""
+def _is_single(op: ir.Operation) -> bool:
+    """Whether a tile operation is one of a single element, which is the first thread's."""
     if op.name == "tl.parallel":
-        return any(extent != 1 for extent in ir.DenseI64ArrayAttr(op.attributes["extents"]))
+        return all(extent == 1 for extent in ir.DenseI64ArrayAttr(op.attributes["extents"]))
     tiles = [ir.MemRefType(v.type) for v in op.operands if isinstance(v.type, ir.MemRefType)]
-    alone = op.name in ("tl.copy", "tl.fill") and all(t.has_static_shape and set(t.shape) <= {1} for t in tiles)
-    return is_collective(op) and not alone
+    return op.name in ("tl.copy", "tl.fill") and all(t.has_static_shape and set(t.shape) <= {1} for t in tiles)
 
 
 def _sizes(launch: ir.Operation) -> Sizes:

@@ -32,7 +32,7 @@ class TensorLayout:
     """The layout of a buffer of `shape` with elements of `bits` bits.
 
     Of `parts` equal parts of the columns each lies 128 / `parts` lanes below the one before, at the same columns.
-    `spread` elements have a column of 32 bits each.
+    `spread` elements have a column of 32 bits each. Rows beyond the lanes lie in the columns behind (a step of lane 0).
     """
 
     shape: tuple[int, ...]
@@ -45,6 +45,8 @@ class TensorLayout:
         if len(self.shape) < 2:
             raise TileValueError(f"a tensor memory layout needs rows and columns, got shape {list(self.shape)}")
         top = sum((step.size - 1) * step.lane for step in self.lanes)
+        if self.stacks > 1 and (self.parts > 1 or self.shape[-1] * self.pitch % COLUMN_BITS):
+            raise TileValueError(f"rows of {self.shape[-1]} elements are no whole columns of 32 bits")
         if self.parts > 1 and self.shape[-1] * self.pitch % (COLUMN_BITS * self.parts):
             raise TileValueError(f"{self.shape[-1]} columns are no {self.parts} parts of whole columns of 32 bits")
         if top >= LANES // self.parts or math.prod(step.size for step in self.lanes) < self.shape[-2]:
@@ -58,7 +60,7 @@ class TensorLayout:
     @property
     def version_columns(self) -> int:
         """32-bit columns of one version."""
-        return -(-self.shape[-1] * self.pitch // (COLUMN_BITS * self.parts))
+        return -(-self.shape[-1] * self.pitch // (COLUMN_BITS * self.parts)) * self.stacks
 
     @property
     def columns(self) -> int:
@@ -66,9 +68,14 @@ class TensorLayout:
         return math.prod(self.shape[:-2]) * self.version_columns
 
     @property
+    def stacks(self) -> int:
+        """How many times all lanes: the rows behind the first 128 lie in the columns behind theirs."""
+        return next((step.size for step in self.lanes if not step.lane), 1)
+
+    @property
     def is_sparse(self) -> bool:
         """Whether rows use 16 of every 32 lanes, as accumulators of 64 rows do."""
-        return len(self.lanes) > 1
+        return len(self.lanes) > 1 and self.stacks == 1
 
     @property
     def part_columns(self) -> int:
@@ -82,7 +89,7 @@ class TensorLayout:
     def place(self, row: int, column: int) -> tuple[int, int, int]:
         """Lane, 32-bit column and first bit of an element of the first version."""
         part, inside = divmod(column, self.part_columns)
-        bit = inside * self.pitch
+        bit = (inside + row // LANES * self.shape[-1]) * self.pitch
         return self.lane(row) + part * (LANES // self.parts), bit // COLUMN_BITS, bit % COLUMN_BITS
 
     def __str__(self) -> str:
@@ -109,9 +116,11 @@ def accumulator(shape: Sequence[int], bits: int, *, pair: bool = False) -> Tenso
     """What a product, of a pair of CTAs or of one, writes (section 9.7.16.10.5): 128 rows are the lanes.
 
     Of 64 rows (M = 64) 16 are in each quarter of the lanes; of 64 rows of each CTA of a pair (M = 128) the right half
-    of the columns is below the left one.
+    of the columns is below the left one. 256 rows are two products, one beside the other.
     """
     spread = bits < COLUMN_BITS
+    if shape[-2] == 2 * LANES and not pair:
+        return TensorLayout(tuple(shape), (LaneStep(LANES, 1, 1), LaneStep(2, LANES, 0)), bits, 1, spread)
     if shape[-2] != 64:
         return TensorLayout(tuple(shape), (LaneStep(shape[-2], 1, 1),), bits, 1, spread)
     if pair:

@@ -53,7 +53,7 @@ class Index(NamedTuple):
     @property
     def is_uniform(self) -> bool:
         """All lanes equal."""
-        return all(c == self.constants[0] for c in self.constants)
+        return len(self.constants) < 2 or self.constants.count(self.constants[0]) == len(self.constants)
 
     @property
     def width(self) -> int:
@@ -125,11 +125,12 @@ class IndexMath:
         return Index(_known(base), constants, divisor, lo, hi, bits)
 
     def scale(self, a: Index, factor: int) -> Index:
-        constants = tuple(c * factor for c in a.constants)
+        constants = tuple([c * factor for c in a.constants])
         if a.base is None or factor == 0:
             return Index(None, constants, 0, 0, 0, 0)
-        bounds = sorted((_times(a.lo, factor), _times(a.hi, factor)), key=lambda x: (x is None, x))
-        lo, hi = (None, None) if None in bounds else bounds
+        lo, hi = None, None
+        if a.lo is not None and a.hi is not None:
+            lo, hi = sorted((a.lo * factor, a.hi * factor))
         power = factor > 0 and factor & (factor - 1) == 0
         bits = (
             a.bits << (factor.bit_length() - 1)
@@ -204,9 +205,8 @@ class IndexMath:
             room = max(room, k - a.hi)
         if a.bits is not None and k & (k - 1) == 0:
             room = max(room, k - (a.bits & (k - 1)))
-        high = tuple(c // k for c in a.constants)
-        low = tuple(c % k for c in a.constants)
-        return (a.base, high, low) if all(c < room for c in low) else None
+        low = tuple([c % k for c in a.constants])
+        return (a.base, tuple([c // k for c in a.constants]), low) if max(low, default=0) < room else None
 
     def swizzle(self, a: Index, bits: int, base: int, shift: int) -> Parts:
         """One lane's value with `x ^ ((x >> shift) & mask)` applied, the constant part folded where no bits meet."""
@@ -259,10 +259,6 @@ def _neg(x: int | None) -> int | None:
 
 def _plus(a: int | None, b: int | None) -> int | None:
     return None if a is None or b is None else a + b
-
-
-def _times(a: int | None, factor: int) -> int | None:
-    return None if a is None else a * factor
 
 
 def _cap(x: int | None) -> int | None:

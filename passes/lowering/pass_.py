@@ -138,7 +138,8 @@ def _lower_kernel(
     generic = ir.Type.parse("!llvm.ptr")
     kinds = [a.type for a in host.arguments] + [pointer] * (len(workspaces) + own_memory) + [generic] * len(maps)
     signature = ir.Type.parse(f"!llvm.func<void ({', '.join(str(k) for k in kinds)})>")
-    threads = tuple(int_array(launch.attributes["threads"]))
+    x, y, z = int_array(launch.attributes["threads"])
+    threads = x, y, z
     hardware = hardware_for(target)
     shared = ir.IntegerAttr(launch.attributes["tl.shared_bytes"]).value if "tl.shared_bytes" in launch.attributes else 0
     i64 = ir.IntegerType.get_signless(64)
@@ -150,7 +151,7 @@ def _lower_kernel(
         "CConv": ir.Attribute.parse("#llvm.cconv<ccc>"),
         "gpu.kernel": ir.UnitAttr.get(),
         "tl.shared_bytes": ir.IntegerAttr.get(i64, shared),
-        "arg_attrs": _argument_attributes(kinds, shared_by_ctas=cooperative),
+        "arg_attrs": _argument_attributes(host, kinds, shared_by_ctas=cooperative),
         "tl.tensor_maps": bulk_copy.map_attribute(maps),
         **hardware.kernel_attributes(threads, launch),
     }
@@ -187,8 +188,9 @@ def _lower_kernel(
     return shared
 
 
-def _argument_attributes(kinds: list[ir.Type], *, shared_by_ctas: bool) -> ir.Attribute:
-    """Tensor arguments do not alias and are aligned to 16 bytes (the launch checks it). Tensor maps go by value.
+def _argument_attributes(host: ir.Block, kinds: list[ir.Type], *, shared_by_ctas: bool) -> ir.Attribute:
+    """Tensor arguments do not alias and are aligned to 16 bytes (the launch checks it), arrays of addresses to the 8 of
+    one. Tensor maps go by value.
 
     Where other CTAs change tensors during the kernel (`shared_by_ctas`), nothing may be known of what they hold.
     """
@@ -201,7 +203,20 @@ def _argument_attributes(kinds: list[ir.Type], *, shared_by_ctas: bool) -> ir.At
         "nvvm.grid_constant": ir.UnitAttr.get(),
     })  # fmt: skip
     by_type = {"!llvm.ptr<1>": pointer, "!llvm.ptr": descriptor}
-    return ir.ArrayAttr.get([by_type.get(str(k), ir.DictAttr.get({})) for k in kinds])
+    given = [by_type.get(str(k), ir.DictAttr.get({})) for k in kinds]
+    for argument in host.arguments:
+        if _holds_addresses(argument):
+            named = {item.name: item.attr for item in pointer}
+            given[argument.arg_number] = ir.DictAttr.get({**named, "llvm.align": ir.IntegerAttr.get(i64, 8)})
+    return ir.ArrayAttr.get(given)
+
+
+def _holds_addresses(value: ir.Value) -> bool:
+    """Whether an argument is an array of addresses: programs pass parts of larger ones, which start anywhere."""
+    if not isinstance(value.owner, ir.Block) or "tl.params" not in value.owner.owner.attributes:
+        return False
+    entry = ir.DictAttr(ir.ArrayAttr(value.owner.owner.attributes["tl.params"])[ir.BlockArgument(value).arg_number])
+    return [ir.StringAttr(entry[key]).value for key in ("kind", "dtype")] == ["tensor", "handle"]
 
 
 def _bind_arguments(ctx: Context, host: ir.Block, entry: ir.Block, workspaces: list[ir.Operation]) -> None:
@@ -245,7 +260,7 @@ def lower_tensor(ctx: Context, op: ir.Operation) -> None:
     )
     element = ir.MemRefType(result.type).element_type
     safe = op.attributes["safe_value"].value if "safe_value" in op.attributes else 0
-    row = _divisor(shape[-1]) if shape else 1
+    row = _divisor(shape[-1]) if shape and not _holds_addresses(op.operands[0]) else 1
     sizes, steps = (tuple(n if isinstance(n, int) else ctx.ssa(n) for n in ns) for ns in (shape, strides))
     divisors = tuple(_divisor(s) for s in strides)
     pointer = ctx.ssa(op.operands[0])

@@ -108,10 +108,10 @@ def _fold(ctx: Context, name: str, a: Index, b: Index) -> Index | None:
 
 
 def _assume_positive(a: Index) -> Index:
-    """An unsigned operation states that its operand is not negative."""
+    """An unsigned operation states that its operand is not negative; the base may be, where something is added."""
     if a.base is None or a.lo is not None:
         return a
-    return Index(a.base, a.constants, a.divisor, 0, a.hi, a.bits) if min(a.constants) >= 0 else a
+    return Index(a.base, a.constants, a.divisor, -min(a.constants), a.hi, a.bits)
 
 
 def _floor_divide(ctx: Context, op: ir.Operation) -> Value:

@@ -12,6 +12,7 @@ from tilelang_mlir.isa.nvidia import cluster, tcgen05, tcgen05_mma, tcgen05_spar
 from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.mlir import ir
 
+from ...dialect.layout.tensor import LANES
 from ...dialect.location import python_location
 from ...dialect.products import packed_operands, transposes
 from ...dialect.tl import TMEM, scope_of
@@ -46,6 +47,10 @@ def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
     with one_thread(ctx, op):
         d = tensor_address(ctx, c, op)
         left = _operand(ctx, a, product, not flags[0], op)
+        if product.stacks > 1:
+            right = _operand(ctx, b, product, flags[1], op)
+            _emit_stacks(ctx, op, product, (d, left, right))
+            return
         right = _operand(ctx, b, product, flags[1], op, times=2 if product.shape.sparse else 1)
         factors = _Scales(ctx, op, scales) if scales else None
         for step in range(product.steps):
@@ -62,6 +67,23 @@ def lower_tcgen05_mma(ctx: Context, op: ir.Operation) -> None:
                 continue
             word, places = factors.step(product, step)
             tcgen05_mma.emit_scaled(*operands, word, adds, places, product.shape.kind, factors.block, pair=pair)
+
+
+def _emit_stacks(
+    ctx: Context, op: ir.Operation, product: Product, operands: tuple[ir.Value, list[ir.Value], list[ir.Value]]
+) -> None:
+    """Rows 128 at a time: A's lie behind one another in each panel or, along M, in the panels behind."""
+    d, left, right = operands
+    value, (rows, columns) = op.operands[0], list(ir.MemRefType(op.operands[2].type).shape)[-2:]
+    _, span, panel = _panels(ctx, value)
+    bits = ir.MemRefType(value.type).element_type.width
+    ahead = LANES * bits // 8 // span * panel if transposes(op)[0] else LANES * span
+    word = ctx.e.constant(ctx.e.i32, descriptors.instruction(product.shape))
+    for stack in range(rows // LANES):
+        place = ctx.e.value(ctx.e.add(d, stack * columns))
+        for step, (a, b) in enumerate(zip(left, right, strict=True)):
+            adds = ctx.ssa(op.operands[3]) if step == 0 else ctx.e.constant(ctx.e.i1, 1)
+            tcgen05_mma.emit(place, _ahead(ctx, a, stack * ahead), b, word, adds, product.shape.kind)
 
 
 @rule("tl.tcgen05_commit")

@@ -225,7 +225,7 @@ def _is_alone(op: ir.Operation) -> bool:
     if threads_of(op) == WARPGROUP or not fragments:
         return threads_of(op) == WARPGROUP
     layout = from_attr(fragments[0].owner.operation.attributes["layout"])
-    return isinstance(layout, Fragment) and layout.thread[-1][:2] == (2, 0)
+    return isinstance(layout, Fragment) and layout.thread[-1][:2] == (2, 0) and layout.thread[-1].stride < LANES
 
 
 # -- which instructions ------------------------------------------------------------------------------------------------
@@ -267,6 +267,7 @@ def _cells(fragment: Fragment, layout: TensorLayout, threads: int) -> tuple[IntA
     lanes = np.array([layout.lane(r) for r in range(layout.shape[-2])])
     shape = (threads, fragment.num_values)
     part, inside = column // layout.part_columns, column % layout.part_columns
+    inside = inside + row // LANES * layout.shape[-1]
     return np.broadcast_to(lanes[row] + part * (LANES // layout.parts), shape), np.broadcast_to(inside, shape)
 
 

@@ -40,6 +40,7 @@ class Product:
 
     shape: descriptors.Shape
     steps: int
+    stacks: int = 1  # of 128 rows, which are products of their own
 
 
 def product_obstacle(op: ir.Operation, target: Target) -> str:
@@ -53,10 +54,10 @@ def product_obstacle(op: ir.Operation, target: Target) -> str:
         return f"operands of {_element(a)}, which {having} has and {target} lacks"
     m, n, _ = extents(op)
     pair = "pair" in op.attributes
-    rows = (128,) if op.name in (*_SCALED, SPARSE) or scope_of(a) == TMEM else (64, 128)
+    rows = (128,) if op.name in (*_SCALED, SPARSE) or scope_of(a) == TMEM else (64, 128) if pair else (64, 128, 256)
     if m not in rows:
         return f"an accumulator of {m} rows, which must have {' or '.join(map(str, rows))}"
-    step = 32 if pair else 16 if m == 128 or (kinds[0] == "i8" and n > 32) else 8
+    step = 32 if pair else 16 if m >= 128 or (kinds[0] == "i8" and n > 32) else 8
     if n % step or n > MAX_COLUMNS:
         return f"an accumulator of {n} columns, which must be a multiple of {step} up to {MAX_COLUMNS}"
     flags = transposes(op)
@@ -136,10 +137,11 @@ def product_of(op: ir.Operation) -> Product:
     m, n, _ = extents(op)
     flags = transposes(op)
     k = _depth_of(op)
-    m *= 2 if "pair" in op.attributes else 1
+    stacks = max(m // LANES, 1)
+    m = m // stacks * (2 if "pair" in op.attributes else 1)
     sparse = op.name == SPARSE
     shape = descriptors.Shape(m, n, kind, a_type, b_type, d_type, flags[0], not flags[1], sparse)
-    return Product(shape, k // descriptors.depth(kind) // (2 if sparse else 1))
+    return Product(shape, k // descriptors.depth(kind) // (2 if sparse else 1), stacks)
 
 
 def _bits(kind: str) -> int:
@@ -228,7 +230,7 @@ def meeting_fragment(layout: TensorLayout, columns: int, threads: int) -> Fragme
 
     A warp reaches the lanes of its quarter. All 128 lanes: a thread has a row (.32x32b). 64 rows, 16 in each quarter:
     the fragment of an mma (.16x256b, of 16-bit elements .16x128b); or two threads half a row each (.32x32b), whole rows
-    only. Warpgroups share the columns.
+    only. Warpgroups share the columns; of 256 rows two have 128 each, others two in a thread.
     """
     groups, rows = threads // WARPGROUP, layout.shape[-2]
     if threads % WARPGROUP or not groups or columns % groups:
@@ -244,6 +246,14 @@ def meeting_fragment(layout: TensorLayout, columns: int, threads: int) -> Fragme
             return None
         thread = (Digit(64, 0, 1), Digit(2, 1, columns // 2), Digit(groups, 1, each // 2))
         return Fragment((rows, columns), thread, (Digit(each // 2, 1, 1),))
+    if layout.stacks > 1:
+        apart, shared = (groups, 1) if groups == layout.stacks else (1, groups)  # one distance between warpgroups
+        each = columns // shared
+        if each * layout.bits % 32:
+            return None
+        thread = (Digit(32, 0, 1), Digit(4, 0, 32), Digit(apart, 0, LANES), Digit(shared, 1, each))
+        value = (Digit(each, 1, 1), Digit(layout.stacks // apart, 0, LANES))
+        return Fragment((rows, columns), thread, value)
     if rows != LANES or each * layout.bits % 32:
         return None
     thread = (Digit(32, 0, 1), Digit(4, 0, 32), Digit(groups, 1, each))

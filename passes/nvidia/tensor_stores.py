@@ -166,7 +166,7 @@ def store_by_tma(op: ir.Operation, split: ir.Operation) -> bool:
     layout = {"layout": to_attr(swizzled(shape, plan.bits, swizzle_span(shape, plan.bits)))}
     count = plan.staging(repeated)
     with ir.InsertionPoint(split), op.location:
-        kind = buffer_type([count * plan.groups, *shape], element, SHARED)
+        kind = buffer_type([count * plan.groups, *shape], element, SHARED)  # one: tiles under way stay apart
         staging = ir.Operation.create("tl.alloc", [kind], attributes=layout).result
     with ir.InsertionPoint(op), op.location:
         piece = build.columns_of(target, 0, plan.width)

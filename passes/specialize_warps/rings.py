@@ -9,7 +9,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import Effect, region_effects
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.layout.attrs import to_attr
-from ...dialect.products import PRODUCTS, factors
+from ...dialect.products import PRODUCTS, TENSOR_PRODUCTS, factors
 from ...dialect.tl import FRAGMENT, buffer_type
 from .. import build
 from ..walk import nested
@@ -81,7 +81,7 @@ def _is_started(op: ir.Operation) -> bool:
 
 def is_access(effect: Effect) -> bool:
     """Whether threads access a tile themselves: all but what products of warpgroups take from shared memory."""
-    is_taken = effect.op.name in PRODUCTS and "instr" in effect.op.attributes
+    is_taken = effect.op.name in TENSOR_PRODUCTS or effect.op.name in PRODUCTS and "instr" in effect.op.attributes
     return not is_taken or all(effect.tile != v for v in factors(effect.op))
 
 

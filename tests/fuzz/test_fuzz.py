@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fuzz import threads
 from tests.fuzz.check import Outcome, check, trace
 from tests.fuzz.generate import generate
+from tests.fuzz.products import case_of, run
 from tests.fuzz.program import KernelText, Node, Program, Tensor
 from tests.fuzz.shrink import shrink
 
@@ -24,6 +26,11 @@ def test_programs_agree_with_the_reference(block: int) -> None:
     )
     assert not failed, text
     assert sum(outcome.kind == "rejected" for outcome in found.values()) <= MAX_REJECTED, found
+
+
+@pytest.mark.parametrize(("target", "seed"), [("sm_100a", 100), ("sm_100a", 108), ("gfx950", 105)])
+def test_products_of_large_tiles(target: str, seed: int) -> None:
+    assert run(case_of(seed, target)) == "ok"
 
 
 def test_a_seed_always_gives_the_same_program() -> None:
@@ -89,3 +96,12 @@ def test_shrink_keeps_what_is_needed() -> None:
 def test_programs_print_and_parse() -> None:
     func = trace(generate(3))
     assert func.name == "main"
+
+
+@pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
+def test_programs_of_single_threads(target: str) -> None:
+    """A seed whose program computed something else once is among them."""
+    found = {seed: threads.check(threads.generate(seed), target) for seed in (*range(8), 121)}
+    failed = {seed: outcome for seed, outcome in found.items() if outcome.failed}
+    assert not failed, "\n".join(f"{s}: {o.detail}\n{threads.generate(s).text()}" for s, o in failed.items())
+    assert sum(outcome.kind == "ok" for outcome in found.values()) >= 8

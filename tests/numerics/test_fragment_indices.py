@@ -476,3 +476,23 @@ def test_a_variable_of_one_value_adds_no_digit() -> None:
         kernel = make(R)
         _close(kernel(a), 2 * (a.astype(np.float64) @ a).reshape(32 // R, R, 32), 2e-3)
         assert kernel.ir("laid_out").count('#tl.scope<"shared">>\n') == 1
+
+
+def test_quotients_of_sums_with_a_part_that_is_negative() -> None:
+    """(n + 8) % 7 is n + 8 less a multiple of 7: no negative number, but without the eight it is one."""
+
+    @T.prim_func
+    def main(B: T.Tensor((4,), "int32"), n: T.int32):
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            if tx == 0:
+                B[0] = (6 + (n + 8) % 7) % 7
+                B[1] = (6 + (n + 8) % 7) // 7
+                B[2] = (8 + (n + 9) % 8) % 8
+                B[3] = (n % 7 + 14) // 7
+
+    kernel = tilelang.compile(main, target="sim:sm_80")
+    for n in (0, 3, -4, 10):
+        got = np.full(4, -1, np.int32)
+        kernel(got, n)
+        assert got.tolist() == [(6 + (n + 8) % 7) % 7, (6 + (n + 8) % 7) // 7, (8 + (n + 9) % 8) % 8, (n % 7 + 14) // 7]

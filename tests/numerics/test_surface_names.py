@@ -435,3 +435,29 @@ def test_cluster_barriers_in_branches() -> None:
     got = np.full(4, -1, np.int32)
     tilelang.compile(main, target="sim:sm_90a")(got)
     assert np.array_equal(got, [0, 1, 0, 1])
+
+
+def test_views_of_tensors_with_strides_of_their_own():
+    """Rows of 16 out of wider ones: split into four by four, as halves of their elements, with strides given."""
+    n, s = T.dynamic("n"), T.dynamic("s")
+
+    @T.prim_func
+    def main(A: T.StridedTensor((n, 16), (s, 1), "float32"), B: T.Tensor((4, n, 16), "float32")):
+        with T.Kernel(n, threads=16) as b:
+            t = T.get_thread_binding()
+            B[0, b, t] = T.reshape(A, (n, 4, 4))[b, t // 4, t % 4]
+            B[1, b, t] = T.cast(T.view(A, (n, 32), "float16")[b, t], "float32")
+            B[2, b, t] = T.view(A, (n, 8, 2), strides=(s, 2, 1))[b, t // 2, t % 2]
+            B[3, b, t] = getattr(T, "__ldg")(A, (b, t))
+
+    a = np.random.default_rng(2).standard_normal((5, 32)).astype(np.float32)[:, 4:20]
+    b = np.zeros((4, 5, 16), np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, b)
+    halves = a.copy().view(np.float16)[:, :16].astype(np.float32)
+    assert np.array_equal(b, np.stack([a, halves, a, a]), equal_nan=True)
+    with pytest.raises(TileValueError, match="dimensions that are split or joined have to lie one after the other"):
+
+        @T.prim_func
+        def joined(A: T.StridedTensor((8, 16), (32, 1), "float32")):
+            with T.Kernel(1, threads=128):
+                T.reshape(A, (128,))[T.get_thread_binding()] = 0.0

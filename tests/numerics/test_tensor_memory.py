@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,22 @@ def test_transposes(ta: bool, tb: bool, waits: bool) -> None:
 )
 def test_tiles(tiles: tuple[int, int, int], threads: int, tb: bool) -> None:
     check_gemm(TensorGemm((137, 257, 72), tiles, threads=threads, transpose_B=tb))
+
+
+@pytest.mark.parametrize(
+    ("case", "threads"),
+    [
+        (Gemm((300, 152, 136), (256, 64, 64), transpose_B=True, out="float16"), 256),
+        (Gemm((304, 40, 72), (256, 64, 64), transpose_A=True), 128),
+        (Gemm((257, 32, 256), (256, 32, 128), dtype="float8_e4m3", transpose_B=True), 512),
+    ],
+    ids=["a warpgroup for each half", "both halves in a thread", "more warpgroups"],
+)
+def test_256_rows(case: Gemm, threads: int) -> None:
+    """Two products side by side in the columns."""
+    kernel = check_gemm(replace(case, threads=threads))
+    assert "tcgen05" in form(kernel) and kernel.ir("lowered").count("tcgen05.mma") == 8
+    assert "(memref<1x256x" in kernel.ir("scheduled")
 
 
 @pytest.mark.parametrize("stages", [0, 1, 2, 3, 4])

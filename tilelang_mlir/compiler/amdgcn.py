@@ -97,7 +97,7 @@ _WHOLE_REGISTERS = "-real-true16"
 _WMMA = "@llvm.amdgcn.wmma."
 _PRODUCTS = ("@llvm.amdgcn.mfma.", _WMMA)
 # A loop whose bound is known when it runs, and loads of packed integers, whose alignment LLVM finds out.
-_COMPARED = re.compile(r"icmp slt i\d+ %\d+, [^\n]*\n  br i1 ")
+_COMPARED = re.compile(r"phi [^\n]*\n  %\d+ = icmp slt i\d+ %\d+, [^\n]*\n  br i1 ")
 _PACKED = re.compile(r"load <\d+ x i\d+>, ptr addrspace\(3\)")
 
 

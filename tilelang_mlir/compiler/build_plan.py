@@ -108,6 +108,12 @@ def _aligned(params: tuple[ParamSpec, ...], kernels: Sequence[ir.Operation]) -> 
     return tuple(replace(p, max_bytes=2**31 - 1) if n in small else p for n, p in enumerate(made))
 
 
+def _is_touched(view: ir.Operation) -> bool:
+    """Whether anything but tensors of other shapes that nothing uses is made of a tensor."""
+    owners = [use.owner.operation for use in view.results[0].uses]
+    return any(op.name != "tl.reshape" or _is_touched(op) for op in owners)
+
+
 def _functions(lowered: ir.Module) -> Iterator[ir.Operation]:
     for op in device_module(lowered).regions[0].blocks[0].operations:
         if op.operation.name == "llvm.func":
@@ -184,7 +190,8 @@ class _HostReader:
         for entry, argument in zip(entries, arguments, strict=True):
             name, kind, dtype = (str(ir.StringAttr(entry[key]).value) for key in ("name", "kind", "dtype"))
             name = _unique(name, taken)
-            params.append(ParamSpec(name, kind, dtype, used=any(True for _ in argument.uses)))
+            alignment = 8 if (kind, dtype) == ("tensor", "handle") else 16  # an array of addresses may be a part of one
+            params.append(ParamSpec(name, kind, dtype, used=any(True for _ in argument.uses), alignment=alignment))
             if kind in ("scalar", "symbol"):
                 self._values[argument] = name
         if "tl.out_idx" in host.attributes:
@@ -215,7 +222,7 @@ class _HostReader:
             fields.append(tuple(next(dynamic) if size == -1 else size for size in sizes))
         if "view" in op.attributes:
             return  # the argument has the shape of another tl.tensor
-        used = any(True for _ in op.results[0].uses) or sum(1 for _ in op.operands[0].uses) > 1
+        used = any(use.owner.name != "tl.tensor" or _is_touched(use.owner.operation) for use in op.operands[0].uses)
         self.params[index] = replace(self.params[index], shape=fields[0], strides=fields[1], used=used)
 
     def _find_workspaces(self, host: ir.Operation) -> None:

@@ -8,14 +8,15 @@ from typing import Any
 import llvmlite.binding as llvm
 
 # What a handful of passes does not deal with: private arrays, loops that ask to be unrolled, functions to inline.
-_THOROUGH = ("alloca ", "define internal", "define linkonce", "alwaysinline")
+_THOROUGH = ("define internal", "define linkonce", "alwaysinline")
+_ARRAY = re.compile(r"alloca (?:\[|[^,\n]*, i\d+ )")
 _UNROLLED = re.compile(r"llvm\.loop\.unroll\.(?!disable)")
 
 
 def needs_everything(llvm_ir: str) -> bool:
     """Whether a kernel gains by the whole pipeline: private arrays, say, become registers when loops are unrolled."""
     # One search for all of them would take fifty times as long.
-    return any(word in llvm_ir for word in _THOROUGH) or _UNROLLED.search(llvm_ir) is not None
+    return any(word in llvm_ir for word in _THOROUGH) or any(part.search(llvm_ir) for part in (_ARRAY, _UNROLLED))
 
 
 def run_handful(module: Any, builder: Any, *, numbering: bool) -> None:

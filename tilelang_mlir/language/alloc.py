@@ -12,7 +12,7 @@ from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import ResourceError, TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.annot import TIRAnnot, declare
-from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, int32_value, memory_of
+from tilelang_mlir.frontend.buffer import Buffer, Element, Variable, int32_value, memory_of, row_major
 from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.control import allocate_variable
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, require_room, value_of
@@ -308,8 +308,15 @@ def reshape(src: Any, shape: Any) -> Buffer:
     return view(src, shape)
 
 
-def view(src: Any, shape: Any = None, dtype: Any = None) -> Buffer:
-    """The same memory under another shape and element type; the number of bits must agree."""
+def view(src: Any, shape: Any = None, dtype: Any = None, strides: Any = None) -> Buffer:
+    """The same memory under another shape and element type; the number of bits must agree.
+
+    A view of an argument with strides of its own keeps those of the dimensions that stay, and splits or joins others
+    where they lie one after the other; `strides`, in elements of the view, are taken as they are.
+
+    Raises:
+        TileTypeError: `src` is no buffer. TileValueError: the sizes do not agree, or dimensions do not lie so.
+    """
     builder = require("T.view")
     if not isinstance(src, Buffer):
         raise TileTypeError(f"T.view needs a whole buffer, got {describe(src)}")
@@ -323,6 +330,10 @@ def view(src: Any, shape: Any = None, dtype: Any = None) -> Buffer:
         raise TileValueError(
             f"cannot view {list(src.shape)} of {src.dtype} ({bits[0]} bits) as {list(sizes)} of {kind} ({bits[1]} bits)"
         )
+    if strides is not None or (src.is_strided and src.memory == GLOBAL):
+        with builder.at_host():
+            steps = strides if strides is not None else _steps(src, sizes, kind)
+        return make_tensor(src.data, sizes, kind, steps)
     result = Buffer("", sizes, kind, src.memory)
     dynamic = ir.ShapedType.get_dynamic_size()
     static = [size if isinstance(size, int) else dynamic for size in sizes]
@@ -331,6 +342,29 @@ def view(src: Any, shape: Any = None, dtype: Any = None) -> Buffer:
     result.value = builder.emit("tl.reshape", [memory_of(src), *dynamic_sizes], [type_]).results[0]
     result.frame = builder.frame if builder.frame.open else src.frame
     return result
+
+
+def _steps(src: Buffer, sizes: Sequence[Any], kind: DType) -> list[Any]:
+    """The strides of a view of a tensor that has strides of its own."""
+    same_bits = src.dtype.bits == kind.bits
+    scale = lambda n: n if same_bits else arith.truncdiv(arith.mul(n, src.dtype.bits), kind.bits)
+    old, steps = [*src.shape[:-1], scale(src.shape[-1])], [*map(scale, src.strides[:-1]), src.strides[-1]]
+    same = 0
+    while same < min(len(old), len(sizes)) and _is_same(old[same], sizes[same]):
+        same += 1
+    rest = [*old[same:], *sizes[same:]]
+    dense = all(isinstance(n, int) for n in rest) and list(row_major(tuple(old[same:]))) == steps[same:]
+    if (rest and not dense) or (src.strides[-1] != 1 and not same_bits):
+        raise TileValueError(
+            f"cannot view {list(src.shape)} with strides {list(src.strides)} as {list(sizes)}: "
+            "dimensions that are split or joined have to lie one after the other",
+            hint="T.view takes strides=[...], in elements of the view",
+        )
+    return [*steps[:same], *row_major(tuple(sizes[same:]))]
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    return a is b or (a.key == b.key if isinstance(a, Expr) and isinstance(b, Expr) else isinstance(a, int) and a == b)
 
 
 def _bits(shape: Sequence[Any], kind: DType) -> int | None:

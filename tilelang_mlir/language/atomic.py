@@ -33,7 +33,8 @@ _ORDERS_OF = {"load": ("relaxed", "consume", "acquire", "seq_cst"), "store": ("r
 
 @takes_name
 def atomic_add(
-    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
+    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False,
+    annotations: dict[str, Any] | None = None,
 ) -> Any:
     """Add to an element, or elementwise to a tile; `return_prev` gives the old value of an element.
 
@@ -45,6 +46,7 @@ def atomic_add(
         TileTypeError: `use_tma` with anything but a shared tile and a device tile of one dtype.
         UnsupportedError: when compiled, for elements or tiles that the hardware does not reduce.
     """
+    del annotations
     if use_tma:
         return _bulk("add", dst, value, return_prev)
     return _atomic("add", dst, value, memory_order, return_prev)
@@ -52,9 +54,11 @@ def atomic_add(
 
 @takes_name
 def atomic_max(
-    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
+    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False,
+    annotations: dict[str, Any] | None = None,
 ) -> Any:
     """Raise an element, or the elements of a tile, to at least a value; `use_tma` as in `T.atomic_add`."""
+    del annotations
     if use_tma:
         return _bulk("max", dst, value, return_prev)
     return _atomic("max", dst, value, memory_order, return_prev)
@@ -62,9 +66,11 @@ def atomic_max(
 
 @takes_name
 def atomic_min(
-    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False
+    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, use_tma: bool = False,
+    annotations: dict[str, Any] | None = None,
 ) -> Any:
     """Lower an element, or the elements of a tile, to at most a value; `use_tma` as in `T.atomic_add`."""
+    del annotations
     if use_tma:
         return _bulk("min", dst, value, return_prev)
     return _atomic("min", dst, value, memory_order, return_prev)

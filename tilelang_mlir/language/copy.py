@@ -256,8 +256,9 @@ def _attributes(what: str, src: Any, dst: Any, options: dict[str, Any]) -> dict[
 
 
 @takes_name
-def fill(buffer: Any, value: Any) -> None:
-    """Set every element of a buffer or region; a reducer starts its reduction."""
+def fill(buffer: Any, value: Any, annotations: dict[str, Any] | None = None) -> None:
+    """Set every element of a buffer or region; a reducer starts its reduction. `annotations` have no effect."""
+    del annotations
     builder = require("T.fill")
     builder.require_launch("T.fill")
     target = buffer_of(buffer, "the target of T.fill")
@@ -291,9 +292,9 @@ def _fill_loop(region: Region, value: Any) -> None:
 
 
 @takes_name
-def clear(buffer: Any) -> None:
-    """Set every element to zero."""
-    fill(buffer, 0)
+def clear(buffer: Any, annotations: dict[str, Any] | None = None) -> None:
+    """Set every element to zero, as `T.fill`."""
+    fill(buffer, 0, annotations)
 
 
 @takes_name

@@ -197,11 +197,16 @@ class _Persistent:
                 yield tile if len(tile) > 1 else place
 
 
-def Persistent(domain: Sequence[Any], wave_size: Any, index: Any, group_size: int = 8) -> Any:
+def Persistent(
+    domain: Sequence[Any], wave_size: Any, index: Any, group_size: int = 8, num_stages: int = 0, *,
+    annotations: dict[str, Any] | None = None,
+) -> Any:  # fmt: skip
     """The tiles `index, index + wave_size, ...` of a domain of tiles; yields their coordinates, or the one there is.
 
-    Tiles are numbered in groups of `group_size` along the last dimension.
+    Tiles are numbered in groups of `group_size` along the last dimension. `num_stages` and `annotations` are accepted:
+    loops of T.Pipelined inside are what is pipelined, over the end of a tile too where roles walk the tiles.
     """
+    del num_stages, annotations
     return _Persistent(domain, wave_size, index, group_size)
 
 

@@ -169,14 +169,14 @@ def _ieee(name: str, count: int) -> Callable[..., Any]:
     return run
 
 
-def fma(a: Any, b: Any, c: Any) -> Any:
-    """`a * b + c`, rounded once (float32 and float64)."""
-    return ieee_fmaf(a, b, c)
+def fma(x: Any, y: Any, z: Any) -> Any:
+    """`x * y + z`, rounded once (float32 and float64)."""
+    return ieee_fmaf(x, y, z)
 
 
-def fmul(a: Any, b: Any) -> Any:
-    """`a * b`, rounded by itself: never part of a fused multiply-add (float32 and float64)."""
-    return ieee_mul(a, b)
+def fmul(x: Any, y: Any) -> Any:
+    """`x * y`, rounded by itself: never part of a fused multiply-add (float32 and float64)."""
+    return ieee_mul(x, y)
 
 
 ieee_add = _ieee("add", 2)

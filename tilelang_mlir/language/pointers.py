@@ -319,8 +319,10 @@ lds32, lds64, lds128 = (_loader(f"lds{32 * n}", n, "shared") for n in (1, 2, 4))
 sts32, sts64, sts128 = (_storer(f"sts{32 * n}", n, "shared") for n in (1, 2, 4))
 
 
-def ldg(element: Any) -> Any:
-    """An element of a tensor that no thread writes during the kernel: `T.__ldg(A[i])`."""
+def ldg(element: Any, index: Any = None) -> Any:
+    """An element of a tensor that no thread writes during the kernel: `T.__ldg(A[i])`, or `T.__ldg(A, i)`."""
+    if index is not None:
+        element = element[tuple(index) if isinstance(index, list | tuple) else index]
     place = place_of("T.__ldg", element)
     _require("T.__ldg", place, "global")
     return place.read()

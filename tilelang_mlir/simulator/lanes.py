@@ -373,7 +373,7 @@ class Lanes:
                 hint="every thread of every CTA must come to it equally often",
             )
         if not here.all():
-            raise Diverged(here.any(1))
+            raise Diverged(np.logical_or.reduce(here, axis=1))
         return self.batch.grid_barrier.arrive(self)
 
     def barrier_reduce(self, number: int, threads: int | None, kind: str, predicate: Any) -> WaitBarrier:

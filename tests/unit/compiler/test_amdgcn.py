@@ -182,7 +182,8 @@ def test_kernels_around_products_say_what_they_do_not_use() -> None:
 
 
 @pytest.mark.parametrize("extra", [
-    "%a = alloca i32, addrspace(5)", "call void @other()", 'call void asm sideeffect "s_nop 0", ""()',
+    "%a = alloca [4 x i32], addrspace(5)", "%a = alloca i32, i32 4, addrspace(5)",
+    "call void @other()", 'call void asm sideeffect "s_nop 0", ""()',
     "%f = addrspacecast ptr addrspace(1) %0 to ptr", "%q = call ptr addrspace(4) @llvm.amdgcn.implicitarg.ptr()",
 ])  # fmt: skip
 def test_kernels_of_which_it_cannot_be_told(extra: str) -> None:

@@ -71,6 +71,15 @@ def test_unused_parameters_are_known() -> None:
     body = '"tl.launch"(%g) ({ ^bb0(%x: i32): }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()'
     assert [p.used for p in plan(body).params[:3]] == [False, False, False]
     assert [p.used for p in plan().params[:3]] == [True, True, True]
+    view = f'%r = "tl.reshape"(%C, %n2) : (memref<?x64xf32, {GLOBAL}>, i32) -> memref<?xf32, {GLOBAL}>'
+    assert [p.used for p in plan(body + view).params[:3]] == [False, False, False]
+
+
+def test_arrays_of_addresses_start_at_any_address() -> None:
+    with context():
+        text = HOST.replace('"C", kind = "tensor", dtype = "float32"', '"C", kind = "tensor", dtype = "handle"')
+        params = build_plan(ir.Module.parse(text.replace("BODY", LAUNCH))).params
+    assert [p.alignment for p in params[:3]] == [16, 16, 8]
 
 
 def test_workspaces_asserts_and_names_of_several_kernels() -> None:

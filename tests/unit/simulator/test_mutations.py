@@ -45,18 +45,20 @@ CASES = {
                 (
                     *("one arrival more: mbarrier.init 5", "drop: mbarrier.arrive 0"),
                     *("arrive twice: mbarrier.arrive 0", "too early: mbarrier.arrive 0", "drop: scf.while 2"),
-                    *("drop: tcgen05.fence 1", "drop: tcgen05.fence 4"),
+                    *("drop: tcgen05.fence 7", "drop: tcgen05.fence 8"),
                 ),
                 "sums are freed for a next output tile, and there is none",
             ),
-            "drop: tcgen05.fence 5": "what is waited for there has written shared memory only",
+            "drop: tcgen05.fence 9": "what is waited for there has written shared memory only",
             **dict.fromkeys(
-                ("drop: tcgen05.fence 2", "drop: tcgen05.fence 3", "drop: tcgen05.fence 6", "drop: tcgen05.fence 7"),
-                "one pair of fences around one of two barriers is enough before tensor memory is freed",
+                (f"drop: tcgen05.fence {number}" for number in (1, 2, 3, 4, 5, 6, 10, 11)),
+                "one pair of fences around one of four barriers is enough before tensor memory is freed",
             ),
             **dict.fromkeys(
-                ("drop: barrier 3", "late: barrier 3"), "the barrier before the bulk store orders the loads, too"
+                (f"{kind}: barrier {number}" for kind in ("drop", "late") for number in (3, 5)),
+                "the barrier before the last bulk store orders the loads, too",
             ),
+            "drop: cp.async.bulk.commit.group 0": "the next store closes a group of both",
         },
     ),
     "attention sm_80": Case(

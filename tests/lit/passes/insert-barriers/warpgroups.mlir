@@ -158,3 +158,29 @@ func.func @told_in_a_branch(%one: i32, %z: f32, %g: memref<128xf32, #tl.scope<"g
   }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
   return
 }
+
+// A barrier that the threads of a region meet at orders nothing for others: one for all is in front of what all write.
+// CHECK-LABEL: func.func @met_among_themselves(
+// CHECK: memref.store
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK: groups = array<i32: 0>
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK: tag = "all write"
+func.func @met_among_themselves(%one: i32, %z: f32) {
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %a = "tl.alloc"() {layout = #plain, tl.offset = 0 : i64} : () -> !s
+    %t = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %place = arith.index_cast %t : i32 to index
+    "tl.warpgroups"() ({
+      memref.store %z, %a[%place] : !s
+      "tl.sync_threads"() : () -> ()
+    }) {groups = array<i32: 0>, tl.branch = 0 : i32} : () -> ()
+    "tl.parallel"() ({
+    ^bb0(%i: i32):
+      %ii = arith.index_cast %i : i32 to index
+      memref.store %z, %a[%ii] : !s
+    }) {extents = array<i64: 128>, layout = #loop, tag = "all write"} : () -> ()
+  }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()
+  return
+}

@@ -9,19 +9,14 @@
 // CHECK: "tl.warpgroups"() ({
 // CHECK-NEXT: "tl.sync_threads"() : () -> ()
 // CHECK-NEXT: }) {groups = array<i32: 1>
-// CHECK: scf.if
-// CHECK-NEXT: "tl.sync_threads"() : () -> ()
 // BLOCK-LABEL: func.func @barriers(
 // BLOCK: "tl.fill"
 // BLOCK-NEXT: "tl.sync_threads"() {count = 256 : i32, id = 0 : i32}
 // BLOCK: scf.if
 // BLOCK-NEXT: "tl.sync_threads"() : () -> ()
-// BLOCK: scf.if
-// BLOCK-NEXT: "tl.sync_threads"() : () -> ()
 func.func @barriers() {
   %one = arith.constant 1 : i32
   %half = arith.constant 128 : i32
-  %few = arith.constant 5 : i32
   %x = arith.constant 1.0 : f32
   "tl.launch"(%one) ({
   ^bb0(%b: i32):
@@ -34,10 +29,6 @@ func.func @barriers() {
     }
     %late = arith.cmpi sge, %tid, %half : i32
     scf.if %late {
-      "tl.sync_threads"() : () -> ()
-    }
-    %none = arith.cmpi slt, %tid, %few : i32
-    scf.if %none {
       "tl.sync_threads"() : () -> ()
     }
   }) {threads = array<i32: 256, 1, 1>} : (i32) -> ()

@@ -143,3 +143,44 @@ func.func @one_row_of_threads() {
   }) {threads = array<i32: 32, 4, 1>} : (i32) -> ()
   return
 }
+
+// -----
+
+func.func @a_barrier_of_half_a_warp() {
+  %one = arith.constant 1 : i32
+  %few = arith.constant 16 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %early = arith.cmpi slt, %tid, %few : i32
+    // expected-error@+1 {{a barrier in a branch that threads 0 to 15 take}}
+    scf.if %early {
+      "tl.sync_threads"() : () -> ()
+    }
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
+
+// -----
+
+// A single element is the first thread's, who is not here.
+func.func @one_element_of_others() {
+  %one = arith.constant 1 : i32
+  %few = arith.constant 5 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %flag = "tl.alloc"() : () -> memref<1xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %early = arith.cmpi slt, %tid, %few : i32
+    scf.if %early {
+      "tl.fill"(%flag, %x) : (memref<1xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+    %late = arith.cmpi sge, %tid, %few : i32
+    // expected-error@+1 {{tile operations in a branch that threads 5 to 127 take}}
+    scf.if %late {
+      "tl.fill"(%flag, %x) : (memref<1xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
