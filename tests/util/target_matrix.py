@@ -274,7 +274,7 @@ def simulate(kernel: str, arch: str) -> float:
         made = compiled(*(v for p, v in given if not p.output))
         if kernel in COMPUTED:
             *inputs, _ = values
-            expected[-1] = COMPUTED[kernel](*(v.astype(np.float64) for v in inputs))
+            expected[-1] = COMPUTED[kernel](*(np.asarray(v, np.float64) for v in inputs))
         else:
             evaluate(program.module, compiled.plan.name, expected)
     outputs = iter(made if isinstance(made, list) else [made])

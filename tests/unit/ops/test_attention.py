@@ -10,6 +10,8 @@ import pytest
 
 from tilelang_mlir import errors, ops
 from tilelang_mlir.ops.attention_gradients import gradient_tiling, gradients_by_registers
+from tilelang_mlir.ops.decode import decoding_rows
+from tilelang_mlir.ops.mla import mla_page
 from tilelang_mlir.ops.ready import ready
 
 TARGET = "sim:sm_90a"
@@ -174,6 +176,12 @@ def test_tilings_fit_their_heads() -> None:
             tiling = ops.attention_tiling(4096, heads, 128, causal, TARGET)
             assert heads % tiling.group == 0 and (causal or not tiling.paired)
             assert tiling.block_M % (tiling.threads // 2) == 0, "64 rows for every warpgroup"
+    # Threads of gfx1100 hold operands twice: with wide heads, two or four warps share the columns of a row's sums.
+    for target, wide, rows in (("hip:gfx1100", (32, 64, 2, 128), 16), ("hip:gfx942", (64, 32, 2, 128), 64)):
+        assert ops.varlen_tiles(256, 512, target) == wide and ops.varlen_tiles(128, 512, target) == (64, 64, 2, 128)
+        assert decoding_rows(4, 256, target) == rows and decoding_rows(4, 128, target) == 64
+    assert decoding_rows(17, 256, "hip:gfx1100") == 32
+    assert [mla_page(t) for t in (TARGET, "hip:gfx942", "hip:gfx1100")] == [64, 32, 16]
 
 
 SHAPE = (1, 64, 2, 64)

@@ -16,8 +16,13 @@
 // CDNA4: rocdl.ds.read.tr16.b64
 // CDNA4-COUNT-2: rocdl.mfma.f32.32x32x16.f16
 // RDNA3: tl.warp_size = 32 : i32
+// B is read behind the products before, or in front of them where lanes do not hold operands twice.
 // RDNA3-NOT: rocdl.sched.barrier
 // RDNA3: rocdl.wmma.f32.16x16x16.f16 %{{.*}} : (vector<16xf16>, vector<16xf16>, vector<8xf32>) -> vector<8xf32>
+// RDNA3: rocdl.sched.barrier none
+// RDNA3: rocdl.wmma
+// RDNA3-NOT: rocdl.sched.barrier
+// RDNA4: rocdl.sched.barrier none
 // RDNA4: rocdl.wmma.f32.16x16x16.f16 %{{.*}} : (vector<8xf16>, vector<8xf16>, vector<8xf32>) -> vector<8xf32>
 module {
   func.func @product(%a: !llvm.ptr<1>, %b: !llvm.ptr<1>, %c: !llvm.ptr<1>) attributes {tl.params = [{dtype = "float16", kind = "tensor", name = "A"}, {dtype = "float16", kind = "tensor", name = "B"}, {dtype = "float32", kind = "tensor", name = "C"}]} {
