@@ -122,7 +122,8 @@ def product_fragments(op: ir.Operation) -> list[tuple[ir.Value, Fragment]]:
     op.attributes["instr"] = ir.StringAttr.get(INSTRUCTION)
     out: list[tuple[ir.Value, Fragment]] = []
     for value in (c, a) if scope_of(a) == FRAGMENT and through_tensor(op) else (c,):
-        layout = sum_fragment(*list(ir.MemRefType(value.type).shape)[-2:], threads_of(op))
+        rows, columns = list(ir.MemRefType(value.type).shape)[-2:]
+        layout = sum_fragment(rows, columns, threads_of(op))
         assert layout is not None
         out.append((value, layout))
     return out
