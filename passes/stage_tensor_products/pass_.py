@@ -30,7 +30,7 @@ from tilelang_mlir.target import Target
 
 from ...dialect.effects import region_effects
 from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr, to_attr
-from ...dialect.layout.tensor import COLUMNS, accumulator, dense
+from ...dialect.layout.tensor import COLUMNS, TensorLayout, accumulator, dense
 from ...dialect.tl import FRAGMENT, SHARED, TMEM, buffer_type, scope_of
 from .. import build
 from ..base import Pass
@@ -101,7 +101,7 @@ class _Kernel:
             op.erase()
         return started
 
-    def _tensor(self, like: ir.Value, layout: object) -> ir.Value:
+    def _tensor(self, like: ir.Value, layout: TensorLayout) -> ir.Value:
         kind = ir.MemRefType(like.type)
         attributes = {"layout": tensor_to_attr(layout)}
         with ir.InsertionPoint.at_block_begin(self.block), like.owner.operation.location:
