@@ -63,13 +63,10 @@ def divide_rows(out: Any, total: Any) -> None:
 
 @T.macro
 def logarithms(largest: Any, total: Any, scale: Any) -> None:
-    """Turn the maxima into the logarithm, base 2, of every row's sum of exponentials; -inf where no key was seen.
-
-    To 2**-22 of the sum's logarithm, or absolutely: what is added has no more digits.
-    """
+    """Turn the maxima into the logarithm, base 2, of every row's sum of exponentials; -inf where no key was seen."""
     rows = largest.shape[0]
     for i in T.Parallel(rows):
-        largest[i] = T.__log2(total[i]) + largest[i] * scale
+        largest[i] = T.log2(total[i]) + largest[i] * scale
 
 
 @T.macro
