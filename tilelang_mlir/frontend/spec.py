@@ -9,7 +9,7 @@ from typing import Any
 from tilelang_mlir.dialect.tl import GLOBAL, buffer_type
 from tilelang_mlir.dtypes import DType
 from tilelang_mlir.errors import TileTypeError, TileValueError
-from tilelang_mlir.frontend.buffer import Buffer, row_major
+from tilelang_mlir.frontend.buffer import Buffer
 from tilelang_mlir.frontend.builder import Builder, current, require
 from tilelang_mlir.frontend.conversions import cast
 from tilelang_mlir.frontend.expr import INT64, Expr, as_expr, describe, value_of
@@ -106,11 +106,10 @@ def declare_tensor(
 ) -> Buffer:
     """`tl.tensor`: a buffer over a pointer, in the current block. A view gives an argument a second shape."""
     note_sizes(builder, name, shape)
-    steps = tuple(strides) if strides is not None else row_major(shape)
-    buffer = Buffer(name, shape, kind, GLOBAL, steps)
+    buffer = Buffer(name, shape, kind, GLOBAL, strides)
     entries: list[Expr] = []
     numbers: list[list[int]] = []
-    for group in (shape, steps):
+    for group in (shape, buffer.strides):
         numbers.append([entry if isinstance(entry, int) else -1 for entry in group])
         entries += [as_expr(entry, None) for entry in group if not isinstance(entry, int)]
     if len({entry.dtype.bits for entry in entries}) > 1:  # they have one type
