@@ -123,6 +123,12 @@ def _columns(op: ir.Operation) -> int:
     return tensor_from_attr(op.attributes["layout"]).columns
 
 
+def columns_at_once(launch: ir.Operation) -> int:
+    """Columns of a kernel's tiles in tensor memory, if all are in use at once."""
+    allocs = [op for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
+    return sum(_columns(op) for op in allocs)
+
+
 def _check(allocs: list[ir.Operation], sizes: list[int]) -> None:
     if sum(sizes) <= COLUMNS:
         return

@@ -9,7 +9,7 @@ shared memory becomes regions too, for barriers in an ordinary branch would be m
 from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import int_array, ir
 
 from ..dialect.effects import effects
 from ..dialect.location import python_location
@@ -94,13 +94,13 @@ def _check(op: ir.Operation, launch: ir.Operation, value: ir.Value, what: str) -
 def _is_single(op: ir.Operation) -> bool:
     """Whether a tile operation is one of a single element, which is the first thread's."""
     if op.name == "tl.parallel":
-        return all(extent == 1 for extent in ir.DenseI64ArrayAttr(op.attributes["extents"]))
+        return all(extent == 1 for extent in int_array(op.attributes["extents"]))
     tiles = [ir.MemRefType(v.type) for v in op.operands if isinstance(v.type, ir.MemRefType)]
     return op.name in ("tl.copy", "tl.fill") and all(t.has_static_shape and set(t.shape) <= {1} for t in tiles)
 
 
 def _sizes(launch: ir.Operation) -> Sizes:
-    x, y, z = ir.DenseI32ArrayAttr(launch.attributes["threads"])
+    x, y, z = int_array(launch.attributes["threads"])
     return x, y, z
 
 
@@ -132,7 +132,7 @@ def _run_alone(block: ir.Block) -> None:
         if op.name not in ("tl.copy", "tl.fill", "tl.parallel") or not is_collective(op) or _holds_fragments(op):
             continue
         loop = op if op.name == "tl.parallel" else expand(op)
-        if loop is not None and min(ir.DenseI64ArrayAttr(loop.attributes["extents"]), default=1) > 0:
+        if loop is not None and min(int_array(loop.attributes["extents"]), default=1) > 0:
             run_whole(loop)
 
 

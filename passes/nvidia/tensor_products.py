@@ -30,8 +30,6 @@ from .tensor_sums import home
 INSTRUCTION = "tcgen05"
 """The `instr` of a `tl.gemm` that `stage-tensor-products` takes apart."""
 _SUMMING = ("tl.gemm", "tl.gemm_sp", "tl.mma_scaled")
-
-
 OBSTACLE = "tl.obstacle"
 """Why the products of a kernel are not tcgen05's, at the product that is the reason."""
 

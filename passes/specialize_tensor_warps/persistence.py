@@ -12,10 +12,9 @@ import math
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ...dialect.layout.attrs import tensor_from_attr
 from ...dialect.layout.tensor import COLUMNS, arena_columns
-from ...dialect.tl import TMEM, scope_of
 from ..nvidia.tensor_stores import staging_bytes, stores_of
+from ..plan_tensor_memory import columns_at_once
 from ..specialize_warps.stores import reserved, shared_bytes
 from ..use_tensor_memory import SYNCHRONOUS
 from ..walk import depends_on_block, nested, num_threads
@@ -43,7 +42,7 @@ def stages_of_walk(launch: ir.Operation, target: Target) -> int:
     beside = _beside(launch, found)
     threads = num_threads(launch)
     alone = target.max_shared_bytes // max(found.stages * ring + beside, 1)
-    blocks = min(alone, COLUMNS // _columns(launch), _THREADS // threads)
+    blocks = min(alone, COLUMNS // arena_columns(columns_at_once(launch)), _THREADS // threads)
     if blocks > _MOST_BLOCKS:
         return 0
     room = target.max_shared_bytes - reserved(launch) - beside - staging_bytes(launch, threads)
@@ -68,12 +67,6 @@ def _is_repeatable(launch: ir.Operation, found: Candidate) -> bool:
         if op.name == "tl.mbarrier_wait" and SYNCHRONOUS not in op.attributes:
             return False
     return True
-
-
-def _columns(launch: ir.Operation) -> int:
-    """Columns of tensor memory of one block, with one version of its sums."""
-    allocs = [op for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
-    return arena_columns(sum(tensor_from_attr(op.attributes["layout"]).columns for op in allocs))
 
 
 def _beside(launch: ir.Operation, found: Candidate) -> int:

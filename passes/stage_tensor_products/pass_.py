@@ -29,7 +29,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
 from ...dialect.effects import region_effects
-from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr, to_attr
+from ...dialect.layout.attrs import tensor_to_attr, to_attr
 from ...dialect.layout.tensor import COLUMNS, TensorLayout, accumulator, dense
 from ...dialect.tl import FRAGMENT, SHARED, TMEM, buffer_type, scope_of
 from .. import build
@@ -38,7 +38,7 @@ from ..elementwise import float_constant
 from ..layout_inference.gemm import shared_operand
 from ..nvidia.tensor_products import INSTRUCTION, through_tensor
 from ..nvidia.tensor_sums import home
-from ..plan_tensor_memory import PASSING
+from ..plan_tensor_memory import PASSING, columns_at_once
 from ..use_tensor_memory import barriers, variable
 from ..walk import launches, nested
 from . import in_place
@@ -59,17 +59,11 @@ class StageTensorProducts(Pass):
             if products:
                 with module.context, launch.location:
                     started = _Kernel(launch, products).run()
-                    place_waits(started, async_copy=self.async_copy, at_once=_columns(launch) > COLUMNS)
+                    place_waits(started, async_copy=self.async_copy, at_once=columns_at_once(launch) > COLUMNS)
 
 
 def _is_marked(op: ir.Operation) -> bool:
     return "instr" in op.attributes and ir.StringAttr(op.attributes["instr"]).value == INSTRUCTION
-
-
-def _columns(launch: ir.Operation) -> int:
-    """Columns of tensor memory of a kernel whose sums are all in use at once."""
-    allocs = [op for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
-    return sum(tensor_from_attr(op.attributes["layout"]).columns for op in allocs)
 
 
 class _Kernel:

@@ -22,6 +22,7 @@ import numpy as np
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tests.fuzz.state import features
+from tests.util.operands import copy_operands
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import LayoutError, ResourceError, UnsupportedError
 from tilelang_mlir.target import Target
@@ -97,14 +98,7 @@ def program(case: Case) -> Any:
                 T.use_swizzle(case.swizzle)
             T.clear(c)
             for k in T.Pipelined(T.ceildiv(K, bk), num_stages=case.stages):
-                if ta:
-                    T.copy(A[k * bk, by * bm], a)
-                else:
-                    T.copy(A[by * bm, k * bk], a)
-                if tb:
-                    T.copy(B[bx * bn, k * bk], b)
-                else:
-                    T.copy(B[k * bk, bx * bn], b)
+                copy_operands(A, B, a, b, (by * bm, bx * bn, k * bk), (ta, tb))
                 T.gemm(a, b, c, transpose_A=ta, transpose_B=tb)
             if end == "bias":
                 T.copy(V[bx * bn], v)
@@ -216,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case = case_of(seed, options.target)
         try:
             found = run(case)
-        except Exception:
+        except Exception:  # a fuzzer reports whatever happens
             found = "failed: " + " | ".join(traceback.format_exc().strip().splitlines()[-3:])[-400:]
         kinds[found.split(":")[0].split(" of")[0]] += 1
         if found != "ok":

@@ -12,6 +12,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tests.util.operands import copy_operands
 from tilelang_mlir import knobs
 
 NUMPY = {
@@ -45,14 +46,7 @@ def product(sizes: Any, blocks: Any, stages: int, threads: int, ta: bool, tb: bo
                 c = T.alloc_fragment((bm, bn), sums)
                 T.clear(c)
                 for k in T.Pipelined(T.ceildiv(K, bk), num_stages=stages):
-                    if ta:
-                        T.copy(A[k * bk, by * bm], a)
-                    else:
-                        T.copy(A[by * bm, k * bk], a)
-                    if tb:
-                        T.copy(B[bx * bn, k * bk], b)
-                    else:
-                        T.copy(B[k * bk, bx * bn], b)
+                    copy_operands(A, B, a, b, (by * bm, bx * bn, k * bk), (ta, tb))
                     T.gemm(a, b, c, transpose_A=ta, transpose_B=tb)
                 T.copy(c, C[by * bm, bx * bn])
 

@@ -13,6 +13,7 @@ from hopper_programs import Gemm, check, f64, poisoned, random
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tests.util.operands import copy_operands
 from tilelang_mlir.compiler.toolchain.disasm import disassemble
 
 TARGET = "sim:sm_100a"
@@ -85,14 +86,7 @@ class TensorGemm(Gemm):
                 C_tmem = T.alloc_tmem((bm, bn), sums)
                 mbar = T.alloc_barrier(1)
                 for k in T.Pipelined(T.ceildiv(K, bk), num_stages=stages):
-                    if ta:
-                        T.copy(A[k * bk, by * bm], A_shared)
-                    else:
-                        T.copy(A[by * bm, k * bk], A_shared)
-                    if tb:
-                        T.copy(B[bx * bn, k * bk], B_shared)
-                    else:
-                        T.copy(B[k * bk, bx * bn], B_shared)
+                    copy_operands(A, B, A_shared, B_shared, (by * bm, bx * bn, k * bk), (ta, tb))
                     if waits:
                         T.tcgen05_gemm(A_shared, B_shared, C_tmem, ta, tb, mbar=mbar, clear_accum=k == 0)
                         T.mbarrier_wait_parity(mbar, k % 2)

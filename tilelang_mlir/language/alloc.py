@@ -315,7 +315,8 @@ def view(src: Any, shape: Any = None, dtype: Any = None, strides: Any = None) ->
     where they lie one after the other; `strides`, in elements of the view, are taken as they are.
 
     Raises:
-        TileTypeError: `src` is no buffer. TileValueError: the sizes do not agree, or dimensions do not lie so.
+        TileTypeError: `src` is no buffer, or no tensor where strides are given.
+        TileValueError: the sizes do not agree, or dimensions do not lie so.
     """
     builder = require("T.view")
     if not isinstance(src, Buffer):
@@ -329,6 +330,10 @@ def view(src: Any, shape: Any = None, dtype: Any = None, strides: Any = None) ->
     if None not in bits and bits[0] != bits[1]:
         raise TileValueError(
             f"cannot view {list(src.shape)} of {src.dtype} ({bits[0]} bits) as {list(sizes)} of {kind} ({bits[1]} bits)"
+        )
+    if strides is not None and src.memory != GLOBAL:
+        raise TileTypeError(
+            f"T.view of {describe(src)} with strides of its own", hint="only views of tensors take strides"
         )
     if strides is not None or (src.is_strided and src.memory == GLOBAL):
         with builder.at_host():
