@@ -35,7 +35,7 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     left = Fetch(ctx, tile_of(ctx, a), product, product.a)
     right = Fetch(ctx, tile_of(ctx, b), product, product.b)
     multiply = _Multiply(ctx, op, product)
-    run_steps(ctx, product, left, right, sums, lambda a, b, c, place: multiply(a, b, c))
+    run_steps(ctx, product, left, right, sums, multiply)
     sums.write()
 
 
@@ -128,7 +128,7 @@ class Sums:
     def _initial(self, op: ir.Operation, tiles: int, clear: ir.Value | None) -> list[ir.Value]:
         """Zero, or what C holds; `clear` decides at run time."""
         e = self.ctx.e
-        vector = e.vector_type(self.per, self.element)
+        vector = e.vector_type(self.per, self.element) if self.per > 1 else self.element
         zero = e.splat(vector, 0 if isinstance(self.element, ir.IntegerType) else 0.0)
         if "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value:
             return [zero] * tiles
@@ -145,7 +145,7 @@ class Sums:
         e, chunk = self.ctx.e, self.target.chunk
         values = self.values
         if self.target.element != self.element:
-            narrow = e.vector_type(self.per, self.target.element)
+            narrow = e.vector_type(self.per, self.target.element)  # sums of one element, float64, are never wider
             values = [e.pure("arith.truncf", narrow, [v]) for v in values]
         elements = [(v, i) for v in values for i in range(self.per)]
         for start in range(0, len(elements), chunk):
@@ -158,6 +158,7 @@ class _Multiply:
 
     def __init__(self, ctx: Context, op: ir.Operation, product: Product) -> None:
         self.core = product.core
+        self.share = (product.a, product.b)[product.core.first].share
         self.signs = "a_unsigned" not in op.attributes, "b_unsigned" not in op.attributes
         self.fnuz = ctx.target.supports(Feature.FP8_FNUZ) and product.core.form.a in ("fp8", "bf8")
         if self.core.swap and product.core.form.a != product.core.form.b:
@@ -165,10 +166,13 @@ class _Multiply:
         else:
             self.form = self.core.form
 
-    def __call__(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    def __call__(self, a: ir.Value, b: ir.Value, c: ir.Value, place: Place) -> ir.Value:
         first, second, signs = (b, a, (self.signs[1], self.signs[0])) if self.core.swap else (a, b, self.signs)
         if isinstance(self.form, wmma.Form):
             return wmma.emit(self.form, first, second, c, signs)
+        if self.core.shares_rows:
+            modifiers = mfma.Modifiers(self.core.blocks.bit_length() - 1, place[0] % self.share)
+            return mfma.emit(self.form, first, second, c, modifiers=modifiers)
         return mfma.emit(self.form, first, second, c, self.fnuz)
 
 
@@ -190,6 +194,7 @@ class Fetch:
         self.count = product.tiles(which.side)
         self.element = tile.buffer.element
         self.held = isinstance(tile.buffer, FragmentBuffer)  # in registers
+        self.shared: tuple[int, Loaded] | None = None  # what blocks hold for several steps, and the number of these
         form = product.core.form
         repeated = product.core.repeats > 1
         wave = isinstance(form, wmma.Form)
@@ -202,10 +207,19 @@ class Fetch:
 
     def _register(self, tile: int, step: int) -> int:
         """The number of the first element of a tile and step in the operand's fragment."""
-        return (tile * self.product.steps + step) * self.product.width
+        steps, share = self.product.steps, self.which.share
+        return (tile * (steps // share) + step // share) * self.product.width
 
     def load(self, step: int, tiles: Sequence[int] = ()) -> Loaded:
-        """Elements of some tiles, or of all."""
+        """Elements of some tiles, or of all. What blocks share is loaded at the first of the steps that it serves."""
+        if self.which.share == 1:
+            return self._load_tiles(step, tiles)
+        number = step // self.which.share
+        if self.shared is None or self.shared[0] != number:
+            self.shared = number, self._load_tiles(step, tiles)
+        return self.shared[1]
+
+    def _load_tiles(self, step: int, tiles: Sequence[int]) -> Loaded:
         buffer = self.tile.buffer
         starts = [self._register(tile, step) for tile in tiles or range(self.count)]
         width = self.product.width
