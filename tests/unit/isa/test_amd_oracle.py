@@ -427,3 +427,26 @@ def test_transposing_reads() -> None:
 
     simulate(build(body, [POINTER, POINTER], 64, 512, warp=64), "k", (1, 1, 1), [x, out])
     np.testing.assert_array_equal(out, want)
+
+
+def test_transposing_reads_of_bytes() -> None:
+    """DS_READ_B64_TR_B8: an 8 x 16 matrix for every 16 lanes, two of which point at the halves of a row. Lane l gets
+    byte l % 8 of lanes l / 8, l / 8 + 2, .. of its group (measured by AITER and as Triton and HipKittens use it)."""
+    rng = np.random.default_rng(8)
+    x, out = rng.integers(-128, 128, 512).astype(np.int8), np.full((64, 2), -1, np.int32)
+    want = np.empty((64, 8), np.int8)
+    for here in range(64):
+        group, place = here // 16, here % 16
+        for i in range(8):
+            source = 16 * group + 2 * i + place // 8
+            want[here, i] = x[8 * source + place % 8]
+
+    def body(a: Any) -> None:
+        bytes_, two = ir.Type.parse("vector<8xi8>"), ir.Type.parse("vector<2xi32>")
+        place = _place(smem(), bytes_)
+        store(load(_place(a[0], bytes_), str(bytes_), 8), place, 8)
+        barrier.lds()
+        store(lds.read_transposed(place, "i8"), _place(a[1], two), 8)
+
+    simulate(build(body, [POINTER, POINTER], 64, 512, warp=64), "k", (1, 1, 1), [x, out])
+    np.testing.assert_array_equal(out.view(np.int8), want)
