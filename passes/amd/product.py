@@ -213,6 +213,8 @@ def plan_product(op: ir.Operation, threads: int, target: Target, *, together: bo
     flags = transposes(op)
     elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
     kinds = [element_kind(e, f"{x}_unsigned" in op.attributes, target, op) for e, x in zip(elements, "ab", strict=True)]
+    if "tf32" in op.attributes and target.supports(Feature.MFMA_XF32) and m % 16 == n % 16 == k % 8 == 0:
+        kinds = ["xf32", "xf32"]
     found = cores(target, (kinds[0], kinds[1]))
     if not found:
         raise _lacks(kinds, elements, target, op)

@@ -148,6 +148,33 @@ def test_element_types(arch: str, dtype: str, sums: str, limit: float) -> None:
     check(arch, dtype, sums, (False, True), limit, block_K=64)
 
 
+@pytest.mark.parametrize(("arch", "K", "instruction", "bits"), [
+    ("gfx942", 40, "v_mfma_f32_32x32x4_xf32", 10), ("gfx942", 36, "v_mfma_f32_32x32x2_f32", 23),
+    ("gfx950", 40, "v_mfma_f32_32x32x2_f32", 23), ("gfx90a", 40, "v_mfma_f32_32x32x2f32", 23),
+])  # fmt: skip
+def test_operands_of_ten_bits(arch: str, K: int, instruction: str, bits: int) -> None:
+    """tfloat32 asks for the instruction that reads ten bits of the fraction, where there is one for the sizes."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, K), "float32"), B: T.Tensor((K, 64), "float32"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            a, b = T.alloc_shared((64, K), "tfloat32"), T.alloc_shared((K, 64), "tfloat32")
+            c = T.alloc_fragment((64, 64), "float32")
+            T.copy(A, a)
+            T.copy(B, b)
+            T.gemm(a, b, c, clear_accum=True)
+            T.copy(c, C)
+
+    rng = np.random.default_rng(K)
+    a, b = rng.standard_normal((64, K)).astype(np.float32), rng.standard_normal((K, 64)).astype(np.float32)
+    out = np.full((64, 64), np.nan, np.float32)
+    compile_prim_func(main, target=f"sim:{arch}")(a, b, out)
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    error = np.linalg.norm(out - want) / np.linalg.norm(want)
+    assert (2.0**-13 < error < 2.0**-9) if bits == 10 else error < 1e-6
+    assert instruction in compile_prim_func(main, target=f"hip:{arch}").ir("amdgcn")
+
+
 def test_neighbouring_products_with_other_signs() -> None:
     """The same instruction with other modifiers: the simulator runs independent ones together, but not these."""
 
