@@ -362,7 +362,7 @@ def _lacks(kinds: list[str], elements: list[ir.Type], target: Target, op: ir.Ope
     what = " and ".join(dict.fromkeys(str(e) for e in elements))
     needs = ", or ".join(sorted(f.value for f in having)) or "an instruction that no target here has"
     hint = f"targets that have it: {', '.join(sorted(names))}" if names else ""
-    hint = targets_hint(str(elements[0])) if names and len(set(map(str, elements))) == 1 and "f8" in what else hint
+    hint = targets_hint(str(elements[0])) if names and all(str(e).startswith("f8") for e in elements) else hint
     return UnsupportedError(
         f"a matrix product of {what} needs {needs}, which {target} lacks", python_location(op.location), hint=hint
     )

@@ -171,6 +171,20 @@ def test_the_rows_are_read_once(arch: str) -> None:
     assert len(re.findall(r"^\s+ds_read_b128", assembly, re.MULTILINE)) == 9 and "ds_read_b64" not in assembly
 
 
+def test_two_eight_bit_formats_are_named_with_the_targets_of_both() -> None:
+    @T.prim_func
+    def main(A: T.Tensor((16, 32), "float8_e4m3fn"), B: T.Tensor((16, 32), "float8_e5m2")):
+        with T.Kernel(1, threads=64):
+            a, b = T.alloc_shared((16, 32), "float8_e4m3fn"), T.alloc_shared((16, 32), "float8_e5m2")
+            T.copy(A, a)
+            T.copy(B, b)
+            T.gemm(a, b, T.alloc_fragment((16, 16), "float32"), transpose_B=True, clear_accum=True)
+
+    with pytest.raises(TileError, match="f8E4M3FN and f8E5M2 needs mfma fp8") as caught:
+        compile_prim_func(main, target="hip:gfx90a")
+    assert "gfx1201, gfx950, sm_100a" in caught.value.hint and "gfx942" not in caught.value.hint
+
+
 @pytest.mark.parametrize(("arch", "dtype", "sizes", "message", "hint"), [
     ("gfx1100", "float16", (4, 64, 64), "C of 4x64 is no multiple of 16x16", "gfx90a, gfx942, gfx950"),
     ("gfx1201", "int8", (64, 12, 64), "C of 64x12 is no multiple of 16x16", "gfx90a, gfx942, gfx950"),
