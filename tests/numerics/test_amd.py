@@ -379,7 +379,37 @@ def test_products_into_one_accumulator(arch: str) -> None:
     assert np.linalg.norm(out - want) < 1e-5 * np.linalg.norm(want)
 
 
+def test_shuffles_reach_no_further_than_a_wave() -> None:
+    @T.prim_func
+    def exchange(A: T.Tensor((64,), "int32")):
+        with T.Kernel(1, threads=64):
+            t = T.get_thread_binding(0)
+            A[t] = T.shfl_xor(A[t], 32, 64)
+
+    with pytest.raises(UnsupportedError, match="a shuffle of 64 lanes: a warp of hip:gfx1201 has 32") as caught:
+        compile_prim_func(exchange, target="hip:gfx1201")
+    assert caught.value.hint.endswith("gfx90a, gfx942, gfx950") and caught.value.location is not None
+
+
 # -- atomics -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("arch", "instruction"), [("gfx90a", "global_atomic_smax"), ("gfx1100", "global_atomic_max_i32")]
+)
+def test_extremes_of_integers_are_no_loops(arch: str, instruction: str) -> None:
+    @T.prim_func
+    def largest(A: T.Tensor((300,), "int32"), B: T.Tensor((7,), "int32")):
+        with T.Kernel(1, threads=128):
+            for i in T.Parallel(300):
+                T.atomic_max(B[i % 7], A[i])
+
+    assembly = compile_prim_func(largest, target=f"hip:{arch}").ir("amdgcn")
+    assert instruction in assembly and "cmpswap" not in assembly
+    a = np.random.default_rng(1).integers(-500, 500, 300).astype(np.int32)
+    out = np.full(7, -1000, np.int32)
+    compile_prim_func(largest, target=f"sim:{arch}")(a, out)
+    assert out.tolist() == [a[i::7].max() for i in range(7)]
+
+
 @pytest.mark.parametrize(("dtype", "arch", "instruction"), [
     ("float16", "gfx90a", "global_atomic_pk_add_f16"), ("float16", "gfx1201", "global_atomic_pk_add_f16"),
     ("bfloat16", "gfx942", "global_atomic_pk_add_bf16"), ("float32", "gfx1100", "global_atomic_add_f32"),
