@@ -186,7 +186,9 @@ class Lack:
 
 SPILLS = "its tiles spill registers"
 _TMEM = Lack(("sm_80", "sm_90a", "sm_120a", *AMD), "T.alloc_tmem needs tcgen05 and tensor memory")
-_FP8 = Lack(("sm_80", "gfx90a", "gfx1100"), "a matrix product of f8E4M3FN needs", "no matrix instructions of 8-bit floats")
+_FP8 = Lack(
+    ("sm_80", "gfx90a", "gfx1100"), "a matrix product of f8E4M3FN needs", "no matrix instructions of 8-bit floats"
+)
 LACKS = {
     "gemm_fp8": _FP8,
     "gemm_fp8_blocks": _FP8,
