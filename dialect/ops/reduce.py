@@ -30,8 +30,9 @@ INTEGER_KINDS = ("umax", "umin", "and", "or", "xor")
 class ReduceOp(TL.Operation, name="reduce"):
     """Reduces dimension `dim` of a tile into another, combined with what it held unless `clear` is true.
 
-    The target has the source's shape without `dim`, or with size one there. `nan_propagate` (optional unit attribute)
-    makes max and min return NaN when an element is NaN.
+    The target has the source's shape without `dim`, or with size one there. Where its elements are wider, those of the
+    source are extended before they are combined. Optional unit attributes: `nan_propagate` (max and min return NaN when
+    an element is NaN), `unsigned` (integer elements convert as unsigned).
     """
 
     source: ext.Operand[Any]
@@ -42,6 +43,7 @@ class ReduceOp(TL.Operation, name="reduce"):
 
     @structure(2, attributes={
         "kind": "a string", "dim": "an integer", "clear": "a boolean", "?nan_propagate": "a unit attribute",
+        "?unsigned": "a unit attribute",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
