@@ -158,9 +158,8 @@ class FinalizeReducerOp(TL.Operation, name="finalize_reducer"):
         reducer, target = self.operation.operands
         if not (is_reducer(self, reducer) and buffers(self, [target], first=1)):
             return False
-        return same_tile(self, reducer, target, "reducer and target") and same_class(
-            self, [reducer, target], "reducer and target"
-        )
+        what = "reducer and target"
+        return same_tile(self, reducer, target, what) and same_element(self, reducer, target, what)
 
 
 def is_reducer(op: ir.OpView, value: ir.Value) -> bool:
