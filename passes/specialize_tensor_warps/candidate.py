@@ -11,6 +11,7 @@ from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import SHARED, TMEM, scope_of
 from .. import build
 from ..pipeline_loops import producers
+from ..specialize_warps.candidate import tells_threads_apart
 from ..use_tensor_memory import SYNCHRONOUS
 from ..walk import nested, num_threads
 from .factors import Factors, find_factors
@@ -19,6 +20,7 @@ from .loads import Load, loads_with_gaps, plain_load
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
     "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.print",
+    "tl.intrinsic",
 )  # fmt: skip
 
 
@@ -41,7 +43,7 @@ def find_candidate(launch: ir.Operation) -> Candidate | None:
     """The loop of a kernel that can be split; None where there is none."""
     loops = [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]
     threads = num_threads(launch)
-    if len(loops) != 1 or threads % 128 or threads > 512 or any(op.name in _THREADED for op in nested(launch)):
+    if len(loops) != 1 or threads % 128 or threads > 512 or tells_threads_apart(launch, _THREADED):
         return None
     loop = loops[0]
     stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value

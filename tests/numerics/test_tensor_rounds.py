@@ -88,3 +88,31 @@ def test_operands_and_sums_from_elsewhere(start: str) -> None:
     c = poisoned((128, 64), "float32")
     compiled(main)(a, b, d, c)
     check(c, f64(a) @ f64(b).reshape(3, 64, 64).sum(0) + (f64(d) if start == "copy" else 0), "float32")
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_waits_for_other_kernels(behind: bool) -> None:
+    """Tiles that an earlier kernel writes are loaded when it has ended; a wait behind the loop is for what follows."""
+
+    @T.prim_func
+    def main(A: T.Tensor((128, K), "float16"), B: T.Tensor((K, 48), "float16"), C: T.Tensor((128, 48), "float32")):
+        with T.Kernel(1, threads=128):
+            a, b = T.alloc_shared((128, BK), "float16"), T.alloc_shared((BK, 48), "float16")
+            c = T.alloc_tmem((128, 48), "float32")
+            if not behind:
+                T.pdl_sync()
+            for k in T.Pipelined(STEPS * ROUNDS, num_stages=2):
+                T.copy(A[0, k * BK], a)
+                T.copy(B[k * BK, 0], b)
+                T.gemm(a, b, c, clear_accum=k == 0)
+            if behind:
+                T.pdl_sync()
+            T.copy(c, C)
+
+    a, b, c = random((128, K)), random((K, 48), seed=1), poisoned((128, 48), "float32")
+    kernel = compiled(main)
+    kernel(a, b, c)
+    check(c, f64(a) @ f64(b), "float32")
+    scheduled = kernel.ir("scheduled")
+    roles, waits = scheduled.index('"tl.tensor_roles"'), scheduled.index('"wait_dependencies"')
+    assert (waits > roles) == behind
