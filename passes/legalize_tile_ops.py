@@ -31,7 +31,7 @@ from .private_loops import run_by_each_thread
 from .scalar_products import expand_product, is_scalar
 from .shrink_loops import shrink_loop
 from .thread_branches import check_loop, settle_branches, split_branch
-from .walk import WARP, launches, nested, num_threads, threads_of
+from .walk import launches, nested, num_threads, threads_of
 
 _HANDLED = (
     "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.mbarrier_arrive", "tl.copy", "tl.fill",
@@ -79,7 +79,7 @@ class LegalizeTileOps(Pass):
                         if loop is not None:
                             _legalize_parallel(loop, threads_of(loop))
                     elif op.name == "scf.if":
-                        split_branch(op, launch, warps=target.warp_size == WARP, block_syncs=self.block_syncs)
+                        split_branch(op, launch, warp=target.warp_size, block_syncs=self.block_syncs)
                     elif op.name == "scf.for":
                         check_loop(op, launch)
                     elif op.name == "tl.parallel":

@@ -8,7 +8,6 @@ value is `factor`: multiplied by 2**(d * power), or `shift`: greater by d * amou
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tilelang_mlir.mlir import ir
@@ -17,10 +16,9 @@ from ...dialect.effects import effects, region_effects, root
 from ...dialect.tl import FRAGMENT, scope_of
 from ..elementwise import float_constant, stores_all
 from .pattern import OnlineSoftmax
+from .powers import exponential, logarithm
 
 _TOLERANCE = 1e-5  # of exponents: constants of a program are rounded
-_EXPONENTIALS = {"math.exp2": 1.0, "math.exp": math.log2(math.e)}
-_LOGARITHMS = {"math.log2": 1.0, "math.log": math.log(2.0)}
 
 
 @dataclass(frozen=True)
@@ -134,10 +132,10 @@ def _result(op: ir.Operation, operands: list[Scaling]) -> Scaling:
         return Scaling()
     if op.name == "arith.select" and operands[0].is_invariant:
         return _choice(op, operands)
-    if op.name in _EXPONENTIALS and not first.power:
-        return Scaling(power=first.amount * _EXPONENTIALS[op.name])
-    if op.name in _LOGARITHMS and not first.amount:
-        return Scaling(amount=first.power * _LOGARITHMS[op.name])
+    if (base := exponential(op)) is not None and not first.power:
+        return Scaling(power=first.amount * base)
+    if (base := logarithm(op)) is not None and not first.amount:
+        return Scaling(amount=first.power * base)
     raise _Unknown
 
 
