@@ -306,13 +306,10 @@ def mma_gemm_blockscaled(
     for firsts in first_factors(builder, what, sides, _depth(A, transpose_A), k_start if order == ROWS else 0):
         operands = [tile_of(value, f"an operand of {what}") for value in (A, B, C, *scales)]
         attributes: dict[str, ir.Attribute] = {
-            "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
-            "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
-            "policy": policy_attribute(policy),
-            "clear": ir.BoolAttr.get(bool(clear_accum)),
-            "scale_bytes": ir.DenseI64ArrayAttr.get(firsts),
-            "scale_blocks": ir.DenseI64ArrayAttr.get(blocks),
-        }
+            "transpose_a": ir.BoolAttr.get(bool(transpose_A)), "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
+            "policy": policy_attribute(policy), "clear": ir.BoolAttr.get(bool(clear_accum)),
+            "scale_bytes": ir.DenseI64ArrayAttr.get(firsts), "scale_blocks": ir.DenseI64ArrayAttr.get(blocks),
+        }  # fmt: skip
         builder.emit("tl.mma_scaled", operands, [], attributes)
 
 
