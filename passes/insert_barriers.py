@@ -85,7 +85,8 @@ def _spans(found: list[Effect], places: dict[ir.Value, Range | None]) -> Spans:
             continue  # ASYNC
         if effect.kind == "read":
             spans.reads.add(place)
-            (spans.behind if _is_behind(effect) else spans.ordinary).add(place)
+            if _lies_in(effect, SHARED):  # PROXY
+                (spans.behind if _is_behind(effect) else spans.ordinary).add(place)
             if op.name != "tl.tcgen05_cp" and op.name not in TENSOR_PRODUCTS:
                 spans.lasting.add(place)
             continue
