@@ -26,6 +26,7 @@ from .base import Pass
 from .block_votes import expand_block_vote
 from .fragment_parts import expand_part, stage_parts
 from .legalize_scans import legalize_scan
+from .mixed_conditions import part_conditions
 from .private_loops import run_by_each_thread
 from .scalar_products import expand_product, is_scalar
 from .shrink_loops import shrink_loop
@@ -55,6 +56,7 @@ class LegalizeTileOps(Pass):
         for launch in launches(module):
             with module.context:
                 # First of all, for they erase branches, which the loop below would still look at.
+                part_conditions(launch)
                 settle_branches(launch)
                 for op in [op for op in nested(launch) if op.name == "tl.parallel"]:
                     if not run_by_each_thread(op):

@@ -147,3 +147,22 @@ def test_every_tile_is_visited_once(tiles: tuple[int, int], swizzle: int, column
                 expected[place] = number
                 number += 1
     assert (order == expected).all() and (y == expected // workers).all()
+
+
+def test_tiles_of_clusters_are_counted_by_rows_of_clusters() -> None:
+    """`m_idx` is that of a cluster: its blocks are rows `m_idx * cluster_size` and on."""
+    m, n = 5, 3
+
+    @T.prim_func
+    def main(Y: T.Tensor((6, n), "int32")):
+        with T.ClusterKernel(4, cluster_dims=2, threads=32) as bx:
+            sched = T.PersistentTileScheduler(m, n, cluster_size=2)
+            sched.init(bx // 2)
+            while sched.valid():
+                if T.get_thread_binding() == 0:
+                    Y[sched.m_idx * 2 + T.block_rank_in_cluster(), sched.n_idx] = sched.linear_idx
+                sched.next_tile()
+
+    y = poisoned((6, n), "int32")
+    compiled(main)(y)
+    assert (y == [[3 * column + row // 2 for column in range(n)] for row in range(6)]).all()

@@ -174,12 +174,13 @@ def floordiv(a: Any, b: Any) -> Any:
     if a.dtype.is_float:
         return make("math.floor", [make("arith.divf", [a, b], a.dtype)], a.dtype)
     left = a.as_linear()
-    if isinstance(b.const, int) and b.const > 0 and left is not None and a.nonneg:
+    if isinstance(b.const, int) and b.const > 0 and left is not None:
         if all(c % b.const == 0 for c, _ in left.terms.values()) and left.const % b.const == 0:
             if b.const == 1:
                 return a
             linear = Linear({k: (c // b.const, n) for k, (c, n) in left.terms.items()}, left.const // b.const)
-            return make("arith.divui", [a, b], a.dtype, nonneg=True, linear=linear)
+            name = "arith.divui" if a.nonneg else "arith.floordivsi"
+            return make(name, [a, b], a.dtype, nonneg=a.nonneg, linear=linear)
     if a.nonneg and b.nonneg:
         return make("arith.divui", [a, b], a.dtype, nonneg=True)
     return make("arith.floordivsi", [a, b], a.dtype)
@@ -194,7 +195,7 @@ def floormod(a: Any, b: Any) -> Any:
     a, b = promote_in_int(a, b)
     _check_divisor(b)
     left = a.as_linear()
-    if isinstance(b.const, int) and b.const > 0 and left is not None and a.nonneg:
+    if isinstance(b.const, int) and b.const > 0 and left is not None:
         if all(c % b.const == 0 for c, _ in left.terms.values()):
             return left.const % b.const
     if not a.dtype.is_float and a.nonneg and b.nonneg:

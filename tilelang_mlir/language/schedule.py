@@ -54,8 +54,8 @@ class PersistentTileScheduler(BaseTileScheduler):
     By default all blocks of the kernel, or all its clusters, are workers.
 
     With `column_major` consecutive tiles go down a panel of `swizzle_size` columns, row by row of the panel; without it
-    along a panel of `swizzle_size` rows. Blocks of a cluster (`cluster_size`) take neighbours along the panel: a
-    worker is then a cluster, and `m_idx` counts the tiles of its first block.
+    along a panel of `swizzle_size` rows. Blocks of a cluster (`cluster_size`) take neighbouring rows: a
+    worker is then a cluster, and `m_idx` counts clusters of rows (`bx = sched.m_idx * cluster_size + rank`).
 
         sched = T.PersistentTileScheduler(T.ceildiv(M, 128), T.ceildiv(N, 128), num_workers=132, swizzle_size=8)
         sched.init(bx)
@@ -125,8 +125,7 @@ class PersistentTileScheduler(BaseTileScheduler):
         if not (isinstance(across, int) and across % self.swizzle_size == 0):
             width = arith.minimum(self.swizzle_size, arith.sub(across, first))
         step, line = arith.floordiv(inside, width), arith.add(first, arith.floormod(inside, width))
-        row, column = (step, line) if self.column_major else (line, step)
-        return arith.mul(row, self.cluster_size), column
+        return (step, line) if self.column_major else (line, step)
 
     @property
     def m_idx(self) -> Any:
