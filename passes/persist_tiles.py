@@ -52,7 +52,7 @@ from .nvidia.wgmma_layout import WARPGROUP, partition
 from .specialize_tensor_warps.persistence import stages_of_walk
 from .specialize_warps.candidate import Candidate, candidate
 from .specialize_warps.carriers import carrier_of
-from .specialize_warps.stores import BUFFERS, reserved
+from .specialize_warps.stores import BUFFERS, carriers_left_out, reserved, stores_by_tile
 from .walk import depends_on_block, launches, nested, num_threads
 
 GROUP = 16  # rows of tiles
@@ -157,24 +157,23 @@ def _stages(launch: ir.Operation, found: Candidate, target: Target) -> int:
     warpgroups = max(num_threads(launch) // WARPGROUP, GROUPS)
     ring = [copy.operands[1] for copy in found.copies]
     others = sum(box_bytes(tile) for tile in _tiles(launch) if tile not in ring)
-    buffers = warpgroups * BUFFERS * BUFFER_BYTES if _stores_fragments(launch) else 0
+    buffers = warpgroups * BUFFERS * BUFFER_BYTES * _stored_types(launch)
     room = target.max_shared_bytes - buffers - reserved(launch) - others
     return room // sum(box_bytes(copy.operands[1]) for copy in found.copies)
 
 
-def _stores_fragments(launch: ir.Operation) -> bool:
-    """Whether a store may go through the buffers: of a fragment, or of a tile that only carries one."""
+def _stored_types(launch: ir.Operation) -> int:
+    """How many types of elements fragments, and tiles that only carry one, are stored as: each has its own buffers."""
     stores = [op for op in nested(launch) if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
-    return any(scope_of(op.operands[0]) == FRAGMENT or carrier_of(op) is not None for op in stores)
+    through = [op for op in stores if scope_of(op.operands[0]) == FRAGMENT or carrier_of(op) is not None]
+    return len({ir.MemRefType(op.operands[1].type).element_type for op in through})
 
 
 def _tiles(launch: ir.Operation) -> list[ir.Value]:
-    """The shared tiles that a kernel uses, without those that only carry a fragment to device memory."""
-    ops = list(nested(launch))
-    stores = [op for op in ops if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL]
-    own = [carrier.tile for op in stores if (carrier := carrier_of(op)) is not None]
-    tiles = [op.results[0] for op in ops if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
-    return [tile for tile in tiles if tile not in own and any(True for _ in tile.uses)]
+    """The shared tiles that a kernel uses, without those that fragments pass by on their way to device memory."""
+    left_out = carriers_left_out(launch, num_threads(launch))
+    tiles = [op.results[0] for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == SHARED]
+    return [tile for tile in tiles if tile not in left_out and any(True for _ in tile.uses)]
 
 
 def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
@@ -185,7 +184,8 @@ def _may_alternate(launch: ir.Operation, found: Candidate) -> bool:
     rows, columns = shape_of(factors(product)[2].type)[-2:]
     grid = partition(rows, columns, WARPGROUP)
     small = grid is not None and grid.rows * grid.columns // WARPGROUP <= ACCUMULATORS
-    return small and all(t in ring for t in _tiles(launch)) and all(op.name in _SEPARATE for op in inner)
+    alone = all(t in ring for t in _tiles(launch)) and not stores_by_tile(launch, WARPGROUP)
+    return small and alone and all(op.name in _SEPARATE for op in inner)
 
 
 def _products(launch: ir.Operation) -> int:

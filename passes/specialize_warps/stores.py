@@ -19,7 +19,7 @@ from ...dialect.layout.attrs import to_attr
 from ...dialect.tl import FRAGMENT, GLOBAL, SHARED, buffer_type, scope_of
 from .. import build
 from ..nvidia.store_plan import BUFFER_BYTES, store_obstacle
-from ..nvidia.tma_rules import tma_obstacle
+from ..nvidia.tma_rules import tensor_obstacle, tma_obstacle
 from ..nvidia.wgmma_layout import ROWS, WARPGROUP
 from ..walk import nested
 from .additions import Addition, addition
@@ -42,15 +42,13 @@ class Stores:
         self.staging: dict[ir.Type, ir.Value] = {}
 
     def run(self) -> None:
-        # Bulk stores are ordered with nothing that the threads read or write themselves.
-        direct = {e.value for e in region_effects(self.launch) if e.kind == "read" or e.op.name != "tl.copy"}
+        bulk = bulk_stores(self.launch)
         where = self.split.location  # of the last store
-        for op in [op for op in nested(self.split) if op.name in ("tl.copy", "tl.parallel")]:
-            if op.name == "tl.copy" and scope_of(op.operands[1]) == GLOBAL and "disable_tma" not in op.attributes:
-                if root(op.operands[1]) not in direct:
-                    where = op.location
-                    with ir.InsertionPoint(op), where:
-                        self._store(op)
+        for op, is_bulk in [(op, op in bulk) for op in nested(self.split) if op.name in ("tl.copy", "tl.parallel")]:
+            if is_bulk:
+                where = op.location
+                with ir.InsertionPoint(op), where:
+                    self._store(op)
             elif (found := addition(op)) is not None:
                 with ir.InsertionPoint(op), op.location:
                     self._add(found)
@@ -111,6 +109,30 @@ class Stores:
             kind = buffer_type(shape, element, SHARED)
             self.staging[element] = ir.Operation.create("tl.alloc", [kind], attributes=layout).result
         return self.staging[element]
+
+
+def bulk_stores(launch: ir.Operation) -> list[ir.Operation]:
+    """Copies to device memory that may be bulk stores, which are ordered with nothing that the threads read or write
+    themselves."""
+    direct = {e.value for e in region_effects(launch) if e.kind == "read" or e.op.name != "tl.copy"}
+    copies = [op for op in nested(launch) if op.name == "tl.copy" and "disable_tma" not in op.attributes]
+    return [op for op in copies if scope_of(op.operands[1]) == GLOBAL and root(op.operands[1]) not in direct]
+
+
+def carriers_left_out(launch: ir.Operation, consumers: int) -> list[ir.Value]:
+    """Shared tiles that only carry a fragment to device memory, whose fragments can leave through the buffers."""
+    carriers = [(op, carrier) for op in bulk_stores(launch) if (carrier := carrier_of(op)) is not None]
+    return [
+        carrier.tile
+        for op, carrier in carriers
+        if not store_obstacle(carrier.fragment, op.operands[1], consumers, transposed=carrier.transposed)
+    ]
+
+
+def stores_by_tile(launch: ir.Operation, consumers: int) -> bool:
+    """Whether a fragment may leave through a whole shared tile, which all threads of the kernel share."""
+    stores = [(op.operands[0], op.operands[1]) for op in bulk_stores(launch) if scope_of(op.operands[0]) == FRAGMENT]
+    return any(store_obstacle(*store, consumers) and not tensor_obstacle(store[1]) for store in stores)
 
 
 def _wait() -> None:

@@ -35,9 +35,9 @@ from ...dialect.tl import FRAGMENT, SHARED, TMEM, buffer_type, scope_of
 from .. import build
 from ..base import Pass
 from ..elementwise import float_constant
-from ..layout_inference.gemm import shared_operand
 from ..nvidia.tensor_products import INSTRUCTION, through_tensor
 from ..nvidia.tensor_sums import home
+from ..operand_tiles import operand_layout
 from ..plan_tensor_memory import PASSING, columns_at_once
 from ..use_tensor_memory import barriers, variable
 from ..walk import launches, nested
@@ -134,7 +134,7 @@ class _Kernel:
             else:
                 with ir.InsertionPoint.at_block_begin(self.block), value.owner.operation.location:
                     result = buffer_type(list(kind.shape), kind.element_type, SHARED)
-                    attributes = {"layout": to_attr(shared_operand(value, bits))}
+                    attributes = {"layout": to_attr(operand_layout(kind))}
                     self.operands[value] = ir.Operation.create("tl.alloc", [result], attributes=attributes).result
         ir.Operation.create("tl.copy", [], [value, self.operands[value]])
         return self.operands[value]

@@ -149,20 +149,28 @@ def test_every_tile_is_visited_once(tiles: tuple[int, int], swizzle: int, column
     assert (order == expected).all() and (y == expected // workers).all()
 
 
-def test_tiles_of_clusters_are_counted_by_rows_of_clusters() -> None:
-    """`m_idx` is that of a cluster: its blocks are rows `m_idx * cluster_size` and on."""
-    m, n = 5, 3
+@pytest.mark.parametrize(("tiles", "swizzle"), [((5, 3), 1), ((6, 4), 2)])
+def test_a_cluster_takes_neighbours_along_m(tiles: tuple[int, int], swizzle: int) -> None:
+    """`m_idx` counts rows of clusters; a scheduler's numbers may be read as arrays of one element."""
+    m, n = tiles
 
     @T.prim_func
-    def main(Y: T.Tensor((6, n), "int32")):
-        with T.ClusterKernel(4, cluster_dims=2, threads=32) as bx:
-            sched = T.PersistentTileScheduler(m, n, cluster_size=2)
+    def main(Y: T.Tensor((m, n), "int32")):
+        with T.ClusterKernel(4, threads=32, cluster_dims=2) as (bx):
+            rank = T.block_rank_in_cluster()
+            sched = T.PersistentTileScheduler(m, n, swizzle_size=swizzle, cluster_size=2)
             sched.init(bx // 2)
             while sched.valid():
-                if T.get_thread_binding() == 0:
-                    Y[sched.m_idx * 2 + T.block_rank_in_cluster(), sched.n_idx] = sched.linear_idx
+                row = sched.m_idx[0] * 2 + rank
+                if T.get_thread_binding() == 0 and row < m:
+                    Y[row, sched.n_idx[0]] = sched.linear_idx[0] * 4 + rank * 2 + sched.current_iter[0] % 2
                 sched.next_tile()
 
-    y = poisoned((6, n), "int32")
+    y = poisoned((m, n), "int32")
     compiled(main)(y)
-    assert (y == [[3 * column + row // 2 for column in range(n)] for row in range(6)]).all()
+    rows = -(-m // 2)
+    for row in range(m):
+        for column in range(n):
+            first = column // swizzle * swizzle
+            number = first * rows + row // 2 * min(swizzle, n - first) + column - first
+            assert y[row, column] == number * 4 + row % 2 * 2 + number // 2 % 2

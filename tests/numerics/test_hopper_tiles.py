@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hopper_programs import HOPPER, Gemm, check, check_gemm, compiled, f64, form, poisoned, random
+from hopper_programs import HOPPER, NUMPY, Gemm, check, check_gemm, compiled, f64, form, poisoned, random
 
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
+from tilelang_mlir.target import Target
 
 ALONE = (64 * 12, 64 * 12 - 8, 136)  # 144 tiles of 64x64, the last ones not whole; 132 CTAs take them
 TOGETHER = (128 * 12, 64 * 12 - 8, 136)
@@ -55,6 +56,43 @@ def test_two_warpgroups_take_tiles_by_turns(seed: int) -> None:
     assert schedule(kernel) == {"tiles", "groups", "staged"}
     assert "wait_group.sync.aligned 1" in kernel.ir("lowered"), "one product is in flight"
     assert "memref<4x64x64xbf16" in kernel.ir("scheduled"), "the ring is twice as deep"
+
+
+@pytest.mark.parametrize(
+    ("out", "columns", "carried"),
+    [("float8_e4m3", 192, False), ("int8", 176, True), ("float64", 192, False), ("float16", 125, True),
+     ("float16", 192, True), ("float8_e4m3", 125, True)],
+)  # fmt: skip
+def test_groups_share_no_tile(
+    out: str, columns: int, carried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot leave through the buffers of a warpgroup (narrow and wide elements, rows that no bulk copy takes)
+    leaves through a tile, which two groups that work on tiles of their own must not share."""
+    monkeypatch.setattr(Target, "multiprocessors", property(lambda _: 1))
+    M, K = 200, 128
+
+    @T.prim_func
+    def main(A: T.Tensor((M, K), "float16"), B: T.Tensor((K, columns), "float16"), C: T.Tensor((M, columns), out)):
+        with T.Kernel(T.ceildiv(columns, 64), T.ceildiv(M, 64), threads=128) as (bx, by):
+            A_shared, B_shared = T.alloc_shared((64, 64), "float16"), T.alloc_shared((64, 64), "float16")
+            C_shared, acc = T.alloc_shared((64, 64), out), T.alloc_fragment((64, 64), "float32")
+            T.clear(acc)
+            for k in T.Pipelined(T.ceildiv(K, 64), num_stages=3):
+                T.copy(A[by * 64, k * 64], A_shared)
+                T.copy(B[k * 64, bx * 64], B_shared)
+                T.gemm(A_shared, B_shared, acc)
+            if carried:
+                T.copy(acc, C_shared)
+                T.copy(C_shared, C[by * 64, bx * 64])
+            else:
+                T.copy(acc, C[by * 64, bx * 64])
+
+    kernel = compiled(main)
+    a, b, c = random((M, K)), random((K, columns), seed=1), np.zeros((M, columns), NUMPY[out])
+    kernel(a, b, c)
+    want = f64(a) @ f64(b)
+    check(c, np.trunc(want) if out == "int8" else want, out, {"float8_e4m3": 4e-2, "int8": 1e-2}.get(out, 2e-3))
+    assert ("groups" in schedule(kernel)) == (out == "float16" and columns == 192)
 
 
 def test_the_loop_over_tiles_can_be_switched_off() -> None:
