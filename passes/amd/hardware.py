@@ -128,11 +128,12 @@ class Amd:
         ctx.e.op("llvm.atomicrmw", [pair.type], [pointer, pair], attributes)
 
     def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
-        """Device memory is neither fine-grained nor remote: float additions are then one instruction, not a loop."""
+        """Device memory is neither fine-grained nor remote: additions of floats and extremes of integers are then one
+        instruction, not a loop."""
         attributes: dict[str, ir.Attribute] = {"syncscope": ir.StringAttr.get("agent")}
-        if not isinstance(element, ir.IntegerType):
-            for name in ("no_fine_grained_memory", "no_remote_memory", "ignore_denormal_mode"):
-                attributes[f"rocdl.{name}"] = ir.UnitAttr.get()
+        floats = () if isinstance(element, ir.IntegerType) else ("ignore_denormal_mode",)
+        for name in ("no_fine_grained_memory", "no_remote_memory", *floats):
+            attributes[f"rocdl.{name}"] = ir.UnitAttr.get()
         return attributes
 
     def gemm(self, ctx: Context, op: ir.Operation) -> None:

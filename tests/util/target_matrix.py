@@ -121,6 +121,9 @@ PROGRAMS: dict[str, Callable[[Target], Any]] = {
     "transpose": lambda t: example("transpose").transpose.get_tir(M=8192, N=4096),
     "gemm_dynamic_m": lambda t: example("gemm_dynamic_m").linear.get_tir(4096, 14336, "bfloat16", *_tile(t)),
     "gemm_split_k": lambda t: example("gemm_split_k").gemm_split_k.get_tir(64, 8192, 28672),
+    "gemm_four_rows": lambda t: example("gemm_split_k").gemm_split_k.get_tir(
+        4, 8192, 28672, block_M=4, block_N=128, block_K=128
+    ),
     "gemv": lambda t: example("gemv").gemv.get_tir(N=14336, K=4096),
     "flash_attention": lambda t: example("flash_attention").attention.get_tir(
         4, 4096, 32, 8, 128, True, **_attention(t)
@@ -155,14 +158,15 @@ NUMPY = {
     "float8_e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
 }  # fmt: skip
 PRODUCTS = (
-    "gemm_bias_relu", "gemm_dynamic_m", "gemm_split_k", "flash_attention", "gemm_int4", "flash_decoding",
-    "attention_backward", "grouped_gemm", "gemm_blockscaled", "attention_varlen", "mla_decode", "gemm_fp8",
-    "mamba2_chunk_scan",
+    "gemm_bias_relu", "gemm_dynamic_m", "gemm_split_k", "gemm_four_rows", "flash_attention", "gemm_int4",
+    "flash_decoding", "attention_backward", "grouped_gemm", "gemm_blockscaled", "attention_varlen", "mla_decode",
+    "gemm_fp8", "mamba2_chunk_scan",
 )  # fmt: skip
 # Where a program makes sense, if that is not everywhere.
 _BLACKWELL = ("sm_100a", "sm_103a")
 _TARGETS = {
     "gemm_fp8": ("sm_90a", *_BLACKWELL, "sm_120a", "gfx942", "gfx950", "gfx1201"),
+    "gemm_four_rows": ("gfx90a", "gfx942", "gfx950"),
     "gemm_by_hand": ("sm_90a",),
     "gemm_blockscaled": (*_BLACKWELL, "sm_120a", "gfx950"),
     "gemm_persistent": _BLACKWELL,
@@ -203,6 +207,9 @@ SMALL: dict[str, Callable[[Target], Any]] = {
     "transpose": lambda t: example("transpose").transpose.get_tir(M=70, N=37),
     "gemm_dynamic_m": lambda t: example("gemm_dynamic_m").linear.get_tir(104, 72, "bfloat16", *_tile(t)),
     "gemm_split_k": lambda t: example("gemm_split_k").gemm_split_k.get_tir(40, 72, 520),
+    "gemm_four_rows": lambda t: example("gemm_split_k").gemm_split_k.get_tir(
+        3, 200, 1032, block_M=4, block_N=128, block_K=128
+    ),
     "gemv": lambda t: example("gemv").gemv.get_tir(N=13, K=1100),
     "flash_attention": lambda t: example("flash_attention").attention.get_tir(
         1, 70, 2, 1, 64, True, **_attention(t)
