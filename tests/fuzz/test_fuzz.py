@@ -10,6 +10,7 @@ from tests.fuzz.generate import generate
 from tests.fuzz.products import case_of, run
 from tests.fuzz.program import KernelText, Node, Program, Tensor
 from tests.fuzz.shrink import shrink
+from tilelang_mlir.jit.simulated import SimulatedKernel
 from tilelang_mlir.target import parse_target
 
 BLOCKS = 20
@@ -69,9 +70,9 @@ def test_check_sees_a_wrong_result(monkeypatch: pytest.MonkeyPatch) -> None:
 
     original = module._simulate
 
-    def disturbed(program: Program, func: object, values: list) -> None:
+    def disturbed(program: Program, kernel: SimulatedKernel, values: list) -> None:
         values[0][3, 4] += 1
-        original(program, func, values)
+        original(program, kernel, values)
 
     monkeypatch.setattr(module, "_simulate", disturbed)
     outcome = check(_program(_LOAD, _STORE))
