@@ -14,7 +14,7 @@ from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import effects, region_effects, root
 from ...dialect.tl import FRAGMENT, scope_of
-from ..elementwise import float_constant
+from ..elementwise import float_constant, stores_all
 from .pattern import OnlineSoftmax
 from .powers import exponential, logarithm
 
@@ -84,7 +84,10 @@ def _follow_loop(op: ir.Operation, state: dict[ir.Value, Scaling]) -> None:
     inside = dict(state)
     for inner in (o.operation for o in op.regions[0].blocks[0]):
         if inner.name == "memref.store":
-            _write(inner.operands[1], values.get(inner.operands[0], Scaling()), inside)
+            scaling = values.get(inner.operands[0], Scaling())
+            if scaling != inside.get(inner.operands[1], Scaling()) and not stores_all(op, inner):
+                raise _Unknown  # elements that are not stored keep theirs
+            _write(inner.operands[1], scaling, inside)
         elif inner.name == "memref.load":
             values[inner.results[0]] = inside.get(root(inner.operands[0]), Scaling())
         elif any(e.value in state for e in effects(inner)):
