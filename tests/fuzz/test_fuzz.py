@@ -10,6 +10,7 @@ from tests.fuzz.generate import generate
 from tests.fuzz.products import case_of, run
 from tests.fuzz.program import KernelText, Node, Program, Tensor
 from tests.fuzz.shrink import shrink
+from tilelang_mlir.jit.simulated import SimulatedKernel
 from tilelang_mlir.target import parse_target
 
 BLOCKS = 20
@@ -45,12 +46,12 @@ def test_a_seed_always_gives_the_same_program() -> None:
 
 
 def test_programs_cover_the_language() -> None:
-    text = "\n".join(generate(seed).text() for seed in range(800))
+    text = "\n".join(generate(seed).text() for seed in range(2000))
     for needed in (
         "T.Pipelined", "T.gemm", "transpose_A", "transpose_B", "T.reduce_", "clear=False", "T.cumsum", "T.atomic_",
         "T.dynamic", "T.transpose", "if ", "T.serial", "float8_e4m3fn", "int8", "float64", "num_stages=4",
         "T.ws(1)", "T.mbarrier_wait_parity", "while ", "break", "int4", "float4_e2m1fn", "(i + 1) %", "T.ceildiv(m",
-        "176",
+        "176", "return_prev", "T.view", "[j, i] =", "(i + j) %",
     ):  # fmt: skip
         assert needed in text, needed
 
@@ -74,9 +75,9 @@ def test_check_sees_a_wrong_result(monkeypatch: pytest.MonkeyPatch) -> None:
 
     original = module._simulate
 
-    def disturbed(program: Program, func: object, values: list) -> None:
+    def disturbed(program: Program, kernel: SimulatedKernel, values: list) -> None:
         values[0][3, 4] += 1
-        original(program, func, values)
+        original(program, kernel, values)
 
     monkeypatch.setattr(module, "_simulate", disturbed)
     outcome = check(_program(_LOAD, _STORE))
