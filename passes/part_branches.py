@@ -21,6 +21,7 @@ from .walk import members_of, nested, num_threads
 
 # What every thread does for itself.
 _OWN = ("tl.thread_id", "tl.slice", "tl.reshape", "tl.cast", "tl.mbarrier_wait", "tl.mbarrier_arrive", "tl.facts")
+_MEETING = ("tl.sync_threads", "tl.mbarrier_wait")  # warps whose threads wait go one way: the simulator moves them so
 _LESS, _NOT_LESS = 2, 5  # predicates of arith.cmpi, signed
 
 
@@ -61,7 +62,7 @@ def _drop_idle(block: ir.Block, threads: Sequence[int]) -> None:
 
 def _part(branch: ir.Operation, launch: ir.Operation, sizes: Sizes) -> ir.Operation | None:
     """The outer one of the two branches in the place of one; None where it stays."""
-    if not any(is_collective(op) or op.name == "tl.sync_threads" for op in nested(branch)):
+    if not any(is_collective(op) or op.name in _MEETING for op in nested(branch)):
         return None
     members = members_of(branch)
     mine = members or range(num_threads(launch))
