@@ -1,16 +1,17 @@
-"""Processor time of a compilation, by target: python benchmarks/bench_compile_targets.py [--quick]
+"""Processor time of a compilation, by target: python benchmarks/bench_compile_targets.py [--quick] [--all]
 
 A GEMM and attention, from the Python function to the final binary: tracing, passes, LLVM, and ptxas or lld, all in this
 process and its children, so that other work on the machine does not count. What shares a core or its caches still does:
 the least of several compilations is the time, the median says how far the machine was from idle, and `tool_ms` is what
-ptxas or lld takes of it. Goal: 300 ms on one core. Needs no GPU.
+ptxas or lld takes of it. Goal: 300 ms on one core. Needs no GPU. With --all it is every kernel of docs/kernel_matrix.md
+on every target there, in place of the two.
 """
 
 from __future__ import annotations
 
 import resource
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from harness import Report, arguments, example
@@ -37,6 +38,23 @@ def programs(target: Target) -> dict[str, Callable[[int], Any]]:
     }
 
 
+def rows() -> Iterator[tuple[str, Target, Callable[[int], Any]]]:
+    """A GEMM and attention for each kind of target."""
+    for arch in dict.fromkeys(name for feature in _OLDEST for name in targets_with(feature)):
+        target = parse_target(arch)
+        for name, program in programs(target).items():
+            yield name, target, program
+
+
+def all_rows() -> Iterator[tuple[str, Target, Callable[[int], Any]]]:
+    """The kernels of docs/kernel_matrix.md by target. They have one size, so that repeats trace the same again."""
+    from tests.util.target_matrix import PROGRAMS, targets_of
+
+    for name, program in PROGRAMS.items():
+        for target in map(parse_target, targets_of(name)):
+            yield name, target, lambda _, program=program, target=target: program(target)
+
+
 def processor_ms(who: int) -> float:
     """Time that this process (`RUSAGE_SELF`), or its children that have ended (`RUSAGE_CHILDREN`), have run."""
     spent = resource.getrusage(who)
@@ -57,12 +75,10 @@ def measure(program: Callable[[int], Any], target: Target, repeats: int) -> dict
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = arguments(__doc__, argv, "quick")
-    report = Report("compile-targets", options.out)
-    for arch in dict.fromkeys(name for feature in _OLDEST for name in targets_with(feature)):
-        target = parse_target(arch)
-        for name, program in programs(target).items():
-            report.add(what=name, target=arch, **measure(program, target, 1 if options.quick else 7), goal_ms=GOAL)
+    options = arguments(__doc__, argv, "quick", "all")
+    report = Report("compile-kernels" if options.all else "compile-targets", options.out)
+    for name, target, program in all_rows() if options.all else rows():
+        report.add(what=name, target=target.arch, **measure(program, target, 1 if options.quick else 7), goal_ms=GOAL)
     within = sum(row["cpu_ms"] <= GOAL for row in report.rows)
     print(f"{within} of {len(report.rows)} within {GOAL:.0f} ms")
     report.save()

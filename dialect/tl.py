@@ -16,6 +16,8 @@ LOCAL = "local"
 VAR = "var"
 TMEM = "tmem"
 SCOPES = (GLOBAL, SHARED, FRAGMENT, LOCAL, VAR, TMEM)
+# Attribute of a quotient or remainder of an unsigned dtype, whose operands may have wrapped around.
+UNSIGNED = "tl.unsigned"
 
 
 class TL(ext.Dialect, name="tl"):

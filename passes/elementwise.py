@@ -20,9 +20,7 @@ class ElementLoop:
     @property
     def covers_target(self) -> bool:
         """Whether every element of the target is stored, each exactly once."""
-        extents = int_array(self.op.attributes["extents"])
-        whole = [extents[d] for d in self.dims] == list(ir.MemRefType(self.target.type).shape)
-        return whole and sorted(self.dims) == list(range(len(extents)))
+        return stores_all(self.op, self.store)
 
     def load(self, value: ir.Value) -> tuple[ir.Value, tuple[int, ...]] | None:
         """The buffer and the variables of `buffer[i, j]`, where a value is such a load."""
@@ -43,6 +41,13 @@ def element_loop(op: ir.Operation) -> ElementLoop | None:
     store = stores[0]
     dims = _variables(op, list(store.operands)[2:])
     return ElementLoop(op, store.operands[1], dims, store.operands[0], store) if dims is not None else None
+
+
+def stores_all(loop: ir.Operation, store: ir.Operation) -> bool:
+    """Whether a store in a loop's body reaches every element of its target, each exactly once."""
+    extents, dims = int_array(loop.attributes["extents"]), _variables(loop, list(store.operands)[2:])
+    whole = dims is not None and [extents[d] for d in dims] == list(ir.MemRefType(store.operands[1].type).shape)
+    return dims is not None and whole and sorted(dims) == list(range(len(extents)))
 
 
 def _variables(loop: ir.Operation, indices: list[ir.Value]) -> tuple[int, ...] | None:

@@ -29,7 +29,7 @@ ROLES    The producer's loads are ordered by mbarriers; only the consumers' part
          the accesses to the rings.
 PRIVATE  A parallel loop's iterations do not depend on each other, so it never conflicts with itself.
 REPLICAS Threads that run the same iteration, for the fragments that it writes, all read what one of them then
-         overwrites: they meet before it does.
+         overwrites: they meet before it does, and before they read it again.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
@@ -45,12 +46,13 @@ from ..dialect.effects import Effect, effects
 from ..dialect.layout import Fragment
 from ..dialect.layout.attrs import from_attr, tensor_from_attr
 from ..dialect.layout.tensor import COLUMNS
+from ..dialect.location import python_location
 from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
-from ..dialect.tl import FRAGMENT, GLOBAL, SHARED, TMEM, scope_of
+from ..dialect.tl import FRAGMENT, SHARED, TMEM, scope_of
 from . import build
 from .base import Pass
 from .nvidia.tensor_memory import keep_to_lanes
-from .pending_accesses import Pending, Range, Spans, meet
+from .pending_accesses import Pending, Range, Spans, Touched, meet
 from .plan_shared_memory import tile_bytes
 from .thread_branches import BRANCH
 from .uniformity import is_uniform, is_uniform_loop
@@ -85,7 +87,8 @@ def _spans(found: list[Effect], places: dict[ir.Value, Range | None]) -> Spans:
             continue  # ASYNC
         if effect.kind == "read":
             spans.reads.add(place)
-            (spans.behind if _is_behind(effect) else spans.ordinary).add(place)
+            if _lies_in(effect, SHARED):  # PROXY, which tensor memory has none of
+                (spans.behind if _is_behind(effect) else spans.ordinary).add(place)
             if op.name != "tl.tcgen05_cp" and op.name not in TENSOR_PRODUCTS:
                 spans.lasting.add(place)
             continue
@@ -246,15 +249,15 @@ class _Inserter:
 
     def _fence_inside(self, op: ir.Operation, pending: Pending) -> None:
         """DIVERGE, PROXY, GROUPS: the fences that threads need for what they do in a branch or loop of their own."""
-        entry = pending.copy()
+        entry, left = pending.copy(), Pending()
         for _ in range(1 if op.name == "scf.if" else 2):
             for region in op.regions:
                 arm = entry.copy() if op.name == "scf.if" else pending
                 for block in region:
                     for inner in list(block.operations):
                         self._fence_before(inner.operation, arm)
-                if arm is not pending:
-                    pending.merge(arm)
+                left.merge(arm)
+        pending.merge(left)
 
     def _fence_before(self, op: ir.Operation, pending: Pending) -> None:
         if op.name in _CONTROL:
@@ -280,17 +283,54 @@ class _Inserter:
             return
         if not any(e.kind == "write" and _lies_in(e, FRAGMENT) for e in self.effects(loop)):
             return
-        read: set[ir.Value] = set()
-        for op in [o.operation for o in loop.regions[0].blocks[0].operations]:
-            found = [e for e in self.effects(op) if _lies_in(e, SHARED, GLOBAL)]
+        self._meet_replicas(loop.regions[0].blocks[0], Touched(set(), set()))
+
+    def _meet_replicas(self, block: ir.Block, since: Touched) -> None:
+        """REPLICAS, of a block that all threads run; `since` is what they read and wrote since they met."""
+        for op in [o.operation for o in block.operations]:
             if op.name == "tl.sync_threads":
-                read.clear()
-            elif any(e.kind == "write" and e.value in read for e in found):
+                since.clear()
+                continue
+            if op.name in ("scf.for", "scf.while") and is_uniform_loop(op, self.uniform):
+                for region in [*op.regions] * 2:
+                    self._meet_replicas(region.blocks[0], since)
+                continue
+            if op.name == "scf.if" and is_uniform(op.operands[0], self.uniform):
+                arms = [(region.blocks[0], since.copy()) for region in op.regions if len(region.blocks)]
+                for arm, inside in arms:
+                    self._meet_replicas(arm, inside)
+                    since.merge(inside)
+                continue
+            here = Touched.by(self.effects(op))
+            if since.meets(here):
                 self._note_insertion()
                 with ir.InsertionPoint(op), op.location:
                     build.sync_threads()
-                read.clear()
-            read |= {e.value for e in found if e.kind == "read"}
+                since.clear()
+            if len(op.regions):
+                self._check_branch(op)
+            since.merge(here)
+
+    def _check_branch(self, op: ir.Operation) -> None:
+        """REPLICAS, DIVERGE: in a branch or loop of some threads they cannot meet.
+
+        Raises:
+            UnsupportedError: what is read there is overwritten there.
+        """
+        for region in op.regions:
+            since = Touched(set(), set())
+            inner = [o.operation for block in region for o in block.operations]
+            for inside in inner if op.name == "scf.if" else inner * 2:
+                here = Touched.by(self.effects(inside))
+                if since.read & here.written:
+                    raise UnsupportedError(
+                        "an element that several threads hold a copy of is read and overwritten in a branch of a "
+                        "parallel loop", python_location(inside.location),
+                        hint="read it in front of the branch: the threads meet before one of them overwrites it",
+                    )  # fmt: skip
+                since.merge(here)
+                if len(inside.regions):
+                    self._check_branch(inside)
 
     def _visit_warpgroups(self, op: ir.Operation, pending: Pending) -> None:
         """GROUPS: ordered against what all threads did before, and against its own threads."""
@@ -348,11 +388,15 @@ class _Inserter:
             pending.become(self.loops[before])
             return
         inserted = self.inserted
+        left = Pending()  # a loop with a condition is left behind that
         for _ in range(2):
             entry = pending.copy()
             for region in op.regions:
                 self.walk(region.blocks[0], pending)
+                if op.name == "scf.while" and region == op.regions[0]:
+                    left.merge(pending)
             pending.merge(entry)
+        pending.merge(left)
         if inserted == self.inserted:
             self.loops[before] = pending.copy()
 

@@ -16,9 +16,9 @@ from tilelang_mlir.mlir import ir
 from ..dialect.effects import root
 from ..dialect.layout import REPLICATE, Digit, Fragment
 from ..dialect.layout.attrs import to_attr
-from ..dialect.tl import FRAGMENT, SHARED, buffer_type, scope_of
+from ..dialect.tl import FRAGMENT, SHARED, VAR, buffer_type, scope_of
 from . import build
-from .expand_tile_ops import region_of
+from .expand_tile_ops import convert, region_of
 from .fragment_parts import expand_part
 from .walk import threads_of
 
@@ -98,7 +98,7 @@ def _along(shape: Sequence[int], dim: int, bits: int, threads: int) -> Fragment 
 
 
 def _walk_lines(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
-    """On shared memory, one thread per line walks it: T[..., k] = T[..., k - 1] + S[..., k]."""
+    """On shared memory, one thread per line walks it: sofar = sofar + S[..., k]; T[..., k] = sofar."""
     shape = list(ir.MemRefType(source.type).shape)
     dim = _dim_of(op)
     kind = ir.StringAttr(op.attributes["kind"]).value
@@ -110,15 +110,21 @@ def _walk_lines(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
         variables = list(loop.regions[0].blocks[0].arguments)[: len(shape) - 1]
         at = lambda step: [*variables[:dim], step, *variables[dim:]]
         position = lambda k: build.binary("subi", build.constant(shape[dim] - 1), k) if reverse else k
-        first = position(build.constant(0))
-        build.store(build.load(read.buffer, read.within(at(first))), write.buffer, write.within(at(first)))
+        first, zero = position(build.constant(0)), build.constant(0)
+        element = ir.MemRefType(source.type).element_type
+        small = kind == "sum" and not _is_integer(source) and element.width < 32  # sums of these are kept in float32
+        kept_in = ir.F32Type.get() if small else element
+        sofar = ir.Operation.create("tl.alloc", [buffer_type([1], kept_in, VAR)]).result
+        load = lambda step: convert(op, build.load(read.buffer, read.within(at(step))), kept_in)
+
+        def put(value: ir.Value, step: ir.Value) -> None:
+            build.store(value, sofar, [zero])
+            build.store(convert(op, value, element), write.buffer, write.within(at(step)))
+
+        put(load(first), first)
         walk = build.for_range(shape[dim] - 1)
         with ir.InsertionPoint(walk.regions[0].blocks[0]):
-            step = walk.regions[0].blocks[0].arguments[0]
-            before, here = position(step), position(build.binary("addi", step, build.constant(1)))
-            sofar = build.load(write.buffer, write.within(at(before)))
-            more = build.load(read.buffer, read.within(at(here)))
-            name = _COMBINE[kind][_is_integer(source)]
-            total = ir.Operation.create(name, [sofar.type], [sofar, more]).result
-            build.store(total, write.buffer, write.within(at(here)))
+            here = position(build.binary("addi", walk.regions[0].blocks[0].arguments[0], build.constant(1)))
+            operands = [build.load(sofar, [zero]), load(here)]
+            put(ir.Operation.create(_COMBINE[kind][_is_integer(source)], [kept_in], operands).result, here)
             ir.Operation.create("scf.yield")

@@ -24,6 +24,7 @@ from ..dialect.tl import FRAGMENT, LOCAL, buffer_type, scope_of
 from . import build, raster
 from .base import Pass
 from .block_votes import expand_block_vote
+from .expand_tile_ops import convert
 from .fragment_parts import expand_part, stage_parts
 from .legalize_scans import legalize_scan
 from .part_branches import part_branches
@@ -31,7 +32,7 @@ from .private_loops import run_by_each_thread
 from .scalar_products import expand_product, is_scalar
 from .shrink_loops import shrink_loop
 from .thread_branches import check_loop, settle_branches, split_branch
-from .walk import WARP, launches, nested, num_threads, threads_of
+from .walk import launches, nested, num_threads, threads_of
 
 _HANDLED = (
     "tl.reduce", "tl.scan", "tl.gemm", "tl.gemm_sp", "tl.tma_load", "tl.mbarrier_arrive", "tl.copy", "tl.fill",
@@ -80,7 +81,7 @@ class LegalizeTileOps(Pass):
                         if loop is not None:
                             _legalize_parallel(loop, threads_of(loop))
                     elif op.name == "scf.if":
-                        split_branch(op, launch, warps=target.warp_size == WARP, block_syncs=self.block_syncs)
+                        split_branch(op, launch, warp=target.warp_size, block_syncs=self.block_syncs)
                     elif op.name == "scf.for":
                         check_loop(op, launch)
                     elif op.name == "tl.parallel":
@@ -112,19 +113,40 @@ def _is_of_block(vote: ir.Operation) -> bool:
     return ir.StringAttr(vote.attributes["kind"]).value.startswith("block_")
 
 
-def _like(value: ir.Value, scope: str) -> ir.Value:
-    """A fresh buffer of the same shape in another scope, of float32 elements instead of floats below 16 bits."""
-    kind = ir.MemRefType(value.type)
-    element = ir.F32Type.get() if _is_narrow(value) else kind.element_type
-    return ir.Operation.create("tl.alloc", [buffer_type(list(kind.shape), element, scope)]).result
+def _like(op: ir.Operation, value: ir.Value, scope: str, element: ir.Type) -> ir.Value:
+    """A fresh buffer in front of an operation, of the same shape in another scope, or of other elements."""
+    with ir.InsertionPoint(op), op.location:
+        result = buffer_type(list(ir.MemRefType(value.type).shape), element, scope)
+        return ir.Operation.create("tl.alloc", [result]).result
+
+
+def _combined(op: ir.Operation) -> ir.Type:
+    """The elements that a reduction combines: the wider ones of source and target; sums of floats below 32 bits are
+    kept in float32, which formats of 16 bits have in common."""
+    source, target = (ir.MemRefType(v.type).element_type for v in op.operands)
+    wider = target if target.width > source.width else source
+    alike = source == target and not _is_narrow(op.operands[0]) and not _is_sum(op)
+    return wider if isinstance(source, ir.IntegerType) or wider.width >= 32 or alike else ir.F32Type.get()
+
+
+def _lowering_extends(op: ir.Operation) -> bool:
+    """Whether lowering makes float32 of 16-bit elements by itself."""
+    f32 = ir.F32Type.get()
+    return _combined(op) == f32 and (_is_sum(op) or ir.MemRefType(op.operands[1].type).element_type == f32)
+
+
+def _is_sum(op: ir.Operation) -> bool:
+    return "sum" in ir.StringAttr(op.attributes["kind"]).value
 
 
 def _is_narrow(value: ir.Value) -> bool:
     return str(ir.MemRefType(value.type).element_type).startswith(("f8E", "f6E", "f4E"))
 
 
-def _copy(source: ir.Value, target: ir.Value) -> None:
-    ir.Operation.create("tl.copy", [], [source, target])
+def _copy(source: ir.Value, target: ir.Value, reduction: ir.Operation) -> None:
+    """A copy for a reduction, which reads integers as the reduction does."""
+    attributes = {"unsigned": build.unit()} if "unsigned" in reduction.attributes else {}
+    ir.Operation.create("tl.copy", [], [source, target], attributes)
 
 
 def _arrive_with_copy(op: ir.Operation) -> None:
@@ -136,23 +158,33 @@ def _arrive_with_copy(op: ir.Operation) -> None:
 
 def _legalize_reduce(op: ir.Operation) -> None:
     source, target = op.operands
+    combined = _combined(op)
     if scope_of(source) == scope_of(target) == LOCAL:
+        if ir.MemRefType(target.type).element_type != combined:
+            _stage_target(op, _like(op, target, LOCAL, combined))
         _serial_reduce(op)
         return
+    own = ir.MemRefType(source.type).element_type
+    extends = own != combined and not _lowering_extends(op)
+    if scope_of(source) != FRAGMENT or _is_narrow(source) or extends:
+        staged = _like(op, source, FRAGMENT, combined if extends or _is_narrow(source) else own)
+        with ir.InsertionPoint(op), op.location:
+            _copy(source, staged, op)
+        op.operands[0] = staged
+    if scope_of(target) != FRAGMENT or _is_narrow(target):
+        element = ir.F32Type.get() if _is_narrow(target) else ir.MemRefType(target.type).element_type
+        _stage_target(op, _like(op, target, FRAGMENT, element))
+
+
+def _stage_target(op: ir.Operation, staged: ir.Value) -> None:
+    """Reduce into another buffer, which is copied to the target."""
+    target = op.operands[1]
     with ir.InsertionPoint(op), op.location:
-        if scope_of(source) != FRAGMENT or _is_narrow(source):
-            staged = _like(source, FRAGMENT)
-            _copy(source, staged)
-            op.operands[0] = staged
-    if scope_of(target) == FRAGMENT and not _is_narrow(target):
-        return
-    with ir.InsertionPoint(op), op.location:
-        staged = _like(target, FRAGMENT)
         if not ir.BoolAttr(op.attributes["clear"]).value:
-            _copy(target, staged)
-        op.operands[1] = staged
+            _copy(target, staged, op)
+    op.operands[1] = staged
     with ir.InsertionPoint.after(op), op.location:
-        _copy(staged, target)
+        _copy(staged, target, op)
 
 
 _COMBINE = {
@@ -194,7 +226,8 @@ def _serial_reduce(op: ir.Operation) -> None:
         place = place or [build.constant(0)]
 
         def at(step: ir.Value) -> ir.Value:
-            return _absolute(kind, build.load(source, [*variables[:dim], step, *variables[dim:]]))
+            element = build.load(source, [*variables[:dim], step, *variables[dim:]])
+            return _absolute(kind, convert(op, element, ir.MemRefType(target.type).element_type))
 
         if clear:
             build.store(at(build.constant(0)), target, place)

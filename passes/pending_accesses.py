@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from tilelang_mlir.mlir import ir
 
+from ..dialect.effects import Effect
+from ..dialect.tl import GLOBAL, SHARED, scope_of
+
 Range = tuple[int, int]
 
 
@@ -24,6 +27,35 @@ class Spans(NamedTuple):
     bulk: set[Range]  # written by bulk copies
     lasting: set[Range]  # TENSOR: read until the operation ends, or a barrier
     landing: set[Range]  # WORDS: where copies go that the program waits for itself
+
+
+@dataclass
+class Touched:
+    """Buffers of all threads that those which run the same iteration read and wrote (REPLICAS)."""
+
+    read: set[ir.Value]
+    written: set[ir.Value]
+
+    @staticmethod
+    def by(found: list[Effect]) -> Touched:
+        shown = [e for e in found if isinstance(e.value.type, ir.MemRefType) and scope_of(e.value) in (SHARED, GLOBAL)]
+        read, written = ({e.value for e in shown if e.kind == kind} for kind in ("read", "write"))
+        return Touched(read, written)
+
+    def meets(self, later: Touched) -> bool:
+        """Whether what comes later overwrites what was read, or reads what was written."""
+        return bool(self.read & later.written or self.written & later.read)
+
+    def copy(self) -> Touched:
+        return Touched(set(self.read), set(self.written))
+
+    def merge(self, other: Touched) -> None:
+        self.read |= other.read
+        self.written |= other.written
+
+    def clear(self) -> None:
+        self.read.clear()
+        self.written.clear()
 
 
 @dataclass

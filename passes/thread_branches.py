@@ -22,16 +22,15 @@ from .walk import WARP, members_of, nested, num_threads
 
 # The arms of one branch have one number: they run side by side, and what follows them comes after all of them.
 BRANCH = "tl.branch"
-_HINT = "branch on whole warps of 32 threads that follow each other, or work on single elements there"
+_HINT = "branch on whole warps that follow each other, or work on single elements there"
 
 
-def split_branch(branch: ir.Operation, launch: ir.Operation, *, warps: bool = True, block_syncs: bool = False) -> None:
+def split_branch(branch: ir.Operation, launch: ir.Operation, *, warp: int = WARP, block_syncs: bool = False) -> None:
     """Give the tile operations of a branch on the thread index to its warps; other branches stay.
 
     A chain of `else if` becomes regions side by side, a branch among other operations of a region nested ones. So does
     a branch of whole warps whose threads meet at a barrier in it, unless `block_syncs` says that all threads of the
-    block do, or exchange elements of shared memory, which takes barriers. Without `warps` there are no barriers of some
-    of them: branches without tile operations and barriers stay.
+    block do, or exchange elements of shared memory, which takes barriers. A warp has `warp` threads.
 
     Raises:
         UnsupportedError: the threads that take a branch with tile operations or a barrier are no whole warps.
@@ -44,11 +43,11 @@ def split_branch(branch: ir.Operation, launch: ir.Operation, *, warps: bool = Tr
         return
     tiles = any(is_collective(op) and not (taken[0] and _is_single(op)) for op in nested(branch))
     meets = not block_syncs and any(op.name == "tl.sync_threads" and "id" not in op.attributes for op in nested(branch))
-    if not (tiles or meets or warps and _exchanges(branch)):
+    if not (tiles or meets or _exchanges(branch, taken, mine)):
         return
     here = _span(taken, mine)
-    whole = warps and num_threads(launch) % WARP == 0
-    arms = _arms(here, mine, branch) if here is not None and whole else None
+    whole = num_threads(launch) % warp == 0
+    arms = _arms(here, mine, branch, warp) if here is not None and whole else None
     if arms is None:
         if not tiles and not meets:
             return
@@ -147,15 +146,15 @@ def _taken(branch: ir.Operation, launch: ir.Operation, mine: range) -> list[int]
     return by_thread(branch.operands[0], mine) if is_flat else None
 
 
-def _exchanges(branch: ir.Operation) -> bool:
-    """Whether an arm stores elements of a shared tile that it loads or stores at other places: threads of it then wait
-    for each other. Where all indices are the same each thread has elements of its own; whatever else touches the tile
-    (copies in bulk, addresses of it) is ordered by the program."""
+def _exchanges(branch: ir.Operation, taken: list[int], mine: range) -> bool:
+    """Whether an arm stores elements of a shared tile that other threads of it load or store: they then wait for each
+    other. Where all indices are the same each thread has elements of its own; whatever else touches the tile (copies in
+    bulk, addresses of it) is ordered by the program."""
     if _in_loop_of_threads(branch):
         return False
-    for region in branch.regions:
-        loads: dict[ir.Value, set[object]] = {}
-        stores: dict[ir.Value, set[object]] = {}
+    for arm, region in enumerate(branch.regions):
+        loads: dict[ir.Value, dict[object, list[ir.Value]]] = {}  # the indices, by what makes them the same
+        stores: dict[ir.Value, dict[object, list[ir.Value]]] = {}
         others: set[ir.Value] = set()
         inner = [op for block in region for o in block.operations for op in (o.operation, *nested(o.operation))]
         for op in inner:
@@ -163,13 +162,29 @@ def _exchanges(branch: ir.Operation) -> bool:
                 if not isinstance(effect.value.type, ir.MemRefType) or scope_of(effect.value) != SHARED:
                     continue
                 if op.name in ("memref.load", "memref.store"):
-                    indices = tuple(_key(v) for v in list(op.operands)[1 if op.name == "memref.load" else 2 :])
-                    (loads if op.name == "memref.load" else stores).setdefault(effect.value, set()).add(indices)
+                    indices = list(op.operands)[1 if op.name == "memref.load" else 2 :]
+                    places = (loads if op.name == "memref.load" else stores).setdefault(effect.value, {})
+                    places[tuple(_key(v) for v in indices)] = indices
                 else:
                     others.add(effect.value)
-        if any(b not in others and len(places | loads.get(b, set())) > 1 for b, places in stores.items()):
-            return True
+        threads = [i for i, takes in enumerate(taken) if bool(takes) != bool(arm)]
+        for buffer in stores.keys() - others:
+            touched = {**loads.get(buffer, {}), **stores[buffer]}
+            pairs = ((s, t) for s in stores[buffer] for t in touched if s != t)
+            if any(_meet(stores[buffer][s], touched[t], threads, mine) for s, t in pairs):
+                return True
     return False
+
+
+def _meet(stored: list[ir.Value], touched: list[ir.Value], threads: list[int], mine: range) -> bool:
+    """Whether one of some threads may store the element that another one touches."""
+    first, second = ([by_thread(v, mine) for v in indices] for indices in (stored, touched))
+    if any(column is None for column in (*first, *second)):
+        return True
+    owners = {tuple(column[i] for column in first if column is not None): i for i in threads}
+    if len(owners) < len(threads):
+        return True
+    return any(owners.get(tuple(column[i] for column in second if column is not None), i) != i for i in threads)
 
 
 def _key(value: ir.Value) -> object:
@@ -221,9 +236,9 @@ def _span(taken: list[int], mine: range) -> range | None:
     return mine[first : first + count] if all(taken[first : first + count]) else None
 
 
-def _arms(then: range, all_threads: range, branch: ir.Operation) -> tuple[range, range] | None:
+def _arms(then: range, all_threads: range, branch: ir.Operation, warp: int) -> tuple[range, range] | None:
     """The threads of both arms, where each is whole warps that follow each other."""
-    if then.start % WARP or then.stop % WARP:
+    if then.start % warp or then.stop % warp:
         return None
     if then.start == all_threads.start:
         return then, range(then.stop, all_threads.stop)

@@ -23,7 +23,10 @@ class WarpGrid:
     replicas: int = 1
 
 
-def split_tile(m: int, n: int, warps: int, policy: str, unit: tuple[int, int], op: ir.Operation) -> WarpGrid:
+def split_tile(
+    m: int, n: int, warps: int, policy: str, unit: tuple[int, int], op: ir.Operation,
+    hint: str = "choose other block sizes",
+) -> WarpGrid:  # fmt: skip
     """Split C over the warps, in multiples of `unit` rows and columns. Square makes the warps' tiles as square as
     can be, of two that are alike the wider one (as TileLang does); full_row and full_col put as many warps as fit on M
     or on N. The most warps that C can be split over share it, the others repeat their work: as replicas they hold its
@@ -36,7 +39,7 @@ def split_tile(m: int, n: int, warps: int, policy: str, unit: tuple[int, int], o
         raise LayoutError(
             f"C of {m}x{n} is no multiple of {unit[0]}x{unit[1]}, which one instruction computes",
             python_location(op.location),
-            hint="choose other block sizes",
+            hint=hint,
         )
     sharing = next(share for share in range(warps, 0, -1) if warps % share == 0 and _splits(m, n, share, unit))
     fits = _splits(m, n, sharing, unit)

@@ -199,6 +199,11 @@ def targets_with(feature: Feature) -> list[str]:
     return [arch for arch, (_, facts) in _ARCHS.items() if feature in facts.features]
 
 
+def targets_of_warps(lanes: int) -> list[str]:
+    """Names of the architectures whose warps have so many lanes or more, for error messages."""
+    return [arch for arch, (_, facts) in _ARCHS.items() if facts.warp_size >= lanes]
+
+
 _ENTERED: ContextVar[tuple[Target, ...]] = ContextVar("_ENTERED", default=())
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tilelang_mlir.mlir import dialect
+from tilelang_mlir.mlir import dialect, ir
 
 from ..products import packed_operands, tile_shape_2d
 from ..tl import FRAGMENT, SHARED, TL, TMEM
@@ -20,9 +20,10 @@ class GemmOp(TL.Operation, name="gemm"):
     A is [M, K] or, with `transpose_a`, [K, M]; B is [K, N] or, with `transpose_b`, [N, K]; C is [M, N]. The flags are
     boolean attributes. `policy` (square, full_row, full_col) says how warps split C; `clear` (boolean) starts from
     zero.
-    An optional fourth operand (i1) is a run-time `clear`. Optional unit attributes: `a_unsigned`, `b_unsigned`, `wgmma`
-    (asynchronous: the program waits). With `pending` the product ends when at most so many products of these threads
-    are unfinished: C then has its value only after `tl.wait_products`. `a_packed`, `b_packed`: as for `tl.mma_scaled`.
+    An optional fourth operand (i1) is a run-time `clear`. Optional unit attributes: `a_unsigned`, `b_unsigned`, `tf32`
+    (ten fraction bits of f32 operands are enough), `wgmma` (asynchronous: the program waits). With `pending` the
+    product ends when at most so many products of these threads are unfinished: C then has its value only after
+    `tl.wait_products`. `a_packed`, `b_packed`: as for `tl.mma_scaled`.
     """
 
     a: ext.Operand[Any]
@@ -34,8 +35,8 @@ class GemmOp(TL.Operation, name="gemm"):
 
     @structure((3, 4), attributes={
         "transpose_a": "a boolean", "transpose_b": "a boolean", "?clear": "a boolean", "policy": "a string",
-        "?a_unsigned": "a unit attribute", "?b_unsigned": "a unit attribute", "?wgmma": "a unit attribute",
-        "?pending": "an integer", "?a_packed": "a string", "?b_packed": "a string",
+        "?a_unsigned": "a unit attribute", "?b_unsigned": "a unit attribute", "?tf32": "a unit attribute",
+        "?wgmma": "a unit attribute", "?pending": "an integer", "?a_packed": "a string", "?b_packed": "a string",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
@@ -44,6 +45,8 @@ class GemmOp(TL.Operation, name="gemm"):
             return False
         if not enum_attr(self, "policy", POLICIES):
             return False
+        if "tf32" in op.attributes and any(str(ir.MemRefType(v.type).element_type) != "f32" for v in (a, b)):
+            return fail(self, "tf32 is said of f32 operands")
         alike = [v for v, kind in zip((a, b), packed_operands(op), strict=True) if not kind]
         if not (factors_agree(self, a, b, c) and same_class(self, [*alike, c], "A, B and C")):
             return False

@@ -30,8 +30,9 @@ INTEGER_KINDS = ("umax", "umin", "and", "or", "xor")
 class ReduceOp(TL.Operation, name="reduce"):
     """Reduces dimension `dim` of a tile into another, combined with what it held unless `clear` is true.
 
-    The target has the source's shape without `dim`, or with size one there. `nan_propagate` (optional unit attribute)
-    makes max and min return NaN when an element is NaN.
+    The target has the source's shape without `dim`, or with size one there. Where its elements are wider, those of the
+    source are extended before they are combined. Optional unit attributes: `nan_propagate` (max and min return NaN when
+    an element is NaN), `unsigned` (integer elements convert as unsigned).
     """
 
     source: ext.Operand[Any]
@@ -42,6 +43,7 @@ class ReduceOp(TL.Operation, name="reduce"):
 
     @structure(2, attributes={
         "kind": "a string", "dim": "an integer", "clear": "a boolean", "?nan_propagate": "a unit attribute",
+        "?unsigned": "a unit attribute",
     })  # fmt: skip
     def verify_invariants(self) -> bool:
         op = self.operation
@@ -156,9 +158,8 @@ class FinalizeReducerOp(TL.Operation, name="finalize_reducer"):
         reducer, target = self.operation.operands
         if not (is_reducer(self, reducer) and buffers(self, [target], first=1)):
             return False
-        return same_tile(self, reducer, target, "reducer and target") and same_class(
-            self, [reducer, target], "reducer and target"
-        )
+        what = "reducer and target"
+        return same_tile(self, reducer, target, what) and same_element(self, reducer, target, what)
 
 
 def is_reducer(op: ir.OpView, value: ir.Value) -> bool:

@@ -16,7 +16,7 @@ from ..lowering.buffers import FragmentBuffer, SharedBuffer, Tile, element_bits
 from ..lowering.context import Context
 from ..lowering.fragments import write_registers
 from ..lowering.index import Index
-from ..lowering.memory import load_lanes, shared_pointer
+from ..lowering.memory import in_one_piece, load_lanes, shared_pointer
 from ..lowering.parallel import thread_coordinates, thread_digits
 from ..lowering.views import tile_of
 from .product import Operand, Product, operand, plan_product, uses_transposed_reads
@@ -35,7 +35,7 @@ def lower_gemm(ctx: Context, op: ir.Operation) -> None:
     left = Fetch(ctx, tile_of(ctx, a), product, product.a)
     right = Fetch(ctx, tile_of(ctx, b), product, product.b)
     multiply = _Multiply(ctx, op, product)
-    run_steps(ctx, product, left, right, sums, lambda a, b, c, place: multiply(a, b, c))
+    run_steps(ctx, product, left, right, sums, multiply)
     sums.write()
 
 
@@ -128,7 +128,7 @@ class Sums:
     def _initial(self, op: ir.Operation, tiles: int, clear: ir.Value | None) -> list[ir.Value]:
         """Zero, or what C holds; `clear` decides at run time."""
         e = self.ctx.e
-        vector = e.vector_type(self.per, self.element)
+        vector = e.vector_type(self.per, self.element) if self.per > 1 else self.element
         zero = e.splat(vector, 0 if isinstance(self.element, ir.IntegerType) else 0.0)
         if "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value:
             return [zero] * tiles
@@ -145,7 +145,7 @@ class Sums:
         e, chunk = self.ctx.e, self.target.chunk
         values = self.values
         if self.target.element != self.element:
-            narrow = e.vector_type(self.per, self.target.element)
+            narrow = e.vector_type(self.per, self.target.element)  # sums of one element, float64, are never wider
             values = [e.pure("arith.truncf", narrow, [v]) for v in values]
         elements = [(v, i) for v in values for i in range(self.per)]
         for start in range(0, len(elements), chunk):
@@ -158,6 +158,7 @@ class _Multiply:
 
     def __init__(self, ctx: Context, op: ir.Operation, product: Product) -> None:
         self.core = product.core
+        self.share = (product.a, product.b)[product.core.first].share
         self.signs = "a_unsigned" not in op.attributes, "b_unsigned" not in op.attributes
         self.fnuz = ctx.target.supports(Feature.FP8_FNUZ) and product.core.form.a in ("fp8", "bf8")
         if self.core.swap and product.core.form.a != product.core.form.b:
@@ -165,10 +166,13 @@ class _Multiply:
         else:
             self.form = self.core.form
 
-    def __call__(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    def __call__(self, a: ir.Value, b: ir.Value, c: ir.Value, place: Place) -> ir.Value:
         first, second, signs = (b, a, (self.signs[1], self.signs[0])) if self.core.swap else (a, b, self.signs)
         if isinstance(self.form, wmma.Form):
             return wmma.emit(self.form, first, second, c, signs)
+        if self.core.shares_rows:
+            modifiers = mfma.Modifiers(self.core.blocks.bit_length() - 1, place[0] % self.share)
+            return mfma.emit(self.form, first, second, c, modifiers=modifiers)
         return mfma.emit(self.form, first, second, c, self.fnuz)
 
 
@@ -190,6 +194,9 @@ class Fetch:
         self.count = product.tiles(which.side)
         self.element = tile.buffer.element
         self.held = isinstance(tile.buffer, FragmentBuffer)  # in registers
+        bits = element_bits(self.element)
+        self.transposes = uses_transposed_reads(self.product, which, bits, ctx.target) and self._whole_rows(64 // bits)
+        self.shared: tuple[int, Loaded] | None = None  # what blocks hold for several steps, and the number of these
         form = product.core.form
         repeated = product.core.repeats > 1
         wave = isinstance(form, wmma.Form)
@@ -202,18 +209,26 @@ class Fetch:
 
     def _register(self, tile: int, step: int) -> int:
         """The number of the first element of a tile and step in the operand's fragment."""
-        return (tile * self.product.steps + step) * self.product.width
+        steps, share = self.product.steps, self.which.share
+        return (tile * (steps // share) + step // share) * self.product.width
 
     def load(self, step: int, tiles: Sequence[int] = ()) -> Loaded:
-        """Elements of some tiles, or of all."""
+        """Elements of some tiles, or of all. What blocks share is loaded at the first of the steps that it serves."""
+        if self.which.share == 1:
+            return self._load_tiles(step, tiles)
+        number = step // self.which.share
+        if self.shared is None or self.shared[0] != number:
+            self.shared = number, self._load_tiles(step, tiles)
+        return self.shared[1]
+
+    def _load_tiles(self, step: int, tiles: Sequence[int]) -> Loaded:
         buffer = self.tile.buffer
         starts = [self._register(tile, step) for tile in tiles or range(self.count)]
         width = self.product.width
         if isinstance(buffer, FragmentBuffer):
             file = self.ctx.registers[buffer]
             return [[(file[r // buffer.chunk], r % buffer.chunk) for r in range(s, s + width)] for s in starts]
-        bits = element_bits(buffer.element)
-        if uses_transposed_reads(self.product, self.which, bits, self.ctx.target) and isinstance(buffer, SharedBuffer):
+        if self.transposes:
             return [self._transposed(start) for start in starts]
         if self.which.along_k or self.which.interleave == 1:
             return [self._runs(start) for start in starts]
@@ -238,23 +253,42 @@ class Fetch:
             out += [[(row, t) for row in rows] for t in range(group)]
         return out
 
-    def _transposed(self, start: int) -> list[tuple[ir.Value, int]]:
-        """Four along K by one transposing read. Lane l of 16 points at row l / 4, columns 4 * (l % 4) and up."""
-        ctx, ix = self.ctx, self.ctx.ix
-        kd = self.which.k_dim
+    def _whole_rows(self, together: int) -> bool:
+        """Whether so many neighbours of a row, from where a lane points on, are aligned 8 bytes of shared memory.
+
+        A tile may begin anywhere in its buffer, and rows may have any size: such tiles are read element by element.
+        """
         buffer = self.tile.buffer
+        if not isinstance(buffer, SharedBuffer):
+            return False
+        parts = self._pointed(together)
+        parts[-1] = self.ctx.ix.add(parts[-1], Index.lanes(range(together)))
+        return in_one_piece(self.ctx, buffer, [i.spread(together) for i in self._place(parts)])
+
+    def _pointed(self, together: int) -> list[Index]:
+        """Where a lane points in the first of a thread's tiles, with so many elements in 8 bytes."""
+        ix, kd = self.ctx.ix, self.which.k_dim
+        lane, lanes = ix.remainder(self.ctx.thread, 16), 16 // together  # of a row
+        parts = self._group_start()
+        parts[kd] = ix.add(parts[kd], ix.divide(lane, lanes))
+        parts[1 - kd] = ix.add(parts[1 - kd], ix.scale(ix.remainder(lane, lanes), together))
+        return parts
+
+    def _transposed(self, start: int) -> list[tuple[ir.Value, int]]:
+        """8 bytes along K by one transposing read; see `isa/amd/lds.py` for where lanes point."""
+        ctx, e, buffer = self.ctx, self.ctx.e, self.tile.buffer
         assert isinstance(buffer, SharedBuffer)
-        lane = ix.remainder(ctx.thread, 16)
-        row, column = ix.divide(lane, 4), ix.remainder(lane, 4)
-        base = self._group_start()
+        together = 64 // element_bits(buffer.element)
+        base = self._pointed(together)
         out: list[tuple[ir.Value, int]] = []
-        for first in range(start, start + self.product.width, 4):
+        for first in range(start, start + self.product.width, together):
             shares = [share[first] for share in register_shares(self.layout)]
-            parts = [ix.add(p, Index.of(c)) for p, c in zip(base, shares, strict=True)]
-            parts[kd] = ix.add(parts[kd], row)
-            parts[1 - kd] = ix.add(parts[1 - kd], ix.scale(column, 4))
-            value = lds.read_transposed(shared_pointer(ctx, buffer, self._place(parts)), str(buffer.element))
-            out += [(value, i) for i in range(4)]
+            parts = [ctx.ix.add(p, Index.of(c)) for p, c in zip(base, shares, strict=True)]
+            place = shared_pointer(ctx, buffer, self._place(parts))
+            value = lds.read_transposed(place, "i8" if together == 8 else str(buffer.element))
+            if together == 8:
+                value = e.pure("vector.bitcast", e.vector_type(8, e.i8), [value])
+            out += [(value, i) for i in range(together)]
         return out
 
     def _group_start(self) -> list[Index]:

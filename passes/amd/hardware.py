@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.isa.amd import barrier, grid, lds_dma, thread
@@ -77,10 +78,17 @@ class Amd:
         return thread.workgroup(_AXES[dim])
 
     def barrier(self, ctx: Context, number: int | ir.Value = 0, count: int | None = None) -> None:
-        if number != 0 or count is not None:
+        region = ctx.barrier_id != 0  # of some of the threads
+        if region and number == 0 and count is None and ctx.num_threads <= self.target.warp_size:
+            barrier.wave()
+            return
+        if region or number != 0 or count is not None:
             raise UnsupportedError(
                 f"a barrier of some of the threads, which {self.target} lacks",
-                hint="use T.sync_threads() for the block; NVIDIA targets have them",
+                hint=f"threads of one wave ({self.target.warp_size}) need none; for others put what comes before and "
+                f"behind it into branches of their own, with T.sync_threads() of all threads between them"
+                if region
+                else "use T.sync_threads() for the block; NVIDIA targets have them",
             )
         if self.exchanges_globally:
             barrier.full()
@@ -120,11 +128,12 @@ class Amd:
         ctx.e.op("llvm.atomicrmw", [pair.type], [pointer, pair], attributes)
 
     def atomic_attributes(self, ctx: Context, element: ir.Type) -> dict[str, ir.Attribute]:
-        """Device memory is neither fine-grained nor remote: float additions are then one instruction, not a loop."""
+        """Device memory is neither fine-grained nor remote: additions of floats and extremes of integers are then one
+        instruction, not a loop."""
         attributes: dict[str, ir.Attribute] = {"syncscope": ir.StringAttr.get("agent")}
-        if not isinstance(element, ir.IntegerType):
-            for name in ("no_fine_grained_memory", "no_remote_memory", "ignore_denormal_mode"):
-                attributes[f"rocdl.{name}"] = ir.UnitAttr.get()
+        floats = () if isinstance(element, ir.IntegerType) else ("ignore_denormal_mode",)
+        for name in ("no_fine_grained_memory", "no_remote_memory", *floats):
+            attributes[f"rocdl.{name}"] = ir.UnitAttr.get()
         return attributes
 
     def gemm(self, ctx: Context, op: ir.Operation) -> None:
@@ -183,8 +192,31 @@ class Amd:
 
 
 def _exchanges_globally(launch: ir.Operation) -> bool:
-    """Whether a kernel reads device memory that it also writes: its barriers must then order that, too."""
+    """Whether a kernel reads device memory that it also writes, or writes it in two places: its barriers must then
+    order that, too. Of the arms of a branch only one is run."""
     tiles = [e for e in region_effects(launch) if isinstance(e.tile.type, ir.MemRefType)]
     touched = [e for e in tiles if scope_of(e.tile) == GLOBAL]
-    written = {root(e.tile) for e in touched if e.kind == "write"}
-    return any(e.kind == "read" and root(e.tile) in written for e in touched)
+    writers: dict[ir.Value, list[ir.Operation]] = {}
+    for effect in touched:
+        if effect.kind == "write":
+            writers.setdefault(root(effect.tile), []).append(effect.op)
+    if any(not _exclude_each_other(a, b) for ops in writers.values() for a, b in pairwise(ops) if a != b):
+        return True
+    return any(effect.kind == "read" and root(effect.tile) in writers for effect in touched)
+
+
+def _exclude_each_other(a: ir.Operation, b: ir.Operation) -> bool:
+    """Whether two operations are in different arms of a branch."""
+    arms = dict(_arms_around(a))
+    return any(branch in arms and arms[branch] != arm for branch, arm in _arms_around(b))
+
+
+def _arms_around(op: ir.Operation) -> list[tuple[ir.Operation, int]]:
+    found: list[tuple[ir.Operation, int]] = []
+    while op.name != "tl.launch":
+        around = op.parent.operation
+        if around.name == "scf.if":
+            regions = [[o.operation for block in region for o in block.operations] for region in around.regions]
+            found.append((around, next(i for i, inside in enumerate(regions) if op in inside)))
+        op = around
+    return found

@@ -9,6 +9,8 @@ K, so the order of K is free as long as A and B agree. Choices made here:
   instructions on them.
 * An operand that lies across K is read several neighbours at a time, which then belong to as many instructions: tile t
   of a group of v covers every v-th row or column (`Operand.interleave`).
+* Tiles of fewer rows (or columns) than an instruction has take the forms that multiply blocks of 4 x 4: 4 rows, which
+  all blocks share (`Core.blocks`), by up to 64 columns, one per lane.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from ..warp_grid import WarpGrid, split_tile
 
 _READ = 16  # bytes of the widest read of shared memory
 _PACKED_KINDS = {"e2m1": "fp4", "e2m3": "fp6", "e3m2": "bf6"}
+_FEW = 4  # rows and columns of a block of the forms with several of them
 _ACROSS = 8  # bytes read at once of an operand that lies across K
 
 
@@ -39,6 +42,10 @@ class Core:
 
     Lanes that differ in `lane // size` hold `groups` parts of K, or the same (`repeats`). Rows of the result go by
     `row_lanes` (count, step) over those lanes and by `row_values` over the registers.
+
+    With `blocks` of 4 x 4, all of them get the same 4 rows, and the columns lie in `size` lanes; where that is less
+    than all blocks have, the others repeat them. Each block holds the rows of another step along K, and an instruction
+    says which block's all of them take (`shares_rows`); where it cannot, all blocks hold the same.
     """
 
     form: mfma.Form | wmma.Form
@@ -50,6 +57,25 @@ class Core:
     row_values: tuple[tuple[int, int], ...]
     swap: bool = True
     repeats: int = 1
+    blocks: int = 1
+
+    @property
+    def first(self) -> int:
+        """The side, A's (0) or B's (1), that the instruction gets as its first operand."""
+        return int(self.swap)
+
+    @property
+    def spare(self) -> int:
+        """How often lanes hold the same columns."""
+        return _FEW * self.blocks // self.size if self.blocks > 1 else 1
+
+    @property
+    def shares_rows(self) -> bool:
+        return self.blocks > 1 and self.form.a != "f64"
+
+    def extent(self, side: int) -> int:
+        """Rows (side 0) or columns (1) of C that it computes."""
+        return _FEW if self.blocks > 1 and side == self.first else self.size
 
     @property
     def sums(self) -> int:
@@ -72,6 +98,14 @@ def _mfma_core(form: mfma.Form) -> Core:
     return Core(form, form.m, form.k, form.elements, mfma.WAVE // form.m, lanes, values)
 
 
+def blocks_core(form: mfma.Form, size: int, side: int) -> Core:
+    """A form of several blocks for C of few rows (side 0) or columns (1), with `size` of the others in the lanes."""
+    groups = mfma.WAVE // (_FEW * form.blocks)
+    values = ((1, _FEW),) if form.a == "f64" else ((_FEW, 1),)
+    lanes, swap = (groups, 1), side == 1
+    return Core(form, size, form.k, form.elements, groups, lanes, values, swap=swap, blocks=form.blocks)
+
+
 def _wmma_core(form: wmma.Form, repeated: bool) -> Core:
     if repeated:
         return Core(form, 16, 16, 16, 1, (2, 1), ((8, 2),), swap=False, repeats=2)
@@ -91,7 +125,7 @@ def cores(target: Target, kinds: tuple[str, str]) -> list[Core]:
 class Operand:
     """A or B of a product: `along_k` says that neighbours in memory are neighbours along K, `packed` the kind of
     elements of fewer than eight bits, whose bytes are stored. A `free` one is read along K from memory, whatever rows
-    or columns its tiles have."""
+    or columns its tiles have. The blocks of an instruction hold it for `share` steps along K."""
 
     side: int  # the dimension of C that it shares: 0 for A, 1 for B
     k_dim: int
@@ -99,6 +133,7 @@ class Operand:
     interleave: int
     packed: str = ""
     free: bool = False
+    share: int = 1
 
 
 @dataclass(frozen=True)
@@ -132,7 +167,7 @@ class Product:
 
     def tiles(self, side: int) -> int:
         """Instruction tiles along M (0) or N (1) of one wave."""
-        return (self.grid.columns if side else self.grid.rows) // self.core.size
+        return (self.grid.columns if side else self.grid.rows) // self.core.extent(side)
 
 
 def element_kind(element: ir.Type, unsigned: bool, target: Target, op: ir.Operation) -> str:
@@ -148,9 +183,16 @@ def element_kind(element: ir.Type, unsigned: bool, target: Target, op: ir.Operat
     kind = {**plain, **floats}.get(text)
     if kind is None or (unsigned and kind == "i8" and target.supports(Feature.MFMA)):
         name = "unsigned i8" if kind else text
-        hint = f"its 8-bit floats are {', '.join(floats)}; {targets_hint(text)}" if text.startswith("f8") else ""
+        hint = f"targets that have it: {', '.join(_targets_of_unsigned())}; signed ones are there" if kind else ""
+        if text.startswith("f8"):
+            eight = target.supports(Feature.MFMA_FP8) or target.supports(Feature.WMMA_FP8)
+            hint = f"its 8-bit floats are {', '.join(floats)}; {targets_hint(text)}" if eight else targets_hint(text)
         raise UnsupportedError(f"no matrix product of {name} on {target}", python_location(op.location), hint=hint)
     return kind
+
+
+def _targets_of_unsigned() -> list[str]:
+    return [*targets_with(Feature.WMMA), *targets_with(Feature.MMA_INT8)]
 
 
 def plan_product(op: ir.Operation, threads: int, target: Target, *, together: bool = True) -> Product:
@@ -171,13 +213,13 @@ def plan_product(op: ir.Operation, threads: int, target: Target, *, together: bo
     flags = transposes(op)
     elements = [ir.MemRefType(v.type).element_type for v in (a, b)]
     kinds = [element_kind(e, f"{x}_unsigned" in op.attributes, target, op) for e, x in zip(elements, "ab", strict=True)]
+    if "tf32" in op.attributes and target.supports(Feature.MFMA_XF32) and m % 16 == n % 16 == k % 8 == 0:
+        kinds = ["xf32", "xf32"]
     found = cores(target, (kinds[0], kinds[1]))
     if not found:
         raise _lacks(kinds, elements, target, op)
-    smallest = min(core.size for core in found)
-    policy = ir.StringAttr(op.attributes["policy"]).value
-    grid = split_tile(m, n, _waves(threads, target, op), policy, (smallest, smallest), op)
-    fits = [x for x in found if grid.rows % x.size == grid.columns % x.size == 0 and k % (x.per * x.groups) == 0]
+    found, grid = _shared(found, (m, n), threads, target, op)
+    fits = [x for x in found if grid.rows % x.extent(0) == grid.columns % x.extent(1) == k % (x.per * x.groups) == 0]
     if not fits:
         depth = min(core.per * core.groups for core in found)
         hint = "use a larger block_K"
@@ -195,9 +237,52 @@ def plan_product(op: ir.Operation, threads: int, target: Target, *, together: bo
         o if register else _interleave(product, o, elements[0].width, target)
         for o, register in zip((left, right), registers, strict=True)
     )
-    product = replace(product, a=left, b=right)
+    product = replace(product, a=_over_blocks(product, left), b=_over_blocks(product, right))
     plans = [product, *(plan_product(other, threads, target, together=False) for other in siblings)]
     return replace(product, a=_alike([p.a for p in plans]), b=_alike([p.b for p in plans]))
+
+
+def _shared(
+    found: list[Core], sizes: tuple[int, int], threads: int, target: Target, op: ir.Operation
+) -> tuple[list[Core], WarpGrid]:
+    """The instructions that C of these sizes can take, and how waves share it: those of 4 rows or columns where it is
+    no multiple of what the others compute.
+
+    Raises:
+        LayoutError: C is no multiple of what an instruction computes, or the threads are no whole waves.
+    """
+    waves, smallest = _waves(threads, target, op), min(core.size for core in found)
+    policy = ir.StringAttr(op.attributes["policy"]).value
+    odd = [size % smallest != 0 for size in sizes]
+    forms = [f for f in mfma.FORMS if (f.a, f.b) == (found[0].form.a, found[0].form.b) and f.blocks > 1]
+    here = [f for f in forms if target.supports(f.feature)]
+    if not any(odd) or not here:
+        return found, split_tile(*sizes, waves, policy, (smallest, smallest), op, _who_takes_few(forms, target))
+    side = 0 if not odd[1] or (odd[0] and sizes[0] <= sizes[1]) else 1
+    widest = _FEW * here[0].blocks if sizes[side] % _FEW == 0 else _FEW
+    lanes = [x for x in (64, 32, 16, 8, 4) if x <= widest and sizes[1 - side] % x == 0]
+    units = [(_FEW, x) if side == 0 else (x, _FEW) for x in lanes or (_FEW,)]
+    grids = [split_tile(*sizes, waves, policy, unit, op) for unit in units]
+    grid, unit = min(zip(grids, units, strict=True), key=lambda pair: pair[0].replicas)
+    return [blocks_core(here[0], unit[1 - side], side)], grid
+
+
+def _who_takes_few(forms: list[mfma.Form], target: Target) -> str:
+    """A hint for C of too few rows or columns: the targets or the element types with instructions for them."""
+    having = ", ".join(dict.fromkeys(name for f in forms for name in targets_with(f.feature)))
+    kinds = ", ".join(f.a for f in mfma.FORMS if f.blocks > 1 and target.supports(f.feature))
+    few = f"{_FEW} rows or columns and multiples of them"
+    more = f"; targets that take {few}: {having}" if having else f"; {few} are there for {kinds}" if kinds else ""
+    return "choose other block sizes" + more
+
+
+def _over_blocks(product: Product, operand: Operand) -> Operand:
+    """The rows that all blocks share, for as many steps as there are blocks and steps divide by."""
+    share = 1
+    if product.core.shares_rows and operand.side == product.core.first:
+        while share < product.core.blocks and product.steps % (2 * share) == 0:
+            share *= 2
+    return replace(operand, share=share)
 
 
 def _alike(operands: list[Operand]) -> Operand:
@@ -277,7 +362,7 @@ def _lacks(kinds: list[str], elements: list[ir.Type], target: Target, op: ir.Ope
     what = " and ".join(dict.fromkeys(str(e) for e in elements))
     needs = ", or ".join(sorted(f.value for f in having)) or "an instruction that no target here has"
     hint = f"targets that have it: {', '.join(sorted(names))}" if names else ""
-    hint = targets_hint(str(elements[0])) if names and len(set(map(str, elements))) == 1 and "f8" in what else hint
+    hint = targets_hint(str(elements[0])) if names and all(str(e).startswith("f8") for e in elements) else hint
     return UnsupportedError(
         f"a matrix product of {what} needs {needs}, which {target} lacks", python_location(op.location), hint=hint
     )
@@ -307,16 +392,20 @@ def _interleave(product: Product, operand: Operand, bits: int, target: Target) -
 
 
 def uses_transposed_reads(product: Product, operand: Operand, bits: int, target: Target) -> bool:
-    """Whether an operand across K is read by DS_READ_B64_TR_B16: runs of four along K, 16 columns at a time."""
-    fits = bits == 16 and product.core.size % 16 == 0 and product.run % 4 == 0
+    """Whether an operand across K is read by DS_READ_B64_TR_B16 or _B8: 8 bytes of a run along K, for 16 columns."""
+    fits = bits in (8, 16) and product.core.extent(operand.side) % 16 == 0 and product.run * bits % 64 == 0
     return not operand.along_k and fits and target.supports(Feature.LDS_TRANSPOSE)
 
 
 # -- fragments ---------------------------------------------------------------------------------------------------------
-def _tile_digits(dim: int, core: Core, extent: int, interleave: int) -> list[Digit]:
+def _tile_digits(dim: int, size: int, extent: int, interleave: int) -> list[Digit]:
     """The instruction tiles of one wave along a dimension, fastest first."""
     digits = [Digit(interleave, dim, 1)] if interleave > 1 else []
-    return [*digits, Digit(extent // (core.size * interleave), dim, core.size * interleave)]
+    return [*digits, Digit(extent // (size * interleave), dim, size * interleave)]
+
+
+def _spare_digits(count: int) -> list[Digit]:
+    return [Digit(count, REPLICATE, 1)] if count > 1 else []
 
 
 def accumulator(p: Product) -> Fragment:
@@ -325,12 +414,13 @@ def accumulator(p: Product) -> Fragment:
     step = {0: p.a.interleave, 1: p.b.interleave}
     count, stride = p.core.row_lanes
     thread = (
-        Digit(p.core.size, columns, step[columns]), Digit(count, rows, stride * step[rows]),
+        Digit(p.core.size, columns, step[columns]), *_spare_digits(p.core.spare),
+        Digit(count, rows, stride * step[rows]),
         Digit(p.grid.m, 0, p.grid.rows), Digit(p.grid.n, 1, p.grid.columns), Digit(p.grid.replicas, REPLICATE, 1),
     )  # fmt: skip
     value = [Digit(size, rows, s * step[rows]) for size, s in p.core.row_values]
-    value += _tile_digits(1, p.core, p.grid.columns, p.b.interleave)
-    value += _tile_digits(0, p.core, p.grid.rows, p.a.interleave)
+    value += _tile_digits(1, p.core.extent(1), p.grid.columns, p.b.interleave)
+    value += _tile_digits(0, p.core.extent(0), p.grid.rows, p.a.interleave)
     return Fragment((p.grid.rows * p.grid.m, p.grid.columns * p.grid.n), thread, tuple(value))
 
 
@@ -341,14 +431,19 @@ def operand(product: Product, which: Operand) -> Fragment:
     core, extent = p.core, p.grid.columns if which.side else p.grid.rows
     waves = [Digit(p.grid.m, REPLICATE, 1), Digit(p.grid.n, REPLICATE, 1)]
     waves[which.side] = Digit(p.grid.n if which.side else p.grid.m, sd, extent)
-    lanes = Digit(core.repeats, REPLICATE, 1) if core.repeats > 1 else Digit(core.groups, kd, p.run)
     waves.append(Digit(p.grid.replicas, REPLICATE, 1))
-    thread = (Digit(core.size, sd, which.interleave), lanes, *waves)
+    size, step = core.extent(which.side), p.width * core.groups  # the step along K of an instruction's lanes
+    lanes = [Digit(size, sd, which.interleave)]
+    if core.blocks > 1 and which.side == core.first:
+        lanes += [Digit(which.share, kd, step), *_spare_digits(core.blocks // which.share)]
+    else:
+        lanes += _spare_digits(core.spare)
+    lanes.append(Digit(core.repeats, REPLICATE, 1) if core.repeats > 1 else Digit(core.groups, kd, p.run))
     value = [Digit(p.run, kd, 1)]
     if p.run < core.per:
         value.append(Digit(core.per // p.run, kd, p.run * core.groups))
-    value.append(Digit(p.steps, kd, p.width * core.groups))
-    value += _tile_digits(sd, core, extent, which.interleave)
+    value.append(Digit(p.steps // which.share, kd, step * which.share))
+    value += _tile_digits(sd, size, extent, which.interleave)
     shape = [0, 0]
     shape[kd], shape[sd] = p.k, extent * (p.grid.n if which.side else p.grid.m)
-    return Fragment(tuple(shape), thread, tuple(value))
+    return Fragment(tuple(shape), (*lanes, *waves), tuple(value))

@@ -12,8 +12,9 @@ Per block of scores S, with running maximum m and sum l per row and accumulators
     O = O factor                                  for every O
     O += P V
 
-`exp2` may be `exp`, products with the positive constant c may be distributed. Nothing else in the kernel may touch
-`before`, `factor` or `part`; nothing else in the loop may touch m, l, O, P or S as exponentials.
+`exp2` may be `exp`, `exp10` or a fast form of theirs, products with the positive constant c may be distributed. Nothing
+else in the kernel may touch `before`, `factor` or `part`; nothing else in the loop may touch m, l, O, P or S as
+exponentials.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import Effect, region_effects, root
 from ...dialect.tl import FRAGMENT, scope_of
 from ..elementwise import ElementLoop, defining, element_loop, float_constant
-
-_BASES = {"math.exp2": 1.0, "math.exp": math.log2(math.e)}
+from .powers import exponential
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,12 @@ def _difference_scale(
     loop: ElementLoop, left: tuple[ir.Value, tuple[int, ...]], right: tuple[ir.Value, tuple[int, ...]]
 ) -> float | None:
     """c of `exp2((left - right) c)` or `exp2(left c - right c)`, positive."""
-    power = defining(loop.value, *_BASES)
-    if power is None or not loop.covers_target:
+    power = defining(loop.value, "math.exp2", "math.exp", "tl.math")
+    base = exponential(power) if power is not None else None
+    if power is None or base is None or not loop.covers_target:
         return None
     scale = _difference(loop, power.operands[0], left, right)
-    return scale * _BASES[power.name] if scale is not None and scale > 0 and math.isfinite(scale) else None
+    return scale * base if scale is not None and scale > 0 and math.isfinite(scale) else None
 
 
 def _difference(

@@ -8,19 +8,17 @@ value is `factor`: multiplied by 2**(d * power), or `shift`: greater by d * amou
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import effects, region_effects, root
 from ...dialect.tl import FRAGMENT, scope_of
-from ..elementwise import float_constant
+from ..elementwise import float_constant, stores_all
 from .pattern import OnlineSoftmax
+from .powers import exponential, logarithm
 
 _TOLERANCE = 1e-5  # of exponents: constants of a program are rounded
-_EXPONENTIALS = {"math.exp2": 1.0, "math.exp": math.log2(math.e)}
-_LOGARITHMS = {"math.log2": 1.0, "math.log": math.log(2.0)}
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,10 @@ def _follow_loop(op: ir.Operation, state: dict[ir.Value, Scaling]) -> None:
     inside = dict(state)
     for inner in (o.operation for o in op.regions[0].blocks[0]):
         if inner.name == "memref.store":
-            _write(inner.operands[1], values.get(inner.operands[0], Scaling()), inside)
+            scaling = values.get(inner.operands[0], Scaling())
+            if scaling != inside.get(inner.operands[1], Scaling()) and not stores_all(op, inner):
+                raise _Unknown  # elements that are not stored keep theirs
+            _write(inner.operands[1], scaling, inside)
         elif inner.name == "memref.load":
             values[inner.results[0]] = inside.get(root(inner.operands[0]), Scaling())
         elif any(e.value in state for e in effects(inner)):
@@ -131,10 +132,10 @@ def _result(op: ir.Operation, operands: list[Scaling]) -> Scaling:
         return Scaling()
     if op.name == "arith.select" and operands[0].is_invariant:
         return _choice(op, operands)
-    if op.name in _EXPONENTIALS and not first.power:
-        return Scaling(power=first.amount * _EXPONENTIALS[op.name])
-    if op.name in _LOGARITHMS and not first.amount:
-        return Scaling(amount=first.power * _LOGARITHMS[op.name])
+    if (base := exponential(op)) is not None and not first.power:
+        return Scaling(power=first.amount * base)
+    if (base := logarithm(op)) is not None and not first.amount:
+        return Scaling(amount=first.power * base)
     raise _Unknown
 
 

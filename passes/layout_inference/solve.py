@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -340,11 +341,19 @@ class Solver:
                 return loop
         return None
 
+    @functools.cached_property
+    def _uses(self) -> dict[ir.Value, list[ir.Operation]]:
+        """The operations on each buffer and its views, in order."""
+        found: dict[ir.Value, list[ir.Operation]] = {}
+        for op in self.ops:
+            for buffer in dict.fromkeys(root(v) for v in op.operands if isinstance(v.type, ir.MemRefType)):
+                found.setdefault(buffer, []).append(op)
+        return found
+
     def _users_threads(self, value: ir.Value) -> int:
         """Threads that hold a fragment: those of the operations that use it, which must agree."""
-        is_it = lambda v: isinstance(v.type, ir.MemRefType) and root(v) == value
-        uses = [op for op in self.ops if any(is_it(v) for v in op.operands)]
-        counts = {threads_of(op): op for op in uses if op.name not in ("tl.slice", "tl.reshape")}
+        uses = [op for op in self._uses.get(value, ()) if op.name not in ("tl.slice", "tl.reshape")]
+        counts = {threads_of(op): op for op in uses}
         if len(counts) > 1:
             name = name_of(value.owner.operation.location) or "the fragment"
             raise LayoutError(

@@ -12,7 +12,18 @@ from collections.abc import Callable
 from tilelang_mlir.mlir import ir
 
 from .real import Real
-from .whole_range import angle_of, edges_of_logarithm, length, remainder, times_power_of_two
+from .whole_range import (
+    angle_of,
+    area_cosine,
+    area_sine,
+    area_tangent,
+    edges_of_logarithm,
+    halves_of_exponentials,
+    length,
+    powered,
+    remainder,
+    times_power_of_two,
+)
 
 _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # the head has 32 bits
 _HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)  # heads of 33 bits, and the rest
@@ -144,12 +155,7 @@ def _tanh(x: Real) -> Real:
 
 
 def _power(x: Real, y: Real) -> Real:
-    """x**y; a negative x needs an integral y and takes its parity."""
-    size = _exp2(y * _log2(x.abs()))
-    half = y * 0.5
-    signed = (-size).where(half.call("floor").compare("one", half), size)
-    negative = signed.where(y.call("floor").compare("oeq", y), math.nan)
-    return negative.where(x.compare("olt", 0.0), size).where(y.compare("one", 0.0), 1.0)
+    return powered(x, y, _exp2(y * _log2(x.abs())))
 
 
 def _log1p(x: Real) -> Real:
@@ -161,9 +167,13 @@ def _log1p(x: Real) -> Real:
 def _sinh(x: Real) -> Real:
     square = x * x
     small = x * square.polynomial(_SINH)
-    grown = _exp(x * 0.5)  # in two factors: the result may exist where exp(x) does not
-    large = grown * 0.5 * grown - _exp(-x) * 0.5
-    return small.where(x.abs().compare("olt", 0.5), large)
+    up, down = halves_of_exponentials(x, _exp)
+    return small.where(x.abs().compare("olt", 0.5), (up - down).call("copysign", x))
+
+
+def _cosh(x: Real) -> Real:
+    up, down = halves_of_exponentials(x, _exp)
+    return up + down
 
 
 def _atan(x: Real) -> Real:
@@ -190,24 +200,6 @@ def _erf(x: Real) -> Real:
     return value.where(x.compare("ord", x), x).call("copysign", x)
 
 
-def _asinh(x: Real) -> Real:
-    a = x.abs()
-    near = _log1p(a + a * a / (a.fma(a, 1.0).call("sqrt") + 1.0))
-    far = _log(a) + math.log(2.0)
-    return near.where(a.compare("olt", 1e150), far).call("copysign", x)
-
-
-def _acosh(x: Real) -> Real:
-    t = x - 1.0
-    near = _log1p(t + (t * (t + 2.0)).call("sqrt"))
-    return near.where(x.compare("olt", 1e150), _log(x) + math.log(2.0))
-
-
-def _atanh(x: Real) -> Real:
-    a = x.abs()
-    return (_log1p(a * 2.0 / (1.0 - a)) * 0.5).call("copysign", x)
-
-
 DOUBLE: dict[str, Callable[..., Real]] = {
     "exp": _exp,
     "exp2": _exp2,
@@ -219,7 +211,7 @@ DOUBLE: dict[str, Callable[..., Real]] = {
     "cos": _cos,
     "tan": lambda x: _sin(x) / _cos(x),
     "tanh": _tanh,
-    "cosh": lambda x: (_exp(x) + _exp(-x)) * 0.5,
+    "cosh": _cosh,
     "sigmoid": lambda x: 1.0 / (_exp(-x) + 1.0),
     "rsqrt": lambda x: 1.0 / x.call("sqrt"),
     "powf": _power,
@@ -231,9 +223,9 @@ DOUBLE: dict[str, Callable[..., Real]] = {
     "ldexp": lambda x, e: times_power_of_two(x, e, _BIAS, _FRACTION),
     "asin": lambda x: _atan(x / ((1.0 - x) * (x + 1.0)).call("sqrt")),
     "acos": lambda x: _atan(((1.0 - x) / (x + 1.0)).call("sqrt")) * 2.0,
-    "asinh": _asinh,
-    "acosh": _acosh,
-    "atanh": _atanh,
+    "asinh": lambda x: area_sine(x, _log, _log1p, 1e150),
+    "acosh": lambda x: area_cosine(x, _log, _log1p, 1e150),
+    "atanh": lambda x: area_tangent(x, _log1p),
     "erf": _erf,
     "hypot": length,
     "round": lambda x: (x.abs() + 0.49999999999999994).call("floor").call("copysign", x),

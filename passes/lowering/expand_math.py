@@ -19,10 +19,15 @@ from .expand_double import DOUBLE
 from .real import Real
 from .whole_range import (
     angle_of,
+    area_cosine,
+    area_sine,
+    area_tangent,
     edges_of_logarithm,
     exponent_and_rest,
+    halves_of_exponentials,
     length,
     next_after,
+    powered,
     remainder,
     times_power_of_two,
 )
@@ -36,6 +41,8 @@ _LOG = (
     7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
     2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 )  # fmt: skip
+LOG2_10_HIGH, LOG2_10_LOW = 3.3219280242919922, 7.059536999420857e-08  # the same of log2(10)
+_ASIN = (0.0421662852, 0.0241795257, 0.0454703756, 0.0749529749, 0.166667521)  # of (asin(t) - t) / t**3
 _SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 _COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2, -0.5, 1.0)
 
@@ -106,9 +113,20 @@ def _log_parts(x: Real) -> tuple[Real, Real, Real, Real]:
 
 
 def _exp(x: Real) -> Real:
-    """2^(x log2 e) with the product's rounding error put back; the error of infinities is dropped."""
-    y = x * LOG2E_HIGH
-    error = x.fma(LOG2E_HIGH, -y).fma(1.0, x * LOG2E_LOW)
+    return _base_of(x, LOG2E_HIGH, LOG2E_LOW)
+
+
+def _exp10(x: Real) -> Real:
+    return _base_of(x, LOG2_10_HIGH, LOG2_10_LOW)
+
+
+def _base_of(x: Real, high: float, low: float) -> Real:
+    """2^(x (high + low)) with the product's rounding error put back; the error of infinities is dropped."""
+    y = x * high
+    return _exp2_of_sum(y, x.fma(high, -y).fma(1.0, x * low))
+
+
+def _exp2_of_sum(y: Real, error: Real) -> Real:
     error = error.where(error.compare("ord", error), 0.0)
     return _exp2(y) * error.fma(LN2, 1.0)
 
@@ -157,30 +175,50 @@ def _cos(x: Real) -> Real:
 
 def _tanh(x: Real) -> Real:
     square = x * x
-    small = x * square.polynomial((-17 / 315, 2 / 15, -1 / 3, 1.0))
+    small = x * square.polynomial((-1382 / 155925, 62 / 2835, -17 / 315, 2 / 15, -1 / 3, 1.0))
     large = 1.0 - 2.0 / (_exp(x * 2.0) + 1.0)
-    return small.where(x.abs().compare("olt", 0.15), large)
+    return small.where(x.abs().compare("olt", 0.35), large)
 
 
 def _sinh(x: Real) -> Real:
     square = x * x
     small = x * square.polynomial((1 / 5040, 1 / 120, 1 / 6, 1.0))
-    return small.where(x.abs().compare("olt", 0.5), (_exp(x) - _exp(-x)) * 0.5)
+    up, down = halves_of_exponentials(x, _exp)
+    return small.where(x.abs().compare("olt", 0.5), (up - down).call("copysign", x))
 
 
 def _cosh(x: Real) -> Real:
-    return (_exp(x) + _exp(-x)) * 0.5
+    up, down = halves_of_exponentials(x, _exp)
+    return up + down
 
 
 def _power(x: Real, y: Real) -> Real:
-    """x**y; a negative x needs an integral y and takes its parity."""
-    size = _exp2(y * _log2(x.abs()))
-    half = y * 0.5
-    odd = half.call("floor").compare("one", half)
-    signed = (-size).where(odd, size)
-    integral = y.call("floor").compare("oeq", y)
-    negative = signed.where(integral, math.nan)
-    return negative.where(x.compare("olt", 0.0), size).where(y.compare("one", 0.0), 1.0)
+    """The logarithm in two numbers, since y times its error is the relative error of the result."""
+    high, low = _log2_in_two(x.abs())
+    product = y * high
+    return powered(x, y, _exp2_of_sum(product, y.fma(high, -product) + y * low))
+
+
+def _log2_in_two(x: Real) -> tuple[Real, Real]:
+    """log2 of x and the error of that, from exponent, f, f**2 and the rest of the logarithm of 1 + f times log2(e)."""
+    exponent, rest, square, tail = _log_parts(x)
+    first, second = rest * LOG2E_HIGH, square * (-0.5 * LOG2E_HIGH)
+    errors = rest.fma(LOG2E_HIGH, -first) + rest * LOG2E_LOW  # of the products
+    errors = errors + square.fma(-0.5 * LOG2E_HIGH, -second) + square * (-0.5 * LOG2E_LOW)
+    errors = errors + rest.fma(rest, -square) * (-0.5 * LOG2E_HIGH)
+    total, missed = _sum_in_two(exponent, first)
+    total, more = _sum_in_two(total, second)
+    small = tail * LOG2E + (missed + more + errors)
+    high, low = _sum_in_two(total, small)
+    edges = edges_of_logarithm(x, high)
+    return edges, low.where(edges.abs().compare("olt", math.inf), 0.0)
+
+
+def _sum_in_two(a: Real, b: Real) -> tuple[Real, Real]:
+    """a + b and what rounding has left out of it, whichever is larger."""
+    total = a + b
+    kept = total - a
+    return total, (a - (total - kept)) + (b - kept)
 
 
 def _atan(x: Real) -> Real:
@@ -198,16 +236,25 @@ def _atan(x: Real) -> Real:
     return (math.pi / 2 - value).where(big, value).call("copysign", x)
 
 
-def _asin(x: Real) -> Real:
+def _arc(x: Real) -> tuple[Real, Real, ir.Value]:
+    """asin of t <= 1 / 2, which is |x| or, above a half, the root of (1 - |x|) / 2; t doubled then, and whether so."""
     a = x.abs()
-    root = (1.0 - a).call("sqrt")
-    poly = a.polynomial(
-        (
-            -0.0012624911, 0.0066700901, -0.0170881256, 0.0308918810, -0.0501743046, 0.0889789874, -0.2145988016,
-            1.5707963050,
-        )  # fmt: skip
-    )
-    return (math.pi / 2 - root * poly).call("copysign", x)
+    big = a.compare("ogt", 0.5)
+    t = ((1.0 - a) * 0.5).call("sqrt").where(big, a)
+    s = t * t
+    arc = (t * s).fma(s.polynomial(_ASIN), t)
+    return arc, arc * 2.0, big
+
+
+def _asin(x: Real) -> Real:
+    arc, twice, big = _arc(x)
+    return (math.pi / 2 - twice).where(big, arc).call("copysign", x)
+
+
+def _acos(x: Real) -> Real:
+    arc, twice, big = _arc(x)
+    far = (math.pi - twice).where(x.compare("olt", 0.0), twice)
+    return far.where(big, math.pi / 2 - arc.call("copysign", x))
 
 
 def _erf(x: Real) -> Real:
@@ -217,7 +264,7 @@ def _erf(x: Real) -> Real:
     tail = t * t.polynomial((1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592))
     large = 1.0 - tail * _exp(-(a * a))
     s = x * x
-    small = a * s.polynomial((0.0052239776, -0.0268661706, 0.1128379167, -0.3761263890, 1.1283791671))
+    small = a * s.polynomial((-0.0008548327, 0.0052239776, -0.0268661706, 0.1128379167, -0.3761263890, 1.1283791671))
     return small.where(a.compare("olt", 0.5), large).call("copysign", x)
 
 
@@ -234,7 +281,7 @@ _FUNCTIONS: dict[str, Function] = {
     "exp2": _exp2,
     "log2": _log2,
     "exp": _exp,
-    "exp10": lambda x: _exp(x * math.log(10.0)),
+    "exp10": _exp10,
     "expm1": _expm1,
     "log": _log,
     "log10": lambda x: _log(x) * math.log10(math.e),
@@ -245,11 +292,11 @@ _FUNCTIONS: dict[str, Function] = {
     "tanh": _tanh,
     "sinh": _sinh,
     "cosh": _cosh,
-    "asinh": lambda x: _log(x.abs() + x.fma(x, 1.0).call("sqrt")).call("copysign", x),
-    "acosh": lambda x: _log(x + x.fma(x, -1.0).call("sqrt")),
-    "atanh": lambda x: _log((x + 1.0) / (1.0 - x)) * 0.5,
+    "asinh": lambda x: area_sine(x, _log, _log1p, 1e18),
+    "acosh": lambda x: area_cosine(x, _log, _log1p, 1e18),
+    "atanh": lambda x: area_tangent(x, _log1p),
     "asin": _asin,
-    "acos": lambda x: math.pi / 2 - _asin(x),
+    "acos": _acos,
     "atan": _atan,
     "atan2": lambda y, x: angle_of(_atan, y, x),
     "powf": _power,
@@ -271,5 +318,6 @@ _FUNCTIONS: dict[str, Function] = {
     "fast_tan": lambda x: x.call("sin", fast=True) / x.call("cos", fast=True),
     "fast_tanh": lambda x: x.call("tanh", fast=True),
     "fast_sigmoid": lambda x: 1.0 / (_exp2(x * -LOG2E) + 1.0),
+    "fast_powf": lambda x, y: powered(x, y, _exp2(y * _fast_log2(x.abs()))),
     "fast_rcp": lambda x: 1.0 / x,
 }

@@ -125,6 +125,8 @@ class IndexMath:
         return Index(_known(base), constants, divisor, lo, hi, bits)
 
     def scale(self, a: Index, factor: int) -> Index:
+        if factor == 1:
+            return a
         constants = tuple([c * factor for c in a.constants])
         if a.base is None or factor == 0:
             return Index(None, constants, 0, 0, 0, 0)

@@ -68,7 +68,7 @@ def _stride(value: ir.Value, variable: ir.Value) -> int | None:
     """What an index grows by with the variable; None where it does not so evenly."""
     if value == variable:
         return 1
-    if isinstance(value.owner, ir.Block) or value.owner.operation.name in ("memref.load", "tl.alloc", "tl.slice"):
+    if isinstance(value.owner, ir.Block) or value.owner.operation.name in ("tl.alloc", "tl.slice"):
         return 0
     op = value.owner.operation
     strides = [_stride(v, variable) for v in op.operands]
@@ -76,7 +76,7 @@ def _stride(value: ir.Value, variable: ir.Value) -> int | None:
         return 0
     if op.name in _CASTS:
         return strides[0]
-    if any(s is None for s in strides) or len(strides) != 2:
+    if op.name == "memref.load" or any(s is None for s in strides) or len(strides) != 2:
         return None
     left, right = strides[0] or 0, strides[1] or 0
     if op.name in ("arith.addi", "arith.subi"):

@@ -290,6 +290,8 @@ def _shared_place(ctx: Context, layout: SharedLayout, lane: Sequence[Index]) -> 
     """The same as the part known at run time, which neighbours share, and the rest."""
     total = Index.of(0)
     for step in layout.steps:
+        if step.size == 1:
+            continue  # adds nothing
         part: Index | None = lane[step.dim]
         if step.stride > 1:
             part = ctx.ix.try_divide(part, step.stride)

@@ -7,6 +7,7 @@ import math
 from tilelang_mlir.dtypes import DType, from_mlir
 from tilelang_mlir.mlir import ir
 
+from ...dialect.tl import UNSIGNED
 from .. import raster
 from .buffers import value_type
 from .context import Context, Value, rule
@@ -73,8 +74,11 @@ def lower_index_cast(ctx: Context, op: ir.Operation) -> None:
 
 @rule("arith.addi", "arith.subi", "arith.muli", "arith.divui", "arith.remui", "arith.floordivsi")
 def lower_integer(ctx: Context, op: ir.Operation) -> None:
-    """Integer arithmetic keeps the form base + constants where it can."""
+    """Integer arithmetic keeps the form base + constants where it can; not so numbers that may have wrapped around."""
     kind = op.results[0].type
+    if UNSIGNED in op.attributes:
+        lower_elementwise(ctx, op)
+        return
     if kind == ctx.e.i32 or isinstance(kind, ir.IndexType) or (kind == ctx.e.i64 and ctx.wide_indices):
         a, b = (_as_index(ctx, v) for v in op.operands)
         if a is not None and b is not None and (folded := _fold(ctx, op.name, a, b)) is not None:

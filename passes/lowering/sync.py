@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.mlir import ir
+from tilelang_mlir.target import targets_of_warps
 
 from ...dialect.location import python_location
 from .context import Context, rule
@@ -43,6 +44,11 @@ def lower_sync_warp(ctx: Context, op: ir.Operation) -> None:
 def lower_shuffle(ctx: Context, op: ir.Operation) -> None:
     lane = ctx.index(op.operands[1])
     kind, width = ir.StringAttr(op.attributes["kind"]).value, ir.IntegerAttr(op.attributes["width"]).value
+    if width > ctx.target.warp_size:
+        raise UnsupportedError(
+            f"a shuffle of {width} lanes: a warp of {ctx.target} has {ctx.target.warp_size}",
+            python_location(op.location), hint=f"targets that have them: {', '.join(targets_of_warps(width))}",
+        )  # fmt: skip
     value = ctx.ssa(op.operands[0])
     members = ctx.ssa(op.operands[2]) if len(op.operands) > 2 else None
     ctx.values[op.results[0]] = shuffle(ctx, kind, value, ctx.ix.scalar(lane), width, members)

@@ -24,6 +24,44 @@ def angle_of(atan: Callable[[Real], Real], y: Real, x: Real) -> Real:
     return turned.where(x.compare("ord", y), math.nan)
 
 
+Function = Callable[[Real], Real]
+
+
+def powered(x: Real, y: Real, size: Real) -> Real:
+    """x**y, given |x|**y: a negative x needs an integral y and takes its parity; 1 to any power and any number to the
+    power of zero are one, also where the other side is no number."""
+    half = y * 0.5
+    size = size.where(x.abs().compare("une", 1.0), 1.0)
+    signed = (-size).where(half.call("floor").compare("one", half), size)
+    negative = signed.where(y.call("floor").compare("oeq", y), math.nan)
+    return negative.where(x.compare("olt", 0.0), size).where(y.compare("une", 0.0), 1.0)
+
+
+def halves_of_exponentials(x: Real, exp: Function) -> tuple[Real, Real]:
+    """Halves of e**|x| and e**-|x|, the former in two factors: it may exist where e**|x| does not."""
+    root = exp(x.abs() * 0.5)
+    return root * 0.5 * root, exp(-x.abs()) * 0.5
+
+
+def area_sine(x: Real, log: Function, log1p: Function, largest: float) -> Real:
+    """asinh; up to `largest` the square of a number exists."""
+    a = x.abs()
+    near = log1p(a + a * a / (a.fma(a, 1.0).call("sqrt") + 1.0))
+    return near.where(a.compare("olt", largest), log(a) + math.log(2.0)).call("copysign", x)
+
+
+def area_cosine(x: Real, log: Function, log1p: Function, largest: float) -> Real:
+    """acosh, likewise."""
+    t = x - 1.0
+    return log1p(t + (t * (t + 2.0)).call("sqrt")).where(x.compare("olt", largest), log(x) + math.log(2.0))
+
+
+def area_tangent(x: Real, log1p: Function) -> Real:
+    """atanh."""
+    a = x.abs()
+    return (log1p(a * 2.0 / (1.0 - a)) * 0.5).call("copysign", x)
+
+
 def length(x: Real, y: Real) -> Real:
     """hypot: the larger side times the root of one plus the square of the ratio, which does not overflow."""
     a, b = x.abs(), y.abs()

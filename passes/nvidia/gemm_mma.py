@@ -103,8 +103,8 @@ def _operands(ctx: Context, registers: list[list[ir.Value]], kind: str) -> list[
     """Registers in the type that the instruction takes, converted once for all products that use them."""
     if kind != "f16":
         return registers
-    pair = ctx.e.vector_type(2, ir.F16Type.get())
-    return [[ctx.e.pure("llvm.bitcast", pair, [v]) for v in tile] for tile in registers]
+    pair = [ctx.e.vector_type(2, ir.F16Type.get())]
+    return [[ctx.e.op("llvm.bitcast", pair, [v]).result for v in tile] for tile in registers]
 
 
 def _mma(

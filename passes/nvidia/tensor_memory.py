@@ -214,10 +214,10 @@ def _words(ctx: Context, fragment: FragmentBuffer, first: int, count: int) -> li
 
 
 def keep_to_lanes(launch: ir.Operation) -> bool:
-    """Whether every lane of a kernel's tiles is loaded and stored by one warp: there is one warpgroup, or two that
-    share the rows."""
+    """Whether tiles in tensor memory are copied, and every lane of them by one warp: there is one warpgroup, or two
+    that share the rows."""
     copies = [op for op in nested(launch) if op.name == "tl.copy" and TMEM in map(scope_of, list(op.operands)[:2])]
-    return not any(len(members_of(op)) for op in copies) and all(_is_alone(op) for op in copies)
+    return bool(copies) and not any(len(members_of(op)) for op in copies) and all(_is_alone(op) for op in copies)
 
 
 def _is_alone(op: ir.Operation) -> bool:

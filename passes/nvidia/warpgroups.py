@@ -8,6 +8,7 @@ from tilelang_mlir.mlir import ir
 from ...dialect.location import python_location
 from ..lowering.carried import flatten, forget_inner, unflatten, written_fragments
 from ..lowering.context import Context, rule
+from ..thread_branches import BRANCH
 from ..walk import WARPGROUP, launch_of, members_of, nested, num_threads, span_of
 
 BARRIERS = 16  # named barriers of a CTA; 0 is for all of its threads
@@ -16,7 +17,7 @@ BARRIERS = 16  # named barriers of a CTA; 0 is for all of its threads
 @rule("tl.warpgroups")
 def lower_warpgroups(ctx: Context, op: ir.Operation) -> None:
     """Regions of different warpgroups that follow each other become the arms of one branch: none waits for another."""
-    if ctx.target.warp_size * 4 != WARPGROUP:
+    if ctx.target.warp_size * 4 != WARPGROUP and BRANCH not in op.attributes:
         raise UnsupportedError(
             f"T.ws counts warpgroups of 128 threads, which {ctx.target} does not have",
             python_location(op.location), hint="targets whose warps have 32 threads do: sm_*, gfx1100, gfx1201",

@@ -9,7 +9,9 @@ from tilelang_mlir.mlir import ir
 from ...dialect.effects import region_effects, root
 from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import SHARED, TMEM, scope_of
+from .. import build
 from ..pipeline_loops import producers
+from ..specialize_warps.candidate import tells_threads_apart
 from ..use_tensor_memory import SYNCHRONOUS
 from ..walk import nested, num_threads
 from .factors import Factors, find_factors
@@ -18,6 +20,7 @@ from .loads import Load, loads_with_gaps, plain_load
 # Operations whose meaning depends on which threads run them.
 _THREADED = (
     "tl.thread_id", "tl.sync_threads", "tl.sync_warp", "tl.sync_grid", "tl.vote", "tl.shuffle", "tl.print",
+    "tl.intrinsic",
 )  # fmt: skip
 
 
@@ -40,7 +43,7 @@ def find_candidate(launch: ir.Operation) -> Candidate | None:
     """The loop of a kernel that can be split; None where there is none."""
     loops = [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]
     threads = num_threads(launch)
-    if len(loops) != 1 or threads % 128 or threads > 512 or any(op.name in _THREADED for op in nested(launch)):
+    if len(loops) != 1 or threads % 128 or threads > 512 or tells_threads_apart(launch, _THREADED):
         return None
     loop = loops[0]
     stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
@@ -68,7 +71,12 @@ def find_candidate(launch: ir.Operation) -> Candidate | None:
     written = [e.value for e in region_effects(launch) if e.kind == "write"]
     if any(root(source) in written for source in sources):
         return None
+    tiles = [load.tile for load in loads]
     if any(not _feeds(load, products) for load in loads):
+        return None
+    if any(v not in tiles for op in products for v in list(op.operands)[:2]):
+        return None
+    if not _meet_behind(launch, loop, products) or not all(_starts_afresh(op, loop, nest) for op in products):
         return None
     accumulators = {root(op.operands[2]) for op in products}
     others = {root(op.operands[2]) for op in nested(launch) if op.name in TENSOR_PRODUCTS and op not in products}
@@ -109,6 +117,45 @@ def _is_simple(op: ir.Operation, known: list[ir.Operation]) -> bool:
         or op.name.startswith("arith.")
         or op.name in ("tl.slice", "tl.cast", "scf.yield")
     )
+
+
+def _meet_behind(launch: ir.Operation, loop: ir.Operation, products: list[ir.Operation]) -> bool:
+    """Whether the threads touch the sums behind the loop only, in its block: there they wait for them, and give them
+    back."""
+    accumulators = {root(op.operands[2]) for op in products}
+    inside = [*nested(loop)]
+    block = [view.operation for view in loop.block.operations]
+    behind = [inner for op in block[block.index(loop) + 1 :] for inner in (op, *nested(op))]
+    touching = (
+        op
+        for op in nested(launch)
+        if any(isinstance(v.type, ir.MemRefType) and root(v) in accumulators for v in op.operands)
+    )
+    return all(op in inside or op in behind for op in touching)
+
+
+def _starts_afresh(product: ir.Operation, loop: ir.Operation, nest: tuple[ir.Operation, ...]) -> bool:
+    """Whether a sum depends on no earlier round of the loops around, whose versions are others: where it starts from
+    zero must follow from the loop's own variable, and be in every round."""
+    if not any(op.name == "scf.for" for op in nest):
+        return True
+    lower, variable = loop.operands[0], loop.regions[0].blocks[0].arguments[0]
+    known = {variable} if build.known_constant(lower) is not None else {variable, lower}
+    keep = product.operands[3]
+    compares = not isinstance(keep.owner, ir.Block) and keep.owner.operation.name == "arith.cmpi"
+    if lower in known and not (compares and set(keep.owner.operation.operands) == known):
+        return False
+    return _follows(keep, known)
+
+
+def _follows(value: ir.Value, known: set[ir.Value]) -> bool:
+    """Whether a value is computed from known ones and constants."""
+    if value in known:
+        return True
+    owner = value.owner
+    if isinstance(owner, ir.Block) or not owner.operation.name.startswith("arith."):
+        return False
+    return all(_follows(v, known) for v in owner.operation.operands)
 
 
 def _feeds(load: Load, products: list[ir.Operation]) -> bool:

@@ -36,6 +36,7 @@ from ...dialect.tl import SHARED, TMEM, buffer_type, scope_of
 from .. import build
 from ..base import Pass
 from ..nvidia import tensor_stores
+from ..specialize_warps.candidate import WAIT_DEPENDENCIES, is_intrinsic
 from ..use_tensor_memory import SYNCHRONOUS, barriers, variable
 from ..walk import WARP, launches, nested, num_threads
 from .candidate import Candidate, find_candidate
@@ -313,12 +314,16 @@ class _Split:
         return build.slice_of(new, [version, *offsets], [1, *int_array(op.attributes["sizes"])])
 
     def _move(self, rest: ir.Block, split: ir.Operation) -> None:
-        """Everything but what the roles share goes to the rest."""
+        """Everything but what the roles share goes to the rest. Where the program waits in front of its loop for the
+        kernels that it depends on, so do all roles."""
         moved: set[ir.Value] = set()
+        around, over = (*self.found.nest, self.found.loop)[0], False
         for view in list(self.block.operations):
             op = view.operation
+            over = over or op == around
             shared = op.name == "tl.alloc" and scope_of(op.results[0]) in (SHARED, TMEM)
             shared = shared or op.name.startswith("arith.") or op.name in ("tl.alloc_barrier", "tl.slice", "tl.cast")
+            shared = shared or (is_intrinsic(op, WAIT_DEPENDENCIES) and not over)
             if op != split and not (shared and not any(v in moved for v in op.operands)):
                 moved.update(op.results)
                 rest.append(op)

@@ -40,7 +40,7 @@ def candidate(launch: ir.Operation) -> Candidate | None:
     """What to split, or None for a kernel that keeps its form."""
     loops = [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]
     threads = num_threads(launch)
-    if len(loops) != 1 or threads % 128 or threads > 384 or any(_is_threaded(op, launch) for op in nested(launch)):
+    if len(loops) != 1 or threads % 128 or threads > 384 or tells_threads_apart(launch, _THREADED):
         return None
     loop, path = loops[0], _path(loops[0])
     stages = ir.IntegerAttr(ir.DictAttr(loop.attributes["tl.pipeline"])["num_stages"]).value
@@ -102,9 +102,11 @@ def _tensor(value: ir.Value) -> ir.Value:
     return value
 
 
-def _is_threaded(op: ir.Operation, launch: ir.Operation) -> bool:
-    about_kernels = is_intrinsic(op, *_DEPENDENCIES) and op.parent.operation == launch
-    return op.name in _THREADED and not about_kernels
+def tells_threads_apart(launch: ir.Operation, names: Sequence[str]) -> bool:
+    """Whether a kernel has operations whose meaning depends on which threads run them, by `names`. What it says at its
+    top level about the kernels before and behind it is none."""
+    about_kernels = lambda op: is_intrinsic(op, *_DEPENDENCIES) and op.parent.operation == launch
+    return any(op.name in names and not about_kernels(op) for op in nested(launch))
 
 
 def is_intrinsic(op: ir.Operation, *names: str) -> bool:

@@ -131,7 +131,7 @@ def carriers_left_out(launch: ir.Operation, consumers: int) -> list[ir.Value]:
 
 def stores_by_tile(launch: ir.Operation, consumers: int) -> bool:
     """Whether a fragment may leave through a whole shared tile, which all threads of the kernel share."""
-    stores = [op.operands for op in bulk_stores(launch) if scope_of(op.operands[0]) == FRAGMENT]
+    stores = [(op.operands[0], op.operands[1]) for op in bulk_stores(launch) if scope_of(op.operands[0]) == FRAGMENT]
     return any(store_obstacle(*store, consumers) and not tensor_obstacle(store[1]) for store in stores)
 
 

@@ -109,7 +109,7 @@ class _Kernel:
         with ir.InsertionPoint.at_block_begin(self.block):
             barrier, phase = barriers([1]), variable(1)  # the phase before the first one
         sides = [self._operand(op, side) for side in (0, 1)]
-        keep, zero = _truth(rests and not clears), build.constant(0)
+        keep, zero = build.truth(rests and not clears), build.constant(0)
         names = ("transpose_a", "transpose_b", "a_unsigned", "b_unsigned")
         attributes = {name: op.attributes[name] for name in names if name in op.attributes}
         product = ir.Operation.create("tl.tcgen05_mma", [], [*sides, self.sums[c], keep], attributes)
@@ -155,8 +155,3 @@ def _between(first: ir.Operation, end: ir.Operation) -> tuple[ir.Operation, ...]
     """The operations of a block from one to in front of another."""
     body = [view.operation for view in end.block.operations]
     return tuple(body[body.index(first) : body.index(end)])
-
-
-def _truth(value: bool) -> ir.Value:
-    kind = ir.IntegerType.get_signless(1)
-    return ir.Operation.create("arith.constant", [kind], attributes={"value": ir.IntegerAttr.get(kind, value)}).result

@@ -99,7 +99,7 @@ def _filled(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
     if tensor.dtype == "int4":
         return rng.integers(-8, 8, tensor.sizes).astype(dtype)
     if dtype.kind in "iu":
-        low, high = (0, 128) if dtype.kind == "u" else (-100, 100)
+        low, high = (0, 256 ** min(dtype.itemsize, 2)) if dtype.kind == "u" else (-100, 100)
         return rng.integers(low, high, tensor.sizes).astype(dtype)
     return rng.standard_normal(tensor.sizes).astype(dtype)
 

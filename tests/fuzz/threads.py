@@ -36,17 +36,18 @@ from tests.fuzz.thread_programs import (
 )
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import TileError, UnsupportedError
+from tilelang_mlir.target import parse_target
 
 _COUNT = itertools.count()
 _SOME = range(0)  # the threads of a branch that are not known, or no whole warps
 
 
-def generate(seed: int) -> ThreadProgram:
-    """The program of a seed."""
+def generate(seed: int, warp: int = 32) -> ThreadProgram:
+    """The program of a seed, for warps of so many threads."""
     choose = random.Random(seed)
-    threads = choose.choice((32, 64, 96, 128, 128, 160, 256))
+    threads = choose.choice((32, 64, 96, 128, 128, 160, 256)) * warp // 32
     variables, shared = (tuple(f"{letter}{i}" for i in range(choose.choice((1, 2, 3)))) for letter in "vs")
-    body = _Writer(choose, threads, variables, shared).body(range(threads), 6)
+    body = _Writer(choose, threads, variables, shared, warp).body(range(threads), 6)
     return ThreadProgram(threads, choose.choice((1, 2, 3)), choose.choice((1, 2, 3, 5)), variables, shared, body)
 
 
@@ -56,6 +57,7 @@ class _Writer:
     threads: int
     variables: tuple[str, ...]
     shared: tuple[str, ...]
+    warp: int
     loops: int = 0
     counters: list[str] = field(default_factory=list)  # of the loops around
     depth: int = 0
@@ -128,9 +130,9 @@ class _Writer:
 
     def warps(self, where: range) -> Statement:
         """A branch on whole warps of a range."""
-        if len(where) <= 32:
+        if len(where) <= self.warp:
             return self.barrier(where)
-        edge = self.random.randrange(where.start + 32, where.stop, 32)
+        edge = self.random.randrange(where.start + self.warp, where.stop, self.warp)
         low, high = range(where.start, edge), range(edge, where.stop)
         condition, yes, no = self.random.choice(((f"tx < {edge}", low, high), (f"tx >= {edge}", high, low)))
         return Branch(condition, self.body(yes, 3), self.body(no, 3) if self.random.random() < 0.5 else [])
@@ -185,7 +187,7 @@ def main() -> int:
     options = parser.parse_args()
     kinds: Counter[str] = Counter()
     for seed in range(options.seed, options.seed + options.count):
-        outcome = check(program := generate(seed), options.target)
+        outcome = check(program := generate(seed, parse_target(options.target).warp_size), options.target)
         kinds[outcome.kind] += 1
         if outcome.failed:
             print(f"seed {seed}: {outcome.kind}\n{outcome.detail}\n{program.text()}", flush=True)

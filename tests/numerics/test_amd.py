@@ -16,6 +16,7 @@ import pytest
 
 import tilelang_mlir.language as T
 from tests.util import target_matrix
+from tests.util.amd_encoding import decode
 from tilelang_mlir import knobs
 from tilelang_mlir.compiler.toolchain.code_object import metadata
 from tilelang_mlir.errors import UnsupportedError
@@ -48,10 +49,26 @@ def test_code_objects(kernel: str) -> None:
         assert note["amdhsa.target"] == f"amdgcn-amd-amdhsa--{arch}"
         assert (used.spills, used.stack, used.wave) == (0, 0, WAVE[arch]), f"{kernel} for {arch}: {used}"
         assert not SCRATCH.search(built.assembly)
-        wanted = ("v_mfma" if WAVE[arch] == 64 else "v_wmma") if kernel in target_matrix.PRODUCTS else ""
+        wanted = "v_mfma" if WAVE[arch] == 64 else "v_wmma"
         assert all(name.startswith(wanted) for name in built.products), built.products
-        assert bool(built.products) == bool(wanted)
+        assert bool(built.products) == (kernel not in target_matrix.PLAIN)
+        decoded = decode(built.code, arch)
+        assert (decoded.products, decoded.scratch) == (built.products.total(), 0), f"{kernel} for {arch}: {decoded}"
         assert target_matrix.row(kernel, arch) in page, "run python -m tests.util.target_matrix"
+
+
+def test_decoding_tells_scratch_and_products_by_their_encodings() -> None:
+    """A kernel that spills has scratch accesses, and what is decoded is as long as the listing (of CDNA targets, where
+    both come out of LLVM in one order)."""
+    spilled = target_matrix.build("quickstart", "gfx1201")
+    found = decode(spilled.code, "gfx1201")
+    assert found.scratch >= 2 and found.products == spilled.products.total() > 0
+    for arch in ("gfx90a", "gfx942", "gfx950"):
+        built = target_matrix.build("gemm_int4", arch)
+        listed = re.findall(r"^\t(?:s|v|ds|global|buffer)_\w+", built.assembly, re.MULTILINE)
+        assert decode(built.code, arch).instructions == len(listed) > 500
+    with pytest.raises(ValueError, match="begins no instruction that is known"):
+        decode(spilled.code, "gfx942")
 
 
 def test_metadata_and_kernel_arguments() -> None:
@@ -148,9 +165,63 @@ def test_element_types(arch: str, dtype: str, sums: str, limit: float) -> None:
     check(arch, dtype, sums, (False, True), limit, block_K=64)
 
 
+@pytest.mark.parametrize(("arch", "K", "instruction", "bits"), [
+    ("gfx942", 40, "v_mfma_f32_32x32x4_xf32", 10), ("gfx942", 36, "v_mfma_f32_32x32x2_f32", 23),
+    ("gfx950", 40, "v_mfma_f32_32x32x2_f32", 23), ("gfx90a", 40, "v_mfma_f32_32x32x2f32", 23),
+])  # fmt: skip
+def test_operands_of_ten_bits(arch: str, K: int, instruction: str, bits: int) -> None:
+    """tfloat32 asks for the instruction that reads ten bits of the fraction, where there is one for the sizes."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, K), "float32"), B: T.Tensor((K, 64), "float32"), C: T.Tensor((64, 64), "float32")):
+        with T.Kernel(1, threads=128):
+            a, b = T.alloc_shared((64, K), "tfloat32"), T.alloc_shared((K, 64), "tfloat32")
+            c = T.alloc_fragment((64, 64), "float32")
+            T.copy(A, a)
+            T.copy(B, b)
+            T.gemm(a, b, c, clear_accum=True)
+            T.copy(c, C)
+
+    rng = np.random.default_rng(K)
+    a, b = rng.standard_normal((64, K)).astype(np.float32), rng.standard_normal((K, 64)).astype(np.float32)
+    out = np.full((64, 64), np.nan, np.float32)
+    compile_prim_func(main, target=f"sim:{arch}")(a, b, out)
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    error = np.linalg.norm(out - want) / np.linalg.norm(want)
+    assert (2.0**-13 < error < 2.0**-9) if bits == 10 else error < 1e-6
+    assert instruction in compile_prim_func(main, target=f"hip:{arch}").ir("amdgcn")
+
+
+def test_neighbouring_products_with_other_signs() -> None:
+    """The same instruction with other modifiers: the simulator runs independent ones together, but not these."""
+
+    @T.prim_func
+    def main(A: T.Tensor((16, 16), "int8"), B: T.Tensor((16, 16), "int8"), U: T.Tensor((16, 16), "uint8"),
+             C: T.Tensor((16, 16), "int32"), D: T.Tensor((16, 16), "int32")):  # fmt: skip
+        with T.Kernel(1, threads=32):
+            a = T.alloc_fragment((16, 16), "int8")
+            b, u = T.alloc_shared((16, 16), "int8"), T.alloc_shared((16, 16), "uint8")
+            c, d = T.alloc_fragment((16, 16), "int32"), T.alloc_fragment((16, 16), "int32")
+            T.copy(A, a)
+            T.copy(B, b)
+            T.copy(U, u)
+            T.gemm(a, b, c, transpose_B=True, clear_accum=True)
+            T.gemm(a, u, d, transpose_B=True, clear_accum=True)
+            T.copy(c, C)
+            T.copy(d, D)
+
+    rng = np.random.default_rng(3)
+    a, b = (rng.integers(-128, 128, (16, 16)).astype(np.int8) for _ in range(2))
+    u = rng.integers(0, 256, (16, 16)).astype(np.uint8)
+    c, d = (np.full((16, 16), -1, np.int32) for _ in range(2))
+    compile_prim_func(main, target="sim:gfx1100")(a, b, u, c, d)
+    np.testing.assert_array_equal(c, a.astype(int) @ b.astype(int).T)
+    np.testing.assert_array_equal(d, a.astype(int) @ u.astype(int).T)
+
+
 @pytest.mark.parametrize(("arch", "dtype", "message", "hint"), [
     ("gfx1100", "float32", "f32 needs mfma, which hip:gfx1100 lacks", "gfx90a, gfx942, gfx950"),
-    ("gfx90a", "float8_e4m3fnuz", "no matrix product of f8E4M3FNUZ on hip:gfx90a", "f8E4M3FN, f8E5M2"),
+    ("gfx90a", "float8_e4m3fnuz", "no matrix product of f8E4M3FNUZ on hip:gfx90a", "targets that have it: gfx942"),
     ("gfx950", "float8_e4m3fnuz", "no matrix product of f8E4M3FNUZ on hip:gfx950", "targets that have it: gfx942"),
     ("gfx942", "float8_e4m3fn", "no matrix product of f8E4M3FN on hip:gfx942", "gfx1201, gfx950, sm_100a"),
     ("gfx1100", "float8_e4m3fn", "f8E4M3FN needs mfma fp8, or wmma fp8", "gfx1201, gfx950, sm_100a"),
@@ -325,7 +396,37 @@ def test_products_into_one_accumulator(arch: str) -> None:
     assert np.linalg.norm(out - want) < 1e-5 * np.linalg.norm(want)
 
 
+def test_shuffles_reach_no_further_than_a_wave() -> None:
+    @T.prim_func
+    def exchange(A: T.Tensor((64,), "int32")):
+        with T.Kernel(1, threads=64):
+            t = T.get_thread_binding(0)
+            A[t] = T.shfl_xor(A[t], 32, 64)
+
+    with pytest.raises(UnsupportedError, match="a shuffle of 64 lanes: a warp of hip:gfx1201 has 32") as caught:
+        compile_prim_func(exchange, target="hip:gfx1201")
+    assert caught.value.hint.endswith("gfx90a, gfx942, gfx950") and caught.value.location is not None
+
+
 # -- atomics -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("arch", "instruction"), [("gfx90a", "global_atomic_smax"), ("gfx1100", "global_atomic_max_i32")]
+)
+def test_extremes_of_integers_are_no_loops(arch: str, instruction: str) -> None:
+    @T.prim_func
+    def largest(A: T.Tensor((300,), "int32"), B: T.Tensor((7,), "int32")):
+        with T.Kernel(1, threads=128):
+            for i in T.Parallel(300):
+                T.atomic_max(B[i % 7], A[i])
+
+    assembly = compile_prim_func(largest, target=f"hip:{arch}").ir("amdgcn")
+    assert instruction in assembly and "cmpswap" not in assembly
+    a = np.random.default_rng(1).integers(-500, 500, 300).astype(np.int32)
+    out = np.full(7, -1000, np.int32)
+    compile_prim_func(largest, target=f"sim:{arch}")(a, out)
+    assert out.tolist() == [a[i::7].max() for i in range(7)]
+
+
 @pytest.mark.parametrize(("dtype", "arch", "instruction"), [
     ("float16", "gfx90a", "global_atomic_pk_add_f16"), ("float16", "gfx1201", "global_atomic_pk_add_f16"),
     ("bfloat16", "gfx942", "global_atomic_pk_add_bf16"), ("float32", "gfx1100", "global_atomic_add_f32"),

@@ -47,6 +47,65 @@ def test_functions_at_their_edges(dtype: str, tolerance: float) -> None:
             assert ((np.signbit(values) == np.signbit(want)) | np.isnan(want)).all()
 
 
+def _either_sign(low: float, high: float) -> np.ndarray:
+    sizes = 10.0 ** np.random.default_rng(8).uniform(low, high, 256)
+    return np.concatenate([sizes, -sizes])
+
+
+_UNIFORM = np.random.default_rng(9).uniform(-1, 1, 512)
+_POSITIVE = 10.0 ** (37 * _UNIFORM)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        ("exp", 87 * _UNIFORM), ("exp10", 37.5 * _UNIFORM), ("log", _POSITIVE), ("log10", _POSITIVE),
+        ("log1p", _either_sign(-7, -0.1)), ("sin", _either_sign(-6, 4)), ("tan", _either_sign(-6, 2)),
+        ("arcsin", _either_sign(-7, 0)), ("arccos", _either_sign(-7, 0)), ("arccos", 1 - _either_sign(-6, -1) ** 2),
+        ("arctan", _either_sign(-6, 6)), ("sinh", _either_sign(-6, 1.95)), ("cosh", _either_sign(-6, 1.95)),
+        ("tanh", _either_sign(-6, 1.5)), ("arcsinh", _either_sign(-7, 38)), ("arccosh", 1 + abs(_either_sign(-6, 38))),
+        ("arctanh", _either_sign(-7, -0.01)),
+    ],
+)  # fmt: skip
+def test_few_units_in_the_last_place(name: str, inputs: np.ndarray) -> None:
+    """Small arguments and large ones, where the result or a square of the argument ends."""
+    function = getattr(T, name.replace("arc", "a"))
+
+    @T.prim_func
+    def main(A: T.Tensor((512,), "float32"), B: T.Tensor((512,), "float32")):
+        with T.Kernel(1, threads=128) as _:
+            for i in T.Parallel(512):
+                B[i] = function(A[i])
+
+    a, got = inputs.astype(np.float32), np.full(512, 7, np.float32)
+    tilelang.compile(main, target="sim:sm_80")(a, got)
+    want = 10.0 ** f64(a) if name == "exp10" else getattr(np, name)(f64(a))
+    assert (np.abs(got - want) <= 6 * np.spacing(np.abs(want).astype(np.float32))).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_powers(dtype: str) -> None:
+    """Close for large exponents too; whatever is no number or has no end, as the C library has it."""
+    nan, inf, rng = np.nan, np.inf, np.random.default_rng(6)
+    x = np.array([2, 1, 1, -1, -1, 0, 0, 2, -8, 0.5, inf, inf, -inf, -2, 1e30, 5], dtype)
+    y = np.array([nan, nan, inf, inf, nan, 0, -2, -inf, 1 / 3, inf, -2, 0, 3, 3, 1.2, -0.0], dtype)
+    x = np.concatenate([x, 10.0 ** rng.uniform(-3, 3, 240)]).astype(dtype)
+    y = np.concatenate([y, rng.uniform(-12, 12, 240)]).astype(dtype)
+
+    @T.prim_func
+    def main(X: T.Tensor((256,), dtype), Y: T.Tensor((256,), dtype), C: T.Tensor((256,), dtype)):
+        with T.Kernel(1, threads=128) as _:
+            for i in T.Parallel(256):
+                C[i] = T.pow(X[i], Y[i])
+
+    got = np.full(256, 7, dtype)
+    tilelang.compile(main, target="sim:sm_80")(x, y, got)
+    with np.errstate(all="ignore"):
+        want = np.power(f64(x), f64(y))
+        near = np.abs(got - want) <= (1e-13 if dtype == "float64" else 6e-7) * np.abs(want)
+    assert (near | (got == want) | (np.isnan(got) & np.isnan(want))).all()
+
+
 def test_functions_of_float64() -> None:
     a = np.random.default_rng(3).uniform(0.001, 0.999, 96)
 

@@ -10,7 +10,7 @@ import pytest
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
-from tilelang_mlir.errors import RaceError
+from tilelang_mlir.errors import RaceError, UnsupportedError
 
 RNG = np.random.default_rng(7)
 
@@ -41,6 +41,83 @@ def test_replicas_read_before_one_of_them_overwrites():
     kernel(a, b)
     _close(b, np.broadcast_to(want, (3, 48)))
     assert (a == 7).all()
+
+
+@pytest.mark.parametrize("size", [48, 50, 7])
+@pytest.mark.parametrize("shared", [True, False])
+def test_replicas_meet_in_the_iterations_of_a_loop(size, shared):
+    @T.prim_func
+    def main(A: T.Tensor((size,), "float32"), S: T.Tensor((size,), "float32"), B: T.Tensor((3, size), "float32")):
+        with T.Kernel(1, threads=128):
+            sums, own = T.alloc_fragment((size,), "float32"), T.alloc_shared((size,), "float32")
+            x = own if shared else S
+            T.copy(A, x)
+            T.clear(sums)
+            T.sync_threads()
+            for i in T.Parallel(size):
+                for _ in T.serial(3):
+                    sums[i] = sums[i] + x[i]
+                    x[i] = x[i] * 2
+            T.sync_threads()
+            for r, i in T.Parallel(3, size):
+                B[r, i] = sums[i] + x[i]
+
+    a, s, b = RNG.standard_normal(size).astype(np.float32), np.zeros(size, np.float32), np.zeros((3, size), np.float32)
+    tilelang.compile(main, target="sim")(a, s, b)
+    _close(b, np.broadcast_to(15 * a.astype(np.float64), (3, size)))
+
+
+def test_replicas_cannot_meet_in_a_branch():
+    def program(ahead):
+        @T.prim_func
+        def main(A: T.Tensor((48,), "float32"), M: T.Tensor((48,), "int32"), B: T.Tensor((3, 48), "float32")):
+            with T.Kernel(1, threads=128):
+                old, s = T.alloc_fragment((48,), "float32"), T.alloc_shared((48,), "float32")
+                T.copy(A, s)
+                for i in T.Parallel(48):
+                    old[i] = 1
+                    before = T.alloc_var("float32")
+                    if ahead:
+                        before = s[i]
+                    if M[i] > 0:
+                        s[i] = (before if ahead else s[i]) * 2
+                for r, i in T.Parallel(3, 48):
+                    B[r, i] = old[i] + s[i]
+
+        return main
+
+    with pytest.raises(UnsupportedError, match="several threads hold a copy of is read and overwritten in a branch"):
+        tilelang.compile(program(ahead=False), target="sim")
+    a, m = RNG.standard_normal(48).astype(np.float32), RNG.integers(0, 2, 48, np.int32)
+    b = np.zeros((3, 48), np.float32)
+    tilelang.compile(program(ahead=True), target="sim")(a, m, b)
+    _close(b, np.broadcast_to(1 + np.where(m > 0, 2, 1) * a.astype(np.float64), (3, 48)))
+
+
+def test_threads_that_leave_a_loop_have_all_read_its_condition():
+    """What the condition read may be overwritten behind the loop, although its body ends with a barrier."""
+
+    @T.prim_func
+    def main(B: T.Tensor((128,), "int32")):
+        with T.Kernel(1, threads=128):
+            tx = T.get_thread_binding()
+            count, steps = T.alloc_shared((1,), "int32"), T.alloc_local((1,), "int32")
+            steps[0] = 0
+            count[0] = 0
+            T.sync_threads()
+            while count[0] < 5:
+                steps[0] = steps[0] + 1
+                T.sync_threads()
+                if tx == 0:
+                    count[0] = count[0] + 1
+                T.sync_threads()
+            if tx == 0:
+                count[0] = 3
+            B[tx] = steps[0]
+
+    b = np.zeros(128, np.int32)
+    tilelang.compile(main, target="sim")(b)
+    assert (b == 5).all()
 
 
 @pytest.mark.parametrize("stages", [1, 3])

@@ -65,3 +65,26 @@ def test_a_reducer_that_a_variant_leaves_out_and_a_variable_chosen_by_a_constant
     tilelang.compile(main, target="sim")(a, b)
     want = np.where(np.arange(32) < 20, a if used else a + 1, -1) + 32 * used
     assert np.abs(b - want).max() < 1e-5
+
+
+@pytest.mark.parametrize("where", ["fragment", "shared", "global"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_result_of_another_place_or_dtype(where, dtype):
+    @T.prim_func
+    def main(A: T.Tensor((50, 24), "float32"), B: T.Tensor((50,), dtype)):
+        with T.Kernel(1, threads=64):
+            sums = T.alloc_reducer((50,), "float32")
+            rows = (T.alloc_shared if where == "shared" else T.alloc_fragment)((50,), dtype)
+            T.clear(sums)
+            for i, j in T.Parallel(50, 24):
+                sums[i] += A[i, j]
+            if where == "global":
+                T.finalize_reducer(sums, B)
+            else:
+                T.finalize_reducer(sums, rows)
+                T.copy(rows, B)
+
+    a, b = np.random.default_rng(4).standard_normal((50, 24)).astype(np.float32), np.full(50, np.nan, dtype)
+    tilelang.compile(main, target="sim")(a, b)
+    want = a.astype(np.float64).sum(1)
+    assert np.linalg.norm(b - want) <= (1e-3 if dtype == "float16" else 1e-6) * np.linalg.norm(want)

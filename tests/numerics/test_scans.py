@@ -75,11 +75,13 @@ def test_scans_over_waves_of_sixty_four_lanes() -> None:
     check((1, 1024), 1, 256, target="sim:gfx942")
 
 
-def test_sums_of_halves_are_kept_in_single_precision() -> None:
-    """2048 + 1 is 2048 in float16: a sum that is rounded at every step stays there."""
-    x, y = np.ones((1, 4096), np.float16), np.zeros((1, 4096), np.float16)
-    tilelang.compile(scan_program(x.shape, 1, 128, "sum", "float16", False, False), target="sim:sm_90a")(x, y)
-    assert y[0, -1] == 4096
+@pytest.mark.parametrize(("lines", "shared", "reverse"), [(1, False, False), (3, True, False), (3, True, True)])
+def test_sums_of_halves_are_kept_in_single_precision(lines: int, shared: bool, reverse: bool) -> None:
+    """2048 + 1 is 2048 in float16: a sum that is rounded at every step stays there. In registers, and line by line."""
+    x, y = np.ones((lines, 4096), np.float16), np.zeros((lines, 4096), np.float16)
+    program = scan_program(x.shape, 1, 128, "sum", "float16", shared, reverse)
+    tilelang.compile(program, target="sim:sm_90a")(x, y)
+    assert (y[:, 0 if reverse else -1] == 4096).all()
 
 
 @pytest.mark.parametrize("clear", [True, False])

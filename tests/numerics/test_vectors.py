@@ -154,6 +154,23 @@ def test_bits_of_vectors() -> None:
     assert np.linalg.norm(d.double().numpy() - expected) < 5e-3 * np.linalg.norm(expected)
 
 
+def test_vectorized_loops_whose_places_are_read_run_in_order() -> None:
+    """p[j] + j may be one place for all j."""
+
+    @T.prim_func
+    def main(P: T.Tensor((4,), "int32"), S: T.Tensor((16,), "float32")):
+        with T.Kernel(1, threads=1):
+            places = T.alloc_local((4,), "int32")
+            for j in T.serial(4):
+                places[j] = P[j]
+            for j in T.vectorized(4):
+                S[places[j] + j] = S[places[j] + j] + 1
+
+    sums = np.zeros(16, np.float32)
+    run(main, np.array([5, 4, 3, 2], np.int32), sums)
+    assert sums[5] == 4 and sums.sum() == 4
+
+
 def test_vectorized_loops_whose_iterations_share_a_place_run_in_order():
     """`s[j % 2] += x[j]` and `h[j // 4] = x[j]` carry or overwrite; `u[(j + t) % 8]` and `v[j ^ t]` do not."""
 

@@ -15,6 +15,7 @@ import llvmlite.binding as llvm
 
 from tilelang_mlir.compiler.amdgcn_prepare import (
     expand_tanh,
+    fence_waves,
     keep_product_loops,
     place_private_arrays,
     place_shared_memory,
@@ -117,7 +118,7 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
         TRIPLE, layout, ("llvm.", "rocdl."), _MATH, passes=f"convert-amdgpu-to-rocdl{{chipset={arch}}}",
         prepare=(
             place_shared_memory, place_private_arrays, separate_loads_into_shared_memory, expand_tanh,
-            keep_product_loops, test_for_equality, set_abi_version, print_by_printf,
+            keep_product_loops, fence_waves, test_for_equality, set_abi_version, print_by_printf,
         ),  # fmt: skip
     )  # fmt: skip
 

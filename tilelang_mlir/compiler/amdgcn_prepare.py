@@ -12,6 +12,7 @@ _WMMA = "rocdl.wmma."
 _PRODUCTS = ("rocdl.mfma.", _WMMA)
 _LOOP = "llvm.loop_annotation"
 _ARENA = "smem"
+_ACQUIRE, _RELEASE = 4, 5  # LLVM::AtomicOrdering
 _LOG2_E = 1.4426950408889634
 
 
@@ -70,6 +71,20 @@ def place_private_arrays(device: ir.Operation, census: Census) -> None:
             generic = ir.Operation.create("llvm.addrspacecast", results=[op.results[0].type], operands=[array]).result
         op.results[0].replace_all_uses_with(generic)
         op.erase()
+
+
+def fence_waves(device: ir.Operation, census: Census) -> None:
+    """No access to memory moves across a barrier of a wave.
+
+    It touches no memory for LLVM, which could use again what a lane has loaded before it. The fences are no
+    instructions: they say that other lanes may have written.
+    """
+    for op in census.named("rocdl.wave.barrier"):
+        for place, order in ((ir.InsertionPoint(op), _RELEASE), (ir.InsertionPoint.after(op), _ACQUIRE)):
+            ordering = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), order)
+            with place, op.location:
+                attributes = {"ordering": ordering, "syncscope": ir.StringAttr.get("wavefront")}
+                ir.Operation.create("llvm.fence", attributes=attributes)
 
 
 def keep_product_loops(device: ir.Operation, census: Census) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
+from tilelang_mlir.dialect.tl import UNSIGNED
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend.conversions import cast, in_int, promote, promote_in_int
 from tilelang_mlir.frontend.expr import (
@@ -163,6 +164,13 @@ def _check_divisor(b: Expr) -> None:
         raise TileValueError("division by zero")
 
 
+def _not_negative(op: str, a: Expr, b: Expr) -> Expr:
+    """A quotient or remainder of numbers that are not negative. Unsigned ones may have wrapped around: lowering is told
+    to take no facts for them."""
+    attributes = (lambda: {UNSIGNED: ir.UnitAttr.get()}) if a.dtype.is_unsigned else None
+    return make(op, [a, b], a.dtype, attributes, nonneg=True)
+
+
 @over_lanes
 def floordiv(a: Any, b: Any) -> Any:
     """The quotient rounded down, as `//` of Python, also of floats."""
@@ -173,16 +181,16 @@ def floordiv(a: Any, b: Any) -> Any:
     _check_divisor(b)
     if a.dtype.is_float:
         return make("math.floor", [make("arith.divf", [a, b], a.dtype)], a.dtype)
-    left = a.as_linear()
+    if b.const == 1:
+        return a
+    left = None if a.dtype.is_unsigned else a.as_linear()  # unsigned numbers wrap around
     if isinstance(b.const, int) and b.const > 0 and left is not None:
         if all(c % b.const == 0 for c, _ in left.terms.values()) and left.const % b.const == 0:
-            if b.const == 1:
-                return a
             linear = Linear({k: (c // b.const, n) for k, (c, n) in left.terms.items()}, left.const // b.const)
             name = "arith.divui" if a.nonneg else "arith.floordivsi"
             return make(name, [a, b], a.dtype, nonneg=a.nonneg, linear=linear)
     if a.nonneg and b.nonneg:
-        return make("arith.divui", [a, b], a.dtype, nonneg=True)
+        return _not_negative("arith.divui", a, b)
     return make("arith.floordivsi", [a, b], a.dtype)
 
 
@@ -195,11 +203,12 @@ def floormod(a: Any, b: Any) -> Any:
     a, b = promote_in_int(a, b)
     _check_divisor(b)
     left = a.as_linear()
-    if isinstance(b.const, int) and b.const > 0 and left is not None and a.nonneg:
-        if all(c % b.const == 0 for c, _ in left.terms.values()):
+    # Multiples of other numbers than powers of two are none any more once an unsigned number has wrapped around.
+    if isinstance(b.const, int) and b.const > 0 and not (a.dtype.is_unsigned and b.const & (b.const - 1)):
+        if left is not None and a.nonneg and all(c % b.const == 0 for c, _ in left.terms.values()):
             return left.const % b.const
     if not a.dtype.is_float and a.nonneg and b.nonneg:
-        return make("arith.remui", [a, b], a.dtype, nonneg=True)
+        return _not_negative("arith.remui", a, b)
     result = sub(a, mul(floordiv(a, b), b))
     if isinstance(result, Expr) and b.nonneg:
         result.nonneg = True
@@ -216,8 +225,7 @@ def truncdiv(a: Any, b: Any) -> Any:
         )
     a, b = _integers("truncdiv", a, b)
     _check_divisor(b)
-    unsigned = a.nonneg and b.nonneg
-    return make("arith.divui" if unsigned else "arith.divsi", [a, b], a.dtype, nonneg=unsigned)
+    return _not_negative("arith.divui", a, b) if a.nonneg and b.nonneg else make("arith.divsi", [a, b], a.dtype)
 
 
 @over_lanes
@@ -228,8 +236,7 @@ def truncmod(a: Any, b: Any) -> Any:
         return a - b * truncdiv(a, b)
     a, b = _integers("truncmod", a, b)
     _check_divisor(b)
-    unsigned = a.nonneg and b.nonneg
-    return make("arith.remui" if unsigned else "arith.remsi", [a, b], a.dtype, nonneg=unsigned)
+    return _not_negative("arith.remui", a, b) if a.nonneg and b.nonneg else make("arith.remsi", [a, b], a.dtype)
 
 
 @over_lanes
@@ -346,7 +353,7 @@ def compare(operator: str, a: Any, b: Any) -> Any:
     left, right = a.as_linear(), b.as_linear()
     if left is not None and right is not None:
         difference = left.plus(right, -1)
-        if not difference.terms:
+        if not difference.terms and not (a.dtype.is_unsigned and difference.const):  # x + 1 may be less than x
             return _COMPARE[operator](difference.const, 0)
     signed, unsigned, floating = _PREDICATES[operator]
     predicate = floating if a.dtype.is_float else unsigned if a.dtype.is_unsigned else signed

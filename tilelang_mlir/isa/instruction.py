@@ -20,6 +20,8 @@ from tilelang_mlir.target import Feature
 GLOBAL, SHARED, PRIVATE, TENSOR, CLUSTER = 1, 3, 0, 6, 7
 """Address spaces of the thread program (the numbers of `!llvm.ptr<n>`)."""
 WARP, WARPGROUP = 32, 128
+DEVICE_DONE = "device done"
+"""The scope of a fence that waits for a warp's own accesses to device memory (S_WAITCNT vmcnt(0), vscnt(0))."""
 _PARSED = ContextTable()
 
 
@@ -51,7 +53,7 @@ class Effect:
 
     `operand` is the index of the pointer operand, `size` the bytes per accessing lane (0: given by an operand),
     `value` the operand whose type has this size, `group` the asynchronous queue whose wait completes the effect (""
-    when it is complete at once).
+    when it is complete at once); of a barrier, the only counter that it waits for.
     """
 
     access: Access

@@ -72,7 +72,8 @@ def gemm(
     """`C += op(A) @ op(B)`: A is [M, K], B is [K, N], C is [M, N]; a transposed operand is given the other way round.
 
     A and B are tiles in shared memory or fragments, C a fragment (or tensor memory). With `clear_accum` C is set,
-    not added to. `k_pack` only concerns some AMD layouts and is accepted.
+    not added to. `k_pack` only concerns some AMD layouts and is accepted. Of operands that are both of tfloat32 ten
+    bits of the fraction count, where a target has an instruction for it; float32 keeps all bits where it has one.
 
     The product is complete when the call ends. With `mbar`, which needs C in tensor memory, it is not: the barrier gets
     an arrival then (see `T.tcgen05_gemm`, whose `wg_wait` means nothing).
@@ -116,6 +117,8 @@ def emit_gemm(
     for name, value in (("a_unsigned", A), ("b_unsigned", B)):
         if buffer_of(value, "an operand of T.gemm").dtype.kind == "uint":
             attributes[name] = ir.UnitAttr.get()
+    if all(str(buffer_of(x, "an operand of T.gemm").dtype) == "tfloat32" for x in (A, B)):
+        attributes["tf32"] = ir.UnitAttr.get()
     if asynchronous:
         attributes["wgmma"] = ir.UnitAttr.get()
     builder.emit("tl.gemm", operands, [], attributes)

@@ -57,8 +57,8 @@ def _function(name: str, op: str, count: int = 1) -> Callable[..., Any]:
     return run
 
 
-def _named(name: str, function: str, count: int = 1) -> Callable[..., Any]:
-    """A function of floats that is `tl.math`."""
+def _named(name: str, function: str, count: int = 1, note: str = "") -> Callable[..., Any]:
+    """A function of floats that is `tl.math`; `note` is what a user has to know besides."""
 
     @over_lanes
     def run(*args: Any) -> Any:
@@ -72,7 +72,7 @@ def _named(name: str, function: str, count: int = 1) -> Callable[..., Any]:
         )
 
     converted = "" if name.startswith("__") else "; integers are converted to float32"
-    run.__name__, run.__doc__ = name, f"{name}, on a scalar{converted}."
+    run.__name__, run.__doc__ = name, f"{name}, on a scalar{converted}{note}."
     return run
 
 
@@ -104,7 +104,7 @@ sigmoid = _named("sigmoid", "sigmoid")
 hypot = _named("hypot", "hypot", 2)
 ldexp = _named("ldexp", "ldexp", 2)
 nextafter = _named("nextafter", "nextafter", 2)
-fmod = _named("fmod", "fmod", 2)
+fmod = _named("fmod", "fmod", 2, "; exact for quotients below 2**46, of float64 below 2**104")
 fast_rcp = _named("fast_rcp", "fast_rcp")
 __exp = _named("__exp", "fast_exp")
 __exp10 = _named("__exp10", "fast_exp10")

@@ -49,7 +49,8 @@ def reduce(
 ) -> None:
     """Reduce dimension `dim` of a tile into `out`, which has the shape without it or with size one there.
 
-    With `clear` false the result is combined with what `out` held. `out` may be a variable of `T.alloc_var`.
+    With `clear` false the result is combined with what `out` held. Elements become those of `out` before they are
+    combined where `out` has more bits. `out` may be a variable of `T.alloc_var`.
 
     Raises:
         TileValueError: the dimension or the shapes do not fit.
@@ -86,6 +87,8 @@ def reduce(
     }
     if nan_propagate:
         attributes["nan_propagate"] = ir.UnitAttr.get()
+    if source.dtype.is_unsigned and source.dtype != target.dtype:
+        attributes["unsigned"] = ir.UnitAttr.get()
     builder.emit("tl.reduce", [tile_of(buffer, what), tile_of(out, what)], [], attributes)
 
 

@@ -11,14 +11,25 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tilelang_mlir.dialect.tl import buffer_type
+from tilelang_mlir.dialect.tl import FRAGMENT, buffer_type
 from tilelang_mlir.errors import Location, TileError, TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith, where
-from tilelang_mlir.frontend.buffer import Buffer, Element, index_value, memory_of, subscript, tile_of
-from tilelang_mlir.frontend.builder import Frame, require
+from tilelang_mlir.frontend.buffer import (
+    Buffer,
+    Element,
+    buffer_of,
+    extents_of,
+    index_value,
+    memory_of,
+    subscript,
+    tile_of,
+)
+from tilelang_mlir.frontend.builder import Builder, Frame, require
 from tilelang_mlir.frontend.expr import Expr, as_expr, describe, value_of
 from tilelang_mlir.frontend.spec import check_shape
 from tilelang_mlir.frontend.typename import to_dtype
+from tilelang_mlir.language.alloc import alloc_fragment
+from tilelang_mlir.language.copy import copy
 from tilelang_mlir.language.marks import takes_name
 from tilelang_mlir.mlir import ir
 
@@ -145,9 +156,20 @@ class Reducer(Buffer):
         if not done.holds(frames):
             raise self._error("T.finalize_reducer of", " is not in the scope of its T.reducer_init", done.place,
                               "start and end a reduction in the same block, both inside of a loop or both outside")
-        result = memory_of(self) if target is None else tile_of(target, "the target of T.finalize_reducer")
-        builder.emit("tl.finalize_reducer", [memory_of(self), result])
+        self._combine_into(builder, target)
         done.end, done.end_place, self.final = tuple(frames), where.here(), target is None
+
+    def _combine_into(self, builder: Builder, target: Any) -> None:
+        """The result lies in registers, as what was combined: to other places and dtypes it is copied."""
+        what = "the target of T.finalize_reducer"
+        own = memory_of(self) if target is None else tile_of(target, what)
+        buffer = self if target is None else buffer_of(target, what)
+        if buffer.memory == FRAGMENT and buffer.dtype == self.dtype:
+            builder.emit("tl.finalize_reducer", [memory_of(self), own])
+            return
+        result = alloc_fragment(tuple(extents_of(target) or self.shape), str(self.dtype))
+        builder.emit("tl.finalize_reducer", [memory_of(self), memory_of(result)])
+        copy(result, target)
 
     def check_end(self) -> None:
         """At the end of the kernel. One that was only filled is one that this variant of a program does not use."""

@@ -239,7 +239,10 @@ def _reduce(op: Instruction, frame: Frame) -> None:
         return
     kind, axis = str(op.attributes["kind"]), int(op.attributes["dim"])
     for (source, target), write, lane in _lanes(_operands(op, frame, 2), frame):
-        values = prepared(_read(source, lane), kind)
+        values = _read(source, lane)
+        if source.dtype.itemsize < target.dtype.itemsize:
+            values = convert(values, source.dtype, target.dtype, op)
+        values = prepared(values, kind)
         reduce = combiner(kind, source.dtype, "nan_propagate" in op.attributes)
         result = reduce(values, axis).reshape(target.sizes)
         if not op.attributes["clear"]:

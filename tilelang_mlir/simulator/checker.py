@@ -28,6 +28,7 @@ from tilelang_mlir.errors import (
     UnfinishedError,
     UninitializedReadError,
 )
+from tilelang_mlir.isa.instruction import DEVICE_DONE
 from tilelang_mlir.simulator.memory import SHARED_BASE
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("tilelang_mlir")
 PLANES = 3  # of clocks: what is known, and what of it is fenced in shared and in device memory
+# Which of them a fence of a scope is about, after the first.
+_PLANES = {"proxy.async": (1, 2), "proxy.async.shared": (1,), "proxy.async.global": (2,), DEVICE_DONE: (2,)}
 COLLECTIVE = -2  # the "lane" of an access made for other lanes
 
 
@@ -327,8 +330,11 @@ class Checker:
         return np.where(slot <= self._engine, slot + self._engine + 1, slot + 1)
 
     def fence(self, lanes: Lanes, scope: str) -> None:
-        """A proxy fence puts what the warp knows of before later asynchronous accesses of whoever learns of it."""
-        planes = {"proxy.async": (1, 2), "proxy.async.shared": (1,), "proxy.async.global": (2,)}.get(scope, ())
+        """A proxy fence puts what the warp knows of before later asynchronous accesses of whoever learns of it.
+
+        So does a wait for accesses to device memory with accesses there, where barriers leave them open.
+        """
+        planes = _PLANES.get(scope, ())
         if not planes:
             return
         slots, columns = self._engine + 1, self._clock.shape[2]

@@ -60,6 +60,7 @@ class Kernel:
         self.may_split = writer.may_split
         self.ordered = writer.ordered
         self.copied_into = writer.copied_into
+        self.waits_for_lds = writer.waits_for_lds
         self.spinning = writer.spinning
         self.takes_over = writer.takes_over
         self.accesses = accesses(function, table())
@@ -139,6 +140,7 @@ class SourceWriter:
         self.takes_over = False  # whether CTAs take over the work of others
         self.spinning = False  # whether a loop may wait for what other CTAs write
         self.copied_into = False  # whether bulk copies write shared memory
+        self.waits_for_lds = False  # whether there are barriers that leave accesses to device memory open
         self.depth = 0
         self._shared = shared
         self._table = table()
@@ -277,6 +279,7 @@ class SourceWriter:
         )
         for e in entry.effects:
             self.takes_over = self.takes_over or e.access is Access.TAKE_OVER
+            self.waits_for_lds = self.waits_for_lds or (e.access is Access.BARRIER and bool(e.group))
             if e.access is Access.WRITE and e.space == GLOBAL and e.value >= 0:
                 self.global_unit = min(self.global_unit, kind_of(str(op.operands[e.value].type)).nbytes)
             elif e.access is Access.WRITE and e.space == SHARED and e.size and not e.group:

@@ -20,7 +20,11 @@ _WIDE = ("", "sys", "gpu", "device", "agent")  # scopes of fences and atomics th
 
 
 class DeviceChecker(Checker):
-    """The checker of kernels whose device memory is looked at, too; without `owners` it is not."""
+    """The checker of kernels whose device memory is looked at, too; without `owners` it is not.
+
+    With `waits_for_lds` barriers tell of shared memory only, but where the warp has waited for its accesses to device
+    memory in front of them (`DEVICE_DONE`). The column of fences of device memory says up to when it has.
+    """
 
     def __init__(
         self,
@@ -29,8 +33,10 @@ class DeviceChecker(Checker):
         owners: Ownership | None,
         unit: int = 4,
         copied_into: bool = True,
+        waits_for_lds: bool = False,
     ) -> None:
         super().__init__(batch, locate, unit, copied_into)
+        self._waits_for_lds = waits_for_lds
         self._owners = owners
 
     # ---- order -----------------------------------------------------------------------------------
@@ -60,7 +66,13 @@ class DeviceChecker(Checker):
     def known(self, row: np.ndarray, warp: np.ndarray, other: np.ndarray, *, fenced: bool = False) -> np.ndarray:
         """Up to which time of another warp of its CTA a warp knows; with `fenced` what a fence of device memory
         follows."""
-        return self._clock[row, warp, other + (2 * (self._engine + 1) if fenced else 0)]
+        behind = other + 2 * (self._engine + 1)
+        if fenced:
+            return self._clock[row, warp, behind]
+        if self._waits_for_lds:
+            behind = np.where(other == warp, other, behind)  # a warp's own accesses come one after the other
+            return self._clock[row, warp, behind]
+        return self._clock[row, warp, other]
 
     @property
     def warps(self) -> int:
@@ -79,7 +91,7 @@ class DeviceChecker(Checker):
         for rank in range(cluster):
             other = number // cluster * cluster + rank
             start = 0 if other == number else self._width * (1 + rank)
-            planes = (start, start + 2 * slots)
+            planes = (start, start if self._waits_for_lds else start + 2 * slots)  # a release waits for accesses
             found[self.cta(other)] = np.stack([clock[first : first + self._engine] for first in planes])
         return found
 

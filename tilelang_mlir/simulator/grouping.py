@@ -62,11 +62,8 @@ class Group:
         return (
             op.name == first.name
             and all(str(a.type) == str(b.type) for a, b in zip(op.operands, first.operands, strict=False))
-            and all(
-                str(op.attributes[k]) == str(first.attributes[k])
-                for k in ("shape", "multiplicandAPtxType")
-                if k in first.attributes
-            )
+            and list(op.attributes) == list(first.attributes)
+            and all(op.attributes[k] == first.attributes[k] for k in first.attributes)
         )
 
     def _take_access(self, op: ir.Operation, dependent: bool) -> bool:

@@ -158,7 +158,7 @@ class _Launch:
             of = self.code.accesses
             written, read, plain = (self._allocations(values, which) for which in (of.writes, of.reads, of.plain))
             known = (self.total, self.threads) if self.code.ordered or cluster > 1 else None
-            if written & read or (written and self.total > 1):
+            if written:
                 self.owners = Ownership(self.memory, self.code.global_unit, written, read, plain, known)
         if self.code.takes_over:  # half of them start later, or never
             size = min(size, (self.total // cluster + 1) // 2 * cluster)
@@ -247,7 +247,8 @@ class _Launch:
         batch.take_over = self._take_over
         if self.checked:
             batch.checker = EngineChecker(
-                batch, self.code.locate, self.owners, self.code.shared_unit, self.code.copied_into
+                batch, self.code.locate, self.owners, self.code.shared_unit, self.code.copied_into,
+                self.code.waits_for_lds,
             )
         lanes = Lanes.all_threads(batch, self.code.allocas, self.checked)
         return Start(batch, self.code.start(lanes, *values), lanes)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("tilelang_mlir")
 _ATOMIC, _MANY = -1, -2
 _UNDER_WAY = 2**31 - 1  # the time of a write by a bulk copy that nobody has waited for
-_COLUMNS = ("owner", "site", "reader", "read_site")  # by unit
+_COLUMNS = ("owner", "site", "reader", "read_site", "writer", "written")  # by unit; the last two: a warp and its time
 _FINE = (
     *("warp", "clock", "thread", "epoch", "generic", "read_warp", "read_clock", "read_thread", "read_epoch"),
     *("updates", "readers"),  # sets of accesses: the updates where `owner` is atomic, the reads where there are many
@@ -41,7 +41,7 @@ _FINE = (
 
 @dataclass
 class Contest:
-    """A write into what another CTA writes: a race unless both leave the same bytes."""
+    """A write into what others write: a race unless both leave the same bytes."""
 
     error: RaceError
     memory: GlobalMemory
@@ -256,6 +256,11 @@ class Ownership:
         error = self._met(lanes, at, taken, before, "writes", "has written", checker)
         if detailed:
             self._ordered(lanes, at, checker, "write", ("", "read_"), generic=generic)
+        else:
+            overtaken = self._overtaken(at, before, checker)
+            error = error or self._lost(lanes, at, overtaken, checker)
+            taken |= overtaken
+            self._columns["writer"][at.cell], self._columns["written"][at.cell] = at.warp, checker.time(at.row, at.warp)
         self._after_reads(lanes, at, "writes", checker)
         owner[at.cell] = at.owner
         self._columns["site"][at.cell] = lanes.site
@@ -273,6 +278,11 @@ class Ownership:
             return None
         start = (at.cell[taken] - self._base[slot]) << self._shift
         return Contest(error, self._memory, (start[:, None] + np.arange(self._unit)).reshape(-1))
+
+    def _overtaken(self, at: Units, before: np.ndarray, checker: DeviceChecker) -> np.ndarray:
+        """Where another warp of the CTA has written a unit that nobody reads, and this write may come before its."""
+        warp, time = (self._columns[name].take(at.cell) for name in ("writer", "written"))
+        return (before == at.owner) & (warp != at.warp) & (time > checker.known(at.row, at.warp, warp))
 
     def _read(self, lanes: Lanes, at: Units, checker: DeviceChecker, *, generic: bool) -> None:
         before = self._columns["owner"].take(at.cell)
@@ -418,6 +428,20 @@ class Ownership:
             checker.locate(lanes.site),
             notes=(("the other access", checker.locate(int(sites[at.cell[index]]))),),
             hint=hint,
+        )
+
+    def _lost(self, lanes: Lanes, at: Units, bad: np.ndarray, checker: DeviceChecker) -> RaceError | None:
+        """The report of warps of a CTA that write one place in no order."""
+        if not bad.any():
+            return None
+        index = int(bad.argmax())
+        cell, cta = int(at.cell[index]), int(at.owner[index]) - 1
+        return RaceError(
+            f"race: write of {self._place(cell)} by warp {int(at.warp[index])} of CTA {cta} is not ordered after the "
+            f"write of another value by warp {int(self._columns['writer'][cell])}",
+            checker.locate(lanes.site),
+            notes=(("the write", checker.locate(int(self._columns["site"][cell]))),),
+            hint="device memory too needs a barrier between the two: T.sync_threads",
         )
 
     def _beside(self, lanes: Lanes, error: RaceError) -> None:

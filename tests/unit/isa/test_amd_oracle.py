@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.unit.isa.kernel_builder import POINTER, SHARED, build, load, offset, smem, store
-from tilelang_mlir.errors import SimulationError
+from tilelang_mlir.errors import SimulationError, UnsupportedError
 from tilelang_mlir.isa.amd import barrier, convert, lane, lds, mfma, wmma
 from tilelang_mlir.isa.instruction import constant, create
 from tilelang_mlir.isa.nvidia import thread
@@ -84,6 +84,8 @@ def _run(
 
 # -- MFMA: CDNA3 ISA, chapter 7 ----------------------------------------------------------------------------------------
 def _mfma_oracle(form: mfma.Form, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    if form.name == "f64.4x4x4f64":
+        return _small_double_oracle(a, b, c)
     lanes = 64 // form.blocks  # of a block
     per = a.shape[1]
     out = np.empty_like(c)
@@ -104,6 +106,62 @@ def _mfma_oracle(form: mfma.Form, a: np.ndarray, b: np.ndarray, c: np.ndarray) -
                     row = 4 * (here // form.n) + i % 4
                 out[block * lanes + here, i] = product[row, here % form.n] + c[block * lanes + here, i]
     return out
+
+
+def _small_double_oracle(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Four products of 4 x 4 x 4: lane 16 k + 4 block + i has A[i][k], 16 i + 4 block + j has D[i][j]."""
+    out = np.empty_like(c)
+    for block in range(4):
+        for i in range(4):
+            for j in range(4):
+                lane = 16 * i + 4 * block + j
+                terms = [a[16 * k + 4 * block + i, 0] * b[16 * k + 4 * block + j, 0] for k in range(4)]
+                out[lane, 0] = sum(terms) + c[lane, 0]
+    return out
+
+
+BROADCASTS = [(4, 0), (4, 13), (3, 5), (2, 1), (1, 1), (0, 0)]
+QUARTERS = {  # BLGP 1 to 7: what lanes 0 to 15, 16 to 31, 32 to 47 and 48 to 63 read
+    "bcast_first_32": (0, 1, 0, 1), "bcast_second_32": (2, 3, 2, 3), "rotate_16_right": (1, 2, 3, 0),
+    "bcast_first_16": (0, 0, 0, 0), "bcast_second_16": (1, 1, 1, 1), "bcast_third_16": (2, 2, 2, 2),
+    "bcast_fourth_16": (3, 3, 3, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["f32.4x4x4f16", "f32.4x4x1f32", "i32.4x4x4i8", "f32.4x4x4bf16.1k"])
+def test_broadcasts_of_a_and_patterns_of_b(name: str) -> None:
+    """CDNA3 ISA, chapter 7: block ABID of every 2^CBSZ is A of all of them; BLGP exchanges quarters of B's lanes."""
+    form = next(f for f in mfma.FORMS if f.name == name)
+    rng = np.random.default_rng(9)
+    a, b = (rng.integers(-4, 5, (64, form.elements)).astype(STORED[form.a]) for _ in range(2))
+    c = rng.integers(-9, 10, (64, 4)).astype(SUMS[form.sum])
+    kinds = mfma.operand_type(form), mfma.sum_type(form)
+    cases = [(*pair, "none") for pair in BROADCASTS] + [(0, 0, pattern) for pattern in QUARTERS]
+    cases.append((4, 7, "bcast_third_16"))
+    for cbsz, abid, pattern in cases:
+        modifiers = mfma.Modifiers(cbsz, abid, pattern)
+        got = _run(lambda x, y, z, m=modifiers: mfma.emit(form, x, y, z, modifiers=m), kinds, 64, a, b, c)
+        left, right = a.copy(), b.copy()
+        for block in range(16):
+            source = (block >> cbsz << cbsz) + (abid if cbsz else 0)
+            left[4 * block : 4 * block + 4] = a[4 * source : 4 * source + 4]
+        for quarter, source in enumerate(QUARTERS.get(pattern, (0, 1, 2, 3))):
+            right[16 * quarter : 16 * quarter + 16] = b[16 * source : 16 * source + 16]
+        np.testing.assert_array_equal(got, _mfma_oracle(form, left, right, c), err_msg=str(modifiers))
+
+
+@pytest.mark.parametrize(("name", "modifiers", "message"), [
+    ("f32.4x4x4f16", mfma.Modifiers(5, 0), "CBSZ 5 and ABID 0: it has 16 blocks"),
+    ("f32.4x4x4f16", mfma.Modifiers(2, 4), "CBSZ 2 and ABID 4"),
+    ("f32.16x16x16f16", mfma.Modifiers(1, 0), "it has 1 blocks"),
+])  # fmt: skip
+def test_broadcasts_that_an_instruction_lacks(name: str, modifiers: mfma.Modifiers, message: str) -> None:
+    form = next(f for f in mfma.FORMS if f.name == name)
+    a = np.zeros((64, form.elements), np.float16)
+    kinds = mfma.operand_type(form), mfma.sum_type(form)
+    with pytest.raises(UnsupportedError, match=message):
+        _run(lambda x, y, z: mfma.emit(form, x, y, z, modifiers=modifiers), kinds, 64, a, a,
+             np.zeros((64, form.sums), np.float32))  # fmt: skip
 
 
 @pytest.mark.parametrize("form", mfma.FORMS, ids=lambda form: form.name)
@@ -369,3 +427,26 @@ def test_transposing_reads() -> None:
 
     simulate(build(body, [POINTER, POINTER], 64, 512, warp=64), "k", (1, 1, 1), [x, out])
     np.testing.assert_array_equal(out, want)
+
+
+def test_transposing_reads_of_bytes() -> None:
+    """DS_READ_B64_TR_B8: an 8 x 16 matrix for every 16 lanes, two of which point at the halves of a row. Lane l gets
+    byte l % 8 of lanes l / 8, l / 8 + 2, .. of its group (measured by AITER and as Triton and HipKittens use it)."""
+    rng = np.random.default_rng(8)
+    x, out = rng.integers(-128, 128, 512).astype(np.int8), np.full((64, 2), -1, np.int32)
+    want = np.empty((64, 8), np.int8)
+    for here in range(64):
+        group, place = here // 16, here % 16
+        for i in range(8):
+            source = 16 * group + 2 * i + place // 8
+            want[here, i] = x[8 * source + place % 8]
+
+    def body(a: Any) -> None:
+        bytes_, two = ir.Type.parse("vector<8xi8>"), ir.Type.parse("vector<2xi32>")
+        place = _place(smem(), bytes_)
+        store(load(_place(a[0], bytes_), str(bytes_), 8), place, 8)
+        barrier.lds()
+        store(lds.read_transposed(place, "i8"), _place(a[1], two), 8)
+
+    simulate(build(body, [POINTER, POINTER], 64, 512, warp=64), "k", (1, 1, 1), [x, out])
+    np.testing.assert_array_equal(out.view(np.int8), want)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tilelang_mlir.dialect.layout import Fragment
-from tilelang_mlir.passes.amd.product import Operand, Product, accumulator, cores, operand
+from tilelang_mlir.isa.amd import mfma
+from tilelang_mlir.passes.amd.product import Operand, Product, accumulator, blocks_core, cores, operand
 from tilelang_mlir.passes.warp_grid import WarpGrid
 from tilelang_mlir.target import parse_target
 
@@ -61,6 +62,50 @@ def test_lanes_multiply_what_belongs_together(arch: str, kind: str) -> None:
         np.testing.assert_array_equal(k_of_a, k_of_b)
         group = (lanes // core.size).ravel() if core.repeats == 1 else np.zeros(len(lanes), int)
         assert all((k_of_a[group == g] == k_of_a[group == g][:1]).all() for g in set(group))
+
+
+FEW = [form for form in mfma.FORMS if form.blocks > 1]
+
+
+def few(form: mfma.Form, size: int, side: int, share: int) -> Product:
+    """Four rows (or columns, side 1) per wave by two tiles of `size`, two waves along each."""
+    core = blocks_core(form, size, side)
+    grid = WarpGrid(2, 2, core.extent(0), 2 * size) if side == 0 else WarpGrid(2, 2, 2 * size, core.extent(1))
+    shares = [share if side == which and core.shares_rows else 1 for which in range(2)]
+    left, right = Operand(0, 1, True, 1, share=shares[0]), Operand(1, 0, False, 1, share=shares[1])
+    return Product(core, grid, 8 * core.per * core.groups, core.per, left, right)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("form", FEW, ids=lambda form: form.name)
+def test_fragments_of_blocks_of_four(form: mfma.Form, side: int) -> None:
+    """A lane's operands meet where the instruction multiplies them, and the result lies where it puts it."""
+    for size in (s for s in (64, 16, 4) if s <= 4 * form.blocks):
+        for share in (1, 2, 8):
+            product = few(form, size, side, share)
+            for layout in (accumulator(product), operand(product, product.a), operand(product, product.b)):
+                whole(layout, 256)
+            _check_blocks(product, side, form.blocks)
+
+
+def _check_blocks(product: Product, side: int, blocks: int) -> None:
+    lanes = np.arange(64)
+    width, block = product.width, lanes // 4 % blocks
+    which = (product.a, product.b)
+    first, other = operand(product, which[side]), operand(product, which[1 - side])
+    share = which[side].share
+    for step in range(product.steps):
+        source = np.full(64, step % share) if product.core.shares_rows else block  # ABID
+        registers = step // share * width + np.arange(width)
+        mine = first.coordinates(4 * source[:, None] + lanes[:, None] // (4 * blocks) * 4 * blocks + lanes[:, None] % 4,
+                                 registers[None, :])  # fmt: skip
+        theirs = other.coordinates(lanes[:, None], step * width + np.arange(width)[None, :])
+        np.testing.assert_array_equal(mine[which[side].k_dim], theirs[which[1 - side].k_dim])
+    rows = accumulator(product).coordinates(lanes[:, None], np.arange(product.core.sums)[None, :])
+    column = other.coordinates(lanes[:, None], 0)[1 - which[1 - side].k_dim]
+    np.testing.assert_array_equal(rows[1 - side], np.broadcast_to(column, rows[1 - side].shape))
+    row = lanes[:, None] // (4 * blocks) + np.arange(product.core.sums)[None, :]
+    np.testing.assert_array_equal(rows[side], row)
 
 
 CHAINED = [("gfx942", "f16"), ("gfx950", "f16"), ("gfx1201", "f16"), ("gfx942", "f32")]

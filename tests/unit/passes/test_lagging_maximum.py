@@ -68,6 +68,8 @@ def program(change: str = "", weights: str = "float16") -> Any:
                         factor[i] = T.exp2(before[i] * SCALE - top[i] * SCALE)
                     elif change == "factors of another base":
                         factor[i] = T.exp((before[i] - top[i]) * np.float32(SCALE * np.log(2)))
+                    elif change == "fast exponentials":
+                        factor[i] = T.__exp((before[i] - top[i]) * np.float32(SCALE * np.log(2)))
                     elif change == "another scale":
                         factor[i] = T.exp2((before[i] - top[i]) * (2 * SCALE))
                     elif change == "negative scale":
@@ -77,6 +79,8 @@ def program(change: str = "", weights: str = "float16") -> Any:
                 for i, j in T.Parallel(ROWS, BLOCK):
                     if change == "negative scale":
                         s[i, j] = T.exp2((s[i, j] - top[i]) * -SCALE)
+                    elif change == "fast exponentials":
+                        s[i, j] = T.__exp((s[i, j] - top[i]) * np.float32(SCALE * np.log(2)))
                     elif change == "guarded":
                         s[i, j] = T.if_then_else(s[i, j] > -1e30, T.exp2(s[i, j] * SCALE - top[i] * SCALE), 0)
                     else:
@@ -113,6 +117,14 @@ def program(change: str = "", weights: str = "float16") -> Any:
                     Rows[i] = T.log2(total[i]) + top[i] * SCALE
                 elif change == "natural logarithm":
                     Rows[i] = T.log(total[i]) + top[i] * np.float32(SCALE * np.log(2))
+                elif change == "fast logarithm":
+                    Rows[i] = T.__log2(total[i]) + top[i] * SCALE
+                elif change == "fast natural logarithm":
+                    Rows[i] = T.__log(total[i]) + top[i] * np.float32(SCALE * np.log(2))
+                elif change == "decimal logarithm":
+                    Rows[i] = T.log10(total[i]) + top[i] * np.float32(SCALE * np.log10(2))
+                elif change == "fast logarithm of another scale":
+                    Rows[i] = T.__log10(total[i]) + top[i] * SCALE
                 elif change == "logarithm of another scale":
                     Rows[i] = T.log2(total[i]) + top[i] * (2 * SCALE)
                 elif change == "factor read behind the loop":
@@ -122,7 +134,7 @@ def program(change: str = "", weights: str = "float16") -> Any:
             if change == "accumulators stored":
                 T.copy(out, Out)
             else:
-                for i, j in T.Parallel(ROWS, DIM):
+                for i, j in T.Parallel(ROWS, DIM // 2 if change == "half of the sums divided" else DIM):
                     out[i, j] = out[i, j] / total[i]
                 T.copy(out, Out)
 
@@ -136,8 +148,13 @@ def exact(q: np.ndarray, k: np.ndarray, v: np.ndarray, change: str) -> tuple[np.
     total, out = weights.sum(1), weights @ v
     sink = np.exp2(0.5 - top) if change == "sink" else 0.0
     rows = {"logarithm": np.log2(total) + top, "natural logarithm": np.log(total) + top * np.log(2)}
+    rows |= {"fast logarithm": rows["logarithm"], "fast natural logarithm": rows["natural logarithm"]}
+    rows |= {"decimal logarithm": (np.log2(total) + top) * np.log10(2)}
     rows |= {"maximum stored": top / SCALE, "sum stored": total}
-    return (out if change == "accumulators stored" else out / (total + sink)[:, None]), rows.get(change)
+    divisor = np.repeat((total + sink)[:, None], DIM, 1)
+    if change == "half of the sums divided":
+        divisor[:, DIM // 2 :] = 1
+    return (out if change == "accumulators stored" else out / divisor), rows.get(change)
 
 
 def inputs(kind: str) -> tuple[np.ndarray, ...]:
@@ -160,7 +177,8 @@ def run(change: str, kind: str = "plain", **configs: bool) -> tuple[bool, Any]:
 
 
 SAME = ["", "distributed", "reset and joined", "cleared and joined", "factors of another base", "logarithm",
-        "natural logarithm", "sink"]  # fmt: skip
+        "natural logarithm", "fast logarithm", "fast natural logarithm", "decimal logarithm", "fast exponentials",
+        "sink"]  # fmt: skip
 
 
 @pytest.mark.parametrize(("change", "kind"), [*((change, "rising") for change in SAME), ("", "plain"), ("", "falling")])
@@ -182,7 +200,9 @@ def test_switched_off() -> None:
     assert not run("", disable_lagging_maximum=True)[0]
 
 
-@pytest.mark.parametrize("change", ["maximum stored", "sum stored", "accumulators stored"])
+@pytest.mark.parametrize(
+    "change", ["maximum stored", "sum stored", "accumulators stored", "half of the sums divided"]
+)
 def test_what_is_stored_keeps_the_exact_maximum(change: str) -> None:
     assert not run(change)[0]
 
@@ -191,7 +211,8 @@ def test_what_is_stored_keeps_the_exact_maximum(change: str) -> None:
     "change",
     [
         "another scale", "negative scale", "guarded", "part counted twice", "weights stored", "sums touched",
-        "another join", "logarithm of another scale", "factor read behind the loop",
+        "another join", "logarithm of another scale", "fast logarithm of another scale",
+        "factor read behind the loop",
         "scores capped behind the maximum",
     ],
 )  # fmt: skip

@@ -20,8 +20,15 @@ _DROPPED = (
     *("nvvm.fence.proxy", "nvvm.mbarrier.init", "nvvm.mbarrier.arrive", _EXPECT, _COPY_IN, "scf.while"),
     *("nvvm.cp.async.bulk.commit.group", "nvvm.cp.async.bulk.wait_group"),
     *("tensormap.cp_fenceproxy", "fence.proxy.tensormap.acquire"),
-    *("nvvm.tcgen05.commit", "nvvm.tcgen05.fence", "nvvm.tcgen05.dealloc", "nvvm.tcgen05.alloc"),
+    *("nvvm.tcgen05.commit", "nvvm.tcgen05.fence", "nvvm.tcgen05.dealloc", "nvvm.tcgen05.alloc", "nvvm.tcgen05.cp"),
+    *("nvvm.cluster.arrive", "nvvm.cluster.wait", "mbarrier.arrive.cluster", "mbarrier.expect_tx.cluster"),
+    *("cp.async.bulk.tensor.pair", "nvvm.mbarrier.expect_tx", "nvvm.clusterlaunchcontrol.try.cancel"),
+    *("nvvm.cp.async.mbarrier.arrive", "nvvm.cp.async.shared.global"),
+    *("amdgpu.lds_barrier", "rocdl.barrier", "rocdl.s.waitcnt", "rocdl.raw.ptr.buffer.load.lds", "grid.meet"),
 )
+_AMD_BARRIERS = ("amdgpu.lds_barrier", "rocdl.barrier")
+# Bytes that a barrier is told to expect, by the operand that says how many.
+_EXPECTS = {_EXPECT: 1, "nvvm.mbarrier.expect_tx": 1, "mbarrier.expect_tx.cluster": 2}
 _REGROUPED = {
     "nvvm.cp.async.wait.group": "n",
     "nvvm.cp.async.bulk.wait_group": "group",
@@ -95,9 +102,9 @@ def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]
         yield "wait for one group less", lambda op: _add_to_attribute(op, _REGROUPED[key])
     if key == "nvvm.mbarrier.try_wait":
         yield "wrong parity", lambda op: _change(op, 1, "arith.xori", 1)
-    if key == _EXPECT:
-        yield "16 bytes less", lambda op: _change(op, 1, "arith.subi", 16)
-        yield "16 bytes more", lambda op: _change(op, 1, "arith.addi", 16)
+    if key in _EXPECTS:
+        yield "16 bytes less", lambda op: _change(op, _EXPECTS[key], "arith.subi", 16)
+        yield "16 bytes more", lambda op: _change(op, _EXPECTS[key], "arith.addi", 16)
     if key == "nvvm.mbarrier.init":
         yield "one arrival more", lambda op: _change(op, 1, "arith.addi", 1)
     if key in ("nvvm.mbarrier.try_wait", "nvvm.mbarrier.arrive", _EXPECT):
@@ -116,12 +123,6 @@ def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]
         yield "next stage", lambda op: _change(op, len(op.operands) - 1, "arith.addi", stage >> 4)
         if json.loads(ir.StringAttr(op.attributes["tl.product"]).value)["wait"] == 0:
             yield "no wait", _without_wait
-    if key == "nvvm.tcgen05.mma":
-        yield "next stage", lambda op: _advance_descriptor(op, 1, stage >> 4)
-        if op.operands[4].owner.operation.name != "arith.constant":
-            yield "never clears", _never_clear
-    if key == "nvvm.tcgen05.commit":
-        yield "next barrier", lambda op: _shift(op, 0, 8)
     if key == "nvvm.barrier":
         yield "late", _to_end
     if key == "nvvm.fence.proxy":
@@ -130,21 +131,66 @@ def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]
         yield "early", _before_barrier
     if key == "nvvm.cp.async.bulk.wait_group" and _has_previous(op, "nvvm.cp.async.bulk.commit.group"):
         yield "early", lambda op: op.move_before(_previous(op, "nvvm.cp.async.bulk.commit.group"))
+    yield from _tensor_edits(key, op, stage)
+    yield from _amd_edits(key, op, stage)
+
+
+def _tensor_edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]:
+    """Of tensor memory, and of pairs of CTAs."""
+    if key in ("nvvm.tcgen05.mma", "nvvm.tcgen05.mma.block_scale", "nvvm.tcgen05.cp"):
+        first = next(i for i, v in enumerate(op.operands) if str(v.type) == "i64")  # A may lie in tensor memory
+        yield "next stage", lambda op: _advance_descriptor(op, first, stage >> 4)
+    if key == "nvvm.tcgen05.mma" and not _is_constant(op.operands[4]):
+        yield "never clears", _never_clear
+    if key == "nvvm.tcgen05.commit":
+        yield "next barrier", lambda op: _shift(op, 0, 8)
+        if len(op.operands) > 1:
+            yield "tells one CTA only", lambda op: _change(op, 1, "arith.andi", 1)
+        if _products_before(op):
+            yield "early", lambda op: _move_up(op, _products_before(op)[0])
+    if key == "nvvm.tcgen05.fence":
+        yield "late", _to_end
+    if key == "nvvm.tcgen05.relinquish_alloc_permit":
+        yield "early", lambda op: op.move_before(_previous(op, "nvvm.tcgen05.alloc"))
+    if key == "nvvm.tcgen05.dealloc":
+        yield "half of the columns", lambda op: _change(op, 1, "arith.shrui", 1)
+        if _has_previous(op, "nvvm.barrier"):
+            yield "early", _before_barrier
+
+
+def _amd_edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]:
+    """Of barriers and counters of waves, and of loads straight into LDS."""
+    if key in _AMD_BARRIERS and any(_touches_shared(x) for x in _split(op)[0]):
+        yield "early", lambda op: op.move_before([x for x in _split(op)[0] if _touches_shared(x)][-1])
+    if key in _AMD_BARRIERS and any(_touches_shared(x) for x in _split(op)[1]):
+        yield "late", lambda op: op.move_after([x for x in _split(op)[1] if _touches_shared(x)][0])
+    if key == "rocdl.barrier":
+        yield "wait for LDS only", _wait_for_lds
+    if key == "rocdl.s.waitcnt":
+        yield "wait for one load less", lambda op: _add_to_attribute(op, "bitfield")
+        yield "late", _to_end
+    if key == "rocdl.raw.ptr.buffer.load.lds":
+        yield "next stage", lambda op: _shift(op, 1, stage)
+        if _has_previous(op, "amdgpu.lds_barrier"):
+            yield "before the barrier", lambda op: _move_around_up(op, _previous(op, "amdgpu.lds_barrier"))
+    if key.startswith("rocdl.ds.read.tr"):
+        yield "next stage", lambda op: _shift(op, 0, stage)
 
 
 def _waits(op: ir.Operation) -> bool:
     return any(x.name == "nvvm.mbarrier.try_wait" for x in walk(op))
 
 
-def _constant(value: int) -> ir.Value:
-    kind = ir.IntegerType.get_signless(32)
+def _constant(value: int, kind: ir.Type | None = None) -> ir.Value:
+    kind = kind or ir.IntegerType.get_signless(32)
     attributes = {"value": ir.IntegerAttr.get(kind, value)}
     return ir.Operation.create("arith.constant", results=[kind], attributes=attributes).result
 
 
 def _change(op: ir.Operation, operand: int, operation: str, value: int) -> None:
     old = op.operands[operand]
-    op.operands[operand] = ir.Operation.create(operation, results=[old.type], operands=[old, _constant(value)]).result
+    change = _constant(value, old.type)
+    op.operands[operand] = ir.Operation.create(operation, results=[old.type], operands=[old, change]).result
 
 
 def _advance_descriptor(op: ir.Operation, operand: int, units: int) -> None:
@@ -210,6 +256,30 @@ def _has_previous(op: ir.Operation, key: str) -> bool:
         return False
 
 
+def _products_before(op: ir.Operation) -> list[ir.Operation]:
+    """The products on tensor memory before an op in its block."""
+    return [x for x in _split(op)[0] if key_of(x).startswith("nvvm.tcgen05.mma")]
+
+
+def _split(op: ir.Operation) -> tuple[list[ir.Operation], list[ir.Operation]]:
+    """What comes before an op in its block, and what comes after it."""
+    block = [x.operation for x in op.block.operations]
+    return block[: block.index(op)], block[block.index(op) + 1 :]
+
+
+def _touches_shared(op: ir.Operation) -> bool:
+    """Whether an op, or one in it, accesses shared memory."""
+    return any(
+        x.name in ("llvm.load", "llvm.store") or x.name.startswith(("rocdl.ds.read", "rocdl.raw.ptr.buffer.load.lds"))
+        for x in (op, *walk(op))
+        if any(str(v.type) == "!llvm.ptr<3>" for v in x.operands)
+    )
+
+
+def _is_constant(value: ir.Value) -> bool:
+    return not isinstance(value.owner, ir.Block) and value.owner.operation.name == "arith.constant"
+
+
 def _to_end(op: ir.Operation) -> None:
     """After everything else in its block."""
     last = list(op.block.operations)[-1].operation
@@ -241,13 +311,25 @@ def _move_up(op: ir.Operation, place: ir.Operation) -> None:
     op.move_before(place)
 
 
+def _wait_for_lds(op: ir.Operation) -> None:
+    """The barrier that leaves accesses to device memory open, in the place of the one that does not."""
+    ir.Operation.create("amdgpu.lds_barrier")
+    op.erase()
+
+
+def _move_around_up(op: ir.Operation, place: ir.Operation) -> None:
+    """The same with the branches around the op."""
+    while op.block != place.block:
+        op = op.parent.operation
+    _move_up(op, place)
+
+
 def _before_wait(op: ir.Operation) -> None:
     """A copy before the wait for its stage."""
-    wait = _previous(op, "scf.while")
-    _move_up(op, wait)
+    _move_around_up(op, _previous(op, "scf.while"))
 
 
 def _before_barrier(op: ir.Operation) -> None:
     """A store by one thread, with the branch around it, before the barrier after the data was written."""
     branch = op.parent.operation
-    branch.move_before(_previous(branch, "nvvm.barrier"))
+    branch.move_before(_previous(branch, "nvvm.barrier", "nvvm.cluster.arrive"))

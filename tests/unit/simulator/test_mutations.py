@@ -45,15 +45,23 @@ CASES = {
                 (
                     *("one arrival more: mbarrier.init 5", "drop: mbarrier.arrive 0"),
                     *("arrive twice: mbarrier.arrive 0", "too early: mbarrier.arrive 0", "drop: scf.while 2"),
-                    *("drop: tcgen05.fence 7", "drop: tcgen05.fence 8"),
+                    *(f"{kind}: tcgen05.fence {number}" for kind in ("drop", "late") for number in (7, 8)),
                 ),
                 "sums are freed for a next output tile, and there is none",
             ),
-            "drop: tcgen05.fence 9": "what is waited for there has written shared memory only",
             **dict.fromkeys(
-                (f"drop: tcgen05.fence {number}" for number in (1, 2, 3, 4, 5, 6, 10, 11)),
+                ("drop: tcgen05.fence 9", "late: tcgen05.fence 9"),
+                "what is waited for there has written shared memory only",
+            ),
+            **dict.fromkeys(
+                (
+                    f"{kind}: tcgen05.fence {number}"
+                    for kind in ("drop", "late")
+                    for number in (1, 2, 3, 4, 5, 6, 10, 11)
+                ),
                 "one pair of fences around one of four barriers is enough before tensor memory is freed",
             ),
+            "early: tcgen05.dealloc 0": "the barrier before the last bulk store comes after the loads, too",
             **dict.fromkeys(
                 (f"{kind}: barrier {number}" for kind in ("drop", "late") for number in (3, 5)),
                 "the barrier before the last bulk store orders the loads, too",

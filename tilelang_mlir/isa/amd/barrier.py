@@ -6,7 +6,7 @@ accesses to LDS first, which S_BARRIER by itself does not.
 
 from __future__ import annotations
 
-from tilelang_mlir.isa.instruction import Access, Effect, Instruction, Machine, Run, create
+from tilelang_mlir.isa.instruction import DEVICE_DONE, Access, Effect, Instruction, Machine, Run, create
 from tilelang_mlir.mlir import ir
 
 
@@ -25,8 +25,16 @@ def wave() -> None:
     create("rocdl.wave.barrier")
 
 
-def _sync(op: ir.Operation) -> Run:
+def _lds(op: ir.Operation) -> Run:
     return lambda machine: machine.barrier(0, None, True)
+
+
+def _full(op: ir.Operation) -> Run:
+    def run(machine: Machine) -> object:
+        machine.fence(DEVICE_DONE)
+        return machine.barrier(0, None, True)
+
+    return run
 
 
 def _wave(op: ir.Operation) -> Run:
@@ -38,9 +46,10 @@ def _wave(op: ir.Operation) -> Run:
 
 _SECTION = "SOPP S_BARRIER, S_WAITCNT"
 _EFFECTS = (Effect(Access.BARRIER),)
+_LDS_ONLY = (Effect(Access.BARRIER, group="lgkmcnt"),)
 INSTRUCTIONS = (
-    Instruction("amdgpu.lds_barrier", "s_waitcnt lgkmcnt(0); s_barrier", _SECTION, _sync, emit=lds, effects=_EFFECTS,
+    Instruction("amdgpu.lds_barrier", "s_waitcnt lgkmcnt(0); s_barrier", _SECTION, _lds, emit=lds, effects=_LDS_ONLY,
                 blocking=True),
-    Instruction("rocdl.barrier", "s_waitcnt; s_barrier", _SECTION, _sync, emit=full, effects=_EFFECTS, blocking=True),
+    Instruction("rocdl.barrier", "s_waitcnt; s_barrier", _SECTION, _full, emit=full, effects=_EFFECTS, blocking=True),
     Instruction("rocdl.wave.barrier", "", "3.1 lock-step execution", _wave, emit=wave, effects=_EFFECTS),
 )  # fmt: skip

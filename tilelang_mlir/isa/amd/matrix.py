@@ -69,7 +69,7 @@ def multiply(machine: Machine, tables: Tables, kinds: tuple[str, str], lefts: li
             part = product[:, :, :, i, :, j][:, :, tables.d_block, tables.d_row, tables.d_column]
             part = part.reshape(ctas, waves * tables.lanes, -1)
             start = starts[i * len(right) + j]
-            scalar = start.ndim == 2
+            scalar = start.ndim < 3  # (C, T), or one number for all
             total = (part[..., 0] if scalar else part) + start.astype(wide, copy=False)
             out.append(total.astype(start.dtype))
     return out

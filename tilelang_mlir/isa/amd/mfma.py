@@ -5,8 +5,13 @@ For one block of M x N x K with e elements of A and B per lane (chapter 7.1.4, l
  B element i: row e * (lane / N) + i, column lane % N
  D element i: column lane % N; rows come in groups of four: row 4 * (lane / N) + i % 4 + (256 / M) * (i / 4)
               for float64, rows come one by one: row lane / N + 4 * i
-Forms with blocks hold several independent products, block b in lanes (64 / blocks) * b and up. The forms of CDNA4 have
-twice the elements per lane. Results of float32 forms are float32.
+Forms with blocks hold several independent products: block b has lanes M * b to M * b + M - 1 of every M * blocks
+lanes, which are all 64, or in the form of float64 16, one such group for each element along K and each row of D. The
+forms of CDNA4 have twice the elements per lane. Results of float32 forms are float32.
+
+Modifiers (chapter 7, "Broadcasting Values"): of every 2^CBSZ neighbouring blocks all take A of number ABID. BLGP says
+which lanes' B the lanes use (`PATTERNS`): those of the first or second half, of one quarter, or of the next quarter.
+Forms of float64 have neither.
 
 Scaled forms (CDNA4 ISA, chapter 7.2, "Dense Matrices" with block exponent scaling) hold 32 elements of A per lane, with
 g = lane / M and G = 64 / M: of 8 bits, element i is column 16 * g + i % 16 + 16 * G * (i / 16); of 6 and 4
@@ -17,6 +22,7 @@ B likewise, with rows and columns exchanged.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -95,6 +101,7 @@ FORMS: tuple[Form, ...] = (
         )
     ),
     Form("f64.16x16x4f64", 16, 16, 4, "f64", "f64", _F.MFMA),
+    Form("f64.4x4x4f64", 4, 4, 4, "f64", "f64", _F.MFMA, 4),
     Form("f32.4x4x4f16", 4, 4, 4, "f16", "f16", _F.MFMA, 16),
     Form("f32.4x4x4bf16.1k", 4, 4, 4, "bf16", "bf16", _F.MFMA, 16),
     Form("f32.4x4x1f32", 4, 4, 1, "f32", "f32", _F.MFMA, 16),
@@ -112,6 +119,17 @@ _SCALED = {"rocdl.mfma.scale.f32.16x16x128.f8f6f4": (16, 128), "rocdl.mfma.scale
 _SCALED_KINDS = {
     "fp8": "fp8_e4m3", "bf8": "fp8_e5m2", "fp6": "fp6_e2m3", "bf6": "fp6_e3m2", "fp4": "fp4_e2m1",
 }  # fmt: skip
+PATTERNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "none": lambda lane: lane,
+    "bcast_first_32": lambda lane: lane % 32,
+    "bcast_second_32": lambda lane: lane % 32 + 32,
+    "rotate_16_right": lambda lane: (lane + 16) % WAVE,
+    "bcast_first_16": lambda lane: lane % 16,
+    "bcast_second_16": lambda lane: lane % 16 + 16,
+    "bcast_third_16": lambda lane: lane % 16 + 32,
+    "bcast_fourth_16": lambda lane: lane % 16 + 48,
+}
+"""The lanes whose B each lane uses, by LLVM's name of the pattern; their order is the encoding of BLGP."""
 UNIT_SCALE = 0x7F7F7F7F
 """Four E8M0 scales of 2^0."""
 
@@ -133,10 +151,23 @@ def operand_type(form: Form, side: int = 0) -> ir.Type:
 
 def sum_type(form: Form) -> ir.Type:
     """The type of C and D."""
+    if form.sums == 1:
+        return ir.Type.parse(form.sum)
     return ir.Type.parse(f"vector<{form.sums}x{form.sum}>")
 
 
-def emit(form: Form, a: ir.Value, b: ir.Value, c: ir.Value, fnuz: bool = False) -> ir.Value:
+@dataclass(frozen=True)
+class Modifiers:
+    """CBSZ, ABID and BLGP of an instruction, as in the module's docstring."""
+
+    cbsz: int = 0
+    abid: int = 0
+    blgp: str = "none"
+
+
+def emit(
+    form: Form, a: ir.Value, b: ir.Value, c: ir.Value, fnuz: bool = False, modifiers: Modifiers = Modifiers()
+) -> ir.Value:
     """`v_mfma`: D = A B + C, in the types of `operand_type` and `sum_type`.
 
     `fnuz` says that the machine's 8-bit floats have no negative zero; it is a remark for readers of the program. Scaled
@@ -146,7 +177,10 @@ def emit(form: Form, a: ir.Value, b: ir.Value, c: ir.Value, fnuz: bool = False) 
         one = constant(UNIT_SCALE)
         return emit_scaled(form.m, a, b, c, (form.a, form.b), (one, one))
     modifier = "mfma_neg_modifier" if form.a == "f64" else "mfma_perm_b"
-    attributes = {"cbsz": "0 : i32", "abid": "0 : i32", "blgp": f"#rocdl<{modifier} none>"}
+    attributes = {
+        "cbsz": f"{modifiers.cbsz} : i32", "abid": f"{modifiers.abid} : i32",
+        "blgp": f"#rocdl<{modifier} {modifiers.blgp}>",
+    }  # fmt: skip
     remark = {formats.REMARK: "unit"} if fnuz else {}
     return create(form.op_name, [a, b, c], [c.type], **attributes, **remark)
 
@@ -172,26 +206,41 @@ def emit_scaled(
 
 
 @cache
-def tables(m: int, n: int, k: int, blocks: int, single_rows: bool) -> Tables:
+def tables(m: int, n: int, k: int, blocks: int, single_rows: bool, modifiers: Modifiers = Modifiers()) -> Tables:
     """Index tables of the layouts in the module's docstring."""
-    lanes, per = WAVE // blocks, m * k * blocks // WAVE
+    per = m * k * blocks // WAVE
     block, row, column = np.ogrid[:blocks, :m, :k]
-    a = (block * lanes + row + m * (column // per)) * per + column % per
+    group = 1 << modifiers.cbsz
+    source = block // group * group + modifiers.abid if group > 1 else block
+    a = (m * (source + blocks * (column // per)) + row) * per + column % per
     block, row, column = np.ogrid[:blocks, :k, :n]
-    b = (block * lanes + column + n * (row // per)) * per + row % per
-    lane = np.arange(WAVE)[:, None] % lanes
+    b = PATTERNS[modifiers.blgp](n * (block + blocks * (row // per)) + column) * per + row % per
+    lane = np.arange(WAVE)[:, None]
     element = np.arange(m * n * blocks // WAVE)[None, :]
-    d_row = lane // n + 4 * element if single_rows else 4 * (lane // n) + element % 4 + 256 // m * (element // 4)
+    part = lane // n // blocks
+    d_row = part + 4 * element if single_rows else 4 * part + element % 4 + 256 // m * (element // 4)
     shape = np.broadcast_shapes(lane.shape, element.shape)
-    d_block, d_column = np.arange(WAVE)[:, None] // lanes, lane % n
-    return Tables(a, b, *(np.broadcast_to(x, shape) for x in (d_block, d_row, d_column)))
+    return Tables(a, b, *(np.broadcast_to(x, shape) for x in (lane // n % blocks, d_row, lane % n)))
+
+
+def _modifiers(op: ir.Operation, form: Form) -> Modifiers:
+    """What an op says of broadcasts and permutations.
+
+    Raises:
+        UnsupportedError: the instruction has none, or not so many blocks.
+    """
+    blgp = next((name for name in PATTERNS if f" {name}>" in flags(op, "blgp")), "")
+    found = Modifiers(integer(op, "cbsz"), integer(op, "abid"), blgp)
+    if form.a == "f64" and found != Modifiers():
+        raise UnsupportedError(f"{op.name} has no broadcasts and permutations of lanes")
+    if 1 << found.cbsz > form.blocks or found.abid >> found.cbsz:
+        raise UnsupportedError(f"{op.name} with CBSZ {found.cbsz} and ABID {found.abid}: it has {form.blocks} blocks")
+    return found
 
 
 def _grid(op: ir.Operation) -> Run:
     form = BY_OP[op.name]
-    if integer(op, "cbsz") or integer(op, "abid") or "none" not in flags(op, "blgp"):
-        raise UnsupportedError("the simulator has MFMA without broadcasts and permutations only")
-    found = tables(form.m, form.n, form.k, form.blocks, form.a == "f64")
+    found = tables(form.m, form.n, form.k, form.blocks, form.a == "f64", _modifiers(op, form))
     kinds = formats.kind_of(op, form.a), formats.kind_of(op, form.b)
 
     def run(machine: Machine, lefts: list[Any], rights: list[Any], starts: list[Any]) -> list[np.ndarray]:

@@ -25,15 +25,28 @@ from tilelang_mlir.isa.instruction import (
     type_of,
     unpack,
 )
-from tilelang_mlir.mlir import ir
+from tilelang_mlir.mlir import ContextTable, ir
 from tilelang_mlir.target import Feature
 
+_SPELLINGS = ContextTable()
 _SHAPE = "#nvvm.ld_st_matrix_shape<m = 8, n = 8>"
 _ELEMENT = "#nvvm.ld_st_matrix_elt_type<b16>"
 
 
 def _attributes(transpose: bool) -> dict[str, str]:
     return {"layout": f"#nvvm.mma_layout<{'col' if transpose else 'row'}>", "shape": _SHAPE, "eltType": _ELEMENT}
+
+
+def _spelling(num: int, transpose: bool) -> tuple[list[ir.Type], dict[str, ir.Attribute]]:
+    """Result and attributes of a load, the same for all that load so many matrices."""
+    known = _SPELLINGS.of(ir.Context.current)
+    if (found := known.get((num, transpose))) is not None:
+        return found
+    i32 = ir.IntegerType.get_signless(32)
+    attributes = {name: ir.Attribute.parse(text) for name, text in _attributes(transpose).items()}
+    attributes["num"] = ir.IntegerAttr.get(i32, num)
+    kind = i32 if num == 1 else type_of(f"!llvm.struct<({', '.join(['i32'] * num)})>")
+    return known.setdefault((num, transpose), ([kind], attributes))
 
 
 def emit(address: ir.Value, num: int = 4, transpose: bool = False) -> list[ir.Value]:
@@ -46,11 +59,9 @@ def emit(address: ir.Value, num: int = 4, transpose: bool = False) -> list[ir.Va
     Returns:
         `num` values of type i32, each with two elements.
     """
-    i32 = ir.IntegerType.get_signless(32)
-    kind = i32 if num == 1 else type_of(f"!llvm.struct<({', '.join(['i32'] * num)})>")
-    count = ir.IntegerAttr.get(i32, num)
-    loaded = create("nvvm.ldmatrix", [address], [kind], num=count, **_attributes(transpose))
-    return [loaded] if num == 1 else unpack(loaded, num, i32)
+    results, attributes = _spelling(num, transpose)
+    loaded = ir.Operation.create("nvvm.ldmatrix", results, [address], attributes).result
+    return [loaded] if num == 1 else unpack(loaded, num, ir.IntegerType.get_signless(32))
 
 
 def store(address: ir.Value, values: Sequence[ir.Value], transpose: bool = False) -> None:

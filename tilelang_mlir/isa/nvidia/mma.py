@@ -55,6 +55,7 @@ def emit(
     Args:
         a, b: registers of the lane: i32 (or a 2 x f16 vector) each, f64 for "f64". Counts: `registers`.
         c: accumulators: m * n / 32 values of f32, i32 or f64; for c_type "f16" half as many i32 (or 2 x f16 vectors).
+            The values of each list are of one type.
         a_type, b_type: f16, bf16, tf32, s8, u8, e4m3, e5m2, f64. Only s8/u8 and e4m3/e5m2 mix.
         c_type: f32, f16, s32 or f64.
 
@@ -62,9 +63,15 @@ def emit(
         D in the types of `c`.
     """
     spelling = _spelling(shape, (a_type, b_type, c_type), (len(a), len(b), len(c)))
-    operands = [bitcast(v, spelling.operand) for v in (*a, *b)] + [bitcast(v, spelling.sum) for v in c]
+    kind = c[0].type
+    operands = [*_as(a, spelling.operand), *_as(b, spelling.operand), *_as(c, spelling.sum)]
     product = ir.Operation.create("nvvm.mma.sync", spelling.results, operands, spelling.attributes).result
-    return [bitcast(v, x.type) for v, x in zip(unpack(product, len(c), spelling.sum), c, strict=True)]
+    return list(_as(unpack(product, len(c), spelling.sum), kind))
+
+
+def _as(values: Sequence[ir.Value], kind: ir.Type) -> Sequence[ir.Value]:
+    """Registers of one type as those of another; a kernel has thousands, most of them of the right one."""
+    return values if values[0].type == kind else [bitcast(v, kind) for v in values]
 
 
 @dataclass(frozen=True)

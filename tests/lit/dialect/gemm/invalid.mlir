@@ -138,3 +138,11 @@ func.func @f(%a: memref<64x32xf8E4M3FN, #tl.scope<"shared">>, %b: memref<64x32xi
   "tl.mma_scaled"(%a, %b, %c, %x, %x) {b_packed = "e2m1", policy = "square", scale_blocks = array<i64: 32, 32>, scale_bytes = array<i64: 0, 0>, transpose_a = false, transpose_b = true} : (memref<64x32xf8E4M3FN, #tl.scope<"shared">>, memref<64x32xi8, #tl.scope<"shared">>, memref<64x64xf32, #tl.scope<"fragment">>, memref<64x1xi32, #tl.scope<"shared">>, memref<64x1xi32, #tl.scope<"shared">>) -> ()
   return
 }
+
+// -----
+
+func.func @ten_bits_of_halves(%a: memref<16x32xf16, #tl.scope<"shared">>, %b: memref<32x16xf16, #tl.scope<"shared">>, %c: memref<16x16xf32, #tl.scope<"fragment">>) {
+  // expected-error@below {{tf32 is said of f32 operands}}
+  "tl.gemm"(%a, %b, %c) {tf32, policy = "square", transpose_a = false, transpose_b = false} : (memref<16x32xf16, #tl.scope<"shared">>, memref<32x16xf16, #tl.scope<"shared">>, memref<16x16xf32, #tl.scope<"fragment">>) -> ()
+  return
+}

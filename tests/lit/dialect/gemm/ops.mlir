@@ -21,6 +21,13 @@ func.func @integers(%a: memref<16x32xi8, #tl.scope<"shared">>, %b: memref<32x8xi
   return
 }
 
+// CHECK-LABEL: func.func @ten_bits(
+// CHECK: "tl.gemm"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {policy = "square", tf32, transpose_a = false, transpose_b = false} : (memref<16x32xf32, #tl.scope<"shared">>, memref<32x16xf32, #tl.scope<"shared">>, memref<16x16xf32, #tl.scope<"fragment">>) -> ()
+func.func @ten_bits(%a: memref<16x32xf32, #tl.scope<"shared">>, %b: memref<32x16xf32, #tl.scope<"shared">>, %c: memref<16x16xf32, #tl.scope<"fragment">>) {
+  "tl.gemm"(%a, %b, %c) {tf32, policy = "square", transpose_a = false, transpose_b = false} : (memref<16x32xf32, #tl.scope<"shared">>, memref<32x16xf32, #tl.scope<"shared">>, memref<16x16xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
 // CHECK-LABEL: func.func @load_operand(
 // CHECK: "tl.load_operand"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {k_dim = 1 : i32, side = "a", warps = array<i32: 2, 2>} : (memref<1x64x16xf16, #tl.scope<"shared">>, memref<64x16xf16, #tl.scope<"fragment">>) -> ()
 func.func @load_operand(%s: memref<1x64x16xf16, #tl.scope<"shared">>, %f: memref<64x16xf16, #tl.scope<"fragment">>) {

@@ -7,12 +7,14 @@
 // CHECK: "tl.reduce"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {clear = true, dim = 1 : i32, kind = "sum"} : (memref<128x64xf32, #tl.scope<"fragment">>, memref<128xf32, #tl.scope<"fragment">>) -> ()
 // CHECK: "tl.reduce"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {clear = false, dim = 1 : i32, kind = "absmax", nan_propagate} : (memref<128x64xf32, #tl.scope<"fragment">>, memref<128x1xf32, #tl.scope<"fragment">>) -> ()
 // CHECK: "tl.reduce"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {clear = true, dim = 0 : i32, kind = "umax"} : (memref<128x64xi32, #tl.scope<"fragment">>, memref<64xi32, #tl.scope<"fragment">>) -> ()
+// CHECK: "tl.reduce"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {clear = true, dim = 0 : i32, kind = "sum", unsigned} : (memref<128x64xi8, #tl.scope<"fragment">>, memref<64xi32, #tl.scope<"fragment">>) -> ()
 // CHECK: "tl.scan"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {dim = 0 : i32, kind = "sum", reverse = false} : (memref<128x64xf32, #tl.scope<"fragment">>, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
 // CHECK: "tl.scan"(%{{[0-9a-z_]+}}, %{{[0-9a-z_]+}}) {dim = 1 : i32, kind = "max", reverse = true} : (memref<128x64xf32, #tl.scope<"fragment">>, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
-func.func @reduce(%s: memref<128x64xf32, #tl.scope<"fragment">>, %d: memref<128xf32, #tl.scope<"fragment">>, %k: memref<128x1xf32, #tl.scope<"fragment">>, %n: memref<128x64xi32, #tl.scope<"fragment">>, %m: memref<64xi32, #tl.scope<"fragment">>) {
+func.func @reduce(%s: memref<128x64xf32, #tl.scope<"fragment">>, %d: memref<128xf32, #tl.scope<"fragment">>, %k: memref<128x1xf32, #tl.scope<"fragment">>, %n: memref<128x64xi32, #tl.scope<"fragment">>, %m: memref<64xi32, #tl.scope<"fragment">>, %b: memref<128x64xi8, #tl.scope<"fragment">>) {
   "tl.reduce"(%s, %d) {clear = true, dim = 1 : i32, kind = "sum"} : (memref<128x64xf32, #tl.scope<"fragment">>, memref<128xf32, #tl.scope<"fragment">>) -> ()
   "tl.reduce"(%s, %k) {clear = false, dim = 1 : i32, kind = "absmax", nan_propagate} : (memref<128x64xf32, #tl.scope<"fragment">>, memref<128x1xf32, #tl.scope<"fragment">>) -> ()
   "tl.reduce"(%n, %m) {clear = true, dim = 0 : i32, kind = "umax"} : (memref<128x64xi32, #tl.scope<"fragment">>, memref<64xi32, #tl.scope<"fragment">>) -> ()
+  "tl.reduce"(%b, %m) {clear = true, dim = 0 : i32, kind = "sum", unsigned} : (memref<128x64xi8, #tl.scope<"fragment">>, memref<64xi32, #tl.scope<"fragment">>) -> ()
   "tl.scan"(%s, %s) {dim = 0 : i32, kind = "sum", reverse = false} : (memref<128x64xf32, #tl.scope<"fragment">>, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
   "tl.scan"(%s, %s) {dim = 1 : i32, kind = "max", reverse = true} : (memref<128x64xf32, #tl.scope<"fragment">>, memref<128x64xf32, #tl.scope<"fragment">>) -> ()
   return

@@ -15,6 +15,14 @@
 // CHECK: "tl.parallel"
 // CHECK: memref.load
 // CHECK-NEXT: memref.store
+// In a loop that all of them run they meet in each iteration, and before they read what was written in the one before.
+// CHECK: "tl.parallel"
+// CHECK: scf.for
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: memref.load
+// CHECK-NEXT: memref.store %{{.*}} #tl.scope<"fragment">
+// CHECK-NEXT: "tl.sync_threads"()
+// CHECK-NEXT: memref.store %{{.*}} #tl.scope<"shared">
 func.func @main(%one: i32) {
   "tl.launch"(%one) ({
   ^bb0(%b: i32):
@@ -32,6 +40,17 @@ func.func @main(%one: i32) {
       %at = arith.index_cast %i : i32 to index
       %x = memref.load %s[%at] : !s
       memref.store %x, %s[%at] : !s
+    }) {extents = array<i64: 64>, layout = #twice} : () -> ()
+    %zero = arith.constant 0 : i32
+    %three = arith.constant 3 : i32
+    "tl.parallel"() ({
+    ^bb0(%i: i32):
+      %at = arith.index_cast %i : i32 to index
+      scf.for %k = %zero to %three step %one : i32 {
+        %x = memref.load %s[%at] : !s
+        memref.store %x, %f[%at] : !f
+        memref.store %x, %s[%at] : !s
+      }
     }) {extents = array<i64: 64>, layout = #twice} : () -> ()
   }) {threads = array<i32: 128, 1, 1>, name = "main_kernel"} : (i32) -> ()
   return

@@ -44,6 +44,29 @@ func.func @reduce_private() {
   return
 }
 
+// Elements that the result has more bits than are converted first, as the reduction reads them.
+// CHECK-LABEL: func.func @reduce_to_wider
+// CHECK: %[[W:.*]] = "tl.alloc"() : () -> memref<16x8xi32, #tl.scope<"fragment">>
+// CHECK: "tl.copy"(%[[B:.*]], %[[W]]) {unsigned} : (memref<16x8xi8
+// CHECK: "tl.reduce"(%[[W]], {{.*}}) {clear = true, dim = 1 : i32, kind = "sum", unsigned}
+// Sums of 16-bit floats are lowering's to widen.
+// CHECK-NOT: tl.copy
+// CHECK: "tl.reduce"({{.*}}) {{.*}}kind = "sum"} : (memref<16x8xf16
+// CHECK-NOT: tl.copy
+func.func @reduce_to_wider() {
+  %one = arith.constant 1 : i32
+  "tl.launch"(%one) ({
+  ^bb0(%bx: i32):
+    %b = "tl.alloc"() : () -> memref<16x8xi8, #tl.scope<"fragment">>
+    %d = "tl.alloc"() : () -> memref<16xi32, #tl.scope<"fragment">>
+    "tl.reduce"(%b, %d) {clear = true, dim = 1 : i32, kind = "sum", unsigned} : (memref<16x8xi8, #tl.scope<"fragment">>, memref<16xi32, #tl.scope<"fragment">>) -> ()
+    %h = "tl.alloc"() : () -> memref<16x8xf16, #tl.scope<"fragment">>
+    %e = "tl.alloc"() : () -> memref<16xf16, #tl.scope<"fragment">>
+    "tl.reduce"(%h, %e) {clear = true, dim = 1 : i32, kind = "sum"} : (memref<16x8xf16, #tl.scope<"fragment">>, memref<16xf16, #tl.scope<"fragment">>) -> ()
+  }) {threads = array<i32: 32, 1, 1>} : (i32) -> ()
+  return
+}
+
 // A scan of a fragment in place is what lowering takes.
 // CHECK-LABEL: func.func @scan
 // CHECK-NOT: "tl.copy"
