@@ -110,6 +110,13 @@ def root(value: ir.Value) -> ir.Value:
     return value
 
 
+def laid_out(value: ir.Value) -> ir.Value:
+    """What has the layout of a tile: its buffer, or the view under another shape that it is taken from."""
+    while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tl.slice":
+        value = value.owner.operation.operands[0]
+    return value
+
+
 def effects(op: ir.Operation | ir.OpView) -> list[Effect]:
     """The accesses of one op, without those in its regions; reads come before writes."""
     operation = op.operation

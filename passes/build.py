@@ -18,6 +18,12 @@ def constant(value: int) -> ir.Value:
     return ir.Operation.create("arith.constant", [kind], attributes={"value": ir.IntegerAttr.get(kind, value)}).result
 
 
+def truth(value: bool) -> ir.Value:
+    """An i1."""
+    kind = ir.IntegerType.get_signless(1)
+    return ir.Operation.create("arith.constant", [kind], attributes={"value": ir.IntegerAttr.get(kind, value)}).result
+
+
 def known_constant(value: ir.Value) -> int | None:
     """The number that an integer is known to be."""
     owner = value.owner

@@ -54,22 +54,19 @@ def expand(versions: Versions, launch: ir.Operation) -> None:
         rounds = Rounds(num_threads(launch), build.constant(0)) if nested else None
         kind, counts = ir.Type.parse(f"!tl.barrier<{stages} : i64>"), ir.DenseI64ArrayAttr.get([1] * stages)
         full = ir.Operation.create("tl.alloc_barrier", [kind], attributes={"counts": counts}).result
-    tiles = list(versions.tiles)
-    used = [e for op in versions.body.operations for e in region_effects(op.operation)
-            if e.value in tiles and op.operation not in versions.copies]  # fmt: skip
-    accessed = any(is_access(e) for e in used)
+    accessed = is_accessed(versions)
     with ir.InsertionPoint(loop):
         before = rounds.before() if rounds else build.constant(0)
         for ahead in range(stages - 1):
             variable = build.binary("addi", versions.lower, build.binary("muli", versions.step, build.constant(ahead)))
-            _load(versions, variable, build.binary("addi", before, build.constant(ahead)), full, {})
+            load(versions, variable, build.binary("addi", before, build.constant(ahead)), full, {})
     if rounds:
         with ir.InsertionPoint.after(loop):
             rounds.advance(before, trip_count(*bounds))
     released = versions.released()
     with ir.InsertionPoint(next(iter(versions.body.operations))):
         if released is None:
-            _release(accessed)
+            release(accessed)
         variable = versions.body.arguments[0]
         trip = build.binary("addi", before, versions.trip(variable, bounds))
         if released is None:
@@ -79,12 +76,20 @@ def expand(versions: Versions, launch: ir.Operation) -> None:
     if released is not None:
         with ir.InsertionPoint.after(released):
             if accessed:  # else the products alone have read the version, and the thread that loads has waited for them
-                _release(accessed)
+                release(accessed)
             _load_ahead(versions, trip, full)
     versions.finish(slot)
 
 
-def _release(accessed: bool) -> None:
+def is_accessed(versions: Versions) -> bool:
+    """Whether threads access the tiles, not only products."""
+    tiles = list(versions.tiles)
+    used = [e for op in versions.body.operations for e in region_effects(op.operation)
+            if e.value in tiles and op.operation not in versions.copies]  # fmt: skip
+    return any(is_access(e) for e in used)
+
+
+def release(accessed: bool) -> None:
     """All threads have read the version that is loaded next."""
     if accessed:  # ordinary reads, which the copies that follow overwrite another way
         ir.Operation.create("tl.fence_proxy")
@@ -95,10 +100,10 @@ def _load_ahead(versions: Versions, trip: ir.Value, full: ir.Value) -> None:
     ahead = build.constant(versions.stages - 1)
     later = build.binary("addi", versions.body.arguments[0], build.binary("muli", versions.step, ahead))
     number = build.binary("addi", trip, build.constant(versions.stages - 1))
-    _load(versions, later, number, full, {"ordered": build.unit()})
+    load(versions, later, number, full, {"ordered": build.unit()})
 
 
-def _load(
+def load(
     versions: Versions, variable: ir.Value, trip: ir.Value, full: ir.Value, attributes: dict[str, ir.Attribute]
 ) -> None:
     """All copies of the iteration with loop variable `variable`, if there is one; the first announces their bytes."""

@@ -21,13 +21,13 @@ import numpy as np
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Target
 
-from ..dialect.effects import region_effects, root
+from ..dialect.effects import laid_out, region_effects, root
 from ..dialect.layout import Fragment, row_major
 from ..dialect.layout.attrs import from_attr, to_attr
 from ..dialect.layout.lookup import element_tables, found_registers, valid_elements
 from ..dialect.tl import FRAGMENT, SHARED, buffer_type, scope_of
 from .base import Pass
-from .layout_inference.accesses import Access, fragment_from_loop, laid_out, loop_accesses
+from .layout_inference.accesses import Access, fragment_from_loop, loop_accesses
 from .layout_inference.subscripts import Subscript
 from .lowering.fragments import ARITHMETIC, MOST_CANDIDATES
 from .walk import launches, nested, threads_of

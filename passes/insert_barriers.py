@@ -87,7 +87,7 @@ def _spans(found: list[Effect], places: dict[ir.Value, Range | None]) -> Spans:
             continue  # ASYNC
         if effect.kind == "read":
             spans.reads.add(place)
-            if place[0] >= 0:  # accesses to tensor memory have no proxies
+            if _lies_in(effect, SHARED):  # PROXY, which tensor memory has none of
                 (spans.behind if _is_behind(effect) else spans.ordinary).add(place)
             if op.name != "tl.tcgen05_cp" and op.name not in TENSOR_PRODUCTS:
                 spans.lasting.add(place)

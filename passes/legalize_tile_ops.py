@@ -27,6 +27,7 @@ from .block_votes import expand_block_vote
 from .expand_tile_ops import convert
 from .fragment_parts import expand_part, stage_parts
 from .legalize_scans import legalize_scan
+from .part_branches import part_branches
 from .private_loops import run_by_each_thread
 from .scalar_products import expand_product, is_scalar
 from .shrink_loops import shrink_loop
@@ -56,6 +57,7 @@ class LegalizeTileOps(Pass):
         for launch in launches(module):
             with module.context:
                 # First of all, for they erase branches, which the loop below would still look at.
+                part_branches(launch)
                 settle_branches(launch)
                 for op in [op for op in nested(launch) if op.name == "tl.parallel"]:
                     if not run_by_each_thread(op):

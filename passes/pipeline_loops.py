@@ -15,7 +15,8 @@ read. A copy qualifies when its target is used in this loop only, is written by 
 be computed ahead. Loops in which none qualifies, and targets without asynchronous copies, keep their plain form. Loops
 around a single product of `mma.sync` load its operands ahead too (`operand_prefetch.py`). Where all loads of a loop
 around products of warpgroups, or into tensor memory, can be bulk copies, one thread issues those instead
-(`bulk_pipeline.py`). Targets that load into LDS have two versions: these loads are counted, not grouped.
+(`bulk_pipeline.py`), and the first product into tensor memory starts an iteration ahead (`products_ahead.py`). Targets
+that load into LDS have two versions: these loads are counted, not grouped.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tilelang_mlir.target import Feature, Target
 from ..dialect.effects import region_effects, root
 from ..dialect.products import PRODUCTS, TENSOR_PRODUCTS
 from ..dialect.tl import GLOBAL, SHARED, scope_of
-from . import build, bulk_pipeline, operand_prefetch, raster
+from . import build, bulk_pipeline, operand_prefetch, products_ahead, raster
 from .base import Pass
 from .nvidia.loads import LOADS
 from .versions import Versions, inside
@@ -77,7 +78,11 @@ class PipelineLoops(Pass):
         if not copies or not products or not bulk_pipeline.applies(loop, copies, target):
             return False
         with launch.context, loop.location:
-            bulk_pipeline.expand(Versions(loop, copies, stages), launch)
+            ahead = products_ahead.find(loop, launch, copies, stages, target)
+            if ahead is not None:
+                products_ahead.expand(ahead, loop, copies, stages, launch)
+            else:
+                bulk_pipeline.expand(Versions(loop, copies, stages), launch)
         return True
 
 

@@ -20,13 +20,12 @@ from tilelang_mlir.errors import ResourceError
 from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Target
 
-from ..dialect.effects import effects
+from ..dialect.effects import effects, laid_out
 from ..dialect.layout import REPLICATE, Fragment, SharedLayout
 from ..dialect.layout.attrs import from_attr
 from ..dialect.location import name_of, python_location
 from ..dialect.tl import SHARED, scope_of
 from .base import Pass
-from .layout_inference.accesses import laid_out
 from .lowering.reduce import scratch_bytes
 from .lowering.scan import scan_bytes
 from .walk import launches, members_of, nested

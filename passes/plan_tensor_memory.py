@@ -8,6 +8,7 @@ two columns, but for those that the program frees itself: these have arenas of t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,7 +37,7 @@ class PlanTensorMemory(Pass):
 
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
-            allocs = [op for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
+            allocs = _allocations(launch)
             if allocs:
                 with module.context, launch.location:
                     _plan(launch, allocs)
@@ -44,8 +45,7 @@ class PlanTensorMemory(Pass):
 
 def _plan(launch: ir.Operation, allocs: list[ir.Operation]) -> None:
     frees = {root(op.operands[0]): op for op in nested(launch) if op.name == "tl.dealloc_tmem"}
-    shared = [op for op in allocs if op.results[0] not in frees]
-    arenas = ([shared] if shared else []) + [[op] for op in allocs if op.results[0] in frees]
+    arenas = _arenas(allocs, frees)
     sizes = [_place(number, arena) for number, arena in enumerate(arenas)]
     _check(allocs, sizes)
     block = launch.regions[0].blocks[0]
@@ -63,30 +63,57 @@ def _plan(launch: ir.Operation, allocs: list[ir.Operation]) -> None:
         op.erase()
 
 
+def _arenas(allocs: list[ir.Operation], freed: Collection[ir.Value]) -> list[list[ir.Operation]]:
+    """What is allocated together."""
+    shared = [op for op in allocs if op.results[0] not in freed]
+    return ([shared] if shared else []) + [[op] for op in allocs if op.results[0] in freed]
+
+
+def arena_with(launch: ir.Operation, kept: dict[ir.Value, int]) -> int:
+    """Columns that a kernel allocates, if buffers which would pass through are `kept`, in so many versions."""
+    allocs = _allocations(launch)
+    freed = {root(op.operands[0]) for op in nested(launch) if op.name == "tl.dealloc_tmem"}
+    return sum(arena_columns(_places(arena, kept)[1]) for arena in _arenas(allocs, freed))
+
+
+def _allocations(launch: ir.Operation) -> list[ir.Operation]:
+    return [op for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
+
+
 def _i32(value: int) -> ir.Attribute:
     return ir.IntegerAttr.get(build.i32(), value)
 
 
 def _place(number: int, arena: list[ir.Operation]) -> int:
-    """One buffer after another, then those that pass through; returns the columns of the arena."""
+    """Place the buffers of an arena; returns its columns."""
+    places, end = _places(arena, {})
+    for op, column in places:
+        op.attributes["tl.arena"], op.attributes["tl.column"] = _i32(number), _i32(column)
+    return arena_columns(end)
+
+
+def _places(arena: list[ir.Operation], kept: dict[ir.Value, int]) -> tuple[list[tuple[ir.Operation, int]], int]:
+    """One buffer after another, then those that pass through; also where they end."""
     column = 0
+    places: list[tuple[ir.Operation, int]] = []
     passing: list[tuple[_Life, ir.Operation]] = []
     for op in arena:
-        life = _life(op.results[0]) if PASSING in op.attributes else None
+        buffer = op.results[0]
+        life = _life(buffer) if PASSING in op.attributes and buffer not in kept else None
         if life is not None:
             passing.append((life, op))
             continue
-        _put(op, number, column)
-        column += _columns(op)
-    placed: list[tuple[_Life, range]] = []
+        places.append((op, column))
+        column += _columns(op) * kept.get(buffer, 1)
+    taken: list[tuple[_Life, range]] = []
     for life, op in sorted(passing, key=lambda one: one[0].steps.start):
         start = column
-        for there in sorted((there for other, there in placed if other.meets(life)), key=lambda there: there.start):
+        for there in sorted((there for other, there in taken if other.meets(life)), key=lambda there: there.start):
             if start + _columns(op) > there.start:
                 start = max(start, there.stop)
-        _put(op, number, start)
-        placed.append((life, range(start, start + _columns(op))))
-    return arena_columns(max([column, *(there.stop for _, there in placed)]))
+        places.append((op, start))
+        taken.append((life, range(start, start + _columns(op))))
+    return places, max([column, *(there.stop for _, there in taken)])
 
 
 @dataclass(frozen=True)
@@ -115,18 +142,13 @@ def _life(buffer: ir.Value) -> _Life | None:
     return _Life(blocks[0], range(min(places), max(places) + 1))
 
 
-def _put(op: ir.Operation, number: int, column: int) -> None:
-    op.attributes["tl.arena"], op.attributes["tl.column"] = _i32(number), _i32(column)
-
-
 def _columns(op: ir.Operation) -> int:
     return tensor_from_attr(op.attributes["layout"]).columns
 
 
 def columns_at_once(launch: ir.Operation) -> int:
     """Columns of a kernel's tiles in tensor memory, if all are in use at once."""
-    allocs = [op for op in nested(launch) if op.name == "tl.alloc" and scope_of(op.results[0]) == TMEM]
-    return sum(_columns(op) for op in allocs)
+    return sum(_columns(op) for op in _allocations(launch))
 
 
 def _check(allocs: list[ir.Operation], sizes: list[int]) -> None:

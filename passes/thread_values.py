@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tilelang_mlir.mlir import ir
 
@@ -46,7 +46,7 @@ _COMPARISONS: tuple[Callable[[int, int], bool], ...] = (
 )
 
 
-def by_thread(value: ir.Value, threads: range, sizes: Sizes | None = None) -> list[int] | None:
+def by_thread(value: ir.Value, threads: Sequence[int], sizes: Sizes | None = None) -> list[int] | None:
     """What each of the threads holds as `value`; None where it rests on more than the index and constants, or where
     `sizes` are not given and it is no index of a one-dimensional CTA."""
     if isinstance(value.owner, ir.Block):

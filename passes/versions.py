@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tilelang_mlir.mlir import int_array, ir
 
-from ..dialect.tl import SHARED, buffer_type
+from ..dialect.layout.attrs import tensor_from_attr, tensor_to_attr
+from ..dialect.tl import TMEM, buffer_type, scope_of
 from . import build
 
 
@@ -83,10 +86,13 @@ class Versions:
 def add_versions(buffer: ir.Value, count: int) -> ir.Value:
     """A tile with so many versions, at the place of another one."""
     old = buffer.owner.operation
-    kind = ir.MemRefType(buffer.type)
-    result = buffer_type([count, *kind.shape], kind.element_type, SHARED)
+    kind, attributes = ir.MemRefType(buffer.type), build.attributes_of(old)
+    if scope_of(buffer) == TMEM:
+        layout = tensor_from_attr(attributes["layout"])
+        attributes["layout"] = tensor_to_attr(replace(layout, shape=(count, *layout.shape)))
+    result = buffer_type([count, *kind.shape], kind.element_type, scope_of(buffer))
     with ir.InsertionPoint(old), old.location:
-        return ir.Operation.create("tl.alloc", [result], attributes=build.attributes_of(old)).result
+        return ir.Operation.create("tl.alloc", [result], attributes=attributes).result
 
 
 def version_of(buffer: ir.Value, slot: ir.Value) -> ir.Value:

@@ -89,6 +89,10 @@ class SharedLayout:
         grid = np.indices(self.shape).reshape(len(self.shape), -1)
         return len(np.unique(self.offset(list(grid)))) == grid.shape[1]
 
+    def same_map(self, other: SharedLayout) -> bool:
+        """Whether every element has the same place in both."""
+        return (self.shape, _merged(self.steps), self.swizzle) == (other.shape, _merged(other.steps), other.swizzle)
+
     def __str__(self) -> str:
         steps = ", ".join(f"{s.size}@{s.dim}/{s.stride}*{s.offset}" for s in self.steps)
         return f"shared {list(self.shape)} ({steps})" + (f" swizzle {tuple(self.swizzle)}" if self.swizzle.bits else "")
@@ -124,7 +128,19 @@ def viewed(layout: SharedLayout, shape: Sequence[int], bits: int, view_bits: int
     swizzle = layout.swizzle._replace(base=layout.swizzle.base - fewer) if layout.swizzle.bits else layout.swizzle
     if swizzle.bits and swizzle.base < 0:
         raise TileValueError(f"{layout} has no view with elements of {view_bits} bits")
-    return SharedLayout(tuple(shape), tuple(steps), swizzle)
+    return SharedLayout(tuple(shape), tuple(_merged(steps)), swizzle)
+
+
+def _merged(steps: Sequence[Step]) -> list[Step]:
+    """The same map in the fewest steps, by dimension and stride: neighbours that go on where the other ends are one."""
+    merged: list[Step] = []
+    for step in sorted((s for s in steps if s.size > 1), key=lambda s: (-s.dim, s.stride)):
+        last = merged[-1] if merged else None
+        if last and last.dim == step.dim and last.offset * last.size == step.offset:
+            merged[-1] = last._replace(size=last.size * step.size)
+        else:
+            merged.append(step)
+    return merged
 
 
 def _split(size: int, at: int, offset: int, shape: tuple[int, ...]) -> list[Step]:

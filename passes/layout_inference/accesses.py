@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.mlir import int_array, ir
 
+from ...dialect.effects import laid_out
 from ...dialect.layout import REPLICATE, Digit, Fragment
 from ...dialect.tl import FRAGMENT, scope_of
 from ..walk import nested
@@ -61,13 +62,6 @@ def loop_accesses(loop: ir.Operation) -> list[Access]:
         indices = tuple(subscript(v, variables, extents) for v in list(op.operands)[skip:])
         found.append(Access(laid_out(buffer), indices, op.name != "memref.load", op))
     return sorted(found, key=lambda a: not a.is_store)
-
-
-def laid_out(value: ir.Value) -> ir.Value:
-    """What has the layout of a tile: its buffer, or the view under another shape that it is taken from."""
-    while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tl.slice":
-        value = value.owner.operation.operands[0]
-    return value
 
 
 def loop_layout_from(access: Access, fragment: Fragment, extents: Sequence[int]) -> Fragment | None:

@@ -27,6 +27,7 @@ from ..nvidia.tensor_products import product_fragments
 from ..nvidia.wgmma_layout import GroupGrid, uses_wgmma, why_no_wgmma
 from ..nvidia.wgmma_layout import accumulator as wgmma_accumulator
 from ..nvidia.wgmma_layout import operand_a as wgmma_operand_a
+from ..operand_tiles import shared_operand
 from ..scaled_products import require_scaled_products
 from ..walk import WARPGROUP, members_of
 from .product_forms import Form
@@ -62,7 +63,7 @@ def gemm_layouts(
         if scope_of(value) == FRAGMENT:
             out.append((root(value), layout()))
         elif scope_of(value) == SHARED:
-            out.append((root(value), shared_operand(root(value), bits)))
+            out.append((root(value), shared_operand(value)))
     return out
 
 
@@ -131,15 +132,14 @@ def sparse_layouts(
         (a, lambda: _stored_a(operand_a(grid, shape, k, bits), transpose_a)),
         (b, lambda: operand_b(grid, shape, deep, bits, transposed=transpose_b)),
     ):
-        out.append((root(value), layout() if scope_of(value) == FRAGMENT else shared_operand(root(value), bits)))
+        out.append((root(value), layout() if scope_of(value) == FRAGMENT else shared_operand(value)))
     return out
 
 
 def tensor_layouts(op: ir.Operation) -> list[tuple[ir.Value, Fragment | SharedLayout]]:
     """Layouts for a product that goes through tensor memory (`nvidia/tensor_products.py`), which is marked."""
     shared = [v for v in list(op.operands)[:2] if scope_of(v) == SHARED]
-    swizzled_tiles = [(root(v), shared_operand(root(v), ir.MemRefType(v.type).element_type.width)) for v in shared]
-    return [*product_fragments(op), *swizzled_tiles]
+    return [*product_fragments(op), *((root(v), shared_operand(v)) for v in shared)]
 
 
 def _wgmma_layouts(
@@ -150,24 +150,15 @@ def _wgmma_layouts(
     op.attributes["instr"] = ir.StringAttr.get("wgmma")
     out: list[tuple[ir.Value, Fragment | SharedLayout]] = [
         (root(c), wgmma_accumulator(grid)),
-        (root(b), shared_operand(root(b), bits)),
+        (root(b), shared_operand(b)),
     ]
     if scope_of(a) == FRAGMENT:
         out.append((root(a), wgmma_operand_a(grid, k, bits)))
     else:
-        out.append((root(a), shared_operand(root(a), bits)))
+        out.append((root(a), shared_operand(a)))
     return out
 
 
 def _stored_a(layout: Fragment, transposed: bool) -> Fragment:
     """A is stored as [K, M] when transposed."""
     return layout.with_dims(layout.shape[::-1], [1, 0]) if transposed else layout
-
-
-def shared_operand(buffer: ir.Value, bits: int) -> SharedLayout:
-    """The widest hardware swizzle that the tile admits, else rows padded by 16 bytes."""
-    shape = list(ir.MemRefType(buffer.type).shape)
-    tile = shape[-2:]
-    span = swizzle_span(tile, bits)
-    layout = swizzled(tile, bits, span) if span else row_major(tile, pad=128 // bits)
-    return layout

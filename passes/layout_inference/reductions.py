@@ -8,12 +8,12 @@ import numpy as np
 
 from tilelang_mlir.mlir import ir
 
+from ...dialect.effects import laid_out
 from ...dialect.layout import Fragment
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.layout.lookup import element_tables
 from ...dialect.tl import FRAGMENT, buffer_type, scope_of
 from ..walk import threads_of
-from .accesses import laid_out
 
 
 @lru_cache(256)

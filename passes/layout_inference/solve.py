@@ -10,7 +10,7 @@ from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import int_array, ir
 from tilelang_mlir.target import Target
 
-from ...dialect.effects import root
+from ...dialect.effects import laid_out, root
 from ...dialect.layout import Fragment, SharedLayout, recast, replicated, row_major
 from ...dialect.layout.attrs import from_attr, to_attr
 from ...dialect.location import name_of, python_location
@@ -22,7 +22,6 @@ from ..walk import members_of, num_threads, span_of, threads_of
 from .accesses import (
     Access,
     fragment_from_loop,
-    laid_out,
     loop_accesses,
     loop_layout_beside,
     loop_layout_from,

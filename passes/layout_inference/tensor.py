@@ -5,7 +5,7 @@ from __future__ import annotations
 from tilelang_mlir.errors import LayoutError, UnsupportedError
 from tilelang_mlir.mlir import ir
 
-from ...dialect.effects import root
+from ...dialect.effects import laid_out, root
 from ...dialect.layout import Digit, Fragment, SharedLayout, TensorLayout
 from ...dialect.layout.attrs import tensor_from_attr, tensor_to_attr
 from ...dialect.location import name_of, python_location
@@ -13,9 +13,8 @@ from ...dialect.products import TENSOR_PRODUCTS
 from ...dialect.tl import FRAGMENT, SHARED, TMEM, scope_of
 from ..nvidia.tensor_rules import accumulator_layout, default_layout, meeting_fragment
 from ..nvidia.tensor_views import base_of, is_view, layout_of
+from ..operand_tiles import shared_operand
 from ..walk import threads_of
-from .accesses import laid_out
-from .gemm import shared_operand
 
 
 def _check_halves(op: ir.Operation) -> None:
@@ -67,7 +66,7 @@ class TensorSide:
     def shared_operands(self, op: ir.Operation) -> list[tuple[ir.Value, SharedLayout]]:
         """The swizzled layouts of what a product, or a copy of rows to tensor memory, reads."""
         found = [v for v in list(op.operands)[:2] if scope_of(v) == SHARED]
-        return [(root(v), shared_operand(root(v), ir.MemRefType(v.type).element_type.width)) for v in found]
+        return [(root(v), shared_operand(v)) for v in found]
 
     def meeting(self, op: ir.Operation) -> tuple[ir.Value, Fragment] | None:
         """A fragment that a copy moves to or from tensor memory, in the layout that loads and stores have; tiles in

@@ -7,10 +7,11 @@ import math
 from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import int_array, ir
 
-from ...dialect.layout import Fragment, SharedLayout, recast, row_major, viewed
+from ...dialect.layout import Fragment, recast
 from ...dialect.layout.attrs import from_attr
 from ...dialect.location import python_location
 from .. import raster
+from ..operand_tiles import view_layout
 from .buffers import (
     Buffer,
     FragmentBuffer,
@@ -18,7 +19,6 @@ from .buffers import (
     PrivateBuffer,
     SharedBuffer,
     Tile,
-    element_bits,
 )
 from .context import Context
 from .index import Index
@@ -33,7 +33,7 @@ def reshape_buffer(ctx: Context, op: ir.Operation) -> Buffer:
     if isinstance(source, PrivateBuffer):
         return PrivateBuffer(source.pointer, element, shape)
     if isinstance(source, SharedBuffer):
-        return SharedBuffer(source.offset, element, shape, _shared_view(source, op))
+        return SharedBuffer(source.offset, element, shape, view_layout(source.layout, source.element, op))
     return _fragment_view(source, op)
 
 
@@ -61,21 +61,6 @@ def _product(ctx: Context, a: int | ir.Value, b: int | ir.Value) -> int | ir.Val
     product = ctx.ix.multiply(*(Index.of(v) if isinstance(v, int) else ctx.ix.uniform(v, lo=0) for v in (a, b)))
     assert product is not None  # of two uniform indices there is always one
     return ctx.ix.scalar(product)
-
-
-def _shared_view(source: SharedBuffer, op: ir.Operation) -> SharedLayout:
-    """The source's layout under the view's shape and element type."""
-    kind = ir.MemRefType(op.results[0].type)
-    if source.layout == row_major(source.layout.shape):
-        return row_major(tuple(kind.shape))
-    try:
-        bits = element_bits(source.element), element_bits(kind.element_type)
-        return viewed(source.layout, tuple(kind.shape), *bits)
-    except TileValueError as error:
-        raise LayoutError(
-            f"a view of a shared tile that its layout does not allow: {error}", python_location(op.location),
-            hint="give the view a tile of its own, or annotate a row-major layout",
-        ) from None
 
 
 def _fragment_view(source: Buffer, op: ir.Operation) -> FragmentBuffer:

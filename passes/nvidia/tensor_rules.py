@@ -12,12 +12,12 @@ from tilelang_mlir.isa.nvidia import tcgen05_descriptors as descriptors
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target, targets_with
 
-from ...dialect.effects import root
-from ...dialect.layout import Digit, Fragment, swizzle_span, swizzled
-from ...dialect.layout.attrs import from_attr
+from ...dialect.effects import laid_out, root
+from ...dialect.layout import Digit, Fragment, swizzle_span
 from ...dialect.layout.tensor import LANES, TensorLayout, accumulator, dense
 from ...dialect.products import TENSOR_PRODUCTS, elements_of, extents, packed_operands, padded_operands, transposes
 from ...dialect.tl import SHARED, TMEM, scope_of
+from ..operand_tiles import operand_span
 from .tma_rules import descriptor_reaches
 
 _FLOATS = {
@@ -89,7 +89,7 @@ def _sparse_obstacle(op: ir.Operation) -> str:
     width = 32 if _element(op.operands[0]).width == 8 else 16
     if scope_of(metadata) == SHARED and _element(metadata).width != width:
         return f"metadata of {_element(metadata)}; those of {_element(op.operands[0])} are of i{width}"
-    tile = list(ir.MemRefType(root(b).type).shape)[-2:]
+    tile = list(ir.MemRefType(laid_out(b).type).shape)[-2:]
     if transposes(op)[1] and swizzle_span(tile, _element(b).width) < 64:
         return f"B of {tile[0]}x{tile[1]}, whose rows are no whole 64 bytes"
     return ""
@@ -177,13 +177,10 @@ def _kinds(op: ir.Operation) -> tuple[str, str, str, str] | None:
 
 def operand_obstacle(value: ir.Value, along_k: bool, name: str) -> str:
     """A descriptor names a tile in the widest swizzle, or a part of one; bytes along M or N need that of 128 bytes."""
-    buffer = root(value)
-    tile = list(ir.MemRefType(buffer.type).shape)[-2:]
+    tile = list(ir.MemRefType(laid_out(value).type).shape)[-2:]
     bits = _element(value).width
     span = swizzle_span(tile, bits)
-    owner = buffer.owner
-    given = owner.operation.attributes if not isinstance(owner, ir.Block) else {}
-    if span and "layout" in given and from_attr(given["layout"]) != swizzled(tile, bits, span):
+    if operand_span(value) != span:
         return f"{name} in a layout that is not the {span}-byte swizzle"
     if not span:
         return f"{name} of {tile[0]}x{tile[1]}, whose rows are no whole 32 bytes or whose rows are not in groups of 8"

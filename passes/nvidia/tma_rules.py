@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 from tilelang_mlir.mlir import int_array, ir
 
-from ...dialect.effects import root
+from ...dialect.effects import laid_out, root
 from ...dialect.layout import SharedLayout, row_major
 from ...dialect.layout.attrs import from_attr
 from ...dialect.ops.descriptor import staging_of
 from ...dialect.verify import shape_of
 from .. import raster
+from ..operand_tiles import view_layout
 from ..place_descriptors import map_obstacle
 
 _TENSORS = ("tl.tensor", "tl.view")
@@ -42,7 +43,16 @@ class BoxPlan:
 
 
 def shared_layout(value: ir.Value) -> SharedLayout:
-    layout = from_attr(root(value).owner.operation.attributes["layout"])
+    """The layout of a shared tile: its buffer's, under the shape of the view that it is taken from.
+
+    Raises:
+        LayoutError: the buffer's layout has no such view.
+    """
+    op = laid_out(value).owner.operation
+    if op.name == "tl.reshape":
+        element = ir.MemRefType(op.operands[0].type).element_type
+        return view_layout(shared_layout(op.operands[0]), element, op)
+    layout = from_attr(op.attributes["layout"])
     assert isinstance(layout, SharedLayout)
     return layout
 

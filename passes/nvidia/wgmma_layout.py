@@ -14,11 +14,11 @@ from tilelang_mlir.isa.nvidia import wgmma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, Target
 
-from ...dialect.effects import root
-from ...dialect.layout import REPLICATE, Digit, Fragment, swizzle_span, swizzled
-from ...dialect.layout.attrs import from_attr
+from ...dialect.effects import laid_out
+from ...dialect.layout import REPLICATE, Digit, Fragment, swizzle_span
 from ...dialect.products import extents, factors, tile_shape_2d, transposes
 from ...dialect.tl import FRAGMENT, SHARED, scope_of
+from ..operand_tiles import is_given, operand_span
 from .tma_rules import starts_a_pattern
 
 WARPGROUP = 128
@@ -102,11 +102,11 @@ def uses_wgmma(op: ir.Operation, threads: int, target: Target, *, narrow: bool =
     if grid is None or (scope_of(a) == FRAGMENT and flags[0]):
         return None
     bits = ir.MemRefType(a.type).element_type.width
-    whole_panels = flags[1] or grid.n == 1 or grid.columns * bits % (_span(b, bits) * 8 or 1) == 0
+    whole_panels = flags[1] or grid.n == 1 or grid.columns * bits % (operand_span(b) * 8 or 1) == 0
     if extents(op)[2] % step_depth(op) or not whole_panels:
         return None
     sides = [(b, flags[1])] + ([(a, not flags[0])] if scope_of(a) == SHARED else [])
-    if sparse and flags[1] and swizzle_span(list(ir.MemRefType(root(b).type).shape)[-2:], bits) < 64:
+    if sparse and flags[1] and swizzle_span(ir.MemRefType(laid_out(b).type).shape[-2:], bits) < 64:
         return None
     return grid if all(_describable(v, along_k, bits, narrow) for v, along_k in sides) else None
 
@@ -131,36 +131,20 @@ def why_no_wgmma(op: ir.Operation, threads: int, target: Target) -> str:
     if shape is None or partition(*shape, threads) is None:
         return f"C of {list(shape or ())} does not split over {threads} threads into rows of 64 and columns of 8"
     bits = ir.MemRefType(a.type).element_type.width
-    if not transposes(op)[1] and swizzle_span(list(ir.MemRefType(root(b).type).shape)[-2:], bits):
+    if not transposes(op)[1] and swizzle_span(ir.MemRefType(laid_out(b).type).shape[-2:], bits):
         return "parts of B along N, by warpgroup or as sliced, are no multiples of 16 columns"
     return f"an operand in shared memory has no hardware swizzle, or K is no multiple of {step_depth(op)}"
 
 
 def _describable(value: ir.Value, along_k: bool, bits: int, narrow: bool) -> bool:
     """Whether a descriptor can name the tile: it has a hardware swizzle, by inference or as the user asks."""
-    tile = list(ir.MemRefType(root(value).type).shape)[-2:]
-    span = _span(value, bits)
+    tile = list(ir.MemRefType(laid_out(value).type).shape)[-2:]
+    span = operand_span(value)
     if not starts_a_pattern(value, span * 8 // bits):
         return False
     if along_k:
         return span > 0
-    return bits == 16 and (span == 128 or (span > 0 and (narrow or tile[-1] > 64 or _given(value))))
-
-
-def _span(value: ir.Value, bits: int) -> int:
-    """Bytes of a swizzled row: the most that the tile admits, or as the user lays it out; 0 for another layout."""
-    shape = list(ir.MemRefType(root(value).type).shape)  # versions of the tile in front
-    if not _given(value):
-        return swizzle_span(shape[-2:], bits)
-    layout = from_attr(root(value).owner.operation.attributes["layout"])
-    fitting = (span for span in (128, 64, 32) if swizzle_span(shape[-2:], bits) >= span)
-    return next((span for span in fitting if layout == swizzled(shape, bits, span)), 0)
-
-
-def _given(value: ir.Value) -> bool:
-    """Whether the layout of a tile is the user's."""
-    owner = root(value).owner
-    return not isinstance(owner, ir.Block) and "layout" in owner.operation.attributes
+    return bits == 16 and (span == 128 or (span > 0 and (narrow or tile[-1] > 64 or is_given(value))))
 
 
 def accumulator(grid: GroupGrid) -> Fragment:

@@ -35,9 +35,9 @@ from ...dialect.tl import FRAGMENT, SHARED, TMEM, buffer_type, scope_of
 from .. import build
 from ..base import Pass
 from ..elementwise import float_constant
-from ..layout_inference.gemm import shared_operand
 from ..nvidia.tensor_products import INSTRUCTION, through_tensor
 from ..nvidia.tensor_sums import home
+from ..operand_tiles import operand_layout
 from ..plan_tensor_memory import PASSING, columns_at_once
 from ..use_tensor_memory import barriers, variable
 from ..walk import launches, nested
@@ -109,7 +109,7 @@ class _Kernel:
         with ir.InsertionPoint.at_block_begin(self.block):
             barrier, phase = barriers([1]), variable(1)  # the phase before the first one
         sides = [self._operand(op, side) for side in (0, 1)]
-        keep, zero = _truth(rests and not clears), build.constant(0)
+        keep, zero = build.truth(rests and not clears), build.constant(0)
         names = ("transpose_a", "transpose_b", "a_unsigned", "b_unsigned")
         attributes = {name: op.attributes[name] for name in names if name in op.attributes}
         product = ir.Operation.create("tl.tcgen05_mma", [], [*sides, self.sums[c], keep], attributes)
@@ -134,7 +134,7 @@ class _Kernel:
             else:
                 with ir.InsertionPoint.at_block_begin(self.block), value.owner.operation.location:
                     result = buffer_type(list(kind.shape), kind.element_type, SHARED)
-                    attributes = {"layout": to_attr(shared_operand(value, bits))}
+                    attributes = {"layout": to_attr(operand_layout(kind))}
                     self.operands[value] = ir.Operation.create("tl.alloc", [result], attributes=attributes).result
         ir.Operation.create("tl.copy", [], [value, self.operands[value]])
         return self.operands[value]
@@ -155,8 +155,3 @@ def _between(first: ir.Operation, end: ir.Operation) -> tuple[ir.Operation, ...]
     """The operations of a block from one to in front of another."""
     body = [view.operation for view in end.block.operations]
     return tuple(body[body.index(first) : body.index(end)])
-
-
-def _truth(value: bool) -> ir.Value:
-    kind = ir.IntegerType.get_signless(1)
-    return ir.Operation.create("arith.constant", [kind], attributes={"value": ir.IntegerAttr.get(kind, value)}).result

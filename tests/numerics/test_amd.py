@@ -16,6 +16,7 @@ import pytest
 
 import tilelang_mlir.language as T
 from tests.util import target_matrix
+from tests.util.amd_encoding import decode
 from tilelang_mlir import knobs
 from tilelang_mlir.compiler.toolchain.code_object import metadata
 from tilelang_mlir.errors import UnsupportedError
@@ -48,10 +49,26 @@ def test_code_objects(kernel: str) -> None:
         assert note["amdhsa.target"] == f"amdgcn-amd-amdhsa--{arch}"
         assert (used.spills, used.stack, used.wave) == (0, 0, WAVE[arch]), f"{kernel} for {arch}: {used}"
         assert not SCRATCH.search(built.assembly)
-        wanted = ("v_mfma" if WAVE[arch] == 64 else "v_wmma") if kernel in target_matrix.PRODUCTS else ""
+        wanted = "v_mfma" if WAVE[arch] == 64 else "v_wmma"
         assert all(name.startswith(wanted) for name in built.products), built.products
-        assert bool(built.products) == bool(wanted)
+        assert bool(built.products) == (kernel not in target_matrix.PLAIN)
+        decoded = decode(built.code, arch)
+        assert (decoded.products, decoded.scratch) == (built.products.total(), 0), f"{kernel} for {arch}: {decoded}"
         assert target_matrix.row(kernel, arch) in page, "run python -m tests.util.target_matrix"
+
+
+def test_decoding_tells_scratch_and_products_by_their_encodings() -> None:
+    """A kernel that spills has scratch accesses, and what is decoded is as long as the listing (of CDNA targets, where
+    both come out of LLVM in one order)."""
+    spilled = target_matrix.build("quickstart", "gfx1201")
+    found = decode(spilled.code, "gfx1201")
+    assert found.scratch >= 2 and found.products == spilled.products.total() > 0
+    for arch in ("gfx90a", "gfx942", "gfx950"):
+        built = target_matrix.build("gemm_int4", arch)
+        listed = re.findall(r"^\t(?:s|v|ds|global|buffer)_\w+", built.assembly, re.MULTILINE)
+        assert decode(built.code, arch).instructions == len(listed) > 500
+    with pytest.raises(ValueError, match="begins no instruction that is known"):
+        decode(spilled.code, "gfx942")
 
 
 def test_metadata_and_kernel_arguments() -> None:

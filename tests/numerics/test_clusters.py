@@ -147,3 +147,30 @@ def test_every_tile_is_visited_once(tiles: tuple[int, int], swizzle: int, column
                 expected[place] = number
                 number += 1
     assert (order == expected).all() and (y == expected // workers).all()
+
+
+@pytest.mark.parametrize(("tiles", "swizzle"), [((5, 3), 1), ((6, 4), 2)])
+def test_a_cluster_takes_neighbours_along_m(tiles: tuple[int, int], swizzle: int) -> None:
+    """`m_idx` counts rows of clusters; a scheduler's numbers may be read as arrays of one element."""
+    m, n = tiles
+
+    @T.prim_func
+    def main(Y: T.Tensor((m, n), "int32")):
+        with T.ClusterKernel(4, threads=32, cluster_dims=2) as (bx):
+            rank = T.block_rank_in_cluster()
+            sched = T.PersistentTileScheduler(m, n, swizzle_size=swizzle, cluster_size=2)
+            sched.init(bx // 2)
+            while sched.valid():
+                row = sched.m_idx[0] * 2 + rank
+                if T.get_thread_binding() == 0 and row < m:
+                    Y[row, sched.n_idx[0]] = sched.linear_idx[0] * 4 + rank * 2 + sched.current_iter[0] % 2
+                sched.next_tile()
+
+    y = poisoned((m, n), "int32")
+    compiled(main)(y)
+    rows = -(-m // 2)
+    for row in range(m):
+        for column in range(n):
+            first = column // swizzle * swizzle
+            number = first * rows + row // 2 * min(swizzle, n - first) + column - first
+            assert y[row, column] == number * 4 + row % 2 * 2 + number // 2 % 2

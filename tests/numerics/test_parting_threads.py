@@ -307,3 +307,32 @@ def test_a_variable_that_some_threads_write_in_a_parallel_loop_differs():
 
     with pytest.raises(UnsupportedError, match="tile operations in a branch that some threads take and others do not"):
         tilelang.compile(main, target="sim")
+
+
+@pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
+def test_chains_of_ranges_and_uniform_conditions(target: str) -> None:
+    """Even blocks copy with their first warps, all with the fifth and sixth; the third one lies between others."""
+
+    @T.prim_func
+    def main(A: T.Tensor((5, 3, 96), "float32"), B: T.Tensor((5, 3, 96), "float32")):
+        with T.Kernel(5, threads=256) as b:
+            t = T.get_thread_binding()
+            s = T.alloc_shared((3, 96), "float32")
+            if t < 64 and b % 2 == 0:
+                T.copy(A[b, 0, 0:96], s[0, :])
+                for i in T.Parallel(96):
+                    B[b, 0, i] = s[0, 95 - i] + 1
+            elif t >= 64 and t < 96:
+                T.copy(A[b, 1, 0:96], s[1, :])
+                for i in T.Parallel(96):
+                    B[b, 1, i] = s[1, 95 - i] + 2
+            elif 128 <= t < 192 and b > 0:
+                T.copy(A[b, 2, 0:96], s[2, :])
+                for i in T.Parallel(96):
+                    B[b, 2, i] = s[2, 95 - i] + 3
+
+    a, b = np.random.default_rng(0).standard_normal((5, 3, 96)).astype(np.float32), np.zeros((5, 3, 96), np.float32)
+    tilelang.compile(main, target=target)(a, b)
+    want = a[:, :, ::-1] + np.array([1, 2, 3], np.float32)[None, :, None]
+    want[1::2, 0], want[0, 2] = 0, 0
+    assert np.array_equal(b, want)

@@ -184,10 +184,11 @@ def floordiv(a: Any, b: Any) -> Any:
     if b.const == 1:
         return a
     left = None if a.dtype.is_unsigned else a.as_linear()  # unsigned numbers wrap around
-    if isinstance(b.const, int) and b.const > 0 and left is not None and a.nonneg:
+    if isinstance(b.const, int) and b.const > 0 and left is not None:
         if all(c % b.const == 0 for c, _ in left.terms.values()) and left.const % b.const == 0:
             linear = Linear({k: (c // b.const, n) for k, (c, n) in left.terms.items()}, left.const // b.const)
-            return make("arith.divui", [a, b], a.dtype, nonneg=True, linear=linear)
+            name = "arith.divui" if a.nonneg else "arith.floordivsi"
+            return make(name, [a, b], a.dtype, nonneg=a.nonneg, linear=linear)
     if a.nonneg and b.nonneg:
         return _not_negative("arith.divui", a, b)
     return make("arith.floordivsi", [a, b], a.dtype)

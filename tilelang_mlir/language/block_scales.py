@@ -29,6 +29,7 @@ def gemm_blockscaled(
     k_start: Any = 0,
     sf_a_granularity_k: Any = 32,
     sf_b_granularity_k: Any = 32,
+    sf_layout: str | None = None,
 ) -> None:
     """`C += (op(A) * SFA) @ (op(B) * SFB)`: every factor scales some elements of a row along K.
 
@@ -46,9 +47,11 @@ def gemm_blockscaled(
             as bytes. Factors are float8_e8m0 (powers of two); those of 16 elements float8_e4m3.
         clear_accum: set C instead of adding to it (for a fragment a Python bool).
         mbar: for C in tensor memory, the barrier that gets an arrival when the product is complete.
-        k_start: where this tile starts along K among the elements that the factors cover.
+        k_start: where this tile starts along K; the words have the factors around it. One that is known at run time
+            only is a multiple of K.
         sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor: a multiple of 32; of float4_e2m1fn 16
             or 32.
+        sf_layout: the order of factors of a fragment's product, as for `T.mma_gemm_blockscaled`.
 
     Raises:
         TileValueError: the shapes disagree.
@@ -68,7 +71,7 @@ def gemm_blockscaled(
         return
     mma_gemm_blockscaled(
         A, B, C, SFA, SFB, transpose_A, transpose_B, policy, clear_accum, k_start, sf_a_granularity_k,
-        sf_b_granularity_k,
+        sf_b_granularity_k, sf_layout,
     )  # fmt: skip
 
 

@@ -7,9 +7,28 @@ from typing import Any
 from tilelang_mlir.errors import TileTypeError, TileValueError
 from tilelang_mlir.frontend import arith
 from tilelang_mlir.frontend.buffer import store
-from tilelang_mlir.frontend.expr import describe
+from tilelang_mlir.frontend.expr import Expr, as_expr, describe
 from tilelang_mlir.language.alloc import alloc_var
 from tilelang_mlir.language.kernel import get_block_extents
+
+
+class _Coordinate(Expr):
+    """A number that earlier releases had as an array of one element."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: Any) -> Expr:
+        value = as_expr(value).read()
+        number = cls(value.dtype)
+        for slot in Expr.__slots__:
+            setattr(number, slot, getattr(value, slot))
+        return number
+
+    def __getitem__(self, index: Any) -> Expr:
+        if index != 0:
+            raise TileValueError(f"index {describe(index)} of a scheduler's number, expected 0")
+        return self
 
 
 class BaseTileScheduler:
@@ -26,11 +45,11 @@ class BaseTileScheduler:
 
     @property
     def linear_idx(self) -> Any:
-        return self._state(self._linear)
+        return _Coordinate.of(self._state(self._linear))
 
     @property
     def current_iter(self) -> Any:
-        return self._state(self._iter)
+        return _Coordinate.of(self._state(self._iter))
 
     def _state(self, variable: Any) -> Any:
         if variable is None:
@@ -54,8 +73,8 @@ class PersistentTileScheduler(BaseTileScheduler):
     By default all blocks of the kernel, or all its clusters, are workers.
 
     With `column_major` consecutive tiles go down a panel of `swizzle_size` columns, row by row of the panel; without it
-    along a panel of `swizzle_size` rows. Blocks of a cluster (`cluster_size`) take neighbours along the panel: a
-    worker is then a cluster, and `m_idx` counts the tiles of its first block.
+    along a panel of `swizzle_size` rows. Blocks of a cluster (`cluster_size`) take neighbours along M: a worker is
+    then a cluster, and the row of a block's tile is `m_idx * cluster_size + T.block_rank_in_cluster()`.
 
         sched = T.PersistentTileScheduler(T.ceildiv(M, 128), T.ceildiv(N, 128), num_workers=132, swizzle_size=8)
         sched.init(bx)
@@ -125,13 +144,12 @@ class PersistentTileScheduler(BaseTileScheduler):
         if not (isinstance(across, int) and across % self.swizzle_size == 0):
             width = arith.minimum(self.swizzle_size, arith.sub(across, first))
         step, line = arith.floordiv(inside, width), arith.add(first, arith.floormod(inside, width))
-        row, column = (step, line) if self.column_major else (line, step)
-        return arith.mul(row, self.cluster_size), column
+        return (step, line) if self.column_major else (line, step)
 
     @property
     def m_idx(self) -> Any:
-        return self.coord(self.linear_idx)[0]
+        return _Coordinate.of(self.coord(self.linear_idx)[0])
 
     @property
     def n_idx(self) -> Any:
-        return self.coord(self.linear_idx)[1]
+        return _Coordinate.of(self.coord(self.linear_idx)[1])

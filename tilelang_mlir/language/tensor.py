@@ -18,9 +18,11 @@ from tilelang_mlir.language.gemm import (
     policy_attribute,
 )
 from tilelang_mlir.language.marks import takes_name
+from tilelang_mlir.language.scale_places import ROWS, Side, by_rows, first_factors
 from tilelang_mlir.language.sync import barrier_operands
 from tilelang_mlir.mlir import ir
 
+_ROWS = 128
 _SCALE_BYTES = 4  # factors of one row in a 32-bit column
 
 
@@ -169,9 +171,7 @@ def deallocate_tmem(tmem: Any) -> None:
 
 
 # -- scale factors -----------------------------------------------------------------------------------------------------
-def _blocks(
-    what: str, A: Any, B: Any, k_start: Any, granularity: tuple[Any, Any], *, mixed: bool = False
-) -> list[int]:
+def _blocks(what: str, A: Any, B: Any, granularity: tuple[Any, Any], *, mixed: bool = False) -> list[int]:
     """Elements along K of a factor of A and of B, checked; `mixed`: the widths of A and B may differ."""
     blocks = list(granularity)
     widths = {buffer_of(side, f"an operand of {what}").dtype.bits == 4 for side in (A, B)}
@@ -183,9 +183,6 @@ def _blocks(
         if not known or block % 32 and not (small and block == 16):
             expected = "16 or 32 elements of 4 bits" if small else "a multiple of 32 elements"
             raise TileValueError(f"{what}: a factor covers {expected} along K, got {describe(block)}")
-    if isinstance(k_start, bool) or not isinstance(k_start, int) or any(k_start % block for block in blocks):
-        raise TileValueError(f"{what}: k_start is a Python integer and a multiple of what a factor covers",
-                             hint="it says in which byte of a column the first factor lies")
     return blocks
 
 
@@ -221,7 +218,8 @@ def tcgen05_gemm_blockscaled(
             transpose_B. C: float32 in tensor memory, 128 rows.
         SFA_tmem, SFB_tmem: uint32 buffers of `T.alloc_tmem` with 128 rows and, for every four factors of a row, four
             columns per 128 rows of A (columns of B).
-        k_start: where this tile starts along K among the elements that the factors cover.
+        k_start: where this tile starts along K; the columns have the factors around it. One that is known at run time
+            only is a multiple of K.
         sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor: a multiple of 32; of float4_e2m1fn 16
             or 32.
     """
@@ -229,21 +227,24 @@ def tcgen05_gemm_blockscaled(
     what = "T.tcgen05_gemm_blockscaled"
     builder = _in_kernel(what)
     _check(A, B, C, bool(transpose_A), bool(transpose_B), pair=use_2cta)
-    blocks = _blocks(what, A, B, k_start, (sf_a_granularity_k, sf_b_granularity_k))
-    for name, value in (("SFA_tmem", SFA_tmem), ("SFB_tmem", SFB_tmem)):
+    blocks = _blocks(what, A, B, (sf_a_granularity_k, sf_b_granularity_k))
+    words: list[int] = []
+    rows = _ROWS, (extents_of(C) or (0,))[-1]
+    for name, value, count in zip(("SFA_tmem", "SFB_tmem"), (SFA_tmem, SFB_tmem), rows, strict=True):
         buffer = buffer_of(value, f"{name} of {what}")
         if buffer.memory != "tmem" or buffer.dtype.bits != 32:
             raise TileTypeError(f"{name} of {what} must be uint32 in tensor memory, got {buffer.dtype} in "
                                 f"{buffer.memory} memory")
-    attributes: dict[str, ir.Attribute] = {
-        "scale_bytes": ir.DenseI64ArrayAttr.get([k_start // block for block in blocks]),
-        "scale_blocks": ir.DenseI64ArrayAttr.get(blocks),
-        **_pair(use_2cta),
-    }
-    start_product(
-        builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum,
-        scales=(SFA_tmem, SFB_tmem), attributes=attributes,
-    )  # fmt: skip
+        words.append(max(1, (extents_of(value) or (0,))[-1] // (-(-count // _ROWS) * _SCALE_BYTES)))
+    for firsts in first_factors(builder, what, tuple(map(Side, blocks, words)), _depth(A, transpose_A), k_start):
+        attributes: dict[str, ir.Attribute] = {
+            "scale_bytes": ir.DenseI64ArrayAttr.get(firsts), "scale_blocks": ir.DenseI64ArrayAttr.get(blocks),
+            **_pair(use_2cta),
+        }  # fmt: skip
+        start_product(
+            builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum,
+            scales=(SFA_tmem, SFB_tmem), attributes=attributes,
+        )  # fmt: skip
     if mbar is not None:
         tcgen05_mma_arrive(mbar, use_2cta)
 
@@ -264,6 +265,7 @@ def mma_gemm_blockscaled(
     k_start: Any = 0,
     sf_a_granularity_k: Any = 32,
     sf_b_granularity_k: Any = 32,
+    sf_layout: str | None = None,
 ) -> None:
     """`C += (op(A) * SFA) @ (op(B) * SFB)` with C in registers: a product of the warps with block scales.
 
@@ -276,9 +278,12 @@ def mma_gemm_blockscaled(
         SFA, SFB: uint32 in shared memory, [M, words] and [N, words]: a word has four factors of a row, as bytes.
             Factors are float8_e8m0; those of 16 elements float8_e4m3.
         clear_accum: set C instead of adding to it (a Python bool).
-        k_start: where this tile starts along K among the elements that the factors cover.
+        k_start: where this tile starts along K; the words have the factors around it. One that is known at run time
+            only is a multiple of K.
         sf_a_granularity_k, sf_b_granularity_k: elements along K of one factor: a multiple of 32; of float4_e2m1fn 16
             or 32.
+        sf_layout: "blockscaled_chunk_kmajor" for factors of whole tiles in CUTLASS' order, in which word w of row r is
+            number w * rows + r % 32 * (rows / 32) + r / 32 of the tile; k_start has no meaning then.
 
     Raises:
         TileValueError: the shapes disagree. TileTypeError: dtypes or memories without such a product.
@@ -293,22 +298,32 @@ def mma_gemm_blockscaled(
     for kind in kinds:
         if not kind.is_float or kind.bits > 8:
             raise TileTypeError(f"{what}: a block-scaled product of {kind}", hint="use float8_e4m3 or float4_e2m1fn")
-    blocks = _blocks(what, A, B, k_start, (sf_a_granularity_k, sf_b_granularity_k), mixed=True)
-    for name, value in (("A", A), ("B", B), ("SFA", SFA), ("SFB", SFB)):
+    blocks = _blocks(what, A, B, (sf_a_granularity_k, sf_b_granularity_k), mixed=True)
+    _check_shared(what, A=A, B=B, SFA=SFA, SFB=SFB)
+    order = sf_layout or ROWS
+    scales = [by_rows(what, value, order) for value in (SFA, SFB)]
+    sides = [Side(block, (extents_of(value) or (1,))[-1]) for block, value in zip(blocks, scales, strict=True)]
+    for firsts in first_factors(builder, what, sides, _depth(A, transpose_A), k_start if order == ROWS else 0):
+        operands = [tile_of(value, f"an operand of {what}") for value in (A, B, C, *scales)]
+        attributes: dict[str, ir.Attribute] = {
+            "transpose_a": ir.BoolAttr.get(bool(transpose_A)), "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
+            "policy": policy_attribute(policy), "clear": ir.BoolAttr.get(bool(clear_accum)),
+            "scale_bytes": ir.DenseI64ArrayAttr.get(firsts), "scale_blocks": ir.DenseI64ArrayAttr.get(blocks),
+        }  # fmt: skip
+        builder.emit("tl.mma_scaled", operands, [], attributes)
+
+
+def _check_shared(what: str, **operands: Any) -> None:
+    for name, value in operands.items():
         buffer = buffer_of(value, f"{name} of {what}")
         if buffer.memory != "shared" or (name.startswith("SF") and buffer.dtype.bits != 32):
             wanted = "uint32 in shared memory" if name.startswith("SF") else "in shared memory"
             raise TileTypeError(f"{name} of {what} must be {wanted}, got {buffer.dtype} in {buffer.memory} memory")
-    operands = [tile_of(value, f"an operand of {what}") for value in (A, B, C, SFA, SFB)]
-    attributes: dict[str, ir.Attribute] = {
-        "transpose_a": ir.BoolAttr.get(bool(transpose_A)),
-        "transpose_b": ir.BoolAttr.get(bool(transpose_B)),
-        "policy": policy_attribute(policy),
-        "clear": ir.BoolAttr.get(bool(clear_accum)),
-        "scale_bytes": ir.DenseI64ArrayAttr.get([k_start // block for block in blocks]),
-        "scale_blocks": ir.DenseI64ArrayAttr.get(blocks),
-    }
-    builder.emit("tl.mma_scaled", operands, [], attributes)
+
+
+def _depth(A: Any, transposed: Any) -> Any:
+    """Elements of A along k."""
+    return (extents_of(A) or (None, None))[-2 if transposed else -1]
 
 
 def tcgen05_cp_warpx4(smem_src: Any, tmem_dst: Any, tmem_col_offset: Any = 0, *, use_2cta: bool = False) -> None:

@@ -232,6 +232,15 @@ def gradient_tiles(D: int, target: str | Target = "auto") -> tuple[int, int, int
     machine = resolve_target(target)
     if machine.supports(Feature.WGMMA) and D <= 128:
         return 64, 128, 2, 256
+    if D > 128:  # warps for 64 rows of sums, or four waves for 32; as many keys and queries as shared memory holds
+        sizes = ((32, 32), (16, 32)) if machine.supports(Feature.MFMA) else ((32, 64), (32, 32), (16, 32))
+        fitting = (size for size in sizes if _tile_bytes(D, *size) <= machine.max_shared_bytes)
+        return (*next(fitting, sizes[-1]), 1, 256)
     if machine.supports(Feature.WMMA):  # eight waves: fewer would hold more sums and operands than there are registers
         return 32, 64, 1, 256
     return (64, 64, 2, 128) if D <= 64 else (32, 64, 1, 128)
+
+
+def _tile_bytes(D: int, queries: int, keys: int) -> int:
+    """Shared memory of a block of `gradients`: Q, dO, K and V, the slopes, two numbers per query."""
+    return 4 * D * (queries + keys) + 2 * queries * keys + 8 * queries

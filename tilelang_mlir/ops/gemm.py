@@ -17,7 +17,7 @@ from tilelang_mlir.ops.operands import EIGHT_BIT, HALF, one_dtype, stored
 from tilelang_mlir.ops.product_tiles import add_product, load_tiles, store_sums
 from tilelang_mlir.ops.split_k import fused_program, split_program
 from tilelang_mlir.ops.tiling import Tiling, choose
-from tilelang_mlir.target import Feature
+from tilelang_mlir.target import Feature, Target
 
 
 def program(
@@ -40,6 +40,19 @@ def program(
             store_sums(sums, C, by * block_M, bx * block_N, tiling.swapped)
 
     return matmul
+
+
+def chosen_program(
+    M: int, N: int, K: int, dtype: str, out_dtype: str, *, machine: Target, trans_A: bool = False, trans_B: bool = True
+) -> Any:
+    """`program` in the tiles that fit the sizes and the machine best, K in parts where that is faster."""
+    tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B, machine=machine)
+    if tiling.fused:
+        return fused_program(M, N, K, dtype, out_dtype, tiling, trans_A=trans_A, trans_B=trans_B)
+    if tiling.parts > 1:
+        early = machine.supports(Feature.PDL)
+        return split_program(M, N, K, dtype, out_dtype, tiling, trans_A=trans_A, trans_B=trans_B, early=early)
+    return program(M, N, K, dtype, out_dtype, tiling, trans_A=trans_A, trans_B=trans_B)
 
 
 @functools.cache
@@ -73,16 +86,8 @@ def gemm(
         raise TileValueError("products of eight-bit elements need A as [M, K] and B as [N, K]")
     if min(M, N, K) < 1:
         raise TileValueError(f"sizes must be positive, got {M}x{N}x{K}")
-    machine = resolve_target(target)
-    tiling = choose(M, N, K, DType(dtype).bits, trans_A=trans_A, trans_B=trans_B, machine=machine)
     out = out_dtype or ("bfloat16" if dtype in EIGHT_BIT else dtype)
-    if tiling.fused:
-        made = fused_program(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B)
-    elif tiling.parts > 1:
-        early = machine.supports(Feature.PDL)
-        made = split_program(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B, early=early)
-    else:
-        made = program(M, N, K, dtype, out, tiling, trans_A=trans_A, trans_B=trans_B)
+    made = chosen_program(M, N, K, dtype, out, machine=resolve_target(target), trans_A=trans_A, trans_B=trans_B)
     return compile_kernel(made, out_idx=[-1], target=target)
 
 

@@ -29,6 +29,7 @@ from tilelang_mlir.utils.sparse import compress, get_e_factor
 
 DTYPES = (*HALF, *EIGHT_BIT, "int8")
 PLACES = "int32"  # of the metadata: a place of two bits for every element kept
+_WARPS = 128  # threads of a tile without warpgroup products
 _SPAN = 128  # bytes of a row of B in a stage: a swizzle span, or two of them
 
 
@@ -55,6 +56,8 @@ def gemm_sparse(
             B_shared = T.alloc_shared(tile_B, dtype)
             sums = T.alloc_fragment((block_M, block_N), sums_dtype)
             T.use_swizzle(panel)
+            if tiling.threads == _WARPS:
+                T.annotate_min_blocks_per_sm(2)  # else ptxas makes room for four on sm_120a, and spills
             T.clear(sums)
             for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=tiling.stages):
                 T.copy(A[by * block_M, k * block_K // 2], A_shared)
@@ -75,7 +78,7 @@ def sparse_tiling(M: int, N: int, dtype: str, target: str | Target = "auto") -> 
     machine = resolve_target(target)
     bits = DType(dtype).bits
     if not machine.supports(Feature.WGMMA):
-        return Tiling(128, 64, 64 * 16 // bits, 2, 128)
+        return Tiling(128, 64, 64 * 16 // bits, 2, _WARPS)
     depth = 2 * _SPAN * 8 // bits  # of A as much as a swizzle span holds
     # Columns of a tile of 128 rows, versions that fit beside the buffers of the store, and how busy products are: what
     # was measured on an H200.

@@ -278,3 +278,17 @@ def test_reads_of_a_local_array_are_one_value_until_something_may_write() -> Non
         )
     )
     assert "sizes = array<i64: 64>" in text and text.count("arith.subi") == 2
+
+
+def test_extents_of_quotients_without_remainder() -> None:
+    """A product by a multiple of the divisor is divided exactly, whatever its sign: the difference is a number."""
+
+    @T.prim_func
+    def kernel(A: T.Tensor((64, 128), "float16"), B: T.Tensor((2, 64), "float16"), first: T.int32):
+        with T.Kernel(2, threads=32) as b:
+            s = T.alloc_shared((1, 64), "float16")
+            k = first - b  # may be negative
+            T.copy(A[b : b + 1, k * 128 // 2 : (k + 1) * 128 // 2], s)
+            T.copy(s, B[b : b + 1, :])
+
+    assert "sizes = array<i64: 1, 64>" in str(kernel.module) and "-1" not in str(kernel.module).split("tl.launch")[1]

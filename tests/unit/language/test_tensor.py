@@ -98,7 +98,7 @@ WRONG: list[tuple[Callable[..., Any], type[TileError], str]] = [
     (
         lambda a: T.tcgen05_gemm_blockscaled(a.E, a.F, a.D, a.S, a.S, False, True, k_start=16),
         TileValueError,
-        "k_start is a Python integer and a multiple",
+        "k_start is 16, expected a multiple of what a factor covers",
     ),
     (
         lambda a: T.tcgen05_gemm_blockscaled(a.E, a.F, a.D, a.S, a.S, False, True, sf_a_granularity_k=16),

@@ -44,3 +44,12 @@ def test_a_shared_view_has_the_same_bytes(shape, bits, view, view_bits):
 def test_rows_that_are_not_aligned_have_no_wider_view():
     with pytest.raises(TileValueError, match="elements of 32 bits are not aligned"):
         viewed(row_major((8, 6), pad=1), (4, 6), 16, 32)
+
+
+def test_views_there_and_back_are_one_map():
+    """A step that is split at an edge of the other shape is put together again."""
+    source = swizzled((64, 128), 16, 128)
+    there = viewed(source, (4, 16, 128), 16, 16)
+    assert there.shape == (4, 16, 128) and not there.same_map(swizzled((4, 16, 128), 16, 128))
+    assert viewed(there, (64, 128), 16, 16).same_map(source)
+    assert not source.same_map(swizzled((64, 128), 16, 64))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tilelang_mlir import errors, ops
+from tilelang_mlir.ops.attention_backward import gradient_tiles, gradients
 from tilelang_mlir.ops.attention_gradients import gradient_tiling, gradients_by_registers
 from tilelang_mlir.ops.decode import decoding_rows
 from tilelang_mlir.ops.mla import mla_page
@@ -75,6 +76,9 @@ def test_bfloat16_and_a_scale_of_ones_own(random: Any, error_of: Any) -> None:
         (130, 2, 192, 128, True, TARGET),
         (65, 2, 256, 256, False, TARGET),
         (70, 1, 64, 32, True, "sim:sm_80"),
+        (37, 1, 256, 256, True, "sim:gfx942"),
+        (70, 2, 192, 128, False, "sim:gfx1100"),
+        (70, 1, 256, 128, True, "sim:sm_120a"),
     ],
 )
 def test_gradients(
@@ -104,6 +108,13 @@ def test_gradients_leave_no_register_behind(D: int, D_v: int) -> None:
     assert kernel.n_spills == 0 and "tl.specialize" in kernel.ir("scheduled")
     assert "mma.sync" not in kernel.get_kernel_source() and "red.global.add.v4.f32" in kernel.get_kernel_source()
     assert not any("C75" in line for found in kernel.resources.values() for line in found.advice)
+
+
+@pytest.mark.parametrize("target", ["cuda:sm_80", "cuda:sm_120a", "hip:gfx942", "hip:gfx950", "hip:gfx1201"])
+@pytest.mark.parametrize(("D", "D_v"), [(192, 192), (256, 256)])
+def test_gradients_of_wide_heads_fit_the_machine(D: int, D_v: int, target: str) -> None:
+    kernel = ready(gradients, target, 1, 512, 1, D, True, 0.1, "float16", *gradient_tiles(D, target), D_v, 1)
+    assert kernel.n_spills == 0 and all(used.stack == 0 for used in kernel.resources.values())
 
 
 def test_gradients_of_heads_that_cannot_share_keys(random: Any) -> None:

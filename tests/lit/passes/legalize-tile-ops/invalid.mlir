@@ -184,3 +184,28 @@ func.func @one_element_of_others() {
   }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
   return
 }
+
+// -----
+
+// Threads on both sides of a range would share the fill.
+func.func @work_on_both_sides() {
+  %one = arith.constant 1 : i32
+  %c32 = arith.constant 32 : i32
+  %c64 = arith.constant 64 : i32
+  %x = arith.constant 1.0 : f32
+  "tl.launch"(%one) ({
+  ^bb0(%b: i32):
+    %s = "tl.alloc"() : () -> memref<128xf32, #tl.scope<"shared">>
+    %tid = "tl.thread_id"() {dim = 0 : i32} : () -> i32
+    %from = arith.cmpi sge, %tid, %c32 : i32
+    %to = arith.cmpi slt, %tid, %c64 : i32
+    %inside = arith.andi %from, %to : i1
+    // expected-error@+1 {{tile operations in a branch that threads 32 to 63 take}}
+    scf.if %inside {
+      "tl.sync_warp"() : () -> ()
+    } else {
+      "tl.fill"(%s, %x) : (memref<128xf32, #tl.scope<"shared">>, f32) -> ()
+    }
+  }) {threads = array<i32: 128, 1, 1>} : (i32) -> ()
+  return
+}
