@@ -41,6 +41,7 @@ _MATH = MathCalls(
     },
     accurate={"math.exp2": "llvm.exp2.f32", "math.log2": "llvm.nvvm.lg2.approx.f"},
 )
+_LONG = 1_000_000  # characters of LLVM IR: five times those of a long attention kernel
 # An intrinsic that this LLVM does not know stays in the PTX as a call of an undefined function.
 _UNSELECTED = re.compile(r"\bllvm\.[\w.]+")
 
@@ -65,7 +66,7 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
     return Conversion(TRIPLE, layout, ("llvm.", "nvvm."), _MATH, "convert-nvvm-to-llvm", prepare)
 
 
-def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> None:
+def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool, long: bool) -> None:
     """The passes that matter. Lowering has folded addresses, unrolled and vectorised already, and ptxas hoists and
     schedules: with a handful of passes kernels run as fast as with all (copies, normalisations, products and attention
     on an H200), for a sixth of the time."""
@@ -75,7 +76,7 @@ def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool) -> N
     if thorough:
         builder.getModulePassManager().run(module, builder)
         return
-    run_handful(module, builder, numbering=True)
+    run_handful(module, builder, numbering=True, long=long)
 
 
 def _link(module: Any, text: str) -> None:
@@ -108,7 +109,8 @@ def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock, libraries: Seq
         raise CompileError(f"LLVM rejected the module: {error}") from error
     lap("llvm parse")
     if opt_level:
-        _optimise(module, machine, opt_level, thorough=bool(libraries) or needs_everything(llvm_ir))
+        thorough = bool(libraries) or needs_everything(llvm_ir)
+        _optimise(module, machine, opt_level, thorough=thorough, long=len(llvm_ir) > _LONG)
     lap("llvm opt")
     ptx = str(machine.emit_assembly(module))
     lap("llvm emit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,20 @@ define ptx_kernel void @steps(ptr addrspace(1) %out, i32 %x, i32 %y) {
   ret void
 }
 """
+
+
+def test_long_kernels_lose_constants_before_values_are_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[bool] = []
+    whole = nvptx.run_handful
+
+    def noted(module: Any, builder: Any, *, numbering: bool, long: bool) -> None:
+        passes.append(long)
+        whole(module, builder, numbering=numbering, long=long)
+
+    monkeypatch.setattr(nvptx, "run_handful", noted)
+    short = nvptx.emit_ptx(PLAIN, "sm_80", 3, lambda stage: None)
+    monkeypatch.setattr(nvptx, "_LONG", len(PLAIN) - 1)
+    assert nvptx.emit_ptx(PLAIN, "sm_80", 3, lambda stage: None) == short and passes == [False, True]
 
 
 def test_products_are_not_rewritten_as_steps() -> None:
