@@ -266,11 +266,15 @@ class Fetch:
         return in_one_piece(self.ctx, buffer, [i.spread(together) for i in self._place(parts)])
 
     def _pointed(self, together: int) -> list[Index]:
-        """Where a lane points in the first of a thread's tiles, with so many elements in 8 bytes."""
-        ix, kd = self.ctx.ix, self.which.k_dim
+        """Where a lane points in the first of a thread's tiles, with so many elements in 8 bytes. Those are one run
+        along K or several, which lie as far apart as the runs of all lanes."""
+        ix, kd, product = self.ctx.ix, self.which.k_dim, self.product
         lane, lanes = ix.remainder(self.ctx.thread, 16), 16 // together  # of a row
         parts = self._group_start()
-        parts[kd] = ix.add(parts[kd], ix.divide(lane, lanes))
+        row, run = ix.divide(lane, lanes), min(product.run, together)
+        parts[kd] = ix.add(parts[kd], ix.remainder(row, run))
+        if run < together:
+            parts[kd] = ix.add(parts[kd], ix.scale(ix.divide(row, run), run * product.core.groups))
         parts[1 - kd] = ix.add(parts[1 - kd], ix.scale(ix.remainder(lane, lanes), together))
         return parts
 

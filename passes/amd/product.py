@@ -392,8 +392,8 @@ def _interleave(product: Product, operand: Operand, bits: int, target: Target) -
 
 
 def uses_transposed_reads(product: Product, operand: Operand, bits: int, target: Target) -> bool:
-    """Whether an operand across K is read by DS_READ_B64_TR_B16 or _B8: 8 bytes of a run along K, for 16 columns."""
-    fits = bits in (8, 16) and product.core.extent(operand.side) % 16 == 0 and product.run * bits % 64 == 0
+    """Whether an operand across K is read by DS_READ_B64_TR_B16 or _B8: 8 bytes along K, for 16 columns."""
+    fits = bits in (8, 16) and product.core.extent(operand.side) % 16 == 0 and product.width * bits % 64 == 0
     return not operand.along_k and fits and target.supports(Feature.LDS_TRANSPOSE)
 
 

@@ -75,6 +75,36 @@ def test_bytes_across_k(dtype: str, transposed: tuple[bool, bool]) -> None:
         assert "ds_read_b64_tr_b8" in assembly and not re.search(r"^\s(v_perm|ds_read_u)", assembly, re.MULTILINE)
 
 
+def weighted(sizes: tuple[int, int, int], dtype: str, threads: int) -> Any:
+    (M, N, K), sums = sizes, "int32" if dtype == "int8" else "float32"
+
+    @T.prim_func
+    def weigh(P: T.Tensor((M, K), dtype), V: T.Tensor((K, N), dtype), O: T.Tensor((M, N), sums)):
+        with T.Kernel(1, threads=threads):
+            p, v = T.alloc_fragment((M, K), dtype), T.alloc_shared((K, N), dtype)
+            o = T.alloc_fragment((M, N), sums)
+            T.copy(P, p)
+            T.copy(V, v)
+            T.gemm(p, v, o, clear_accum=True)
+            T.copy(o, O)
+
+    return weigh
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float8_e4m3fn", "float16"])
+def test_the_other_operand_in_registers(dtype: str) -> None:
+    """Weights of attention lie in runs of four along K, as a result does: 8 bytes are two runs then."""
+    for sizes, threads in (((64, 64, 128), 64), ((128, 128, 128), 256), ((32, 96, 64), 64), ((16, 48, 128), 64)):
+        program = weighted(sizes, dtype, threads)
+        p, v = operands(sizes, dtype)
+        out = np.full(sizes[:2], -1, "int32" if dtype == "int8" else "float32")
+        compile_prim_func(program, target="sim:gfx950")(p, v, out)
+        want = p.astype(np.float64) @ v.astype(np.float64)
+        assert np.linalg.norm(out - want) / np.linalg.norm(want) < (1e-14 if dtype == "int8" else 1e-6)
+        assembly = compile_prim_func(program, target="hip:gfx950").ir("amdgcn")
+        assert "ds_read_b64_tr_b" in assembly and not re.search(r"^\s(v_perm|ds_read_u)", assembly, re.MULTILINE)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 @pytest.mark.parametrize(("first", "width"), [(8, 72), (4, 72), (2, 72), (1, 72), (3, 67), (0, 67), (5, 128)])
 def test_tiles_that_begin_anywhere(first: int, width: int, dtype: str) -> None:
