@@ -6,8 +6,8 @@ intervals of program order, widened to the outermost loop that contains a use bu
 not fit, a tile that every iteration of a loop fills anew, and that nothing else uses, lives from there to its last use
 in the iteration. The buffers of staged stores live to the end of the kernel. What the program's own asynchronous copies
 or warpgroup regions touch lives through the whole kernel: when those end is up to the program, unless it waits right
-behind a store. Placement is first fit, largest first. Barriers are inserted after this pass, so that they see what
-shares memory.
+behind a store, or, where nothing else fits, all threads wait for the last product that reads it (`tile_ends.py`).
+Placement is first fit, largest first. Barriers are inserted after this pass, so that they see what shares memory.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ..dialect.tl import SHARED, scope_of
 from .base import Pass
 from .lowering.reduce import scratch_bytes
 from .lowering.scan import scan_bytes
+from .tile_ends import last_wait
 from .walk import launches, members_of, nested
 
 SWIZZLE_ALIGNMENT = 1024  # bytes; whole swizzle atoms
@@ -60,8 +61,8 @@ class PlanSharedMemory(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                for by_iteration in (False, True):
-                    lives = _lives(launch, by_iteration)
+                for by_iteration, until_read in ((False, False), (True, False), (True, True)):
+                    lives = _lives(launch, by_iteration, until_read)
                     total = _place(lives, self.reuse)
                     total = _barriers(launch, total)
                     scratch = _scratch(launch, total, target)
@@ -81,7 +82,7 @@ def tile_bytes(op: ir.Operation) -> int:
     return -(-versions * layout.size * bits // 8)
 
 
-def _lives(launch: ir.Operation, by_iteration: bool) -> list[Life]:
+def _lives(launch: ir.Operation, by_iteration: bool, until_read: bool) -> list[Life]:
     order = {op: i for i, op in enumerate(nested(launch))}
     spans = {op: _span(op, order) for op in order if len(op.regions)}
     roles = any(op.name == "tl.specialize" for op in order)
@@ -94,7 +95,10 @@ def _lives(launch: ir.Operation, by_iteration: bool) -> list[Life]:
         home = _filled_in(op, users, order) if by_iteration else op.parent.operation
         points = [_widened(user, home, spans, order) for user in users] or [(order[op], order[op])]
         described = any(user.name == "tl.make_descriptor" for user in users)
-        if described and roles or any(members_of(user) or _is_explicit(user) for user in users):
+        end = last_wait(launch, users, order) if until_read and not described else None
+        if end is not None:
+            points.append((order[end], order[end]))
+        elif described and roles or any(members_of(user) or _is_explicit(user) for user in users):
             points.append((0, len(order)))  # no barrier of all threads parts these accesses from others
         layout = from_attr(op.attributes["layout"])
         swizzled = isinstance(layout, SharedLayout) and layout.swizzle.bits

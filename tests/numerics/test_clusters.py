@@ -174,3 +174,23 @@ def test_a_cluster_takes_neighbours_along_m(tiles: tuple[int, int], swizzle: int
             first = column // swizzle * swizzle
             number = first * rows + row // 2 * min(swizzle, n - first) + column - first
             assert y[row, column] == number * 4 + row % 2 * 2 + number // 2 % 2
+
+
+@pytest.mark.parametrize("order", ["row", "column"])
+@pytest.mark.parametrize(("grid", "cluster", "panel"), [((6, 5), (2, 1), 3), ((4, 6), (1, 2), 2), ((4, 4), (2, 2), 4)])
+def test_panels_keep_clusters_together(
+    grid: tuple[int, int], cluster: tuple[int, int], panel: int, order: str
+) -> None:
+    """`T.use_swizzle` moves whole clusters: their blocks stay neighbours, in the places of their ranks."""
+
+    @T.prim_func
+    def main(Rank: T.Tensor(grid, "int32")):
+        with T.ClusterKernel(*grid, threads=32, cluster_dims=(*cluster, 1)) as (bx, by):
+            T.use_swizzle(panel, order=order)
+            if T.get_thread_binding() == 0:
+                Rank[bx, by] = T.block_rank_in_cluster()
+
+    rank = poisoned(grid, "int32")
+    compiled(main)(rank)
+    x, y = np.meshgrid(*map(np.arange, grid), indexing="ij")
+    assert (rank == x % cluster[0] + y % cluster[1] * cluster[0]).all()
