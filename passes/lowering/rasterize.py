@@ -1,11 +1,12 @@
 """Block indices, remapped so that CTAs running together share tiles in the L2 cache (`T.use_swizzle`).
 
 With a panel of p rows (order "row") consecutive CTAs walk columns inside groups of p block rows; "column" exchanges the
-roles. The last group is as tall as what is left. CTAs of a cluster stay neighbours: clusters walk, and each CTA keeps
-its place in its own.
+roles. The last group is as tall as what is left. Clusters move as wholes: their CTAs stay neighbours.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from tilelang_mlir.mlir import int_array, ir
 
@@ -22,29 +23,31 @@ def block_indices(ctx: Context, launch: ir.Operation, extents: list[int | ir.Val
     if panel <= 1:
         return plain
     row = "order" not in swizzle or ir.StringAttr(swizzle["order"]).value == "row"
-    cluster = list(int_array(launch.attributes["cluster"]))[:2] if "cluster" in launch.attributes else [1, 1]
-    sizes = [*cluster, *[1] * (2 - len(cluster))]
-    outer = [_divided(ctx, v, size) for v, size in zip(plain, sizes, strict=False)]
-    clusters = [_divided(ctx, v, size) for v, size in zip(extents, sizes, strict=False)]
-    moved = _grouped(ctx, outer, clusters, panel, tall=1 if row else 0)
-    return [*(_inside(ctx, *each) for each in zip(moved, plain, sizes, strict=False)), *plain[2:]]
+    tall = 1 if row else 0
+    if "cluster" not in launch.attributes:
+        return [*_grouped(ctx, plain[:2], extents[:2], panel, tall), *plain[2:]]
+    cluster = int_array(launch.attributes["cluster"])
+    return [*_grouped_clusters(ctx, plain[:2], extents[:2], cluster, panel, tall), *plain[2:]]
 
 
-def _divided(ctx: Context, value: int | ir.Value, size: int) -> int | ir.Value:
-    """Clusters of `size` CTAs in front of a CTA, or among so many."""
-    if size == 1:
-        return value
-    return value // size if isinstance(value, int) else ctx.e.binary("divui", value, size)
+def _grouped_clusters(
+    ctx: Context, plain: list[ir.Value], extents: list[int | ir.Value], sizes: Sequence[int], panel: int, tall: int
+) -> list[ir.Value]:
+    """The same of clusters, whose CTAs have the places in them that they have in the grid."""
+    e, parts = ctx.e, list(zip(plain, extents, sizes, strict=False))
+    clusters = [e.value(_divided(ctx, index, size)) for index, _, size in parts]
+    counts = [extent // size if isinstance(extent, int) else _divided(ctx, extent, size) for _, extent, size in parts]
+    places = _grouped(ctx, clusters, counts, panel, tall)
+    inside = [e.binary("remui", index, e.value(size)) if size > 1 else 0 for index, _, size in parts]
+    return [e.value(e.add(e.mul(at, size), i)) for at, i, (_, _, size) in zip(places, inside, parts, strict=True)]
 
 
-def _inside(ctx: Context, cluster: ir.Value, index: ir.Value, size: int) -> ir.Value:
-    """The CTA of a cluster that is where one was in its own."""
-    e = ctx.e
-    return cluster if size == 1 else e.value(e.add(e.mul(cluster, size), e.binary("remui", index, size)))
+def _divided(ctx: Context, value: ir.Value, size: int) -> ir.Value:
+    return ctx.e.binary("divui", value, ctx.e.value(size)) if size > 1 else value
 
 
 def _grouped(
-    ctx: Context, plain: list[int | ir.Value], extents: list[int | ir.Value], panel: int, tall: int
+    ctx: Context, plain: list[ir.Value], extents: list[int | ir.Value], panel: int, tall: int
 ) -> tuple[ir.Value, ir.Value]:
     """Walk groups of `panel` blocks along dimension `tall` across the other dimension."""
     e = ctx.e

@@ -20,10 +20,7 @@ def _i32(value: int) -> ir.Attribute:
 
 
 def use_swizzle(panel_size: Any, order: str = "row", enable: bool = True) -> None:
-    """Visit the blocks of the grid in panels of `panel_size` rows or columns, so that neighbours share operands.
-
-    Of a kernel with clusters the panels are of clusters, whose blocks stay neighbours.
-    """
+    """Visit the blocks of the grid in panels of `panel_size` rows or columns, so that neighbours share operands."""
     if order not in ("row", "column", "mlx"):
         raise TileValueError(f"T.use_swizzle: unknown order {order!r}", hint="row or column")
     if isinstance(panel_size, bool) or not isinstance(panel_size, int) or panel_size < 1:

@@ -438,25 +438,17 @@ class Lanes:
     ) -> Fork:
         """Agents for the two sides of a branch whose body blocks; `roles` name what they do, for messages.
 
-        The first side is one agent, or with `part` one for each so many threads, which then move on their own. A branch
-        without another side may be one of some CTAs of each cluster: there its agent is under a mask.
+        The first side is one agent, or with `part` one for each so many threads, which then move on their own.
 
         Raises:
             Diverged: the condition differs between CTAs.
         """
         full = np.broadcast_to(condition, (condition.shape[0], self.count))
-        differs = bool((full != full[:1]).any())
-        masked = differs and no is None and not part and self._differs_in_clusters_only(full)
-        if differs and not masked:
+        if (full != full[:1]).any():
             raise Diverged(np.unique(full, axis=0, return_inverse=True)[1])
         if self.mask is not None and not self.mask.all():
             raise SimulationError("a branch that waits is reached by a part of the threads (divergent)")
         children: list[tuple[Agent, Lanes]] = []
-        if masked:
-            columns = np.nonzero(full.any(0))[0]
-            lanes = self.subset(columns, roles[0])
-            lanes.mask = full[:, columns]
-            return Fork([(yes(lanes, _taker(columns)), lanes)])
         for side, body, role in ((full[0], yes, roles[0]), (~full[0], no, roles[1])):
             if body is not None:
                 every = np.nonzero(side)[0]
@@ -466,17 +458,6 @@ class Lanes:
                     lanes = self.subset(columns, role)
                     children.append((body(lanes, _taker(columns)), lanes))
         return Fork(children)
-
-
-    def _differs_in_clusters_only(self, full: np.ndarray) -> bool:
-        """Whether a condition (CTAs, threads) is the same in all clusters, and true in no or all of a CTA's threads
-        that it is true for anywhere."""
-        cluster = self.batch.cluster
-        if cluster == 1 or full.shape[0] % cluster:
-            return False
-        by_cluster = full.reshape(-1, cluster, full.shape[1])
-        somewhere = full[:, full.any(0)]
-        return bool((by_cluster == by_cluster[:1]).all() and (somewhere == somewhere[:, :1]).all())
 
 
 def _taker(columns: np.ndarray) -> Callable[[Any], Any]:
