@@ -50,7 +50,7 @@ class PipelineLoops(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             for loop in [op for op in nested(launch) if op.name == "scf.for" and "tl.pipeline" in op.attributes]:
-                stages = _stages(loop)
+                stages = stages_of(loop)
                 del loop.attributes["tl.pipeline"]
                 if self.bulk and stages > 1 and self._load_in_bulk(loop, launch, stages, target):
                     continue
@@ -99,7 +99,8 @@ def _reads_asynchronously(op: ir.Operation) -> bool:
     return op.name in TENSOR_PRODUCTS or op.name in PRODUCTS and "instr" in op.attributes
 
 
-def _stages(loop: ir.Operation) -> int:
+def stages_of(loop: ir.Operation) -> int:
+    """Versions of its tiles that a pipelined loop asks for: fewer than two are none."""
     options = ir.DictAttr(loop.attributes["tl.pipeline"])
     return ir.IntegerAttr(options["num_stages"]).value if "num_stages" in options else 0
 

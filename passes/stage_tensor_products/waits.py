@@ -16,7 +16,7 @@ from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import region_effects, root
 from .. import build
-from ..pipeline_loops import producers
+from ..pipeline_loops import producers, stages_of
 from ..versions import RELEASED
 
 _START = ("tl.tcgen05_mma",)
@@ -80,7 +80,7 @@ def _wait_later(one: Started, beside: list[Started], async_copy: bool) -> None:
     """Wait for a sum that stays in tensor memory in the next iteration, and behind the loop."""
     loop = one.product.parent.operation
     ahead = producers(loop)
-    pipelined = async_copy and "tl.pipeline" in loop.attributes
+    pipelined = async_copy and "tl.pipeline" in loop.attributes and stages_of(loop) > 1
     body = [view.operation for view in loop.regions[0].blocks[0].operations]
     before = body[: body.index(one.product)]
     needs = next((op for op in before if _conflicts(one, op) and not (pipelined and op in ahead)), one.product)

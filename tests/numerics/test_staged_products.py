@@ -36,12 +36,13 @@ class Chain:
     stages: int = 2
     dtype: str = "float16"
     bias: bool = False
+    early: bool = False  # V's tile is loaded in front of the first product
 
     def program(self) -> Any:
         rows, keys, block, depth, width, dtype = (
             self.rows, self.keys, self.block, self.depth, self.width, self.dtype,
         )  # fmt: skip
-        threads, stages, bias, step = self.threads, self.stages, self.bias, 16
+        threads, stages, bias, early, step = self.threads, self.stages, self.bias, self.early, 16
 
         @T.prim_func
         def main(
@@ -57,6 +58,8 @@ class Chain:
                 T.clear(o)
                 for i in T.Pipelined(T.ceildiv(keys, block), num_stages=stages):
                     T.copy(K[i * block, 0], k)
+                    if early:
+                        T.copy(V[i * block, 0], v)
                     T.clear(s)
                     T.gemm(q, k, s, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
                     T.reduce_absmax(s, top, dim=1)
@@ -65,7 +68,8 @@ class Chain:
                     T.copy(s, w)
                     for a, b in T.Parallel(rows, width):
                         o[a, b] = o[a, b] * 0.5 + (b // step if bias else 0)
-                    T.copy(V[i * block, 0], v)
+                    if not early:
+                        T.copy(V[i * block, 0], v)
                     T.gemm(w, v, o, policy=T.GemmWarpPolicy.FullRow)
                 T.copy(o, O)
 
@@ -86,6 +90,9 @@ CASES = [
     Chain(rows=64, depth=128),
     Chain(block=80, dtype="bfloat16", threads=256, keys=161),
     Chain(bias=True, stages=1),
+    Chain(early=True, stages=1, keys=300),
+    Chain(early=True, stages=0, keys=300, threads=256),
+    Chain(early=True, stages=3, keys=300),
     Chain(bias=True, threads=256, width=80, stages=3),
     Chain(rows=64, bias=True, threads=256, width=48, stages=1),
     Chain(dtype="float8_e4m3", width=128),

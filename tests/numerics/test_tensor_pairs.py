@@ -155,6 +155,83 @@ def test_a_role_of_the_first_block(size: tuple[int, int, int], blocks: int) -> N
     assert instructions(walking(M, N, K, blocks))["UTCHMMA"]
 
 
+def once(M: int, N: int, K: int, stages: int, panel: int) -> Any:
+    """A tile per pair; its results take the place of the operands, which do not fit beside them."""
+    rows, columns, depth = 128, 256, 64
+    steps = -(-K // depth)
+
+    @T.prim_func
+    def main(A: T.Tensor((M, K), "float16"), B: T.Tensor((K, N), "float16"), C: T.Tensor((M, N), "float16")):
+        with T.ClusterKernel(T.ceildiv(M, rows), T.ceildiv(N, columns), threads=128, cluster_dims=2) as (bx, by):
+            a, b = T.alloc_shared((stages, rows, depth), "float16"), T.alloc_shared((stages, depth, 128), "float16")
+            c, local = T.alloc_tmem((rows, columns), "float32"), T.alloc_fragment((rows, columns), "float32")
+            staged = T.alloc_shared((rows, columns), "float16")
+            full, empty = T.alloc_cluster_barrier([64] * stages), T.alloc_cluster_barrier([1] * stages)
+            done = T.alloc_barrier([1])
+            tx, rank = T.get_thread_binding(), T.block_rank_in_cluster()
+            T.use_swizzle(panel)
+            if tx < 32:
+                for k in T.serial(steps):
+                    T.mbarrier_wait_parity(empty[k % stages], k // stages % 2 ^ 1)
+                    T.tma_copy(
+                        A[bx * rows : (bx + 1) * rows, k * depth : (k + 1) * depth], a[k % stages, :, :],
+                        barrier=full[k % stages],
+                    )  # fmt: skip
+                    T.tma_copy(
+                        B[k * depth : (k + 1) * depth, (by * 2 + rank) * 128 : (by * 2 + rank + 1) * 128],
+                        b[k % stages, :, :], barrier=full[k % stages],
+                    )  # fmt: skip
+                    T.mbarrier_arrive(full[k % stages], 0)
+            elif rank == 0 and tx < 64:
+                for k in T.serial(steps):
+                    T.mbarrier_wait_parity(full[k % stages], k // stages % 2)
+                    T.tcgen05_gemm(
+                        a[k % stages, :, :], b[k % stages, :, :], c, mbar=empty[k % stages], clear_accum=k == 0,
+                        use_2cta=True,
+                    )  # fmt: skip
+                T.tcgen05_mma_arrive(done, arrive_2cta=True)
+            T.mbarrier_wait_parity(done, 0)
+            T.copy(c, local)
+            T.copy(local, staged)
+            T.copy(staged, C[bx * rows, by * columns])
+
+    return main
+
+
+@pytest.mark.parametrize(("size", "panel"), [((500, 264, 200), 16), ((512, 600, 72), 2), ((256, 520, 456), 1)])
+def test_results_where_operands_were(size: tuple[int, int, int], panel: int) -> None:
+    M, N, K = size
+    a, b, c = random((M, K)), random((K, N), seed=1), poisoned((M, N), "float16")
+    program = once(M, N, K, 6, panel)
+    kernel = compiled(program)
+    kernel(a, b, c)
+    check(c, f64(a) @ f64(b), "float16")
+    assert kernel.plan.kernels[0].shared_bytes < 6 * 2 * 16384 + 1024
+    assert instructions(program)["UTCHMMA"]
+
+
+def test_results_beside_operands_that_nobody_waits_for() -> None:
+    """Without a wait of all threads for the last product, operands and results take room of their own."""
+
+    @T.prim_func
+    def main(A: T.Tensor((128, 512), "float16"), C: T.Tensor((128, 256), "float16")):
+        with T.Kernel(1, threads=128) as _:
+            a, c = T.alloc_shared((7, 128, 64), "float16"), T.alloc_tmem((128, 128), "float32")
+            staged, local = T.alloc_shared((2, 128, 256), "float16"), T.alloc_fragment((128, 128), "float32")
+            full, done = T.alloc_barrier(1), T.alloc_barrier(1)
+            T.tma_copy(A[:, 0:64], a[0, :, :], barrier=full)
+            T.mbarrier_wait_parity(full, 0)
+            T.tcgen05_gemm(a[0, :, :], a[0, :, :], c, transpose_B=True, clear_accum=True, mbar=done)
+            if T.get_thread_binding() < 64:
+                T.mbarrier_wait_parity(done, 0)
+            T.fill(staged, 0)
+            T.copy(c, local)
+            T.copy(staged[0, :, :], C)
+
+    with pytest.raises(errors.ResourceError, match="bytes of shared memory"):
+        compiled(main)
+
+
 def boxes(cluster: int = 2) -> Any:
     """The same product; a thread of each CTA loads its boxes, which complete in the first CTA."""
     M, N, K = 128, 128, 64
