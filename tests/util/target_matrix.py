@@ -3,6 +3,7 @@ of docs/kernel_matrix.md.
 
     python -m tests.util.target_matrix                  # bring the table up to date
     python -m tests.util.target_matrix gemv gfx1100     # some kernels and targets of it
+    python -m tests.util.target_matrix --code           # the machine code's part: what the simulator says stays
 """
 
 from __future__ import annotations
@@ -202,14 +203,19 @@ def assembler() -> str:
 
 
 def table(page: str, chosen: Collection[str] = ()) -> str:
-    """The table as Markdown. Lines of the page stay where neither their kernel nor their target is among the chosen."""
+    """The table as Markdown. Lines of the page stay where neither their kernel nor their target is among the chosen,
+    and the figures of the simulator with `--code` among them."""
     names = ("kernel", "target", "registers", "shared", "spills", "stack", "blocks", "code", "matrix instructions",
              "per KiB", "simulated")  # fmt: skip
     lines = [f"| {' | '.join(names)} |", "|---|---|--:|--:|--:|--:|--:|--:|---|--:|--:|"]
+    code, some = "--code" in chosen, {*chosen} - {"--code"}
     for kernel, arch in [(name, arch) for name in PROGRAMS for arch in targets_of(name)]:
         there = next((line for line in page.splitlines() if line.startswith(f"| {kernel} | {arch} |")), "")
-        fresh = not chosen or kernel in chosen or arch in chosen or not there
-        lines.append(f"{row(kernel, arch)} {simulate(kernel, arch):.0e} |" if fresh else there)
+        if some and kernel not in some and arch not in some and there:
+            lines.append(there)
+            continue
+        told = there.split("|")[-2].strip() if code and there else f"{simulate(kernel, arch):.0e}"
+        lines.append(f"{row(kernel, arch)} {told} |")
     return "\n".join(lines) + "\n"
 
 
