@@ -7,8 +7,10 @@ not fit, a tile that every iteration of a loop fills anew, and that nothing else
 in the iteration. The buffers of staged stores live to the end of the kernel. What the program's own asynchronous copies
 or warpgroup regions touch lives through the whole kernel: when those end is up to the program, unless it waits right
 behind a store. Where that does not fit either, it lives until all threads have waited, behind its last use, for
-products into tensor memory: a program that computes and then stores has read by then what it loaded. Placement is first
-fit, largest first. Barriers are inserted after this pass, so that they see what shares memory.
+products into tensor memory: a program that computes and then stores has read by then what it loaded. Beside loads and
+products with roles of their own, what the other threads use before they wait for the products lives as long as the
+tiles that are loaded. Placement is first fit, largest first. Barriers are inserted after this pass, so that they see
+what shares memory.
 """
 
 from __future__ import annotations
@@ -86,6 +88,7 @@ def _lives(launch: ir.Operation, by_iteration: bool, by_waits: bool) -> list[Lif
     order = {op: i for i, op in enumerate(nested(launch))}
     spans = {op: _span(op, order) for op in order if len(op.regions)}
     roles = any(op.name == "tl.specialize" for op in order)
+    beside = [_beside_loads(op, order) for op in order if op.name == "tl.tensor_roles"]
     lives: list[Life] = []
     for op in order:
         if op.name != "tl.alloc" or scope_of(op.results[0]) != SHARED:
@@ -98,6 +101,7 @@ def _lives(launch: ir.Operation, by_iteration: bool, by_waits: bool) -> list[Lif
         if described and roles or any(members_of(user) or _is_explicit(user) for user in users):
             # No barrier of all threads parts these accesses from others.
             points.append((0, _products_end(launch, users, order) if by_waits and not described else len(order)))
+        points += [(span.start, span.start) for span in beside if any(order[user] in span for user in users)]
         layout = from_attr(op.attributes["layout"])
         swizzled = isinstance(layout, SharedLayout) and layout.swizzle.bits
         first, last = min(p[0] for p in points), max(p[1] for p in points)
@@ -161,6 +165,16 @@ def _users(value: ir.Value) -> list[ir.Operation]:
 def _span(op: ir.Operation, order: dict[ir.Operation, int]) -> tuple[int, int]:
     inside = [order[o] for o in nested(op)]
     return order[op], max(inside, default=order[op])
+
+
+def _beside_loads(roles: ir.Operation, order: dict[ir.Operation, int]) -> range:
+    """The operations of roles around tensor memory that go on at the same time: loads, products, and of the rest what
+    comes before its last wait for the products."""
+    rest = roles.regions[len(roles.regions) - 1].blocks[0]
+    inside = [op for o in rest.operations for op in (o.operation, *nested(o.operation))]
+    commits = [op.operands[0] for op in nested(roles) if op.name == "tl.tcgen05_commit"]
+    waits = [op for op in inside if op.name == "tl.mbarrier_wait" and op.operands[0] in commits]
+    return range(order[roles], order[(waits or inside or [roles])[-1]] + 1)
 
 
 def _widened(

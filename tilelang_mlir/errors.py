@@ -193,7 +193,13 @@ class DriverError(TileError, RuntimeError):
 
 
 class SimulationError(TileError, RuntimeError):
-    """The simulated program did something a GPU gives no meaning to."""
+    """The simulated program did something a GPU gives no meaning to.
+
+    Where it did so in an operation that completes by itself, `started` is the place in the simulator's program that
+    started it.
+    """
+
+    started: int = 0
 
 
 class OutOfBoundsError(SimulationError):

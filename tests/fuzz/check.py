@@ -11,6 +11,7 @@ import linecache
 import re
 import traceback
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import ml_dtypes
@@ -20,10 +21,12 @@ import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tests.fuzz.program import Program, Scalar, Tensor
 from tests.fuzz.wider import NIBBLES
+from tilelang_mlir import knobs
+from tilelang_mlir.compiler.options import CompileOptions
+from tilelang_mlir.compiler.pipeline import lower_program
 from tilelang_mlir.errors import LayoutError, ResourceError, SimulationError, UnsupportedError
-from tilelang_mlir.passes import pipelines
+from tilelang_mlir.jit.simulated import SimulatedKernel
 from tilelang_mlir.reference import evaluate
-from tilelang_mlir.simulator import Program as Simulated
 from tilelang_mlir.target import parse_target
 
 _COUNT = itertools.count()
@@ -118,13 +121,13 @@ def check(program: Program) -> Outcome:
     except Exception as error:
         return _error("reference", error)
     try:
-        pipelines.lower(func.module, parse_target(program.target))
+        plan, lowered = lower_program(func.module, parse_target(program.target), CompileOptions())
     except (LayoutError, UnsupportedError, ResourceError) as error:
         return Outcome("rejected", f"{type(error).__name__}: {error}")
     except Exception as error:
         return _error("lower", error)
     try:
-        _simulate(program, func, simulated)
+        _simulate(program, SimulatedKernel(plan, _bytecode(lowered)), simulated)
     except Exception as error:
         return _error("simulate", error)
     return compare(program, reference, simulated)
@@ -134,14 +137,25 @@ def _error(stage: str, error: Exception) -> Outcome:
     return Outcome(f"{stage} {type(error).__name__}", "".join(traceback.format_exception(error))[-4000:])
 
 
-def _simulate(program: Program, func: Any, values: list[Any]) -> None:
-    simulator = Simulated(func.module)
-    raw = [raw_bits(v) if isinstance(v, np.ndarray) else v for v in values]
-    for name, kernel in zip(simulator.kernels, program.kernels, strict=True):
-        simulator.launch(name, (*kernel.grid, 1), raw, checked=True, seed=program.seed % 3)
-    for value, data in zip(values, raw, strict=True):
+def _bytecode(module: Any) -> bytes:
+    out = BytesIO()
+    module.operation.write_bytecode(out)
+    return out.getvalue()
+
+
+def _simulate(program: Program, kernel: SimulatedKernel, values: list[Any]) -> None:
+    users = values[: len(values) - len(program.used_symbols())]
+    given = [_packed(v) if isinstance(v, np.ndarray) and v.dtype.name in NIBBLES else v for v in users]
+    with knobs.overrides({"TILELANG_SIM_CHECKED": True, "TILELANG_SIM_SEED": program.seed % 3}):
+        kernel(*given)
+    for value, data in zip(users, given, strict=True):
         if isinstance(value, np.ndarray) and value.dtype.name in NIBBLES:
-            value[...] = unpack(data, value)
+            value[...] = unpack(data.view(np.uint8), value)
+
+
+def _packed(value: np.ndarray) -> np.ndarray:
+    """Elements of 4 bits as calls of kernels take them."""
+    return raw_bits(value).view(np.int8 if value.dtype.name == "int4" else np.uint8)
 
 
 def unpack(data: np.ndarray, like: np.ndarray) -> np.ndarray:

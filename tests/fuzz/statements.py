@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.fuzz.elementwise import parallel
+from tests.fuzz.further import bits, functions, gathered, masked, tickets, turned, window
 from tests.fuzz.program import Node, Tensor
 from tests.fuzz.state import State, Tile, place
 from tests.fuzz.structure import (
@@ -106,6 +107,10 @@ def reduce(state: State) -> None:
     state.emit(f"T.reduce_{kind}({source.name}, {target.name}{options})")
     growth = {"sum": math.sqrt(source.shape[dim]), "abssum": source.shape[dim]}.get(kind, 1.0)
     target.size = source.size * growth + (0 if clear else target.size) * (1 + len(state.loops))
+    if clear and state.chance(0.25):  # again, on top of what is there
+        again = state.rng.choice(("sum", "max", kind))
+        state.emit(f"T.reduce_{again}({source.name}, {target.name}, dim={dim}, clear=False)")
+        target.size += source.size * source.shape[dim]
     state.live(target)
 
 
@@ -309,7 +314,8 @@ _CHOICES: tuple[tuple[int, Callable[[State], None]], ...] = (
     (12, parallel), (6, load), (10, copy), (4, store), (2, fill), (8, reduce), (2, scan), (6, gemm), (4, nested),
     (2, atomics), (2, transpose), (2, part), (1, view), (1, stages), (2, row_loop), (1, private), (2, variable),
     (1, scalar), (2, reducer), (1, late_copy), (2, annotation), (1, tile_atomic), (2, stencil), (1, while_loop),
-    (1, roles), (1, nibbles), (1, histogram),
+    (2, roles), (1, nibbles), (1, histogram), (2, turned), (1, gathered), (1, tickets), (2, window), (2, masked),
+    (1, bits), (3, functions),
 )  # fmt: skip
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz import threads
+from tests.fuzz import chains, threads
 from tests.fuzz.check import Outcome, check, trace
 from tests.fuzz.generate import generate
 from tests.fuzz.products import case_of, run
 from tests.fuzz.program import KernelText, Node, Program, Tensor
 from tests.fuzz.shrink import shrink
+from tilelang_mlir.jit.simulated import SimulatedKernel
 from tilelang_mlir.target import parse_target
 
 BLOCKS = 20
@@ -34,18 +35,23 @@ def test_products_of_large_tiles(target: str, seed: int) -> None:
     assert run(case_of(seed, target)) == "ok"
 
 
+@pytest.mark.parametrize(("target", "seed"), [("sm_90a", 0), ("sm_100a", 1), ("gfx950", 2)])
+def test_chains_of_products(target: str, seed: int) -> None:
+    assert chains.run(chains.case_of(seed, target)) == "ok"
+
+
 def test_a_seed_always_gives_the_same_program() -> None:
     assert [generate(seed).text() for seed in range(5)] == [generate(seed).text() for seed in range(5)]
     assert len({generate(seed).text() for seed in range(20)}) == 20
 
 
 def test_programs_cover_the_language() -> None:
-    text = "\n".join(generate(seed).text() for seed in range(800))
+    text = "\n".join(generate(seed).text() for seed in range(2000))
     for needed in (
         "T.Pipelined", "T.gemm", "transpose_A", "transpose_B", "T.reduce_", "clear=False", "T.cumsum", "T.atomic_",
         "T.dynamic", "T.transpose", "if ", "T.serial", "float8_e4m3fn", "int8", "float64", "num_stages=4",
         "T.ws(1)", "T.mbarrier_wait_parity", "while ", "break", "int4", "float4_e2m1fn", "(i + 1) %", "T.ceildiv(m",
-        "176",
+        "176", "return_prev", "T.view", "[j, i] =", "(i + j) %",
     ):  # fmt: skip
         assert needed in text, needed
 
@@ -69,9 +75,9 @@ def test_check_sees_a_wrong_result(monkeypatch: pytest.MonkeyPatch) -> None:
 
     original = module._simulate
 
-    def disturbed(program: Program, func: object, values: list) -> None:
+    def disturbed(program: Program, kernel: SimulatedKernel, values: list) -> None:
         values[0][3, 4] += 1
-        original(program, func, values)
+        original(program, kernel, values)
 
     monkeypatch.setattr(module, "_simulate", disturbed)
     outcome = check(_program(_LOAD, _STORE))

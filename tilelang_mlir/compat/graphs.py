@@ -24,6 +24,7 @@ class Graph:
         del keep_graph
         self._steps: list[tuple[Callable[[], Any], Any]] = []
         self._before: dict[int, tuple[Any, Any]] = {}  # by address: a storage, and what it held
+        self._made: set[int] = set()  # addresses of the results, which the steps keep alive
 
     def capture_begin(self, *_: Any, **__: Any) -> None:
         """Record from here on.
@@ -41,18 +42,18 @@ class Graph:
         Graph.capturing = None
         for storage, contents in self._before.values():
             storage.copy_(contents)
-        self._before = {}
+        self._before, self._made = {}, set()
 
     def run(self, func: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Run a call of torch, or of a kernel, and remember it."""
         if getattr(func, "__name__", "") in _UNRECORDED:
             return func(*args, **keywords)
         for tensor in _tensors((args, keywords)):
-            storage = tensor.untyped_storage()
-            made = any(_address(own) == _address(tensor) for _, out in self._steps for own in _tensors(out))
-            if not made and storage.data_ptr() not in self._before:
-                self._before[storage.data_ptr()] = storage, storage.clone()
+            storage, address = tensor.untyped_storage(), _address(tensor)
+            if address not in self._made and address not in self._before:
+                self._before[address] = storage, storage.clone()
         out = func(*args, **keywords)
+        self._made.update(_address(own) for own in _tensors(out))
         self._steps.append((lambda: func(*args, **keywords), out))
         return out
 
@@ -65,7 +66,7 @@ class Graph:
 
     def reset(self) -> None:
         """Forget what was captured."""
-        self._steps, self._before = [], {}
+        self._steps, self._before, self._made = [], {}, set()
 
     def pool(self) -> tuple[int, int]:
         """The name of the memory pool: there is one."""

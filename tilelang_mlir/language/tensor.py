@@ -53,7 +53,6 @@ def tcgen05_gemm(
         B: [K, N] (or [N, K]) in shared memory.
         C: [M, N] in tensor memory, float32, int32, or float16 for operands of float16 and 8 bits or fewer; M is 64 or
             128, N a multiple of 16 (of 8 when M = 64) up to 256.
-        policy: accepted: one thread issues the product, and lanes of tensor memory say which warp loads which rows.
         clear_accum: set C instead of adding to it.
         mbar: the barrier that gets an arrival when the product is complete; with `use_2cta`, that of both blocks.
         use_2cta: a pair of blocks of a cluster computes [2 M, N]: each has its M = 64 or 128 rows of A and C, and N / 2
@@ -66,7 +65,7 @@ def tcgen05_gemm(
         UnsupportedError: on compilation, for a target without tensor memory, a shape without instruction, or a pair
             without a cluster.
     """
-    del policy, annotations
+    del policy, annotations  # one thread issues the product
     builder = _in_kernel("T.tcgen05_gemm")
     _check(A, B, C, bool(transpose_A), bool(transpose_B), pair=use_2cta)
     start_product(builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum, attributes=_pair(use_2cta))

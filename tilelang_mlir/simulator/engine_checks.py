@@ -351,9 +351,15 @@ class EngineChecker(DeviceChecker):
         self._read_clock[done, self._engine] = self._clock[0, self._engine, self._engine] + 1
 
     def knowledge(self, lanes: Lanes) -> np.ndarray:
-        """What the active warps of an agent know now, a row per shadow row."""
+        """What the active warps of an agent know now, a row per shadow row. What they do from now on is later."""
         active = self._active_warps(lanes)
-        return np.where(active[..., None], self._clock[:, lanes.warp_ids], 0).max(1)
+        known = np.where(active[..., None], self._clock[:, lanes.warp_ids], 0).max(1)
+        self._clock[:, lanes.warp_ids, lanes.warp_ids] += active
+        return known
+
+    def hand_over(self, barrier: MBarrier, known: np.ndarray) -> None:
+        """What someone knew who asked for an answer comes before the answer: its barrier learns of it."""
+        barrier.clock = np.maximum(self._fit(barrier.clock), self._fit(known))
 
     def complete_products(self, barrier: MBarrier, known: np.ndarray, announced: np.ndarray | None) -> np.ndarray:
         """Products and copies that have finished are announced to their barrier, with what their issuer knew: it came

@@ -280,7 +280,8 @@ class _Launch:
     def _explain(self, error: TileError) -> None:
         """Add the location, the threads that ran there, and the iteration values of the loops around it."""
         where, iterations, role = self.code.locate_error(error)
-        error.location = error.location or where
+        started = self.code.locate(error.started) if isinstance(error, SimulationError) else None
+        error.location = error.location or where or started
         if isinstance(error, AccumulatorError) and error.site:
             error.notes = (*error.notes, ("the product", self.code.locate(error.site)))
         role = "" if role == ALL_THREADS else role

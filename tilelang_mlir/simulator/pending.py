@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tilelang_mlir.errors import SimulationError
+
 
 @dataclass
 class Pending:
@@ -18,6 +20,11 @@ class Pending:
     done: bool = False
 
     def land(self) -> None:
-        if not self.done:
-            self.done = True
+        if self.done:
+            return
+        self.done = True
+        try:
             self.finish()
+        except SimulationError as error:
+            error.started = error.started or self.site
+            raise

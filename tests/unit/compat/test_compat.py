@@ -425,3 +425,32 @@ def test_a_supply_program_names_the_device_and_the_dtypes() -> None:
         assert (kernel(torch.ones(40, dtype=torch.float16, device="cuda")) == 2).all()
     finally:
         imports.uninstall()
+
+
+def test_a_capture_takes_as_long_as_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call looks at its own tensors only, however many came before."""
+    from tilelang_mlir.compat import graphs
+
+    looked: list[int] = []
+    address = graphs._address
+
+    def counted(tensor: Any) -> int:
+        looked.append(1)
+        return address(tensor)
+
+    monkeypatch.setattr(graphs, "_address", counted)
+    found: list[int] = []
+    for calls in (20, 200):
+        looked.clear()
+        graph, x = graphs.Graph(), torch.zeros(4)
+        graph.capture_begin()
+        values = [x]
+        for _ in range(calls):
+            values.append(graph.run(torch.add, (values[-1], 1), {}))
+        graph.run(x.add_, (5,), {})
+        graph.capture_end()
+        assert (x == 0).all()
+        found.append(len(looked))
+        graph.replay()
+        assert (values[-1] == calls).all() and (x == 5).all()
+    assert found[1] < 11 * found[0]

@@ -13,7 +13,7 @@ from tilelang_mlir import knobs
 from tilelang_mlir.errors import RaceError, TileError, TileTypeError, UnsupportedError
 
 
-def program(*, wait: bool = True, fence: bool = True) -> Any:
+def program(*, wait: bool = True) -> Any:
     """Doubles blocks of 128 numbers until no block is left to take over; W says who did it."""
 
     @T.prim_func
@@ -36,8 +36,6 @@ def program(*, wait: bool = True, fence: bool = True) -> Any:
                 going = T.clc_is_canceled(answer)
                 if going != 0:
                     block = T.clc_get_first_ctaid_x(answer)
-                if fence:
-                    T.fence_proxy_async()
                 T.sync_threads()
 
     return main
@@ -64,15 +62,6 @@ def test_reading_the_answer_too_early_is_reported() -> None:
     x, y = np.zeros(640, np.float32), np.zeros(640, np.float32)
     with knobs.overrides({"TILELANG_SIM_CHECKED": True}), pytest.raises(RaceError, match="in flight"):
         tilelang.compile(program(wait=False), target="sim:sm_100a")(x, y, np.zeros(5, np.int32))
-
-
-def test_reading_is_fenced_against_the_next_answer() -> None:
-    """As TileLang's decoding of an answer is."""
-    x, y = np.arange(640, dtype=np.float32), np.full(640, np.nan, np.float32)
-    with knobs.overrides({"TILELANG_SIM_CHECKED": True}):
-        kernel = tilelang.compile(program(fence=False), target="sim:sm_100a")
-        kernel(x, y, np.zeros(5, np.int32))
-    assert (y == 2 * x).all() and "fence.proxy.async.shared::cta" in kernel.get_kernel_source()
 
 
 def for_a_cluster(*, expect: bool = True) -> Any:

@@ -111,7 +111,8 @@ def _edits(key: str, op: ir.Operation, stage: int) -> Iterator[tuple[str, Edit]]
         yield "next barrier", lambda op: _shift(op, 0, 8)
     if key == "nvvm.mbarrier.arrive":
         yield "arrive twice", lambda op: op.clone() and None
-        yield "too early", _arrive_early
+        if _has_previous(_arrival(op), "scf.while") or _has_previous(_arrival(op), "scf.for"):
+            yield "too early", _arrive_early
     if key == _COPY_IN:
         yield "next stage", lambda op: _shift(op, 0, stage)
         yield "next barrier", lambda op: _shift(op, _shared_operands(op)[1], 8)
@@ -286,9 +287,14 @@ def _to_end(op: ir.Operation) -> None:
     op.move_before(last)
 
 
+def _arrival(op: ir.Operation) -> ir.Operation:
+    """An arrival with the branch of a lane around it."""
+    return op if op.parent.operation.name == "scf.while" else op.parent.operation
+
+
 def _arrive_early(op: ir.Operation) -> None:
     """The arrival, with the branches around it, right after the last wait before it, or the loop that has the waits."""
-    branch = op.parent.operation
+    branch = _arrival(op)
     try:
         wait = _previous(branch, "scf.while")
     except LookupError:

@@ -54,11 +54,7 @@ CASES = {
                 "what is waited for there has written shared memory only",
             ),
             **dict.fromkeys(
-                (
-                    f"{kind}: tcgen05.fence {number}"
-                    for kind in ("drop", "late")
-                    for number in (1, 2, 3, 4, 5, 6, 10, 11)
-                ),
+                (f"{kind}: tcgen05.fence {i}" for kind in ("drop", "late") for i in (*range(1, 7), 10, 11)),
                 "one pair of fences around one of four barriers is enough before tensor memory is freed",
             ),
             "early: tcgen05.dealloc 0": "the barrier before the last bulk store comes after the loads, too",
