@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -58,6 +59,8 @@ def start(arch: str = DEFAULT_ARCH) -> None:
     # What torch calls back runs without the mode, unless it is entered once more.
     _replace(torch.autograd, _BACKWARD, _within(mode, vars(torch.autograd)[_BACKWARD]))
     _replace(torch.library, "custom_op", _custom_op(torch.library, mode))
+    # So do threads, which torch's modes do not follow: the autotuner measures in one.
+    _replace(threading.Thread, "run", _within(mode, threading.Thread.run))
 
 
 def stop() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tilelang_mlir.compiler.artifact import Artifact
 from tilelang_mlir.compiler.options import CodegenOptions
 from tilelang_mlir.compiler.resources import Resources
 from tilelang_mlir.errors import TileValueError, UnsupportedError
+from tilelang_mlir.frontend.typename import to_dtype
 from tilelang_mlir.launch_plan import LaunchPlan, ParamSpec
 from tilelang_mlir.target import Target, parse_target
 
@@ -130,8 +132,8 @@ class JITKernel:
 
     @property
     def params(self) -> tuple[ParamSpec, ...]:
-        """The parameters of the user's signature."""
-        return self.plan.user_params
+        """The parameters of the user's signature, with dtypes as kernels use them."""
+        return tuple(replace(param, dtype=to_dtype(param.dtype)) for param in self.plan.user_params)
 
     @property
     def out_idx(self) -> list[int]:

@@ -132,7 +132,7 @@ def _gemm_with_barrier(A: Any, B: Any, C: Any, transpose_a: Any, transpose_b: An
         raise TileTypeError(
             f"T.gemm with mbar needs operand C in tmem, got {memory} memory", hint="allocate it with T.alloc_tmem"
         )
-    tcgen05_gemm(A, B, C, bool(transpose_a), bool(transpose_b), clear, mbar=mbar)
+    tcgen05_gemm(A, B, C, bool(transpose_a), bool(transpose_b), clear_accum=clear, mbar=mbar)
 
 
 def check_memories(A: Any, B: Any, C: Any) -> None:

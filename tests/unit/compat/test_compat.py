@@ -398,6 +398,35 @@ def test_graphs_are_captured_and_replayed() -> None:
         simulate.stop()
 
 
+def test_a_supply_program_names_the_device_and_the_dtypes() -> None:
+    """It runs in the autotuner's thread; the parameters have dtypes that torch's follow from."""
+    imports.install(simulate="sm_80")
+    made: list[Any] = []
+
+    def supply(params: Any) -> list[Any]:
+        made.append([param.dtype for param in params])
+        return [torch.ones([int(n) for n in p.shape], dtype=p.dtype.as_torch(), device="cuda") for p in params]
+
+    try:
+
+        @tilelang.autotune(configs=[{"threads": 32}, {"threads": 64}], warmup=0, rep=1, supply_prog=supply)
+        @tilelang.jit(out_idx=[-1])
+        def double(n: int, threads: int = 32) -> Any:
+            @T.prim_func
+            def kernel(X: T.Tensor((n,), "float16"), Y: T.Tensor((n,), "float16")):
+                with T.Kernel(1, threads=threads):
+                    for i in T.Parallel(n):
+                        Y[i] = X[i] * 2
+
+            return kernel
+
+        kernel = double(40)
+        assert made and made[0] == ["float16"] and kernel.config["threads"] in (32, 64)
+        assert (kernel(torch.ones(40, dtype=torch.float16, device="cuda")) == 2).all()
+    finally:
+        imports.uninstall()
+
+
 def test_a_capture_takes_as_long_as_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call looks at its own tensors only, however many came before."""
     from tilelang_mlir.compat import graphs

@@ -31,7 +31,7 @@ def kernel(body: Callable[..., None], threads: int = 128) -> Any:
 
 @T.macro
 def _gemm(A, B, D, frag, mbar, E, F, W, S):  # type: ignore[no-untyped-def]
-    T.tcgen05_gemm(A, B, D, mbar=mbar, clear_accum=True)
+    T.tcgen05_gemm(A, B, D, False, False, T.GemmWarpPolicy.FullRow, True, mbar=mbar)  # TileLang's order
 
 
 @T.macro
