@@ -20,12 +20,14 @@ from .whole_range import (
     edges_of_logarithm,
     halves_of_exponentials,
     length,
+    log_of_one_more,
     powered,
     remainder,
     times_power_of_two,
 )
 
 _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # the head has 32 bits
+_LG2_HIGH, _LG2_LOW = 0.3010299955494702, 1.1451100898021838e-10  # the same of log10(2)
 _HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)  # heads of 33 bits, and the rest
 _EXP = tuple(1 / math.factorial(k) for k in range(13, -1, -1))
 _LOG = tuple(2 / (2 * k + 1) for k in range(11, -1, -1))
@@ -87,14 +89,24 @@ def _limited(x: Real, bound: float) -> Real:
 def _exp(x: Real) -> Real:
     y = _limited(x, 1100.0)
     turns = (y * (1 / math.log(2.0))).call("roundeven")
-    rest = turns.fma(-_LN2_LOW, turns.fma(-_LN2_HIGH, y))
+    return _turned_exp(x, turns, turns.fma(-_LN2_LOW, turns.fma(-_LN2_HIGH, y)))
+
+
+def _exp10(x: Real) -> Real:
+    y = _limited(x, 400.0)
+    turns = (y * math.log2(10.0)).call("roundeven")
+    return _turned_exp(x, turns, turns.fma(-_LG2_LOW, turns.fma(-_LG2_HIGH, y)) * math.log(10.0))
+
+
+def _turned_exp(x: Real, turns: Real, rest: Real) -> Real:
+    """e**rest times 2**turns; x where that is no number."""
     return _scaled(rest.polynomial(_EXP), turns).where(x.compare("ord", x), x)
 
 
 def _exp2(x: Real) -> Real:
     y = _limited(x, 1100.0)
     turns = y.call("roundeven")
-    return _scaled(((y - turns) * math.log(2.0)).polynomial(_EXP), turns).where(x.compare("ord", x), x)
+    return _turned_exp(x, turns, (y - turns) * math.log(2.0))
 
 
 def _parts(x: Real) -> tuple[Real, Real]:
@@ -148,20 +160,20 @@ def _cos(x: Real) -> Real:
 
 
 def _tanh(x: Real) -> Real:
-    square = x * x
-    small = x * square.polynomial((-1382 / 155925, 62 / 2835, -17 / 315, 2 / 15, -1 / 3, 1.0))
+    """Up to a half from the sine, above from the exponential."""
+    sine = x * (x * x).polynomial(_SINH)
+    small = sine / sine.fma(sine, 1.0).call("sqrt")
     large = 1.0 - 2.0 / (_exp(x * 2.0) + 1.0)
-    return small.where(x.abs().compare("olt", 0.02), large)
+    return small.where(x.abs().compare("olt", 0.5), large)
 
 
 def _power(x: Real, y: Real) -> Real:
+    """Off by as many units in the last place as the logarithm of the result has, about."""
     return powered(x, y, _exp2(y * _log2(x.abs())))
 
 
 def _log1p(x: Real) -> Real:
-    u = x + 1.0
-    missed = ((x - (u - 1.0)) / u).where(u.compare("ogt", 0.0), 0.0)
-    return _log(u) + missed.where(u.compare("olt", math.inf), 0.0)
+    return log_of_one_more(x, _log)
 
 
 def _sinh(x: Real) -> Real:
@@ -203,7 +215,7 @@ def _erf(x: Real) -> Real:
 DOUBLE: dict[str, Callable[..., Real]] = {
     "exp": _exp,
     "exp2": _exp2,
-    "exp10": lambda x: _exp(x * math.log(10.0)),
+    "exp10": _exp10,
     "log": _log,
     "log2": _log2,
     "log10": lambda x: _log(x) * (1 / math.log(10.0)),

@@ -26,6 +26,7 @@ from .whole_range import (
     exponent_and_rest,
     halves_of_exponentials,
     length,
+    log_of_one_more,
     next_after,
     powered,
     remainder,
@@ -137,9 +138,7 @@ def _expm1(x: Real) -> Real:
 
 
 def _log1p(x: Real) -> Real:
-    u = x + 1.0
-    missed = ((x - (u - 1.0)) / u).where(u.compare("ogt", 0.0), 0.0)
-    return _log(u) + missed.where(u.compare("olt", math.inf), 0.0)
+    return log_of_one_more(x, _log)
 
 
 def _less_right_angles(x: Real) -> tuple[Real, Real]:

@@ -43,6 +43,13 @@ def halves_of_exponentials(x: Real, exp: Function) -> tuple[Real, Real]:
     return root * 0.5 * root, exp(-x.abs()) * 0.5
 
 
+def log_of_one_more(x: Real, log: Function) -> Real:
+    """log1p: the logarithm of the rounded sum, and what rounding has left out."""
+    u = x + 1.0
+    missed = ((x - (u - 1.0)) / u).where(u.compare("ogt", 0.0), 0.0)
+    return log(u) + missed.where(u.compare("olt", math.inf), 0.0)
+
+
 def area_sine(x: Real, log: Function, log1p: Function, largest: float) -> Real:
     """asinh; up to `largest` the square of a number exists."""
     a = x.abs()

@@ -110,20 +110,22 @@ def test_functions_of_float64() -> None:
     a = np.random.default_rng(3).uniform(0.001, 0.999, 96)
 
     @T.prim_func
-    def main(A: T.Tensor((96,), "float64"), C: T.Tensor((10, 96), "float64")):
+    def main(A: T.Tensor((96,), "float64"), C: T.Tensor((12, 96), "float64")):
         with T.Kernel(1, threads=96) as _:
             for i in T.Parallel(96):
                 x = A[i]
                 C[0, i], C[1, i], C[2, i], C[3, i] = T.asin(x), T.acos(-x), T.atan(9 * x), T.atanh(x)
                 C[4, i], C[5, i], C[6, i] = T.asinh(30 * x), T.acosh(1 + x), T.sinh(9 * x)
                 C[7, i], C[8, i], C[9, i] = T.log1p(x / 1000), T.erf(4 * x), T.__dict__["__exp"](x)
+                C[10, i], C[11, i] = T.tanh(x), T.exp10(300 * x)
 
-    got = np.full((10, 96), np.nan)
+    got = np.full((12, 96), np.nan)
     tilelang.compile(main, target="sim:sm_80")(a, got)
     from math import erf
 
     wants = (np.arcsin(a), np.arccos(-a), np.arctan(9 * a), np.arctanh(a), np.arcsinh(30 * a), np.arccosh(1 + a),
-             np.sinh(9 * a), np.log1p(a / 1000), [erf(4 * x) for x in a], np.exp(a))  # fmt: skip
+             np.sinh(9 * a), np.log1p(a / 1000), [erf(4 * x) for x in a], np.exp(a), np.tanh(a),
+             np.power(np.longdouble(10), np.longdouble(300 * a)))  # fmt: skip
     for values, want in zip(got, wants, strict=True):
         assert np.allclose(values, want, rtol=5e-15, atol=0)
 

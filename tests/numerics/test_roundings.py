@@ -13,6 +13,7 @@ import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import TileTypeError, TileValueError
+from tilelang_mlir.reference import evaluate
 
 FORMATS: dict[str, Any] = {
     "float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float8_e4m3fn": ml_dtypes.float8_e4m3fn,
@@ -146,3 +147,24 @@ def test_wrong_roundings(error: type[Exception], text: str, options: dict[str, A
         def main(X: T.Tensor((4,), "float32"), Y: T.Tensor((4,), dtype)):
             with T.Kernel(1, threads=32):
                 Y[0] = T.cast(X[0], dtype, **options)
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2"])
+def test_sums_of_narrow_floats_saturate(dtype: str) -> None:
+    """As their conversions do, also as the evaluator has it."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8,), dtype), B: T.Tensor((8,), dtype)):
+        with T.Kernel(1, threads=32):
+            for i in T.Parallel(8):
+                B[i] = A[i] + A[i]
+
+    kind = np.dtype(getattr(ml_dtypes, dtype))
+    most = float(ml_dtypes.finfo(kind).max)
+    a = np.array([1, most, -most, most / 2, np.nan, 0, -0.5, most / 4], np.float32).astype(kind)
+    simulated, meant = np.zeros(8, kind), np.zeros(8, kind)
+    tilelang.compile(main, target="sim")(a, simulated)
+    evaluate(main.module, "main", [a, meant])
+    want = np.clip(2 * a.astype(np.float32), -most, most)
+    np.testing.assert_array_equal(simulated.astype(np.float32), want)
+    np.testing.assert_array_equal(meant.astype(np.float32), want)

@@ -11,7 +11,7 @@ from tilelang_mlir.errors import UnsupportedError
 from tilelang_mlir.reference.machine import Frame
 from tilelang_mlir.reference.program import Instruction, Run
 from tilelang_mlir.reference.scalars import float_to_int
-from tilelang_mlir.reference.types import Value, compute_dtype, is_float, signed, unsigned
+from tilelang_mlir.reference.types import Value, compute_dtype, is_float, largest_of, signed, unsigned
 
 
 def round_tf32(value: Value) -> Value:
@@ -34,7 +34,7 @@ def to_float(value: Value, dtype: np.dtype, rounding: str = "rn", saturate: bool
         return _to_exponent(value).view(dtype)
     narrow = dtype.itemsize == 1
     if narrow and saturate:
-        largest = _largest(dtype)
+        largest = largest_of(dtype)
         value = np.where(np.isnan(value), value, np.clip(value, -largest, largest)).astype(value.dtype)
     result = value.astype(dtype)
     if rounding in ("", "rn"):
@@ -66,7 +66,7 @@ def _by_chance(value: Value, dtype: np.dtype, saturate: bool, random: Value) -> 
         carries = discarded + (np.asarray(random).astype(np.int64) & (2**count.astype(np.int64) - 1)) >= 2**count
     moved = np.where(value < 0, _neighbour(toward, -1), _neighbour(toward, 1)).astype(dtype)
     inexact = carries & (discarded > 0) & np.isfinite(value)
-    largest = np.float64(_largest(dtype) if dtype.itemsize == 1 else np.inf)
+    largest = np.float64(largest_of(dtype) if dtype.itemsize == 1 else np.inf)
     return np.where(inexact & (kept < largest), moved, toward).astype(dtype)
 
 
@@ -77,12 +77,6 @@ def _to_exponent(value: Value) -> Value:
     code = np.clip(np.where(fraction == 0, -127, least) + 127, 0, 254)
     code = np.where(np.isinf(value), 254, code)
     return np.where(np.isnan(value), 255, code).astype(np.uint8)
-
-
-def _largest(dtype: np.dtype) -> float:
-    """The largest finite value of a narrow float."""
-    codes = np.arange(256, dtype=np.uint8).view(dtype).astype(np.float32)
-    return float(codes[np.isfinite(codes)].max())
 
 
 def _neighbour(value: Value, step: int) -> Value:

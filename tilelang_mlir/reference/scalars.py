@@ -1,7 +1,8 @@
 """Elementwise ops of the upstream dialects: arith, math and vector, on lanes.
 
 Floats narrower than 32 bits compute in float32 and round to their type after every op, as their operations in hardware
-do. Integers wrap. Division by zero gives zero: it has no meaning that a program may rely on.
+do; those of 8 bits and fewer saturate, as in conversions. Integers wrap. Division by zero gives zero: it has no meaning
+that a program may rely on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.reference.machine import Frame
 from tilelang_mlir.reference.program import Instruction, Run
-from tilelang_mlir.reference.types import Value, compute_dtype, is_float, signed, unsigned
+from tilelang_mlir.reference.types import Value, compute_dtype, is_float, largest_of, signed, unsigned
 
 Function = Callable[..., Value]
 
@@ -28,7 +29,11 @@ def _floats(function: Function) -> Run:
         args = [env[slot] for slot in op.operands]
         if wide != dtype:
             args = [arg.astype(wide) for arg in args]
-        env[op.results[0]] = np.asarray(function(*args)).astype(dtype, copy=False)[()]
+        result = np.asarray(function(*args))
+        if dtype.itemsize == 1:
+            most = np.float32(largest_of(dtype))
+            result = np.clip(result, -most, most)
+        env[op.results[0]] = result.astype(dtype, copy=False)[()]
 
     return run
 

@@ -68,6 +68,13 @@ def compute_dtype(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float32) if is_float(dtype) and dtype not in _NATIVE_FLOATS else dtype
 
 
+@functools.lru_cache
+def largest_of(dtype: np.dtype) -> float:
+    """The largest finite value of a narrow float."""
+    codes = np.arange(256, dtype=np.uint8).view(dtype).astype(np.float32)
+    return float(codes[np.isfinite(codes)].max())
+
+
 def unsigned(value: Value) -> Value:
     """The same bits read as an unsigned integer."""
     return value.view(np.dtype(f"u{value.dtype.itemsize}")) if value.dtype.kind == "i" else value
