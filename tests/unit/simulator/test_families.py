@@ -79,7 +79,9 @@ def _gemm(arch: str, block_k: int, stage_bytes: int) -> Case:
 
 
 def _attention(arch: str, rows: int, harmless: dict[str, str]) -> Case:
-    q, k, v = np.random.default_rng(1).standard_normal((3, 1, 3 * rows, 64)).astype(np.float16)
+    q, k, v = np.random.default_rng(1).standard_normal((3, 1, 3 * rows, 64))
+    k *= np.linspace(0.5, 16, 3 * rows)[:, None]  # the maximum rises, so that sums are rescaled
+    q, k, v = (x.astype(np.float16) for x in (q, k, v))
     kernel = programs.compiled(programs.attention(1, 3 * rows, 64, (rows, 64), 128), f"sim:{arch}")
     want = programs.attention_reference(q, k, v, causal=False)
     return Case(kernel, [q, k, v, np.zeros_like(q)], want, 8192, harmless)
@@ -144,7 +146,8 @@ CASES: dict[str, Callable[[], Case]] = {
         {
             **dict.fromkeys(_defects("fence.mbarrier.init", (0, 1, 2), "drop"), "a later fence follows them all"),
             **dict.fromkeys(_defects("barrier", (1, 2, 3), "drop", "late"), "so does a later barrier"),
-            **dict.fromkeys(_defects("tcgen05.fence", (0, 1, 2, 3), "drop", "late"), _ALREADY),
+            **dict.fromkeys(_defects("tcgen05.fence", (0, 1, 2, 3, 6, 7), "drop", "late"), _ALREADY),
+            **dict.fromkeys(_defects("tcgen05.mma", (0, 1, 2, 3), "next stage"), "other rows of Q, in order"),
         },
     ),
     "pairs": lambda: _transposed(
@@ -232,11 +235,11 @@ def test_what_follows_a_commit_is_not_part_of_it() -> None:
         assert isinstance(report("launch control", dropped), errors.ProxyFenceError), number
 
 
-@pytest.mark.parametrize("name", ["attention gfx1201", "launch control"])
+@pytest.mark.parametrize("name", ["attention gfx1201", "pairs"])
 def test_what_is_harmless_changes_no_result(name: str) -> None:
     by_name = {m.name: m for m in mutants(case(name).kernel.artifact.lowered, case(name).stage_bytes)}
     assert set(case(name).harmless) <= set(by_name)
-    for key in sorted(case(name).harmless)[-3:]:
+    for key in sorted(case(name).harmless)[-2:]:
         assert report(name, by_name[key]) is None, key
         assert relative_error(case(name).args[-1], case(name).want) < 2e-3, key
 
