@@ -1,7 +1,8 @@
 """`expand-tile-ops`: copies, fills, transposes and im2col tiles as parallel loops over their elements.
 
-Input: scheduled program with layouts. Output: no `tl.copy` without `async`, no `tl.fill`, `tl.transpose` and
-`tl.im2col`. The loop runs where a fragment's elements lie, or in coalesced vectors when none takes part.
+Input: scheduled program with layouts. Output: no `tl.copy` but asynchronous ones that the target has, no `tl.fill`,
+`tl.transpose` and `tl.im2col`. The loop runs where a fragment's elements lie, or in coalesced vectors when none takes
+part.
 
     tl.copy A[i0:64, j0:32] -> S   =>   parallel (i, j) in 64x32 { S[i, j] = A[i0 + i, j0 + j] }
 """
@@ -17,7 +18,7 @@ import numpy as np
 from tilelang_mlir import dtypes
 from tilelang_mlir.errors import LayoutError, TileValueError
 from tilelang_mlir.mlir import int_array, ir
-from tilelang_mlir.target import Target
+from tilelang_mlir.target import Feature, Target
 
 from ..dialect.layout import Fragment, from_table, row_major
 from ..dialect.layout.attrs import from_attr, to_attr
@@ -43,12 +44,24 @@ class ExpandTileOps(Pass):
                 for op in [op for op in nested(launch) if op.name in _EXPANDED]:
                     if op.name == "tl.copy" and TMEM in (scope_of(v) for v in list(op.operands)[:2]):
                         continue  # loads and stores of tensor memory are tile operations to the end
-                    if op.name in ("tl.copy", "tl.transpose") and "async" not in op.attributes:
+                    if op.name in ("tl.copy", "tl.transpose") and not _stays_asynchronous(op, target):
                         _expand_copy(op, threads_of(op))
                     elif op.name == "tl.im2col":
                         _expand_im2col(op, threads_of(op))
                     elif op.name == "tl.fill":
                         _expand_fill(op, threads_of(op))
+
+
+def _stays_asynchronous(op: ir.Operation, target: Target) -> bool:
+    """Whether a copy is left to the target's instructions: a program may ask for one that loads into LDS cannot do,
+    which threads make through registers then; it is complete before anybody waits for it."""
+    if "async" not in op.attributes:
+        return False
+    if "explicit" not in op.attributes or not target.supports(Feature.LDS_DMA):
+        return True
+    from .amd.lds_copy import copies_directly
+
+    return copies_directly(op, threads_of(op), target, versions=True)
 
 
 @dataclass(frozen=True)

@@ -420,8 +420,8 @@ class _Inserter:
 
 
 def _beside(op: ir.Operation, step: int) -> ir.Operation | None:
-    """The arm of the same branch in front of a region, or behind it."""
-    others = [o.operation for o in op.block.operations]
+    """The arm of the same branch in front of a region, or behind it; arithmetic may stand between them."""
+    others = [o.operation for o in op.block.operations if not o.operation.name.startswith("arith.")]
     place = others.index(op) + step
     return others[place] if 0 <= place < len(others) and _same_branch(op, others[place]) else None
 

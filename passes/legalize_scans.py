@@ -18,12 +18,12 @@ from ..dialect.layout import REPLICATE, Digit, Fragment
 from ..dialect.layout.attrs import to_attr
 from ..dialect.tl import FRAGMENT, SHARED, VAR, buffer_type, scope_of
 from . import build
+from .combining import combine
 from .expand_tile_ops import convert, region_of
 from .fragment_parts import expand_part
 from .walk import threads_of
 
 _MOST = 64  # elements per thread that are scanned in registers
-_COMBINE = {"sum": ("arith.addf", "arith.addi"), "max": ("arith.maxnumf", "arith.maxsi")}
 
 
 def legalize_scan(op: ir.Operation) -> None:
@@ -125,6 +125,5 @@ def _walk_lines(op: ir.Operation, source: ir.Value, target: ir.Value) -> None:
         walk = build.for_range(shape[dim] - 1)
         with ir.InsertionPoint(walk.regions[0].blocks[0]):
             here = position(build.binary("addi", walk.regions[0].blocks[0].arguments[0], build.constant(1)))
-            operands = [build.load(sofar, [zero]), load(here)]
-            put(ir.Operation.create(_COMBINE[kind][_is_integer(source)], [kept_in], operands).result, here)
+            put(combine(kind, build.load(sofar, [zero]), load(here)), here)
             ir.Operation.create("scf.yield")

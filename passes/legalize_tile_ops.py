@@ -24,6 +24,7 @@ from ..dialect.tl import FRAGMENT, LOCAL, buffer_type, scope_of
 from . import build, raster
 from .base import Pass
 from .block_votes import expand_block_vote
+from .combining import combine
 from .expand_tile_ops import convert
 from .fragment_parts import expand_part, stage_parts
 from .legalize_scans import legalize_scan
@@ -185,21 +186,6 @@ def _stage_target(op: ir.Operation, staged: ir.Value) -> None:
     op.operands[1] = staged
     with ir.InsertionPoint.after(op), op.location:
         _copy(staged, target, op)
-
-
-_COMBINE = {
-    "sum": ("arith.addf", "arith.addi"), "max": ("arith.maxnumf", "arith.maxsi"),
-    "min": ("arith.minnumf", "arith.minsi"), "umax": ("arith.maxnumf", "arith.maxui"),
-    "umin": ("arith.minnumf", "arith.minui"), "and": ("", "arith.andi"), "or": ("", "arith.ori"),
-    "xor": ("", "arith.xori"),
-}  # fmt: skip
-
-
-def combine(kind: str, a: ir.Value, b: ir.Value) -> ir.Value:
-    """One step of a reduction on scalars."""
-    names = _COMBINE[kind.removeprefix("abs")]
-    integer = isinstance(a.type, ir.IntegerType)
-    return ir.Operation.create(names[1] if integer else names[0], [a.type], [a, b]).result
 
 
 def _absolute(kind: str, value: ir.Value) -> ir.Value:

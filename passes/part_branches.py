@@ -21,6 +21,7 @@ from .walk import members_of, nested, num_threads
 
 # What every thread does for itself.
 _OWN = ("tl.thread_id", "tl.slice", "tl.reshape", "tl.cast", "tl.mbarrier_wait", "tl.mbarrier_arrive", "tl.facts")
+_MEETING = ("tl.sync_threads", "tl.mbarrier_wait")  # warps whose threads wait go one way: the simulator moves them so
 _LESS, _NOT_LESS = 2, 5  # predicates of arith.cmpi, signed
 
 
@@ -61,7 +62,7 @@ def _drop_idle(block: ir.Block, threads: Sequence[int]) -> None:
 
 def _part(branch: ir.Operation, launch: ir.Operation, sizes: Sizes) -> ir.Operation | None:
     """The outer one of the two branches in the place of one; None where it stays."""
-    if not any(is_collective(op) or op.name == "tl.sync_threads" for op in nested(branch)):
+    if not any(is_collective(op) or op.name in _MEETING for op in nested(branch)):
         return None
     members = members_of(branch)
     mine = members or range(num_threads(launch))
@@ -76,7 +77,9 @@ def _part(branch: ir.Operation, launch: ir.Operation, sizes: Sizes) -> ir.Operat
     chosen = [thread for thread, takes in zip(mine, taken, strict=True) if takes]
     if not others:
         return _cut(branch, mine, chosen)
-    if any(varies(leaf, mine, None if members else sizes) for leaf in others) or _reaches(branch, chosen):
+    if any(varies(leaf, mine, None if members else sizes) for leaf in others):
+        return None
+    if _reached(branch, chosen) & _reached(branch, [thread for thread in mine if thread not in set(chosen)]):
         return None
     with ir.InsertionPoint(branch), branch.location:
         return _nest(branch, _all(fixed), others)
@@ -88,7 +91,7 @@ def _cut(branch: ir.Operation, mine: range, chosen: list[int]) -> ir.Operation |
     inside = first > mine.start and end < mine.stop and len(chosen) == end - first
     if not inside or not len(branch.regions[1].blocks):
         return None
-    if _reaches(branch, range(mine.start, first)) and _reaches(branch, range(end, mine.stop)):
+    if _reached(branch, range(mine.start, first)) & _reached(branch, range(end, mine.stop)):
         return None
     with ir.InsertionPoint(branch), branch.location:
         i32 = ir.IntegerType.get_signless(32)
@@ -140,21 +143,23 @@ def _is_shared(op: ir.Operation) -> bool:
     return op.name.startswith("tl.") and op.name not in _OWN
 
 
-def _reaches(branch: ir.Operation, threads: Sequence[int]) -> bool:
-    """Whether some threads come to an operation that threads share in the other arm of a branch."""
-    blocks = list(branch.regions[1].blocks)
-    return bool(blocks) and _comes_to(blocks[0], threads)
+def _reached(branch: ir.Operation, threads: Sequence[int]) -> set[ir.Operation]:
+    """The operations that threads share in the other arm of a branch, and that some of these threads come to."""
+    found: set[ir.Operation] = set()
+    for block in branch.regions[1].blocks:
+        _collect(block, threads, found)
+    return found
 
 
-def _comes_to(block: ir.Block, threads: Sequence[int]) -> bool:
+def _collect(block: ir.Block, threads: Sequence[int], found: set[ir.Operation]) -> None:
     for op in [view.operation for view in block.operations]:
         if _is_shared(op):
-            return True
+            found.add(op)
+            continue
         reach = _arms(op, threads) if op.name == "scf.if" else [threads] * len(op.regions)
         for there, region in zip(reach, op.regions, strict=True):
-            if len(there) and any(_comes_to(inner, there) for inner in region.blocks):
-                return True
-    return False
+            for inner in region.blocks if len(there) else ():
+                _collect(inner, there, found)
 
 
 def _arms(branch: ir.Operation, threads: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:

@@ -6,9 +6,11 @@ intervals of program order, widened to the outermost loop that contains a use bu
 not fit, a tile that every iteration of a loop fills anew, and that nothing else uses, lives from there to its last use
 in the iteration. The buffers of staged stores live to the end of the kernel. What the program's own asynchronous copies
 or warpgroup regions touch lives through the whole kernel: when those end is up to the program, unless it waits right
-behind a store. Beside loads and products with roles of their own, what the other threads use before they wait for the
-products lives as long as the tiles that are loaded. Placement is first fit, largest first. Barriers are inserted after
-this pass, so that they see what shares memory.
+behind a store. Where that does not fit either, it lives until all threads have waited, behind its last use, for
+products into tensor memory: a program that computes and then stores has read by then what it loaded. Beside loads and
+products with roles of their own, what the other threads use before they wait for the products lives as long as the
+tiles that are loaded. Placement is first fit, largest first. Barriers are inserted after this pass, so that they see
+what shares memory.
 """
 
 from __future__ import annotations
@@ -61,8 +63,8 @@ class PlanSharedMemory(Pass):
     def run(self, module: ir.Module, target: Target) -> None:
         for launch in launches(module):
             with module.context:
-                for by_iteration in (False, True):
-                    lives = _lives(launch, by_iteration)
+                for by_iteration, by_waits in ((False, False), (True, False), (True, True)):
+                    lives = _lives(launch, by_iteration, by_waits)
                     total = _place(lives, self.reuse)
                     total = _barriers(launch, total)
                     scratch = _scratch(launch, total, target)
@@ -82,7 +84,7 @@ def tile_bytes(op: ir.Operation) -> int:
     return -(-versions * layout.size * bits // 8)
 
 
-def _lives(launch: ir.Operation, by_iteration: bool) -> list[Life]:
+def _lives(launch: ir.Operation, by_iteration: bool, by_waits: bool) -> list[Life]:
     order = {op: i for i, op in enumerate(nested(launch))}
     spans = {op: _span(op, order) for op in order if len(op.regions)}
     roles = any(op.name == "tl.specialize" for op in order)
@@ -97,7 +99,8 @@ def _lives(launch: ir.Operation, by_iteration: bool) -> list[Life]:
         points = [_widened(user, home, spans, order) for user in users] or [(order[op], order[op])]
         described = any(user.name == "tl.make_descriptor" for user in users)
         if described and roles or any(members_of(user) or _is_explicit(user) for user in users):
-            points.append((0, len(order)))  # no barrier of all threads parts these accesses from others
+            # No barrier of all threads parts these accesses from others.
+            points.append((0, _products_end(launch, users, order) if by_waits and not described else len(order)))
         points += [(span.start, span.start) for span in beside if any(order[user] in span for user in users)]
         layout = from_attr(op.attributes["layout"])
         swizzled = isinstance(layout, SharedLayout) and layout.swizzle.bits
@@ -108,6 +111,17 @@ def _lives(launch: ir.Operation, by_iteration: bool) -> list[Life]:
         alignment = SWIZZLE_ALIGNMENT if swizzled or raw else PLAIN_ALIGNMENT
         lives.append(Life(op, tile_bytes(op), alignment, first, last))
     return lives
+
+
+def _products_end(launch: ir.Operation, users: list[ir.Operation], order: dict[ir.Operation, int]) -> int:
+    """The first wait of all threads for products into tensor memory, behind some operations; else the end."""
+    block = [view.operation for view in launch.regions[0].blocks[0].operations]
+    last = max(block.index(_ancestor_in(launch, user)) for user in users)
+    for op in block[last + 1 :]:
+        if op.name == "tl.mbarrier_wait" and not members_of(op):
+            if any(use.owner.operation.name == "tl.tcgen05_commit" for use in op.operands[0].uses):
+                return order[op]
+    return len(order)
 
 
 # What takes addresses in shared memory, which hardware reads and writes in patterns of up to 1024 bytes.

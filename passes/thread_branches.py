@@ -63,10 +63,13 @@ def split_branch(branch: ir.Operation, launch: ir.Operation, *, warp: int = WARP
         _build_arms(branch, arms, branch, _next_number(launch))
         branch.erase()
         return
+    number = around.attributes[BRANCH] if BRANCH in around.attributes else _next_number(launch)
+    # All arms of a chain come to stand in one another's place: what decides them precedes the first.
+    first = next(o.operation for o in around.block.operations if BRANCH in o.operation.attributes
+                 and o.operation.attributes[BRANCH] == number or o.operation == around)  # fmt: skip
     for op in list(branch.block.operations):
         if op.operation != branch:
-            op.operation.move_before(around)
-    number = around.attributes[BRANCH] if BRANCH in around.attributes else _next_number(launch)
+            op.operation.move_before(first)
     _build_arms(branch, arms, around, number)
     branch.erase()
     around.erase()

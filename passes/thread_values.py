@@ -88,10 +88,21 @@ def _varies(op: ir.Operation, threads: range, sizes: Sizes | None, known: dict[i
             return False
         if scope_of(buffer) in (VAR, LOCAL):
             uses = [use.owner.operation for use in buffer.uses]
-            stored = [use.operands[0] for use in uses if use.name == "memref.store" and use.operands[1] == buffer]
-            return any(varies(each, threads, sizes, known) for each in stored)
+            stores = [use for use in uses if use.name == "memref.store" and use.operands[1] == buffer]
+            return any(written_by_some(each) or varies(each.operands[0], threads, sizes, known) for each in stores)
         return any(varies(index, threads, sizes, known) for index in indices)
     return op.name.startswith(("arith.", "tl.cast")) and any(varies(v, threads, sizes, known) for v in op.operands)
+
+
+def written_by_some(store: ir.Operation) -> bool:
+    """Whether an array or variable of the threads is written in a parallel loop that it does not belong to: by the
+    threads that run iterations of it."""
+    home, op = root(store.operands[1]).owner.operation.block, store
+    while op.block != home and op.name != "tl.launch":
+        op = op.parent.operation
+        if op.name == "tl.parallel":
+            return True
+    return False
 
 
 def _apply(op: ir.Operation, columns: list[list[int]]) -> list[int] | None:

@@ -6,6 +6,7 @@ from tilelang_mlir.mlir import ir
 
 from ..dialect.effects import root
 from ..dialect.tl import scope_of
+from .thread_values import written_by_some
 
 _READERS = ("memref.load", "memref.store")
 # Operations that give every thread, lane or warp a value of its own.
@@ -83,6 +84,8 @@ def _stores(buffer: ir.Value) -> list[ir.Value] | None:
     for use in buffer.uses:
         op = use.owner.operation
         if op.name == "memref.store" and op.operands[1] == buffer:
+            if not of_tile and written_by_some(op):
+                return None
             if not (of_tile and _in_parallel_loop(op)):
                 needs += [op.operands[0], *list(op.operands)[2:], *_conditions(op, buffer)]
         elif op.name not in _READERS and not of_tile:

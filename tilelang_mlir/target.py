@@ -32,6 +32,7 @@ class Feature(enum.Enum):
     MMA_SCALED = "mma.sync with block scales"
     FP8_CONVERT = "fp8 conversions"
     BF16_MATH = "packed bf16 arithmetic"
+    F32_MATH = "packed f32 arithmetic"
     REDUX = "redux.sync"
     STMATRIX = "stmatrix"
     MBARRIER = "mbarrier"
@@ -85,7 +86,7 @@ _SM80 = _SM75 | {_F.CP_ASYNC, _F.MMA_WIDE, _F.MMA_BF16, _F.MMA_F64, _F.REDUX}
 _SM89 = _SM80 | {_F.MMA_FP8, _F.FP8_CONVERT}
 _SM90 = _SM89 | {_F.STMATRIX, _F.MBARRIER, _F.TMA, _F.CLUSTER, _F.ELECT, _F.PDL, _F.BF16_MATH}
 _SM90A = _SM90 | {_F.WGMMA, _F.SETMAXNREG, _F.TENSOR_MAPS}
-_SM100A = _SM90 | {_F.SETMAXNREG, _F.TENSOR_MAPS, _F.TMA_GATHER, _F.TCGEN05, _F.VECTOR_256, _F.CVT_RS}
+_SM100A = _SM90 | {_F.SETMAXNREG, _F.TENSOR_MAPS, _F.TMA_GATHER, _F.TCGEN05, _F.VECTOR_256, _F.CVT_RS, _F.F32_MATH}
 _SM120A = _SM90 | {_F.SETMAXNREG, _F.TENSOR_MAPS, _F.VECTOR_256, _F.MMA_SCALED}
 
 

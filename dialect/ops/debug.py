@@ -14,13 +14,15 @@ ext = dialect("ext")
 class PrintOp(TL.Operation, name="print"):
     """Prints `message` and the operands: scalars per thread, buffers element by element from one thread.
 
-    The operands have one type.
+    The operands have one type. Optional attributes: `unsigned` (unit: of integers), `thread` (the one that prints).
     """
 
     values: Sequence[ext.Operand[Any]]
     message: Any
 
-    @structure((0, None), attributes={"message": "a string"})
+    @structure((0, None), attributes={
+        "message": "a string", "?unsigned": "a unit attribute", "?thread": "an integer",
+    })  # fmt: skip
     def verify_invariants(self) -> bool:
         for value in self.operation.operands:
             if isinstance(value.type, ir.MemRefType):

@@ -30,7 +30,10 @@ class ClcTryCancelOp(TL.Operation, name="clc_try_cancel"):
 
 
 class ClcQueryOp(TL.Operation, name="clc_query"):
-    """Reads an answer: `field` is_canceled (1 when there is a CTA to take over), or its x, y, z. The result is i32."""
+    """Reads an answer: `field` is_canceled (1 when there is a CTA to take over), or its x, y, z. The result is i32.
+
+    What is read may be overwritten by a later answer: the read is fenced against it.
+    """
 
     answer: ext.Operand[Any]
     field: Any

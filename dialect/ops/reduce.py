@@ -92,7 +92,10 @@ class OutgrowsOp(TL.Operation, name="outgrows"):
 
 
 class ScanOp(TL.Operation, name="scan"):
-    """Inclusive scan along `dim`; `kind` is sum or max, `reverse` (boolean) starts at the end. May be in place."""
+    """Inclusive scan along `dim`; `kind` is sum, max or umax (of unsigned integers).
+
+    `reverse` (boolean) starts at the end. May be in place.
+    """
 
     source: ext.Operand[Any]
     target: ext.Operand[Any]
@@ -104,7 +107,11 @@ class ScanOp(TL.Operation, name="scan"):
     def verify_invariants(self) -> bool:
         op = self.operation
         source, target = op.operands
-        if not (enum_attr(self, "kind", ("sum", "max")) and buffers(self, [source, target], (FRAGMENT, SHARED))):
+        kinds = ("sum", "max", "umax")
+        if not (enum_attr(self, "kind", kinds) and buffers(self, [source, target], (FRAGMENT, SHARED))):
+            return False
+        kind = ir.StringAttr(op.attributes["kind"]).value
+        if kind in INTEGER_KINDS and not integers(self, source, f"kind {kind!r}"):
             return False
         if shape_of(source.type) != shape_of(target.type):
             return fail(self, f"source and target differ in shape: {shape_of(source.type)} and {shape_of(target.type)}")

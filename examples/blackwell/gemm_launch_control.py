@@ -38,7 +38,6 @@ def hear(answer: Any, told: Any, read: Any, turn: Any) -> Any:
     T.mbarrier_wait_parity(told, turn % 2)
     going = T.clc_is_canceled(answer)
     x, y = T.clc_get_first_ctaid_x(answer), T.clc_get_first_ctaid_y(answer)
-    T.fence_proxy_async()
     T.mbarrier_arrive(read)
     return going, x, y
 

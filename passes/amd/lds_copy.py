@@ -28,12 +28,13 @@ from ..lowering.views import tile_of
 _CHUNK = 16  # bytes of a lane
 
 
-def copies_directly(op: ir.Operation, threads: int, target: Target) -> bool:
-    """Whether a `tl.copy` from device to shared memory can be such loads."""
+def copies_directly(op: ir.Operation, threads: int, target: Target, *, versions: bool = False) -> bool:
+    """Whether a `tl.copy` from device to shared memory can be such loads; with `versions` into one of several tiles
+    behind one another, too."""
     source, tile = op.operands
     if not target.supports(Feature.LDS_DMA) or threads % target.warp_size:
         return False
-    layout = _layout_of(tile)
+    layout = _layout_of(tile, versions)
     kind = ir.MemRefType(tile.type)
     bits = kind.element_type.width
     if layout is None or bits < 8 or not len(_long(list(kind.shape))) == len(layout.shape) == 2:
@@ -43,12 +44,23 @@ def copies_directly(op: ir.Operation, threads: int, target: Target) -> bool:
     return dense and math.prod(layout.shape) // vector % threads == 0 and _is_aligned(source, vector, bits)
 
 
-def _layout_of(tile: ir.Value) -> SharedLayout | None:
+def _layout_of(tile: ir.Value, versions: bool) -> SharedLayout | None:
     owner = root(tile).owner
-    if root(tile) != tile or isinstance(owner, ir.Block) or "layout" not in owner.operation.attributes:
+    if isinstance(owner, ir.Block) or "layout" not in owner.operation.attributes:
+        return None
+    if root(tile) != tile and not (versions and _is_version(tile)):
         return None
     layout = from_attr(owner.operation.attributes["layout"])
     return layout if isinstance(layout, SharedLayout) else None
+
+
+def _is_version(tile: ir.Value) -> bool:
+    """Whether a slice is a whole tile of the last two dimensions."""
+    owner = tile.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "tl.slice" or owner.operation.operands[0] != root(tile):
+        return False
+    sizes, all_sizes = list(ir.MemRefType(tile.type).shape), list(ir.MemRefType(root(tile).type).shape)
+    return sizes[-2:] == all_sizes[-2:] and all(size == 1 for size in sizes[:-2])
 
 
 def _long(shape: list[int]) -> list[int]:

@@ -71,7 +71,8 @@ def _follow(op: ir.Operation, state: dict[ir.Value, Scaling]) -> None:
     if op.name == "tl.fill":
         state.pop(op.operands[0], None)
     elif op.name == "tl.copy":
-        _write(op.operands[1], state.get(root(op.operands[0]), Scaling()), state)
+        source, target = list(op.operands)[:2]
+        _write(target, _converted(state.get(root(source), Scaling()), ir.MemRefType(target.type).element_type), state)
     elif op.name == "tl.parallel" and not any(len(inner.operation.regions) for inner in op.regions[0].blocks[0]):
         _follow_loop(op, state)
     else:
@@ -121,7 +122,7 @@ def _result(op: ir.Operation, operands: list[Scaling]) -> Scaling:
         return Scaling()
     first = operands[0]
     if op.name in ("arith.extf", "arith.truncf", "tl.cast"):
-        return first
+        return _converted(first, op.results[0].type)
     if op.name == "arith.negf":
         return Scaling(first.power, -first.amount)
     if op.name in ("arith.addf", "arith.subf"):
@@ -137,6 +138,14 @@ def _result(op: ir.Operation, operands: list[Scaling]) -> Scaling:
     if (base := logarithm(op)) is not None and not first.amount:
         return Scaling(amount=first.power * base)
     raise _Unknown
+
+
+def _converted(scaling: Scaling, kind: ir.Type) -> Scaling:
+    """A value in another format. What is multiplied by a power of two may leave the range of formats whose exponents
+    have fewer bits than those of float32: programs that round their sums to one of these count on the exact maximum."""
+    if scaling.power and not isinstance(kind, ir.F32Type | ir.BF16Type | ir.F64Type):
+        raise _Unknown
+    return scaling
 
 
 def _is_sign_test(op: ir.Operation, operands: list[Scaling]) -> bool:

@@ -1,12 +1,14 @@
 """Block indices, remapped so that CTAs running together share tiles in the L2 cache (`T.use_swizzle`).
 
 With a panel of p rows (order "row") consecutive CTAs walk columns inside groups of p block rows; "column" exchanges the
-roles. The last group is as tall as what is left.
+roles. The last group is as tall as what is left. Clusters move as wholes: their CTAs stay neighbours.
 """
 
 from __future__ import annotations
 
-from tilelang_mlir.mlir import ir
+from collections.abc import Sequence
+
+from tilelang_mlir.mlir import int_array, ir
 
 from .context import Context
 
@@ -21,8 +23,27 @@ def block_indices(ctx: Context, launch: ir.Operation, extents: list[int | ir.Val
     if panel <= 1:
         return plain
     row = "order" not in swizzle or ir.StringAttr(swizzle["order"]).value == "row"
-    x, y = _grouped(ctx, plain, extents, panel, tall=1 if row else 0)
-    return [x, y, *plain[2:]]
+    tall = 1 if row else 0
+    if "cluster" not in launch.attributes:
+        return [*_grouped(ctx, plain[:2], extents[:2], panel, tall), *plain[2:]]
+    cluster = int_array(launch.attributes["cluster"])
+    return [*_grouped_clusters(ctx, plain[:2], extents[:2], cluster, panel, tall), *plain[2:]]
+
+
+def _grouped_clusters(
+    ctx: Context, plain: list[ir.Value], extents: list[int | ir.Value], sizes: Sequence[int], panel: int, tall: int
+) -> list[ir.Value]:
+    """The same of clusters, whose CTAs have the places in them that they have in the grid."""
+    e, parts = ctx.e, list(zip(plain, extents, sizes, strict=False))
+    clusters = [e.value(_divided(ctx, index, size)) for index, _, size in parts]
+    counts = [extent // size if isinstance(extent, int) else _divided(ctx, extent, size) for _, extent, size in parts]
+    places = _grouped(ctx, clusters, counts, panel, tall)
+    inside = [e.binary("remui", index, e.value(size)) if size > 1 else 0 for index, _, size in parts]
+    return [e.value(e.add(e.mul(at, size), i)) for at, i, (_, _, size) in zip(places, inside, parts, strict=True)]
+
+
+def _divided(ctx: Context, value: ir.Value, size: int) -> ir.Value:
+    return ctx.e.binary("divui", value, ctx.e.value(size)) if size > 1 else value
 
 
 def _grouped(

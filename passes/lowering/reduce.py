@@ -17,6 +17,7 @@ from tilelang_mlir.mlir import ir
 
 from ...dialect.layout import Digit, Fragment
 from ...dialect.location import python_location
+from ..combining import operation
 from ..layout_inference.reductions import result_registers
 from .buffers import FragmentBuffer, value_type
 from .context import Context, rule
@@ -25,15 +26,7 @@ from .index import Index
 from .parallel import thread_coordinates, thread_digits
 from .sync import shuffle
 
-_FLOAT = {
-    "sum": "addf", "abssum": "addf", "max": "maxnumf", "absmax": "maxnumf", "umax": "maxnumf", "min": "minnumf",
-    "umin": "minnumf",
-}  # fmt: skip
-_INTEGER = {
-    "sum": "addi", "abssum": "addi", "max": "maxsi", "absmax": "maxsi", "min": "minsi", "umax": "maxui",
-    "umin": "minui", "and": "andi", "or": "ori", "xor": "xori",
-}  # fmt: skip
-_PROPAGATE = {"maxnumf": "maximumf", "minnumf": "minimumf"}
+_PROPAGATE = {"arith.maxnumf": "arith.maximumf", "arith.minnumf": "arith.minimumf"}
 
 
 @dataclass(frozen=True)
@@ -201,8 +194,8 @@ def neutral(element: ir.Type, kind: str) -> int | float:
 def combine(ctx: Context, kind: str, a: ir.Value, b: ir.Value, propagate: bool = False) -> ir.Value:
     """The reduction's operation on two values of one type."""
     element = a.type.element_type if isinstance(a.type, ir.VectorType) else a.type
-    name = (_INTEGER if isinstance(element, ir.IntegerType) else _FLOAT)[kind]
-    return ctx.e.pure(f"arith.{_PROPAGATE.get(name, name) if propagate else name}", a.type, [a, b])
+    name = operation(kind, element)
+    return ctx.e.pure(_PROPAGATE.get(name, name) if propagate else name, a.type, [a, b])
 
 
 Join = Callable[[Context, str, ir.Value, ir.Value], ir.Value]

@@ -99,6 +99,8 @@ def from_float32(
     word = w.convert("bitcast", value, w.e.i32)
     sign = w.op("shrui", word, 31)
     magnitude = w.op("andi", word, 0x7FFFFFFF)
+    if form.bias == _F32_BIAS and form.bits == 16 and rounding in ("rz", "rs") and not saturate:
+        return _upper_half(w, form, word, magnitude, result, bits)
     exponent = w.op("maxui", w.op("shrui", magnitude, _F32_FRACTION), 1)
     hidden = w.select(w.is_(9, magnitude, 1 << _F32_FRACTION), 1 << _F32_FRACTION, 0)
     significand = w.op("ori", w.op("andi", magnitude, (1 << _F32_FRACTION) - 1), hidden)
@@ -128,11 +130,27 @@ def _round(
         added = w.select(w.is_(0, sign, 0 if rounding == "rp" else 1), below, 0)
     elif rounding == "rs":
         assert bits is not None
-        added = w.op("andi", w.e.broadcast(bits, w.lanes) if w.lanes and bits.type == w.e.i32 else bits, below)
+        added = w.op("andi", _per_lane(w, bits), below)
     else:
         kept = w.e.pure("arith.shrui", significand.type, [significand, discard])
         added = w.op("addi", w.op("shrui", below, 1), w.op("andi", kept, 1))
     return w.e.pure("arith.shrui", significand.type, [w.op("addi", significand, added), discard])
+
+
+def _upper_half(
+    w: Words, form: Format, word: ir.Value, magnitude: ir.Value, result: DType, bits: ir.Value | None
+) -> ir.Value:
+    """A float32 without its lower half, to which random bits may be added first: a carry into the exponent is the next
+    power of two, or infinity. The exponent is the same, so that the half goes below the normal range, too."""
+    nan = w.op("ori", w.op("andi", w.op("shrui", word, 16), 0x8000), form.nan or 0)
+    if bits is not None:
+        word = w.op("addi", word, w.op("andi", _per_lane(w, bits), 0xFFFF))
+    code = w.select(w.is_(8, magnitude, _F32_INF), nan, w.op("shrui", word, 16))
+    return w.convert("bitcast", w.convert("trunci", code, w.e.i16), ir.Type.parse(result.mlir))
+
+
+def _per_lane(w: Words, bits: ir.Value) -> ir.Value:
+    return w.e.broadcast(bits, w.lanes) if w.lanes and bits.type == w.e.i32 else bits
 
 
 def _special(

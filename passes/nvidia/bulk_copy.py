@@ -54,25 +54,26 @@ def kernel_maps(launch: ir.Operation) -> list[MapKey]:
     """The tensor maps that a kernel needs, in the order of their arguments."""
     found: dict[MapKey, None] = {}
     for op in nested(launch):
-        if "explicit" in op.attributes and op.name in ("tl.tma_load", "tl.tma_store"):
-            pair = list(op.operands)[:2] if op.name == "tl.tma_load" else list(op.operands)[1::-1]
+        name = op.name
+        if name in ("tl.tma_load", "tl.tma_store") and "explicit" in op.attributes:
+            pair = list(op.operands)[:2] if name == "tl.tma_load" else list(op.operands)[1::-1]
             if tma_obstacle(*pair, explicit=True):
                 continue  # refused by its rule
-        if op.name == "tl.tma_load":
+        if name == "tl.tma_load":
             found[_load_key(op)] = None
-        elif op.name == "tl.im2col_load":
+        elif name == "tl.im2col_load":
             found[im2col_key(op)] = None
-        elif op.name == "tl.tma_store":
+        elif name == "tl.tma_store":
             found[map_key(op.operands[1], op.operands[0])] = None
-        elif op.name in ("tl.tma_gather4", "tl.tma_scatter4"):
+        elif name in ("tl.tma_gather4", "tl.tma_scatter4"):
             if not gather_obstacle(*gather_sides(op)):
                 found[gather_key(*gather_sides(op))] = None
-        elif op.name in ("tl.box_load", "tl.box_store"):
+        elif name in ("tl.box_load", "tl.box_store"):
             if (key := box_key(op)) is not None:
                 found[key] = None
-        elif op.name == "tl.prefetch" and (key := prefetch_key(op.operands[0])) is not None:
+        elif name == "tl.prefetch" and (key := prefetch_key(op.operands[0])) is not None:
             found[key] = None
-        elif op.name == "tl.staged_store":
+        elif name == "tl.staged_store":
             plan = staged_plan(op)
             found.update((staged_key(op.operands[2], plan, piece), None) for piece in plan.pieces)
     return list(found)

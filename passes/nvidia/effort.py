@@ -15,6 +15,8 @@ makes of it from release 12.9 on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tilelang_mlir.mlir import ir
 
 from ...dialect.tl import FRAGMENT, scope_of
@@ -33,23 +35,23 @@ _CONSUMER = (
 _SCALAR = ("arith.", "scf.", "memref.")
 
 
-def effort(launch: ir.Operation) -> int | None:
-    """The optimisation level that is enough for a kernel; None: all there is."""
-    return _LIGHT if only_multiplies(launch) else _effort_of_roles(launch)
+def effort(inside: Sequence[ir.Operation]) -> int | None:
+    """The optimisation level that is enough for a kernel, given all its operations; None: all there is."""
+    return _LIGHT if only_multiplies(inside) else _effort_of_roles(inside)
 
 
-def only_multiplies(launch: ir.Operation) -> bool:
+def only_multiplies(inside: Sequence[ir.Operation]) -> bool:
     """Whether the only loop is one of products of `mma.sync` in an order that leaves ptxas nothing to find."""
-    loops = [op for op in nested(launch) if op.name in ("scf.for", "scf.while")]
+    loops = [op for op in inside if op.name in ("scf.for", "scf.while")]
     if len(loops) != 1 or OPERAND_STEPS not in loops[0].attributes:
         return False
-    products = [op for op in nested(launch) if op.name == "tl.gemm"]
+    products = [op for op in inside if op.name == "tl.gemm"]
     steps = ir.IntegerAttr(loops[0].attributes[OPERAND_STEPS]).value
     return steps == _STEPS and all(op.parent.operation == loops[0] for op in products)
 
 
-def _effort_of_roles(launch: ir.Operation) -> int | None:
-    roles = [op for op in nested(launch) if op.name == "tl.specialize"]
+def _effort_of_roles(inside: Sequence[ir.Operation]) -> int | None:
+    roles = [op for op in inside if op.name == "tl.specialize"]
     if len(roles) != 1:
         return None
     producer, consumer = (region.blocks[0] for region in roles[0].regions)
@@ -58,18 +60,19 @@ def _effort_of_roles(launch: ir.Operation) -> int | None:
     if not all(_is_among(op, _CONSUMER) for op in _inside(consumer)):
         return None
     loops = [op for op in _inside(consumer) if op.name in ("scf.for", "scf.while") and "tl.tiles" not in op.attributes]
-    products = [op for op in nested(launch) if op.name == "tl.gemm"]
+    products = [op for op in inside if op.name == "tl.gemm"]
     if len(loops) != 1 or len(products) != 1 or products[0].parent.operation != loops[0]:
         return None
     plain = "instr" in products[0].attributes and scope_of(products[0].operands[0]) != FRAGMENT
     return _LIGHT if plain and all(_is_among(op, _LOOP) for op in nested(loops[0])) else None
 
 
-def interleaves(launch: ir.Operation) -> bool:
+def interleaves(inside: Sequence[ir.Operation]) -> bool:
     """Whether threads add up what products of warpgroups give, in a loop that has no others, all of shared tiles."""
-    for loop in [op for op in nested(launch) if op.name == "scf.for"]:
+    for loop in [op for op in inside if op.name == "scf.for"]:
         products = [op for op in nested(loop) if op.name == "tl.gemm"]
-        if products and all(is_worked_on(loop, op) and scope_of(op.operands[0]) != FRAGMENT for op in products):
+        shared = bool(products) and all(scope_of(op.operands[0]) != FRAGMENT for op in products)
+        if shared and all(is_worked_on(loop, op) for op in products):
             return True
     return False
 

@@ -56,11 +56,11 @@ class Nvidia:
             attributes["nvvm.cluster_dim"] = launch.attributes["cluster"]
         if any(op.name == "tl.intrinsic" and intrinsic_name(op) == "wait_dependencies" for op in inside):
             attributes["tl.programmatic"] = ir.UnitAttr.get()
-        if (level := effort(launch)) is not None:
+        if (level := effort(inside)) is not None:
             attributes["tl.effort"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), level)
-        if only_multiplies(launch):
+        if only_multiplies(inside):
             attributes["tl.effort_unspilled"] = ir.UnitAttr.get()
-        if interleaves(launch):
+        if interleaves(inside):
             attributes["tl.interleaved"] = ir.UnitAttr.get()
         return attributes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tilelang_mlir.errors import UnsupportedError
-from tilelang_mlir.isa.nvidia import launch_control
+from tilelang_mlir.isa.nvidia import launch_control, tma
 from tilelang_mlir.mlir import ir
 from tilelang_mlir.target import Feature, targets_with
 
@@ -29,6 +29,7 @@ def lower_try_cancel(ctx: Context, op: ir.Operation) -> None:
 def lower_query(ctx: Context, op: ir.Operation) -> None:
     _require(ctx, op)
     value = launch_control.query(_pointer(ctx, op.operands[0]), ir.StringAttr(op.attributes["field"]).value)
+    tma.fence_shared()  # the next answer comes by the asynchronous proxy
     ctx.values[op.results[0]] = ctx.ix.uniform(value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz import threads
+from tests.fuzz import chains, threads
 from tests.fuzz.check import Outcome, check, trace
 from tests.fuzz.generate import generate
 from tests.fuzz.products import case_of, run
@@ -33,6 +33,11 @@ def test_programs_agree_with_the_reference(block: int) -> None:
 @pytest.mark.parametrize(("target", "seed"), [("sm_100a", 100), ("sm_100a", 108), ("gfx950", 105)])
 def test_products_of_large_tiles(target: str, seed: int) -> None:
     assert run(case_of(seed, target)) == "ok"
+
+
+@pytest.mark.parametrize(("target", "seed"), [("sm_90a", 0), ("sm_100a", 1), ("gfx950", 2)])
+def test_chains_of_products(target: str, seed: int) -> None:
+    assert chains.run(chains.case_of(seed, target)) == "ok"
 
 
 def test_a_seed_always_gives_the_same_program() -> None:

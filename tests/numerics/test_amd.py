@@ -396,6 +396,26 @@ def test_products_into_one_accumulator(arch: str) -> None:
     assert np.linalg.norm(out - want) < 1e-5 * np.linalg.norm(want)
 
 
+@pytest.mark.parametrize("threads", [32, 64])
+@pytest.mark.parametrize("arch", TARGETS)
+def test_constants_move_between_lanes(arch: str, threads: int) -> None:
+    """What all lanes know when the program is compiled, in blocks of less than a wave, too."""
+
+    @T.prim_func
+    def total(B: T.Tensor((2,), "float32")):
+        with T.Kernel(1, threads=threads):
+            values, sums = T.alloc_fragment((threads,), "float32"), T.alloc_fragment((1,), "float32")
+            T.fill(values, -0.75)
+            T.reduce_abssum(values, sums, dim=0)
+            B[0] = sums[0]
+            T.reduce_min(values, sums, dim=0)
+            B[1] = sums[0]
+
+    out = np.zeros(2, np.float32)
+    compile_prim_func(total, target=f"sim:{arch}")(out)
+    assert out.tolist() == [0.75 * threads, -0.75]
+
+
 def test_shuffles_reach_no_further_than_a_wave() -> None:
     @T.prim_func
     def exchange(A: T.Tensor((64,), "int32")):

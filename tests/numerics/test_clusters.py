@@ -174,3 +174,50 @@ def test_a_cluster_takes_neighbours_along_m(tiles: tuple[int, int], swizzle: int
             first = column // swizzle * swizzle
             number = first * rows + row // 2 * min(swizzle, n - first) + column - first
             assert y[row, column] == number * 4 + row % 2 * 2 + number // 2 % 2
+
+
+@pytest.mark.parametrize("order", ["row", "column"])
+@pytest.mark.parametrize(("grid", "panel"), [((4, 3), 2), ((6, 5), 4), ((2, 7), 16)])
+def test_swizzled_blocks_of_a_cluster_stay_neighbours(grid: tuple[int, int], panel: int, order: str) -> None:
+    m, n = grid
+
+    @T.prim_func
+    def main(Rank: T.Tensor((m, n), "int32"), Cluster: T.Tensor((m, n), "int32")):
+        with T.ClusterKernel(m, n, threads=32, cluster_dims=2) as (bx, by):
+            T.use_swizzle(panel, order=order)
+            if T.get_thread_binding() == 0:
+                Rank[bx, by] = T.block_rank_in_cluster()
+                Cluster[bx, by] = T.get_cluster_id(0) + T.get_cluster_id(1) * (m // 2)
+
+    rank, cluster = (poisoned((m, n), "int32") for _ in range(2))
+    compiled(main)(rank, cluster)
+    assert (rank == np.arange(m)[:, None] % 2).all()
+    assert (cluster[0::2] == cluster[1::2]).all() and sorted(cluster[0::2].reshape(-1)) == list(range(m // 2 * n))
+
+
+def test_a_warp_of_the_first_block_only() -> None:
+    """Threads that one block of a cluster sends another way, among others of both: they wait, and move on."""
+
+    @T.prim_func
+    def main(Y: T.Tensor((4, 128), "int32")):
+        with T.ClusterKernel(4, threads=128, cluster_dims=2) as (bx):
+            rank, t = T.block_rank_in_cluster(), T.get_thread_binding()
+            first, second = T.alloc_barrier(32), T.alloc_barrier(32)
+            if t < 32:
+                T.mbarrier_arrive(first)
+            elif t < 64 and rank == 0:
+                T.mbarrier_wait_parity(first, 0)
+                T.mbarrier_arrive(second)
+            elif t < 96:
+                T.mbarrier_wait_parity(first, 0)
+                Y[bx, t] = 7
+            if rank == 0:
+                T.mbarrier_wait_parity(second, 0)
+            if t < 32 or t >= 96 or (t < 64 and rank == 0):
+                Y[bx, t] = rank
+
+    y = poisoned((4, 128), "int32")
+    compiled(main)(y)
+    want = np.repeat(np.array([0, 1, 0, 1])[:, None], 128, axis=1)
+    want[:, 64:96], want[1::2, 32:64] = 7, 7
+    assert (y == want).all()

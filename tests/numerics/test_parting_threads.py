@@ -293,6 +293,22 @@ def test_barriers_numbered_at_run_time():
     assert re.search(r"bar.sync\s+%r\d+, 64", tilelang.compile(main, target="cuda:sm_90a").get_kernel_source())
 
 
+def test_a_variable_that_some_threads_write_in_a_parallel_loop_differs():
+    @T.prim_func
+    def main(A: T.Tensor((128,), "float32"), B: T.Tensor((128,), "float32")):
+        with T.Kernel(1, threads=128):
+            s, flag = T.alloc_shared((128,), "float32"), T.alloc_var("int32")
+            flag = 0
+            for _ in T.Parallel(4):
+                flag = 1
+            T.copy(A, s)
+            if flag == 1:
+                T.copy(s, B)
+
+    with pytest.raises(UnsupportedError, match="tile operations in a branch that some threads take and others do not"):
+        tilelang.compile(main, target="sim")
+
+
 @pytest.mark.parametrize("target", ["sim:sm_80", "sim:sm_90a"])
 def test_chains_of_ranges_and_uniform_conditions(target: str) -> None:
     """Even blocks copy with their first warps, all with the fifth and sixth; the third one lies between others."""

@@ -73,7 +73,8 @@ def oracle(x: np.ndarray, random: np.ndarray, table: np.ndarray) -> np.ndarray:
     return result
 
 
-@pytest.mark.parametrize(("dtype", "target"), [*((dtype, "sm_80") for dtype in FORMATS), ("bfloat16", "sm_100a")])
+@pytest.mark.parametrize(("dtype", "target"), [*((dtype, "sm_80") for dtype in FORMATS), ("bfloat16", "sm_100a"),
+                                               ("bfloat16", "gfx950"), ("float8_e4m3fnuz", "gfx942")])  # fmt: skip
 def test_every_rounding(dtype: str, target: str) -> None:
     rng = np.random.default_rng(3)
     table = values(dtype)
@@ -101,6 +102,31 @@ def test_overflow_without_saturation() -> None:
     np.testing.assert_array_equal(y[:, 1], [-inf, -largest, -largest, -inf, -inf])
     np.testing.assert_array_equal(y[:, 2], [inf] * 5)
     assert np.isnan(y[:, 3]).all()
+
+
+@pytest.mark.parametrize("target", ["sm_80", "gfx950"])
+def test_the_ends_of_bfloat16(target: str) -> None:
+    """A carry of random bits reaches infinity, which stays infinite; NaN keeps its sign; subnormal numbers as all."""
+    words = np.array([0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001, 0x00000001,
+                      0x00018001, 0x807FFFFF, 0x00000000, 0x80000000], np.uint32)  # fmt: skip
+    for bits in (0, 1, 0x7FFF, 0x8000, 0xFFFF, 0xFFFFFFFF):
+        x, random = np.zeros(COUNT, np.uint32), np.full(COUNT, bits, np.uint32)
+        x[: len(words)] = words
+        out = np.zeros((2, COUNT), np.uint16)
+
+        @T.prim_func
+        def main(X: T.Tensor((COUNT,), "float32"), R: T.Tensor((COUNT,), "uint32"), Y: T.Tensor((2, COUNT), "uint16")):
+            with T.Kernel(1, threads=64):
+                for i in T.Parallel(COUNT):
+                    Y[0, i] = T.reinterpret(T.cast(X[i], "bfloat16", round="rs", rbits=R[i]), "uint16")
+                    Y[1, i] = T.reinterpret(T.cast(X[i], "bfloat16", round="rz"), "uint16")
+
+        tilelang.compile(main, target=f"sim:{target}")(x.view(np.float32), random, out)
+        wide = x.astype(np.uint64)
+        nan = (wide & 0x7FFFFFFF) > 0x7F800000
+        carried = np.where(nan, wide >> 16 & 0x8000 | 0x7FC0, wide + (bits & 0xFFFF) >> 16)
+        np.testing.assert_array_equal(out[0], carried)
+        np.testing.assert_array_equal(out[1], np.where(nan, carried, wide >> 16))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
 from tilelang_mlir import knobs
+from tilelang_mlir.reference import evaluate
 
 
 def scan_program(
@@ -69,6 +70,20 @@ def test_sums_of_any_shape(shape: tuple[int, ...], dim: int, threads: int, share
 )
 def test_other_scans(kind: str, dtype: str, reverse: bool) -> None:
     check((3, 200), 1, 64, kind, dtype, reverse=reverse)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint32", "int8"])
+@pytest.mark.parametrize(("shape", "shared"), [((3, 200), False), ((3, 4096), True)])
+def test_maxima_of_integers(shape: tuple[int, int], shared: bool, dtype: str) -> None:
+    """Unsigned ones have no sign, also as the evaluator has it."""
+    ends = np.iinfo(dtype)
+    x = np.random.default_rng(1).integers(ends.min, ends.max, shape, dtype, endpoint=True)
+    program = scan_program(shape, 1, 64, "max", dtype, shared, False)
+    simulated, meant = np.zeros_like(x), np.zeros_like(x)
+    tilelang.compile(program, target="sim")(x, simulated)
+    evaluate(program.module, "scan_tile", [x, meant])
+    want = np.maximum.accumulate(x, axis=1)
+    assert (simulated == want).all() and (meant == want).all()
 
 
 def test_scans_over_waves_of_sixty_four_lanes() -> None:

@@ -83,6 +83,78 @@ def test_operands(dtype: str, transpose_b: bool, rows: int, columns: int) -> Non
     check(c, f64(a) @ (f64(b).T if transpose_b else f64(b)), "float32")
 
 
+def walking(M: int, N: int, K: int, blocks: int) -> Any:
+    """Pairs that walk over tiles in a chain of roles, of which the second is that of a warp of the first block."""
+    rows, columns, depth, stages = 128, 128, 64, 2
+    steps = -(-K // depth)
+
+    @T.prim_func
+    def main(A: T.Tensor((M, K), "float16"), B: T.Tensor((K, N), "float16"), C: T.Tensor((M, N), "float16")):
+        with T.ClusterKernel(blocks, threads=256, cluster_dims=2) as block:
+            a, b = T.alloc_shared((stages, rows, depth), "float16"), T.alloc_shared((stages, depth, 64), "float16")
+            c, part = T.alloc_tmem((2, rows, columns), "float32"), T.alloc_fragment((rows, 64), "float32")
+            staged = T.alloc_shared((rows, 64), "float16")
+            full, empty = T.alloc_cluster_barrier([64] * stages), T.alloc_cluster_barrier([1] * stages)
+            done, free = T.alloc_cluster_barrier([1] * 2), T.alloc_cluster_barrier([256] * 2)
+            tx, rank = T.get_thread_binding(), T.block_rank_in_cluster()
+            if tx < 32:
+                sched = T.PersistentTileScheduler(T.ceildiv(M, rows), T.ceildiv(N, columns), cluster_size=2)
+                sched.init(block // 2)
+                while sched.valid():
+                    bx, by = sched.m_idx * 2 + rank, sched.n_idx
+                    for k in T.serial(steps):
+                        step = sched.current_iter * steps + k
+                        T.mbarrier_wait_parity(empty[step % stages], step // stages % 2 ^ 1)
+                        T.tma_copy(
+                            A[bx * rows : (bx + 1) * rows, k * depth : (k + 1) * depth], a[step % stages, :, :],
+                            barrier=full[step % stages],
+                        )  # fmt: skip
+                        T.tma_copy(
+                            B[k * depth : (k + 1) * depth,
+                              (by * 2 + rank) * columns // 2 : (by * 2 + rank + 1) * columns // 2],
+                            b[step % stages, :, :], barrier=full[step % stages],
+                        )  # fmt: skip
+                        T.mbarrier_arrive(full[step % stages], 0)
+                    sched.next_tile()
+            elif tx < 64 and rank == 0:
+                sched = T.PersistentTileScheduler(T.ceildiv(M, rows), T.ceildiv(N, columns), cluster_size=2)
+                sched.init(block // 2)
+                while sched.valid():
+                    T.mbarrier_wait_parity(free[sched.current_iter & 1], sched.current_iter // 2 % 2 ^ 1)
+                    for k in T.serial(steps):
+                        step = sched.current_iter * steps + k
+                        T.mbarrier_wait_parity(full[step % stages], step // stages % 2)
+                        T.tcgen05_gemm(
+                            a[step % stages, :, :], b[step % stages, :, :], c[sched.current_iter & 1, :, :],
+                            mbar=empty[step % stages], clear_accum=k == 0, use_2cta=True,
+                        )  # fmt: skip
+                    T.tcgen05_mma_arrive(done[sched.current_iter & 1], arrive_2cta=True)
+                    sched.next_tile()
+            elif 128 <= tx < 256:
+                sched = T.PersistentTileScheduler(T.ceildiv(M, rows), T.ceildiv(N, columns), cluster_size=2)
+                sched.init(block // 2)
+                while sched.valid():
+                    bx, by = sched.m_idx * 2 + rank, sched.n_idx
+                    T.mbarrier_wait_parity(done[sched.current_iter & 1], sched.current_iter // 2 % 2)
+                    for i in T.unroll(columns // 64):
+                        T.copy(c[sched.current_iter & 1, :, i * 64 : (i + 1) * 64], part)
+                        T.copy(part, staged)
+                        T.copy(staged, C[bx * rows, by * columns + i * 64])
+                    T.mbarrier_arrive(free[sched.current_iter & 1], 0)
+                    sched.next_tile()
+
+    return main
+
+
+@pytest.mark.parametrize(("size", "blocks"), [((500, 272, 136), 4), ((256, 136, 64), 6), ((768, 104, 200), 2)])
+def test_a_role_of_the_first_block(size: tuple[int, int, int], blocks: int) -> None:
+    M, N, K = size
+    a, b, c = random((M, K)), random((K, N), seed=1), poisoned((M, N), "float16")
+    compiled(walking(M, N, K, blocks))(a, b, c)
+    check(c, f64(a) @ f64(b), "float16")
+    assert instructions(walking(M, N, K, blocks))["UTCHMMA"]
+
+
 def boxes(cluster: int = 2) -> Any:
     """The same product; a thread of each CTA loads its boxes, which complete in the first CTA."""
     M, N, K = 128, 128, 64

@@ -5,10 +5,8 @@ LLVM aborts the process when an instruction does not exist on the architecture, 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
-from collections.abc import Generator
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -29,7 +27,7 @@ from tilelang_mlir.compiler.conversion import Conversion, MathCalls
 from tilelang_mlir.compiler.device_ir import Clock
 from tilelang_mlir.compiler.float_literals import rewrite_float_literals
 from tilelang_mlir.compiler.llvm_passes import mark_arguments, run_handful
-from tilelang_mlir.compiler.llvm_setup import initialise
+from tilelang_mlir.compiler.llvm_setup import initialise, switched_on
 from tilelang_mlir.compiler.prints import print_by_printf
 from tilelang_mlir.errors import CompileError
 from tilelang_mlir.isa.amd import grid
@@ -146,19 +144,6 @@ def _parse(llvm_ir: str, machine: Any) -> Any:
 _FOR_PRODUCTS = ("disable-licm-promotion", "disable-machine-sink")
 
 
-@contextlib.contextmanager
-def _for_products(active: bool) -> Generator[None]:
-    """LLVM's options for kernels around matrix products, until the end of the block."""
-    options = _FOR_PRODUCTS if active else ()
-    for name in options:
-        llvm.set_option("tilelang", f"--{name}=true")
-    try:
-        yield
-    finally:
-        for name in options:
-            llvm.set_option("tilelang", f"--{name}=false")
-
-
 def _emit(module: Any, machine: Any, *, text: bool, code: bool) -> tuple[str, bytes]:
     """Assembly and object of a module, where asked for. Emission changes the module, so each needs its own."""
     other = llvm.parse_bitcode(module.as_bitcode()) if text and code else module
@@ -205,7 +190,7 @@ def emit_code(llvm_ir: str, arch: str, opt_level: int, lap: Clock, *, text: bool
     if " @printf(" in llvm_ir:
         llvm_ir += _PRINTF_ALLOC
     brief = marked(llvm_ir) if opt_level and products and is_plain(llvm_ir) else None
-    with _for_products(products):
+    with switched_on(*(_FOR_PRODUCTS if products else ())):
         module = _optimised(brief or llvm_ir, machine, opt_level, lap, few=brief is not None)
         # Level 3 numbers values twice more and repeats the ends of blocks. Loops around products gain nothing by it; it
         # finds a way without spills now and then, where registers are short.

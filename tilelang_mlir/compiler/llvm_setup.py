@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Generator
 
 import llvmlite.binding as llvm
 
@@ -20,3 +22,16 @@ def initialise() -> None:
     llvm.set_option("tilelang", f"--opt-disable={_DISABLED}")
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+
+
+@contextlib.contextmanager
+def switched_on(*names: str) -> Generator[None]:
+    """LLVM's options of these names, until the end of the block."""
+    initialise()
+    for name in names:
+        llvm.set_option("tilelang", f"--{name}=true")
+    try:
+        yield
+    finally:
+        for name in names:
+            llvm.set_option("tilelang", f"--{name}=false")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tilelang_mlir.errors import TileValueError
 from tilelang_mlir.frontend import arith
-from tilelang_mlir.frontend.buffer import Buffer, Region, tile_of
+from tilelang_mlir.frontend.buffer import Buffer, Region, buffer_of, tile_of
 from tilelang_mlir.frontend.builder import require
 from tilelang_mlir.frontend.expr import Expr, as_expr, value_of
 from tilelang_mlir.language.kernel import get_thread_extents
@@ -32,10 +32,13 @@ def print(obj: Any = None, msg: str = "", warp_group_id: int = 0, warp_id: int =
     if printer and isinstance(obj, Buffer | Region):
         attributes["thread"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), printer)
     operands: list[ir.Value] = []
-    if isinstance(obj, Buffer | Region):
-        operands.append(tile_of(obj, "T.print"))
-    elif obj is not None:
-        operands.append(value_of(builder, as_expr(obj)))
+    shown = obj if obj is None or isinstance(obj, Buffer | Region) else as_expr(obj)
+    if isinstance(shown, Buffer | Region):
+        operands.append(tile_of(shown, "T.print"))
+    elif shown is not None:
+        operands.append(value_of(builder, shown))
+    if shown is not None and (shown if isinstance(shown, Expr) else buffer_of(shown, "T.print")).dtype.is_unsigned:
+        attributes["unsigned"] = ir.UnitAttr.get()
     builder.emit("tl.print", operands, [], attributes)
 
 

@@ -58,11 +58,14 @@ def _query(what: str, result: Any, field: str) -> Expr:
     builder.require_launch(what)
     answer = _answer(what, result)
     op = builder.emit("tl.clc_query", [answer], [builder.type(INT32)], {"field": ir.StringAttr.get(field)})
+    builder.emit("tl.fence_proxy", [], [])  # the next answer is written where this one was read
     return Expr(INT32, value=op.results[0], frame=builder.frame)
 
 
 def clc_is_canceled(result: Any) -> Expr:
     """1 when the answer names a block whose work is now this one's, else 0.
+
+    As with every reading of an answer, a fence follows: threads that then meet may ask for the next one at its place.
 
         if T.clc_is_canceled(answer) != 0:
             bx = T.clc_get_first_ctaid_x(answer)

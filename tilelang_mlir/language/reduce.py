@@ -149,7 +149,7 @@ def _scan(kind: str, src: Any, dst: Any, dim: int, reverse: bool) -> None:
         if buffer_of(tile, what).memory not in ("fragment", "shared"):
             raise TileTypeError(f"{what} works on fragments and shared buffers, got {buffer_of(tile, what)!r}")
     attributes: dict[str, ir.Attribute] = {
-        "kind": ir.StringAttr.get(kind),
+        "kind": ir.StringAttr.get(_kind(kind, buffer_of(src, what).dtype.is_unsigned)),
         "dim": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), _axis(what, dim, len(shape))),
         "reverse": ir.BoolAttr.get(bool(reverse)),
     }

@@ -33,6 +33,7 @@ def tcgen05_gemm(
     C: Any,
     transpose_A: bool = False,
     transpose_B: bool = False,
+    policy: GemmWarpPolicy = GemmWarpPolicy.Square,
     clear_accum: Any = False,
     *,
     mbar: Any = None,
@@ -64,7 +65,7 @@ def tcgen05_gemm(
         UnsupportedError: on compilation, for a target without tensor memory, a shape without instruction, or a pair
             without a cluster.
     """
-    del annotations
+    del policy, annotations  # one thread issues the product
     builder = _in_kernel("T.tcgen05_gemm")
     _check(A, B, C, bool(transpose_A), bool(transpose_B), pair=use_2cta)
     start_product(builder, A, B, C, bool(transpose_A), bool(transpose_B), clear_accum, attributes=_pair(use_2cta))

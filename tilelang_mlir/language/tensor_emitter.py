@@ -100,7 +100,7 @@ class TCGEN05TensorCoreIntrinEmitter(EmittedProduct):
         """
         del desc_a, desc_b, m, n, ki, instr_desc
         a, b, c = (_tile(params) for params in (a_params, b_params, c_params))
-        tcgen05_gemm(a, b, c, self.a_transposed, self.b_transposed, clear_accum)
+        tcgen05_gemm(a, b, c, self.a_transposed, self.b_transposed, clear_accum=clear_accum)
 
     def tcgen05_atom_arrive(self, mbar: Any, arrive_2cta: bool = False) -> None:
         """`T.tcgen05_mma_arrive`."""

@@ -311,7 +311,7 @@ def _print(op: Instruction, frame: Frame) -> None:
             value = value.data
         elif np.ndim(value):
             value = np.broadcast_to(value, frame.lanes)[frame.active()]
-        parts.append(str(value))
+        parts.append(str(unsigned(np.asarray(value)) if "unsigned" in op.attributes else value))
     frame.machine.printed.append(" ".join(parts))
 
 

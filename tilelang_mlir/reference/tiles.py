@@ -257,17 +257,17 @@ def _scan(op: Instruction, frame: Frame) -> None:
         return
     source, target = _operands(op, frame, 2)
     axis = int(op.attributes["dim"])
-    values = source.read()
-    values = values.astype(compute_dtype(values.dtype))
+    kind = str(op.attributes["kind"])
+    values = prepared(source.read(), kind)
     if op.attributes["reverse"]:
         values = np.flip(values, axis)
-    if op.attributes["kind"] == "sum":
+    if kind == "sum":
         result = np.cumsum(values, axis=axis, dtype=values.dtype)
     else:
         result = (np.fmax if is_float(source.dtype) else np.maximum).accumulate(values, axis=axis)
     if op.attributes["reverse"]:
         result = np.flip(result, axis)
-    target.write(result.astype(target.dtype))
+    target.write(signed(result).astype(target.dtype))
 
 
 def _neutral(kind: str, dtype: np.dtype) -> object:

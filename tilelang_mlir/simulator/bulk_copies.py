@@ -292,11 +292,15 @@ class BulkCopies(Operands):
             raise lanes.fault(BadLane(bad.message, int(ctas[bad.row]), int(columns[bad.row]))) from None
         cells, checker = (place + batch.shared.row_start[owners]) >> SHIFT[16], batch.checker
         shadow = self._into(ctas, columns, place, 16, target, cells, into)
+        known = None if checker is None else checker.knowledge(lanes)
 
         def land() -> None:
             batch.shared.flat[16][cells] = answers.view(CARRY[16])
-            if checker is not None and shadow is not None:
+            if checker is not None and shadow is not None and known is not None:
                 checker.land_load(shadow, target)
+                checker.hand_over(target, known)
+                if everywhere:
+                    checker.share(target)
             target.complete(owners, 16)
 
         self.fly(land, "an answer of cluster launch control")

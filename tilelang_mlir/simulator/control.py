@@ -278,6 +278,9 @@ def branch(lanes: Any, condition: np.ndarray, yes: Any, no: Any, roles: tuple[st
     move on their own in its first side."""
     if _parts_clusters(lanes, condition):
         return (yield from _by_cta(lanes, condition, yes, no))
+    mixed = _mixed_columns(lanes, condition)
+    if mixed is not None:
+        return (yield from _by_columns(lanes, condition, mixed, yes, no, roles, part))
     case = split_together(lanes, condition)
     out: list[Any] = []
     if case != 2:
@@ -302,6 +305,40 @@ def _parts_clusters(lanes: Any, condition: np.ndarray) -> bool:
     yes, no = (np.logical_or.reduce(active & side, axis=1) for side in (condition, ~condition))
     mixed = yes.reshape(-1, cluster).any(1) & no.reshape(-1, cluster).any(1)
     return bool(mixed.any() and not (yes & no).any())
+
+
+def _mixed_columns(lanes: Any, condition: np.ndarray) -> np.ndarray | None:
+    """The threads that go different ways in the CTAs of a cluster, where others go one way; None without any."""
+    cluster = lanes.batch.cluster
+    if cluster == 1 or condition.shape[0] == 1:
+        return None
+    clusters = np.broadcast_to(condition, (condition.shape[0], lanes.count)).reshape(-1, cluster, lanes.count)
+    mixed = clusters[0].any(0) & ~clusters[0].all(0)
+    return None if (clusters != clusters[:1]).any() or not mixed.any() or mixed.all() else mixed
+
+
+def _by_columns(
+    lanes: Any, condition: np.ndarray, mixed: np.ndarray, yes: Any, no: Any, roles: tuple[str, str], part: int
+) -> Any:
+    """Threads that go different ways in the CTAs of a cluster move apart from the others."""
+    outs: tuple[list[Any], list[Any]] = ([], [])
+
+    def side(out: list[Any], run: Any) -> Any:
+        def body(inner: Any, take: Any) -> Any:
+            first, second = (body and _taking(body, take) for body in (yes, no))
+            out[:] = yield from run(inner, take(np.broadcast_to(condition, lanes.shape)), first, second)
+
+        return body
+
+    rest = lambda inner, holds, first, second: branch(inner, holds, first, second, roles, part)
+    columns = np.broadcast_to(mixed, (condition.shape[0], lanes.count))
+    yield lanes.fork(columns, side(outs[0], _by_cta), side(outs[1], rest))
+    return [_scatter(mixed, a, b) for a, b in zip(*outs, strict=True)] if no and not part else []
+
+
+def _taking(body: Any, take: Any) -> Any:
+    """A side of a branch for some of its threads."""
+    return lambda lanes, further, out: body(lanes, lambda value: further(take(value)), out)
 
 
 def _by_cta(lanes: Any, condition: np.ndarray, yes: Any, no: Any) -> Any:

@@ -357,6 +357,10 @@ class EngineChecker(DeviceChecker):
         self._clock[:, lanes.warp_ids, lanes.warp_ids] += active
         return known
 
+    def hand_over(self, barrier: MBarrier, known: np.ndarray) -> None:
+        """What someone knew who asked for an answer comes before the answer: its barrier learns of it."""
+        barrier.clock = np.maximum(self._fit(barrier.clock), self._fit(known))
+
     def complete_products(self, barrier: MBarrier, known: np.ndarray, announced: np.ndarray | None) -> np.ndarray:
         """Products and copies that have finished are announced to their barrier, with what their issuer knew: it came
         before. `announced` is what its earlier ones were announced with; returns that of all."""

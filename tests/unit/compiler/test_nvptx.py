@@ -49,6 +49,24 @@ define ptx_kernel void @plain(ptr addrspace(1) %out, i32 %x) {
   ret void
 }
 """
+PAIRS = """
+define ptx_kernel void @pairs(ptr addrspace(1) %out, i32 %count) {
+entry:
+  br label %loop
+loop:
+  %sum = phi <2 x float> [ zeroinitializer, %entry ], [ %next, %loop ]
+  %i = phi i32 [ 0, %entry ], [ %after, %loop ]
+  %place = getelementptr <2 x float>, ptr addrspace(1) %out, i32 %i
+  %pair = load volatile <2 x float>, ptr addrspace(1) %place, align 8
+  %next = fadd <2 x float> %sum, %pair
+  %after = add i32 %i, 1
+  %more = icmp slt i32 %after, %count
+  br i1 %more, label %loop, label %end
+end:
+  store <2 x float> %next, ptr addrspace(1) %out, align 8
+  ret void
+}
+"""
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90a"])
@@ -81,6 +99,38 @@ define ptx_kernel void @steps(ptr addrspace(1) %out, i32 %x, i32 %y) {
   ret void
 }
 """
+
+
+@pytest.mark.parametrize(("instruction", "level"), [("fence.proxy.async", 2), ("wgmma.fence.sync.aligned", 3)])
+def test_values_are_numbered_around_asynchronous_products(
+    instruction: str, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels: list[int] = []
+    numberings: list[bool] = []
+    machine, handful = nvptx.target_machine, nvptx.run_handful
+
+    def note_level(arch: str, level: int) -> object:
+        levels.append(level)
+        return machine(arch, level)
+
+    def note_numbering(module: object, builder: object, *, numbering: bool) -> None:
+        numberings.append(numbering)
+        handful(module, builder, numbering=numbering)
+
+    monkeypatch.setattr(nvptx, "target_machine", note_level)
+    monkeypatch.setattr(nvptx, "run_handful", note_numbering)
+    text = PLAIN.replace("  ret void", f'  call void asm sideeffect "{instruction};", ""()\n  ret void')
+    assert instruction in nvptx.emit_ptx(text, "sm_90a", 3, lambda stage: None)
+    assert levels == [level] and numberings == [level == 3]
+
+
+def test_floats_are_added_in_pairs_where_the_machine_does() -> None:
+    # By turns, since LLVM's option for it holds for the process.
+    added = [nvptx.emit_ptx(PAIRS, arch, 3, lambda stage: None) for arch in ("sm_100a", "sm_120a", "sm_90a") * 2]
+    assert ["add.rn.f32x2" in ptx for ptx in added] == [True, False, False] * 2
+    for ptx in added[1:3]:
+        assert len(re.findall(r"\badd\.rn\.f32\s", ptx)) == 2
+        assert not re.search(r"\bmov\.b64\s[^\n]*\{", ptx), "pairs are carried around the loop"
 
 
 def test_products_are_not_rewritten_as_steps() -> None:

@@ -133,6 +133,11 @@ def program(change: str = "", weights: str = "float16") -> Any:
                     total[i] += T.exp2(0.5 - top[i] * SCALE)
             if change == "accumulators stored":
                 T.copy(out, Out)
+            elif change == "sums rounded to halves":
+                rounded = T.alloc_fragment((ROWS, DIM), "float16")
+                T.copy(out, rounded)
+                for i, j in T.Parallel(ROWS, DIM):
+                    Out[i, j] = rounded[i, j] / total[i]
             else:
                 for i, j in T.Parallel(ROWS, DIM // 2 if change == "half of the sums divided" else DIM):
                     out[i, j] = out[i, j] / total[i]
@@ -201,7 +206,8 @@ def test_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["maximum stored", "sum stored", "accumulators stored", "half of the sums divided"]
+    "change",
+    ["maximum stored", "sum stored", "accumulators stored", "half of the sums divided", "sums rounded to halves"],
 )
 def test_what_is_stored_keeps_the_exact_maximum(change: str) -> None:
     assert not run(change)[0]

@@ -98,9 +98,14 @@ def _require_lanes(machine: Machine, source: np.ndarray, what: str) -> None:
         raise SimulationError(f"{what} reads a lane that does not execute it")
 
 
+def _words(machine: Machine, value: Any) -> np.ndarray:
+    """An i32 as (C|1, waves, lanes); constants come as numbers without a width."""
+    return machine.warps(value if isinstance(value, np.ndarray) else np.full((1, 1), value, np.int32))
+
+
 def _gather(machine: Machine, value: Any, source: np.ndarray, what: str) -> np.ndarray:
     """Values of the lanes `source` names, (lanes) or (C|1, W, lanes); only active lanes may be read."""
-    lanes = machine.warps(value)
+    lanes = _words(machine, value)
     _require_lanes(machine, source, what)
     if source.ndim == 1:
         return machine.unwarp(lanes[..., source])
@@ -133,8 +138,8 @@ def _swizzle(op: ir.Operation) -> Run:
 
 def _bpermute(op: ir.Operation) -> Run:
     def run(machine: Machine, byte: Any, value: Any) -> np.ndarray:
-        lanes, active = machine.warps(value), machine.active()
-        places = (machine.warps(byte) >> 2) % active.shape[2]
+        lanes, active = _words(machine, value), machine.active()
+        places = (_words(machine, byte) >> 2) % active.shape[2]
         shape = np.broadcast_shapes(lanes.shape, active.shape, places.shape)
         lanes, active, places = (np.broadcast_to(x, shape) for x in (lanes, active, places))
         values = np.take_along_axis(lanes, places, 2)
@@ -160,7 +165,7 @@ def _swap_rows(op: ir.Operation) -> Run:
 
     def run(machine: Machine, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
         _require_lanes(machine, _wave(machine) ^ 16 * rows, "v_permlane_swap")
-        first, second = np.broadcast_arrays(machine.warps(a), machine.warps(b))
+        first, second = np.broadcast_arrays(_words(machine, a), _words(machine, b))
         odd = np.arange(first.shape[2]) // (16 * rows) % 2 == 1
         left, right = first.copy(), second.copy()
         left[..., odd], right[..., ~odd] = second[..., ~odd], first[..., odd]
@@ -186,7 +191,7 @@ def _first(op: ir.Operation) -> Run:
 
     def run(machine: Machine, value: Any) -> np.ndarray:
         active = machine.active()
-        lanes = np.broadcast_to(machine.warps(value), active.shape)
+        lanes = np.broadcast_to(_words(machine, value), active.shape)
         lowest = active.argmax(2)[..., None]  # lane 0 where none is active
         return machine.unwarp(np.broadcast_to(np.take_along_axis(lanes, lowest, 2), active.shape).copy())
 

@@ -12,7 +12,7 @@ from tilelang_mlir.mlir import ir
 from tilelang_mlir.simulator.ops.rule import Writer, rule
 from tilelang_mlir.simulator.values import kind_of
 
-_DIRECTIVE = re.compile(r"%(%|[-+ #0]*\d*(?:\.\d+)?)(?:hh|h|ll|l|z)?([diuxXofFeEgGcsp])?")
+_DIRECTIVE = re.compile(r"%(?:%|([-+ #0]*\d*(?:\.\d+)?)(?:hh|h|ll|l|z)?([diuxXofFeEgGcsp])?)")
 
 
 @rule("gpu.printf")
@@ -36,7 +36,7 @@ def _format(text: str, items: list[Any], kinds: list[Any]) -> str:
     rest = iter(zip(items, kinds, strict=True))
 
     def one(match: re.Match[str]) -> str:
-        if match[1] == "%" or match[2] is None:
+        if match[2] is None:
             return "%"
         value, kind = next(rest)
         letter = match[2]

@@ -66,7 +66,15 @@ func.func @f(%n: memref<8x4xi32, #tl.scope<"fragment">>, %l: memref<4xf32, #tl.s
 // -----
 
 func.func @f(%f: memref<8x4xf32, #tl.scope<"fragment">>) {
-  // expected-error@+1 {{attribute 'kind' is 'min', expected one of sum, max}}
+  // expected-error@+1 {{kind 'umax' needs integers, got f32}}
+  "tl.scan"(%f, %f) {dim = 0 : i32, kind = "umax", reverse = false} : (memref<8x4xf32, #tl.scope<"fragment">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%f: memref<8x4xf32, #tl.scope<"fragment">>) {
+  // expected-error@+1 {{attribute 'kind' is 'min', expected one of sum, max, umax}}
   "tl.scan"(%f, %f) {dim = 0 : i32, kind = "min", reverse = false} : (memref<8x4xf32, #tl.scope<"fragment">>, memref<8x4xf32, #tl.scope<"fragment">>) -> ()
   return
 }
