@@ -5,31 +5,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tilelang_mlir.mlir import ir
 
 from ...dialect.effects import root
 from ..elementwise import uncast
+from .buffers import FragmentBuffer
 from .context import Context
 from .fragments import ARITHMETIC
 
 _MIX = 1_000_003  # makes one number of several coordinates
 
 
-def lanes_meet(ctx: Context, body: ir.Block, width: int) -> bool:
+def lanes_meet(ctx: Context, inside: Sequence[ir.Operation], width: int) -> bool:
     """Whether two of `width` neighbouring iterations of a thread use one element, which the body reads and writes."""
-    accesses = [op.operation for op in body.operations if op.operation.name.startswith("memref.")]
+    accesses = [op for op in inside if op.name.startswith("memref.")]
     read = {root(op.operands[0]) for op in accesses if op.name == "memref.load"}
     for store in accesses:
         if store.name == "memref.store" and root(store.operands[1]) in read:
             indices = list(store.operands)[2:]
-            if set(body.arguments) <= {uncast(index) for index in indices}:
+            if {*ctx.iteration_tables} <= {uncast(index) for index in indices}:
                 continue  # an element per iteration
             place = _place(ctx, indices)
             if place is None or _repeats(place, width):
                 return True
     return False
+
+
+def lanes_agree(ctx: Context, value: ir.Value, inside: Sequence[ir.Operation], width: int) -> bool:
+    """Whether a value is the same for `width` neighbouring iterations of a thread: it follows from variables that are,
+    and from elements of memory that the body does not write."""
+    if value in ctx.iteration_tables:
+        rows = np.broadcast_arrays(ctx.iteration_tables[value], *ctx.iteration_tables.values())[0].reshape(-1, width)
+        return bool((rows == rows[:, :1]).all())
+    if isinstance(value.owner, ir.Block) or not _within_loop(value.owner.operation):
+        return True
+    op = value.owner.operation
+    if op.name == "memref.load":
+        places = {"memref.store": 1, "tl.atomic": 0}
+        written = {root(o.operands[places[o.name]]) for o in inside if o.name in places}
+        if isinstance(ctx.buffers.get(root(op.operands[0])), FragmentBuffer) or root(op.operands[0]) in written:
+            return False
+    elif not op.name.startswith(("arith.", "math.")) and op.name != "tl.cast":
+        return False
+    return all(lanes_agree(ctx, v, inside, width) for v in op.operands if not isinstance(v.type, ir.MemRefType))
+
+
+def _within_loop(op: ir.Operation) -> bool:
+    """Whether an operation is part of the body of a parallel loop."""
+    parent = op.parent
+    while parent is not None and parent.operation.name == "scf.if":
+        parent = parent.operation.parent
+    return parent is not None and parent.operation.name == "tl.parallel"
 
 
 def _place(ctx: Context, indices: list[ir.Value]) -> np.ndarray | None:
@@ -54,9 +84,7 @@ def _numbers(ctx: Context, value: ir.Value) -> np.ndarray | None:
     if (function := ARITHMETIC.get(op.name)) is not None:
         parts = [part for v in op.operands if (part := _numbers(ctx, v)) is not None]
         return function(*parts) if len(parts) == len(op.operands) else None
-    parent = op.parent
-    inside = parent is not None and parent.operation.name == "tl.parallel"
-    return None if inside else np.asarray(0)  # from outside: the same for all iterations of a thread
+    return None if _within_loop(op) else np.asarray(0)  # from outside: the same for all iterations of a thread
 
 
 def _repeats(place: np.ndarray, width: int) -> bool:

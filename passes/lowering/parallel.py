@@ -1,13 +1,15 @@
 """`tl.parallel`: iterations spread over threads and registers, several per operation.
 
 Each thread runs the iterations its layout gives it, `width` at a time: an index becomes the thread's part plus one
-constant per lane, element arithmetic becomes vector arithmetic. Bodies with control flow that may differ between
-iterations run one iteration at a time.
+constant per lane, element arithmetic becomes vector arithmetic. A branch is taken by all lanes together where its
+condition is the same for them, as that on the row is for neighbours in a row; bodies with other control flow run one
+iteration at a time.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from .buffers import FragmentBuffer, element_bits, register_chunk
 from .carried import written_fragments
 from .context import Context, rule
 from .index import Index
-from .lanes import lanes_meet
+from .lanes import lanes_agree, lanes_meet
 from .lanewise import is_lanewise
 from .rolled import is_rolled, rolled
 
@@ -176,16 +178,29 @@ def _inside(
 
 # -- how many iterations at a time -------------------------------------------------------------------------------------
 def _vector_width(ctx: Context, body: ir.Block, layout: Fragment) -> int:
-    if not all(is_lanewise(op.operation) for op in body.operations):
+    inside = list(_straight(body))
+    if not all(is_lanewise(op) or op.name == "scf.if" for op in inside):
         return 1
-    bits = max(
-        (element_bits(_element(op.operation)) for op in body.operations if op.operation.name.startswith("memref.")),
-        default=32,
-    )
+    bits = max((element_bits(_element(op)) for op in inside if op.name.startswith("memref.")), default=32)
     width = register_chunk(layout, bits)
     if layout.is_padded or -1 in _static_extents(body):
         width = _within_edges(layout, width, tuple(_static_extents(body)))
-    return 1 if width > 1 and lanes_meet(ctx, body, width) else width
+    conditions = [op.operands[0] for op in inside if op.name == "scf.if"]
+    while width > 1 and not all(lanes_agree(ctx, condition, inside, width) for condition in conditions):
+        width = next(w for w in range(width - 1, 0, -1) if width % w == 0)
+    return 1 if width > 1 and lanes_meet(ctx, inside, width) else width
+
+
+def _straight(block: ir.Block) -> Iterator[ir.Operation]:
+    """The operations of a block and, behind each branch, of its arms."""
+    for view in block.operations:
+        op = view.operation
+        if op.name != "scf.yield":
+            yield op
+        if op.name == "scf.if":
+            for region in op.regions:
+                for arm in region.blocks:
+                    yield from _straight(arm)
 
 
 def _static_extents(body: ir.Block) -> list[int]:

@@ -74,8 +74,9 @@ def test_machines_without_what_it_needs_are_refused_by_name(name: str, target: s
         load(name).main(["--target", f"sim:{target}", "--size", "small"])
 
 
-@pytest.mark.parametrize(("name", "target"), CASES)
-def test_real_sizes_compile_without_spills(name: str, target: str) -> None:
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_real_sizes_compile_without_spills(name: str, target: str = "sm_90a") -> None:
+    """As users run them; `test_target_matrix` has the other targets."""
     run = load(name).main(["--target", target, "--size", "real", "--compile-only"])
     assert run.kernels
     for kernel in run.kernels:

@@ -46,6 +46,7 @@ _MATH = MathCalls(
 # ptxas numbers values itself, so LLVM does where it matters only: attention on wgmma is up to 1.5 % slower without it
 # (five sizes on an H200), kernels on mma.sync are the same (0.997 to 1.007, eleven of them).
 _NUMBERED = ("wgmma.", "tcgen05.mma")
+_LONG = 1_000_000  # characters of LLVM IR: five times those of a long attention kernel
 # An intrinsic that this LLVM does not know stays in the PTX as a call of an undefined function.
 _UNSELECTED = re.compile(r"\bllvm\.[\w.]+")
 
@@ -76,7 +77,7 @@ def conversion(arch: str, opt_level: int = 3) -> Conversion:
     return Conversion(TRIPLE, layout, ("llvm.", "nvvm."), _MATH, "convert-nvvm-to-llvm", prepare)
 
 
-def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool, numbering: bool) -> None:
+def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool, numbering: bool, long: bool) -> None:
     """The passes that matter. Lowering has folded addresses, unrolled and vectorised already, and ptxas hoists and
     schedules: with a handful of passes kernels run as fast as with all (copies, normalisations, products and attention
     on an H200), for a sixth of the time."""
@@ -86,7 +87,7 @@ def _optimise(module: Any, machine: Any, opt_level: int, *, thorough: bool, numb
     if thorough:
         builder.getModulePassManager().run(module, builder)
         return
-    run_handful(module, builder, numbering=numbering)
+    run_handful(module, builder, numbering=numbering, long=long)
 
 
 def _link(module: Any, text: str) -> None:
@@ -117,7 +118,8 @@ def emit_ptx(llvm_ir: str, arch: str, opt_level: int, lap: Clock, libraries: Seq
         module = _parsed(llvm_ir, machine, libraries)
         lap("llvm parse")
         if opt_level:
-            _optimise(module, machine, opt_level, thorough=thorough, numbering=numbering)
+            long = len(llvm_ir) > _LONG
+            _optimise(module, machine, opt_level, thorough=thorough, numbering=numbering, long=long)
         lap("llvm opt")
         ptx = str(machine.emit_assembly(module))
         lap("llvm emit")

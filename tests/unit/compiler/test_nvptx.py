@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -113,9 +114,9 @@ def test_values_are_numbered_around_asynchronous_products(
         levels.append(level)
         return machine(arch, level)
 
-    def note_numbering(module: object, builder: object, *, numbering: bool) -> None:
+    def note_numbering(module: object, builder: object, *, numbering: bool, long: bool) -> None:
         numberings.append(numbering)
-        handful(module, builder, numbering=numbering)
+        handful(module, builder, numbering=numbering, long=long)
 
     monkeypatch.setattr(nvptx, "target_machine", note_level)
     monkeypatch.setattr(nvptx, "run_handful", note_numbering)
@@ -131,6 +132,20 @@ def test_floats_are_added_in_pairs_where_the_machine_does() -> None:
     for ptx in added[1:3]:
         assert len(re.findall(r"\badd\.rn\.f32\s", ptx)) == 2
         assert not re.search(r"\bmov\.b64\s[^\n]*\{", ptx), "pairs are carried around the loop"
+
+
+def test_long_kernels_lose_constants_before_values_are_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[bool] = []
+    whole = nvptx.run_handful
+
+    def noted(module: Any, builder: Any, *, numbering: bool, long: bool) -> None:
+        passes.append(long)
+        whole(module, builder, numbering=numbering, long=long)
+
+    monkeypatch.setattr(nvptx, "run_handful", noted)
+    short = nvptx.emit_ptx(PLAIN, "sm_80", 3, lambda stage: None)
+    monkeypatch.setattr(nvptx, "_LONG", len(PLAIN) - 1)
+    assert nvptx.emit_ptx(PLAIN, "sm_80", 3, lambda stage: None) == short and passes == [False, True]
 
 
 def test_products_are_not_rewritten_as_steps() -> None:
