@@ -56,7 +56,7 @@ from .pending_accesses import Pending, Range, Spans, Touched, meet
 from .plan_shared_memory import tile_bytes
 from .thread_branches import BRANCH
 from .uniformity import is_uniform, is_uniform_loop
-from .walk import launches, members_of, nested, threads_of
+from .walk import launches, members_of, nested, num_threads, threads_of
 
 # What writes shared memory through the asynchronous proxy.
 _BULK_LOADS = ("tl.tma_load", "tl.box_load", "tl.tma_gather4", "tl.cluster_copy", "tl.bulk_words")
@@ -184,7 +184,7 @@ class _Inserter:
 
     def _visit(self, op: ir.Operation, pending: Pending) -> None:
         if op.name == "tl.sync_threads":
-            if "id" not in op.attributes:
+            if "id" not in op.attributes or self._meets_block(op):
                 pending.clear()
             return
         if "tl.scratch" in op.attributes:
@@ -240,6 +240,13 @@ class _Inserter:
         if op.name not in _BULK_LOADS:
             pending.unfenced |= spans.writes
         pending.unfenced_loads |= spans.ordinary
+
+    def _meets_block(self, op: ir.Operation) -> bool:
+        """Whether a barrier with a number is the one of all threads."""
+        number, count = (op.attributes[name] if name in op.attributes else None for name in ("id", "count"))
+        if number is None or count is None or len(op.operands):
+            return False
+        return ir.IntegerAttr(number).value == 0 and ir.IntegerAttr(count).value == num_threads(self.launch)
 
     def _to_order(self, op: ir.Operation) -> Spans:
         """What of it is to be ordered with the accesses of other threads."""

@@ -39,12 +39,13 @@ class Amd:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.exchanges_globally = False
+        self._threads = 0
         self._guarded = Guarded()
         self._loads_branch = False
 
     def kernel_attributes(self, threads: tuple[int, int, int], launch: ir.Operation) -> dict[str, ir.Attribute]:
         total = threads[0] * threads[1] * threads[2]
-        self.exchanges_globally = _exchanges_globally(launch)
+        self.exchanges_globally, self._threads = _exchanges_globally(launch), total
         if not self.target.supports(Feature.MFMA) and any(op.name in PRODUCTS for op in nested(launch)):
             self._loads_branch = True  # LLVM starts loads early, and no registers are left beside WMMA's operands
         i32 = ir.IntegerType.get_signless(32)
@@ -82,7 +83,8 @@ class Amd:
         if region and number == 0 and count is None and ctx.num_threads <= self.target.warp_size:
             barrier.wave()
             return
-        if region or number != 0 or count is not None:
+        whole = isinstance(number, int) and number == 0 and count == self._threads  # wherever they stand
+        if not whole and (region or number != 0 or count is not None):
             raise UnsupportedError(
                 f"a barrier of some of the threads, which {self.target} lacks",
                 hint=f"threads of one wave ({self.target.warp_size}) need none; for others put what comes before and "

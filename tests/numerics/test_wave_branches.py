@@ -143,3 +143,35 @@ def test_product_of_one_wave(arch: str, wave: int) -> None:
     want = a.astype(np.float64) @ b.astype(np.float64)
     assert np.linalg.norm(c - want) < 1e-5 * np.linalg.norm(want)
     assert np.array_equal(d, np.arange(N))
+
+
+@waves
+@pytest.mark.parametrize("explicit", [True, False], ids=["counted", "configured"])
+def test_barriers_of_the_block_in_both_arms(arch: str, wave: int, explicit: bool) -> None:
+    """All waves meet, wherever each of them stands."""
+
+    @T.prim_func
+    def main(A: T.Tensor((N,), "float32"), B: T.Tensor((N,), "float32")):
+        with T.Kernel(1, threads=N):
+            tile = T.alloc_shared((N,), "float32")
+            tx = T.get_thread_binding()
+            if tx < wave:
+                tile[tx] = A[tx]
+                if explicit:
+                    T.sync_threads(0, N)
+                else:
+                    T.sync_threads()
+                B[tx] = tile[N - 1 - tx]
+            else:
+                tile[tx] = A[tx] * 2.0
+                if explicit:
+                    T.sync_threads(0, N)
+                else:
+                    T.sync_threads()
+                B[tx] = tile[N - 1 - tx]
+
+    configs = {} if explicit else {"tl.disable_thread_storage_sync": True}
+    a, b = np.random.default_rng(3).standard_normal(N).astype(np.float32), np.full(N, np.nan, np.float32)
+    tilelang.compile(main, target=f"sim:{arch}", pass_configs=configs)(a, b)
+    want = np.where(np.arange(N) < wave, a, a * 2)[::-1]
+    assert np.array_equal(b, want)

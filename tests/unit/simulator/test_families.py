@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from tests.unit.simulator import programs
-from tests.unit.simulator.mutants import Mutant, mutants
+from tests.unit.simulator.mutants import Mutant, by_key, mutants
 from tests.unit.simulator.texts import relative_error
 from tests.util.tensor_programs import example
 from tilelang_mlir import errors, knobs
+from tilelang_mlir.dialect import context
 from tilelang_mlir.jit.simulated import SimulatedKernel
+from tilelang_mlir.mlir import ir
 
 Kinds = tuple[type[errors.SimulationError], ...]
 SAMPLE = 5  # of each kernel
@@ -79,7 +81,9 @@ def _gemm(arch: str, block_k: int, stage_bytes: int) -> Case:
 
 
 def _attention(arch: str, rows: int, harmless: dict[str, str]) -> Case:
-    q, k, v = np.random.default_rng(1).standard_normal((3, 1, 3 * rows, 64)).astype(np.float16)
+    q, k, v = np.random.default_rng(1).standard_normal((3, 1, 3 * rows, 64))
+    k *= np.linspace(0.5, 16, 3 * rows)[:, None]  # the maximum rises, so that sums are rescaled
+    q, k, v = (x.astype(np.float16) for x in (q, k, v))
     kernel = programs.compiled(programs.attention(1, 3 * rows, 64, (rows, 64), 128), f"sim:{arch}")
     want = programs.attention_reference(q, k, v, causal=False)
     return Case(kernel, [q, k, v, np.zeros_like(q)], want, 8192, harmless)
@@ -144,7 +148,12 @@ CASES: dict[str, Callable[[], Case]] = {
         {
             **dict.fromkeys(_defects("fence.mbarrier.init", (0, 1, 2), "drop"), "a later fence follows them all"),
             **dict.fromkeys(_defects("barrier", (1, 2, 3), "drop", "late"), "so does a later barrier"),
-            **dict.fromkeys(_defects("tcgen05.fence", (0, 1, 2, 3), "drop", "late"), _ALREADY),
+            **dict.fromkeys(_defects("tcgen05.fence", (0, 1, 2, 3, 6, 7), "drop", "late"), _ALREADY),
+            **dict.fromkeys(_defects("tcgen05.mma", (0, 1, 2, 3), "next stage"), "other rows of Q, in order"),
+            **dict.fromkeys(
+                ("drop: scf.while 5", "before the wait: cp.async.bulk.tensor.shared.cluster.global 4"),
+                "where sums are rescaled, they have been waited for before",
+            ),
         },
     ),
     "pairs": lambda: _transposed(
@@ -161,7 +170,7 @@ CASES: dict[str, Callable[[], Case]] = {
                 _defects("tcgen05.fence", (*range(12), 14, 15, 16), "drop", "late"), _ALREADY
             ),
             **dict.fromkeys(_defects("mbarrier.arrive", (3, 4), "too early"), "what the warp asks comes after its own"),
-            "late: fence.proxy 2": "it still comes before the warp asks again",
+            **dict.fromkeys(_defects("fence.proxy", tuple(range(24)), "drop", "late"), "others stand beside it"),
         },
         num_stages=2,
     ),
@@ -224,19 +233,29 @@ def test_defects_are_reported(name: str) -> None:
 
 def test_what_follows_a_commit_is_not_part_of_it() -> None:
     """The warp of products reads the answer behind its commit: who waits for the products knows nothing of that."""
-    for number in range(4):
-        (dropped,) = [
-            m for m in mutants(case("launch control").kernel.artifact.lowered, 0)
-            if m.name == f"drop: fence.proxy {number}"
-        ]  # fmt: skip
+    lowered = case("launch control").kernel.artifact.lowered
+    context().allow_unregistered_dialects = True
+    with context():
+        module = ir.Module.parse(lowered)
+        blocks = [op.block for op in by_key(module)["nvvm.fence.proxy"]]
+        firsts = [i for i, block in enumerate(blocks) if block not in blocks[:i]]
+    assert len(firsts) == 4  # of the roles that read answers
+    for number in firsts:
+        dropped = Mutant("drop all of a role", "nvvm.fence.proxy", number, _drop_beside)
         assert isinstance(report("launch control", dropped), errors.ProxyFenceError), number
 
 
-@pytest.mark.parametrize("name", ["attention gfx1201", "launch control"])
+def _drop_beside(op: ir.Operation) -> None:
+    """All operations of that name in a block."""
+    for other in [x.operation for x in op.block.operations if x.operation.name == op.name]:
+        other.erase()
+
+
+@pytest.mark.parametrize("name", ["attention gfx1201", "pairs"])
 def test_what_is_harmless_changes_no_result(name: str) -> None:
     by_name = {m.name: m for m in mutants(case(name).kernel.artifact.lowered, case(name).stage_bytes)}
     assert set(case(name).harmless) <= set(by_name)
-    for key in sorted(case(name).harmless)[-3:]:
+    for key in sorted(case(name).harmless)[-2:]:
         assert report(name, by_name[key]) is None, key
         assert relative_error(case(name).args[-1], case(name).want) < 2e-3, key
 
