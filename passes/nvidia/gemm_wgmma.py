@@ -22,6 +22,7 @@ from ..lowering.index import Index
 from ..lowering.memory import shared_pointer
 from ..lowering.views import tile_of
 from .intrinsics import wait_all
+from .kept_operands import is_kept, made_anew
 from .sparse_metadata import Metadata
 from .wgmma_layout import ROWS, WARPGROUP, has_half_sums, partition, product_kinds, step_depth
 
@@ -42,7 +43,7 @@ def lower_gemm_wgmma(ctx: Context, op: ir.Operation) -> None:
     right = _descriptor(ctx, b, ctx.ix.scale(along_n, grid.columns), steps, 1, bits, along_k=flags[1], deep=deep)
     buffer = ctx.buffers.get(a)
     if isinstance(buffer, FragmentBuffer):
-        left: wgmma_product.Descriptor | Sequence[Sequence[ir.Value]] = _register_operand(ctx, buffer, bits)
+        left: wgmma_product.Descriptor | Sequence[Sequence[ir.Value]] = _register_operand(ctx, op, buffer, bits)
     else:
         left = _descriptor(
             ctx, a, ctx.ix.scale(along_m, grid.rows), steps, grid.rows // ROWS, bits, along_k=not flags[0]
@@ -159,7 +160,7 @@ def _panel_offset(ctx: Context, offset: Index, panel: int, width: int) -> Index:
     return ctx.ix.scale(ctx.ix.divide(offset, width), panel)
 
 
-def _register_operand(ctx: Context, buffer: FragmentBuffer, bits: int) -> list[list[ir.Value]]:
+def _register_operand(ctx: Context, op: ir.Operation, buffer: FragmentBuffer, bits: int) -> list[list[ir.Value]]:
     """Four words per block and k step."""
     pack = 32 // bits
     file = ctx.registers[buffer]
@@ -170,4 +171,6 @@ def _register_operand(ctx: Context, buffer: FragmentBuffer, bits: int) -> list[l
             words.append(ctx.e.pure("arith.bitcast", ctx.e.i32, [value]))
             continue
         words.append(ctx.e.extract(ctx.e.pure("vector.bitcast", ctx.e.vector_type(1, ctx.e.i32), [value]), 0))
+    if is_kept(op, factors(op)[0]):
+        words = made_anew(ctx, words)
     return [words[i : i + 4] for i in range(0, len(words), 4)]
