@@ -248,6 +248,7 @@ def test_layouts_that_are_no_digits_change_no_value() -> None:
             T.copy(A[3, 0:16], row)
             for i in T.Parallel(16):
                 row[i] = row[i] + 1.0
+            T.sync_threads()  # other threads have stored there
             T.copy(row, B[5, 0:16])
 
     a, b = np.random.default_rng(4).standard_normal((32, 64)).astype(np.float32), np.zeros((32, 64), np.float32)
