@@ -6,11 +6,8 @@ A block walks over keys; a product of each block of keys passes through the thre
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import traceback
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +17,7 @@ import numpy as np
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tests.fuzz.campaign import campaign
 from tilelang_mlir import knobs
 from tilelang_mlir.errors import LayoutError, ResourceError, UnsupportedError
 
@@ -211,23 +209,7 @@ def run(case: Case) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.chains", description=__doc__)
-    parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0, help="the first seed")
-    parser.add_argument("--target", default="sm_100a")
-    options = parser.parse_args(arguments)
-    kinds: Counter[str] = Counter()
-    for seed in range(options.seed, options.seed + options.count):
-        case = case_of(seed, options.target)
-        try:
-            found = run(case)
-        except Exception:  # a fuzzer reports whatever happens
-            found = "failed: " + " | ".join(traceback.format_exc().strip().splitlines()[-3:])[-400:]
-        kinds[found.split(":")[0].split(" of")[0]] += 1
-        if found != "ok":
-            print(f"seed {seed}: {found}\n    {case}", flush=True)
-    print(f"{options.target}: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
-    return int(any(not kind.startswith(("ok", "rejected")) for kind in kinds))
+    return campaign("chains", __doc__, case_of, run, arguments)
 
 
 if __name__ == "__main__":

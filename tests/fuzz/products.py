@@ -6,11 +6,8 @@ The tiles are as large as instructions of a warpgroup or of tensor memory want t
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import traceback
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +18,7 @@ import numpy as np
 
 import tilelang_mlir as tilelang
 import tilelang_mlir.language as T
+from tests.fuzz.campaign import campaign
 from tests.fuzz.state import features
 from tests.util.operands import copy_operands
 from tilelang_mlir import knobs
@@ -201,23 +199,7 @@ def _finished(case: Case, want: np.ndarray, v: np.ndarray, d: np.ndarray) -> np.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.products", description=__doc__)
-    parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0, help="the first seed")
-    parser.add_argument("--target", default="sm_100a")
-    options = parser.parse_args(arguments)
-    kinds: Counter[str] = Counter()
-    for seed in range(options.seed, options.seed + options.count):
-        case = case_of(seed, options.target)
-        try:
-            found = run(case)
-        except Exception:  # a fuzzer reports whatever happens
-            found = "failed: " + " | ".join(traceback.format_exc().strip().splitlines()[-3:])[-400:]
-        kinds[found.split(":")[0].split(" of")[0]] += 1
-        if found != "ok":
-            print(f"seed {seed}: {found}\n    {case}", flush=True)
-    print(f"{options.target}: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
-    return int(any(not kind.startswith(("ok", "rejected")) for kind in kinds))
+    return campaign("products", __doc__, case_of, run, arguments)
 
 
 if __name__ == "__main__":
