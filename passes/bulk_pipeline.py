@@ -58,8 +58,7 @@ def expand(versions: Versions, launch: ir.Operation) -> None:
     with ir.InsertionPoint(loop):
         before = rounds.before() if rounds else build.constant(0)
         for ahead in range(stages - 1):
-            variable = build.binary("addi", versions.lower, build.binary("muli", versions.step, build.constant(ahead)))
-            load(versions, variable, build.binary("addi", before, build.constant(ahead)), full, {})
+            load(versions, versions.lower, before, ahead, full, ordered=False)
     if rounds:
         with ir.InsertionPoint.after(loop):
             rounds.advance(before, trip_count(*bounds))
@@ -70,14 +69,14 @@ def expand(versions: Versions, launch: ir.Operation) -> None:
         variable = versions.body.arguments[0]
         trip = build.binary("addi", before, versions.trip(variable, bounds))
         if released is None:
-            _load_ahead(versions, trip, full)
+            load(versions, variable, trip, stages - 1, full)
         slot = versions.slot(trip)
         ir.Operation.create("tl.mbarrier_wait", [], [full, slot, versions.phase(trip)])
     if released is not None:
         with ir.InsertionPoint.after(released):
             if accessed:  # else the products alone have read the version, and the thread that loads has waited for them
                 release(accessed)
-            _load_ahead(versions, trip, full)
+            load(versions, variable, trip, stages - 1, full)
     versions.finish(slot)
 
 
@@ -96,17 +95,14 @@ def release(accessed: bool) -> None:
     build.sync_threads()
 
 
-def _load_ahead(versions: Versions, trip: ir.Value, full: ir.Value) -> None:
-    ahead = build.constant(versions.stages - 1)
-    later = build.binary("addi", versions.body.arguments[0], build.binary("muli", versions.step, ahead))
-    number = build.binary("addi", trip, build.constant(versions.stages - 1))
-    load(versions, later, number, full, {"ordered": build.unit()})
-
-
 def load(
-    versions: Versions, variable: ir.Value, trip: ir.Value, full: ir.Value, attributes: dict[str, ir.Attribute]
+    versions: Versions, variable: ir.Value, trip: ir.Value, ahead: int, full: ir.Value, *, ordered: bool = True
 ) -> None:
-    """All copies of the iteration with loop variable `variable`, if there is one; the first announces their bytes."""
+    """All copies of the iteration that comes so many behind the one of number `trip` with loop variable `variable`, if
+    there is one; the first announces their bytes. `ordered` ones follow what all threads did before."""
+    variable = build.binary("addi", variable, build.binary("muli", versions.step, build.constant(ahead)))
+    trip = build.binary("addi", trip, build.constant(ahead))
+    marked = {"ordered": build.unit()} if ordered else {}
     size = sum(box_bytes(copy.operands[1]) for copy in versions.copies)
     branch = ir.Operation.create("scf.if", [], [build.compare(2, variable, versions.upper)], regions=2)
     with ir.InsertionPoint(branch.regions[0].blocks.append()):
@@ -116,6 +112,6 @@ def load(
             bytes_ = {"expect": ir.IntegerAttr.get(build.i32(), size)} if copy == versions.copies[0] else {}
             with copy.location:
                 computed = [versions.clone(v, cloned) for v in sources(copy)]
-                marks = {"elected": build.unit(), "async": build.unit(), **attributes, **bytes_}
+                marks = {"elected": build.unit(), "async": build.unit(), **marked, **bytes_}
                 start(copy, computed, versions.version(copy.operands[1], slot), (full, slot), marks)
         ir.Operation.create("scf.yield")

@@ -27,6 +27,8 @@ from .walk import launches, nested
 
 PASSING = "tl.passing"
 """Marks buffers that keep nothing from one iteration of a loop to the next."""
+THREADS = 2048
+"""Of the blocks that are on a multiprocessor with tensor memory at one time, at most."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ so that tensor cores have a product to do while the threads compute. B is loaded
 the rest of the loop reads, into as many versions: a product that is complete gives its version back at once.
 
 Two versions of S let its product start before the threads have read the last one. They take columns: where fewer blocks
-would fit on a multiprocessor for them, S has one version. Then
-its product starts where all threads have met since they read S: in front of the second product, at whose operand they
-meet anyway. That one runs under the next f, and only S itself is waited for.
+would fit on a multiprocessor for them, S has one version. Then its product starts where all threads have met since they
+read S: in front of the second product, at whose operand they meet anyway. That one runs under the next f, and only S
+itself is waited for.
 
 What qualifies: the product starts from zero, its operands are tiles that nothing else reads, or that the loop does not
 change, and its sum passes through tensor memory.
@@ -31,14 +31,14 @@ from ..dialect.tl import SHARED, scope_of
 from . import build, bulk_pipeline
 from .fragment_demand import most_at_once
 from .nvidia.tma_rules import box_bytes
-from .plan_tensor_memory import PASSING, arena_with
+from .plan_tensor_memory import PASSING, THREADS, arena_with
 from .specialize_warps.rings import Rounds, trip_count
 from .specialize_warps.stores import shared_bytes
 from .use_tensor_memory import barriers
 from .versions import RELEASED, Versions, add_versions, inside, redirect, version_of
 from .walk import nested, num_threads
 
-_THREADS, _REGISTERS, _FEWEST_REGISTERS = 2048, 65536, 32  # of a multiprocessor, and of a thread
+_FEWEST_REGISTERS = 32  # of a thread
 _PRODUCT, _COMMIT, _WAIT = "tl.tcgen05_mma", "tl.tcgen05_commit", "tl.mbarrier_wait"
 
 
@@ -136,7 +136,7 @@ class _Room:
         ring = (stages - 1) * sum(box_bytes(op.operands[1]) for op in loads)
         threads, registers = num_threads(launch), max(most_at_once(list(nested(launch))), _FEWEST_REGISTERS)
         shared = target.max_shared_bytes // max(shared_bytes(launch) + ring, 1)
-        return _Room(launch, min(shared, _THREADS // threads, _REGISTERS // (threads * registers)))
+        return _Room(launch, min(shared, THREADS // threads, target.registers // (threads * registers)))
 
     def versions(self, total: ir.Value, *, met: bool) -> int:
         """Versions of a sum; 0 where there is no room for it beside other tiles in tensor memory. One is enough only
@@ -171,10 +171,7 @@ class _Group:
 
     def load(self, variable: ir.Value, number: ir.Value, ahead: int, *, ordered: bool = True) -> None:
         """The tiles of so many iterations after one."""
-        step = build.binary("muli", self.versions.step, build.constant(ahead))
-        later = build.binary("addi", variable, step)
-        marks = {"ordered": build.unit()} if ordered else {}
-        bulk_pipeline.load(self.versions, later, build.binary("addi", number, build.constant(ahead)), self.full, marks)
+        bulk_pipeline.load(self.versions, variable, number, ahead, self.full, ordered=ordered)
 
 
 class _Rewriting:

@@ -224,12 +224,11 @@ def variable(initial: int) -> ir.Value:
 
 def keep_of(op: ir.Operation) -> ir.Value:
     """Whether a product adds to its accumulator, as i1."""
-    truth = ir.IntegerType.get_signless(1)
-    one = ir.Operation.create("arith.constant", [truth], attributes={"value": ir.IntegerAttr.get(truth, 1)}).result
+    one = build.truth(True)
     if op.name == "tl.gemm" and len(op.operands) > 3:
         return build.binary("xori", op.operands[3], one)
     if "clear" in op.attributes and ir.BoolAttr(op.attributes["clear"]).value:
-        return ir.Operation.create("arith.constant", [truth], attributes={"value": ir.IntegerAttr.get(truth, 0)}).result
+        return build.truth(False)
     return one
 
 

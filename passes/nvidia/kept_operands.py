@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from tilelang_mlir.isa.nvidia import thread, warp
 from tilelang_mlir.mlir import ir
 
-from ...dialect.effects import region_effects, root
+from ...dialect.effects import Effect, region_effects, root
+from ..elementwise import stores_all
 from ..lowering.context import Context
 
 _NO_WARP = 0x7FFFFFFF
 
 
 def is_kept(op: ir.Operation, tile: ir.Value) -> bool:
-    """Whether the loop around a product never writes its operand in all iterations, so that the next one needs it."""
+    """Whether the loop around a product does not write its operand anew, whole and in all iterations, so that the next
+    one needs what is there."""
     loop = op.parent.operation
     while loop.name not in ("scf.for", "scf.while", "tl.launch"):
         loop = loop.parent.operation
@@ -28,7 +30,16 @@ def is_kept(op: ir.Operation, tile: ir.Value) -> bool:
         return False
     body = [inner.operation for inner in loop.regions[-1].blocks[0].operations]
     always = [inner for inner in body if not inner.name.startswith("scf.")]
-    return not any(e.kind == "write" and e.value == root(tile) for inner in always for e in region_effects(inner))
+    written = [e for inner in always for e in region_effects(inner) if e.kind == "write" and e.value == root(tile)]
+    return not any(_is_whole(effect) for effect in written)
+
+
+def _is_whole(write: Effect) -> bool:
+    """Whether a write leaves no element of its buffer as it was."""
+    if write.op.name != "memref.store":
+        return write.tile == write.value
+    around = write.op.parent.operation
+    return around.name == "tl.parallel" and stores_all(around, write.op)
 
 
 def made_anew(ctx: Context, words: Sequence[ir.Value]) -> list[ir.Value]:

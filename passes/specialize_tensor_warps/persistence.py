@@ -14,14 +14,13 @@ from tilelang_mlir.target import Target
 
 from ...dialect.layout.tensor import COLUMNS, arena_columns
 from ..nvidia.tensor_stores import staging_bytes, stores_of
-from ..plan_tensor_memory import columns_at_once
+from ..plan_tensor_memory import THREADS, columns_at_once
 from ..specialize_warps.stores import reserved, shared_bytes
 from ..use_tensor_memory import SYNCHRONOUS
 from ..walk import depends_on_block, nested, num_threads
 from .candidate import Candidate, find_candidate
 
 _MOST_BLOCKS = 2  # of a multiprocessor: more of them hide each other's stores
-_THREADS = 2048  # of a multiprocessor
 # What a tile may do in each round of a loop: nothing that counts on running once.
 _REPEATABLE = frozenset((
     "tl.alloc", "tl.bitcast", "tl.cast", "tl.copy", "tl.fill", "tl.math", "tl.parallel", "tl.reduce", "tl.slice",
@@ -42,7 +41,7 @@ def stages_of_walk(launch: ir.Operation, target: Target) -> int:
     beside = _beside(launch, found)
     threads = num_threads(launch)
     alone = target.max_shared_bytes // max(found.stages * ring + beside, 1)
-    blocks = min(alone, COLUMNS // arena_columns(columns_at_once(launch)), _THREADS // threads)
+    blocks = min(alone, COLUMNS // arena_columns(columns_at_once(launch)), THREADS // threads)
     if blocks > _MOST_BLOCKS:
         return 0
     room = target.max_shared_bytes - reserved(launch) - beside - staging_bytes(launch, threads)

@@ -22,6 +22,102 @@ def settings() -> Iterator[None]:
         yield
 
 
+@T.macro
+def _join(change: str, s: Any, top: Any, before: Any) -> Any:
+    """The maxima of the rows and of the scores."""
+    if change in ("reset and joined", "another join"):
+        T.fill(top, -T.infinity("float32"))
+        T.reduce_max(s, top, dim=1, clear=False)
+        for i in T.Parallel(ROWS):
+            top[i] = T.max(top[i], before[i]) if change == "reset and joined" else top[i] + before[i] * 0
+    elif change == "cleared and joined":
+        T.reduce_max(s, top, dim=1, clear=True)
+        for i in T.Parallel(ROWS):
+            top[i] = T.max(before[i], top[i])
+    else:
+        T.reduce_max(s, top, dim=1, clear=False)
+
+
+@T.macro
+def _raise(change: str, s: Any, top: Any, before: Any, factor: Any) -> Any:
+    """What has been added up shrinks by `factor`; scores to weights."""
+    for i in T.Parallel(ROWS):
+        if change == "distributed":
+            factor[i] = T.exp2(before[i] * SCALE - top[i] * SCALE)
+        elif change == "factors of another base":
+            factor[i] = T.exp((before[i] - top[i]) * np.float32(SCALE * np.log(2)))
+        elif change == "fast exponentials":
+            factor[i] = T.__exp((before[i] - top[i]) * np.float32(SCALE * np.log(2)))
+        elif change == "another scale":
+            factor[i] = T.exp2((before[i] - top[i]) * (2 * SCALE))
+        elif change == "negative scale":
+            factor[i] = T.exp2((before[i] - top[i]) * -SCALE)
+        else:
+            factor[i] = T.exp2((before[i] - top[i]) * SCALE)
+    for i, j in T.Parallel(ROWS, BLOCK):
+        if change == "negative scale":
+            s[i, j] = T.exp2((s[i, j] - top[i]) * -SCALE)
+        elif change == "fast exponentials":
+            s[i, j] = T.__exp((s[i, j] - top[i]) * np.float32(SCALE * np.log(2)))
+        elif change == "guarded":
+            s[i, j] = T.if_then_else(s[i, j] > -1e30, T.exp2(s[i, j] * SCALE - top[i] * SCALE), 0)
+        else:
+            s[i, j] = T.exp2(s[i, j] * SCALE - top[i] * SCALE)
+
+
+@T.macro
+def _add(change: str, total: Any, factor: Any, part: Any) -> Any:
+    for i in T.Parallel(ROWS):
+        if change == "part counted twice":
+            total[i] = total[i] * factor[i] + part[i] + part[i]
+        elif change == "distributed":
+            total[i] = part[i] + factor[i] * total[i]
+        else:
+            total[i] = total[i] * factor[i] + part[i]
+
+
+@T.macro
+def _store_rows(change: str, Rows: Any, top: Any, total: Any, factor: Any) -> Any:
+    for i in T.Parallel(ROWS):
+        if change == "maximum stored":
+            Rows[i] = top[i]
+        elif change == "sum stored":
+            Rows[i] = total[i]
+        elif change == "logarithm":
+            Rows[i] = T.log2(total[i]) + top[i] * SCALE
+        elif change == "natural logarithm":
+            Rows[i] = T.log(total[i]) + top[i] * np.float32(SCALE * np.log(2))
+        elif change == "fast logarithm":
+            Rows[i] = T.__log2(total[i]) + top[i] * SCALE
+        elif change == "fast natural logarithm":
+            Rows[i] = T.__log(total[i]) + top[i] * np.float32(SCALE * np.log(2))
+        elif change == "decimal logarithm":
+            Rows[i] = T.log10(total[i]) + top[i] * np.float32(SCALE * np.log10(2))
+        elif change == "fast logarithm of another scale":
+            Rows[i] = T.__log10(total[i]) + top[i] * SCALE
+        elif change == "logarithm of another scale":
+            Rows[i] = T.log2(total[i]) + top[i] * (2 * SCALE)
+        elif change == "factor read behind the loop":
+            Rows[i] = factor[i]
+        elif change == "sink":
+            total[i] += T.exp2(0.5 - top[i] * SCALE)
+
+
+@T.macro
+def _store(change: str, Out: Any, out: Any, total: Any) -> Any:
+    if change == "accumulators stored":
+        T.copy(out, Out)
+    elif change == "sums rounded to halves":
+        rounded = T.alloc_fragment((ROWS, DIM), "float16")
+        T.copy(out, rounded)
+        for i, j in T.Parallel(ROWS, DIM):
+            Out[i, j] = rounded[i, j] / total[i]
+    else:
+        for i, j in T.Parallel(ROWS, DIM // 2 if change == "half of the sums divided" else DIM):
+            out[i, j] = out[i, j] / total[i]
+        T.copy(out, Out)
+
+
 def program(change: str = "", weights: str = "float16") -> Any:
     """Attention of one block of queries; `change` says what is different from the plain form."""
 
@@ -49,50 +145,13 @@ def program(change: str = "", weights: str = "float16") -> Any:
                 T.clear(s)
                 T.gemm(Qs, Ks, s, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
                 T.copy(top, before)
-                if change in ("reset and joined", "another join"):
-                    T.fill(top, -T.infinity("float32"))
-                    T.reduce_max(s, top, dim=1, clear=False)
-                    for i in T.Parallel(ROWS):
-                        top[i] = T.max(top[i], before[i]) if change == "reset and joined" else top[i] + before[i] * 0
-                elif change == "cleared and joined":
-                    T.reduce_max(s, top, dim=1, clear=True)
-                    for i in T.Parallel(ROWS):
-                        top[i] = T.max(before[i], top[i])
-                else:
-                    T.reduce_max(s, top, dim=1, clear=False)
+                _join(change, s, top, before)
                 if change == "scores capped behind the maximum":
                     for i, j in T.Parallel(ROWS, BLOCK):
                         s[i, j] = T.min(s[i, j], 30)
-                for i in T.Parallel(ROWS):
-                    if change == "distributed":
-                        factor[i] = T.exp2(before[i] * SCALE - top[i] * SCALE)
-                    elif change == "factors of another base":
-                        factor[i] = T.exp((before[i] - top[i]) * np.float32(SCALE * np.log(2)))
-                    elif change == "fast exponentials":
-                        factor[i] = T.__exp((before[i] - top[i]) * np.float32(SCALE * np.log(2)))
-                    elif change == "another scale":
-                        factor[i] = T.exp2((before[i] - top[i]) * (2 * SCALE))
-                    elif change == "negative scale":
-                        factor[i] = T.exp2((before[i] - top[i]) * -SCALE)
-                    else:
-                        factor[i] = T.exp2((before[i] - top[i]) * SCALE)
-                for i, j in T.Parallel(ROWS, BLOCK):
-                    if change == "negative scale":
-                        s[i, j] = T.exp2((s[i, j] - top[i]) * -SCALE)
-                    elif change == "fast exponentials":
-                        s[i, j] = T.__exp((s[i, j] - top[i]) * np.float32(SCALE * np.log(2)))
-                    elif change == "guarded":
-                        s[i, j] = T.if_then_else(s[i, j] > -1e30, T.exp2(s[i, j] * SCALE - top[i] * SCALE), 0)
-                    else:
-                        s[i, j] = T.exp2(s[i, j] * SCALE - top[i] * SCALE)
+                _raise(change, s, top, before, factor)
                 T.reduce_sum(s, part, dim=1)
-                for i in T.Parallel(ROWS):
-                    if change == "part counted twice":
-                        total[i] = total[i] * factor[i] + part[i] + part[i]
-                    elif change == "distributed":
-                        total[i] = part[i] + factor[i] * total[i]
-                    else:
-                        total[i] = total[i] * factor[i] + part[i]
+                _add(change, total, factor, part)
                 if change == "weights stored":
                     for i, j in T.Parallel(ROWS, BLOCK):
                         Out[i, j] = s[i, j]
@@ -108,40 +167,8 @@ def program(change: str = "", weights: str = "float16") -> Any:
                     half = T.alloc_fragment((ROWS, BLOCK), "float16")
                     T.copy(p, half)
                     T.gemm(half, Vs, out, policy=T.GemmWarpPolicy.FullRow)
-            for i in T.Parallel(ROWS):
-                if change == "maximum stored":
-                    Rows[i] = top[i]
-                elif change == "sum stored":
-                    Rows[i] = total[i]
-                elif change == "logarithm":
-                    Rows[i] = T.log2(total[i]) + top[i] * SCALE
-                elif change == "natural logarithm":
-                    Rows[i] = T.log(total[i]) + top[i] * np.float32(SCALE * np.log(2))
-                elif change == "fast logarithm":
-                    Rows[i] = T.__log2(total[i]) + top[i] * SCALE
-                elif change == "fast natural logarithm":
-                    Rows[i] = T.__log(total[i]) + top[i] * np.float32(SCALE * np.log(2))
-                elif change == "decimal logarithm":
-                    Rows[i] = T.log10(total[i]) + top[i] * np.float32(SCALE * np.log10(2))
-                elif change == "fast logarithm of another scale":
-                    Rows[i] = T.__log10(total[i]) + top[i] * SCALE
-                elif change == "logarithm of another scale":
-                    Rows[i] = T.log2(total[i]) + top[i] * (2 * SCALE)
-                elif change == "factor read behind the loop":
-                    Rows[i] = factor[i]
-                elif change == "sink":
-                    total[i] += T.exp2(0.5 - top[i] * SCALE)
-            if change == "accumulators stored":
-                T.copy(out, Out)
-            elif change == "sums rounded to halves":
-                rounded = T.alloc_fragment((ROWS, DIM), "float16")
-                T.copy(out, rounded)
-                for i, j in T.Parallel(ROWS, DIM):
-                    Out[i, j] = rounded[i, j] / total[i]
-            else:
-                for i, j in T.Parallel(ROWS, DIM // 2 if change == "half of the sums divided" else DIM):
-                    out[i, j] = out[i, j] / total[i]
-                T.copy(out, Out)
+            _store_rows(change, Rows, top, total, factor)
+            _store(change, Out, out, total)
 
     return main
 
